@@ -1,0 +1,112 @@
+"""Performing steps: the only place from which AWS is changed."""
+
+from __future__ import annotations
+
+import secrets
+import string
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import jmespath
+
+from orchestrator.aws.errors import AwsError
+from orchestrator.aws.reader import Caller
+from orchestrator.steps import Call, Compute, Generate, Step, Sweep, Wait
+from orchestrator.values import Sensitive, Value, reveal
+
+ALPHABET = string.ascii_letters + string.digits
+
+
+class StepFailedError(Exception):
+    """AWS refused a step, or reported that what it began has failed; ``request_id`` when AWS gave one."""
+
+    def __init__(self, message: str, request_id: str = "") -> None:
+        super().__init__(message)
+        self.request_id = request_id
+
+
+class UnsettledError(Exception):
+    """The calls worked, but the thing did not become well in its time; says what to look at."""
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait for it; ``time`` itself is one."""
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float, /) -> None: ...
+
+
+class Actuator:
+    """Performs one step at a time; one instance serves all threads of a run."""
+
+    def __init__(self, clients: Caller, clock: Clock = time) -> None:
+        self._clients = clients
+        self._clock = clock
+
+    def perform(self, step: Step) -> Value:
+        """Do what ``step`` says and return its answer.
+
+        Raises StepFailedError when AWS refuses it or it fails, UnsettledError when a wait runs out of patience.
+        """
+        match step:
+            case Call():
+                answer = self._call(step)
+                return Sensitive(answer) if step.sensitive else answer
+            case Wait():
+                return self._wait(step)
+            case Generate(length):
+                return Sensitive("".join(secrets.choice(ALPHABET) for _ in range(length)))
+            case Compute(_, function, arguments):
+                value = function(*(reveal(argument) for argument in arguments))
+                return Sensitive(value) if any(isinstance(a, Sensitive) for a in arguments) else value
+            case Sweep():
+                return self._sweep(step)
+
+    def _call(self, step: Call) -> Any:
+        for remaining in self._pace(step.patience):
+            try:
+                return self._clients.call(step.service, step.operation, reveal(step.parameters), step.region)
+            except AwsError as error:
+                if error.code in step.ok:
+                    return {}
+                again = error.code in step.retry and step.retry_text in error.message
+                if not again or not remaining:
+                    raise StepFailedError(str(error), error.request_id) from None
+        raise AssertionError  # _pace always ends with a last, unrepeated try
+
+    def _wait(self, step: Wait) -> Any:
+        seen: Any = None
+        for _ in self._pace(step.patience):
+            try:
+                answer = self._clients.call(step.call.service, step.call.operation, dict(step.call.parameters), step.call.region)
+            except AwsError as error:
+                if error.code in step.gone:
+                    return {}
+                if error.code in step.call.retry:  # not to be seen yet
+                    continue
+                raise StepFailedError(str(error), error.request_id) from None
+            seen = jmespath.search(step.path, answer)
+            if seen in step.until:
+                return answer
+            if seen in step.failed:
+                message = f"{step.path} became {seen}. {step.stuck}".strip()
+                raise StepFailedError(message)
+        message = f"still {seen} after {step.patience:.0f} s. {step.stuck}".strip()
+        raise UnsettledError(message)
+
+    def _sweep(self, step: Sweep) -> Any:
+        while removal := step.remove(self._call(step.listing)):
+            self._call(removal)
+        return {}
+
+    def _pace(self, patience: float) -> Iterator[float]:
+        """Yield the seconds left before each try (0 before the last): quick at first, then every ten seconds."""
+        end = self._clock.monotonic() + patience
+        pause = 0.05
+        while (remaining := end - self._clock.monotonic()) > pause:
+            yield remaining
+            self._clock.sleep(pause)
+            pause = min(pause * 1.6, 10.0)
+        yield 0.0

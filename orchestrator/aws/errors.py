@@ -1,0 +1,51 @@
+"""What AWS refused, in one shape, with nothing secret in it."""
+
+from __future__ import annotations
+
+import re
+
+from botocore import exceptions
+
+from orchestrator.steps import camel
+
+_DENIED = frozenset(
+    {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"}
+)
+_ECHOED_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.MULTILINE)
+
+
+class AwsError(Exception):
+    """One failed call: ``service:Operation``, AWS's code, its message, its request id.
+
+    ``code`` is AWS's own, or ``Unreachable`` (no answer came), ``NoCredentials``, ``InvalidParameters`` (refused
+    before it was sent).
+    """
+
+    def __init__(self, service: str, operation: str, code: str, message: str, request_id: str = "") -> None:
+        self.action = f"{service}:{camel(operation)}"
+        self.code = code
+        self.message = message
+        self.request_id = request_id
+        request = f" (request {request_id})" if request_id else ""
+        super().__init__(f"{self.action}: {code}: {message}{request}")
+
+    @property
+    def is_denied(self) -> bool:
+        """Whether the credentials lack the permission."""
+        return self.code in _DENIED
+
+
+def translate(service: str, operation: str, error: Exception) -> AwsError:
+    """botocore's exception as an AwsError; parameter values that botocore echoes are dropped."""
+    match error:
+        case exceptions.ClientError():
+            detail = error.response.get("Error", {})
+            request = str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))
+            message = str(detail.get("Message") or detail.get("message") or "no message")
+            return AwsError(service, operation, str(detail.get("Code", "Unknown")), message, request)
+        case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError() | exceptions.ProfileNotFound():
+            return AwsError(service, operation, "NoCredentials", str(error))
+        case exceptions.ParamValidationError():
+            return AwsError(service, operation, "InvalidParameters", _ECHOED_VALUE.sub("value: ...", str(error)))
+        case _:
+            return AwsError(service, operation, "Unreachable", f"{type(error).__name__}: {error}")

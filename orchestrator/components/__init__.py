@@ -1,0 +1,96 @@
+"""One module a manifest kind: it turns a checked manifest into desired AWS resources.  Pure.
+
+Modules are found by listing this package (``Bucket`` -> ``bucket.py``).  A module may know: ``model``, ``values``,
+``tags``, and what the ``Stack`` tells it of others.  It may not: know another component module, or do I/O.
+
+A module has ``expand(component, stack) -> list[Resource]`` and may have
+
+``exports(component, scope)``   what ``${bucket.files.NAME}`` stands for: final text, or a Ref to a resource's output
+``access(component, scope)``    IAM statements that ``access: [bucket.files]`` of another component allows
+``grants(component, scope)``    what it asks of other components (see Grant)
+``check(component, siblings)``  problems a schema cannot tell: (path, sentence, hint) triples; before references are resolved
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Protocol, cast
+
+from orchestrator.model import Component, Resource, Scope
+from orchestrator.values import Value
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What one component asks of another, e.g. the CDN to read a prefix of a bucket, a service to reach a database."""
+
+    to: str
+    by: str
+    kind: str
+    data: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """All components of one environment, references resolved, and what they ask of each other."""
+
+    scope: Scope
+    project: Component
+    components: Mapping[str, Component]
+    granted: Mapping[str, tuple[Grant, ...]]
+    accesses: Mapping[str, tuple[Mapping[str, Any], ...]]
+    exported: Mapping[str, Mapping[str, Value]]
+
+    def grants(self, component: Component, kind: str) -> tuple[Grant, ...]:
+        """What others ask of ``component``, of one kind."""
+        return tuple(grant for grant in self.granted.get(component.handle, ()) if grant.kind == kind)
+
+    def export(self, handle: str, name: str) -> Value:
+        """What ``${handle.name}`` stands for; checked before, so it exists."""
+        return self.exported[handle][name]
+
+
+class ComponentKind(Protocol):
+    """What a module of this package offers (the module itself is the object)."""
+
+    def expand(self, component: Component, stack: Stack) -> list[Resource]:
+        """The desired resources of one component."""
+
+
+@cache
+def kinds() -> tuple[str, ...]:
+    """Module names of every kind, sorted: the kind in lower case."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
+
+
+@cache
+def load(kind: str) -> ComponentKind:
+    """The module of one kind, e.g. ``ContainerService``.
+
+    Raises KeyError when there is none.
+    """
+    if kind.lower() not in kinds():
+        raise KeyError(kind)
+    return cast(ComponentKind, importlib.import_module(f"{__name__}.{kind.lower()}"))
+
+
+def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
+    """What ``${component.NAME}`` may name."""
+    teller = getattr(load(component.kind), "exports", None)
+    return {} if teller is None else cast(Mapping[str, Value], teller(component, scope))
+
+
+def access(component: Component, scope: Scope) -> tuple[Mapping[str, Any], ...]:
+    """The IAM statements that access to the component means."""
+    teller = getattr(load(component.kind), "access", None)
+    return () if teller is None else tuple(teller(component, scope))
+
+
+def grants(component: Component, scope: Scope) -> Iterable[Grant]:
+    """What the component asks of others."""
+    teller = getattr(load(component.kind), "grants", None)
+    return () if teller is None else cast(Iterable[Grant], teller(component, scope))

@@ -1,0 +1,309 @@
+"""AWS wire protocols by botocore's service models: request to parameters, result or error to response, and back.
+
+The only module that knows of shapes, XML and JSON.  Parsing, routing and serialising by the model is moto's
+(``moto.core``); validation of parameters and the client direction are botocore's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from io import BytesIO
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+from xml.sax.saxutils import escape
+
+from orchestrator.emulator.errors import AwsError
+from orchestrator.emulator.exchange import Request, Response
+
+Params = dict[str, Any]
+
+_ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]+)")
+_loading = threading.RLock()
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where a request is addressed: botocore's service name, a region, and an operation ("" when none matches)."""
+
+    service: str
+    region: str
+    operation: str
+    uri: tuple[tuple[str, Any], ...] = ()
+
+    @property
+    def name(self) -> str:
+        """``service:Operation``."""
+        return f"{self.service}:{self.operation}"
+
+
+@cache
+def _load(service: str) -> Any:
+    from moto.core.utils import get_service_model
+
+    return get_service_model(service)
+
+
+def service_model(service: str) -> Any:
+    """The service model of ``service``; botocore's UnknownServiceError when there is none."""
+    with _loading:
+        return _load(service)
+
+
+@lru_cache(maxsize=4096)
+def operation_model(service: str, operation: str) -> Any:
+    """The model of one operation (``DescribeDBInstances``); botocore's OperationNotFoundError when unknown."""
+    return service_model(service).operation_model(operation)
+
+
+@cache
+def _rest_router(service: str) -> Any:
+    from moto.core.routing import ServiceOperationRouter
+
+    return ServiceOperationRouter(service_model(service))
+
+
+def environ(request: Request, host: str = "") -> dict[str, Any]:
+    """The WSGI environment of a request, as moto's and werkzeug's request classes read it."""
+    path, _, query = request.target.partition("?")
+    names: dict[str, str] = {}
+    env: dict[str, Any] = {
+        "REQUEST_METHOD": request.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "RAW_URI": request.target,
+        "REQUEST_URI": request.target,
+        "SERVER_NAME": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": "http",
+        "wsgi.input": BytesIO(request.body),
+        "wsgi.input_terminated": True,
+        "wsgi.errors": None,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+        "moto.preserved_header_names": names,
+    }
+    for name, value in request.headers:
+        key = name.upper().replace("-", "_")
+        if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
+            key = f"HTTP_{key}"
+        if "_" in name and name.lower().startswith("x-amz-meta-"):
+            names[key] = name
+        env[key] = f"{env[key]},{value}" if key in env else value
+    env["CONTENT_LENGTH"] = str(len(request.body))
+    env.pop("HTTP_TRANSFER_ENCODING", None)
+    if host:
+        env["HTTP_HOST"] = host
+    return env
+
+
+def moto_request(request: Request, host: str = "") -> Any:
+    """The request as moto's own class."""
+    from moto.core.request import Request as MotoRequest
+
+    return MotoRequest(environ(request, host))
+
+
+def identify(service: str, region: str, request: Request) -> Target:
+    """Find the operation a request asks for, by the target header, the Action parameter or the path."""
+    target = request.header("x-amz-target")
+    if target:
+        return Target(service, region, target.rpartition(".")[2])
+    if request.header("content-type").startswith("application/x-www-form-urlencoded") or not request.body:
+        found = _ACTION.search(request.body) or _ACTION.search(request.target.partition("?")[2].encode())
+        if found:
+            return Target(service, region, found.group(1).decode())
+    return _identify_by_path(service, region, request)
+
+
+def _identify_by_path(service: str, region: str, request: Request) -> Target:
+    from botocore.exceptions import UnknownServiceError
+    from werkzeug.exceptions import HTTPException
+
+    try:
+        with _loading:
+            router = _rest_router(service)
+        operation, uri = router.match(moto_request(request))
+    except (UnknownServiceError, HTTPException, NotImplementedError):
+        return Target(service, region, request.path.rpartition("/operation/")[2] if "/operation/" in request.path else "")
+    return Target(service, region, str(operation.name), tuple(uri.items()))
+
+
+def parse(request: Request, target: Target) -> Params:
+    """The parameters of a request, validated by botocore's own validator.
+
+    Raises AwsError ValidationException (or the protocol's equal of it) when they break the model.
+    """
+    from moto.core.parse import PROTOCOL_PARSERS
+    from moto.core.request import determine_request_protocol
+
+    operation = operation_model(target.service, target.operation)
+    wire = moto_request(request)
+    protocol = determine_request_protocol(operation.service_model, wire.content_type)
+    parser = PROTOCOL_PARSERS[protocol](operation)
+    message = {
+        "method": wire.method,
+        "values": wire.values,
+        "headers": wire.headers,
+        "body": request.body,
+        "url_path": wire.path,
+        "url_params": dict(target.uri),
+    }
+    params: Params = parser.parse(message)
+    _validate(operation, params)
+    return params
+
+
+def _validate(operation: Any, params: Params) -> None:
+    from botocore.validate import ParamValidator
+
+    shape = operation.input_shape
+    if shape is None:
+        return
+    report = ParamValidator().validate(params, shape)
+    if report.has_errors():
+        protocol = operation.service_model.protocol
+        code = {"query": "ValidationError", "ec2": "InvalidParameterValue", "rest-xml": "InvalidArgument"}.get(protocol)
+        raise AwsError(code or "ValidationException", report.generate_report())
+
+
+def answer(target: Target, result: Params, request_id: str, status: int | None = None) -> Response:
+    """Serialise a result (a dict in the shape of the operation's output) as AWS would send it."""
+    from moto.core.serialize import SerializationContext, get_serializer_class
+
+    operation = operation_model(target.service, target.operation)
+    protocol = operation.service_model.protocol
+    picker = _picker
+    serializer = get_serializer_class(target.service, protocol)(
+        operation, context=SerializationContext(request_id), value_picker=picker
+    )
+    made = serializer.serialize(result)
+    body = made["body"]
+    headers = [(name, str(value)) for name, value in made["headers"].items()]
+    headers.append(("x-amzn-RequestId", request_id))
+    encoded = body.encode() if isinstance(body, str) else bytes(body)
+    return Response(status or int(made["status_code"]), tuple(headers), encoded)
+
+
+def _picker(context: Any) -> Any:
+    """Take members from dicts by their exact name, so that nothing but what a service said is sent."""
+    return context.obj.get(context.key)
+
+
+def refuse(target: Target, error: AwsError, request_id: str) -> Response:
+    """Serialise an error in the protocol of the service; HEAD answers have the status and no body."""
+    try:
+        model = service_model(target.service)
+        protocol = str(model.resolved_protocol)
+    except Exception:  # a service botocore does not know is answered as JSON
+        model, protocol = None, "json"
+    status = error.status or _status(model, error.code)
+    identity = ("x-amzn-RequestId", request_id)
+    if protocol in ("query", "ec2", "rest-xml"):
+        body = _xml_error(target.service, protocol, error, status, request_id)
+        return Response(status, (("Content-Type", "text/xml"), identity), body.encode())
+    content = {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
+    kind = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
+    extra = ("x-amzn-query-error", f"{error.code};Sender")
+    headers = (("Content-Type", kind), ("x-amzn-ErrorType", error.code), identity)
+    if model is not None and "awsQueryCompatible" in model.metadata:
+        headers = (*headers, extra)
+    return Response(status, headers, json.dumps(content).encode())
+
+
+def _xml_error(service: str, protocol: str, error: AwsError, status: int, request_id: str) -> str:
+    inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+    if service == "s3":
+        extra = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in error.fields.items())
+        return f"<?xml version='1.0' encoding='UTF-8'?><Error>{inner}{extra}<RequestId>{request_id}</RequestId></Error>"
+    if protocol == "ec2":
+        return f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+    side = "Sender" if status < 500 else "Receiver"  # noqa: PLR2004
+    return f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+
+
+def _status(model: Any, code: str) -> int:
+    if model is None:
+        return 400
+    for shape in model.error_shapes:
+        error = shape.metadata.get("error", {})
+        if code in (shape.name, error.get("code")):
+            return int(error.get("httpStatusCode", 400))
+    return 400
+
+
+def outgoing(target: Target, params: Params, access_key: str) -> Request:
+    """The request an AWS client would send, with a credential scope but no true signature."""
+    from botocore.serialize import create_serializer
+
+    operation = operation_model(target.service, target.operation)
+    made = create_serializer(str(operation.service_model.protocol), False).serialize_to_request(params, operation)
+    scope = f"{access_key}/20260101/{target.region}/{operation.service_model.signing_name}/aws4_request"
+    headers = {
+        **made["headers"],
+        "Host": "127.0.0.1",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+    }
+    body = _outgoing_body(made["body"], headers)
+    path = made["url_path"] + _outgoing_query(made["url_path"], made["query_string"])
+    return Request(made["method"], path, tuple((name, str(value)) for name, value in headers.items()), body)
+
+
+def _outgoing_body(body: Any, headers: dict[str, str]) -> bytes:
+    from urllib.parse import urlencode
+
+    if isinstance(body, dict):
+        headers.setdefault("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+        return urlencode(body).encode()
+    if isinstance(body, str):
+        return body.encode()
+    return bytes(body or b"")
+
+
+def _outgoing_query(path: str, query: Any) -> str:
+    pairs = query.items() if isinstance(query, dict) else [part.partition("=")[::2] for part in str(query or "").split("&")]
+    text = "&".join(f"{quote(str(name), safe='')}={quote(str(value), safe='')}" for name, value in pairs if name)
+    return f"{'&' if '?' in path else '?'}{text}" if text else ""
+
+
+def incoming(target: Target, response: Response) -> Params:
+    """What an AWS client would make of a response.  Raises AwsError when it is an error."""
+    from botocore.parsers import create_parser
+
+    operation = operation_model(target.service, target.operation)
+    parser = create_parser(str(operation.service_model.protocol))
+    message = {
+        "status_code": response.status,
+        "headers": _Headers(response.headers),
+        "body": response.body,
+        "context": {"operation_name": operation.name},
+    }
+    parsed: Params = parser.parse(message, operation.output_shape)
+    if response.status >= 300:  # noqa: PLR2004
+        error = parsed.get("Error", {})
+        raise AwsError(str(error.get("Code", response.status)), str(error.get("Message", "")), response.status)
+    parsed.pop("ResponseMetadata", None)
+    return parsed
+
+
+class _Headers(dict[str, str]):
+    """Response headers under lower-case names, as botocore's parsers look them up."""
+
+    def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
+        super().__init__((name.lower(), value) for name, value in pairs)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key.lower(), default)
+
+    def __getitem__(self, key: str) -> str:
+        return super().__getitem__(key.lower())
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and super().__contains__(key.lower())

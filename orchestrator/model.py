@@ -1,0 +1,237 @@
+"""The vocabulary: what the stages hand to each other.  Frozen data, no behaviour beyond naming.
+
+May know: the standard library, ``problems`` and ``values``.  May not: do I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from orchestrator.problems import Position
+from orchestrator.values import Value
+
+TAG_PROJECT = "orchestrator:project"
+TAG_ENVIRONMENT = "orchestrator:environment"
+TAG_COMPONENT = "orchestrator:component"
+TAG_DELETION = "orchestrator:deletion-policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whose resources a run is about: one environment of one project in one account and region."""
+
+    project: str
+    environment: str
+    account: str
+    region: str
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def prefix(self) -> str:
+        """What the physical names of this environment begin with."""
+        return f"{self.project}-{self.environment}"
+
+    @property
+    def path(self) -> str:
+        """The IAM path under which this environment's roles live."""
+        return f"/orchestrator/{self.project}/{self.environment}/"
+
+    @property
+    def owner(self) -> str:
+        """The mark that says whose a thing is."""
+        return f"{self.project}/{self.environment}"
+
+    def owns(self, tags: Mapping[str, str]) -> bool:
+        """Whether ``tags`` (of one live resource) carry this environment's mark."""
+        return owner_of(tags) == self.owner
+
+
+def owner_of(tags: Mapping[str, str]) -> str | None:
+    """``project/environment`` as written in ``tags``, or None where no orchestrator wrote its mark."""
+    if TAG_PROJECT not in tags:
+        return None
+    return f"{tags[TAG_PROJECT]}/{tags.get(TAG_ENVIRONMENT, '')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One checked manifest: ``spec`` has the environment merged in and the schema's defaults filled."""
+
+    kind: str
+    name: str
+    spec: Mapping[str, Value]
+    where: Position
+    adopt: bool = False
+
+    @property
+    def handle(self) -> str:
+        """How manifests refer to it: ``bucket.files``."""
+        return f"{self.kind.lower()}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One desired AWS resource.  ``spec`` may hold Ref and Text; ``physical`` is AWS's name for it."""
+
+    type: str
+    name: str
+    physical: str
+    spec: Mapping[str, Value]
+    component: str
+    where: Position
+    after: frozenset[str] = frozenset()
+    adopt: bool = False
+
+    @property
+    def address(self) -> str:
+        return f"{self.type}.{self.name}"
+
+
+class Health(StrEnum):
+    """What AWS says of a resource that exists."""
+
+    HEALTHY = "healthy"
+    PROGRESSING = "progressing"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One resource as AWS has it, normalised to the shape of a desired spec.
+
+    ``outputs`` are what others may refer to; ``private`` is what update and delete need (ETags, ids) and nobody
+    shows.  ``owner`` is ``project/environment`` from the thing's own mark, or None when it bears none.
+    """
+
+    spec: Mapping[str, Value]
+    outputs: Mapping[str, Value] = field(default_factory=dict)
+    private: Mapping[str, Any] = field(default_factory=dict)
+    owner: str | None = None
+    component: str | None = None
+    deletable: bool = False
+    health: Health = Health.HEALTHY
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A live resource that bears our mark: its type and AWS's name for it."""
+
+    type: str
+    physical: str
+    component: str | None = None
+
+
+class Action(StrEnum):
+    CREATE = "create"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field that differs; ``before`` and ``after`` are plain JSON, fit to be shown (null: not there)."""
+
+    path: tuple[str, ...]
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One API call a change will make: ``rds:CreateDBInstance`` with parameters fit to be shown."""
+
+    action: str
+    parameters: Any = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Veto:
+    """A named reason why a change may not be applied, and the way out."""
+
+    name: str
+    sentence: str
+    token_lifts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one resource.  ``depends_on`` holds addresses; ``where`` is the manifest's place."""
+
+    address: str
+    action: Action
+    physical: str
+    component: str
+    fields: tuple[FieldChange, ...] = ()
+    steps: tuple[PlannedStep, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    effects: tuple[str, ...] = ()
+    vetoes: tuple[Veto, ...] = ()
+    where: Position | None = None
+    health: Health = Health.HEALTHY
+    status: str = ""
+    stateful: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A resource that could not be read: why, in one sentence, and the denied or failed action."""
+
+    address: str
+    reason: str
+    action: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The changes from live to desired, in order.  Equal after a JSON round trip; ``digest`` holds no times."""
+
+    project: str
+    environment: str
+    account: str
+    region: str
+    changes: tuple[Change, ...]
+    unread: tuple[Unread, ...] = ()
+    vetoes: tuple[Veto, ...] = ()
+    notes: tuple[str, ...] = ()
+    digest: str = ""
+    token: str = ""
+    version: int = 1
+
+    @property
+    def pending(self) -> tuple[Change, ...]:
+        """The changes that do something."""
+        return tuple(change for change in self.changes if change.action is not Action.NONE)
+
+    @property
+    def is_vetoed(self) -> bool:
+        return bool(self.vetoes) or any(change.vetoes for change in self.changes)
+
+
+class Actuation(StrEnum):
+    """Did our calls work?"""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one change: whether our calls worked and whether the thing became well, apart."""
+
+    address: str
+    action: Action
+    actuation: Actuation
+    health: Health = Health.HEALTHY
+    reason: str = ""
+    seconds: float = 0.0
+    request_id: str = ""
+    steps_done: int = 0

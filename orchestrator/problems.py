@@ -1,0 +1,64 @@
+"""What can go wrong, as data: a problem has a place, a sentence and a way out.
+
+May know: the standard library.  May not: read files, talk to AWS, print.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Self
+
+
+class Exit(IntEnum):
+    """Exit codes of every command; scripts depend on them."""
+
+    OK = 0
+    FAILED = 1
+    CHANGES = 2
+    VETOED = 3
+    UNHEALTHY = 4
+    ROLLED_BACK = 5
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in a text file; line and column count from 1."""
+
+    file: str
+    line: int = 1
+    column: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong: what, where (when a file is to blame), and what to do about it."""
+
+    message: str
+    where: Position | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where else ""
+        hint = f"\n    hint: {self.hint}" if self.hint else ""
+        return f"{place}{self.message}{hint}"
+
+
+class Problems(Exception):  # noqa: N818 - it holds problems; "ProblemsError" would say less
+    """Everything that was found, raised once; ordered by place, without repetitions."""
+
+    def __init__(self, problems: Iterable[Problem], exit_code: Exit = Exit.FAILED) -> None:
+        unique = dict.fromkeys(problems)
+        nowhere = Position("")
+        self.problems = tuple(sorted(unique, key=lambda problem: (problem.where or nowhere, problem.message)))
+        self.exit_code = exit_code
+        super().__init__("\n".join(map(str, self.problems)))
+
+    @classmethod
+    def one(cls, message: str, *, hint: str | None = None, where: Position | None = None) -> Self:
+        """Wrap a single problem that is not one of several."""
+        return cls([Problem(message, where, hint)])

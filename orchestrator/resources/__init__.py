@@ -1,0 +1,105 @@
+"""One module an AWS resource type.  Modules are found by listing this package; there is no central list.
+
+A module may know: its own service's API, ``steps``, ``values``, ``tags``, ``model``.  It may not: know another
+resource module, call AWS except through the Reader given to ``read`` and ``discover``, or keep anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, Protocol, cast
+
+from orchestrator.model import FieldChange, Live, Scope
+from orchestrator.steps import Steps
+from orchestrator.values import Value
+
+
+class Aws(Protocol):
+    """What ``read`` and ``discover`` may do: see ``orchestrator.aws.reader.Reader``, which raises AwsError."""
+
+    def get(
+        self, service: str, operation: str, /, *, region: str | None = None, missing: tuple[str, ...] = (), **parameters: Any
+    ) -> Any: ...
+
+    def all(
+        self,
+        service: str,
+        operation: str,
+        member: str,
+        /,
+        *,
+        region: str | None = None,
+        missing: tuple[str, ...] = (),
+        **parameters: Any,
+    ) -> list[Any]: ...
+
+
+class ResourceType(Protocol):
+    """What a module of this package offers (the module itself is the object).
+
+    ``IMMUTABLE``  top-level spec fields whose change replaces the resource
+    ``STATEFUL``   whether its loss loses data: never deleted or replaced without two keys
+    ``USES``       resource types it may refer to: it is deleted before them
+    ``ARN``        pattern with group ``name``, by which the tagging API's answer is recognised; None: see ``discover``
+    """
+
+    IMMUTABLE: frozenset[str]
+    STATEFUL: bool
+    USES: frozenset[str]
+    ARN: re.Pattern[str] | None
+
+    def normalise(self, spec: Mapping[str, Value]) -> Mapping[str, Value]:
+        """The spec as AWS would give it back: defaults filled, orders that mean nothing settled.  May meet Unknowns."""
+
+    def read(self, aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+        """The live resource called ``name``, or None.  Reads only what ``spec`` (unresolved; {} when pruning) asks about."""
+
+    def create(self, scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
+        """Steps that make it; returns its outputs, final where AWS lets us know them beforehand (names, most ARNs)."""
+
+    def update(
+        self, scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]
+    ) -> Steps:
+        """Steps that turn ``live`` into ``spec``, for the ``changed`` top-level fields; returns outputs that change."""
+
+    def delete(self, scope: Scope, name: str, live: Live) -> Steps:
+        """Steps that remove it; removing what is gone already is no error."""
+
+
+@cache
+def load(resource_type: str) -> ResourceType:
+    """The module of one resource type.
+
+    Raises KeyError when there is none.
+    """
+    if resource_type not in types():
+        raise KeyError(resource_type)
+    return cast(ResourceType, importlib.import_module(f"{__name__}.{resource_type}"))
+
+
+@cache
+def types() -> tuple[str, ...]:
+    """Every resource type there is, sorted."""
+    return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
+
+
+def discover(resource_type: str, aws: Aws, scope: Scope) -> Iterable[str]:
+    """Names of our live resources of a type that the tagging API does not list; none for other types."""
+    finder = getattr(load(resource_type), "discover", None)
+    return () if finder is None else cast(Iterable[str], finder(aws, scope))
+
+
+def effects(resource_type: str, fields: tuple[FieldChange, ...], live: Live) -> tuple[str, ...]:
+    """What users of the resource will notice of an update (an outage, a restart), in sentences."""
+    teller = getattr(load(resource_type), "effects", None)
+    return () if teller is None else tuple(teller(fields, live))
+
+
+def stuck(resource_type: str, live: Live) -> str:
+    """One sentence about a resource that is not well: what a person should look at."""
+    teller = getattr(load(resource_type), "stuck", None)
+    return "" if teller is None else str(teller(live))

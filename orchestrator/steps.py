@@ -1,0 +1,165 @@
+"""Steps: what a change asks of AWS, as data.  A change is a generator that yields steps and is sent their answers.
+
+``record`` drives it with Unknown answers (a plan), ``play`` drives the same generator with real ones (an apply).
+Pure: nothing here performs a step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from orchestrator.model import PlannedStep
+from orchestrator.values import Sensitive, Unknown, Value, plain
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One API call: boto3's names, e.g. ``("rds", "create_db_instance")``.
+
+    ``ok``: error codes that mean the call's work is done already (its answer is then ``{}``).
+    ``retry``: error codes to try again on for up to ``patience`` seconds (IAM not propagated, resource busy).
+    ``retry_text``: only when the message contains it.  ``sensitive``: the answer is a secret.
+    ``region``: where, when not the project's region.
+    """
+
+    service: str
+    operation: str
+    parameters: Mapping[str, Value]
+    ok: tuple[str, ...] = ()
+    retry: tuple[str, ...] = ()
+    retry_text: str = ""
+    patience: float = 150.0
+    sensitive: bool = False
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Read ``call`` until ``path`` (JMESPath on its answer) is one of ``until``.
+
+    ``failed``: values that end the wait as a failure.  ``gone``: error codes that count as reached (deletion).
+    ``patience`` in seconds; when it runs out the resource is unhealthy and ``stuck`` says what to look at.
+    """
+
+    call: Call
+    path: str
+    until: tuple[Value, ...] = ()
+    failed: tuple[Value, ...] = ()
+    gone: tuple[str, ...] = ()
+    patience: float = 900.0
+    stuck: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Generate:
+    """A new random secret of ``length`` letters and digits; the answer is Sensitive."""
+
+    length: int = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Compute:
+    """``function(*arguments)`` on answers that planning does not know yet; pure, and named for the plan."""
+
+    name: str
+    function: Callable[..., Value]
+    arguments: tuple[Value, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """Repeat: read ``listing``, give its answer to ``remove``, perform what that returns, until it returns None."""
+
+    listing: Call
+    remove: Callable[[Any], Call | None]
+    note: str
+
+
+Step: TypeAlias = Call | Wait | Generate | Compute | Sweep
+Outputs: TypeAlias = Mapping[str, Value]
+Steps: TypeAlias = Generator[Step, Any, Outputs]
+
+
+def call(service: str, operation: str, /, **parameters: Value) -> Call:
+    """A call with nothing special about it."""
+    return Call(service, operation, parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What a generator would do: its steps, and the outputs it would leave, Unknown where AWS decides."""
+
+    steps: tuple[Step, ...]
+    outputs: Outputs
+
+
+def record(address: str, steps: Steps) -> Recording:
+    """Drive ``steps`` with Unknown answers and write down what it asks for."""
+    return _drive(steps, lambda step: _unknown_answer(address, step))
+
+
+def play(steps: Steps, perform: Callable[[Step], Any]) -> Outputs:
+    """Drive ``steps`` with ``perform``; what it raises is raised inside the generator, at the step's place."""
+    return _drive(steps, perform).outputs
+
+
+def _drive(steps: Steps, answer: Callable[[Step], Any]) -> Recording:
+    done: list[Step] = []
+    try:
+        step = next(steps)
+        while True:
+            done.append(step)
+            step = steps.send(answer(step))
+    except StopIteration as end:
+        return Recording(tuple(done), end.value or {})
+
+
+def _unknown_answer(address: str, step: Step) -> Value:
+    if isinstance(step, Generate) or (isinstance(step, Call) and step.sensitive):
+        return Sensitive(Unknown(f"{address}.secret"))
+    if isinstance(step, Compute) and any(isinstance(argument, Sensitive) for argument in step.arguments):
+        return Sensitive(Unknown(f"{address}.{step.name}"))
+    return Unknown(address)
+
+
+def planned(step: Step) -> PlannedStep:
+    """A step as the plan shows it: the IAM-style action and parameters without secrets."""
+    match step:
+        case Call():
+            return PlannedStep(_action(step), plain(step.parameters))
+        case Wait(inner, path, until):
+            goal = " or ".join(map(str, until)) or "gone"
+            return PlannedStep(_action(inner), note=f"wait until {path} is {goal}" if until else "wait until gone")
+        case Generate(length):
+            return PlannedStep("generate", note=f"{length} random characters")
+        case Compute(name):
+            return PlannedStep("compute", note=name)
+        case Sweep(listing, _, note):
+            return PlannedStep(_action(listing), note=note)
+
+
+def _action(step: Call) -> str:
+    return f"{step.service}:{camel(step.operation)}"
+
+
+def camel(operation: str) -> str:
+    """boto3's ``create_db_instance`` as AWS writes it in policies and documents: ``CreateDbInstance``."""
+    return "".join(word.capitalize() for word in operation.split("_"))
+
+
+def mutations(steps: tuple[Step, ...]) -> Iterator[Call]:
+    """The calls among ``steps`` that change something."""
+    for step in steps:
+        if isinstance(step, Call) and not is_read(step.operation):
+            yield step
+
+
+READ_PREFIXES = ("describe_", "get_", "list_", "head_", "lookup_", "batch_get_")
+NOT_READS = frozenset({"get_secret_value", "get_authorization_token"})
+
+
+def is_read(operation: str) -> bool:
+    """Whether an operation is on the read list: it changes nothing and hands out no secret."""
+    return operation.startswith(READ_PREFIXES) and operation not in NOT_READS
