@@ -1,0 +1,164 @@
+"""The emulator as a whole: a gateway, a backend, faults and a log of calls, started and stopped together."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Literal, Self
+
+from orchestrator.emulator.calls import Call, CallLog
+from orchestrator.emulator.control import PREFIX, control
+from orchestrator.emulator.dispatch import Dispatcher
+from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.faults import Faults
+from orchestrator.emulator.gateway import Gateway
+from orchestrator.emulator.injection import Injector, When
+from orchestrator.emulator.service import Backend, World
+
+BackendName = Literal["moto", "ministack"]
+
+
+class Emulator:
+    """A running AWS on one loopback port.  A context manager: leaving it stops everything.
+
+    ``pause`` and ``resume`` take its threads and socket away and give them back, on a new port: between them a
+    process may fork, and with the moto backend each side goes on with its own copy of the state.
+    """
+
+    def __init__(self, backend: Backend, world: World, latency_ms: float) -> None:
+        self.backend: str = backend.name
+        self._backend = backend
+        self._world = world
+        self._injector = Injector(world.faults, world.account)
+        self._log = CallLog()
+        self._dispatcher = Dispatcher(world, self._injector, self._log, latency_ms)
+        self._gateway = Gateway(self._handle)
+        self._open = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """``http://127.0.0.1:PORT``; the port changes with every ``resume``."""
+        return f"http://127.0.0.1:{self._gateway.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that turn an AWS client to this emulator; S3 paths need no virtual hosts there."""
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            "AWS_ACCESS_KEY_ID": "emulator",
+            "AWS_SECRET_ACCESS_KEY": "emulator",
+            "AWS_SESSION_TOKEN": "emulator",
+            "AWS_REGION": self._world.region,
+            "AWS_DEFAULT_REGION": self._world.region,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
+        }
+
+    @property
+    def calls(self) -> list[Call]:
+        """A copy of the AWS calls so far, in order of arrival; calls still in flight have ``ended`` None."""
+        return self._log.all()
+
+    def forget_calls(self) -> None:
+        """Drop the recorded calls and number from 1 again."""
+        self._log.forget()
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong at present; assign to replace it."""
+        return self._world.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._world.faults = faults
+        self._injector.replace(faults)
+
+    def crash_at(self, n: int, when: When = "before") -> None:
+        """Crash at the n-th write (from 1) from now: before it is done, or after, its answer lost.
+
+        From then on every connection is dropped until ``revive``.  Raises ValueError.
+        """
+        self._injector.crash_at(n, when)
+
+    def revive(self) -> None:
+        """Answer again."""
+        self._injector.revive()
+
+    @property
+    def crashed(self) -> bool:
+        """Whether the crash has come."""
+        return self._injector.crashed
+
+    def reset(self) -> None:
+        """Empty AWS: no resource is left but a default VPC.  Faults and calls stay."""
+        self._backend.reset()
+        self._dispatcher.forget_state()
+
+    def open(self, port: int = 0) -> None:
+        """Listen.  Raises OSError when the port is taken."""
+        self._gateway.open(port)
+        self._open = True
+
+    def pause(self) -> None:
+        """Stop listening and end all threads; the state stays.  Calls in flight are answered or cut."""
+        if self._open:
+            self._gateway.close()
+            self._open = False
+
+    def resume(self) -> None:
+        """Listen again, on a new free port."""
+        if not self._open:
+            self.open()
+
+    def stop(self) -> None:
+        """Stop for good; the state is gone."""
+        self.pause()
+        self._backend.stop()
+
+    def _handle(self, request: Request) -> Response | None:
+        if request.target.startswith(PREFIX):
+            return control(self, request)
+        return self._dispatcher.handle(request)
+
+
+def start(  # noqa: PLR0913 - the settings of an emulator are what they are; all have defaults
+    backend: BackendName = "moto",
+    port: int = 0,
+    latency_ms: float = 0,
+    faults: Faults | None = None,
+    settle_seconds: float = 0.05,
+    account: str = "123456789012",
+    region: str = "eu-west-1",
+) -> Emulator:
+    """Start an empty AWS on 127.0.0.1.
+
+    ``settle_seconds`` is how long asynchronous operations (App Runner, RDS, CloudFront) take.  Raises ValueError for
+    an unknown backend, OSError when the port is taken, RuntimeError when MiniStack does not come up.
+    """
+    behind = _backend(backend, account, region)
+    world = World(account, region, behind, settle_seconds, faults or Faults())
+    behind.start()
+    emulator = Emulator(behind, world, latency_ms)
+    try:
+        emulator.open(port)
+    except OSError:
+        behind.stop()
+        raise
+    return emulator
+
+
+def _backend(name: str, account: str, region: str) -> Backend:
+    if name == "moto":
+        from orchestrator.emulator.backends.moto import MotoBackend
+
+        return MotoBackend(account)
+    if name == "ministack":
+        from orchestrator.emulator.backends.ministack import MiniStackBackend
+
+        return MiniStackBackend(account, region)
+    raise ValueError(f"no such backend: {name!r}; there are moto and ministack")

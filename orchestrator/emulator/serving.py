@@ -1,0 +1,42 @@
+"""The emulator in the foreground, for a command line that prints where it listens.  Prints nothing itself."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+
+from orchestrator.emulator.emulator import BackendName, Emulator, start
+from orchestrator.emulator.faults import Faults
+
+
+def serve(  # noqa: PLR0913 - mirrors start()
+    on_ready: Callable[[Emulator], None],
+    port: int = 4566,
+    backend: BackendName = "moto",
+    latency_ms: float = 0,
+    faults_file: Path | None = None,
+    settle_seconds: float = 0.05,
+    account: str = "123456789012",
+    region: str = "eu-west-1",
+) -> None:
+    """Serve on 127.0.0.1 until SIGINT or SIGTERM; ``on_ready`` is called once it listens.
+
+    Runs in the main thread.  Raises OSError for a taken port or an unreadable faults file, ValueError for a bad one.
+    """
+    faults = Faults.read(faults_file) if faults_file else Faults()
+    ended = threading.Event()
+
+    def end(_: int, __: FrameType | None) -> None:
+        ended.set()
+
+    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with start(backend, port, latency_ms, faults, settle_seconds, account, region) as emulator:
+            on_ready(emulator)
+            ended.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
