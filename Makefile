@@ -1,0 +1,85 @@
+# The house in verbs. `make test` needs nothing but git, make and a Python >= 3.11 with venv.
+
+# Each asks .venv for what it needs; a .venv that answers for the lock file of today is left alone.
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+DEV_READY := $(VENV)/.dev-$(shell cat requirements/dev.lock 2>/dev/null | cksum | tr ' ' '-')
+DEMO_READY := $(VENV)/.demo-$(shell cat requirements/demo.lock 2>/dev/null | cksum | tr ' ' '-')
+
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input install
+# A lock file is complete, so there is nothing to resolve; Python compiles what it imports.
+INSTALL = $(PIP) --require-hashes --only-binary :all: --no-deps --no-compile -r
+SELF = $(PIP) --no-deps --no-build-isolation --editable .
+
+LOCK_VENV := .venv-lock
+LOCK_WITH := uv==0.13.9
+COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --universal --python-version 3.11 \
+	--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types contracts bench lock format clean
+
+help: ## say what there is
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
+
+demo: $(or $(wildcard $(DEV_READY)),$(DEMO_READY)) ## plan, deploy and roll back against an AWS on this machine
+	@$(BIN)/orchestrator demo
+
+test: $(DEV_READY) ## run the tests; ARGS='-k plan -x' goes to pytest
+	@$(BIN)/pytest $(ARGS)
+
+check: lint types contracts test ## everything CI asks
+
+lint: $(DEV_READY) ## ruff, both halves
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { $(BIN)/ruff format --check; exit 1; }
+
+types: $(DEV_READY) ## mypy, strict
+	@$(BIN)/mypy --no-error-summary
+
+contracts: $(DEV_READY) ## who may import whom
+	@$(BIN)/lint-imports --no-logo > .import-linter.log || { cat .import-linter.log; exit 1; }
+
+bench: $(DEV_READY) ## measure
+	@$(BIN)/python -m tests.benchmarks
+
+format: $(DEV_READY) ## let ruff write
+	@$(BIN)/ruff check --fix --quiet
+	@$(BIN)/ruff format --quiet
+
+lock: $(LOCK_VENV)/.$(LOCK_WITH) ## resolve again; UPGRADE=--upgrade takes newer versions
+	@$(COMPILE) --extra emulator --extra dev --output-file requirements/dev.lock
+	@$(COMPILE) --extra emulator --constraint requirements/dev.lock --output-file requirements/demo.lock
+	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/core.lock
+
+clean: ## leave only what git knows
+	@rm -rf $(VENV) $(LOCK_VENV) dist .import-linter.log .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@find orchestrator tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The demo's packages are a part of the tests', at the same versions: the second is laid on top of the first.
+$(DEV_READY): | python
+	@echo "Installing requirements/dev.lock into $(VENV) ..."
+	@[ -e $(DEMO_READY) ] || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
+	@$(INSTALL) requirements/dev.lock
+	@$(SELF)
+	@touch $@
+
+$(DEMO_READY): | python
+	@echo "Installing requirements/demo.lock into $(VENV) ..."
+	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	@$(INSTALL) requirements/demo.lock
+	@$(SELF)
+	@touch $@
+
+$(LOCK_VENV)/.$(LOCK_WITH): | python
+	@rm -rf $(LOCK_VENV) && $(PYTHON) -m venv $(LOCK_VENV)
+	@$(LOCK_VENV)/bin/python -m pip --quiet --disable-pip-version-check install $(LOCK_WITH)
+	@touch $@
+
+.PHONY: python
+python:
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python >= 3.11 on PATH (or say PYTHON=...)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "make: $(PYTHON) has no venv (on Debian: apt-get install python3-venv)" >&2; exit 1; }

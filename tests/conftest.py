@@ -1,0 +1,72 @@
+"""What every test is promised: no AWS, no GitHub, no clock of its own, and under CI no silent skip.
+
+Sockets are closed but for loopback (pyproject.toml). Nothing here patches: the environment is all that is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Mapping
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+AWAY = {
+    "AWS_CONFIG_FILE": "/nonexistent",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+FOREIGN = ("AWS_", "GITHUB_", "ORCHESTRATOR_")
+LOUD = ("COLUMNS", "FORCE_COLOR", "NO_COLOR", "PYTHONWARNINGS")
+
+_SLOW = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+settings.register_profile("dev", max_examples=20, deadline=None, suppress_health_check=_SLOW)
+settings.register_profile(
+    "ci", max_examples=100, deadline=None, suppress_health_check=_SLOW, derandomize=True, database=None, print_blob=True
+)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def foreign(environ: Mapping[str, str]) -> list[str]:
+    """The variables through which the machine's own accounts and terminal would reach a test."""
+    return [name for name in environ if name.startswith(FOREIGN) or name in LOUD]
+
+
+def pytest_configure() -> None:
+    """Before any import or session fixture can look at them."""
+    for name in foreign(os.environ):
+        del os.environ[name]
+    os.environ.update(AWAY)
+
+
+@pytest.fixture(autouse=True)
+def _nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test leaves in the environment does not reach the next."""
+    for name in set(foreign(os.environ)) - AWAY.keys():
+        monkeypatch.delenv(name)
+    for name, value in AWAY.items():
+        monkeypatch.setenv(name, value)
+
+
+def refuse_missing_tool(report: pytest.TestReport | pytest.CollectReport, *, ci: bool) -> None:
+    """Under CI a test that skips because it "needs" something has failed: .ci/run has to install it."""
+    if not (ci and report.skipped and isinstance(report.longrepr, tuple)):
+        return
+    path, line, reason = report.longrepr
+    if reason.removeprefix("Skipped: ").startswith("needs "):
+        report.outcome = "failed"
+        report.longrepr = f"{path}:{line}: {reason}; CI may not skip it: .ci/run has to install that"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    refuse_missing_tool(report, ci=os.environ.get("CI") == "true")
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    refuse_missing_tool(report, ci=os.environ.get("CI") == "true")
+    return report

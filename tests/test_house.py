@@ -1,0 +1,169 @@
+"""Facts that keep the house. A limit here only ever goes down."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import orchestrator
+from tests import conftest
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = sorted(path for top in ("orchestrator", "ml") for path in (ROOT / top).rglob("*.py"))
+TESTS = sorted((ROOT / "tests").rglob("*.py"))
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+
+LONGEST_FILE = 300
+LONGEST_FUNCTION = 45
+USUAL_FUNCTION = 25
+UNFINISHED = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "raise Not" + "ImplementedError")))
+PATCHING = re.compile(r"mock\.patch|import patch|\.setattr" + r"\(|mocker")
+HEAVY = {"boto3", "botocore", "rich", "jsonschema", "fastapi", "sqlalchemy", "moto", "tensorflow"}
+
+
+def name(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    for path in SHIPPED:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{name(path)}:{node.lineno} {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
+
+
+def lines_matching(pattern: re.Pattern[str], paths: list[Path]) -> list[str]:
+    return [
+        f"{name(path)}:{number}: {line.strip()}"
+        for path in paths
+        for number, line in enumerate(path.read_text().splitlines(), start=1)
+        if pattern.search(line)
+    ]
+
+
+def test_no_file_is_long() -> None:
+    """A file is read in one sitting."""
+    lengths = {name(path): len(path.read_text().splitlines()) for path in SHIPPED}
+
+    assert {path: lines for path, lines in lengths.items() if lines > LONGEST_FILE} == {}
+
+
+def test_no_function_is_long() -> None:
+    """A function is seen whole."""
+    assert [(where, lines) for where, lines in functions() if lines > LONGEST_FUNCTION] == []
+
+
+def test_nine_functions_of_ten_are_short() -> None:
+    """The longest are few."""
+    measured = sorted(functions(), key=lambda item: -item[1])
+    long = [(where, lines) for where, lines in measured if lines > USUAL_FUNCTION]
+
+    assert len(long) <= len(measured) / 10, long
+
+
+def test_nothing_is_left_for_later() -> None:
+    """What is in the tree is done."""
+    assert lines_matching(UNFINISHED, [*SHIPPED, *TESTS]) == []
+
+
+def test_no_module_is_a_drawer() -> None:
+    """A module is named after what it knows."""
+    drawers = {"utils", "util", "helpers", "helper", "misc", "common"}
+
+    assert [name(path) for path in [*SHIPPED, *TESTS] if path.stem in drawers or path.parent.name in drawers] == []
+
+
+def test_every_module_says_what_it_is() -> None:
+    """A module opens with a sentence."""
+    documents = {path: ast.get_docstring(ast.parse(path.read_text())) for path in SHIPPED}
+
+    assert [name(path) for path, text in documents.items() if not text] == []
+
+
+def test_nothing_of_ours_is_patched() -> None:
+    """Edges are injected: a fake is handed over, never slipped in."""
+    others = [path for path in TESTS if path != Path(__file__)]
+
+    assert lines_matching(PATCHING, [*SHIPPED, *others]) == []
+
+
+def test_there_are_lock_files() -> None:
+    """What a user's runner needs, what the demo needs, and what the tests need."""
+    assert {"core.lock", "demo.lock", "dev.lock"} <= {path.name for path in LOCKS}
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.name)
+class TestLock:
+    def test_every_package_is_pinned_with_a_hash(self, lock: Path) -> None:
+        """pip accepts exactly the files that were there when the lock was made."""
+        entries = lock.read_text().replace("\\\n", " ").splitlines()
+        entry = re.compile(r"[a-z0-9-]+==\S+( ; [^#]+?)?(\s+--hash=sha256:[0-9a-f]{64})+\s*")
+
+        assert [line for line in entries if not entry.fullmatch(line)] == []
+
+    def test_no_address_is_written_down(self, lock: Path) -> None:
+        """Where packages come from is the machine's business: names, versions and hashes only."""
+        address = re.compile(r"://|--(extra-)?index|--find-links|--trusted-host|file:|@ |#|\.(org|com|net|io)\b")
+
+        assert lines_matching(address, [lock]) == []
+
+    def test_it_agrees_with_the_widest(self, lock: Path) -> None:
+        """The tests run on the versions that users get."""
+        pins = re.compile(r"^\S+==\S+", re.MULTILINE)
+        widest = pins.findall((ROOT / "requirements" / "dev.lock").read_text())
+
+        assert set(pins.findall(lock.read_text())) <= set(widest)
+
+
+def test_the_changelog_has_a_place_for_the_next_change() -> None:
+    """Keep a Changelog: what is not released yet comes first, and a release is listed when the version says so."""
+    headings = re.findall(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert headings[0] == "Unreleased"
+    assert headings[1:2] in ([], [orchestrator.__version__])
+
+
+def test_the_command_starts_light() -> None:
+    """`orchestrator --version` pays for nothing that it does not use."""
+    probe = f"import sys, orchestrator.cli.main; print(*sorted({HEAVY!r} & set(sys.modules)))"
+    run = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("reason", "ci", "outcome"),
+    [
+        ("Skipped: needs node", True, "failed"),
+        ("Skipped: needs node", False, "skipped"),
+        ("Skipped: only on macOS", True, "skipped"),
+    ],
+)
+def test_ci_skips_nothing_for_a_missing_tool(reason: str, ci: bool, outcome: str) -> None:
+    """A skip that begins with "needs" is a failure under CI, and only there."""
+    report = pytest.TestReport("id", ("tests/x.py", 1, "x"), {}, "skipped", ("tests/x.py", 2, reason), "setup")
+    conftest.refuse_missing_tool(report, ci=ci)
+
+    assert report.outcome == outcome
+
+
+def test_the_machines_own_aws_is_out_of_reach() -> None:
+    """No profile, key, region or role of the machine's is seen by a test."""
+    assert {key: value for key, value in os.environ.items() if key.startswith("AWS_")} == conftest.AWAY
+
+
+def test_the_gate_is_the_same_everywhere() -> None:
+    """CI and a developer's machine run one command, and pre-commit parts of it."""
+    recipe = re.search(r"^check: (.+?) ##", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert recipe is not None
+    hooks = re.findall(r"entry: make (\w+)", (ROOT / ".pre-commit-config.yaml").read_text())
+
+    assert "check" in (ROOT / ".ci" / "run").read_text().splitlines()[-1]
+    assert recipe.group(1).split() == hooks
