@@ -58,28 +58,30 @@ clean: ## leave only what git knows
 	@rm -rf $(VENV) $(LOCK_VENV) dist .import-linter.log .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find orchestrator tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
+# A new, empty environment at $(1), or a sentence of what is missing.
+define FRESH_VENV
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python >= 3.11 on PATH (or say PYTHON=...)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "make: $(PYTHON) has no venv (on Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@rm -rf $(1) && $(PYTHON) -m venv $(1)
+endef
+
 # The demo's packages are a part of the tests', at the same versions: the second is laid on top of the first.
-$(DEV_READY): | python
+$(DEV_READY):
 	@echo "Installing requirements/dev.lock into $(VENV) ..."
-	@[ -e $(DEMO_READY) ] || { rm -rf $(VENV); $(PYTHON) -m venv $(VENV); }
+	$(if $(and $(wildcard $(DEMO_READY)),$(if $(wildcard $(VENV)/.dev-*),,new)),,$(call FRESH_VENV,$(VENV)))
 	@$(INSTALL) requirements/dev.lock
 	@$(SELF)
 	@touch $@
 
-$(DEMO_READY): | python
+$(DEMO_READY):
 	@echo "Installing requirements/demo.lock into $(VENV) ..."
-	@rm -rf $(VENV) && $(PYTHON) -m venv $(VENV)
+	$(call FRESH_VENV,$(VENV))
 	@$(INSTALL) requirements/demo.lock
 	@$(SELF)
 	@touch $@
 
-$(LOCK_VENV)/.$(LOCK_WITH): | python
-	@rm -rf $(LOCK_VENV) && $(PYTHON) -m venv $(LOCK_VENV)
+$(LOCK_VENV)/.$(LOCK_WITH):
+	$(call FRESH_VENV,$(LOCK_VENV))
 	@$(LOCK_VENV)/bin/python -m pip --quiet --disable-pip-version-check install $(LOCK_WITH)
 	@touch $@
-
-.PHONY: python
-python:
-	@[ -n "$(PYTHON)" ] || { echo "make: no Python >= 3.11 on PATH (or say PYTHON=...)" >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
-		{ echo "make: $(PYTHON) has no venv (on Debian: apt-get install python3-venv)" >&2; exit 1; }
