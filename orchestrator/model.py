@@ -90,6 +90,16 @@ class Resource:
         return f"{self.type}.{self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What the manifests of one environment ask for: resources in dependency order."""
+
+    scope: Scope
+    resources: tuple[Resource, ...]
+    notes: tuple[str, ...] = ()
+    components: tuple[Component, ...] = ()
+
+
 class Health(StrEnum):
     """What AWS says of a resource that exists."""
 

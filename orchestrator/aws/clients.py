@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 import boto3
 from botocore.config import Config
@@ -64,6 +67,24 @@ class Clients:
             return self._shared_session().region_name
         except ProfileNotFound as error:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
+
+    def reach(self, service: str) -> None:
+        """Knock at one service's door, without a call: a dead network is told at once, not after all tries.
+
+        Raises AwsError (``Unreachable``).  Behind a proxy there is no door to knock at.
+        """
+        try:
+            address = urlsplit(self._client(service, self.region).meta.endpoint_url)
+        except BotoCoreError as error:
+            raise translate(service, "get_caller_identity", error) from None
+        if getproxies().get(address.scheme):
+            return
+        try:
+            port = address.port or (443 if address.scheme == "https" else 80)
+            socket.create_connection((address.hostname, port), timeout=5).close()
+        except OSError as error:
+            message = f"no answer from {address.scheme}://{address.hostname}:{port} ({error})"
+            raise AwsError(service, "get_caller_identity", "Unreachable", message) from None
 
     def _method(self, service: str, region: str, operation: str) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._client(service, region), operation)

@@ -1,0 +1,52 @@
+"""What an apply tells while it runs: one stream of frozen events, read by every kind of progress display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from orchestrator.model import Action, Outcome, PlannedStep
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Work on a resource begins; ``at`` is in seconds since the run began."""
+
+    address: str
+    action: Action
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class StepDone:
+    """One step of it is done; ``seconds`` since work on the resource began."""
+
+    address: str
+    step: PlannedStep
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """It waits for AWS; ``what`` says for which state."""
+
+    address: str
+    what: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """Work on it has ended, one way or another."""
+
+    address: str
+    outcome: Outcome
+
+
+Event: TypeAlias = Started | StepDone | Waiting | Finished
+OnEvent: TypeAlias = Callable[[Event], None]
+
+
+def ignore(_: Event) -> None:
+    """For callers that only want the outcomes."""

@@ -1,0 +1,93 @@
+"""The one pipeline: load, check, expand, snapshot, plan, apply.  Verbs are its beginnings and endings.
+
+Each stage is imported where it is used: ``validate`` must start without AWS's libraries.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from orchestrator.aws import Clients
+    from orchestrator.events import OnEvent
+    from orchestrator.manifest.check import Manifest
+    from orchestrator.model import Desired, Outcome
+    from orchestrator.plan import Planned
+
+
+def validate(folder: Path, environment: str | None = None) -> Manifest:
+    """Load and check, offline.
+
+    Raises Problems with everything that was found.
+    """
+    from orchestrator.manifest import check, load
+
+    return check.check(load.load(folder), environment)
+
+
+def desired(folder: Path, environment: str | None = None) -> Desired:
+    """Load, check and expand.
+
+    Raises Problems.
+    """
+    from orchestrator.manifest import expand
+
+    return expand.expand(validate(folder, environment))
+
+
+def plan(
+    wanted: Desired,
+    *,
+    targets: Iterable[str] = (),
+    allow: str = "",
+    destroying: bool = False,
+    clients: Clients | None = None,
+) -> Planned:
+    """Read AWS and compare.  Makes no call that is not on the read list.
+
+    ``destroying`` plans for no resources at all.  Raises Problems when AWS cannot be asked, or a target is unknown.
+    """
+    from dataclasses import replace
+
+    from orchestrator import plan as planning
+    from orchestrator import snapshot
+    from orchestrator.aws import AwsError, Clients, Reader
+
+    clients = clients or Clients(wanted.scope.region)
+    if destroying:
+        wanted = replace(wanted, resources=(), notes=())
+    try:
+        configured = clients.configured_region()
+        clients.reach("sts")
+    except AwsError as error:
+        raise snapshot.hopeless(error) from None
+    seen = snapshot.take(Reader(clients), wanted)
+    return planning.build(
+        wanted,
+        seen,
+        targets=frozenset(targets),
+        allow=allow,
+        destroying=destroying,
+        configured_region=configured,
+    )
+
+
+def apply(
+    planned: Planned, on_event: OnEvent, *, parallelism: int = 16, clients: Clients | None = None
+) -> tuple[Outcome, ...]:
+    """Carry a plan out.
+
+    Raises Problems (exit code 3) without having done anything when the plan is vetoed.
+    """
+    from orchestrator import apply as applying
+    from orchestrator.aws import Actuator, Clients
+    from orchestrator.problems import Exit, Problem, Problems
+
+    if planned.plan.is_vetoed:
+        vetoes = [*planned.plan.vetoes, *(veto for change in planned.plan.changes for veto in change.vetoes)]
+        raise Problems([Problem(f"{veto.name}: {veto.sentence}") for veto in vetoes], Exit.VETOED)
+    actuator = Actuator(clients or Clients(planned.scope.region))
+    return applying.apply(planned, actuator.perform, on_event, workers=parallelism)
