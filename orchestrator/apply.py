@@ -20,8 +20,8 @@ from orchestrator.events import Finished, OnEvent, Started, StepDone, Waiting
 from orchestrator.model import Action, Actuation, Change, Health, Outcome
 from orchestrator.plan import Planned, Task
 from orchestrator.problems import Exit
-from orchestrator.steps import Outputs, Step, Steps, Wait, is_read, planned, play
 from orchestrator.steps import Call as ApiCall
+from orchestrator.steps import Outputs, Step, Steps, Wait, is_read, planned, play
 from orchestrator.values import Ref, Value, resolve
 
 Perform: TypeAlias = Callable[[Step], Any]

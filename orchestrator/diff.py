@@ -30,7 +30,7 @@ def _compare(path: tuple[str, ...], desired: Value, live: Value) -> Iterator[Fie
 def _plain_pair(desired: Value, live: Value) -> bool:
     if desired is ABSENT or live is ABSENT:
         return desired is not live
-    return type(desired) is not type(live) and not _numbers(desired, live) or bool(desired != live)
+    return (type(desired) is not type(live) and not _numbers(desired, live)) or bool(desired != live)
 
 
 def _numbers(desired: Value, live: Value) -> bool:

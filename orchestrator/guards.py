@@ -118,7 +118,7 @@ def region(plan: Plan, context: Context) -> Iterator[Veto]:
     """A surrounding that names another region expects something else to happen."""
     configured = context.configured_region
     if configured is not None and configured != plan.region:
-        sentence = f"the surroundings name region {configured} (AWS_REGION or the profile), the manifests {plan.region}."
+        sentence = f"AWS_REGION or the profile names region {configured}, the manifests are for {plan.region}."
         yield Veto("WrongRegion", f"{sentence} Unset it or correct `region` in the Project.")
 
 
@@ -135,7 +135,7 @@ def unread(plan: Plan, context: Context) -> Iterator[Veto]:
     """What could not be read cannot be planned."""
     if plan.unread:
         names = ", ".join(item.address for item in plan.unread)
-        yield Veto("NotRead", f"{len(plan.unread)} could not be read: {names}. Allow the reads, or wait, and plan again.")
+        yield Veto("NotRead", f"could not be read: {names}. Allow the reads, or wait, and plan again.")
 
 
 def _fields(change: Change) -> str:

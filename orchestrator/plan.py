@@ -247,5 +247,3 @@ def _ordered(changes: list[Change], targets: frozenset[str]) -> Iterator[Change]
         if change.address in wanted:
             wanted.update(change.depends_on)
     yield from (change for change in changes if change.address in wanted)
-
-

@@ -1,4 +1,4 @@
-"""Reads every desired resource, and finds what bears our mark but is desired no more.  Makes reads only, in parallel."""
+"""Reads every desired resource, and finds what bears our mark but is desired no more.  Only reads, in parallel."""
 
 from __future__ import annotations
 

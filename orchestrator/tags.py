@@ -27,9 +27,7 @@ def claim(scope: Scope, component: str, *, deletable: bool = False) -> dict[str,
 
 def marks(tags: Mapping[str, str]) -> Marks:
     """What the tags of a live thing say about whose it is."""
-    return Marks(
-        owner=owner_of(tags), component=tags.get(TAG_COMPONENT), deletable=tags.get(TAG_DELETION) == "delete"
-    )
+    return Marks(owner=owner_of(tags), component=tags.get(TAG_COMPONENT), deletable=tags.get(TAG_DELETION) == "delete")
 
 
 def phrase(scope: Scope, component: str) -> str:
@@ -53,5 +51,5 @@ def pairs(tags: Mapping[str, str]) -> list[dict[str, str]]:
 
 def mapping(items: Iterable[Mapping[str, Any]] | None) -> dict[str, str]:
     """Tags as most of AWS gives them, as a mapping; AWS's own ``aws:`` tags are left out."""
-    found = {str(item.get("Key", item.get("key"))): str(item.get("Value", item.get("value", ""))) for item in items or ()}
-    return {key: value for key, value in found.items() if not key.startswith("aws:")}
+    found = ((item.get("Key", item.get("key")), item.get("Value", item.get("value", ""))) for item in items or ())
+    return {str(key): str(value) for key, value in found if not str(key).startswith("aws:")}

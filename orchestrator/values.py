@@ -76,7 +76,7 @@ class Unknown:
         message = f"{self.label} is known only after apply"
         raise UnknownError(message)
 
-    __bool__ = __eq__ = __ne__ = __lt__ = __gt__ = __iter__ = __len__ = __contains__ = __int__ = __float__ = _asked  # type: ignore[assignment]
+    __bool__ = __eq__ = __ne__ = __lt__ = __gt__ = __iter__ = __len__ = __contains__ = __int__ = __float__ = _asked
 
     def __str__(self) -> str:
         return self._asked()

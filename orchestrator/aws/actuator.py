@@ -80,7 +80,9 @@ class Actuator:
         seen: Any = None
         for _ in self._pace(step.patience):
             try:
-                answer = self._clients.call(step.call.service, step.call.operation, dict(step.call.parameters), step.call.region)
+                answer = self._clients.call(
+                    step.call.service, step.call.operation, dict(step.call.parameters), step.call.region
+                )
             except AwsError as error:
                 if error.code in step.gone:
                     return {}

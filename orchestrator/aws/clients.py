@@ -64,9 +64,10 @@ class Clients:
     def configured_region(self) -> str | None:
         """The region the surroundings name (environment, profile), or None."""
         try:
-            return self._shared_session().region_name
+            region: str | None = self._shared_session().region_name
         except ProfileNotFound as error:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
+        return region
 
     def reach(self, service: str) -> None:
         """Knock at one service's door, without a call: a dead network is told at once, not after all tries.

@@ -31,7 +31,14 @@ class Reader:
         self._answers: dict[str, Future[Any]] = {}
 
     def get(
-        self, service: str, operation: str, /, *, region: str | None = None, missing: tuple[str, ...] = (), **parameters: Any
+        self,
+        service: str,
+        operation: str,
+        /,
+        *,
+        region: str | None = None,
+        missing: tuple[str, ...] = (),
+        **parameters: Any,
     ) -> Any:
         """The answer of one read, or None when AWS answers with one of the ``missing`` codes.
 

@@ -22,7 +22,14 @@ class Aws(Protocol):
     """What ``read`` and ``discover`` may do: see ``orchestrator.aws.reader.Reader``, which raises AwsError."""
 
     def get(
-        self, service: str, operation: str, /, *, region: str | None = None, missing: tuple[str, ...] = (), **parameters: Any
+        self,
+        service: str,
+        operation: str,
+        /,
+        *,
+        region: str | None = None,
+        missing: tuple[str, ...] = (),
+        **parameters: Any,
     ) -> Any: ...
 
     def all(
@@ -56,14 +63,15 @@ class ResourceType(Protocol):
         """The spec as AWS would give it back: defaults filled, orders that mean nothing settled.  May meet Unknowns."""
 
     def read(self, aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
-        """The live resource called ``name``, or None.  Reads only what ``spec`` (unresolved; {} when pruning) asks about."""
+        """The live resource called ``name``, or None.
+
+        Reads only what ``spec`` (unresolved; {} when pruning) asks about.
+        """
 
     def create(self, scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         """Steps that make it; returns its outputs, final where AWS lets us know them beforehand (names, most ARNs)."""
 
-    def update(
-        self, scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]
-    ) -> Steps:
+    def update(self, scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
         """Steps that turn ``live`` into ``spec``, for the ``changed`` top-level fields; returns outputs that change."""
 
     def delete(self, scope: Scope, name: str, live: Live) -> Steps:
