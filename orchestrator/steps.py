@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from orchestrator.model import PlannedStep
-from orchestrator.values import Sensitive, Unknown, Value, plain
+from orchestrator.values import Sensitive, Unknown, Value, describe, plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +37,21 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Read ``call`` until ``path`` (JMESPath on its answer) is one of ``until``.
+    """Read ``call`` until ``path`` (JMESPath on its answer; it may hold an earlier answer) is one of ``until``.
 
+    ``what``: what is waited for, in words, where the path does not read well.
     ``failed``: values that end the wait as a failure.  ``gone``: error codes that count as reached (deletion).
     ``patience`` in seconds; when it runs out the resource is unhealthy and ``stuck`` says what to look at.
     """
 
     call: Call
-    path: str
+    path: Value
     until: tuple[Value, ...] = ()
     failed: tuple[Value, ...] = ()
     gone: tuple[str, ...] = ()
     patience: float = 900.0
     stuck: str = ""
+    what: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +133,8 @@ def planned(step: Step) -> PlannedStep:
             return PlannedStep(_action(step), plain(step.parameters))
         case Wait(inner, path, until):
             goal = " or ".join(map(str, until)) or "gone"
-            return PlannedStep(_action(inner), note=f"wait until {path} is {goal}" if until else "wait until gone")
+            what = step.what or describe(path)
+            return PlannedStep(_action(inner), note=f"wait until {what} is {goal}" if until else "wait until gone")
         case Generate(length):
             return PlannedStep("generate", note=f"{length} random characters")
         case Compute(name):

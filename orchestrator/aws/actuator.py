@@ -93,7 +93,7 @@ class Actuator:
             if seen in step.until:
                 return answer
             if seen in step.failed:
-                message = f"{step.path} became {seen}. {step.stuck}".strip()
+                message = f"{step.what or step.path} became {seen}. {step.stuck}".strip()
                 raise StepFailedError(message)
         message = f"still {seen} after {step.patience:.0f} s. {step.stuck}".strip()
         raise UnsettledError(message)
