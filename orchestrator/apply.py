@@ -65,7 +65,7 @@ def exit_code(outcomes: tuple[Outcome, ...]) -> Exit:
 
 
 class _Run:
-    """One walk.  Only the walking thread changes ``outcomes`` and ``outputs``; workers read what is done before them."""
+    """One walk.  Only the walking thread changes ``outcomes`` and ``outputs``; workers only read them."""
 
     def __init__(self, planned_: Planned, perform: Perform, on_event: OnEvent) -> None:
         self._planned = planned_

@@ -8,7 +8,7 @@ A module has ``expand(component, stack) -> list[Resource]`` and may have
 ``exports(component, scope)``   what ``${bucket.files.NAME}`` stands for: final text, or a Ref to a resource's output
 ``access(component, scope)``    IAM statements that ``access: [bucket.files]`` of another component allows
 ``grants(component, scope)``    what it asks of other components (see Grant)
-``check(component, siblings)``  problems a schema cannot tell: (path, sentence, hint) triples; before references are resolved
+``check(component, siblings)``  problems a schema cannot tell, before references are resolved: (path, sentence, hint)
 """
 
 from __future__ import annotations
