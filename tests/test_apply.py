@@ -1,0 +1,210 @@
+"""Applying: order, parallelism, failure, interruption.  Roles serve as resources; AWS is a function."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.apply import InterruptedApplyError, apply, exit_code
+from orchestrator.aws import StepFailedError, UnsettledError
+from orchestrator.events import Event, Finished, Started, ignore
+from orchestrator.model import Action, Actuation, Desired, Health, Outcome, Resource, Scope
+from orchestrator.plan import Planned, build
+from orchestrator.problems import Exit, Position
+from orchestrator.snapshot import Snapshot
+from orchestrator.steps import Call, Step
+
+SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
+HERE = Position("roles.yaml")
+
+
+def role(name: str, after: frozenset[str] = frozenset()) -> Resource:
+    """A role that comes after other roles."""
+    spec = {"path": SCOPE.path, "trust": {}, "tags": {}}
+    return Resource(
+        "iam_role", name, f"shop-prod-{name}", spec, "service.x", HERE, frozenset(f"iam_role.{n}" for n in after)
+    )
+
+
+def plan_for(roles: list[Resource]) -> Planned:
+    """A plan that creates all of them."""
+    return build(Desired(SCOPE, tuple(roles)), Snapshot(SCOPE.account))
+
+
+def created(step: Step) -> str | None:
+    """The role that a step creates."""
+    return step.parameters["RoleName"] if isinstance(step, Call) and step.operation == "create_role" else None
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> dict[str, frozenset[str]]:
+    """A random acyclic graph: each node depends on some of those before it."""
+    names = [f"r{index}" for index in range(draw(st.integers(1, 9)))]
+    return {
+        name: frozenset(draw(st.sets(st.sampled_from(names[:index]), max_size=3)) if index else ())
+        for index, name in enumerate(names)
+    }
+
+
+@given(graphs(), st.integers(1, 8))
+def test_nothing_begins_before_what_it_depends_on_has_ended(graph: Mapping[str, frozenset[str]], workers: int) -> None:
+    """In any graph, on any number of threads, order honours dependencies and nothing is left out."""
+    ended: set[str] = set()
+    violations: list[str] = []
+
+    def watch(event: Event) -> None:
+        name = event.address.partition(".")[2]
+        if isinstance(event, Started):
+            violations.extend(f"{dependency} before {name}" for dependency in graph[name] - ended)
+        elif isinstance(event, Finished):
+            ended.add(name)
+
+    planned = plan_for([role(name, after) for name, after in graph.items()])
+    outcomes = apply(planned, lambda step: {}, watch, workers=workers)
+
+    assert not violations
+    assert ended == set(graph)
+    assert exit_code(outcomes) is Exit.OK
+
+
+@given(graphs(), st.data())
+def test_a_failure_stops_what_needs_it_and_nothing_else(
+    graph: Mapping[str, frozenset[str]], data: st.DataObject
+) -> None:
+    """Exactly the failed one's descendants are skipped, each with the reason."""
+    broken = data.draw(st.sampled_from(sorted(graph)))
+
+    def perform(step: Step) -> Any:
+        if created(step) == f"shop-prod-{broken}":
+            message = "iam:CreateRole: LimitExceeded: too many roles"
+            raise StepFailedError(message, "req-1")
+        return {}
+
+    outcomes = apply(plan_for([role(name, after) for name, after in graph.items()]), perform, ignore)
+    by_name = {outcome.address.partition(".")[2]: outcome for outcome in outcomes}
+    doomed = descendants(graph, broken)
+
+    assert by_name[broken].actuation is Actuation.FAILED
+    assert by_name[broken].request_id == "req-1"
+    assert {name for name, outcome in by_name.items() if outcome.actuation is Actuation.SKIPPED} == doomed
+    assert all(by_name[name].reason.startswith("because iam_role.") for name in doomed)
+    assert {name for name, o in by_name.items() if o.actuation is Actuation.SUCCEEDED} == set(graph) - doomed - {broken}
+
+
+def descendants(graph: Mapping[str, frozenset[str]], root: str) -> set[str]:
+    """Everything that depends on ``root``, directly or not."""
+    found: set[str] = set()
+    for name, after in graph.items():  # in dependency order
+        if after & (found | {root}):
+            found.add(name)
+    return found
+
+
+def test_independent_resources_are_applied_at_the_same_time() -> None:
+    """Four independent creations meet at a barrier that only lets all four through together."""
+    barrier = threading.Barrier(4, timeout=10)
+
+    def perform(step: Step) -> Any:
+        if created(step):
+            barrier.wait()
+        return {}
+
+    outcomes = apply(plan_for([role(f"r{n}") for n in range(4)]), perform, ignore)
+
+    assert exit_code(outcomes) is Exit.OK
+
+
+def test_a_resource_that_does_not_settle_is_applied_but_unhealthy() -> None:
+    """Our calls worked, the thing is not well: exit code 4, and dependents wait."""
+
+    def perform(step: Step) -> Any:
+        if created(step) == "shop-prod-slow":
+            message = "still creating after 900 s. Look at the events."
+            raise UnsettledError(message)
+        return {}
+
+    outcomes = apply(plan_for([role("slow")]), perform, ignore)
+
+    assert outcomes[0].actuation is Actuation.SUCCEEDED
+    assert outcomes[0].health is Health.PROGRESSING
+    assert outcomes[0].reason == "still creating after 900 s. Look at the events."
+    assert exit_code(outcomes) is Exit.UNHEALTHY
+
+
+def test_ctrl_c_ends_the_calls_under_way_and_says_what_was_done() -> None:
+    """After an interruption nothing new begins; what was done is told."""
+    performed: list[str] = []
+
+    def perform(step: Step) -> Any:
+        performed.append(created(step) or "")
+        return {}
+
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Finished) and event.address == "iam_role.first":
+            raise KeyboardInterrupt
+
+    with pytest.raises(InterruptedApplyError) as stopped:
+        apply(plan_for([role("first"), role("second", frozenset({"first"}))]), perform, interrupt)
+
+    assert [outcome.actuation for outcome in stopped.value.outcomes] == [Actuation.SUCCEEDED, Actuation.SKIPPED]
+    assert stopped.value.outcomes[1].reason == "the run was stopped before it"
+    assert "shop-prod-second" not in performed
+
+
+def test_a_crash_stops_every_thread_before_its_next_call() -> None:
+    """When the program dies in one thread, no other thread makes another call."""
+    crashed_at: list[float] = []
+    later: list[float] = []
+
+    class Crash(BaseException):
+        """Not an ordinary error: the end of the process."""
+
+    def perform(step: Step) -> Any:
+        if created(step) == "shop-prod-r0":
+            crashed_at.append(time.monotonic())
+            raise Crash
+        time.sleep(0.02)
+        later.append(time.monotonic())
+        return {}
+
+    with pytest.raises(Crash):
+        apply(plan_for([role(f"r{n}") for n in range(6)]), perform, ignore)
+
+    assert all(at < crashed_at[0] + 0.5 for at in later)
+    assert len(later) <= 5
+
+
+def test_a_bug_in_one_resource_is_its_own_failure() -> None:
+    """An unexpected error fails one resource with a sentence, not the run with a traceback."""
+
+    def perform(step: Step) -> Any:
+        if created(step) == "shop-prod-r1":
+            return 1 // 0
+        return {}
+
+    outcomes = apply(plan_for([role("r1"), role("r2")]), perform, ignore)
+
+    assert "ZeroDivisionError" in outcomes[0].reason
+    assert outcomes[1].actuation is Actuation.SUCCEEDED
+
+
+OUTCOMES: dict[str, tuple[Callable[[], tuple[Outcome, ...]], Exit]] = {
+    "nothing to do": (lambda: (), Exit.OK),
+    "skipped": (lambda: (Outcome("a.b", Action.CREATE, Actuation.SKIPPED),), Exit.FAILED),
+    "unchanged but failed": (
+        lambda: (Outcome("a.b", Action.NONE, Actuation.UNCHANGED, Health.FAILED),),
+        Exit.UNHEALTHY,
+    ),
+}
+
+
+@pytest.mark.parametrize(("outcomes", "expected"), OUTCOMES.values(), ids=OUTCOMES.keys())
+def test_exit_codes(outcomes: Callable[[], tuple[Outcome, ...]], expected: Exit) -> None:
+    """Scripts can tell failure from ill health."""
+    assert exit_code(outcomes()) is expected
