@@ -23,9 +23,10 @@ from orchestrator.emulator.visibility import Visibility
 _PACKAGE = "orchestrator.emulator"
 _SERVICES = {
     "apprunner": "services.apprunner.service:AppRunner",
-    "cloudfront": "services.cloudfront.service:CloudFront",
 }
-_ON_BACKEND: dict[tuple[str, str], str] = {}
+_ON_BACKEND: dict[tuple[str, str], str] = {
+    ("moto", "cloudfront"): "services.cloudfront.service:CloudFront",
+}
 _CODE = re.compile(rb"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
 
 

@@ -1,0 +1,1 @@
+"""Amazon CloudFront's control plane: distributions, origin access controls, functions, policies, invalidations."""
