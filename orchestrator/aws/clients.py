@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -56,7 +56,7 @@ class Clients:
         try:
             client = self._client(service, region or self.region)
             if not client.can_paginate(operation):
-                return [getattr(client, operation)(**parameters)]
+                return list(_by_token(getattr(client, operation), parameters))
             return list(client.get_paginator(operation).paginate(**parameters))
         except (ClientError, BotoCoreError) as error:
             raise translate(service, operation, error) from None
@@ -105,3 +105,12 @@ class Clients:
         if self._session is None:
             self._session = boto3.Session()
         return self._session
+
+
+def _by_token(method: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Any]:
+    """The pages of an operation that botocore has no paginator for, as all of App Runner's."""
+    answer = method(**parameters)
+    yield answer
+    while token := answer.get("NextToken"):
+        answer = method(**{**parameters, "NextToken": token})
+        yield answer
