@@ -1,0 +1,197 @@
+"""MiniStack as a process of its own on a free loopback port, started and stopped with the emulator.
+
+The child reads its standard input and dies with its end, so it cannot outlive a parent that was killed.  A fork of
+this process shares the one MiniStack: only the process that started it stops it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from typing import IO
+
+from orchestrator.emulator.errors import AwsError
+from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.protocol import Target, refuse
+
+_START_SECONDS = 20.0
+_CALL_SECONDS = 30.0
+_STOP_SECONDS = 5.0
+_HOP_HEADERS = frozenset({"connection", "content-length", "transfer-encoding", "expect", "date", "server", "keep-alive"})
+_CHILD = """
+import os, sys, threading
+def follow():
+    sys.stdin.buffer.read()
+    os._exit(0)
+threading.Thread(target=follow, daemon=True).start()
+from ministack.app import main
+sys.argv = ["ministack"]
+main()
+"""
+
+
+class MiniStackBackend:
+    """AWS by MiniStack, for one account and region."""
+
+    name = "ministack"
+
+    def __init__(self, account: str, region: str) -> None:
+        self._account = account
+        self._region = region
+        self._process: subprocess.Popen[bytes] | None = None
+        self._port = 0
+        self._owner = 0
+        self._idle = _Connections()
+        self._log: IO[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the process and wait until it answers.  Raises RuntimeError with the end of its log."""
+        self._port, self._owner = _free_port(), os.getpid()
+        self._idle = _Connections()
+        self._log = tempfile.TemporaryFile()
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", _CHILD],
+            env=self._environment(),
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                said = self._tail()
+                self.stop()
+                raise RuntimeError(f"MiniStack did not start:\n{said}")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """End the process, if it is ours to end."""
+        process, self._process = self._process, None
+        self._idle.close()
+        if process is None or self._owner != os.getpid():
+            return
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdin:
+            process.stdin.close()
+        if self._log:
+            self._log.close()
+
+    def reset(self) -> None:
+        """Empty it by its own reset."""
+        self._exchange(Request("POST", "/_ministack/reset", (("Host", "127.0.0.1"),)))
+
+    def edge(self, request: Request) -> Response | None:
+        """MiniStack's own data plane: distributions by Host, its registry under /v2/."""
+        return self._exchange(request)
+
+    def forward(self, request: Request, target: Target) -> Response:
+        """Pass one request on; what MiniStack does not answer is a 500 in the service's protocol."""
+        try:
+            return self._exchange(request)
+        except (OSError, http.client.HTTPException) as error:
+            failure = AwsError("InternalFailure", f"ministack: {type(error).__name__}: {error}", 500)
+            return refuse(target, failure, "ministack")
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "LANG") if name in os.environ}
+        return {
+            **kept,
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self._port),
+            "IOT_MTLS_ENABLED": "0",
+            "MINISTACK_ACCOUNT_ID": self._account,
+            "MINISTACK_REGION": self._region,
+            "PYTHONWARNINGS": "ignore",
+        }
+
+    def _answers(self) -> bool:
+        try:
+            return self._exchange(Request("GET", "/_ministack/health", (("Host", "127.0.0.1"),))).status == 200  # noqa: PLR2004
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _tail(self) -> str:
+        if self._log is None:
+            return ""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")[-2000:]
+
+    def _exchange(self, request: Request) -> Response:
+        """One request on a kept connection; a connection that went stale is made anew once."""
+        connection, kept = self._idle.take(self._port)
+        try:
+            response = _send(connection, request)
+        except (OSError, http.client.HTTPException):
+            connection.close()
+            if not kept:
+                raise
+            connection, _ = self._idle.take(self._port, fresh=True)
+            response = _send(connection, request)
+        self._idle.give(connection)
+        return response
+
+
+class _Connections:
+    """Kept-alive connections to MiniStack that nobody uses just now."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._free: list[http.client.HTTPConnection] = []
+        self._owner = os.getpid()
+
+    def take(self, port: int, *, fresh: bool = False) -> tuple[http.client.HTTPConnection, bool]:
+        """A connection, and whether it was kept; after a fork none of the parent's is used."""
+        with self._lock:
+            if self._owner != os.getpid():
+                self._free, self._owner = [], os.getpid()
+            if self._free and not fresh:
+                return self._free.pop(), True
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=_CALL_SECONDS), False
+
+    def give(self, connection: http.client.HTTPConnection) -> None:
+        """Keep a connection for the next."""
+        with self._lock:
+            self._free.append(connection)
+
+    def close(self) -> None:
+        """Close them all."""
+        with self._lock:
+            for each in self._free:
+                with contextlib.suppress(OSError):
+                    each.close()
+            self._free.clear()
+
+
+def _send(connection: http.client.HTTPConnection, request: Request) -> Response:
+    connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
+    for name, value in request.headers:
+        if name.lower() not in _HOP_HEADERS:
+            connection.putheader(name, value)
+    connection.putheader("Content-Length", str(len(request.body)))
+    connection.endheaders(request.body)
+    answer = connection.getresponse()
+    body = answer.read()
+    pairs = answer.getheaders()
+    headers = tuple((name, value) for name, value in pairs if name.lower() not in _HOP_HEADERS)
+    length = answer.getheader("content-length")
+    told = int(length) if request.method == "HEAD" and length else None
+    return Response(answer.status, headers, body, told)
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
