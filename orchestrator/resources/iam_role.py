@@ -5,8 +5,7 @@ Roles live under the environment's path, so that one listing finds all of ours.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.model import Live, Scope
@@ -23,11 +22,14 @@ ARN = None
 POLICY = "orchestrator"
 GONE = ("NoSuchEntity",)
 BUSY = ("ConcurrentModification",)
+NOT_SEEN_YET = (*BUSY, *GONE)
+SETS = ("Action", "NotAction", "Resource", "NotResource")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Attached policies have no order; documents are compared as AWS stores them."""
-    return {**spec, "attached": canonical(spec.get("attached", []))}
+    """Attached policies have no order, and documents are compared by what they mean."""
+    documents = {key: _document(spec[key]) for key in ("trust", "policy") if key in spec}
+    return {**spec, **documents, "attached": canonical(spec.get("attached", []))}
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
@@ -43,8 +45,8 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
         found["policy"] = inline["PolicyDocument"] if inline else None
     if "attached" in spec:
         policies = aws.all("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name, missing=GONE)
-        found["attached"] = canonical([policy["PolicyArn"] for policy in policies])
-    return Live(found, {"arn": role["Arn"], "name": name}, **marks(tags))
+        found["attached"] = [policy["PolicyArn"] for policy in policies]
+    return Live(normalise(found), {"arn": role["Arn"], "name": name}, **marks(tags))
 
 
 def discover(aws: Aws, scope: Scope) -> Iterator[str]:
@@ -54,7 +56,7 @@ def discover(aws: Aws, scope: Scope) -> Iterator[str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The role, then what it may do; new roles take seconds until services may assume them."""
+    """The role, then what it may do.  Killed in between, the missing policy is a difference on the next run."""
     yield Call(
         "iam",
         "create_role",
@@ -67,7 +69,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         ok=("EntityAlreadyExists",),
         retry=BUSY,
     )
-    yield from _policies(name, spec, frozenset({"policy", "attached"}), [])
+    wanted = {key for key in ("policy", "attached") if spec.get(key)}
+    yield from _policies(name, spec, frozenset(wanted), [])
     return {"arn": f"arn:aws:iam::{scope.account}:role{spec['path']}{name}", "name": name}
 
 
@@ -84,35 +87,68 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, chang
 
 
 def delete(scope: Scope, name: str, live: Live) -> Steps:
-    """IAM refuses to delete a role that still has policies."""
-    listing = Call("iam", "list_attached_role_policies", {"RoleName": name}, ok=GONE)
-    yield Sweep(listing, lambda answer: _detach_one(name, answer), "detach every policy")
-    yield Call("iam", "delete_role_policy", {"RoleName": name, "PolicyName": POLICY}, ok=GONE)
-    yield Call("iam", "delete_role", {"RoleName": name}, ok=GONE, retry=(*BUSY, "DeleteConflict"))
+    """IAM refuses to delete a role that still has policies, ours or added by hand."""
+    role = {"RoleName": name}
+    attached = Call("iam", "list_attached_role_policies", role, ok=GONE)
+    yield Sweep(attached, _remover(name, "detach_role_policy", "PolicyArn", _first_attached), "detach every policy")
+    inline = Call("iam", "list_role_policies", role, ok=GONE)
+    yield Sweep(inline, _remover(name, "delete_role_policy", "PolicyName", _first_inline), "delete every inline policy")
+    yield Call("iam", "delete_role", role, ok=GONE, retry=(*BUSY, "DeleteConflict"))
     return {}
 
 
 def _policies(name: str, spec: Mapping[str, Value], changed: frozenset[str], attached: list[Any]) -> Steps:
     if "policy" in changed:
+        inline = {"RoleName": name, "PolicyName": POLICY}
         if spec.get("policy"):
-            document = to_json(spec["policy"])
-            body = {"RoleName": name, "PolicyName": POLICY, "PolicyDocument": document}
-            yield Call("iam", "put_role_policy", body, retry=BUSY)
+            body = {**inline, "PolicyDocument": to_json(spec["policy"])}
+            yield Call("iam", "put_role_policy", body, retry=NOT_SEEN_YET, patience=60)
         else:
-            yield Call("iam", "delete_role_policy", {"RoleName": name, "PolicyName": POLICY}, ok=GONE, retry=BUSY)
+            yield Call("iam", "delete_role_policy", inline, ok=GONE, retry=BUSY)
     if "attached" in changed:
         for arn in spec["attached"]:
             if arn not in attached:
-                yield Call("iam", "attach_role_policy", {"RoleName": name, "PolicyArn": arn}, retry=BUSY)
+                body = {"RoleName": name, "PolicyArn": arn}
+                yield Call("iam", "attach_role_policy", body, retry=NOT_SEEN_YET, patience=60)
         for arn in attached:
             if arn not in spec["attached"]:
                 yield Call("iam", "detach_role_policy", {"RoleName": name, "PolicyArn": arn}, ok=GONE, retry=BUSY)
     return {}
 
 
-def _detach_one(name: str, listed: Any) -> Call | None:
-    attached = listed.get("AttachedPolicies")
-    if not attached:
-        return None
-    body = {"RoleName": name, "PolicyArn": attached[0]["PolicyArn"]}
-    return Call("iam", "detach_role_policy", body, ok=GONE, retry=BUSY)
+def _document(document: Value) -> Value:
+    """A policy document with AWS's free choices settled: one or a list of one, and orders that mean nothing."""
+    if not isinstance(document, Mapping):
+        return document
+    statements = document.get("Statement", [])
+    listed = statements if isinstance(statements, list) else [statements]
+    return {**document, "Statement": canonical([_statement(item) for item in listed])}
+
+
+def _statement(statement: Value) -> Value:
+    if not isinstance(statement, Mapping):
+        return statement
+    settled = {key: _listed(value) if key in SETS else value for key, value in statement.items()}
+    if isinstance(principal := statement.get("Principal"), Mapping):
+        settled["Principal"] = {kind: _listed(who) for kind, who in principal.items()}
+    return settled
+
+
+def _listed(value: Value) -> Value:
+    return canonical(value) if isinstance(value, list) else [value]
+
+
+def _remover(name: str, operation: str, key: str, first: Callable[[Any], str | None]) -> Callable[[Any], Call | None]:
+    def remove(listed: Any) -> Call | None:
+        found = first(listed)
+        return Call("iam", operation, {"RoleName": name, key: found}, ok=GONE, retry=BUSY) if found else None
+
+    return remove
+
+
+def _first_attached(listed: Any) -> str | None:
+    return next((policy["PolicyArn"] for policy in listed.get("AttachedPolicies") or ()), None)
+
+
+def _first_inline(listed: Any) -> str | None:
+    return next(iter(listed.get("PolicyNames") or ()), None)

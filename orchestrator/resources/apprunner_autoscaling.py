@@ -1,0 +1,106 @@
+"""How an App Runner service scales.  API: App Runner CreateAutoScalingConfiguration, DeleteAutoScalingConfiguration.
+
+A configuration cannot be changed: a change is a new revision of the same name, and the service that moves to it deletes
+the one it left.  ``NAME`` is the latest active revision; an older one that no service uses any more (a run was killed
+in between) is found as ``NAME/REVISION`` and pruned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from orchestrator.model import Live, Scope
+from orchestrator.resources import Aws
+from orchestrator.steps import Call, Steps
+from orchestrator.tags import mapping, marks, pairs
+from orchestrator.values import Value
+
+IMMUTABLE: frozenset[str] = frozenset()
+STATEFUL = False
+USES: frozenset[str] = frozenset()
+ARN = None
+
+GONE = ("ResourceNotFoundException",)
+IN_USE = ("InvalidRequestException",)
+
+
+def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    """App Runner's defaults."""
+    return {"min_size": 1, "max_size": 25, "max_concurrency": 100, **spec}
+
+
+def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+    """One listing for all, then the latest revision (or the one that ``name`` names) with its tags."""
+    family, _, revision = name.partition("/")
+    revisions = _revisions(aws).get(family, [])
+    found = [one for one in revisions if str(one["AutoScalingConfigurationRevision"]) == revision or not revision]
+    if not found:
+        return None
+    arn = found[-1]["AutoScalingConfigurationArn"]
+    answer = aws.get("apprunner", "describe_auto_scaling_configuration", AutoScalingConfigurationArn=arn, missing=GONE)
+    if answer is None or answer["AutoScalingConfiguration"]["Status"] != "ACTIVE":
+        return None
+    detail = answer["AutoScalingConfiguration"]
+    tags = _tags(aws, arn)
+    sizes = {"min_size": "MinSize", "max_size": "MaxSize", "max_concurrency": "MaxConcurrency"}
+    live = {**{key: detail[member] for key, member in sizes.items()}, "tags": tags}
+    return Live(live, {"arn": arn}, {"arn": arn, "is_leftover": bool(revision)}, **marks(tags))
+
+
+def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+    """Ours, by their tags: each name, and of each the older revisions that nothing uses."""
+    for family, revisions in _revisions(aws).items():
+        if not family.startswith(scope.prefix[:20]):  # others' are not asked for their tags
+            continue
+        latest = revisions[-1]
+        for one in revisions:
+            if one is not latest and one.get("HasAssociatedService"):
+                continue
+            if scope.owns(_tags(aws, one["AutoScalingConfigurationArn"])):
+                yield family if one is latest else f"{family}/{one['AutoScalingConfigurationRevision']}"
+
+
+def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
+    """A new revision; made twice by a lost answer, the older one is a leftover that pruning finds."""
+    body = {
+        "AutoScalingConfigurationName": name,
+        "MinSize": spec["min_size"],
+        "MaxSize": spec["max_size"],
+        "MaxConcurrency": spec["max_concurrency"],
+        "Tags": pairs(spec["tags"]),
+    }
+    answer = yield Call("apprunner", "create_auto_scaling_configuration", body)
+    return {"arn": answer["AutoScalingConfiguration"]["AutoScalingConfigurationArn"]}
+
+
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+    """Other sizes are a new revision with another ARN; tags alone are laid on the one there is."""
+    if changed <= {"tags"}:
+        yield Call("apprunner", "tag_resource", {"ResourceArn": live.outputs["arn"], "Tags": pairs(spec["tags"])})
+        return {}
+    return (yield from create(scope, name, spec))
+
+
+def delete(scope: Scope, name: str, live: Live) -> Steps:
+    """All revisions of a name, or the one leftover.  App Runner refuses while a service that goes still holds it."""
+    body: dict[str, Any] = {"AutoScalingConfigurationArn": live.private["arn"]}
+    if not live.private["is_leftover"]:
+        partial = f"arn:aws:apprunner:{scope.region}:{scope.account}:autoscalingconfiguration/{name}"
+        body = {"AutoScalingConfigurationArn": partial, "DeleteAllRevisions": True}
+    yield Call("apprunner", "delete_auto_scaling_configuration", body, ok=GONE, retry=IN_USE)
+    return {}
+
+
+def _revisions(aws: Aws) -> Mapping[str, list[Mapping[str, Any]]]:
+    """Every active configuration of the account, by name, the latest last."""
+    member = "AutoScalingConfigurationSummaryList"
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for one in aws.all("apprunner", "list_auto_scaling_configurations", member, LatestOnly=False):
+        if one.get("Status", "ACTIVE") == "ACTIVE":
+            found.setdefault(one["AutoScalingConfigurationName"], []).append(one)
+    return {name: sorted(each, key=lambda one: one["AutoScalingConfigurationRevision"]) for name, each in found.items()}
+
+
+def _tags(aws: Aws, arn: str) -> dict[str, str]:
+    return mapping(aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=GONE))

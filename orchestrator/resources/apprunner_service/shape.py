@@ -1,0 +1,129 @@
+"""An App Runner service's spec: AWS's defaults and units, and the shape of the API around it.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.steps import Outputs
+from orchestrator.values import Value, join
+
+DEFAULTS: Mapping[str, Value] = {
+    "usable": True,
+    "command": None,
+    "environment": {},
+    "secrets": {},
+    "access_role": None,
+    "connector": None,
+    "observability": None,
+    "encryption_key": None,
+    "public": True,
+    "ip_address_type": "IPV4",
+    "auto_deployments": False,
+}
+HEALTH: Mapping[str, tuple[str, Value]] = {
+    "protocol": ("Protocol", "TCP"),
+    "path": ("Path", "/"),
+    "interval": ("Interval", 5),
+    "timeout": ("Timeout", 2),
+    "healthy_after": ("HealthyThreshold", 1),
+    "unhealthy_after": ("UnhealthyThreshold", 5),
+}
+
+
+def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    """App Runner's defaults and units; ``variables`` names every variable, so that one too many is a difference."""
+    settled = {**DEFAULTS, **spec}
+    units: dict[str, Value] = {key: _units(settled[key]) for key in ("cpu", "memory") if key in settled}
+    names = sorted({*settled["environment"], *settled["secrets"]})
+    health = {**{key: default for key, (_, default) in HEALTH.items()}, **settled.get("health", {})}
+    if health["protocol"] == "TCP":  # App Runner looks at no path then
+        health["path"] = "/"
+    return {**settled, **units, "variables": names, "health": health}
+
+
+def settings(service: Mapping[str, Any]) -> dict[str, Value]:
+    """DescribeService's answer as a spec."""
+    source, instance, network = (service[f"{part}Configuration"] for part in ("Source", "Instance", "Network"))
+    image = source.get("ImageRepository") or {}
+    configuration = image.get("ImageConfiguration") or {}
+    health = service.get("HealthCheckConfiguration") or {}
+    egress = network.get("EgressConfiguration") or {}
+    return {
+        "image": image.get("ImageIdentifier"),
+        "image_repository_type": image.get("ImageRepositoryType"),
+        "port": int(configuration.get("Port", 8080)),
+        "command": configuration.get("StartCommand"),
+        "environment": configuration.get("RuntimeEnvironmentVariables") or {},
+        "secrets": configuration.get("RuntimeEnvironmentSecrets") or {},
+        "access_role": (source.get("AuthenticationConfiguration") or {}).get("AccessRoleArn"),
+        "auto_deployments": source.get("AutoDeploymentsEnabled", False),
+        "instance_role": instance.get("InstanceRoleArn"),
+        "cpu": instance.get("Cpu", "1024"),
+        "memory": instance.get("Memory", "2048"),
+        "health": {key: health.get(member, default) for key, (member, default) in HEALTH.items()},
+        "autoscaling": (service.get("AutoScalingConfigurationSummary") or {}).get("AutoScalingConfigurationArn"),
+        "connector": egress.get("VpcConnectorArn"),
+        "public": (network.get("IngressConfiguration") or {}).get("IsPubliclyAccessible", True),
+        "ip_address_type": network.get("IpAddressType", "IPV4"),
+        "observability": (service.get("ObservabilityConfiguration") or {}).get("ObservabilityConfigurationArn"),
+        "encryption_key": (service.get("EncryptionConfiguration") or {}).get("KmsKey"),
+    }
+
+
+def body(spec: Mapping[str, Value]) -> dict[str, Value]:
+    """What CreateService and UpdateService have in common: the whole of a spec, so that either sets all of it."""
+    connector, observability = spec["connector"], spec["observability"]
+    egress = {"EgressType": "DEFAULT"} if connector is None else {"EgressType": "VPC", "VpcConnectorArn": connector}
+    traced: dict[str, Value] = {"ObservabilityEnabled": observability is not None}
+    if observability is not None:
+        traced["ObservabilityConfigurationArn"] = observability
+    return {
+        "SourceConfiguration": _source(spec),
+        "InstanceConfiguration": {
+            "Cpu": str(spec["cpu"]),
+            "Memory": str(spec["memory"]),
+            "InstanceRoleArn": spec["instance_role"],
+        },
+        "AutoScalingConfigurationArn": spec["autoscaling"],
+        "HealthCheckConfiguration": {member: spec["health"][key] for key, (member, _) in HEALTH.items()},
+        "NetworkConfiguration": {
+            "EgressConfiguration": egress,
+            "IngressConfiguration": {"IsPubliclyAccessible": spec["public"]},
+            "IpAddressType": spec["ip_address_type"],
+        },
+        "ObservabilityConfiguration": traced,
+    }
+
+
+def outputs(service: Any) -> Outputs:
+    """What others may refer to; from DescribeService's answer, or from an answer that is not known yet."""
+    host = service.get("ServiceUrl", "")
+    return {"arn": service["ServiceArn"], "id": service["ServiceId"], "host": host, "url": join(["https://", host])}
+
+
+def _source(spec: Mapping[str, Value]) -> dict[str, Value]:
+    configuration = {
+        "Port": str(spec["port"]),
+        "RuntimeEnvironmentVariables": spec["environment"],
+        "RuntimeEnvironmentSecrets": spec["secrets"],
+    }
+    if spec["command"] is not None:
+        configuration["StartCommand"] = spec["command"]
+    source = {
+        "ImageRepository": {
+            "ImageIdentifier": spec["image"],
+            "ImageRepositoryType": spec["image_repository_type"],
+            "ImageConfiguration": configuration,
+        },
+        "AutoDeploymentsEnabled": spec["auto_deployments"],
+    }
+    if spec["access_role"] is not None:
+        source["AuthenticationConfiguration"] = {"AccessRoleArn": spec["access_role"]}
+    return source
+
+
+def _units(value: Value) -> int:
+    """CPU units or MiB, from ``256``, ``"256"``, ``"0.25 vCPU"`` or ``"0.5 GB"``."""
+    amount, _, unit = str(value).partition(" ")
+    return int(float(amount) * 1024) if unit else int(amount)
