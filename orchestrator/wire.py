@@ -1,0 +1,69 @@
+"""Dataclasses as canonical JSON and back, strictly.  Pure.
+
+May know: the vocabulary's shapes, through their types.  May not: know what a document is for, or touch files.
+The canonical form is compact UTF-8 with sorted keys, so equal values have equal bytes and one digest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeVar
+
+import msgspec
+
+from orchestrator.problems import Problem, Problems
+
+T = TypeVar("T")
+
+
+def dump(value: object) -> bytes:
+    """``value`` (a dataclass, or JSON) in canonical form.
+
+    Raises TypeError for what is not data, such as an Unknown that was never made plain.
+    """
+    return msgspec.json.encode(value, order="sorted")
+
+
+def digest(value: object) -> str:
+    """SHA-256 of the canonical form, as 64 hexadecimal digits."""
+    return hashlib.sha256(dump(value)).hexdigest()
+
+
+def load(data: bytes, shape: type[T], source: str = "the document") -> T:
+    """The value of type ``shape`` that ``dump`` wrote; ``source`` names the document in problems.
+
+    Raises Problems: not JSON, a member missing, unknown or of the wrong type.
+    """
+    try:
+        raw = msgspec.json.decode(data)
+        value = msgspec.convert(raw, shape)
+    except msgspec.ValidationError as error:
+        raise Problems.one(f"{source}: {_sentence(str(error))}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Problems.one(f"{source} is not JSON: {error}") from None
+    unknown = [Problem(f"{source}: {path} is unknown") for path in _strangers("", raw, msgspec.to_builtins(value))]
+    if unknown:
+        raise Problems(unknown)
+    return value
+
+
+def _sentence(message: str) -> str:
+    """msgspec's "Expected `int`, got `str` - at `$.changes[0].where`" with the place first."""
+    complaint, _, place = message.partition(" - at `$")
+    where = place.rstrip("`").lstrip(".") or "the top"
+    return f"{where}: {complaint[:1].lower()}{complaint[1:]}"
+
+
+def _strangers(path: str, raw: Any, known: Any) -> Iterator[str]:
+    """Paths of members in ``raw`` that the shape has dropped: msgspec is lenient there with dataclasses."""
+    if isinstance(raw, Mapping) and isinstance(known, Mapping):
+        for key, item in raw.items():
+            inner = f"{path}.{key}".lstrip(".")
+            if key not in known:
+                yield inner
+            else:
+                yield from _strangers(inner, item, known[key])
+    elif isinstance(raw, list) and isinstance(known, list | tuple):
+        for index, (item, kept) in enumerate(zip(raw, known, strict=False)):
+            yield from _strangers(f"{path}[{index}]", item, kept)
