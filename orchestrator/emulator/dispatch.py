@@ -23,6 +23,7 @@ from orchestrator.emulator.visibility import Visibility
 _PACKAGE = "orchestrator.emulator"
 _SERVICES = {
     "apprunner": "services.apprunner.service:AppRunner",
+    "rds": "corrections.rds.service:Rds",
 }
 _ON_BACKEND: dict[tuple[str, str], str] = {
     ("moto", "cloudfront"): "services.cloudfront.service:CloudFront",

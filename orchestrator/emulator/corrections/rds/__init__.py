@@ -1,0 +1,1 @@
+"""Amazon RDS as AWS has it: asynchronous states, pending changes, windows, protection, snapshots, restores."""
