@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orchestrator.model import FieldChange
-from orchestrator.values import ABSENT, Value, is_known, plain
+from orchestrator.values import ABSENT, Value, WriteOnly, is_known, plain
 
 
 def diff(desired: Value, live: Value) -> tuple[FieldChange, ...]:
     """Field changes that turn ``live`` into ``desired``; what ``desired`` leaves unsaid is left alone.
 
-    A desired ABSENT means "must not be there".  An Unknown on the desired side always differs.
+    A desired ABSENT means "must not be there".  An Unknown on the desired side always differs, a
+    WriteOnly never does.
     """
     return tuple(_compare((), desired, live))
 
@@ -23,6 +24,8 @@ def _compare(path: tuple[str, ...], desired: Value, live: Value) -> Iterator[Fie
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         for key, value in desired.items():
             yield from _compare((*path, str(key)), value, live.get(key, ABSENT))
+    elif isinstance(desired, WriteOnly):
+        return
     elif not is_known(desired) or _plain_pair(desired, live):
         yield FieldChange(path, _shown(live), _shown(desired))
 

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import Any, Final, NoReturn, TypeAlias
 
 Value: TypeAlias = Any
-"""JSON, or Ref, Text, Unknown, Sensitive at any depth."""
+"""JSON, or Ref, Text, Unknown, Sensitive, WriteOnly at any depth."""
 
 
 class Absent(Enum):
@@ -97,6 +97,13 @@ class Sensitive:
     __str__ = __repr__
 
 
+@dataclass(frozen=True, slots=True)
+class WriteOnly:
+    """What a call is given but AWS never gives back.  It is not compared; another field tells when it has changed."""
+
+    value: Any
+
+
 def resolve(value: Value, lookup: Callable[[Ref], Value]) -> Value:
     """Replace every Ref in ``value`` by ``lookup(ref)`` and join every Text; what stays unknown is an Unknown."""
     match value:
@@ -104,6 +111,8 @@ def resolve(value: Value, lookup: Callable[[Ref], Value]) -> Value:
             return lookup(value)
         case Text(parts):
             return join([resolve(part, lookup) for part in parts])
+        case WriteOnly(inner):
+            return WriteOnly(resolve(inner, lookup))
         case Mapping():
             return {key: resolve(item, lookup) for key, item in value.items()}
         case list() | tuple():
@@ -128,6 +137,8 @@ def references(value: Value) -> Iterator[Ref]:
             yield value
         case Text(parts):
             yield from (part for part in parts if isinstance(part, Ref))
+        case WriteOnly(inner):
+            yield from references(inner)
         case Mapping():
             for item in value.values():
                 yield from references(item)
@@ -141,6 +152,8 @@ def is_known(value: Value) -> bool:
     match value:
         case Unknown() | Ref() | Text():
             return False
+        case WriteOnly(inner):
+            return is_known(inner)
         case Mapping():
             return all(is_known(item) for item in value.values())
         case list() | tuple():
@@ -161,6 +174,8 @@ def plain(value: Value) -> Value:
     match value:
         case Unknown() | Ref() | Text() | Sensitive():
             return describe(value)
+        case WriteOnly(inner):
+            return plain(inner)
         case Mapping():
             return {str(key): plain(item) for key, item in value.items()}
         case list() | tuple():
@@ -171,10 +186,8 @@ def plain(value: Value) -> Value:
             return value
         case bytes():
             return f"({len(value)} bytes)"
-        case Absent():
-            return None
         case _:
-            return str(value)
+            return None if value is ABSENT else str(value)
 
 
 def reveal(value: Value) -> Value:
@@ -182,6 +195,8 @@ def reveal(value: Value) -> Value:
     match value:
         case Sensitive(secret):
             return secret
+        case WriteOnly(inner):
+            return reveal(inner)
         case Mapping():
             return {key: reveal(item) for key, item in value.items()}
         case list() | tuple():

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 
 from orchestrator.diff import diff
-from orchestrator.values import ABSENT, Unknown
+from orchestrator.values import ABSENT, Unknown, WriteOnly
 from tests.test_values import JSON
 
 CASES = {
@@ -25,6 +25,7 @@ CASES = {
     "text is no number": ({"a": "1"}, {"a": 1}, [("a", 1, "1")]),
     "true is not one": ({"a": True}, {"a": 1}, [("a", 1, True)]),
     "unknown always differs": ({"a": Unknown("x.y")}, {"a": "y"}, [("a", "y", "${x.y}")]),
+    "what AWS never gives back": ({"a": WriteOnly({"b": 1})}, {}, []),
     "unknown inside a list": ({"a": [Unknown("x.y")]}, {"a": ["y"]}, [("a", ["y"], ["${x.y}"])]),
 }
 
