@@ -1,0 +1,32 @@
+"""One emulated AWS a test, of either kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.emulator import Emulator
+from orchestrator.model import Desired
+from tests.proofs import world
+
+
+@pytest.fixture(params=world.BACKENDS)
+def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
+    """An empty AWS."""
+    with world.aws(request.param) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Desired:
+    """The real production stack."""
+    return world.stack(tmp_path / "manifests")
+
+
+@pytest.fixture
+def applied(emulator: Emulator, stack: Desired) -> Desired:
+    """The real production stack, standing."""
+    assert world.failures(world.apply(stack)) == []
+    return stack

@@ -1,0 +1,200 @@
+"""Kills a run at one mutating call, runs again, and looks.  A program of its own, because it forks.
+
+``python -m tests.proofs.crash SCENARIO [--backend moto] [--shard 0/1]`` prints one JSON line a case, with what is
+wrong with it (nothing: it converged).  Scenarios: ``create``, ``destroy``, and the names in ``scenarios.UPDATES``.
+
+With moto every case is a fork of one prepared world; MiniStack is another process, so there each case prepares its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.aws import Clients
+from orchestrator.emulator import Emulator
+from orchestrator.model import Desired
+from orchestrator.steps import is_read
+from tests.proofs import world
+from tests.proofs.scenarios import MORTAL, UPDATES
+
+
+class Crash(BaseException):
+    """The end of the process, as far as the product can tell."""
+
+
+class CrashingClients(Clients):
+    """Real clients until the n-th call that changes something; none after it."""
+
+    def __init__(self, at: int = 0, when: str = "before") -> None:
+        super().__init__(world.REGION)
+        self._at = at
+        self._when = when
+        self._guard = threading.Lock()
+        self.writes = 0
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        with self._guard:
+            if self._at and self.writes >= self._at:
+                raise Crash
+            counts = not is_read(operation) and operation != "get_secret_value"
+            self.writes += counts
+            dying = counts and self.writes == self._at
+        if dying and self._when == "before":
+            raise Crash
+        answer = super().call(service, operation, parameters, region)
+        if dying:
+            raise Crash
+        return answer
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """From one desired state to another; ``before`` None is an empty account."""
+
+    before: Desired | None
+    after: Desired
+    destroying: bool = False
+
+    def prepare(self) -> None:
+        if self.before is not None:
+            bad = world.failures(world.apply(self.before))
+            assert not bad, bad
+
+    def run(self, clients: Clients) -> None:
+        bad = world.failures(world.apply(self.after, clients=clients, parallelism=1, destroying=self.destroying))
+        assert not bad, bad
+
+    def crash(self, at: int, when: str) -> None:
+        try:
+            self.run(CrashingClients(at, when))
+        except Crash:
+            return
+        raise AssertionError(f"there is no call {at}")
+
+    def verdict(self) -> dict[str, Any]:
+        """What the account looks like, to compare with an undisturbed run."""
+        pending = world.shown(world.plan(self.after, destroying=self.destroying))
+        seen = {} if self.destroying else dict(world.state(self.after))
+        return {"pending": pending, "state": seen, "census": world.census(), "password": password_fits(self.after)}
+
+
+def password_fits(desired: Desired) -> bool:
+    """Whether the secret's connection string is complete: every generated part is in it, and no placeholder."""
+    name = next((r.physical for r in desired.resources if r.type == "secretsmanager_secret"), None)
+    secrets = Clients(world.REGION).call("secretsmanager", "list_secrets", {})["SecretList"]
+    if name not in [secret["Name"] for secret in secrets]:
+        return True
+    document = json.loads(
+        Clients(world.REGION).call("secretsmanager", "get_secret_value", {"SecretId": name})["SecretString"]
+    )
+    return f"Password={document['Database:main:Password']};" in document["ConnectionStrings:DefaultConnection"] + ";"
+
+
+def scenario(name: str, folder: Path) -> Scenario:
+    """A scenario by its name."""
+    if name == "create":
+        return Scenario(None, world.stack(folder / "new"))
+    if name == "destroy":
+        mortal = world.stack(folder / "mortal", *MORTAL)
+        return Scenario(mortal, mortal, destroying=True)
+    return Scenario(world.stack(folder / "old"), world.stack(folder / "new", *UPDATES[name]))
+
+
+def cases(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
+    """Every call, before and after; every ``of``-th of them."""
+    every = [(at, when) for at in range(1, total + 1) for when in ("before", "after")]
+    index, of = shard
+    yield from every[index::of]
+
+
+def judge(chosen: Scenario, at: int, when: str, expected: dict[str, Any]) -> list[str]:
+    """What is wrong after a crash and one further run; nothing, if all is well."""
+    chosen.crash(at, when)
+    chosen.run(Clients(world.REGION))
+    found = chosen.verdict()
+    return [f"{key}: {_difference(expected[key], found[key])}" for key in expected if expected[key] != found[key]]
+
+
+def _difference(expected: Any, found: Any) -> str:
+    if isinstance(expected, dict) and isinstance(found, dict):
+        keys = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
+        return "; ".join(f"{key}: {expected.get(key)} became {found.get(key)}" for key in keys)
+    return f"{expected} became {found}"
+
+
+def in_fork(emulator: Emulator, body: Callable[[], Any]) -> Any:
+    """Run ``body`` in a copy of this process and of the world in it; returns what it returned."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            os.close(reading)
+            emulator.resume()
+            os.environ.update(emulator.environment)
+            answer = json.dumps(body())
+        except BaseException as error:  # noqa: BLE001 - whatever it was, the parent has to hear of it
+            answer = json.dumps([f"{type(error).__name__}: {error}"])
+        with os.fdopen(writing, "w") as pipe:
+            pipe.write(answer)
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        answer = pipe.read()
+    os.waitpid(child, 0)
+    return json.loads(answer)
+
+
+def on_moto(chosen: Scenario, shard: tuple[int, int]) -> Iterator[tuple[int, str, list[str]]]:
+    """Prepare once; every case is a fork."""
+    with world.aws("moto") as emulator:
+        chosen.prepare()
+        emulator.pause()
+        total, expected = in_fork(emulator, lambda: undisturbed(chosen))
+        for at, when in cases(total, shard):
+            yield at, when, in_fork(emulator, lambda at=at, when=when: judge(chosen, at, when, expected))
+
+
+def on_ministack(chosen: Scenario, shard: tuple[int, int]) -> Iterator[tuple[int, str, list[str]]]:
+    """Prepare for every case."""
+    with world.aws("ministack") as emulator:
+        chosen.prepare()
+        total, expected = undisturbed(chosen)
+        for at, when in cases(total, shard):
+            emulator.reset()
+            chosen.prepare()
+            yield at, when, judge(chosen, at, when, expected)
+
+
+def undisturbed(chosen: Scenario) -> tuple[int, dict[str, Any]]:
+    """How many mutating calls a run makes, and how it ends."""
+    clients = CrashingClients()
+    chosen.run(clients)
+    return clients.writes, chosen.verdict()
+
+
+def main() -> None:
+    """One line a case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenario")
+    parser.add_argument("--backend", default="moto", choices=world.BACKENDS)
+    parser.add_argument("--shard", default="0/1", help="I/N: every N-th case, beginning with the I-th")
+    options = parser.parse_args()
+    index, of = map(int, options.shard.split("/"))
+    on = on_moto if options.backend == "moto" else on_ministack
+    with tempfile.TemporaryDirectory() as folder:
+        for at, when, wrong in on(scenario(options.scenario, Path(folder)), (index, of)):
+            sys.stdout.write(json.dumps({"call": at, "when": when, "wrong": wrong}) + "\n")
+            sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

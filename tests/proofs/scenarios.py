@@ -1,0 +1,61 @@
+"""Edits of the real stack: ten updates that between them touch every kind of resource, and the way to its end."""
+
+from __future__ import annotations
+
+from tests.proofs.world import Edit, swap
+
+UPDATES: dict[str, tuple[Edit, ...]] = {
+    "bucket rules": (
+        swap(
+            "buckets.yaml",
+            ("abortUnfinishedUploadsAfterDays: 7", "abortUnfinishedUploadsAfterDays: 3"),
+            ("maxAgeSeconds: 3600", "maxAgeSeconds: 60"),
+        ),
+    ),
+    "database growth": (
+        swap("database.yaml", ("retentionDays: 7", "retentionDays: 14"), ("sizeGb: 20", "sizeGb: 40")),
+    ),
+    "database size": (swap("database.yaml", ("db.t3.micro", "db.t3.small\n  apply: immediately")),),
+    "secret data": (
+        swap(
+            "secret.yaml",
+            (
+                "    Jwt:Issuer: JoiabagurPV\n",
+                "    Jwt:Issuer: Joiabagur\n    Mail:ApiKey:\n      generate:\n        length: 40\n",
+            ),
+        ),
+    ),
+    "service size": (
+        swap(
+            "api.yaml",
+            ("memory: 0.5", "memory: 1"),
+            ("ASPNETCORE_ENVIRONMENT: Production", "ASPNETCORE_ENVIRONMENT: Staging"),
+        ),
+    ),
+    "service scaling": (swap("api.yaml", ("max: 2", "max: 3"), ("keep: 20", "keep: 30")),),
+    "service alone": (
+        swap(
+            "api.yaml",
+            ("    - database.main\n", ""),
+            ("http5xx: 5", "http5xx: 50"),
+        ),
+    ),
+    "cdn": (
+        swap(
+            "cdn.yaml",
+            ("priceClass: europe", "priceClass: all"),
+            ("deepLinks: true", "deepLinks: false"),
+            ("pattern: /ml-models/*", "pattern: /models/*"),
+        ),
+    ),
+    "budget": (swap("budget.yaml", ("alerts: [20, 40, 60]", "alerts: [30, 60]"), ("limit: 60", "limit: 80")),),
+    "alarms": (swap("database.yaml", ("connections: 60", "connections: 40"), ("    cpuCredits: 20\n", "")),),
+}
+
+MORTAL: tuple[Edit, ...] = (
+    swap("buckets.yaml", ("  encryption: AES256", "  deletionPolicy: delete\n  encryption: AES256")),
+    swap("database.yaml", ("deletionProtection: true", "deletionProtection: false\n  deletionPolicy: delete")),
+    swap("environments/prod.yaml", ("deletionProtection: true", "deletionProtection: false")),
+    swap("secret.yaml", ("  data:", "  deletionPolicy: delete\n  data:")),
+)
+"""The manifests' word that everything may go."""

@@ -1,0 +1,57 @@
+"""After apply, plan is empty: for the stack, for every schema example, for manifests nobody has thought of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.emulator import Emulator
+from orchestrator.model import Desired
+from tests.proofs import world
+from tests.proofs.scenarios import MORTAL, UPDATES
+
+pytestmark = [pytest.mark.both_backends]
+
+
+def test_the_whole_stack_converges_in_one_run(emulator: Emulator, stack: Desired) -> None:
+    """About thirty resources from nothing; then there is nothing left to do, a second and a third time."""
+    assert len(world.plan(stack).pending) >= 25
+
+    assert world.failures(world.apply(stack)) == []
+
+    assert world.shown(world.plan(stack)) == []
+    assert world.shown(world.plan(stack)) == []
+
+
+def test_a_run_without_changes_writes_nothing(emulator: Emulator, applied: Desired) -> None:
+    """Applying what is there already makes no call that changes something."""
+    emulator.forget_calls()
+
+    world.apply(applied)
+
+    assert [call.name for call in emulator.calls if call.access == "write"] == []
+
+
+@pytest.mark.parametrize("name", UPDATES)
+def test_every_update_converges(emulator: Emulator, applied: Desired, tmp_path: Path, name: str) -> None:
+    """There and back again: each change of the manifests, and its undoing, ends in an empty plan."""
+    edited = world.stack(tmp_path / "edited", *UPDATES[name])
+
+    for wanted in (edited, applied):
+        assert world.plan(wanted).pending
+        assert world.failures(world.apply(wanted)) == []
+        assert world.shown(world.plan(wanted)) == []
+
+
+def test_destroy_leaves_nothing_behind(emulator: Emulator, tmp_path: Path) -> None:
+    """With the manifests' word and the token, everything goes, in an order that AWS accepts."""
+    before = world.census()
+    mortal = world.stack(tmp_path / "mortal", *MORTAL)
+    assert world.failures(world.apply(mortal)) == []
+
+    assert world.failures(world.apply(mortal, destroying=True)) == []
+
+    after = world.census()
+    kept = {"rds:describe_db_snapshots": 1}
+    assert {key: after[key] - before[key] for key in after if after[key] != before[key]} == kept

@@ -1,0 +1,47 @@
+"""With a third of all calls throttled or failing, the plan is right and the apply converges."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.emulator import Emulator, Faults
+from orchestrator.model import Desired
+from tests.proofs import world
+
+pytestmark = [pytest.mark.both_backends, pytest.mark.slow, pytest.mark.timeout(300)]
+
+SEEDS = (1, 2)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_plan_under_throttling_is_the_same_plan(emulator: Emulator, applied: Desired, seed: int) -> None:
+    """Nothing is left out and nothing is invented when 30 % of the reads fail."""
+    calm = world.plan(applied)
+    emulator.faults = Faults.unreliable(0.3, seed=seed)
+
+    assert world.plan(applied) == calm
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_an_apply_under_throttling_converges(emulator: Emulator, stack: Desired, seed: int) -> None:
+    """Every write may fail three times in ten; the stack stands at the end all the same."""
+    emulator.faults = Faults.unreliable(0.3, seed=seed)
+
+    bad = world.failures(world.apply(stack))
+    emulator.faults = Faults()
+
+    assert bad == []
+    assert world.shown(world.plan(stack)) == []
+
+
+def test_answers_lost_after_the_call_was_done_heal_on_the_next_run(emulator: Emulator, stack: Desired) -> None:
+    """A connection that breaks after AWS has acted leaves nothing double: one more run ends it."""
+    emulator.faults = Faults.lost_answers(0.1, seed=3)
+    world.apply(stack)
+    emulator.faults = Faults()
+
+    assert world.failures(world.apply(stack)) == []
+
+    assert world.shown(world.plan(stack)) == []
+    assert world.census()["cloudfront:list_distributions"] == 1
+    assert world.census()["apprunner:list_services"] == 1

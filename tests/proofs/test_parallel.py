@@ -1,0 +1,50 @@
+"""Independent resources are applied at the same time, and dependencies are honoured, as AWS sees it."""
+
+from __future__ import annotations
+
+from orchestrator.emulator import Emulator
+from orchestrator.events import Event, Finished, Started
+from orchestrator.model import Desired
+from tests.proofs import world
+
+
+def test_the_stack_is_made_in_parallel(stack: Desired) -> None:
+    """On an AWS where every call takes 20 ms, many are under way at once."""
+    with world.aws("moto") as emulator:
+        emulator.latency_ms = 20
+        assert world.failures(world.apply(stack)) == []
+
+        assert widest(emulator) >= 4
+
+
+def widest(emulator: Emulator) -> int:
+    """The most writes that were in flight at one time."""
+    writes = [call for call in emulator.calls if call.access == "write"]
+    ends = [(call.started, 1) for call in writes] + [(call.ended or call.started, -1) for call in writes]
+    level = most = 0
+    for _, step in sorted(ends):
+        level += step
+        most = max(most, level)
+    return most
+
+
+def test_the_stack_is_made_in_the_order_of_its_dependencies(stack: Desired) -> None:
+    """No resource of the real stack begins before what it depends on has ended."""
+    from orchestrator import pipeline
+
+    ended: set[str] = set()
+    early: list[str] = []
+    with world.aws("moto"):
+        wanted = pipeline.plan(stack)
+        needs = {change.address: set(change.depends_on) for change in wanted.plan.changes}
+
+        def watch(event: Event) -> None:
+            if isinstance(event, Started):
+                early.extend(f"{event.address} before {other}" for other in needs[event.address] - ended)
+            elif isinstance(event, Finished):
+                ended.add(event.address)
+
+        pipeline.apply(wanted, watch)
+
+    assert early == []
+    assert ended == {change.address for change in wanted.plan.pending}

@@ -1,0 +1,143 @@
+"""The real stack, an emulated AWS, and what one run of the product does to the other.
+
+Nothing here knows how the product works inside: it plans and applies through ``pipeline``, and looks at AWS through
+listings of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator import pipeline
+from orchestrator.aws import Clients, Reader
+from orchestrator.emulator import Emulator, Faults, start
+from orchestrator.events import ignore
+from orchestrator.model import Desired, Outcome, Plan
+from orchestrator.plan import Planned
+from orchestrator.snapshot import take
+from orchestrator.values import plain
+
+MANIFESTS = Path(__file__).parents[2] / "manifests"
+REGION = "eu-west-1"
+BACKENDS = ("moto", "ministack")
+
+Edit = Callable[[Path], None]
+
+
+@contextmanager
+def aws(backend: str = "moto", *, faults: Faults | None = None, settle_seconds: float = 0.0) -> Iterator[Emulator]:
+    """An empty emulated AWS, and an environment that leads every client there."""
+    with start(backend=backend, faults=faults, settle_seconds=settle_seconds) as emulator:  # type: ignore[arg-type]
+        before = dict(os.environ)
+        os.environ.update(emulator.environment)
+        try:
+            yield emulator
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def stack(folder: Path, *edits: Edit) -> Desired:
+    """The real manifests, copied to ``folder`` and edited, as desired resources."""
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(MANIFESTS, folder)
+    for edit in edits:
+        edit(folder)
+    return pipeline.desired(folder, "prod")
+
+
+def swap(file: str, *pairs: tuple[str, str]) -> Edit:
+    """An edit that replaces text in one manifest; text that is not there is an error of the test."""
+
+    def edit(folder: Path) -> None:
+        path = folder / file
+        text = path.read_text()
+        for old, new in pairs:
+            assert old in text, f"{file} has no {old!r}"
+            text = text.replace(old, new)
+        path.write_text(text)
+
+    return edit
+
+
+def plan(desired: Desired, **options: Any) -> Plan:
+    """What would change."""
+    return pipeline.plan(desired, **options).plan
+
+
+def planned(desired: Desired, **options: Any) -> Planned:
+    """What would change, with what it takes to do it; a destruction brings its own token."""
+    first = pipeline.plan(desired, **options)
+    return pipeline.plan(desired, allow=first.plan.token, **options) if first.plan.is_vetoed else first
+
+
+def apply(desired: Desired, *, parallelism: int = 16, clients: Any = None, **options: Any) -> tuple[Outcome, ...]:
+    """Plan and apply once, as a merge to main does."""
+    return pipeline.apply(planned(desired, **options), ignore, parallelism=parallelism, clients=clients)
+
+
+def failures(outcomes: tuple[Outcome, ...]) -> list[str]:
+    """What did not succeed, in words."""
+    bad = [o for o in outcomes if o.actuation in {"failed", "skipped"} or o.health != "healthy"]
+    return [f"{outcome.address}: {outcome.actuation} {outcome.health}: {outcome.reason}" for outcome in bad]
+
+
+def shown(result: Plan) -> list[str]:
+    """The pending changes of a plan, one line each, for a failure message."""
+    return [
+        f"{change.action} {change.address} "
+        + ", ".join(f"{'.'.join(f.path)}: {f.before} -> {f.after}" for f in change.fields)
+        for change in result.pending
+    ]
+
+
+_RANDOM = re.compile(
+    r"sg-[0-9a-f]+|vpce-[0-9a-f]+|\bE[A-Z0-9]{10,14}\b|-[A-Za-z0-9]{6}(?=\"|'|$|:)|[0-9a-f]{32}"
+    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z0-9]+\.cloudfront\.net|[0-9a-z]+\.eu-west-1\.awsapprunner\.com"
+)
+
+
+def state(desired: Desired) -> Mapping[str, str]:
+    """Every desired resource as AWS has it, with the parts that AWS draws by lot masked."""
+    snapshot = take(Reader(Clients(REGION)), desired)
+    return {address: _RANDOM.sub("*", repr(plain(live.spec))) for address, live in sorted(snapshot.live.items())}
+
+
+LISTINGS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
+    ("s3", "list_buckets", {}, "Buckets"),
+    ("rds", "describe_db_instances", {}, "DBInstances"),
+    ("rds", "describe_db_subnet_groups", {}, "DBSubnetGroups"),
+    ("rds", "describe_db_snapshots", {"SnapshotType": "manual"}, "DBSnapshots"),
+    ("secretsmanager", "list_secrets", {}, "SecretList"),
+    ("ecr", "describe_repositories", {}, "repositories"),
+    ("iam", "list_roles", {"PathPrefix": "/orchestrator/"}, "Roles"),
+    ("ec2", "describe_security_groups", {}, "SecurityGroups"),
+    ("ec2", "describe_vpc_endpoints", {}, "VpcEndpoints"),
+    ("ec2", "describe_vpcs", {}, "Vpcs"),
+    ("apprunner", "list_services", {}, "ServiceSummaryList"),
+    ("apprunner", "list_auto_scaling_configurations", {}, "AutoScalingConfigurationSummaryList"),
+    ("apprunner", "list_vpc_connectors", {}, "VpcConnectors"),
+    ("cloudfront", "list_distributions", {}, "DistributionList.Items"),
+    ("cloudfront", "list_origin_access_controls", {}, "OriginAccessControlList.Items"),
+    ("cloudfront", "list_functions", {}, "FunctionList.Items"),
+    ("cloudfront", "list_response_headers_policies", {"Type": "custom"}, "ResponseHeadersPolicyList.Items"),
+    ("budgets", "describe_budgets", {"AccountId": "123456789012"}, "Budgets"),
+    ("sns", "list_topics", {}, "Topics"),
+    ("sns", "list_subscriptions", {}, "Subscriptions"),
+    ("cloudwatch", "describe_alarms", {}, "MetricAlarms"),
+)
+
+
+def census() -> dict[str, int]:
+    """How many things of each kind there are in the whole account, whoever's they are."""
+    reader = Reader(Clients(REGION))
+    return {
+        f"{service}:{operation}": len(reader.all(service, operation, member, **parameters))
+        for service, operation, parameters, member in LISTINGS
+    }
