@@ -17,7 +17,7 @@ SEEDS = (1, 2)
 def test_a_plan_under_throttling_is_the_same_plan(emulator: Emulator, applied: Desired, seed: int) -> None:
     """Nothing is left out and nothing is invented when 30 % of the reads fail."""
     calm = world.plan(applied)
-    emulator.faults = Faults.unreliable(0.3, seed=seed)
+    emulator.faults = world.unreliable(0.3, seed=seed)
 
     assert world.plan(applied) == calm
 
@@ -25,7 +25,7 @@ def test_a_plan_under_throttling_is_the_same_plan(emulator: Emulator, applied: D
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_apply_under_throttling_converges(emulator: Emulator, stack: Desired, seed: int) -> None:
     """Every write may fail three times in ten; the stack stands at the end all the same."""
-    emulator.faults = Faults.unreliable(0.3, seed=seed)
+    emulator.faults = world.unreliable(0.3, seed=seed)
 
     bad = world.failures(world.apply(stack))
     emulator.faults = Faults()
@@ -36,7 +36,7 @@ def test_an_apply_under_throttling_converges(emulator: Emulator, stack: Desired,
 
 def test_answers_lost_after_the_call_was_done_heal_on_the_next_run(emulator: Emulator, stack: Desired) -> None:
     """A connection that breaks after AWS has acted leaves nothing double: one more run ends it."""
-    emulator.faults = Faults.lost_answers(0.1, seed=3)
+    emulator.faults = world.lost_answers(0.1, seed=3)
     world.apply(stack)
     emulator.faults = Faults()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from orchestrator.emulator import Emulator
+from orchestrator.emulator import Emulator, Faults
 from orchestrator.events import Event, Finished, Started
 from orchestrator.model import Desired
 from tests.proofs import world
@@ -11,7 +11,7 @@ from tests.proofs import world
 def test_the_stack_is_made_in_parallel(stack: Desired) -> None:
     """On an AWS where every call takes 20 ms, many are under way at once."""
     with world.aws("moto") as emulator:
-        emulator.latency_ms = 20
+        emulator.faults = Faults(latency_ms=20)
         assert world.failures(world.apply(stack)) == []
 
         assert widest(emulator) >= 4

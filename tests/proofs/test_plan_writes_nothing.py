@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.emulator import Emulator, Faults
+from orchestrator.emulator import Emulator
 from orchestrator.model import Desired
 from tests.proofs import world
 
@@ -37,6 +37,6 @@ def test_a_plan_of_a_standing_stack_makes_reads_only(emulator: Emulator, applied
 def test_a_plan_needs_no_right_to_write_or_to_see_secrets(emulator: Emulator, applied: Desired) -> None:
     """Under a policy that denies all writes and GetSecretValue the plan is the same, byte for byte."""
     free = world.plan(applied)
-    emulator.faults = Faults.read_only()
+    emulator.faults = world.READ_ONLY
 
     assert world.plan(applied) == free

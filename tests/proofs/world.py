@@ -17,6 +17,7 @@ from typing import Any
 from orchestrator import pipeline
 from orchestrator.aws import Clients, Reader
 from orchestrator.emulator import Emulator, Faults, start
+from orchestrator.emulator.faults import Rule
 from orchestrator.events import ignore
 from orchestrator.model import Desired, Outcome, Plan
 from orchestrator.plan import Planned
@@ -27,7 +28,22 @@ MANIFESTS = Path(__file__).parents[2] / "manifests"
 REGION = "eu-west-1"
 BACKENDS = ("moto", "ministack")
 
+READ_ONLY = Faults(deny_writes=True, denied=("secretsmanager:GetSecretValue",))
+"""What the plan role may do: read, but no secrets."""
+
 Edit = Callable[[Path], None]
+
+
+def unreliable(share: float, seed: int) -> Faults:
+    """Faults that let ``share`` of all calls fail before they are done: two thirds throttled, one third 503."""
+    throttled = share * 2 / 3
+    failing = (share - throttled) / (1 - throttled)
+    return Faults(seed, rules=(Rule("throttle", probability=throttled), Rule("error", probability=failing, status=503)))
+
+
+def lost_answers(share: float, seed: int) -> Faults:
+    """Faults that let ``share`` of all writes be done and their answers be lost."""
+    return Faults(seed, rules=(Rule("reset_after", access="write", probability=share),))
 
 
 @contextmanager
