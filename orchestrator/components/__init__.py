@@ -8,6 +8,7 @@ A module has ``expand(component, stack) -> list[Resource]`` and may have
 ``exports(component, scope)``   what ``${bucket.files.NAME}`` stands for: final text, or a Ref to a resource's output
 ``access(component, scope)``    IAM statements that ``access: [bucket.files]`` of another component allows
 ``grants(component, scope)``    what it asks of other components (see Grant)
+``notes(component, stack)``      sentences that the plan's reader should know, e.g. what a choice costs
 ``check(component, siblings)``  problems a schema cannot tell, before references are resolved: (path, sentence, hint)
 """
 
@@ -94,3 +95,9 @@ def grants(component: Component, scope: Scope) -> Iterable[Grant]:
     """What the component asks of others."""
     teller = getattr(load(component.kind), "grants", None)
     return () if teller is None else cast(Iterable[Grant], teller(component, scope))
+
+
+def notes(component: Component, stack: Stack) -> tuple[str, ...]:
+    """What the reader of a plan should know of the component."""
+    teller = getattr(load(component.kind), "notes", None)
+    return () if teller is None else tuple(teller(component, stack))

@@ -1,0 +1,117 @@
+"""YAML text -> nodes with positions.  Reads with libyaml; says in plain words what is wrong, and where.
+
+libyaml's own composer overflows the C stack on deeply nested text, so nodes are composed here from its events.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import yaml
+from yaml.composer import Composer
+from yaml.cyaml import CParser  # type: ignore[attr-defined]
+from yaml.resolver import Resolver
+
+from orchestrator.problems import Position, Problem
+
+DEEPEST = 40
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_TAB = "a tab stands where YAML wants spaces"
+
+# libyaml's words -> ours: what is wrong, and what to do.
+_REASONS = (
+    ("violates indentation", _TAB, "indent with spaces"),
+    ("mapping values are not allowed", "a `:` stands where no key can be", "quote text that contains `: `"),
+    ("did not find expected key", "this line does not fit the indentation around it", "line keys up with those above"),
+    (
+        "did not find expected '-' indicator",
+        "a list ends here without reason: the line begins with no `-`",
+        "line list items up with those above",
+    ),
+    ("unexpected end of stream", "quoted text is not closed", "close the quote"),
+    ("expected ',' or ']'", "a `[` list is not closed", "separate items by commas and close with `]`"),
+    ("expected ',' or '}'", "a `{` mapping is not closed", "separate entries by commas and close with `}`"),
+    ("could not find expected ':'", "a key without `:`", "write `key: value`, with a space after the colon"),
+    ("undefined alias", "an alias (`*name`) without its anchor (`&name`)", "quote text that begins with `*`"),
+    ("duplicate anchor", "an anchor (`&name`) is set twice", "give each anchor a name of its own"),
+    ("nested too deeply", f"nested more than {DEEPEST} levels deep", None),
+    ("<document start>", "text after the end of the document", "separate documents by a line `---`"),
+    ("unknown directive", "a YAML directive (`%...`) that is not known", "quote text that begins with `%`"),
+)
+
+
+class _Loader(Composer, CParser, Resolver):
+    """libyaml's events, composed in Python: nesting is bounded, positions are kept."""
+
+    def __init__(self, text: str) -> None:
+        CParser.__init__(self, text)
+        Composer.__init__(self)
+        Resolver.__init__(self)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
+        """One node; what is nested too deeply is refused before it is built."""
+        self._depth += 1
+        if self._depth > DEEPEST:
+            mark = getattr(self.peek_event(), "start_mark", None)
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
+        try:
+            return Composer.compose_node(self, parent, index)  # type: ignore[arg-type]
+        finally:
+            self._depth -= 1
+
+
+def compose(text: str, file: str) -> Iterator[yaml.Node | Problem]:
+    """The documents of a text in order; the first thing that YAML cannot read ends them, as a Problem."""
+    bad = _FORBIDDEN.search(text)
+    if bad:
+        yield _forbidden(text, file, bad)
+        return
+    loader = _Loader(text)
+    try:
+        while loader.check_node():
+            node = loader.get_node()
+            if node is not None:
+                yield node
+    except yaml.MarkedYAMLError as error:
+        yield _explained(error, text, file)
+    except yaml.YAMLError as error:
+        yield Problem(f"not YAML: {' '.join(str(error).split())}", Position(file))
+    finally:
+        loader.dispose()
+
+
+def _forbidden(text: str, file: str, bad: re.Match[str]) -> Problem:
+    before = text[: bad.start()]
+    where = Position(file, before.count("\n") + 1, bad.start() - before.rfind("\n"))
+    name = "a NUL character" if bad[0] == "\0" else f"the control character U+{ord(bad[0]):04X}"
+    return Problem(f"{name} cannot stand in YAML", where, 'remove it, or write it as "\\x.." in double quotes')
+
+
+def _explained(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
+    mark = error.problem_mark or error.context_mark
+    where = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file)
+    problem = error.problem or "not YAML"
+    if "cannot start any token" in problem:
+        return _bad_start(text, where)
+    for words, message, hint in _REASONS:
+        if words in problem:
+            opened = _opened(error)
+            return Problem(message + opened, where, hint)
+    return Problem(f"not YAML: {problem}{_opened(error)}", where)
+
+
+def _opened(error: yaml.MarkedYAMLError) -> str:
+    context, mark = error.context_mark, error.problem_mark
+    if context is None or mark is None or context.line == mark.line:
+        return ""
+    return f" (it began on line {context.line + 1})"
+
+
+def _bad_start(text: str, where: Position) -> Problem:
+    line = text.split("\n")[where.line - 1]
+    character = line[where.column - 1 : where.column]
+    if character == "\t":
+        return Problem(_TAB, where, "indent with spaces")
+    return Problem(f"text cannot begin with `{character}`", where, f'quote it: "{character}..."')

@@ -1,0 +1,138 @@
+"""Secrets written down in plain: by the name of the key, by the shape of the value, by its randomness.  Pure.
+
+Says what kind of secret it seems to be, and never the secret.  A line that ends with the comment
+``# orchestrator: not-a-secret`` is believed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
+import yaml
+
+from orchestrator.manifest.document import Document, Path, position, written
+from orchestrator.problems import Problem
+
+ALLOW = "orchestrator: not-a-secret"
+HINT = (
+    "let a Secret make it (`generate: {length: 64}`) or hold it, and refer to that; "
+    f"if it is no secret, end the line with `# {ALLOW}`"
+)
+
+_SECRET_WORDS = frozenset(
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "pwd",
+        "secret",
+        "token",
+        "apikey",
+        "secretkey",
+        "privatekey",
+        "accesskey",
+        "credential",
+        "credentials",
+        "authkey",
+        "signingkey",
+        "encryptionkey",
+        "clientsecret",
+        "connectionstring",
+        "dsn",
+    ]
+)
+_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_SHAPES = tuple(
+    (re.compile(pattern), name)
+    for pattern, name in (
+        (r"-----BEGIN [A-Z ]*PRIVATE KEY", "a private key"),
+        (r"\b(AKIA|ASIA)[A-Z2-7]{16}\b", "an AWS access key"),
+        (r"\b(gh[pousr]_[A-Za-z0-9]{30,}|github_pat_\w{30,})", "a GitHub token"),
+        (r"\bglpat-[\w-]{20}", "a GitLab token"),
+        (r"\bxox[abeoprs]-[\w-]{10,}", "a Slack token"),
+        (r"hooks\.slack\.com/services/\w+/\w+/\w+", "a Slack webhook"),
+        (r"\beyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]{8,}", "a JSON web token"),
+        (r"\b[sr]k_(live|test)_\w{16,}", "a Stripe key"),
+        (r"\bAIza[\w-]{35}", "a Google API key"),
+        (r"\bSG\.[\w-]{16,}\.[\w-]{16,}", "a SendGrid key"),
+        (r"\bnpm_[A-Za-z0-9]{36}", "an npm token"),
+        (r"\bsk-[A-Za-z0-9_-]{32,}", "an API key"),
+        (r"[a-z][a-z0-9+.-]*://[^\s/:@]*:(?!\$\{)[^\s/@]+@", "a connection string with a password"),
+        (r"(?i)\b(password|pwd)\s*=\s*(?!\$\{)[^\s;]+", "a connection string with a password"),
+        (r"(?i)\bbearer\s+[\w.~+/-]{16,}", "a bearer token"),
+    )
+)
+_HARMLESS = re.compile(
+    r"(?i)(sha(256|384|512)[:-][a-z0-9+/=]+|\b[0-9a-f]{40}\b|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|\barn:[^\s,;]+|\$\{[^}]*\})"
+)
+_TOKEN = re.compile(r"[A-Za-z0-9+]{20,}")
+_AWS_SECRET = re.compile(r"[A-Za-z0-9/+]{40}\Z")
+_HANDLE = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
+_URL = re.compile(r"https?://\S+\Z")
+
+
+def problems(document: Document) -> Iterator[Problem]:
+    """Every value of a document that looks like a secret."""
+    for path, key, value in _scalars(document.node, (), document.node, 0):
+        found = reason(path, value.value)
+        if found and not any(ALLOW in document.lines[node.start_mark.line] for node in (key, value)):
+            yield Problem(f"{written(path)} holds {found} in plain text", position(document.file, value), HINT)
+
+
+def _scalars(
+    node: yaml.Node, path: Path, key: yaml.Node, depth: int
+) -> Iterator[tuple[Path, yaml.Node, yaml.ScalarNode]]:
+    """Every scalar with its path and the key it stands under; an alias into itself ends at the deepest level."""
+    if isinstance(node, yaml.ScalarNode):
+        yield path, key, node
+    elif isinstance(node, yaml.MappingNode) and depth < 100:
+        for inner, value in node.value:
+            name = inner.value if isinstance(inner, yaml.ScalarNode) else "?"
+            yield from _scalars(value, (*path, name), inner, depth + 1)
+    elif isinstance(node, yaml.SequenceNode) and depth < 100:
+        for index, item in enumerate(node.value):
+            yield from _scalars(item, (*path, index), item, depth + 1)
+
+
+def reason(path: Path, text: str) -> str | None:
+    """What kind of secret ``text`` at ``path`` seems to be; None when it seems to be none."""
+    for shape, name in _SHAPES:
+        if shape.search(text):
+            return name
+    if _names_secret(path) and _could_be_secret(text):
+        return "what its key calls a secret"
+    return "a random string that looks like a secret" if _is_random(text) else None
+
+
+def _names_secret(path: Path) -> bool:
+    """Whether the key ends in a word for a secret: ``DB_PASSWORD``, ``Jwt:SecretKey``, not ``TOKEN_LIFETIME``."""
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+    words = [word.lower() for word in _WORD.findall(key)]
+    return bool(words) and not _SECRET_WORDS.isdisjoint((words[-1], "".join(words[-2:])))
+
+
+def _could_be_secret(text: str) -> bool:
+    plain = text.strip()
+    is_pointer = "${" in plain or plain.startswith("arn:") or _HANDLE.match(plain) or _URL.match(plain)
+    return bool(plain) and not is_pointer and plain.lower() not in {"true", "false", "null", "none", "~"}
+
+
+def _is_random(text: str) -> bool:
+    if _AWS_SECRET.match(text) and _mixed(text, 3) and not _HARMLESS.search(text):
+        return True
+    rest = _HARMLESS.sub(" ", text)
+    return any(_mixed(token, 3 if len(token) < 32 else 2) for token in _TOKEN.findall(rest))
+
+
+def _mixed(token: str, classes: int) -> bool:
+    """Whether letters and digits alternate as in no word: many kinds, many changes between them, many symbols."""
+    kinds = ["digit" if char.isdigit() else "upper" if char.isupper() else "lower" for char in token if char.isalnum()]
+    changes = sum(a != b for a, b in pairwise(kinds))
+    counts = Counter(token)
+    bits = -sum(count / len(token) * math.log2(count / len(token)) for count in counts.values())
+    return len(set(kinds)) >= classes and "digit" in kinds and changes >= 0.3 * len(token) and bits >= 3.3

@@ -1,0 +1,58 @@
+"""What AWS allows as names, type by type, so that a name too long is a problem of the manifest and not of the apply.
+
+Limits are those of botocore's service models, or of the service's documentation where the model has none.  Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from orchestrator.model import Resource
+from orchestrator.problems import Problem
+
+LONGEST = {
+    "apprunner_autoscaling": 32,
+    "apprunner_connector": 40,
+    "apprunner_service": 40,
+    "budgets_budget": 100,
+    "cloudfront_function": 64,
+    "cloudfront_headers": 128,
+    "cloudfront_oac": 64,
+    "cloudwatch_alarm": 255,
+    "ec2_security_group": 255,
+    "ecr_repository": 256,
+    "iam_role": 64,
+    "rds_instance": 63,
+    "rds_parameter_group": 255,
+    "rds_subnet_group": 255,
+    "s3_bucket": 63,
+    "secretsmanager_secret": 512,
+    "sns_topic": 256,
+}
+_BUCKET = re.compile(r"(?!xn--|sthree-)(?!.*(\.\.|-s3alias\Z|--ol-s3\Z))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_DASHED = re.compile(r"[a-z](-?[a-z0-9])*\Z")
+_RULES = {
+    "s3_bucket": (_BUCKET, "3 to 63 lower case letters, digits, hyphens and dots, a letter or digit at both ends"),
+    "rds_instance": (_DASHED, "lower case letters, digits and single hyphens, a letter first"),
+    "ecr_repository": (
+        re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*\Z"),
+        "lower case letters and digits, separated by single . _ - or /",
+    ),
+}
+
+
+def problems(made: list[Resource]) -> Iterator[Problem]:
+    """Names that AWS would refuse."""
+    for resource in made:
+        longest = LONGEST.get(resource.type)
+        if longest is not None and len(resource.physical) > longest:
+            message = (
+                f"{resource.address} would be called {resource.physical}: "
+                f"{len(resource.physical)} characters, AWS allows {longest}"
+            )
+            yield Problem(message, resource.where, "shorten the name of the component, the project or the environment")
+            continue
+        pattern, words = _RULES.get(resource.type, (None, ""))
+        if pattern is not None and not pattern.match(resource.physical):
+            yield Problem(f"AWS allows no {resource.address} called `{resource.physical}`", resource.where, words)
