@@ -1,0 +1,78 @@
+"""What a schema cannot say of a ContainerService: sizes, names and secrets that do not go together.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TypeAlias
+
+from orchestrator.components.containerservice import injection
+from orchestrator.model import Component
+
+Siblings: TypeAlias = Mapping[str, Component]
+Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
+
+MEMORY = {0.25: (0.5, 1), 0.5: (1,), 1: (2, 3, 4), 2: (4, 6), 4: (8, 10, 12)}
+"""vCPU -> the GB that App Runner offers with it."""
+
+
+def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
+    """Problems as (path, sentence, hint); text may still hold references, which go unjudged."""
+    yield from _sizes(component)
+    yield from _repository(component, siblings)
+    if isinstance(component.spec["secrets"], Mapping):
+        yield from _chosen(component, siblings)
+    else:
+        yield from _whole(component, siblings)
+
+
+def _sizes(component: Component) -> Iterator[Finding]:
+    cpu, memory, instances = (component.spec[key] for key in ("cpu", "memory", "instances"))
+    fitting = MEMORY.get(cpu, ())
+    if fitting and memory not in fitting:
+        sizes = " or ".join(f"{size:g}" for size in fitting)
+        sentence = f"spec.memory {memory} does not go with spec.cpu {cpu}: App Runner offers {sizes} GB with it"
+        yield ("spec", "memory"), sentence, f"memory: {fitting[0]:g}"
+    if instances["min"] > instances["max"]:
+        sentence = f"spec.instances.min {instances['min']} is more than spec.instances.max {instances['max']}"
+        yield ("spec", "instances", "min"), sentence, None
+
+
+def _repository(component: Component, siblings: Siblings) -> Iterator[Finding]:
+    mine = _keeps(component)
+    for other in siblings.values():
+        is_later = other.kind == component.kind and other.handle > component.handle  # said once, not by both
+        if mine is not None and is_later and _keeps(other) == mine:
+            sentence = f"`{mine}` is the repository of {other.handle} too: each service keeps images of its own"
+            yield ("spec", "image", "repository"), sentence, None
+
+
+def _keeps(component: Component) -> str | None:
+    repository: str | None = component.spec.get("image", {}).get("repository")
+    return repository
+
+
+def _chosen(component: Component, siblings: Siblings) -> Iterator[Finding]:
+    for variable, text in component.spec["secrets"].items():
+        handle, key = injection.key(text)
+        path = ("spec", "secrets", variable)
+        known = _keys(handle, siblings)
+        if handle not in siblings:
+            yield path, f"there is no {handle}", None
+        elif key not in known:
+            yield path, f"{handle} has no key `{key}`", f"it has {', '.join(known)}" if known else None
+        if variable in component.spec["environment"]:
+            yield path, f"{variable} stands under spec.environment too", "name it once"
+
+
+def _whole(component: Component, siblings: Siblings) -> Iterator[Finding]:
+    given = dict.fromkeys(component.spec["environment"], "spec.environment")
+    for index, handle in enumerate(component.spec["secrets"]):
+        for variable in map(injection.plain, _keys(handle, siblings)):
+            if variable in given:
+                sentence = f"{handle} injects {variable}, which {given[variable]} sets already"
+                yield ("spec", "secrets", index), sentence, "choose and name keys: `VARIABLE: secret.NAME[KEY]`"
+            given[variable] = handle
+
+
+def _keys(handle: str, siblings: Siblings) -> list[str]:
+    return list(siblings[handle].spec.get("data", {})) if handle in siblings else []
