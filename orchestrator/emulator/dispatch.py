@@ -23,7 +23,10 @@ from orchestrator.emulator.visibility import Visibility
 _PACKAGE = "orchestrator.emulator"
 _SERVICES = {
     "apprunner": "services.apprunner.service:AppRunner",
+    "ecr": "corrections.ecr:Ecr",
     "rds": "corrections.rds.service:Rds",
+    "s3": "corrections.s3:S3",
+    "secretsmanager": "corrections.secretsmanager:SecretsManager",
 }
 _ON_BACKEND: dict[tuple[str, str], str] = {
     ("moto", "cloudfront"): "services.cloudfront.service:CloudFront",
