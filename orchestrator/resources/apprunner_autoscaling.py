@@ -39,7 +39,7 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
         return None
     arn = found[-1]["AutoScalingConfigurationArn"]
     answer = aws.get("apprunner", "describe_auto_scaling_configuration", AutoScalingConfigurationArn=arn, missing=GONE)
-    if answer is None or answer["AutoScalingConfiguration"]["Status"] != "ACTIVE":
+    if answer is None or not _is_active(answer["AutoScalingConfiguration"]):
         return None
     detail = answer["AutoScalingConfiguration"]
     tags = _tags(aws, arn)
@@ -97,9 +97,14 @@ def _revisions(aws: Aws) -> Mapping[str, list[Mapping[str, Any]]]:
     member = "AutoScalingConfigurationSummaryList"
     found: dict[str, list[Mapping[str, Any]]] = {}
     for one in aws.all("apprunner", "list_auto_scaling_configurations", member, LatestOnly=False):
-        if one.get("Status", "ACTIVE") == "ACTIVE":
+        if _is_active(one):
             found.setdefault(one["AutoScalingConfigurationName"], []).append(one)
     return {name: sorted(each, key=lambda one: one["AutoScalingConfigurationRevision"]) for name, each in found.items()}
+
+
+def _is_active(one: Mapping[str, Any]) -> bool:
+    """AWS answers ``active`` where its model says ``ACTIVE``."""
+    return str(one.get("Status", "ACTIVE")).upper() == "ACTIVE"
 
 
 def _tags(aws: Aws, arn: str) -> dict[str, str]:

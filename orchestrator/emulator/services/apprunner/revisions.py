@@ -140,7 +140,7 @@ class Scalings(Base):
             "AutoScalingConfigurationName": revision.name,
             "AutoScalingConfigurationRevision": revision.revision,
             "Latest": revision.status == "ACTIVE" and revision.revision == max(active),
-            "Status": revision.status,
+            "Status": revision.status.lower(),  # as AWS answers, whatever its model's enum says
             **revision.detail,
             "CreatedAt": revision.created,
             "DeletedAt": revision.deleted,
