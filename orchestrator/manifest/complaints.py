@@ -106,7 +106,8 @@ def _elsewhere(complaint: Complaint, key: str) -> str | None:
     places = [path for path in _paths(name, schema.load(name), ()) if path[-1] == key and path[:-1] != complaint.path]
     if suggest.closest(key, complaint.schema.get("properties", {}), cutoff=0.8) or not places:
         return None
-    return f"it belongs there: {written(min(places, key=lambda path: len(path)))}"
+    nearest = min(len(path) for path in places)
+    return f"it belongs there: {written(next(path for path in places if len(path) == nearest))}"
 
 
 def _paths(name: str, part: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:

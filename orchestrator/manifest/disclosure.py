@@ -23,27 +23,9 @@ HINT = (
     f"if it is no secret, end the line with `# {ALLOW}`"
 )
 
-_SECRET_WORDS = frozenset(
-    [
-        "password",
-        "passwd",
-        "passphrase",
-        "pwd",
-        "secret",
-        "token",
-        "apikey",
-        "secretkey",
-        "privatekey",
-        "accesskey",
-        "credential",
-        "credentials",
-        "authkey",
-        "signingkey",
-        "encryptionkey",
-        "clientsecret",
-        "connectionstring",
-        "dsn",
-    ]
+_SECRET_WORD = re.compile(
+    "password|passwd|passphrase|pwd|secret|token|credentials?|dsn|connectionstring|clientsecret"
+    "|(api|secret|private|access|auth|signing|encryption)key"
 )
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
 _SHAPES = tuple(
@@ -73,7 +55,7 @@ _HARMLESS = re.compile(
 _TOKEN = re.compile(r"[A-Za-z0-9+]{20,}")
 _AWS_SECRET = re.compile(r"[A-Za-z0-9/+]{40}\Z")
 _HANDLE = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
-_URL = re.compile(r"https?://\S+\Z")
+_POINTER = re.compile(r"(arn:|alias/|https?://)\S+\Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
 def problems(document: Document) -> Iterator[Problem]:
@@ -113,12 +95,12 @@ def _names_secret(path: Path) -> bool:
     """Whether the key ends in a word for a secret: ``DB_PASSWORD``, ``Jwt:SecretKey``, not ``TOKEN_LIFETIME``."""
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     words = [word.lower() for word in _WORD.findall(key)]
-    return bool(words) and not _SECRET_WORDS.isdisjoint((words[-1], "".join(words[-2:])))
+    return any(_SECRET_WORD.fullmatch("".join(words[-count:])) for count in (1, 2) if words)
 
 
 def _could_be_secret(text: str) -> bool:
     plain = text.strip()
-    is_pointer = "${" in plain or plain.startswith("arn:") or _HANDLE.match(plain) or _URL.match(plain)
+    is_pointer = "${" in plain or _HANDLE.match(plain) or _POINTER.match(plain)
     return bool(plain) and not is_pointer and plain.lower() not in {"true", "false", "null", "none", "~"}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -17,21 +16,11 @@ from orchestrator.components import Grant, Stack
 from orchestrator.manifest import naming, references
 from orchestrator.manifest.check import Manifest, scope_of
 from orchestrator.manifest.resolution import Resolution
-from orchestrator.model import Component, Resource, Scope
+from orchestrator.model import Component, Desired, Resource
 from orchestrator.problems import Problem, Problems
 from orchestrator.values import references as refs
 
 REPORT = "this is a mistake in the orchestrator; please report it"
-
-
-@dataclass(frozen=True, slots=True)
-class Desired:
-    """What ought to be: resources, each after those it depends on; ``notes`` are sentences for the plan's reader."""
-
-    scope: Scope
-    resources: tuple[Resource, ...]
-    notes: tuple[str, ...] = ()
-    components: tuple[Component, ...] = ()
 
 
 def expand(manifest: Manifest) -> Desired:

@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import yaml
+
 from orchestrator.manifest import schema, suggest
 from orchestrator.manifest.schema import Schema
 from orchestrator.problems import Problems
@@ -94,8 +96,9 @@ def _page(root: Schema, part: Schema, walked: list[str], recursive: bool) -> Ite
     if "default" in part:
         yield from _block("DEFAULT", [_shown(part["default"])])
     yield from _block("ALLOWED", _allowed(root, part))
-    examples = [_shown(example) for example in part.get("examples", ())]
-    yield from _block("EXAMPLES" if len(examples) > 1 else "EXAMPLE", examples)
+    examples = part.get("examples", ())
+    title = "EXAMPLES" if len(examples) > 1 else "EXAMPLE"
+    yield from _block(title, [line for example in examples for line in _yaml(example)])
     fields = _fields(root, part)
     tree = _tree(root, part, 1) if recursive else _listed(root, part, fields)
     yield from _block("FIELDS", tree)
@@ -115,6 +118,14 @@ def _wrapped(text: str) -> list[str]:
 
 def _shown(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _yaml(value: Any) -> list[str]:
+    """An example as it would be written in a manifest; several of more than a line each are lists or mappings."""
+    if not isinstance(value, Mapping | list):
+        return [_shown(value)]
+    text = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, width=1 << 30, allow_unicode=True)
+    return str(text).splitlines()
 
 
 def _allowed(root: Schema, part: Schema) -> Iterator[str]:
