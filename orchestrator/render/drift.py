@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 
 from orchestrator.model import Action, Change, Plan
@@ -51,6 +51,11 @@ class DriftView:
         """Percentage of the resources that could be looked at; 100 when there are none."""
         total = len(self.resources)
         return round(100 * (total - self.count(Sync.NOT_CHECKED)) / total, 1) if total else 100.0
+
+    @property
+    def loud(self) -> DriftView:
+        """Without what is in sync; for a glance."""
+        return replace(self, resources=tuple(item for item in self.resources if item.sync is not Sync.IN_SYNC))
 
     @property
     def has_drifted(self) -> bool:

@@ -14,8 +14,8 @@ def text(problems: Sequence[Problem], style: Style) -> str:
     """``file:line:column: message``, each with its hint below; counted when there are several."""
     lines: list[str] = []
     for problem in problems:
-        place = style.paint(f"{safe(str(problem.where))}: ", "bold") if problem.where else ""
-        lines.append(f"{place}{style.paint('error:', 'alarm')} {safe(problem.message)}")
+        place = style.paint(f"{safe(str(problem.where))}:", "bold") if problem.where else style.paint("error:", "alarm")
+        lines.append(f"{place} {safe(problem.message)}")
         if problem.hint:
             lines.append(f"    {style.paint('hint:', 'cyan')} {safe(problem.hint)}")
     if len(problems) > 1:

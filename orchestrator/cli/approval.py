@@ -1,0 +1,42 @@
+"""Whether a plan may be carried out now: it is what was reviewed, nothing vetoes it, and somebody said yes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from orchestrator.cli.terminal import Terminal
+from orchestrator.model import Plan
+from orchestrator.problems import Problems
+from orchestrator.render import stale
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """How a run was approved beforehand, if it was: a reviewed plan, its digest, or without looking."""
+
+    reviewed: Plan | None = None
+    expected: str = ""
+    automatic: bool = False
+
+    @property
+    def is_given(self) -> bool:
+        return self.automatic or bool(self.expected) or self.reviewed is not None
+
+    def refuse_stale(self, fresh: Plan) -> None:
+        """Raise Problems unless ``fresh`` does what was reviewed."""
+        stale.refuse(fresh, reviewed=self.reviewed, expected=self.expected)
+
+    def refuse_unasked(self, terminal: Terminal) -> None:
+        """Raise Problems when nobody has approved and nobody can be asked."""
+        if not self.is_given and not terminal.interactive:
+            raise Problems.one(
+                "nobody approved this plan, and without a terminal nobody can be asked",
+                hint="apply a reviewed plan.json, name its digest with --expect, or give --auto-approve",
+            )
+
+    def ask(self, terminal: Terminal, question: str, answer: str) -> None:
+        """Raise Problems unless the approval is given, or a person types ``answer``."""
+        if self.is_given:
+            return
+        if terminal.ask(question) != answer:
+            raise Problems.one("not approved; nothing was done")

@@ -1,0 +1,27 @@
+"""``orchestrator demo``: the real pipeline against the embedded AWS."""
+
+from __future__ import annotations
+
+from orchestrator.cli.options import Settings, common
+from orchestrator.cli.verb import verb
+
+
+@verb(
+    "demo",
+    "orchestrator demo",
+    "orchestrator demo -f manifests -e prod",
+)
+@common
+def command(settings: Settings) -> int:
+    """See all of it at work, on this machine.
+
+    Starts an empty AWS on a free port of this machine, and validates, plans and applies the manifests against it; then
+    changes one thing by hand, shows the drift and heals it. Touches no real AWS and needs no credentials.
+    """
+    from orchestrator.cli import chapters
+    from orchestrator.problems import Problems
+
+    try:
+        return chapters.tell(settings)
+    except ImportError as error:
+        raise Problems.one(f"the demo needs {error.name}", hint="pip install 'orchestrator[emulator]'") from None

@@ -1,0 +1,49 @@
+"""``orchestrator emulator``: the embedded AWS in the foreground."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from orchestrator.cli.options import Settings, common
+from orchestrator.cli.verb import verb
+
+if TYPE_CHECKING:
+    from orchestrator.emulator import Emulator
+
+
+@verb(
+    "emulator",
+    "orchestrator emulator",
+    "orchestrator emulator --port 0 --latency 50 --faults faults.yaml",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=4566, show_default=True, help="0 for any free one.")
+@click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds added to each call.")
+@click.option("--faults", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="What goes wrong.")
+@click.option("--backend", type=click.Choice(["moto", "ministack"]), default="moto", show_default=True)
+@common
+def command(
+    settings: Settings, port: int, latency: float, faults: Path | None, backend: Literal["moto", "ministack"]
+) -> None:
+    """Run an AWS on this machine.
+
+    Listens on 127.0.0.1 until it is interrupted, keeps nothing, and prints the variables that turn any AWS client to
+    it.
+    """
+    from orchestrator.problems import Problems
+
+    def ready(running: Emulator) -> None:
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
+        settings.terminal.say("\n".join([f"# An empty AWS listens on {running.url}; Ctrl-C ends it.", *exports]))
+
+    try:
+        from orchestrator.emulator import serve
+
+        serve(ready, port=port, backend=backend, latency_ms=latency, faults_file=faults)
+    except ImportError as error:
+        raise Problems.one(f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Problems.one(f"the emulator did not start: {error}", hint="--port 0 takes any free port") from None

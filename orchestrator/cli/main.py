@@ -1,0 +1,114 @@
+"""The command ``orchestrator``: finds the verb, and turns whatever goes wrong into a sentence and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+import orchestrator
+from orchestrator.cli import crash
+from orchestrator.cli.options import Settings
+from orchestrator.problems import Exit, Problem, Problems
+
+VERBS = {
+    "validate": "Check the manifests, offline.",
+    "render": "Print the manifests of one environment, merged.",
+    "explain": "Say what a field of a manifest means.",
+    "plan": "Show what would change in AWS. Changes nothing.",
+    "apply": "Make AWS what the manifests say.",
+    "drift": "Show what in AWS is not as the manifests say.",
+    "destroy": "Delete everything of one environment.",
+    "emulator": "Run an AWS on this machine.",
+    "demo": "See all of it at work, on this machine.",
+    "completion": "Print the script that completes commands in a shell.",
+}
+"""Every verb and its line in ``--help``, which imports none of them."""
+
+INTERRUPTED = 130
+
+
+class Verbs(click.Group):
+    """A group whose commands are modules of this package, imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = importlib.import_module(f"orchestrator.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            import difflib
+
+            close = difflib.get_close_matches(args[0], VERBS, 1)
+            hint = f" Did you mean {close[0]!r}?" if close else ""
+            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.command(
+    cls=Verbs,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `orchestrator demo`, which needs no AWS account.",
+)
+@click.version_option(orchestrator.__version__, prog_name="orchestrator")
+def cli() -> None:
+    """GitOps for one AWS account: manifests in git, a plan on the pull request, a proven release on merge."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command line; its exit code."""
+    settings = Settings()
+    try:
+        done = cli.main(args=arguments, prog_name="orchestrator", obj=settings, standalone_mode=False)
+        return int(done or Exit.OK)
+    except Problems as found:
+        _complain(found, settings)
+        return int(found.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        settings.terminal.say(error.format_message())
+        return Exit.OK
+    except click.ClickException as error:
+        _complain(Problems([_usage(error)]), settings)
+        return Exit.FAILED
+    except (click.Abort, KeyboardInterrupt):
+        settings.terminal.tell("Interrupted. Run the same command again; it goes on from what AWS has.")
+        return INTERRUPTED
+    except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a user
+        settings.terminal.tell(crash.report(error, sys.argv[1:], verbose=settings.verbose))
+        return Exit.FAILED
+
+
+def _usage(error: click.ClickException) -> Problem:
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path} --help" if context else None
+    return Problem(error.format_message(), hint=hint)
+
+
+def _complain(found: Problems, settings: Settings) -> None:
+    """Every problem on standard error, in the form asked for; annotations in GitHub Actions."""
+    from orchestrator.render import problems
+
+    terminal = settings.terminal
+    if settings.log_format == "json":
+        import json
+
+        for record in problems.records(found.problems):
+            terminal.tell(json.dumps(record, ensure_ascii=False))
+    else:
+        terminal.tell(problems.text(found.problems, terminal.style))
+    if terminal.in_actions:
+        terminal.tell(problems.commands(found.problems))

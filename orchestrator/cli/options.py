@@ -1,0 +1,92 @@
+"""Options that verbs share, and what they were set to."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from orchestrator.cli.terminal import Terminal
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Settings:
+    """What every verb may be told; one a process, filled once the command line is parsed."""
+
+    manifests: Path = Path("manifests")
+    environment: str | None = None
+    verbose: bool = False
+    log_format: Literal["text", "json"] = "text"
+    terminal: Terminal = field(default_factory=Terminal.here)
+
+    def command(self, verb: str, *more: str) -> str:
+        """A command line for the same manifests and environment, ready to be typed."""
+        words = ["orchestrator", verb, *more]
+        words += ["-f", str(self.manifests)] if self.manifests != Path("manifests") else []
+        words += ["-e", self.environment] if self.environment else []
+        return shlex.join(words)
+
+    def logger(self) -> Any:
+        """The log, or None when nothing is to be logged: plain text without ``--verbose`` needs no log."""
+        if self.log_format == "text" and not self.verbose:
+            return None
+        from orchestrator import logs
+
+        terminal = self.terminal
+        return logs.configure(terminal.err, self.log_format, verbose=self.verbose, colour=terminal.colour)
+
+
+def common(function: F) -> F:
+    """``-f -e --verbose --log-format --no-color``; the verb gets them as its first argument, a Settings."""
+
+    @click.option(
+        "-f",
+        "--manifests",
+        type=click.Path(path_type=Path),
+        default=Path("manifests"),
+        show_default=True,
+        envvar="ORCHESTRATOR_MANIFESTS",
+        help="Folder of the manifests.",
+    )
+    @click.option("-e", "--environment", envvar="ORCHESTRATOR_ENVIRONMENT", help="Environment, e.g. prod.")
+    @click.option("--verbose", is_flag=True, help="Log what is done; show tracebacks.")
+    @click.option(
+        "--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log on stderr."
+    )
+    @click.option("--no-color", is_flag=True, help="No colours; so does NO_COLOR.")
+    @click.pass_context
+    @functools.wraps(function)
+    def wrapper(context: click.Context, /, no_color: bool, **given: Any) -> Any:
+        settings: Settings = context.ensure_object(Settings)
+        for name in ("manifests", "environment", "verbose", "log_format"):
+            setattr(settings, name, given.pop(name))
+        settings.terminal = Terminal.here(no_colour=no_color)
+        return function(settings, **given)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def choosing(function: F) -> F:
+    """``--target`` and ``--allow``, for verbs that make a plan."""
+    target = click.option(
+        "--target", "targets", multiple=True, metavar="ADDRESS", help="Only this resource or component, and its needs."
+    )
+    allow = click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
+    return target(allow(function))
+
+
+def applying(function: F) -> F:
+    """``--expect``, ``--auto-approve``, ``--parallelism``, for verbs that change AWS."""
+    expect = click.option("--expect", default="", metavar="DIGEST", help="Apply only the plan with this digest.")
+    approve = click.option("--auto-approve", is_flag=True, help="Do not ask.")
+    parallel = click.option(
+        "--parallelism", type=click.IntRange(1, 64), default=16, show_default=True, help="Changes under way at once."
+    )
+    return expect(approve(parallel(function)))

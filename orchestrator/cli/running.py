@@ -1,0 +1,101 @@
+"""Carrying a plan out in front of somebody: progress while it runs, the report when it ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.cli.options import Settings
+from orchestrator.events import Event, Finished, Started, StepDone, Waiting
+from orchestrator.model import Outcome
+from orchestrator.problems import Exit
+from orchestrator.render import report
+from orchestrator.render.progress import Board, Display, Lines, Table
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Planned
+
+INTERRUPTED = 130
+
+
+def carry_out(planned: Planned, settings: Settings, parallelism: int, again: str) -> int:
+    """Apply ``planned``, show how it goes and what became of it; the exit code.  ``again`` is how to go on."""
+    from orchestrator import pipeline
+    from orchestrator.apply import InterruptedApplyError, exit_code
+
+    ended: list[str] = []
+    began = time.monotonic()
+    interrupted = False
+    with display(planned, settings) as shown:
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Finished):
+                ended.append(event.address)
+            shown(event)
+
+        try:
+            outcomes = pipeline.apply(planned, tell, parallelism=parallelism)
+        except InterruptedApplyError as stop:
+            outcomes, interrupted = stop.outcomes, True
+    seen = report.view(_by_end(outcomes, ended), time.monotonic() - began, again, settings.command("plan"))
+    settings.terminal.say("\n" + report.text(seen, settings.terminal.style))
+    return INTERRUPTED if interrupted else exit_code(outcomes)
+
+
+def nothing_to_do(planned: Planned, settings: Settings) -> int:
+    """The exit code when no change is pending: what is there may still be unwell."""
+    from orchestrator.model import Health
+
+    settings.terminal.say("No changes.")
+    well = all(change.health is Health.HEALTHY for change in planned.plan.changes)
+    return Exit.OK if well else Exit.UNHEALTHY
+
+
+def display(planned: Planned, settings: Settings) -> Display:
+    """The display that fits: a log, a table in place, or plain lines."""
+    terminal = settings.terminal
+    if settings.log_format == "json":
+        return Logged(settings.logger())
+    board = Board(planned.plan.pending)
+    if terminal.live:
+        return Table(board, terminal.err, colour=terminal.colour)
+    return Lines(board, terminal.tell, terminal.style, in_actions=terminal.in_actions)
+
+
+class Logged:
+    """Events as log entries."""
+
+    def __init__(self, log: Any) -> None:
+        self._log = log
+
+    def __enter__(self) -> Logged:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Started(address, action):
+                self._log.info("started", address=address, action=action.value)
+            case StepDone(address, step, seconds):
+                self._log.debug("step done", address=address, step=step.action, note=step.note, seconds=seconds)
+            case Waiting(address, what, seconds):
+                self._log.info("waiting", address=address, what=what, seconds=seconds)
+            case Finished(address, outcome):
+                self._log.info(
+                    "finished",
+                    address=address,
+                    action=outcome.action.value,
+                    actuation=outcome.actuation.value,
+                    health=outcome.health.value,
+                    reason=outcome.reason,
+                    seconds=outcome.seconds,
+                )
+
+
+def _by_end(outcomes: Sequence[Outcome], ended: Sequence[str]) -> list[Outcome]:
+    """In the order in which they ended: the first failure is the first cause."""
+    order = {address: number for number, address in enumerate(ended)}
+    return sorted(outcomes, key=lambda outcome: order.get(outcome.address, len(order)))

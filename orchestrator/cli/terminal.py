@@ -1,0 +1,69 @@
+"""Where a command reads and writes, and what that place can show.  The only reader of the surroundings' wishes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TextIO
+
+from orchestrator.render.style import Style
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """Three streams; ``interactive`` when a person can be asked, ``live`` when ``err`` can be drawn over."""
+
+    stdin: TextIO
+    out: TextIO
+    err: TextIO
+    colour: bool = False
+    interactive: bool = False
+    live: bool = False
+    in_actions: bool = False
+    width: int = 0
+
+    @classmethod
+    def here(cls, environ: Mapping[str, str] = os.environ, *, no_colour: bool = False) -> Terminal:
+        """The terminal of this process.  Colour needs a terminal, or FORCE_COLOR; NO_COLOR and TERM=dumb forbid it."""
+        tty = sys.stdout.isatty()
+        smart = environ.get("TERM") != "dumb"
+        wanted = (tty and smart) or bool(environ.get("FORCE_COLOR"))
+        return cls(
+            sys.stdin,
+            sys.stdout,
+            sys.stderr,
+            colour=wanted and not no_colour and not environ.get("NO_COLOR"),
+            interactive=tty and sys.stdin.isatty(),
+            live=tty and smart and sys.stderr.isatty(),
+            in_actions=environ.get("GITHUB_ACTIONS") == "true",
+            width=shutil.get_terminal_size((100, 24)).columns if tty else 0,
+        )
+
+    @property
+    def style(self) -> Style:
+        """How text may look on ``out``."""
+        return Style(self.colour, self.width, getattr(self.out, "encoding", None) or "utf-8")
+
+    def say(self, text: str) -> None:
+        """Write a result to ``out``.  A reader that has gone away, as ``head`` does, is no failure."""
+        _write(self.out, text)
+
+    def tell(self, text: str) -> None:
+        """Write what is not the result to ``err``."""
+        _write(self.err, text)
+
+    def ask(self, question: str) -> str:
+        """The line a person types after ``question``; empty at the end of input."""
+        _write(self.err, question + " ", end="")
+        return self.stdin.readline().strip()
+
+
+def _write(stream: TextIO, text: str, end: str = "\n") -> None:
+    try:
+        stream.write(text if text.endswith("\n") and end else text + end)
+        stream.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
