@@ -1,0 +1,76 @@
+"""Subnet groups: where a database may live.  API: RDS CreateDBSubnetGroup, ModifyDBSubnetGroup, DeleteDBSubnetGroup."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from orchestrator.model import Live, Scope
+from orchestrator.resources import Aws
+from orchestrator.steps import Call, Steps
+from orchestrator.tags import mapping, marks, pairs
+from orchestrator.values import Value, canonical
+
+IMMUTABLE: frozenset[str] = frozenset()
+STATEFUL = False
+USES = frozenset({"ec2_vpc"})
+ARN = re.compile(r"arn:aws:rds:[^:]+:\d+:subgrp:(?P<name>.+)")
+
+GONE = ("DBSubnetGroupNotFoundFault", "DBSubnetGroupNotFound")
+IN_USE = ("InvalidDBSubnetGroupStateFault",)
+
+
+def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Subnets have no order; while unknown, they have no members either."""
+    return {**spec, "subnets": canonical(spec["subnets"])} if isinstance(spec.get("subnets"), list) else spec
+
+
+def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+    """The group, and its tags by another call."""
+    answer = aws.get("rds", "describe_db_subnet_groups", DBSubnetGroupName=name, missing=GONE)
+    if not answer or not answer.get("DBSubnetGroups"):
+        return None
+    group = answer["DBSubnetGroups"][0]
+    arn = group.get("DBSubnetGroupArn") or _arn(scope, name)
+    tags = mapping((aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=GONE) or {}).get("TagList"))
+    found = {
+        "description": group.get("DBSubnetGroupDescription", ""),
+        "subnets": [subnet["SubnetIdentifier"] for subnet in group.get("Subnets", [])],
+        "tags": tags,
+    }
+    return Live(normalise(found), {"name": name, "arn": arn}, **marks(tags))
+
+
+def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
+    """One call."""
+    body = {**_body(name, spec), "Tags": pairs(spec["tags"])}
+    yield Call("rds", "create_db_subnet_group", body, ok=("DBSubnetGroupAlreadyExists",))
+    return {"name": name, "arn": _arn(scope, name)}
+
+
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+    """Subnets and description go together."""
+    if changed & {"subnets", "description"}:
+        yield Call("rds", "modify_db_subnet_group", _body(name, spec))
+    if "tags" in changed:
+        yield Call("rds", "add_tags_to_resource", {"ResourceName": live.outputs["arn"], "Tags": pairs(spec["tags"])})
+    return {}
+
+
+def delete(scope: Scope, name: str, live: Live) -> Steps:
+    """RDS refuses while an instance is going from it."""
+    body = {"DBSubnetGroupName": name}
+    yield Call("rds", "delete_db_subnet_group", body, ok=GONE, retry=IN_USE, patience=600)
+    return {}
+
+
+def _body(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
+    return {
+        "DBSubnetGroupName": name,
+        "DBSubnetGroupDescription": spec["description"],
+        "SubnetIds": spec["subnets"],
+    }
+
+
+def _arn(scope: Scope, name: str) -> str:
+    return f"arn:aws:rds:{scope.region}:{scope.account}:subgrp:{name}"
