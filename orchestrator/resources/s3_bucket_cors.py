@@ -1,0 +1,74 @@
+"""Who may use a bucket from a browser.  API: S3 GetBucketCors, PutBucketCors, DeleteBucketCors.
+
+Apart from the bucket, because its rules name the CDN, which reads from the bucket.  Whose it is, the bucket's tags say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from orchestrator.model import Live, Scope
+from orchestrator.resources import Aws
+from orchestrator.steps import Call, Steps
+from orchestrator.tags import mapping, marks
+from orchestrator.values import Value, canonical
+
+IMMUTABLE: frozenset[str] = frozenset()
+STATEFUL = False
+USES = frozenset({"s3_bucket", "cloudfront_distribution"})
+ARN = None
+
+NO_BUCKET = ("404", "403", "Forbidden", "AccessDenied", "NoSuchBucket")
+NO_RULES = ("NoSuchCORSConfiguration", "NoSuchBucket")
+BUSY = ("OperationAborted", "NoSuchBucket")
+LISTS = ("AllowedOrigins", "AllowedMethods", "AllowedHeaders", "ExposeHeaders")
+
+
+def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    """The order of rules counts (the first that fits wins), that of their members does not; ids mean nothing."""
+    return {**spec, "rules": [_rule(rule) for rule in spec["rules"]]}
+
+
+def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+    """None only where there is no bucket of ours; a bucket without CORS has no rules."""
+    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
+    if aws.get("s3", "head_bucket", missing=NO_BUCKET, **where) is None:
+        return None
+    tags = aws.get("s3", "get_bucket_tagging", missing=("NoSuchTagSet", "NoSuchBucket"), **where) or {}
+    answer = aws.get("s3", "get_bucket_cors", missing=NO_RULES, **where) or {}
+    found = {"rules": answer.get("CORSRules", [])}
+    return Live(normalise(found), {}, **marks(mapping(tags.get("TagSet"))))
+
+
+def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
+    """Nothing to do where nothing is said."""
+    if spec["rules"]:
+        yield _put(scope, name, spec)
+    return {}
+
+
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+    """The rules are replaced as a whole."""
+    if spec["rules"]:
+        yield _put(scope, name, spec)
+    else:
+        yield from delete(scope, name, live)
+    return {}
+
+
+def delete(scope: Scope, name: str, live: Live) -> Steps:
+    """The bucket stays."""
+    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
+    yield Call("s3", "delete_bucket_cors", where, ok=NO_RULES, retry=("OperationAborted",))
+    return {}
+
+
+def _put(scope: Scope, name: str, spec: Mapping[str, Value]) -> Call:
+    rules = {"CORSRules": list(spec["rules"])}
+    body = {"Bucket": name, "ExpectedBucketOwner": scope.account, "CORSConfiguration": rules}
+    return Call("s3", "put_bucket_cors", body, retry=BUSY, patience=60.0)
+
+
+def _rule(rule: Mapping[str, Value]) -> dict[str, Value]:
+    shaped = {key: value for key, value in rule.items() if key not in ("ID", *LISTS)}
+    return shaped | {key: canonical(list(rule[key])) for key in LISTS if rule.get(key)}
