@@ -16,6 +16,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def on_moto(chosen: Scenario, shard: tuple[int, int]) -> Iterator[tuple[int, str
         emulator.pause()
         total, expected = in_fork(emulator, lambda: undisturbed(chosen))
         for at, when in cases(total, shard):
-            yield at, when, in_fork(emulator, lambda at=at, when=when: judge(chosen, at, when, expected))
+            yield at, when, in_fork(emulator, partial(judge, chosen, at, when, expected))
 
 
 def on_ministack(chosen: Scenario, shard: tuple[int, int]) -> Iterator[tuple[int, str, list[str]]]:
