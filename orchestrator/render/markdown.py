@@ -20,7 +20,7 @@ LIMIT: Final = 60_000
 _RESERVE: Final = 2_500
 _LONGEST_LIST: Final = 12
 _LONGEST_CHANGE: Final = 80
-_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>()#+\-!|~&$^])")
+_SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~&$]|^[-+=])")
 _LINK: Final = re.compile(r"(?i)\b(https?|ftp|mailto):|\bwww\.")
 _PING: Final = re.compile(r"@(?=[\w-])")
 _BREAK: Final = "\u200b"

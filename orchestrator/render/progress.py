@@ -178,12 +178,12 @@ class Lines:
 class Table:
     """A table on a terminal, drawn anew several times a second; whole when it ends, as high as fits until then."""
 
-    def __init__(self, board: Board, stream: IO[str], *, colour: bool = True) -> None:
+    def __init__(self, board: Board, stream: IO[str], *, colour: bool = True, width: int | None = None) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self._board = board
-        self._console = Console(file=stream, no_color=not colour, highlight=False)
+        self._console = Console(file=stream, no_color=not colour, highlight=False, width=width)
         self._lock = threading.Lock()
         self._final = False
         self._live = Live(

@@ -31,7 +31,8 @@ def _head(plan: PlanView, style: Style) -> Iterator[str]:
     yield f"{style.paint(plan.title, 'bold')} {style.paint(f'({plan.place})', 'dim')}"
     colour = "alarm" if plan.vetoes else "good" if not plan.components else "bold"
     lead = "" if not plan.components else "Plan: "
-    yield style.paint(f"{lead}{plan.headline}.", colour)
+    tail = " Vetoed, for the reasons at the end." if plan.vetoes else ""
+    yield style.paint(f"{lead}{plan.headline}.{tail}", colour)
 
 
 def _component(component: ComponentView, style: Style) -> Iterator[str]:
@@ -51,7 +52,7 @@ def _change(change: ChangeView, style: Style) -> Iterator[str]:
         yield from _painted(style.wrap(danger, "        ! ", "          "), style, "alarm")
     width = max((len(field.path) for field in change.fields), default=0)
     for field in change.fields:
-        yield from _field(field, min(width, 34), style)
+        yield from _field(field, min(width, 48), style)
     for number, step in enumerate(change.steps, start=1):
         lead = f"      {number:>2}. "
         first, *more = style.wrap(f"{step.action} {step.detail}".rstrip(), lead)

@@ -125,7 +125,7 @@ def view(plan: Plan, *, cost: CostView | None = None, steps: bool = False, longe
         unread=tuple(map(unread_view, plan.unread)),
         notes=tuple(sentence(note) for note in plan.notes),
         cost=cost,
-        permissions=permissions(step.action for change in pending for step in change.steps) if steps else (),
+        permissions=tuple(map(name, _permissions(pending))) if steps else (),
         digest=safe(plan.digest[:128]),
         token_hint=_token_hint(plan, vetoes),
     )
@@ -162,6 +162,10 @@ def unread_view(unread: Unread) -> UnreadView:
 def unwell(change: Change) -> str:
     """A resource that exists and is not well, in a sentence."""
     return sentence(f"{change.address} is {change.health}" + (f": {change.status}" if change.status else ""))
+
+
+def _permissions(changes: Sequence[Change]) -> tuple[str, ...]:
+    return permissions(step.action for change in changes for step in change.steps)
 
 
 def _components(pending: Sequence[Change], changes: Sequence[ChangeView]) -> tuple[ComponentView, ...]:

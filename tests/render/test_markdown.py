@@ -1,0 +1,98 @@
+"""Markdown: any plan fits in a comment, and nothing in it is more than text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from markdown_it import MarkdownIt
+
+from orchestrator.model import Action, Change, FieldChange, Plan, Veto
+from orchestrator.render import markdown, view
+from tests.render.plans import HOSTILE, PLANS, RICH, hostile
+
+OURS = re.compile(r"</?(details|summary|code|sub)>|<!-- orchestrator:plan [\w/.-]* -->")
+
+
+def parsed(text: str) -> list[str]:
+    """The HTML of GitHub-flavoured Markdown, block by block: prose, and raw HTML as it stands."""
+    return [
+        token.content
+        for block in MarkdownIt("gfm-like", {"linkify": False}).parse(text)
+        for token in (block, *(block.children or ()))
+        if token.type in {"html_block", "html_inline", "text"}
+    ]
+
+
+def check(text: str, limit: int = markdown.LIMIT) -> None:
+    assert len(text.encode()) <= limit
+    tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
+    raw = "".join(t.content for b in tokens for t in (b, *(b.children or ())) if t.type.startswith("html_"))
+    leftover = re.sub(r"<summary>(.*?)</summary>", lambda m: m[1], raw)
+    assert "<" not in OURS.sub("", leftover), leftover
+    assert text.count("<details>") >= raw.count("<details>") == raw.count("</details>")
+    prose = "".join(t.content for b in tokens for t in b.children or () if t.type == "text")
+    assert not re.search(r"@\w|#\d", prose), prose
+    kinds = {t.type for b in tokens for t in (b, *(b.children or ()))}
+    assert not kinds & {"link_open", "image", "hr", "table_open", "code_block"}, kinds
+
+
+@given(PLANS)
+def test_any_plan_is_a_comment(plan: Plan) -> None:
+    """Whatever is planned: under the limit, every fence and fold closed, no mark-up but ours, nobody is pinged."""
+    check(markdown.render(view.view(plan, steps=True, longest=400)))
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_stays_text(text: str) -> None:
+    """Names and values cannot leave their place."""
+    check(markdown.render(view.view(hostile(text), steps=True)))
+
+
+@pytest.mark.parametrize("size", [400, 4_000])
+def test_a_long_plan_is_cut_between_sections(size: int) -> None:
+    """What does not fit is left out whole and said to be; what matters most stays."""
+    changes = tuple(
+        Change(f"s3_bucket.b{n}", Action.CREATE, f"b{n}", f"bucket.b{n}", (FieldChange(("f",), None, "x" * 300),))
+        for n in range(size)
+    )
+    doomed = replace(RICH.changes[2], address="rds_instance.last")
+    seen = markdown.render(view.view(replace(RICH, changes=(*changes, doomed))), elsewhere="the artefact plan.html")
+
+    check(seen)
+    assert "rds_instance.last" in seen
+    assert "**Left out here, for want of room:**" in seen
+    assert "The whole plan is in the artefact plan.html." in seen
+    assert RICH.digest in seen
+    assert f"{size} to create" in seen
+
+
+def test_a_huge_component_is_cut_between_changes() -> None:
+    """One component alone may be too much; its first changes are shown and the rest is counted."""
+    changes = tuple(
+        Change(f"s3_bucket.b{n}", Action.CREATE, f"b{n}", "bucket.all", (FieldChange(("f",), None, "x" * 300),))
+        for n in range(400)
+    )
+    seen = markdown.render(view.view(replace(RICH, changes=changes)))
+
+    check(seen)
+    assert re.search(r"# \d+ more changes of this component are left out here", seen)
+
+
+def test_many_vetoes_still_say_vetoed() -> None:
+    """However much is forbidden, and at whatever length, the comment opens with it."""
+    vetoes = tuple(Veto("\U0001f600" * 200, "\U0001f600" * 2_000) for _ in range(500))
+    seen = markdown.render(view.view(replace(RICH, vetoes=vetoes)))
+
+    check(seen)
+    assert "Vetoed: nothing will be applied" in seen
+
+
+def test_the_comment_is_found_again() -> None:
+    """The marker names the environment, so each environment keeps one comment."""
+    seen = markdown.render(view.view(RICH))
+
+    assert seen.startswith(markdown.marker("joiabagur/prod") + "\n")
+    assert markdown.marker("joiabagur/prod") != markdown.marker("joiabagur/dev")

@@ -1,0 +1,115 @@
+"""Progress and the final report: first cause, what was done, what was not, what to type next."""
+
+from __future__ import annotations
+
+import io
+
+from pytest_regressions.file_regression import FileRegressionFixture
+
+from orchestrator.events import Event, Finished, Started, StepDone, Waiting
+from orchestrator.model import Action, Actuation, Change, Health, Outcome, PlannedStep
+from orchestrator.render import report
+from orchestrator.render.progress import Board, Lines, Table
+from orchestrator.render.style import Style
+
+CHANGES = tuple(
+    Change(address, Action.CREATE, address, "bucket.files")
+    for address in ("s3_bucket.files", "rds_instance.main", "s3_bucket_policy.files", "cloudfront_distribution.web")
+)
+DENIED = "rds:CreateDbInstance: AccessDenied: no, you may not (request 4f3c)"
+OUTCOMES = (
+    Outcome("rds_instance.main", Action.CREATE, Actuation.FAILED, reason=DENIED, seconds=0.4, request_id="4f3c"),
+    Outcome("s3_bucket.files", Action.CREATE, Actuation.SUCCEEDED, seconds=1.234, steps_done=7),
+    Outcome(
+        "cloudfront_distribution.web",
+        Action.CREATE,
+        Actuation.SUCCEEDED,
+        Health.PROGRESSING,
+        "still InProgress after 900 s. Look at the distribution's errors in the console.",
+        901.0,
+    ),
+    Outcome("s3_bucket_policy.files", Action.CREATE, Actuation.SKIPPED, reason="because rds_instance.main failed"),
+)
+EVENTS: tuple[Event, ...] = (
+    Started("s3_bucket.files", Action.CREATE, 0.0),
+    StepDone("s3_bucket.files", PlannedStep("s3:CreateBucket"), 0.1),
+    Started("cloudfront_distribution.web", Action.CREATE, 0.0),
+    Waiting("cloudfront_distribution.web", "wait until Status is Deployed", 2.0),
+    *(Finished(outcome.address, outcome) for outcome in OUTCOMES),
+)
+
+
+def test_a_failed_run_is_explained(file_regression: FileRegressionFixture) -> None:
+    """The first cause stands on top, the one next command at the end."""
+    seen = report.view(OUTCOMES, 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
+
+    file_regression.check(report.text(seen, Style()), basename="report-failed")
+
+
+def test_an_unwell_run_is_explained(file_regression: FileRegressionFixture) -> None:
+    """Applied but not well: what to look at, and how to look again."""
+    seen = report.view(OUTCOMES[1:3], 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
+
+    file_regression.check(report.text(seen, Style()), basename="report-unwell")
+
+
+def test_a_good_run_is_one_line() -> None:
+    """When all went well there is nothing to read."""
+    seen = report.view(OUTCOMES[1:2], 1.5, "orchestrator apply")
+
+    assert report.text(seen, Style()) == "Applied: 1 done, in 1.5 s.\n"
+
+
+def test_elapsed_time_reads_well() -> None:
+    """Tenths at first, then seconds, then minutes."""
+    assert [report.elapsed(seconds) for seconds in (0.04, 9.94, 59.4, 245)] == ["0.0 s", "9.9 s", "59 s", "4 min 05 s"]
+
+
+def test_lines_are_one_a_resource(file_regression: FileRegressionFixture) -> None:
+    """Without a terminal each resource gets one line when it ends."""
+    lines: list[str] = []
+    with Lines(Board(CHANGES), lines.append, Style()) as shown:
+        for event in EVENTS:
+            shown(event)
+
+    assert len(lines) == len(CHANGES)
+    file_regression.check("\n".join(lines), basename="progress-lines")
+
+
+def test_actions_folds_lines_and_annotates_failures() -> None:
+    """In GitHub Actions the lines are a group, and a failure is an error of the run."""
+    lines: list[str] = []
+    with Lines(Board(CHANGES), lines.append, Style(), in_actions=True) as shown:
+        for event in EVENTS:
+            shown(event)
+
+    assert lines[0] == "::group::Apply 4 changes"
+    assert f"::error title=rds_instance.main failed::{DENIED}" in lines
+    assert lines[-1] == "::endgroup::"
+
+
+def test_a_reader_that_goes_away_does_not_stop_the_run() -> None:
+    """A closed pipe silences the display, and nothing else."""
+    said: list[str] = []
+
+    def write(line: str) -> None:
+        said.append(line)
+        raise BrokenPipeError
+
+    with Lines(Board(CHANGES), write, Style()) as shown:
+        for event in EVENTS:
+            shown(event)
+
+    assert len(said) == 1
+
+
+def test_the_table_ends_whole() -> None:
+    """On a terminal the last picture shows every resource, its status, its time and its reason."""
+    stream = io.StringIO()
+    with Table(Board(CHANGES), stream, colour=False, width=100) as shown:
+        for event in EVENTS:
+            shown(event)
+    last = stream.getvalue()
+
+    for words in ("created", "failed", "not well", "skipped", "4 of 4, 1 failed", "s3_bucket_policy.files"):
+        assert words in last, words
