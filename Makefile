@@ -42,8 +42,8 @@ types: $(DEV_READY) ## mypy, strict
 contracts: $(DEV_READY) ## who may import whom
 	@$(BIN)/lint-imports --no-logo > .import-linter.log || { cat .import-linter.log; exit 1; }
 
-bench: $(DEV_READY) ## measure
-	@$(BIN)/python -m tests.benchmarks
+bench: $(DEV_READY) ## measure; ARGS='--quick --only plan' for a part
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 format: $(DEV_READY) ## let ruff write
 	@$(BIN)/ruff check --fix --quiet

@@ -1,0 +1,66 @@
+"""The longest chain of reads in a plan: how many calls of one resource follow one upon the other.
+
+Run as a module, in the environment of an emulator that holds the stack: reads every resource alone, with nothing
+remembered, and prints the name of the one that makes the most calls, and how many.  A plan reads resources side by
+side, so no more than these calls have to wait for each other.  It also knows how deep a log of calls is.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+
+class _Counting:
+    """Clients that count."""
+
+    def __init__(self, clients: Any) -> None:
+        self._clients = clients
+        self.made = 0
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        self.made += 1
+        return self._clients.call(service, operation, parameters, region)
+
+    def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
+        pages: list[Any] = self._clients.pages(service, operation, parameters, region)
+        self.made += len(pages)
+        return pages
+
+
+def longest(folder: Path) -> tuple[str, int]:
+    """The address with the longest chain, and its length."""
+    from orchestrator import pipeline, resources
+    from orchestrator.aws import Clients, Reader
+
+    desired = pipeline.desired(folder)
+    clients = Clients(desired.scope.region)
+    chains: dict[str, int] = {}
+    for resource in desired.resources:
+        counting = _Counting(clients)
+        module = resources.load(resource.type)
+        module.read(Reader(counting), desired.scope, resource.physical, resource.spec)
+        chains[resource.address] = counting.made
+    for kind in resources.types():
+        counting = _Counting(clients)
+        list(resources.discover(kind, Reader(counting), desired.scope))
+        chains[f"the search for {kind}"] = counting.made
+    return max(chains.items(), key=lambda item: item[1])
+
+
+def depth(calls: Iterable[Mapping[str, Any]]) -> int:
+    """The most calls of a log of which none overlaps another: no client could have made them in fewer turns.
+
+    More than the longest chain where calls waited for a free connection, a thread, or the client's own work.
+    """
+    deepest, last = 0, float("-inf")
+    for call in sorted((call for call in calls if call["ended"] is not None), key=lambda call: call["ended"]):
+        if call["started"] >= last:
+            deepest, last = deepest + 1, call["ended"]
+    return deepest
+
+
+if __name__ == "__main__":
+    print(*longest(Path(sys.argv[1])))

@@ -1,0 +1,47 @@
+"""docs/benchmarks.md: the table, where and how it was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.benchmarks.tools import MIRROR
+
+
+def page(report: str) -> str:
+    """The whole page around ``report``, dated today."""
+    return f"""# What it costs
+
+Measured on {datetime.now(UTC):%Y-%m-%d} with `make bench` on {machine()}.
+Terraform is found on `PATH`, its provider through `{MIRROR}`, which names a folder laid out as a filesystem mirror.
+`make bench ARGS="--quick --only plan"` measures a part.
+
+{report}
+How it is measured:
+
+* Whole processes, from start to exit: wall time, user and system time, and the peak memory of the largest process of
+  each run, by `os.wait4`. Terraform's core and its provider are two processes, so its memory is told too low.
+* The peer is `terraform` 1.11 with its AWS provider 5.100 and `tests/benchmarks/peer/`: the same AWS things with the
+  same settings. It needs more resources for them, as a bucket's aspects are resources of their own there.
+* Each tool applies into its own embedded emulator (moto behind the gateway, in a process of its own), which counts the
+  calls. Runs alternate, A B A B. Where both have as many runs, the ratio is the median of the ratios of pairs, else
+  the ratio of the medians. A plan whose exit code says that something is to do fails the benchmark.
+* The longest chain is the most calls that the read of one resource makes, one after the other, with nothing
+  remembered: a plan reads resources side by side, so only these have to wait for each other. "Most calls that do not
+  overlap" is what the emulator saw: the difference is waiting for a thread, a connection, a client or the emulator.
+* "Many" is the stack sixteen times (the container service nine times: App Runner's quota), project and budget once.
+"""
+
+
+def machine() -> str:
+    """This machine in words: processors, memory, system."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    model = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", model.read_text()) if model.exists() else None
+    chip = f" ({found.group(1)})" if found else ""
+    python = platform.python_version()
+    return f"{cores} processor cores{chip}, {memory:.0f} GiB of memory, {platform.system()}, Python {python}"

@@ -1,0 +1,149 @@
+"""The harness itself: arithmetic, the table, the copies. Nothing is timed."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.benchmarks import __main__ as bench
+from tests.benchmarks import copies
+from tests.benchmarks.chain import depth
+from tests.benchmarks.page import page
+from tests.benchmarks.process import measure
+from tests.benchmarks.sections import MANIFESTS
+from tests.benchmarks.table import Row, markdown, megabytes, ratio, seconds
+from tests.benchmarks.tools import MIRROR, PEER, Unfit, terraform
+
+
+def spans(*times: tuple[float, float | None]) -> list[dict[str, Any]]:
+    return [{"started": started, "ended": ended} for started, ended in times]
+
+
+@pytest.mark.parametrize(
+    ("calls", "expected"),
+    [
+        ([], 0),
+        (spans((0, 1), (0, 1), (0, 1)), 1),
+        (spans((0, 1), (1, 2), (2, 3)), 3),
+        (spans((0, 3), (0, 1), (1, 2), (2.5, 4)), 3),
+        (spans((0, 1), (1, None)), 1),
+    ],
+)
+def test_depth_is_the_most_calls_that_do_not_overlap(calls: list[dict[str, Any]], expected: int) -> None:
+    """Side by side counts once, one after the other counts each, in flight counts not at all."""
+    assert depth(calls) == expected
+
+
+def test_paired_runs_give_the_median_of_their_ratios() -> None:
+    """A slow minute of the machine weighs on both halves of a pair, and so on neither."""
+    assert ratio([1, 10, 1], [10, 100, 20]) == pytest.approx(0.1)
+
+
+def test_runs_that_cannot_be_paired_give_the_ratio_of_medians() -> None:
+    """Three of ours against one of theirs."""
+    assert ratio([1, 2, 30], [20]) == pytest.approx(0.1)
+
+
+def test_values_are_told_with_the_digits_that_mean_something() -> None:
+    """Milliseconds below a second, a tenth above ten."""
+    assert (seconds([0.1234]), seconds([1.234]), seconds([12.34]), megabytes([87_000_000])) == (
+        "123 ms",
+        "1.23 s",
+        "12.3 s",
+        "87 MB",
+    )
+
+
+def test_the_table_says_what_is_met_missed_and_not_measured() -> None:
+    """A bound is inclusive; without a ratio nothing is claimed."""
+    rows = [
+        Row("a", "1 s", "10 s", 0.1, 0.1, "5"),
+        Row("b", "3 s", "1 s", 3.0, 2, "5"),
+        Row("c", "1 s", "terraform is not on PATH", None, 0.1, "5"),
+        Row("d", "1 s", "2 s", 0.5, None),
+    ]
+
+    assert markdown(rows).splitlines()[2:] == [
+        "| a | 1 s | 10 s | 0.100 | <= 0.1 | yes | 5 |",
+        "| b | 3 s | 1 s | 3.00 | <= 2 | **no** | 5 |",
+        "| c | 1 s | terraform is not on PATH | - | <= 0.1 | - | 5 |",
+        "| d | 1 s | 2 s | 0.500 | - | - |  |",
+    ]
+
+
+def test_a_process_is_measured_whole(tmp_path: Path) -> None:
+    """Its own time, memory, exit code and output, in an environment without the machine's accounts."""
+    script = (
+        "import os, sys; held = bytearray(200_000_000); print(sorted(k for k in os.environ if 'AWS' in k)); sys.exit(3)"
+    )
+    sample = measure([sys.executable, "-c", script], cwd=tmp_path, environment={"AWS_REGION": "eu-west-1"})
+
+    assert (sample.exit_code, sample.output) == (3, "['AWS_REGION']\n")
+    assert sample.peak > 200_000_000
+    assert sample.cpu > 0
+    assert sample.wall > 0
+
+
+def test_copies_are_the_stack_under_other_names(tmp_path: Path) -> None:
+    """Each kind as often as asked, no name twice, and a copy refers to its own copies."""
+    copies.write(MANIFESTS, tmp_path / "many", copies=3, services=2)
+    documents = list(yaml.safe_load_all((tmp_path / "many" / "stack.yaml").read_text()))
+    kinds = Counter(document["kind"] for document in documents)
+    named = [(document["kind"], document["metadata"]["name"]) for document in documents]
+    second = next(each for each in documents if named[documents.index(each)] == ("ContainerService", "api-1"))
+
+    assert kinds == Counter(Project=1, Budget=1, Bucket=6, Database=3, Secret=3, Cdn=3, ContainerService=2)
+    assert len(set(named)) == len(named)
+    assert second["spec"]["access"] == ["bucket.files-1", "secret.app-1", "database.main-1"]
+    assert second["spec"]["image"]["repository"] == "joiabagur-api-1"
+
+
+def test_a_missing_terraform_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table says so, and measures the rest."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    with pytest.raises(Unfit, match="terraform is not on PATH"):
+        terraform(tmp_path)
+
+
+def test_a_missing_provider_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says which variable has to name what."""
+    executable = tmp_path / "terraform"
+    executable.write_text("#!/bin/sh\n")
+    executable.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(MIRROR, raising=False)
+    monkeypatch.delenv("TF_CLI_CONFIG_FILE", raising=False)
+
+    with pytest.raises(Unfit, match=MIRROR):
+        terraform(tmp_path / "work")
+
+
+def test_the_peer_names_no_place_of_this_machine() -> None:
+    """Endpoint, keys and mirror come from the environment."""
+    assert [
+        file.name for file in PEER.glob("*.tf") if "http://" in file.read_text() or "/opt" in file.read_text()
+    ] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "quick", "only"),
+    [([], False, None), (["--quick", "--only", "plan"], True, ["plan"]), (["--only", "start"], False, ["start"])],
+)
+def test_the_command_line_is_understood(given: list[str], quick: bool, only: list[str] | None) -> None:
+    """One run of each, or some parts only."""
+    asked = bench.arguments(given)
+
+    assert (asked.quick, asked.only) == (quick, only)
+
+
+def test_the_page_says_how_to_measure_again() -> None:
+    """Date, machine and command stand above the table."""
+    text = page("the table")
+
+    assert [part in text for part in ("`make bench`", "processor cores", "the table")] == [True, True, True]
