@@ -19,7 +19,7 @@ from orchestrator.diff import diff
 from orchestrator.events import Finished, OnEvent, Started, StepDone, Waiting
 from orchestrator.model import Action, Actuation, Change, Health, Outcome
 from orchestrator.plan import Planned, Task
-from orchestrator.problems import Exit
+from orchestrator.problems import Exit, Problems
 from orchestrator.steps import Call as ApiCall
 from orchestrator.steps import Outputs, Step, Steps, Wait, is_read, planned, play
 from orchestrator.values import Ref, Value, resolve
@@ -176,6 +176,8 @@ class _Work:
             return self._outcome(Actuation.SUCCEEDED, str(error), Health.PROGRESSING), {}
         except StepFailedError as error:
             return self._outcome(Actuation.FAILED, str(error), request_id=error.request_id), {}
+        except Problems as error:  # AWS gave something that no step can go on with
+            return self._outcome(Actuation.FAILED, str(error)), {}
         except _StoppedError:
             return self._outcome(Actuation.SKIPPED, "the run was stopped half-way through it; run it again"), {}
         except Exception as error:  # noqa: BLE001 - a bug in one resource must not take the other branches down
