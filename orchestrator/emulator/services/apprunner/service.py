@@ -18,6 +18,7 @@ from orchestrator.emulator.exchange import Response
 from orchestrator.emulator.protocol import Params, operation_model
 from orchestrator.emulator.service import Context, Handler
 from orchestrator.emulator.services.apprunner.configuration import completed, invalid
+from orchestrator.emulator.services.apprunner.observability import Observabilities
 from orchestrator.emulator.services.apprunner.revisions import Connectors, Scalings, tags_of
 from orchestrator.emulator.services.apprunner.state import Deployed, identifier, now
 from orchestrator.emulator.services.constraints import check_constraints
@@ -28,7 +29,7 @@ _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)(?:
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
-class AppRunner(Scalings, Connectors):
+class AppRunner(Scalings, Connectors, Observabilities):
     """The whole service."""
 
     def handler(self, operation: str) -> Handler | None:
@@ -121,10 +122,6 @@ class AppRunner(Scalings, Connectors):
         """No source connections: code repositories are not emulated."""
         return {"ConnectionSummaryList": []}
 
-    def list_observability_configurations(self, params: Params, context: Context) -> Params:
-        """None."""
-        return {"ObservabilityConfigurationSummaryList": []}
-
     def list_vpc_ingress_connections(self, params: Params, context: Context) -> Params:
         """None."""
         return {"VpcIngressConnectionSummaryList": []}
@@ -148,12 +145,21 @@ class AppRunner(Scalings, Connectors):
 
     def tagged(self, region: str) -> dict[str, dict[str, str]]:
         """The tags of everything that lives, by ARN: what the tagging API reports."""
-        revisions = [*self._state.scalings.values(), *self._state.connectors.values()]
+        revisions = [
+            *self._state.scalings.values(),
+            *self._state.connectors.values(),
+            *self._state.observabilities.values(),
+        ]
         found = {each.arn: each.tags for each in revisions if each.status == "ACTIVE" and each.region == region}
         return {**found, **{each.arn: each.tags for each in self._state.living(region)}}
 
+    def groups_in_use(self, region: str) -> set[str]:
+        """The security groups of the active VPC connectors."""
+        active = [each for each in self._connectors(region) if each.status == "ACTIVE"]
+        return {group for each in active for group in each.detail["SecurityGroups"]}
+
     def _tags(self, arn: str) -> dict[str, str]:
-        for revisions in (self._state.scalings, self._state.connectors):
+        for revisions in (self._state.scalings, self._state.connectors, self._state.observabilities):
             if arn in revisions and revisions[arn].status == "ACTIVE":
                 return revisions[arn].tags
         return self._living(arn).tags

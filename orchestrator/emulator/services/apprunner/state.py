@@ -153,6 +153,7 @@ class State:
     services: dict[str, Deployed] = field(default_factory=dict)
     scalings: dict[str, Revision] = field(default_factory=dict)
     connectors: dict[str, Revision] = field(default_factory=dict)
+    observabilities: dict[str, Revision] = field(default_factory=dict)
 
     def living(self, region: str) -> list[Deployed]:
         """The services of a region that are not deleted, settled, in order of creation."""
@@ -161,8 +162,8 @@ class State:
         return [each for each in self.services.values() if each.region == region and each.status != "DELETED"]
 
     def users_of(self, arn: str, region: str) -> list[Deployed]:
-        """The living services that use a scaling configuration or connector."""
-        return [each for each in self.living(region) if arn in (_scaling(each), _connector(each))]
+        """The living services that use a scaling configuration, connector or observability configuration."""
+        return [each for each in self.living(region) if arn in (_scaling(each), _connector(each), _traces(each))]
 
 
 def _scaling(service: Deployed) -> Any:
@@ -171,3 +172,7 @@ def _scaling(service: Deployed) -> Any:
 
 def _connector(service: Deployed) -> Any:
     return service.settings["NetworkConfiguration"]["EgressConfiguration"].get("VpcConnectorArn")
+
+
+def _traces(service: Deployed) -> Any:
+    return service.settings.get("ObservabilityConfiguration", {}).get("ObservabilityConfigurationArn")
