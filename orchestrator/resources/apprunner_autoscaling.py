@@ -45,7 +45,8 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     tags = _tags(aws, arn)
     sizes = {"min_size": "MinSize", "max_size": "MaxSize", "max_concurrency": "MaxConcurrency"}
     live = {**{key: detail[member] for key, member in sizes.items()}, "tags": tags}
-    return Live(live, {"arn": arn}, {"arn": arn, "is_leftover": bool(revision)}, **marks(tags))
+    private = {"is_idle": not found[-1].get("HasAssociatedService", True), "is_leftover": bool(revision)}
+    return Live(live, {"arn": arn}, private, **marks(tags))
 
 
 def discover(aws: Aws, scope: Scope) -> Iterator[str]:
@@ -75,21 +76,32 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
-    """Other sizes are a new revision with another ARN; tags alone are laid on the one there is."""
+    """Other sizes are a new revision with another ARN; tags alone are laid on the one there is.
+
+    The service deletes the revision it leaves; one that it never came to use (a deployment failed) is deleted here.
+    """
+    arn = live.outputs["arn"]
     if changed <= {"tags"}:
-        yield Call("apprunner", "tag_resource", {"ResourceArn": live.outputs["arn"], "Tags": pairs(spec["tags"])})
+        yield Call("apprunner", "tag_resource", {"ResourceArn": arn, "Tags": pairs(spec["tags"])})
         return {}
-    return (yield from create(scope, name, spec))
+    outputs = yield from create(scope, name, spec)
+    if live.private["is_idle"]:
+        yield _delete({"AutoScalingConfigurationArn": arn})
+    return outputs
 
 
 def delete(scope: Scope, name: str, live: Live) -> Steps:
     """All revisions of a name, or the one leftover.  App Runner refuses while a service that goes still holds it."""
-    body: dict[str, Any] = {"AutoScalingConfigurationArn": live.private["arn"]}
-    if not live.private["is_leftover"]:
+    if live.private["is_leftover"]:
+        yield _delete({"AutoScalingConfigurationArn": live.outputs["arn"]})
+    else:
         partial = f"arn:aws:apprunner:{scope.region}:{scope.account}:autoscalingconfiguration/{name}"
-        body = {"AutoScalingConfigurationArn": partial, "DeleteAllRevisions": True}
-    yield Call("apprunner", "delete_auto_scaling_configuration", body, ok=GONE, retry=IN_USE)
+        yield _delete({"AutoScalingConfigurationArn": partial, "DeleteAllRevisions": True})
     return {}
+
+
+def _delete(what: Mapping[str, Value]) -> Call:
+    return Call("apprunner", "delete_auto_scaling_configuration", what, ok=GONE, retry=IN_USE)
 
 
 def _revisions(aws: Aws) -> Mapping[str, list[Mapping[str, Any]]]:

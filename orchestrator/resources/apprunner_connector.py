@@ -48,7 +48,8 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
         "tags": tags,
     }
     arns = [one["VpcConnectorArn"] for one in reversed(found)]
-    private = {"arns": arns, "number": _number(connector["VpcConnectorName"])}
+    is_idle = len(connectors) > 1 and arn not in _used(aws)
+    private = {"arns": arns, "number": _number(connector["VpcConnectorName"]), "is_idle": is_idle}
     return Live(normalise(live), {"arn": arn}, private, **marks(tags))
 
 
@@ -72,18 +73,29 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
-    """Another network is a new connector under the next number; tags alone are laid on the one there is."""
+    """Another network is a new connector under the next number; tags alone are laid on the one there is.
+
+    The service deletes the connector it leaves; one that it never came to use (a deployment failed) is deleted here.
+    """
+    arn = live.outputs["arn"]
     if changed <= {"tags"}:
-        yield Call("apprunner", "tag_resource", {"ResourceArn": live.outputs["arn"], "Tags": pairs(spec["tags"])})
+        yield Call("apprunner", "tag_resource", {"ResourceArn": arn, "Tags": pairs(spec["tags"])})
         return {}
-    return (yield from _create(f"{name}_{live.private['number'] + 1}", spec))
+    outputs = yield from _create(f"{name}_{live.private['number'] + 1}", spec)
+    if live.private["is_idle"]:
+        yield _delete(arn)
+    return outputs
 
 
 def delete(scope: Scope, name: str, live: Live) -> Steps:
     """All of a family, or the one leftover.  App Runner refuses while a service that goes still holds it."""
     for arn in live.private["arns"]:
-        yield Call("apprunner", "delete_vpc_connector", {"VpcConnectorArn": arn}, ok=GONE, retry=IN_USE)
+        yield _delete(arn)
     return {}
+
+
+def _delete(arn: str) -> Call:
+    return Call("apprunner", "delete_vpc_connector", {"VpcConnectorArn": arn}, ok=GONE, retry=IN_USE)
 
 
 def _create(name: str, spec: Mapping[str, Value]) -> Steps:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from orchestrator.model import FieldChange, Health, Live, Scope
 from orchestrator.resources import Aws
@@ -46,7 +47,7 @@ USES = frozenset(
         "secretsmanager_value",
     }
 )
-ARN = re.compile(r"arn:aws:apprunner:[^:]+:\d+:service/(?P<name>[^/]+)/.+")
+ARN = None
 
 GONE = ("ResourceNotFoundException",)
 BUSY = ("InvalidStateException",)
@@ -62,18 +63,25 @@ HEALTHS = {"RUNNING": Health.HEALTHY, "CREATE_FAILED": Health.FAILED, "DELETE_FA
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
     """One listing for all, DescribeService, the tags; the log groups where their retention is asked for."""
-    arn = _find(aws, name)
+    arn = next((arn for service, arn in _services(aws) if service == name), None)
     answer = aws.get("apprunner", "describe_service", ServiceArn=arn, missing=GONE) if arn else None
     if answer is None or answer["Service"]["Status"] == "DELETED":
         return None
     service = answer["Service"]
     status = service["Status"]
-    tags = mapping(aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=GONE))
+    tags = _tags(aws, arn)
     found = {**settings(service), "usable": status not in UNUSABLE, "tags": tags}
     if "log_retention_days" in spec:
         found["log_retention_days"] = _retention(aws, name, service["ServiceId"])
     health = HEALTHS.get(status, Health.PROGRESSING)
     return Live(normalise(found), outputs(service), {"arn": arn}, health=health, status=status, **marks(tags))
+
+
+def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+    """Ours, by their tags: the tagging API lags, and what a service uses cannot be deleted before it."""
+    for name, arn in _services(aws):
+        if name.startswith(scope.prefix[:20]) and scope.owns(_tags(aws, arn)):  # others' tags are not asked for
+            yield name
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
@@ -209,7 +217,7 @@ def _ended(arn: Value, operation: Value, stuck: str) -> Wait:
         failed=("FAILED", "ROLLBACK_SUCCEEDED", "ROLLBACK_FAILED"),
         patience=AN_OPERATION,
         stuck=stuck,
-        what="the operation",
+        what="the deployment",
     )
 
 
@@ -226,10 +234,14 @@ def _keep_logs(name: str, identifier: Value, days: int) -> Steps:
     return {}
 
 
-def _find(aws: Aws, name: str) -> str | None:
+def _services(aws: Aws) -> list[tuple[str, str]]:
+    """Name and ARN of every service there is."""
     listed = aws.all("apprunner", "list_services", "ServiceSummaryList")
-    found = (one["ServiceArn"] for one in listed if one["ServiceName"] == name and one["Status"] != "DELETED")
-    return next(found, None)
+    return [(one["ServiceName"], one["ServiceArn"]) for one in listed if one["Status"] != "DELETED"]
+
+
+def _tags(aws: Aws, arn: Any) -> dict[str, str]:
+    return mapping(aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=GONE))
 
 
 def _retention(aws: Aws, name: str, identifier: str) -> int | None:
