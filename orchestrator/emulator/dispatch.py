@@ -15,7 +15,7 @@ from orchestrator.emulator.calls import CallLog
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.injection import Drop, Injector, hold_back
-from orchestrator.emulator.protocol import Target, answer, identify, operation_model, parse, refuse
+from orchestrator.emulator.protocol import Target, answer, identify, is_understood, operation_model, parse, refuse
 from orchestrator.emulator.routing import EDGE, REGISTRY, route
 from orchestrator.emulator.service import Context, Handler, Service, World
 from orchestrator.emulator.visibility import Visibility
@@ -23,13 +23,21 @@ from orchestrator.emulator.visibility import Visibility
 _PACKAGE = "orchestrator.emulator"
 _SERVICES = {
     "apprunner": "services.apprunner.service:AppRunner",
+    "budgets": "services.budgets:Budgets",
+    "cloudwatch": "corrections.cloudwatch:CloudWatch",
+    "ec2": "corrections.ec2:Ec2",
     "ecr": "corrections.ecr:Ecr",
+    "iam": "corrections.iam:Iam",
+    "logs": "corrections.logs:Logs",
     "rds": "corrections.rds.service:Rds",
+    "resourcegroupstaggingapi": "services.tagging:Tagging",
     "s3": "corrections.s3:S3",
     "secretsmanager": "corrections.secretsmanager:SecretsManager",
+    "sns": "corrections.sns:Sns",
 }
 _ON_BACKEND: dict[tuple[str, str], str] = {
     ("moto", "cloudfront"): "services.cloudfront.service:CloudFront",
+    ("ministack", "cloudfront"): "corrections.cloudfront:CloudFront",
 }
 _CODE = re.compile(rb"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
 
@@ -52,6 +60,7 @@ class Dispatcher:
         self._latency_ms = latency_ms
         self._visibility = Visibility(world)
         self._services: dict[str, Service | None] = {}
+        world.find = self._service
 
     def forget_state(self) -> None:
         """Empty the services that live here."""
@@ -94,7 +103,8 @@ class Dispatcher:
         request_id = _request_id()
         try:
             service = self._service(target.service)
-            handler = service.handler(target.operation) if service else None
+            spoken = service is not None and is_understood(target, request)
+            handler = service.handler(target.operation) if service and spoken else None
             if service is None or (handler is None and not service.complete):
                 response = self._world.backend.forward(request, target)
             elif handler is None:
@@ -114,7 +124,7 @@ class Dispatcher:
         params = parse(request, target)
         with self._world.lock:
             result = handler(params, Context(self._world, target, request, request_id))
-        return result if isinstance(result, Response) else answer(target, result, request_id)
+        return result if isinstance(result, Response) else answer(target, request, result, request_id)
 
     def _service(self, name: str) -> Service | None:
         """The service or correction for a name, made at its first call."""

@@ -142,11 +142,10 @@ def parse(request: Request, target: Target) -> Params:
     Raises AwsError ValidationException (or the protocol's equal of it) when they break the model.
     """
     from moto.core.parse import PROTOCOL_PARSERS
-    from moto.core.request import determine_request_protocol
 
     operation = operation_model(target.service, target.operation)
     wire = moto_request(request)
-    protocol = determine_request_protocol(operation.service_model, wire.content_type)
+    protocol = _protocol(operation.service_model, request.header("content-type"))
     parser = PROTOCOL_PARSERS[protocol](operation)
     message = {
         "method": wire.method,
@@ -174,22 +173,33 @@ def _validate(operation: Any, params: Params) -> None:
         raise AwsError(code or "ValidationException", report.generate_report())
 
 
-def answer(target: Target, result: Params, request_id: str, status: int | None = None) -> Response:
-    """Serialise a result (a dict in the shape of the operation's output) as AWS would send it."""
+def answer(target: Target, request: Request, result: Params, request_id: str) -> Response:
+    """Serialise a result (a dict in the shape of the operation's output) as AWS would send it to this request."""
     from moto.core.serialize import SerializationContext, get_serializer_class
 
     operation = operation_model(target.service, target.operation)
-    protocol = operation.service_model.protocol
-    picker = _picker
+    protocol = _protocol(operation.service_model, request.header("content-type"))
     serializer = get_serializer_class(target.service, protocol)(
-        operation, context=SerializationContext(request_id), value_picker=picker
+        operation, context=SerializationContext(request_id), value_picker=_picker
     )
     made = serializer.serialize(result)
     body = made["body"]
     headers = [(name, str(value)) for name, value in made["headers"].items()]
     headers.append(("x-amzn-RequestId", request_id))
     encoded = body.encode() if isinstance(body, str) else bytes(body)
-    return Response(status or int(made["status_code"]), tuple(headers), encoded)
+    return Response(int(made["status_code"]), tuple(headers), encoded)
+
+
+def _protocol(model: Any, content_type: str) -> str:
+    """The protocol of a request; a service with several is told apart by the content type."""
+    from moto.core.request import determine_request_protocol
+
+    return str(determine_request_protocol(model, content_type))
+
+
+def is_understood(target: Target, request: Request) -> bool:
+    """Whether a request is in a protocol this module speaks (CBOR is left to the backend)."""
+    return "cbor" not in request.header("content-type") and "/operation/" not in request.path
 
 
 def _picker(context: Any) -> Any:
@@ -244,7 +254,7 @@ def outgoing(target: Target, params: Params, access_key: str) -> Request:
     from botocore.serialize import create_serializer
 
     operation = operation_model(target.service, target.operation)
-    made = create_serializer(str(operation.service_model.protocol), False).serialize_to_request(params, operation)
+    made = create_serializer(str(operation.service_model.resolved_protocol), False).serialize_to_request(params, operation)
     scope = f"{access_key}/20260101/{target.region}/{operation.service_model.signing_name}/aws4_request"
     headers = {
         **made["headers"],
@@ -278,7 +288,7 @@ def incoming(target: Target, response: Response) -> Params:
     from botocore.parsers import create_parser
 
     operation = operation_model(target.service, target.operation)
-    parser = create_parser(str(operation.service_model.protocol))
+    parser = create_parser(str(operation.service_model.resolved_protocol))
     message = {
         "status_code": response.status,
         "headers": _Headers(response.headers),

@@ -54,6 +54,7 @@ class World:
     faults: Faults = field(default_factory=Faults)
     lock: threading.RLock = field(default_factory=threading.RLock)
     role_born: dict[str, float] = field(default_factory=dict)
+    find: Callable[[str], Service | None] = lambda _: None
 
     def settle(self, service: str) -> float:
         """Seconds an asynchronous operation of ``service`` takes."""
@@ -63,6 +64,16 @@ class World:
         """Make one AWS call of the backend itself: not counted, no faults.  Raises AwsError."""
         target = Target(service, region or self.region, operation)
         return incoming(target, self.backend.forward(outgoing(target, params, _INTERNAL_KEY), target))
+
+    def groups_in_use(self, region: str) -> set[str]:
+        """The security groups that network interfaces of a region hold, as the services here know."""
+        services = [self.find(name) for name in ("rds", "apprunner")]
+        return {group for service in services if service for group in service.groups_in_use(region)}
+
+    def tagged(self, service: str, region: str) -> dict[str, dict[str, str]]:
+        """The tags of a service's resources by ARN, where the service lives here."""
+        found = self.find(service)
+        return found.tagged(region) if found else {}
 
     def role_is_assumable(self, name: str) -> bool:
         """Whether a role made lately can be assumed by a service by now."""
@@ -121,6 +132,14 @@ class Service:
 
     def __init__(self, world: World) -> None:
         self.world = world
+
+    def tagged(self, region: str) -> dict[str, dict[str, str]]:
+        """The tags of the resources that live here, by ARN."""
+        return {}
+
+    def groups_in_use(self, region: str) -> set[str]:
+        """The security groups its network interfaces hold."""
+        return set()
 
     def handler(self, operation: str) -> Handler | None:
         """The method for an operation, or None."""

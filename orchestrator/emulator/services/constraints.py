@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
@@ -36,11 +37,26 @@ def _violations(shape: Any, value: Any, path: str) -> Iterator[str]:
 def _of_string(shape: Any, value: str, path: str) -> Iterator[str]:
     yield from _outside(len(value), shape.metadata, value, path)
     pattern = shape.metadata.get("pattern")
-    if pattern and not re.fullmatch(pattern, value):
+    compiled = _compiled(pattern) if pattern else None
+    if compiled and not compiled.fullmatch(value):
         yield f"Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy regular expression pattern: {pattern}"
     allowed = getattr(shape, "enum", None)
     if allowed and value not in allowed:
         yield f"Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set: {allowed}"
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str] | None:
+    """A model's pattern in Python's syntax; None for the few that have no equal there.
+
+    Java allows flags such as (?s) anywhere, Python only at the start.
+    """
+    flags = "".join(re.findall(r"\(\?([ims]+)\)", pattern))
+    bare = re.sub(r"\(\?[ims]+\)", "", pattern)
+    try:
+        return re.compile(f"(?{flags}){bare}" if flags else bare)
+    except re.error:
+        return None
 
 
 def _outside(size: int, limits: dict[str, Any], value: Any, path: str) -> Iterator[str]:

@@ -102,6 +102,13 @@ class Rds(Snapshots, Groups, Catalogue):
         found.begin("starting", self.world.settle("rds"))
         return {"DBInstance": self._described(found)}
 
+    def groups_in_use(self, region: str) -> set[str]:
+        """The security groups of the instances that are not gone."""
+        for each in list(self._instances.values()):
+            self._settled(each)
+        found = [each for each in self._instances.values() if each.region == region]
+        return {group["VpcSecurityGroupId"] for each in found for group in each.facts["VpcSecurityGroups"]}
+
     def _away(self, params: Params, context: Context, status: str, then: str) -> Params:
         found = self._instance(params["DBInstanceIdentifier"], context)
         found.require_available()

@@ -1,0 +1,143 @@
+"""EC2 networking as AWS refuses it: duplicate rules and routes, groups in use, endpoints that are gone."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from orchestrator.emulator.errors import AwsError
+from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.service import Context, Service
+
+_GROUP_ID = re.compile(r"sg-(?:[0-9a-f]{8}|[0-9a-f]{17})")
+_ENDPOINT_FILTERS = {
+    "vpc-id": "VpcId",
+    "service-name": "ServiceName",
+    "vpc-endpoint-id": "VpcEndpointId",
+    "vpc-endpoint-type": "VpcEndpointType",
+    "vpc-endpoint-state": "State",
+}
+_POLICY = '{"Version":"2008-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"*","Resource":"*"}]}'
+
+
+class Ec2(Service):
+    """Corrections to security groups and VPC endpoints, on either backend."""
+
+    service = "ec2"
+
+    def authorize_security_group_ingress(self, params: Params, context: Context) -> Params:
+        """A rule that is there already is InvalidPermission.Duplicate."""
+        return self._authorize(params, context, egress=False)
+
+    def authorize_security_group_egress(self, params: Params, context: Context) -> Params:
+        """Likewise."""
+        return self._authorize(params, context, egress=True)
+
+    def describe_security_groups(self, params: Params, context: Context) -> Params:
+        """An id of the right form that is not there is InvalidGroup.NotFound."""
+        try:
+            return context.forward(params)
+        except AwsError as error:
+            ids = params.get("GroupIds", [])
+            if error.code != "InvalidGroupId.Malformed" or not all(_GROUP_ID.fullmatch(each) for each in ids):
+                raise
+            message = f"The security group '{ids[0]}' does not exist"
+            raise AwsError("InvalidGroup.NotFound", message, 400) from error
+
+    def delete_security_group(self, params: Params, context: Context) -> Params:
+        """Refused while a network interface or another group's rule holds it."""
+        group = params.get("GroupId", "")
+        groups = self._call(context, "DescribeSecurityGroups")["SecurityGroups"]
+        others = (each for each in groups if each["GroupId"] != group)
+        named = {pair.get("GroupId") for each in others for rule in _rules(each) for pair in rule["UserIdGroupPairs"]}
+        if group and (group in named or group in self.world.groups_in_use(context.region)):
+            raise AwsError("DependencyViolation", f"resource {group} has a dependent object", 400)
+        return context.forward(params)
+
+    def create_vpc_endpoint(self, params: Params, context: Context) -> Params:
+        """A second gateway endpoint of a service on one route table is RouteAlreadyExists."""
+        tables = params.get("RouteTableIds", [])
+        self._check_routes(params["ServiceName"], tables, context)
+        answer = context.forward(params)
+        answer["VpcEndpoint"].setdefault("PolicyDocument", params.get("PolicyDocument", _POLICY))
+        return answer
+
+    def modify_vpc_endpoint(self, params: Params, context: Context) -> Params:
+        """Likewise for the route tables it adds."""
+        found = self._endpoint(params["VpcEndpointId"], context)
+        added = [each for each in params.get("AddRouteTableIds", []) if each not in found.get("RouteTableIds", [])]
+        self._check_routes(found["ServiceName"], added, context)
+        return context.forward(params)
+
+    def describe_vpc_endpoints(self, params: Params, context: Context) -> Params:
+        """Filtered here, for one backend ignores filters; deleted ones are not found."""
+        found = self._endpoints(context)
+        for wanted in params.get("VpcEndpointIds", []):
+            if not any(each["VpcEndpointId"] == wanted for each in found):
+                message = f"The Vpc Endpoint Id '{wanted}' does not exist"
+                raise AwsError("InvalidVpcEndpointId.NotFound", message, 400)
+        ids = params.get("VpcEndpointIds")
+        chosen = [each for each in found if not ids or each["VpcEndpointId"] in ids]
+        return {"VpcEndpoints": [each for each in chosen if _passes(each, params.get("Filters", []))]}
+
+    def _authorize(self, params: Params, context: Context, *, egress: bool) -> Params:
+        group = self._call(context, "DescribeSecurityGroups", GroupIds=[params.get("GroupId", "")])["SecurityGroups"]
+        key = "IpPermissionsEgress" if egress else "IpPermissions"
+        present = _sources(group[0].get(key, []))
+        wanted = _sources(params.get("IpPermissions", []))
+        if present & wanted:
+            rule = sorted(map(str, present & wanted))[0]
+            message = f'the specified rule "{rule}" already exists'
+            raise AwsError("InvalidPermission.Duplicate", message, 400)
+        return context.forward(params)
+
+    def _check_routes(self, service: str, tables: list[str], context: Context) -> None:
+        for endpoint in self._endpoints(context):
+            taken = set(endpoint.get("RouteTableIds", [])) & set(tables)
+            if endpoint["ServiceName"] == service and taken:
+                message = f"route table {sorted(taken)[0]} already has a route with destination-prefix-list-id of {service}"
+                raise AwsError("RouteAlreadyExists", message, 400)
+
+    def _endpoint(self, key: str, context: Context) -> Params:
+        found: Params | None = next((each for each in self._endpoints(context) if each["VpcEndpointId"] == key), None)
+        if found is None:
+            raise AwsError("InvalidVpcEndpointId.NotFound", f"The Vpc Endpoint Id '{key}' does not exist", 400)
+        return found
+
+    def _endpoints(self, context: Context) -> list[Params]:
+        found = self._call(context, "DescribeVpcEndpoints")["VpcEndpoints"]
+        return [{"PolicyDocument": _POLICY, **each} for each in found if each["State"] != "deleted"]
+
+    def _call(self, context: Context, operation: str, **params: Any) -> Params:
+        return self.world.call("ec2", operation, context.region, **params)
+
+
+def _rules(group: Params) -> list[Params]:
+    rules = [*group.get("IpPermissions", []), *group.get("IpPermissionsEgress", [])]
+    return [{**rule, "UserIdGroupPairs": rule.get("UserIdGroupPairs", [])} for rule in rules]
+
+
+def _sources(permissions: list[Params]) -> set[tuple[Any, ...]]:
+    """Every single rule of some permissions: protocol, ports, and one source; descriptions do not count."""
+    found: set[tuple[Any, ...]] = set()
+    members = (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("PrefixListIds", "PrefixListId"))
+    for each in permissions:
+        ports = (each["IpProtocol"], each.get("FromPort", -1), each.get("ToPort", -1))
+        found |= {(*ports, source[key]) for member, key in members for source in each.get(member, [])}
+        found |= {(*ports, pair.get("GroupId")) for pair in each.get("UserIdGroupPairs", [])}
+    return found
+
+
+def _passes(endpoint: Params, filters: list[Params]) -> bool:
+    tags = {tag["Key"]: tag["Value"] for tag in endpoint.get("Tags", [])}
+    for each in filters:
+        name, values = each["Name"], each["Values"]
+        if name == "tag-key":
+            kept = any(key in values for key in tags)
+        elif name.startswith("tag:"):
+            kept = tags.get(name.removeprefix("tag:")) in values
+        else:
+            kept = endpoint.get(_ENDPOINT_FILTERS.get(name, name)) in values
+        if not kept:
+            return False
+    return True

@@ -1,0 +1,67 @@
+"""IAM's refusals that a backend leaves out: policy documents that are none, managed policies that are not there."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+from orchestrator.emulator.errors import AwsError
+from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.service import Context, Service
+
+_AWS = "arn:aws:iam::aws:policy/"
+
+
+class Iam(Service):
+    """Corrections to roles and their policies, on either backend."""
+
+    service = "iam"
+
+    def create_role(self, params: Params, context: Context) -> Params:
+        """Its trust policy must be one."""
+        _check(params["AssumeRolePolicyDocument"], principal=True)
+        return context.forward(params)
+
+    def update_assume_role_policy(self, params: Params, context: Context) -> Params:
+        """Likewise."""
+        _check(params["PolicyDocument"], principal=True)
+        return context.forward(params)
+
+    def put_role_policy(self, params: Params, context: Context) -> Params:
+        """Its policy must be one."""
+        _check(params["PolicyDocument"], principal=False)
+        return context.forward(params)
+
+    def attach_role_policy(self, params: Params, context: Context) -> Params:
+        """A policy of AWS's must be one AWS has."""
+        arn = params["PolicyArn"]
+        if arn.startswith(_AWS) and arn not in _managed():
+            raise AwsError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
+        return context.forward(params)
+
+
+@cache
+def _managed() -> frozenset[str]:
+    """The ARNs of AWS's managed policies."""
+    from moto.iam.aws_managed_policies import aws_managed_policies_data
+
+    policies = json.loads(aws_managed_policies_data)
+    return frozenset(f"arn:aws:iam::aws:policy{each.get('Path', '/')}{name}" for name, each in policies.items())
+
+
+def _check(document: str, *, principal: bool) -> None:
+    """Raise MalformedPolicyDocument for what is no policy."""
+    try:
+        statements = json.loads(document)["Statement"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise AwsError("MalformedPolicyDocument", "Syntax errors in policy.", 400) from error
+    for statement in [statements] if isinstance(statements, dict) else statements:
+        if statement.get("Effect") not in ("Allow", "Deny"):
+            raise AwsError("MalformedPolicyDocument", "Missing required field Effect", 400)
+        if "Action" not in statement and "NotAction" not in statement:
+            raise AwsError("MalformedPolicyDocument", "Missing required field Action", 400)
+        if principal != ("Principal" in statement or "NotPrincipal" in statement):
+            message = "Missing required field Principal" if principal else "Policy document should not specify a principal."
+            raise AwsError("MalformedPolicyDocument", message, 400)
+        if not principal and "Resource" not in statement and "NotResource" not in statement:
+            raise AwsError("MalformedPolicyDocument", "Missing required field Resource", 400)

@@ -1,0 +1,23 @@
+"""CloudWatch Logs' check on retention, which neither backend makes."""
+
+from __future__ import annotations
+
+from orchestrator.emulator.errors import AwsError
+from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.service import Context, Service
+
+_DAYS = (
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
+)  # fmt: skip
+
+
+class Logs(Service):
+    """Corrections to log groups, on either backend."""
+
+    service = "logs"
+
+    def put_retention_policy(self, params: Params, context: Context) -> Params:
+        """Only certain numbers of days."""
+        if params["retentionInDays"] not in _DAYS:
+            raise AwsError("InvalidParameterException", f"Retention must be one of {list(_DAYS)} days.")
+        return context.forward(params)
