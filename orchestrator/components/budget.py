@@ -1,0 +1,61 @@
+"""Budget: a monthly cost budget that warns by mail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from orchestrator import tags
+from orchestrator.components import Stack
+from orchestrator.model import Component, Resource, Scope
+from orchestrator.values import Value
+
+NOTIFICATIONS = 5
+
+Problem = tuple[tuple[str | int, ...], str, str | None]
+
+
+def expand(component: Component, stack: Stack) -> list[Resource]:
+    """One budget with its notifications."""
+    spec = component.spec
+    desired = {
+        "limit": spec["limit"],
+        "currency": spec["currency"],
+        "period": "MONTHLY",
+        "include_credit": spec["includeCredits"],
+        "include_refund": spec["includeRefunds"],
+        "include_tax": spec["includeTax"],
+        "include_support": spec["includeSupport"],
+        "notifications": [
+            *(_notification("ACTUAL", amount, spec["email"]) for amount in spec["alerts"]),
+            *(_notification("FORECASTED", amount, spec["email"]) for amount in spec["forecast"]),
+        ],
+        "tags": {**spec["tags"], **tags.claim(stack.scope, component.handle)},
+    }
+    name = _name(component, stack.scope)
+    where = component.where
+    return [Resource("budgets_budget", component.name, name, desired, component.handle, where, adopt=component.adopt)]
+
+
+def exports(component: Component, scope: Scope) -> dict[str, Value]:
+    """Only its name: nothing else is of use to others."""
+    return {"name": _name(component, scope)}
+
+
+def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:
+    """AWS's limit is on both lists together."""
+    alerts, forecast = component.spec["alerts"], component.spec["forecast"]
+    if len(alerts) + len(forecast) > NOTIFICATIONS:
+        sentence = (
+            f"{len(alerts)} alerts and {len(forecast)} forecasts: AWS allows {NOTIFICATIONS} notifications a budget"
+        )
+        yield ("alerts",), sentence, "drop some, or make a second Budget"
+    if not alerts and not forecast:
+        yield ("alerts",), "a budget without alerts and forecasts tells nobody", "say `alerts: [AMOUNT, ...]`"
+
+
+def _name(component: Component, scope: Scope) -> str:
+    return f"{scope.prefix}-{component.name}"
+
+
+def _notification(kind: str, amount: float, email: list[Value]) -> dict[str, Value]:
+    return {"type": kind, "operator": "GREATER_THAN", "threshold": amount, "unit": "ABSOLUTE_VALUE", "emails": email}

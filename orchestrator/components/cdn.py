@@ -1,0 +1,234 @@
+"""Cdn: a CloudFront distribution, what lets it into buckets, and what it runs and says.
+
+Deep links are served by a function on the default behaviour, never by error responses: those hold for the whole
+distribution and would turn a missing model file into a page with status 200.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from orchestrator import tags
+from orchestrator.components import Grant, Stack
+from orchestrator.model import Component, Resource, Scope
+from orchestrator.values import Ref, Text, Value
+
+PRICE_CLASSES = {"europe": "PriceClass_100", "asia": "PriceClass_200", "world": "PriceClass_All"}
+# Ids of the policies that AWS manages, from the CloudFront developer guide.
+CACHE = {"optimized": "658327ea-f89d-4fab-a63d-7e88639e58f6", "disabled": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"}
+ALL_BUT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+CORS_TO_S3 = "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf"
+CORS_HEADERS = "5cc3b908-e619-4b99-88e5-2cf7f45965bd"
+SECURITY_HEADERS = "67f7725c-6f97-4210-82d7-5512b31e9d03"
+CORS_AND_SECURITY_HEADERS = "eaab4381-ed33-4a86-88ca-d9558dc6cd63"
+
+READ = ["GET", "HEAD"]
+PREFLIGHT = [*READ, "OPTIONS"]
+EVERYTHING = [*PREFLIGHT, "PUT", "POST", "PATCH", "DELETE"]
+YEAR = 31536000
+
+DEEP_LINKS = """\
+function handler(event) {
+  var request = event.request;
+  var last = request.uri.slice(request.uri.lastIndexOf('/') + 1);
+  if (!last.includes('.')) {
+    request.uri = '/' + %s;
+  }
+  return request;
+}
+"""
+
+Problem = tuple[tuple[str | int, ...], str, str | None]
+
+
+def expand(component: Component, stack: Stack) -> list[Resource]:
+    """What the distribution uses, then the distribution."""
+    spec, scope = component.spec, stack.scope
+    mark = tags.phrase(scope, component.handle)
+    made: dict[str, Mapping[str, Value]] = {}
+    if any(_is_bucket(handle) for handle in _origins(component)):
+        made["cloudfront_oac"] = {
+            "description": mark,
+            "origin_type": "s3",
+            "signing_behavior": "always",
+            "signing_protocol": "sigv4",
+        }
+    if spec["deepLinks"]:
+        code = DEEP_LINKS % json.dumps(spec["index"])
+        made["cloudfront_function"] = {"comment": mark, "runtime": "cloudfront-js-2.0", "code": code}
+    if isinstance(spec["securityHeaders"], Mapping):
+        made["cloudfront_headers"] = {"comment": mark, **_headers(spec["securityHeaders"])}
+    made["cloudfront_distribution"] = _distribution(component, stack)
+    buckets = frozenset(f"s3_{handle}" for handle in _origins(component) if _is_bucket(handle))
+    physical = f"{scope.prefix}-{component.name}"
+    return [
+        Resource(
+            kind,
+            component.name,
+            physical,
+            desired,
+            component.handle,
+            component.where,
+            buckets if kind == "cloudfront_distribution" else frozenset(),
+            component.adopt,
+        )
+        for kind, desired in made.items()
+    ]
+
+
+def exports(component: Component, scope: Scope) -> dict[str, Value]:
+    """An alias is known beforehand; the host name that AWS gives is not."""
+    address = f"cloudfront_distribution.{component.name}"
+    aliases = component.spec["aliases"]
+    domain = aliases[0] if aliases else Ref(address, "domain")
+    return {"domain": domain, "url": _text("https://", domain), "id": Ref(address, "id")}
+
+
+def grants(component: Component, scope: Scope) -> Iterator[Grant]:
+    """To read from each bucket, only what is served from it."""
+    arn = Ref(f"cloudfront_distribution.{component.name}", "arn")
+    patterns = [(component.spec["origin"], "*")]
+    patterns += [(_origin(path, component), path["pattern"].removeprefix("/")) for path in component.spec["paths"]]
+    whole = {handle for handle, pattern in patterns if pattern == "*"}
+    for handle, pattern in dict.fromkeys(patterns):
+        if _is_bucket(handle) and (pattern == "*" or handle not in whole):
+            yield Grant(handle, component.handle, "cdn-read", {"distribution_arn": arn, "pattern": pattern})
+
+
+def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:
+    """What CloudFront refuses, or answers otherwise than one would think."""
+    spec = component.spec
+    if spec["aliases"] and "certificate" not in spec:
+        yield ("aliases",), "host names of your own need a certificate for them", "say `certificate: ARN`"
+    if "certificate" in spec and not spec["aliases"]:
+        yield ("certificate",), "a certificate without `aliases` is never shown to anybody", "say `aliases: [HOST]`"
+    if spec["deepLinks"] and not _is_bucket(spec["origin"]):
+        hint = "say `deepLinks: false`"
+        yield ("deepLinks",), f"every page of {spec['origin']} would become {spec['index']}", hint
+    patterns = [path["pattern"] for path in spec["paths"]]
+    for index, pattern in enumerate(patterns):
+        if pattern in patterns[:index]:
+            yield ("paths", index, "pattern"), f"there is a path `{pattern}` already", "the first that fits counts"
+    if "geo" in spec and (spec["geo"]["rule"] == "none") == bool(spec["geo"]["countries"]):
+        yield ("geo", "countries"), "`allow` and `deny` need countries, `none` has none", None
+    strict = isinstance(spec["securityHeaders"], Mapping) and spec["securityHeaders"]["strictTransport"]
+    if strict and strict["preload"] and not (strict["includeSubdomains"] and strict["maxAgeSeconds"] >= YEAR):
+        hint = f"say `includeSubdomains: true` and `maxAgeSeconds: {YEAR}`"
+        yield ("securityHeaders", "strictTransport", "preload"), "browsers' lists take no shorter promise", hint
+
+
+def _is_bucket(handle: str) -> bool:
+    return handle.startswith("bucket.")
+
+
+def _origin(path: Mapping[str, Value], component: Component) -> str:
+    return str(path.get("origin") or component.spec["origin"])
+
+
+def _origins(component: Component) -> list[str]:
+    """Every origin once, the site's own first."""
+    found = [component.spec["origin"], *(_origin(path, component) for path in component.spec["paths"])]
+    return list(dict.fromkeys(found))
+
+
+def _distribution(component: Component, stack: Stack) -> dict[str, Value]:
+    spec, scope = component.spec, stack.scope
+    certificate = {"arn": spec["certificate"], "minimum_tls": spec["minimumTls"]} if "certificate" in spec else None
+    found = {
+        "comment": tags.phrase(scope, component.handle),
+        "enabled": spec["enabled"],
+        "aliases": spec["aliases"],
+        "certificate": certificate,
+        "root_object": spec["index"] if _is_bucket(spec["origin"]) else "",
+        "price_class": PRICE_CLASSES[spec["priceClass"]],
+        "http_version": spec["httpVersion"],
+        "ipv6": spec["ipv6"],
+        "origins": {handle: _origin_of(handle, component, stack) for handle in _origins(component)},
+        "default_behaviour": _default_behaviour(component),
+        "behaviours": {path["pattern"]: _path_behaviour(path, component) for path in spec["paths"]},
+        "order": [path["pattern"] for path in spec["paths"]],
+        "tags": {**spec["tags"], **tags.claim(scope, component.handle)},
+    }
+    if "firewall" in spec:
+        found["waf"] = spec["firewall"]
+    if "geo" in spec:
+        found["geo"] = dict(spec["geo"])
+    if "logs" in spec:
+        found["logging"] = dict(spec["logs"])
+    return found
+
+
+def _origin_of(handle: str, component: Component, stack: Stack) -> dict[str, Value]:
+    """A bucket is asked with our signature, a service over https."""
+    if _is_bucket(handle):
+        control = Ref(f"cloudfront_oac.{component.name}", "id")
+        return {"domain": stack.export(handle, "domain"), "path": "", "access_control": control}
+    return {"domain": stack.export(handle, "host"), "path": "", "access_control": None}
+
+
+def _default_behaviour(component: Component) -> dict[str, Value]:
+    spec = component.spec
+    function = Ref(f"cloudfront_function.{component.name}", "arn") if spec["deepLinks"] else None
+    headers: Value = SECURITY_HEADERS if spec["securityHeaders"] else None
+    if isinstance(spec["securityHeaders"], Mapping):
+        headers = Ref(f"cloudfront_headers.{component.name}", "id")
+    behaviour = _behaviour(spec["origin"], None, component)
+    return {**behaviour, "compress": spec["compress"], "viewer_request": function, "headers_policy": headers}
+
+
+def _path_behaviour(path: Mapping[str, Value], component: Component) -> dict[str, Value]:
+    """No deep links here: what is missing is missing."""
+    behaviour = _behaviour(_origin(path, component), path.get("cache"), component)
+    behaviour["compress"] = path["compress"] and component.spec["compress"]
+    if not path["cors"]:
+        return {**behaviour, "headers_policy": _default_behaviour(component)["headers_policy"]}
+    if _is_bucket(behaviour["origin"]):
+        behaviour |= {"methods": PREFLIGHT, "request_policy": CORS_TO_S3}
+    policy = CORS_AND_SECURITY_HEADERS if component.spec["securityHeaders"] else CORS_HEADERS
+    return {**behaviour, "headers_policy": policy}
+
+
+def _behaviour(origin: str, cache: str | None, component: Component) -> dict[str, Value]:
+    """Files are cached and read; a service is asked every time, by every method."""
+    files = _is_bucket(origin)
+    return {
+        "origin": origin,
+        "viewer_protocol": _viewer_protocol(component.spec),
+        "methods": READ if files else EVERYTHING,
+        "cache_policy": CACHE[cache or ("optimized" if files else "disabled")],
+        "request_policy": None if files else ALL_BUT_HOST,
+        "viewer_request": None,
+    }
+
+
+def _viewer_protocol(spec: Mapping[str, Value]) -> str:
+    if not spec["httpsOnly"]:
+        return "allow-all"
+    return "redirect-to-https" if spec["httpRedirect"] else "https-only"
+
+
+def _headers(spec: Mapping[str, Value]) -> dict[str, Value]:
+    strict = spec["strictTransport"]
+    custom = dict(spec["custom"])
+    if "permissions" in spec:
+        custom["Permissions-Policy"] = spec["permissions"]
+    return {
+        "hsts": {
+            "max_age": strict["maxAgeSeconds"],
+            "subdomains": strict["includeSubdomains"],
+            "preload": strict["preload"],
+        },
+        "csp": spec.get("contentSecurityPolicy"),
+        "frame": spec["frames"],
+        "referrer": spec["referrer"],
+        "custom": [{"name": name, "value": value} for name, value in custom.items()],
+        "remove": spec["remove"],
+    }
+
+
+def _text(*parts: Value) -> Value:
+    """Plain text where every part is."""
+    if all(isinstance(part, str) for part in parts):
+        return "".join(parts)
+    return Text(parts)
