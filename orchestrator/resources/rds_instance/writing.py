@@ -61,7 +61,7 @@ def modification(name: str, spec: Mapping[str, Value], live: Live, changed: froz
 
 
 def available(name: str, awaited: tuple[str, ...] = (), patience: float = 3600.0) -> Wait:
-    """Wait until it can be used; RDS also says so in the moment before it begins, while ``awaited`` is still pending."""
+    """Wait until it can be used; RDS says so before it begins, too, while ``awaited`` is still pending."""
     status = "DBInstances[0].DBInstanceStatus"
     pending = [f"DBInstances[0].PendingModifiedValues.{member}" for member in awaited]
     path = f"not_null({', '.join(pending)}) != `null` && 'modifying' || {status}" if pending else status
