@@ -15,7 +15,8 @@ from orchestrator.emulator.calls import CallLog
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.injection import Drop, Injector, hold_back
-from orchestrator.emulator.protocol import Target, answer, identify, is_understood, operation_model, parse, refuse
+from orchestrator.emulator.protocol import Target, answer, identify, is_understood, operation_model, parse
+from orchestrator.emulator.refusal import refuse
 from orchestrator.emulator.routing import EDGE, REGISTRY, route
 from orchestrator.emulator.service import Context, Handler, Service, World
 from orchestrator.emulator.visibility import Visibility
@@ -113,7 +114,7 @@ class Dispatcher:
                 response = self._handled(handler, target, request, request_id)
         except AwsError as error:
             response = refuse(target, error, request_id)
-        except Exception as error:  # a bug here must not look like a dead gateway
+        except Exception as error:  # noqa: BLE001 - a bug here must not look like a dead gateway
             failure = AwsError("InternalFailure", f"emulator: {type(error).__name__}: {error}", 500)
             response = refuse(target, failure, request_id)
         self._visibility.after(target, request, response)
@@ -157,7 +158,7 @@ def _headless(response: Response, request: Request) -> Response:
 
 def error_code(response: Response) -> str:
     """The AWS error code in an error response, or "" for a success."""
-    if response.status < 400:  # noqa: PLR2004
+    if response.status < 400:
         return ""
     found = _CODE.search(response.body)
     return next((part.decode() for part in found.groups() if part), "") if found else str(response.status)

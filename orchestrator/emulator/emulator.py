@@ -126,7 +126,7 @@ class Emulator:
         return self._dispatcher.handle(request)
 
 
-def start(  # noqa: PLR0913 - the settings of an emulator are what they are; all have defaults
+def start(
     backend: BackendName = "moto",
     port: int = 0,
     latency_ms: float = 0,

@@ -128,7 +128,9 @@ class Injector:
 
     def _strikes(self, index: int, rule: Rule, target: Target, access: str) -> bool:
         used = self._used.get(index, 0)
-        if not rule.matches(target.service, target.operation, access) or (rule.limit is not None and used >= rule.limit):
+        if not rule.matches(target.service, target.operation, access) or (
+            rule.limit is not None and used >= rule.limit
+        ):
             return False
         if self._random.random() >= rule.probability:
             return False
@@ -153,7 +155,7 @@ def _outcome(rule: Rule, target: Target) -> Drop | AwsError:
         code, status = _THROTTLING.get(target.service, ("ThrottlingException", 400))
         return AwsError(code, "Rate exceeded", status)
     if rule.kind == "error":
-        code = "ServiceUnavailable" if rule.status == 503 else "InternalFailure"  # noqa: PLR2004
+        code = "ServiceUnavailable" if rule.status == 503 else "InternalFailure"
         return AwsError(code, "We encountered an internal error. Please try again.", rule.status)
     return Drop(rule.kind == "reset_after", rule.kind)
 

@@ -1,20 +1,17 @@
-"""AWS wire protocols by botocore's service models: request to parameters, result or error to response, and back.
+"""AWS wire protocols by botocore's service models: request to operation and parameters, result to response.
 
-The only module that knows of shapes, XML and JSON.  Parsing, routing and serialising by the model is moto's
-(``moto.core``); validation of parameters and the client direction are botocore's.
+Parsing, routing and serialising by the model is moto's (``moto.core``); validation of parameters is botocore's.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from io import BytesIO
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
-from xml.sax.saxutils import escape
+from urllib.parse import unquote_to_bytes
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Request, Response
@@ -132,7 +129,9 @@ def _identify_by_path(service: str, region: str, request: Request) -> Target:
             router = _rest_router(service)
         operation, uri = router.match(moto_request(request))
     except (UnknownServiceError, HTTPException, NotImplementedError):
-        return Target(service, region, request.path.rpartition("/operation/")[2] if "/operation/" in request.path else "")
+        return Target(
+            service, region, request.path.rpartition("/operation/")[2] if "/operation/" in request.path else ""
+        )
     return Target(service, region, str(operation.name), tuple(uri.items()))
 
 
@@ -205,115 +204,3 @@ def is_understood(target: Target, request: Request) -> bool:
 def _picker(context: Any) -> Any:
     """Take members from dicts by their exact name, so that nothing but what a service said is sent."""
     return context.obj.get(context.key)
-
-
-def refuse(target: Target, error: AwsError, request_id: str) -> Response:
-    """Serialise an error in the protocol of the service; HEAD answers have the status and no body."""
-    try:
-        model = service_model(target.service)
-        protocol = str(model.resolved_protocol)
-    except Exception:  # a service botocore does not know is answered as JSON
-        model, protocol = None, "json"
-    status = error.status or _status(model, error.code)
-    identity = ("x-amzn-RequestId", request_id)
-    if protocol in ("query", "ec2", "rest-xml"):
-        body = _xml_error(target.service, protocol, error, status, request_id)
-        return Response(status, (("Content-Type", "text/xml"), identity), body.encode())
-    content = {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
-    kind = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
-    extra = ("x-amzn-query-error", f"{error.code};Sender")
-    headers = (("Content-Type", kind), ("x-amzn-ErrorType", error.code), identity)
-    if model is not None and "awsQueryCompatible" in model.metadata:
-        headers = (*headers, extra)
-    return Response(status, headers, json.dumps(content).encode())
-
-
-def _xml_error(service: str, protocol: str, error: AwsError, status: int, request_id: str) -> str:
-    inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
-    if service == "s3":
-        extra = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in error.fields.items())
-        return f"<?xml version='1.0' encoding='UTF-8'?><Error>{inner}{extra}<RequestId>{request_id}</RequestId></Error>"
-    if protocol == "ec2":
-        return f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
-    side = "Sender" if status < 500 else "Receiver"  # noqa: PLR2004
-    return f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-
-
-def _status(model: Any, code: str) -> int:
-    if model is None:
-        return 400
-    for shape in model.error_shapes:
-        error = shape.metadata.get("error", {})
-        if code in (shape.name, error.get("code")):
-            return int(error.get("httpStatusCode", 400))
-    return 400
-
-
-def outgoing(target: Target, params: Params, access_key: str) -> Request:
-    """The request an AWS client would send, with a credential scope but no true signature."""
-    from botocore.serialize import create_serializer
-
-    operation = operation_model(target.service, target.operation)
-    made = create_serializer(str(operation.service_model.resolved_protocol), False).serialize_to_request(params, operation)
-    scope = f"{access_key}/20260101/{target.region}/{operation.service_model.signing_name}/aws4_request"
-    headers = {
-        **made["headers"],
-        "Host": "127.0.0.1",
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
-    }
-    body = _outgoing_body(made["body"], headers)
-    path = made["url_path"] + _outgoing_query(made["url_path"], made["query_string"])
-    return Request(made["method"], path, tuple((name, str(value)) for name, value in headers.items()), body)
-
-
-def _outgoing_body(body: Any, headers: dict[str, str]) -> bytes:
-    from urllib.parse import urlencode
-
-    if isinstance(body, dict):
-        headers.setdefault("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
-        return urlencode(body).encode()
-    if isinstance(body, str):
-        return body.encode()
-    return bytes(body or b"")
-
-
-def _outgoing_query(path: str, query: Any) -> str:
-    pairs = query.items() if isinstance(query, dict) else [part.partition("=")[::2] for part in str(query or "").split("&")]
-    text = "&".join(f"{quote(str(name), safe='')}={quote(str(value), safe='')}" for name, value in pairs if name)
-    return f"{'&' if '?' in path else '?'}{text}" if text else ""
-
-
-def incoming(target: Target, response: Response) -> Params:
-    """What an AWS client would make of a response.  Raises AwsError when it is an error."""
-    from botocore.parsers import create_parser
-
-    operation = operation_model(target.service, target.operation)
-    parser = create_parser(str(operation.service_model.resolved_protocol))
-    message = {
-        "status_code": response.status,
-        "headers": _Headers(response.headers),
-        "body": response.body,
-        "context": {"operation_name": operation.name},
-    }
-    parsed: Params = parser.parse(message, operation.output_shape)
-    if response.status >= 300:  # noqa: PLR2004
-        error = parsed.get("Error", {})
-        raise AwsError(str(error.get("Code", response.status)), str(error.get("Message", "")), response.status)
-    parsed.pop("ResponseMetadata", None)
-    return parsed
-
-
-class _Headers(dict[str, str]):
-    """Response headers under lower-case names, as botocore's parsers look them up."""
-
-    def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:
-        super().__init__((name.lower(), value) for name, value in pairs)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return super().get(key.lower(), default)
-
-    def __getitem__(self, key: str) -> str:
-        return super().__getitem__(key.lower())
-
-    def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and super().__contains__(key.lower())

@@ -19,7 +19,10 @@ _SERVICES = {
     "email": "sesv2",
     "states": "stepfunctions",
 }
-_UNSIGNED_TARGETS = {"AWSCognitoIdentityProviderService": "cognito-idp", "AWSCognitoIdentityService": "cognito-identity"}
+_UNSIGNED_TARGETS = {
+    "AWSCognitoIdentityProviderService": "cognito-idp",
+    "AWSCognitoIdentityService": "cognito-identity",
+}
 
 
 def route(request: Request, default_region: str) -> tuple[str, str]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
+from orchestrator.emulator.client import incoming, outgoing
 from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.faults import Faults
-from orchestrator.emulator.protocol import Params, Target, incoming, outgoing
+from orchestrator.emulator.protocol import Params, Target
 
 _INTERNAL_KEY = "AKIAIOSFODNN7EXAMPLE"
 

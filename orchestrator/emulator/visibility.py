@@ -59,7 +59,7 @@ class Visibility:
         """Note what a successful create made."""
         kind = _KINDS.get(target.service)
         faults = self._world.faults
-        if kind is None or target.operation != kind.create or response.status >= 300:  # noqa: PLR2004
+        if kind is None or target.operation != kind.create or response.status >= 300:
             return
         reads = int(faults.unseen_reads.get(kind.setting, 0))
         if not reads and not faults.role_assumable_after_seconds:

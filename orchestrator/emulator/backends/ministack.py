@@ -19,12 +19,15 @@ from typing import IO
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Request, Response
-from orchestrator.emulator.protocol import Target, refuse
+from orchestrator.emulator.protocol import Target
+from orchestrator.emulator.refusal import refuse
 
 _START_SECONDS = 20.0
 _CALL_SECONDS = 30.0
 _STOP_SECONDS = 5.0
-_HOP_HEADERS = frozenset({"connection", "content-length", "transfer-encoding", "expect", "date", "server", "keep-alive"})
+_HOP_HEADERS = frozenset(
+    {"connection", "content-length", "transfer-encoding", "expect", "date", "server", "keep-alive"}
+)
 _CHILD = """
 import os, sys, threading
 def follow():
@@ -55,7 +58,7 @@ class MiniStackBackend:
         """Start the process and wait until it answers.  Raises RuntimeError with the end of its log."""
         self._port, self._owner = _free_port(), os.getpid()
         self._idle = _Connections()
-        self._log = tempfile.TemporaryFile()
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-c", _CHILD],
             env=self._environment(),
@@ -106,7 +109,9 @@ class MiniStackBackend:
             return refuse(target, failure, "ministack")
 
     def _environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "LANG") if name in os.environ}
+        kept = {
+            name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "LANG") if name in os.environ
+        }
         return {
             **kept,
             "BIND_HOST": "127.0.0.1",
@@ -119,7 +124,7 @@ class MiniStackBackend:
 
     def _answers(self) -> bool:
         try:
-            return self._exchange(Request("GET", "/_ministack/health", (("Host", "127.0.0.1"),))).status == 200  # noqa: PLR2004
+            return self._exchange(Request("GET", "/_ministack/health", (("Host", "127.0.0.1"),))).status == 200
         except (OSError, http.client.HTTPException):
             return False
 

@@ -13,10 +13,15 @@ from typing import Any, ClassVar
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Request, Response
-from orchestrator.emulator.protocol import Target, moto_request, refuse
+from orchestrator.emulator.protocol import Target, environ, moto_request
+from orchestrator.emulator.refusal import refuse
 
 _lock = threading.RLock()
-_PACKAGES = {"lambda": "awslambda", "application-autoscaling": "applicationautoscaling", "stepfunctions": "stepfunctions"}
+_PACKAGES = {
+    "lambda": "awslambda",
+    "application-autoscaling": "applicationautoscaling",
+    "stepfunctions": "stepfunctions",
+}
 
 
 class MotoBackend:
@@ -71,7 +76,7 @@ class MotoBackend:
                 return _converted(respond, moto_request(wire, host), request.method)
         except NotImplementedError as error:
             return refuse(target, AwsError("NotImplemented", f"moto: {error}", 501), "moto")
-        except Exception as error:  # moto's own bugs must not look like a dead gateway
+        except Exception as error:  # noqa: BLE001 - moto's own bugs must not look like a dead gateway
             failure = AwsError("InternalFailure", f"moto: {type(error).__name__}: {error}", 500)
             return refuse(target, failure, "moto")
 
@@ -136,7 +141,23 @@ def _responder(service: str, segments: int) -> Callable[..., Any] | None:
 
 
 _ONE_URL = frozenset(
-    "iam rds ec2 secretsmanager ecr logs sns cloudwatch budgets sts resourcegroupstaggingapi kms ssm ecs elbv2".split()
+    [
+        "iam",
+        "rds",
+        "ec2",
+        "secretsmanager",
+        "ecr",
+        "logs",
+        "sns",
+        "cloudwatch",
+        "budgets",
+        "sts",
+        "resourcegroupstaggingapi",
+        "kms",
+        "ssm",
+        "ecs",
+        "elbv2",
+    ]
 )
 
 
@@ -147,7 +168,7 @@ def _converted(respond: Callable[..., Any], wire: Any, method: str) -> Response:
         result = respond(wire, wire.raw_url, dict(wire.headers))
     except ClientError as error:
         result = 400, {}, error.response["Error"]["Message"]
-    status, headers, content = result if len(result) == 3 else (200, {}, result)  # noqa: PLR2004
+    status, headers, content = result if len(result) == 3 else (200, {}, result)
     body = content.encode() if isinstance(content, str) else bytes(content or b"")
     return _response(int(status), list(headers.items()), body, method)
 
@@ -171,8 +192,6 @@ def _application() -> Any:
 
 def _by_application(request: Request, target: Target) -> Response:
     """Answer through moto's own server application: services with many URLs."""
-    from orchestrator.emulator.protocol import environ
-
     started: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:

@@ -86,7 +86,7 @@ class Ec2(Service):
         present = _sources(group[0].get(key, []))
         wanted = _sources(params.get("IpPermissions", []))
         if present & wanted:
-            rule = sorted(map(str, present & wanted))[0]
+            rule = min(map(str, present & wanted))
             message = f'the specified rule "{rule}" already exists'
             raise AwsError("InvalidPermission.Duplicate", message, 400)
         return context.forward(params)
@@ -95,7 +95,7 @@ class Ec2(Service):
         for endpoint in self._endpoints(context):
             taken = set(endpoint.get("RouteTableIds", [])) & set(tables)
             if endpoint["ServiceName"] == service and taken:
-                message = f"route table {sorted(taken)[0]} already has a route with destination-prefix-list-id of {service}"
+                message = f"route table {min(taken)} already has a route with destination-prefix-list-id of {service}"
                 raise AwsError("RouteAlreadyExists", message, 400)
 
     def _endpoint(self, key: str, context: Context) -> Params:
@@ -135,9 +135,9 @@ def _passes(endpoint: Params, filters: list[Params]) -> bool:
         if name == "tag-key":
             kept = any(key in values for key in tags)
         elif name.startswith("tag:"):
-            kept = tags.get(name.removeprefix("tag:")) in values
+            kept = tags.get(str(name).removeprefix("tag:")) in values
         else:
-            kept = endpoint.get(_ENDPOINT_FILTERS.get(name, name)) in values
+            kept = endpoint.get(_ENDPOINT_FILTERS.get(name, str(name))) in values
         if not kept:
             return False
     return True

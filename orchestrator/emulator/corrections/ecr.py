@@ -38,7 +38,7 @@ class Ecr(Service):
                 message = f"Image with digest '{digest}' and tag '{tag}' already exists in the repository '{name}'."
                 raise AwsError("ImageAlreadyExistsException", message)
             if tagged and self._is_immutable(repository, str(tag), context):
-                message = f"The image tag '{tag}' already exists in the '{name}' repository and cannot be overwritten because the tag is immutable."
+                message = f"The image tag '{tag}' already exists in the '{name}' repository and is immutable."
                 raise AwsError("ImageTagAlreadyExistsException", message)
         answer = context.forward({**params, "imageDigest": digest})
         if repository["imageScanningConfiguration"].get("scanOnPush"):
@@ -50,7 +50,9 @@ class Ecr(Service):
         found = context.forward(params)
         for wanted in params.get("imageIds", []):
             if not any(_is(wanted, image) for image in found["imageDetails"]):
-                message = f"The image with imageId {wanted} does not exist within the repository '{params['repositoryName']}'"
+                message = (
+                    f"The image with imageId {wanted} does not exist within the repository '{params['repositoryName']}'"
+                )
                 raise AwsError("ImageNotFoundException", message)
         return found
 
@@ -139,8 +141,10 @@ class Ecr(Service):
         exempt = any(fnmatchcase(tag, each["filter"]) for each in filters)
         mutability = repository["imageTagMutability"]
         if mutability.endswith("_WITH_EXCLUSION"):
-            return (mutability == "IMMUTABLE_WITH_EXCLUSION") != exempt
-        return bool(mutability == "IMMUTABLE")
+            exclusive: bool = (mutability == "IMMUTABLE_WITH_EXCLUSION") != exempt
+            return exclusive
+        immutable: bool = mutability == "IMMUTABLE"
+        return immutable
 
     def _image(self, params: Params, context: Context) -> Params:
         found = self._call(context, "DescribeImages", repositoryName=params["repositoryName"])["imageDetails"]

@@ -61,7 +61,9 @@ def _check(document: str, *, principal: bool) -> None:
         if "Action" not in statement and "NotAction" not in statement:
             raise AwsError("MalformedPolicyDocument", "Missing required field Action", 400)
         if principal != ("Principal" in statement or "NotPrincipal" in statement):
-            message = "Missing required field Principal" if principal else "Policy document should not specify a principal."
+            message = (
+                "Missing required field Principal" if principal else "Policy document should not specify a principal."
+            )
             raise AwsError("MalformedPolicyDocument", message, 400)
         if not principal and "Resource" not in statement and "NotResource" not in statement:
             raise AwsError("MalformedPolicyDocument", "Missing required field Resource", 400)

@@ -44,7 +44,7 @@ class S3(Service):
     def create_bucket(self, params: Params, context: Context) -> Response:
         """A new bucket is encrypted, blocks public access and has ACLs off."""
         response = context.forward_raw()
-        if response.status >= 300:  # noqa: PLR2004
+        if response.status >= 300:
             return response
         bucket = params["Bucket"]
         ownership = params.get("ObjectOwnership", "BucketOwnerEnforced")
@@ -57,7 +57,7 @@ class S3(Service):
     def delete_bucket(self, params: Params, context: Context) -> Response:
         """Forget what was kept of it."""
         response = context.forward_raw()
-        if response.status < 300:  # noqa: PLR2004
+        if response.status < 300:
             self._forget(params["Bucket"])
         return response
 

@@ -47,7 +47,9 @@ class SecretsManager(Service):
         stages = (known.get("VersionIdsToStages") or {}).get(token)
         if stages is not None:
             if not self._same(params, context):
-                message = f"You can't use ClientRequestToken {token} because that value is already in use for a version."
+                message = (
+                    f"You can't use ClientRequestToken {token} because that value is already in use for a version."
+                )
                 raise AwsError("ResourceExistsException", message)
             return {"ARN": known["ARN"], "Name": known["Name"], "VersionId": token, "VersionStages": stages}
         return context.forward(params)

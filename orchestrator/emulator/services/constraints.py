@@ -39,10 +39,10 @@ def _of_string(shape: Any, value: str, path: str) -> Iterator[str]:
     pattern = shape.metadata.get("pattern")
     compiled = _compiled(pattern) if pattern else None
     if compiled and not compiled.fullmatch(value):
-        yield f"Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy regular expression pattern: {pattern}"
+        yield f"{_failed(value, path)}: Member must satisfy regular expression pattern: {pattern}"
     allowed = getattr(shape, "enum", None)
     if allowed and value not in allowed:
-        yield f"Value '{value}' at '{path}' failed to satisfy constraint: Member must satisfy enum value set: {allowed}"
+        yield f"{_failed(value, path)}: Member must satisfy enum value set: {allowed}"
 
 
 @cache
@@ -62,4 +62,8 @@ def _compiled(pattern: str) -> re.Pattern[str] | None:
 def _outside(size: int, limits: dict[str, Any], value: Any, path: str) -> Iterator[str]:
     least, most = limits.get("min"), limits.get("max")
     if (least is not None and size < least) or (most is not None and size > most):
-        yield f"Value '{value}' at '{path}' failed to satisfy constraint: Member must be between {least} and {most}"
+        yield f"{_failed(value, path)}: Member must be between {least} and {most}"
+
+
+def _failed(value: Any, path: str) -> str:
+    return f"Value '{value}' at '{path}' failed to satisfy constraint"

@@ -6,7 +6,15 @@ from orchestrator.emulator.protocol import Params
 from orchestrator.emulator.service import Context, Service
 
 _VERSIONS = ("13.22", "14.19", "15.13", "15.14", "16.8", "16.9", "16.10", "17.5", "17.6")
-_CLASSES = ("db.t3.micro", "db.t3.small", "db.t3.medium", "db.t4g.micro", "db.t4g.small", "db.t4g.medium", "db.m7g.large")
+_CLASSES = (
+    "db.t3.micro",
+    "db.t3.small",
+    "db.t3.medium",
+    "db.t4g.micro",
+    "db.t4g.small",
+    "db.t4g.medium",
+    "db.m7g.large",
+)
 _STORAGE = ("gp2", "gp3")
 
 

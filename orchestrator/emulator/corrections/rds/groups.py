@@ -85,8 +85,8 @@ class Groups(Registry):
             found = self.world.call("ec2", "DescribeSubnets", context.region, SubnetIds=subnets)["Subnets"]
         except AwsError as error:
             raise AwsError("InvalidSubnet", f"Some input subnets are invalid: {', '.join(subnets)}.", 400) from error
-        if len({each["AvailabilityZone"] for each in found}) < 2:  # noqa: PLR2004 - RDS's least number of zones
-            message = "The DB subnet group doesn't meet Availability Zone (AZ) coverage requirement. Add subnets to cover at least 2 AZs."
+        if len({each["AvailabilityZone"] for each in found}) < 2:
+            message = "The DB subnet group doesn't meet AZ coverage requirement. Add subnets to cover at least 2 AZs."
             raise AwsError("DBSubnetGroupDoesNotCoverEnoughAZs", message, 400)
 
     def _has(self, operation: str, parameter: str, name: str, context: Context) -> bool:

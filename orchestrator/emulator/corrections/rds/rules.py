@@ -123,7 +123,8 @@ def check(facts: Params) -> None:
     iops = "Iops" in facts or "StorageThroughput" in facts
     if facts["StorageType"] == "gp3" and iops and facts["AllocatedStorage"] < _GP3_WITH_IOPS:
         raise conflict(
-            f"You can't specify IOPS or storage throughput for engine {facts['Engine']} and a storage size less than 400."
+            f"You can't specify IOPS or storage throughput for engine {facts['Engine']}"
+            " and a storage size less than 400."
         )
     if facts["StorageType"] in _NEEDS_IOPS and not iops:
         raise conflict(f"You must specify Iops for storage type {facts['StorageType']}.")
@@ -148,7 +149,7 @@ def overlaps(backup: str, maintenance: str) -> bool:
     except (ValueError, IndexError) as error:
         raise invalid(f"Invalid window: {backup}, {maintenance}.") from error
     length, span = (end - start) % _DAY, (finish - begin) % _WEEK
-    if length < 30 or span < 30:  # noqa: PLR2004 - RDS's least window, minutes
+    if length < 30 or span < 30:
         raise invalid("The backup and maintenance windows must be at least 30 minutes.")
     starts = (day * _DAY + start for day in range(7))
     return any((each - begin) % _WEEK < span or (begin - each) % _WEEK < length for each in starts)

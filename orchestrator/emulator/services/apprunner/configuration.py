@@ -70,7 +70,10 @@ def _source(given: Params | None, current: Params | None) -> Params:
     kinds = [name for name in ("ImageRepository", "CodeRepository") if name in given]
     if current is not None:
         if not kinds:
-            given = {**{name: current[name] for name in ("ImageRepository", "CodeRepository") if name in current}, **given}
+            given = {
+                **{name: current[name] for name in ("ImageRepository", "CodeRepository") if name in current},
+                **given,
+            }
         elif kinds[0] not in current:
             raise invalid("A service cannot change between an image and a code repository.")
         given = {**{name: current[name] for name in current if name not in given}, **given}
@@ -93,7 +96,8 @@ def _image_defaults(source: Params) -> Params:
 
 
 def _instance(given: Params) -> Params:
-    cpu = _CPU.get(given.get("Cpu", "1024"), given.get("Cpu", "1024"))
+    asked = str(given.get("Cpu", "1024"))
+    cpu = _CPU.get(asked, asked)
     memory = str(given.get("Memory", "2048"))
     if memory.endswith(" GB"):
         memory = str(int(float(memory.removesuffix(" GB")) * 1024))

@@ -73,16 +73,18 @@ class Scalings(Base):
             raise AwsError("ServiceQuotaExceededException", "Auto scaling configuration quota exceeded.")
         revision = max((each.revision for each in same), default=0) + 1
         arn = self._arn("autoscalingconfiguration", f"{name}/{revision}/{identifier()}", context.region)
-        made = Revision(
-            "autoscalingconfiguration", name, revision, arn, context.region, now(), detail, tags_of(params)
-        )
+        made = Revision("autoscalingconfiguration", name, revision, arn, context.region, now(), detail, tags_of(params))
         self._state.scalings[arn] = made
         return {"AutoScalingConfiguration": self._scaling(made)}
 
     def describe_auto_scaling_configuration(self, params: Params, context: Context) -> Params:
         """By full ARN, or the latest of a name."""
         self._scalings(context.region)
-        return {"AutoScalingConfiguration": self._scaling(self._latest(self._state.scalings, params["AutoScalingConfigurationArn"]))}
+        return {
+            "AutoScalingConfiguration": self._scaling(
+                self._latest(self._state.scalings, params["AutoScalingConfigurationArn"])
+            )
+        }
 
     def list_auto_scaling_configurations(self, params: Params, context: Context) -> Params:
         """The active ones, of one name if asked, the latest of each name if asked."""

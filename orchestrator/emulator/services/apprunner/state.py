@@ -112,7 +112,7 @@ class Deployed:
             self.good = deepcopy(self.settings)
 
     def _fail(self, running: Operation) -> None:
-        """A failed deployment falls back to the last good revision and says RUNNING; without one it is CREATE_FAILED."""
+        """Fall back to the last good revision and say RUNNING; without one be CREATE_FAILED."""
         if running.before is None:
             running.status, self.status = "FAILED", "CREATE_FAILED"
             return

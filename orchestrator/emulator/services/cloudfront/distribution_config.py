@@ -93,7 +93,9 @@ def _origin(given: Params) -> Params:
     origin = _filled(given, _ORIGIN)
     kinds = [name for name in ("S3OriginConfig", "CustomOriginConfig", "VpcOriginConfig") if name in origin]
     if len(kinds) != 1:
-        raise AwsError("InvalidOrigin", f"Origin {origin['Id']} needs exactly one of S3, custom and VPC origin config.", 400)
+        raise AwsError(
+            "InvalidOrigin", f"Origin {origin['Id']} needs exactly one of S3, custom and VPC origin config.", 400
+        )
     if "S3OriginConfig" in origin:
         origin["S3OriginConfig"].setdefault("OriginReadTimeout", 30)
         identity = origin["S3OriginConfig"]["OriginAccessIdentity"]

@@ -78,7 +78,9 @@ class Functions(Service):
         found = self._function(params["Name"])
         found.match(params.get("IfMatch"))
         if self._function_is_used(found.arn):
-            raise AwsError("FunctionInUse", "Cannot delete the function because it's attached to a cache behavior.", 409)
+            raise AwsError(
+                "FunctionInUse", "Cannot delete the function because it's attached to a cache behavior.", 409
+            )
         del self._functions[found.id]
         return {}
 

@@ -19,7 +19,7 @@ def _choice(kind: str, plural: str, behaviour: str, names: list[str]) -> Params:
     return {kind: behaviour, **({plural: _items(names)} if names else {})}
 
 
-def _cache(name: str, ttl: tuple[int, int, int], compressed: bool, headers: list[str], rest: str = "none") -> Params:  # noqa: FBT001
+def _cache(name: str, ttl: tuple[int, int, int], compressed: bool, headers: list[str], rest: str = "none") -> Params:
     return {
         "Name": f"Managed-{name}",
         "Comment": "",

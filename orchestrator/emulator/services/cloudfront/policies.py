@@ -15,9 +15,7 @@ from orchestrator.emulator.service import Context, Handler, Service, World
 from orchestrator.emulator.services.cloudfront.entity import Entity, check_quantities, listing, without_empty_items
 from orchestrator.emulator.services.cloudfront.managed import MANAGED
 
-_ASKED = re.compile(
-    r"(Create|Get|Update|Delete|List)((?:Cache|OriginRequest|ResponseHeaders)Polic(?:y|ies))(Config)?"
-)
+_ASKED = re.compile(r"(Create|Get|Update|Delete|List)((?:Cache|OriginRequest|ResponseHeaders)Polic(?:y|ies))(Config)?")
 
 
 class Policies(Service):
@@ -65,7 +63,7 @@ class Policies(Service):
         self._policies[kind][made.id] = made
         return {**_answer(kind, made), "Location": f"https://cloudfront.amazonaws.com/2020-05-31/{kind}/{made.id}"}
 
-    def _get_policy(self, kind: str, config: bool, params: Params, context: Context) -> Params:  # noqa: FBT001
+    def _get_policy(self, kind: str, config: bool, params: Params, context: Context) -> Params:
         found = self._policy(kind, params["Id"])
         return {f"{kind}Config": found.config, "ETag": found.etag} if config else _answer(kind, found)
 
