@@ -34,12 +34,12 @@ HEALTH: Mapping[str, tuple[str, Value]] = {
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """App Runner's defaults and units; ``variables`` names every variable, so that one too many is a difference."""
     settled = {**DEFAULTS, **spec}
-    units: dict[str, Value] = {key: _units(settled[key]) for key in ("cpu", "memory") if key in settled}
+    sizes: dict[str, Value] = {key: units(settled[key]) for key in ("cpu", "memory") if key in settled}
     names = sorted({*settled["environment"], *settled["secrets"]})
     health = {**{key: default for key, (_, default) in HEALTH.items()}, **settled.get("health", {})}
     if health["protocol"] == "TCP":  # App Runner looks at no path then
         health["path"] = "/"
-    return {**settled, **units, "variables": names, "health": health}
+    return {**settled, **sizes, "variables": names, "health": health}
 
 
 def settings(service: Mapping[str, Any]) -> dict[str, Value]:
@@ -123,7 +123,7 @@ def _source(spec: Mapping[str, Value]) -> dict[str, Value]:
     return source
 
 
-def _units(value: Value) -> int:
+def units(value: Value) -> int:
     """CPU units or MiB, from ``256``, ``"256"``, ``"0.25 vCPU"`` or ``"0.5 GB"``."""
     amount, _, unit = str(value).partition(" ")
     return int(float(amount) * 1024) if unit else int(amount)

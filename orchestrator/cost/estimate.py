@@ -1,0 +1,108 @@
+"""The estimate: one line a resource that has a price of its own, and the names of those whose price is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from orchestrator.cost.pricers import PRICERS, NoPriceError
+from orchestrator.cost.prices import AS_OF, FREE_ALARMS, PRICES
+from orchestrator.model import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What one resource costs: USD a month while nobody uses it, and while it works all day, every day."""
+
+    address: str
+    idle: float
+    active: float
+    assumes: str
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """USD a month before VAT; ``unpriced`` holds (address, why) of what is not in the sum.
+
+    ``alerts``: the amounts at which a budget of the stack writes to somebody, ascending.
+    """
+
+    region: str
+    lines: tuple[Line, ...]
+    unpriced: tuple[tuple[str, str], ...] = ()
+    alerts: tuple[float, ...] = ()
+    as_of: str = AS_OF
+
+    @property
+    def idle(self) -> float:
+        """The sum while nobody uses it."""
+        return round(sum(line.idle for line in self.lines), 2)
+
+    @property
+    def active(self) -> float:
+        """The sum if the instances that are always there work all day, every day."""
+        return round(sum(line.active for line in self.lines), 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a change adds (or saves, below 0), in USD a month; ``lines`` are (address, before, after), idle."""
+
+    idle: float
+    active: float
+    lines: tuple[tuple[str, float, float], ...]
+
+
+def estimate(resources: Iterable[Resource], region: str) -> Estimate:
+    """The monthly estimate of ``resources`` in ``region``.
+
+    Types that cost nothing by themselves have no line.  A size or a region without a price is ``unpriced``.
+    """
+    table = list(resources)
+    by_address = {resource.address: resource for resource in table}
+    lines: list[Line] = []
+    unpriced: list[tuple[str, str]] = []
+    for resource in table:
+        try:
+            lines.extend(_line(resource, by_address, region))
+        except NoPriceError as error:
+            unpriced.append((resource.address, str(error)))
+    lines.extend(_alarms([one for one in table if one.type == "cloudwatch_alarm"], region))
+    return Estimate(region, tuple(lines), tuple(unpriced), tuple(sorted(_alerts(table))))
+
+
+def delta(before: Estimate, after: Estimate) -> Delta:
+    """What it costs more (or less) after than before."""
+    old = {line.address: line.idle for line in before.lines}
+    new = {line.address: line.idle for line in after.lines}
+    changed = [(address, old.get(address, 0.0), new.get(address, 0.0)) for address in {**old, **new}]
+    moved = tuple((address, was, will) for address, was, will in changed if was != will)
+    return Delta(round(after.idle - before.idle, 2), round(after.active - before.active, 2), moved)
+
+
+def _line(resource: Resource, table: Mapping[str, Resource], region: str) -> Iterator[Line]:
+    price = PRICERS.get(resource.type)
+    if price is None:
+        return
+    if region not in PRICES:
+        raise NoPriceError(f"there is no price list of {region}")
+    idle, active, assumes = price(resource, table, PRICES[region])
+    yield Line(resource.address, round(idle, 2), round(active, 2), assumes)
+
+
+def _alarms(alarms: list[Resource], region: str) -> Iterator[Line]:
+    charged = len(alarms) - FREE_ALARMS
+    if charged > 0 and region in PRICES:
+        cost = round(charged * PRICES[region].alarm, 2)
+        yield Line("cloudwatch_alarm", cost, cost, f"{charged} alarms beyond the {FREE_ALARMS} free ones")
+
+
+def _alerts(resources: Iterable[Resource]) -> Iterator[float]:
+    """Amounts of USD at which the budgets write to somebody about what was really spent."""
+    for budget in resources:
+        if budget.type != "budgets_budget" or budget.spec.get("currency", "USD") != "USD":
+            continue
+        for notice in budget.spec.get("notifications", ()):
+            if notice.get("type", "ACTUAL") == "ACTUAL":
+                is_share = notice.get("unit", "PERCENTAGE") == "PERCENTAGE"
+                yield float(notice["threshold"]) * (float(budget.spec["limit"]) / 100 if is_share else 1)
