@@ -69,11 +69,11 @@ def cli() -> None:
     """GitOps for one AWS account: manifests in git, a plan on the pull request, a proven release on merge."""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; its exit code."""
+def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> int:
+    """Run one command line (this process's own by default); its exit code."""
     settings = Settings()
     try:
-        done = cli.main(args=arguments, prog_name="orchestrator", obj=settings, standalone_mode=False)
+        done = command.main(args=arguments, prog_name="orchestrator", obj=settings, standalone_mode=False)
         return int(done or Exit.OK)
     except Problems as found:
         _complain(found, settings)

@@ -16,16 +16,6 @@ from tests.render.plans import HOSTILE, PLANS, RICH, hostile
 OURS = re.compile(r"</?(details|summary|code|sub)>|<!-- orchestrator:plan [\w/.-]* -->")
 
 
-def parsed(text: str) -> list[str]:
-    """The HTML of GitHub-flavoured Markdown, block by block: prose, and raw HTML as it stands."""
-    return [
-        token.content
-        for block in MarkdownIt("gfm-like", {"linkify": False}).parse(text)
-        for token in (block, *(block.children or ()))
-        if token.type in {"html_block", "html_inline", "text"}
-    ]
-
-
 def check(text: str, limit: int = markdown.LIMIT) -> None:
     assert len(text.encode()) <= limit
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
@@ -33,7 +23,7 @@ def check(text: str, limit: int = markdown.LIMIT) -> None:
     leftover = re.sub(r"<summary>(.*?)</summary>", lambda m: m[1], raw)
     assert "<" not in OURS.sub("", leftover), leftover
     assert text.count("<details>") >= raw.count("<details>") == raw.count("</details>")
-    prose = "".join(t.content for b in tokens for t in b.children or () if t.type == "text")
+    prose = "\n".join(t.content for b in tokens for t in b.children or () if t.type == "text")
     assert not re.search(r"@\w|#\d", prose), prose
     kinds = {t.type for b in tokens for t in (b, *(b.children or ()))}
     assert not kinds & {"link_open", "image", "hr", "table_open", "code_block"}, kinds
