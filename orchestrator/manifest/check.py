@@ -7,7 +7,7 @@ ask each kind's own ``check``, look for secrets.  What follows from a problem al
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from orchestrator import components
@@ -53,6 +53,9 @@ class _Check:
         self.problems = list(sources.problems)
         self.declared: dict[str, Declared] = {}
         self.valid: dict[str, Component] = {}
+        self.final: dict[str, Component] = {}
+        self._unsettled = False
+        self._unresolved = False
 
     def run(self, name: str | None) -> Manifest:
         chosen = environment.choose(self.sources, name)
@@ -104,21 +107,29 @@ class _Check:
     def _references(self, resolution: Resolution) -> None:
         """Resolve all, then judge the values that could not be judged while they were references."""
         for handle, component in self.valid.items():
-            resolved = resolution.component(handle)
-            changed = _written_back(component.spec, resolved.spec)
+            changed = _written_back(component.spec, resolution.component(handle).spec)
+            self.final[handle] = replace(component, spec=changed)
             if changed == component.spec or resolution.problems:
                 continue
             declared = self.declared[handle]
             errors = schema.validator(declared.kind.lower()).iter_errors({**declared.value, "spec": changed})
-            self.problems += complaints.problems(errors, declared)
+            found = list(complaints.problems(errors, declared))
+            self.problems += found
+            self._unsettled = self._unsettled or bool(found)
+        for handle in self.declared.keys() - self.valid.keys():
+            declared = self.declared[handle]
+            broken = Component(declared.kind, declared.name, {}, declared.where())
+            resolution.value(broken, ("spec",), declared.value.get("spec"))
         self.problems += resolution.problems
+        self._unresolved = bool(resolution.problems)
 
     def _handles(self, complete: bool) -> None:
-        for handle in self.valid:
-            declared = self.declared[handle]
+        judged = {problem.where for problem in self.problems}
+        for declared in self.declared.values():
             for path, value, part in schema.walk(declared.kind.lower(), declared.value):
                 if "x-handle" in part and isinstance(value, str) and references.OPENING not in value:
-                    self.problems += self._handle(declared, path, value, part["x-handle"], complete)
+                    found = self._handle(declared, path, value, part["x-handle"], complete)
+                    self.problems += (problem for problem in found if problem.where not in judged)
 
     def _handle(self, declared: Declared, path: Path, value: str, kinds: Any, complete: bool) -> Iterator[Problem]:
         fitting = [name for name in self.declared if kinds is True or name.split(".")[0] in kinds]
@@ -133,14 +144,24 @@ class _Check:
             yield Problem(f"{written(path)}: there is no {value[:60]}", declared.where(path), hint)
 
     def _kinds(self) -> None:
-        """What the modules of the kinds have to say; they may rely on each other's specs, so all must be valid."""
-        if len(self.valid) < len(self.declared):
+        """What the modules of the kinds have to say; they rely on valid specs, their siblings' too."""
+        if len(self.valid) < len(self.declared) or self._unsettled:
             return
-        for component in self.valid.values():
-            checker = getattr(_module(component.kind), "check", None)
-            for path, message, hint in checker(component, self.valid) if checker else ():
+        for component in self.final.values():
+            declared = self.declared[component.handle]
+            for path, message, hint in self._asked(component):
                 place = path if path[:1] in {("spec",), ("metadata",)} else ("spec", *path)
-                self.problems.append(Problem(message, self.declared[component.handle].where(tuple(place)), hint))
+                self.problems.append(Problem(message, declared.where(place), hint))
+
+    def _asked(self, component: Component) -> list[tuple[Path, str, str | None]]:
+        checker = getattr(_module(component.kind), "check", None)
+        try:
+            return list(checker(component, self.final)) if checker else []
+        except (TypeError, ValueError):
+            # A reference that could not be resolved left text where a module may count on a number.
+            if self._unresolved:
+                return []
+            raise
 
     def _without_echoes(self) -> list[Problem]:
         """One problem a value: what the loader said of it makes the schema's complaint superfluous."""

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from orchestrator.manifest import disclosure, schema, suggest
-from orchestrator.manifest.document import Declared, Path, written
+from orchestrator.manifest.complaint import Complaint, inline, show
+from orchestrator.manifest.document import Declared, written
 from orchestrator.problems import Problem
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
+LONGEST_HINT = 80
 WORDS = {
     "object": "a mapping",
     "array": "a list",
@@ -24,34 +25,6 @@ WORDS = {
     "boolean": "true or false",
     "null": "empty",
 }
-
-
-class Complaint:
-    """One broken rule of one declared component, with what is needed to talk about it."""
-
-    def __init__(self, error: ValidationError, declared: Declared) -> None:
-        self.error = error
-        self.declared = declared
-        self.path: Path = tuple(error.absolute_path)
-        self.value: Any = error.instance
-        self.name = written(self.path)
-        self.rule: Any = error.validator_value
-        self.schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
-
-    def problem(self, message: str, hint: str | None = None, *, path: Path | None = None, key: bool = False) -> Problem:
-        """The problem, at the value it is about."""
-        return Problem(message, self.declared.where(self.path if path is None else path, key=key), hint)
-
-    @property
-    def shown(self) -> str:
-        """The offending value, short, and never a secret."""
-        return show(self.path, self.value)
-
-    @property
-    def example(self) -> str | None:
-        """The first example of the schema, as a hint."""
-        examples = self.schema.get("examples")
-        return f"for example: {_inline(examples[0])}" if examples else None
 
 
 def problems(errors: Iterator[ValidationError], declared: Declared) -> Iterator[Problem]:
@@ -76,18 +49,6 @@ def _problems(error: ValidationError, declared: Declared) -> Iterator[Problem]:
 
 def _is(complaint: Complaint) -> str:
     return f"cannot be {complaint.shown}"
-
-
-def show(path: Path, value: Any) -> str:
-    """A value in a message: short, in backquotes, never a secret."""
-    if isinstance(value, str) and disclosure.reason(path, value):
-        return "this value"
-    text = _inline(value)
-    return f"`{text if len(text) <= 60 else text[:57] + '...'}`"
-
-
-def _inline(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _unknown_members(complaint: Complaint) -> Iterator[Problem]:
@@ -122,9 +83,15 @@ def _missing(complaint: Complaint) -> Iterator[Problem]:
         if key not in complaint.value:
             root = schema.load(complaint.declared.kind.lower())
             sub = schema.deref(root, schema.member(root, complaint.schema, key))
-            examples = sub.get("examples")
-            hint = f"{key}: {_inline(examples[0])}" if examples else None
+            place = written((complaint.declared.kind, *complaint.path, key))
+            hint = _written_out(key, sub) or f"see `orchestrator explain {place}`"
             yield complaint.problem(f"{written((*complaint.path, key))} is missing", hint, path=(*complaint.path, key))
+
+
+def _written_out(key: str, sub: schema.Schema) -> str | None:
+    examples = sub.get("examples")
+    text = f"{key}: {inline(examples[0])}" if examples else ""
+    return text if 0 < len(text) <= LONGEST_HINT else None
 
 
 def _type(complaint: Complaint) -> Iterator[Problem]:
@@ -139,18 +106,12 @@ def _type(complaint: Complaint) -> Iterator[Problem]:
         yield complaint.problem(message, f'quote it: "{raw}"')
     elif "string" in types and isinstance(value, int | float):
         yield complaint.problem(f"{complaint.name} must be text, but `{raw}` is a number", f'quote it: "{raw}"')
+    elif isinstance(value, bool) and raw.lower() != str(value).lower():
+        message = f"{complaint.name} must be {wanted}, but `{raw}` is read by YAML as {str(value).lower()}"
+        yield complaint.problem(message, complaint.example)
     else:
-        message = f"{complaint.name} must be {wanted}, not {_called(complaint)}"
+        message = f"{complaint.name} must be {wanted}, not {complaint.called}"
         yield complaint.problem(message, _hint_type(types, complaint))
-
-
-def _called(complaint: Complaint) -> str:
-    value = complaint.value
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    return f"the text {complaint.shown}" if isinstance(value, str) else complaint.shown
 
 
 def _hint_type(types: list[str], complaint: Complaint) -> str | None:
@@ -170,14 +131,14 @@ def _hint_type(types: list[str], complaint: Complaint) -> str | None:
 
 
 def _enum(complaint: Complaint) -> Iterator[Problem]:
-    allowed = [_inline(value) for value in complaint.rule]
-    meant = suggest.closest(_inline(complaint.value), allowed)
+    allowed = [inline(value) for value in complaint.rule]
+    meant = suggest.closest(inline(complaint.value), allowed)
     message = f"{complaint.name} must be one of {', '.join(allowed)}, not {complaint.shown}"
     yield complaint.problem(message, f"did you mean `{meant}`?" if meant else None)
 
 
 def _const(complaint: Complaint) -> Iterator[Problem]:
-    yield complaint.problem(f"{complaint.name} must be {_inline(complaint.rule)}, not {complaint.shown}")
+    yield complaint.problem(f"{complaint.name} must be {inline(complaint.rule)}, not {complaint.shown}")
 
 
 def _pattern(complaint: Complaint) -> Iterator[Problem]:
@@ -187,7 +148,7 @@ def _pattern(complaint: Complaint) -> Iterator[Problem]:
 
 def _bound(words: str) -> Callable[[Complaint], Iterator[Problem]]:
     def say(complaint: Complaint) -> Iterator[Problem]:
-        yield complaint.problem(f"{complaint.name} must be {words} {_inline(complaint.rule)}, not {complaint.shown}")
+        yield complaint.problem(f"{complaint.name} must be {words} {inline(complaint.rule)}, not {complaint.shown}")
 
     return say
 
@@ -243,7 +204,7 @@ def _branches(complaint: Complaint) -> Iterator[Problem]:
             yield from _problems(inner, complaint.declared)
         return
     wanted = " or ".join(dict.fromkeys(filter(None, map(_form, complaint.rule)))) or "something else"
-    yield complaint.problem(f"{complaint.name} must be {wanted}, not {_called(complaint)}", complaint.example)
+    yield complaint.problem(f"{complaint.name} must be {wanted}, not {complaint.called}", complaint.example)
 
 
 def _is_other_form(error: ValidationError) -> bool:
@@ -257,7 +218,7 @@ def _form(branch: Any) -> str:
     for keyword in ("const", "enum"):
         if keyword in branch:
             values = branch["enum"] if keyword == "enum" else [branch["const"]]
-            return " or ".join(_inline(value) for value in values)
+            return " or ".join(inline(value) for value in values)
     types = branch.get("type", ())
     return " or ".join(WORDS[name] for name in ([types] if isinstance(types, str) else types))
 

@@ -33,6 +33,11 @@ _REASONS = (
     ("expected ',' or ']'", "a `[` list is not closed", "separate items by commas and close with `]`"),
     ("expected ',' or '}'", "a `{` mapping is not closed", "separate entries by commas and close with `}`"),
     ("could not find expected ':'", "a key without `:`", "write `key: value`, with a space after the colon"),
+    (
+        "expected node content",
+        "a value is missing here, or something stands in its place",
+        "quote text like `]` and `,`",
+    ),
     ("undefined alias", "an alias (`*name`) without its anchor (`&name`)", "quote text that begins with `*`"),
     ("duplicate anchor", "an anchor (`&name`) is set twice", "give each anchor a name of its own"),
     ("nested too deeply", f"nested more than {DEEPEST} levels deep", None),

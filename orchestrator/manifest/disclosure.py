@@ -54,7 +54,7 @@ _HARMLESS = re.compile(
 )
 _TOKEN = re.compile(r"[A-Za-z0-9+]{20,}")
 _AWS_SECRET = re.compile(r"[A-Za-z0-9/+]{40}\Z")
-_HANDLE = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*\Z")
+_HANDLE = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*(\[.+\])?\Z")
 _POINTER = re.compile(r"(arn:|alias/|https?://)\S+\Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -105,16 +105,16 @@ def _could_be_secret(text: str) -> bool:
 
 
 def _is_random(text: str) -> bool:
-    if _AWS_SECRET.match(text) and _mixed(text, 3) and not _HARMLESS.search(text):
+    if _AWS_SECRET.match(text) and _mixed(text, 3, 0.25) and not _HARMLESS.search(text):
         return True
     rest = _HARMLESS.sub(" ", text)
     return any(_mixed(token, 3 if len(token) < 32 else 2) for token in _TOKEN.findall(rest))
 
 
-def _mixed(token: str, classes: int) -> bool:
+def _mixed(token: str, classes: int, often: float = 0.4) -> bool:
     """Whether letters and digits alternate as in no word: many kinds, many changes between them, many symbols."""
     kinds = ["digit" if char.isdigit() else "upper" if char.isupper() else "lower" for char in token if char.isalnum()]
     changes = sum(a != b for a, b in pairwise(kinds))
     counts = Counter(token)
     bits = -sum(count / len(token) * math.log2(count / len(token)) for count in counts.values())
-    return len(set(kinds)) >= classes and "digit" in kinds and changes >= 0.3 * len(token) and bits >= 3.3
+    return len(set(kinds)) >= classes and "digit" in kinds and changes >= often * len(token) and bits >= 3.3

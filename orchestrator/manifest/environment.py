@@ -55,7 +55,7 @@ def merge(base: tuple[Document, ...], layer: Layer, problems: list[Problem]) -> 
         meant = _typo(document, base)
         if meant:
             message = f"there is no {document.handle} in the base manifests"
-            problems.append(Problem(message, document.where, f"did you mean {meant}?"))
+            problems.append(Problem(message, document.where, f"did you mean `{meant}`?"))
         else:
             declared.append(Declared(document.value, (document,)))
     return tuple(declared)

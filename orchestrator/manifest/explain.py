@@ -30,11 +30,13 @@ _RULES = (
 
 
 def explain(path: str, recursive: bool = False) -> str:
-    """The page about one field; with ``recursive`` all fields below it as a tree.
+    """The page about one field, with ``recursive`` all fields below it as a tree; for "" what there is.
 
     Raises Problems when there is no such field, with the one that was probably meant.
     """
     head, *rest = [part.removesuffix("[]") for part in path.strip().strip(".").split(".") if part] or [""]
+    if not head:
+        return "\n".join(_contents()) + "\n"
     name = _schema_name(head)
     root = schema.load(name)
     part: Schema = schema.deref(root, root)
@@ -47,6 +49,13 @@ def explain(path: str, recursive: bool = False) -> str:
         part = schema.deref(root, fields[key])
         walked.append(key)
     return "\n".join(_page(root, part, walked, recursive)) + "\n"
+
+
+def _contents() -> Iterator[str]:
+    for name in schema.names():
+        root = schema.load(name)
+        yield schema.kind_of(name) or name
+        yield from (f"{INDENT}{line}" for line in _wrapped(str(root.get("description", ""))))
 
 
 def _schema_name(word: str) -> str:

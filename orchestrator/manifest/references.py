@@ -56,3 +56,10 @@ def _reference(token: re.Match[str]) -> Reference | Malformed:
     if not token[2] or name is None:
         return Malformed(token[0])
     return Reference(name[1] or name[3], name[2] or name[4])
+
+
+def mended(text: str) -> str:
+    """A hint for what is no reference: the same with a kind in lower case, where that makes it one, or the syntax."""
+    kind, dot, rest = text.strip(OPENING + "}").partition(".")
+    guess = kind.lower() + dot + rest
+    return f"did you mean `${{{guess}}}`?" if _NAME.match(guess) else SYNTAX

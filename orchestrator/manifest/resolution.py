@@ -137,7 +137,7 @@ class Resolution:
             case str():
                 return part
             case Malformed(text):
-                self._report(component, path, f"`{text[:60]}` is no reference", references.SYNTAX)
+                self._report(component, path, f"`{text[:60]}` is no reference", references.mended(text))
                 return None
             case Reference(handle):
                 return self._lookup(component, path, part) if self._is_open_to(component, path, handle, part) else None

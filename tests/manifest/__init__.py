@@ -1,0 +1,1 @@
+"""The manifest stage, from bytes to desired resources."""
