@@ -1,0 +1,201 @@
+"""Cases of resource types as data: ``TYPE.yaml`` beside this file is a list of
+
+    it:          what the case expects, in one sentence
+    name:        the physical name; ``shop-prod-main`` where it is left out
+    desired:     a spec; null for a deletion
+    live:        null, or {spec, outputs, private}
+    action:      create | update | replace | delete | none
+    fields:      ["path.to.field: before -> after", ...]; not compared where it is left out
+    steps:       ["s3:CreateBucket", ...] as the plan shows them; not compared where it is left out
+    parameters:  {index of a step: what its parameters must hold at least}
+    emulated:    true where ``desired`` needs nothing else in AWS: then it is also made, read and deleted there
+
+Text with ``${...}`` in it stands for what only AWS can tell, ``!secret text`` for a secret, ``!writeonly value`` for
+what AWS never gives back.  Cases belong to project ``shop``, environment ``prod``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator import resources
+from orchestrator.diff import diff
+from orchestrator.model import Action, FieldChange, Live, PlannedStep, Scope
+from orchestrator.steps import Call, Recording, Step, Steps, Sweep, Wait, planned, record
+from orchestrator.values import Sensitive, Unknown, WriteOnly, plain
+
+FOLDER = Path(__file__).parent
+SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
+MEMBERS = frozenset("it name desired live action fields steps parameters emulated".split())
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case and what came of it."""
+
+    type: str
+    it: str
+    action: Action
+    name: str
+    desired: Mapping[str, Any] | None
+    live: Live | None
+    expected: Mapping[str, Any]
+    secrets: tuple[str, ...] = ()
+    emulated: bool = False
+    fields: tuple[FieldChange, ...] = field(init=False)
+    recording: Recording = field(init=False)
+
+    def __post_init__(self) -> None:
+        spec = self.spec if self.desired is not None else {}
+        found = diff(spec, self.live.spec if self.live else {})
+        object.__setattr__(self, "fields", found)
+        object.__setattr__(self, "recording", record(f"{self.type}.main", self.generator()))
+
+    @property
+    def module(self) -> resources.ResourceType:
+        return resources.load(self.type)
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """The desired side as the plan compares it."""
+        assert self.desired is not None
+        return self.module.normalise(self.desired)
+
+    @property
+    def decided(self) -> Action:
+        """What becomes of the resource."""
+        if self.desired is None:
+            return Action.DELETE
+        if self.live is None:
+            return Action.CREATE
+        if not self.fields:
+            return Action.NONE
+        immutable = any(change.path[0] in self.module.IMMUTABLE for change in self.fields)
+        return Action.REPLACE if immutable else Action.UPDATE
+
+    def generator(self) -> Steps:
+        match self.decided:
+            case Action.CREATE:
+                return (yield from self.module.create(SCOPE, self.name, self.spec))
+            case Action.UPDATE:
+                assert self.live is not None
+                changed = frozenset(change.path[0] for change in self.fields)
+                return (yield from self.module.update(SCOPE, self.name, self.spec, self.live, changed))
+            case Action.DELETE | Action.REPLACE:
+                assert self.live is not None
+                outputs = yield from self.module.delete(SCOPE, self.name, self.live)
+                if self.desired is not None:
+                    outputs = yield from self.module.create(SCOPE, self.name, self.spec)
+                return outputs
+            case _:
+                return {}
+
+    @property
+    def steps(self) -> list[PlannedStep]:
+        return [planned(step) for step in self.recording.steps]
+
+    @property
+    def calls(self) -> Iterator[Call]:
+        """Every call that the steps make by themselves, reads of waits and sweeps among them."""
+        for step in self.recording.steps:
+            found = call_of(step)
+            if found is not None:
+                yield found
+
+    def shown(self) -> str:
+        """All that a plan would show."""
+        steps = [(step.action, step.parameters, step.note) for step in self.steps]
+        return json.dumps([[plain(change.before), plain(change.after)] for change in self.fields]) + json.dumps(steps)
+
+
+def call_of(step: Step) -> Call | None:
+    """The call inside a step."""
+    match step:
+        case Call():
+            return step
+        case Wait(call=inner) | Sweep(listing=inner):
+            return inner
+        case _:
+            return None
+
+
+def written(change: FieldChange) -> str:
+    """One field change as the cases spell it."""
+    return f"{'.'.join(change.path)}: {_spelt(change.before)} -> {_spelt(change.after)}"
+
+
+def _spelt(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
+
+
+def load() -> list[Case]:
+    """Every case of every type."""
+    return [case for path in sorted(FOLDER.glob("*.yaml")) for case in load_file(path)]
+
+
+def load_file(path: Path) -> Iterator[Case]:
+    """The cases of one type."""
+    for raw in yaml.load(path.read_text(encoding="utf-8"), _Loader) or []:  # noqa: S506 - a safe loader with two tags
+        assert raw.keys() <= MEMBERS, raw.keys() - MEMBERS
+        secrets: list[str] = []
+        found = _values(raw, secrets)
+        live = found.get("live")
+        if live is not None:
+            spec = resources.load(path.stem).normalise(live.get("spec", {}))
+            live = Live(spec, live.get("outputs", {}), live.get("private", {}), owner=SCOPE.owner)
+        yield Case(
+            path.stem,
+            raw["it"],
+            Action(raw["action"]),
+            raw.get("name", f"{SCOPE.prefix}-main"),
+            found.get("desired"),
+            live,
+            raw,
+            tuple(secrets),
+            raw.get("emulated", False),
+        )
+
+
+@dataclass(frozen=True)
+class _Tagged:
+    tag: str
+    value: Any
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML with ``!secret`` and ``!writeonly``."""
+
+
+def _tagged(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> _Tagged:
+    if isinstance(node, yaml.ScalarNode):
+        return _Tagged(tag, loader.construct_scalar(node))
+    if isinstance(node, yaml.MappingNode):
+        return _Tagged(tag, loader.construct_mapping(node, deep=True))
+    assert isinstance(node, yaml.SequenceNode)
+    return _Tagged(tag, loader.construct_sequence(node, deep=True))
+
+
+_Loader.add_multi_constructor("!", _tagged)
+
+
+def _values(raw: Any, secrets: list[str]) -> Any:
+    match raw:
+        case _Tagged("secret", value):
+            secrets.append(value)
+            return Sensitive(value)
+        case _Tagged("writeonly", value):
+            return WriteOnly(_values(value, secrets))
+        case str() if "${" in raw:
+            return Unknown(raw)
+        case dict():
+            return {key: _values(value, secrets) for key, value in raw.items()}
+        case list():
+            return [_values(value, secrets) for value in raw]
+        case _:
+            return raw

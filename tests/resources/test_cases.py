@@ -1,0 +1,145 @@
+"""Every case of every resource type: what differs, what it takes, whether AWS would take it; and then on an emulator."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from orchestrator.diff import diff
+from orchestrator.model import Live
+from orchestrator.steps import Steps, play
+from orchestrator.values import plain
+from tests.resources import cases, parameters
+from tests.resources.cases import SCOPE, Case, written
+from tests.resources.conftest import Aws
+
+CASES = cases.load()
+EMULATED = [case for case in CASES if case.emulated]
+BACKENDS = [
+    pytest.param(name, id=name, marks=pytest.mark.xdist_group(f"resources-{name}")) for name in ("moto", "ministack")
+]
+
+
+def said(case: Case) -> str:
+    return f"{case.type}: {case.it}"
+
+
+def holds(found: Any, wanted: Any) -> bool:
+    """Whether everything that ``wanted`` says is in ``found``."""
+    if isinstance(wanted, Mapping):
+        return isinstance(found, Mapping) and all(holds(found.get(key), each) for key, each in wanted.items())
+    return bool(found == wanted)
+
+
+@pytest.mark.parametrize("case", CASES, ids=said)
+class TestCase:
+    def test_the_action_is_the_one_expected(self, case: Case) -> None:
+        """Desired and live side lead to one kind of change."""
+        assert case.decided == case.action
+
+    def test_the_fields_are_the_ones_expected(self, case: Case) -> None:
+        """The plan names each field that differs, and no other."""
+        if "fields" in case.expected:
+            assert [written(change) for change in case.fields] == case.expected["fields"]
+
+    def test_the_steps_are_the_ones_expected(self, case: Case) -> None:
+        """The plan shows the very calls, in order."""
+        if "steps" in case.expected:
+            assert [step.action for step in case.steps] == case.expected["steps"]
+
+    def test_the_parameters_hold_what_is_expected(self, case: Case) -> None:
+        """What a call must say, it says."""
+        for index, wanted in case.expected.get("parameters", {}).items():
+            found = plain(case.steps[index].parameters)
+            assert holds(found, wanted), f"step {index}: {found}"
+
+    def test_aws_would_take_every_call(self, case: Case) -> None:
+        """botocore's own validation has nothing against the parameters."""
+        found = {f"{call.service}:{call.operation}": parameters.complaints(call) for call in case.calls}
+
+        assert {name: complaint for name, complaint in found.items() if complaint} == {}
+
+    def test_no_secret_shows(self, case: Case) -> None:
+        """What is marked as a secret is in no field and no step of the plan."""
+        assert [secret for secret in case.secrets if secret in case.shown()] == []
+
+
+@pytest.mark.both_backends
+@pytest.mark.parametrize("running", BACKENDS, indirect=True)
+@pytest.mark.parametrize("case", EMULATED, ids=said)
+class TestEmulated:
+    def test_what_was_made_shows_no_difference(self, case: Case, aws: Aws) -> None:
+        """Made, and planned again: nothing to do."""
+        do(aws, create(case))
+
+        assert difference(case, aws) == []
+
+    def test_it_can_be_made_again(self, case: Case, aws: Aws) -> None:
+        """A run that was killed does the same calls once more."""
+        first = do(aws, create(case))
+        again = do(aws, create(case))
+
+        assert (again, difference(case, aws)) == (first, [])
+
+    def test_it_bears_our_mark_from_the_first_call_on(self, case: Case, aws: Aws) -> None:
+        """A run that was killed after its first change left nothing that is nobody's."""
+        first_call_only(aws, create(case))
+        live = read(case, aws)
+
+        assert live is None or live.owner == SCOPE.owner
+
+    def test_what_was_half_made_is_finished(self, case: Case, aws: Aws) -> None:
+        """A run that was killed after its first change is finished by the next one, as an update."""
+        first_call_only(aws, create(case))
+        live = read(case, aws)
+        if live is None:
+            do(aws, create(case))
+        else:
+            changed = frozenset(change.path[0] for change in diff(case.spec, live.spec))
+            do(aws, case.module.update(SCOPE, case.name, case.spec, live, changed))
+
+        assert difference(case, aws) == []
+
+    def test_it_can_be_deleted_twice(self, case: Case, aws: Aws) -> None:
+        """What is gone is gone; to delete it again is no error."""
+        do(aws, create(case))
+        live = read(case, aws)
+        assert live is not None
+        do(aws, case.module.delete(SCOPE, case.name, live))
+        do(aws, case.module.delete(SCOPE, case.name, live))
+
+        assert nothing_left(read(case, aws), case)
+
+
+def create(case: Case) -> Steps:
+    return case.module.create(SCOPE, case.name, case.spec)
+
+
+def do(aws: Aws, steps: Steps) -> Mapping[str, Any]:
+    return dict(play(steps, aws.actuator.perform))
+
+
+def first_call_only(aws: Aws, steps: Steps) -> None:
+    """Perform the first step of a change, and forget the rest."""
+    step = next(steps, None)
+    if step is not None:
+        aws.actuator.perform(step)
+    steps.close()
+
+
+def read(case: Case, aws: Aws) -> Live | None:
+    assert case.desired is not None
+    return case.module.read(aws.reader(), SCOPE, case.name, case.desired)
+
+
+def difference(case: Case, aws: Aws) -> list[str]:
+    live = read(case, aws)
+    assert live is not None
+    return [written(change) for change in diff(case.spec, live.spec)]
+
+
+def nothing_left(live: Live | None, case: Case) -> bool:
+    """Gone, or on its way; an aspect of something else is there, without what was said of it."""
+    return live is None or live.status == "deleting" or bool(diff(case.spec, live.spec))
