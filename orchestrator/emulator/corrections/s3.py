@@ -42,7 +42,7 @@ class S3(Service):
         self._policies: dict[str, str] = {}
 
     def create_bucket(self, params: Params, context: Context) -> Response:
-        """A new bucket is encrypted, blocks public access and has ACLs off."""
+        """A new bucket is encrypted, blocks public access, has ACLs off and the tags it was made with."""
         response = context.forward_raw()
         if response.status >= 300:
             return response
@@ -52,6 +52,8 @@ class S3(Service):
         self._call(context, "PutPublicAccessBlock", Bucket=bucket, PublicAccessBlockConfiguration=_BLOCKED)
         rules = {"Rules": [{"ObjectOwnership": ownership}]}
         self._call(context, "PutBucketOwnershipControls", Bucket=bucket, OwnershipControls=rules)
+        if tags := (params.get("CreateBucketConfiguration") or {}).get("Tags"):
+            self._call(context, "PutBucketTagging", Bucket=bucket, Tagging={"TagSet": tags})
         return response
 
     def delete_bucket(self, params: Params, context: Context) -> Response:
