@@ -1,4 +1,4 @@
-"""Every case of every resource type: what differs, what it takes, whether AWS would take it; and then on an emulator."""
+"""Every case of every resource type: what differs, what it takes, and whether an emulated AWS agrees."""
 
 from __future__ import annotations
 
