@@ -3,7 +3,7 @@
     it:          what the case expects, in one sentence
     name:        the physical name; ``shop-prod-main`` where it is left out
     desired:     a spec; null for a deletion
-    live:        null, or {spec, outputs, private}
+    live:        null, or {spec, outputs, private, status, deletable}
     action:      create | update | replace | delete | none
     fields:      ["path.to.field: before -> after", ...]; not compared where it is left out
     steps:       ["s3:CreateBucket", ...] as the plan shows them; not compared where it is left out
@@ -148,7 +148,8 @@ def load_file(path: Path) -> Iterator[Case]:
         live = found.get("live")
         if live is not None:
             spec = resources.load(path.stem).normalise(live.get("spec", {}))
-            live = Live(spec, live.get("outputs", {}), live.get("private", {}), owner=SCOPE.owner)
+            extra = {key: live[key] for key in ("status", "deletable") if key in live}
+            live = Live(spec, live.get("outputs", {}), live.get("private", {}), owner=SCOPE.owner, **extra)
         yield Case(
             path.stem,
             raw["it"],
