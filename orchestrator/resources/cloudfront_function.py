@@ -59,10 +59,11 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
     """Distributions run the new code without being touched."""
-    edited = yield Call("cloudfront", "describe_function", {"Name": name, "Stage": "DEVELOPMENT"})
-    body = {**_body(name, spec), "IfMatch": edited["ETag"]}
-    updated = yield Call("cloudfront", "update_function", body)
-    yield Call("cloudfront", "publish_function", {"Name": name, "IfMatch": updated["ETag"]})
+    stage = {"Name": name, "Stage": "DEVELOPMENT"}
+    edited = yield Call("cloudfront", "describe_function", stage)
+    yield Call("cloudfront", "update_function", {**_body(name, spec), "IfMatch": edited["ETag"]})
+    edited = yield Call("cloudfront", "describe_function", stage)  # the API spells UpdateFunction's own answer "ETtag"
+    yield Call("cloudfront", "publish_function", {"Name": name, "IfMatch": edited["ETag"]})
     return {}
 
 
