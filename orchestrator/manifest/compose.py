@@ -16,7 +16,8 @@ from yaml.resolver import Resolver
 from orchestrator.problems import Position, Problem
 
 DEEPEST = 40
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What YAML forbids, and the line ends that YAML knows and no editor does.
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _TAB = "a tab stands where YAML wants spaces"
 
 # libyaml's words -> ours: what is wrong, and what to do.

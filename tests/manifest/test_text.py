@@ -75,6 +75,7 @@ def test_values_are_read(tmp_path: Path, value: bytes, read: object) -> None:
         (b"- " * 100_000 + b"a", "a list"),
         (b"a\tb: \x00", "a NUL character cannot stand in YAML"),
         (b"\x07", "the control character U+0007 cannot stand in YAML"),
+        ("\u2028".encode(), "the control character U+2028 cannot stand in YAML"),
         (b"caf\xe9", "this byte is not UTF-8"),
         (b"%", "text cannot begin with `%`"),
     ],
