@@ -24,6 +24,7 @@ USES: frozenset[str] = frozenset()
 ARN = re.compile(r"arn:aws:secretsmanager:[^:]+:\d+:secret:(?P<name>.+)-[A-Za-z0-9]{6}")
 
 GONE = ("ResourceNotFoundException",)
+DELETED_ALREADY = ("InvalidRequestException",)
 TAG_GENERATED = "orchestrator:generated:"
 RECOVERY_DAYS = 30
 
@@ -98,7 +99,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, chang
 def delete(scope: Scope, name: str, live: Live) -> Steps:
     """Into the recovery window: for 30 days the same manifest brings it back with its values and its ARN."""
     body = {"SecretId": live.outputs["arn"], "RecoveryWindowInDays": RECOVERY_DAYS}
-    yield Call("secretsmanager", "delete_secret", body, ok=GONE)
+    yield Call("secretsmanager", "delete_secret", body, ok=(*GONE, *DELETED_ALREADY))
     return {}
 
 
