@@ -23,7 +23,8 @@ _SECRET_TEXT = re.compile(
     re.DOTALL,
 )
 _COMMAND = re.compile(r"(?:^|(?<=\s))::|##(?=\[)")
-_SHOWN_ALREADY = re.compile(r"\(secret\)|\$\{.*\}|\(\d+ bytes\)", re.DOTALL)
+_NO_SECRET = re.compile(r"\(secret\)|\(\d+ bytes\)|(\$\{[\w.:/-]+\}|arn:aws:secretsmanager:)[\w.:/-]*")
+"""Stand-ins, and where a secret is to be found."""
 
 
 def redact(value: Any, key: str = "") -> Any:
@@ -33,7 +34,7 @@ def redact(value: Any, key: str = "") -> Any:
             return {name: redact(item, str(name)) for name, item in value.items()}
         case list() | tuple():
             return [redact(item, key) for item in value]
-        case str() if value and _SECRET_KEY.search(key) and not _SHOWN_ALREADY.fullmatch(value):
+        case str() if value and _SECRET_KEY.search(key) and not _NO_SECRET.fullmatch(value):
             return SECRET
         case str():
             return _SECRET_TEXT.sub(_blot, value)

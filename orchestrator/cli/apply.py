@@ -43,18 +43,17 @@ def command(
     approval = Approval(planfile.read(reviewed) if reviewed else None, expect, auto_approve)
     if approval.reviewed and settings.environment is None:
         settings.environment = approval.reviewed.environment
-    approval.refuse_unasked(settings.terminal)
     desired = pipeline.desired(settings.manifests, settings.environment)
     planned = pipeline.plan(desired, targets=targets, allow=allow)
     plan = planned.plan
     approval.refuse_stale(plan)
-    show.to(settings.terminal, plan, desired)
+    show.to(settings.terminal, planned, "head" if approval.has_been_seen else "full")
     if plan.is_vetoed:
         return Exit.VETOED
     if not plan.pending:
         return running.nothing_to_do(planned, settings)
     place = f"{plan.project}/{plan.environment} in account {plan.account}"
-    approval.ask(
+    approval.obtain(
         settings.terminal, f"Apply these {len(plan.pending)} changes to {place}? Only 'yes' is accepted:", "yes"
     )
     scope = [word for target in targets for word in ("--target", target)]

@@ -19,24 +19,26 @@ class Approval:
     automatic: bool = False
 
     @property
+    def has_been_seen(self) -> bool:
+        """Whether somebody looked at this very plan before."""
+        return bool(self.expected) or self.reviewed is not None
+
+    @property
     def is_given(self) -> bool:
-        return self.automatic or bool(self.expected) or self.reviewed is not None
+        return self.automatic or self.has_been_seen
 
     def refuse_stale(self, fresh: Plan) -> None:
         """Raise Problems unless ``fresh`` does what was reviewed."""
         stale.refuse(fresh, reviewed=self.reviewed, expected=self.expected)
 
-    def refuse_unasked(self, terminal: Terminal) -> None:
-        """Raise Problems when nobody has approved and nobody can be asked."""
-        if not self.is_given and not terminal.interactive:
+    def obtain(self, terminal: Terminal, question: str, answer: str) -> None:
+        """Raise Problems unless the approval is given, or a person types ``answer`` to ``question``."""
+        if self.is_given:
+            return
+        if not terminal.interactive:
             raise Problems.one(
                 "nobody approved this plan, and without a terminal nobody can be asked",
                 hint="apply a reviewed plan.json, name its digest with --expect, or give --auto-approve",
             )
-
-    def ask(self, terminal: Terminal, question: str, answer: str) -> None:
-        """Raise Problems unless the approval is given, or a person types ``answer``."""
-        if self.is_given:
-            return
         if terminal.ask(question) != answer:
             raise Problems.one("not approved; nothing was done")

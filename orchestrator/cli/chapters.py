@@ -140,7 +140,7 @@ def _point_at(url: str, variables: dict[str, str], environ: MutableMapping[str, 
 
 def _plan(settings: Settings, desired: Desired) -> Planned:
     planned = pipeline.plan(desired)
-    show.to(settings.terminal, planned.plan, desired)
+    show.to(settings.terminal, planned, "changes")
     if planned.plan.is_vetoed:
         raise UnexpectedError("the plan is vetoed")
     return planned
@@ -163,7 +163,7 @@ def _expect_nothing(settings: Settings, desired: Desired) -> None:
 
 def _expect_drift(settings: Settings, desired: Desired) -> None:
     seen = drift.view(pipeline.plan(desired).plan)
-    settings.terminal.say(drift.text(seen.loud, settings.terminal.style))
+    settings.terminal.say(drift.text(seen, settings.terminal.style, loud=True))
     if not seen.has_drifted:
         raise UnexpectedError("there should be drift, and there is none")
 
@@ -196,13 +196,17 @@ def _deed(meddling: Meddling, physical: str) -> Callable[[Clients], None]:
 
 def _farewell(settings: Settings) -> str:
     style = settings.terminal.style
-    commands = [
-        ("orchestrator emulator", "keep such an AWS running; it prints what to export"),
-        (settings.command("plan", "--steps"), "every API call, and the permissions they need"),
-        (settings.command("apply"), "asks first"),
+    here = [
         ("orchestrator explain bucket.spec.lifecycle", "what a manifest may say"),
         (settings.command("render"), "the manifests with everything filled in"),
+        ("orchestrator emulator", "keep such an AWS running; paste what it prints into another terminal, and there:"),
     ]
+    there = [
+        (settings.command("plan", "--steps"), "each API call, and the permissions they need"),
+        (settings.command("apply"), "asks first, and shows a table while it works"),
+        (settings.command("drift"), "change something by hand before"),
+    ]
+    commands = [*here, *((f"  {command}", why) for command, why in there)]
     width = max(len(command) for command, _ in commands)
     lines = [f"  {style.paint(command.ljust(width), 'cyan')}  {why}" for command, why in commands]
     return "\n".join([f"\n{style.paint('What to try next', 'bold')}", *lines])

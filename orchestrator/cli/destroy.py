@@ -29,18 +29,17 @@ def command(settings: Settings, expect: str, auto_approve: bool, parallelism: in
     from orchestrator.problems import Exit
 
     approval = Approval(None, expect, auto_approve)
-    approval.refuse_unasked(settings.terminal)
     desired = pipeline.desired(settings.manifests, settings.environment)
     planned = pipeline.plan(desired, destroying=True, allow=allow)
     plan = planned.plan
     approval.refuse_stale(plan)
-    show.to(settings.terminal, plan)
+    show.to(settings.terminal, planned, "head" if approval.has_been_seen else "full")
     if plan.is_vetoed:
         return Exit.VETOED
     if not plan.pending:
         return running.nothing_to_do(planned, settings)
     place = f"{plan.project}/{plan.environment} in account {plan.account}"
-    approval.ask(
+    approval.obtain(
         settings.terminal,
         f"Delete {len(plan.pending)} resources of {place}? Type {plan.environment!r} to do it:",
         plan.environment,

@@ -45,10 +45,11 @@ def command(
     from orchestrator.problems import Exit
 
     desired = pipeline.desired(settings.manifests, settings.environment)
-    made = pipeline.plan(desired, targets=targets, allow=allow).plan
+    planned = pipeline.plan(desired, targets=targets, allow=allow)
+    made = planned.plan
     if out is not None:
         planfile.write(out, made)
-    settings.terminal.say(show.plan(made, form, settings.terminal.style, desired=desired, steps=steps))
+    settings.terminal.say(show.plan(planned, form, settings.terminal.style, steps=steps))
     if made.is_vetoed:
         return Exit.VETOED
     if made.pending and form == "text":

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from orchestrator.cli.terminal import Terminal
-from orchestrator.model import Desired, Plan
+from orchestrator.model import Resource
 from orchestrator.render import view
 from orchestrator.render.style import Style
+from orchestrator.render.text import Detail
 from orchestrator.render.values import LONGEST
+
+if TYPE_CHECKING:
+    from orchestrator.plan import Planned
 
 Form = Literal["text", "json", "markdown", "html"]
 
 _LONGEST = {"markdown": 400, "html": 4_000}
 
 
-def plan(plan: Plan, form: Form, style: Style, *, desired: Desired | None = None, steps: bool = False) -> str:
-    """``plan`` as text, JSON, Markdown or HTML; the cost is known when ``desired`` is given."""
+def plan(planned: Planned, form: Form, style: Style, *, steps: bool = False) -> str:
+    """``planned`` as text, JSON, Markdown or HTML."""
     if form == "json":
         from orchestrator import wire
 
-        return wire.dump(plan).decode() + "\n"
+        return wire.dump(planned.plan).decode() + "\n"
     longest = _LONGEST.get(form, LONGEST)
-    seen = view.view(plan, cost=_cost(desired), steps=steps or form == "html", longest=longest)
+    seen = view.view(planned.plan, cost=cost(planned), steps=steps or form == "html", longest=longest)
     if form == "markdown":
         from orchestrator.render import markdown
 
@@ -36,16 +40,38 @@ def plan(plan: Plan, form: Form, style: Style, *, desired: Desired | None = None
     return text.render(seen, style)
 
 
-def to(terminal: Terminal, plan_: Plan, desired: Desired | None = None) -> None:
-    """Print ``plan_`` as text; folded in GitHub Actions."""
-    from orchestrator.render import actions
+def to(terminal: Terminal, planned: Planned, detail: Detail = "full") -> None:
+    """Print ``planned`` as text, in as much detail as is asked for; folded in GitHub Actions."""
+    from orchestrator.render import actions, text
 
+    made = planned.plan
+    shown = text.render(view.view(made, cost=cost(planned)), terminal.style, detail)
     if terminal.in_actions:
-        terminal.say(actions.group(f"Plan for {plan_.project}/{plan_.environment}: {view.headline(plan_)}"))
-    terminal.say(plan(plan_, "text", terminal.style, desired=desired))
+        terminal.say(actions.group(f"Plan for {made.project}/{made.environment}: {view.headline(made)}"))
+    terminal.say(shown)
     if terminal.in_actions:
         terminal.say(actions.END_GROUP)
 
 
-def _cost(desired: Desired | None) -> view.CostView | None:
-    return None
+def cost(planned: Planned) -> view.CostView | None:
+    """What the stack will cost a month, with its lines when that changes; None when nothing is asked for."""
+    from orchestrator import cost as pricing
+
+    wanted = [task.resource for task in planned.tasks.values() if task.resource is not None]
+    if not wanted:
+        return None
+    region = planned.scope.region
+    after = pricing.estimate(wanted, region)
+    moved = pricing.delta(pricing.estimate(_live(planned), region), after)
+    return view.CostView(pricing.headline(after, moved), tuple(pricing.lines(after)), notes=tuple(pricing.notes(after)))
+
+
+def _live(planned: Planned) -> list[Resource]:
+    """What there is now, in the shape in which it is priced."""
+    from dataclasses import replace
+
+    return [
+        replace(task.resource, spec={**task.resource.spec, **task.live.spec})
+        for task in planned.tasks.values()
+        if task.resource is not None and task.live is not None
+    ]

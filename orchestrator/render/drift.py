@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from orchestrator.model import Action, Change, Plan
@@ -53,11 +53,6 @@ class DriftView:
         return round(100 * (total - self.count(Sync.NOT_CHECKED)) / total, 1) if total else 100.0
 
     @property
-    def loud(self) -> DriftView:
-        """Without what is in sync; for a glance."""
-        return replace(self, resources=tuple(item for item in self.resources if item.sync is not Sync.IN_SYNC))
-
-    @property
     def has_drifted(self) -> bool:
         return self.count(Sync.DRIFTED) > 0
 
@@ -90,13 +85,15 @@ def view(plan: Plan) -> DriftView:
     )
 
 
-def text(drift: DriftView, style: Style) -> str:
-    """One line a resource, its fields below; ends with a newline."""
+def text(drift: DriftView, style: Style, *, loud: bool = False) -> str:
+    """One line a resource, its fields below; ``loud`` leaves out what is in sync.  Ends with a newline."""
     lines = [f"{style.paint(drift.title, 'bold')} {style.paint(f'({drift.place})', 'dim')}"]
     lines.append(style.paint(f"{drift.headline}.", "alarm" if drift.has_drifted else "good"))
     lines.append("")
     colours = {Sync.DRIFTED: "red", Sync.NOT_CHECKED: "yellow", Sync.IN_SYNC: "green"}
     for resource in drift.resources:
+        if loud and resource.sync is Sync.IN_SYNC:
+            continue
         lead = f"  {resource.sync:<11}  {resource.address}  "
         first, *more = style.wrap(_reason(resource), lead, " " * 15) if _reason(resource) else [lead.rstrip()]
         lines += [first.replace(resource.sync, style.paint(resource.sync, colours[resource.sync]), 1), *more]

@@ -50,7 +50,7 @@ def _alarms(plan: PlanView) -> Iterator[str]:
     hint = f"<p>If this is what you want, say so for this very plan: <code>{escape(plan.token_hint)}</code></p>"
     title = "Vetoed: nothing will be applied until this is settled"
     yield _section(title, map(_veto, plan.vetoes), "bad", hint if plan.token_hint else "")
-    dangers = (f"{_code(change.address)} {escape('; '.join(change.dangers))}" for change in plan.dangers)
+    dangers = (f"{_code(address)}: {escape(why)}" for address, why in plan.dangers)
     yield _section("Look at these first", dangers, "bad")
 
 

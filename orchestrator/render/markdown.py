@@ -111,7 +111,7 @@ def _veto(veto: VetoView) -> str:
 
 
 def _dangers(plan: PlanView) -> str:
-    items = [f"{code(change.address)} {_prose('; '.join(change.dangers))}" for change in plan.dangers]
+    items = [f"{code(address)}: {_prose(why)}" for address, why in plan.dangers]
     return _bullets("**Look at these first**", items)
 
 
@@ -161,7 +161,7 @@ def _component(component: ComponentView, room: int) -> str:
 
 
 def _change(change: ChangeView) -> Iterator[str]:
-    lead = "!" if change.dangers or change.vetoes else {"+": "+", "-": "-"}.get(change.symbol, "!")
+    lead = change.symbol if change.symbol in {"+", "-"} and not change.dangers else "!"
     aside = "" if change.physical == change.address.partition(".")[2] else f"  {change.physical}"
     yield f"{lead} {change.action} {change.address}{aside}"
     for danger in change.dangers:

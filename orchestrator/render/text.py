@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Literal
 
 from orchestrator.render.style import BY_SIGN, Style
 from orchestrator.render.values import FieldView
 from orchestrator.render.view import ChangeView, ComponentView, PlanView, VetoView
 
 PLAIN = Style()
+Detail = Literal["full", "changes", "head"]
 
 
-def render(plan: PlanView, style: Style = PLAIN) -> str:
-    """The whole plan; ends with a newline."""
+def render(plan: PlanView, style: Style = PLAIN, detail: Detail = "full") -> str:
+    """The plan in ``full``, its ``changes`` without their fields, or the ``head`` alone; ends with a newline."""
     sections = [
         list(_head(plan, style)),
-        *(list(_component(component, style)) for component in plan.components),
+        *_components(plan, style, detail),
         list(_listed("Not checked", [f"{item.address}: {item.reason}" for item in plan.unread], style, "yellow")),
         list(_listed("Not well", plan.unwell, style, "yellow")),
         list(_listed("Notes", plan.notes, style, "bold")),
@@ -35,6 +37,14 @@ def _head(plan: PlanView, style: Style) -> Iterator[str]:
     yield style.paint(f"{lead}{plan.headline}.{tail}", colour)
 
 
+def _components(plan: PlanView, style: Style, detail: Detail) -> Iterator[list[str]]:
+    """With blank lines between components in full, as one list otherwise."""
+    if detail == "full":
+        yield from (list(_component(component, style)) for component in plan.components)
+    elif detail == "changes":
+        yield [line for each in plan.components for change in each.changes for line in _title(change, style)]
+
+
 def _component(component: ComponentView, style: Style) -> Iterator[str]:
     yield f"{style.paint(component.name, 'bold')}  {style.paint(component.headline, 'dim')}"
     for change in component.changes:
@@ -42,6 +52,19 @@ def _component(component: ComponentView, style: Style) -> Iterator[str]:
 
 
 def _change(change: ChangeView, style: Style) -> Iterator[str]:
+    yield from _title(change, style)
+    width = max((len(field.path) for field in change.fields), default=0)
+    for field in change.fields:
+        yield from _field(field, min(width, 48), style)
+    for number, step in enumerate(change.steps, start=1):
+        first, *more = style.wrap(f"{step.action} {step.detail}".rstrip(), f"      {number:>2}. ")
+        yield first.replace(step.action, style.paint(step.action, "cyan"), 1)
+        yield from more
+    if change.where and (change.dangers or change.vetoes):
+        yield style.paint(f"        {change.where}", "dim")
+
+
+def _title(change: ChangeView, style: Style) -> Iterator[str]:
     colour = BY_SIGN.get(change.symbol, "dim")
     also = [change.action] if change.symbol == "!" else []
     if change.physical and change.physical != change.address.partition(".")[2]:
@@ -50,16 +73,6 @@ def _change(change: ChangeView, style: Style) -> Iterator[str]:
     yield f"  {style.paint(change.symbol.ljust(3), colour)} {style.paint(change.address, colour)}{aside}"
     for danger in change.dangers:
         yield from _painted(style.wrap(danger, "        ! ", "          "), style, "alarm")
-    width = max((len(field.path) for field in change.fields), default=0)
-    for field in change.fields:
-        yield from _field(field, min(width, 48), style)
-    for number, step in enumerate(change.steps, start=1):
-        lead = f"      {number:>2}. "
-        first, *more = style.wrap(f"{step.action} {step.detail}".rstrip(), lead)
-        yield first.replace(step.action, style.paint(step.action, "cyan"), 1)
-        yield from more
-    if change.where and (change.dangers or change.vetoes):
-        yield style.paint(f"        {change.where}", "dim")
 
 
 def _field(field: FieldView, width: int, style: Style) -> Iterator[str]:

@@ -7,13 +7,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from orchestrator.model import FieldChange
+from orchestrator.model import TAG_COMPONENT, TAG_DELETION, TAG_ENVIRONMENT, TAG_PROJECT, FieldChange
 from orchestrator.redaction import redact, safe, visible
 
 LONGEST: Final = 160
 """Characters of a value before its middle is left out."""
 
 _CONTEXT = 24
+_MARKS: Final = frozenset({TAG_PROJECT, TAG_ENVIRONMENT, TAG_COMPONENT, TAG_DELETION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,12 @@ def shorten(text: str, limit: int = LONGEST) -> str:
 
 
 def field_views(fields: tuple[FieldChange, ...], limit: int = LONGEST) -> tuple[FieldView, ...]:
-    """Field changes as lines: mappings member by member, lists by what comes and goes."""
-    return tuple(view for field in fields for view in _views(field.path, field.before, field.after, limit))
+    """Field changes as lines: mappings member by member, lists by what comes and goes.
+
+    Nothing that stays nothing (null where nothing was) has no line.
+    """
+    told = (field for field in fields if field.before is not None or field.after is not None)
+    return tuple(view for field in told for view in _views(field.path, field.before, field.after, limit))
 
 
 def _views(path: tuple[str, ...], before: Any, after: Any, limit: int) -> Iterator[FieldView]:
@@ -59,12 +64,24 @@ def _views(path: tuple[str, ...], before: Any, after: Any, limit: int) -> Iterat
     sides = [side for side in (before, after) if side is not None]
     if sides and all(isinstance(side, Mapping) and side for side in sides):
         before, after = before or {}, after or {}
+        if not before and after.keys() >= _MARKS:
+            yield _mark((*path, "orchestrator:*"), after)
+            after = {name: value for name, value in after.items() if not name.startswith("orchestrator:")}
         for name in dict.fromkeys([*before, *after]):
             yield from _members((*path, str(name)), before.get(name), after.get(name), limit)
     elif isinstance(before, list) and isinstance(after, list) and _by_item(before, after):
         yield from _items(path, before, after, limit)
+    elif before is None and isinstance(after, list) and len(after) > 1 and len(show(after)) > limit:
+        yield from _items(path, [], after, limit)
     else:
         yield _view(path, redact(before, key), redact(after, key), limit)
+
+
+def _mark(path: tuple[str, ...], tags: Mapping[str, Any]) -> FieldView:
+    """The ownership marks of a new thing, four tags, on one line."""
+    owner = "/".join(str(tags[name]) for name in (TAG_PROJECT, TAG_ENVIRONMENT))
+    words = [owner, *(str(tags[name]) for name in sorted(tags) if name in _MARKS - {TAG_PROJECT, TAG_ENVIRONMENT})]
+    return FieldView(_path(path), None, shorten(show(" ".join(words)), LONGEST))
 
 
 def _members(path: tuple[str, ...], before: Any, after: Any, limit: int) -> Iterator[FieldView]:
@@ -90,8 +107,6 @@ def _items(path: tuple[str, ...], before: list[Any], after: list[Any], limit: in
 
 
 def _view(path: tuple[str, ...], before: Any, after: Any, limit: int) -> FieldView:
-    if before is None and after is None:
-        return FieldView(_path(path), None, "null")
     old = None if before is None else show(before)
     new = None if after is None else show(after)
     if old is not None and new is not None and max(len(old), len(new)) > limit:

@@ -47,7 +47,7 @@ class VetoView:
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """One change.  ``dangers`` are the reasons to look twice, in words; empty for a harmless one."""
+    """One change.  ``dangers`` are reasons to look twice that the action does not tell; ``rank`` 0 is the worst."""
 
     symbol: str
     address: str
@@ -84,6 +84,7 @@ class CostView:
 
     headline: str
     lines: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +105,11 @@ class PlanView:
     token_hint: str
 
     @property
-    def dangers(self) -> tuple[ChangeView, ...]:
-        """The changes that deserve a second look, worst first."""
-        risky = (change for component in self.components for change in component.changes if change.dangers)
-        return tuple(sorted(risky, key=lambda change: change.rank))
+    def dangers(self) -> tuple[tuple[str, str], ...]:
+        """What deserves a second look, worst first: address and why."""
+        changes = [change for component in self.components for change in component.changes if change.rank < _HARMLESS]
+        changes.sort(key=lambda change: change.rank)
+        return tuple((change.address, "; ".join(change.dangers) or f"is {change.action}d") for change in changes)
 
 
 def view(plan: Plan, *, cost: CostView | None = None, steps: bool = False, longest: int = LONGEST) -> PlanView:
@@ -123,8 +125,8 @@ def view(plan: Plan, *, cost: CostView | None = None, steps: bool = False, longe
         vetoes=vetoes,
         unwell=tuple(unwell(change) for change in plan.changes if change.health is not Health.HEALTHY),
         unread=tuple(map(unread_view, plan.unread)),
-        notes=tuple(sentence(note) for note in plan.notes),
-        cost=cost,
+        notes=tuple(sentence(note) for note in (*plan.notes, *(cost.notes if cost else ()))),
+        cost=_cost(cost),
         permissions=tuple(map(name, _permissions(pending))) if steps else (),
         digest=safe(plan.digest[:128]),
         token_hint=_token_hint(plan, vetoes),
@@ -162,6 +164,12 @@ def unread_view(unread: Unread) -> UnreadView:
 def unwell(change: Change) -> str:
     """A resource that exists and is not well, in a sentence."""
     return sentence(f"{change.address} is {change.health}" + (f": {change.status}" if change.status else ""))
+
+
+def _cost(cost: CostView | None) -> CostView | None:
+    if cost is None or not (cost.headline or cost.lines):
+        return None
+    return CostView(sentence(cost.headline), tuple(sentence(line) for line in cost.lines))
 
 
 def _permissions(changes: Sequence[Change]) -> tuple[str, ...]:
@@ -215,10 +223,12 @@ def _change(change: Change, *, steps: bool, longest: int) -> ChangeView:
 
 
 def _dangers(change: Change) -> tuple[str, ...]:
+    """What the action's name does not say by itself."""
     words = []
-    if change.action in {Action.DELETE, Action.REPLACE}:
-        verb = "deleted" if change.action is Action.DELETE else "deleted and made again"
-        words.append(f"is {verb}, with all its data" if change.stateful else f"is {verb}")
+    if change.stateful and change.action in {Action.DELETE, Action.REPLACE}:
+        words.append("all its data is deleted with it")
+    elif change.action is Action.REPLACE:
+        words.append("is deleted and made again")
     return (*words, *(sentence(effect) for effect in change.effects))
 
 

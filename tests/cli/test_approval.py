@@ -22,7 +22,7 @@ def terminal(typed: str = "", *, interactive: bool = True) -> Terminal:
 def test_without_a_terminal_nobody_is_asked() -> None:
     """A run in CI that nobody approved is refused, with the three ways to approve it."""
     with pytest.raises(Problems, match=r"without a terminal") as found:
-        Approval().refuse_unasked(terminal(interactive=False))
+        Approval().obtain(terminal("yes\n", interactive=False), "Apply?", "yes")
 
     hint = found.value.problems[0].hint or ""
     assert all(way in hint for way in ("plan.json", "--expect", "--auto-approve"))
@@ -32,9 +32,8 @@ def test_without_a_terminal_nobody_is_asked() -> None:
 def test_an_approval_beforehand_asks_nobody(approval: Approval) -> None:
     """A reviewed plan, its digest or --auto-approve are enough."""
     silent = terminal(interactive=False)
-    approval.refuse_unasked(silent)
     approval.refuse_stale(RICH)
-    approval.ask(silent, "Really?", "yes")
+    approval.obtain(silent, "Really?", "yes")
 
     assert silent.err.getvalue() == ""  # type: ignore[attr-defined]
 
@@ -43,12 +42,12 @@ def test_an_approval_beforehand_asks_nobody(approval: Approval) -> None:
 def test_only_the_word_itself_is_a_yes(typed: str) -> None:
     """Anything but `yes` is a no, and nothing is done."""
     with pytest.raises(Problems, match="nothing was done"):
-        Approval().ask(terminal(typed), "Apply?", "yes")
+        Approval().obtain(terminal(typed), "Apply?", "yes")
 
 
 def test_yes_is_a_yes() -> None:
     """Spaces around it do not matter."""
-    Approval().ask(terminal(" yes \n"), "Apply?", "yes")
+    Approval().obtain(terminal(" yes \n"), "Apply?", "yes")
 
 
 @pytest.mark.parametrize(
