@@ -62,6 +62,7 @@ class Rds(Snapshots, Groups, Catalogue):
         rules.check({**found.facts, **at_once, **pending})
         self._tell(params, found, context)
         found.facts.update(at_once)
+        self._manage(found, params)
         self._apply(found, params, pending)
         answer = {"DBInstance": self._described(found)}
         new_name = params.get("NewDBInstanceIdentifier")
@@ -135,11 +136,21 @@ class Rds(Snapshots, Groups, Catalogue):
         made.facts["VpcSecurityGroups"] = group_shape(
             params.get("VpcSecurityGroupIds") or self._default_groups(told.get("DBSubnetGroupName"), context)
         )
+        self._manage(made, params)
         self._instances[context.region, name] = made
         made.begin("creating", self.world.settle("rds"))
         if made.phase and "MasterUserPassword" in params:
             made.phase.applies["MasterUserPassword"] = "****"
         return self._described(made)
+
+    def _manage(self, found: Instance, params: Params) -> None:
+        """A secret of RDS's own for the master password, or none any more."""
+        if params.get("ManageMasterUserPassword"):
+            name = f"rds!db-{secrets.token_hex(8)}-{secrets.token_hex(3)}"
+            arn = f"arn:aws:secretsmanager:{found.region}:{self.world.account}:secret:{name}"
+            found.facts["MasterUserSecret"] = {"SecretArn": arn, "SecretStatus": "active"}
+        elif "ManageMasterUserPassword" in params:
+            found.facts.pop("MasterUserSecret", None)
 
     def _apply(self, found: Instance, params: Params, pending: Params) -> None:
         """Start what happens now; keep what waits for the window."""
