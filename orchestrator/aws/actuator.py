@@ -100,7 +100,10 @@ class Actuator:
 
     def _sweep(self, step: Sweep) -> Any:
         while removal := step.remove(self._call(step.listing)):
-            self._call(removal)
+            refused = self._call(removal).get("Errors")
+            if refused:  # a batch answers 200 and says here what it has not done; it would be asked for ever
+                message = f"{step.note}: {refused[0].get('Code')}: {refused[0].get('Message')}"
+                raise StepFailedError(message)
         return {}
 
     def _pace(self, patience: float) -> Iterator[float]:

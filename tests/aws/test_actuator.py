@@ -126,3 +126,14 @@ def test_a_sweep_goes_on_until_nothing_is_listed() -> None:
         {"Objects": [1, 2]},
         {"Objects": [3]},
     ]
+
+
+def test_a_batch_that_did_not_do_its_part_is_a_failure() -> None:
+    """S3 answers 200 and lists what it would not delete: a sweep that went on would never end."""
+    listed = {"V": [1]}
+    refused = {"Errors": [{"Key": "a", "Code": "AccessDenied", "Message": "a legal hold"}]}
+    act, _, _ = actuator(iter([listed, refused]))
+    step = Sweep(call("s3", "list_object_versions"), lambda _: call("s3", "delete_objects"), "delete every version")
+
+    with pytest.raises(StepFailedError, match="delete every version: AccessDenied: a legal hold"):
+        act.perform(step)
