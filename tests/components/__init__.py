@@ -1,0 +1,1 @@
+"""Component kinds: what a manifest becomes."""

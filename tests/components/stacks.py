@@ -1,0 +1,46 @@
+"""Small stacks of manifests, written down, checked and expanded as the product does it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.model import Desired, Resource
+from orchestrator.problems import Problems
+
+PROJECT = """\
+apiVersion: orchestrator/v1
+kind: Project
+metadata: { name: shop }
+spec: { repository: shop/web, region: eu-west-1, account: "123456789012" }
+"""
+
+
+def document(kind: str, name: str, spec: str) -> str:
+    """One manifest; ``spec`` as YAML, indented in any way."""
+    indented = "\n".join(f"  {line}" for line in dedent(spec).strip().splitlines())
+    return f"apiVersion: orchestrator/v1\nkind: {kind}\nmetadata: {{ name: {name} }}\nspec:\n{indented}\n"
+
+
+def desired(folder: Path, *documents: str) -> Desired:
+    """What a project of these manifests desires in environment ``prod``.
+
+    Raises Problems.
+    """
+    (folder / "stack.yaml").write_text("---\n".join([PROJECT, *documents]))
+    return pipeline.desired(folder, "prod")
+
+
+def resources(folder: Path, *documents: str) -> dict[str, Resource]:
+    """The same, by address."""
+    return {resource.address: resource for resource in desired(folder, *documents).resources}
+
+
+def problems(folder: Path, *documents: str) -> list[str]:
+    """What is wrong with them, sentence by sentence."""
+    with pytest.raises(Problems) as found:
+        desired(folder, *documents)
+    return [problem.message for problem in found.value.problems]
