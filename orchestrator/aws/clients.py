@@ -10,10 +10,12 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 
 import boto3
+import botocore.session
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from orchestrator.aws.errors import AwsError, translate
+from orchestrator.aws.models import ModelFiles
 
 ATTEMPTS = 8
 """Tries of one call: with 30 % of calls failing, one call in 15,000 runs out of them."""
@@ -103,7 +105,9 @@ class Clients:
 
     def _shared_session(self) -> boto3.Session:
         if self._session is None:
-            self._session = boto3.Session()
+            session = botocore.session.get_session()
+            session.get_component("data_loader").file_loader = ModelFiles()
+            self._session = boto3.Session(botocore_session=session)
         return self._session
 
 
