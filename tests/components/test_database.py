@@ -1,0 +1,235 @@
+"""What a Database becomes, who may reach it, and what it is not allowed to say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.components.database.windows import DAYS, minutes, overlap
+from orchestrator.values import Ref, Text
+from tests.components import stacks
+from tests.components.stacks import document
+
+BASIC = 'version: "16"\ndatabase: shop\nusername: shop'
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:" + "a" * 64
+API = document(
+    "ContainerService",
+    "api",
+    f"image: {{ prebuilt: '{IMAGE}' }}\naccess: [database.main]\ninstances: {{ min: 1, max: 5 }}",
+)
+ALARMS = "alarms: { connections: 60, freeStorageGb: 4, cpuCredits: 20, cpuPercent: 80 }"
+
+
+def database(extra: str = "", name: str = "main") -> str:
+    return document("Database", name, f"{BASIC}\n{extra}")
+
+
+def instance(folder: Path, *documents: str) -> Mapping[str, Any]:
+    return stacks.resources(folder, *documents)["rds_instance.main"].spec
+
+
+def test_a_database_that_says_little_is_private_encrypted_and_protected(tmp_path: Path) -> None:
+    """The defaults are the safe choices, and outages wait for the maintenance window."""
+    spec = instance(tmp_path, database())
+
+    assert {key: value for key, value in spec.items() if key != "tags"} == {
+        "engine": "postgres",
+        "version": "16",
+        "instance_class": "db.t4g.micro",
+        "storage_type": "gp3",
+        "storage_gb": 20,
+        "encrypted": True,
+        "database": "shop",
+        "username": "shop",
+        "port": 5432,
+        "subnet_group": Ref("rds_subnet_group.main", "name"),
+        "security_groups": [Ref("ec2_security_group.main", "id")],
+        "parameter_group": "default.postgres16",
+        "multi_az": False,
+        "public": False,
+        "network_type": "IPV4",
+        "backup_retention_days": 7,
+        "backup_window": "03:00-04:00",
+        "copy_tags_to_snapshots": True,
+        "maintenance_window": "sun:04:30-sun:05:30",
+        "apply": "maintenance-window",
+        "minor_upgrades": True,
+        "lifecycle_support": "open-source-rds-extended-support-disabled",
+        "deletion_protection": True,
+        "iam_authentication": False,
+        "logs": [],
+        "credentials": {"managed": True},
+        "insights": False,
+        "monitoring_seconds": 0,
+    }
+
+
+def test_only_who_lists_it_may_connect(tmp_path: Path) -> None:
+    """Its security group lets in the services that name it and the blocks it names, on its port."""
+    made = stacks.resources(tmp_path, database('allowFrom: ["203.0.113.0/24"]\nport: 5433'), API)
+
+    assert made["ec2_security_group.main"].spec["ingress"] == [
+        {"protocol": "tcp", "port": "5433", "source": Ref("ec2_security_group.api", "id")},
+        {"protocol": "tcp", "port": "5433", "source": "203.0.113.0/24"},
+    ]
+
+
+def test_own_parameters_have_a_group_named_after_their_family(tmp_path: Path) -> None:
+    """A major upgrade makes a new group beside the old one, for a family cannot change."""
+    made = stacks.resources(tmp_path, database("parameters: { work_mem: 8192 }"))
+
+    assert made["rds_parameter_group.main"].physical == "shop-prod-main-postgres16"
+    assert made["rds_instance.main"].spec["parameter_group"] == Ref("rds_parameter_group.main", "name")
+
+
+def test_a_database_that_is_taken_over_keeps_its_subnet_group(tmp_path: Path) -> None:
+    """RDS moves no instance from one subnet group to another inside of a VPC."""
+    made = stacks.resources(tmp_path, database("subnetGroup: legacy"))
+
+    assert "rds_subnet_group.main" not in made
+    assert made["rds_instance.main"].spec["subnet_group"] == "legacy"
+
+
+def test_each_threshold_is_an_alarm(tmp_path: Path) -> None:
+    """In the unit and direction of its metric, with the owner's mark at the end of its description."""
+    made = stacks.resources(tmp_path, database(ALARMS + "\ninstanceClass: db.t3.micro"))
+    alarms = {name: resource.spec for name, resource in made.items() if name.startswith("cloudwatch_alarm.")}
+
+    assert {name: (spec["metric"], spec["statistic"], spec["threshold"]) for name, spec in alarms.items()} == {
+        "cloudwatch_alarm.main-connections": ("DatabaseConnections", "Maximum", 60),
+        "cloudwatch_alarm.main-cpu": ("CPUUtilization", "Average", 80),
+        "cloudwatch_alarm.main-cpu-credits": ("CPUCreditBalance", "Minimum", 20),
+        "cloudwatch_alarm.main-free-storage": ("FreeStorageSpace", "Minimum", 4 * 1024**3),
+    }
+    assert alarms["cloudwatch_alarm.main-free-storage"]["comparison"] == "LessThanOrEqualToThreshold"
+    assert all(spec["description"].endswith("[orchestrator shop/prod database.main]") for spec in alarms.values())
+    assert all(spec["dimensions"] == {"DBInstanceIdentifier": "shop-prod-main"} for spec in alarms.values())
+
+
+def test_what_holds_the_password_may_stand_in_a_secret_only(tmp_path: Path) -> None:
+    """Host, port and user are anybody's; the connection string is not."""
+    open_to_all = API.replace(
+        "access:", 'environment: { HOST: "${database.main.host}:${database.main.port}" }\n  access:'
+    )
+    made = stacks.resources(tmp_path, database(), open_to_all)
+    assert made["apprunner_service.api"].spec["environment"]["HOST"] == Text(
+        (Ref("rds_instance.main", "host"), ":5432")
+    )
+
+    closed = open_to_all.replace("database.main.host", "database.main.connectionString")
+    assert any("only a Secret may" in sentence for sentence in stacks.problems(tmp_path, database(), closed))
+
+
+def test_the_plan_says_what_is_seldom_wise(tmp_path: Path) -> None:
+    """Allowed, and told."""
+    spec = "public: true\nbackups: { retentionDays: 0 }\nextendedSupport: true\nparameters: { rds.force_ssl: 0 }"
+    notes = stacks.desired(tmp_path, database(spec)).notes
+
+    assert [note.partition(" ")[2].split(";")[0].split(":")[0] for note in notes] == [
+        "has a public address",
+        "has no automated backups",
+        "stays on its version beyond standard support, at about 0.10 USD an hour and vCPU.",
+        "accepts connections without TLS (`rds.force_ssl`).",
+    ]
+
+
+BAD = {
+    "overlapping windows": ('maintenanceWindow: "mon:03:30-mon:04:30"', "overlap"),
+    "windows that overlap past midnight": (
+        'backups: { window: "23:30-00:30" }\nmaintenanceWindow: "tue:00:00-tue:01:00"',
+        "the backup window 23:30-00:30 and the maintenance window tue:00:00-tue:01:00 overlap",
+    ),
+    "a window that is too short": ('backups: { window: "03:00-03:10" }', "lasts 10 minutes"),
+    "a user of PostgreSQL's own": ("username: admin", "the user name admin is taken"),
+    "a database of RDS's own": ("database: rdsadmin", "the database name rdsadmin is taken"),
+    "speed for a small gp3": ("storage: { iops: 12000 }", "gp3 below 400 GB takes no `iops`"),
+    "speed for gp2": ("storage: { type: gp2, iops: 12000 }", "gp2 takes no `iops`"),
+    "throughput for io2": ("storage: { type: io2, sizeGb: 100, iops: 1000, throughput: 500 }", "takes no `throughput`"),
+    "io2 without speed": ("storage: { type: io2, sizeGb: 100 }", "io2 wants `iops`"),
+    "no room to grow": ("storage: { sizeGb: 100, maxSizeGb: 105 }", "leaves no room"),
+    "a key for an open disk": (
+        "storage: { encrypted: false, kmsKey: 'arn:aws:kms:eu-west-1:123456789012:key/1' }",
+        "a disk that is not encrypted has no key",
+    ),
+    "a zone for two zones": ("multiAz: true\navailabilityZone: eu-west-1a", "AWS chooses the zones"),
+    "monitoring without a role": ("monitoring: { intervalSeconds: 60 }", "needs a `role`"),
+    "a pool upside down": ("pool: { min: 20, max: 10 }", "pool.min 20 is more than pool.max 10"),
+    "credits without credits": (
+        "instanceClass: db.m6g.large\nalarms: { cpuCredits: 20 }",
+        "db.m6g.large has no CPU credits",
+    ),
+    "an alarm that never goes off": ("alarms: { connections: 500 }", "this alarm never goes off"),
+    "an alarm that never rests": ("alarms: { freeStorageGb: 20 }", "this alarm never rests"),
+    "a class that is none": ("instanceClass: t3.micro", "write a class as AWS does"),
+    "too many days": ("backups: { retentionDays: 36 }", "RDS keeps backups for 0 to 35 days"),
+    "no window at all": ('backups: { window: "3-4" }', "write the window as HH:MM-HH:MM"),
+}
+
+
+@pytest.mark.parametrize(("extra", "sentence"), BAD.values(), ids=BAD.keys())
+def test_a_database_that_cannot_be(tmp_path: Path, extra: str, sentence: str) -> None:
+    """What RDS would refuse is refused before anything is touched, in a sentence."""
+    lines = [line for line in BASIC.splitlines() if line.split(":")[0] not in extra.replace(" ", "").split(":")[0]]
+    found = stacks.problems(tmp_path, document("Database", "main", "\n".join([*lines, extra])))
+
+    assert len(found) == 1
+    assert sentence in found[0]
+
+
+def test_services_want_no_more_connections_than_there_are(tmp_path: Path) -> None:
+    """Five instances with twenty each are more than a micro has."""
+    found = stacks.problems(tmp_path, database("pool: { max: 20 }"), API)
+
+    assert found == ["5 instances with 20 connections each want 100, db.t4g.micro has about 84"]
+
+
+def test_a_service_of_the_same_name_would_share_the_security_group(tmp_path: Path) -> None:
+    """Each has a group of its name."""
+    found = stacks.problems(tmp_path, database(), API.replace("name: api", "name: main"))
+
+    assert any("has the same name" in sentence for sentence in found)
+
+
+TIMES = st.integers(0, 1439)
+
+
+def clock(minute: int) -> str:
+    return f"{minute // 60:02}:{minute % 60:02}"
+
+
+@given(TIMES, st.integers(30, 1439), st.sampled_from(DAYS), TIMES, st.integers(30, 1439))
+def test_windows_overlap_exactly_when_they_share_a_minute(
+    backup: int, lasting: int, day: str, maintenance: int, long: int
+) -> None:
+    """Minute by minute of the week, midnight and Sunday night included."""
+    start = DAYS.index(day) * 1440 + maintenance
+    end = (start + long) % 10080
+    daily = f"{clock(backup)}-{clock((backup + lasting) % 1440)}"
+    weekly = f"{day}:{clock(maintenance)}-{DAYS[end // 1440]}:{clock(end % 1440)}"
+    maintained = {(start + offset) % 10080 for offset in range(long)}
+    saved = {(each * 1440 + backup + offset) % 10080 for each in range(7) for offset in range(lasting)}
+
+    assert (minutes(daily), minutes(weekly)) == (lasting, long)
+    assert overlap(daily, weekly) == bool(maintained & saved)
+
+
+def test_what_is_optional_is_passed_on(tmp_path: Path) -> None:
+    """Every optional member at once."""
+    everything = [
+        "storage: { type: gp3, sizeGb: 400, maxSizeGb: 800, iops: 12000, throughput: 500 }",
+        "availabilityZone: eu-west-1a",
+        "caCertificate: rds-ca-rsa2048-g1",
+        "performanceInsights: { enabled: true }",
+        'monitoring: { intervalSeconds: 60, role: "arn:aws:iam::123456789012:role/m" }',
+        "logs: [postgresql]",
+    ]
+    spec = instance(tmp_path, database("\n".join(everything)))
+
+    assert (spec["storage_max_gb"], spec["iops"], spec["throughput"]) == (800, 12000, 500)
+    assert (spec["insights"], spec["insights_retention_days"], spec["monitoring_seconds"]) == (True, 7, 60)
+    assert (spec["availability_zone"], spec["ca_certificate"]) == ("eu-west-1a", "rds-ca-rsa2048-g1")

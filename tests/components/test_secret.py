@@ -1,0 +1,159 @@
+"""What a Secret becomes, and how a database's password gets into it and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import components
+from orchestrator.manifest import check, expand, load
+from orchestrator.values import Ref, Text
+from tests.components import stacks
+from tests.components.stacks import document
+
+DATABASE = document("Database", "main", 'version: "16"\ndatabase: shop\nusername: shop\npool: { min: 2, max: 8 }')
+APP = """
+name: shop-${project.environment}
+data:
+  ConnectionStrings:Default: ${database.main.connectionString}
+  Url: ${database.main.url}
+  Jwt:SecretKey: { generate: { length: 64 } }
+  Jwt:Issuer: Shop
+  Retries: 3
+  Verbose: false
+"""
+HOST = Ref("rds_instance.main", "host")
+
+
+def spec(folder: Path, address: str, *documents: str) -> Mapping[str, Any]:
+    return stacks.resources(folder, *documents)[address].spec
+
+
+def test_the_document_holds_values_parts_and_what_stands_for_generated_ones(tmp_path: Path) -> None:
+    """Everything is text, and a password is a placeholder until the moment it is written."""
+    template = spec(tmp_path, "secretsmanager_value.app", DATABASE, document("Secret", "app", APP))["template"]
+    password = "{{generated Database:main:Password}}"
+    rest = ";SSL Mode=Require;Minimum Pool Size=2;Maximum Pool Size=8"
+
+    assert template == {
+        "ConnectionStrings:Default": Text(
+            ("Host=", HOST, ";Port=5432;Database=shop;Username=shop;Password=", password, rest)
+        ),
+        "Url": Text(("postgresql://shop:", password, "@", HOST, ":5432/shop?sslmode=require")),
+        "Jwt:SecretKey": "{{generated Jwt:SecretKey}}",
+        "Jwt:Issuer": "Shop",
+        "Retries": "3",
+        "Verbose": "false",
+        "Database:main:Host": HOST,
+        "Database:main:Port": "5432",
+        "Database:main:Database": "shop",
+        "Database:main:Username": "shop",
+        "Database:main:Password": password,
+    }
+
+
+def test_the_password_is_generated_beside_what_the_manifest_asks_for(tmp_path: Path) -> None:
+    """The database waits for the secret, and the document for the database: there is no circle."""
+    made = stacks.desired(tmp_path, DATABASE, document("Secret", "app", APP)).resources
+    by_address = {resource.address: resource for resource in made}
+    order = list(by_address)
+
+    secret = by_address["secretsmanager_secret.app"]
+    assert secret.physical == "shop-prod"
+    assert secret.spec["generate"] == {"Jwt:SecretKey": 64, "Database:main:Password": 32}
+    assert by_address["rds_instance.main"].spec["credentials"] == {
+        "managed": False,
+        "secret": Ref("secretsmanager_secret.app", "arn"),
+        "key": "Database:main:Password",
+    }
+    places = [order.index(a) for a in ("secretsmanager_secret.app", "rds_instance.main", "secretsmanager_value.app")]
+    assert places == sorted(places)
+
+
+def test_a_secret_without_a_database_is_by_itself(tmp_path: Path) -> None:
+    """Its name is made of project, environment and component."""
+    made = stacks.resources(tmp_path, document("Secret", "keys", "data: { Key: { generate: {} } }"))
+
+    assert list(made) == ["secretsmanager_secret.keys", "secretsmanager_value.keys"]
+    assert made["secretsmanager_secret.keys"].physical == "shop-prod-keys"
+    assert made["secretsmanager_secret.keys"].spec["generate"] == {"Key": 32}
+
+
+def test_a_password_alone_can_be_named(tmp_path: Path) -> None:
+    """Whoever composes another kind of connection string needs the parts only."""
+    one = document("Secret", "app", 'data: { Dsn: "pg:${database.main.password}@${database.main.host}" }')
+    template = spec(tmp_path, "secretsmanager_value.app", DATABASE, one)["template"]
+
+    assert template["Dsn"] == Text(("pg:", "{{generated Database:main:Password}}", "@", HOST))
+
+
+def test_access_is_to_this_secret_whatever_aws_adds_to_its_name(tmp_path: Path) -> None:
+    """Six characters are AWS's; the pattern stands for exactly those, and the key may be used."""
+    key = "arn:aws:kms:eu-west-1:123456789012:key/1"
+    text = document("Secret", "app", f"name: shop\nkmsKey: {key}\ndata: {{ A: b }}")
+    (tmp_path / "stack.yaml").write_text(f"{stacks.PROJECT}---\n{text}")
+    allowed = expand.stack_of(check.check(load.load(tmp_path), "prod")).accesses["secret.app"]
+
+    assert [(each["Action"], each["Resource"]) for each in allowed] == [
+        (
+            ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"],
+            ["arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-??????"],
+        ),
+        (["kms:Decrypt"], [key]),
+    ]
+
+
+@pytest.mark.parametrize("policy", ["retain", "delete"])
+def test_the_secret_itself_says_whether_it_may_be_deleted(tmp_path: Path, policy: str) -> None:
+    """The manifest's word outlives the manifest, as a tag."""
+    one = document("Secret", "app", f"deletionPolicy: {policy}\ndata: {{ A: b }}")
+
+    tags = spec(tmp_path, "secretsmanager_secret.app", one)["tags"]
+    assert tags["orchestrator:deletion-policy"] == policy
+
+
+MANY = ", ".join(f"K{number}: {{ generate: {{}} }}" for number in range(31))
+BAD = {
+    "one variable for two keys": ("data: { 'A:B': x, A__B: y }", "A__B and A:B are one and the same"),
+    "a part that is written anyway": (
+        "data: { Dsn: '${database.main.url}', 'Database:main:Host': x }",
+        "Database:main:Host is written by itself",
+    ),
+    "too many to declare by tags": (f"data: {{ {MANY} }}", "31 values are to be generated"),
+    "a name like an ARN": ("name: shop-secret\ndata: { A: b }", "ends with a hyphen and six characters"),
+    "a key that is none": ("data: { 'A B': x }", "`A B` cannot be a key"),
+    "a value of nothing": ("data: { A: {} }", "generate is missing"),
+    "a secret that is too short": ("data: { A: { generate: { length: 8 } } }", "16 to 1024 characters"),
+}
+
+
+@pytest.mark.parametrize(("text", "sentence"), BAD.values(), ids=BAD.keys())
+def test_a_secret_that_cannot_be(tmp_path: Path, text: str, sentence: str) -> None:
+    """Told before anything is touched, in a sentence."""
+    found = stacks.problems(tmp_path, DATABASE, document("Secret", "app", text))
+
+    assert len(found) == 1
+    assert sentence in found[0]
+
+
+def test_one_password_is_kept_by_one_secret(tmp_path: Path) -> None:
+    """Two would generate two."""
+    one = "data: { Dsn: '${database.main.url}' }"
+    found = stacks.problems(tmp_path, DATABASE, document("Secret", "app", one), document("Secret", "jobs", one))
+
+    assert found == ["the password of database.main is kept by secret.app already; one secret keeps it"]
+
+
+def test_fingerprint_and_arn_are_known_to_others(tmp_path: Path) -> None:
+    """A service restarts when the fingerprint changes."""
+    (tmp_path / "stack.yaml").write_text("---\n".join([stacks.PROJECT, document("Secret", "app", "data: { A: b }")]))
+    stack = expand.stack_of(check.check(load.load(tmp_path), "prod"))
+
+    assert components.exports(stack.components["secret.app"], stack.scope) == {
+        "name": "shop-prod-app",
+        "arn": Ref("secretsmanager_secret.app", "arn"),
+        "fingerprint": Ref("secretsmanager_value.app", "fingerprint"),
+    }
