@@ -1,4 +1,4 @@
-"""Whatever is in the files, the stage answers with Problems or a Manifest, and never with anything else."""
+"""Whatever is in the files, the stage answers with Problems or with resources, and never with anything else."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from orchestrator.manifest import check, load
+from orchestrator.manifest import check, expand, load
 from orchestrator.problems import Problems
 
 BASE = sorted((Path(__file__).parent / "base").glob("*.yaml"))
@@ -33,7 +33,7 @@ def survives(folder: Path, data: bytes) -> None:
         (folder / path.name).write_text(path.read_text())
     (folder / "hostile.yaml").write_bytes(data)
     with contextlib.suppress(Problems):
-        check.check(load.load(folder), None)
+        expand.expand(check.check(load.load(folder), None))
 
 
 @given(data=st.binary(max_size=200))
