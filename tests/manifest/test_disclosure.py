@@ -14,7 +14,7 @@ SECRETS = {
     "ghp_" + "a1B2" * 9: "a GitHub token",
     "github_pat_" + "A1b2" * 10: "a GitHub token",
     "xoxb-123456789012-abcdefABCDEF": "a Slack token",
-    "https://hooks.slack.com/services/T000/B000/XXXX": "a Slack webhook",
+    "https://hooks.slack.com/services/T000/B000/abcd": "a Slack webhook",
     "sk_live_" + "a1B2" * 6: "a Stripe key",
     "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXk": "a private key",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJzaG9wIn0.c2lnbmF0dXJl": "a JSON web token",
