@@ -43,7 +43,7 @@ UPDATES: dict[str, tuple[Edit, ...]] = {
     "cdn": (
         swap(
             "cdn.yaml",
-            ("priceClass: europe", "priceClass: all"),
+            ("priceClass: europe", "priceClass: world"),
             ("deepLinks: true", "deepLinks: false"),
             ("pattern: /ml-models/*", "pattern: /models/*"),
         ),
@@ -52,10 +52,14 @@ UPDATES: dict[str, tuple[Edit, ...]] = {
     "alarms": (swap("database.yaml", ("connections: 60", "connections: 40"), ("    cpuCredits: 20\n", "")),),
 }
 
+ONE_WAY = frozenset({"database growth"})
+"""Storage never shrinks."""
+
 MORTAL: tuple[Edit, ...] = (
     swap("buckets.yaml", ("  encryption: AES256", "  deletionPolicy: delete\n  encryption: AES256")),
     swap("database.yaml", ("deletionProtection: true", "deletionProtection: false\n  deletionPolicy: delete")),
     swap("environments/prod.yaml", ("deletionProtection: true", "deletionProtection: false")),
     swap("secret.yaml", ("  data:", "  deletionPolicy: delete\n  data:")),
+    swap("api.yaml", ("    keep: 20", "    keep: 20\n    deletionPolicy: delete")),
 )
 """The manifests' word that everything may go."""

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.emulator import Emulator
 from orchestrator.model import Desired
 from tests.proofs import world
-from tests.proofs.scenarios import MORTAL, UPDATES
+from tests.proofs.scenarios import MORTAL, ONE_WAY, UPDATES
 
 pytestmark = [pytest.mark.both_backends]
 
@@ -35,10 +35,10 @@ def test_a_run_without_changes_writes_nothing(emulator: Emulator, applied: Desir
 
 @pytest.mark.parametrize("name", UPDATES)
 def test_every_update_converges(emulator: Emulator, applied: Desired, tmp_path: Path, name: str) -> None:
-    """There and back again: each change of the manifests, and its undoing, ends in an empty plan."""
+    """There and back again: each change of the manifests, and its undoing where AWS has one, ends in an empty plan."""
     edited = world.stack(tmp_path / "edited", *UPDATES[name])
 
-    for wanted in (edited, applied):
+    for wanted in (edited,) if name in ONE_WAY else (edited, applied):
         assert world.plan(wanted).pending
         assert world.failures(world.apply(wanted)) == []
         assert world.shown(world.plan(wanted)) == []
