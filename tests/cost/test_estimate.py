@@ -1,0 +1,149 @@
+"""What the stack costs a month: from a dated list, with its assumptions said, and never guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from orchestrator import cost
+from orchestrator.model import Resource
+from orchestrator.problems import Position
+
+IRELAND = "eu-west-1"
+
+
+def made(address: str, **spec: Any) -> Resource:
+    kind, _, name = address.partition(".")
+    return Resource(kind, name, name, spec, "x.y", Position("x.yaml"))
+
+
+SERVICE = made("apprunner_service.api", cpu="0.25 vCPU", memory="0.5 GB")
+SCALING = made("apprunner_autoscaling.api", min_size=1, max_size=2)
+DATABASE = made("rds_instance.main", instance_class="db.t3.micro", storage_type="gp2", storage_gb=20, multi_az=False)
+BUDGET = made(
+    "budgets_budget.monthly",
+    limit=60,
+    currency="USD",
+    notifications=[
+        {"type": "ACTUAL", "unit": "ABSOLUTE_VALUE", "threshold": 20},
+        {"type": "ACTUAL", "unit": "PERCENTAGE", "threshold": 100},
+        {"type": "FORECASTED", "unit": "ABSOLUTE_VALUE", "threshold": 10},
+    ],
+)
+STACK = [
+    SERVICE,
+    SCALING,
+    DATABASE,
+    BUDGET,
+    made("secretsmanager_secret.app"),
+    made("s3_bucket.files"),
+    made("s3_bucket.web"),
+    made("ecr_repository.api"),
+    made("iam_role.api-instance"),
+    made("cloudfront_distribution.web"),
+]
+
+
+def test_the_real_stack_is_about_twenty_dollars_while_idle() -> None:
+    """App Runner's memory, the database and its storage, one secret, little in S3 and ECR."""
+    estimate = cost.estimate(STACK, IRELAND)
+
+    assert estimate.idle == pytest.approx(20.5, abs=0.2)
+    assert estimate.active == pytest.approx(32.1, abs=0.3)
+    assert estimate.unpriced == ()
+
+
+def test_an_idle_instance_bills_its_memory_and_a_working_one_its_cpu_too() -> None:
+    """0.5 GB all month; with 0.25 vCPU at work the whole month on top."""
+    [line] = cost.estimate([SERVICE, SCALING], IRELAND).lines
+
+    assert (line.address, line.idle, line.active) == ("apprunner_service.api", 2.56, 14.23)
+    assert "up to 2 under load" in line.assumes
+
+
+def test_every_provisioned_instance_counts() -> None:
+    """Two that are always there cost twice as much."""
+    [line] = cost.estimate([SERVICE, made("apprunner_autoscaling.api", min_size=2, max_size=2)], IRELAND).lines
+
+    assert line.idle == 5.11
+
+
+def test_a_live_service_in_awss_units_costs_the_same() -> None:
+    """Desired says 0.25 vCPU, a snapshot says 256."""
+    live = replace(SERVICE, spec={"cpu": 256, "memory": 512})
+
+    assert cost.estimate([live, SCALING], IRELAND).lines == cost.estimate([SERVICE, SCALING], IRELAND).lines
+
+
+def test_a_second_zone_doubles_a_database() -> None:
+    """Instance and storage stand twice."""
+    both = replace(DATABASE, spec={**DATABASE.spec, "multi_az": True})
+
+    assert cost.estimate([both], IRELAND).idle == pytest.approx(2 * cost.estimate([DATABASE], IRELAND).idle)
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [({"instance_class": "db.r9.huge"}, "an instance db.r9.huge"), ({"storage_type": "io2"}, "storage io2")],
+)
+def test_a_size_without_a_price_is_named_and_not_guessed(changed: dict[str, str], why: str) -> None:
+    """It is not in the sum, and the report says so."""
+    estimate = cost.estimate([replace(DATABASE, spec={**DATABASE.spec, **changed})], IRELAND)
+
+    assert (estimate.lines, estimate.unpriced) == ((), (("rds_instance.main", f"there is no price of {why}"),))
+
+
+def test_a_region_without_prices_is_not_estimated() -> None:
+    """What would cost nothing there is not named either."""
+    estimate = cost.estimate(STACK, "eu-south-2")
+
+    assert estimate.lines == ()
+    assert {why for _, why in estimate.unpriced} == {"there is no price list of eu-south-2"}
+    assert cost.headline(estimate) == "Not estimated: 6 resources without a known price."
+
+
+@pytest.mark.parametrize(("count", "charged"), [(10, 0.0), (13, 0.3)])
+def test_ten_alarms_are_free(count: int, charged: float) -> None:
+    """Those beyond cost ten cents each, in one line."""
+    alarms = [made(f"cloudwatch_alarm.a{number}") for number in range(count)]
+
+    assert cost.estimate(alarms, IRELAND).idle == charged
+
+
+def test_a_change_is_told_as_a_difference() -> None:
+    """What is added, what goes, what grows; unchanged lines are left out."""
+    before = cost.estimate([SERVICE, SCALING, made("secretsmanager_secret.old")], IRELAND)
+    after = cost.estimate([SERVICE, SCALING, DATABASE], IRELAND)
+    change = cost.delta(before, after)
+
+    assert change.lines == (("secretsmanager_secret.old", 0.4, 0.0), ("rds_instance.main", 0.0, 17.14))
+    assert (change.idle, change.active) == (16.74, 16.74)
+    assert "(+16.74)" in cost.headline(after, change)
+
+
+def test_an_alert_that_fires_every_month_is_said_beforehand() -> None:
+    """Only of what is really spent, and only what the idle stack reaches by itself."""
+    [note] = cost.notes(cost.estimate(STACK, IRELAND))
+
+    assert note.startswith("The 20 USD budget alert will fire every month: the stack costs about 20.42 USD a month")
+    assert list(cost.notes(cost.estimate([SERVICE, SCALING, BUDGET], IRELAND))) == []
+
+
+def test_the_dearest_comes_first_and_both_sums_are_in_the_headline() -> None:
+    """Idle and active, with the day and the region of the prices."""
+    estimate = cost.estimate(STACK, IRELAND)
+
+    assert cost.lines(estimate)[0].startswith("rds_instance.main")
+    assert cost.headline(estimate) == (
+        f"About {estimate.idle:.2f} USD a month idle, {estimate.active:.2f} if active all day, "
+        f"before VAT and traffic (eu-west-1, list prices of {estimate.as_of})."
+    )
+
+
+def test_nothing_costs_nothing() -> None:
+    """No lines, no headline, no note."""
+    estimate = cost.estimate([], IRELAND)
+
+    assert (cost.headline(estimate), cost.lines(estimate), list(cost.notes(estimate))) == ("", [], [])
