@@ -12,6 +12,7 @@ from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.faults import Faults
 from orchestrator.emulator.gateway import Gateway
 from orchestrator.emulator.injection import Injector, When
+from orchestrator.emulator.protocol import preload
 from orchestrator.emulator.service import Backend, World
 
 BackendName = Literal["moto", "ministack"]
@@ -140,6 +141,7 @@ def start(
     ``settle_seconds`` is how long asynchronous operations (App Runner, RDS, CloudFront) take.  Raises ValueError for
     an unknown backend, OSError when the port is taken, RuntimeError when MiniStack does not come up.
     """
+    preload()
     behind = _backend(backend, account, region)
     world = World(account, region, behind, settle_seconds, faults or Faults())
     behind.start()

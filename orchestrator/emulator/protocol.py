@@ -108,6 +108,13 @@ def moto_request(request: Request, host: str = "") -> Any:
     return MotoRequest(environ(request, host))
 
 
+def preload() -> None:
+    """Import what every request needs, in one thread: two that import one package at a time can see it half made."""
+    import moto.core.routing
+    import moto.core.utils
+    import werkzeug.exceptions  # noqa: F401
+
+
 def identify(service: str, region: str, request: Request) -> Target:
     """Find the operation a request asks for, by the target header, the Action parameter or the path."""
     target = request.header("x-amz-target")

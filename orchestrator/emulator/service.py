@@ -39,6 +39,9 @@ class Backend(Protocol):
         """Answer one AWS request."""
         ...
 
+    def adopt(self, name: str, policy: dict[str, Any]) -> None:
+        """Have one of AWS's managed policies in place, by name and with the data moto publishes of it."""
+
     def edge(self, request: Request) -> Response | None:
         """Answer a viewer's request to a distribution or a registry request, or None where it has no such thing."""
         ...

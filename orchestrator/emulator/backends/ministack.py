@@ -9,13 +9,14 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from typing import IO
+from typing import IO, Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Request, Response
@@ -24,7 +25,6 @@ from orchestrator.emulator.refusal import refuse
 
 _START_SECONDS = 20.0
 _CALL_SECONDS = 30.0
-_STOP_SECONDS = 5.0
 _HOP_HEADERS = frozenset(
     {"connection", "content-length", "transfer-encoding", "expect", "date", "server", "keep-alive"}
 )
@@ -81,12 +81,10 @@ class MiniStackBackend:
         self._idle.close()
         if process is None or self._owner != os.getpid():
             return
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # Its state dies with it, so there is nothing to shut down in good order: end the whole session at once.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         if process.stdin:
             process.stdin.close()
         if self._log:
@@ -95,6 +93,9 @@ class MiniStackBackend:
     def reset(self) -> None:
         """Empty it by its own reset."""
         self._exchange(Request("POST", "/_ministack/reset", (("Host", "127.0.0.1"),)))
+
+    def adopt(self, name: str, policy: dict[str, Any]) -> None:
+        """MiniStack takes any managed policy."""
 
     def edge(self, request: Request) -> Response | None:
         """MiniStack's own data plane: distributions by Host, its registry under /v2/."""

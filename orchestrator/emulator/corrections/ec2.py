@@ -56,6 +56,7 @@ class Ec2(Service):
 
     def create_vpc_endpoint(self, params: Params, context: Context) -> Params:
         """A second gateway endpoint of a service on one route table is RouteAlreadyExists."""
+        params = {"VpcEndpointType": "Gateway", **params}
         tables = params.get("RouteTableIds", [])
         self._check_routes(params["ServiceName"], tables, context)
         answer = context.forward(params)

@@ -34,19 +34,42 @@ class Iam(Service):
 
     def attach_role_policy(self, params: Params, context: Context) -> Params:
         """A policy of AWS's must be one AWS has."""
-        arn = params["PolicyArn"]
-        if arn.startswith(_AWS) and arn not in _managed():
-            raise AwsError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
+        self._adopt(params["PolicyArn"])
         return context.forward(params)
+
+    def get_policy(self, params: Params, context: Context) -> Params:
+        """Likewise."""
+        self._adopt(params["PolicyArn"])
+        return context.forward(params)
+
+    def get_policy_version(self, params: Params, context: Context) -> Params:
+        """Likewise."""
+        self._adopt(params["PolicyArn"])
+        return context.forward(params)
+
+    def list_policies(self, params: Params, context: Context) -> Params:
+        """AWS's own among them, unless only local ones are asked for."""
+        if params.get("Scope") != "Local":
+            for name, policy in _managed().values():
+                self.world.backend.adopt(name, policy)
+        return context.forward(params)
+
+    def _adopt(self, arn: str) -> None:
+        if not arn.startswith(_AWS):
+            return
+        known = _managed().get(arn)
+        if known is None:
+            raise AwsError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
+        self.world.backend.adopt(*known)
 
 
 @cache
-def _managed() -> frozenset[str]:
-    """The ARNs of AWS's managed policies."""
+def _managed() -> dict[str, tuple[str, Params]]:
+    """AWS's managed policies by ARN: name and data."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
     policies = json.loads(aws_managed_policies_data)
-    return frozenset(f"arn:aws:iam::aws:policy{each.get('Path', '/')}{name}" for name, each in policies.items())
+    return {f"arn:aws:iam::aws:policy{each.get('Path', '/')}{name}": (name, each) for name, each in policies.items()}
 
 
 def _check(document: str, *, principal: bool) -> None:

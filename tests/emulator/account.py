@@ -1,0 +1,123 @@
+"""What tests of the emulator do to an emulated account: clients, waits, a role, a service, a database."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from orchestrator.emulator import Emulator
+
+Client = Any  # boto3's clients have no types of their own
+Clients = Callable[..., Client]
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/api@sha256:" + "a" * 64
+_ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeout=10)
+
+
+def client_of(emulator: Emulator, service: str, region: str = "eu-west-1", config: Config = _ONCE) -> Client:
+    """A boto3 client of an emulator that does not retry."""
+    return boto3.client(
+        service,
+        endpoint_url=emulator.url,
+        region_name=region,
+        aws_access_key_id="emulator",
+        aws_secret_access_key="emulator",
+        config=config,
+    )
+
+
+class Account:
+    """A few things most tests need to be there."""
+
+    def __init__(self, aws: Clients) -> None:
+        self.aws = aws
+
+    def role(self, name: str, principal: str) -> str:
+        """The ARN of a new role that trusts an App Runner principal."""
+        trust = {"Effect": "Allow", "Principal": {"Service": f"{principal}.apprunner.amazonaws.com"}}
+        policy = {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
+        made = self.aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policy))
+        return str(made["Role"]["Arn"])
+
+    def subnets(self) -> list[str]:
+        """The default VPC's subnets."""
+        return [each["SubnetId"] for each in self.aws("ec2").describe_subnets()["Subnets"]]
+
+    def service(self, name: str = "api-prod", **changed: Any) -> str:
+        """The ARN of a new App Runner service, settled."""
+        settings: dict[str, Any] = {
+            "SourceConfiguration": source(IMAGE, self.role(f"{name}-access", "build")),
+            "InstanceConfiguration": {"InstanceRoleArn": self.role(f"{name}-instance", "tasks")},
+            **changed,
+        }
+        arn = str(self.aws("apprunner").create_service(ServiceName=name, **settings)["Service"]["ServiceArn"])
+        self.settled(arn)
+        return arn
+
+    def settled(self, arn: str) -> dict[str, Any]:
+        """The service, once no operation is in progress."""
+        client = self.aws("apprunner")
+        described: dict[str, Any] = until(
+            lambda: client.describe_service(ServiceArn=arn)["Service"],
+            lambda service: service["Status"] != "OPERATION_IN_PROGRESS",
+        )
+        return described
+
+    def instance(self, name: str = "main", **changed: Any) -> dict[str, Any]:
+        """A new DB instance, available."""
+        settings: dict[str, Any] = {
+            "DBInstanceIdentifier": name,
+            "Engine": "postgres",
+            "EngineVersion": "16",
+            "DBInstanceClass": "db.t3.micro",
+            "AllocatedStorage": 20,
+            "StorageType": "gp2",
+            "MasterUsername": "joiabagur",
+            "MasterUserPassword": "correct-horse-battery",
+            "BackupRetentionPeriod": 7,
+            "PreferredBackupWindow": "03:00-04:00",
+            "PreferredMaintenanceWindow": "sun:04:30-sun:05:30",
+            **changed,
+        }
+        self.aws("rds").create_db_instance(**settings)
+        return self.available(name)
+
+    def available(self, name: str = "main") -> dict[str, Any]:
+        """The instance, once it is available with nothing pending."""
+        client = self.aws("rds")
+        described: dict[str, Any] = until(
+            lambda: client.describe_db_instances(DBInstanceIdentifier=name)["DBInstances"][0],
+            lambda found: found["DBInstanceStatus"] == "available" and not found["PendingModifiedValues"],
+        )
+        return described
+
+
+def source(image: str, access_role: str) -> dict[str, Any]:
+    """An App Runner source that runs an image of the account's registry."""
+    return {
+        "ImageRepository": {"ImageIdentifier": image, "ImageRepositoryType": "ECR"},
+        "AuthenticationConfiguration": {"AccessRoleArn": access_role},
+        "AutoDeploymentsEnabled": False,
+    }
+
+
+def until(read: Callable[[], Any], done: Callable[[Any], bool], seconds: float = 5.0) -> Any:
+    """Read until done; AssertionError when that does not come."""
+    deadline = time.monotonic() + seconds
+    while not done(value := read()):
+        assert time.monotonic() < deadline, value
+        time.sleep(0.01)
+    return value
+
+
+def refusal(call: Callable[..., Any], **params: Any) -> str:
+    """The error code a call is refused with."""
+    with pytest.raises(ClientError) as raised:
+        call(**params)
+    return str(raised.value.response["Error"]["Code"])
