@@ -118,7 +118,7 @@ def test_what_holds_the_password_may_stand_in_a_secret_only(tmp_path: Path) -> N
     )
     made = stacks.resources(tmp_path, database(), open_to_all)
     assert made["apprunner_service.api"].spec["environment"]["HOST"] == Text(
-        (Ref("rds_instance.main", "host"), ":5432")
+        (Ref("rds_instance.main", "host"), ":", "5432")
     )
 
     closed = open_to_all.replace("database.main.host", "database.main.connectionString")

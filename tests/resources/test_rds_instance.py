@@ -1,0 +1,214 @@
+"""An RDS instance as it is read: precision, what is pending, storage that grows, health, and what people are told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator import resources
+from orchestrator.aws import Reader
+from orchestrator.diff import diff
+from orchestrator.model import FieldChange, Health, Live
+from orchestrator.problems import Problems
+from orchestrator.resources import rds_instance
+from orchestrator.resources.rds_instance.password import pick
+from tests.aws.fakes import Scripted
+from tests.resources.cases import SCOPE
+
+NAME = "shop-prod-main"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:shop-Ab1Cd2"
+DECLARED = {
+    "version": "16",
+    "instance_class": "db.t3.micro",
+    "storage_gb": 20,
+    "port": 5432,
+    "apply": "maintenance-window",
+    "credentials": {"managed": False, "secret": SECRET, "key": "Database:main:Password"},
+}
+AVAILABLE: dict[str, Any] = {
+    "DBInstanceIdentifier": NAME,
+    "DBInstanceArn": f"arn:aws:rds:eu-west-1:123456789012:db:{NAME}",
+    "DBInstanceStatus": "available",
+    "DBInstanceClass": "db.t3.micro",
+    "EngineVersion": "16.10",
+    "AllocatedStorage": 20,
+    "Endpoint": {"Address": f"{NAME}.c1.eu-west-1.rds.amazonaws.com", "Port": 5432},
+    "PreferredMaintenanceWindow": "sun:04:30-sun:05:30",
+    "PendingModifiedValues": {},
+    "TagList": [
+        {"Key": "orchestrator:project", "Value": "shop"},
+        {"Key": "orchestrator:environment", "Value": "prod"},
+        {"Key": "orchestrator:apply", "Value": "maintenance-window"},
+        {"Key": "orchestrator:credentials", "Value": f"{SECRET} Database:main:Password"},
+    ],
+}
+
+
+def read(declared: dict[str, Any] | None = None, **instance: Any) -> Live:
+    """The instance as one DescribeDBInstances tells it."""
+    found = {**AVAILABLE, **instance}
+    caller = Scripted(lambda *_: {"DBInstances": [found]})
+    live = rds_instance.read(Reader(caller), SCOPE, NAME, DECLARED if declared is None else declared)
+    assert live is not None
+    assert len(caller.asked) == 1
+    return live
+
+
+def differs(declared: dict[str, Any], live: Live) -> dict[str, tuple[Any, Any]]:
+    changes = diff(rds_instance.normalise(declared), live.spec)
+    return {".".join(change.path): (change.before, change.after) for change in changes}
+
+
+def test_one_read_tells_all_and_whose_it_is() -> None:
+    """Marks, credentials and policy stand on the instance."""
+    live = read()
+
+    assert (live.owner, live.health, live.status) == ("shop/prod", Health.HEALTHY, "available")
+    assert differs(DECLARED, live) == {}
+
+
+@pytest.mark.parametrize(
+    ("declared", "found"),
+    [("16", {}), ("16.10", {}), ("16.4", {"version": ("16.10", "16.4")}), ("17", {"version": ("16", "17")})],
+)
+def test_a_version_is_compared_as_exactly_as_it_is_declared(declared: str, found: dict[str, Any]) -> None:
+    """AWS upgrades minor versions by itself; that is no difference to who named a major one."""
+    wanted = {**DECLARED, "version": declared}
+
+    assert differs(wanted, read(wanted)) == found
+
+
+PENDING = {"DBInstanceClass": "db.t4g.small", "MasterUserPassword": "****"}
+
+
+def test_what_is_pending_is_no_difference_and_is_told() -> None:
+    """It was ordered and waits; a second order would change nothing."""
+    wanted = {**DECLARED, "instance_class": "db.t4g.small"}
+    live = read(wanted, PendingModifiedValues=PENDING)
+
+    assert differs(wanted, live) == {}
+    expected = "available; instance_class db.t4g.small from the maintenance window sun:04:30-sun:05:30 on"
+    assert live.status == expected
+
+
+def test_what_is_pending_and_wanted_no_more_is_taken_back() -> None:
+    """The old value must be ordered, or the window would bring the other."""
+    live = read(PendingModifiedValues=PENDING)
+
+    assert differs(DECLARED, live) == {"instance_class": ("db.t4g.small", "db.t3.micro")}
+
+
+STORAGE = {
+    "as declared": (20, {}, {}),
+    "rounded up by RDS": (22, {}, {}),
+    "grown by itself where that is wanted": (60, {"storage_max_gb": 100}, {}),
+    "smaller": (20, {"storage_gb": 40}, {"storage_gb": (20, 40)}),
+    "larger": (60, {}, {"surplus_gb": (40, 0), "storage_gb": (60, 20)}),
+}
+
+
+@pytest.mark.parametrize(("size", "declared", "found"), STORAGE.values(), ids=STORAGE.keys())
+def test_storage_never_shrinks(size: int, declared: dict[str, Any], found: dict[str, Any]) -> None:
+    """More than was asked for is a surplus, whose removal would replace the database; the guard stands before that."""
+    wanted = {**DECLARED, **declared}
+    live = read(wanted, AllocatedStorage=size, MaxAllocatedStorage=wanted.get("storage_max_gb"))
+
+    assert differs(wanted, live) == found
+
+
+def test_an_instance_without_an_address_is_not_ready() -> None:
+    """A run that was killed while RDS was creating it goes on waiting on the next one."""
+    live = read(DBInstanceStatus="creating", Endpoint=None, DbInstancePort=5432)
+
+    assert live.health is Health.PROGRESSING
+    assert "host" not in live.outputs
+    assert differs(DECLARED, live) == {"ready": (False, True)}
+
+
+@pytest.mark.parametrize(
+    ("status", "health"),
+    [
+        ("available", Health.HEALTHY),
+        ("backing-up", Health.HEALTHY),
+        ("storage-optimization", Health.HEALTHY),
+        ("modifying", Health.PROGRESSING),
+        ("deleting", Health.PROGRESSING),
+        ("failed", Health.FAILED),
+        ("storage-full", Health.FAILED),
+        ("stopped", Health.FAILED),
+        ("incompatible-parameters", Health.FAILED),
+    ],
+)
+def test_a_status_is_well_under_way_or_failed(status: str, health: Health) -> None:
+    """And whatever has failed has a sentence of what to look at."""
+    live = read(DBInstanceStatus=status)
+
+    assert live.health is health
+    assert resources.stuck("rds_instance", live)
+    assert health is not Health.FAILED or "Look" not in resources.stuck("rds_instance", live)[:4]
+
+
+def test_a_protected_database_says_what_to_do_first() -> None:
+    """AWS refuses to delete it."""
+    assert "deletionProtection: false" in rds_instance.stuck(read(DeletionProtection=True))
+
+
+def test_a_restart_that_parameters_wait_for_is_told() -> None:
+    """RDS never restarts by itself for them."""
+    groups = [{"DBParameterGroupName": "x", "ParameterApplyStatus": "pending-reboot"}]
+
+    assert read(DBParameterGroups=groups).status == "available; parameters wait for a restart"
+
+
+LIVE = Live({"apply": "maintenance-window", "maintenance_window": "sun:04:30-sun:05:30"})
+EFFECTS = {
+    "another class": (
+        [("instance_class", "db.t3.micro", "db.t4g.small")],
+        ["Another class is an outage of some minutes, in the maintenance window sun:04:30-sun:05:30."],
+    ),
+    "another class, now": (
+        [("instance_class", "db.t3.micro", "db.t4g.small"), ("apply", None, "immediately")],
+        ["Another class is an outage of some minutes, now."],
+    ),
+    "a minor upgrade": (
+        [("version", "16.4", "16.10"), ("maintenance_window", "x", "mon:01:00-mon:02:00")],
+        ["A minor upgrade is an outage of some minutes, in the maintenance window mon:01:00-mon:02:00."],
+    ),
+    "a major upgrade": (
+        [("version", "16", "17"), ("apply", None, "immediately")],
+        [
+            "An upgrade from 16 to 17 is an outage of up to an hour, now; there is no way back.",
+        ],
+    ),
+    "more storage": (
+        [("storage_gb", 20, 40)],
+        ["No outage; RDS optimises the storage for hours, and it cannot be changed again for 6 hours."],
+    ),
+    "room to grow": ([("storage_max_gb", None, 40)], []),
+    "backups off": (
+        [("backup_retention_days", 7, 0)],
+        [
+            "Backups on or off suspend I/O briefly, for seconds to minutes.",
+            "Without backups there is no way back to a point in time.",
+        ],
+    ),
+    "backups longer": ([("backup_retention_days", 7, 14)], []),
+    "open to the internet": ([("public", False, True)], ["The database will be reachable from the internet."]),
+    "marks only": ([("tags", None, "x")], []),
+}
+
+
+@pytest.mark.parametrize(("changes", "sentences"), EFFECTS.values(), ids=EFFECTS.keys())
+def test_people_are_told_what_they_will_notice(changes: list[tuple[str, Any, Any]], sentences: list[str]) -> None:
+    """One sentence for each thing, with the time it happens."""
+    fields = tuple(FieldChange((name,), before, after) for name, before, after in changes)
+
+    assert list(resources.effects("rds_instance", fields, LIVE)) == sentences
+
+
+@pytest.mark.parametrize("document", ["{}", "no JSON", "[]", ""])
+def test_a_secret_without_the_password_is_a_problem_and_no_crash(document: str) -> None:
+    """What to do is said; what the secret holds is not."""
+    with pytest.raises(Problems, match="the secret holds no value for Database:main:Password"):
+        pick({"SecretString": document}, "Database:main:Password")
