@@ -5,6 +5,7 @@ Parsing, routing and serialising by the model is moto's (``moto.core``); validat
 
 from __future__ import annotations
 
+import importlib
 import re
 import threading
 from dataclasses import dataclass
@@ -109,10 +110,9 @@ def moto_request(request: Request, host: str = "") -> Any:
 
 
 def preload() -> None:
-    """Import what every request needs, in one thread: two that import one package at a time can see it half made."""
-    import moto.core.routing
-    import moto.core.utils
-    import werkzeug.exceptions  # noqa: F401
+    """Import what requests need, in one thread: two that import one package at a time can see it half made."""
+    for name in ("botocore.exceptions", "moto.core.parse", "moto.core.routing", "werkzeug.exceptions"):
+        importlib.import_module(name)
 
 
 def identify(service: str, region: str, request: Request) -> Target:

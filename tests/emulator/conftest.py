@@ -56,6 +56,12 @@ def emulator(request: pytest.FixtureRequest, running: Running) -> Emulator:
 
 
 @pytest.fixture
+def moto(running: Running) -> Emulator:
+    """An empty AWS by moto, for what does not depend on the backend."""
+    return _emptied(running("moto"))
+
+
+@pytest.fixture
 def aws(emulator: Emulator, clients: dict[tuple[str, str, str], Client]) -> Clients:
     """Clients of the emulator under test."""
 

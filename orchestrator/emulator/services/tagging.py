@@ -72,8 +72,7 @@ class Tagging(Service):
     def _s3(self, region: str) -> Tagged:
         for bucket in self._call("s3", "ListBuckets", region)["Buckets"]:
             name = bucket["Name"]
-            home = self._call("s3", "GetBucketLocation", region, Bucket=name).get("LocationConstraint") or "us-east-1"
-            if home == region:
+            if self._call("s3", "HeadBucket", region, Bucket=name).get("BucketRegion") == region:
                 yield f"arn:aws:s3:::{name}", self._tags("s3", "GetBucketTagging", region, "TagSet", Bucket=name)
 
     def _rds(self, region: str) -> Tagged:
