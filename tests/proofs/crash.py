@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
 from orchestrator.model import Desired
 from orchestrator.steps import is_read
@@ -32,11 +32,11 @@ class Crash(BaseException):
     """The end of the process, as far as the product can tell."""
 
 
-class CrashingClients(Clients):
+class CrashingClients:
     """Real clients until the n-th call that changes something; none after it."""
 
     def __init__(self, at: int = 0, when: str = "before") -> None:
-        super().__init__(world.REGION)
+        self._clients = world.clients()
         self._at = at
         self._when = when
         self._guard = threading.Lock()
@@ -51,7 +51,7 @@ class CrashingClients(Clients):
             dying = counts and self.writes == self._at
         if dying and self._when == "before":
             raise Crash
-        answer = super().call(service, operation, parameters, region)
+        answer = self._clients.call(service, operation, parameters, region)
         if dying:
             raise Crash
         return answer
@@ -70,8 +70,12 @@ class Scenario:
             bad = world.failures(world.apply(self.before))
             assert not bad, bad
 
-    def run(self, clients: Clients) -> None:
-        bad = world.failures(world.apply(self.after, clients=clients, parallelism=1, destroying=self.destroying))
+    def warm_up(self) -> None:
+        """Load what any run loads, once, before the forks."""
+        assert world.apply(self.after)
+
+    def run(self, through: CrashingClients | None = None) -> None:
+        bad = world.failures(world.apply(self.after, through=through, parallelism=1, destroying=self.destroying))
         assert not bad, bad
 
     def crash(self, at: int, when: str) -> None:
@@ -91,11 +95,11 @@ class Scenario:
 def password_fits(desired: Desired) -> bool:
     """Whether the secret's connection string is complete: every generated part is in it, and no placeholder."""
     name = next((r.physical for r in desired.resources if r.type == "secretsmanager_secret"), None)
-    secrets = Clients(world.REGION).call("secretsmanager", "list_secrets", {})["SecretList"]
+    secrets = world.clients().call("secretsmanager", "list_secrets", {})["SecretList"]
     if name not in [secret["Name"] for secret in secrets]:
         return True
     document = json.loads(
-        Clients(world.REGION).call("secretsmanager", "get_secret_value", {"SecretId": name})["SecretString"]
+        world.clients().call("secretsmanager", "get_secret_value", {"SecretId": name})["SecretString"]
     )
     return f"Password={document['Database:main:Password']};" in document["ConnectionStrings:DefaultConnection"] + ";"
 
@@ -120,7 +124,7 @@ def cases(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
 def judge(chosen: Scenario, at: int, when: str, expected: dict[str, Any]) -> list[str]:
     """What is wrong after a crash and one further run; nothing, if all is well."""
     chosen.crash(at, when)
-    chosen.run(Clients(world.REGION))
+    chosen.run()
     found = chosen.verdict()
     return [f"{key}: {_difference(expected[key], found[key])}" for key in expected if expected[key] != found[key]]
 
@@ -128,8 +132,10 @@ def judge(chosen: Scenario, at: int, when: str, expected: dict[str, Any]) -> lis
 def _difference(expected: Any, found: Any) -> str:
     if isinstance(expected, dict) and isinstance(found, dict):
         keys = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
-        return "; ".join(f"{key}: {expected.get(key)} became {found.get(key)}" for key in keys)
-    return f"{expected} became {found}"
+        return "; ".join(f"{key}: {_difference(expected.get(key), found.get(key))}" for key in keys)
+    before, after = str(expected), str(found)
+    start = next((n for n, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), 0)
+    return f"...{before[max(0, start - 40) : start + 80]} became ...{after[max(0, start - 40) : start + 80]}"
 
 
 def in_fork(emulator: Emulator, body: Callable[[], Any]) -> Any:
@@ -139,8 +145,7 @@ def in_fork(emulator: Emulator, body: Callable[[], Any]) -> Any:
     if child == 0:
         try:
             os.close(reading)
-            emulator.resume()
-            os.environ.update(emulator.environment)
+            emulator.open(urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0)  # the clients are made already
             answer = json.dumps(body())
         except BaseException as error:  # noqa: BLE001 - whatever it was, the parent has to hear of it
             answer = json.dumps([f"{type(error).__name__}: {error}"])
@@ -157,6 +162,8 @@ def in_fork(emulator: Emulator, body: Callable[[], Any]) -> Any:
 def on_moto(chosen: Scenario, shard: tuple[int, int]) -> Iterator[tuple[int, str, list[str]]]:
     """Prepare once; every case is a fork."""
     with world.aws("moto") as emulator:
+        chosen.warm_up()
+        emulator.reset()
         chosen.prepare()
         emulator.pause()
         total, expected = in_fork(emulator, lambda: undisturbed(chosen))

@@ -11,6 +11,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -82,20 +83,32 @@ def swap(file: str, *pairs: tuple[str, str]) -> Edit:
     return edit
 
 
+@cache
+def _clients(_endpoint: str, _region: str) -> Clients:
+    return Clients(REGION)
+
+
+def clients() -> Clients:
+    """The clients of this environment, made once: making them takes longer than a run."""
+    return _clients(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"])
+
+
 def plan(desired: Desired, **options: Any) -> Plan:
     """What would change."""
-    return pipeline.plan(desired, **options).plan
+    return pipeline.plan(desired, clients=clients(), **options).plan
 
 
 def planned(desired: Desired, **options: Any) -> Planned:
     """What would change, with what it takes to do it; a destruction brings its own token."""
-    first = pipeline.plan(desired, **options)
-    return pipeline.plan(desired, allow=first.plan.token, **options) if first.plan.is_vetoed else first
+    first = pipeline.plan(desired, clients=clients(), **options)
+    if not first.plan.is_vetoed:
+        return first
+    return pipeline.plan(desired, clients=clients(), allow=first.plan.token, **options)
 
 
-def apply(desired: Desired, *, parallelism: int = 16, clients: Any = None, **options: Any) -> tuple[Outcome, ...]:
-    """Plan and apply once, as a merge to main does."""
-    return pipeline.apply(planned(desired, **options), ignore, parallelism=parallelism, clients=clients)
+def apply(desired: Desired, *, parallelism: int = 16, through: Any = None, **options: Any) -> tuple[Outcome, ...]:
+    """Plan and apply once, as a merge to main does; ``through`` stands between the apply and AWS."""
+    return pipeline.apply(planned(desired, **options), ignore, parallelism=parallelism, clients=through or clients())
 
 
 def failures(outcomes: tuple[Outcome, ...]) -> list[str]:
@@ -114,14 +127,15 @@ def shown(result: Plan) -> list[str]:
 
 
 _RANDOM = re.compile(
-    r"sg-[0-9a-f]+|vpce-[0-9a-f]+|\bE[A-Z0-9]{10,14}\b|-[A-Za-z0-9]{6}(?=\"|'|$|:)|[0-9a-f]{32}"
-    r"|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|[a-z0-9]+\.cloudfront\.net|[0-9a-z]+\.eu-west-1\.awsapprunner\.com"
+    r"(?:sg|subnet|vpc|vpce|rtb)-[0-9a-f]+|\bE[A-Z0-9]{10,14}\b|-[A-Za-z0-9]{6}(?=[\"' :]|$)"
+    r"|\b[0-9a-f]{16}\b|[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    r"|[a-z0-9]+\.cloudfront\.net|[0-9a-z]+\.eu-west-1\.awsapprunner\.com"
 )
 
 
 def state(desired: Desired) -> Mapping[str, str]:
     """Every desired resource as AWS has it, with the parts that AWS draws by lot masked."""
-    snapshot = take(Reader(Clients(REGION)), desired)
+    snapshot = take(Reader(clients()), desired)
     return {address: _RANDOM.sub("*", repr(plain(live.spec))) for address, live in sorted(snapshot.live.items())}
 
 
@@ -152,7 +166,7 @@ LISTINGS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 
 def census() -> dict[str, int]:
     """How many things of each kind there are in the whole account, whoever's they are."""
-    reader = Reader(Clients(REGION))
+    reader = Reader(clients())
     return {
         f"{service}:{operation}": len(reader.all(service, operation, member, **parameters))
         for service, operation, parameters, member in LISTINGS
