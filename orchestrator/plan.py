@@ -6,13 +6,15 @@ referred resource's own recording leaves.  What AWS alone can tell is shown as t
 
 from __future__ import annotations
 
+import difflib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from orchestrator import guards, resources, wire
 from orchestrator.diff import diff
 from orchestrator.model import Action, Change, Desired, FieldChange, Found, Live, Plan, Resource, Scope, Unread
+from orchestrator.problems import Problem, Problems
 from orchestrator.snapshot import Snapshot
 from orchestrator.steps import Outputs, Recording, Steps, planned, record
 from orchestrator.values import Ref, Unknown, Value, references, resolve
@@ -59,6 +61,8 @@ def build(
         draft.add(resource)
     for address, (found, live) in snapshot.strays.items():
         draft.remove(address, found, live)
+    unread = {**snapshot.unread, **draft.unread}
+    refuse_unknown(targets, draft.changes, unread)
     changes = tuple(_ordered(_with_delete_order(draft.changes), targets))
     plan = Plan(
         project=desired.scope.project,
@@ -66,7 +70,7 @@ def build(
         account=snapshot.account,
         region=desired.scope.region,
         changes=changes,
-        unread=tuple(sorted({**snapshot.unread, **draft.unread}.values(), key=lambda unread: unread.address)),
+        unread=tuple(unread[address] for address in sorted(unread)),
         notes=desired.notes,
     )
     plan = replace(plan, digest=digest(plan))
@@ -230,6 +234,18 @@ def _lets_go(change: Change, changes: list[Change], users: Mapping[str, set[str]
         same_type = kind(other) == kind(change) and other.action is not Action.DELETE
         if other.action is not Action.NONE and (kind(other) in using or same_type):
             yield other.address
+
+
+def refuse_unknown(targets: frozenset[str], changes: Iterable[Change], unread: Iterable[str]) -> None:
+    """Raise Problems for targets that there are not: a slip of the finger must not plan nothing."""
+    known = {name for change in changes for name in (change.address, change.component)} | set(unread)
+    problems = []
+    for target in sorted(targets - known):
+        close = difflib.get_close_matches(target, known, 1)
+        hint = f"did you mean {close[0]}?" if close else None
+        problems.append(Problem(f"there is no resource or component {target}", hint=hint))
+    if problems:
+        raise Problems(problems)
 
 
 def kind(change: Change) -> str:

@@ -78,7 +78,7 @@ def tell(settings: Settings) -> int:
         settings.terminal.say(f"They are valid, and describe {len(desired.resources)} AWS resources.")
         scope = desired.scope
         with start(settle_seconds=SETTLE_SECONDS, account=scope.account, region=scope.region) as emulator:
-            _point_at(emulator.url, emulator.environment, os.environ)
+            point_at(emulator.url, emulator.environment, os.environ)
             settings.terminal.say(f"An empty AWS listens on {emulator.url}; no real one is touched.")
             _play(settings, chapter, desired)
     except UnexpectedError as error:
@@ -128,7 +128,7 @@ class _Headings:
         self._terminal.say(f"\n{style.paint(line, 'bold')}\n{style.paint(rule, 'dim')}")
 
 
-def _point_at(url: str, variables: dict[str, str], environ: MutableMapping[str, str]) -> None:
+def point_at(url: str, variables: dict[str, str], environ: MutableMapping[str, str]) -> None:
     """Turn every AWS client of this process to ``url``; raise UnexpectedError when that is another machine."""
     if urlsplit(url).hostname not in LOOPBACK:
         raise UnexpectedError(f"{url} is not on this machine")

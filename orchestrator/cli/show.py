@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.cli.terminal import Terminal
@@ -12,7 +13,7 @@ from orchestrator.render.text import Detail
 from orchestrator.render.values import LONGEST
 
 if TYPE_CHECKING:
-    from orchestrator.plan import Planned
+    from orchestrator.plan import Planned, Task
 
 Form = Literal["text", "json", "markdown", "html"]
 
@@ -54,24 +55,26 @@ def to(terminal: Terminal, planned: Planned, detail: Detail = "full") -> None:
 
 
 def cost(planned: Planned) -> view.CostView | None:
-    """What the stack will cost a month, with its lines when that changes; None when nothing is asked for."""
+    """What the stack will cost a month, with its lines when that changes; None when it will cost nothing."""
     from orchestrator import cost as pricing
 
-    wanted = [task.resource for task in planned.tasks.values() if task.resource is not None]
+    changed = {change.address for change in planned.plan.changes}
+    priced = [(task.resource, _live(task)) for task in planned.tasks.values() if task.resource is not None]
+    standing = [live for _, live in priced if live is not None]
+    wanted = [live for resource, live in priced if live is not None and resource.address not in changed]
+    wanted += [resource for resource, _ in priced if resource.address in changed]
     if not wanted:
         return None
     region = planned.scope.region
     after = pricing.estimate(wanted, region)
-    moved = pricing.delta(pricing.estimate(_live(planned), region), after)
-    return view.CostView(pricing.headline(after, moved), tuple(pricing.lines(after)), notes=tuple(pricing.notes(after)))
+    moved = pricing.delta(pricing.estimate(standing, region), after)
+    if not moved.lines:
+        return view.CostView(pricing.headline(after), ())
+    return view.CostView(pricing.headline(after, moved), tuple(pricing.lines(after)), tuple(pricing.notes(after)))
 
 
-def _live(planned: Planned) -> list[Resource]:
+def _live(task: Task) -> Resource | None:
     """What there is now, in the shape in which it is priced."""
-    from dataclasses import replace
-
-    return [
-        replace(task.resource, spec={**task.resource.spec, **task.live.spec})
-        for task in planned.tasks.values()
-        if task.resource is not None and task.live is not None
-    ]
+    if task.resource is None or task.live is None:
+        return None
+    return replace(task.resource, spec={**task.resource.spec, **task.live.spec})

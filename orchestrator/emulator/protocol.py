@@ -111,7 +111,7 @@ def moto_request(request: Request, host: str = "") -> Any:
 
 def preload() -> None:
     """Import what requests need, in one thread: two that import one package at a time can see it half made."""
-    for name in ("botocore.exceptions", "moto.core.parse", "moto.core.routing", "werkzeug.exceptions"):
+    for name in ("botocore.exceptions", "moto.core.parse", "moto.core.routing", "moto.core.utils", "werkzeug.exceptions"):
         importlib.import_module(name)
 
 

@@ -59,8 +59,9 @@ def _asides(plan: PlanView) -> Iterator[str]:
     yield _section("Not well", map(escape, plan.unwell))
     yield _section("Notes", map(escape, plan.notes))
     if plan.cost is not None:
-        yield _section(plan.cost.headline, map(escape, plan.cost.lines) if plan.cost.lines else [""])
-    yield _section("Permissions that applying needs", map(_code, plan.permissions))
+        yield _aside(plan.cost.headline, plan.cost.lines)
+    if plan.permissions:
+        yield f"<details>{_aside('Permissions that applying needs', plan.permissions, 'summary')}</details>"
 
 
 def _section(title: str, items: Iterable[str], mood: str = "", after: str = "") -> str:
@@ -68,6 +69,14 @@ def _section(title: str, items: Iterable[str], mood: str = "", after: str = "") 
     rows = "".join(f"<li>{item}</li>" for item in items if item)
     kind = f' class="{mood}"' if mood else ""
     return f"<section{kind}><h2>{escape(title)}</h2><ul>{rows}</ul>{after}</section>" if rows else ""
+
+
+def _aside(title: str, lines: Iterable[str], tag: str = "h2") -> str:
+    """Lines as they are aligned, under a title."""
+    body = escape("\n".join(lines))
+    listing = f"<pre>{body}</pre>" if body else ""
+    heading = f"<{tag}>{escape(title)}</{tag}>"
+    return heading + listing if tag == "summary" else f"<section>{heading}{listing}</section>"
 
 
 def _code(text: str) -> str:

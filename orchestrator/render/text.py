@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from orchestrator.render.style import BY_SIGN, Style
-from orchestrator.render.values import FieldView
+from orchestrator.render.values import FieldView, shorten
 from orchestrator.render.view import ChangeView, ComponentView, PlanView, VetoView
 
 PLAIN = Style()
@@ -33,7 +33,7 @@ def _head(plan: PlanView, style: Style) -> Iterator[str]:
     yield f"{style.paint(plan.title, 'bold')} {style.paint(f'({plan.place})', 'dim')}"
     colour = "alarm" if plan.vetoes else "good" if not plan.components else "bold"
     lead = "" if not plan.components else "Plan: "
-    tail = " Vetoed, for the reasons at the end." if plan.vetoes else ""
+    tail = " Vetoed, see below." if plan.vetoes else ""
     yield style.paint(f"{lead}{plan.headline}.{tail}", colour)
 
 
@@ -76,16 +76,19 @@ def _title(change: ChangeView, style: Style) -> Iterator[str]:
 
 
 def _field(field: FieldView, width: int, style: Style) -> Iterator[str]:
+    """One line, or three where a terminal is too narrow for both sides."""
     sign = style.paint(field.sign, BY_SIGN[field.sign])
     path = f"{field.path}:".ljust(width + 1)
     sides = [side for side in (field.before, field.after) if side is not None]
-    line = f"        {field.sign} {path} {' → '.join(sides)}"
-    if field.sign == "~" and style.width and len(line) > style.width:
+    value = " → ".join(sides)
+    room = max(40, style.width - len(path) - 11) if style.width else len(value)
+    if len(sides) == 2 and len(value) > room:
+        below = max(40, style.width - 14)
         yield f"        {sign} {field.path}:"
-        yield f"            {style.paint('-', 'red')} {sides[0]}"
-        yield f"            {style.paint('+', 'green')} {sides[1]}"
+        yield f"            {style.paint('-', 'red')} {shorten(sides[0], below)}"
+        yield f"            {style.paint('+', 'green')} {shorten(sides[1], below)}"
     else:
-        yield f"        {sign} {line[10:]}"
+        yield f"        {sign} {path} {shorten(value, room)}"
 
 
 def _vetoes(plan: PlanView, style: Style) -> Iterator[str]:

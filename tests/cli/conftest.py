@@ -1,0 +1,85 @@
+"""A small stack, and an AWS that the command line finds the way it finds the real one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.aws import Clients
+from orchestrator.cli.main import main
+from orchestrator.emulator import Emulator, start
+
+MANIFESTS = """
+apiVersion: orchestrator/v1
+kind: Project
+metadata: {name: shop}
+spec: {repository: team/shop, region: eu-west-1, account: "123456789012"}
+---
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: files}
+spec: {name: shop-files, versioning: true}
+"""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Shown]
+
+
+@pytest.fixture
+def manifests(tmp_path: Path) -> Path:
+    """One bucket, in a folder of its own."""
+    folder = tmp_path / "manifests"
+    folder.mkdir()
+    (folder / "shop.yaml").write_text(MANIFESTS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Emulator]:
+    """One emulator a module: starting is the slow part."""
+    with start() as running:
+        yield running
+
+
+@pytest.fixture
+def aws(shared: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """An empty AWS, found through the environment as any AWS is."""
+    from orchestrator.emulator import Faults
+
+    shared.reset()
+    shared.faults = Faults()
+    shared.forget_calls()
+    for name, value in shared.environment.items():
+        monkeypatch.setenv(name, value)
+    return shared
+
+
+@pytest.fixture
+def run(manifests: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a verb on the small stack, in this process."""
+
+    def verb(name: str, *arguments: str) -> Shown:
+        capsys.readouterr()
+        code = main([name, *arguments, "-f", str(manifests)])
+        return Shown(code, *capsys.readouterr())
+
+    return verb
+
+
+@pytest.fixture
+def by_hand(aws: Emulator) -> Callable[..., Any]:
+    """Call AWS beside the orchestrator, as a colleague in the console would."""
+    return lambda service, operation, **parameters: Clients("eu-west-1").call(service, operation, parameters)

@@ -1,0 +1,123 @@
+"""On a real terminal, and as a process of its own: asking, the table, the emulator, the demo."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from orchestrator.cli.chapters import UnexpectedError, point_at
+from orchestrator.emulator import Emulator
+
+COMMAND = [sys.executable, "-m", "orchestrator"]
+
+
+def on_a_terminal(arguments: list[str], typed: str, environ: Mapping[str, str]) -> tuple[int, str]:
+    """Exit code and everything shown, escapes and all, by a command whose three streams are one terminal."""
+    ours, theirs = pty.openpty()
+    surroundings = {**os.environ, **environ, "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "40"}
+    process = subprocess.Popen([*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=surroundings)
+    os.close(theirs)
+    os.write(ours, typed.encode())
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    except OSError:  # how Linux says that the other side has closed
+        pass
+    os.close(ours)
+    return process.wait(), shown.decode()
+
+
+def test_apply_asks_and_shows_a_table(aws: Emulator, manifests: Path) -> None:
+    """`yes` applies: the plan, the question with the account, a table that is drawn in place, the sum."""
+    code, shown = on_a_terminal(["apply", "-f", str(manifests)], "yes\n", aws.environment)
+
+    assert code == 0
+    assert re.search(r"Apply these 3 changes to shop/\w+ in account 123456789012\? Only 'yes' is accepted:", shown)
+    assert "\x1b[?25l" in shown
+    assert re.search(r"created.*s3_bucket\.files", shown)
+    assert "Applied: 3 done" in shown
+
+
+def test_anything_else_is_a_no(aws: Emulator, manifests: Path) -> None:
+    """Nothing is done, and the exit code says that it is not done."""
+    code, shown = on_a_terminal(["apply", "-f", str(manifests)], "y\n", aws.environment)
+
+    assert code == 1
+    assert "nothing was done" in shown
+
+
+def test_destroy_wants_the_name(aws: Emulator, manifests: Path) -> None:
+    """`yes` is not enough to delete an environment."""
+    text = (manifests / "shop.yaml").read_text()
+    (manifests / "shop.yaml").write_text(text.split("---")[0] + _ROLE)
+    on_a_terminal(["apply", "-f", str(manifests)], "yes\n", aws.environment)
+    code, shown = on_a_terminal(["destroy", "-f", str(manifests)], "yes\n", aws.environment)
+
+    assert code == 1
+    assert re.search(r"Delete 1 resources of shop/\w+ in account 123456789012\? Type '\w+' to do it:", shown)
+
+
+_ROLE = """---
+apiVersion: orchestrator/v1
+kind: Budget
+metadata: {name: monthly}
+spec: {limit: 60, alerts: [20], email: [ops@example.com]}
+"""
+
+
+def test_the_emulator_says_how_to_use_it() -> None:
+    """It prints lines a shell can take, serves, and ends quietly when interrupted."""
+    command = [*COMMAND, "emulator", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        lines = [process.stdout.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+
+    assert re.match(r"# An empty AWS listens on http://127\.0\.0\.1:\d+; Ctrl-C ends it\.", lines[0])
+    assert re.match(r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:\d+", lines[1])
+    assert (process.returncode, err) == (0, "")
+
+
+def test_a_taken_port_is_a_problem(aws: Emulator) -> None:
+    """With the way out."""
+    port = aws.url.rpartition(":")[2]
+    done = subprocess.run([*COMMAND, "emulator", "--port", port], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert "--port 0" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_tells_its_story(manifests: Path) -> None:
+    """Without a terminal it goes through every chapter, ends by itself, and says what to try."""
+    surroundings = {**os.environ, "AWS_PROFILE": "production", "AWS_ENDPOINT_URL_S3": "https://s3.example.com"}
+    command = [*COMMAND, "demo", "-f", str(manifests)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
+    chapters = re.findall(r"^\d+\. (\w+)", done.stdout, re.MULTILINE)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert chapters == ["Validate", "Plan", "Apply", "Plan", "By", "Drift", "Apply", "Plan"]
+    assert "~ versioning: false in AWS, true in the manifests" in done.stdout
+    assert "What to try next" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_the_demo_stays_on_this_machine() -> None:
+    """An endpoint elsewhere ends it, and nothing of the user's own AWS stays in its environment."""
+    environ = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_S3": "https://s3.example.com", "HOME": "/root"}
+
+    with pytest.raises(UnexpectedError, match="not on this machine"):
+        point_at("https://sts.amazonaws.com", {}, environ)
+    point_at("http://127.0.0.1:1", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, environ)
+
+    assert environ.keys() == {"HOME", "AWS_ENDPOINT_URL", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}
