@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import click
 
 import orchestrator
-from orchestrator.cli import crash
 from orchestrator.cli.options import Settings
 from orchestrator.problems import Exit, Problem, Problems
 
@@ -102,6 +101,8 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
         settings.terminal.tell("Interrupted. Run the same command again; it goes on from what AWS has.")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a user
+        from orchestrator.cli import crash
+
         settings.terminal.tell(crash.report(error, sys.argv[1:], verbose=settings.verbose))
         return Exit.FAILED
 

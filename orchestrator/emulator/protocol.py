@@ -111,8 +111,9 @@ def moto_request(request: Request, host: str = "") -> Any:
 
 def preload() -> None:
     """Import what requests need, in one thread: two that import one package at a time can see it half made."""
-    for name in ("botocore.exceptions", "moto.core.parse", "moto.core.routing", "moto.core.utils", "werkzeug.exceptions"):
-        importlib.import_module(name)
+    moto = (f"moto.core.{name}" for name in ("parse", "routing", "utils"))
+    for module in ("botocore.exceptions", "werkzeug.exceptions", *moto):
+        importlib.import_module(module)
 
 
 def identify(service: str, region: str, request: Request) -> Target:
