@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import boto3
@@ -21,8 +21,8 @@ _ONCE = Config(retries={"total_max_attempts": 1}, connect_timeout=5, read_timeou
 
 
 def client_of(emulator: Emulator, service: str, region: str = "eu-west-1", config: Config = _ONCE) -> Client:
-    """A boto3 client of an emulator that does not retry."""
-    return boto3.client(
+    """A boto3 client of an emulator that does not retry and checks every answer against the service model."""
+    client = boto3.client(
         service,
         endpoint_url=emulator.url,
         region_name=region,
@@ -30,6 +30,27 @@ def client_of(emulator: Emulator, service: str, region: str = "eu-west-1", confi
         aws_secret_access_key="emulator",
         config=config,
     )
+    client.meta.events.register("after-call", _conforms)
+    return client
+
+
+def _conforms(model: Any, parsed: dict[str, Any], http_response: Any, **_: Any) -> None:
+    """Every member the model requires of an answer is in it.  Items of a Quantity of 0 AWS itself leaves out."""
+    if http_response.status_code < 300 and model.output_shape is not None:
+        missing = list(_missing(model.output_shape, parsed, model.name))
+        assert missing == []
+
+
+def _missing(shape: Any, value: Any, path: str) -> Iterator[str]:
+    if shape.type_name == "structure" and isinstance(value, dict):
+        excused = {"Items"} if value.get("Quantity") == 0 else set()
+        yield from (f"{path}.{name}" for name in shape.required_members if name not in {*value, *excused})
+        for name, member in shape.members.items():
+            if value.get(name) is not None:
+                yield from _missing(member, value[name], f"{path}.{name}")
+    elif shape.type_name == "list":
+        for index, item in enumerate(value):
+            yield from _missing(shape.member, item, f"{path}[{index}]")
 
 
 class Account:

@@ -46,7 +46,7 @@ def _request(name: str, behaviour: str, headers: list[str], rest: str = "none") 
     }
 
 
-_ALL_METHODS = ["GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"]
+_ALL_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"]
 _SECURITY: Params = {
     "XSSProtection": {"Override": False, "Protection": True, "ModeBlock": True},
     "FrameOptions": {"Override": False, "FrameOption": "SAMEORIGIN"},
@@ -59,7 +59,7 @@ _SECURITY: Params = {
 def _cors(methods: list[str], exposed: list[str]) -> Params:
     cors: Params = {
         "AccessControlAllowOrigins": _items(["*"]),
-        "AccessControlAllowHeaders": _items(["*"]),
+        "AccessControlAllowHeaders": _items([]),
         "AccessControlAllowMethods": _items(methods),
         "AccessControlAllowCredentials": False,
         "OriginOverride": False,
@@ -72,7 +72,7 @@ def _headers(name: str, cors: Params | None, security: Params | None) -> Params:
     return {"Name": f"Managed-{name}", "Comment": "", **{key: value for key, value in parts.items() if value}}
 
 
-_SIMPLE, _PREFLIGHT = _cors(["GET", "HEAD"], []), _cors(_ALL_METHODS, ["*"])
+_SIMPLE, _PREFLIGHT = _cors([], []), _cors(_ALL_METHODS, ["*"])
 _DAY, _YEAR = 86400, 31536000
 
 MANAGED: dict[str, dict[str, Params]] = {
