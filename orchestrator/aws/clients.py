@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 
 from orchestrator.aws.errors import AwsError, translate
-from orchestrator.aws.models import ModelFiles
+from orchestrator.aws.models import Models
 
 ATTEMPTS = 8
 """Tries of one call: with 30 % of calls failing, one call in 15,000 runs out of them."""
@@ -106,7 +106,7 @@ class Clients:
     def _shared_session(self) -> boto3.Session:
         if self._session is None:
             session = botocore.session.get_session()
-            session.get_component("data_loader").file_loader = ModelFiles()
+            session.register_component("data_loader", Models(session.get_config_variable("data_path")))
             self._session = boto3.Session(botocore_session=session)
         return self._session
 
