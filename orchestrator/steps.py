@@ -72,9 +72,13 @@ class Compute:
 
 @dataclass(frozen=True, slots=True)
 class Sweep:
-    """Repeat: read ``listing``, give its answer to ``remove``, perform what that returns, until it returns None."""
+    """Repeat: read ``listing``, give its answer to ``remove``, perform what that returns, until it returns None.
+
+    ``removal`` is the operation that ``remove`` calls, of the listing's service: the plan names it beforehand.
+    """
 
     listing: Call
+    removal: str
     remove: Callable[[Any], Call | None]
     note: str
 
@@ -139,8 +143,8 @@ def planned(step: Step) -> PlannedStep:
             return PlannedStep("generate", note=f"{length} random characters")
         case Compute(name):
             return PlannedStep("compute", note=name)
-        case Sweep(listing, _, note):
-            return PlannedStep(_action(listing), note=note)
+        case Sweep(listing, removal, _, note):
+            return PlannedStep(f"{listing.service}:{camel(removal)}", note=f"{note}, by {_action(listing)}")
 
 
 def _action(step: Call) -> str:

@@ -41,11 +41,10 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
-    """The budget and its tags; then, where they are asked about, its notifications and who hears of each."""
-    answer = aws.get("budgets", "describe_budget", AccountId=scope.account, BudgetName=name, missing=GONE)
-    if answer is None:
+    """One listing for all, and its tags; then, where they are asked about, its notifications and who hears of each."""
+    budget = next((each for each in _listed(aws, scope) if each["BudgetName"] == name), None)
+    if budget is None:
         return None
-    budget = answer["Budget"]
     listed = aws.get("budgets", "list_tags_for_resource", ResourceARN=_arn(scope, name), missing=GONE) or {}
     tags = mapping(listed.get("ResourceTags"))
     limit, charges = budget.get("BudgetLimit", {}), budget.get("CostTypes", {})
@@ -63,8 +62,11 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
 
 def discover(aws: Aws, scope: Scope) -> list[str]:
     """The tagging API knows no budgets; of those with our prefix, the tags tell whose they are."""
-    budgets = aws.all("budgets", "describe_budgets", "Budgets", AccountId=scope.account, missing=GONE)
-    return [each["BudgetName"] for each in budgets if each["BudgetName"].startswith(f"{scope.prefix}-")]
+    return [each["BudgetName"] for each in _listed(aws, scope) if each["BudgetName"].startswith(f"{scope.prefix}-")]
+
+
+def _listed(aws: Aws, scope: Scope) -> list[Any]:
+    return aws.all("budgets", "describe_budgets", "Budgets", AccountId=scope.account, missing=GONE)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:

@@ -105,7 +105,8 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
     group = live.outputs["id"]
     where = [{"Name": "ip-permission.group-id", "Values": [group]}]
     listing = Call("ec2", "describe_security_groups", {"Filters": where})
-    yield Sweep(listing, lambda answer: _let_go(scope, group, answer), "revoke our rules that name it")
+    revoking = "revoke_security_group_ingress"
+    yield Sweep(listing, revoking, lambda answer: _let_go(scope, group, answer), "revoke our rules that name it")
     yield Call(
         "ec2", "delete_security_group", {"GroupId": group}, ok=GONE, retry=("DependencyViolation",), patience=LINGERING
     )

@@ -103,7 +103,7 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
     """An empty repository; or all images first, if the mark on it says ``deletionPolicy: delete``."""
     if live.deletable:
         listing = Call("ecr", "list_images", {"repositoryName": name, "maxResults": A_BATCH}, ok=GONE)
-        yield Sweep(listing, lambda answer: _remove_images(name, answer), "delete every image")
+        yield Sweep(listing, "batch_delete_image", lambda answer: _remove_images(name, answer), "delete every image")
     yield Call("ecr", "delete_repository", {"repositoryName": name}, ok=GONE)
     return {}
 

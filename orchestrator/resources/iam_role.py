@@ -90,9 +90,19 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
     """IAM refuses to delete a role that still has policies, ours or added by hand."""
     role = {"RoleName": name}
     attached = Call("iam", "list_attached_role_policies", role, ok=GONE)
-    yield Sweep(attached, _remover(name, "detach_role_policy", "PolicyArn", _first_attached), "detach every policy")
+    yield Sweep(
+        attached,
+        "detach_role_policy",
+        _remover(name, "detach_role_policy", "PolicyArn", _first_attached),
+        "detach every policy",
+    )
     inline = Call("iam", "list_role_policies", role, ok=GONE)
-    yield Sweep(inline, _remover(name, "delete_role_policy", "PolicyName", _first_inline), "delete every inline policy")
+    yield Sweep(
+        inline,
+        "delete_role_policy",
+        _remover(name, "delete_role_policy", "PolicyName", _first_inline),
+        "delete every inline policy",
+    )
     yield Call("iam", "delete_role", role, ok=GONE, retry=(*BUSY, "DeleteConflict"))
     return {}
 

@@ -81,9 +81,16 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
     """S3 deletes only what is empty: every version, every delete marker, every unfinished upload goes first."""
     where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
     versions = Call("s3", "list_object_versions", where, ok=GONE)
-    yield Sweep(versions, lambda answer: _remove_versions(where, answer), "delete every version and delete marker")
+    yield Sweep(
+        versions,
+        "delete_objects",
+        lambda answer: _remove_versions(where, answer),
+        "delete every version and delete marker",
+    )
     uploads = Call("s3", "list_multipart_uploads", where, ok=GONE)
-    yield Sweep(uploads, lambda answer: _abort_upload(where, answer), "abort every unfinished upload")
+    yield Sweep(
+        uploads, "abort_multipart_upload", lambda answer: _abort_upload(where, answer), "abort every unfinished upload"
+    )
     yield Call("s3", "delete_bucket", where, ok=GONE, retry=BUSY)
     return {}
 

@@ -120,7 +120,7 @@ def test_a_sweep_goes_on_until_nothing_is_listed() -> None:
     def remove(answer: Any) -> Call | None:
         return call("s3", "delete_objects", Objects=answer["V"]) if answer["V"] else None
 
-    act.perform(Sweep(call("s3", "list_object_versions"), remove, "empty it"))
+    act.perform(Sweep(call("s3", "list_object_versions"), "delete_objects", remove, "empty it"))
 
     assert [asked[2] for asked in caller.asked if asked[1] == "delete_objects"] == [
         {"Objects": [1, 2]},
@@ -133,7 +133,12 @@ def test_a_batch_that_did_not_do_its_part_is_a_failure() -> None:
     listed = {"V": [1]}
     refused = {"Errors": [{"Key": "a", "Code": "AccessDenied", "Message": "a legal hold"}]}
     act, _, _ = actuator(iter([listed, refused]))
-    step = Sweep(call("s3", "list_object_versions"), lambda _: call("s3", "delete_objects"), "delete every version")
+    step = Sweep(
+        call("s3", "list_object_versions"),
+        "delete_objects",
+        lambda _: call("s3", "delete_objects"),
+        "delete every version",
+    )
 
     with pytest.raises(StepFailedError, match="delete every version: AccessDenied: a legal hold"):
         act.perform(step)
