@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
@@ -22,7 +23,9 @@ RUNS = [
 
 @pytest.mark.parametrize("backend", ["moto", "ministack"])
 @pytest.mark.parametrize(("scenario", "shard"), RUNS, ids=[f"{name} {shard}" for name, shard in RUNS])
-def test_a_killed_run_is_healed_by_the_next(scenario: str, shard: str, backend: str) -> None:
+def test_a_killed_run_is_healed_by_the_next(
+    scenario: str, shard: str, backend: str, record_property: Callable[[str, object], None]
+) -> None:
     """All indices, not a sample."""
     command = [sys.executable, "-m", "tests.proofs.crash", scenario, "--backend", backend, "--shard", shard]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=880)
@@ -30,4 +33,6 @@ def test_a_killed_run_is_healed_by_the_next(scenario: str, shard: str, backend: 
 
     assert done.returncode == 0, done.stderr[-3000:]
     assert cases
+    for name, value in {"scenario": scenario, "backend": backend, "crashes": len(cases)}.items():
+        record_property(name, value)
     assert [case for case in cases if case["wrong"]] == []
