@@ -187,7 +187,7 @@ class TestWhatItUses:
     def test_an_access_controls_name_is_taken(self, cloudfront: Client) -> None:
         """A second of the name is refused, and a wrong ETag deletes nothing."""
         made = control(cloudfront)
-        params = {"Id": made["OriginAccessControl"]["Id"], "IfMatch": "EXXXXXXXXXXXXX"}
+        params = {"Id": made["OriginAccessControl"]["Id"], "IfMatch": "E0000000000000"}
 
         with pytest.raises(cloudfront.exceptions.OriginAccessControlAlreadyExists):
             control(cloudfront)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from orchestrator.emulator import Emulator, Faults, start
-from tests.emulator.account import Account, Clients, client_of, refusal
+from orchestrator.emulator import Emulator, Faults, serve, start
+from tests.emulator.account import Account, Clients, client_of, refusal, until
 
 
 def control(emulator: Emulator, method: str, name: str, body: Any = None) -> Any:
@@ -167,6 +169,21 @@ class TestLife:
             for client in (mine, theirs, identity):
                 client.close()
 
+    def test_in_the_foreground_it_serves_until_told_to_end(self, tmp_path: Path) -> None:
+        """With the faults of a file, and SIGTERM is an orderly end."""
+        faults, address = tmp_path / "faults.yaml", tmp_path / "address"
+        faults.write_text("deny_writes: true")
+        child = os.fork()
+        if child == 0:
+            serve(lambda emulator: _tell(address, emulator.url), port=0, faults_file=faults)
+            os._exit(0)
+        url = until(lambda: address.read_text() if address.exists() else "", bool)
+        with urllib.request.urlopen(f"{url}/_orchestrator/faults", timeout=5) as answer:
+            assert json.load(answer)["deny_writes"] is True
+        os.kill(child, signal.SIGTERM)
+
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
     def test_an_unknown_backend_is_refused(self) -> None:
         """There are two."""
         with pytest.raises(ValueError, match="no such backend"):
@@ -176,6 +193,12 @@ class TestLife:
         """And nothing is left running."""
         with pytest.raises(OSError, match="in use"):
             start(port=int(moto.url.rpartition(":")[2]))
+
+
+def _tell(address: Path, url: str) -> None:
+    """Leave word where it listens, whole or not at all."""
+    address.with_suffix(".new").write_text(url)
+    address.with_suffix(".new").rename(address)
 
 
 def _in_child(emulator: Emulator) -> int:
