@@ -81,23 +81,20 @@ def _read_stray(aws: Aws, scope: Scope, found: Found) -> Live | None:
 
 
 def _discover(pool: ThreadPoolExecutor, aws: Aws, scope: Scope) -> dict[str, Future[list[Found]]]:
-    """One search a place: the tagging API here and where global things live, and each type that has no tags there."""
-    searches: dict[str, Future[list[Found]]] = {
-        f"tagged.{region}": pool.submit(_tagged, aws, scope, region) for region in sorted({scope.region, "us-east-1"})
-    }
+    """The tagging API knows most of this region; each type that it does not know, global ones too, searches itself."""
+    searches: dict[str, Future[list[Found]]] = {f"tagged.{scope.region}": pool.submit(_tagged, aws, scope)}
     for name in resources.types():
         if resources.load(name).ARN is None and hasattr(resources.load(name), "discover"):
             searches[f"{name}.*"] = pool.submit(_listed, aws, scope, name)
     return searches
 
 
-def _tagged(aws: Aws, scope: Scope, region: str) -> list[Found]:
+def _tagged(aws: Aws, scope: Scope) -> list[Found]:
     filters = [{"Key": TAG_PROJECT, "Values": [scope.project]}, {"Key": TAG_ENVIRONMENT, "Values": [scope.environment]}]
     items = aws.all(
         "resourcegroupstaggingapi",
         "get_resources",
         "ResourceTagMappingList",
-        region=region,
         TagFilters=filters,
         ResourcesPerPage=100,
     )
