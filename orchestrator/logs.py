@@ -62,6 +62,9 @@ def _capture(stream: TextIO, shared: list[Any], final: Any, *, verbose: bool) ->
     handler.setFormatter(
         ProcessorFormatter(foreign_pre_chain=shared, processors=[ProcessorFormatter.remove_processors_meta, final])
     )
+    handler.set_name(__name__)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    for other in [other for other in root.handlers if other.get_name() == __name__]:
+        root.removeHandler(other)
+    root.addHandler(handler)
     root.setLevel(logging.INFO if verbose else logging.WARNING)

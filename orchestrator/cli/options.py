@@ -68,6 +68,10 @@ def common(function: F) -> F:
         for name in ("manifests", "environment", "verbose", "log_format"):
             setattr(settings, name, given.pop(name))
         settings.terminal = Terminal.here(no_colour=no_color)
+        if log := settings.logger():
+            log.debug(
+                "begin", verb=context.info_name, manifests=str(settings.manifests), environment=settings.environment
+            )
         return function(settings, **given)
 
     return wrapper  # type: ignore[return-value]

@@ -55,8 +55,8 @@ def nothing_to_do(planned: Planned, settings: Settings) -> int:
 def display(planned: Planned, settings: Settings) -> Display:
     """The display that fits: a log, a table in place, or plain lines."""
     terminal = settings.terminal
-    if settings.log_format == "json":
-        return Logged(settings.logger())
+    if log := settings.logger():
+        return Logged(log)
     board = Board(planned.plan.pending)
     if terminal.live:
         return Table(board, terminal.err, colour=terminal.colour)

@@ -158,7 +158,8 @@ class Lines:
     def _line(self, row: Row) -> str:
         reason = f"  {row.step}" if row.step else ""
         status = self._style.paint(f"{row.status:<9}", row.state.value)
-        return self._style.fit(f"{elapsed(row.seconds(self._board.clock())):>12}  {status}  {row.address}{reason}")
+        took = "" if row.state is State.SKIPPED else elapsed(row.seconds(self._board.clock()))
+        return self._style.fit(f"{took:>12}  {status}  {row.address}{reason}")
 
     def _beat(self) -> None:
         while not self._ended.wait(HEARTBEAT_SECONDS):
@@ -217,7 +218,7 @@ class Table:
         with self._lock:
             now = self._board.clock()
             for row in self._visible():
-                took = "" if row.state is State.PENDING else elapsed(row.seconds(now))
+                took = "" if row.state in {State.PENDING, State.SKIPPED} else elapsed(row.seconds(now))
                 status = Text(row.status, style=row.state.value)
                 grid.add_row(status, Text(row.address), Text(took), Text(row.step))
             grid.add_row(Text("total", style="bold"), Text(self._counted(), style="bold"), Text(""), Text(""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,3 +84,13 @@ def run(manifests: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 def by_hand(aws: Emulator) -> Callable[..., Any]:
     """Call AWS beside the orchestrator, as a colleague in the console would."""
     return lambda service, operation, **parameters: Clients("eu-west-1").call(service, operation, parameters)
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """What a command line sets for its process ends with the test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

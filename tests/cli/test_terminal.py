@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.chapters import UnexpectedError, point_at
-from orchestrator.emulator import Emulator
+from orchestrator.cli.main import main
+from orchestrator.emulator import Emulator, Faults
 
 COMMAND = [sys.executable, "-m", "orchestrator"]
 
@@ -58,7 +59,7 @@ def test_anything_else_is_a_no(aws: Emulator, manifests: Path) -> None:
 def test_destroy_wants_the_name(aws: Emulator, manifests: Path) -> None:
     """`yes` is not enough to delete an environment."""
     text = (manifests / "shop.yaml").read_text()
-    (manifests / "shop.yaml").write_text(text.split("---")[0] + _ROLE)
+    (manifests / "shop.yaml").write_text(text.split("---")[0] + _BUDGET)
     on_a_terminal(["apply", "-f", str(manifests)], "yes\n", aws.environment)
     code, shown = on_a_terminal(["destroy", "-f", str(manifests)], "yes\n", aws.environment)
 
@@ -66,7 +67,29 @@ def test_destroy_wants_the_name(aws: Emulator, manifests: Path) -> None:
     assert re.search(r"Delete 1 resources of shop/\w+ in account 123456789012\? Type '\w+' to do it:", shown)
 
 
-_ROLE = """---
+def test_an_interrupted_apply_goes_on_later(aws: Emulator, manifests: Path) -> None:
+    """Ctrl-C ends after the calls under way, says what was done and how to go on; the next run does the rest."""
+    aws.faults = Faults(latency_ms=150)
+    command = [*COMMAND, "apply", "--auto-approve", "-f", str(manifests), "--log-format", "json"]
+    surroundings = {**os.environ, **aws.environment}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=surroundings
+    ) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    aws.faults = Faults()
+
+    assert '"started"' in first
+    assert process.returncode == 130
+    assert "goes on from what AWS has" in out
+    assert "Traceback" not in err
+    assert main(["apply", "--auto-approve", "-f", str(manifests)]) == 0
+    assert main(["plan", "--detailed-exitcode", "-f", str(manifests)]) == 0
+
+
+_BUDGET = """---
 apiVersion: orchestrator/v1
 kind: Budget
 metadata: {name: monthly}
