@@ -121,7 +121,7 @@ def _roles(component: Component, stack: Stack) -> Iterator[Resource]:
     }
     yield _role(component, stack, "instance", instance)
     if _is_private(component):
-        pull = {"path": stack.scope.path, "trust": _trust("build"), "policy": None, "attached": [PULL]}
+        pull = {"path": stack.scope.path, "trust": _trust("build"), "attached": [PULL]}
         yield _role(component, stack, "registry", pull)
 
 
