@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -16,8 +16,8 @@ from tests.aws.fakes import Scripted
 from tests.resources.cases import SCOPE
 
 OURS = [{"Key": "orchestrator:project", "Value": "shop"}, {"Key": "orchestrator:environment", "Value": "prod"}]
-VPC = {"VpcId": "vpc-1", "CidrBlock": "172.31.0.0/16", "IsDefault": True}
-SUBNETS = [
+VPC: dict[str, Any] = {"VpcId": "vpc-1", "CidrBlock": "172.31.0.0/16", "IsDefault": True}
+SUBNETS: list[dict[str, Any]] = [
     {"SubnetId": "subnet-b2", "AvailabilityZone": "eu-west-1b"},
     {"SubnetId": "subnet-a1", "AvailabilityZone": "eu-west-1a"},
     {"SubnetId": "subnet-a2", "AvailabilityZone": "eu-west-1a", "DefaultForAz": True},
@@ -26,7 +26,7 @@ SUBNETS = [
 TABLES = [{"RouteTableId": "rtb-2"}, {"RouteTableId": "rtb-1"}]
 
 
-def reader(**answers: list[Mapping[str, Any]]) -> Reader:
+def reader(**answers: Sequence[Mapping[str, Any]]) -> Reader:
     """An AWS whose every listing is given by the name of its member."""
     pages = {
         "describe_vpcs": "Vpcs",
