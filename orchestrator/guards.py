@@ -73,12 +73,20 @@ def stateful(change: Change, context: Context) -> Iterator[Veto]:
     live = context.tasks[change.address].live
     verb = "delete" if change.action is Action.DELETE else "delete and make again"
     if live is None or not live.deletable:
-        way = f"put it back, set `deletionPolicy: delete` on {change.component}, apply that, and then remove it"
-        if change.action is Action.REPLACE:
-            way = f"undo the change of {_fields(change)}, or set `deletionPolicy: delete` and apply that first"
-        yield Veto("Stateful", f"this would {verb} {change.physical} with all its data. To keep it: {way}.")
+        loss = f"this would {verb} {change.physical} with all its data"
+        yield Veto("Stateful", f"{loss}. {_ways(change, context)}")
     else:
         yield Veto("Stateful", f"this will {verb} {change.physical} with all its data.", token_lifts=True)
+
+
+def _ways(change: Change, context: Context) -> str:
+    """How to keep what holds data, and how to let it go."""
+    word = f"`deletionPolicy: delete` on {change.component}"
+    if change.action is Action.REPLACE:
+        return f"To keep it, undo the change of {_fields(change)}. To let it go, set {word} and apply that first."
+    if context.destroying:
+        return f"To let it go, set {word}, apply that, and then destroy."
+    return f"To keep it, put it back. To let it go, put it back with {word}, apply that, and then remove it."
 
 
 def replacement(change: Change, context: Context) -> Iterator[Veto]:

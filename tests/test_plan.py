@@ -223,7 +223,7 @@ GUARDS: dict[str, tuple[Desired, Snapshot, dict[str, Any], list[str]]] = {
             strays={"s3_bucket.old": (Found("s3_bucket", "old"), Live({}, owner="shop/prod", component="bucket.old"))},
         ),
         {},
-        ["Stateful: this would delete old with all its data. To keep it: put it back, set `deletionPolicy: delete`"],
+        ["Stateful: this would delete old with all its data. To keep it, put it back. To let it go, put it back with "],
     ),
     "a stateful thing with the manifest's word": (
         Desired(SCOPE, (role("a"),)),
