@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
@@ -34,9 +36,15 @@ class Ec2(Service):
         return self._authorize(params, context, egress=True)
 
     def describe_security_groups(self, params: Params, context: Context) -> Params:
-        """An id of the right form that is not there is InvalidGroup.NotFound."""
+        """An id of the right form that is not there is InvalidGroup.NotFound.
+
+        Names may hold wildcards, and groups are found by the groups their rules name: one backend knows neither.
+        """
+        own = [each for each in params.get("Filters", []) if each["Name"] in _GROUP_FILTERS]
+        rest = [each for each in params.get("Filters", []) if each not in own]
         try:
-            return context.forward(params)
+            answer = context.forward({**params, "Filters": rest} if own else params)
+            return {**answer, "SecurityGroups": [each for each in answer["SecurityGroups"] if _chosen(each, own)]}
         except AwsError as error:
             ids = params.get("GroupIds", [])
             if error.code != "InvalidGroupId.Malformed" or not all(_GROUP_ID.fullmatch(each) for each in ids):
@@ -116,6 +124,23 @@ class Ec2(Service):
 def _rules(group: Params) -> list[Params]:
     rules = [*group.get("IpPermissions", []), *group.get("IpPermissionsEgress", [])]
     return [{**rule, "UserIdGroupPairs": rule.get("UserIdGroupPairs", [])} for rule in rules]
+
+
+def _chosen(group: Params, filters: list[Params]) -> bool:
+    return all(
+        any(fnmatchcase(found, pattern) for found in _GROUP_FILTERS[each["Name"]](group) for pattern in each["Values"])
+        for each in filters
+    )
+
+
+def _named(group: Params) -> list[str]:
+    return [pair["GroupId"] for rule in group.get("IpPermissions", []) for pair in rule.get("UserIdGroupPairs", [])]
+
+
+_GROUP_FILTERS: Mapping[str, Callable[[Params], list[str]]] = {
+    "group-name": lambda group: [group["GroupName"]],
+    "ip-permission.group-id": _named,
+}
 
 
 def _sources(permissions: list[Params]) -> set[tuple[Any, ...]]:
