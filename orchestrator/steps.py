@@ -151,9 +151,12 @@ def _action(step: Call) -> str:
     return f"{step.service}:{camel(step.operation)}"
 
 
+SPELT_OTHERWISE = {"db": "DB"}
+
+
 def camel(operation: str) -> str:
-    """boto3's ``create_db_instance`` as AWS writes it in policies and documents: ``CreateDbInstance``."""
-    return "".join(word.capitalize() for word in operation.split("_"))
+    """boto3's ``create_db_instance`` as AWS writes it in policies and documents: ``CreateDBInstance``."""
+    return "".join(SPELT_OTHERWISE.get(word, word.capitalize()) for word in operation.split("_"))
 
 
 def mutations(steps: tuple[Step, ...]) -> Iterator[Call]:

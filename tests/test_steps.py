@@ -27,8 +27,8 @@ def test_recording_shows_every_call_and_no_secret() -> None:
     assert [step.action for step in shown] == [
         "secretsmanager:GetSecretValue",
         "compute",
-        "rds:CreateDbInstance",
-        "rds:DescribeDbInstances",
+        "rds:CreateDBInstance",
+        "rds:DescribeDBInstances",
     ]
     assert shown[2].parameters == {"DBInstanceIdentifier": "main", "MasterUserPassword": "(secret)"}
     assert shown[3].note == "wait until DBInstances[0].DBInstanceStatus is available"

@@ -13,6 +13,7 @@ from typing import Final
 
 from orchestrator.model import Action, Change, Health, Plan, PlannedStep, Unread, Veto
 from orchestrator.redaction import redact, safe
+from orchestrator.render.gist import gist
 from orchestrator.render.permissions import permissions
 from orchestrator.render.values import LONGEST, FieldView, field_views, shorten, show
 
@@ -29,7 +30,7 @@ _SENTENCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class StepView:
-    """One API call: ``rds:CreateDbInstance`` and its parameters, or what it waits for."""
+    """One API call: ``rds:CreateDBInstance`` and its parameters, or what it waits for."""
 
     action: str
     detail: str
@@ -47,7 +48,10 @@ class VetoView:
 
 @dataclass(frozen=True, slots=True)
 class ChangeView:
-    """One change.  ``dangers`` are reasons to look twice that the action does not tell; ``rank`` 0 is the worst."""
+    """One change.  ``dangers`` are reasons to look twice that the action does not tell; ``rank`` 0 is the worst.
+
+    ``gist`` is a new thing in a few words; empty for any other change.
+    """
 
     symbol: str
     address: str
@@ -59,6 +63,7 @@ class ChangeView:
     vetoes: tuple[VetoView, ...]
     where: str
     rank: int
+    gist: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +224,13 @@ def _change(change: Change, *, steps: bool, longest: int) -> ChangeView:
         vetoes=vetoes,
         where=name(f"{change.where.file}:{change.where.line}") if change.where else "",
         rank=_rank(change),
+        gist=_gist(change),
     )
+
+
+def _gist(change: Change) -> str:
+    kind = change.address.partition(".")[0]
+    return gist(kind, change.fields) if change.action is Action.CREATE else ""
 
 
 def _dangers(change: Change) -> tuple[str, ...]:

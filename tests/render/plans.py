@@ -53,10 +53,10 @@ RICH = Plan(
             FieldChange(("engine_version",), "15", "16"),
             FieldChange(("master_user_password",), None, "correct-horse"),
             steps=(
-                PlannedStep("rds:DeleteDbInstance", {"DBInstanceIdentifier": "joiabagur-prod-main"}),
-                PlannedStep("rds:DescribeDbInstances", note="wait until gone"),
+                PlannedStep("rds:DeleteDBInstance", {"DBInstanceIdentifier": "joiabagur-prod-main"}),
+                PlannedStep("rds:DescribeDBInstances", note="wait until gone"),
                 PlannedStep("generate", note="32 random characters"),
-                PlannedStep("rds:CreateDbInstance", {"MasterUserPassword": "(secret)", "Engine": "postgres"}),
+                PlannedStep("rds:CreateDBInstance", {"MasterUserPassword": "(secret)", "Engine": "postgres"}),
             ),
             vetoes=(Veto("Stateful", "this will delete joiabagur-prod-main with all its data.", token_lifts=True),),
             where=Position("manifests/database.yaml", 2, 1),

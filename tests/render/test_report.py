@@ -16,7 +16,7 @@ CHANGES = tuple(
     Change(address, Action.CREATE, address, "bucket.files")
     for address in ("s3_bucket.files", "rds_instance.main", "s3_bucket_policy.files", "cloudfront_distribution.web")
 )
-DENIED = "rds:CreateDbInstance: AccessDenied: no, you may not (request 4f3c)"
+DENIED = "rds:CreateDBInstance: AccessDenied: no, you may not (request 4f3c)"
 OUTCOMES = (
     Outcome("rds_instance.main", Action.CREATE, Actuation.FAILED, reason=DENIED, seconds=0.4, request_id="4f3c"),
     Outcome("s3_bucket.files", Action.CREATE, Actuation.SUCCEEDED, seconds=1.234, steps_done=7),

@@ -141,8 +141,8 @@ def test_a_secret_made_again_gives_the_database_a_new_password(tmp_path: Path, a
     assert calls(done, "rds_instance.main") == [
         "secretsmanager:GetSecretValue",
         "compute",
-        "rds:ModifyDbInstance",
-        "rds:DescribeDbInstances",
+        "rds:ModifyDBInstance",
+        "rds:DescribeDBInstances",
         "rds:AddTagsToResource",
     ]
     assert value(aws)["Database:main:Password"] != before["Database:main:Password"]
