@@ -47,7 +47,7 @@ def command(
     planned = pipeline.plan(desired, targets=targets, allow=allow)
     plan = planned.plan
     approval.refuse_stale(plan)
-    show.to(settings.terminal, planned, "head" if approval.has_been_seen else "full")
+    show.to(settings.terminal, planned, approval.detail(verbose=settings.verbose))
     if plan.is_vetoed:
         return Exit.VETOED
     if not plan.pending:

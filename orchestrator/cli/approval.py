@@ -8,6 +8,7 @@ from orchestrator.cli.terminal import Terminal
 from orchestrator.model import Plan
 from orchestrator.problems import Problems
 from orchestrator.render import stale
+from orchestrator.render.text import Detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,10 @@ class Approval:
     def has_been_seen(self) -> bool:
         """Whether somebody looked at this very plan before."""
         return bool(self.expected) or self.reviewed is not None
+
+    def detail(self, *, verbose: bool) -> Detail:
+        """How much of the plan is shown again before it is applied."""
+        return "head" if self.has_been_seen else "full" if verbose else "brief"
 
     @property
     def is_given(self) -> bool:

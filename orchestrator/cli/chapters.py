@@ -140,7 +140,7 @@ def point_at(url: str, variables: dict[str, str], environ: MutableMapping[str, s
 
 def _plan(settings: Settings, desired: Desired) -> Planned:
     planned = pipeline.plan(desired)
-    show.to(settings.terminal, planned, "changes")
+    show.to(settings.terminal, planned)
     if planned.plan.is_vetoed:
         raise UnexpectedError("the plan is vetoed")
     return planned

@@ -33,7 +33,7 @@ def command(settings: Settings, expect: str, auto_approve: bool, parallelism: in
     planned = pipeline.plan(desired, destroying=True, allow=allow)
     plan = planned.plan
     approval.refuse_stale(plan)
-    show.to(settings.terminal, planned, "head" if approval.has_been_seen else "full")
+    show.to(settings.terminal, planned, approval.detail(verbose=settings.verbose))
     if plan.is_vetoed:
         return Exit.VETOED
     if not plan.pending:

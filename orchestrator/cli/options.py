@@ -56,7 +56,7 @@ def common(function: F) -> F:
         help="Folder of the manifests.",
     )
     @click.option("-e", "--environment", envvar="ORCHESTRATOR_ENVIRONMENT", help="Environment, e.g. prod.")
-    @click.option("--verbose", is_flag=True, help="Log what is done; show tracebacks.")
+    @click.option("--verbose", is_flag=True, help="Show every field; log what is done; show tracebacks.")
     @click.option(
         "--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log on stderr."
     )

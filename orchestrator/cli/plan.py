@@ -49,7 +49,7 @@ def command(
     made = planned.plan
     if out is not None:
         planfile.write(out, made)
-    settings.terminal.say(show.plan(planned, form, settings.terminal.style, steps=steps))
+    settings.terminal.say(show.plan(planned, form, settings.terminal.style, steps=steps, fields=settings.verbose))
     if made.is_vetoed:
         return Exit.VETOED
     if made.pending and form == "text":

@@ -20,8 +20,8 @@ Form = Literal["text", "json", "markdown", "html"]
 _LONGEST = {"markdown": 400, "html": 4_000}
 
 
-def plan(planned: Planned, form: Form, style: Style, *, steps: bool = False) -> str:
-    """``planned`` as text, JSON, Markdown or HTML."""
+def plan(planned: Planned, form: Form, style: Style, *, steps: bool = False, fields: bool = False) -> str:
+    """``planned`` as text (with all ``fields`` of what is new, or without), JSON, Markdown or HTML."""
     if form == "json":
         from orchestrator import wire
 
@@ -38,10 +38,10 @@ def plan(planned: Planned, form: Form, style: Style, *, steps: bool = False) -> 
         return html.render(seen)
     from orchestrator.render import text
 
-    return text.render(seen, style)
+    return text.render(seen, style, "full" if steps or fields else "brief")
 
 
-def to(terminal: Terminal, planned: Planned, detail: Detail = "full") -> None:
+def to(terminal: Terminal, planned: Planned, detail: Detail = "brief") -> None:
     """Print ``planned`` as text, in as much detail as is asked for; folded in GitHub Actions."""
     from orchestrator.render import actions, text
 

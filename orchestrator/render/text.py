@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
 from orchestrator.render.style import BY_SIGN, Style
 from orchestrator.render.values import FieldView, shorten
-from orchestrator.render.view import ChangeView, ComponentView, PlanView, VetoView
+from orchestrator.render.view import ChangeView, PlanView, VetoView
 
 PLAIN = Style()
-Detail = Literal["full", "changes", "head"]
+Detail = Literal["full", "brief", "head"]
+_WIDEST_ADDRESS = 40
+_PRICED = re.compile(r"\S+ +[\d.]+(?: to [\d.]+)? +")
+"""The beginning of a line of the estimate, up to what it assumes."""
 
 
 def render(plan: PlanView, style: Style = PLAIN, detail: Detail = "full") -> str:
-    """The plan in ``full``, its ``changes`` without their fields, or the ``head`` alone; ends with a newline."""
+    """The plan in ``full``, ``brief`` (what is new on one line each), or its ``head`` alone; ends with a newline."""
     sections = [
         list(_head(plan, style)),
         *_components(plan, style, detail),
+        list(_folded(plan, style, detail)),
         list(_listed("Not checked", [f"{item.address}: {item.reason}" for item in plan.unread], style, "yellow")),
         list(_listed("Not well", plan.unwell, style, "yellow")),
         list(_listed("Notes", plan.notes, style, "bold")),
@@ -38,17 +43,44 @@ def _head(plan: PlanView, style: Style) -> Iterator[str]:
 
 
 def _components(plan: PlanView, style: Style, detail: Detail) -> Iterator[list[str]]:
-    """With blank lines between components in full, as one list otherwise."""
-    if detail == "full":
-        yield from (list(_component(component, style)) for component in plan.components)
-    elif detail == "changes":
-        yield [line for each in plan.components for change in each.changes for line in _title(change, style)]
+    if detail == "head":
+        return
+    usual = f"{plan.title.replace('/', '-')}-"
+    short = [change for component in plan.components for change in component.changes if _is_short(change)]
+    width = min(_WIDEST_ADDRESS, max((len(change.address) for change in short), default=0))
+    for component in plan.components:
+        lines = [f"{style.paint(component.name, 'bold')}  {style.paint(component.headline, 'dim')}"]
+        for change in component.changes:
+            if detail == "brief" and _is_short(change):
+                lines += _line(change, usual, width, style)
+            else:
+                lines += _change(change, style)
+        yield lines
 
 
-def _component(component: ComponentView, style: Style) -> Iterator[str]:
-    yield f"{style.paint(component.name, 'bold')}  {style.paint(component.headline, 'dim')}"
-    for change in component.changes:
-        yield from _change(change, style)
+def _is_short(change: ChangeView) -> bool:
+    """Whether one line says what a reviewer needs: it is new, and nothing is odd about it."""
+    return change.symbol == "+" and not change.steps
+
+
+def _folded(plan: PlanView, style: Style, detail: Detail) -> Iterator[str]:
+    if detail == "brief" and any(_is_short(change) for component in plan.components for change in component.changes):
+        yield style.paint(
+            "What is new is told in one line each; every field: --verbose, every API call: --steps.", "dim"
+        )
+
+
+def _line(change: ChangeView, usual: str, width: int, style: Style) -> Iterator[str]:
+    """A new thing in a few words; by its name in AWS too, when that is not what one would expect."""
+    own = change.physical.removeprefix(usual) != change.address.partition(".")[2]
+    words = ", ".join(word for word in (change.physical if own else "", change.gist) if word)
+    address = change.address.ljust(width) if words else change.address
+    room = max(20, style.width - len(address) - 6) if style.width else len(words)
+    words = words if len(words) <= room else f"{words[: room - 1]}…"
+    yield f"{_sign(change, style)} {style.paint(address, 'green')}" + (
+        style.paint(f"  {words}", "dim") if words else ""
+    )
+    yield from _warnings(change, style)
 
 
 def _change(change: ChangeView, style: Style) -> Iterator[str]:
@@ -70,7 +102,15 @@ def _title(change: ChangeView, style: Style) -> Iterator[str]:
     if change.physical and change.physical != change.address.partition(".")[2]:
         also.append(change.physical)
     aside = style.paint(f"  {' '.join(also)}", "dim") if also else ""
-    yield f"  {style.paint(change.symbol.ljust(3), colour)} {style.paint(change.address, colour)}{aside}"
+    yield f"{_sign(change, style)} {style.paint(change.address, colour)}{aside}"
+    yield from _warnings(change, style)
+
+
+def _sign(change: ChangeView, style: Style) -> str:
+    return style.paint(change.symbol.rjust(3), BY_SIGN.get(change.symbol, "dim"))
+
+
+def _warnings(change: ChangeView, style: Style) -> Iterator[str]:
     for danger in change.dangers:
         yield from _painted(style.wrap(danger, "        ! ", "          "), style, "alarm")
 
@@ -117,9 +157,10 @@ def _listed(title: str, items: list[str] | tuple[str, ...], style: Style, colour
 
 def _cost(plan: PlanView, style: Style) -> Iterator[str]:
     if plan.cost is not None:
-        yield style.paint(plan.cost.headline, "bold")
+        yield from _painted(style.wrap(plan.cost.headline, "", "  "), style, "bold")
         for line in plan.cost.lines:
-            yield from style.wrap(line, "  ", "      ")
+            priced = _PRICED.match(line)
+            yield from style.wrap(line, "  ", " " * (2 + (min(priced.end(), 42) if priced else 4)))
 
 
 def _foot(plan: PlanView, style: Style) -> Iterator[str]:

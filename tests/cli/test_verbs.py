@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,20 @@ class TestPlan:
         shown = run("plan")
 
         assert shown.code == 0
-        assert "+   s3_bucket.files  shop-files" in shown.out
+        assert re.search(r"^  \+ s3_bucket.files +shop-files, versioned, AES256", shown.out, re.MULTILINE)
         assert "orchestrator apply --expect" in shown.out
+
+    def test_verbose_shows_every_field(self, run: Run) -> None:
+        """What is new is told in one line, and in full on demand."""
+        assert "+ public_access:" not in run("plan").out
+        assert '+ public_access:        "blocked"' in run("plan", "--verbose").out
+
+    def test_a_change_shows_its_fields(self, run: Run, by_hand: ByHand) -> None:
+        """What becomes different in a thing that stands is always told."""
+        run("apply", "--auto-approve")
+        suspend_versioning(by_hand)
+
+        assert "~ versioning: false → true" in run("plan").out
 
     def test_detailed_exit_code(self, run: Run) -> None:
         """2 while there are changes, 0 when there are none."""

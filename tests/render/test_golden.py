@@ -25,6 +25,13 @@ def test_text(style: Style, name: str, file_regression: FileRegressionFixture) -
     file_regression.check(text.render(view.view(RICH, cost=COST), style), basename=f"plan-{name}", newline="")
 
 
+def test_text_in_brief(file_regression: FileRegressionFixture) -> None:
+    """What is new on one line, what changes or goes with all there is to say: what `plan` prints unless told more."""
+    file_regression.check(
+        text.render(view.view(RICH, cost=COST), Style(width=100), "brief"), basename="plan-brief", encoding="utf-8"
+    )
+
+
 def test_text_with_steps(file_regression: FileRegressionFixture) -> None:
     """With `--steps`: each API call, and the permissions they need by the names that IAM knows."""
     seen = text.render(view.view(RICH, steps=True), Style())
