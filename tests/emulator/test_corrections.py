@@ -101,6 +101,20 @@ class TestBucket:
         assert (found["Body"].read(), found["Metadata"]) == (b"model", {"sha256": "x"})
         assert json.loads(s3.get_bucket_policy(Bucket="files-prod")["Policy"]) == json.loads(policy)
 
+    def test_a_log_goes_to_a_bucket_that_is_there(self, s3: Client) -> None:
+        """S3 refuses another target, and says what it was told."""
+        wanted = {"LoggingEnabled": {"TargetBucket": "logs-prod", "TargetPrefix": "files/"}}
+        assert s3.get_bucket_logging(Bucket="files-prod").get("LoggingEnabled") is None
+        refused = refusal(s3.put_bucket_logging, Bucket="files-prod", BucketLoggingStatus=wanted)
+        assert refused == "InvalidTargetBucketForLogging"
+
+        s3.create_bucket(Bucket="logs-prod", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        s3.put_bucket_logging(Bucket="files-prod", BucketLoggingStatus=wanted)
+        assert s3.get_bucket_logging(Bucket="files-prod")["LoggingEnabled"] == wanted["LoggingEnabled"]
+
+        s3.put_bucket_logging(Bucket="files-prod", BucketLoggingStatus={})
+        assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket="files-prod")
+
     def test_a_full_bucket_stays(self, s3: Client) -> None:
         """BucketNotEmpty; emptied it goes, and a second of the name may be made."""
         s3.put_object(Bucket="files-prod", Key="a", Body=b"")

@@ -58,6 +58,17 @@ class TestInstance:
         assert found["EngineLifecycleSupport"] == "open-source-rds-extended-support"
         assert "LatestRestorableTime" in found
 
+    def test_observation_reads_back(self, account: Account, rds: Client) -> None:
+        """The role of enhanced monitoring; how long Performance Insights keep, 7 days unless said."""
+        role = "arn:aws:iam::123456789012:role/rds-monitoring-role"
+        found = account.instance(MonitoringInterval=60, MonitoringRoleArn=role, EnablePerformanceInsights=True)
+        assert (found["MonitoringInterval"], found["MonitoringRoleArn"]) == (60, role)
+        assert found["PerformanceInsightsRetentionPeriod"] == 7
+
+        rds.modify_db_instance(DBInstanceIdentifier="main", EnablePerformanceInsights=False)
+
+        assert not described(rds)["PerformanceInsightsEnabled"]
+
     def test_an_outage_waits_for_the_window(self, account: Account, rds: Client) -> None:
         """A class change stays pending; the backup window changes at once."""
         account.instance()
@@ -130,6 +141,7 @@ class TestInstance:
             ({"MasterUserPassword": "with/a/slash"}, "InvalidParameterValue"),
             ({"DBInstanceClass": "t3.micro"}, "InvalidParameterValue"),
             ({"StorageType": "gp3", "Iops": 3000}, "InvalidParameterCombination"),
+            ({"MonitoringInterval": 60}, "InvalidParameterCombination"),
             ({"DBInstanceIdentifier": "double--hyphen"}, "InvalidParameterValue"),
             ({"DBSubnetGroupName": "none"}, "DBSubnetGroupNotFoundFault"),
             ({"DBParameterGroupName": "none"}, "DBParameterGroupNotFound"),

@@ -40,6 +40,7 @@ class S3(Service):
         self._encryption: dict[str, Params] = {}
         self._lifecycle: dict[str, Params] = {}
         self._policies: dict[str, str] = {}
+        self._logging: dict[str, Params] = {}
 
     def create_bucket(self, params: Params, context: Context) -> Response:
         """A new bucket is encrypted, blocks public access, has ACLs off and the tags it was made with."""
@@ -106,6 +107,24 @@ class S3(Service):
         self._lifecycle.pop(params["Bucket"], None)
         return {}
 
+    def put_bucket_logging(self, params: Params, context: Context) -> Params:
+        """The target has to be there; whether its policy lets the log in shows when there is one to deliver."""
+        self._require(params, context)
+        status = params["BucketLoggingStatus"]
+        if target := status.get("LoggingEnabled"):
+            try:
+                self._call(context, "HeadBucket", Bucket=target["TargetBucket"])
+            except AwsError as error:
+                message = "The target bucket for logging does not exist"
+                raise AwsError("InvalidTargetBucketForLogging", message, 400) from error
+        self._logging[params["Bucket"]] = deepcopy(status)
+        return {}
+
+    def get_bucket_logging(self, params: Params, context: Context) -> Params:
+        """As it was put; nothing when it is off."""
+        self._require(params, context)
+        return deepcopy(self._logging.get(params["Bucket"], {}))
+
     def put_bucket_policy(self, params: Params, context: Context) -> Params:
         """A public policy is refused while BlockPublicPolicy is on.
 
@@ -169,7 +188,7 @@ class S3(Service):
         return self.world.call("s3", operation, context.region, **params)
 
     def _forget(self, bucket: str) -> None:
-        for kept in (self._encryption, self._lifecycle, self._policies):
+        for kept in (self._encryption, self._lifecycle, self._policies, self._logging):
             kept.pop(bucket, None)
 
 

@@ -34,6 +34,7 @@ PLAIN = (
     "LicenseModel", "Iops", "StorageThroughput", "PubliclyAccessible", "StorageType", "StorageEncrypted", "KmsKeyId",
     "CopyTagsToSnapshot", "MonitoringInterval", "DeletionProtection", "MaxAllocatedStorage", "NetworkType",
     "BackupTarget", "CACertificateIdentifier", "DedicatedLogVolume", "EngineLifecycleSupport", "DatabaseInsightsMode",
+    "MonitoringRoleArn", "PerformanceInsightsRetentionPeriod", "PerformanceInsightsKMSKeyId",
 )  # fmt: skip
 _DEFAULTS: Params = {
     "StorageType": "gp3",
@@ -64,6 +65,7 @@ _CLASS = re.compile(r"db\.[a-z0-9]+\.[a-z0-9]+")
 _IDENTIFIER = re.compile(r"[a-z](?:[a-z0-9]|-(?!-)){0,61}[a-z0-9]|[a-z]")
 _PASSWORD = re.compile(r"[!#-.0-?A-~]{8,128}")  # printable ASCII without space, / @ and "
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_INSIGHTS_DAYS = 7
 _DAY, _WEEK = 24 * 60, 7 * 24 * 60
 _GP3_WITH_IOPS = 400
 _NEEDS_IOPS = ("io1", "io2")
@@ -107,8 +109,17 @@ def created(params: Params, account: str, region: str) -> Params:
         facts["KmsKeyId"] = f"arn:aws:kms:{region}:{account}:key/7f1e2d3c-4b5a-4c6d-8e9f-0a1b2c3d4e5f"
     if "AllocatedStorage" not in facts:
         raise invalid("Invalid storage size for engine name and storage type: AllocatedStorage is required.")
+    observe(facts)
     check(facts)
     return facts
+
+
+def observe(facts: Params) -> None:
+    """Fill in how long Performance Insights keeps what it sees: 7 days unless said; nothing once it is off."""
+    if facts["PerformanceInsightsEnabled"]:
+        facts.setdefault("PerformanceInsightsRetentionPeriod", _INSIGHTS_DAYS)
+    else:
+        facts.pop("PerformanceInsightsRetentionPeriod", None)
 
 
 def version(given: str) -> str:
@@ -128,6 +139,8 @@ def check(facts: Params) -> None:
         )
     if facts["StorageType"] in _NEEDS_IOPS and not iops:
         raise conflict(f"You must specify Iops for storage type {facts['StorageType']}.")
+    if facts["MonitoringInterval"] and "MonitoringRoleArn" not in facts:
+        raise conflict("A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.")
     if facts["BackupRetentionPeriod"] and overlaps(facts["PreferredBackupWindow"], facts["PreferredMaintenanceWindow"]):
         raise invalid("The backup window and maintenance window must not overlap.")
 

@@ -62,6 +62,7 @@ class Rds(Snapshots, Groups, Catalogue):
         rules.check({**found.facts, **at_once, **pending})
         self._tell(params, found, context)
         found.facts.update(at_once)
+        rules.observe(found.facts)
         self._manage(found, params)
         self._apply(found, params, pending)
         answer = {"DBInstance": self._described(found)}
