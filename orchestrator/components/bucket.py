@@ -23,13 +23,13 @@ Problem = tuple[tuple[str | int, ...], str, str | None]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """The bucket; its policy after the CDN that reads from it; its CORS rules after the CDN they name."""
+    """The bucket, after the one that gets its log; its policy after the CDN that reads it; its CORS rules likewise."""
     name = _name(component, stack.scope)
     bucket = f"s3_bucket.{component.name}"
     statements = _statements(component, name, stack.grants(component, "cdn-read"))
     rules = [_cors_rule(rule) for rule in component.spec["cors"]]
     made: list[tuple[str, Mapping[str, Value], frozenset[str]]] = [
-        ("s3_bucket", _bucket(component, stack.scope), frozenset()),
+        ("s3_bucket", _bucket(component, stack.scope), frozenset(_log_target(component, stack))),
         ("s3_bucket_policy", {"statements": statements}, frozenset({bucket})),
         ("s3_bucket_cors", {"rules": rules}, frozenset({bucket})),
     ]
@@ -97,6 +97,19 @@ def _bucket(component: Component, scope: Scope) -> dict[str, Value]:
     if "notifications" in spec:
         found["notifications"] = spec["notifications"]
     return found
+
+
+def _log_target(component: Component, stack: Stack) -> Iterator[str]:
+    """The bucket of ours that gets the log: S3 wants it to be there, and logs nothing until its policy lets the log in.
+
+    A policy that waits for a CDN is not waited for: the CDN waits for the buckets that it reads.
+    """
+    wanted = component.spec.get("accessLog", {}).get("bucket")
+    for other in stack.components.values():
+        if other.kind == component.kind and other is not component and _name(other, stack.scope) == wanted:
+            yield f"s3_bucket.{other.name}"
+            if not stack.grants(other, "cdn-read"):
+                yield f"s3_bucket_policy.{other.name}"
 
 
 def _encryption(spec: Mapping[str, Value]) -> dict[str, Value]:

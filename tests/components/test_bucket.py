@@ -71,6 +71,15 @@ def test_policy_and_cors_come_after_the_bucket_and_the_cdn(tmp_path: Path) -> No
     assert cors.spec["rules"][0]["AllowedOrigins"] == [Text(("https://", Ref("cloudfront_distribution.web", "domain")))]
 
 
+def test_the_bucket_that_gets_the_log_comes_first(tmp_path: Path) -> None:
+    """S3 refuses to log into a bucket that is not there, or whose policy does not let the log in."""
+    files = document("Bucket", "files", 'accessLog: { bucket: "${bucket.logs.name}" }')
+    made = stacks.resources(tmp_path, files, document("Bucket", "logs", 'accessLog: { bucket: "${bucket.logs.name}" }'))
+
+    assert made["s3_bucket.files"].after == {"s3_bucket.logs", "s3_bucket_policy.logs"}
+    assert made["s3_bucket.logs"].after == set()
+
+
 def test_a_cdn_reads_only_what_it_serves(tmp_path: Path) -> None:
     """Its own site whole, of another bucket one prefix; and both tell a missing object from a refused one."""
     made = stacks.resources(tmp_path, FILES, WEB, CDN)
