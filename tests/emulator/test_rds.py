@@ -46,6 +46,15 @@ class TestInstance:
         assert late["Endpoint"]["Port"] == 5432
         assert late["Endpoint"]["Address"].endswith(".eu-west-1.rds.amazonaws.com")
 
+    def test_it_is_found_by_its_resource_id(self, account: Account, rds: Client) -> None:
+        """Terraform looks for the id that outlives a change of name; every instance has its own."""
+        one, other = account.instance("one"), account.instance("other")
+        wanted = [{"Name": "dbi-resource-id", "Values": [other["DbiResourceId"]]}]
+        found = rds.describe_db_instances(Filters=wanted)["DBInstances"]
+
+        assert one["DbiResourceId"] != other["DbiResourceId"]
+        assert [each["DBInstanceIdentifier"] for each in found] == ["other"]
+
     def test_defaults_read_back(self, account: Account) -> None:
         """A major version becomes a full one, and what was not given has AWS's default."""
         found = account.instance(StorageEncrypted=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import string
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +13,11 @@ from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.protocol import Params
 
 _SETTLING_STARTS = 0.25  # of the settle time: AWS says "available" for a moment before it says "modifying"
+
+
+def _resource_id() -> str:
+    """What names an instance for ever, whatever it is called."""
+    return "db-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
 
 
 @dataclass
@@ -37,6 +44,7 @@ class Instance:
     deferred: Params = field(default_factory=dict)
     created: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
     created_yet: bool = False
+    resource_id: str = field(default_factory=_resource_id)
 
     def begin(self, status: str, seconds: float, *, then: str = "available", applies: Params | None = None) -> None:
         """Start something; a change shows as available at first, everything else at once."""
@@ -80,6 +88,7 @@ class Instance:
             **facts,
             "DBInstanceIdentifier": self.name,
             "DBInstanceStatus": self.shown,
+            "DbiResourceId": self.resource_id,
             "PendingModifiedValues": self.pending,
             "InstanceCreateTime": self.created,
         }

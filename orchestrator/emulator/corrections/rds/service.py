@@ -40,14 +40,17 @@ class Rds(Snapshots, Groups, Catalogue):
         return {"DBInstance": self._created(name, facts, params, context)}
 
     def describe_db_instances(self, params: Params, context: Context) -> Params:
-        """The backend's list with states laid over it; identifiers in any case."""
-        wanted = dict(params)
+        """The backend's list with states laid over it; identifiers in any case; resource ids are known here alone."""
+        filters = params.get("Filters", [])
+        ids = {value for each in filters if each["Name"] == "dbi-resource-id" for value in each["Values"]}
+        wanted = {**params, "Filters": [each for each in filters if each["Name"] != "dbi-resource-id"]}
         if "DBInstanceIdentifier" in wanted:
             wanted["DBInstanceIdentifier"] = wanted["DBInstanceIdentifier"].lower()
         for each in list(self._instances.values()):
             self._settled(each)
         found = context.forward(wanted)
-        found["DBInstances"] = [self._shape(each, context.region) for each in found["DBInstances"]]
+        shown = [self._shape(each, context.region) for each in found["DBInstances"]]
+        found["DBInstances"] = [each for each in shown if not ids or each["DbiResourceId"] in ids]
         return found
 
     def modify_db_instance(self, params: Params, context: Context) -> Params:
