@@ -69,7 +69,7 @@ def measured(parts: Sequence[str], rounds: Rounds) -> tuple[list[Row], str]:
         if "many" in parts:
             TOLD("the many: apply (minutes) ...")
             stack = sections.stacked(within, Path(folder) / "many", many=True)
-            sections.apply(stack, QUICK)
+            sections.settle(stack)
             sizes.append(f"many: {stack.sizes()}")
             TOLD("the many: plan ...")
             rows += sections.plan(stack, rounds.many, "no-op plan of many", MANY_TARGETS)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 BYTES_OF_A_MAXRSS = 1 if sys.platform == "darwin" else 1024
-FOREIGN = ("AWS_", "GITHUB_", "ORCHESTRATOR_", "TF_")
+FOREIGN = ("AWS_", "GITHUB_", "ORCHESTRATOR_", "PYTHON", "TF_")
 
 
 @dataclass(frozen=True, slots=True)

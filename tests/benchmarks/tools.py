@@ -73,8 +73,8 @@ class Terraform:
     variables: tuple[str, ...] = ()
     name: str = "terraform"
 
-    def apply(self, aws: Emulated) -> Sample:
-        return self._run(aws, "apply", "-auto-approve")
+    def apply(self, aws: Emulated, *options: str) -> Sample:
+        return self._run(aws, "apply", "-auto-approve", *options)
 
     def plan(self, aws: Emulated) -> Sample:
         return self._run(aws, "plan", "-detailed-exitcode")

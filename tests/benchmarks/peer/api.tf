@@ -131,6 +131,11 @@ resource "aws_apprunner_service" "api" {
     unhealthy_threshold = 5
   }
 
+  # AWS answers the block even where nobody asked for it.
+  observability_configuration {
+    observability_enabled = false
+  }
+
   network_configuration {
     ingress_configuration {
       is_publicly_accessible = true
