@@ -1,6 +1,7 @@
-"""The IAM actions that API calls need, where their names differ.  Pure.
+"""The IAM actions that API calls need, where their names differ or there are more than one.  Pure.
 
-Source: the service authorization reference.  IAM does not heed case, so boto3's camel case is left as it is.
+Things are tagged while they are made and roles are handed on, which need permissions of their own.
+Source: the service authorization reference.  IAM does not heed case.
 """
 
 from __future__ import annotations
@@ -9,7 +10,20 @@ from collections.abc import Iterable
 from typing import Final
 
 DIFFERENT: Final[dict[str, tuple[str, ...]]] = {
-    "budgets:CreateBudget": ("budgets:ModifyBudget",),
+    "apprunner:CreateAutoScalingConfiguration": ("apprunner:CreateAutoScalingConfiguration", "apprunner:TagResource"),
+    "apprunner:CreateService": (
+        "apprunner:CreateService",
+        "apprunner:TagResource",
+        "iam:CreateServiceLinkedRole",
+        "iam:PassRole",
+    ),
+    "apprunner:CreateVpcConnector": (
+        "apprunner:CreateVpcConnector",
+        "apprunner:TagResource",
+        "iam:CreateServiceLinkedRole",
+    ),
+    "apprunner:UpdateService": ("apprunner:UpdateService", "iam:PassRole"),
+    "budgets:CreateBudget": ("budgets:ModifyBudget", "budgets:TagResource"),
     "budgets:CreateNotification": ("budgets:ModifyBudget",),
     "budgets:CreateSubscriber": ("budgets:ModifyBudget",),
     "budgets:DeleteBudget": ("budgets:ModifyBudget",),
@@ -19,6 +33,15 @@ DIFFERENT: Final[dict[str, tuple[str, ...]]] = {
     "budgets:UpdateNotification": ("budgets:ModifyBudget",),
     "budgets:UpdateSubscriber": ("budgets:ModifyBudget",),
     "cloudfront:CreateDistributionWithTags": ("cloudfront:CreateDistribution", "cloudfront:TagResource"),
+    "cloudwatch:PutMetricAlarm": ("cloudwatch:PutMetricAlarm", "cloudwatch:TagResource"),
+    "ec2:CreateSecurityGroup": ("ec2:CreateSecurityGroup", "ec2:CreateTags"),
+    "ec2:CreateVpcEndpoint": ("ec2:CreateTags", "ec2:CreateVpcEndpoint"),
+    "ecr:CreateRepository": ("ecr:CreateRepository", "ecr:TagResource"),
+    "iam:CreateRole": ("iam:CreateRole", "iam:TagRole"),
+    "rds:CreateDBInstance": ("iam:CreateServiceLinkedRole", "rds:AddTagsToResource", "rds:CreateDBInstance"),
+    "rds:CreateDBParameterGroup": ("rds:AddTagsToResource", "rds:CreateDBParameterGroup"),
+    "rds:CreateDBSubnetGroup": ("rds:AddTagsToResource", "rds:CreateDBSubnetGroup"),
+    "s3:CreateBucket": ("s3:CreateBucket", "s3:PutBucketOwnershipControls", "s3:TagResource"),
     "s3:DeleteBucketCors": ("s3:PutBucketCORS",),
     "s3:DeleteBucketLifecycle": ("s3:PutLifecycleConfiguration",),
     "s3:DeleteBucketTagging": ("s3:PutBucketTagging",),
@@ -31,6 +54,8 @@ DIFFERENT: Final[dict[str, tuple[str, ...]]] = {
     "s3:PutBucketEncryption": ("s3:PutEncryptionConfiguration",),
     "s3:PutBucketLifecycleConfiguration": ("s3:PutLifecycleConfiguration",),
     "s3:PutPublicAccessBlock": ("s3:PutBucketPublicAccessBlock",),
+    "secretsmanager:CreateSecret": ("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+    "sns:CreateTopic": ("sns:CreateTopic", "sns:TagResource"),
 }
 
 
