@@ -115,6 +115,15 @@ class TestBucket:
         s3.put_bucket_logging(Bucket="files-prod", BucketLoggingStatus={})
         assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket="files-prod")
 
+    def test_event_bridge_is_told_until_it_is_not(self, s3: Client) -> None:
+        """An empty element switches it on, its absence off."""
+        wanted: dict[str, Any] = {"EventBridgeConfiguration": {}}
+        s3.put_bucket_notification_configuration(Bucket="files-prod", NotificationConfiguration=wanted)
+        assert "EventBridgeConfiguration" in s3.get_bucket_notification_configuration(Bucket="files-prod")
+
+        s3.put_bucket_notification_configuration(Bucket="files-prod", NotificationConfiguration={})
+        assert "EventBridgeConfiguration" not in s3.get_bucket_notification_configuration(Bucket="files-prod")
+
     def test_a_full_bucket_stays(self, s3: Client) -> None:
         """BucketNotEmpty; emptied it goes, and a second of the name may be made."""
         s3.put_object(Bucket="files-prod", Key="a", Body=b"")

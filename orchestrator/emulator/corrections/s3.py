@@ -41,6 +41,7 @@ class S3(Service):
         self._lifecycle: dict[str, Params] = {}
         self._policies: dict[str, str] = {}
         self._logging: dict[str, Params] = {}
+        self._event_bridge: dict[str, bool] = {}
 
     def create_bucket(self, params: Params, context: Context) -> Response:
         """A new bucket is encrypted, blocks public access, has ACLs off and the tags it was made with."""
@@ -125,6 +126,18 @@ class S3(Service):
         self._require(params, context)
         return deepcopy(self._logging.get(params["Bucket"], {}))
 
+    def put_bucket_notification_configuration(self, params: Params, context: Context) -> Params:
+        """The backend's, and whether EventBridge is told, which moto forgets: an empty element says so."""
+        found = context.forward(params)
+        self._event_bridge[params["Bucket"]] = "EventBridgeConfiguration" in params["NotificationConfiguration"]
+        return found
+
+    def get_bucket_notification_configuration(self, params: Params, context: Context) -> Params:
+        """As it was put."""
+        found = context.forward(params)
+        found.pop("EventBridgeConfiguration", None)
+        return {**found, "EventBridgeConfiguration": {}} if self._event_bridge.get(params["Bucket"]) else found
+
     def put_bucket_policy(self, params: Params, context: Context) -> Params:
         """A public policy is refused while BlockPublicPolicy is on.
 
@@ -188,7 +201,7 @@ class S3(Service):
         return self.world.call("s3", operation, context.region, **params)
 
     def _forget(self, bucket: str) -> None:
-        for kept in (self._encryption, self._lifecycle, self._policies, self._logging):
+        for kept in (self._encryption, self._lifecycle, self._policies, self._logging, self._event_bridge):
             kept.pop(bucket, None)
 
 
