@@ -7,6 +7,7 @@ is made and removed on its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from orchestrator.model import FieldChange, Live, Scope
@@ -120,9 +121,14 @@ def _budget(name: str, spec: Mapping[str, Value], live: Mapping[str, Any]) -> di
         "BudgetName": name,
         "BudgetType": "COST",
         "TimeUnit": spec["period"],
-        "BudgetLimit": {"Amount": f"{spec['limit']:g}", "Unit": spec["currency"]},
+        "BudgetLimit": {"Amount": _amount(spec["limit"]), "Unit": spec["currency"]},
         "CostTypes": {**live.get("CostTypes", {}), **charges},
     }
+
+
+def _amount(limit: float) -> str:
+    """Every digit: AWS takes no exponent."""
+    return f"{Decimal(str(limit)):f}".removesuffix(".0")
 
 
 def _notifications(aws: Aws, scope: Scope, name: str) -> list[dict[str, Any]]:

@@ -48,7 +48,7 @@ def alarms(component: Component, stack: Stack) -> Iterator[Resource]:
 def _alarm(component: Component, stack: Stack, metric: _Metric, threshold: float) -> Resource:
     scope, name = stack.scope, f"{component.name}-{metric.name}"
     actions = [Ref("sns_topic.alerts", "arn")] if stack.project.spec["alerts"]["email"] else []
-    sentence = f"{component.handle} {metric.sentence.format(f'{threshold:g}')}."
+    sentence = f"{component.handle} {metric.sentence.format(f'{threshold:.15g}')}."
     spec: Mapping[str, Value] = {
         "description": f"{sentence} [{phrase(scope, component.handle)}]",
         "namespace": "AWS/RDS",
