@@ -72,12 +72,16 @@ def estimate(resources: Iterable[Resource], region: str) -> Estimate:
 
 
 def delta(before: Estimate, after: Estimate) -> Delta:
-    """What it costs more (or less) after than before."""
-    old = {line.address: line.idle for line in before.lines}
-    new = {line.address: line.idle for line in after.lines}
-    changed = [(address, old.get(address, 0.0), new.get(address, 0.0)) for address in {**old, **new}]
-    moved = tuple((address, was, will) for address, was, will in changed if was != will)
-    return Delta(round(after.idle - before.idle, 2), round(after.active - before.active, 2), moved)
+    """What it costs more (or less) after than before.  What has no price on one side is in neither sum."""
+    unknown = {address for address, _ in (*before.unpriced, *after.unpriced)}
+    old = {line.address: line for line in before.lines if line.address not in unknown}
+    new = {line.address: line for line in after.lines if line.address not in unknown}
+    nothing = Line("", 0.0, 0.0, "")
+    sides = [(address, old.get(address, nothing), new.get(address, nothing)) for address in {**old, **new}]
+    idle = sum(will.idle - was.idle for _, was, will in sides)
+    active = sum(will.active - was.active for _, was, will in sides)
+    moved = tuple((address, was.idle, will.idle) for address, was, will in sides if was.idle != will.idle)
+    return Delta(round(idle, 2), round(active, 2), moved)
 
 
 def _line(resource: Resource, table: Mapping[str, Resource], region: str) -> Iterator[Line]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from html import escape
 from importlib import resources
@@ -85,7 +86,8 @@ def _code(text: str) -> str:
 
 def _veto(veto: VetoView) -> str:
     place = f"{_code(veto.address)}: " if veto.address else ""
-    return f"{place}{escape(veto.sentence)} ({escape(veto.name)})"
+    sentence = re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(veto.sentence))
+    return f"{place}{sentence} ({escape(veto.name)})"
 
 
 def _component(component: ComponentView) -> str:

@@ -85,6 +85,7 @@ class Board:
 
     def __init__(self, changes: Iterable[Change], clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
+        self.began = clock()
         self.rows = {change.address: Row(name(change.address), change.action) for change in changes}
 
     def note(self, event: Event) -> Row:
@@ -192,6 +193,7 @@ class Table:
         )
 
     def __enter__(self) -> Self:
+        self._console.line()
         self._live.start()
         return self
 
@@ -212,17 +214,31 @@ class Table:
 
         grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False, expand=True)
         grid.add_column(width=9, no_wrap=True)
-        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=2)
+        grid.add_column(width=self._widest(), no_wrap=True, overflow="ellipsis")
         grid.add_column(width=12, no_wrap=True, justify="right")
-        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=3, style="dim")
+        grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
         with self._lock:
             now = self._board.clock()
             for row in self._visible():
                 took = "" if row.state in {State.PENDING, State.SKIPPED} else elapsed(row.seconds(now))
                 status = Text(row.status, style=row.state.value)
                 grid.add_row(status, Text(row.address), Text(took), Text(row.step))
-            grid.add_row(Text("total", style="bold"), Text(self._counted(), style="bold"), Text(""), Text(""))
+            took = elapsed(now - self._board.began)
+            grid.add_row(Text("total", style="bold"), self._bar(), Text(took, style="bold"), Text(self._counted()))
         return grid
+
+    def _widest(self) -> int:
+        longest = max((len(row.address) for row in self._board.rows.values()), default=0)
+        return max(20, min(longest, self._console.width // 2))
+
+    def _bar(self) -> Any:
+        """How much has ended, as a bar; red once something failed."""
+        from rich.progress_bar import ProgressBar
+
+        states = [row.state for row in self._board.rows.values()]
+        ended = sum(state not in {State.PENDING, State.RUNNING} for state in states)
+        colour = "red" if State.FAILED in states else "green"
+        return ProgressBar(len(states) or 1, ended, style="dim", complete_style=colour, finished_style=colour)
 
     def _visible(self) -> list[Row]:
         """All rows at the end; before that, what matters most and fits."""

@@ -39,9 +39,10 @@ class Style:
         following = " " * len(first) if following is None else following
         if not self.width or len(first) + len(text) <= self.width:
             return [first + text]
-        room = max(30, self.width - len(following))
-        lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) or [""]
-        return [(following if number else first) + line for number, line in enumerate(lines)]
+        width = max(self.width, 30 + len(following), 30 + len(first))
+        wrapper = textwrap.TextWrapper(width, initial_indent=first, subsequent_indent=following)
+        wrapper.break_long_words = wrapper.break_on_hyphens = False
+        return wrapper.wrap(text) or [first]
 
     def fit(self, text: str) -> str:
         """``text`` with nothing in it that the stream's encoding cannot show."""

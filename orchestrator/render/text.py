@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from orchestrator.render.style import BY_SIGN, Style
-from orchestrator.render.values import FieldView, shorten
+from orchestrator.render.values import FieldView, around_difference, shorten
 from orchestrator.render.view import ChangeView, PlanView, VetoView
 
 PLAIN = Style()
@@ -26,7 +26,7 @@ def render(plan: PlanView, style: Style = PLAIN, detail: Detail = "full") -> str
         list(_listed("Not checked", [f"{item.address}: {item.reason}" for item in plan.unread], style, "yellow")),
         list(_listed("Not well", plan.unwell, style, "yellow")),
         list(_listed("Notes", plan.notes, style, "bold")),
-        list(_cost(plan, style)),
+        list(_cost(plan, style, detail)),
         list(_listed("Permissions that applying needs", plan.permissions, style, "bold")),
         list(_vetoes(plan, style)),
         list(_foot(plan, style)),
@@ -77,9 +77,7 @@ def _line(change: ChangeView, usual: str, width: int, style: Style) -> Iterator[
     address = change.address.ljust(width) if words else change.address
     room = max(20, style.width - len(address) - 6) if style.width else len(words)
     words = words if len(words) <= room else f"{words[: room - 1]}…"
-    yield f"{_sign(change, style)} {style.paint(address, 'green')}" + (
-        style.paint(f"  {words}", "dim") if words else ""
-    )
+    yield f"{_sign(change, style)} {style.paint(address, 'green')}  {words}".rstrip()
     yield from _warnings(change, style)
 
 
@@ -124,9 +122,10 @@ def _field(field: FieldView, width: int, style: Style) -> Iterator[str]:
     room = max(40, style.width - len(path) - 11) if style.width else len(value)
     if len(sides) == 2 and len(value) > room:
         below = max(40, style.width - 14)
+        old, new = around_difference(sides[0], sides[1], below)
         yield f"        {sign} {field.path}:"
-        yield f"            {style.paint('-', 'red')} {shorten(sides[0], below)}"
-        yield f"            {style.paint('+', 'green')} {shorten(sides[1], below)}"
+        yield f"            {style.paint('-', 'red')} {shorten(old, below)}"
+        yield f"            {style.paint('+', 'green')} {shorten(new, below)}"
     else:
         yield f"        {sign} {path} {shorten(value, room)}"
 
@@ -155,10 +154,10 @@ def _listed(title: str, items: list[str] | tuple[str, ...], style: Style, colour
             yield from style.wrap(item, "  • ")
 
 
-def _cost(plan: PlanView, style: Style) -> Iterator[str]:
+def _cost(plan: PlanView, style: Style, detail: Detail) -> Iterator[str]:
     if plan.cost is not None:
         yield from _painted(style.wrap(plan.cost.headline, "", "  "), style, "bold")
-        for line in plan.cost.lines:
+        for line in plan.cost.lines if detail != "head" else ():
             priced = _PRICED.match(line)
             yield from style.wrap(line, "  ", " " * (2 + (min(priced.end(), 42) if priced else 4)))
 

@@ -69,6 +69,9 @@ def _views(path: tuple[str, ...], before: Any, after: Any, limit: int) -> Iterat
             after = {name: value for name, value in after.items() if not name.startswith("orchestrator:")}
         for name in dict.fromkeys([*before, *after]):
             yield from _members((*path, str(name)), before.get(name), after.get(name), limit)
+    elif isinstance(before, list) and isinstance(after, list) and _by_place(before, after):
+        for number, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _members((*path[:-1], f"{key}[{number}]"), old, new, limit)
     elif isinstance(before, list) and isinstance(after, list) and _by_item(before, after):
         yield from _items(path, before, after, limit)
     elif before is None and isinstance(after, list) and len(after) > 1 and len(show(after)) > limit:
@@ -87,6 +90,14 @@ def _mark(path: tuple[str, ...], tags: Mapping[str, Any]) -> FieldView:
 def _members(path: tuple[str, ...], before: Any, after: Any, limit: int) -> Iterator[FieldView]:
     if before != after or type(before) is not type(after):
         yield from _views(path, before, after, limit)
+
+
+def _by_place(before: list[Any], after: list[Any]) -> bool:
+    """Whether each item is still there, where it was, with the same keys: then only what differs in it is told."""
+    if len(before) != len(after) or not all(isinstance(item, Mapping) and item for item in (*before, *after)):
+        return False
+    changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
+    return all(old.keys() == new.keys() and old not in after and new not in before for old, new in changed)
 
 
 def _by_item(before: list[Any], after: list[Any]) -> bool:
@@ -109,18 +120,24 @@ def _items(path: tuple[str, ...], before: list[Any], after: list[Any], limit: in
 def _view(path: tuple[str, ...], before: Any, after: Any, limit: int) -> FieldView:
     old = None if before is None else show(before)
     new = None if after is None else show(after)
-    if old is not None and new is not None and max(len(old), len(new)) > limit:
-        old, new = _around_difference(old, new)
+    if old is not None and new is not None:
+        old, new = around_difference(old, new, limit, _CONTEXT)
     return FieldView(_path(path), old and shorten(old, limit), new and shorten(new, limit))
 
 
-def _around_difference(old: str, new: str) -> tuple[str, str]:
-    """Both without the long beginning and end they share, so that cutting does not hide what differs."""
+def around_difference(old: str, new: str, limit: int, most: int = LONGEST) -> tuple[str, str]:
+    """Both without most of what they share, so that cutting at ``limit`` does not hide what differs.
+
+    ``most`` characters of what they share stay on either side, fewer where there is no room.
+    """
+    if max(len(old), len(new)) <= limit:
+        return old, new
     shared = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    start = max(0, shared - _CONTEXT)
     rest = min(len(old), len(new)) - shared
     tail = next((n for n in range(rest) if old[-1 - n] != new[-1 - n]), rest)
-    end = max(0, tail - _CONTEXT)
+    differing = max(len(old), len(new)) - shared - tail
+    context = min(most, max(_CONTEXT, (limit - differing - 2) // 2))
+    start, end = max(0, shared - context), max(0, tail - context)
     return _window(old, start, end), _window(new, start, end)
 
 

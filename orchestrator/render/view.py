@@ -114,7 +114,7 @@ class PlanView:
         """What deserves a second look, worst first: address and why."""
         changes = [change for component in self.components for change in component.changes if change.rank < _HARMLESS]
         changes.sort(key=lambda change: change.rank)
-        return tuple((change.address, "; ".join(change.dangers) or f"is {change.action}d") for change in changes)
+        return tuple((change.address, " ".join(change.dangers) or f"is {change.action}d") for change in changes)
 
 
 def view(plan: Plan, *, cost: CostView | None = None, steps: bool = False, longest: int = LONGEST) -> PlanView:
@@ -237,9 +237,9 @@ def _dangers(change: Change) -> tuple[str, ...]:
     """What the action's name does not say by itself."""
     words = []
     if change.stateful and change.action in {Action.DELETE, Action.REPLACE}:
-        words.append("all its data is deleted with it")
+        words.append("All its data is deleted with it.")
     elif change.action is Action.REPLACE:
-        words.append("is deleted and made again")
+        words.append("It is deleted and made again.")
     return (*words, *(sentence(effect) for effect in change.effects))
 
 

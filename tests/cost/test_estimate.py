@@ -123,6 +123,14 @@ def test_a_change_is_told_as_a_difference() -> None:
     assert "(+16.74)" in cost.headline(after, change)
 
 
+def test_what_has_no_price_is_in_no_difference() -> None:
+    """A database whose new size is not on the list does not look as if it became free."""
+    unlisted = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.m7i.large"})
+    before, after = cost.estimate([DATABASE, SERVICE, SCALING], IRELAND), cost.estimate([unlisted], IRELAND)
+
+    assert [address for address, _, _ in cost.delta(before, after).lines] == [SERVICE.address]
+
+
 def test_an_alert_that_fires_every_month_is_said_beforehand() -> None:
     """Only of what is really spent, and only what the idle stack reaches by itself."""
     [note] = cost.notes(cost.estimate(STACK, IRELAND))
