@@ -1,0 +1,33 @@
+"""A page as a PNG, drawn by a chromium that speaks to nobody, and made small by pngquant."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+QUIET = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb",
+)  # fmt: skip
+MOST_BYTES = 200_000
+
+
+def draw(html: str, to: Path, width: int, height: int, scale: float = 1.5) -> None:
+    """Draw ``html`` on ``width`` x ``height`` CSS pixels, each ``scale`` pixels of the picture wide."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        raise FileNotFoundError("chromium is not on PATH")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder, "page.html")
+        source.write_text(html, encoding="utf-8")
+        size = [f"--window-size={width},{height}", f"--force-device-scale-factor={scale}"]
+        where = [f"--user-data-dir={folder}/profile", f"--screenshot={to.resolve()}", source.as_uri()]
+        subprocess.run([chromium, *QUIET, *size, *where], check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        ["pngquant", "--force", "--strip", "--speed", "1", "--output", to, "128", to], check=True, timeout=120
+    )
+    if to.stat().st_size > MOST_BYTES:
+        raise ValueError(f"{to.name} has {to.stat().st_size:,} bytes, more than {MOST_BYTES:,}")
+    print(f"{to.name}: {to.stat().st_size // 1000} kB")

@@ -1,0 +1,87 @@
+"""A terminal that can be photographed: tmux runs the command and tells what its screen shows, colours included."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from html import escape
+from io import StringIO
+from pathlib import Path
+
+PATIENCE_SECONDS = 90.0
+PAGE = """<!doctype html><meta charset="utf-8"><style>
+html {{ background: #fff; }} body {{ margin: 0; padding: 14px; }}
+.window {{ background: #14181d; border-radius: 9px; box-shadow: 0 2px 8px #0005; overflow: hidden; }}
+.bar {{ background: #262b31; color: #9aa4ae; font: 12px "DejaVu Sans", sans-serif; height: 26px; line-height: 26px;
+  text-align: center; position: relative; }}
+.bar i {{ position: absolute; top: 8px; width: 10px; height: 10px; border-radius: 5px; }}
+pre {{ margin: 0; padding: 10px 16px 14px; font: 13px/18px "DejaVu Sans Mono", monospace; color: #d5dbe1; }}
+</style><div class="window"><div class="bar"><i style="left:12px;background:#ef6a5e"></i>
+<i style="left:29px;background:#f5bf4f"></i><i style="left:46px;background:#62c554"></i>{title}</div>
+<pre>{body}</pre></div>"""
+
+
+class Screen:
+    """One tmux session of ``columns`` x ``rows``, in ``folder``."""
+
+    def __init__(self, socket: str, columns: int, rows: int, folder: Path, environment: Mapping[str, str]) -> None:
+        self._tmux = ["tmux", "-L", socket, "-f", os.devnull]
+        shell = ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "bash", "--norc", "-i"]
+        size = ["-x", str(columns), "-y", str(rows)]
+        self._do("new-session", "-d", *size, "-c", str(folder), *shell)
+        self._do("set", "-g", "status", "off")
+        self.until("$")
+
+    def _do(self, *words: str) -> str:
+        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, check=True, timeout=20)
+        return done.stdout
+
+    def type(self, line: str) -> None:
+        """Type ``line``, and enter."""
+        self._do("send-keys", "-l", line)
+        self._do("send-keys", "Enter")
+
+    def shown(self, *, colours: bool = False) -> str:
+        """What the screen shows now."""
+        return self._do("capture-pane", "-p", *(["-e"] if colours else [])).rstrip("\n ")
+
+    def until(self, *texts: str) -> str:
+        """Wait until the screen shows one of ``texts``; what it shows then, with colours."""
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            if any(text in self.shown() for text in texts):
+                return self.shown(colours=True)
+            time.sleep(0.02)
+        raise TimeoutError(f"none of {texts} came:\n{self.shown()}")
+
+    def close(self) -> None:
+        self._do("kill-server")
+
+
+@contextmanager
+def screen(columns: int, rows: int, folder: Path, environment: Mapping[str, str]) -> Iterator[Screen]:
+    """A terminal with a prompt."""
+    path = {"PS1": "$ ", "TERM": "xterm-256color", "LANG": "C.UTF-8", "PATH": os.environ["PATH"], "HOME": str(folder)}
+    opened = Screen(f"pictures-{os.getpid()}", columns, rows, folder, path | dict(environment))
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def page(ansi: str, title: str) -> tuple[str, int]:
+    """Terminal text as a page, and the height of that page in pixels."""
+    from rich.console import Console
+    from rich.terminal_theme import TerminalTheme
+    from rich.text import Text
+
+    normal = [(20, 24, 29), (240, 113, 120), (140, 200, 110), (229, 192, 105), (97, 160, 235), (198, 140, 230),
+              (86, 190, 200), (213, 219, 225)]  # fmt: skip
+    theme = TerminalTheme((20, 24, 29), (213, 219, 225), normal, normal)
+    console = Console(record=True, width=500, file=StringIO(), force_terminal=True, color_system="truecolor")
+    console.print(Text.from_ansi(ansi), soft_wrap=True)
+    body = console.export_html(theme=theme, inline_styles=True, code_format="{code}").rstrip()
+    return PAGE.format(title=escape(title), body=body), 14 * 2 + 26 + 24 + 18 * len(ansi.splitlines())
