@@ -65,13 +65,13 @@ resource "aws_security_group" "api" {
   name        = "joiabagur-prod${each.key}-api"
   description = "What the API may reach"
   vpc_id      = data.aws_vpc.default.id
+}
 
-  egress {
-    protocol    = "-1"
-    from_port   = 0
-    to_port     = 0
-    cidr_blocks = ["0.0.0.0/0"]
-  }
+resource "aws_vpc_security_group_egress_rule" "api" {
+  for_each          = local.services
+  security_group_id = aws_security_group.api[each.key].id
+  ip_protocol       = "-1"
+  cidr_ipv4         = "0.0.0.0/0"
 }
 
 resource "aws_apprunner_auto_scaling_configuration_version" "api" {

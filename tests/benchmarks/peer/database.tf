@@ -5,16 +5,15 @@ resource "aws_security_group" "database" {
   name        = "joiabagur-prod${each.key}-main"
   description = "PostgreSQL from the API"
   vpc_id      = data.aws_vpc.default.id
+}
 
-  dynamic "ingress" {
-    for_each = contains(local.services, each.key) ? [aws_security_group.api[each.key].id] : []
-    content {
-      protocol        = "tcp"
-      from_port       = 5432
-      to_port         = 5432
-      security_groups = [ingress.value]
-    }
-  }
+resource "aws_vpc_security_group_ingress_rule" "database" {
+  for_each                     = local.services
+  security_group_id            = aws_security_group.database[each.key].id
+  referenced_security_group_id = aws_security_group.api[each.key].id
+  ip_protocol                  = "tcp"
+  from_port                    = 5432
+  to_port                      = 5432
 }
 
 resource "aws_db_subnet_group" "main" {

@@ -1,7 +1,7 @@
 # The stack of manifests/, as Terraform's users write it: the peer that `make bench` is measured against.
 #
-# The same AWS things with the same settings, in the shape that costs Terraform least (rules inside of their security
-# group, one policy document a role). `-var n=16 -var services=9` makes copies of all but the project's own.
+# The same AWS things with the same settings, in the shapes that the provider's own documentation recommends.
+# `-var n=16 -var services=9` makes copies of all but the project's own.
 
 terraform {
   required_providers {
