@@ -126,7 +126,7 @@ SUBJECTS: dict[str, Callable[[Studio], None]] = {
 def main() -> None:
     """Take the pictures named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*SUBJECTS, []], default=list(SUBJECTS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SUBJECTS)}; all without one")
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in parser.parse_args().names or SUBJECTS:
         with start(settle_seconds=0.6) as emulator, tempfile.TemporaryDirectory() as folder:

@@ -16,7 +16,8 @@ pre code { background: none; padding: 0; font-size: 100%; }
 summary { margin: 6px 0; } sub { color: #59636e; } h3 { margin: 12px 0 8px; font-size: 1.2em; }
 blockquote { border-left: 4px solid #d1242f; margin: 12px 0; padding: 0 16px; }
 blockquote .alert { color: #d1242f; font-weight: 600; }
-.add { background: #dafbe1; color: #116329; display: block; } .del { background: #ffebe9; color: #82071e; display: block; }
+.add { background: #dafbe1; color: #116329; display: block; }
+.del { background: #ffebe9; color: #82071e; display: block; }
 .hot { color: #953800; display: block; } .say { color: #59636e; display: block; }
 """
 _KINDS = {"+": "add", "-": "del", "!": "hot", "#": "say"}

@@ -1,0 +1,47 @@
+"""``python -m tests.proofs``: run every proof and write what came of it into the README.
+
+``--from FILE`` takes the JUnit XML of a run that was made already (``pytest --junit-xml FILE``).  Nothing is written
+when a proof failed or is missing: the exit code is 1 then, and the table goes to standard output only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.proofs import table
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+TARGETS = ("tests/proofs", "tests/test_apply.py")
+
+
+def run(to: Path, more: list[str]) -> None:
+    """Run the proofs; their JUnit XML goes to ``to``."""
+    subprocess.run([sys.executable, "-m", "pytest", *TARGETS, f"--junit-xml={to}", *more], cwd=ROOT, check=False)
+
+
+def main() -> int:
+    """0 when every proof holds and the README says so."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--from", dest="file", type=Path, help="the JUnit XML of a run")
+    options, more = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        file = options.file or Path(folder, "proofs.xml")
+        if options.file is None:
+            run(file, more)
+        report = table.read(file)
+    text = table.render(report)
+    sys.stdout.write(text + "\n")
+    if wrong := table.problems(report):
+        sys.stderr.write("\n".join(["not written into the README:", *wrong]) + "\n")
+        return 1
+    README.write_text(table.insert(README.read_text(), text))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
