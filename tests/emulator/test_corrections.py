@@ -161,6 +161,16 @@ class TestSecret:
         }
         assert refusal(secrets.put_secret_value, **{**put, "SecretString": "three"}) == "ResourceExistsException"
 
+    def test_a_description_can_be_taken_away(self, secrets: Client) -> None:
+        """By an empty one."""
+        secrets.create_secret(Name="app", SecretString="one", Description="Settings")
+        secrets.update_secret(SecretId="app", Description="")
+
+        assert secrets.describe_secret(SecretId="app").get("Description", "") == ""
+        assert secrets.list_secrets()["SecretList"][0].get("Description", "") == ""
+        secrets.update_secret(SecretId="app", Description="Others")
+        assert secrets.describe_secret(SecretId="app")["Description"] == "Others"
+
     def test_a_name_to_be_deleted_is_not_free(self, secrets: Client) -> None:
         """InvalidRequestException, until it is restored."""
         secrets.create_secret(Name="app", SecretString="one")

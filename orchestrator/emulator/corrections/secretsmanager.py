@@ -6,15 +6,19 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service
+from orchestrator.emulator.service import Context, Service, World
 
 _VALUES = ("SecretString", "SecretBinary")
 
 
 class SecretsManager(Service):
-    """Corrections to CreateSecret and PutSecretValue."""
+    """Corrections to CreateSecret, PutSecretValue and UpdateSecret."""
 
     service = "secretsmanager"
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self._undescribed: set[str] = set()
 
     def create_secret(self, params: Params, context: Context) -> Params:
         """The token becomes the version id; the same again answers the same; a name to be deleted is not free."""
@@ -53,6 +57,26 @@ class SecretsManager(Service):
                 raise AwsError("ResourceExistsException", message)
             return {"ARN": known["ARN"], "Name": known["Name"], "VersionId": token, "VersionStages": stages}
         return context.forward(params)
+
+    def update_secret(self, params: Params, context: Context) -> Params:
+        """An empty description takes the description away; moto keeps the one it has."""
+        found = context.forward(params)
+        if "Description" in params:
+            (self._undescribed.discard if params["Description"] else self._undescribed.add)(found["ARN"])
+        return found
+
+    def describe_secret(self, params: Params, context: Context) -> Params:
+        """Without a description that was taken away."""
+        return self._told(context.forward(params))
+
+    def list_secrets(self, params: Params, context: Context) -> Params:
+        """The same."""
+        found = context.forward(params)
+        return {**found, "SecretList": [self._told(secret) for secret in found["SecretList"]]}
+
+    def _told(self, secret: Params) -> Params:
+        hidden = "Description" if secret["ARN"] in self._undescribed else ""
+        return {name: value for name, value in secret.items() if name != hidden}
 
     def _same(self, params: Params, context: Context) -> bool:
         """Whether the version a token made holds the value that comes with it."""
