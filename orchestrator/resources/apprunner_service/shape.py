@@ -39,6 +39,8 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     health = {**{key: default for key, (_, default) in HEALTH.items()}, **settled.get("health", {})}
     if health["protocol"] == "TCP":  # App Runner looks at no path then
         health["path"] = "/"
+    if settled.get("image_repository_type") == "ECR_PUBLIC":  # AWS keeps the role of a private image it had before
+        settled["access_role"] = None
     return {**settled, **sizes, "variables": names, "health": health}
 
 
