@@ -1,7 +1,7 @@
 """Metric alarms.  API: CloudWatch PutMetricAlarm, DescribeAlarms, DeleteAlarms, TagResource.
 
 One listing by the environment's prefix serves every alarm.  Alarms' tags would cost a call each, so whose an alarm is
-stands at the end of its description too, and that is what is read.
+stands at the end of its description too (``... [orchestrator shop/prod database.main]``), and that is what is read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from orchestrator.model import Live, Scope
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Steps
-from orchestrator.tags import Marks, pairs, phrase, read_phrase
+from orchestrator.tags import Marks, pairs, read_phrase
 from orchestrator.values import Value, WriteOnly, canonical
 
 IMMUTABLE: frozenset[str] = frozenset()
@@ -42,11 +42,6 @@ MEMBERS = {
     "missing": "TreatMissingData",
     "description": "AlarmDescription",
 }
-
-
-def describe(scope: Scope, component: str, sentence: str) -> str:
-    """The description a component gives its alarm: what it means, and whose it is."""
-    return f"{sentence} [{phrase(scope, component)}]"
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:

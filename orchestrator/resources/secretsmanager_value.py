@@ -116,10 +116,5 @@ def _filled(text: str, known: Mapping[str, Any]) -> str:
     return _PLACEHOLDER.sub(lambda match: str(known[match[1]]), text)
 
 
-def placeholder(key: str) -> str:
-    """What stands in a template for the generated value of ``key``."""
-    return f"{{{{generated {key}}}}}"
-
-
 def _current(versions: Mapping[str, list[str]] | None) -> str | None:
     return next((version for version, stages in (versions or {}).items() if "AWSCURRENT" in stages), None)

@@ -99,6 +99,15 @@ def test_what_is_pending_and_wanted_no_more_is_taken_back() -> None:
     assert differs(DECLARED, live) == {"instance_class": ("db.t4g.small", "db.t3.micro")}
 
 
+def test_an_upgrade_that_waits_brings_its_parameter_group_along() -> None:
+    """RDS refuses a group of the next version before the upgrade, so it must not be ordered again."""
+    wanted = {**DECLARED, "version": "17", "parameter_group": "default.postgres17"}
+    groups = [{"DBParameterGroupName": "default.postgres16", "ParameterApplyStatus": "in-sync"}]
+    live = read(wanted, DBParameterGroups=groups, PendingModifiedValues={"EngineVersion": "17.6"})
+
+    assert differs(wanted, live) == {}
+
+
 STORAGE = {
     "as declared": (20, {}, {}),
     "rounded up by RDS": (22, {}, {}),

@@ -6,6 +6,7 @@ Its password is the business of the Secret that names it; without one RDS makes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.components import Stack
@@ -68,24 +69,16 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
         resources.append(_make(component, stack, "rds_subnet_group", place))
     if component.spec.get("parameters"):
         resources.append(_parameters(component, stack))
-    deletable = component.spec["deletionPolicy"] == "delete"
-    resources.append(_make(component, stack, "rds_instance", _instance(component, stack), deletable=deletable))
-    return [*resources, *alarms(component, stack)]
+    return [*resources, _instance(component, stack), *alarms(component, stack)]
 
 
 def _make(
-    component: Component,
-    stack: Stack,
-    kind: str,
-    spec: Mapping[str, Value],
-    *,
-    suffix: str = "",
-    deletable: bool = False,
+    component: Component, stack: Stack, kind: str, spec: Mapping[str, Value], *, physical: str | None = None
 ) -> Resource:
-    physical = f"{stack.scope.prefix}-{component.name}{suffix}"
-    marked = {**spec, "tags": claim(stack.scope, component.handle, deletable=deletable)}
+    called = physical or f"{stack.scope.prefix}-{component.name}"
+    marked = {"tags": claim(stack.scope, component.handle), **spec}
     where, adopt = component.where, component.adopt
-    return Resource(kind, component.name, physical, marked, component.handle, where, adopt=adopt)
+    return Resource(kind, component.name, called, marked, component.handle, where, adopt=adopt)
 
 
 def _about(component: Component, stack: Stack) -> str:
@@ -100,25 +93,34 @@ def _firewall(component: Component, stack: Stack) -> Mapping[str, Value]:
 
 
 def _parameters(component: Component, stack: Stack) -> Resource:
-    family = f"postgres{_major(component)}"
     spec = {
-        "family": family,
+        "family": _family(component),
         "description": _about(component, stack),
         "parameters": component.spec["parameters"],
     }
-    return _make(component, stack, "rds_parameter_group", spec, suffix=f"-{family}")
+    return _make(component, stack, "rds_parameter_group", spec, physical=_group(component, stack))
 
 
-def _major(component: Component) -> str:
-    return str(component.spec["version"]).partition(".")[0]
+def _family(component: Component) -> str:
+    major = str(component.spec["version"]).partition(".")[0]
+    return f"postgres{major}"
 
 
-def _instance(component: Component, stack: Stack) -> Mapping[str, Value]:
+def _group(component: Component, stack: Stack) -> str:
+    """The parameter group's name, final: a pending upgrade is recognised by it."""
+    own = f"{stack.scope.prefix}-{component.name}-{_family(component)}"
+    return own if component.spec.get("parameters") else f"default.{_family(component)}"
+
+
+def _instance(component: Component, stack: Stack) -> Resource:
+    deletable = component.spec["deletionPolicy"] == "delete"
+    spec = {**_settings(component, stack), "tags": claim(stack.scope, component.handle, deletable=deletable)}
+    first = {f"rds_parameter_group.{component.name}"} if component.spec.get("parameters") else set()
+    return replace(_make(component, stack, "rds_instance", spec), after=frozenset(first))
+
+
+def _settings(component: Component, stack: Stack) -> Mapping[str, Value]:
     spec, name = component.spec, component.name
-    own_parameters = bool(spec.get("parameters"))
-    parameters = (
-        Ref(f"rds_parameter_group.{name}", "name") if own_parameters else f"default.postgres{_major(component)}"
-    )
     return {
         "engine": spec["engine"],
         "version": spec["version"],
@@ -129,7 +131,7 @@ def _instance(component: Component, stack: Stack) -> Mapping[str, Value]:
         "port": spec["port"],
         "subnet_group": spec.get("subnetGroup") or Ref(f"rds_subnet_group.{name}", "name"),
         "security_groups": [Ref(f"ec2_security_group.{name}", "id")],
-        "parameter_group": parameters,
+        "parameter_group": _group(component, stack),
         "multi_az": spec["multiAz"],
         "public": spec["public"],
         "network_type": spec["networkType"],

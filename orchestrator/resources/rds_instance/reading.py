@@ -25,6 +25,8 @@ def spec_of(instance: Instance, declared: Mapping[str, Value]) -> dict[str, Valu
     if found["port"] is None:
         found["port"] = instance.get("DbInstancePort") or None
     found |= pending_of(instance)
+    if "version" in pending_of(instance):  # its parameter group comes with it, and is not told to be pending
+        found["parameter_group"] = declared.get("parameter_group", found["parameter_group"])
     found["version"] = _as_exact(found["version"], declared.get("version"))
     found |= _storage(found["storage_gb"], declared)
     tags = mapping(instance.get("TagList"))
