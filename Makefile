@@ -19,7 +19,7 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --univers
 	--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts bench lock format clean
+.PHONY: help demo test check lint types contracts bench proofs pictures lock format clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
@@ -44,6 +44,12 @@ contracts: $(DEV_READY) ## who may import whom
 
 bench: $(DEV_READY) ## measure; ARGS='--quick --only plan' for a part
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+proofs: $(DEV_READY) ## prove the promises of the README, all of them, and write down the counts there
+	@$(BIN)/python -m tests.proofs $(ARGS)
+
+pictures: $(DEV_READY) ## take the pictures of docs/pictures anew; needs tmux, chromium and pngquant
+	@$(BIN)/python -m tests.pictures $(ARGS)
 
 format: $(DEV_READY) ## let ruff write
 	@$(BIN)/ruff check --fix --quiet

@@ -129,7 +129,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SUBJECTS)}; all without one")
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name in parser.parse_args().names or SUBJECTS:
-        with start(settle_seconds=0.6) as emulator, tempfile.TemporaryDirectory() as folder:
+        with start(settle_seconds=0.6) as emulator, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             SUBJECTS[name](Studio(emulator, Path(folder)))
 
 

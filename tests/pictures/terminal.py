@@ -64,7 +64,14 @@ class Screen:
 @contextmanager
 def screen(columns: int, rows: int, folder: Path, environment: Mapping[str, str]) -> Iterator[Screen]:
     """A terminal with a prompt."""
-    path = {"PS1": "$ ", "TERM": "xterm-256color", "LANG": "C.UTF-8", "PATH": os.environ["PATH"], "HOME": str(folder)}
+    path = {
+        "PS1": "$ ",
+        "HISTFILE": os.devnull,
+        "TERM": "xterm-256color",
+        "LANG": "C.UTF-8",
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+    }
     opened = Screen(f"pictures-{os.getpid()}", columns, rows, folder, path | dict(environment))
     try:
         yield opened
