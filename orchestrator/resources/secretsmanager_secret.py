@@ -78,7 +78,11 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
-    """What is missing is generated and added; the tags, which say that it is there, come last."""
+    """What is missing is generated and added; the tags, which say that it is there, come last.
+
+    Without a new key nothing is written: the value beside is written for what its template says, and a version more
+    would look as if somebody had changed it by hand.
+    """
     secret = {"SecretId": live.outputs["arn"]}
     if "scheduled_for_deletion" in changed:
         yield Call("secretsmanager", "restore_secret", secret)
@@ -86,9 +90,11 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, chang
     if described:
         yield Call("secretsmanager", "update_secret", {**secret, **described})
     if "generate" in changed:
-        yield from _add(secret, spec["generate"])
-        unwanted = [TAG_GENERATED + key for key in sorted(_keys(live.spec["generate"]) - _keys(spec["generate"]))]
-        if unwanted:
+        had, wanted = _keys(live.spec["generate"]), _keys(spec["generate"])
+        if wanted - had:
+            yield from _add(secret, spec["generate"])
+        if had - wanted:
+            unwanted = [TAG_GENERATED + key for key in sorted(had - wanted)]
             yield Call("secretsmanager", "untag_resource", {**secret, "TagKeys": unwanted})
     if changed & {"generate", "tags"}:
         tags = pairs({**spec["tags"], **_declaration(spec["generate"])})
