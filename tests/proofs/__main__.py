@@ -1,7 +1,8 @@
 """``python -m tests.proofs``: run every proof and write what came of it into the README.
 
-``--from FILE`` takes the JUnit XML of a run that was made already (``pytest --junit-xml FILE``).  Nothing is written
-when a proof failed or is missing: the exit code is 1 then, and the table goes to standard output only.
+``--from FILE`` takes the JUnit XML of a run that was made already (``pytest --junit-xml FILE``); of several, when it
+was made in parts.  Nothing is written when a proof failed or is missing: the exit code is 1 then, and the table goes to
+standard output only.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ def run(to: Path, more: list[str]) -> None:
 def main() -> int:
     """0 when every proof holds and the README says so."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", dest="file", type=Path, help="the JUnit XML of a run")
+    parser.add_argument("--from", dest="files", type=Path, action="append", help="the JUnit XML of a run, or of a part")
     options, more = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
-        file = options.file or Path(folder, "proofs.xml")
-        if options.file is None:
-            run(file, more)
-        report = table.read(file)
+        files = options.files or [Path(folder, "proofs.xml")]
+        if not options.files:
+            run(files[0], more)
+        report = table.read(*files)
     text = table.render(report)
     sys.stdout.write(text + "\n")
     if wrong := table.problems(report):

@@ -96,9 +96,9 @@ class Report:
         return sum(case.crashes or 1 for case in mine)
 
 
-def read(file: Path) -> Report:
-    """The run that ``file`` tells of."""
-    suites = list(ET.parse(file).iter("testsuite"))
+def read(*files: Path) -> Report:
+    """The run that ``files`` tell of."""
+    suites = [suite for file in files for suite in ET.parse(file).iter("testsuite")]
     cases = tuple(_case(element) for suite in suites for element in suite.iter("testcase"))
     day = min(suite.get("timestamp", "") for suite in suites)[:10]
     return Report(cases, day)
