@@ -169,7 +169,7 @@ def test_every_make_target_that_is_named_exists() -> None:
 
 def test_every_link_leads_somewhere() -> None:
     """Files that are linked are there, and so are headings."""
-    targets = re.findall(r"\]\(([^)]+)\)", README)
+    targets = re.findall(r"(?:\]\(|src=\")([^)\"]+)", README)
     titles = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
     headings = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
     files = [target for target in targets if not target.startswith(("#", "https:"))]
