@@ -89,6 +89,14 @@ def _ways(change: Change, context: Context) -> str:
     return f"To keep it, put it back. To let it go, put it back with {word}, apply that, and then remove it."
 
 
+def protected(change: Change, context: Context) -> Iterator[Veto]:
+    """AWS would refuse it half-way through the run; better now."""
+    live = context.tasks[change.address].live
+    if change.action in {Action.DELETE, Action.REPLACE} and live and live.spec.get("deletion_protection") is True:
+        way = f"set `deletionProtection: false` on {change.component} and apply that first"
+        yield Veto("Protected", f"{change.physical} has its deletion protection on. To let it go, {way}.")
+
+
 def replacement(change: Change, context: Context) -> Iterator[Veto]:
     """A replacement is never a surprise."""
     if change.action is Action.REPLACE and not change.stateful:
@@ -151,5 +159,11 @@ def _fields(change: Change) -> str:
     return ", ".join(dict.fromkeys(field.path[0] for field in change.fields if field.path[0] in immutable))
 
 
-CHANGE_GUARDS: tuple[Callable[[Change, Context], Iterator[Veto]], ...] = (not_ours, elsewhere, stateful, replacement)
+CHANGE_GUARDS: tuple[Callable[[Change, Context], Iterator[Veto]], ...] = (
+    not_ours,
+    elsewhere,
+    stateful,
+    protected,
+    replacement,
+)
 PLAN_GUARDS: tuple[Callable[[Plan, Context], Iterator[Veto]], ...] = (account, region, empty, mass_removal, unread)

@@ -225,6 +225,20 @@ GUARDS: dict[str, tuple[Desired, Snapshot, dict[str, Any], list[str]]] = {
         {},
         ["Stateful: this would delete old with all its data. To keep it, put it back. To let it go, put it back with "],
     ),
+    "a protected thing with the manifest's word": (
+        Desired(SCOPE, (role("a"),)),
+        snapshot(
+            {"iam_role.a": live_role("a")},
+            strays={
+                "s3_bucket.old": (
+                    Found("s3_bucket", "old"),
+                    Live({"deletion_protection": True}, owner="shop/prod", component="bucket.old", deletable=True),
+                )
+            },
+        ),
+        {},
+        ["Stateful: this will delete", "Protected: old has its deletion protection on."],
+    ),
     "a stateful thing with the manifest's word": (
         Desired(SCOPE, (role("a"),)),
         snapshot(
@@ -261,7 +275,14 @@ def test_the_token_of_this_plan_lets_it_through_and_no_other_does(case: str) -> 
     assert build(desired, seen, allow=token).plan.digest == build(desired, seen).plan.digest
 
 
-@pytest.mark.parametrize("case", ["a stateful thing without the manifest's word", "the wrong account"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "a stateful thing without the manifest's word",
+        "a protected thing with the manifest's word",
+        "the wrong account",
+    ],
+)
 def test_no_token_lifts_what_needs_the_manifests_word(case: str) -> None:
     """A token alone deletes no data and crosses no account."""
     desired, seen, _, _ = GUARDS[case]
