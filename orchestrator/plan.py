@@ -185,17 +185,12 @@ def steps(
     module = resources.load(resource.type)
     if live is None:
         return module.create(scope, resource.physical, spec)
+    changed = frozenset(field.path[0] for field in fields)
     if action is Action.REPLACE:
-        return _replace(scope, resource, spec, live)
+        return resources.replace(resource.type, scope, resource.physical, spec, live, changed)
     if action is Action.UPDATE:
-        return module.update(scope, resource.physical, spec, live, frozenset(field.path[0] for field in fields))
+        return module.update(scope, resource.physical, spec, live, changed)
     return _nothing()
-
-
-def _replace(scope: Scope, resource: Resource, spec: Mapping[str, Value], live: Live) -> Steps:
-    module = resources.load(resource.type)
-    yield from module.delete(scope, resource.physical, live)
-    return (yield from module.create(scope, resource.physical, spec))
 
 
 def _nothing() -> Steps:

@@ -101,6 +101,19 @@ def discover(resource_type: str, aws: Aws, scope: Scope) -> Iterable[str]:
     return () if finder is None else cast(Iterable[str], finder(aws, scope))
 
 
+def replace(
+    resource_type: str, scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]
+) -> Steps:
+    """Delete and make again; then, where a module has it, ``clean_up``: of what the old one used and the new does not."""
+    module = load(resource_type)
+    yield from module.delete(scope, name, live)
+    outputs = yield from module.create(scope, name, spec)
+    cleaner = getattr(module, "clean_up", None)
+    if cleaner is not None:
+        yield from cleaner(name, spec, live, changed)
+    return outputs
+
+
 def effects(resource_type: str, fields: tuple[FieldChange, ...], live: Live) -> tuple[str, ...]:
     """What users of the resource will notice of an update (an outage, a restart), in sentences."""
     teller = getattr(load(resource_type), "effects", None)

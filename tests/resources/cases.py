@@ -68,6 +68,11 @@ class Case:
         return self.module.normalise(self.desired)
 
     @property
+    def changed(self) -> frozenset[str]:
+        """The top-level fields that differ."""
+        return frozenset(change.path[0] for change in self.fields)
+
+    @property
     def decided(self) -> Action:
         """What becomes of the resource."""
         if self.desired is None:
@@ -85,14 +90,13 @@ class Case:
                 return (yield from self.module.create(SCOPE, self.name, self.spec))
             case Action.UPDATE:
                 assert self.live is not None
-                changed = frozenset(change.path[0] for change in self.fields)
-                return (yield from self.module.update(SCOPE, self.name, self.spec, self.live, changed))
-            case Action.DELETE | Action.REPLACE:
+                return (yield from self.module.update(SCOPE, self.name, self.spec, self.live, self.changed))
+            case Action.REPLACE:
                 assert self.live is not None
-                outputs = yield from self.module.delete(SCOPE, self.name, self.live)
-                if self.desired is not None:
-                    outputs = yield from self.module.create(SCOPE, self.name, self.spec)
-                return outputs
+                return (yield from resources.replace(self.type, SCOPE, self.name, self.spec, self.live, self.changed))
+            case Action.DELETE:
+                assert self.live is not None
+                return (yield from self.module.delete(SCOPE, self.name, self.live))
             case _:
                 return {}
 

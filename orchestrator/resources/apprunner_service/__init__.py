@@ -24,6 +24,7 @@ __all__ = [
     "IMMUTABLE",
     "STATEFUL",
     "USES",
+    "clean_up",
     "create",
     "delete",
     "effects",
@@ -109,7 +110,9 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, chang
     arn = live.private["arn"]
     if live.status in UNUSABLE:
         yield from delete(scope, name, live)
-        return (yield from create(scope, name, spec))
+        made = yield from create(scope, name, spec)
+        yield from clean_up(name, spec, live, changed)
+        return made
     if "tags" in changed:
         tags = {"ResourceArn": arn, "Tags": pairs(spec["tags"])}
         yield Call("apprunner", "tag_resource", tags, retry=BUSY, patience=AN_OPERATION)
@@ -117,7 +120,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, chang
         yield from _keep_logs(name, live.outputs["id"], spec["log_retention_days"])
     if changed - NOT_DEPLOYMENTS:
         yield from _deploy(name, spec, live)
-        yield from _clean_up(name, spec, live, changed)
+        yield from clean_up(name, spec, live, changed)
     return {}
 
 
@@ -177,8 +180,8 @@ def _deploy(name: str, spec: Mapping[str, Value], live: Live) -> Steps:
     return {}
 
 
-def _clean_up(name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
-    """Delete the revision and the connector that the service left, if they are of its own family.
+def clean_up(name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+    """Delete the revision and the connector that the service (or the one before it) left, if they are of its family.
 
     A connector that the manifest wants no more is deleted by the pruning of its own resource.
     """
