@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from functools import cache
+from itertools import compress
 from typing import Any
 
 from hypothesis import strategies as st
@@ -62,7 +63,8 @@ def properties(kind: str) -> Mapping[str, tuple[Example, ...]]:
 def components(draw: st.DrawFn, kind: str, name: str) -> Document:
     """A component with a few of its optional properties."""
     by_name = properties(kind)
-    chosen = draw(st.lists(st.sampled_from(sorted(by_name)), max_size=MOST_PROPERTIES, unique=True))
+    number = draw(st.integers(0, min(MOST_PROPERTIES, len(by_name))))
+    chosen = draw(st.lists(st.sampled_from(sorted(by_name)), min_size=number, max_size=number, unique=True))
     found = minimal(kind, name)
     for each in chosen:
         found = merged(document(draw(st.sampled_from(by_name[each])), name), found)
@@ -73,9 +75,7 @@ def components(draw: st.DrawFn, kind: str, name: str) -> Document:
 def sets(draw: st.DrawFn) -> list[Document]:
     """A Project and some components of each kind, woven together."""
     found = Woven(
-        draw(components(kind, name))
-        for kind, names in NAMES.items()
-        for name in draw(st.lists(st.sampled_from(names), unique=True).map(sorted))
+        draw(components(kind, name)) for kind, names in NAMES.items() for name in names if draw(st.booleans())
     )
     buckets, services = found.of("Bucket"), found.of("ContainerService")
     if "cdn.site" in found and not buckets + services:
@@ -177,7 +177,7 @@ def scalars() -> st.SearchStrategy[Any]:
 
 def subsets(of: list[str]) -> st.SearchStrategy[list[str]]:
     """Some of them, in their order."""
-    return st.lists(st.sampled_from(of), unique=True).map(sorted) if of else st.just([])
+    return st.tuples(*(st.booleans() for _ in of)).map(lambda kept: list(compress(of, kept)))
 
 
 def following(first: list[Document], second: list[Document]) -> list[Document]:
