@@ -104,7 +104,7 @@ def discover(resource_type: str, aws: Aws, scope: Scope) -> Iterable[str]:
 def replace(
     resource_type: str, scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]
 ) -> Steps:
-    """Delete and make again; then, where a module has it, ``clean_up``: of what the old one used and the new does not."""
+    """Delete and make again; then ``clean_up``, where a module has it: what the old one used, the new one does not."""
     module = load(resource_type)
     yield from module.delete(scope, name, live)
     outputs = yield from module.create(scope, name, spec)
