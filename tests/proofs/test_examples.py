@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orchestrator import pipeline
 from orchestrator.emulator import Emulator
-from orchestrator.manifest import schema
-from orchestrator.problems import Problems
 from tests.proofs import manifests, world
 
 
@@ -50,40 +45,3 @@ def surroundings() -> dict[str, str]:
         "subnet-0a1b2c3d4e5f60718": default[0]["SubnetId"],
         "subnet-0b1c2d3e4f5a60718": default[1]["SubnetId"],
     }
-
-
-@pytest.mark.parametrize("kind", manifests.KINDS.values())
-def test_no_example_is_overlooked(kind: str) -> None:
-    """Whatever stands under `examples` anywhere in the schema file is in a document of some set."""
-    written = [json.dumps(value) for part in objects(schema.load(kind.lower())) for value in part.get("examples", ())]
-    shown = [example for found in manifests.sets(kind) for group in found.shows.values() for example in group]
-
-    assert set(written) <= {json.dumps(example.value) for example in shown}
-    assert len(shown) >= len(written)
-
-
-def objects(part: Any) -> Iterator[dict[str, Any]]:
-    """Every mapping inside of a schema, without those inside of examples."""
-    if isinstance(part, dict):
-        yield part
-        for name, member in part.items():
-            if name != "examples":
-                yield from objects(member)
-    elif isinstance(part, list):
-        for member in part:
-            yield from objects(member)
-
-
-@pytest.mark.parametrize("entry", manifests.companions())
-def test_every_companion_is_needed(tmp_path: Path, entry: str) -> None:
-    """Without it the examples it belongs to are refused, in a sentence: no entry outlives its reason."""
-    kind = entry.split(".", maxsplit=1)[0].split(":", maxsplit=1)[0]
-    refused = []
-    for number, found in enumerate(manifests.sets(kind, without=entry)):
-        try:
-            pipeline.desired(found.write(tmp_path / str(number)))
-        except Problems as problems:
-            refused.append(problems)
-
-    assert manifests.companions()[entry]["because"]
-    assert refused
