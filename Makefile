@@ -24,7 +24,7 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --univers
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
-demo: $(or $(wildcard $(DEV_READY)),$(DEMO_READY)) ## plan, deploy and roll back against an AWS on this machine
+demo: $(or $(wildcard $(DEV_READY)),$(DEMO_READY)) ## plan, deploy, break and heal a stack on an AWS on this machine
 	@$(BIN)/orchestrator demo
 
 test: $(DEV_READY) ## run the tests; ARGS='-k plan -x' goes to pytest
