@@ -14,7 +14,8 @@ from orchestrator.problems import Problems
 from orchestrator.resources import Aws
 
 T = TypeVar("T")
-WORKERS = 32
+WORKERS = (16, 32)
+"""Threads at least and at most, between them one for four resources: more open more connections than they save time."""
 HOPELESS = {
     "NoCredentials": "set a profile (AWS_PROFILE), log in, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "Unreachable": "check the network, and AWS_ENDPOINT_URL if it is set; nothing was changed",
@@ -40,17 +41,19 @@ class Snapshot:
     strays: Mapping[str, tuple[Found, Live]] = field(default_factory=dict)
 
 
-def take(aws: Aws, desired: Desired, *, workers: int = WORKERS) -> Snapshot:
-    """Read what ``desired`` names and what else is ours.
+def take(aws: Aws, desired: Desired, *, workers: int | None = None) -> Snapshot:
+    """Read what ``desired`` names and what else is ours, with as many threads as WORKERS says, or ``workers``.
 
     Raises Problems when AWS cannot be asked at all (no credentials, no network); a single read that is denied or
     fails becomes an Unread instead.
     """
     scope = desired.scope
-    with ThreadPoolExecutor(workers, thread_name_prefix="read") as pool:
+    least, most = WORKERS
+    hands = workers or min(max(least, len(desired.resources) // 4), most)
+    with ThreadPoolExecutor(hands, thread_name_prefix="read") as pool:
         account = pool.submit(aws.get, "sts", "get_caller_identity")
+        found = _discover(pool, aws, scope)  # before the reads: some of these are long, and more reads may follow
         reads = {item.address: pool.submit(_read, aws, scope, item) for item in desired.resources}
-        found = _discover(pool, aws, scope)
         identity = _answer(account)
         live, unread = _collect(reads)
         searches, unfound = _collect(found)
