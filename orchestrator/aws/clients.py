@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import socket
 import threading
@@ -68,9 +69,12 @@ class Clients:
             raise translate(service, operation, error) from None
 
     def configured_region(self) -> str | None:
-        """The region the surroundings name (environment, profile), or None."""
+        """The region the surroundings name (environment, profile), or None.
+
+        boto3 does not heed AWS_REGION, but every other tool of AWS does: whoever sets it means it.
+        """
         try:
-            region: str | None = self._shared_session().region_name
+            region: str | None = os.environ.get("AWS_REGION") or self._shared_session().region_name
         except ProfileNotFound as error:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
         return region
