@@ -22,8 +22,8 @@ Terraform is found on `PATH`, its provider through `{MIRROR}`, which names a fol
 {report}
 How it is measured:
 
-* Whole processes, from start to exit: wall time, user and system time, and the peak memory of the largest process of
-  each run, by `os.wait4`. Terraform's core and its provider are two processes, so its memory is told too low.
+* Whole processes, from start to exit: wall time, user and system time by `os.wait4`, and the peak memory of a program
+  with its helpers, looked at four times a second: Terraform's core and its provider are two processes.
 * The peer is `terraform` 1.11 with its AWS provider 5.100 and `tests/benchmarks/peer/`: the same AWS things with the
   same settings. It needs more resources for them, as a bucket's aspects are resources of their own there.
 * Each tool applies into its own embedded emulator (moto behind the gateway, in a process of its own), which counts the
