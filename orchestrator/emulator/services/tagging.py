@@ -24,6 +24,7 @@ class Tagging(Service):
 
     def __init__(self, world: World) -> None:
         super().__init__(world)
+        self._listed: dict[str, list[Params]] = {}
         self._sources: dict[str, Callable[[str], Tagged]] = {
             "s3": self._s3,
             "rds": self._rds,
@@ -38,16 +39,24 @@ class Tagging(Service):
         }
 
     def get_resources(self, params: Params, context: Context) -> Params:
-        """Filtered by tags (all filters, any of a filter's values), types and ARNs; in pages."""
+        """Filtered by tags (all filters, any of a filter's values), types and ARNs; in pages of one listing."""
+        given = params.get("PaginationToken")
+        asked = repr([context.region, sorted({**params, "PaginationToken": ""}.items())])
+        if not given or asked not in self._listed:
+            self._listed[asked] = self._filtered(params, context.region)
+        size = params.get("ResourcesPerPage", _PAGE)
+        items, token = page(self._listed[asked], size, given, "PaginationTokenExpiredException")
+        if not token:
+            del self._listed[asked]
+        return {"ResourceTagMappingList": items, "PaginationToken": token or ""}
+
+    def _filtered(self, params: Params, region: str) -> list[Params]:
         types, arns = params.get("ResourceTypeFilters", []), params.get("ResourceARNList")
-        found = [
+        return [
             {"ResourceARN": arn, "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())]}
-            for arn, tags in self._all(context.region, types)
+            for arn, tags in self._all(region, types)
             if (arns is None or arn in arns) and _has(tags, params.get("TagFilters", []))
         ]
-        size = params.get("ResourcesPerPage", _PAGE)
-        items, token = page(found, size, params.get("PaginationToken"), "PaginationTokenExpiredException")
-        return {"ResourceTagMappingList": items, "PaginationToken": token or ""}
 
     def get_tag_keys(self, params: Params, context: Context) -> Params:
         """Every key in use."""
