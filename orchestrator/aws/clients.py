@@ -69,15 +69,15 @@ class Clients:
             raise translate(service, operation, error) from None
 
     def configured_region(self) -> str | None:
-        """The region the surroundings name (environment, profile), or None.
+        """The region the surroundings name (environment, profile), or None; of two, the one that is not ours.
 
         boto3 does not heed AWS_REGION, but every other tool of AWS does: whoever sets it means it.
         """
         try:
-            region: str | None = os.environ.get("AWS_REGION") or self._shared_session().region_name
+            named = (self._shared_session().region_name, os.environ.get("AWS_REGION"))
         except ProfileNotFound as error:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
-        return region
+        return next((region for region in named if region and region != self.region), named[0])
 
     def reach(self, service: str) -> None:
         """Knock at one service's door, without a call: a dead network is told at once, not after all tries.
