@@ -40,11 +40,11 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
-    """DescribeRepositories, the tags, and the lifecycle policy where it is asked for."""
-    answer = aws.get("ecr", "describe_repositories", repositoryNames=[name], missing=GONE)
-    if not answer or not answer.get("repositories"):
+    """One listing for all repositories, the tags, and the lifecycle policy where it is asked for."""
+    repositories = aws.all("ecr", "describe_repositories", "repositories")
+    repository = next((each for each in repositories if each["repositoryName"] == name), None)
+    if repository is None:
         return None
-    repository = answer["repositories"][0]
     arn = repository["repositoryArn"]
     tags = mapping(aws.all("ecr", "list_tags_for_resource", "tags", resourceArn=arn, missing=GONE))
     encryption = repository.get("encryptionConfiguration") or {}

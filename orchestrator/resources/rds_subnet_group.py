@@ -26,11 +26,11 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
-    """The group, and its tags by another call."""
-    answer = aws.get("rds", "describe_db_subnet_groups", DBSubnetGroupName=name, missing=GONE)
-    if not answer or not answer.get("DBSubnetGroups"):
+    """One listing for all groups, and the tags of this one."""
+    groups = aws.all("rds", "describe_db_subnet_groups", "DBSubnetGroups")
+    group = next((each for each in groups if each["DBSubnetGroupName"] == name.lower()), None)
+    if group is None:
         return None
-    group = answer["DBSubnetGroups"][0]
     arn = group.get("DBSubnetGroupArn") or _arn(scope, name)
     tags = mapping((aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=GONE) or {}).get("TagList"))
     found = {

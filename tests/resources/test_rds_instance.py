@@ -48,7 +48,8 @@ AVAILABLE: dict[str, Any] = {
 def read(declared: dict[str, Any] | None = None, **instance: Any) -> Live:
     """The instance as one DescribeDBInstances tells it."""
     found = {**AVAILABLE, **instance}
-    caller = Scripted(lambda *_: {"DBInstances": [found]})
+    others = {**AVAILABLE, "DBInstanceIdentifier": "somebody-elses", "DBInstanceStatus": "failed"}
+    caller = Scripted(lambda *_: [{"DBInstances": [others]}, {"DBInstances": [found]}])
     live = rds_instance.read(Reader(caller), SCOPE, NAME, DECLARED if declared is None else declared)
     assert live is not None
     assert len(caller.asked) == 1

@@ -39,11 +39,11 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
-    """One DescribeDBInstances; what is pending counts as done, for it needs no second order."""
-    answer = aws.get("rds", "describe_db_instances", DBInstanceIdentifier=name, missing=GONE)
-    if not answer or not answer.get("DBInstances"):
+    """One listing for all instances; what is pending counts as done, for it needs no second order."""
+    instances = aws.all("rds", "describe_db_instances", "DBInstances")
+    instance = next((each for each in instances if each["DBInstanceIdentifier"] == name.lower()), None)
+    if instance is None:
         return None
-    instance = answer["DBInstances"][0]
     found = reading.spec_of(instance, spec)
     return Live(
         normalise(found),
