@@ -29,13 +29,15 @@ def validate(folder: Path, environment: str | None = None) -> Manifest:
 
 
 def desired(folder: Path, environment: str | None = None) -> Desired:
-    """Load, check and expand.
+    """Load, check, look at what the checkout would ship, and expand.
 
     Raises Problems.
     """
+    from orchestrator.artefacts.gather import gather
     from orchestrator.manifest import expand
 
-    return expand.expand(validate(folder, environment))
+    manifest = validate(folder, environment)
+    return expand.expand(manifest, gather(expand.stack_of(manifest).components.values()))
 
 
 def plan(

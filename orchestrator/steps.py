@@ -83,7 +83,33 @@ class Sweep:
     note: str
 
 
-Step: TypeAlias = Call | Wait | Generate | Compute | Sweep
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Many calls in no order of their own, several at a time; ``note`` says what they do, for the plan.
+
+    The calls may be too many to show: the plan names the operation and how many there are.  Every call must be
+    harmless to repeat.  The answer is ``{}``.
+    """
+
+    calls: tuple[Call, ...]
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Work on this machine, such as a build: ``function(*arguments)``, whose answer may be anything.
+
+    ``function`` raises Problems when it fails.  ``name`` and ``note`` say in the plan what it does; arguments may be
+    Sensitive and are not shown.
+    """
+
+    name: str
+    function: Callable[..., Value]
+    arguments: tuple[Value, ...]
+    note: str = ""
+
+
+Step: TypeAlias = Call | Wait | Generate | Compute | Sweep | Batch | Run
 Outputs: TypeAlias = Mapping[str, Value]
 Steps: TypeAlias = Generator[Step, Any, Outputs]
 
@@ -145,6 +171,10 @@ def planned(step: Step) -> PlannedStep:
             return PlannedStep("compute", note=name)
         case Sweep(listing, removal, _, note):
             return PlannedStep(f"{listing.service}:{camel(removal)}", note=f"{note}, by {_action(listing)}")
+        case Batch(calls, note):
+            return PlannedStep(_action(calls[0]) if calls else "nothing", note=f"{len(calls)} times: {note}")
+        case Run(name, _, _, note):
+            return PlannedStep(name, note=note)
 
 
 def _action(step: Call) -> str:
@@ -162,8 +192,9 @@ def camel(operation: str) -> str:
 def mutations(steps: tuple[Step, ...]) -> Iterator[Call]:
     """The calls among ``steps`` that change something."""
     for step in steps:
-        if isinstance(step, Call) and not is_read(step.operation):
-            yield step
+        for each in step.calls if isinstance(step, Batch) else (step,):
+            if isinstance(each, Call) and not is_read(each.operation):
+                yield each
 
 
 READ_PREFIXES = ("describe_", "get_", "list_", "head_", "lookup_", "batch_get_")

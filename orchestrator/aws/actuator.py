@@ -6,15 +6,18 @@ import secrets
 import string
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import Any, Protocol
 
 import jmespath
 
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import Caller
-from orchestrator.steps import Call, Compute, Generate, Step, Sweep, Wait
+from orchestrator.steps import Batch, Call, Compute, Generate, Run, Step, Sweep, Wait
 from orchestrator.values import Sensitive, Value, reveal
 
+BATCH_WORKERS = 32
+"""Calls of one batch that are under way at once."""
 ALPHABET = string.ascii_letters + string.digits
 
 
@@ -63,6 +66,10 @@ class Actuator:
                 return Sensitive(value) if any(isinstance(a, Sensitive) for a in arguments) else value
             case Sweep():
                 return self._sweep(step)
+            case Batch(calls):
+                return self._batch(calls)
+            case Run(_, function, arguments):
+                return function(*(reveal(argument) for argument in arguments))
 
     def _call(self, step: Call) -> Any:
         for remaining in self._pace(step.patience):
@@ -104,6 +111,17 @@ class Actuator:
             if refused:  # a batch answers 200 and says here what it has not done; it would be asked for ever
                 message = f"{step.note}: {refused[0].get('Code')}: {refused[0].get('Message')}"
                 raise StepFailedError(message)
+        return {}
+
+    def _batch(self, calls: tuple[Call, ...]) -> Any:
+        """Perform all; the first failure keeps those that have not begun from beginning."""
+        with ThreadPoolExecutor(BATCH_WORKERS, thread_name_prefix="batch") as pool:
+            under_way = [pool.submit(self.perform, call) for call in calls]
+            try:
+                for future in as_completed(under_way):
+                    future.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
         return {}
 
     def _pace(self, patience: float) -> Iterator[float]:

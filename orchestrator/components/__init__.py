@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol, cast
 
+from orchestrator.artefacts import Artefacts
 from orchestrator.model import Component, Resource, Scope
 from orchestrator.values import Value
 
@@ -45,6 +46,13 @@ class Stack:
     granted: Mapping[str, tuple[Grant, ...]]
     accesses: Mapping[str, tuple[Mapping[str, Any], ...]]
     exported: Mapping[str, Mapping[str, Value]]
+    artefacts: Artefacts = field(default_factory=Artefacts)
+
+    @property
+    def release_bucket(self) -> str | None:
+        """Name of the bucket that keeps the releases, or None where the Project names none."""
+        handle = (self.project.spec.get("releases") or {}).get("bucket")
+        return None if handle is None else str(self.components[handle].spec["name"])
 
     def grants(self, component: Component, kind: str) -> tuple[Grant, ...]:
         """What others ask of ``component``, of one kind."""

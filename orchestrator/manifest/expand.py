@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
 from orchestrator import components
+from orchestrator.artefacts import Artefacts
 from orchestrator.components import Grant, Stack
 from orchestrator.manifest import naming, references
 from orchestrator.manifest.check import Manifest, scope_of
@@ -23,18 +25,19 @@ from orchestrator.values import references as refs
 REPORT = "this is a mistake in the orchestrator; please report it"
 
 
-def expand(manifest: Manifest) -> Desired:
-    """Resolve every reference and ask each component for its resources.
+def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> Desired:
+    """Resolve every reference and ask each component for its resources, which ship ``artefacts``.
 
     Raises Problems: names that AWS does not allow, and dependencies that lead in a circle.
     """
-    stack = stack_of(manifest)
+    stack = replace(stack_of(manifest), artefacts=artefacts or Artefacts())
     made = [resource for component in stack.components.values() for resource in _expanded(component, stack)]
     problems = [*_doubles(made), *naming.problems(made), *_dangling(made)]
     if problems:
         raise Problems(problems)
     notes = [note for component in stack.components.values() for note in components.notes(component, stack)]
     ordered = _ordered(made)
+    notes += stack.artefacts.notes
     return Desired(stack.scope, ordered, tuple(dict.fromkeys(notes)), tuple(stack.components.values()))
 
 
