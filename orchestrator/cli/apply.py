@@ -39,11 +39,12 @@ def command(
     from orchestrator.cli import planfile, running, show
     from orchestrator.cli.approval import Approval
     from orchestrator.problems import Exit
+    from orchestrator.release import wanted
 
     approval = Approval(planfile.read(reviewed) if reviewed else None, expect, auto_approve)
     if approval.reviewed and settings.environment is None:
         settings.environment = approval.reviewed.environment
-    desired = pipeline.desired(settings.manifests, settings.environment)
+    desired = wanted.of(settings.manifests, settings.environment).desired
     planned = pipeline.plan(desired, targets=targets, allow=allow)
     plan = planned.plan
     approval.refuse_stale(plan)

@@ -24,9 +24,10 @@ def command(settings: Settings, form: Literal["text", "json", "markdown"]) -> in
     """
     from orchestrator import pipeline
     from orchestrator.problems import Exit
+    from orchestrator.release import wanted
     from orchestrator.render import drift
 
-    desired = pipeline.desired(settings.manifests, settings.environment)
+    desired = wanted.of(settings.manifests, settings.environment).desired
     seen = drift.view(pipeline.plan(desired).plan)
     match form:
         case "json":

@@ -43,8 +43,9 @@ def command(
     from orchestrator import pipeline
     from orchestrator.cli import planfile, show
     from orchestrator.problems import Exit
+    from orchestrator.release import wanted
 
-    desired = pipeline.desired(settings.manifests, settings.environment)
+    desired = wanted.of(settings.manifests, settings.environment).desired
     planned = pipeline.plan(desired, targets=targets, allow=allow)
     made = planned.plan
     if out is not None:

@@ -76,7 +76,10 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
     physical = _physical(component, stack.scope)
     where, adopt = component.where, component.adopt
     name, handle = component.name, component.handle
+    template: dict[str, Value]
     container, template = _container(component, stack), {"template": _template(component, stack)}
+    if (version := stack.artefacts.secrets.get(handle)) is not None:
+        template["version"] = version
     secret = Resource("secretsmanager_secret", name, physical, container, handle, where, adopt=adopt)
     after = frozenset({secret.address})
     return [secret, Resource("secretsmanager_value", name, physical, template, handle, where, after, adopt)]

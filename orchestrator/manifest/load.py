@@ -76,10 +76,24 @@ def _layer(paths: list[Path], problems: list[Problem]) -> Layer:
 
 
 def _documents(file: Path, problems: list[Problem]) -> Iterator[Document]:
-    shown = files.shown(file)
     text = files.text(file, problems)
-    if text is None:
-        return
+    if text is not None:
+        yield from _parsed(text, files.shown(file), problems)
+
+
+def recall(value: Mapping[str, Any], file: str) -> Document:
+    """A document that was loaded before, from its ``value``; ``file`` is where it stood then.
+
+    Raises Problems when it is no manifest.
+    """
+    problems: list[Problem] = []
+    found = list(_parsed(yaml.safe_dump(dict(value), sort_keys=False), file, problems))
+    if problems or len(found) != 1:
+        raise Problems(problems or [Problem("this is not one manifest", Position(file))])
+    return found[0]
+
+
+def _parsed(text: str, shown: str, problems: list[Problem]) -> Iterator[Document]:
     lines = tuple(text.split("\n"))
     converter = Converter(shown)
     for node in compose(text, shown):

@@ -1,7 +1,9 @@
-"""The JSON document inside a secret.  API: Secrets Manager GetSecretValue, PutSecretValue, TagResource.
+"""The JSON document inside a secret.  API: Secrets Manager GetSecretValue, PutSecretValue, TagResource,
+UpdateSecretVersionStage.
 
 The document is composed from a template, in which ``{{generated KEY}}`` stands for a value that is in the secret
-already.  Planning compares a fingerprint of the template (which holds nothing secret) and the id of the version it was
+already.  Where ``version`` is given, that earlier version is made the current one again and nothing is composed.
+Planning compares a fingerprint of the template (which holds nothing secret) and the id of the version it was
 written as, both kept as tags; a value changed by hand has another version and is noticed, without ever being read.
 """
 
@@ -16,7 +18,7 @@ from typing import Any
 from orchestrator.model import Live, Scope
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
-from orchestrator.steps import Call, Compute, Steps
+from orchestrator.steps import Call, Compute, Steps, call
 from orchestrator.tags import mapping, marks
 from orchestrator.values import Unknown, Value, WriteOnly, is_known
 
@@ -39,7 +41,8 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
         return spec
     given = spec["template"]
     template = given.value if isinstance(given, WriteOnly) else given
-    return {"template": WriteOnly(template), "fingerprint": fingerprint(template)}
+    pinned = {"version": spec["version"]} if "version" in spec else {}
+    return {"template": WriteOnly(template), "fingerprint": fingerprint(template), **pinned}
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
@@ -52,7 +55,7 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     written = tags.get(TAG_FINGERPRINT)
     touched = written is not None and version != tags.get(TAG_VERSION)
     return Live(
-        {"fingerprint": BY_HAND if touched else written},
+        {"fingerprint": BY_HAND if touched else written, "version": version},
         {"fingerprint": written, "version": version},
         status=BY_HAND if touched else "",
         **marks(tags),
@@ -72,7 +75,20 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
     """The same again: the generated values are taken over from the version before."""
+    if "version" in spec:
+        return (yield from _return(name, spec, live))
     return (yield from create(scope, name, spec))
+
+
+def _return(name: str, spec: Mapping[str, Value], live: Live) -> Steps:
+    """Make an earlier version the current one; no value is read or written."""
+    version, current = spec["version"], live.outputs["version"]
+    if version != current:
+        move = {"VersionStage": "AWSCURRENT", "MoveToVersionId": version, "RemoveFromVersionId": current}
+        yield call("secretsmanager", "update_secret_version_stage", SecretId=name, **move)
+    tags = [{"Key": TAG_FINGERPRINT, "Value": spec["fingerprint"]}, {"Key": TAG_VERSION, "Value": version}]
+    yield call("secretsmanager", "tag_resource", SecretId=name, Tags=tags)
+    return {"fingerprint": spec["fingerprint"], "version": version}
 
 
 def delete(scope: Scope, name: str, live: Live) -> Steps:

@@ -198,7 +198,7 @@ def test_completion_knows_the_verbs() -> None:
     """What fits is told without running anything."""
     done = run(_ORCHESTRATOR_COMPLETE="bash_complete", COMP_WORDS="orchestrator de", COMP_CWORD="1")
 
-    assert done.stdout.split() == ["plain,destroy", "plain,demo"]
+    assert done.stdout.split() == ["plain,deploy", "plain,destroy", "plain,demo"]
 
 
 def test_a_reader_that_leaves_early_is_no_failure() -> None:

@@ -1,0 +1,1 @@
+"""Static sites: from a folder of files to what is served, under which headers."""

@@ -1,0 +1,199 @@
+"""Deploys and rollbacks, from a plan to a release in the ledger; and what a failure leads to.
+
+Intent is written down first, then the plan is applied, AWS read again, and what was shipped asked whether it answers.
+Images and sites are resources, so applying builds and ships them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator import pipeline
+from orchestrator.events import OnEvent
+from orchestrator.plan import Planned
+from orchestrator.problems import Problems
+from orchestrator.release import Ledger, Pin, Release, Result, Vector, observe, pins, record, retention, rollback
+from orchestrator.release.probe import prove
+from orchestrator.release.record import Origin
+from orchestrator.release.rollback import Return
+from orchestrator.release.ship import Prove, Shipped, look, ship
+from orchestrator.release.store import Store
+from orchestrator.release.wanted import Wanted
+
+if TYPE_CHECKING:
+    from orchestrator.aws import Clients
+
+End = Literal["released", "unchanged", "failed", "returned"]
+OnFailure = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a deploy or rollback ended.
+
+    ``stands`` is the number of the release that AWS holds now, None when it is no whole one; ``cause`` why it failed;
+    ``back`` what became of the return to what stood before; ``trouble`` what could not be tidied up.
+    """
+
+    end: End
+    shipped: Shipped
+    stands: int | None
+    release: Release | None = None
+    cause: str = ""
+    back: Shipped | None = None
+    trouble: tuple[str, ...] = ()
+
+
+class Deployment:
+    """One run: where it writes, whose it is, through which clients, and who is told."""
+
+    def __init__(
+        self,
+        store: Store,
+        origin: Origin,
+        clients: Clients,
+        on_event: OnEvent,
+        *,
+        parallelism: int = 16,
+        proving: Prove = prove,
+    ) -> None:
+        self._store = store
+        self._origin = origin
+        self._clients = clients
+        self._on_event = on_event
+        self._parallelism = parallelism
+        self._proving = proving
+
+    def deploy(self, planned: Planned, wanted: Wanted, on_failure: OnFailure) -> Ended:
+        """Carry out the plan for ``wanted``; on failure go back to the last proved release if the project says so.
+
+        ``on_failure`` is told the cause before anything is done about it.  Raises as the pipeline does.
+        """
+        standing = wanted.ledger.standing
+        if not planned.plan.pending and standing is not None and standing.is_whole:
+            return self._confirm(wanted, standing)
+        begun = self._begin(planned, wanted, standing.vector if standing else None)
+        shipped = self._ship(planned, wanted)
+        if not shipped.cause:
+            return self._released(begun, shipped, wanted)
+        on_failure(shipped.cause)
+        failed = replace(begun, result="failed", reason=shipped.cause, changes=shipped.changed)
+        ledger = self._finish(failed, wanted)
+        target = _return_to(ledger, wanted)
+        if target is None:
+            return Ended("failed", shipped, None, failed, shipped.cause)
+        return self._return(shipped, failed, target, ledger)
+
+    def go_back(self, planned: Planned, way: Return, reason: str, on_failure: OnFailure) -> Ended:
+        """Carry out the plan of a rollback.  The end is the target or what stood before, and it says which."""
+        begun = self._begin(planned, way.wanted, way.target.vector, of=way.target.number, reason=reason)
+        shipped = self._ship(planned, way.wanted)
+        if not shipped.cause:
+            return self._released(begun, shipped, way.wanted, way)
+        on_failure(shipped.cause)
+        failed = replace(begun, result="failed", reason=shipped.cause, changes=shipped.changed)
+        ledger = self._finish(failed, way.wanted)
+        if way.before is None:
+            return Ended("failed", shipped, None, failed, shipped.cause)
+        back = self._again(way.before)
+        if back.cause:
+            return Ended("failed", shipped, None, failed, shipped.cause, back)
+        # What stood stands again: it is written down as such, so that nobody takes the failed attempt for it.
+        again = replace(way.standing, number=0, at=record.now(), of=way.standing.number, reason=shipped.cause)
+        ledger = self._store.write(lambda now: record.entry(now, again, way.before or way.wanted, now.pins))
+        return Ended("returned", shipped, ledger.releases[-1].number, ledger.releases[-1], shipped.cause, back)
+
+    def _confirm(self, wanted: Wanted, standing: Release) -> Ended:
+        """Nothing is to change; what stands is asked whether it is well all the same."""
+        shipped = look(wanted, clients=self._clients, proving=self._proving)
+        if shipped.cause:
+            return Ended("failed", shipped, standing.number, standing, shipped.cause)
+        if wanted.pins.lifted:
+            self._store.write(lambda now: replace(now, pins=_without(now.pins, wanted)))
+        return Ended("unchanged", shipped, standing.number, standing)
+
+    def _begin(
+        self, planned: Planned, wanted: Wanted, before: Vector | None, of: int | None = None, reason: str = ""
+    ) -> Release:
+        """Write down what is about to be done."""
+        vector = observe.intended(wanted, before)
+        origin, digest = self._origin, planned.plan.digest
+        draft = Release(0, record.now(), origin.by, origin.commit, vector, "started", digest, of, reason=reason)
+        return self._finish(draft, wanted).releases[-1]
+
+    def _finish(self, release: Release, wanted: Wanted, renewed: tuple[Pin, ...] | None = None) -> Ledger:
+        return self._store.write(lambda now: record.entry(now, release, wanted, renewed or now.pins))
+
+    def _ship(self, planned: Planned, wanted: Wanted) -> Shipped:
+        return ship(
+            planned,
+            wanted,
+            self._on_event,
+            parallelism=self._parallelism,
+            clients=self._clients,
+            proving=self._proving,
+        )
+
+    def _again(self, wanted: Wanted) -> Shipped:
+        """Plan and ship what was shipped before; a veto or a problem is a cause like any other."""
+        try:
+            return self._ship(pipeline.plan(wanted.desired, clients=self._clients), wanted)
+        except Problems as error:
+            return Shipped((), None, trouble=str(error))
+
+    def _released(self, begun: Release, shipped: Shipped, wanted: Wanted, way: Return | None = None) -> Ended:
+        """Write down what stands, with the pins that follow from it, and tidy up."""
+        assert shipped.after is not None
+        vector = observe.vector(wanted, shipped.after.live, self._clients, begun.vector)
+        result: Result = "healthy" if shipped.proofs else "unproved"
+        made = replace(begun, vector=vector, result=result, changes=shipped.changed)
+
+        def enter(now: Ledger) -> Ledger:
+            kept = _pinned(way, now, made) if way else _without(now.pins, wanted)
+            return record.entry(now, made, wanted, kept)
+
+        ledger = self._store.write(enter)
+        trouble = retention.Sweeper(self._clients, self._store, wanted.desired).sweep(ledger)
+        return Ended("released", shipped, made.number, made, trouble=trouble)
+
+    def _return(self, shipped: Shipped, failed: Release, target: Release, ledger: Ledger) -> Ended:
+        """Go back by itself.  A build that did not prove well is held back; a call that failed says nothing of it."""
+        way = rollback.prepare(ledger, target, (), self._store)
+        back = self._again(way.wanted)
+        if back.cause or back.after is None:
+            return Ended("failed", shipped, None, failed, shipped.cause, back)
+        vector = observe.vector(way.wanted, back.after.live, self._clients, target.vector)
+        origin, result = self._origin, target.result
+        again = Release(
+            0, record.now(), origin.by, origin.commit, vector, result, of=target.number, reason=shipped.cause
+        )
+
+        def enter(now: Ledger) -> Ledger:
+            kept = _pinned(way, now, again) if shipped.blames_the_build else now.pins
+            return record.entry(now, again, way.wanted, kept)
+
+        made = self._store.write(enter).releases[-1]
+        return Ended("returned", shipped, made.number, made, shipped.cause, back)
+
+
+def _return_to(ledger: Ledger, wanted: Wanted) -> Release | None:
+    """Where a failed deploy goes back to: nowhere if the project says so, or nothing good came before."""
+    project = next(one for one in wanted.desired.components if one.kind == "Project")
+    if project.spec["releases"]["onFailure"] == "stop":
+        return None
+    try:
+        return rollback.choose(ledger, None)
+    except Problems:
+        return None
+
+
+def _pinned(way: Return, ledger: Ledger, release: Release) -> tuple[Pin, ...]:
+    fresh = pins.made(way.standing, way.target, ledger, way.parts, release.at, release.by, release.reason)
+    return pins.renew(ledger, fresh)
+
+
+def _without(standing: tuple[Pin, ...], wanted: Wanted) -> tuple[Pin, ...]:
+    lifted = set(wanted.pins.lifted)
+    return tuple(pin for pin in standing if pin not in lifted)

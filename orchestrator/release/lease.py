@@ -1,0 +1,106 @@
+"""One writer an environment: a lease in the release bucket, taken and given back by conditional writes.
+
+A holder that dies keeps nobody out for longer than the lease lasts.  The state service has leases with a queue; this
+one needs nothing but the bucket, so that going back works when everything else is down.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from orchestrator import wire
+from orchestrator.problems import Problems
+from orchestrator.release.store import Store, Stored
+
+LASTS = 120.0
+"""Seconds a lease is good for without a sign of life."""
+BEATS = LASTS / 4
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who writes, why, and until when (Unix seconds); ``token`` tells two runs of one person apart."""
+
+    owner: str
+    reason: str
+    token: str
+    until: float
+
+
+class Held:
+    """A lease that is ours, kept alive in the background.  ``lost`` tells that it is not ours any more."""
+
+    def __init__(self, store: Store, lease: Lease, clock: Callable[[], float]) -> None:
+        self._store = store
+        self._lease = lease
+        self._clock = clock
+        self._stop = threading.Event()
+        self.lost = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread.start()
+
+    def release(self) -> None:
+        """Give it back, if it is still ours."""
+        self._stop.set()
+        self._thread.join()
+        stored = self._store.fetch(key(self._store))
+        if stored and _lease(stored).token == self._lease.token:
+            self._store.remove(key(self._store))
+
+    def _beat(self) -> None:
+        while not self._stop.wait(BEATS):
+            try:
+                stored = self._store.fetch(key(self._store))
+                mine = stored is not None and _lease(stored).token == self._lease.token
+                if not mine or not self._store.put(key(self._store), self._fresh(), over=stored):
+                    self.lost.set()
+                    return
+            except Problems:  # it lasts longer than one missed beat
+                continue
+
+    def _fresh(self) -> bytes:
+        lease = self._lease
+        return wire.dump(Lease(lease.owner, lease.reason, lease.token, self._clock() + LASTS))
+
+
+def key(store: Store) -> str:
+    """Where the lease of the store's environment lies."""
+    return f"lease/{store.environment}.json"
+
+
+@contextmanager
+def hold(store: Store, owner: str, reason: str, clock: Callable[[], float] = time.time) -> Iterator[Held]:
+    """Hold the environment's lease for the length of a ``with`` block.
+
+    Raises Problems when somebody else holds it: who, since what, until when.
+    """
+    lease = Lease(owner, reason, uuid.uuid4().hex, clock() + LASTS)
+    before = store.fetch(key(store))
+    if before is not None and (other := _lease(before)).until > clock():
+        raise _taken(store, other)
+    if not store.put(key(store), wire.dump(lease), over=before):
+        now = store.fetch(key(store))
+        raise _taken(store, _lease(now) if now else lease)
+    held = Held(store, lease, clock)
+    try:
+        yield held
+    finally:
+        held.release()
+
+
+def _lease(stored: Stored) -> Lease:
+    return wire.load(stored.data, Lease, "the lease")
+
+
+def _taken(store: Store, other: Lease) -> Problems:
+    until = datetime.fromtimestamp(other.until, UTC).strftime("%H:%M:%S UTC")
+    return Problems.one(
+        f"{store.environment} is being changed by {other.owner} ({other.reason}); nothing was done",
+        hint=f"wait for it, or, if that run is dead, until {until}, when its lease ends by itself",
+    )

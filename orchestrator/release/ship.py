@@ -1,0 +1,102 @@
+"""Apply, look again, prove: what a deploy and a rollback have in common.
+
+Nothing here asks or prints; what is to be shown goes through ``on_event`` and comes back as data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestrator import pipeline
+from orchestrator.events import OnEvent
+from orchestrator.model import Action, Actuation, Health, Outcome
+from orchestrator.plan import Planned
+from orchestrator.release.probe import Proof, probes, prove
+from orchestrator.release.wanted import Wanted
+
+if TYPE_CHECKING:
+    from orchestrator.aws import Clients
+
+Prove = Callable[..., tuple[Proof, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Shipped:
+    """What became of one plan: its outcomes, what AWS held afterwards, and what answered."""
+
+    outcomes: tuple[Outcome, ...]
+    after: Planned | None
+    proofs: tuple[Proof, ...] = ()
+    trouble: str = ""
+
+    @property
+    def cause(self) -> str:
+        """Why it is no success, in a sentence; empty when it is one."""
+        return self.trouble or _unwell(self.outcomes) or self._otherwise() or self._unproved()
+
+    def _otherwise(self) -> str:
+        if self.after is None:
+            return "AWS could not be read afterwards"
+        for change in self.after.plan.changes:
+            if change.action is not Action.NONE:
+                return f"{change.address}: it was applied, and AWS has it otherwise"
+            if change.health is not Health.HEALTHY:
+                return f"{change.address}: {change.status or change.health}"
+        return ""
+
+    def _unproved(self) -> str:
+        wrong = (proof for proof in self.proofs if not proof.passed)
+        texts = (f"{one.probe.subject}: {one.probe.url} gave {one.saw}, for {one.seconds:.0f} s" for one in wrong)
+        return next(texts, "")
+
+    @property
+    def blames_the_build(self) -> bool:
+        """Whether what was shipped is to blame: it does not answer as it should, or its runtime would not have it."""
+        refused = (one for one in self.outcomes if one.address.startswith("apprunner_service."))
+        return bool(self._unproved()) or any(one.actuation is Actuation.FAILED for one in refused)
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """What was done, for the ledger."""
+        done = (one for one in self.outcomes if one.actuation is Actuation.SUCCEEDED)
+        return tuple(f"{one.action} {one.address}" for one in done)
+
+
+def ship(
+    planned: Planned,
+    wanted: Wanted,
+    on_event: OnEvent,
+    *,
+    parallelism: int = 16,
+    clients: Clients | None = None,
+    proving: Prove = prove,
+) -> Shipped:
+    """Carry ``planned`` out, read AWS again, and ask what was shipped whether it answers.
+
+    Raises what ``pipeline.apply`` and ``pipeline.plan`` raise.
+    """
+    outcomes = pipeline.apply(planned, on_event, parallelism=parallelism, clients=clients)
+    done = Shipped(outcomes, None)
+    if any(one.actuation in {Actuation.FAILED, Actuation.SKIPPED} for one in outcomes):
+        return done
+    return look(wanted, outcomes, clients=clients, proving=proving)
+
+
+def look(
+    wanted: Wanted, outcomes: tuple[Outcome, ...] = (), *, clients: Clients | None = None, proving: Prove = prove
+) -> Shipped:
+    """Read AWS and prove, without changing anything."""
+    after = pipeline.plan(wanted.desired, clients=clients)
+    if after.plan.pending:
+        return Shipped(outcomes, after)
+    return Shipped(outcomes, after, proving(probes(wanted.desired, after.live, wanted.artefacts)))
+
+
+def _unwell(outcomes: tuple[Outcome, ...]) -> str:
+    """The first failure, else the first thing left undone."""
+    failed = (one for one in outcomes if one.actuation is Actuation.FAILED or one.health is not Health.HEALTHY)
+    skipped = (one for one in outcomes if one.actuation is Actuation.SKIPPED)
+    first = next(failed, None) or next(skipped, None)
+    return f"{first.address}: {first.reason or first.health}" if first else ""
