@@ -34,36 +34,18 @@ def command(
     when released, 1 when it failed, 3 when vetoed, 5 when it failed and the release before stands again.
     """
     from orchestrator import pipeline
-    from orchestrator.cli import releasing, show
-    from orchestrator.cli.approval import Approval
+    from orchestrator.cli import releasing
     from orchestrator.problems import Exit
     from orchestrator.release import wanted
 
-    terminal = settings.terminal
-    manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = releasing.clients(manifest)
-    store = wanted.demand(manifest, clients)
+    desk = releasing.desk(settings, expect, auto_approve=auto_approve)
     if not no_build:
-        releasing.build_sites(manifest, terminal)
-    approval = Approval(None, expect, auto_approve)
-    with releasing.lease(store, settings, "deploy"):
-        asked = wanted.of_manifest(manifest, clients)
-        planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=clients)
-        approval.refuse_stale(planned.plan)
-        show.to(terminal, planned, approval.detail(verbose=settings.verbose))
-        if planned.plan.is_vetoed:
+        desk.build_sites()
+    with desk.lease("deploy"):
+        asked = wanted.of_manifest(desk.manifest, desk.clients)
+        planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=desk.clients)
+        if not desk.show(planned):
             return Exit.VETOED
-        if planned.plan.pending:
-            place = f"{planned.plan.project}/{planned.plan.environment} in account {planned.plan.account}"
-            approval.obtain(
-                terminal, f"Deploy these {len(planned.plan.pending)} changes to {place}? Only 'yes' is accepted:", "yes"
-            )
-        return releasing.carry_out(
-            settings,
-            planned,
-            lambda run, told: run.deploy(planned, asked, told),
-            store=store,
-            clients=clients,
-            parallelism=parallelism,
-            again=settings.command("deploy"),
-        )
+        desk.obtain(planned, "Deploy")
+        again = settings.command("deploy")
+        return desk.carry_out(planned, lambda run, told: run.deploy(planned, asked, told), parallelism, again)

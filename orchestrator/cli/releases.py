@@ -20,19 +20,19 @@ from orchestrator.cli.verb import verb
 def command(settings: Settings, form: Literal["text", "json"]) -> int:
     """List the releases, and say which can come back.
 
-    Newest first: when, who, commit, what changed. Whether an image, a site's files, a secret's version and a model are still there is asked now, not remembered.
+    Newest first: when, who, commit, what changed. Whether an image, a site's files, a secret's version and a model are
+    still there is asked now, not remembered.
     """
-    from orchestrator import pipeline, wire
+    from orchestrator import wire
     from orchestrator.aws import Reader
     from orchestrator.cli import releasing
     from orchestrator.problems import Exit
-    from orchestrator.release import restore, wanted
+    from orchestrator.release import restore
     from orchestrator.render import releases
 
-    manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = releasing.clients(manifest)
-    store = wanted.demand(manifest, clients)
-    ledger, reader = store.read(), Reader(clients)
+    desk = releasing.desk(settings)
+    store, reader = desk.store, Reader(desk.clients)
+    ledger = store.read()
     why = {one.number: restore.obstacles(ledger, one, store, reader) for one in ledger.releases}
     rows = releases.view(ledger, why)
     if form == "json":

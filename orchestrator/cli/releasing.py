@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import running
+from orchestrator.cli import running, show
+from orchestrator.cli.approval import Approval
 from orchestrator.cli.options import Settings
-from orchestrator.cli.terminal import Terminal
-from orchestrator.problems import Exit
-from orchestrator.render import endings, report
+from orchestrator.problems import Exit, Problem, Problems
+from orchestrator.render import report
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
@@ -24,25 +25,115 @@ if TYPE_CHECKING:
 CODES = {"released": Exit.OK, "unchanged": Exit.OK, "failed": Exit.FAILED, "returned": Exit.ROLLED_BACK}
 
 
-def clients(manifest: Manifest) -> Clients:
-    """The clients of the project's region."""
-    from orchestrator.aws import Clients
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What a deploy and a rollback are begun with."""
 
-    return Clients(manifest.scope.region)
+    settings: Settings
+    manifest: Manifest
+    clients: Clients
+    store: Store
+    approval: Approval
+
+    def build_sites(self) -> None:
+        """Run the build command of every site that has one.
+
+        Raises Problems.
+        """
+        from orchestrator.artefacts.sites import build
+        from orchestrator.manifest import expand
+
+        for component in expand.stack_of(self.manifest).components.values():
+            if (component.spec.get("spa") or {}).get("build"):
+                self.settings.terminal.say(f"Building the site of {component.handle} ...")
+                build.build(component)
+
+    @contextmanager
+    def lease(self, reason: str) -> Iterator[None]:
+        """Be the only one who writes.  Where there is no release bucket yet, nobody else can be writing.
+
+        Raises Problems while somebody else is.
+        """
+        from orchestrator.release import lease, record
+
+        if not self.store.exists():
+            yield
+            return
+        with lease.hold(self.store, record.origin(self.settings.manifests).by, reason):
+            yield
+
+    def show(self, planned: Planned) -> bool:
+        """Show a plan; whether it may be carried out.
+
+        Raises Problems when it is not what was reviewed.
+        """
+        self.approval.refuse_stale(planned.plan)
+        show.to(self.settings.terminal, planned, self.approval.detail(verbose=self.settings.verbose))
+        return not planned.plan.is_vetoed
+
+    def obtain(self, planned: Planned, deed: str) -> None:
+        """Have somebody agree to ``deed``, unless it was agreed to, or nothing is to change.
+
+        Raises Problems when nobody does.
+        """
+        plan = planned.plan
+        if plan.pending:
+            place = f"{plan.project}/{plan.environment} in account {plan.account}"
+            question = f"{deed}: {len(plan.pending)} changes to {place}? Only 'yes' is accepted:"
+            self.approval.obtain(self.settings.terminal, question, "yes")
+
+    def carry_out(
+        self, planned: Planned, work: Callable[[Deployment, OnFailure], Ended], parallelism: int, again: str
+    ) -> int:
+        """Do ``work``, show how it goes and how it ended; the exit code.  ``again`` is how to go on."""
+        from orchestrator.apply import InterruptedApplyError
+        from orchestrator.release import record
+        from orchestrator.release.deploy import Deployment
+        from orchestrator.render import endings
+
+        settings, began = self.settings, time.monotonic()
+        with running.display(planned, settings) as shown:
+            origin = record.origin(settings.manifests)
+            run = Deployment(self.store, origin, self.clients, shown, parallelism=parallelism)
+            try:
+                ended = work(run, lambda cause: settings.terminal.tell(f"It failed: {cause}"))
+            except InterruptedApplyError as stop:
+                return _interrupted(stop.outcomes, settings, time.monotonic() - began, again)
+        seen = endings.view(ended, time.monotonic() - began, again=again, look=settings.command("releases"))
+        settings.terminal.say("\n" + endings.text(seen, settings.terminal.style))
+        return CODES[ended.end]
 
 
-def build_sites(manifest: Manifest, terminal: Terminal) -> None:
-    """Run the build command of every site that has one.
+def desk(settings: Settings, expect: str = "", *, auto_approve: bool = False) -> Desk:
+    """Check the manifests and find the release bucket.
 
     Raises Problems.
     """
-    from orchestrator.artefacts.sites import build
-    from orchestrator.manifest import expand
+    from orchestrator import pipeline
+    from orchestrator.aws import Clients
+    from orchestrator.release import wanted
 
-    for component in expand.stack_of(manifest).components.values():
-        if (component.spec.get("spa") or {}).get("build"):
-            terminal.say(f"Building the site of {component.handle} ...")
-            build.build(component)
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    clients = Clients(manifest.scope.region)
+    approval = Approval(None, expect, auto_approve)
+    return Desk(settings, manifest, clients, wanted.demand(manifest, clients), approval)
+
+
+def way(desk: Desk, number: int | None, only: str) -> Return:
+    """The rollback to release ``number``, or to the last good one; ``only`` has parts, comma-separated.
+
+    Raises Problems when there is no such release, or it cannot come back.
+    """
+    from orchestrator.aws import Reader
+    from orchestrator.release import restore, rollback
+
+    ledger = desk.store.read()
+    target = rollback.choose(ledger, number)
+    if found := restore.obstacles(ledger, target, desk.store, Reader(desk.clients)):
+        hint = f"see what can come back: {desk.settings.command('releases')}"
+        raise Problems([Problem(f"release {target.number} cannot come back: {why}", hint=hint) for why in found])
+    words = [word.strip() for word in only.split(",") if word.strip()]
+    return rollback.prepare(ledger, target, words, desk.store)
 
 
 def heading(way: Return) -> str:
@@ -50,50 +141,6 @@ def heading(way: Return) -> str:
     target = way.target
     parts = "all of it" if way.whole else f"{', '.join(sorted(way.parts))} of it"
     return f"Back to release {target.number} of {target.at} ({parts}), from release {way.standing.number}."
-
-
-@contextmanager
-def lease(store: Store, settings: Settings, reason: str) -> Iterator[None]:
-    """Be the only one who writes.  Where there is no release bucket yet, nobody else can be writing.
-
-    Raises Problems while somebody else is.
-    """
-    from orchestrator.release import lease as leasing
-    from orchestrator.release import record
-
-    owner = record.origin(settings.manifests).by
-    if not store.exists():
-        yield
-        return
-    with leasing.hold(store, owner, reason):
-        yield
-
-
-def carry_out(
-    settings: Settings,
-    planned: Planned,
-    work: Callable[[Deployment, OnFailure], Ended],
-    *,
-    store: Store,
-    clients: Clients,
-    parallelism: int,
-    again: str,
-) -> int:
-    """Do ``work``, show how it goes and how it ended; the exit code."""
-    from orchestrator.apply import InterruptedApplyError
-    from orchestrator.release import record
-    from orchestrator.release.deploy import Deployment
-
-    began = time.monotonic()
-    with running.display(planned, settings) as shown:
-        run = Deployment(store, record.origin(settings.manifests), clients, shown, parallelism=parallelism)
-        try:
-            ended = work(run, lambda cause: None)
-        except InterruptedApplyError as stop:
-            return _interrupted(stop.outcomes, settings, time.monotonic() - began, again)
-    seen = endings.view(ended, time.monotonic() - began, again=again, look=settings.command("releases"))
-    settings.terminal.say("\n" + endings.text(seen, settings.terminal.style))
-    return CODES[ended.end]
 
 
 def _interrupted(outcomes: tuple[object, ...], settings: Settings, seconds: float, again: str) -> int:

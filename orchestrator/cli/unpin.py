@@ -22,13 +22,10 @@ def command(settings: Settings, parts: tuple[str, ...]) -> int:
     """
     from dataclasses import replace
 
-    from orchestrator import pipeline
     from orchestrator.cli import releasing
     from orchestrator.problems import Exit, Problem, Problems
-    from orchestrator.release import wanted
 
-    manifest = pipeline.validate(settings.manifests, settings.environment)
-    store = wanted.demand(manifest, releasing.clients(manifest))
+    store = releasing.desk(settings).store
     ledger = store.read()
     known = {pin.part for pin in ledger.pins}
     if strangers := sorted(set(parts) - known):

@@ -42,6 +42,9 @@ class Backend(Protocol):
     def adopt(self, name: str, policy: dict[str, Any]) -> None:
         """Have one of AWS's managed policies in place, by name and with the data moto publishes of it."""
 
+    def settle(self, region: str, secret: str, version: str) -> None:
+        """Have a secret's value be that of the version that was labelled AWSCURRENT."""
+
     def edge(self, request: Request) -> Response | None:
         """Answer a viewer's request to a distribution or a registry request, or None where it has no such thing."""
         ...

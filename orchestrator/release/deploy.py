@@ -79,8 +79,8 @@ class Deployment:
         if not shipped.cause:
             return self._released(begun, shipped, wanted)
         on_failure(shipped.cause)
-        failed = replace(begun, result="failed", reason=shipped.cause, changes=shipped.changed)
-        ledger = self._finish(failed, wanted)
+        failed = self._written(_failed(begun, shipped), wanted)
+        ledger = self._store.read()
         target = _return_to(ledger, wanted)
         if target is None:
             return Ended("failed", shipped, None, failed, shipped.cause)
@@ -93,8 +93,7 @@ class Deployment:
         if not shipped.cause:
             return self._released(begun, shipped, way.wanted, way)
         on_failure(shipped.cause)
-        failed = replace(begun, result="failed", reason=shipped.cause, changes=shipped.changed)
-        ledger = self._finish(failed, way.wanted)
+        failed = self._written(_failed(begun, shipped), way.wanted)
         if way.before is None:
             return Ended("failed", shipped, None, failed, shipped.cause)
         back = self._again(way.before)
@@ -102,8 +101,8 @@ class Deployment:
             return Ended("failed", shipped, None, failed, shipped.cause, back)
         # What stood stands again: it is written down as such, so that nobody takes the failed attempt for it.
         again = replace(way.standing, number=0, at=record.now(), of=way.standing.number, reason=shipped.cause)
-        ledger = self._store.write(lambda now: record.entry(now, again, way.before or way.wanted, now.pins))
-        return Ended("returned", shipped, ledger.releases[-1].number, ledger.releases[-1], shipped.cause, back)
+        again = self._written(again, way.before)
+        return Ended("returned", shipped, again.number, again, shipped.cause, back)
 
     def _confirm(self, wanted: Wanted, standing: Release) -> Ended:
         """Nothing is to change; what stands is asked whether it is well all the same."""
@@ -117,14 +116,18 @@ class Deployment:
     def _begin(
         self, planned: Planned, wanted: Wanted, before: Vector | None, of: int | None = None, reason: str = ""
     ) -> Release:
-        """Write down what is about to be done."""
+        """Write down what is about to be done; the very first deploy makes the bucket for it, and cannot yet."""
         vector = observe.intended(wanted, before)
         origin, digest = self._origin, planned.plan.digest
         draft = Release(0, record.now(), origin.by, origin.commit, vector, "started", digest, of, reason=reason)
-        return self._finish(draft, wanted).releases[-1]
+        return self._written(draft, wanted)
 
-    def _finish(self, release: Release, wanted: Wanted, renewed: tuple[Pin, ...] | None = None) -> Ledger:
-        return self._store.write(lambda now: record.entry(now, release, wanted, renewed or now.pins))
+    def _written(self, release: Release, wanted: Wanted) -> Release:
+        """``release`` as the ledger has it; as it is while there is no bucket to keep one."""
+        if not release.number and not self._store.exists():
+            return release
+        ledger = self._store.write(lambda now: record.entry(now, release, wanted, now.pins))
+        return ledger.find(release.number) or ledger.releases[-1]
 
     def _ship(self, planned: Planned, wanted: Wanted) -> Shipped:
         return ship(
@@ -155,6 +158,7 @@ class Deployment:
             return record.entry(now, made, wanted, kept)
 
         ledger = self._store.write(enter)
+        made = ledger.find(made.number) or ledger.releases[-1]
         trouble = retention.Sweeper(self._clients, self._store, wanted.desired).sweep(ledger)
         return Ended("released", shipped, made.number, made, trouble=trouble)
 
@@ -176,6 +180,10 @@ class Deployment:
 
         made = self._store.write(enter).releases[-1]
         return Ended("returned", shipped, made.number, made, shipped.cause, back)
+
+
+def _failed(begun: Release, shipped: Shipped) -> Release:
+    return replace(begun, result="failed", reason=shipped.cause, changes=shipped.changed)
 
 
 def _return_to(ledger: Ledger, wanted: Wanted) -> Release | None:

@@ -50,12 +50,20 @@ def choose(ledger: Ledger, number: int | None) -> Release:
             raise Problems.one(f"there is no release {number}", hint=f"there are {known}; see: orchestrator releases")
         return found
     refused = {pin.left for pin in ledger.pins}
-    for release in reversed(ledger.releases):
-        earlier = release.number < standing.number and release.result == "healthy"
-        if earlier and release.vector != standing.vector and not {release.number, release.of} & refused:
-            return release
+    earlier = [
+        release
+        for release in reversed(ledger.releases)
+        if release.number < standing.number
+        and release.is_whole
+        and release.vector != standing.vector
+        and not {release.number, release.of} & refused
+    ]
+    # What has nothing to ask is never proved: then the last that AWS held whole has to do.
+    proved = [release for release in earlier if release.result == "healthy"]
+    if proved or earlier:
+        return (proved or earlier)[0]
     raise Problems.one(
-        f"no earlier release was proved healthy and differs from release {standing.number}",
+        f"no earlier release is whole, was not rolled back itself, and differs from release {standing.number}",
         hint="name one: orchestrator rollback --to NUMBER",
     )
 

@@ -161,6 +161,20 @@ class TestSecret:
         }
         assert refusal(secrets.put_secret_value, **{**put, "SecretString": "three"}) == "ResourceExistsException"
 
+    def test_the_value_is_that_of_the_version_labelled_current(self, secrets: Client) -> None:
+        """Also of what is written next, and moving a label to where it is changes nothing."""
+        secrets.create_secret(Name="app", SecretString="one", ClientRequestToken="a" * 40)
+        secrets.put_secret_value(SecretId="app", SecretString="two", ClientRequestToken="b" * 40)
+        move = {"SecretId": "app", "VersionStage": "AWSCURRENT", "MoveToVersionId": "a" * 40}
+        secrets.update_secret_version_stage(**move, RemoveFromVersionId="b" * 40)
+
+        assert secrets.get_secret_value(SecretId="app")["SecretString"] == "one"
+        secrets.update_secret_version_stage(SecretId="app", VersionStage="kept", MoveToVersionId="b" * 40)
+        secrets.update_secret_version_stage(SecretId="app", VersionStage="kept", MoveToVersionId="b" * 40)
+        secrets.put_secret_value(SecretId="app", SecretString="three", ClientRequestToken="c" * 40)
+        stages = secrets.describe_secret(SecretId="app")["VersionIdsToStages"]
+        assert stages == {"a" * 40: ["AWSPREVIOUS"], "b" * 40: ["kept"], "c" * 40: ["AWSCURRENT"]}
+
     def test_a_description_can_be_taken_away(self, secrets: Client) -> None:
         """By an empty one."""
         secrets.create_secret(Name="app", SecretString="one", Description="Settings")

@@ -97,6 +97,9 @@ class MiniStackBackend:
     def adopt(self, name: str, policy: dict[str, Any]) -> None:
         """MiniStack takes any managed policy."""
 
+    def settle(self, region: str, secret: str, version: str) -> None:
+        """MiniStack goes by the label."""
+
     def edge(self, request: Request) -> Response | None:
         """MiniStack's own data plane: distributions by Host, its registry under /v2/."""
         return self._exchange(request)

@@ -69,6 +69,15 @@ class MotoBackend:
                 iam.managed_policies[made.arn] = made
                 iam.aws_managed_policies.append(made)
 
+    def settle(self, region: str, secret: str, version: str) -> None:
+        """Have a secret's value be that of the version labelled AWSCURRENT: moto has a mark of its own for it."""
+        from moto.backends import get_backend
+
+        with _lock:
+            self._enter()
+            held: Any = get_backend("secretsmanager")[self._account][region].secrets[secret]
+            held.set_default_version_id(version)
+
     def edge(self, request: Request) -> Response | None:
         """moto has no data plane."""
         return None

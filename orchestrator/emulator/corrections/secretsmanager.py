@@ -65,6 +65,17 @@ class SecretsManager(Service):
             (self._undescribed.discard if params["Description"] else self._undescribed.add)(found["ARN"])
         return found
 
+    def update_secret_version_stage(self, params: Params, context: Context) -> Params:
+        """Moving AWSCURRENT changes the value; a label that is there already is not there twice."""
+        moved = params.get("MoveToVersionId")
+        known = self._known(params["SecretId"], context) or {}
+        if moved and params["VersionStage"] in (known.get("VersionIdsToStages") or {}).get(moved, ()):
+            return {"ARN": known["ARN"], "Name": known["Name"]}
+        found = context.forward(params)
+        if moved and params["VersionStage"] == "AWSCURRENT":
+            self.world.backend.settle(context.region, params["SecretId"], moved)
+        return found
+
     def describe_secret(self, params: Params, context: Context) -> Params:
         """Without a description that was taken away."""
         return self._told(context.forward(params))

@@ -1,0 +1,186 @@
+"""Deploys and rollbacks of a project on the emulated AWS: what stands, what is written down, what is held back."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.problems import Problems
+from orchestrator.release import lease, rollback
+from orchestrator.release.deploy import Ended
+from orchestrator.release.probe import Probe, Proof
+from tests.release.project import Shop
+
+
+def back(shop: Shop, number: int | None = None, *words: str, reason: str = "") -> Ended:
+    """Go back, as ``orchestrator rollback`` does."""
+    way = rollback.prepare(shop.ledger, rollback.choose(shop.ledger, number), words, shop.store)
+    planned = pipeline.plan(way.wanted.desired, clients=shop.clients)
+    return shop.run().go_back(planned, way, reason, lambda cause: None)
+
+
+def failing(*_: object) -> tuple[Proof, ...]:
+    """A service that does not answer as it should."""
+    return (Proof(Probe("containerservice.api", "shop.example", "/health"), False, "status 500 instead of 200", 1.0),)
+
+
+def test_a_deploy_is_written_down(shop: Shop) -> None:
+    ended = shop.deploy()
+
+    made = shop.ledger.releases[-1]
+    assert (ended.end, ended.stands, made.number, made.by, made.commit) == ("released", 1, 1, "ana", "c0ffee")
+    assert made.vector.secrets.keys() == {"secret.app"}
+    assert "create s3_bucket.files" in made.changes
+
+
+def test_nothing_new_is_no_release(shop: Shop) -> None:
+    shop.deploy()
+
+    assert shop.deploy().end == "unchanged"
+    assert len(shop.ledger.releases) == 1
+
+
+def test_everything_comes_back_with_one_command(shop: Shop) -> None:
+    shop.deploy(issuer="one", versioning="true")
+    first = shop.secret()
+    shop.deploy(issuer="two", versioning="false")
+    assert (shop.issuer(), shop.versioned()) == ("two", False)
+
+    ended = back(shop)
+
+    assert (ended.end, ended.stands) == ("released", 3)
+    assert (shop.secret(), shop.versioned()) == (first, True)
+    assert shop.ledger.releases[-1].of == 1
+    assert shop.ledger.releases[-1].vector == shop.ledger.releases[0].vector
+
+
+def test_a_secret_comes_back_as_the_version_it_was(shop: Shop) -> None:
+    """No value is read or written: the version's label moves."""
+    shop.deploy(issuer="one")
+    before = shop.ledger.releases[-1].vector.secrets
+    shop.deploy(issuer="two")
+
+    back(shop)
+
+    versions = shop.clients.call("secretsmanager", "describe_secret", {"SecretId": "shop-app"})["VersionIdsToStages"]
+    current = [version for version, stages in versions.items() if "AWSCURRENT" in stages]
+    assert current == [before["secret.app"]]
+    assert len(versions) == len(set(versions)) >= 2
+
+
+def test_only_the_parts_that_are_named_come_back(shop: Shop) -> None:
+    shop.deploy(issuer="one", versioning="true")
+    shop.deploy(issuer="two", versioning="false")
+
+    back(shop, 1, "files")
+
+    assert (shop.issuer(), shop.versioned()) == ("two", True)
+
+
+def test_what_was_rolled_back_stays_away_until_it_changes(shop: Shop) -> None:
+    shop.deploy(issuer="one", versioning="true")
+    shop.deploy(issuer="two", versioning="true")
+    back(shop, reason="wrong issuer")
+
+    merged = shop.deploy(issuer="two", versioning="false")  # something unrelated, on top of the bad commit
+    assert (merged.end, shop.issuer(), shop.versioned()) == ("released", "one", False)
+    assert any("wrong issuer" in note for note in shop.wanted().desired.notes)
+
+    shop.deploy(issuer="three")  # the fix
+    assert shop.issuer() == "three"
+    assert shop.ledger.pins == ()
+
+
+def test_a_plan_after_a_rollback_is_empty(shop: Shop) -> None:
+    """The same bad commit is at HEAD still, and it is held back."""
+    shop.deploy(issuer="one")
+    shop.deploy(issuer="two")
+    back(shop)
+
+    assert pipeline.plan(shop.wanted().desired, clients=shop.clients).plan.pending == ()
+
+
+def test_a_deploy_that_does_not_prove_well_goes_back(shop: Shop) -> None:
+    shop.deploy(issuer="one", versioning="true")
+    first = shop.secret()
+    calls: list[int] = []
+    shop.proving = lambda *asked: failing() if not calls and not calls.append(1) else ()  # type: ignore[func-returns-value]
+
+    ended = shop.deploy(issuer="two", versioning="false")
+
+    assert (ended.end, ended.stands) == ("returned", 3)
+    assert "status 500" in ended.cause
+    assert (shop.secret(), shop.versioned()) == (first, True)
+    assert [release.result for release in shop.ledger.releases] == ["unproved", "failed", "unproved"]
+    assert shop.deploy().end == "unchanged", "the failed commit is held back"
+
+
+def test_a_project_may_stop_instead(shop: Shop) -> None:
+    shop.deploy(issuer="one", on_failure="stop")
+    shop.proving = failing
+
+    ended = shop.deploy(issuer="two")
+
+    assert (ended.end, ended.stands, shop.issuer()) == ("failed", None, "two")
+
+
+def test_a_deploy_that_was_killed_is_gone_back_from(shop: Shop) -> None:
+    """Its intent is in the ledger, so the default is the release before it, not the one before that."""
+    shop.deploy(issuer="one")
+    shop.deploy(issuer="two")
+    shop.write(issuer="three")
+    asked = shop.wanted()
+    shop.run()._begin(pipeline.plan(asked.desired, clients=shop.clients), asked, None)
+
+    assert rollback.choose(shop.ledger, None).number == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "said"),
+    [
+        (9, (), "there is no release 9"),
+        (1, ("sites", "secret.ap"), "there is nothing called secret.ap"),
+        (1, ("model",), "does not differ"),
+    ],
+)
+def test_what_cannot_be_gone_back_to_is_said(shop: Shop, number: int, words: tuple[str, ...], said: str) -> None:
+    shop.deploy(issuer="one")
+    shop.deploy(issuer="two")
+
+    with pytest.raises(Problems, match=said):
+        back(shop, number, *words)
+
+
+def test_before_the_first_release_there_is_nothing_to_go_back_to(shop: Shop) -> None:
+    with pytest.raises(Problems, match="there is no release yet"):
+        rollback.choose(shop.ledger, None)
+
+
+def test_two_do_not_deploy_at_once(shop: Shop) -> None:
+    shop.deploy()
+
+    with lease.hold(shop.store, "ana", "deploy"):  # noqa: SIM117 - the inner one raises
+        with pytest.raises(Problems, match=r"is being changed by ana \(deploy\)"), lease.hold(shop.store, "ben", "x"):
+            pass
+    with lease.hold(shop.store, "ben", "deploy"):
+        pass
+
+
+def test_a_dead_runs_lease_ends_by_itself(shop: Shop) -> None:
+    shop.deploy()
+    long_ago = itertools.repeat(1000.0).__next__
+
+    with lease.hold(shop.store, "ana", "deploy", clock=long_ago), lease.hold(shop.store, "ben", "deploy"):
+        pass
+
+
+def test_the_ledger_keeps_as_many_releases_as_the_project_says(shop: Shop) -> None:
+    for issuer in ("a", "b", "c", "d"):
+        shop.deploy(issuer=issuer, keep=2)
+
+    ledger = shop.ledger
+    assert [release.number for release in ledger.releases] == [3, 4]
+    assert set(ledger.manifests) == {release.vector.manifests for release in ledger.releases}
+    assert all(ledger.written(release) for release in ledger.releases)
