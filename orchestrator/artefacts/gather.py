@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from orchestrator.artefacts import Artefacts
+from orchestrator.artefacts import Artefacts, Site
+from orchestrator.artefacts.sites.folder import scan
 from orchestrator.model import Component
 
 
@@ -14,7 +15,27 @@ def gather(components: Iterable[Component]) -> Artefacts:
 
     Raises Problems when a folder or a Dockerfile is not there or cannot be read.
     """
-    return Artefacts()
+    found = list(components)
+    sites, notes = _sites(found)
+    return Artefacts(sites=sites, notes=tuple(notes))
+
+
+def _sites(components: list[Component]) -> tuple[dict[str, Site], list[str]]:
+    """The sites that are there, and a note about those that are to be built first."""
+    sites, notes = {}, []
+    for component in components:
+        spa = component.spec.get("spa")
+        if not spa:
+            continue
+        folder = beside(component, spa["dir"])
+        if spa.get("build") and not folder.exists():
+            notes.append(
+                f"{component.handle}: its site is not built ({spa['dir']} is not there), so the plan leaves it as it "
+                "is. `orchestrator deploy` builds it first."
+            )
+        else:
+            sites[component.handle] = scan(folder)
+    return sites, notes
 
 
 def beside(component: Component, path: str) -> Path:

@@ -7,6 +7,7 @@ import string
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
 from typing import Any, Protocol
 
 import jmespath
@@ -74,7 +75,7 @@ class Actuator:
     def _call(self, step: Call) -> Any:
         for remaining in self._pace(step.patience):
             try:
-                return self._clients.call(step.service, step.operation, reveal(step.parameters), step.region)
+                return self._send(step)
             except AwsError as error:
                 if error.code in step.ok:
                     return {}
@@ -82,6 +83,17 @@ class Actuator:
                 if not again or not remaining:
                     raise StepFailedError(str(error), error.request_id) from None
         raise AssertionError  # _pace always ends with a last, unrepeated try
+
+    def _send(self, step: Call) -> Any:
+        """Make the call; a Body that is a path is read from that file, anew for each try."""
+        parameters = reveal(step.parameters)
+        if not isinstance(parameters.get("Body"), Path):
+            return self._clients.call(step.service, step.operation, parameters, step.region)
+        try:
+            with parameters["Body"].open("rb") as stream:
+                return self._clients.call(step.service, step.operation, {**parameters, "Body": stream}, step.region)
+        except OSError as error:
+            raise StepFailedError(f"{error.filename} cannot be read: {error.strerror}") from None
 
     def _wait(self, step: Wait) -> Any:
         seen: Any = None

@@ -52,7 +52,7 @@ class Stack:
     def release_bucket(self) -> str | None:
         """Name of the bucket that keeps the releases, or None where the Project names none."""
         handle = (self.project.spec.get("releases") or {}).get("bucket")
-        return None if handle is None else str(self.components[handle].spec["name"])
+        return None if handle is None else str(self.export(handle, "name"))
 
     def grants(self, component: Component, kind: str) -> tuple[Grant, ...]:
         """What others ask of ``component``, of one kind."""

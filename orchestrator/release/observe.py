@@ -21,12 +21,13 @@ POINTER = f"{MODELS}/current.json"
 def vector(wanted: Wanted, live: Mapping[str, Live], caller: Caller, before: Vector | None = None) -> Vector:
     """The vector of what is ``live``; what was not looked at (a site that was not built) is as ``before``."""
     components = wanted.desired.components
+    names = {one.component: one.physical for one in wanted.desired.resources if one.type == "s3_bucket"}
     return Vector(
         manifests=manifests_digest(wanted.documents.values()),
         images={one.handle: built for one in components if (built := _image(one, live, wanted))},
         sites={**_sites_before(components, before), **_sites(wanted)},
         secrets={one.handle: version for one in components if (version := _secret(one, live))},
-        models={one.handle: version for one in components if (version := model(one, caller))},
+        models={one.handle: version for one in components if (version := model(one, names, caller))},
         schemas=_schemas(components, before),
     )
 
@@ -44,11 +45,11 @@ def intended(wanted: Wanted, before: Vector | None) -> Vector:
     )
 
 
-def model(component: Component, caller: Caller) -> str | None:
-    """The version of the model that a bucket's pointer names, or None where there is none."""
+def model(component: Component, buckets: Mapping[str, str], caller: Caller) -> str | None:
+    """The version of the model that a bucket's pointer names, or None; ``buckets`` are names by handle."""
     if not holds_models(component):
         return None
-    stored = pointer(str(component.spec["name"]), caller)
+    stored = pointer(buckets[component.handle], caller)
     return None if stored is None else version_of(stored)
 
 

@@ -46,13 +46,15 @@ def artefacts_of(release: Release, manifest: Manifest, store: Store) -> Artefact
 
     Raises Problems when the index of a site is gone.
     """
-    components = expand.stack_of(manifest).components
-    named = {name: str(one.spec.get("name")) for name, one in components.items()}
+    named = expand.stack_of(manifest).exported
+    shipped = release.vector
     return Artefacts(
-        images={n: Image(b.tag, {}, b.digest) for n, b in release.vector.images.items() if b.tag and n in named},
-        sites={n: site(store, named[n], digest) for n, digest in release.vector.sites.items() if n in named},
-        secrets={n: version for n, version in release.vector.secrets.items() if n in named},
-        models={n: version for n, version in release.vector.models.items() if n in named},
+        images={n: Image(b.tag, {}, b.digest) for n, b in shipped.images.items() if b.tag and n in named},
+        sites={
+            n: site(store, str(named[n]["name"]), digest) for n, digest in release.vector.sites.items() if n in named
+        },
+        secrets={n: version for n, version in shipped.secrets.items() if n in named},
+        models={n: version for n, version in shipped.models.items() if n in named},
     )
 
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from orchestrator import pipeline
 from orchestrator.artefacts import Artefacts, Site
 from orchestrator.artefacts.gather import gather
+from orchestrator.components import Stack
 from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
-from orchestrator.model import Component, Desired
+from orchestrator.model import Desired
 from orchestrator.problems import Problems
 from orchestrator.release import Ledger, Written, documents, pins
 from orchestrator.release.pins import Honoured
@@ -51,8 +52,8 @@ def of_manifest(manifest: Manifest, clients: Clients | None = None) -> Wanted:
     if instead:
         mixed = documents.substitute(manifest.sources, manifest.environment, instead)
         manifest = check.check(mixed, manifest.environment)
-    components = expand.stack_of(manifest).components
-    artefacts, honoured = _held_back(store, ledger, gather(components.values()), wanted, components)
+    stack = expand.stack_of(manifest)
+    artefacts, honoured = _held_back(store, ledger, gather(stack.components.values()), wanted, stack)
     honoured = held + honoured
     artefacts = replace(artefacts, notes=(*artefacts.notes, *honoured.notes))
     now = documents.written(manifest)
@@ -105,13 +106,13 @@ def _held_back(
     ledger: Ledger,
     artefacts: Artefacts,
     wanted: Mapping[str, Written],
-    components: Mapping[str, Component],
+    stack: Stack,
 ) -> tuple[Artefacts, Honoured]:
     if store is None or not ledger.pins:
         return artefacts, Honoured()
     artefacts, images = pins.images(ledger, artefacts)
     digests, sites = pins.sites(ledger, artefacts)
     secrets, versions = pins.secrets(ledger, wanted)
-    earlier = {name: site(store, str(components[name].spec["name"]), digest) for name, digest in digests.items()}
+    earlier = {name: site(store, str(stack.export(name, "name")), digest) for name, digest in digests.items()}
     changed = replace(artefacts, sites={**artefacts.sites, **earlier}, secrets={**artefacts.secrets, **secrets})
     return changed, images + sites + versions

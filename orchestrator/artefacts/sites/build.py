@@ -21,9 +21,9 @@ def build(component: Component) -> None:
     command = spa.get("build")
     if not command:
         return
-    words = shlex.split(command) if isinstance(command, str) else list(command)
-    folder = Path(component.where.file).parent.resolve()
-    hint = f"run it by hand in {component.where.file}'s folder: {shlex.join(words)}"
+    words = [str(word) for word in command]
+    folder = (Path(component.where.file).parent / spa["folder"]).resolve()
+    hint = f"run it by hand in {folder}: {shlex.join(words)}"
     environment = {str(name): str(value) for name, value in (spa.get("env") or {}).items()}
     shell.demand(
         words,

@@ -1,0 +1,60 @@
+"""Content types, and which files may be kept for a year."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator.artefacts.sites.content import cache_control, content_type
+
+HASHED = [
+    "assets/index-BxKzQwPt.js",
+    "assets/vendor-3f2a91bc.js",
+    "static/js/main.3f2a91bc.chunk.js",
+    "static/js/2.8e1f0c3d.chunk.js.map",
+    "main.0a1b2c3d4e5f6071.js",
+    "media/logo.5d5d9eef.svg",
+    "assets/photo-D4k_x9Zq.webp",
+]
+NAMED = [
+    "index.html",
+    "about-3f2a91bc.html",
+    "favicon.ico",
+    "robots.txt",
+    "sw.js",
+    "manifest.webmanifest",
+    "jquery.min.js",
+    "service-worker.js",
+    "assets/app-checkout.js",
+    "assets/app-useBasket.js",
+    "assets/index-DiwrgTda.css",
+    "images/product-20240101.jpg.txt",
+    "fonts/open-sans-regular.woff2",
+    "3f2a91bc.js",
+]
+
+
+@pytest.mark.parametrize("path", HASHED)
+def test_what_carries_its_hash_is_kept_for_a_year(path: str) -> None:
+    assert cache_control(path) == "public, max-age=31536000, immutable"
+
+
+@pytest.mark.parametrize("path", NAMED)
+def test_what_keeps_its_name_is_asked_for_again(path: str) -> None:
+    assert cache_control(path) == "no-cache"
+
+
+@pytest.mark.parametrize(
+    ("path", "served"),
+    [
+        ("index.html", "text/html; charset=utf-8"),
+        ("a/app.MJS", "text/javascript; charset=utf-8"),
+        ("app.wasm", "application/wasm"),
+        ("site.webmanifest", "application/manifest+json; charset=utf-8"),
+        ("logo.svg", "image/svg+xml; charset=utf-8"),
+        ("font.woff2", "font/woff2"),
+        ("model.onnx", "application/octet-stream"),
+        ("LICENSE", "application/octet-stream"),
+    ],
+)
+def test_types_come_from_our_own_table(path: str, served: str) -> None:
+    assert content_type(path) == served
