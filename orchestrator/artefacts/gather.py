@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
-from orchestrator.artefacts import Artefacts, Site
+from orchestrator.artefacts import Artefacts, Image, Site
+from orchestrator.artefacts.images import ignore
+from orchestrator.artefacts.images.inputs import Recipe, tag
 from orchestrator.artefacts.sites.folder import scan
 from orchestrator.model import Component
 
@@ -16,8 +19,39 @@ def gather(components: Iterable[Component]) -> Artefacts:
     Raises Problems when a folder or a Dockerfile is not there or cannot be read.
     """
     found = list(components)
+    images, advice = _images(found)
     sites, notes = _sites(found)
-    return Artefacts(sites=sites, notes=tuple(notes))
+    return Artefacts(images=images, sites=sites, notes=(*advice, *notes))
+
+
+def _images(components: list[Component]) -> tuple[dict[str, Image], list[str]]:
+    """The images to be built, by the hash of what goes into each, and a note where that hash changes for nothing."""
+    images, notes = {}, []
+    for component in components:
+        build = (component.spec.get("image") or {}).get("build")
+        if not build:
+            continue
+        recipe = _recipe(component, build)
+        if ignore.sees_git(recipe.context, recipe.dockerfile):
+            notes.append(
+                f"{component.handle}: {build['context']} holds .git, which is built in too, so each commit is a new "
+                f"image. Write `.git` into {build['context']}/.dockerignore."
+            )
+        images[component.handle] = Image(tag(recipe), recipe.fields)
+    return images, notes
+
+
+def _recipe(component: Component, build: Mapping[str, Any]) -> Recipe:
+    context = beside(component, build["context"])
+    return Recipe(
+        context,
+        (context / build["dockerfile"]).resolve(),
+        build["args"],
+        build.get("target"),
+        build["platform"],
+        build["resolveBases"],
+        f"{build['context']} with {build['dockerfile']}",
+    )
 
 
 def _sites(components: list[Component]) -> tuple[dict[str, Site], list[str]]:

@@ -33,6 +33,12 @@ def ignore_file(context: Path, dockerfile: Path) -> Path | None:
     return next((found for found in (beside, context / IGNORE) if found.is_file()), None)
 
 
+def sees_git(context: Path, dockerfile: Path) -> bool:
+    """Whether the builder sees the context's ``.git``, which differs with every commit."""
+    known = patterns(ignore_file(context, dockerfile))
+    return (context / ".git").exists() and not judge(".git", known, (False,) * len(known))[0]
+
+
 def patterns(file: Path | None) -> tuple[Pattern, ...]:
     """The patterns of an ignore file, in order.
 

@@ -11,8 +11,9 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Self
 
 from orchestrator.artefacts.images import base, dockerfile, ignore
 from orchestrator.problems import Position, Problems
@@ -27,7 +28,7 @@ VERSION = 1
 class Recipe:
     """One build: absolute paths of the context folder and the Dockerfile, and what the builder is told.
 
-    ``resolve``: whether bases count by their digest of today.
+    ``resolve``: whether bases count by their digest of today.  ``source``: what it is, as the manifest says it.
     """
 
     context: Path
@@ -36,6 +37,17 @@ class Recipe:
     target: str | None = None
     platform: str = "linux/amd64"
     resolve: bool = True
+    source: str = ""
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Itself as it travels through a plan."""
+        return {**asdict(self), "context": str(self.context), "dockerfile": str(self.dockerfile)}
+
+    @classmethod
+    def of(cls, fields: Mapping[str, Any]) -> Self:
+        """The recipe of ``fields``."""
+        return cls(**{**fields, "context": Path(fields["context"]), "dockerfile": Path(fields["dockerfile"])})
 
 
 def tag(recipe: Recipe) -> str:
@@ -96,7 +108,7 @@ def _described(entry: os.DirEntry[str]) -> list[str]:
     """Sockets, pipes and devices are nothing: no builder takes them."""
     try:
         if entry.is_symlink():
-            return ["link", _text(os.readlink(entry.path))]
+            return ["link", _text(str(Path(entry.path).readlink()))]
         status = entry.stat(follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):
             return []

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from orchestrator.problems import Problems
+
+if TYPE_CHECKING:
+    import httpx
 
 HUB = "registry-1.docker.io"
 TIMEOUT = 10.0
@@ -69,7 +74,7 @@ def digest(reference: Reference, login: tuple[str, str] | None = None, *, timeou
     headers = {"Accept": ", ".join(MANIFESTS)}
     try:
         with httpx.Client(timeout=timeout, follow_redirects=True) as client:
-            answer = client.head(url, headers=headers, auth=login)
+            answer = client.head(url, headers=headers, auth=login or httpx.USE_CLIENT_DEFAULT)
             if answer.status_code == httpx.codes.UNAUTHORIZED:
                 token = _token(client, answer.headers.get("WWW-Authenticate", ""), login)
                 answer = client.head(url, headers={**headers, "Authorization": f"Bearer {token}"})
@@ -85,20 +90,20 @@ def digest(reference: Reference, login: tuple[str, str] | None = None, *, timeou
     return found
 
 
-def _token(client: object, challenge: str, login: tuple[str, str] | None) -> str:
+def _token(client: httpx.Client, challenge: str, login: tuple[str, str] | None) -> str:
     """The token that the challenge of a 401 tells where to fetch.
 
     Raises ValueError when it tells nothing, httpx.HTTPError when it cannot be fetched.
     """
     import httpx
 
-    assert isinstance(client, httpx.Client)
     said = dict(_CHALLENGE.findall(challenge))
     realm = said.pop("realm", "")
-    if not challenge.lower().startswith("bearer") or not realm.startswith(("https://", "http://127.0.0.1")):
+    address = urlsplit(realm)
+    if not challenge.lower().startswith("bearer") or address.scheme != scheme(address.netloc):
         message = "the registry wants a login of another kind"
         raise ValueError(message)
-    answer = client.get(realm, params=said, auth=login)
+    answer = client.get(realm, params=said, auth=login or httpx.USE_CLIENT_DEFAULT)
     answer.raise_for_status()
     body = answer.json()
     return str(body.get("token") or body["access_token"]) if isinstance(body, dict) else ""

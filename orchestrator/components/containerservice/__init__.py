@@ -10,12 +10,14 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.artefacts import Image
 from orchestrator.components import Grant, Stack
-from orchestrator.components.containerservice.checks import check
+from orchestrator.components.containerservice.checks import RELEASE, check
 from orchestrator.components.containerservice.injection import fingerprints, injected, secret_arn, variables
 from orchestrator.model import Component, Resource, Scope
+from orchestrator.problems import Problems
 from orchestrator.tags import claim, phrase
-from orchestrator.values import Ref, Value
+from orchestrator.values import Ref, Value, WriteOnly
 
 __all__ = ["check", "expand", "exports", "grants", "notes"]
 
@@ -61,7 +63,8 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
     """Its resources, what others need first."""
-    parts = [*_repository(component, stack), *_roles(component, stack), *_network(component, stack)]
+    parts = [*_repository(component, stack), *_image(component, stack)]
+    parts += [*_roles(component, stack), *_network(component, stack)]
     return [*parts, *_scaling(component, stack), _service(component, stack), *_alarms(component, stack)]
 
 
@@ -89,21 +92,47 @@ def _repository(component: Component, stack: Stack) -> Iterator[Resource]:
         "tag_mutability": "IMMUTABLE",
         "scan_on_push": image["scanOnPush"],
         "encryption": {"type": "AES256", "key": None},
-        "lifecycle": _lifecycle(image["keep"]),
+        "lifecycle": _lifecycle(component, stack),
     }
     deletable = image["deletionPolicy"] == "delete"
     yield _make(component, stack, "ecr_repository", image["repository"], spec, deletable=deletable)
 
 
-def _lifecycle(keep: int) -> Mapping[str, Value]:
+def _image(component: Component, stack: Stack) -> Iterator[Resource]:
+    """The image that is built here; its name is its repository's and the hash of what goes into it."""
+    wanted = component.spec["image"]
+    if "build" not in wanted:
+        return
+    image = _shipped(component, stack)
+    repository, build = wanted["repository"], WriteOnly(image.build)
+    spec = {"repository": repository, "tag": image.tag, "build": build}
+    pinned = {"digest": image.digest} if image.digest is not None else {}
+    after = frozenset({f"ecr_repository.{component.name}"})
+    physical, where = f"{repository}:{image.tag}", component.where
+    yield Resource("ecr_image", component.name, physical, {**spec, **pinned}, component.handle, where, after)
+
+
+def _shipped(component: Component, stack: Stack) -> Image:
+    image = stack.artefacts.images.get(component.handle)
+    if image is None:
+        message = f"the image of {component.handle} is not known: the release that is asked for was made without one"
+        raise Problems.one(message, where=component.where, hint="orchestrator releases shows which can come back")
+    return image
+
+
+def _lifecycle(component: Component, stack: Stack) -> Mapping[str, Value]:
+    """With releases, no rule takes a tagged image away: retention removes what no release needs."""
     untagged = {
         "tagStatus": "untagged",
         "countType": "sinceImagePushed",
         "countUnit": "days",
         "countNumber": UNTAGGED_DAYS,
     }
-    newest = {"tagStatus": "tagged", "tagPatternList": ["*"], "countType": "imageCountMoreThan", "countNumber": keep}
-    about = {f"untagged for {UNTAGGED_DAYS} days": untagged, f"all but the newest {keep}": newest}
+    about = {f"untagged for {UNTAGGED_DAYS} days": untagged}
+    image = component.spec["image"]
+    if "build" not in image or stack.release_bucket is None:
+        newest = {"tagStatus": "tagged", "tagPatternList": ["*"], "countType": "imageCountMoreThan"}
+        about[f"all but the newest {image['keep']}"] = {**newest, "countNumber": image["keep"]}
     rules = [
         {"rulePriority": number, "description": text, "selection": selection, "action": {"type": "expire"}}
         for number, (text, selection) in enumerate(about.items(), start=1)
@@ -182,11 +211,11 @@ def _service(component: Component, stack: Stack) -> Resource:
     wanted, name = component.spec, component.name
     private = _is_private(component)
     spec = {
-        "image": wanted["image"]["prebuilt"],
+        "image": wanted["image"].get("prebuilt") or Ref(f"ecr_image.{name}", "reference"),
         "image_repository_type": "ECR" if private else "ECR_PUBLIC",
         "port": wanted["port"],
         "command": wanted.get("command"),
-        "environment": {**wanted["environment"], **fingerprints(component)},
+        "environment": {**wanted["environment"], **fingerprints(component), **_release(component, stack)},
         "secrets": variables(component, stack),
         "access_role": Ref(f"iam_role.{name}-registry", "arn") if private else None,
         "instance_role": Ref(f"iam_role.{name}-instance", "arn"),
@@ -207,6 +236,11 @@ def _service(component: Component, stack: Stack) -> Resource:
         after.add(f"ecr_repository.{name}")
     physical = _name(component, stack.scope)
     return _make(component, stack, "apprunner_service", physical, spec, after=frozenset(after))
+
+
+def _release(component: Component, stack: Stack) -> Mapping[str, Value]:
+    """What the service says of itself, so that a probe can tell which release answers."""
+    return {RELEASE: _shipped(component, stack).tag} if "build" in component.spec["image"] else {}
 
 
 def _health(wanted: Mapping[str, Any]) -> Mapping[str, Value]:
@@ -253,7 +287,7 @@ def _databases(component: Component) -> list[str]:
 
 
 def _is_private(component: Component) -> bool:
-    return not str(component.spec["image"]["prebuilt"]).startswith(PUBLIC_REGISTRY)
+    return not str(component.spec["image"].get("prebuilt", "")).startswith(PUBLIC_REGISTRY)
 
 
 def _name(component: Component, scope: Scope) -> str:

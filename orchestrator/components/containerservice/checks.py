@@ -11,6 +11,8 @@ from orchestrator.model import Component
 Siblings: TypeAlias = Mapping[str, Component]
 Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
 
+RELEASE = "ORCHESTRATOR_RELEASE"
+"""The variable that tells a service which build it is: the tag of its image."""
 MEMORY = {0.25: (0.5, 1), 0.5: (1,), 1: (2, 3, 4), 2: (4, 6), 4: (8, 10, 12)}
 """vCPU -> the GB that App Runner offers with it."""
 
@@ -18,6 +20,7 @@ MEMORY = {0.25: (0.5, 1), 0.5: (1,), 1: (2, 3, 4), 2: (4, 6), 4: (8, 10, 12)}
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     """Problems as (path, sentence, hint); text may still hold references, which go unjudged."""
     yield from _sizes(component)
+    yield from _image(component)
     yield from _repository(component, siblings)
     if isinstance(component.spec["secrets"], Mapping):
         yield from _chosen(component, siblings)
@@ -35,6 +38,22 @@ def _sizes(component: Component) -> Iterator[Finding]:
     if instances["min"] > instances["max"]:
         sentence = f"spec.instances.min {instances['min']} is more than spec.instances.max {instances['max']}"
         yield ("spec", "instances", "min"), sentence, None
+
+
+def _image(component: Component) -> Iterator[Finding]:
+    image = component.spec["image"]
+    path = ("spec", "image")
+    if "build" not in image and "prebuilt" not in image:
+        yield path, "spec.image says neither `build` nor `prebuilt`", "build: {context: ../api}, to build it here"
+    elif "build" in image and "prebuilt" in image:
+        sentence = "spec.image says both `build` and `prebuilt`: one of them is the image"
+        yield (*path, "prebuilt"), sentence, "remove one of the two"
+    if "build" in image and "repository" not in image:
+        sentence = "spec.image.build needs spec.image.repository: what is built is pushed there"
+        yield (*path, "build"), sentence, f"repository: {component.name}"
+    if "build" in image and RELEASE in component.spec["environment"]:
+        sentence = f"{RELEASE} is set by the orchestrator, to the tag of the image"
+        yield ("spec", "environment", RELEASE), sentence, "remove it"
 
 
 def _repository(component: Component, siblings: Siblings) -> Iterator[Finding]:

@@ -1,0 +1,139 @@
+"""Builds an image and pushes it; the digest that counts is the one the registry tells.
+
+Two runs that build the same at once do not disturb each other: tags do not move, so the second push is refused, and
+what the first one pushed is taken.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from orchestrator import shell
+from orchestrator.artefacts.images import dockerfile, ignore, login, registry, tools
+from orchestrator.artefacts.images.inputs import Recipe
+from orchestrator.artefacts.images.registry import Reference
+from orchestrator.artefacts.images.tools import Tool, Work
+from orchestrator.problems import Position, Problem, Problems
+
+LAST_LINES = 30
+"""Lines of a failed build that a person is shown."""
+LABEL = "org.opencontainers.image"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def ship(
+    authorization: Mapping[str, Any], build: Mapping[str, Any], repository: str, tag: str, cache: str | None = None
+) -> str:
+    """Build, push as ``repository:tag`` and return the digest (``sha256:...``).
+
+    ``authorization`` is the answer of ECR GetAuthorizationToken, ``build`` the fields of a Recipe, ``cache`` the tag of
+    an earlier image whose layers may be taken.  Raises Problems with the end of the program's output.
+    """
+    [data] = authorization["authorizationData"]
+    user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
+    host = urlsplit(data["proxyEndpoint"]).netloc
+    recipe = Recipe.of(build)
+    there = Reference(host, repository, tag)
+    with login.private(host, user, password) as folder:
+        work = _work(recipe, there, folder, cache)
+        tool = tools.find()
+        _build(tool, recipe, work)
+        return _push(tool, work, there, (user, password))
+
+
+def labels(context: Path) -> dict[str, str]:
+    """Which commit of which repository: what git says of the context, nothing where it is no checkout."""
+    revision = _git(context, "rev-parse", "HEAD")
+    source = _without_login(_git(context, "remote", "get-url", "origin"))
+    found = {f"{LABEL}.revision": revision, f"{LABEL}.source": source}
+    return {key: value for key, value in found.items() if value}
+
+
+def _git(folder: Path, *words: str) -> str:
+    if shell.which("git") is None:
+        return ""
+    ran = shell.run(["git", "-C", str(folder), *words], timeout=tools.ASK)
+    return "" if ran.status else ran.output.strip()
+
+
+def _without_login(url: str) -> str:
+    """A remote's address may hold a token."""
+    if "://" not in url:
+        return url if re.fullmatch(r"git@[^:@]+:[^@]+", url) else ""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _work(recipe: Recipe, there: Reference, folder: Path, cache: str | None) -> Work:
+    place = f"{there.registry}/{there.repository}"
+    known = ignore.ignore_file(recipe.context, recipe.dockerfile)
+    ignored = folder / "ignore"
+    if known is None:
+        ignored.touch()
+    else:
+        shutil.copyfile(known, ignored)
+    text = recipe.dockerfile.read_text(encoding="utf-8", errors="surrogateescape")
+    bases = [registry.parse(each.image) for each in dockerfile.bases(text, recipe.args, recipe.platform)]
+    return Work(
+        f"{place}:{there.tag}",
+        folder,
+        ignored,
+        labels(recipe.context),
+        cache=f"{place}:{cache}" if cache else None,
+        pull=recipe.resolve and any(each.digest is None for each in bases),
+        insecure=registry.scheme(there.registry) == "http",
+        insecure_bases=bool(bases) and all(registry.scheme(each.registry) == "http" for each in bases),
+    )
+
+
+def _build(tool: Tool, recipe: Recipe, work: Work) -> None:
+    ran = shell.run(tools.build(tool, recipe, work), environment=_environment(tool, work))
+    if ran.status:
+        message = f"the image could not be built: {tool.name} ended with status {ran.status}\n{_end(ran.output)}"
+        where = Position(str(recipe.dockerfile), _line(ran.output, recipe))
+        hint = "correct the Dockerfile or what it copies, and run it again; nothing was pushed or deployed"
+        raise Problems([Problem(message, where, hint)])
+
+
+def _push(tool: Tool, work: Work, there: Reference, login: tuple[str, str]) -> str:
+    ran = shell.run(tools.push(tool, work), environment=_environment(tool, work))
+    found = registry.digest(there, login)
+    if found is None:
+        message = f"{work.name} could not be pushed: {tool.name} ended with status {ran.status}\n{_end(ran.output)}"
+        raise Problems.one(message, hint="run it again; nothing was deployed")
+    said = work.digest_file.read_text() if work.digest_file.exists() else ran.output
+    if ran.status == 0 and found not in _DIGEST.findall(said):
+        message = f"{tool.name} pushed {', '.join(_DIGEST.findall(said)) or 'nothing'}, but {work.name} is {found}"
+        raise Problems.one(message, hint="somebody moved the tag; run it again, nothing was deployed")
+    return found
+
+
+def _environment(tool: Tool, work: Work) -> dict[str, str]:
+    config = {"DOCKER_CONFIG": str(work.folder)} if tool.name == "docker" else {}
+    return config if tool.buildx or tool.name != "docker" else {**config, "DOCKER_BUILDKIT": "0"}
+
+
+def _line(output: str, recipe: Recipe) -> int:
+    """The line of the instruction that failed, as far as the output tells: by number, or by its step's text."""
+    numbered = re.findall(r"^(?:Dockerfile|[^\s:]+):(\d+)\s*$", output, re.MULTILINE)
+    if numbered:
+        return int(numbered[-1])
+    steps = re.findall(r"^(?:STEP|Step) (\d+)/(\d+)\s*: (.+)$", output, re.MULTILINE | re.IGNORECASE)
+    if not steps:
+        return 1
+    said = " ".join(steps[-1][2].split())
+    text = recipe.dockerfile.read_text(encoding="utf-8", errors="replace")
+    for line, keyword, rest in dockerfile.instructions(text):
+        if " ".join(f"{keyword} {rest}".split())[: len(said)] == said:
+            return line
+    return 1
+
+
+def _end(output: str) -> str:
+    return "\n".join(output.strip().splitlines()[-LAST_LINES:])[-shell.TAIL :]

@@ -1,0 +1,88 @@
+"""An image in an ECR repository.  API: ECR DescribeImages, GetAuthorizationToken; the push itself is a registry's.
+
+Its tag is the hash of what it is built from, so an image of that tag needs no building; what is deployed is its digest.
+An image is never changed and never removed from here: retention does that, by what the releases need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.artefacts.images import builder
+from orchestrator.model import Live, Scope
+from orchestrator.problems import Problems
+from orchestrator.resources import Aws
+from orchestrator.steps import Call, Compute, Run, Steps
+from orchestrator.values import Value, WriteOnly, join
+
+IMMUTABLE: frozenset[str] = frozenset()
+STATEFUL = False
+USES = frozenset({"ecr_repository"})
+ARN = None
+
+GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
+PUSH = "ecr:PutImage"
+"""The step is named after the call that ends a push; a plan shows no `docker push`."""
+
+
+def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    """How it is built is not to be compared: the tag says it."""
+    build = spec.get("build")
+    if build is None or isinstance(build, WriteOnly):
+        return spec
+    return {**spec, "build": WriteOnly(build)}
+
+
+def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+    """One call: by its tag, or by its digest where that is given."""
+    wanted = {"imageDigest": spec["digest"]} if "digest" in spec else {"imageTag": spec["tag"]}
+    repository = spec["repository"]
+    answer = aws.get("ecr", "describe_images", repositoryName=repository, imageIds=[wanted], missing=GONE)
+    if not answer or not answer.get("imageDetails"):
+        return None
+    digest = answer["imageDetails"][0]["imageDigest"]
+    found = {key: spec[key] for key in ("repository", "tag", "digest") if key in spec}
+    return Live(found, _outputs(scope, repository, digest), owner=scope.owner)
+
+
+def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
+    """Log in, build, push.
+
+    Raises Problems, while planning, for an image of an earlier release that is gone: it cannot be built as it was.
+    """
+    repository, tag = spec["repository"], spec["tag"]
+    if "digest" in spec:
+        message = f"image {spec['digest'][:19]} is gone from repository {repository}, and it is not built anew"
+        raise Problems.one(message, hint="orchestrator releases shows which releases can come back")
+    build = spec["build"].value if isinstance(spec["build"], WriteOnly) else spec["build"]
+    images = yield Call("ecr", "describe_images", {"repositoryName": repository}, ok=GONE)
+    cache = yield Compute("the newest image, whose layers may be taken", newest, (images,))
+    login = yield Call("ecr", "get_authorization_token", {}, sensitive=True)
+    note = f"build {build['source']} and push"
+    digest = yield Run(PUSH, builder.ship, (login, build, repository, tag, cache), note)
+    return _outputs(scope, repository, digest)
+
+
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+    """There is nothing that could differ: other bytes are another image."""
+    yield from ()
+    return {}
+
+
+def delete(scope: Scope, name: str, live: Live) -> Steps:
+    """It stays until retention removes it, or goes with its repository."""
+    yield from ()
+    return {}
+
+
+def newest(answer: Mapping[str, Any]) -> str | None:
+    """The tag of the image pushed last, of those that one answer of DescribeImages lists."""
+    tagged = [image for image in answer.get("imageDetails", ()) if image.get("imageTags")]
+    last = max(tagged, key=lambda image: str(image.get("imagePushedAt", "")), default=None)
+    return str(last["imageTags"][0]) if last else None
+
+
+def _outputs(scope: Scope, repository: str, digest: Value) -> dict[str, Value]:
+    place = f"{scope.account}.dkr.ecr.{scope.region}.amazonaws.com/{repository}"
+    return {"digest": digest, "reference": join([f"{place}@", digest])}
