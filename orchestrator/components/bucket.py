@@ -19,6 +19,8 @@ STATEMENTS_OF_OBJECTS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:
 KMS_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
 EARLIEST_MOVE = {"STANDARD_IA": 30, "ONEZONE_IA": 30}
 LONGEST_NAME = 63
+POINTER = "ml-models/current.json"
+"""Says which model is the current one; ``ml.upload_model`` moves it."""
 
 Problem = tuple[tuple[str | int, ...], str, str | None]
 
@@ -36,10 +38,17 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
     ]
     if (site := stack.artefacts.sites.get(component.handle)) is not None:
         made.append(("s3_site", _site(component, stack, site), frozenset(_before_site(component, stack))))
-    return [
+    resources = [
         Resource(kind, component.name, name, spec, component.handle, component.where, after, component.adopt)
         for kind, spec, after in made
     ]
+    if (version := stack.artefacts.models.get(component.handle)) is not None:
+        pointer = {"version": version, "kept": f"{stack.release_bucket}/models/{name}/{version}.json"}
+        where, after = component.where, frozenset({bucket})
+        resources.append(
+            Resource("s3_model", component.name, f"{name}/{POINTER}", pointer, component.handle, where, after)
+        )
+    return resources
 
 
 def exports(component: Component, scope: Scope) -> dict[str, Value]:

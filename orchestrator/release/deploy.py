@@ -150,6 +150,7 @@ class Deployment:
         """Write down what stands, with the pins that follow from it, and tidy up."""
         assert shipped.after is not None
         vector = observe.vector(wanted, shipped.after.live, self._clients, begun.vector)
+        observe.keep_models(wanted, vector, self._clients, self._store)
         result: Result = "healthy" if shipped.proofs else "unproved"
         made = replace(begun, vector=vector, result=result, changes=shipped.changed)
 

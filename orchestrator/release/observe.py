@@ -11,7 +11,7 @@ from orchestrator.aws.reader import Caller
 from orchestrator.model import Component, Live
 from orchestrator.release import Built, Vector
 from orchestrator.release.documents import manifests_digest
-from orchestrator.release.store import MISSING
+from orchestrator.release.store import MISSING, Store
 from orchestrator.release.wanted import Wanted
 
 MODELS = "ml-models"
@@ -51,6 +51,18 @@ def model(component: Component, buckets: Mapping[str, str], caller: Caller) -> s
         return None
     stored = pointer(buckets[component.handle], caller)
     return None if stored is None else version_of(stored)
+
+
+def keep_models(wanted: Wanted, vector: Vector, caller: Caller, store: Store) -> None:
+    """Keep a copy of every pointer that ``vector`` names: by it a rollback leads back to the same model.
+
+    Raises Problems.
+    """
+    names = {one.component: one.physical for one in wanted.desired.resources if one.type == "s3_bucket"}
+    for handle, version in vector.models.items():
+        stored = pointer(names[handle], caller)
+        if stored is not None and version_of(stored) == version:
+            store.put(f"models/{names[handle]}/{version}.json", stored, over=None)
 
 
 def holds_models(component: Component) -> bool:

@@ -179,8 +179,7 @@ class _Stored:
 
     def _copy(self, path: str) -> Call:
         file = self._site.files[path]
-        entry = {"Bucket": self._store, "Key": f"bodies/{file.sha256}"}
-        source = entry if file.entry else {"Bucket": self._bucket, "Key": path}
+        source = f"{self._store}/bodies/{file.sha256}" if file.entry else f"{self._bucket}/{path}"
         given = {"Bucket": self._bucket, "Key": path, "CopySource": source, "MetadataDirective": "REPLACE"}
         return Call("s3", "copy_object", {**given, **_headers(file)})
 

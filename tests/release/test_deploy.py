@@ -79,6 +79,30 @@ def test_only_the_parts_that_are_named_come_back(shop: Shop) -> None:
     assert (shop.issuer(), shop.versioned()) == ("two", True)
 
 
+def point(shop: Shop, version: str) -> None:
+    """Upload a model and make it the current one, as ``ml.upload_model`` does."""
+    model = {"Bucket": "shop-files", "Key": f"ml-models/{version}/model.onnx", "Body": b"weights"}
+    shop.clients.call("s3", "put_object", model)
+    pointer = {"Bucket": "shop-files", "Key": "ml-models/current.json", "Body": f'{{"version": "{version}"}}'.encode()}
+    shop.clients.call("s3", "put_object", pointer)
+
+
+def test_a_model_comes_back_by_its_pointer(shop: Shop) -> None:
+    shop.deploy(issuer="one")
+    point(shop, "m1")
+    shop.deploy(issuer="two")
+    point(shop, "m2")
+    shop.deploy(issuer="three")
+
+    back(shop, 2, "model")
+
+    stored = shop.clients.call("s3", "get_object", {"Bucket": "shop-files", "Key": "ml-models/current.json"})
+    assert stored["Body"].read() == b'{"version": "m1"}'
+    assert shop.issuer() == "three"
+    point(shop, "m3")
+    assert shop.deploy().end == "unchanged", "a deploy leaves the pointer alone"
+
+
 def test_what_was_rolled_back_stays_away_until_it_changes(shop: Shop) -> None:
     shop.deploy(issuer="one", versioning="true")
     shop.deploy(issuer="two", versioning="true")

@@ -1,0 +1,64 @@
+"""Which model a shop's browsers load: a pointer beside the models.  API: S3 GetObject, CopyObject.
+
+Models are uploaded by ``ml.upload_model``, which moves the pointer.  A deploy leaves it alone; a rollback makes it what
+it was, by a copy of it that every release keeps in the release bucket.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.model import Live, Scope
+from orchestrator.resources import Aws
+from orchestrator.steps import Steps, call
+from orchestrator.values import Value
+
+IMMUTABLE: frozenset[str] = frozenset()
+STATEFUL = False
+USES = frozenset({"s3_bucket"})
+ARN = None
+
+GONE = ("NoSuchKey", "NoSuchBucket", "404")
+
+
+def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
+    """Nothing to add."""
+    return spec
+
+
+def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+    """The version that the pointer names; ``name`` is ``BUCKET/KEY``."""
+    bucket, _, key = name.partition("/")
+    answer = aws.get("s3", "get_object", Bucket=bucket, Key=key, missing=GONE)
+    if answer is None:
+        return None
+    return Live({"version": _version(answer["Body"].read()), "kept": spec["kept"]}, owner=scope.owner)
+
+
+def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
+    """One copy inside of S3, which readers see whole or not at all."""
+    bucket, _, key = name.partition("/")
+    headers = {"ContentType": "application/json", "CacheControl": "no-cache", "MetadataDirective": "REPLACE"}
+    yield call("s3", "copy_object", Bucket=bucket, Key=key, CopySource=spec["kept"], **headers)
+    return {"version": spec["version"]}
+
+
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+    """The same."""
+    return (yield from create(scope, name, spec))
+
+
+def delete(scope: Scope, name: str, live: Live) -> Steps:
+    """The pointer goes with its bucket."""
+    yield from ()
+    return {}
+
+
+def _version(body: bytes) -> str | None:
+    try:
+        found: Any = json.loads(body)
+    except ValueError:
+        return None
+    return str(found["version"]) if isinstance(found, Mapping) and found.get("version") else None
