@@ -14,6 +14,7 @@ from orchestrator.cli.options import Settings
 from orchestrator.problems import Exit, Problem, Problems
 
 VERBS = {
+    "init": "Write a Dockerfile fit for production.",
     "validate": "Check the manifests, offline.",
     "render": "Print the manifests of one environment, merged.",
     "explain": "Say what a field of a manifest means.",

@@ -34,6 +34,7 @@ GISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "cloudwatch_alarm": ("{description!}",),
     "ec2_security_group": ("{ingress#} ways in", "{egress#} ways out"),
     "ec2_vpc_endpoint": ("in the {network} network",),
+    "ecr_image": ("build {source} and push",),
     "ecr_repository": ("tags {tag_mutability}", "{scan_on_push?}scanned on push"),
     "iam_role": (
         "for {trust.Statement.0.Principal.Service.0}",

@@ -42,7 +42,7 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     if not answer or not answer.get("imageDetails"):
         return None
     digest = answer["imageDetails"][0]["imageDigest"]
-    found = {key: spec[key] for key in ("repository", "tag", "digest") if key in spec}
+    found = {key: spec[key] for key in ("repository", "tag", "digest", "source") if key in spec}
     return Live(found, _outputs(scope, repository, digest), owner=scope.owner)
 
 
@@ -59,7 +59,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     images = yield Call("ecr", "describe_images", {"repositoryName": repository}, ok=GONE)
     cache = yield Compute("the newest image, whose layers may be taken", newest, (images,))
     login = yield Call("ecr", "get_authorization_token", {}, sensitive=True)
-    note = f"build {build['source']} and push"
+    note = f"build {spec['source']} and push"
     digest = yield Run(PUSH, builder.ship, (login, build, repository, tag, cache), note)
     return _outputs(scope, repository, digest)
 

@@ -103,7 +103,12 @@ def _build(tool: Tool, recipe: Recipe, work: Work) -> None:
 
 def _push(tool: Tool, work: Work, there: Reference, login: tuple[str, str]) -> str:
     ran = shell.run(tools.push(tool, work), environment=_environment(tool, work))
-    found = registry.digest(there, login)
+    try:
+        found = registry.digest(there, login)
+    except Problems:
+        if ran.status == 0:
+            raise
+        found = None
     if found is None:
         message = f"{work.name} could not be pushed: {tool.name} ended with status {ran.status}\n{_end(ran.output)}"
         raise Problems.one(message, hint="run it again; nothing was deployed")

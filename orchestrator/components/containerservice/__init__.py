@@ -104,12 +104,15 @@ def _image(component: Component, stack: Stack) -> Iterator[Resource]:
     if "build" not in wanted:
         return
     image = _shipped(component, stack)
-    repository, build = wanted["repository"], WriteOnly(image.build)
-    spec = {"repository": repository, "tag": image.tag, "build": build}
-    pinned = {"digest": image.digest} if image.digest is not None else {}
+    repository = wanted["repository"]
+    spec: dict[str, Value] = {"repository": repository, "tag": image.tag}
+    if image.digest is not None:
+        spec["digest"] = image.digest
+    else:
+        spec |= {"source": image.build["source"], "build": WriteOnly(image.build)}
     after = frozenset({f"ecr_repository.{component.name}"})
     physical, where = f"{repository}:{image.tag}", component.where
-    yield Resource("ecr_image", component.name, physical, {**spec, **pinned}, component.handle, where, after)
+    yield Resource("ecr_image", component.name, physical, spec, component.handle, where, after)
 
 
 def _shipped(component: Component, stack: Stack) -> Image:

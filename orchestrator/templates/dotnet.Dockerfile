@@ -1,0 +1,28 @@
+# A .NET 10 web application. PROJECT is its .csproj, without the ending; the assembly has the same name.
+ARG PROJECT=Api
+
+FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
+ARG PROJECT
+WORKDIR /src
+# The project file first: packages are restored again only when it changes.
+COPY ["${PROJECT}.csproj", "./"]
+RUN dotnet restore "${PROJECT}.csproj"
+COPY . .
+RUN dotnet publish "${PROJECT}.csproj" --configuration Release --no-restore --output /app -p:UseAppHost=false
+
+FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS final
+ARG PROJECT
+# For the health check; the image has no HTTP client of its own.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends curl \
+    && rm -rf /var/lib/apt/lists/*
+WORKDIR /app
+COPY --from=build /app .
+ENV ASPNETCORE_HTTP_PORTS=8080 \
+    DOTNET_EnableDiagnostics=0 \
+    ENTRY=${PROJECT}.dll
+USER app
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=3s --start-period=20s --retries=3 \
+    CMD curl --fail --silent --show-error --output /dev/null http://127.0.0.1:8080/health
+ENTRYPOINT ["sh", "-c", "exec dotnet \"$ENTRY\""]

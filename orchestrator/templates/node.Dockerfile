@@ -1,0 +1,21 @@
+# A Node web application with a lock file. ENTRY is what is run; it listens on PORT.
+FROM node:24-slim AS build
+WORKDIR /src
+# The packages first: they are installed again only when the lock file changes.
+COPY package.json package-lock.json ./
+RUN npm ci
+COPY . .
+RUN npm run build --if-present && npm prune --omit=dev
+
+FROM node:24-slim AS final
+ARG ENTRY=server.js
+ENV ENTRY=${ENTRY} \
+    NODE_ENV=production \
+    PORT=8080
+WORKDIR /app
+COPY --from=build /src .
+USER node
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["node", "-e", "fetch('http://127.0.0.1:8080/health').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["sh", "-c", "exec node \"$ENTRY\""]

@@ -1,0 +1,24 @@
+# A Python web application with its packages in requirements.txt. APP is what is run: python -m APP, on port 8080.
+FROM python:3.13-slim AS build
+WORKDIR /src
+RUN python -m venv /venv
+# The packages first: they are installed again only when the list changes.
+COPY requirements.txt .
+RUN /venv/bin/pip install --no-cache-dir --requirement requirements.txt
+
+FROM python:3.13-slim AS final
+ARG APP=app
+ENV APP=${APP} \
+    PATH=/venv/bin:$PATH \
+    PORT=8080 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin app
+COPY --from=build /venv /venv
+WORKDIR /app
+COPY . .
+USER app
+EXPOSE 8080
+HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+ENTRYPOINT ["sh", "-c", "exec python -m \"$APP\""]
