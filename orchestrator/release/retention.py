@@ -7,10 +7,9 @@ API: ECR ListImages, BatchDeleteImage; S3 ListObjectsV2, DeleteObjects; Secrets 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import partial
 
 from orchestrator.artefacts import Site
 from orchestrator.aws.errors import AwsError
@@ -114,17 +113,20 @@ class Sweeper:
                 self._caller.call("ecr", "batch_delete_image", {"repositoryName": repository, "imageIds": part})
 
     def _assets(self, keep: Needed) -> None:
+        """What a site shipped that no release needs any more; whatever else is in the bucket is not ours."""
         for handle, paths in keep.paths.items():
             bucket = self._bucket(handle)
-            if bucket is not None:
-                self._clear(bucket, "", partial(_is_kept, paths))
+            prefix = f"sites/{bucket}/"
+            for key in self._old(self._store.bucket, prefix) if bucket else ():
+                digest = key.removeprefix(prefix).removesuffix(".json")
+                site = None if digest in keep.indexes[handle] else self._store.site(str(bucket), digest)
+                if site is not None:
+                    self._delete(str(bucket), sorted(set(site.files) - paths))
+                    self._delete(self._store.bucket, [key])
 
     def _bodies(self, keep: Needed) -> None:
-        self._clear(self._store.bucket, "bodies/", {f"bodies/{body}" for body in keep.bodies}.__contains__)
-        indexes = {
-            f"sites/{self._bucket(handle)}/{digest}.json" for handle, found in keep.indexes.items() for digest in found
-        }
-        self._clear(self._store.bucket, "sites/", indexes.__contains__)
+        needed = {f"bodies/{body}" for body in keep.bodies}
+        self._delete(self._store.bucket, sorted(set(self._old(self._store.bucket, "bodies/")) - needed))
 
     def _versions(self, keep: Needed) -> None:
         """A version without a label is one that AWS may drop; each that is needed has one of ours."""
@@ -141,16 +143,15 @@ class Sweeper:
                     given = {"SecretId": secret, "VersionStage": label, move: version}
                     self._caller.call("secretsmanager", "update_secret_version_stage", given)
 
-    def _clear(self, bucket: str, prefix: str, kept: Callable[[str], bool]) -> None:
+    def _old(self, bucket: str, prefix: str) -> list[str]:
+        """Keys that belong to no deploy that may be under way."""
         pages = self._caller.pages("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix})
         items = [item for page in pages for item in page.get("Contents", ())]
-        old = [{"Key": item["Key"]} for item in items if not kept(item["Key"]) and item["LastModified"] < self._before]
-        for part in _parts(old, AT_ONCE["s3"]):
+        return [item["Key"] for item in items if item["LastModified"] < self._before]
+
+    def _delete(self, bucket: str, keys: list[str]) -> None:
+        for part in _parts([{"Key": key} for key in keys], AT_ONCE["s3"]):
             self._caller.call("s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": part, "Quiet": True}})
-
-
-def _is_kept(paths: frozenset[str], key: str) -> bool:
-    return key in paths or key.startswith(".orchestrator/")
 
 
 def _by_handle(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:

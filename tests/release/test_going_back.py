@@ -1,0 +1,171 @@
+"""A site, a secret and a bucket's settings go back together: all of it or nothing, and with few calls."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.aws import Clients
+from orchestrator.aws.errors import AwsError
+from orchestrator.emulator import Emulator
+from orchestrator.release import Vector, observe, restore, rollback
+from orchestrator.release.deploy import Ended
+from orchestrator.release.store import Store
+from orchestrator.steps import is_read
+from tests.proofs.world import aws
+from tests.release import project
+from tests.release.test_site import V1, V2, Web
+
+SITE = """
+---
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: web}
+spec: {name: shop-web, spa: {dir: dist}, deletionPolicy: delete}
+"""
+
+
+class Shop(project.Shop):
+    """The project with a site."""
+
+    def __init__(self, folder: Path, emulator: Emulator) -> None:
+        super().__init__(folder, Clients("eu-west-1"))
+        self.emulator = emulator
+        self.web = Web(folder, emulator)
+
+    def write(self, **values: object) -> None:
+        super().write(**values)
+        (self.folder / "web.yaml").write_text(textwrap.dedent(SITE))
+
+    def back(self, clients: Clients | None = None, number: int | None = None) -> Ended:
+        way = rollback.prepare(self.ledger, rollback.choose(self.ledger, number), (), self.store)
+        planned = pipeline.plan(way.wanted.desired, clients=self.clients)
+        self.emulator.forget_calls()
+        return self.run(clients).go_back(planned, way, "", lambda cause: None)
+
+    def stands(self) -> tuple[Any, ...]:
+        """What users get: the front page, the secret, the bucket's settings."""
+        return self.web.served()["index.html"], self.issuer(), self.versioned()
+
+
+class Faulty(Clients):
+    """Clients whose ``number``-th write fails, once."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("eu-west-1")
+        self.number = number
+        self.failed = ""
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        if not is_read(operation) and not str(parameters.get("Key", "")).startswith(("ledger/", "lease/")):
+            self.number -= 1
+            if self.number == 0:
+                self.failed = operation
+                raise AwsError(service, operation, "AccessDenied", "not today")
+        return super().call(service, operation, parameters, region)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    with aws() as emulator:
+        found = Shop(tmp_path, emulator)
+        found.web.build(V1)
+        found.deploy(issuer="one", versioning="true")
+        found.web.build(V2)
+        found.deploy(issuer="two", versioning="false")
+        yield found
+
+
+OLD = (V1["index.html"], "one", True)
+NEW = (V2["index.html"], "two", False)
+
+
+def test_all_of_it_comes_back(shop: Shop) -> None:
+    assert shop.stands() == NEW
+
+    ended = shop.back()
+
+    assert (ended.end, shop.stands()) == ("released", OLD)
+    assert shop.web.served()["about.html"] == V1["about.html"]
+    assert "contact.html" not in shop.web.served()
+
+
+def test_no_body_is_uploaded_again(shop: Shop) -> None:
+    shop.back()
+
+    puts = [call for call in shop.emulator.calls if call.operation == "PutObject"]
+    copies = [call for call in shop.emulator.calls if call.operation == "CopyObject"]
+    assert len(copies) == 2  # index.html and about.html
+    assert len(puts) <= 5  # the mark, and the ledger with its lease
+
+
+def test_and_forward_again(shop: Shop) -> None:
+    """The release that was left can be gone back to by its number."""
+    shop.back()
+
+    assert shop.back(number=2).end == "released"
+    assert shop.stands() == NEW
+
+
+def test_a_fault_at_any_step_ends_in_the_old_or_the_new(shop: Shop) -> None:
+    """And what is said is what is."""
+    number, ends = 0, set()
+    while True:
+        number += 1
+        faulty = Faulty(number)
+        ended = shop.back(faulty, number=1)
+        ends.add((ended.end, bool(faulty.failed)))
+        if ended.end == "returned":
+            assert shop.stands() == NEW, faulty.failed
+            assert shop.ledger.releases[-1].vector == shop.ledger.find(2).vector  # type: ignore[union-attr]
+        else:
+            assert shop.stands() == OLD, faulty.failed
+            assert ended.end == "released", (faulty.failed, ended.cause)
+        if not faulty.failed:
+            break
+        if ended.end == "released":
+            shop.back(number=2)
+    assert number > 6
+    assert ("returned", True) in ends
+
+
+def test_what_cannot_come_back_says_why(shop: Shop) -> None:
+    shop.clients.call("s3", "delete_object", {"Bucket": "shop-web", "Key": "assets/app-1a2b3c4d.js"})
+
+    found = restore.obstacles(shop.ledger, shop.ledger.releases[0], shop.store, reader(shop))
+
+    assert found == ("1 of its files are gone from s3://shop-web, such as assets/app-1a2b3c4d.js",)
+    assert restore.obstacles(shop.ledger, shop.ledger.releases[1], shop.store, reader(shop)) == ()
+
+
+def test_a_bad_site_stays_away_until_it_changes(shop: Shop) -> None:
+    shop.back()
+
+    shop.deploy(versioning="true")  # the bad build is in the checkout still
+    assert shop.web.served()["index.html"] == V1["index.html"]
+    shop.web.build(V2 | {"index.html": "fixed <script src=assets/app-5e6f7a8b.js>"})
+    shop.deploy()
+    assert shop.web.served()["index.html"].startswith("fixed")
+    assert not [pin for pin in shop.ledger.pins if pin.part.startswith("site:")]
+
+
+def reader(shop: Shop) -> Any:
+    from orchestrator.aws import Reader
+
+    return Reader(shop.clients)
+
+
+def test_the_vector_says_what_stands(shop: Shop) -> None:
+    asked = shop.wanted()
+    live = pipeline.plan(asked.desired, clients=shop.clients).live
+
+    found = observe.vector(asked, live, shop.clients)
+
+    assert isinstance(found, Vector)
+    assert isinstance(shop.store, Store)
+    assert found == shop.ledger.releases[-1].vector

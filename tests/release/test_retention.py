@@ -1,0 +1,181 @@
+"""What is removed after a release, and that no release which can be gone back to loses anything by it."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from orchestrator import wire
+from orchestrator.artefacts import Site, SiteFile
+from orchestrator.aws.errors import AwsError
+from orchestrator.model import Desired, Resource, Scope
+from orchestrator.problems import Position
+from orchestrator.release import Built, Ledger, Pin, Release, Result, Vector
+from orchestrator.release.record import retained
+from orchestrator.release.retention import GRACE, Sweeper
+from orchestrator.release.store import Store
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+OLD, YOUNG = NOW - GRACE - timedelta(hours=1), NOW - timedelta(hours=1)
+DESIRED = Desired(
+    Scope("shop", "prod", "123456789012", "eu-west-1"),
+    tuple(
+        Resource(kind, name, physical, {}, "", Position("shop.yaml"))
+        for kind, name, physical in (
+            ("s3_bucket", "web", "shop-web"),
+            ("ecr_repository", "api", "shop-api"),
+            ("secretsmanager_secret", "app", "shop-app"),
+        )
+    ),
+)
+
+
+def site(number: int) -> Site:
+    """One of some sites that share a part."""
+    names = ("index.html", f"assets/app-{number}.js", "assets/shared.js")
+    files = {name: SiteFile(1, "", f"{name}-{number}", "text/html", "no-cache", name == "index.html") for name in names}
+    return Site(f"site{number}", files)
+
+
+class Cloud:
+    """An AWS in memory: keys by bucket, images, and labels of secret versions, with their age."""
+
+    def __init__(self, ages: dict[str, datetime]) -> None:
+        self.ages = ages
+        self.objects = {"shop-web": {"theirs.txt"}, "shop-releases": set[str]()}
+        self.images: set[str] = set()
+        self.labels: dict[str, set[str]] = {}
+        for number in range(6):
+            made = site(number)
+            self.objects["shop-web"] |= set(made.files) | {f".orchestrator/site/{made.digest}"}
+            self.objects["shop-releases"] |= {f"sites/shop-web/{made.digest}.json", f"bodies/index.html-{number}"}
+            self.images.add(f"sha256:{number}")
+            self.labels[f"version{number}"] = set()
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        match operation:
+            case "get_object":
+                key = parameters["Key"]
+                if key not in self.objects[parameters["Bucket"]]:
+                    raise AwsError("s3", operation, "NoSuchKey", "gone")
+                number = int(key.removesuffix(".json")[-1])
+                return {"Body": io.BytesIO(wire.dump(site(number))), "ETag": "x"}
+            case "delete_objects":
+                self.objects[parameters["Bucket"]] -= {item["Key"] for item in parameters["Delete"]["Objects"]}
+            case "batch_delete_image":
+                self.images -= {item["imageDigest"] for item in parameters["imageIds"]}
+            case "update_secret_version_stage":
+                added, taken = parameters.get("MoveToVersionId"), parameters.get("RemoveFromVersionId")
+                self.labels[str(added or taken)] ^= {parameters["VersionStage"]}
+        return {}
+
+    def pages(
+        self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None
+    ) -> list[dict[str, Any]]:
+        match operation:
+            case "describe_images":
+                found = [{"imageDigest": one, "imagePushedAt": self.ages.get(one, OLD)} for one in self.images]
+                return [{"imageDetails": found}]
+            case "list_secret_version_ids":
+                return [{"Versions": [{"VersionId": v, "VersionStages": [*s]} for v, s in self.labels.items()]}]
+        keys = [key for key in self.objects[parameters["Bucket"]] if key.startswith(parameters["Prefix"])]
+        return [{"Contents": [{"Key": key, "LastModified": self.ages.get(key, OLD)} for key in sorted(keys)]}]
+
+
+numbers = st.integers(0, 5)
+RESULTS: tuple[Result, ...] = ("healthy", "healthy", "unproved", "failed", "started")
+results = st.sampled_from(RESULTS)
+
+
+@st.composite
+def ledgers(draw: st.DrawFn) -> Ledger:
+    """Histories of deploys and rollbacks, cut to what the project keeps."""
+    contents = draw(st.lists(st.tuples(numbers, numbers, numbers, results), min_size=1, max_size=10))
+    releases = tuple(
+        Release(
+            index,
+            "2026-01-01T00:00:00Z",
+            "ana",
+            "",
+            Vector(
+                "m",
+                {"containerservice.api": Built(f"tag{image}", f"sha256:{image}")},
+                {"bucket.web": f"site{shipped}"},
+                {"secret.app": f"version{version}"},
+            ),
+            result,
+        )
+        for index, (image, shipped, version, result) in enumerate(contents, start=1)
+    )
+    chosen = draw(st.lists(st.sampled_from(releases), max_size=2))
+    pins = tuple(Pin("site:bucket.web", "x", one.number, one.number, "", "ana") for one in chosen)
+    ledger = Ledger(releases, pins=pins)
+    return Ledger(retained(ledger, draw(st.integers(2, 4))), pins=pins)
+
+
+def swept(ledger: Ledger, **ages: datetime) -> Cloud:
+    cloud = Cloud(ages)
+    assert Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(ledger) == ()
+    return cloud
+
+
+@settings(max_examples=200, deadline=None)
+@given(ledger=ledgers())
+def test_no_release_that_can_come_back_loses_anything(ledger: Ledger) -> None:
+    cloud = swept(ledger)
+
+    for release in ledger.releases:
+        if release.is_whole:
+            shipped = site(int(release.vector.sites["bucket.web"][-1]))
+            assert set(shipped.files) <= cloud.objects["shop-web"]
+            index, body = f"sites/shop-web/{shipped.digest}.json", shipped.files["index.html"].sha256
+            assert {index, f"bodies/{body}"} <= cloud.objects["shop-releases"]
+            assert release.vector.images["containerservice.api"].digest in cloud.images
+            assert cloud.labels[release.vector.secrets["secret.app"]], "AWS drops versions without a label"
+
+
+@settings(max_examples=100, deadline=None)
+@given(ledger=ledgers())
+def test_a_pin_leads_to_a_release_that_is_kept(ledger: Ledger) -> None:
+    assert all(ledger.find(pin.release) for pin in ledger.pins)
+
+
+def release(number: int) -> Release:
+    vector = Vector("m", {"containerservice.api": Built("t", f"sha256:{number}")}, {"bucket.web": f"site{number}"})
+    return Release(1, "", "ana", "", vector, "healthy")
+
+
+def test_what_no_release_needs_goes() -> None:
+    cloud = swept(Ledger((release(3),)))
+
+    assert cloud.images == {"sha256:3"}
+    assert cloud.objects["shop-releases"] == {"sites/shop-web/site3.json", "bodies/index.html-3"}
+    assert "assets/app-2.js" not in cloud.objects["shop-web"]
+    assert "assets/app-3.js" in cloud.objects["shop-web"]
+
+
+def test_what_is_not_ours_stays() -> None:
+    assert "theirs.txt" in swept(Ledger((release(3),))).objects["shop-web"]
+
+
+def test_what_is_young_stays() -> None:
+    """It may belong to a deploy that is under way."""
+    cloud = swept(Ledger((release(3),)), **{"sha256:1": YOUNG, "sites/shop-web/site1.json": YOUNG})
+
+    assert "sha256:1" in cloud.images
+    assert "assets/app-1.js" in cloud.objects["shop-web"]
+
+
+def test_where_an_index_is_gone_nothing_is_removed() -> None:
+    cloud = Cloud({})
+    cloud.objects["shop-releases"].remove("sites/shop-web/site3.json")
+    before = set(cloud.objects["shop-web"])
+
+    said = Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(Ledger((release(3),)))
+
+    assert "the index of site site3 is gone" in said[0]
+    assert cloud.objects["shop-web"] == before
