@@ -12,11 +12,13 @@ from typing import Any
 
 from orchestrator.artefacts import Image
 from orchestrator.components import Grant, Stack
+from orchestrator.components.containerservice.alarms import server_errors
 from orchestrator.components.containerservice.checks import RELEASE, check
 from orchestrator.components.containerservice.injection import fingerprints, injected, secret_arn, variables
+from orchestrator.components.containerservice.migration import migration
 from orchestrator.model import Component, Resource, Scope
 from orchestrator.problems import Problems
-from orchestrator.tags import claim, phrase
+from orchestrator.tags import claim
 from orchestrator.values import Ref, Value, WriteOnly
 
 __all__ = ["check", "expand", "exports", "grants", "notes"]
@@ -30,7 +32,6 @@ SERVICE_NAME = 32
 """The service, its scaling and its connectors share one name; scaling has the shortest limit."""
 ROLE_NAME = 64
 UNTAGGED_DAYS = 7
-ALARM_MINUTES = 5
 
 
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
@@ -64,7 +65,7 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
 def expand(component: Component, stack: Stack) -> list[Resource]:
     """Its resources, what others need first."""
     parts = [*_repository(component, stack), *_image(component, stack)]
-    parts += [*_roles(component, stack), *_network(component, stack)]
+    parts += [*_roles(component, stack), *_network(component, stack), *migration(component, stack)]
     return [*parts, *_scaling(component, stack), _service(component, stack), *_alarms(component, stack)]
 
 
@@ -237,6 +238,7 @@ def _service(component: Component, stack: Stack) -> Resource:
     after = {f"{FIRST[kind]}.{other}" for kind, _, other in _parts(wanted["access"]) if kind in FIRST}
     if "repository" in wanted["image"]:
         after.add(f"ecr_repository.{name}")
+    after.update(one.address for one in migration(component, stack))
     physical = _name(component, stack.scope)
     return _make(component, stack, "apprunner_service", physical, spec, after=frozenset(after))
 
@@ -258,27 +260,10 @@ def _health(wanted: Mapping[str, Any]) -> Mapping[str, Value]:
 
 
 def _alarms(component: Component, stack: Stack) -> Iterator[Resource]:
-    limit = component.spec["alarms"].get("http5xx")
-    if limit is None:
-        return
-    mailed = (stack.project.spec.get("alerts") or {}).get("email")
-    sentence = f"{component.handle} answered {limit} requests or more with a 5xx status in {ALARM_MINUTES} minutes."
-    spec = {
-        "description": f"{sentence} [{phrase(stack.scope, component.handle)}]",
-        "namespace": "AWS/AppRunner",
-        "metric": "5xxStatusResponses",
-        "dimensions": {
-            "ServiceName": _name(component, stack.scope),
-            "ServiceID": Ref(f"apprunner_service.{component.name}", "id"),
-        },
-        "statistic": "Sum",
-        "period": ALARM_MINUTES * 60,
-        "threshold": limit,
-        "missing": "notBreaching",
-        "actions": [Ref("sns_topic.alerts", "arn")] if mailed else [],
-    }
-    physical = f"{stack.scope.prefix}-{component.name}-5xx"
-    yield _make(component, stack, "cloudwatch_alarm", physical, spec, name=f"{component.name}-5xx")
+    spec = server_errors(component, stack, _name(component, stack.scope))
+    if spec is not None:
+        physical = f"{stack.scope.prefix}-{component.name}-5xx"
+        yield _make(component, stack, "cloudwatch_alarm", physical, spec, name=f"{component.name}-5xx")
 
 
 def _parts(handles: list[str]) -> list[tuple[str, str, str]]:

@@ -31,6 +31,7 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
     place = f";Port={port};Database={database};Username={user};Password="
     sizes = f";SSL Mode=Require;Minimum Pool Size={pool['min']};Maximum Pool Size={pool['max']}"
     return {
+        "name": f"{scope.prefix}-{component.name}",
         "host": host,
         "port": spec["port"],
         "database": database,

@@ -1,0 +1,27 @@
+"""What has to run once before a new build of a service gets traffic.  Pure, but for the place of a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.components import Stack
+from orchestrator.model import Component, Resource
+
+
+def migration(component: Component, stack: Stack) -> list[Resource]:
+    """The migration of the build that is wanted; none where none is asked for, or nothing is built."""
+    wanted, image = component.spec.get("migrate"), stack.artefacts.images.get(component.handle)
+    if wanted is None or image is None:
+        return []
+    databases = [handle.partition(".")[2] for handle in component.spec["access"] if handle.startswith("database.")]
+    names = [str(stack.export(f"database.{name}", "name")) for name in databases]
+    how = {
+        "command": list(wanted["command"]),
+        "folder": str((Path(component.where.file).parent / wanted["folder"]).resolve()),
+        "within": float(wanted["withinSeconds"]),
+        "snapshots": names if wanted["destructive"] else [],
+    }
+    physical = f"{stack.release_bucket}/migrations/{stack.scope.environment}/{component.name}/{image.tag}"
+    after = frozenset({*(f"rds_instance.{name}" for name in databases), f"ecr_image.{component.name}"})
+    spec = {"build": image.tag, "how": how}
+    return [Resource("migration", component.name, physical, spec, component.handle, component.where, after)]
