@@ -22,6 +22,10 @@ _BACKLOG = 128
 _BODILESS = (204, 304)
 
 
+TLS_HANDSHAKE = b"\x16"
+"""What a TLS connection begins with."""
+
+
 class Gateway:
     """One listening socket on 127.0.0.1 and the threads that serve its connections."""
 
@@ -112,8 +116,14 @@ class Gateway:
 
 
 def read_head(stream: BinaryIO) -> tuple[str, str, list[tuple[str, str]]] | None:
-    """Method, target and headers of the next request; None at the end of the connection."""
-    line = stream.readline(65537)
+    """Method, target and headers of the next request; None at the end of the connection, or where TLS begins on it.
+
+    Clients of registries try TLS first, also on loopback, and would wait for the rest of a line that never comes.
+    """
+    first = stream.read(1)
+    if first == TLS_HANDSHAKE:
+        return None
+    line = first + stream.readline(65537)
     if not line.strip():
         return None
     method, target, _ = line.decode("latin-1").split(maxsplit=2)

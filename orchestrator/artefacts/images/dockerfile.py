@@ -109,12 +109,13 @@ def instructions(text: str) -> Iterator[tuple[int, str, str]]:
     escape = _escape(lines)
     number = 0
     while number < len(lines):
-        begun, joined = number + 1, ""
+        begun, joined = number, ""
         while number < len(lines):
             line = lines[number].strip()
             number += 1
             if line.startswith("#") or (joined and not line):
                 continue
+            begun = begun if joined else number
             joined += line.removesuffix(escape)
             if not line.endswith(escape):
                 break

@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestrator.problems import Position, Problems
 
 IGNORE = ".dockerignore"
-_SPECIAL = re.compile(r"[.+()|{}$^]")
+_SPECIAL = re.compile(r"[.+()|{}$]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,7 @@ def parse(image: str) -> Reference:
     repository, _, tag = path.partition(":")
     if host in ("docker.io", "index.docker.io"):
         host, repository = HUB, repository if "/" in repository else f"library/{repository}"
-    if not re.fullmatch(r"[a-z0-9]+(?:[._/-]+[a-z0-9]+)*", repository):
+    if not re.fullmatch(r"[a-z0-9]+(?:(?:[._-]+|/)[a-z0-9]+)*", repository):
         raise Problems.one(f"`{image}` is not the name of an image")
     return Reference(host, repository, tag or "latest", digest or None)
 

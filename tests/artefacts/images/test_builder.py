@@ -1,0 +1,281 @@
+"""A real image, built by a real builder, pushed to a real registry, and deployed by the digest it has there."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestrator import pipeline, shell
+from orchestrator.artefacts.images import builder, login
+from orchestrator.artefacts.images.inputs import Recipe, tag
+from orchestrator.aws import Clients
+from orchestrator.emulator import Emulator, start
+from orchestrator.events import ignore
+from orchestrator.model import Action, Actuation
+from orchestrator.problems import Problems
+from tests.artefacts.images.store import private_store
+
+pytestmark = [
+    pytest.mark.xdist_group("registry"),
+    pytest.mark.skipif(shell.which("buildah") is None, reason="needs buildah"),
+]
+MANIFESTS = """
+apiVersion: orchestrator/v1
+kind: Project
+metadata: {name: shop}
+spec: {repository: shop/web, region: eu-west-1, account: "123456789012"}
+---
+apiVersion: orchestrator/v1
+kind: ContainerService
+metadata: {name: api}
+spec:
+  image: {repository: shop-api, build: {context: ../api}}
+"""
+DOCKERFILE = """\
+FROM scratch
+COPY hello /hello
+HEALTHCHECK CMD ["/hello"]
+CMD ["/hello"]
+"""
+TOKEN = "a-very-secret-token"
+
+
+class Loopback(Clients):
+    """The token names the emulator's own address, as AWS's names ECR's."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__("eu-west-1", attempts=1)
+        self.url = url
+        self.operations: list[str] = []
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        if service == "ecr":
+            self.operations.append(operation)
+        if operation == "get_authorization_token":
+            return authorization(self.url)
+        return super().call(service, operation, parameters, region)
+
+
+def authorization(url: str) -> dict[str, Any]:
+    """What ECR GetAuthorizationToken answers."""
+    token = base64.b64encode(f"AWS:{TOKEN}".encode()).decode()
+    return {"authorizationData": [{"authorizationToken": token, "proxyEndpoint": url}]}
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Emulator]:
+    with start(backend="ministack", settle_seconds=0) as emulator:
+        yield emulator
+
+
+@cache
+def _clients(url: str) -> Loopback:
+    """Those of the running emulator: they are dear to make."""
+    return Loopback(url)
+
+
+@pytest.fixture
+def aws(running: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Loopback:
+    running.reset()
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    private_store(tmp_path, monkeypatch)
+    found = _clients(running.url)
+    found.operations.clear()
+    return found
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    folder = tmp_path / "checkout"
+    for name, text in {
+        "manifests/shop.yaml": MANIFESTS,
+        "api/hello": "one",
+        "api/Dockerfile": DOCKERFILE,
+    }.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.fixture
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A buildah that writes down its command line, and then does its work."""
+    record, shim = tmp_path / "record", tmp_path / "bin" / "buildah"
+    shim.parent.mkdir()
+    real = shell.which("buildah")
+    shim.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {record}\nexec {real} "$@"\n')
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    return record
+
+
+def apply(aws: Loopback, checkout: Path) -> dict[str, Any]:
+    planned = pipeline.plan(pipeline.desired(checkout / "manifests"), clients=aws)
+    return {outcome.address: outcome for outcome in pipeline.apply(planned, ignore, clients=aws)}
+
+
+def image_of(aws: Loopback) -> str:
+    """What the service runs, as App Runner has it."""
+    [summary] = aws.call("apprunner", "list_services", {})["ServiceSummaryList"]
+    found = aws.call("apprunner", "describe_service", {"ServiceArn": summary["ServiceArn"]})["Service"]
+    return str(found["SourceConfiguration"]["ImageRepository"]["ImageIdentifier"])
+
+
+def tags(aws: Loopback) -> dict[str, str]:
+    """Tag -> digest, of what the repository holds."""
+    found = aws.call("ecr", "describe_images", {"repositoryName": "shop-api"})["imageDetails"]
+    return {name: image["imageDigest"] for image in found for name in image.get("imageTags", ())}
+
+
+def test_what_is_deployed_is_what_the_registry_holds(aws: Loopback, checkout: Path) -> None:
+    """Built, pushed and deployed by digest; the registry's own word for it, asked over HTTP, is the same."""
+    outcomes = apply(aws, checkout)
+    [(name, digest)] = tags(aws).items()
+    answer = httpx.get(f"{aws.url}/v2/shop-api/manifests/{name}", headers={"Accept": "*/*"})
+    config = answer.json()["config"]["digest"]
+    image = httpx.get(f"{aws.url}/v2/shop-api/blobs/{config}").json()
+
+    assert {outcome.actuation for outcome in outcomes.values()} == {Actuation.SUCCEEDED}
+    assert answer.headers["Docker-Content-Digest"] == digest
+    assert image_of(aws) == f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop-api@{digest}"
+    assert image["config"]["Healthcheck"] == {"Test": ["CMD", "/hello"]}
+    assert (image["os"], image["architecture"]) == ("linux", "amd64")
+
+
+def test_an_unchanged_image_is_one_call(aws: Loopback, checkout: Path, recorded: Path) -> None:
+    """Nothing is built or pushed, and no token is fetched; of the image, only whether it is there is asked."""
+    apply(aws, checkout)
+    recorded.unlink()
+    aws.operations.clear()
+    planned = pipeline.plan(pipeline.desired(checkout / "manifests"), clients=aws)
+    pipeline.apply(planned, ignore, clients=aws)
+
+    assert [change.address for change in planned.plan.pending] == []
+    assert not recorded.exists()
+    assert aws.operations.count("describe_images") == 1
+    assert "get_authorization_token" not in aws.operations
+
+
+def test_a_changed_file_is_a_new_image_and_the_old_one_stays(aws: Loopback, checkout: Path) -> None:
+    """Another tag, another digest, and the service runs the new one."""
+    apply(aws, checkout)
+    before = tags(aws)
+    (checkout / "api" / "hello").write_text("two")
+    planned = pipeline.plan(pipeline.desired(checkout / "manifests"), clients=aws)
+    actions = {change.address: change.action for change in planned.plan.pending}
+    pipeline.apply(planned, ignore, clients=aws)
+    after = tags(aws)
+    [new] = after.keys() - before.keys()
+
+    assert actions == {"ecr_image.api": Action.CREATE, "apprunner_service.api": Action.UPDATE}
+    assert before.items() <= after.items()
+    assert image_of(aws).endswith(after[new])
+
+
+def test_the_token_is_on_no_command_line(aws: Loopback, checkout: Path, recorded: Path) -> None:
+    """It lies in a file for as long as it is needed, and nowhere afterwards; the plan does not hold it either."""
+    planned = pipeline.plan(pipeline.desired(checkout / "manifests"), clients=aws)
+    pipeline.apply(planned, ignore, clients=aws)
+    said = recorded.read_text()
+    folders = [Path(word).parent for line in said.splitlines() for word in line.split() if word.endswith("config.json")]
+    encoded = base64.b64encode(f"AWS:{TOKEN}".encode()).decode()
+
+    assert len(said.splitlines()) >= 2
+    assert [word for word in (TOKEN, encoded) if word in said or word in str(planned.plan)] == []
+    assert folders
+    assert [folder for folder in folders if folder.exists()] == []
+
+
+def test_the_login_is_ours_alone_and_leaves_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Mode 0600; other logins are taken over, a credential store is not: it would be asked instead."""
+    own = tmp_path / "docker"
+    (own / "cli-plugins").mkdir(parents=True)
+    settings = {"auths": {"other": {"auth": "x"}}, "credsStore": "keychain", "currentContext": "remote"}
+    (own / "config.json").write_text(json.dumps(settings))
+    monkeypatch.setenv("DOCKER_CONFIG", str(own))
+    with login.private("here", "AWS", TOKEN) as folder:
+        file = folder / "config.json"
+        mode, found = file.stat().st_mode & 0o777, json.loads(file.read_text())
+        plugins = (folder / "cli-plugins").resolve()
+
+    assert (mode, folder.exists(), plugins) == (0o600, False, own / "cli-plugins")
+    assert (found["auths"].keys(), found["currentContext"]) == ({"other", "here"}, "remote")
+    assert "credsStore" not in found
+    assert json.loads((own / "config.json").read_text()) == settings
+    assert (own / "cli-plugins").is_dir()
+
+
+def test_a_build_that_fails_says_where_and_what(aws: Loopback, checkout: Path) -> None:
+    """The end of the builder's output, at the line of the instruction; nothing is pushed, the service is not made."""
+    (checkout / "api" / "Dockerfile").write_text("FROM scratch\n\n# what is not there\nCOPY gone /gone\n")
+    outcomes = apply(aws, checkout)
+
+    assert outcomes["ecr_image.api"].actuation is Actuation.FAILED
+    assert "api/Dockerfile:4" in outcomes["ecr_image.api"].reason
+    assert "gone" in outcomes["ecr_image.api"].reason
+    assert outcomes["apprunner_service.api"].actuation is Actuation.SKIPPED
+    assert tags(aws) == {}
+
+
+def test_two_runs_that_build_the_same_agree(aws: Loopback, checkout: Path) -> None:
+    """The tag does not move: whoever pushes second takes what the first one pushed."""
+    aws.call("ecr", "create_repository", {"repositoryName": "shop-api", "imageTagMutability": "IMMUTABLE"})
+    recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile")
+    name = tag(recipe)
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(builder.ship, authorization(aws.url), recipe.fields, "shop-api", name) for _ in range(2)]
+        digests = {run.result() for run in runs}
+
+    assert digests == {tags(aws)[name]}
+
+
+def test_a_push_that_is_refused_is_told(aws: Loopback, checkout: Path) -> None:
+    """There is no such repository: the program's own words, and that nothing was deployed."""
+    recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile")
+    with pytest.raises(Problems) as found:
+        builder.ship(authorization("http://127.0.0.1:9"), recipe.fields, "shop-api", "x")
+
+    [problem] = found.value.problems
+    assert ("could not be pushed" in problem.message, TOKEN in str(problem)) == (True, False)
+
+
+def test_labels_say_commit_and_source_without_a_login(tmp_path: Path) -> None:
+    """A token in the remote's address stays there; outside a checkout nothing is said."""
+    assert builder.labels(tmp_path) == {}
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
+    for words in (
+        ["init", "-q"],
+        ["commit", "-q", "--allow-empty", "-m", "x"],
+        ["remote", "add", "origin", f"https://user:{TOKEN}@git.example/shop/web.git"],
+    ):
+        subprocess.run([*git, *words], check=True, capture_output=True)
+    found = builder.labels(tmp_path)
+
+    assert found["org.opencontainers.image.source"] == "https://git.example/shop/web.git"
+    assert len(found["org.opencontainers.image.revision"]) == 40
+
+
+@pytest.mark.parametrize(
+    ("chosen", "sentence"), [("kaniko", "which is no builder"), ("podman", "podman is not there"), ("", "no program")]
+)
+def test_without_a_builder_it_says_which_there_could_be(
+    chosen: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And that nothing was built."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("ORCHESTRATOR_BUILDER", chosen)
+    from orchestrator.artefacts.images import tools
+
+    with pytest.raises(Problems, match=sentence):
+        tools.find()

@@ -1,0 +1,122 @@
+"""A ContainerService whose image is built here: deployed by digest, and kept as long as releases need it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.model import Resource
+from orchestrator.values import Ref
+from tests.components import stacks
+from tests.components.services import IMAGE, found, service
+
+BUILD = "image: {repository: shop-api, build: {context: api, resolveBases: false}}"
+RELEASES = """\
+apiVersion: orchestrator/v1
+kind: Project
+metadata: { name: shop }
+spec:
+  repository: shop/web
+  region: eu-west-1
+  account: "123456789012"
+  releases: { bucket: bucket.releases }
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    (tmp_path / "api").mkdir()
+    (tmp_path / "api" / "Dockerfile").write_text("FROM python:3.13-slim\nCOPY . /app\n")
+    return tmp_path
+
+
+def made(checkout: Path, spec: str = BUILD, *more: str) -> dict[str, Resource]:
+    return stacks.resources(checkout, stacks.document("ContainerService", "api", spec), *more)
+
+
+def test_it_is_deployed_by_the_digest_of_what_was_built(checkout: Path) -> None:
+    """The image comes after its repository; the service refers to it and is told which build it is."""
+    resources = made(checkout)
+    image, running = resources["ecr_image.api"], resources["apprunner_service.api"].spec
+
+    assert image.physical == f"shop-api:{image.spec['tag']}"
+    assert image.after == {"ecr_repository.api"}
+    assert running["image"] == Ref("ecr_image.api", "reference")
+    assert running["environment"] == {"ORCHESTRATOR_RELEASE": image.spec["tag"]}
+    assert (running["image_repository_type"], running["access_role"]) == ("ECR", Ref("iam_role.api-registry", "arn"))
+
+
+def test_paths_are_relative_to_the_manifest(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the command is run."""
+    before = made(checkout)["ecr_image.api"].physical
+    monkeypatch.chdir("/")
+
+    assert made(checkout)["ecr_image.api"].physical == before
+
+
+def test_a_prebuilt_image_is_taken_as_it_is(checkout: Path) -> None:
+    """Nothing is built, and the service is told nothing."""
+    resources = made(checkout, f"image: {{prebuilt: '{IMAGE}'}}")
+
+    assert "ecr_image.api" not in resources
+    assert resources["apprunner_service.api"].spec["environment"] == {}
+
+
+def test_a_context_with_git_in_it_is_noted(checkout: Path) -> None:
+    """Each commit would be a new image; with a word in .dockerignore it is not, and nothing is said."""
+    (checkout / "api" / ".git").mkdir()
+    document = stacks.document("ContainerService", "api", BUILD)
+    noted = stacks.desired(checkout, document).notes
+    (checkout / "api" / ".dockerignore").write_text(".git\n")
+
+    assert [".dockerignore" in note for note in noted] == [True]
+    assert stacks.desired(checkout, document).notes == ()
+
+
+@pytest.mark.parametrize(("project", "kept"), [(stacks.PROJECT, ["untagged", "tagged"]), (RELEASES, ["untagged"])])
+def test_no_rule_of_ecr_takes_what_a_release_may_need(checkout: Path, project: str, kept: list[str]) -> None:
+    """With releases, only untagged images expire by themselves; without, the manifest's number of them is kept."""
+    bucket = stacks.document("Bucket", "releases", "{name: shop-releases, versioning: true}")
+    text = "---\n".join([project, stacks.document("ContainerService", "api", BUILD), bucket])
+    (checkout / "stack.yaml").write_text(text)
+    resources = {resource.address: resource for resource in pipeline.desired(checkout, "prod").resources}
+    rules = resources["ecr_repository.api"].spec["lifecycle"]["rules"]
+
+    assert [rule["selection"]["tagStatus"] for rule in rules] == kept
+
+
+@pytest.mark.parametrize(
+    ("image", "problem"),
+    [
+        ({"repository": "x"}, ("spec.image", "neither `build` nor `prebuilt`")),
+        (
+            {"repository": "x", "build": {"context": "."}, "prebuilt": IMAGE},
+            ("spec.image.prebuilt", "both `build` and `prebuilt`"),
+        ),
+        ({"build": {"context": "."}}, ("spec.image.build", "needs spec.image.repository")),
+    ],
+)
+def test_an_image_is_built_or_named(image: dict[str, Any], problem: tuple[str, str]) -> None:
+    """One of the two, and what is built is pushed somewhere."""
+    [(path, sentence)] = found(service(image=image))
+
+    assert (path, problem[1] in sentence) == (problem[0], True), sentence
+
+
+def test_the_variable_that_names_the_build_is_ours() -> None:
+    """What the manifest says under that name would be lost."""
+    image = {"repository": "x", "build": {"context": "."}}
+
+    assert [path for path, _ in found(service(image=image, environment={"ORCHESTRATOR_RELEASE": "1"}))] == [
+        "spec.environment.ORCHESTRATOR_RELEASE"
+    ]
+
+
+def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
+    """With its name."""
+    document = stacks.document("ContainerService", "api", BUILD)
+
+    assert stacks.problems(tmp_path, document) == ["cannot read the Dockerfile: No such file or directory"]
