@@ -25,9 +25,10 @@ NAMES = {"Dockerfile": "Dockerfile", "dockerignore": ".dockerignore"}
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @common
 def command(settings: Settings, template: str, force: bool, folder: Path) -> None:
-    """Write a Dockerfile fit for production into FOLDER, with its .dockerignore.
+    """Write a Dockerfile fit for production.
 
-    Several stages, no root, port 8080, and a health check on /health. Files that are there are left alone.
+    It is written into FOLDER, with its .dockerignore: several stages, no root, port 8080, a health check on /health.
+    Files that are there are left alone.
     """
     written = write(folder, files(template), force=force)
     names = "\n".join(f"  {path}" for path in written)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from orchestrator import pipeline
+from orchestrator.artefacts import Artefacts, Image
+from orchestrator.manifest import expand
 from orchestrator.model import Resource
 from orchestrator.values import Ref
 from tests.components import stacks
@@ -55,6 +57,17 @@ def test_paths_are_relative_to_the_manifest(checkout: Path, monkeypatch: pytest.
     monkeypatch.chdir("/")
 
     assert made(checkout)["ecr_image.api"].physical == before
+
+
+def test_an_image_of_a_release_is_taken_by_its_digest_and_never_built(checkout: Path) -> None:
+    """Going back asks neither for the checkout of then nor for a builder."""
+    made(checkout)
+    manifest = pipeline.validate(checkout, "prod")
+    images = {"containerservice.api": Image("3f2a91", digest="sha256:d")}
+    resources = {one.address: one for one in expand.expand(manifest, Artefacts(images=images)).resources}
+
+    assert dict(resources["ecr_image.api"].spec) == {"repository": "shop-api", "tag": "3f2a91", "digest": "sha256:d"}
+    assert resources["apprunner_service.api"].spec["environment"] == {"ORCHESTRATOR_RELEASE": "3f2a91"}
 
 
 def test_a_prebuilt_image_is_taken_as_it_is(checkout: Path) -> None:
