@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from orchestrator import resources
 from orchestrator.aws.errors import AwsError
-from orchestrator.model import TAG_ENVIRONMENT, TAG_PROJECT, Desired, Found, Live, Resource, Scope, Unread
+from orchestrator.model import Desired, Found, Live, Resource, Scope, Unread
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
 
@@ -93,14 +93,7 @@ def _discover(pool: ThreadPoolExecutor, aws: Aws, scope: Scope) -> dict[str, Fut
 
 
 def _tagged(aws: Aws, scope: Scope) -> list[Found]:
-    filters = [{"Key": TAG_PROJECT, "Values": [scope.project]}, {"Key": TAG_ENVIRONMENT, "Values": [scope.environment]}]
-    items = aws.all(
-        "resourcegroupstaggingapi",
-        "get_resources",
-        "ResourceTagMappingList",
-        TagFilters=filters,
-        ResourcesPerPage=100,
-    )
+    items = resources.tagged(aws, scope)
     return [found for item in items if (found := recognise(item["ResourceARN"])) is not None]
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Protocol, cast
 
-from orchestrator.model import FieldChange, Live, Scope
+from orchestrator.aws.errors import AwsError
+from orchestrator.model import TAG_ENVIRONMENT, TAG_PROJECT, FieldChange, Live, Scope
 from orchestrator.steps import Steps
+from orchestrator.tags import Marks, mapping, marks
 from orchestrator.values import Value
 
 
@@ -99,6 +101,47 @@ def discover(resource_type: str, aws: Aws, scope: Scope) -> Iterable[str]:
     """Names of our live resources of a type that the tagging API does not list; none for other types."""
     finder = getattr(load(resource_type), "discover", None)
     return () if finder is None else cast(Iterable[str], finder(aws, scope))
+
+
+def standing_tags(
+    aws: Aws, scope: Scope, arn: str, wanted: Mapping[str, str] | None, ask: Callable[[], dict[str, str]]
+) -> dict[str, str]:
+    """The tags of one live resource: as the tagging API lists them, where that is what is ``wanted``; else by ``ask``.
+
+    The listing is read anyway, for pruning, and saves a call a resource.  It lags behind by minutes: so it may confirm
+    that nothing differs, and whatever seems to differ is asked of the service itself.
+    """
+    if wanted:
+        try:
+            listed = tagged(aws, scope)
+        except AwsError:
+            return ask()
+        found = next((item for item in listed if item["ResourceARN"] == arn), None)
+        tags = mapping(found["Tags"]) if found else {}
+        if wanted.items() <= tags.items():
+            return tags
+    return ask()
+
+
+def standing_marks(aws: Aws, scope: Scope, arn: str, ask: Callable[[], dict[str, str]]) -> Marks:
+    """Whose one live resource is, by its tags; found as ``standing_tags`` finds them."""
+    ours = {TAG_PROJECT: scope.project, TAG_ENVIRONMENT: scope.environment}
+    return marks(standing_tags(aws, scope, arn, ours, ask))
+
+
+def tagged(aws: Aws, scope: Scope) -> list[Any]:
+    """What the tagging API lists as this environment's in its region.  API: GetResources.
+
+    Raises AwsError.
+    """
+    filters = [{"Key": TAG_PROJECT, "Values": [scope.project]}, {"Key": TAG_ENVIRONMENT, "Values": [scope.environment]}]
+    return aws.all(
+        "resourcegroupstaggingapi",
+        "get_resources",
+        "ResourceTagMappingList",
+        TagFilters=filters,
+        ResourcesPerPage=100,
+    )
 
 
 def replace(

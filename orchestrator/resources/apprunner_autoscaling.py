@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws
+from orchestrator.resources import Aws, standing_marks, standing_tags
 from orchestrator.steps import Call, Steps
 from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value
@@ -42,7 +42,7 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     if answer is None or not _is_active(answer["AutoScalingConfiguration"]):
         return None
     detail = answer["AutoScalingConfiguration"]
-    tags = _tags(aws, arn)
+    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
     sizes = {"min_size": "MinSize", "max_size": "MaxSize", "max_concurrency": "MaxConcurrency"}
     live = {**{key: detail[member] for key, member in sizes.items()}, "tags": tags}
     private = {"is_idle": not found[-1].get("HasAssociatedService", True), "is_leftover": bool(revision)}
@@ -58,7 +58,7 @@ def discover(aws: Aws, scope: Scope) -> Iterator[str]:
         for one in revisions:
             if one is not latest and one.get("HasAssociatedService"):
                 continue
-            if scope.owns(_tags(aws, one["AutoScalingConfigurationArn"])):
+            if _owner(aws, scope, one["AutoScalingConfigurationArn"]) == scope.owner:
                 yield family if one is latest else f"{family}/{one['AutoScalingConfigurationRevision']}"
 
 
@@ -117,6 +117,10 @@ def _revisions(aws: Aws) -> Mapping[str, list[Mapping[str, Any]]]:
 def _is_active(one: Mapping[str, Any]) -> bool:
     """AWS answers ``active`` where its model says ``ACTIVE``."""
     return str(one.get("Status", "ACTIVE")).upper() == "ACTIVE"
+
+
+def _owner(aws: Aws, scope: Scope, arn: str) -> str | None:
+    return standing_marks(aws, scope, arn, lambda: _tags(aws, arn))["owner"]
 
 
 def _tags(aws: Aws, arn: str) -> dict[str, str]:

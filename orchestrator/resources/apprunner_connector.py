@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws
+from orchestrator.resources import Aws, standing_marks, standing_tags
 from orchestrator.steps import Call, Steps
 from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical
@@ -41,7 +41,7 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
         return None
     connector = found[-1]
     arn = connector["VpcConnectorArn"]
-    tags = _tags(aws, arn)
+    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
     live = {
         "subnets": connector.get("Subnets", []),
         "security_groups": connector.get("SecurityGroups", []),
@@ -63,7 +63,7 @@ def discover(aws: Aws, scope: Scope) -> Iterator[str]:
         for one in connectors:
             if one is not newest and one["VpcConnectorArn"] in used:
                 continue
-            if scope.owns(_tags(aws, one["VpcConnectorArn"])):
+            if _owner(aws, scope, one["VpcConnectorArn"]) == scope.owner:
                 yield family if one is newest else f"{family}/{one['VpcConnectorName']}"
 
 
@@ -136,6 +136,10 @@ def _family(name: str) -> str:
 def _number(name: str) -> int:
     _, _, number = name.rpartition("_")
     return int(number) if _family(name) != name else 1
+
+
+def _owner(aws: Aws, scope: Scope, arn: str) -> str | None:
+    return standing_marks(aws, scope, arn, lambda: _tags(aws, arn))["owner"]
 
 
 def _tags(aws: Aws, arn: str) -> dict[str, str]:

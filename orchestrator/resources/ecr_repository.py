@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws
+from orchestrator.resources import Aws, standing_tags
 from orchestrator.steps import Call, Steps, Sweep
 from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, to_json
@@ -46,7 +46,7 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     if repository is None:
         return None
     arn = repository["repositoryArn"]
-    tags = mapping(aws.all("ecr", "list_tags_for_resource", "tags", resourceArn=arn, missing=GONE))
+    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
     encryption = repository.get("encryptionConfiguration") or {}
     found = {
         "tag_mutability": repository.get("imageTagMutability", "MUTABLE"),
@@ -58,6 +58,10 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
         policy = aws.get("ecr", "get_lifecycle_policy", repositoryName=name, missing=NO_LIFECYCLE)
         found["lifecycle"] = json.loads(policy["lifecyclePolicyText"]) if policy else None
     return Live(found, {"arn": arn, "name": name, "url": repository["repositoryUri"]}, **marks(tags))
+
+
+def _tags(aws: Aws, arn: str) -> dict[str, str]:
+    return mapping(aws.all("ecr", "list_tags_for_resource", "tags", resourceArn=arn, missing=GONE))
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:

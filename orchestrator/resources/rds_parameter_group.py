@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws
+from orchestrator.resources import Aws, standing_tags
 from orchestrator.steps import Call, Steps
 from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value
@@ -49,13 +49,17 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
         return None
     group = answer["DBParameterGroups"][0]
     arn = group.get("DBParameterGroupArn") or _arn(scope, name)
-    tags = mapping((aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=GONE) or {}).get("TagList"))
+    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
     found = {"family": group["DBParameterGroupFamily"], "description": group.get("Description", ""), "tags": tags}
     if "parameters" in spec:
         where = {"DBParameterGroupName": name, "Source": "user"}
         listed = aws.all("rds", "describe_db_parameters", "Parameters", missing=GONE, **where)
         found["parameters"] = {one["ParameterName"]: one["ParameterValue"] for one in listed if "ParameterValue" in one}
     return Live(normalise(found), {"name": name, "arn": arn}, **marks(tags))
+
+
+def _tags(aws: Aws, arn: str) -> dict[str, str]:
+    return mapping((aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=GONE) or {}).get("TagList"))
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws
+from orchestrator.resources import Aws, standing_tags
 from orchestrator.steps import Call, Steps
 from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical
@@ -32,13 +32,17 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     if group is None:
         return None
     arn = group.get("DBSubnetGroupArn") or _arn(scope, name)
-    tags = mapping((aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=GONE) or {}).get("TagList"))
+    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
     found = {
         "description": group.get("DBSubnetGroupDescription", ""),
         "subnets": [subnet["SubnetIdentifier"] for subnet in group.get("Subnets", [])],
         "tags": tags,
     }
     return Live(normalise(found), {"name": name, "arn": arn}, **marks(tags))
+
+
+def _tags(aws: Aws, arn: str) -> dict[str, str]:
+    return mapping((aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=GONE) or {}).get("TagList"))
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:

@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrator.aws.errors import AwsError
 from orchestrator.model import Health, Live, Scope
-from orchestrator.resources import Aws
+from orchestrator.resources import Aws, standing_tags
 from orchestrator.steps import Call, Steps, Sweep
 from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical
@@ -44,10 +45,14 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
         return None if head is None else Live({}, owner=TAKEN, health=Health.FAILED, status="the name is taken")
     where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
     region = head.get("BucketRegion") or scope.region
-    tags = mapping(_get(aws, "get_bucket_tagging", "TagSet", where, "NoSuchTagSet"))
+    tags = standing_tags(aws, scope, f"arn:aws:s3:::{name}", spec.get("tags"), lambda: _tags(aws, where))
     found = {aspect: look(aws, where) for aspect, look in ASPECTS.items() if aspect in spec}
     found |= {"region": region, "namespace": _namespace(name, scope.account, region), "tags": tags}
     return Live(normalise(found), _outputs(name, region), {"region": region}, **marks(tags))
+
+
+def _tags(aws: Aws, where: Mapping[str, Any]) -> dict[str, str]:
+    return mapping(_get(aws, "get_bucket_tagging", "TagSet", where, "NoSuchTagSet"))
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
@@ -111,12 +116,17 @@ def _namespace(name: str, account: str, region: str) -> str:
 
 
 def _head(aws: Aws, scope: Scope, name: str) -> dict[str, Any] | None:
-    """HeadBucket's answer: None where there is no such bucket, {} where it is another account's.
+    """Where the bucket is: None where there is no such bucket, {} where it is another account's.
 
-    S3 answers 403 both for another's bucket and for a missing permission; our own list of buckets tells them apart.
+    Our own list of buckets tells it of all at once; HeadBucket is asked about what is not on it, and answers 403
+    both for another's bucket and for a missing permission: that list tells them apart.
     """
-    from orchestrator.aws.errors import AwsError
-
+    try:
+        listed = next((bucket for bucket in _ours(aws) if bucket["Name"] == name), None)
+    except AwsError:  # may not be asked: the one bucket may be
+        listed = None
+    if listed and listed.get("BucketRegion"):
+        return {"BucketRegion": listed["BucketRegion"]}
     try:
         answer = aws.get("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=scope.account, missing=NOT_THERE)
     except AwsError as error:
@@ -128,7 +138,12 @@ def _head(aws: Aws, scope: Scope, name: str) -> dict[str, Any] | None:
 
 def _is_listed(aws: Aws, name: str) -> bool:
     """Whether the bucket is among ours.  Raises AwsError when that may not be asked either."""
-    return any(bucket["Name"] == name for bucket in aws.all("s3", "list_buckets", "Buckets", Prefix=name))
+    return any(bucket["Name"] == name for bucket in _ours(aws))
+
+
+def _ours(aws: Aws) -> list[Any]:
+    """All buckets of the account; S3 tells their regions only where it is asked for pages."""
+    return aws.all("s3", "list_buckets", "Buckets", MaxBuckets=1000)
 
 
 def _get(aws: Aws, operation: str, member: str, where: Mapping[str, Any], *missing: str) -> Any:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws
+from orchestrator.resources import Aws, standing_tags
 from orchestrator.steps import Call, Steps
 from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical, to_json
@@ -42,7 +42,7 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     asked = _subscriptions(aws, arn)
     emails = {email: where for email, where in asked.items() if where not in UNCONFIRMED or email in _wanted(spec)}
     waiting = sorted(email for email, where in emails.items() if where in UNCONFIRMED)
-    tags = mapping((aws.get("sns", "list_tags_for_resource", ResourceArn=arn, missing=GONE) or {}).get("Tags"))
+    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
     found = {
         "policy": json.loads(attributes["Policy"]) if attributes.get("Policy") else None,
         "display_name": attributes.get("DisplayName", ""),
@@ -52,6 +52,10 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     }
     status = f"waiting for confirmation of {', '.join(waiting)}" if waiting else ""
     return Live(normalise(found), {"arn": arn, "name": name}, {"subscriptions": emails}, status=status, **marks(tags))
+
+
+def _tags(aws: Aws, arn: str) -> dict[str, str]:
+    return mapping((aws.get("sns", "list_tags_for_resource", ResourceArn=arn, missing=GONE) or {}).get("Tags"))
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:

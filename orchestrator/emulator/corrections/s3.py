@@ -1,11 +1,14 @@
 """S3 bucket configuration as AWS keeps it: what a new bucket has, what reads back, which policies are refused.
 
-Objects are the backend's alone.  Configuration AWS stores as given (encryption, lifecycle, policy) is kept here, so
-that nothing is dropped on the way back; the backend is still told, and still says whether a bucket exists.
+Objects are the backend's, which does not compare checksums.  Configuration AWS stores as given (encryption, lifecycle,
+policy) is kept here, so that nothing is dropped on the way back; the backend is still told, and still says whether a
+bucket exists.
 """
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import secrets
 from copy import deepcopy
@@ -40,6 +43,7 @@ class S3(Service):
         self._encryption: dict[str, Params] = {}
         self._lifecycle: dict[str, Params] = {}
         self._policies: dict[str, str] = {}
+        self._regions: dict[tuple[str, str], str] = {}
         self._logging: dict[str, Params] = {}
         self._event_bridge: dict[str, bool] = {}
 
@@ -58,12 +62,38 @@ class S3(Service):
             self._call(context, "PutBucketTagging", Bucket=bucket, Tagging={"TagSet": tags})
         return response
 
+    def list_buckets(self, params: Params, context: Context) -> Params:
+        """Regions are told where anything is asked for, such as pages."""
+        found = context.forward(params)
+        buckets = found.get("Buckets") or []
+        if params:
+            buckets = [{**bucket, "BucketRegion": self._region(bucket, context)} for bucket in buckets]
+        return {**found, "Buckets": buckets}
+
+    def _region(self, bucket: Params, context: Context) -> str:
+        """Where one bucket is, asked once: a bucket never moves."""
+        key = bucket["Name"], str(bucket["CreationDate"])
+        if key not in self._regions:
+            asked = self._call(context, "HeadBucket", Bucket=bucket["Name"])
+            self._regions[key] = asked.get("BucketRegion") or "us-east-1"
+        return self._regions[key]
+
     def delete_bucket(self, params: Params, context: Context) -> Response:
         """Forget what was kept of it."""
         response = context.forward_raw()
         if response.status < 300:
             self._forget(params["Bucket"])
         return response
+
+    def put_object(self, params: Params, context: Context) -> Response:
+        """Refused when the bytes are not those of the checksum that came with them."""
+        request = context.request
+        wanted = request.header("x-amz-checksum-sha256")
+        if wanted and request.header("content-encoding") != "aws-chunked":
+            found = base64.b64encode(hashlib.sha256(request.body).digest()).decode()
+            if wanted != found:
+                raise AwsError("BadDigest", "The SHA256 you specified did not match the calculated checksum.", 400)
+        return context.forward_raw()
 
     def get_bucket_encryption(self, params: Params, context: Context) -> Params:
         """Never absent: SSE-S3 is always on."""

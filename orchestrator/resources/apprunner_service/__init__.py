@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from orchestrator.model import FieldChange, Health, Live, Scope
-from orchestrator.resources import Aws
+from orchestrator.resources import Aws, standing_marks, standing_tags
 from orchestrator.resources.apprunner_service.shape import body, normalise, outputs, settings
 from orchestrator.steps import Call, Steps, Wait
 from orchestrator.tags import mapping, marks, pairs
@@ -64,13 +65,13 @@ HEALTHS = {"RUNNING": Health.HEALTHY, "CREATE_FAILED": Health.FAILED, "DELETE_FA
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
     """One listing for all, DescribeService, the tags; the log groups where their retention is asked for."""
-    arn = next((arn for service, arn in _services(aws) if service == name), None)
+    arn = next((arn for service, arn in _services(aws) if service == name), "")
     answer = aws.get("apprunner", "describe_service", ServiceArn=arn, missing=GONE) if arn else None
     if answer is None or answer["Service"]["Status"] == "DELETED":
         return None
     service = answer["Service"]
     status = service["Status"]
-    tags = _tags(aws, arn)
+    tags = standing_tags(aws, scope, arn, spec.get("tags"), partial(_tags, aws, arn))
     found = {**settings(service), "usable": status not in UNUSABLE, "tags": tags}
     if "log_retention_days" in spec:
         found["log_retention_days"] = _retention(aws, name, service["ServiceId"])
@@ -81,7 +82,9 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
 def discover(aws: Aws, scope: Scope) -> Iterator[str]:
     """Ours, by their tags: the tagging API lags, and what a service uses cannot be deleted before it."""
     for name, arn in _services(aws):
-        if name.startswith(scope.prefix[:20]) and scope.owns(_tags(aws, arn)):  # others' tags are not asked for
+        if not name.startswith(scope.prefix[:20]):  # others' tags are not asked for
+            continue
+        if standing_marks(aws, scope, arn, partial(_tags, aws, arn))["owner"] == scope.owner:
             yield name
 
 
