@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any, TypeAlias
 
@@ -16,16 +17,18 @@ from orchestrator import plan as planning
 from orchestrator import resources
 from orchestrator.aws.actuator import StepFailedError, UnsettledError
 from orchestrator.diff import diff
-from orchestrator.events import Finished, OnEvent, Started, StepDone, Waiting
+from orchestrator.events import Finished, OnEvent, Progress, Started, StepDone, Waiting
 from orchestrator.model import Action, Actuation, Change, Health, Outcome
 from orchestrator.plan import Planned, Task
 from orchestrator.problems import Exit, Problems
+from orchestrator.steps import Batch, Outputs, Step, Steps, Wait, is_read, planned, play
 from orchestrator.steps import Call as ApiCall
-from orchestrator.steps import Outputs, Step, Steps, Wait, is_read, planned, play
 from orchestrator.values import Ref, Value, resolve
 
 Perform: TypeAlias = Callable[[Step], Any]
 WORKERS = 16
+PROGRESS_SECONDS = 0.2
+"""Between two events that tell how far a batch is."""
 
 
 class InterruptedApplyError(Exception):
@@ -189,10 +192,25 @@ class _Work:
             raise _StoppedError
         if isinstance(step, Wait):
             self._tell(Waiting(self._change.address, planned(step).note, self._seconds()))
-        answer = self._perform(step)
+        answer = self._perform(self._followed(step) if isinstance(step, Batch) else step)
         self._done += isinstance(step, ApiCall) and not is_read(step.operation)
         self._tell(StepDone(self._change.address, planned(step), self._seconds()))
         return answer
+
+    def _followed(self, batch: Batch) -> Batch:
+        """A batch that tells how far it is, and ends between two calls when the run is stopping."""
+        total, told = len(batch.calls), [0.0]
+
+        def tell(done: int) -> None:
+            self._done += 1
+            if self._stopping.is_set() and done < total:
+                raise _StoppedError
+            now = time.monotonic()
+            if now - told[0] >= PROGRESS_SECONDS or done == total:
+                told[0] = now
+                self._tell(Progress(self._change.address, batch.note, done, total, self._seconds()))
+
+        return replace(batch, tell=tell)
 
     def _outcome(
         self, actuation: Actuation, reason: str = "", health: Health = Health.HEALTHY, request_id: str = ""

@@ -37,6 +37,17 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """So many of a batch's ``total`` calls are done; ``what`` they do, in words.  Told a few times a second."""
+
+    address: str
+    what: str
+    done: int
+    total: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Work on it has ended, one way or another."""
 
@@ -44,7 +55,7 @@ class Finished:
     outcome: Outcome
 
 
-Event: TypeAlias = Started | StepDone | Waiting | Finished
+Event: TypeAlias = Started | StepDone | Waiting | Progress | Finished
 OnEvent: TypeAlias = Callable[[Event], None]
 
 

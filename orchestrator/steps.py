@@ -83,16 +83,22 @@ class Sweep:
     note: str
 
 
+def _tell_nobody(_: int) -> None:
+    """For those who do not want to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Many calls in no order of their own, several at a time; ``note`` says what they do, for the plan.
 
     The calls may be too many to show: the plan names the operation and how many there are.  Every call must be
-    harmless to repeat.  The answer is ``{}``.
+    harmless to repeat.  The answer is ``{}``.  ``tell`` is told the number of calls done after each, by one thread at a
+    time; what it raises ends the batch.
     """
 
     calls: tuple[Call, ...]
     note: str
+    tell: Callable[[int], None] = _tell_nobody
 
 
 @dataclass(frozen=True, slots=True)

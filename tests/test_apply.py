@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -12,13 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.apply import InterruptedApplyError, apply, exit_code
-from orchestrator.aws import StepFailedError, UnsettledError
-from orchestrator.events import Event, Finished, Started, ignore
+from orchestrator.artefacts import Site, SiteFile
+from orchestrator.aws import Actuator, StepFailedError, UnsettledError
+from orchestrator.events import Event, Finished, Progress, Started, ignore
 from orchestrator.model import Action, Actuation, Desired, Health, Outcome, Resource, Scope
 from orchestrator.plan import Planned, build
 from orchestrator.problems import Exit, Position
 from orchestrator.snapshot import Snapshot
-from orchestrator.steps import Call, Step
+from orchestrator.steps import Batch, Call, Step
+from orchestrator.values import WriteOnly
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("roles.yaml")
@@ -192,6 +196,67 @@ def test_a_bug_in_one_resource_is_its_own_failure() -> None:
 
     assert "ZeroDivisionError" in outcomes[0].reason
     assert outcomes[1].actuation is Actuation.SUCCEEDED
+
+
+def shipping(calls: int) -> Planned:
+    """A plan that ships a site of so many files."""
+    file = SiteFile(1, "0" * 32, "0" * 64, "text/css", "no-cache", entry=False)
+    files = {f"{number}.css": file for number in range(calls)}
+    site = WriteOnly({"site": Site("d", files, "/nowhere"), "store": "s", "by_etag": True, "distributions": []})
+    resource = Resource("s3_site", "web", "web", {"site": "d", "shipping": site}, "bucket.web", HERE)
+    return build(Desired(SCOPE, (resource,)), Snapshot(SCOPE.account))
+
+
+def test_a_batch_tells_how_far_it_is() -> None:
+    """The last number is all of them, and what they do is told."""
+    told: list[Progress] = []
+
+    def perform(step: Step) -> Any:
+        for number in range(1, len(step.calls) + 1) if isinstance(step, Batch) else ():
+            step.tell(number)  # type: ignore[union-attr]
+        return {}
+
+    outcomes = apply(shipping(500), perform, lambda event: told.append(event) if isinstance(event, Progress) else None)
+
+    assert exit_code(outcomes) is Exit.OK
+    assert (500, 500) in [(event.done, event.total) for event in told]
+    assert len(told) < 100
+
+
+def test_ctrl_c_stops_a_batch_between_two_calls() -> None:
+    """A site of many files does not hold up whoever wants to stop."""
+    made: list[str] = []
+    begun = threading.Event()
+    client = Slow(made, begun)
+
+    def interrupt() -> None:
+        begun.wait(5)
+        os.kill(os.getpid(), signal.SIGINT)  # what a terminal sends
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(InterruptedApplyError) as stopped:
+        apply(shipping(5000), Actuator(client).perform, ignore)
+
+    assert stopped.value.outcomes[0].reason == "the run was stopped half-way through it; run it again"
+    assert 0 < len(made) < 2500
+
+
+class Slow:
+    """An AWS that takes a hundredth of a second for each call."""
+
+    def __init__(self, made: list[str], begun: threading.Event) -> None:
+        self._made = made
+        self._begun = begun
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        time.sleep(0.01)
+        self._made.append(operation)
+        if len(self._made) > 50:
+            self._begun.set()
+        return {}
+
+    def pages(self, *_: Any) -> list[Any]:
+        return []
 
 
 OUTCOMES: dict[str, tuple[Callable[[], tuple[Outcome, ...]], Exit]] = {

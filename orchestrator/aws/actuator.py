@@ -6,19 +6,16 @@ import secrets
 import string
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from pathlib import Path
 from typing import Any, Protocol
 
 import jmespath
 
+from orchestrator.aws import crowd
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import Caller
 from orchestrator.steps import Batch, Call, Compute, Generate, Run, Step, Sweep, Wait
 from orchestrator.values import Sensitive, Value, reveal
 
-BATCH_WORKERS = 32
-"""Calls of one batch that are under way at once."""
 ALPHABET = string.ascii_letters + string.digits
 
 
@@ -56,7 +53,7 @@ class Actuator:
         """
         match step:
             case Call():
-                answer = self._call(step)
+                answer = _whole(step, self._call(step))
                 return Sensitive(answer) if step.sensitive else answer
             case Wait():
                 return self._wait(step)
@@ -67,8 +64,9 @@ class Actuator:
                 return Sensitive(value) if any(isinstance(a, Sensitive) for a in arguments) else value
             case Sweep():
                 return self._sweep(step)
-            case Batch(calls):
-                return self._batch(calls)
+            case Batch(calls, _, tell):
+                crowd.perform(calls, self.perform, tell)
+                return {}
             case Run(_, function, arguments):
                 return function(*(reveal(argument) for argument in arguments))
 
@@ -85,14 +83,10 @@ class Actuator:
         raise AssertionError  # _pace always ends with a last, unrepeated try
 
     def _send(self, step: Call) -> Any:
-        """Make the call; a Body that is a path is read from that file, anew for each try."""
         parameters = reveal(step.parameters)
-        if not isinstance(parameters.get("Body"), Path):
-            return self._clients.call(step.service, step.operation, parameters, step.region)
         try:
-            with parameters["Body"].open("rb") as stream:
-                return self._clients.call(step.service, step.operation, {**parameters, "Body": stream}, step.region)
-        except OSError as error:
+            return self._clients.call(step.service, step.operation, parameters, step.region)
+        except OSError as error:  # of a file that is to be uploaded
             raise StepFailedError(f"{error.filename} cannot be read: {error.strerror}") from None
 
     def _wait(self, step: Wait) -> Any:
@@ -125,17 +119,6 @@ class Actuator:
                 raise StepFailedError(message)
         return {}
 
-    def _batch(self, calls: tuple[Call, ...]) -> Any:
-        """Perform all; the first failure keeps those that have not begun from beginning."""
-        with ThreadPoolExecutor(BATCH_WORKERS, thread_name_prefix="batch") as pool:
-            under_way = [pool.submit(self.perform, call) for call in calls]
-            try:
-                for future in as_completed(under_way):
-                    future.result()
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
-        return {}
-
     def _pace(self, patience: float) -> Iterator[float]:
         """Yield the seconds left before each try (0 before the last): quick at first, then every ten seconds."""
         end = self._clock.monotonic() + patience
@@ -145,3 +128,12 @@ class Actuator:
             self._clock.sleep(pause)
             pause = min(pause * 1.6, 10.0)
         yield 0.0
+
+
+def _whole(step: Call, answer: Any) -> Any:
+    """The answer of a call that did all of its work: S3 answers 200 and says inside what it has not deleted."""
+    refused = answer.get("Errors") if step.operation == "delete_objects" else None
+    if refused:
+        message = f"s3:DeleteObjects: {refused[0].get('Code')}: {refused[0].get('Message')} ({refused[0].get('Key')})"
+        raise StepFailedError(message)
+    return answer

@@ -7,6 +7,7 @@ import platform
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
@@ -14,11 +15,14 @@ from urllib.request import getproxies
 import boto3
 import botocore.session
 from botocore.config import Config
+from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
+from botocore.httpsession import get_cert_path
 
 from orchestrator import __version__
 from orchestrator.aws.errors import AwsError, translate
 from orchestrator.aws.models import Models
+from orchestrator.aws.uploads import Uploads
 
 ATTEMPTS = 8
 """Tries of one call: with 30 % of calls failing, one call in 15,000 runs out of them."""
@@ -42,15 +46,19 @@ class Clients:
             user_agent=f"orchestrator/{__version__} botocore/{botocore.__version__} {platform.system()}",
         )
         self._lock = threading.Lock()
+        self._core: botocore.session.Session | None = None
         self._session: boto3.Session | None = None
+        self._uploads: dict[str, Uploads] = {}
         self._clients: dict[tuple[str, str], Any] = {}
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        """Make one API call.
+        """Make one API call.  A ``Body`` that is a Path is the bytes of that file, which is never held whole.
 
-        Raises AwsError, whatever went wrong.
+        Raises AwsError, whatever went wrong; OSError when such a file cannot be read.
         """
         try:
+            if isinstance(parameters.get("Body"), Path):
+                return self._uploader(region or self.region).put(parameters)
             return self._method(service, region or self.region, operation)(**parameters)
         except (ClientError, BotoCoreError) as error:
             raise translate(service, operation, error) from None
@@ -97,6 +105,20 @@ class Clients:
             message = f"no answer from {address.scheme}://{address.hostname}:{port} ({error})"
             raise AwsError(service, "get_caller_identity", "Unreachable", message) from None
 
+    def _uploader(self, region: str) -> Uploads:
+        found = self._uploads.get(region)
+        if found is None:
+            client, session = self._client("s3", region), self._core
+            assert session is not None
+            authorities = session.get_config_variable("ca_bundle") or get_cert_path(True)
+            found = self._uploads.setdefault(region, Uploads(client, self._frozen_credentials, authorities))
+        return found
+
+    def _frozen_credentials(self) -> ReadOnlyCredentials | None:
+        """Key and token that belong together, fresh where they run out."""
+        found = self._core.get_credentials() if self._core else None
+        return found.get_frozen_credentials() if found else None
+
     def _method(self, service: str, region: str, operation: str) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._client(service, region), operation)
         return method
@@ -115,7 +137,7 @@ class Clients:
         if self._session is None:
             session = botocore.session.get_session()
             session.register_component("data_loader", Models(session.get_config_variable("data_path")))
-            self._session = boto3.Session(botocore_session=session)
+            self._core, self._session = session, boto3.Session(botocore_session=session)
         return self._session
 
 

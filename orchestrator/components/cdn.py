@@ -86,14 +86,15 @@ def exports(component: Component, scope: Scope) -> dict[str, Value]:
 
 
 def grants(component: Component, scope: Scope) -> Iterator[Grant]:
-    """To read from each bucket, only what is served from it."""
-    arn = Ref(f"cloudfront_distribution.{component.name}", "arn")
+    """To read from each bucket, only what is served from it; and by which id it is told that this has changed."""
+    address = f"cloudfront_distribution.{component.name}"
+    served_by = {"distribution_arn": Ref(address, "arn"), "distribution_id": Ref(address, "id")}
     patterns = [(component.spec["origin"], "*")]
     patterns += [(_origin(path, component), path["pattern"].removeprefix("/")) for path in component.spec["paths"]]
     whole = {handle for handle, pattern in patterns if pattern == "*"}
     for handle, pattern in dict.fromkeys(patterns):
         if _is_bucket(handle) and (pattern == "*" or handle not in whole):
-            yield Grant(handle, component.handle, "cdn-read", {"distribution_arn": arn, "pattern": pattern})
+            yield Grant(handle, component.handle, "cdn-read", {**served_by, "pattern": pattern})
 
 
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:

@@ -14,7 +14,7 @@ from enum import Enum
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-from orchestrator.events import Event, Finished, Started, StepDone, Waiting
+from orchestrator.events import Event, Finished, Progress, Started, StepDone, Waiting
 from orchestrator.model import Action, Actuation, Change, Health, Outcome, PlannedStep
 from orchestrator.redaction import safe
 from orchestrator.render import actions
@@ -98,6 +98,8 @@ class Board:
                 row.step = said(step)
             case Waiting(_, what):
                 row.step = sentence(what)
+            case Progress(_, what, done, total):
+                row.step = safe(f"{done:,}/{total:,} {what}")
             case Finished(_, outcome):
                 row.state, row.took, row.step = state(outcome), outcome.seconds, sentence(outcome.reason)
         return row

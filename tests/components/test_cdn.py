@@ -155,11 +155,12 @@ def test_it_asks_buckets_for_what_it_serves(tmp_path: Path) -> None:
     spec = f"{{ origin: bucket.web, paths: {paths} }}"
     (tmp_path / "stack.yaml").write_text("---\n".join([stacks.PROJECT, *BUCKETS, cdn(spec)]))
     stack = expand.stack_of(check.check(load.load(tmp_path), "prod"))
-    arn = Ref("cloudfront_distribution.web", "arn")
+    address = "cloudfront_distribution.web"
+    ours = {"distribution_arn": Ref(address, "arn"), "distribution_id": Ref(address, "id")}
 
     assert list(components.grants(stack.components["cdn.web"], stack.scope)) == [
-        Grant("bucket.web", "cdn.web", "cdn-read", {"distribution_arn": arn, "pattern": "*"}),
-        Grant("bucket.files", "cdn.web", "cdn-read", {"distribution_arn": arn, "pattern": "ml-models/*"}),
+        Grant("bucket.web", "cdn.web", "cdn-read", {**ours, "pattern": "*"}),
+        Grant("bucket.files", "cdn.web", "cdn-read", {**ours, "pattern": "ml-models/*"}),
     ]
 
 

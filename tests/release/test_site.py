@@ -122,7 +122,7 @@ def test_only_what_changed_is_uploaded(web: Web) -> None:
     web.build(V1 | {"assets/app-77aa88bb.js": "three"})
     web.apply()
 
-    assert web.puts() == ["PutObject"] * 3  # the file, the index of the site, the mark
+    assert web.puts() == ["PutObject"] * 4  # the file, the index of the site, the marks before and after
 
 
 def test_old_parts_stay_and_old_pages_go(web: Web) -> None:

@@ -1,8 +1,8 @@
 """Which site stands in a bucket, and what is between it and another, by one listing and the indexes it names.
 
 An empty object whose *name* holds a digest, ``.orchestrator/site/DIGEST``, says that this site was shipped whole;
-another, ``.orchestrator/ship/DIGEST``, that shipping it has begun.  S3's clock orders them: the newest of the first kind stands,
-and what is younger than it was put there by somebody else, or by a run that was killed.
+another, ``.orchestrator/ship/DIGEST``, that shipping it has begun.  S3's clock orders them: the newest of the first
+kind stands, and what is younger than it was put there by somebody else, or by a run that was killed.
 """
 
 from __future__ import annotations

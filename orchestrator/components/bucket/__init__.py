@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator import tags
-from orchestrator.artefacts import Site
 from orchestrator.components import Grant, Stack
+from orchestrator.components.bucket import site
 from orchestrator.model import Component, Resource, Scope
-from orchestrator.values import Ref, Value, WriteOnly
+from orchestrator.values import Value
 
 STATEMENTS_OF_OBJECTS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
 KMS_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -36,8 +36,8 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
         ("s3_bucket_policy", {"statements": statements}, frozenset({bucket})),
         ("s3_bucket_cors", {"rules": rules}, frozenset({bucket})),
     ]
-    if (site := stack.artefacts.sites.get(component.handle)) is not None:
-        made.append(("s3_site", _site(component, stack, site), frozenset(_before_site(component, stack))))
+    if (shipped := stack.artefacts.sites.get(component.handle)) is not None:
+        made.append(("s3_site", site.spec(component, stack, shipped), frozenset(site.after(component, stack))))
     resources = [
         Resource(kind, component.name, name, spec, component.handle, component.where, after, component.adopt)
         for kind, spec, after in made
@@ -70,9 +70,7 @@ def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:
     """What S3 refuses, or understands otherwise than one would think."""
     spec = component.spec
-    if "spa" in spec and not _keeps_releases(siblings):
-        hint = "declare a Bucket `releases`, and in the Project: releases: {bucket: bucket.releases}"
-        yield ("spa",), "a site is shipped by releases, and the Project names no bucket for them", hint
+    yield from site.check(component, siblings)
     if "kmsKey" in spec and spec["encryption"] == "AES256":
         yield ("kmsKey",), "a KMS key does nothing with `encryption: AES256`", "say `encryption: aws:kms`"
     lifecycle = spec["lifecycle"]
@@ -85,39 +83,6 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[P
         if rule["prefix"] in prefixes:
             yield (*path, "prefix"), f"there is a rule for `{rule['prefix']}` already", "put both into one rule"
         prefixes.add(rule["prefix"])
-
-
-def _keeps_releases(siblings: Mapping[str, Component]) -> bool:
-    projects = (one for one in siblings.values() if one.kind == "Project")
-    return any("bucket" in (one.spec.get("releases") or {}) for one in projects)
-
-
-def _site(component: Component, stack: Stack, site: Site) -> dict[str, Value]:
-    distributions = [one.name for one in _cdns(component, stack)]
-    shipping = {
-        "site": site,
-        "store": stack.release_bucket,
-        "by_etag": component.spec["encryption"] == "AES256",  # under KMS an ETag says nothing of the bytes
-        "distribution": Ref(f"cloudfront_distribution.{distributions[0]}", "id") if distributions else None,
-    }
-    return {"site": site.digest, "shipping": WriteOnly(shipping)}
-
-
-def _before_site(component: Component, stack: Stack) -> Iterator[str]:
-    """The service first, then the page that uses it; and nothing before the release bucket can take the way back."""
-    yield from (f"{kind}.{component.name}" for kind in ("s3_bucket", "s3_bucket_policy"))
-    releases = (stack.project.spec.get("releases") or {}).get("bucket", "")
-    yield f"s3_bucket.{releases.partition('.')[2]}"
-    for one in stack.components.values():
-        if one.kind == "ContainerService":
-            yield f"apprunner_service.{one.name}"
-
-
-def _cdns(component: Component, stack: Stack) -> Iterator[Component]:
-    """What serves all of the bucket."""
-    for one in stack.components.values():
-        if one.kind == "Cdn" and one.spec["origin"] == component.handle:
-            yield one
 
 
 def _name(component: Component, scope: Scope) -> str:
