@@ -12,11 +12,12 @@ from pathlib import Path
 from tests.benchmarks import sections
 from tests.benchmarks.page import page
 from tests.benchmarks.sections import QUICK, TOLD, Misfit, Rounds
+from tests.benchmarks.site import section as site
 from tests.benchmarks.table import Row, markdown
 from tests.benchmarks.tools import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("start", "apply", "plan", "latency", "many")
+PARTS = ("start", "site", "apply", "plan", "latency", "many")
 STACK_TARGETS = (0.08, 0.25, 0.5)
 MANY_TARGETS = (0.10, None, 0.5)
 
@@ -34,7 +35,7 @@ def main(given: Sequence[str]) -> int:
     rounds = QUICK if asked.quick else Rounds()
     try:
         rows, notes = measured(parts, rounds)
-    except Misfit as misfit:
+    except (Misfit, site.Failed) as misfit:
         TOLD(f"bench: {misfit}")
         return 1
     report = f"{markdown(rows)}\n{notes}"
@@ -53,6 +54,8 @@ def measured(parts: Sequence[str], rounds: Rounds) -> tuple[list[Row], str]:
     if "start" in parts:
         TOLD("start-up ...")
         rows += sections.start(rounds)
+    if "site" in parts:
+        rows += site.rows(rounds.apply, TOLD)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as within:
         if {"apply", "plan", "latency"} & set(parts):
             stack = sections.stacked(within, Path(folder) / "stack", many=False)

@@ -32,6 +32,10 @@ How it is measured:
 * The longest chain is the most calls that the read of one resource makes, one after the other, with nothing
   remembered: a plan reads resources side by side, so only these have to wait for each other. "Most calls that do not
   overlap" is what the emulator saw: the difference is waiting for a thread, a connection, a client or the emulator.
+* Sites are shipped to `rclone serve s3`, in memory: a fast server, the same for all, which leaves the time to the
+  tools. `orchestrator` there is what a deploy does for its site (scan, look, ship), as a process of its own; what is
+  asked of S3 is counted by the emulator. s5cmd, rclone and the AWS CLI are found on `PATH`. "Fresh build" writes every
+  file anew with the same bytes: tools that compare times upload all of it.
 * "Many" is the stack sixteen times (the container service nine times: App Runner's quota), project and budget once.
 """
 

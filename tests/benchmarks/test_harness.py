@@ -10,12 +10,14 @@ from typing import Any
 import pytest
 import yaml
 
+from orchestrator.artefacts.sites import folder
 from tests.benchmarks import __main__ as bench
 from tests.benchmarks import copies
 from tests.benchmarks.chain import depth
 from tests.benchmarks.page import page
 from tests.benchmarks.process import measure
 from tests.benchmarks.sections import MANIFESTS
+from tests.benchmarks.site import files as site_files
 from tests.benchmarks.table import Row, markdown, megabytes, ratio, seconds
 from tests.benchmarks.tools import MIRROR, PEER, Unfit, terraform
 
@@ -147,3 +149,16 @@ def test_the_page_says_how_to_measure_again() -> None:
     text = page("the table")
 
     assert [part in text for part in ("`make bench`", "processor cores", "the table")] == [True, True, True]
+
+
+def test_a_site_is_the_same_bytes_every_time(tmp_path: Path) -> None:
+    """A fresh build differs in nothing; ten changed files are ten other ones."""
+    site_files.write(tmp_path / "a", 60)
+    site_files.write(tmp_path / "b", 60)
+    site_files.write(tmp_path / "c", 60, 10)
+    a, b, c = (folder.scan(tmp_path / name) for name in "abc")
+
+    assert a.digest == b.digest
+    assert len(a.files) == 60
+    assert len({(path, file.sha256) for path, file in c.files.items() if a.files.get(path) != file}) == 10
+    assert [path for path, file in a.files.items() if file.entry] == ["index.html"]

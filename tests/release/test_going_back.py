@@ -19,7 +19,7 @@ from orchestrator.release.store import Store
 from orchestrator.steps import is_read
 from tests.proofs.world import aws
 from tests.release import project
-from tests.release.test_site import V1, V2, Web
+from tests.release.web import V1, V2, Web
 
 SITE = """
 ---

@@ -1,0 +1,29 @@
+"""A made-up site: the same bytes every time, sizes as a bundler makes them."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from pathlib import Path
+
+SIZES = (300, 2_000, 8_000, 30_000)
+FOLDERS = 20
+
+
+def write(folder: Path, count: int, changed: int = 0) -> None:
+    """``count`` files below ``folder``, all new; ``changed`` of them with other bytes, and so another name.
+
+    The front page counts as one of both.
+    """
+    for path in folder.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.html").write_text(f"<title>{changed}</title>")
+    for number in range(1, count):
+        seed = f"{number}/{changed}" if number < changed else str(number)
+        body = random.Random(seed).randbytes(SIZES[number % len(SIZES)])
+        digest = hashlib.sha256(body).hexdigest()
+        path = folder / "assets" / f"d{number % FOLDERS}" / f"chunk{number}-a1{digest[:8]}.js"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(body)

@@ -1,0 +1,94 @@
+"""The programs that bring a folder into a bucket, and a fast S3 server that all of them are measured against."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.benchmarks.process import Sample, measure
+from tests.benchmarks.tools import NEUTRAL, ROOT, Unfit
+
+KEY, SECRET = "benchmarkkey", "benchmarksecret"
+STORE = "releases"
+STARTS_WITHIN = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One program; ``command`` may say FOLDER, BUCKET and ENDPOINT."""
+
+    name: str
+    command: tuple[str, ...]
+
+    def run(self, environment: Mapping[str, str], folder: Path, bucket: str, *more: str) -> Sample:
+        """One measured run."""
+        words = {"FOLDER": str(folder), "BUCKET": bucket, "ENDPOINT": environment["AWS_ENDPOINT_URL"]}
+        command = [_fill(word, words) for word in (*self.command, *more)]
+        return measure(command, cwd=ROOT, environment={**NEUTRAL, **environment})
+
+
+OURS = Tool("orchestrator", (sys.executable, "-m", "tests.benchmarks.site.ship", "FOLDER", "BUCKET", STORE))
+PEERS = (
+    Tool("s5cmd", ("s5cmd", "--log", "error", "sync", "FOLDER/*", "s3://BUCKET/")),
+    Tool(
+        "rclone",
+        ("rclone", "sync", "--checksum", "--config", "/dev/null", "--s3-provider", "Other", "--s3-env-auth",
+         "--s3-endpoint", "ENDPOINT", "FOLDER", ":s3:BUCKET"),
+    ),
+    Tool("aws s3 sync", ("aws", "s3", "sync", "--only-show-errors", "FOLDER", "s3://BUCKET")),
+)  # fmt: skip
+
+
+def available() -> list[Tool]:
+    """The peers that are on PATH."""
+    return [tool for tool in PEERS if shutil.which(tool.command[0])]
+
+
+def _fill(word: str, words: Mapping[str, str]) -> str:
+    for name, value in words.items():
+        word = word.replace(name, value)
+    return word
+
+
+@contextlib.contextmanager
+def server() -> Iterator[dict[str, str]]:
+    """``rclone serve s3``, in memory: the environment that turns clients to it.
+
+    Raises Unfit where there is no rclone, or it does not start.
+    """
+    if shutil.which("rclone") is None:
+        raise Unfit("rclone is not on this machine")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = ["rclone", "serve", "s3", "--config", "/dev/null", "--auth-key", f"{KEY},{SECRET}", "--no-modtime"]
+    command += ["--addr", f"127.0.0.1:{port}", ":memory:"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            _wait(port)
+            url = f"http://127.0.0.1:{port}"
+            yield {"AWS_ENDPOINT_URL": url, "S3_ENDPOINT_URL": url, **credentials(KEY, SECRET)}
+        finally:
+            process.terminate()
+
+
+def credentials(key: str, secret: str) -> dict[str, str]:
+    """What every tool reads."""
+    region = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
+    return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, **region}
+
+
+def _wait(port: int) -> None:
+    end = time.monotonic() + STARTS_WITHIN
+    while time.monotonic() < end:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.05)
+    raise Unfit("rclone serve s3 did not start")
