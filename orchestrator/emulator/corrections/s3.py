@@ -172,7 +172,8 @@ class S3(Service):
         """A public policy is refused while BlockPublicPolicy is on.
 
         moto is not told: it applies statements without their conditions, and would deny every upload to a bucket
-        with a TLS-only policy.
+        with a TLS-only policy.  MiniStack is told without what is denied to plain HTTP: its distributions ask its
+        buckets over that, where AWS's use TLS.
         """
         self._require(params, context)
         policy = _parsed(params["Policy"])
@@ -185,7 +186,7 @@ class S3(Service):
             )
             raise AwsError("AccessDenied", message, 403)
         if self.world.backend.name != "moto":
-            context.forward(params)
+            context.forward({**params, "Policy": _without_tls(policy)})
         self._policies[params["Bucket"]] = params["Policy"]
         return {}
 
@@ -257,3 +258,14 @@ def is_public(policy: Params) -> bool:
         if statement["Effect"] == "Allow" and everyone and not statement.get("Condition"):
             return True
     return False
+
+
+def _without_tls(policy: Any) -> str:
+    """A policy without the statements that deny everything but TLS."""
+    statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
+    kept = [each for each in statements if each["Effect"] != "Deny" or not _is_about_tls(each.get("Condition") or {})]
+    return json.dumps({**policy, "Statement": kept})
+
+
+def _is_about_tls(condition: Params) -> bool:
+    return condition.get("Bool", {}).get("aws:SecureTransport") in ("false", ["false"])
