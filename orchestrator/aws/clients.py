@@ -7,6 +7,8 @@ import platform
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +20,7 @@ from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 from botocore.httpsession import get_cert_path
+from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
 from orchestrator.aws.errors import AwsError, translate
@@ -137,6 +140,7 @@ class Clients:
         if self._session is None:
             session = botocore.session.get_session()
             session.register_component("data_loader", Models(session.get_config_variable("data_path")))
+            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
             self._core, self._session = session, boto3.Session(botocore_session=session)
         return self._session
 
@@ -148,3 +152,13 @@ def _by_token(method: Callable[..., Any], parameters: dict[str, Any]) -> Iterato
     while token := answer.get("NextToken"):
         answer = method(**{**parameters, "NextToken": token})
         yield answer
+
+
+def _time(said: Any) -> datetime:
+    """A time as AWS writes it, without the guessing that takes botocore two thirds of reading a long listing."""
+    with suppress(TypeError, ValueError):
+        found = datetime.fromisoformat(said)
+        if found.tzinfo:
+            return found
+    parsed: datetime = parse_timestamp(said)
+    return parsed
