@@ -39,8 +39,8 @@ def scan(folder: Path, index: str = INDEX) -> Site:
 
 
 def digest(files: dict[str, SiteFile]) -> str:
-    """What a site is: its paths, bytes and headers, as one hash."""
-    return wire.digest({path: (one.sha256, one.content_type, one.cache_control) for path, one in files.items()})
+    """What a site is: its paths, bytes and headers, as one hash of 24 hex digits."""
+    return wire.digest({path: (one.sha256, one.content_type, one.cache_control) for path, one in files.items()})[:24]
 
 
 def _paths(folder: Path, problems: list[Problem]) -> Iterator[str]:

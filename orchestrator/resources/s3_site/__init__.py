@@ -14,7 +14,7 @@ from typing import Any
 
 from orchestrator.artefacts import Site
 from orchestrator.aws.errors import AwsError
-from orchestrator.model import FieldChange, Live, Scope
+from orchestrator.model import Live, Scope
 from orchestrator.resources import Aws, standing_marks
 from orchestrator.resources.s3_site.invalidation import forget
 from orchestrator.resources.s3_site.sources import NEW_BUCKET, PATIENCE, source
@@ -32,13 +32,14 @@ NOT_THERE = ("404", "NoSuchBucket")
 NO_BUCKET = (*NOT_THERE, "403", "Forbidden", "AccessDenied")
 INDEX = "index.html"
 PAGES = (".html", ".htm")
+AS_BUILT = "as built"
 AT_ONCE = 1000
 """Keys that one DeleteObjects takes."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Only the site's digest is compared; ``shipping`` is what it takes to ship it."""
-    return spec
+    """The site's digest is compared, and whether any file is amiss; ``shipping`` is what it takes to ship it."""
+    return {"files": AS_BUILT, **spec}
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
@@ -52,7 +53,7 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
             return None
         raise
     marks = standing_marks(aws, scope, f"arn:aws:s3:::{name}", lambda: _tags(aws, where))
-    return Live({"site": found.shown}, {"digest": found.shown}, {"found": found}, **marks)
+    return Live({"site": found.shown, "files": _differences(found)}, {"digest": found.shown}, {"found": found}, **marks)
 
 
 def _tags(aws: Aws, where: Mapping[str, str]) -> dict[str, str]:
@@ -101,11 +102,11 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
     return {}
 
 
-def effects(fields: tuple[FieldChange, ...], live: Live) -> Iterator[str]:
-    """How many files."""
-    found: Standing = live.private["found"]
+def _differences(found: Standing) -> str:
+    """How many files are not as they should be."""
     changed = len(found.wrong) - len(found.new) + len(found.stale)
-    yield f"{len(found.new):,} new files, {changed:,} changed, {len(found.gone):,} removed"
+    counts = ((len(found.new), "to add"), (changed, "to change"), (len(found.gone), "to remove"))
+    return ", ".join(f"{count:,} {what}" for count, what in counts if count) or AS_BUILT
 
 
 def _ship(site: Site, name: str, store: str, account: str, found: Standing) -> Steps:
