@@ -14,6 +14,9 @@ HASHED = [
     "main.0a1b2c3d4e5f6071.js",
     "media/logo.5d5d9eef.svg",
     "assets/photo-D4k_x9Zq.webp",
+    "main-5XQ2KJ7A.js",
+    "chunk-3QW7ZAB2.js",
+    "_next/static/chunks/pages/index-0123456789abcdef.js",
 ]
 NAMED = [
     "index.html",
@@ -30,6 +33,16 @@ NAMED = [
     "images/product-20240101.jpg.txt",
     "fonts/open-sans-regular.woff2",
     "3f2a91bc.js",
+    "images/photo-gallery1.jpg",
+    "images/hero-Chapter2.jpg",
+    "css/theme-bootstrap5.css",
+    "js/part-MyOwnApp.js",
+    "js/part-HTMLView.js",
+    "js/part-DOMUtils.js",
+    "docs/report-facade12.txt",
+    "docs/report-2024abcd.txt",
+    "docs/scan-12345678.txt",
+    "docs/README-CHAPTER2.txt",
 ]
 
 

@@ -6,7 +6,7 @@ import io
 
 from pytest_regressions.file_regression import FileRegressionFixture
 
-from orchestrator.events import Event, Finished, Started, StepDone, Waiting
+from orchestrator.events import Event, Finished, Progress, Started, StepDone, Waiting
 from orchestrator.model import Action, Actuation, Change, Health, Outcome, PlannedStep
 from orchestrator.render import report
 from orchestrator.render.progress import Board, Lines, Table
@@ -63,6 +63,14 @@ def test_a_good_run_is_one_line() -> None:
 def test_elapsed_time_reads_well() -> None:
     """Tenths at first, then seconds, then minutes."""
     assert [report.elapsed(seconds) for seconds in (0.04, 9.94, 59.4, 245)] == ["0.0 s", "9.9 s", "59 s", "4 min 05 s"]
+
+
+def test_a_batch_shows_how_far_it_is() -> None:
+    """Of a site's files, how many are there."""
+    board = Board(())
+    row = board.note(Progress("s3_site.web", "pages", 1204, 2001, 3.0))
+
+    assert row.step == "1,204/2,001 pages"
 
 
 def test_lines_are_one_a_resource(file_regression: FileRegressionFixture) -> None:

@@ -48,10 +48,21 @@ OTHER = "application/octet-stream"
 FOREVER = "public, max-age=31536000, immutable"
 ASK_AGAIN = "no-cache"
 
+LONGER_THAN_WORDS = 16
+"""Letters and digits."""
 _SEGMENT = re.compile(r"[.-]")
-_HEX = re.compile(r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{8,64}\Z")
-_MIXED = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[0-9A-Za-z_]{8,32}\Z")
-_LETTERS = re.compile(r"(?=(?:.*[A-Z]){3})(?=(?:.*[a-z]){2})[A-Za-z_]{8}\Z")
+_WORD_AND_NUMBER = re.compile(r"[A-Za-z]+[0-9]+\Z|[0-9]+[A-Za-z]+\Z")
+_HASHES = tuple(
+    map(
+        re.compile,
+        (
+            r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{8,64}\Z",  # webpack, Angular, Create React App, Parcel
+            r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])[0-9A-Za-z_]{8}\Z",  # Vite, Rollup: base64
+            r"(?=.*[2-7])(?=.*[A-Z])[A-Z2-7]{8}\Z",  # esbuild, newer Angular: base32
+            r"(?=(?:[A-Za-z]*[a-z][A-Z]){3})[A-Za-z]{8}\Z",  # base64 that came out without a digit
+        ),
+    )
+)
 
 
 def content_type(path: str) -> str:
@@ -65,10 +76,11 @@ def content_type(path: str) -> str:
 def is_entry(path: str) -> bool:
     """Whether a file keeps its name while its bytes change, as index.html does.
 
-    The others carry a hash in their name: at least eight characters between a ``-`` or ``.`` and
-    the ending (``app-3f2a91bc.js``, ``main.3f2a91bc.chunk.js``, Vite's ``index-BxKzQwPt.js``).  Hashes are digits and
-    letters mixed, or eight letters of which three are capitals.  What is in doubt is an entry
-    file: that costs a request now and then, and never shows anybody an old page.
+    The others carry a hash in their name: between a ``-`` or ``.`` and the ending, where bundlers write it
+    (``app-3f2a91bc.js``, ``main.3f2a91bc.chunk.js``, Vite's ``index-D4kBx9Zq.js``, esbuild's ``main-5XQ2KJ7A.js``).  A
+    hash mixes digits with letters, or changes from small to capital letters three times; ``chapter1`` and ``2024a``
+    are words with numbers.  What is in doubt is an entry file: that costs a request now and then, and never shows
+    anybody an old page.
     """
     segments = _SEGMENT.split(PurePosixPath(path).name)
     return path.endswith((".html", ".htm")) or not any(map(_is_hash, segments[1:-1]))
@@ -80,4 +92,6 @@ def cache_control(path: str) -> str:
 
 
 def _is_hash(text: str) -> bool:
-    return any(pattern.match(text) for pattern in (_HEX, _MIXED, _LETTERS))
+    if len(text) < LONGER_THAN_WORDS and _WORD_AND_NUMBER.match(text):
+        return False
+    return any(pattern.match(text) for pattern in _HASHES)
