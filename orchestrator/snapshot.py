@@ -14,7 +14,7 @@ from orchestrator.problems import Problems
 from orchestrator.resources import Aws
 
 T = TypeVar("T")
-WORKERS = (16, 32)
+WORKERS = (16, 64)
 """Threads at least and at most, between them one for four resources: more open more connections than they save time."""
 HOPELESS = {
     "NoCredentials": "set a profile (AWS_PROFILE), log in, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",

@@ -1,4 +1,8 @@
-"""boto3 clients, each made once and only when it is first used, by whichever thread comes first."""
+"""AWS clients, each made once and only when it is first used, by whichever thread comes first.
+
+They are botocore's, which boto3 is built on: credentials, profiles and endpoints are found in the same way, and what
+boto3 adds (transfers, resources) takes a tenth of a second to import and is not used.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,6 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-import boto3
 import botocore.session
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
@@ -49,8 +52,7 @@ class Clients:
             user_agent=f"orchestrator/{__version__} botocore/{botocore.__version__} {platform.system()}",
         )
         self._lock = threading.Lock()
-        self._core: botocore.session.Session | None = None
-        self._session: boto3.Session | None = None
+        self._session: botocore.session.Session | None = None
         self._uploads: dict[str, Uploads] = {}
         self._clients: dict[tuple[str, str], Any] = {}
 
@@ -85,7 +87,7 @@ class Clients:
         boto3 does not heed AWS_REGION, but every other tool of AWS does: whoever sets it means it.
         """
         try:
-            named = (self._shared_session().region_name, os.environ.get("AWS_REGION"))
+            named = (self._shared_session().get_config_variable("region"), os.environ.get("AWS_REGION"))
         except ProfileNotFound as error:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
         return next((region for region in named if region and region != self.region), named[0])
@@ -111,7 +113,7 @@ class Clients:
     def _uploader(self, region: str) -> Uploads:
         found = self._uploads.get(region)
         if found is None:
-            client, session = self._client("s3", region), self._core
+            client, session = self._client("s3", region), self._session
             assert session is not None
             authorities = session.get_config_variable("ca_bundle") or get_cert_path(True)
             found = self._uploads.setdefault(region, Uploads(client, self._frozen_credentials, authorities))
@@ -119,7 +121,7 @@ class Clients:
 
     def _frozen_credentials(self) -> ReadOnlyCredentials | None:
         """Key and token that belong together, fresh where they run out."""
-        found = self._core.get_credentials() if self._core else None
+        found = self._session.get_credentials() if self._session else None
         return found.get_frozen_credentials() if found else None
 
     def _method(self, service: str, region: str, operation: str) -> Callable[..., Any]:
@@ -129,19 +131,19 @@ class Clients:
     def _client(self, service: str, region: str) -> Any:
         client = self._clients.get((service, region))
         if client is None:
-            with self._lock:  # boto3 sessions are not thread-safe, clients are
+            with self._lock:  # sessions are not thread-safe, clients are
                 client = self._clients.get((service, region))
                 if client is None:
-                    client = self._shared_session().client(service, region_name=region, config=self._config)
+                    client = self._shared_session().create_client(service, region_name=region, config=self._config)
                     self._clients[service, region] = client
         return client
 
-    def _shared_session(self) -> boto3.Session:
+    def _shared_session(self) -> botocore.session.Session:
         if self._session is None:
             session = botocore.session.get_session()
             session.register_component("data_loader", Models(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
-            self._core, self._session = session, boto3.Session(botocore_session=session)
+            self._session = session
         return self._session
 
 
