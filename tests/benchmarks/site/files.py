@@ -24,6 +24,6 @@ def write(folder: Path, count: int, changed: int = 0) -> None:
         seed = f"{number}/{changed}" if number < changed else str(number)
         body = random.Random(seed).randbytes(SIZES[number % len(SIZES)])
         digest = hashlib.sha256(body).hexdigest()
-        path = folder / "assets" / f"d{number % FOLDERS}" / f"chunk{number}-a1{digest[:8]}.js"
+        path = folder / "assets" / f"d{number % FOLDERS}" / f"chunk{number}-a1{digest[:8]}b.js"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(body)
