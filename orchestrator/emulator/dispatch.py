@@ -68,6 +68,7 @@ class Dispatcher:
         with self._world.lock:
             self._services.clear()
             self._world.role_born.clear()
+            self._world.writes += 1
             self._visibility.forget()
 
     def handle(self, request: Request) -> Response | None:
@@ -78,9 +79,11 @@ class Dispatcher:
         target = identify(service, region, request)
         call = self._log.begin(target.service, target.operation, region)
         done = _Done(None, False, error="Unanswered")
+        self._world.writes += call.access == "write"
         try:
             done = self._answer(target, request)
         finally:
+            self._world.writes += call.access == "write"
             status = done.response.status if done.response else 0
             self._log.end(call, status=status, error=done.error, executed=done.executed, fault=done.fault)
         return done.response

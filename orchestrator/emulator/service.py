@@ -61,6 +61,8 @@ class World:
     faults: Faults = field(default_factory=Faults)
     lock: threading.RLock = field(default_factory=threading.RLock)
     role_born: dict[str, float] = field(default_factory=dict)
+    writes: int = 0
+    """Grows when a write begins and when it ends: what was read at one number holds as long as it stays."""
     find: Callable[[str], Service | None] = lambda _: None
 
     def settle(self, service: str) -> float:

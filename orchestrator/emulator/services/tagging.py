@@ -25,6 +25,7 @@ class Tagging(Service):
     def __init__(self, world: World) -> None:
         super().__init__(world)
         self._listed: dict[str, list[Params]] = {}
+        self._known: dict[str, tuple[int, dict[str, dict[str, str]]]] = {}
         self._sources: dict[str, Callable[[str], Tagged]] = {
             "s3": self._s3,
             "rds": self._rds,
@@ -71,12 +72,20 @@ class Tagging(Service):
 
     def _all(self, region: str, types: list[str]) -> Tagged:
         """What has tags, in the order of ARNs, of these types or of all."""
-        services = {each.partition(":")[0] for each in types}
-        chosen = [source for name, source in self._sources.items() if not types or name in services]
-        found = {arn: tags for source in chosen for arn, tags in source(region) if tags}
+        found = self._found(region, types)
         for arn in sorted(found):
             if not types or any(_is(arn, each) for each in types):
                 yield arn, found[arn]
+
+    def _found(self, region: str, types: list[str]) -> dict[str, dict[str, str]]:
+        """Asking every service takes most of a second for a few hundred things: once, until something is written."""
+        services = {each.partition(":")[0] for each in types}
+        key, number = repr((region, sorted(services))), self.world.writes
+        if key not in self._known or self._known[key][0] != number:
+            chosen = [source for name, source in self._sources.items() if not types or name in services]
+            found = {arn: tags for source in chosen for arn, tags in source(region) if tags}
+            self._known[key] = number, found
+        return self._known[key][1]
 
     def _s3(self, region: str) -> Tagged:
         for bucket in self._call("s3", "ListBuckets", region)["Buckets"]:
