@@ -48,6 +48,12 @@ def copy(context: Path) -> None:
             shutil.copyfile(path, target)
 
 
+def relinked(context: Path) -> Path:
+    """Where the link of the context was."""
+    (context / "link").unlink()
+    return context / "link"
+
+
 SAME: list[Callable[[Path], object]] = [
     touch,
     copy,
@@ -62,8 +68,8 @@ OTHER: list[Callable[[Path], object]] = [
     lambda context: (context / "run").chmod(0o700),
     lambda context: (context / "new").touch(),
     lambda context: (context / "run").unlink(),
-    lambda context: ((context / "link").unlink(), (context / "link").symlink_to("run")),
-    lambda context: ((context / "link").unlink(), shutil.copyfile(context / "src" / "app.py", context / "link")),
+    lambda context: relinked(context).symlink_to("run"),
+    lambda context: shutil.copyfile(context / "src" / "app.py", relinked(context)),
     lambda context: (context / ".dockerignore").write_text(""),
     lambda context: (context / "Dockerfile").write_text(DOCKERFILE.replace("/ /", "/ /x")),
     lambda context: (context / "Dockerfile").write_bytes(DOCKERFILE.replace("\n", "\r\n").encode()),
