@@ -29,18 +29,18 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
-    """One listing serves all functions; the code that runs is one more read, and is not there until it is published.
+    """Two listings serve all functions; the code that runs is one more read.
 
-    Settings are those of the version being edited: to publish it is what makes them right.
+    The edited version alone would not do: a run killed before it published leaves new settings that do not run.
     """
-    listed = aws.all("cloudfront", "list_functions", "FunctionList.Items", Stage="DEVELOPMENT")
-    summary = next((item for item in listed if item["Name"] == name), None)
+    edited, running = _summary(aws, name, "DEVELOPMENT"), _summary(aws, name, "LIVE")
+    summary = running or edited
     if summary is None:
         return None
     config = summary["FunctionConfig"]
     found = {"comment": config.get("Comment", ""), "runtime": config["Runtime"], "code": None}
-    running = aws.get("cloudfront", "get_function", Name=name, Stage="LIVE", missing=GONE) if "code" in spec else None
-    found["code"] = _code(running)
+    if "code" in spec and running:
+        found["code"] = _code(aws.get("cloudfront", "get_function", Name=name, Stage="LIVE", missing=GONE))
     marks = read_phrase(found["comment"])
     return Live(normalise(found), _outputs(scope, name), status="published" if running else "not published", **marks)
 
@@ -86,6 +86,11 @@ def _body(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
 
 def _outputs(scope: Scope, name: str) -> dict[str, str]:
     return {"name": name, "arn": f"arn:aws:cloudfront::{scope.account}:function/{name}"}
+
+
+def _summary(aws: Aws, name: str, stage: str) -> Any:
+    listed = aws.all("cloudfront", "list_functions", "FunctionList.Items", Stage=stage)
+    return next((item for item in listed if item["Name"] == name), None)
 
 
 def _code(answer: Any) -> str | None:
