@@ -28,6 +28,14 @@ LONGEST = 31
 MOST = {"ContainerService": 10, "Cdn": 18}
 """Components a set: App Runner has 10 scaling configurations a region; making a distribution lists all there are."""
 
+SHIPPED = (
+    "Bucket.spec.spa",
+    "ContainerService.spec.image.build",
+    "ContainerService.spec.health.releaseHeader",
+    "ContainerService.spec.migrate",
+)
+"""What takes a checkout with something to build in it: ``tests/release`` and ``tests/artefacts`` have some."""
+
 Document: TypeAlias = dict[str, Any]
 Step: TypeAlias = tuple[str, Any]
 """One step down into a schema: member NAME, value KEY (of a map), item, form (KEYWORD, INDEX)."""
@@ -89,10 +97,13 @@ def companions() -> Mapping[str, Mapping[str, Any]]:
 def examples(kind: str) -> Iterator[Example]:
     """Every value that the schema of ``kind`` names, of the manifest, of each property, item, map value and form.
 
-    Besides the examples these are the members of an enum, true and false, and both ends of a range.
+    Besides the examples these are the members of an enum, true and false, and both ends of a range.  Left out is what
+    would be SHIPPED.
     """
     root = schema.load(kind.lower())
     for path, part in _parts(root, root, ()):
+        if Example(kind, path, None).place.startswith(SHIPPED):
+            continue
         named = [*part.get("examples", ()), *part.get("enum", ())]
         if part.get("type") == "boolean" and "const" not in part:
             named += [True, False]
