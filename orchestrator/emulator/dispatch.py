@@ -17,8 +17,9 @@ from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.injection import Drop, Injector, hold_back
 from orchestrator.emulator.protocol import Target, answer, identify, is_understood, operation_model, parse
 from orchestrator.emulator.refusal import refuse
-from orchestrator.emulator.routing import EDGE, REGISTRY, route
+from orchestrator.emulator.routing import EDGE, REGISTRY, may_be_alias, route
 from orchestrator.emulator.service import Context, Handler, Service, World
+from orchestrator.emulator.viewer import Viewer
 from orchestrator.emulator.visibility import Visibility
 
 _PACKAGE = "orchestrator.emulator"
@@ -62,6 +63,7 @@ class Dispatcher:
         self._visibility = Visibility(world)
         self._services: dict[str, Service | None] = {}
         world.find = self._service
+        self._viewer = Viewer(world, self.handle)
 
     def forget_state(self) -> None:
         """Empty the services that live here."""
@@ -70,11 +72,14 @@ class Dispatcher:
             self._world.role_born.clear()
             self._world.writes += 1
             self._visibility.forget()
+            self._viewer.forget()
 
     def handle(self, request: Request) -> Response | None:
         """Answer one request; None drops the connection."""
         service, region = route(request, self._world.region)
-        if service in (EDGE, REGISTRY):
+        if service == EDGE or (may_be_alias(request) and self._viewer.knows(request.header("host").partition(":")[0])):
+            return self._viewer.handle(request)
+        if service == REGISTRY:
             return self._world.backend.edge(request) or Response(404, (), b"this backend has no data plane\n")
         target = identify(service, region, request)
         call = self._log.begin(target.service, target.operation, region)

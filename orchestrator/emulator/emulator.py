@@ -46,6 +46,10 @@ class Emulator:
         """``http://127.0.0.1:PORT``; the port changes with every ``resume``."""
         return f"http://127.0.0.1:{self._gateway.port}"
 
+    def browse(self, host: str) -> str:
+        """The URL, without a path, under which a browser on this machine finds a distribution's host or id."""
+        return f"http://{host.lower()}.localhost:{self._gateway.port}"
+
     @property
     def environment(self) -> dict[str, str]:
         """The variables that turn an AWS client to this emulator; S3 paths need no virtual hosts there."""

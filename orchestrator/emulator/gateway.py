@@ -17,7 +17,7 @@ from orchestrator.emulator.exchange import Request, Response
 
 Handle = Callable[[Request], Response | None]
 
-_REASONS = {200: "OK", 204: "No Content", 400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
+_REASONS = {200: "OK", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
 _BACKLOG = 128
 _BODILESS = (204, 304)
 

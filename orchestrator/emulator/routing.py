@@ -10,6 +10,7 @@ from orchestrator.emulator.exchange import Request
 EDGE = "cloudfront-edge"  # a viewer asking a distribution for a page
 REGISTRY = "ecr-registry"  # a container engine pushing or pulling
 
+_AWS = (".amazonaws.com", ".awsapprunner.com")
 _SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _QUERY_SCOPE = re.compile(r"[?&]X-Amz-Credential=([^&]+)")
 _SERVICES = {
@@ -46,9 +47,16 @@ def _service(name: str, request: Request) -> str:
     return _SERVICES.get(name, name)
 
 
+def may_be_alias(request: Request) -> bool:
+    """Whether an unsigned request names a host that is neither this machine nor AWS's."""
+    host = request.header("host").partition(":")[0]
+    named = host.rpartition(".")[2].isalpha() and host != "localhost"
+    return named and not host.endswith(_AWS) and not request.header("authorization")
+
+
 def _unsigned(request: Request) -> str:
     host = request.header("host").partition(":")[0]
-    if host.endswith(".cloudfront.net"):
+    if host.endswith((".cloudfront.net", ".localhost")):
         return EDGE
     if request.path == "/v2" or request.path.startswith("/v2/"):
         return REGISTRY

@@ -46,7 +46,7 @@ class Backend(Protocol):
         """Have a secret's value be that of the version that was labelled AWSCURRENT."""
 
     def edge(self, request: Request) -> Response | None:
-        """Answer a viewer's request to a distribution or a registry request, or None where it has no such thing."""
+        """Answer a registry request, or None where it has no registry."""
         ...
 
 

@@ -234,11 +234,11 @@ class TestHttp:
         assert emulator.calls[-1].name == "s3:GetObject"
 
     def test_a_stranger_is_answered(self, moto: Emulator) -> None:
-        """A distribution's host has no data plane on moto, an unknown service no backend."""
+        """A host that is no distribution's is refused as CloudFront refuses it."""
         request = urllib.request.Request(moto.url, headers={"Host": "d1.cloudfront.net"})
         with pytest.raises(urllib.error.HTTPError) as raised:
             urllib.request.urlopen(request, timeout=5)
-        assert raised.value.code == 404
+        assert raised.value.code == 403
         raised.value.close()
 
     def test_what_no_backend_has_is_an_error_in_the_services_words(self, emulator: Emulator, aws: Clients) -> None:

@@ -101,7 +101,7 @@ class MiniStackBackend:
         """MiniStack goes by the label."""
 
     def edge(self, request: Request) -> Response | None:
-        """MiniStack's own data plane: distributions by Host, its registry under /v2/."""
+        """MiniStack's registry, under /v2/."""
         return self._exchange(request)
 
     def forward(self, request: Request, target: Target) -> Response:

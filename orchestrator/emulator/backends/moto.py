@@ -79,7 +79,7 @@ class MotoBackend:
             held.set_default_version_id(version)
 
     def edge(self, request: Request) -> Response | None:
-        """moto has no data plane."""
+        """moto has no registry."""
         return None
 
     def forward(self, request: Request, target: Target) -> Response:

@@ -1,6 +1,6 @@
 """MiniStack's CloudFront made whole: defaults filled in, caller references, deployment in time, things in use.
 
-MiniStack keeps the configuration and serves the pages, so everything is passed on; this refuses what AWS refuses.
+MiniStack keeps the configuration, so everything is passed on; this refuses what AWS refuses.
 """
 
 from __future__ import annotations
