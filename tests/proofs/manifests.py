@@ -110,8 +110,13 @@ def examples(kind: str) -> Iterator[Example]:
         if part.get("type") in ("integer", "number") and "enum" not in part:
             named += [part[end] for end in ("minimum", "maximum") if end in part]
         for text, value in {json.dumps(each): each for each in named}.items():
-            if '"build":' not in text and '"spa":' not in text:
+            if not takes_checkout(text):
                 yield Example(kind, path, value)
+
+
+def takes_checkout(text: str) -> bool:
+    """Whether an example, as JSON, has something built: `SHIPPED` parts written out inside of a larger one."""
+    return '"build":' in text or '"spa":' in text
 
 
 def sets(kind: str, without: str = "") -> list[ManifestSet]:
