@@ -6,7 +6,7 @@ has no code that runs, so it shows as a difference.  Names are unique; the comme
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.model import Live, Scope
@@ -29,11 +29,15 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
-    """Two listings serve all functions; the code that runs is one more read.
+    """One listing serves all functions, in both stages; the code that runs is one more read.
 
-    The edited version alone would not do: a run killed before it published leaves new settings that do not run.
+    The edited version alone would not do: a run killed before it published leaves new settings that do not run.  One
+    that the listing shows in that stage only is asked for by itself before it counts as never published.
     """
     edited, running = _summary(aws, name, "DEVELOPMENT"), _summary(aws, name, "LIVE")
+    if edited and not running:
+        published = aws.get("cloudfront", "describe_function", Name=name, Stage="LIVE", missing=GONE) or {}
+        running = published.get("FunctionSummary")
     summary = running or edited
     if summary is None:
         return None
@@ -45,11 +49,10 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     return Live(normalise(found), _outputs(scope, name), status="published" if running else "not published", **marks)
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
-    """The tagging API knows none of them."""
-    for item in aws.all("cloudfront", "list_functions", "FunctionList.Items", Stage="DEVELOPMENT"):
-        if read_phrase(item["FunctionConfig"].get("Comment", ""))["owner"] == scope.owner:
-            yield item["Name"]
+def discover(aws: Aws, scope: Scope) -> list[str]:
+    """The tagging API knows none of them; what is ours in one stage is ours."""
+    marked = [(item["Name"], read_phrase(item["FunctionConfig"].get("Comment", ""))) for item in _listed(aws)]
+    return sorted({name for name, marks in marked if marks["owner"] == scope.owner})
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
@@ -88,9 +91,17 @@ def _outputs(scope: Scope, name: str) -> dict[str, str]:
     return {"name": name, "arn": f"arn:aws:cloudfront::{scope.account}:function/{name}"}
 
 
+def _listed(aws: Aws) -> list[Any]:
+    """Every function, once a stage that it has."""
+    return aws.all("cloudfront", "list_functions", "FunctionList.Items")
+
+
+def _stage(summary: Any) -> str:
+    return str(summary["FunctionMetadata"].get("Stage", ""))
+
+
 def _summary(aws: Aws, name: str, stage: str) -> Any:
-    listed = aws.all("cloudfront", "list_functions", "FunctionList.Items", Stage=stage)
-    return next((item for item in listed if item["Name"] == name), None)
+    return next((item for item in _listed(aws) if item["Name"] == name and _stage(item) == stage), None)
 
 
 def _code(answer: Any) -> str | None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
+from orchestrator import resources
 from orchestrator.resources import cloudfront_function
 from tests.resources.cases import SCOPE
 from tests.resources.conftest import Aws
@@ -25,3 +28,24 @@ def test_settings_that_were_never_published_do_not_count(aws: Aws) -> None:
 
     assert live is not None
     assert live.spec["runtime"] == "cloudfront-js-1.0"
+
+
+class OneStage:
+    """A CloudFront that lists the edited stage alone, as some partitions and stand-ins do."""
+
+    summary = {"Name": "spa", "FunctionConfig": {"Comment": "x", "Runtime": "cloudfront-js-2.0"}}
+
+    def all(self, *_: object, **__: object) -> list[dict[str, object]]:
+        return [{**self.summary, "FunctionMetadata": {"Stage": "DEVELOPMENT"}}]
+
+    def get(self, _: str, operation: str, **__: object) -> dict[str, object]:
+        if operation == "describe_function":
+            return {"FunctionSummary": {**self.summary, "FunctionMetadata": {"Stage": "LIVE"}}}
+        return {"FunctionCode": CODE.encode()}
+
+
+def test_a_listing_of_one_stage_is_not_taken_for_never_published() -> None:
+    live = cloudfront_function.read(cast("resources.Aws", OneStage()), SCOPE, "spa", {"code": CODE})
+
+    assert live is not None
+    assert (live.status, live.spec["code"]) == ("published", CODE)

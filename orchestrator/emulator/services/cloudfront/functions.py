@@ -85,9 +85,10 @@ class Functions(Service):
         return {}
 
     def list_functions(self, params: Params, context: Context) -> Params:
-        """Those that have the stage asked for."""
-        stage = params.get("Stage") or "DEVELOPMENT"
-        found = [self._summary(each, stage) for each in self._functions.values() if stage != "LIVE" or each.live]
+        """Those that have the stage asked for; each in all its stages when none is."""
+        stages = [params["Stage"]] if params.get("Stage") else ["DEVELOPMENT", "LIVE"]
+        functions = self._functions.values()
+        found = [self._summary(each, stage) for each in functions for stage in stages if stage != "LIVE" or each.live]
         return {"FunctionList": listing(found, params)}
 
     def _function_is_used(self, arn: str) -> bool:
