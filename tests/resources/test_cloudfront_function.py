@@ -30,17 +30,18 @@ def test_settings_that_were_never_published_do_not_count(aws: Aws) -> None:
     assert live.spec["runtime"] == "cloudfront-js-1.0"
 
 
+SUMMARY = {"Name": "spa", "FunctionConfig": {"Comment": "x", "Runtime": "cloudfront-js-2.0"}}
+
+
 class OneStage:
     """A CloudFront that lists the edited stage alone, as some partitions and stand-ins do."""
 
-    summary = {"Name": "spa", "FunctionConfig": {"Comment": "x", "Runtime": "cloudfront-js-2.0"}}
-
     def all(self, *_: object, **__: object) -> list[dict[str, object]]:
-        return [{**self.summary, "FunctionMetadata": {"Stage": "DEVELOPMENT"}}]
+        return [{**SUMMARY, "FunctionMetadata": {"Stage": "DEVELOPMENT"}}]
 
     def get(self, _: str, operation: str, **__: object) -> dict[str, object]:
         if operation == "describe_function":
-            return {"FunctionSummary": {**self.summary, "FunctionMetadata": {"Stage": "LIVE"}}}
+            return {"FunctionSummary": {**SUMMARY, "FunctionMetadata": {"Stage": "LIVE"}}}
         return {"FunctionCode": CODE.encode()}
 
 
