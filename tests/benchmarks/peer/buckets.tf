@@ -1,7 +1,7 @@
-# The buckets `files` and `web`.
+# The buckets `files`, `web` and `releases`.
 
 locals {
-  buckets = { for pair in setproduct(["files", "web"], local.suffixes) : "${pair[0]}${pair[1]}" => "joiabagur-${pair[0]}-prod${pair[1]}" }
+  buckets = { for pair in setproduct(["files", "web", "releases"], local.suffixes) : "${pair[0]}${pair[1]}" => "joiabagur-${pair[0]}-prod${pair[1]}" }
   files   = { for key, name in local.buckets : key => name if startswith(key, "files") }
 }
 
@@ -84,7 +84,7 @@ resource "aws_s3_bucket_policy" "this" {
   bucket   = each.value.id
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
+    Statement = concat([
       {
         Sid       = "TlsOnly"
         Effect    = "Deny"
@@ -93,14 +93,15 @@ resource "aws_s3_bucket_policy" "this" {
         Resource  = [each.value.arn, "${each.value.arn}/*"]
         Condition = { Bool = { "aws:SecureTransport" = "false" } }
       },
-      {
+      ], [
+      for key, cdn in aws_cloudfront_distribution.web : {
         Sid       = "Cdn"
         Effect    = "Allow"
         Principal = { Service = "cloudfront.amazonaws.com" }
         Action    = "s3:GetObject"
         Resource  = startswith(each.key, "files") ? "${each.value.arn}/ml-models/*" : "${each.value.arn}/*"
-        Condition = { StringEquals = { "AWS:SourceArn" = aws_cloudfront_distribution.web[replace(each.key, "/^(files|web)/", "")].arn } }
-      },
-    ]
+        Condition = { StringEquals = { "AWS:SourceArn" = cdn.arn } }
+      } if contains(["files${key}", "web${key}"], each.key)
+    ])
   })
 }
