@@ -28,16 +28,17 @@ def validate(folder: Path, environment: str | None = None) -> Manifest:
     return check.check(load.load(folder), environment)
 
 
-def desired(folder: Path, environment: str | None = None) -> Desired:
-    """Load, check, look at what the checkout would ship, and expand.
+def desired(folder: Path, environment: str | None = None, *, shipping: bool = True) -> Desired:
+    """Load, check, look at what the checkout would ship (unless nothing is), and expand.
 
     Raises Problems.
     """
-    from orchestrator.artefacts.gather import gather
+    from orchestrator.artefacts.gather import gather, nothing
     from orchestrator.manifest import expand
 
     manifest = validate(folder, environment)
-    return expand.expand(manifest, gather(expand.stack_of(manifest).components.values()))
+    look = gather if shipping else nothing
+    return expand.expand(manifest, look(expand.stack_of(manifest).components.values()))
 
 
 def plan(

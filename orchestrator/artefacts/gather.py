@@ -24,6 +24,12 @@ def gather(components: Iterable[Component]) -> Artefacts:
     return Artefacts(images=images, sites=sites, notes=(*advice, *notes))
 
 
+def nothing(components: Iterable[Component]) -> Artefacts:
+    """What stands for the images of ``components`` where nothing is shipped: no file of the checkout is looked at."""
+    built = [component.handle for component in components if (component.spec.get("image") or {}).get("build")]
+    return Artefacts(images={handle: Image("none", digest="none") for handle in built})
+
+
 def _images(components: list[Component]) -> tuple[dict[str, Image], list[str]]:
     """The images to be built, by the hash of what goes into each, and a note where that hash changes for nothing."""
     images, notes = {}, []

@@ -29,7 +29,7 @@ def command(settings: Settings, expect: str, auto_approve: bool, parallelism: in
     from orchestrator.problems import Exit
 
     approval = Approval(None, expect, auto_approve)
-    desired = pipeline.desired(settings.manifests, settings.environment)
+    desired = pipeline.desired(settings.manifests, settings.environment, shipping=False)
     planned = pipeline.plan(desired, destroying=True, allow=allow)
     plan = planned.plan
     approval.refuse_stale(plan)

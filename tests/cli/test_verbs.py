@@ -202,6 +202,14 @@ class TestDrift:
         assert "s3:GetBucketVersioning" in unread["action"] + unread["reason"]
 
 
+UNBUILT = """
+apiVersion: orchestrator/v1
+kind: ContainerService
+metadata: {name: api}
+spec: {image: {repository: shop-api, build: {context: nowhere}}, port: 8080}
+"""
+
+
 class TestDestroy:
     def test_what_holds_data_is_kept(self, aws: Emulator, run: Run, by_hand: ByHand) -> None:
         """Exit 3, the reason and the way out, and the bucket is still there."""
@@ -223,6 +231,13 @@ class TestDestroy:
         assert run("destroy", "--auto-approve", "--allow", "00000000").code == 3
         assert run("destroy", "--auto-approve", "--allow", token).code == 0
         assert buckets(by_hand) == []
+        assert run("destroy").out.endswith("No changes.\n")
+
+    def test_what_would_be_shipped_need_not_be_there(self, aws: Emulator, run: Run, manifests: Path) -> None:
+        """A checkout without the Dockerfile is good enough to remove everything."""
+        (manifests / "unbuilt.yaml").write_text(UNBUILT)
+
+        assert run("plan").code == 1
         assert run("destroy").out.endswith("No changes.\n")
 
 
