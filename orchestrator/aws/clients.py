@@ -55,6 +55,7 @@ class Clients:
         self._session: botocore.session.Session | None = None
         self._uploads: dict[str, Uploads] = {}
         self._clients: dict[tuple[str, str], Any] = {}
+        self._signers: dict[str, Any] = {}
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
         """Make one API call.  A ``Body`` that is a Path is the bytes of that file, which is never held whole.
@@ -78,6 +79,24 @@ class Clients:
             if not client.can_paginate(operation):
                 return list(_by_token(getattr(client, operation), parameters))
             return list(client.get_paginator(operation).paginate(**parameters))
+        except (ClientError, BotoCoreError) as error:
+            raise translate(service, operation, error) from None
+
+    def presign(self, service: str, operation: str, parameters: dict[str, Any], seconds: int) -> str:
+        """An address by which anybody may make one call within ``seconds``.  It is as good as a key: log it nowhere.
+
+        Raises AwsError.
+        """
+        try:
+            with self._lock:
+                signer = self._signers.get(service)
+                if signer is None:  # by itself botocore signs links to S3 the old way, which not every region takes
+                    version = Config(signature_version="s3v4" if service == "s3" else "v4")
+                    config = self._config.merge(version)
+                    signer = self._shared_session().create_client(service, region_name=self.region, config=config)
+                    self._signers[service] = signer
+            url: str = signer.generate_presigned_url(operation, Params=parameters, ExpiresIn=seconds)
+            return url
         except (ClientError, BotoCoreError) as error:
             raise translate(service, operation, error) from None
 

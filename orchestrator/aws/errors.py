@@ -11,6 +11,8 @@ from orchestrator.steps import camel
 _DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"}
 )
+BROKEN_OFF = (exceptions.BotoCoreError,)
+"""What reading the body of an answer may raise."""
 _ECHOED_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.MULTILINE)
 
 
