@@ -1,0 +1,1 @@
+"""From product photos to a model that the shop's browser runs.  Stages: download, train, validate, upload."""
