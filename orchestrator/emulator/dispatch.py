@@ -17,6 +17,7 @@ from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.injection import Drop, Injector, hold_back
 from orchestrator.emulator.protocol import Target, answer, identify, is_understood, operation_model, parse
 from orchestrator.emulator.refusal import refuse
+from orchestrator.emulator.registry import Registry
 from orchestrator.emulator.routing import EDGE, REGISTRY, may_be_alias, route
 from orchestrator.emulator.service import Context, Handler, Service, World
 from orchestrator.emulator.viewer import Viewer
@@ -64,6 +65,7 @@ class Dispatcher:
         self._services: dict[str, Service | None] = {}
         world.find = self._service
         self._viewer = Viewer(world, self.handle)
+        self._registry = Registry(world)
 
     def forget_state(self) -> None:
         """Empty the services that live here."""
@@ -73,6 +75,11 @@ class Dispatcher:
             self._world.writes += 1
             self._visibility.forget()
             self._viewer.forget()
+            self._registry.forget()
+
+    def stop(self) -> None:
+        """Let go of what lies on this machine's disk."""
+        self._registry.forget()
 
     def handle(self, request: Request) -> Response | None:
         """Answer one request; None drops the connection."""
@@ -80,7 +87,7 @@ class Dispatcher:
         if service == EDGE or (may_be_alias(request) and self._viewer.knows(request.header("host").partition(":")[0])):
             return self._viewer.handle(request)
         if service == REGISTRY:
-            return self._world.backend.edge(request) or Response(404, (), b"this backend has no data plane\n")
+            return _headless(self._world.backend.edge(request) or self._registry.handle(request), request)
         target = identify(service, region, request)
         call = self._log.begin(target.service, target.operation, region)
         done = _Done(None, False, error="Unanswered")

@@ -123,6 +123,7 @@ class Emulator:
     def stop(self) -> None:
         """Stop for good; the state is gone."""
         self.pause()
+        self._dispatcher.stop()
         self._backend.stop()
 
     def _handle(self, request: Request) -> Response | None:

@@ -6,6 +6,7 @@ State belongs to the instance, which belongs to one emulator: nothing here is gl
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -64,6 +65,8 @@ class World:
     writes: int = 0
     """Grows when a write begins and when it ends: what was read at one number holds as long as it stays."""
     find: Callable[[str], Service | None] = lambda _: None
+    registry_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    """What ECR gives out and its registry asks for."""
 
     def settle(self, service: str) -> float:
         """Seconds an asynchronous operation of ``service`` takes."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.registry.registry import login
 from orchestrator.emulator.service import Context, Service, World
 
 _BASIC: Params = {"scanType": "BASIC", "rules": []}
@@ -123,10 +124,11 @@ class Ecr(Service):
         return {"scanningConfigurations": shapes, "failures": []}
 
     def get_authorization_token(self, params: Params, context: Context) -> Params:
-        """Valid for twelve hours."""
-        answer = context.forward(params)
+        """Valid for twelve hours, and for the registry of this emulator, at the address that the caller knows it by."""
         expires = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=12)
-        return {"authorizationData": [{**each, "expiresAt": expires} for each in answer["authorizationData"]]}
+        host = context.request.header("host", "127.0.0.1")
+        data = {"authorizationToken": login(self.world, context.region), "proxyEndpoint": f"http://{host}"}
+        return {"authorizationData": [{**data, "expiresAt": expires}]}
 
     def _repository(self, name: str, context: Context) -> Params:
         found: Params = self._call(context, "DescribeRepositories", repositoryNames=[name])["repositories"][0]
