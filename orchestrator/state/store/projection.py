@@ -1,0 +1,183 @@
+"""From the history to the tables that are asked: what each deed means.  The same when it happens and when imported."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from orchestrator import wire
+from orchestrator.model import Health, Plan
+from orchestrator.state.records import (
+    AuditEntry,
+    DriftDecision,
+    DriftReport,
+    ModelVersion,
+    PlanRecord,
+    PullRequestPlan,
+    ReleaseContent,
+    ReleaseRecord,
+    Run,
+    RunEnd,
+    Wellbeing,
+)
+from orchestrator.state.store import tables as t
+
+WORST = (Health.FAILED, Health.PROGRESSING)
+
+
+def project(connection: Connection, entry: AuditEntry) -> None:
+    """Let the tables say what ``entry`` says; deeds that leave no trace but their entry are passed over."""
+    if entry.deed in DEEDS:
+        shape, apply = DEEDS[entry.deed]
+        apply(connection, entry, msgspec.json.decode(entry.payload, type=shape))
+
+
+def text(record: object) -> str:
+    """A record's canonical JSON, as it is stored."""
+    return wire.dump(record).decode()
+
+
+def upsert(connection: Connection, table: Any, key: dict[str, Any], values: dict[str, Any]) -> None:
+    """Write a row, or over the one that has this key."""
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(table).values(**key, **values)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
+
+
+def meet(connection: Connection, key: str, **known: Any) -> None:
+    """An environment is heard of; what is ``known`` of it now is kept."""
+    project_, _, name = key.partition("/")
+    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(
+        dialect.insert(t.environments)
+        .values(key=key, project=project_, name=name, account="", region="", health="unknown", run="")
+        .on_conflict_do_nothing()
+    )
+    if known:
+        connection.execute(update(t.environments).where(t.environments.c.key == key).values(**known))
+
+
+def health(plan: Plan) -> Wellbeing:
+    """How well AWS's things are, as a plan saw them."""
+    seen = {change.health for change in plan.changes}
+    return next((one.value for one in WORST if one in seen), "healthy" if seen else "unknown")
+
+
+def _began(connection: Connection, _: AuditEntry, run: Run) -> None:
+    known = {
+        "environment": run.environment,
+        "verb": run.verb,
+        "status": run.status,
+        "by": run.by,
+        "commit": run.commit,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "committed_at": run.committed_at,
+        "body": text(run),
+    }
+    connection.execute(insert(t.runs).values(id=run.id, sequence=0, fence=0, events_hash="", **known))
+    meet(connection, run.environment, run=run.id)
+
+
+def _started(connection: Connection, _: AuditEntry, run: Run) -> None:
+    """It has waited, and its turn has come."""
+    values = {"status": run.status, "body": text(run)}
+    connection.execute(update(t.runs).where(t.runs.c.id == run.id).values(**values))
+
+
+def _ended(connection: Connection, entry: AuditEntry, end: RunEnd) -> None:
+    row = connection.execute(select(t.runs.c.body, t.runs.c.sequence).where(t.runs.c.id == entry.subject)).one()
+    run = replace(
+        msgspec.json.decode(row.body, type=Run),
+        **{name: getattr(end, name) for name in end.__dataclass_fields__},
+        sequence=row.sequence,
+    )
+    known = {"status": run.status, "ended_at": run.ended_at, "body": text(run)}
+    connection.execute(update(t.runs).where(t.runs.c.id == run.id).values(**known))
+    wellbeing = _after(end)
+    if wellbeing:
+        meet(connection, run.environment, health=wellbeing)
+
+
+def _after(end: RunEnd) -> Wellbeing | None:
+    """How the environment is after a run; None where the run says nothing of it."""
+    if end.status == "failed" or any(one.health is Health.FAILED for one in end.outcomes):
+        return "failed"
+    if any(one.health is Health.PROGRESSING for one in end.outcomes):
+        return "progressing"
+    return "healthy" if end.status in {"succeeded", "returned"} else None
+
+
+def _planned(connection: Connection, entry: AuditEntry, record: PlanRecord) -> None:
+    known: dict[str, Any] = {"environment": record.environment, "at": record.at, "body": entry.payload}
+    upsert(connection, t.plans, {"digest": record.digest}, known)
+    plan = record.plan
+    told: dict[str, Any] = {"account": plan.account, "region": plan.region, "health": health(plan)}
+    if record.monthly_usd is not None:
+        told["monthly_usd"] = record.monthly_usd
+    meet(connection, record.environment, **told)
+
+
+def _released(connection: Connection, entry: AuditEntry, record: ReleaseRecord) -> None:
+    key = {"environment": record.environment, "number": record.release.number}
+    upsert(connection, t.releases, key, {"body": entry.payload})
+    current = {"release": record.release.number} if record.release.is_whole else {}
+    meet(connection, record.environment, **current)
+
+
+def _contents(connection: Connection, entry: AuditEntry, record: ReleaseContent) -> None:
+    same = (t.releases.c.environment == record.environment, t.releases.c.number == record.number)
+    connection.execute(update(t.releases).where(*same).values(content=entry.payload))
+
+
+def _drifted(connection: Connection, entry: AuditEntry, report: DriftReport) -> None:
+    values = {"environment": report.environment, "id": report.id, "at": report.at, "body": entry.payload}
+    connection.execute(insert(t.drifts).values(**values))
+    meet(connection, report.environment, drift=report.id)
+
+
+def _decided(connection: Connection, entry: AuditEntry, decision: DriftDecision) -> None:
+    key = {"environment": decision.environment, "address": decision.address}
+    upsert(connection, t.decisions, key, {"body": entry.payload})
+
+
+def _pulled(connection: Connection, entry: AuditEntry, pull: PullRequestPlan) -> None:
+    key = {"environment": pull.environment, "number": pull.number}
+    upsert(connection, t.pull_requests, key, {"is_open": pull.is_open, "body": entry.payload})
+    mine = (t.touched.c.environment == pull.environment, t.touched.c.number == pull.number)
+    connection.execute(delete(t.touched).where(*mine))
+    if pull.is_open and pull.fields:
+        connection.execute(insert(t.touched), [{**key, "field": field} for field in sorted(set(pull.fields))])
+    meet(connection, pull.environment)
+
+
+def _modelled(connection: Connection, entry: AuditEntry, model: ModelVersion) -> None:
+    if model.current:
+        same = (t.models.c.environment == model.environment, t.models.c.name == model.name)
+        for row in connection.execute(select(t.models.c.version, t.models.c.body).where(*same)).all():
+            other = replace(msgspec.json.decode(row.body, type=ModelVersion), current=False)
+            connection.execute(
+                update(t.models).where(*same, t.models.c.version == row.version).values(body=text(other))
+            )
+    key = {"environment": model.environment, "name": model.name, "version": model.version}
+    upsert(connection, t.models, key, {"at": model.at, "body": entry.payload})
+    meet(connection, model.environment)
+
+
+DEEDS: dict[str, tuple[type[Any], Callable[[Connection, AuditEntry, Any], None]]] = {
+    "run.begin": (Run, _began),
+    "run.start": (Run, _started),
+    "run.end": (RunEnd, _ended),
+    "plan": (PlanRecord, _planned),
+    "release": (ReleaseRecord, _released),
+    "release.content": (ReleaseContent, _contents),
+    "drift": (DriftReport, _drifted),
+    "drift.decide": (DriftDecision, _decided),
+    "pull": (PullRequestPlan, _pulled),
+    "model": (ModelVersion, _modelled),
+}
