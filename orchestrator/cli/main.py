@@ -27,6 +27,9 @@ VERBS = {
     "drift": "Show what in AWS is not as the manifests say.",
     "destroy": "Delete everything of one environment.",
     "emulator": "Run an AWS on this machine.",
+    "serve": "Run the service that remembers who deployed what.",
+    "token": "Make, list and revoke tokens of that service.",
+    "history": "Verify, export and import what that service remembers.",
     "demo": "See all of it at work, on this machine.",
     "completion": "Print the script that completes commands in a shell.",
 }

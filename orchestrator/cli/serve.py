@@ -1,0 +1,46 @@
+"""``orchestrator serve``: the state service, here."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import click
+
+from orchestrator.cli.options import Settings, common
+from orchestrator.cli.verb import verb
+
+
+@verb(
+    "serve",
+    "orchestrator serve",
+    "orchestrator serve --database postgresql://orchestrator@localhost/orchestrator --port 8080",
+)
+@click.option("--host", default="", help="Where to listen; 127.0.0.1 unless State__Host says otherwise.")
+@click.option("--port", type=click.IntRange(1, 65535), help="The port; 8420 unless State__Port says otherwise.")
+@click.option("--database", default="", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/NAME.")
+@common
+def command(settings: Settings, host: str, port: int | None, database: str) -> int:
+    """Run the service that remembers who deployed what, with its dashboard.
+
+    Settings come from options, the environment (State__Database, GitHub__Repository, ...), and the JSON secret whose
+    ARN is in State__Secret. On loopback with nothing configured everybody reads, and writing needs a token.
+    """
+    from orchestrator.problems import Exit, Problems
+
+    try:
+        import uvicorn
+
+        from orchestrator.state import app, serving
+    except ImportError:
+        raise Problems.one("the state service is not installed", hint="pip install 'orchestrator[service]'") from None
+    told = serving.settle(os.environ, host=host, port=port, database=database)
+    terminal = settings.terminal
+    log = serving.log(terminal.err, settings.log_format, verbose=settings.verbose)
+    service: Any = app.create(told, log=log)
+    terminal.tell(f"The state service listens on http://{told.host}:{told.port} (Ctrl-C ends it).")
+    if not told.is_guarded:
+        terminal.tell("Nobody has to sign in: whoever reaches this address reads. Writing needs a token:")
+        terminal.tell("    orchestrator token create NAME --scope write --scope propose")
+    uvicorn.run(service, host=told.host, port=told.port, log_config=None, access_log=False, server_header=False)
+    return Exit.OK

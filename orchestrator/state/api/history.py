@@ -1,0 +1,69 @@
+"""The history, its export, and the trade of a workflow's token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from orchestrator.state import oidc, transfer
+from orchestrator.state.gate import Keeper, Reader, answered, store_of
+from orchestrator.state.records import AuditEntry, HistoryFilter, Page
+
+router = APIRouter(tags=["history"])
+Word = Annotated[str, Query(max_length=200)]
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """A token of this service; it is shown this once."""
+
+    token: str
+    seconds: float
+
+
+@router.get("/history", response_model=Page[AuditEntry])
+def history(  # noqa: PLR0913 - its filters
+    request: Request,
+    store: Keeper,
+    _: Reader,
+    environment: Word = "",
+    deed: Word = "",
+    by: Word = "",
+    since: Word = "",
+    until: Word = "",
+    cursor: Word = "",
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Response:
+    """The newest first."""
+    return answered(request, store.history(HistoryFilter(environment, deed, by, since, until), cursor, limit))
+
+
+@router.get("/history/export", response_class=StreamingResponse)
+def export(store: Keeper, _: Reader) -> Response:
+    """All of it, as JSON lines."""
+
+    def lines() -> Iterator[bytes]:
+        yield from transfer.export(store)
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+@router.post("/token", response_model=Traded)
+def token(request: Request) -> Response:
+    """Trade a GitHub Actions OIDC token, once, for a token of this service."""
+    kind, _, word = request.headers.get("authorization", "").partition(" ")
+    settings = request.app.state.settings
+    if kind.lower() != "bearer" or not word:
+        raise HTTPException(401, "bring a workflow's OIDC token", {"WWW-Authenticate": "Bearer"})
+    from orchestrator.problems import Problems
+
+    try:
+        ours = oidc.trade(store_of(request), settings, request.app.state.keys, word)
+    except Problems as refused:
+        headers = {"WWW-Authenticate": "Bearer"}
+        raise HTTPException(401, refused.problems[0].message, headers) from None
+    return answered(request, Traded(ours, oidc.LASTS))

@@ -1,0 +1,88 @@
+"""The service: an ASGI application on a store."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from sqlalchemy import text
+from starlette.responses import PlainTextResponse, Response
+
+import orchestrator
+from orchestrator.state import api, oidc, problem
+from orchestrator.state.access import Access
+from orchestrator.state.guard import Guard, Measures
+from orchestrator.state.notify import Messenger
+from orchestrator.state.settings import Settings
+from orchestrator.state.store import Store
+from orchestrator.state.store.database import reading
+
+PAGES = "orchestrator.state.pages"
+
+
+def create(
+    settings: Settings, store: Store | None = None, *, log: Any = None, fetch: oidc.Fetch = oidc.fetch
+) -> FastAPI:
+    """The service for these settings.
+
+    ``app.state`` holds ``store``, ``settings``, ``access`` and ``measures`` for the pages.  Raises Problems when the
+    database cannot be used.
+    """
+    kept = store or Store.open(settings.database)
+    messenger = Messenger(kept, settings, log)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        messenger.start()
+        yield
+        messenger.stop()
+        kept.engine.dispose()
+
+    app = FastAPI(
+        title="orchestrator state",
+        version=orchestrator.__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    app.state.store, app.state.settings = kept, settings
+    app.state.access, app.state.measures = Access(kept, settings), Measures()
+    app.state.keys = oidc.Keys(settings.issuer, fetch)
+    problem.install(app)
+    for router in api.routers():
+        app.include_router(router, prefix="/api/v1", responses=api.WRONG)  # type: ignore[arg-type]
+    _health(app)
+    _people(app, settings)
+    app.add_middleware(Guard, measures=app.state.measures, log=log, secure=settings.is_secure)
+    return app
+
+
+def _people(app: FastAPI, settings: Settings) -> None:
+    """Sign-in, and the pages where they are built."""
+    if settings.signs_people_in:
+        from orchestrator.state import signin
+
+        app.include_router(signin.router)
+    if importlib.util.find_spec(PAGES) is not None:
+        importlib.import_module(PAGES).mount(app)
+
+
+def _health(app: FastAPI) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> Response:
+        return PlainTextResponse("ok\n")
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz(request: Request) -> Response:
+        with reading(request.app.state.store.engine) as connection:
+            connection.execute(text("SELECT 1"))
+        return PlainTextResponse("ready\n")
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics(request: Request) -> Response:
+        return Response(generate_latest(request.app.state.measures.registry), media_type=CONTENT_TYPE_LATEST)

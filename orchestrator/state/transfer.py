@@ -1,0 +1,105 @@
+"""The history as JSON lines, out and in again; rebuilding from an export gives the same pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from sqlalchemy import select
+
+from orchestrator import wire
+from orchestrator.problems import Problems
+from orchestrator.state.records import AuditEntry, StepEvent
+from orchestrator.state.store import Store, chain
+from orchestrator.state.store import tables as t
+from orchestrator.state.store.database import reading, writing
+from orchestrator.state.store.projection import project
+from orchestrator.state.store.store import put_events
+
+FORMAT = "orchestrator-history/1"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line: the ``format`` first, then entries, and the ``events`` of a ``run`` before the entry of its end."""
+
+    format: str = ""
+    entry: AuditEntry | None = None
+    run: str = ""
+    events: tuple[StepEvent, ...] = ()
+
+
+def export(store: Store) -> Iterator[bytes]:
+    """The lines, each ending with a newline."""
+    yield _line(Line(FORMAT))
+    with reading(store.engine) as connection:
+        last = 0
+        for entry in chain.entries(connection):
+            if entry.deed == "run.end":
+                yield from _events(store, entry.subject)
+            yield _line(Line(entry=entry))
+            last = entry.number
+        del last
+    for page in _open_runs(store):
+        yield from _events(store, page)
+
+
+def read(lines: Iterable[bytes], source: str = "the export") -> Iterator[Line]:
+    """The lines of an export.
+
+    Raises Problems: it is none, or a line cannot be read.
+    """
+    for number, data in enumerate(lines, 1):
+        line = wire.load(data, Line, f"{source}:{number}")
+        if number == 1 and line.format != FORMAT:
+            raise Problems.one(f"{source} is no history that was exported", hint="orchestrator history export")
+        yield line
+
+
+def verify(lines: Iterable[Line]) -> tuple[int, str]:
+    """The number and hash of the last link of an export.
+
+    Raises Problems naming the first link that is broken.
+    """
+    return chain.verify(line.entry for line in lines if line.entry is not None)
+
+
+def restore(store: Store, lines: Iterable[Line]) -> int:
+    """Rebuild an empty store from an export, checking the chain on the way; how many entries.
+
+    Raises Problems: the store is not empty, or the chain is broken.  Then nothing was written.
+    """
+    with writing(store.engine) as connection:
+        if chain.lock(connection)[0]:
+            raise Problems.one("there is a history here already; nothing was imported", hint="import into a new one")
+
+        def through() -> Iterator[AuditEntry]:
+            for line in lines:
+                if line.events:
+                    known: Any = select(t.runs.c.sequence, t.runs.c.events_hash).where(t.runs.c.id == line.run)
+                    row = connection.execute(known).one()
+                    put_events(connection, line.run, row.sequence, row.events_hash, list(line.events))
+                if line.entry is not None:
+                    chain.put(connection, line.entry)
+                    project(connection, line.entry)
+                    yield line.entry
+
+        return chain.verify(through())[0]
+
+
+def _line(line: Line) -> bytes:
+    return msgspec.json.encode(line) + b"\n"
+
+
+def _events(store: Store, run: str) -> Iterator[bytes]:
+    after = 0
+    while found := store.events(run, after):
+        yield _line(Line(run=run, events=found))
+        after = found[-1].sequence
+
+
+def _open_runs(store: Store) -> list[str]:
+    with reading(store.engine) as connection:
+        return list(connection.execute(select(t.runs.c.id).where(t.runs.c.ended_at == "")).scalars())
