@@ -20,6 +20,7 @@ class Exit(IntEnum):
     VETOED = 3
     UNHEALTHY = 4
     ROLLED_BACK = 5
+    UNREVIEWED = 6
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,8 +21,20 @@ if TYPE_CHECKING:
     from orchestrator.release.deploy import Deployment, Ended, OnFailure
     from orchestrator.release.rollback import Return
     from orchestrator.release.store import Store
+    from orchestrator.render.endings import Ending
 
+LOOK_AGAIN = 2.0
+"""Seconds between two looks at a lease that somebody else holds."""
 CODES = {"released": Exit.OK, "unchanged": Exit.OK, "failed": Exit.FAILED, "returned": Exit.ROLLED_BACK}
+
+
+@dataclass(frozen=True, slots=True)
+class Performed:
+    """How a run ended: its exit code, and what it came to unless it was interrupted."""
+
+    code: int
+    ended: Ended | None = None
+    ending: Ending | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +61,17 @@ class Desk:
                 build.build(component)
 
     @contextmanager
-    def lease(self, reason: str) -> Iterator[None]:
+    def lease(self, reason: str, patience: float = 0.0) -> Iterator[None]:
         """Be the only one who writes.  Where there is no release bucket yet, nobody else can be writing.
 
-        Raises Problems while somebody else is.
+        Waits ``patience`` seconds for somebody else who is, then raises Problems.
         """
-        from orchestrator.release import lease, record
+        from orchestrator.release import record
 
         if not self.store.exists():
             yield
             return
-        with lease.hold(self.store, record.origin(self.settings.manifests).by, reason):
+        with _held(self.store, record.origin(self.settings.manifests).by, reason, patience):
             yield
 
     def show(self, planned: Planned) -> bool:
@@ -86,6 +98,12 @@ class Desk:
         self, planned: Planned, work: Callable[[Deployment, OnFailure], Ended], parallelism: int, again: str
     ) -> int:
         """Do ``work``, show how it goes and how it ended; the exit code.  ``again`` is how to go on."""
+        return self.perform(planned, work, parallelism, again).code
+
+    def perform(
+        self, planned: Planned, work: Callable[[Deployment, OnFailure], Ended], parallelism: int, again: str
+    ) -> Performed:
+        """As ``carry_out``, with how it ended for whoever else has to be told."""
         from orchestrator.apply import InterruptedApplyError
         from orchestrator.release import record
         from orchestrator.release.deploy import Deployment
@@ -98,10 +116,10 @@ class Desk:
             try:
                 ended = work(run, lambda cause: settings.terminal.tell(f"It failed: {cause}"))
             except InterruptedApplyError as stop:
-                return _interrupted(stop.outcomes, settings, time.monotonic() - began, again)
+                return Performed(_interrupted(stop.outcomes, settings, time.monotonic() - began, again))
         seen = endings.view(ended, time.monotonic() - began, again=again, look=settings.command("releases"))
         settings.terminal.say("\n" + endings.text(seen, settings.terminal.style))
-        return CODES[ended.end]
+        return Performed(CODES[ended.end], ended, seen)
 
 
 def desk(settings: Settings, expect: str = "", *, auto_approve: bool = False) -> Desk:
@@ -147,3 +165,20 @@ def _interrupted(outcomes: tuple[object, ...], settings: Settings, seconds: floa
     seen = report.view(outcomes, seconds, again, settings.command("plan"))  # type: ignore[arg-type]
     settings.terminal.say("\n" + report.text(seen, settings.terminal.style))
     return running.INTERRUPTED
+
+
+@contextmanager
+def _held(store: Store, by: str, reason: str, patience: float) -> Iterator[None]:
+    from orchestrator.release import lease
+
+    until = time.monotonic() + patience
+    with ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(lease.hold(store, by, reason))
+                break
+            except lease.LeaseTakenError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(LOOK_AGAIN)
+        yield

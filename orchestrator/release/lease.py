@@ -23,6 +23,10 @@ LASTS = 120.0
 BEATS = LASTS / 4
 
 
+class LeaseTakenError(Problems):
+    """Somebody else is writing: who, since what, until when."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Who writes, why, and until when (Unix seconds); ``token`` tells two runs of one person apart."""
@@ -78,7 +82,7 @@ def key(store: Store) -> str:
 def hold(store: Store, owner: str, reason: str, clock: Callable[[], float] = time.time) -> Iterator[Held]:
     """Hold the environment's lease for the length of a ``with`` block.
 
-    Raises Problems when somebody else holds it: who, since what, until when.
+    Raises LeaseTakenError when somebody else holds it.
     """
     lease = Lease(owner, reason, uuid.uuid4().hex, clock() + LASTS)
     before = store.fetch(key(store))
@@ -98,9 +102,9 @@ def _lease(stored: Stored) -> Lease:
     return wire.load(stored.data, Lease, "the lease")
 
 
-def _taken(store: Store, other: Lease) -> Problems:
+def _taken(store: Store, other: Lease) -> LeaseTakenError:
     until = datetime.fromtimestamp(other.until, UTC).strftime("%H:%M:%S UTC")
-    return Problems.one(
+    return LeaseTakenError.one(
         f"{store.environment} is being changed by {other.owner} ({other.reason}); nothing was done",
         hint=f"wait for it, or, if that run is dead, until {until}, when its lease ends by itself",
     )

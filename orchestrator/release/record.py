@@ -26,9 +26,9 @@ class Origin:
 
 
 def origin(folder: Path) -> Origin:
-    """Who runs this, from which commit: what GitHub Actions says, else the user's name and git's HEAD."""
+    """Who runs this, from which commit: git's HEAD, because a run may check out another commit than its event's."""
     by = os.environ.get("GITHUB_ACTOR") or _user()
-    commit = os.environ.get("GITHUB_SHA") or _head(folder)
+    commit = _head(folder) or os.environ.get("GITHUB_SHA", "")
     return Origin(by, commit)
 
 

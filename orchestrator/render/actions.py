@@ -18,6 +18,11 @@ def error(message: str, where: Position | None = None, title: str = "") -> str:
     return f"::error{f' {said}' if said else ''}::{_data(message)}"
 
 
+def warning(message: str) -> str:
+    """A warning annotation."""
+    return f"::warning::{_data(safe(message))}"
+
+
 def group(title: str) -> str:
     """The line that opens a folded part of the log; ``END_GROUP`` closes it."""
     return f"::group::{_data(safe(title))}"

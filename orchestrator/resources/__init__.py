@@ -167,3 +167,8 @@ def stuck(resource_type: str, live: Live) -> str:
     """One sentence about a resource that is not well: what a person should look at."""
     teller = getattr(load(resource_type), "stuck", None)
     return "" if teller is None else str(teller(live))
+
+
+def gentle(resource_type: str) -> frozenset[str]:
+    """The effects of a type that nobody has to agree to: users are not cut off."""
+    return getattr(load(resource_type), "GENTLE", frozenset())

@@ -30,6 +30,10 @@ CHARGES = {
 }
 CARRIED = ("CostFilters", "TimePeriod")
 
+RECOUNT = "The budget shows nothing spent until AWS has counted again, within a day."
+GENTLE = frozenset({RECOUNT})
+"""Effects that nobody has to agree to."""
+
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Amounts are numbers, and notifications a set."""
@@ -107,7 +111,7 @@ def effects(fields: tuple[FieldChange, ...], live: Live) -> tuple[str, ...]:
     """What the API says of UpdateBudget."""
     if all(field.path[0] in {"tags", "notifications"} for field in fields):
         return ()
-    return ("The budget shows nothing spent until AWS has counted again, within a day.",)
+    return (RECOUNT,)
 
 
 def _arn(scope: Scope, name: str) -> str:

@@ -22,6 +22,7 @@ from orchestrator.values import Value, join
 
 __all__ = [
     "ARN",
+    "GENTLE",
     "IMMUTABLE",
     "STATEFUL",
     "USES",
@@ -59,6 +60,9 @@ IDLE = ("RUNNING", "PAUSED", *UNUSABLE, "DELETED")
 AN_OPERATION = 2400.0
 """Seconds an operation may take: most end in 3 to 6 minutes, a failing deployment has been seen to take 40."""
 NOT_DEPLOYMENTS = frozenset({"tags", "log_retention_days"})
+ROLLING = "A new deployment: old and new instances run side by side for some minutes; nobody is cut off."
+GENTLE = frozenset({ROLLING})
+"""Effects that nobody has to agree to."""
 KINDS = ("application", "service")
 HEALTHS = {"RUNNING": Health.HEALTHY, "CREATE_FAILED": Health.FAILED, "DELETE_FAILED": Health.FAILED}
 
@@ -150,7 +154,7 @@ def effects(fields: tuple[FieldChange, ...], live: Live) -> Iterator[str]:
     if live.status in UNUSABLE:
         yield "The service never ran: it is deleted and made again, with a new address."
     elif {field.path[0] for field in fields} - NOT_DEPLOYMENTS:
-        yield "A new deployment: old and new instances run side by side for some minutes; nobody is cut off."
+        yield ROLLING
         if live.status == "PAUSED":
             yield "The paused service is resumed, because App Runner deploys to no paused service."
 

@@ -1,0 +1,81 @@
+"""``orchestrator github plan``: the plan, and one comment that says so."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import Settings, common
+from orchestrator.cli.verb import verb
+from orchestrator.problems import Exit, Problems
+
+if TYPE_CHECKING:
+    from orchestrator.github.bulletin import Bulletin
+    from orchestrator.plan import Planned
+
+SUMMARY = 900_000
+"""Bytes of a step summary; GitHub keeps a mebibyte."""
+
+
+@verb("plan", "orchestrator github plan -e prod --out plan", "orchestrator github plan --emulated")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the plan, as JSON and HTML.")
+@click.option("--emulated", is_flag=True, help="Plan against an empty AWS on this machine; tell only the run's page.")
+@common
+def command(settings: Settings, out: Path | None, emulated: bool) -> int:
+    """Plan, and tell the pull request in one comment that is kept up to date.
+
+    A commit status keeps the digest of what was shown; a deploy looks for it. With --emulated no credentials and no
+    token are used, which is for pull requests from forks. Exits as `orchestrator plan` does.
+    """
+    from orchestrator.github.bulletin import Bulletin
+
+    bulletin = Bulletin.here(settings.manifests, settings.environment, silent=emulated)
+    try:
+        planned, approval = _planned(settings, emulated=emulated)
+    except Problems as error:
+        bulletin.no_plan(error.problems)
+        raise
+    _tell(settings, bulletin, planned, approval, out)
+    return Exit.VETOED if planned.plan.is_vetoed else Exit.OK
+
+
+def _planned(settings: Settings, *, emulated: bool) -> tuple[Planned, str]:
+    """The plan, and what the Project says of approval.
+
+    Raises Problems.
+    """
+    from orchestrator import pipeline
+    from orchestrator.cli.github import surroundings
+    from orchestrator.release import wanted
+
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    with ExitStack() as stack:
+        if emulated:
+            stack.enter_context(surroundings.emulated(manifest.scope))
+        return pipeline.plan(wanted.of_manifest(manifest).desired), str(manifest.project.spec["approval"])
+
+
+def _tell(settings: Settings, bulletin: Bulletin, planned: Planned, approval: str, out: Path | None) -> None:
+    from orchestrator.cli import planfile, show
+    from orchestrator.github import page, seen
+    from orchestrator.render import html, view
+
+    made = planned.plan
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        planfile.write(out / "plan.json", made)
+        shown = view.view(made, cost=show.cost(planned), steps=True, longest=4_000)
+        (out / "plan.html").write_text(html.render(shown), encoding="utf-8")
+    show.to(settings.terminal, planned, "full")
+    shown = view.view(made, cost=show.cost(planned), steps=True, longest=400)
+    hidden, view_of_it = seen.write(made)
+    whole = page.plan(shown, hidden="", commit=bulletin.commit, run=bulletin.run.url, approval=approval, limit=SUMMARY)
+    bulletin.run.summary(whole)
+    bulletin.run.output(
+        digest=made.digest, changes=len(made.pending), vetoed=str(made.is_vetoed).lower(), environment=made.environment
+    )
+    fitting = page.plan(shown, hidden=hidden, commit=bulletin.commit, run=bulletin.run.url, approval=approval)
+    bulletin.plan(fitting, view_of_it, view.headline(made), vetoed=made.is_vetoed)

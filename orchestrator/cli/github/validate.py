@@ -1,0 +1,36 @@
+"""``orchestrator github validate``: the manifests, before anybody asks for credentials."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.options import Settings, common
+from orchestrator.cli.verb import verb
+from orchestrator.problems import Problems
+
+
+@verb("validate", "orchestrator github validate -e prod")
+@click.option("--silent", is_flag=True, help="Tell the run's page only; no token is used.")
+@common
+def command(settings: Settings, silent: bool) -> None:
+    """Check the manifests, and set the outputs `region`, `account`, `project` and `environment`.
+
+    What is wrong is shown at its line of the pull request, and in the comment.
+    """
+    from orchestrator import pipeline
+    from orchestrator.github.bulletin import Bulletin
+
+    bulletin = Bulletin.here(settings.manifests, settings.environment, silent=silent)
+    try:
+        manifest = pipeline.validate(settings.manifests, settings.environment)
+    except Problems as error:
+        if bulletin.run.pull_request:
+            bulletin.no_plan(error.problems)
+        else:
+            bulletin.failed(error.problems, settings.command("validate"))
+        raise
+    scope = manifest.scope
+    bulletin.run.output(
+        region=scope.region, account=scope.account, project=scope.project, environment=scope.environment
+    )
+    settings.terminal.say("The manifests are valid.")

@@ -1,0 +1,228 @@
+"""The real workflow files, run by ``act`` on this machine: a runner, stand-ins for actions, and what came of it.
+
+Stand-ins are made from the ``uses:`` lines, so a version that changes cannot leave one behind: an action without one
+makes ``act`` fail.  What GitHub knows and this ``act`` does not is in ``NEWER``, and is replaced in a copy.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+
+from tests.github.fake import WRITER
+
+HERE = Path(__file__).parents[2]
+WORKFLOWS = HERE / ".github" / "workflows"
+OURS = "orchestrator/orchestrator"
+ACT = Path(sys.executable).parent / "act"
+
+NEWER = (
+    (r"uses: \$/\.github/actions/", f"uses: {OURS}/.github/actions/", "@here"),
+    (r"\n +queue: max", "", ""),
+    (r"\n +deployment: false.*", "", ""),
+)
+"""A pattern, what stands for it, and what is added at the end of its line."""
+
+STAND_INS = {
+    "actions/checkout": """
+name: checkout
+inputs: {ref: {default: ""}, path: {default: "."}, persist-credentials: {required: true}, fetch-depth: {default: "1"}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {REF: "${{ inputs.ref }}", INTO: "${{ inputs.path }}"}
+      run: |
+        rm -rf "$INTO/.git" && git init -q "$INTO" && cd "$INTO"
+        git fetch -q "$STAND_IN_GIT" "${REF:-$STAND_IN_SHA}" && git checkout -q -f FETCH_HEAD
+""",
+    "actions/setup-python": """
+name: python
+inputs: {python-version: {required: true}}
+outputs: {python-version: {value: "3.12.0"}}
+runs: {using: composite, steps: [{shell: bash, run: "true"}]}
+""",
+    "actions/cache": """
+name: cache
+inputs: {path: {required: true}, key: {required: true}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {INTO: "${{ inputs.path }}"}
+      run: ln -sfn "$STAND_IN_VENV" "$INTO"
+""",
+    "actions/upload-artifact": """
+name: upload
+inputs: {name: {required: true}, path: {required: true}, retention-days: {default: "90"}}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {NAME: "${{ inputs.name }}", FROM: "${{ inputs.path }}"}
+      run: mkdir -p "$STAND_IN_ARTIFACTS/$NAME" && cp -r "$FROM/." "$STAND_IN_ARTIFACTS/$NAME"
+""",
+    "aws-actions/configure-aws-credentials": """
+name: credentials
+inputs:
+  role-to-assume: {required: true}
+  aws-region: {required: true}
+  allowed-account-ids: {default: ""}
+  mask-aws-account-id: {default: ""}
+  role-duration-seconds: {default: ""}
+runs:
+  using: composite
+  steps:
+    - shell: bash
+      env: {ROLE: "${{ inputs.role-to-assume }}", REGION: "${{ inputs.aws-region }}"}
+      run: |
+        asked="$ACTIONS_ID_TOKEN_REQUEST_URL&audience=sts.amazonaws.com"
+        token=$(curl -sSf -H "Authorization: Bearer $ACTIONS_ID_TOKEN_REQUEST_TOKEN" "$asked")
+        [[ $token == *oidc.sts.amazonaws.com.token* ]]
+        keys=(AWS_ACCESS_KEY_ID=assumed AWS_SECRET_ACCESS_KEY=assumed AWS_SESSION_TOKEN="$ROLE")
+        printf '%s\\n' "${keys[@]}" AWS_REGION="$REGION" AWS_DEFAULT_REGION="$REGION" >> "$GITHUB_ENV"
+""",
+}
+
+
+@dataclass
+class Outcome:
+    """What one run of a workflow came to."""
+
+    code: int
+    log: str
+    outputs: dict[str, str] = field(default_factory=dict)
+    summary: str = ""
+    steps: dict[str, str] = field(default_factory=dict)
+
+
+class Runner:
+    """A machine that runs jobs: folders of its own, and where its GitHub and its AWS are."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.artifacts = folder / "artifacts"
+        self.environment = dict(environment)
+        for name in ("home", "temp", "artifacts"):
+            (folder / name).mkdir(parents=True)
+        self._stand_ins = [option for uses in used() for option in self._stand_in(uses)]
+
+    def start(self, repository: Path, workflow: str, event: str, payload: Mapping[str, Any], **more: Any) -> Any:
+        """Begin a run; the process."""
+        path = self.folder / "event.json"
+        path.write_text(json.dumps(payload))
+        options = [
+            option for name, value in more.get("inputs", {}).items() for option in ("--input", f"{name}={value}")
+        ]
+        options += [option for name, value in more.get("vars", {}).items() for option in ("--var", f"{name}={value}")]
+        surroundings = {**self.environment, **more.get("environment", {})}
+        options += [option for name, value in surroundings.items() for option in ("--env", f"{name}={value}")]
+        options += ["-s", f"GITHUB_TOKEN={more.get('token', WRITER)}"]
+        command = [str(ACT), event, "-W", str(repository / ".github/workflows" / workflow), "-e", str(path), "--json"]
+        command += ["-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout", "--no-cache-server", *options]
+        home = self.folder / "home"
+        command += ["--action-cache-path", str(home / "cache"), "--env-file", "/dev/null", *self._stand_ins]
+        environ = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(self.folder / "temp")}
+        return subprocess.Popen(
+            command,
+            cwd=repository,
+            env=environ,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def run(self, repository: Path, workflow: str, event: str, payload: Mapping[str, Any], **more: Any) -> Outcome:
+        """Run a workflow to its end."""
+        process = self.start(repository, workflow, event, payload, **more)
+        output, _ = process.communicate(timeout=110)
+        return outcome(process.returncode, output)
+
+    def _stand_in(self, uses: str) -> list[str]:
+        """The option by which ``act`` takes a folder of ours for an action."""
+        name, _, ref = uses.partition("@")
+        if name == OURS:
+            return ["--local-repository", f"{uses}={self._tool()}"]
+        folder = self.folder / "actions" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "action.yml").write_text(STAND_INS[name].lstrip())
+        return ["--local-repository", f"{name}@{ref}={folder}"]
+
+    def _tool(self) -> Path:
+        """This repository without what a checkout would not have: ``act`` copies it for every run."""
+        folder = self.folder / "tool"
+        folder.mkdir()
+        shutil.copytree(HERE / ".github", folder / ".github")
+        for name in ("orchestrator", "requirements", "schemas"):
+            (folder / name).symlink_to(HERE / name)
+        return folder
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kill a run with all that it started, as a machine that loses its power does."""
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in family:
+        with suppress(psutil.NoSuchProcess):
+            member.kill()
+
+
+def used() -> list[str]:
+    """``OWNER/NAME@REF`` of every action that the workflows or our own action use."""
+    files = [*WORKFLOWS.glob("*.yml"), *(HERE / ".github/actions").glob("*/action.yml")]
+    found = {uses for path in files for uses in re.findall(r"uses: ([\w.-]+/[\w.-]+@\w+)", path.read_text())}
+    return [*sorted(found), f"{OURS}@here"]
+
+
+def install(repository: Path) -> None:
+    """Put the workflow files into a checkout, as this ``act`` reads them."""
+    into = repository / ".github" / "workflows"
+    into.mkdir(parents=True, exist_ok=True)
+    for path in WORKFLOWS.glob("*.yml"):
+        text = path.read_text()
+        for pattern, instead, after in NEWER:
+            text = re.sub(f"({pattern})(.*)" if after else f"({pattern})()", rf"{instead}\2{after}", text)
+        yaml.safe_load(text)
+        (into / path.name).write_text(text)
+
+
+def outcome(code: int, output: str) -> Outcome:
+    """What ``act --json`` told, put together."""
+    found = Outcome(code, "")
+    lines = []
+    for line in output.splitlines():
+        try:
+            told = json.loads(line)
+        except ValueError:
+            lines.append(line)
+            continue
+        match told.get("command"):
+            case "set-output":
+                found.outputs[told["name"]] = told["arg"]
+            case "summary":
+                found.summary += told["content"]
+            case _:
+                lines.append(str(told.get("msg", "")).rstrip("\n"))
+        if "stepResult" in told:
+            found.steps[str(told.get("step"))] = told["stepResult"]
+    found.log = "\n".join(lines)
+    return found
+
+
+def available() -> str:
+    """What is missing here for running workflows; empty when nothing is."""
+    if not ACT.exists():
+        return "needs act"
+    return next((f"needs {tool}" for tool in ("git", "curl") if shutil.which(tool) is None), "")

@@ -1,0 +1,303 @@
+"""A GitHub on loopback: repositories' comments, statuses, deployments, pull requests and issues, kept as GitHub would.
+
+Answers have the members of GitHub's REST API that the product may rely on.  What is not implemented is 404, and is
+written down, so that a test can see it.
+"""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+BOT = {"login": "github-actions[bot]", "id": 41898282, "type": "Bot"}
+ANA = {"login": "ana", "id": 7, "type": "User"}
+LONGEST_BODY = 65_536
+WRITER, READER = "ghs_writer", "ghs_reader"
+"""Tokens: of a run that may write, and of a fork's."""
+
+Answer = tuple[int, Any]
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class GitHub:
+    """The repository ``shop/shop``, whose commits lie in the bare repository ``git``."""
+
+    git: Path
+    url: str = ""
+    comments: dict[int, dict[str, Any]] = field(default_factory=dict)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    issues: dict[int, dict[str, Any]] = field(default_factory=dict)
+    deployments: dict[int, dict[str, Any]] = field(default_factory=dict)
+    told: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    stumble: Callable[[Request], Answer | None] = lambda request: None
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def comments_on(self, number: int) -> list[dict[str, Any]]:
+        """Oldest first."""
+        return [one for one in self.comments.values() if one["issue"] == number]
+
+    def status(self, sha: str) -> dict[str, Any]:
+        """The newest status of a commit."""
+        return next(one for one in reversed(self.statuses) if one["sha"] == sha)
+
+    def states(self, number: int) -> list[str]:
+        """What a deployment went through."""
+        return [one["state"] for one in self.told[number]]
+
+    def run_git(self, *words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=self.git, check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def answer(self, request: Request, token: str) -> Answer:
+        self.requests.append(f"{request.method} {request.path}")
+        if token not in {WRITER, READER}:
+            return 401, {"message": "Bad credentials"}
+        if request.method != "GET" and token == READER:
+            return 403, {"message": "Resource not accessible by integration"}
+        if (stumbled := self.stumble(request)) is not None:
+            return stumbled
+        for method, pattern, handler in ROUTES:
+            found = re.fullmatch(pattern, request.path)
+            if method == request.method and found:
+                return handler(self, request, *map(unquote, found.groups()))
+        self.unknown.append(f"{request.method} {request.path}")
+        return 404, {"message": "Not Found"}
+
+
+def _list(items: list[Any], request: Request) -> Answer:
+    size, page = int(request.query.get("per_page", 30)), int(request.query.get("page", 1))
+    return 200, items[size * (page - 1) : size * page]
+
+
+def _comments(hub: GitHub, request: Request, number: str) -> Answer:
+    return _list(hub.comments_on(int(number)), request)
+
+
+def _comment(hub: GitHub, request: Request, number: str) -> Answer:
+    if len(request.body["body"]) > LONGEST_BODY:
+        return 422, {"message": "Validation Failed"}
+    made = {
+        "id": next(hub.ids),
+        "issue": int(number),
+        "body": request.body["body"],
+        "user": BOT,
+        "html_url": f"https://github.com/shop/shop/issues/{number}#issuecomment-1",
+    }
+    hub.comments[made["id"]] = made
+    return 201, made
+
+
+def _edit_comment(hub: GitHub, request: Request, number: str) -> Answer:
+    if int(number) not in hub.comments:
+        return 404, {"message": "Not Found"}
+    hub.comments[int(number)]["body"] = request.body["body"]
+    return 200, hub.comments[int(number)]
+
+
+def _remove_comment(hub: GitHub, request: Request, number: str) -> Answer:
+    hub.comments.pop(int(number), None)
+    return 204, None
+
+
+def _statuses(hub: GitHub, request: Request, sha: str) -> Answer:
+    return _list([one for one in reversed(hub.statuses) if one["sha"] == sha], request)
+
+
+def _status(hub: GitHub, request: Request, sha: str) -> Answer:
+    if len(request.body["description"]) > 140 or request.body["state"] not in {"success", "failure", "error"}:
+        return 422, {"message": "Validation Failed"}
+    hub.statuses.append({**request.body, "sha": sha, "creator": BOT, "id": next(hub.ids)})
+    return 201, hub.statuses[-1]
+
+
+def _pull(hub: GitHub, request: Request, number: str) -> Answer:
+    return (200, hub.pulls[int(number)]) if int(number) in hub.pulls else (404, {"message": "Not Found"})
+
+
+def _pulls(hub: GitHub, request: Request) -> Answer:
+    head, state = request.query.get("head", ""), request.query.get("state", "open")
+    found = [one for one in hub.pulls.values() if not head or f"shop:{one['head']['ref']}" == head]
+    return _list([one for one in found if state in {"all", one["state"]}], request)
+
+
+def _open_pull(hub: GitHub, request: Request) -> Answer:
+    number = next(hub.numbers)
+    sha = hub.run_git("rev-parse", request.body["head"])
+    made = {
+        "number": number,
+        "state": "open",
+        "title": request.body["title"],
+        "body": request.body["body"],
+        "head": {"ref": request.body["head"], "sha": sha},
+        "base": {"ref": request.body["base"]},
+        "merged_at": None,
+        "html_url": f"https://github.com/shop/shop/pull/{number}",
+    }
+    hub.pulls[number] = made
+    return 201, made
+
+
+def _edit_pull(hub: GitHub, request: Request, number: str) -> Answer:
+    hub.pulls[int(number)].update(request.body)
+    return 200, hub.pulls[int(number)]
+
+
+def _pulls_of(hub: GitHub, request: Request, sha: str) -> Answer:
+    return 200, [one for one in hub.pulls.values() if sha in {one["head"]["sha"], one.get("merge_commit_sha")}]
+
+
+def _compare(hub: GitHub, request: Request, base: str, head: str) -> Answer:
+    try:
+        shas = hub.run_git("rev-list", "--reverse", f"{base}..{head}").split()
+    except subprocess.CalledProcessError:
+        return 404, {"message": "Not Found"}
+    return 200, {"commits": [{"sha": sha} for sha in shas], "total_commits": len(shas)}
+
+
+def _deployments(hub: GitHub, request: Request) -> Answer:
+    wanted = request.query.get("environment")
+    return _list([one for one in reversed(hub.deployments.values()) if one["environment"] == wanted], request)
+
+
+def _deploy(hub: GitHub, request: Request) -> Answer:
+    made = {**request.body, "id": next(hub.ids), "sha": request.body["ref"]}
+    hub.deployments[made["id"]] = made
+    hub.told[made["id"]] = []
+    return 201, made
+
+
+def _told(hub: GitHub, request: Request, number: str) -> Answer:
+    return _list(list(reversed(hub.told[int(number)])), request)
+
+
+def _tell(hub: GitHub, request: Request, number: str) -> Answer:
+    if len(request.body.get("description", "")) > 140:
+        return 422, {"message": "Validation Failed"}
+    hub.told[int(number)].append(request.body)
+    return 201, request.body
+
+
+def _issues(hub: GitHub, request: Request) -> Answer:
+    state, labels = request.query.get("state", "open"), request.query.get("labels", "")
+    found = [one for one in reversed(hub.issues.values()) if state in {"all", one["state"]}]
+    return _list([one for one in found if not labels or labels in [each["name"] for each in one["labels"]]], request)
+
+
+def _open_issue(hub: GitHub, request: Request) -> Answer:
+    number = next(hub.numbers)
+    labels = [{"name": name} for name in request.body.get("labels", ())]
+    made = {
+        **request.body,
+        "number": number,
+        "state": "open",
+        "labels": labels,
+        "user": BOT,
+        "html_url": f"https://github.com/shop/shop/issues/{number}",
+    }
+    hub.issues[number] = made
+    return 201, made
+
+
+def _edit_issue(hub: GitHub, request: Request, number: str) -> Answer:
+    hub.issues[int(number)].update(request.body)
+    return 200, hub.issues[int(number)]
+
+
+def _ref(hub: GitHub, request: Request, name: str) -> Answer:
+    try:
+        return 200, {"ref": f"refs/{name}", "object": {"sha": hub.run_git("rev-parse", f"refs/{name}")}}
+    except subprocess.CalledProcessError:
+        return 404, {"message": "Not Found"}
+
+
+def _make_ref(hub: GitHub, request: Request) -> Answer:
+    hub.run_git("update-ref", request.body["ref"], request.body["sha"])
+    return 201, {"ref": request.body["ref"], "object": {"sha": request.body["sha"]}}
+
+
+def _move_ref(hub: GitHub, request: Request, name: str) -> Answer:
+    hub.run_git("update-ref", f"refs/{name}", request.body["sha"])
+    return 200, {"ref": f"refs/{name}", "object": {"sha": request.body["sha"]}}
+
+
+def _content(hub: GitHub, request: Request, path: str) -> Answer:
+    try:
+        sha = hub.run_git("rev-parse", f"{request.query.get('ref', 'main')}:{path}")
+    except subprocess.CalledProcessError:
+        return 404, {"message": "Not Found"}
+    data = subprocess.run(["git", "cat-file", "blob", sha], cwd=hub.git, check=True, capture_output=True).stdout
+    return 200, {"path": path, "sha": sha, "content": base64.encodebytes(data).decode(), "encoding": "base64"}
+
+
+def _write_content(hub: GitHub, request: Request, path: str) -> Answer:
+    """A commit on a branch with one file changed, as the contents API makes it."""
+    branch = f"refs/heads/{request.body['branch']}"
+    before = hub.run_git("rev-parse", f"{branch}:{path}")
+    if request.body.get("sha") != before:
+        return 409, {"message": f"{path} does not match {request.body.get('sha')}"}
+    data = base64.b64decode(request.body["content"])
+    done = subprocess.run(
+        ["git", "hash-object", "-w", "--stdin"], cwd=hub.git, check=True, capture_output=True, input=data
+    )
+    index = {"GIT_INDEX_FILE": str(hub.git / "index.contents")}
+    author = {f"GIT_{who}_{what}": "bot@shop.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+    def git(*words: str) -> str:
+        ran = subprocess.run(
+            ["git", *words], cwd=hub.git, check=True, capture_output=True, text=True, env=index | author
+        )
+        return ran.stdout.strip()
+
+    git("read-tree", branch)
+    git("update-index", "--cacheinfo", f"100644,{done.stdout.decode().strip()},{path}")
+    commit = git("commit-tree", git("write-tree"), "-p", branch, "-m", request.body["message"])
+    git("update-ref", branch, commit)
+    return 200, {"commit": {"sha": commit}, "content": {"path": path}}
+
+
+ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
+    ("GET", r"/issues/(\d+)/comments", _comments),
+    ("POST", r"/issues/(\d+)/comments", _comment),
+    ("PATCH", r"/issues/comments/(\d+)", _edit_comment),
+    ("DELETE", r"/issues/comments/(\d+)", _remove_comment),
+    ("GET", r"/commits/([^/]+)/statuses", _statuses),
+    ("POST", r"/statuses/([^/]+)", _status),
+    ("GET", r"/pulls/(\d+)", _pull),
+    ("GET", r"/pulls", _pulls),
+    ("POST", r"/pulls", _open_pull),
+    ("PATCH", r"/pulls/(\d+)", _edit_pull),
+    ("GET", r"/commits/([^/]+)/pulls", _pulls_of),
+    ("GET", r"/compare/(.+?)\.\.\.(.+)", _compare),
+    ("GET", r"/deployments", _deployments),
+    ("POST", r"/deployments", _deploy),
+    ("GET", r"/deployments/(\d+)/statuses", _told),
+    ("POST", r"/deployments/(\d+)/statuses", _tell),
+    ("GET", r"/issues", _issues),
+    ("POST", r"/issues", _open_issue),
+    ("PATCH", r"/issues/(\d+)", _edit_issue),
+    ("GET", r"/git/ref/(.+)", _ref),
+    ("POST", r"/git/refs", _make_ref),
+    ("PATCH", r"/git/refs/(.+)", _move_ref),
+    ("GET", r"/contents/(.+)", _content),
+    ("PUT", r"/contents/(.+)", _write_content),
+]

@@ -1,0 +1,108 @@
+"""plan.yml, run end to end: what a pull request is told, and that nothing is done."""
+
+from __future__ import annotations
+
+import json
+
+from tests.github import fake
+from tests.github.shop import Shop, bucket
+
+
+def test_a_pull_request_gets_one_comment_and_keeps_it(shop: Shop) -> None:
+    number = shop.propose({"manifests/files.yaml": bucket("files")})
+    opened = shop.plan(number)
+
+    assert opened.code == 0, opened.log
+    (first,) = shop.hub.comments_on(number)
+    assert "s3_bucket.files" in first["body"]
+    assert shop.writes() == []
+
+    shop.propose({"manifests/photos.yaml": bucket("photos")}, number=number)
+    changed = shop.plan(number)
+
+    (second,) = shop.hub.comments_on(number)
+    assert second["id"] == first["id"]
+    assert "s3_bucket.photos" in second["body"]
+    assert changed.outputs["digest"] != opened.outputs["digest"]
+    assert changed.outputs["digest"] in second["body"]
+    assert changed.outputs["vetoed"] == "false"
+
+
+def test_the_digest_is_sealed_on_the_commit(shop: Shop) -> None:
+    """So that a merge can ask what was reviewed; the whole plan is kept beside it."""
+    number = shop.propose({"manifests/files.yaml": bucket("files")})
+    run = shop.plan(number)
+
+    status = shop.hub.status(shop.hub.pulls[number]["head"]["sha"])
+    assert (status["state"], status["context"]) == ("success", "orchestrator/prod")
+    assert run.outputs["digest"] in status["description"]
+    plan = json.loads((shop.runner.artifacts / "plan-prod" / "plan.json").read_text())
+    assert plan["digest"] == run.outputs["digest"]
+    assert (shop.runner.artifacts / "plan-prod" / "plan.html").exists()
+    assert "s3_bucket.files" in run.summary
+
+
+def test_a_wrong_manifest_is_told_at_its_line(shop: Shop) -> None:
+    number = shop.propose({"manifests/files.yaml": bucket("files", versioning="perhaps")})
+    run = shop.plan(number)
+
+    assert run.code == 1
+    assert "::error file=manifests/files.yaml,line=7,col=15::" in run.log
+    (comment,) = shop.hub.comments_on(number)
+    assert "manifests/files.yaml:7:15" in comment["body"]
+    assert shop.hub.status(shop.hub.pulls[number]["head"]["sha"])["state"] == "failure"
+    assert shop.emulator.calls == []
+    assert shop.hub.tokens == []  # nobody asked for credentials
+
+    shop.propose({"manifests/files.yaml": bucket("files")}, number=number)
+    shop.plan(number)
+    (healed,) = shop.hub.comments_on(number)
+    assert healed["id"] == comment["id"]
+    assert "to create" in healed["body"]
+
+
+def test_a_fork_gets_a_plan_and_no_credentials(shop: Shop) -> None:
+    """It is told on the run's page: the token of a fork cannot write, and none is asked for."""
+    number = shop.propose({"manifests/files.yaml": bucket("files")}, fork=True)
+    run = shop.plan(number, token=fake.READER)
+
+    assert run.code == 0, run.log
+    assert "s3_bucket.files" in run.summary
+    assert shop.hub.requests == []
+    assert shop.hub.tokens == []
+    assert shop.emulator.calls == []
+
+
+def test_a_repository_without_roles_gets_a_plan_too(shop: Shop) -> None:
+    """Before `orchestrator bootstrap github` there is nobody to be."""
+    run = shop.plan(shop.propose({"manifests/files.yaml": bucket("files")}), vars={})
+
+    assert run.code == 0, run.log
+    assert "s3_bucket.files" in run.summary
+    assert shop.emulator.calls == []
+
+
+def test_a_newer_push_is_not_talked_over(shop: Shop) -> None:
+    """A run that was slower than the next push leaves the comment to that push's run."""
+    number = shop.propose({"manifests/files.yaml": bucket("files")})
+    late = dict(shop.hub.pulls[number])
+    shop.propose({"manifests/photos.yaml": bucket("photos")}, number=number)
+    shop.plan(number)
+    (before,) = shop.hub.comments_on(number)
+    told = dict(before)
+
+    shop.plan(number, pull_request=late)
+
+    assert shop.hub.comments_on(number) == [told]
+
+
+def test_a_vetoed_plan_fails_its_check(shop: Shop) -> None:
+    shop.deploy()
+    number = shop.propose({"manifests/web.yaml": None})
+    run = shop.plan(number)
+
+    assert run.code == 1
+    assert run.outputs["vetoed"] == "true"
+    (comment,) = shop.hub.comments_on(number)
+    assert "**Vetoed" in comment["body"]
+    assert shop.hub.status(shop.hub.pulls[number]["head"]["sha"])["state"] == "failure"
