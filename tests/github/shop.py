@@ -209,6 +209,11 @@ class Shop:
     def clients(self) -> Clients:
         return Clients("eu-west-1")
 
+    def page(self) -> str:
+        """The front page that AWS holds."""
+        found = self.clients.call("s3", "get_object", {"Bucket": "shop-web", "Key": "index.html"})
+        return str(found["Body"].read().decode())
+
     def buckets(self) -> set[str]:
         """What AWS has."""
         return {one["Name"] for one in self.clients.call("s3", "list_buckets", {})["Buckets"]}

@@ -10,6 +10,7 @@ VERBS = {
     "validate": "Check the manifests; set outputs for the steps that follow.",
     "plan": "Plan; tell the pull request.",
     "deploy": "Deploy what was reviewed; tell GitHub how it ended.",
+    "rollback": "Go back to an earlier release; tell GitHub how it ended.",
 }
 
 

@@ -1,0 +1,57 @@
+"""``orchestrator github rollback``: an earlier release, started by hand, and everybody is told how it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli.options import Settings, common
+from orchestrator.cli.verb import verb
+
+if TYPE_CHECKING:
+    from orchestrator.github.bulletin import Bulletin
+
+
+@verb("rollback", "orchestrator github rollback -e prod")
+@click.option("--to", "release", default="", envvar="ORCHESTRATOR_RELEASE", help="Number of the release to go back to.")
+@click.option("--only", "parts", default="", envvar="ORCHESTRATOR_PARTS", help="Parts, comma-separated.")
+@click.option("--reason", default="", envvar="ORCHESTRATOR_REASON", help="Why; it is written down.")
+@click.option("--allow", default="", envvar="ORCHESTRATOR_ALLOW", metavar="TOKEN", help="Lift the vetoes of one plan.")
+@common
+def command(settings: Settings, release: str, parts: str, reason: str, allow: str) -> int:
+    """Go back as `orchestrator rollback` does, and tell GitHub. Waits for its turn.
+
+    Whoever starts the workflow has agreed to it. Exits as `orchestrator rollback` does.
+    """
+    from orchestrator.cli.github.deploy import demand, told
+    from orchestrator.github.bulletin import Bulletin
+
+    demand(release, r"([1-9][0-9]{0,8})?", "the release", "a number that `orchestrator releases` shows, or nothing")
+    demand(parts, r"[A-Za-z0-9_., -]{0,200}", "the parts", "names, comma-separated")
+    demand(allow, r"([0-9a-f]{8})?", "the token to allow", "8 hexadecimal digits, as a vetoed plan prints them")
+    bulletin = Bulletin.here(settings.manifests, settings.environment)
+    bulletin.begin("rollback")
+    number = int(release) if release else None
+    return told(bulletin, settings, lambda: _back(settings, bulletin, number, parts, reason, allow), "releases")
+
+
+def _back(settings: Settings, bulletin: Bulletin, number: int | None, parts: str, reason: str, allow: str) -> int:
+    from orchestrator import pipeline
+    from orchestrator.cli import releasing
+    from orchestrator.cli.github.deploy import PATIENCE, vetoed
+
+    desk = releasing.desk(settings, auto_approve=True)
+    with desk.lease("rollback", patience=PATIENCE):
+        way = releasing.way(desk, number, parts)
+        planned = pipeline.plan(way.wanted.desired, allow=allow, clients=desk.clients)
+        settings.terminal.say(releasing.heading(way))
+        if not desk.show(planned):
+            raise vetoed(planned.plan)
+        again = settings.command("rollback", "--to", str(way.target.number), *(["--only", parts] if parts else []))
+        done = desk.perform(planned, lambda run, tell: run.go_back(planned, way, reason, tell), 16, again)
+        if done.ended and done.ending:
+            bulletin.ended(f"{planned.plan.project}/{planned.plan.environment}", done.ending, done.ended)
+        else:
+            bulletin.broken_off()
+        return done.code

@@ -1,0 +1,35 @@
+"""The workflow files by the linters that know GitHub."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.github.act import HERE, WORKFLOWS
+
+TOOLS = Path(sys.executable).parent
+FILES = [str(path) for path in sorted(WORKFLOWS.glob("*.yml"))]
+SCHEMA = "--builtin-schema"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check-jsonschema", SCHEMA, "vendor.github-workflows", *FILES],
+        ["check-jsonschema", SCHEMA, "custom.github-workflows-require-timeout", *FILES],
+        ["check-jsonschema", SCHEMA, "vendor.github-actions", ".github/actions/setup/action.yml"],
+        ["actionlint", "-oneline"],
+        ["zizmor", "--offline", "--no-progress", "--format", "plain", ".github"],
+    ],
+    ids=lambda command: " ".join(command[:3]),
+)
+def test_it_is_clean(command: list[str]) -> None:
+    tool = TOOLS / command[0]
+    if not tool.exists():
+        pytest.skip(f"needs {command[0]}")
+    done = subprocess.run([str(tool), *command[1:]], cwd=HERE, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,37 @@
+"""rollback.yml, run end to end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.github.shop import Shop, bucket
+
+
+@pytest.mark.slow
+def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: Shop) -> None:
+    shop.deploy()
+    shop.write({"dist/index.html": "<h1>bad</h1>"})
+    shop.commit("Break the page")
+    shop.deploy()
+
+    back = shop.dispatch("rollback.yml", {"reason": "wrong prices"})
+
+    assert back.outputs["result"] == "released", back.log
+    assert shop.page() == "<h1>one</h1>"
+    shop.write({"manifests/files.yaml": bucket("files")})
+    shop.commit("Something else")
+    run = shop.deploy()
+    assert run.outputs["result"] == "released", run.log
+    assert "shop-files" in shop.buckets()
+    assert shop.page() == "<h1>one</h1>"
+
+
+@pytest.mark.slow
+def test_an_input_that_is_none_is_refused(shop: Shop) -> None:
+    """Whatever GitHub let through."""
+    shop.deploy()
+    run = shop.dispatch("rollback.yml", {"release": "1; true"})
+
+    assert run.code == 1
+    assert "the release is not one" in run.log
+    assert len(shop.ledger.releases) == 1
