@@ -65,7 +65,11 @@ def test_no_manifests_at_all_delete_nothing(emulator: Emulator, applied: Desired
     nothing = world.stack(
         tmp_path / "nothing",
         remove(*files, "environments/prod.yaml"),
-        swap("project.yaml", ("  alerts:\n    email: [ops@joiabagur.example]\n", "")),
+        swap(
+            "project.yaml",
+            ("  alerts:\n    email: [ops@joiabagur.example]\n", ""),
+            ("  releases:\n    bucket: bucket.releases\n    keep: 10\n", ""),
+        ),
     )
 
     assert "EmptyManifests" in vetoes(world.plan(nothing))
