@@ -24,14 +24,21 @@ if TYPE_CHECKING:
 @click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds added to each call.")
 @click.option("--faults", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="What goes wrong.")
 @click.option("--backend", type=click.Choice(["moto", "ministack"]), default="moto", show_default=True)
+@click.option("--run-services", is_flag=True, help="Run the images of container services as processes here.")
 @common
 def command(
-    settings: Settings, port: int, latency: float, faults: Path | None, backend: Literal["moto", "ministack"]
+    settings: Settings,
+    port: int,
+    latency: float,
+    faults: Path | None,
+    backend: Literal["moto", "ministack"],
+    run_services: bool,
 ) -> None:
     """Run an AWS on this machine.
 
     Listens on 127.0.0.1 until it is interrupted, keeps nothing, and prints the variables that turn any AWS client to
-    it.
+    it. With --run-services (Linux only) App Runner runs the images that were pushed, each on the port that PORT names,
+    checks their health, and answers for their hosts: http://HOST.awsapprunner.com.localhost:PORT in a browser.
     """
     from orchestrator.problems import Problems
 
@@ -42,7 +49,7 @@ def command(
     try:
         from orchestrator.emulator import serve
 
-        serve(ready, port=port, backend=backend, latency_ms=latency, faults_file=faults)
+        serve(ready, port=port, backend=backend, latency_ms=latency, faults_file=faults, run_services=run_services)
     except ImportError as error:
         raise Problems.one(f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'") from None
     except (OSError, ValueError, RuntimeError) as error:

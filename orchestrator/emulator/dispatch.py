@@ -18,7 +18,7 @@ from orchestrator.emulator.injection import Drop, Injector, hold_back
 from orchestrator.emulator.protocol import Target, answer, identify, is_understood, operation_model, parse
 from orchestrator.emulator.refusal import refuse
 from orchestrator.emulator.registry import Registry
-from orchestrator.emulator.routing import EDGE, REGISTRY, may_be_alias, route
+from orchestrator.emulator.routing import EDGE, REGISTRY, may_be_alias, route, service_host
 from orchestrator.emulator.service import Context, Handler, Service, World
 from orchestrator.emulator.viewer import Viewer
 from orchestrator.emulator.visibility import Visibility
@@ -43,6 +43,8 @@ _ON_BACKEND: dict[tuple[str, str], str] = {
     ("ministack", "cloudfront"): "corrections.cloudfront:CloudFront",
 }
 _CODE = re.compile(rb"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
+
+_NOT_RUN = Response(404, (("Content-Type", "text/plain"),), b"this emulator runs no services: start it to run them\n")
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,20 @@ class Dispatcher:
             self._visibility.forget()
             self._viewer.forget()
             self._registry.forget()
+        if self._world.runs is not None:
+            self._world.runs.stop_all()
 
     def stop(self) -> None:
-        """Let go of what lies on this machine's disk."""
+        """Let go of what runs and lies on this machine."""
+        if self._world.runs is not None:
+            self._world.runs.stop_all()
         self._registry.forget()
 
     def handle(self, request: Request) -> Response | None:
         """Answer one request; None drops the connection."""
+        running = service_host(request)
+        if running is not None:
+            return self._world.runs.visit(running, request) if self._world.runs else _NOT_RUN
         service, region = route(request, self._world.region)
         if service == EDGE or (may_be_alias(request) and self._viewer.knows(request.header("host").partition(":")[0])):
             return self._viewer.handle(request)

@@ -35,6 +35,12 @@ class Emulator:
         self._gateway = Gateway(self._handle)
         self._open = False
 
+    def run_services(self) -> None:
+        """From now on, run the images of App Runner's services as processes of this machine (Linux only)."""
+        from orchestrator.emulator.runtime import Fleet
+
+        self._world.runs = Fleet(self._world, self._dispatcher.handle, lambda: self.environment)
+
     def __enter__(self) -> Self:
         return self
 
@@ -47,7 +53,7 @@ class Emulator:
         return f"http://127.0.0.1:{self._gateway.port}"
 
     def browse(self, host: str) -> str:
-        """The URL, without a path, under which a browser on this machine finds a distribution's host or id."""
+        """The URL, without a path, under which a browser on this machine finds a distribution or a service."""
         return f"http://{host.lower()}.localhost:{self._gateway.port}"
 
     @property
@@ -132,7 +138,7 @@ class Emulator:
         return self._dispatcher.handle(request)
 
 
-def start(
+def start(  # noqa: PLR0913 - its knobs
     backend: BackendName = "moto",
     port: int = 0,
     latency_ms: float = 0,
@@ -140,10 +146,13 @@ def start(
     settle_seconds: float = 0.05,
     account: str = "123456789012",
     region: str = "eu-west-1",
+    *,
+    run_services: bool = False,
 ) -> Emulator:
     """Start an empty AWS on 127.0.0.1.
 
-    ``settle_seconds`` is how long asynchronous operations (App Runner, RDS, CloudFront) take.  Raises ValueError for
+    ``settle_seconds`` is how long asynchronous operations (App Runner, RDS, CloudFront) take; ``run_services``: App
+    Runner runs the images that were pushed, and a deployment is as healthy as they are.  Raises ValueError for
     an unknown backend, OSError when the port is taken, RuntimeError when MiniStack does not come up.
     """
     preload()
@@ -151,6 +160,8 @@ def start(
     world = World(account, region, behind, settle_seconds, faults or Faults())
     behind.start()
     emulator = Emulator(behind, world, latency_ms)
+    if run_services:
+        emulator.run_services()
     try:
         emulator.open(port)
     except OSError:

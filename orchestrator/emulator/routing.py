@@ -47,6 +47,12 @@ def _service(name: str, request: Request) -> str:
     return _SERVICES.get(name, name)
 
 
+def service_host(request: Request) -> str | None:
+    """The host of an App Runner service that a request is for, as AWS or as a browser on this machine names it."""
+    host = request.header("host").partition(":")[0].lower().removesuffix(".localhost")
+    return host if host.endswith(".awsapprunner.com") and not _SCOPE.search(request.header("authorization")) else None
+
+
 def may_be_alias(request: Request) -> bool:
     """Whether an unsigned request names a host that is neither this machine nor AWS's."""
     host = request.header("host").partition(":")[0]

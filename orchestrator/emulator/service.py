@@ -51,6 +51,39 @@ class Backend(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A service that is run: the host it answers for, its region, and what its log groups' names begin with."""
+
+    host: str
+    region: str
+    logs: str
+
+
+class Trial(Protocol):
+    """An attempt to run a service: ``verdict`` is None while it lasts, then whether it is healthy."""
+
+    verdict: bool | None
+
+
+class Runs(Protocol):
+    """What runs the images of services."""
+
+    def begin(self, place: Place, settings: Params) -> Trial:
+        """Start to run one, beside what may run there already."""
+        ...
+
+    def stop(self, host: str) -> None:
+        """Stop it."""
+
+    def stop_all(self) -> None:
+        """Stop all of them."""
+
+    def visit(self, host: str, request: Request) -> Response:
+        """What it answers."""
+        ...
+
+
 @dataclass
 class World:
     """What the services of one emulator share: the account, the backend, the faults and one lock."""
@@ -65,6 +98,8 @@ class World:
     writes: int = 0
     """Grows when a write begins and when it ends: what was read at one number holds as long as it stays."""
     find: Callable[[str], Service | None] = lambda _: None
+    runs: Runs | None = None
+    """Runs App Runner's services, where the emulator was told to."""
     registry_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     """What ECR gives out and its registry asks for."""
 

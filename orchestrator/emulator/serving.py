@@ -21,6 +21,8 @@ def serve(  # noqa: PLR0913 - mirrors start()
     settle_seconds: float = 0.05,
     account: str = "123456789012",
     region: str = "eu-west-1",
+    *,
+    run_services: bool = False,
 ) -> None:
     """Serve on 127.0.0.1 until SIGINT or SIGTERM; ``on_ready`` is called once it listens.
 
@@ -34,7 +36,9 @@ def serve(  # noqa: PLR0913 - mirrors start()
 
     previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        with start(backend, port, latency_ms, faults, settle_seconds, account, region) as emulator:
+        with start(
+            backend, port, latency_ms, faults, settle_seconds, account, region, run_services=run_services
+        ) as emulator:
             on_ready(emulator)
             ended.wait()
     finally:

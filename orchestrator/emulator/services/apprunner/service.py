@@ -1,7 +1,8 @@
 """App Runner's services and their operations, as the API answers them.
 
 Follows AWS's guide and API reference: one operation at a time, a failed deployment rolls back in silence, a deleted
-service answers DELETED.  It runs no container: whether a deployment is healthy is told by the faults.
+service answers DELETED.  Whether a deployment is healthy is told by the process that the emulator runs for it, where
+it was told to run services, and by the faults.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from urllib.parse import unquote
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Response
 from orchestrator.emulator.protocol import Params, operation_model
-from orchestrator.emulator.service import Context, Handler
+from orchestrator.emulator.service import Context, Handler, Place
 from orchestrator.emulator.services.apprunner.configuration import completed, invalid
 from orchestrator.emulator.services.apprunner.observability import Observabilities
 from orchestrator.emulator.services.apprunner.revisions import Connectors, Scalings, tags_of
@@ -58,10 +59,9 @@ class AppRunner(Scalings, Connectors, Observabilities):
         arn = self._arn("service", f"{name}/{unique}", region)
         made = Deployed(name, unique, arn, url, region, now(), settings, tags_of(params))
         self._state.services[arn] = made
-        operation = made.begin("CREATE_SERVICE", self.world.settle("apprunner"), fails=self._fails(settings))
         for kind in ("application", "service"):
-            self._log_group(f"/aws/apprunner/{name}/{unique}/{kind}", region)
-        return {"Service": self._shape(made), "OperationId": operation.id}
+            self._log_group(f"{_logs(made)}/{kind}", region)
+        return self._begun(made, "CREATE_SERVICE", fails=self._fails(settings))
 
     def describe_service(self, params: Params, context: Context) -> Params:
         """By ARN; a deleted one answers DELETED."""
@@ -179,6 +179,12 @@ class AppRunner(Scalings, Connectors, Observabilities):
 
     def _begun(self, found: Deployed, kind: str, *, fails: bool = False) -> Params:
         operation = found.begin(kind, self.world.settle("apprunner"), fails=fails)
+        if self.world.runs is not None and not fails:
+            if kind in ("PAUSE_SERVICE", "DELETE_SERVICE"):
+                self.world.runs.stop(found.url)
+            else:
+                place = Place(found.url, found.region, _logs(found))
+                operation.trial = self.world.runs.begin(place, deepcopy(found.settings))
         return {"Service": self._shape(found), "OperationId": operation.id}
 
     def _settled(self, settings: Params, context: Context) -> Params:
@@ -254,3 +260,7 @@ class AppRunner(Scalings, Connectors, Observabilities):
             **settings,
             "AutoScalingConfigurationSummary": scaling,
         }
+
+
+def _logs(service: Deployed) -> str:
+    return f"/aws/apprunner/{service.name}/{service.id}"

@@ -14,6 +14,7 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.service import Trial
 
 _DONE = {"PAUSE_SERVICE": "PAUSED", "DELETE_SERVICE": "DELETED"}
 
@@ -40,6 +41,7 @@ class Operation:
     ends: float
     fails: bool
     before: Params | None = None
+    trial: Trial | None = None
     status: str = "IN_PROGRESS"
     ended: datetime | None = None
 
@@ -100,6 +102,10 @@ class Deployed:
         running = self.operations[0] if self.operations else None
         if running is None or running.status != "IN_PROGRESS" or time.monotonic() < running.ends:
             return
+        if running.trial is not None:
+            if running.trial.verdict is None:
+                return
+            running.fails = not running.trial.verdict
         running.ended = self.updated = now()
         if running.fails:
             self._fail(running)
@@ -114,7 +120,7 @@ class Deployed:
     def _fail(self, running: Operation) -> None:
         """Fall back to the last good revision and say RUNNING; without one be CREATE_FAILED."""
         if running.before is None:
-            running.status, self.status = "FAILED", "CREATE_FAILED"
+            running.status, self.status = "FAILED", "PAUSED" if running.type == "RESUME_SERVICE" else "CREATE_FAILED"
             return
         running.status, self.status = "ROLLBACK_SUCCEEDED", "RUNNING"
         self.settings = deepcopy(running.before)

@@ -1,0 +1,5 @@
+"""Containers without a container engine: images of the emulated registry, unpacked and run as processes here."""
+
+from orchestrator.emulator.runtime.fleet import Fleet
+
+__all__ = ["Fleet"]

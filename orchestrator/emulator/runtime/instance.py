@@ -1,0 +1,84 @@
+"""One container as a process of this machine, with its files in a folder that goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.emulator.runtime.image import Image
+
+GUARD = Path(__file__).with_name("guard.py")
+GRACE = 2.0
+"""Seconds between being asked to end and being killed."""
+
+
+class Instance:
+    """A running process.  ``port`` on 127.0.0.1 is where it was told to listen (``PORT``)."""
+
+    def __init__(self, image: Image, environment: Mapping[str, str], command: tuple[str, ...], folder: Path) -> None:
+        self.port = _free_port()
+        self._folder = folder
+        self._output = folder / "output"
+        wanted = {
+            "root": str(image.root),
+            "command": list(command or image.command),
+            "environment": {**image.environment, **environment, "PORT": str(self.port)},
+            "folder": image.folder,
+            "user": image.user,
+            "group": image.group,
+        }
+        with self._output.open("wb") as output:
+            # The guard needs nothing of ours, so nothing of ours reaches the container.
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", str(GUARD)],
+                env={},
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
+            self._process.stdin.flush()
+
+    @property
+    def ended(self) -> int | None:
+        """The exit status, negative for a signal, or None while it runs."""
+        return self._process.poll()
+
+    def said(self) -> list[str]:
+        """The last lines of what it printed."""
+        try:
+            return self._output.read_text(errors="replace").splitlines()[-50:]
+        except OSError:
+            return []
+
+    def stop(self) -> None:
+        """End it, by force if it does not go, and remove its files."""
+        process = self._process
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(GRACE)
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdin is not None:
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
