@@ -6,7 +6,7 @@ May know: the standard library, ``problems`` and ``values``.  May not: do I/O.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -38,6 +38,20 @@ class Scope:
     def path(self) -> str:
         """The IAM path under which this environment's roles live."""
         return f"/orchestrator/{self.project}/{self.environment}/"
+
+    @property
+    def gate(self) -> Scope:
+        """The scope of what lets workflows in: apart, so that no deploy touches it.  No environment can be so named."""
+        return replace(self, environment=f"{self.environment}.github", tags={})
+
+    @property
+    def is_gate(self) -> bool:
+        return self.environment.endswith(".github")
+
+    @property
+    def boundary(self) -> str:
+        """ARN of the policy that no role of this environment may exceed, once ``bootstrap github`` has made it."""
+        return f"arn:aws:iam::{self.account}:policy{self.gate.path}{self.prefix}-boundary"
 
     @property
     def owner(self) -> str:

@@ -187,7 +187,7 @@ def _action(step: Call) -> str:
     return f"{step.service}:{camel(step.operation)}"
 
 
-SPELT_OTHERWISE = {"db": "DB"}
+SPELT_OTHERWISE = {"db": "DB", "id": "ID"}
 
 
 def camel(operation: str) -> str:

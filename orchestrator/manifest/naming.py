@@ -22,6 +22,7 @@ LONGEST = {
     "cloudwatch_alarm": 255,
     "ec2_security_group": 255,
     "ecr_repository": 256,
+    "iam_policy": 128,
     "iam_role": 64,
     "rds_instance": 63,
     "rds_parameter_group": 255,

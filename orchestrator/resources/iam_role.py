@@ -1,4 +1,5 @@
-"""IAM roles with one inline policy.  API: IAM CreateRole, PutRolePolicy, AttachRolePolicy, TagRole.
+"""IAM roles with one inline policy.  API: IAM CreateRole, PutRolePolicy, AttachRolePolicy, TagRole,
+PutRolePermissionsBoundary.
 
 Roles live under the environment's path, so that one listing finds all of ours.
 """
@@ -40,6 +41,8 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     role = answer["Role"]
     tags = mapping(role.get("Tags"))
     found = {"path": role["Path"], "trust": role["AssumeRolePolicyDocument"], "tags": tags}
+    if "boundary" in spec:
+        found["boundary"] = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
     if "policy" in spec:
         inline = aws.get("iam", "get_role_policy", RoleName=name, PolicyName=POLICY, missing=GONE)
         found["policy"] = inline["PolicyDocument"] if inline else None
@@ -65,9 +68,11 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
             "Path": spec["path"],
             "AssumeRolePolicyDocument": to_json(spec["trust"]),
             "Tags": pairs(spec["tags"]),
+            **({"PermissionsBoundary": spec["boundary"]} if spec.get("boundary") else {}),
         },
         ok=("EntityAlreadyExists",),
-        retry=BUSY,
+        retry=(*BUSY, *(GONE if spec.get("boundary") else ())),
+        patience=60,
     )
     wanted = {key for key in ("policy", "attached") if spec.get(key)}
     yield from _policies(name, spec, frozenset(wanted), [])
@@ -75,7 +80,9 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
-    """One call an aspect that differs."""
+    """One call an aspect that differs; the boundary first, so that nothing is granted without it."""
+    if "boundary" in changed:
+        yield from _boundary(name, spec)
     if "trust" in changed:
         yield Call(
             "iam", "update_assume_role_policy", {"RoleName": name, "PolicyDocument": to_json(spec["trust"])}, retry=BUSY
@@ -104,6 +111,15 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
         "delete every inline policy",
     )
     yield Call("iam", "delete_role", role, ok=GONE, retry=(*BUSY, "DeleteConflict"))
+    return {}
+
+
+def _boundary(name: str, spec: Mapping[str, Value]) -> Steps:
+    if spec.get("boundary"):
+        given = {"RoleName": name, "PermissionsBoundary": spec["boundary"]}
+        yield Call("iam", "put_role_permissions_boundary", given, retry=NOT_SEEN_YET, patience=60)
+    else:
+        yield Call("iam", "delete_role_permissions_boundary", {"RoleName": name}, ok=GONE, retry=BUSY)
     return {}
 
 

@@ -160,6 +160,8 @@ def _roles(component: Component, stack: Stack) -> Iterator[Resource]:
 
 def _role(component: Component, stack: Stack, part: str, spec: Mapping[str, Value]) -> Resource:
     physical = _fit(f"{stack.scope.prefix}-{component.name}-{part}", ROLE_NAME)
+    if stack.project.spec.get("permissionsBoundary"):
+        spec = {**spec, "boundary": stack.scope.boundary}
     return _make(component, stack, "iam_role", physical, spec, name=f"{component.name}-{part}")
 
 
