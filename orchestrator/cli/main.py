@@ -15,6 +15,7 @@ from orchestrator.problems import Exit, Problem, Problems
 
 VERBS = {
     "init": "Write a Dockerfile fit for production.",
+    "bootstrap": "Let the workflows of a repository in, once.",
     "validate": "Check the manifests, offline.",
     "render": "Print the manifests of one environment, merged.",
     "explain": "Say what a field of a manifest means.",
