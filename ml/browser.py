@@ -134,6 +134,19 @@ def serving(
     back until the page has told what it found, or for ``patience`` seconds.
     """
     site = Site(folders, files, documents)
+    with ThreadingHTTPServer(("127.0.0.1", port), _answers(site, patience)) as server:
+        site.address = f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield site
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def _answers(site: Site, patience: float) -> type[BaseHTTPRequestHandler]:
+    """The handler of one site's requests."""
 
     class Answers(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -157,12 +170,4 @@ def serving(
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name for it
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Answers) as server:
-        site.address = f"http://127.0.0.1:{server.server_address[1]}"
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
-        thread.start()
-        try:
-            yield site
-        finally:
-            server.shutdown()
-            thread.join()
+    return Answers

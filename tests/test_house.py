@@ -34,6 +34,8 @@ def name(path: Path) -> str:
 
 def functions() -> Iterator[tuple[str, int]]:
     for path in SHIPPED:
+        if "migrations" in path.parts:  # one list of statements, frozen once it has run anywhere
+            continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{name(path)}:{node.lineno} {node.name}", (node.end_lineno or node.lineno) - node.lineno + 1
@@ -117,9 +119,10 @@ class TestLock:
     def test_it_agrees_with_the_widest(self, lock: Path) -> None:
         """The tests run on the versions that users get."""
         pins = re.compile(r"^\S+==\S+", re.MULTILINE)
-        widest = pins.findall((ROOT / "requirements" / "dev.lock").read_text())
+        tested = [ROOT / "requirements" / name for name in ("dev.lock", "weights.lock")]
+        widest = {pin for each in tested for pin in pins.findall(each.read_text())}
 
-        assert set(pins.findall(lock.read_text())) <= set(widest)
+        assert set(pins.findall(lock.read_text())) <= widest
 
 
 def test_the_changelog_has_a_place_for_the_next_change() -> None:

@@ -20,7 +20,10 @@ FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 @click.group("history")
 def command() -> None:
-    """Verify, export and import what the state service remembers."""
+    """Verify, export and import what that service remembers.
+
+    That is the state service, `orchestrator serve`.
+    """
 
 
 @command.command("verify", cls=Verb, examples=("orchestrator history verify", "orchestrator history verify all.jsonl"))

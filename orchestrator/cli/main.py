@@ -15,7 +15,7 @@ from orchestrator.problems import Exit, Problem, Problems
 
 VERBS = {
     "init": "Write a Dockerfile fit for production.",
-    "bootstrap": "Let the workflows of a repository in, once.",
+    "bootstrap": "Let GitHub's workflows plan and deploy.",
     "validate": "Check the manifests, offline.",
     "render": "Print the manifests of one environment, merged.",
     "explain": "Say what a field of a manifest means.",
@@ -28,7 +28,7 @@ VERBS = {
     "drift": "Show what in AWS is not as the manifests say.",
     "destroy": "Delete everything of one environment.",
     "emulator": "Run an AWS on this machine.",
-    "github": "Plan, deploy, go back and look for drift in GitHub Actions.",
+    "github": "Plan, deploy and go back in GitHub Actions.",
     "serve": "Run the service that remembers who deployed what.",
     "token": "Make, list and revoke tokens of that service.",
     "history": "Verify, export and import what that service remembers.",

@@ -21,7 +21,7 @@ from orchestrator.cli.verb import verb
 @click.option("--database", default="", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/NAME.")
 @common
 def command(settings: Settings, host: str, port: int | None, database: str) -> int:
-    """Run the service that remembers who deployed what, with its dashboard.
+    """Run the service that remembers who deployed what.
 
     Settings come from options, the environment (State__Database, GitHub__Repository, ...), and the JSON secret whose
     ARN is in State__Secret. On loopback with nothing configured everybody reads, and writing needs a token.

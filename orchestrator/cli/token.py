@@ -20,9 +20,9 @@ URL = click.option("--database", default="", metavar="URL", help="The service's 
 
 @click.group("token")
 def command() -> None:
-    """Make, list and revoke tokens of the state service.
+    """Make, list and revoke tokens of that service.
 
-    It works on the service's database: --database, or State__Database.
+    That is the state service, `orchestrator serve`. It works on the service's database: --database, or State__Database.
     """
 
 

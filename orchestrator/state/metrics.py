@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from orchestrator.state.records import Delivery, Run
+from orchestrator.state.questions import Delivery
+from orchestrator.state.records import Run
 
 COUNTED = frozenset({"deploy", "apply", "rollback"})
 GOOD, BAD = frozenset({"succeeded"}), frozenset({"failed", "returned", "lost"})

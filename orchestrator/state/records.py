@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from orchestrator.events import Event, Finished, Progress, Started, StepDone
 from orchestrator.model import Action, Outcome, Plan
 from orchestrator.release import Release, Written
 from orchestrator.state.leases import Holder, Waiter
@@ -94,34 +93,6 @@ class StepEvent:
     total: int = 0
     seconds: float = 0.0
     outcome: Outcome | None = None
-
-
-def step_event(sequence: int, at: str, event: Event) -> StepEvent:
-    """An event of an apply as the service keeps it."""
-    match event:
-        case Started():
-            return StepEvent(sequence, at, "started", event.address, event.action, seconds=event.at)
-        case StepDone():
-            what = event.step.action or event.step.note
-            return StepEvent(sequence, at, "step", event.address, what=what, seconds=event.seconds)
-        case Progress():
-            return StepEvent(
-                sequence, at, "progress", event.address, None, event.what, event.done, event.total, event.seconds
-            )
-        case Finished():
-            outcome = event.outcome
-            return StepEvent(
-                sequence,
-                at,
-                "finished",
-                event.address,
-                outcome.action,
-                outcome.reason,
-                seconds=outcome.seconds,
-                outcome=outcome,
-            )
-        case _:
-            return StepEvent(sequence, at, "waiting", event.address, what=event.what, seconds=event.seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,42 +273,3 @@ class AuditEntry:
     payload: str
     previous: str
     hash: str
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """The four delivery metrics of one week that begins on ``week``; times in seconds, None where there is nothing."""
-
-    week: str
-    deploys: int
-    failures: int
-    lead_seconds: float | None = None
-    restore_seconds: float | None = None
-
-    @property
-    def failure_rate(self) -> float | None:
-        return self.failures / self.deploys if self.deploys else None
-
-
-@dataclass(frozen=True, slots=True)
-class RunFilter:
-    """Which runs; an empty word lets all through."""
-
-    environment: str = ""
-    status: str = ""
-    verb: str = ""
-    by: str = ""
-    commit: str = ""
-    since: str = ""
-    until: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryFilter:
-    """Which entries of the history; an empty word lets all through."""
-
-    environment: str = ""
-    deed: str = ""
-    by: str = ""
-    since: str = ""
-    until: str = ""

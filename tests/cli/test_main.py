@@ -49,6 +49,20 @@ def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixt
 
     assert code == Exit.OK
     assert VERBS[verb] in shown
+    for words in verbs_of(verb):
+        assert main([*words, "--help"]) == Exit.OK
+        shows_it_at_work(" ".join(words), capsys.readouterr().out)
+
+
+def verbs_of(verb: str) -> list[list[str]]:
+    """The verb itself, or those of which it is a group."""
+    command = cli.get_command(click.Context(cli), verb)
+    if isinstance(command, click.Group):
+        return [[verb, name] for name in command.list_commands(click.Context(command))]
+    return [[verb]]
+
+
+def shows_it_at_work(verb: str, shown: str) -> None:
     assert re.search(rf"Examples:\n(  .*\n)*  .*orchestrator {verb}", shown)
     for option in ("--manifests", "--environment", "--verbose", "--log-format", "--no-color"):
         assert option in shown

@@ -33,7 +33,9 @@ class Verbs(click.Group):
 
 @click.group("github", cls=Verbs)
 def command() -> None:
-    """Do what a workflow does: plan, deploy, go back, look for drift, and tell GitHub.
+    """Plan, deploy and go back in GitHub Actions.
+
+    Each verb does what the verb without `github` does, and tells GitHub.
 
     Reads the surroundings of GitHub Actions (GITHUB_REPOSITORY, GITHUB_EVENT_PATH, GITHUB_TOKEN ...). The workflows in
     .github/workflows call it; on a laptop use the verbs without `github`.

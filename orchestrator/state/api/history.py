@@ -11,7 +11,8 @@ from starlette.responses import Response, StreamingResponse
 
 from orchestrator.state import oidc, transfer
 from orchestrator.state.gate import Keeper, Reader, answered, store_of
-from orchestrator.state.records import AuditEntry, HistoryFilter, Page
+from orchestrator.state.questions import HistoryFilter
+from orchestrator.state.records import AuditEntry, Page
 
 router = APIRouter(tags=["history"])
 Word = Annotated[str, Query(max_length=200)]

@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from orchestrator.state.gate import Keeper, Operator, Proposer, Reader, Writer, answered, fit, once
 from orchestrator.state.metrics import stamp
+from orchestrator.state.questions import Delivery
 from orchestrator.state.records import (
     Conflict,
-    Delivery,
     DriftDecision,
     DriftReport,
     Environment,

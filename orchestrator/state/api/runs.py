@@ -9,7 +9,8 @@ from fastapi import APIRouter, HTTPException, Path, Query, Request
 from starlette.responses import Response
 
 from orchestrator.state.gate import Keeper, Operator, Reader, Writer, answered, fit, once, permit
-from orchestrator.state.records import Lease, Page, Run, RunEnd, RunFilter, StepEvent
+from orchestrator.state.questions import RunFilter
+from orchestrator.state.records import Lease, Page, Run, RunEnd, StepEvent
 from orchestrator.state.store import Store
 from orchestrator.state.store.holding import Standing
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -11,17 +9,15 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection, Engine, Row, Select, and_, func, or_, select, tuple_
 
-from orchestrator.problems import Problems
 from orchestrator.state import leases as line_rules
 from orchestrator.state import metrics
+from orchestrator.state.questions import Delivery, HistoryFilter, RunFilter
 from orchestrator.state.records import (
     AuditEntry,
     Conflict,
-    Delivery,
     DriftDecision,
     DriftReport,
     Environment,
-    HistoryFilter,
     Lease,
     ModelVersion,
     Page,
@@ -30,9 +26,9 @@ from orchestrator.state.records import (
     ReleaseContent,
     ReleaseRecord,
     Run,
-    RunFilter,
     StepEvent,
 )
+from orchestrator.state.store import cursors
 from orchestrator.state.store import tables as t
 from orchestrator.state.store.database import Clock, now, reading
 
@@ -68,7 +64,7 @@ class Reading:
         """
         query = _filtered(select(t.runs.c.body, t.runs.c.started_at, t.runs.c.id), only or RunFilter())
         if cursor:
-            at, last = _opened(cursor, 2)
+            at, last = cursors.opened(cursor, 2)
             query = query.where(tuple_(t.runs.c.started_at, t.runs.c.id) < (at, last))
         query = query.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc())
         return self._page(query, Run, limit, ("started_at", "id"))
@@ -92,7 +88,7 @@ class Reading:
         """The newest first."""
         query = select(t.releases.c.body, t.releases.c.number).where(t.releases.c.environment == environment)
         if cursor:
-            query = query.where(t.releases.c.number < _number(cursor))
+            query = query.where(t.releases.c.number < cursors.number(cursor))
         return self._page(query.order_by(t.releases.c.number.desc()), ReleaseRecord, limit, ("number",))
 
     def release(self, environment: str, number: int) -> ReleaseRecord | None:
@@ -112,7 +108,7 @@ class Reading:
         """The newest first."""
         query = select(t.drifts.c.body, t.drifts.c.id).where(t.drifts.c.environment == environment)
         if cursor:
-            query = query.where(t.drifts.c.id < _number(cursor))
+            query = query.where(t.drifts.c.id < cursors.number(cursor))
         return self._page(query.order_by(t.drifts.c.id.desc()), DriftReport, limit, ("id",))
 
     def decisions(self, environment: str) -> tuple[DriftDecision, ...]:
@@ -172,11 +168,11 @@ class Reading:
         """The newest first."""
         query = _told(select(t.history), only or HistoryFilter())
         if cursor:
-            query = query.where(t.history.c.number < _number(cursor))
+            query = query.where(t.history.c.number < cursors.number(cursor))
         with reading(self.engine) as connection:
             rows = connection.execute(query.order_by(t.history.c.number.desc()).limit(_limit(limit) + 1)).all()
         entries = tuple(AuditEntry(**row._mapping) for row in rows[: _limit(limit)])
-        return Page(entries, _cursor(entries[-1].number) if len(rows) > _limit(limit) else "")
+        return Page(entries, cursors.cursor(entries[-1].number) if len(rows) > _limit(limit) else "")
 
     def deliveries(self, environment: str = "") -> tuple[Delivery, ...]:
         """The delivery metrics by week, oldest first, of one environment or of all."""
@@ -191,7 +187,7 @@ class Reading:
         with reading(self.engine) as connection:
             rows = connection.execute(query.limit(size + 1)).all()
         items = tuple(msgspec.json.decode(row.body, type=shape) for row in rows[:size])
-        more = _cursor(*(getattr(rows[size - 1], name) for name in by)) if len(rows) > size else ""
+        more = cursors.cursor(*(getattr(rows[size - 1], name) for name in by)) if len(rows) > size else ""
         return Page(items, more)
 
     def _one(self, query: Select[Any], shape: type[T]) -> T | None:
@@ -282,24 +278,3 @@ def _numbered(table: Any, environment: str, number: int) -> tuple[Any, Any]:
 
 def _limit(asked: int) -> int:
     return max(1, min(asked, MOST))
-
-
-def _cursor(*place: object) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
-
-
-def _opened(cursor: str, size: int) -> list[Any]:
-    try:
-        place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[str | int])
-    except (binascii.Error, ValueError, msgspec.DecodeError):
-        place = []
-    if len(place) != size:
-        raise Problems.one("the cursor is none of ours", hint="begin again without a cursor")
-    return place
-
-
-def _number(cursor: str) -> int:
-    place = _opened(cursor, 1)[0]
-    if not isinstance(place, int) or abs(place) > 2**31 - 1:
-        raise Problems.one("the cursor is none of ours", hint="begin again without a cursor")
-    return place
