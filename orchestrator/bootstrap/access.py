@@ -30,11 +30,17 @@ def _rule(who: str, service: str, actions: str, *arns: str, when: str = "") -> R
     return Rule(who, tuple(f"{service}:{action}" for action in actions.split()), arns or ANY, when)
 
 
+def _each(what: str) -> str:
+    """Making, changing and deleting it."""
+    return f"Create{what} Update{what} Delete{what}"
+
+
 BUCKET: Final = "arn:aws:s3:::{n}"
 OBJECTS: Final = "arn:aws:s3:::{n}/*"
 SECRET: Final = ("arn:aws:secretsmanager:{r}:{a}:secret:{n}", "arn:aws:secretsmanager:{r}:{a}:secret:{n}-??????")
 _APP = "arn:aws:apprunner:{r}:{a}:"
 _CDN = "arn:aws:cloudfront::{a}:"
+_HEADERS, _OAC = f"{_CDN}response-headers-policy/*", f"{_CDN}origin-access-control/*"
 _EC2 = "arn:aws:ec2:{r}:{a}:"
 _RDS = "arn:aws:rds:{r}:{a}:"
 _SERVICE, _SCALING = f"{_APP}service/{{n}}/*", f"{_APP}autoscalingconfiguration/{{n}}/*"
@@ -118,22 +124,12 @@ TYPES: Final[dict[str, tuple[Rule, ...]]] = {
         ),
     ),
     "cloudfront_headers": (
-        _rule("read", "cloudfront", "GetResponseHeadersPolicy", f"{_CDN}response-headers-policy/*"),
-        _rule(
-            "write",
-            "cloudfront",
-            "CreateResponseHeadersPolicy UpdateResponseHeadersPolicy DeleteResponseHeadersPolicy",
-            f"{_CDN}response-headers-policy/*",
-        ),
+        _rule("read", "cloudfront", "GetResponseHeadersPolicy", _HEADERS),
+        _rule("write", "cloudfront", _each("ResponseHeadersPolicy"), _HEADERS),
     ),
     "cloudfront_oac": (
-        _rule("read", "cloudfront", "GetOriginAccessControl", f"{_CDN}origin-access-control/*"),
-        _rule(
-            "write",
-            "cloudfront",
-            "CreateOriginAccessControl UpdateOriginAccessControl DeleteOriginAccessControl",
-            f"{_CDN}origin-access-control/*",
-        ),
+        _rule("read", "cloudfront", "GetOriginAccessControl", _OAC),
+        _rule("write", "cloudfront", _each("OriginAccessControl"), _OAC),
     ),
     "cloudwatch_alarm": (
         _rule("read", "cloudwatch", "DescribeAlarms", "arn:aws:cloudwatch:{r}:{a}:alarm:*"),
