@@ -1,0 +1,162 @@
+"""Models in a storage: uploaded whole, switched once, compared with the catalogue."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator import catalogue, published
+from orchestrator.problems import Problems
+from orchestrator.published import File, Metadata, Metrics, Parity, Verdict
+from orchestrator.storage import ConflictError
+from orchestrator.storage.local import LocalFileStorage
+
+CONTRACT = {
+    "classes": ["ring", "chain"], "size": 224, "orientation": "exif", "transparent": "white", "fit": "centre-crop",
+    "resize": "triangle", "channels": "RGB", "scaling": "x / 127.5 - 1",
+}  # fmt: skip
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> LocalFileStorage:
+    return LocalFileStorage(tmp_path / "bucket")
+
+
+def version(folder: Path, name: str, photos: dict[str, dict[str, str]] | None = None) -> Metadata:
+    """An export in ``folder`` and what is known of it."""
+    folder.mkdir(exist_ok=True)
+    contents = {"model.json": name, "weights-1.bin": "w" * 9, "catalogue.json": json.dumps(photos or {})}
+    for file, content in contents.items():
+        (folder / file).write_text(content)
+    files: dict[str, File] = {file: published.file_of(folder / file) for file in contents}
+    return Metadata(
+        name, "data", CONTRACT, "0" * 64, Metrics(0.9, 1.0, 0.05, 12.0), Parity(1e-4, 3, 1e-6, 1e-6), Verdict("first"),
+        {"epochs": 3}, {"keras": "3"}, "c0ffee", "2026-11-24T10:00:00Z", files,
+    )  # fmt: skip
+
+
+def test_a_version_is_uploaded_and_made_the_current_one(storage: LocalFileStorage, tmp_path: Path) -> None:
+    """All files, the metadata, then the pointer; again it changes nothing."""
+    known = version(tmp_path / "v1", "v1")
+    pointer = published.publish(storage, tmp_path / "v1", known, None)
+    again = published.publish(storage, tmp_path / "v1", known, pointer)
+
+    assert published.current(storage) == pointer == again
+    assert pointer.model == "ml-models/v1/model.json"
+    assert storage.download(pointer.model) == b"v1"
+    assert published.metadata(storage, "v1") == known
+    assert published.versions(storage) == ["v1"]
+    assert known.size == 11
+
+
+def test_of_two_uploads_at_once_one_wins(storage: LocalFileStorage, tmp_path: Path) -> None:
+    """Both began from the same current model; the other is told what won, and its version is there, unused."""
+    first = published.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)
+    gate = threading.Barrier(2)
+    told: dict[str, str] = {}
+
+    def upload(name: str) -> None:
+        known = version(tmp_path / name, name)
+        gate.wait()
+        try:
+            told[name] = published.publish(storage, tmp_path / name, known, first).version
+        except ConflictError as conflict:
+            told[name] = str(conflict)
+
+    threads = [threading.Thread(target=upload, args=(name,)) for name in ("v2", "v3")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    now = published.current(storage)
+    assert now is not None
+    (loser,) = {"v2", "v3"} - {now.version}
+    assert told[now.version] == now.version
+    assert f"model {now.version} became the current one while {loser} was uploaded" in told[loser]
+    assert published.versions(storage) == ["v1", "v2", "v3"]
+
+
+def test_a_version_is_never_another(storage: LocalFileStorage, tmp_path: Path) -> None:
+    """The same name with other content is refused before anything moves; so is a file that changed since."""
+    first = published.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)
+    other = version(tmp_path / "other", "v1", {"ring": {"a": "1"}})
+    with pytest.raises(Problems, match="other content"):
+        published.publish(storage, tmp_path / "other", other, first)
+    known = version(tmp_path / "v2", "v2")
+    (tmp_path / "v2" / "weights-1.bin").write_text("broken")
+    with pytest.raises(Problems, match="not what was validated"):
+        published.publish(storage, tmp_path / "v2", known, first)
+
+    assert published.current(storage) == first
+
+
+def _nothing(known: Metadata) -> Metadata:
+    return known
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda known: replace(known, preprocessing={**CONTRACT, "classes": ["ring"]}), "preprocessing.classes"),
+        (lambda known: replace(known, preprocessing_hash="none"), "preprocessing_hash"),
+        (lambda known: replace(known, metrics=replace(known.metrics, top1=1.5)), "metrics.top1"),
+        (lambda known: replace(known, version="../v1"), "version"),
+        (_nothing, None),
+    ],
+)
+def test_metadata_keeps_to_its_schema(
+    tmp_path: Path, change: Callable[[Metadata], Metadata], complaint: str | None
+) -> None:
+    """What breaks it is named; what keeps to it passes."""
+    known = change(version(tmp_path / "v", "v1"))
+    if complaint is None:
+        assert json.loads(published.checked(known))["version"] == "v1"
+        return
+    with pytest.raises(Problems, match=complaint.replace(".", r"\.")):
+        published.checked(known)
+
+
+@pytest.mark.parametrize(
+    ("parity", "holds"),
+    [
+        (Parity(1e-4, 3, 1e-6, 1e-6), True),
+        (Parity(1e-4, 3, 1e-6, 1e-3), False),
+        (Parity(1e-4, 3, 1e-6, 1e-6, "scaling"), False),
+        (Parity(1e-4, 0, None, None), False),
+    ],
+)
+def test_parity_holds_where_all_agree(parity: Parity, holds: bool) -> None:
+    """Nobody asked is nobody who agrees."""
+    assert parity.holds is holds
+
+
+def test_the_catalogue_moves_on(storage: LocalFileStorage, tmp_path: Path) -> None:
+    """Products that came, went, or were photographed anew are named; over the threshold training is due."""
+    for key, content in (("ring/a.jpg", b"1"), ("ring/b.jpg", b"2"), ("chain/a.jpg", b"3")):
+        storage.put(f"product-photos/{key}", content)
+    then = {name: dict(photos) for name, photos in catalogue.of(storage.list("product-photos/")).items()}
+    published.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1", then), None)
+    assert catalogue.status(storage).share == 0
+
+    storage.put("product-photos/ring/b.jpg", b"another")
+    storage.delete("product-photos/chain/a.jpg")
+    storage.put("product-photos/pearl/a.jpg", b"4")
+    seen = catalogue.status(storage, threshold=0.5)
+
+    assert (seen.version, seen.added, seen.removed, seen.changed) == ("v1", ("pearl",), ("chain",), ("ring",))
+    assert (seen.photos_added, seen.photos_changed, seen.photos_removed) == (1, 1, 1)
+    assert seen.is_due
+
+
+def test_a_model_that_says_nothing_of_its_photos(storage: LocalFileStorage) -> None:
+    """Is no reason for a guess."""
+    storage.put(published.POINTER, b'{"version": "old"}')
+
+    with pytest.raises(Problems, match="does not say which photos"):
+        catalogue.status(storage)
