@@ -40,6 +40,7 @@ OBJECTS: Final = "arn:aws:s3:::{n}/*"
 SECRET: Final = ("arn:aws:secretsmanager:{r}:{a}:secret:{n}", "arn:aws:secretsmanager:{r}:{a}:secret:{n}-??????")
 _APP = "arn:aws:apprunner:{r}:{a}:"
 _CDN = "arn:aws:cloudfront::{a}:"
+_FUNCTION = f"{_CDN}function/{{n}}"
 _HEADERS, _OAC = f"{_CDN}response-headers-policy/*", f"{_CDN}origin-access-control/*"
 _EC2 = "arn:aws:ec2:{r}:{a}:"
 _RDS = "arn:aws:rds:{r}:{a}:"
@@ -56,11 +57,8 @@ _SLR = "arn:aws:iam::{a}:role/aws-service-role/*"
 ALWAYS: Final = (
     _rule("read", "tag", "GetResources"),
     _rule("read", "iam", "ListRoles"),
-    _rule(
-        "read",
-        "cloudfront",
-        "ListDistributions ListFunctions ListOriginAccessControls ListResponseHeadersPolicies",
-    ),
+    _rule("read", "cloudfront", "ListDistributions ListFunctions"),
+    _rule("read", "cloudfront", "ListOriginAccessControls ListResponseHeadersPolicies"),
     _rule(
         "read",
         "apprunner",
@@ -84,8 +82,8 @@ TYPES: Final[dict[str, tuple[Rule, ...]]] = {
     ),
     "apprunner_observability": (
         _rule("read", "apprunner", "DescribeObservabilityConfiguration ListTagsForResource", _TRACING),
-        _rule("write", "apprunner", "CreateObservabilityConfiguration DeleteObservabilityConfiguration", _TRACING),
-        _rule("write", "apprunner", "TagResource", _TRACING),
+        _rule("write", "apprunner", "TagResource CreateObservabilityConfiguration", _TRACING),
+        _rule("write", "apprunner", "DeleteObservabilityConfiguration", _TRACING),
     ),
     "apprunner_service": (
         _rule("read", "apprunner", "DescribeService ListOperations ListTagsForResource", _SERVICE),
@@ -115,13 +113,8 @@ TYPES: Final[dict[str, tuple[Rule, ...]]] = {
         _rule("write", "cloudfront", "TagResource", f"{_CDN}distribution/*", when="made"),
     ),
     "cloudfront_function": (
-        _rule("read", "cloudfront", "DescribeFunction GetFunction", f"{_CDN}function/{{n}}"),
-        _rule(
-            "write",
-            "cloudfront",
-            "CreateFunction UpdateFunction PublishFunction DeleteFunction",
-            f"{_CDN}function/{{n}}",
-        ),
+        _rule("read", "cloudfront", "DescribeFunction GetFunction", _FUNCTION),
+        _rule("write", "cloudfront", f"{_each('Function')} PublishFunction", _FUNCTION),
     ),
     "cloudfront_headers": (
         _rule("read", "cloudfront", "GetResponseHeadersPolicy", _HEADERS),

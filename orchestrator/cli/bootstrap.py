@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
 @common
 def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> int:
-    """Let the workflows of a repository in, once.
+    """Let GitHub's workflows plan and deploy.
 
     Makes, with an administrator's credentials: the OIDC provider (or takes the one that is there), a role for plans
     that only reads, a role for deploys of the main branch, both with what these manifests need and no more, a
