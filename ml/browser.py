@@ -43,7 +43,6 @@ class Told:
     load_ms: float
     prepare_ms: tuple[float, ...]
     predict_ms: tuple[float, ...]
-    simd: bool
     agent: str = field(compare=False, default="")
 
 
@@ -52,7 +51,7 @@ def program() -> str | None:
     return next((found for name in PROGRAMS if (found := shell.which(name))), None)
 
 
-def ask(export: Path, photos: Sequence[Path], *, web: Path = WEB, simd: bool = True, timeout: float = 120) -> Told:
+def ask(export: Path, photos: Sequence[Path], *, web: Path = WEB, timeout: float = 120) -> Told:
     """What the model in ``export`` says of ``photos`` in a browser that runs ``web/predict.js``.
 
     Raises Problems: no browser, it fails, or it does not answer within ``timeout`` seconds.
@@ -64,7 +63,7 @@ def ask(export: Path, photos: Sequence[Path], *, web: Path = WEB, simd: bool = T
             hint="install one (apt install chromium), or pass --no-browser, which leaves its parity unchecked",
         )
     files = {f"/photos/{index}": path for index, path in enumerate(photos)}
-    wanted = {"photos": len(photos), "simd": simd}
+    wanted = {"photos": len(photos)}
     with (
         serving([web, export], files, {"/wanted.json": wanted}, patience=timeout) as site,
         tempfile.TemporaryDirectory() as profile,
@@ -89,7 +88,6 @@ def _read(told: Mapping[str, Any]) -> Told:
         float(told["load"]),
         tuple(float(one["prepare"]) for one in answers),
         tuple(float(one["predict"]) for one in answers),
-        bool(told["simd"]),
         str(told["agent"]),
     )
 

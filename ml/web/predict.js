@@ -6,13 +6,12 @@
 //   products[0]                                                     // { product: 'ring-12', probability: 0.97 }
 //
 // What it loads is written by `python -m ml.export`: model.json (the operations, and how a photo is prepared) and one
-// file of weights. Photos never leave the page. The heavy part, multiplying matrices, runs in WebAssembly with SIMD
-// where there is any, else in JavaScript; both give the same answer.
+// file of weights. Photos never leave the page.
 
 const FORMAT = 'orchestrator-layers/1';
 
 /** Load a model: the address of model.json, or of current.json, which names it. Throws when it is not whole. */
-export async function load(address, { simd = true } = {}) {
+export async function load(address) {
   const began = performance.now();
   let url = new URL(address, location.href);
   let document = await json(url, 'no-cache');
@@ -27,7 +26,7 @@ export async function load(address, { simd = true } = {}) {
   const bytes = await answer.arrayBuffer();
   if (bytes.byteLength !== document.weights.bytes) throw new Error(`${answer.url} is not whole`);
   const weights = document.weights.type === 'f2' ? widened(new Uint16Array(bytes)) : new Float32Array(bytes);
-  const model = new Model(document, weights, simd ? await kernel() : null);
+  const model = new Model(document, weights);
   model.loadMilliseconds = performance.now() - began;
   return model;
 }
@@ -39,12 +38,11 @@ async function json(url, cache = 'default') {
 }
 
 class Model {
-  constructor(document, weights, wasm) {
+  constructor(document, weights) {
     this.document = document;
     this.classes = document.preprocessing.classes;
     this.contract = understood(document.preprocessing);
-    this.steps = prepared(document, weights, wasm);
-    this.simd = wasm !== null;
+    this.steps = prepared(document, weights);
   }
 
   /** The most likely products of one photo, best first, and how long it took. */
@@ -144,16 +142,13 @@ function coefficients(from, to) {
 // -- The network -------------------------------------------------------------------------------------------------
 
 /** A function from the input to the outputs; buffers are made once, and used again for every photo. */
-function prepared(document, weights, wasm) {
+function prepared(document, numbers) {
   const need = [];
   for (const op of document.ops) need[op.out] = Math.max(need[op.out] ?? 0, volume(op.shape));
   const unrolled = document.ops.filter(op => op.kind === 'conv' && !isPointwise(op));
   const scratch = Math.max(0, ...unrolled.map(op => op.shape[0] * op.shape[1] * op.kernel[0] * op.kernel[1] * op.from[2]));
-  const room = space(wasm, [...need, scratch, weights.length]);
-  const slots = need.map((_, index) => room[index]);
-  const numbers = room[need.length + 1];
-  numbers.set(weights);
-  const views = { slots, numbers, scratch: room[need.length], multiply: wasm ? wasm.multiply : multiplied };
+  const slots = need.map(length => new Float32Array(length));
+  const views = { slots, numbers, scratch: new Float32Array(scratch) };
   const steps = document.ops.map(op => step(op, views));
   const where = Object.fromEntries(document.ops.map(op => [op.name, op]));
   return input => {
@@ -169,22 +164,8 @@ function prepared(document, weights, wasm) {
 const volume = shape => shape.reduce((product, length) => product * length, 1);
 const isPointwise = op => op.kernel[0] === 1 && op.kernel[1] === 1 && op.stride[0] === 1 && op.stride[1] === 1;
 
-/** Arrays of the given lengths: in the memory of WebAssembly when that is to work on them. */
-function space(wasm, lengths) {
-  if (!wasm) return lengths.map(length => new Float32Array(length));
-  const aligned = lengths.map(length => Math.ceil(length * 4 / 16) * 16 + 64);
-  const total = aligned.reduce((sum, bytes) => sum + bytes, 0);
-  const buffer = wasm.reserve(total);
-  let place = 0;
-  return lengths.map((length, index) => {
-    const made = new Float32Array(buffer, place, length);
-    place += aligned[index];
-    return made;
-  });
-}
-
 /** One operation, ready to run. */
-function step(op, { slots, numbers, scratch, multiply }) {
+function step(op, { slots, numbers, scratch }) {
   const [a, b] = op.in.map(slot => slots[slot]), out = slots[op.out], size = volume(op.shape);
   const part = name => (op[name] ? numbers.subarray(op[name][0], op[name][0] + volume(op[name][1])) : null);
   const weights = part('weights'), bias = part('bias'), channels = op.shape[op.shape.length - 1];
@@ -196,13 +177,13 @@ function step(op, { slots, numbers, scratch, multiply }) {
     case 'input': return () => {};
     case 'conv': {
       const places = op.shape[0] * op.shape[1], depth = weights.length / channels;
-      if (isPointwise(op)) return () => multiply(a, weights, bias, out, places, depth, channels, low, high);
+      if (isPointwise(op)) return () => multiplied(a, weights, bias, out, places, depth, channels, low, high);
       return () => {
         unroll(op, a, scratch);
-        multiply(scratch, weights, bias, out, places, depth, channels, low, high);
+        multiplied(scratch, weights, bias, out, places, depth, channels, low, high);
       };
     }
-    case 'dense': return () => multiply(a, weights, bias, out, 1, weights.length / channels, channels, low, high);
+    case 'dense': return () => multiplied(a, weights, bias, out, 1, weights.length / channels, channels, low, high);
     case 'depthwise': return () => depthwise(op, a, weights, bias, out, low, high);
     case 'affine': return () => {
       for (let i = 0, c = 0; i < size; i++) {
@@ -270,7 +251,7 @@ function depthwise({ kernel, stride, pad, shape, from }, given, weights, bias, o
   }
 }
 
-/** out[p][o] = bias[o] + the sum over k of a[p][k] * weights[k][o], clipped; four by four at a time. */
+/** out[p][o] = bias[o] + the sum over k of a[p][k] * weights[k][o], clipped; four k at a time. */
 function multiplied(a, weights, bias, out, places, depth, channels, low, high) {
   const sums = new Float64Array(channels);
   for (let p = 0; p < places; p++) {
@@ -301,5 +282,3 @@ function widened(halves) {
   }
   return made;
 }
-
-async function kernel() { return null; }
