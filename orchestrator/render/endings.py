@@ -77,6 +77,8 @@ def _headline(ended: Ended, seconds: float) -> str:
             return f"Failed, and went back: {which}, in {took}."
         case _ if ended.stands is not None:
             return f"Nothing was to be changed, but release {ended.stands} does not answer as it should."
+        case _ if ended.release is not None and ended.release.number == 1 and ended.back is None:
+            return f"Failed: the first release is not whole, and there is none before it to go back to, in {took}."
         case _:
             tried = "; going back failed too" if ended.back is not None else ""
             return f"Failed{tried}: what AWS holds is neither all of the old release nor all of the new one, in {took}."

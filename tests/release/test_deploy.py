@@ -11,6 +11,7 @@ from orchestrator.problems import Problems
 from orchestrator.release import lease, rollback
 from orchestrator.release.deploy import Ended
 from orchestrator.release.probe import Probe, Proof
+from orchestrator.render import endings
 from tests.release.project import Shop
 
 
@@ -148,6 +149,20 @@ def test_a_project_may_stop_instead(shop: Shop) -> None:
     ended = shop.deploy(issuer="two")
 
     assert (ended.end, ended.stands, shop.issuer()) == ("failed", None, "two")
+
+
+def test_a_first_release_that_fails_has_none_to_go_back_to(shop: Shop) -> None:
+    """Its report speaks of no old release."""
+    shop.proving = failing
+
+    ended = shop.deploy()
+
+    told = endings.view(ended, 2.0, again="orchestrator deploy", look="orchestrator releases")
+    assert (ended.end, ended.stands) == ("failed", None)
+    assert (
+        told.headline == "Failed: the first release is not whole, and there is none before it to go back to, in 2.0 s."
+    )
+    assert told.next_command == "orchestrator deploy"
 
 
 def test_a_deploy_that_was_killed_is_gone_back_from(shop: Shop) -> None:
