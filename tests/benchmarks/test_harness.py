@@ -99,7 +99,7 @@ def test_copies_are_the_stack_under_other_names(tmp_path: Path) -> None:
     named = [(document["kind"], document["metadata"]["name"]) for document in documents]
     second = next(each for each in documents if named[documents.index(each)] == ("ContainerService", "api-1"))
 
-    assert kinds == Counter(Project=1, Budget=1, Bucket=6, Database=3, Secret=3, Cdn=3, ContainerService=2)
+    assert kinds == Counter(Project=1, Budget=1, Bucket=9, Database=3, Secret=3, Cdn=3, ContainerService=2)
     assert len(set(named)) == len(named)
     assert second["spec"]["access"] == ["bucket.files-1", "secret.app-1", "database.main-1"]
     assert second["spec"]["image"]["repository"] == "joiabagur-api-1"
