@@ -22,21 +22,27 @@ _SIGNS = {"+": "plus", "-": "minus", "~": "tilde"}
 def render(plan: PlanView) -> str:
     """The whole plan; components with something to look at are open."""
     style, script = _asset("page.css"), _asset("page.js")
-    mood = "bad" if plan.vetoes else "" if plan.components else "good"
     return Template(_asset("page.html")).substitute(
+        parts(plan),
         title=escape(plan.title),
         place=escape(plan.place),
         headline=escape(plan.headline),
-        mood=mood,
-        alarms="\n".join(_alarms(plan)),
-        components="\n".join(_component(component) for component in plan.components),
-        asides="\n".join(_asides(plan)),
         foot=escape(f"Digest {plan.digest}") if plan.components and plan.digest else "",
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
+
+
+def parts(plan: PlanView) -> dict[str, str]:
+    """The plan for a page with a frame of its own: ``alarms``, ``components``, ``asides`` are HTML, ``mood`` a word."""
+    return {
+        "mood": "bad" if plan.vetoes else "" if plan.components else "good",
+        "alarms": "\n".join(_alarms(plan)),
+        "components": "\n".join(_component(component) for component in plan.components),
+        "asides": "\n".join(_asides(plan)),
+    }
 
 
 def _asset(name: str) -> str:

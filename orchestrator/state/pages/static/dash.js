@@ -1,0 +1,151 @@
+"use strict";
+/* What the pages do beyond being read: the theme, copying, clocks, the plan's search, live runs, charts. */
+
+const root = document.documentElement;
+const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
+
+/* Dark and light: a cookie, so that the server sends the page as it was chosen. */
+const themeSwitch = document.querySelector("[data-theme-switch]");
+if (themeSwitch) {
+  themeSwitch.form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const theme = isDark() ? "light" : "dark";
+    root.dataset.theme = theme;
+    const secure = location.protocol === "https:" ? "; Secure" : "";
+    document.cookie = `orchestrator_theme=${theme}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+    drawCharts();
+  });
+}
+
+/* Commands can be copied where the browser lets us. */
+function wakeCopies() {
+  if (!navigator.clipboard) return;
+  for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
+}
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-copy]");
+  if (!button) return;
+  await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 1500);
+});
+
+/* Clocks of what is under way. */
+function lasting(seconds) {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.floor(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+function tick() {
+  for (const clock of document.querySelectorAll("[data-since]")) {
+    const seconds = (Date.now() - Date.parse(clock.dataset.since)) / 1000;
+    if (seconds >= 0) clock.textContent = lasting(seconds);
+  }
+}
+setInterval(tick, 1000);
+
+/* A plan's search and folding. */
+const find = document.querySelector("[data-find]");
+if (find) {
+  find.hidden = false;
+  const components = [...document.querySelectorAll("details.component")];
+  const search = find.querySelector("input");
+  search.addEventListener("input", () => {
+    const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    for (const component of components) {
+      const name = component.dataset.name.toLowerCase();
+      let shown = false;
+      for (const article of component.querySelectorAll("article")) {
+        const text = `${name} ${article.textContent.toLowerCase()}`;
+        article.hidden = !words.every((word) => text.includes(word));
+        shown ||= !article.hidden;
+      }
+      component.hidden = !shown;
+      if (words.length && shown) component.open = true;
+    }
+    document.querySelector(".nothing").hidden = !words.length || components.some((component) => !component.hidden);
+  });
+  for (const button of find.querySelectorAll("[data-fold]")) {
+    button.addEventListener("click", () => { for (const component of components) component.open = Boolean(button.dataset.fold); });
+  }
+}
+
+/* A run as it happens.  The parts come made by the server, escaped as the page itself. */
+const live = document.querySelector("[data-live]");
+if (live) follow(live, document.getElementById("log"), document.getElementById("wire"));
+
+function follow(board, log, wire) {
+  let after = Number(board.dataset.after);
+  let pause = 1000;
+  const tell = (state, words) => { wire.hidden = false; wire.dataset.state = state; if (wire.textContent !== words) wire.textContent = words; };
+  function open() {
+    const source = new EventSource(`${board.dataset.live}?after=${after}`);
+    source.addEventListener("open", () => { pause = 1000; tell("live", "live"); });
+    source.addEventListener("board", (event) => { board.innerHTML = event.data; wakeCopies(); tick(); });
+    source.addEventListener("line", (event) => {
+      const number = Number(event.lastEventId);
+      if (number <= after) return;
+      after = number;
+      const atEnd = log.scrollTop + log.clientHeight >= log.scrollHeight - 40;
+      log.insertAdjacentHTML("beforeend", event.data);
+      while (log.children.length > 1000) log.firstElementChild.remove();
+      document.querySelector("[data-no-lines]")?.remove();
+      if (atEnd) log.scrollTop = log.scrollHeight;
+    });
+    source.addEventListener("over", (event) => { source.close(); tell("over", `over: ${event.data}`); });
+    source.addEventListener("error", () => {
+      tell("away", "the service does not answer; trying again");
+      if (source.readyState !== EventSource.CLOSED) return;
+      setTimeout(open, pause);
+      pause = Math.min(pause * 2, 15000);
+    });
+  }
+  log.scrollTop = log.scrollHeight;
+  open();
+}
+
+/* The delivery metrics, plotted from the table that everybody can read. */
+let plots = [];
+function drawCharts() {
+  const place = document.getElementById("charts");
+  const table = place && document.getElementById(place.dataset.table);
+  for (const plot of plots) plot.destroy();
+  plots = [];
+  if (!table || typeof uPlot === "undefined" || table.tBodies[0].rows.length < 2) return;
+  const style = getComputedStyle(root);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  const rows = [...table.tBodies[0].rows];
+  const weeks = rows.map((row) => Date.parse(row.cells[0].textContent) / 1000);
+  place.hidden = false;
+  place.replaceChildren();
+  const heads = [...table.tHead.rows[0].cells].slice(1);
+  const figures = heads.map(() => place.appendChild(document.createElement("figure")));
+  heads.forEach((head, index) => {
+    const figure = figures[index];
+    const caption = figure.appendChild(document.createElement("figcaption"));
+    const unit = head.dataset.unit;
+    caption.textContent = head.textContent + (unit === "h" ? " (hours)" : unit === "%" ? " (%)" : " a week");
+    const values = rows.map((row) => { const value = row.cells[index + 1].dataset.value; return value === "" ? null : Number(value); });
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
+    const bars = index === 0 ? { paths: uPlot.paths.bars({ size: [0.6, 28] }), fill: colour("--accent"), width: 0 } : { width: 2, fill: colour("--accent-soft"), spanGaps: true };
+    plots.push(new uPlot({
+      width: figure.clientWidth - 30, height: 170, legend: { show: false }, cursor: { show: false },
+      scales: { x: { time: true, range: (_, low, high) => [low - 302400, high + 302400] }, y: { range: (_, low, high) => [0, (high || 1) * 1.15] } },
+      axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 42 }],
+      series: [{}, { stroke: colour("--accent"), points: { show: index > 0, size: 5 }, ...bars }],
+    }, [weeks, values], figure));
+  });
+}
+let resizing;
+addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawCharts, 200); });
+addEventListener("load", drawCharts);
+document.addEventListener("htmx:afterSettle", () => { wakeCopies(); tick(); if (document.querySelector("#charts[hidden]")) drawCharts(); });
+wakeCopies();
+tick();
+
+/* Nobody looks: nothing is asked for. */
+document.addEventListener("htmx:beforeRequest", (event) => {
+  if (document.hidden && event.detail.requestConfig.triggeringEvent === undefined) event.preventDefault();
+});
