@@ -1,0 +1,77 @@
+"""A photo as the model's input, before scaling: upright, on white, cropped, resized.
+
+The contract says how (``ml.run.Preprocessing``); here Pillow keeps it, in a browser ``ml/web/predict.js``.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ml.run import Preprocessing
+from orchestrator.problems import Problems
+
+Pixels = np.ndarray[Any, np.dtype[np.uint8]]
+MOST_PIXELS = 100_000_000
+"""Larger pictures are no photos of a product, and would fill the memory."""
+FILTERS = {
+    "triangle": Image.Resampling.BILINEAR,
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "cubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+GROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0)}
+
+
+def read(path: Path, contract: Preprocessing) -> Pixels:
+    """One photo as (size, size, 3) bytes, 0 to 255, channels in the contract's order.
+
+    Raises Problems: it cannot be read.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of large pictures and of broken EXIF, which is read past
+            with Image.open(path) as image:
+                return prepared(image, contract)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise Problems.one(
+            f"{path} cannot be read as a photo: {error}",
+            hint="python -m ml.download_photos fetches it again, or leaves it out",
+        ) from None
+
+
+def read_all(paths: Iterable[Path], contract: Preprocessing) -> Pixels:
+    """Several photos as (n, size, size, 3).  Raises Problems."""
+    read_ones = [read(path, contract) for path in paths]
+    return np.stack(read_ones) if read_ones else np.empty((0, contract.size, contract.size, 3), dtype=np.uint8)
+
+
+def prepared(image: Image.Image, contract: Preprocessing) -> Pixels:
+    """An opened photo; see ``read``.  Raises what Pillow raises."""
+    if image.width * image.height > MOST_PIXELS:
+        raise ValueError(f"{image.width} x {image.height} pixels are too many")
+    if contract.orientation == "exif":
+        image = ImageOps.exif_transpose(image)
+    opaque = on_ground(image, contract.transparent)
+    if contract.fit == "centre-crop":
+        side = min(opaque.size)
+        left, top = (opaque.width - side) // 2, (opaque.height - side) // 2
+        opaque = opaque.crop((left, top, left + side, top + side))
+    small = opaque.resize((contract.size, contract.size), FILTERS[contract.resize])
+    pixels = np.asarray(small, dtype=np.uint8)
+    return pixels[:, :, ::-1] if contract.channels == "BGR" else pixels
+
+
+def on_ground(image: Image.Image, ground: str = "white") -> Image.Image:
+    """The picture as RGB, with ``ground`` (white or black) where it is transparent."""
+    if not image.has_transparency_data:
+        return image.convert("RGB")
+    whole = image.convert("RGBA")
+    below = Image.new("RGBA", whole.size, (*GROUNDS[ground], 255))
+    return Image.alpha_composite(below, whole).convert("RGB")
