@@ -77,18 +77,9 @@ def bucket(settings: Settings) -> FileStorage:
 
     Raises Problems: there is none, or several.
     """
-    from orchestrator import pipeline
-    from orchestrator.aws import Clients
-    from orchestrator.problems import Problems
-    from orchestrator.release.observe import holds_models
-    from orchestrator.storage.s3 import S3FileStorage
+    from orchestrator.release import shelf
 
-    desired = pipeline.desired(settings.manifests, settings.environment, shipping=False)
-    holding = {one.handle for one in desired.components if holds_models(one)}
-    made = [one for one in desired.resources if one.type == "s3_bucket" and one.component in holding]
-    if len(made) != 1:
-        raise Problems.one(f"{len(made)} buckets have ml-models among their prefixes", hint="give it to one Bucket")
-    return S3FileStorage(Clients(desired.scope.region), made[0].physical)
+    return shelf.find(settings.manifests, settings.environment)
 
 
 def text(seen: Comparison) -> str:
