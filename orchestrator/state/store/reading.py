@@ -239,9 +239,10 @@ def _paired(
     connection: Connection, table: Any, column: str, pairs: Iterable[tuple[str, int]], shape: type[T]
 ) -> Mapping[str, T]:
     """The record of each (environment, number), by environment."""
-    wanted = or_(*(and_(table.c.environment == key, table.c[column] == number) for key, number in pairs))
-    query = select(table.c.environment, table.c.body).where(wanted)
-    return _by_key(connection, query, shape) if list(wanted.get_children()) else {}
+    wanted = [and_(table.c.environment == key, table.c[column] == number) for key, number in pairs]
+    if not wanted:
+        return {}
+    return _by_key(connection, select(table.c.environment, table.c.body).where(or_(*wanted)), shape)
 
 
 def _leases(connection: Connection, query: Select[Any], at: float) -> dict[str, Lease]:

@@ -107,7 +107,7 @@ def events(plan: Plan, began: float, *, upto: int = 10_000, failing: str = "") -
     found: list[StepEvent] = []
 
     def tell(kind: str, address: str, **more: object) -> None:
-        at = stamp(began + len(found) * 1.7)
+        at = stamp(began + len(found) * 1.1)
         found.append(StepEvent(len(found) + 1, at, kind, address, **more))  # type: ignore[arg-type]
 
     for place, change in enumerate(plan.pending):

@@ -1,0 +1,170 @@
+"""Every page in a real browser, at two widths, dark and light."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.state.pages.house import PAGES
+from tests.state.pages.looking import looking, violations
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+HEAVIEST = 150_000
+FOCUS = "[document.activeElement.textContent, document.activeElement.getBoundingClientRect().top]"
+PRESSABLE = """[...document.querySelectorAll('a[href], button:not([hidden]), select, summary')]
+  .filter((one) => one.checkVisibility()).length"""
+FOCUSED = """(() => {
+  const it = document.activeElement, all = [...document.querySelectorAll('*')];
+  return [all.indexOf(it), getComputedStyle(it).outlineStyle, it.outerHTML.slice(0, 80)];
+})()"""
+LOOKS = {"desk, light": (1280, "light"), "phone, dark": (390, "dark")}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_is_sound(name: str, look: str, house: str, browser: Any) -> None:
+    """It fits, weighs little, complains of nothing, and axe finds nothing."""
+    width, scheme = LOOKS[look]
+    with looking(browser, width, scheme) as seen:
+        status = seen.open(house + PAGES[name])
+
+        assert status == (404 if name == "not-found" else 200)
+        assert [one for one in seen.complaints if "status of 404" not in one] == []
+        assert seen.overflow == []
+        assert 0 < seen.weight < HEAVIEST
+        assert violations(seen.page) == []
+
+
+@pytest.mark.parametrize("look", [(1280, "dark"), (390, "light")], ids=str)
+def test_the_other_colours_are_as_legible(look: tuple[int, str], house: str, browser: Any) -> None:
+    """The pages that have every colour, as the others do not see them."""
+    with looking(browser, *look) as seen:
+        for name in ("environments", "run-failed", "plan", "comparison", "drift", "models"):
+            seen.open(house + PAGES[name])
+            assert seen.overflow == []
+            assert violations(seen.page) == []
+
+
+READ = {
+    "environments": ["joiabagur/prod", "healthy", "2 drifted", "$31.40", "marta", "deploy succeeded"],
+    "environment": ["Encrypt the database", "touches the same as #195", "rds_instance.main:engine_version"],
+    "run-failed": [
+        "The first cause",
+        "storage is being optimised",
+        "orchestrator deploy -e demo",
+        "29 of 32",
+        "3 skipped",
+    ],
+    "run-live": ["running", "ec2_security_group.api", "working", "merge of #191"],
+    "run-superseded": ["superseded", "a newer run made it needless"],
+    "plan": ["Vetoed", "rds_instance.main", "engine_version", '"15"', "--allow"],
+    "comparison": ["From release 20 to 28", "containerservice.api", "v2", "max: 9", "assets/index-"],
+    "releases": ["stands now", "proved", "Roll back to this", "back to"],
+    "drift": ["2 resources have drifted", "backup_retention_days", "In the manifests", "ignored until 2026-11-29"],
+    "history": ["Lead time", "Change failure rate", "The figures, week by week"],
+    "log": ["orchestrator history verify", "run.end"],
+    "models": ["Training needed", "0.931", "2026-10-08"],
+    "not-found": ["404", "no environment joiabagur/nowhere is known here"],
+}
+
+
+@pytest.mark.parametrize("name", READ)
+def test_everything_is_read_without_javascript(name: str, house: str, browser: Any) -> None:
+    """The server makes the pages; scripts only liven them up."""
+    with looking(browser, 390, script=False) as seen:
+        seen.page.goto(house + PAGES[name])
+        text = seen.page.inner_text("main")
+
+        assert [word for word in READ[name] if word not in text] == []
+
+
+def test_details_open_without_javascript(house: str, browser: Any) -> None:
+    """The exact command to go back is one press away."""
+    with looking(browser, script=False) as seen:
+        seen.page.goto(house + PAGES["releases"])
+        seen.page.locator("summary", has_text="Roll back to this").first.click()
+
+        assert "orchestrator rollback -e prod --to 55 --reason" in seen.page.inner_text("main")
+
+
+def test_the_first_tab_skips_to_the_content(house: str, browser: Any) -> None:
+    """Who has no mouse is not sent through the menu each time, and sees where they are."""
+    with looking(browser) as seen:
+        seen.open(house)
+        seen.page.keyboard.press("Tab")
+        shown = seen.page.evaluate(FOCUS)
+        seen.page.keyboard.press("Enter")
+
+        assert shown[0] == "Skip to the content"
+        assert shown[1] >= 0
+        assert seen.page.evaluate("document.activeElement.id") == "main"
+
+
+def test_every_link_can_be_reached_by_keyboard(house: str, browser: Any) -> None:
+    """Tab comes by all that can be pressed, and what has the focus has an outline."""
+    with looking(browser) as seen:
+        seen.open(house + PAGES["releases"])
+        wanted = seen.page.evaluate(PRESSABLE)
+        reached, bare = set(), []
+        for _ in range(wanted + 5):
+            seen.page.keyboard.press("Tab")
+            one = seen.page.evaluate(FOCUSED)
+            reached.add(one[0])
+            bare += [one[2]] if one[1] == "none" and "<body" not in one[2] else []
+
+        assert len(reached) >= wanted
+        assert bare == []
+
+
+def test_a_theme_is_kept(house: str, browser: Any) -> None:
+    """Chosen once, the next page comes that way from the server."""
+    with looking(browser, scheme="light") as seen:
+        seen.open(house)
+        seen.page.click("[data-theme-switch]")
+        at_once = seen.page.get_attribute("html", "data-theme")
+        seen.open(house + PAGES["history"])
+
+        assert at_once == "dark"
+        assert seen.page.get_attribute("html", "data-theme") == "dark"
+
+
+def test_a_theme_is_kept_without_javascript(house: str, browser: Any) -> None:
+    """The same button is a form."""
+    with looking(browser, scheme="light", script=False) as seen:
+        seen.page.goto(house + PAGES["history"])
+        seen.page.click("[data-theme-switch]")
+
+        assert seen.page.url == house + PAGES["history"]
+        assert seen.page.get_attribute("html", "data-theme") == "dark"
+
+
+def test_a_plan_is_searched_and_folded(house: str, browser: Any) -> None:
+    """Words narrow it down; nothing found is said."""
+    with looking(browser) as seen:
+        seen.open(house + PAGES["plan"])
+        seen.page.get_by_label("Find in the plan").fill("engine_version")
+        shown = seen.page.locator(".plan article:visible").count()
+        seen.page.get_by_label("Find in the plan").fill("no such thing")
+        nothing = seen.page.locator(".nothing").is_visible()
+        seen.page.get_by_label("Find in the plan").fill("")
+        seen.page.get_by_text("Fold all").click()
+
+        assert shown == 1
+        assert nothing
+        assert seen.page.locator(".plan article:visible").count() == 0
+
+
+def test_filters_of_the_history_work_in_place(house: str, browser: Any) -> None:
+    """The list changes, the address says what was asked, and charts are drawn again."""
+    with looking(browser) as seen:
+        seen.open(house + PAGES["history"])
+        seen.page.evaluate("window.same = true")
+        seen.page.get_by_label("Verb").select_option("rollback")
+        seen.page.wait_for_url("**verb=rollback**")
+        seen.page.locator("#found .runs th a", has_text="deploy").first.wait_for(state="detached")
+
+        assert set(seen.page.locator("#found .runs th a").all_inner_texts()) == {"rollback"}
+        assert seen.page.evaluate("window.same") is True
+        assert seen.page.locator("#charts canvas").count() == 4
+        assert seen.complaints == []
