@@ -14,7 +14,7 @@ from graphlib import TopologicalSorter
 from typing import Any, TypeAlias
 
 from orchestrator import plan as planning
-from orchestrator import resources
+from orchestrator import resources, waivers
 from orchestrator.aws.actuator import StepFailedError, UnsettledError
 from orchestrator.diff import diff
 from orchestrator.events import Finished, OnEvent, Progress, Started, StepDone, Waiting
@@ -148,6 +148,8 @@ class _Run:
             return module.delete(self._planned.scope, task.found.physical, task.live)
         module = resources.load(task.resource.type)
         spec = module.normalise(resolve(task.resource.spec, self._lookup))
+        if task.live:
+            spec = waivers.leave(spec, task.live.spec, task.waived)
         fields = diff(spec, task.live.spec) if task.live else ()
         if task.live and not fields:
             return None

@@ -105,6 +105,21 @@ class Resource:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiver:
+    """A difference that a manifest lets be: a ``field`` (dotted, with all below it) of ``addresses``.
+
+    ``until`` is its last day, as YEAR-MONTH-DAY in UTC.
+    """
+
+    component: str
+    addresses: frozenset[str]
+    field: str
+    until: str
+    owner: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """What the manifests of one environment ask for: resources in dependency order."""
 
@@ -112,6 +127,7 @@ class Desired:
     resources: tuple[Resource, ...]
     notes: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
+    waivers: tuple[Waiver, ...] = ()
 
 
 class Health(StrEnum):
@@ -213,6 +229,18 @@ class Unread:
 
 
 @dataclass(frozen=True, slots=True)
+class Waived:
+    """One difference that a manifest lets be ``until`` a day; when that day is ``past``, the plan changes it."""
+
+    address: str
+    field: FieldChange
+    until: str
+    owner: str
+    reason: str
+    past: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The changes from live to desired, in order.  Equal after a JSON round trip; ``digest`` holds no times."""
 
@@ -227,6 +255,7 @@ class Plan:
     digest: str = ""
     token: str = ""
     version: int = 1
+    waived: tuple[Waived, ...] = ()
 
     @property
     def pending(self) -> tuple[Change, ...]:

@@ -54,6 +54,7 @@ def plan(
     ``destroying`` plans for no resources at all.  Raises Problems when AWS cannot be asked, or a target is unknown.
     """
     from dataclasses import replace
+    from datetime import UTC, datetime
 
     from orchestrator import plan as planning
     from orchestrator import snapshot
@@ -61,7 +62,7 @@ def plan(
 
     clients = clients or Clients(wanted.scope.region)
     if destroying:
-        wanted = replace(wanted, resources=(), notes=())
+        wanted = replace(wanted, resources=(), notes=(), waivers=())
     try:
         configured = clients.configured_region()
         clients.reach("sts")
@@ -75,6 +76,7 @@ def plan(
         allow=allow,
         destroying=destroying,
         configured_region=configured,
+        today=datetime.now(UTC).date().isoformat(),
     )
 
 

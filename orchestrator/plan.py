@@ -11,9 +11,22 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from orchestrator import guards, resources, wire
+from orchestrator import guards, resources, waivers, wire
 from orchestrator.diff import diff
-from orchestrator.model import Action, Change, Desired, FieldChange, Found, Live, Plan, Resource, Scope, Unread
+from orchestrator.model import (
+    Action,
+    Change,
+    Desired,
+    FieldChange,
+    Found,
+    Live,
+    Plan,
+    Resource,
+    Scope,
+    Unread,
+    Waived,
+    Waiver,
+)
 from orchestrator.problems import Problem, Problems
 from orchestrator.snapshot import Snapshot
 from orchestrator.steps import Outputs, Recording, Steps, planned, record
@@ -22,11 +35,15 @@ from orchestrator.values import Ref, Unknown, Value, references, resolve
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What applying one change needs beyond the plan: the desired resource (None: delete) and the live one."""
+    """What applying one change needs beyond the plan: the desired resource (None: delete) and the live one.
+
+    ``waived`` are differences that stay as they are.
+    """
 
     resource: Resource | None
     live: Live | None
     found: Found | None = None
+    waived: tuple[Waived, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +68,14 @@ def build(
     allow: str = "",
     destroying: bool = False,
     configured_region: str | None = None,
+    today: str = "",
 ) -> Planned:
     """Compare and order.  ``targets``: addresses or component handles to keep, with what they need.
 
-    ``allow``: the token of this very plan, which lifts the vetoes that say so.
+    ``allow``: the token of this very plan, which lifts the vetoes that say so.  ``today`` (YEAR-MONTH-DAY) tells which
+    waivers are past; without it none is.
     """
-    draft = _Draft(desired.scope, snapshot)
+    draft = _Draft(desired.scope, snapshot, desired.waivers, today)
     for resource in desired.resources:
         draft.add(resource)
     for address, (found, live) in snapshot.strays.items():
@@ -71,7 +90,8 @@ def build(
         region=desired.scope.region,
         changes=changes,
         unread=tuple(unread[address] for address in sorted(unread)),
-        notes=desired.notes,
+        notes=(*desired.notes, *waivers.notes(draft.waived, desired.waivers, today)),
+        waived=tuple(draft.waived),
     )
     plan = replace(plan, digest=digest(plan))
     plan = replace(plan, token=token(plan))
@@ -95,9 +115,12 @@ def token(plan: Plan) -> str:
 class _Draft:
     """Collects the changes of one plan while it walks the desired resources in dependency order."""
 
-    def __init__(self, scope: Scope, snapshot: Snapshot) -> None:
+    def __init__(self, scope: Scope, snapshot: Snapshot, let_be: tuple[Waiver, ...], today: str) -> None:
         self._scope = scope
         self._snapshot = snapshot
+        self._waivers = let_be
+        self._today = today
+        self.waived: list[Waived] = []
         self._outputs: dict[str, Outputs] = {}
         self.changes: list[Change] = []
         self.tasks: dict[str, Task] = {}
@@ -115,7 +138,8 @@ class _Draft:
             return
         self._outputs[address] = outputs
         self.changes.append(change)
-        self.tasks[address] = Task(resource, live)
+        told = tuple(one for one in self.waived if one.address == address)
+        self.tasks[address] = Task(resource, live, waived=told)
 
     def remove(self, address: str, found: Found, live: Live) -> None:
         module = resources.load(found.type)
@@ -144,6 +168,11 @@ class _Draft:
         module = resources.load(resource.type)
         spec = module.normalise(resolve(resource.spec, self.lookup))
         fields = diff(spec, live.spec if live else {})
+        if live and self._waivers and fields:
+            told = waivers.waived(resource.address, fields, self._waivers, self._today)
+            self.waived += told
+            spec = waivers.leave(spec, live.spec, told)
+            fields = diff(spec, live.spec)
         action = decide(resource.type, live, fields)
         recording = record(resource.address, steps(self._scope, resource, spec, live, action, fields))
         change = Change(

@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator import components
 from orchestrator.artefacts import Artefacts
 from orchestrator.components import Grant, Stack
-from orchestrator.manifest import naming, references
+from orchestrator.manifest import naming, references, waiving
 from orchestrator.manifest.check import Manifest, scope_of
 from orchestrator.manifest.resolution import Resolution
 from orchestrator.model import Component, Desired, Resource
@@ -38,7 +38,8 @@ def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> Desired:
     notes = [note for component in stack.components.values() for note in components.notes(component, stack)]
     ordered = _ordered(made)
     notes += stack.artefacts.notes
-    return Desired(stack.scope, ordered, tuple(dict.fromkeys(notes)), tuple(stack.components.values()))
+    waivers = tuple(waiving.waivers(manifest.declared, made))
+    return Desired(stack.scope, ordered, tuple(dict.fromkeys(notes)), tuple(stack.components.values()), waivers)
 
 
 def stack_of(manifest: Manifest) -> Stack:

@@ -93,6 +93,18 @@ def recall(value: Mapping[str, Any], file: str) -> Document:
     return found[0]
 
 
+def documents(text: str, file: str) -> list[Document]:
+    """The documents of one file's ``text``, in order; ``file`` is what positions name.
+
+    Raises Problems.
+    """
+    problems: list[Problem] = []
+    found = list(_parsed(text, file, problems))
+    if problems:
+        raise Problems(problems)
+    return found
+
+
 def _parsed(text: str, shown: str, problems: list[Problem]) -> Iterator[Document]:
     lines = tuple(text.split("\n"))
     converter = Converter(shown)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
-from orchestrator.model import Action, Change, Plan
+from orchestrator.model import Action, Change, Plan, Waived
 from orchestrator.redaction import safe
 from orchestrator.render.markdown import LIMIT, code, escape, fenced, marker
 from orchestrator.render.style import BY_SIGN, Style
@@ -21,6 +21,7 @@ class Sync(StrEnum):
     IN_SYNC = "in sync"
     DRIFTED = "drifted"
     NOT_CHECKED = "not checked"
+    IGNORED = "ignored"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,11 @@ class DriftView:
     def headline(self) -> str:
         """``1 drifted, 29 in sync, 1 not checked; coverage 96.8 %``."""
         counts = [f"{self.count(sync)} {sync}" for sync in (Sync.DRIFTED, Sync.IN_SYNC, Sync.NOT_CHECKED)]
+        counts += [f"{ignored} ignored"] if (ignored := self.count(Sync.IGNORED)) else []
         return f"{', '.join(counts)}; coverage {self.coverage:g} %"
 
 
-_ORDER = (Sync.DRIFTED, Sync.NOT_CHECKED, Sync.IN_SYNC)
+_ORDER = (Sync.DRIFTED, Sync.NOT_CHECKED, Sync.IGNORED, Sync.IN_SYNC)
 _WHY = {
     Action.CREATE: "is in the manifests, not in AWS",
     Action.DELETE: "is ours in AWS, not in the manifests",
@@ -75,7 +77,10 @@ _WHY = {
 def view(plan: Plan) -> DriftView:
     """A plan, read as drift: what it would change has drifted."""
     unread = {item.address: item for item in plan.unread}
-    found = [_resource(change) for change in plan.changes if change.address not in unread]
+    let_be: dict[str, list[Waived]] = {}
+    for one in plan.waived:
+        let_be.setdefault(one.address, []).append(one)
+    found = [_resource(each, let_be.get(each.address, [])) for each in plan.changes if each.address not in unread]
     for item in unread.values():
         shown = unread_view(item)
         found.append(ResourceDrift(shown.address, Sync.NOT_CHECKED, sentence(item.reason), safe(item.action)))
@@ -90,7 +95,7 @@ def text(drift: DriftView, style: Style, *, loud: bool = False) -> str:
     lines = [f"{style.paint(drift.title, 'bold')} {style.paint(f'({drift.place})', 'dim')}"]
     lines.append(style.paint(f"{drift.headline}.", "alarm" if drift.has_drifted else "good"))
     lines.append("")
-    colours = {Sync.DRIFTED: "red", Sync.NOT_CHECKED: "yellow", Sync.IN_SYNC: "green"}
+    colours = {Sync.DRIFTED: "red", Sync.NOT_CHECKED: "yellow", Sync.IGNORED: "dim", Sync.IN_SYNC: "green"}
     for resource in drift.resources:
         if loud and resource.sync is Sync.IN_SYNC:
             continue
@@ -121,6 +126,7 @@ def to_json(drift: DriftView) -> str:
         "coverage": drift.coverage,
         "drifted": drift.count(Sync.DRIFTED),
         "environment": drift.title,
+        "ignored": drift.count(Sync.IGNORED),
         "in_sync": drift.count(Sync.IN_SYNC),
         "not_checked": drift.count(Sync.NOT_CHECKED),
         "resources": [asdict(resource) for resource in drift.resources],
@@ -128,12 +134,20 @@ def to_json(drift: DriftView) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
-def _resource(change: Change) -> ResourceDrift:
+def _resource(change: Change, let_be: list[Waived]) -> ResourceDrift:
     address = name(change.address)
+    asides = [_aside(one) for one in let_be]
     if change.action is Action.NONE:
-        return ResourceDrift(address, Sync.IN_SYNC)
+        fields = field_views(tuple(one.field for one in let_be))
+        return ResourceDrift(address, Sync.IGNORED if let_be else Sync.IN_SYNC, "; ".join(asides), fields=fields)
     fields = () if change.action is Action.CREATE else field_views(change.fields)
-    return ResourceDrift(address, Sync.DRIFTED, _WHY[change.action], fields=fields)
+    return ResourceDrift(address, Sync.DRIFTED, "; ".join([_WHY[change.action], *asides]), fields=fields)
+
+
+def _aside(one: Waived) -> str:
+    words = "was let be, and that day is past" if one.past else "is let be"
+    until = f"until {one.until} ({one.owner}: {one.reason})"
+    return sentence(f"{'.'.join(one.field.path)} {words}: {until}")
 
 
 def _reason(resource: ResourceDrift) -> str:

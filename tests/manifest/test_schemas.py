@@ -152,7 +152,7 @@ def bare(part: Any) -> Any:
 
 @pytest.mark.parametrize(
     "described_type",
-    [model.Plan, model.Change, model.FieldChange, model.PlannedStep, model.Veto, model.Unread, Position],
+    [model.Plan, model.Change, model.FieldChange, model.PlannedStep, model.Veto, model.Unread, model.Waived, Position],
     ids=lambda found: found.__name__,
 )
 def test_the_plan_schema_is_the_plan(described_type: type) -> None:
