@@ -91,15 +91,15 @@ class GitHub:
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Make something.  Not repeated where it may have been made already.  Raises GitHubProblems."""
-        return self._ask("POST", path, body=body).json()
+        return _content(self._ask("POST", path, body=body))
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Change something.  Raises GitHubProblems."""
-        return self._ask("PATCH", path, body=body).json()
+        """Change something; None where GitHub has nothing to say of it.  Raises GitHubProblems."""
+        return _content(self._ask("PATCH", path, body=body))
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Set something.  Raises GitHubProblems."""
-        return self._ask("PUT", path, body=body).json()
+        """Set something; None where GitHub has nothing to say of it.  Raises GitHubProblems."""
+        return _content(self._ask("PUT", path, body=body))
 
     def delete(self, path: str) -> None:
         """Remove something.  What is gone already is no failure.  Raises GitHubProblems."""
@@ -132,6 +132,10 @@ class GitHub:
                 raise _refusal(method, path, answer, said)
             self._sleep(pause)
         raise AssertionError("unreachable")
+
+
+def _content(answer: httpx.Response) -> Any:
+    return answer.json() if answer.content else None
 
 
 def _after_silence(method: str, error: httpx.TransportError, attempt: int) -> float | None:

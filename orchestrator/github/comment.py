@@ -10,6 +10,8 @@ from orchestrator.problems import Problems
 
 MOST = 65_536
 """Characters that GitHub keeps of a body."""
+WORKFLOWS = "github-actions[bot]"
+"""Whom GitHub names as the author of what a workflow's own token writes."""
 
 
 def put(github: GitHub, number: int, marker: str, body: str) -> str:
@@ -38,8 +40,8 @@ def ours(github: GitHub, number: int, marker: str) -> Mapping[str, Any] | None:
 
 
 def is_bot(author: Any) -> bool:
-    """Whether a workflow wrote it: a person who types our marker is not believed."""
-    return isinstance(author, dict) and author.get("type") == "Bot"
+    """Whether a workflow wrote it: a person or another app who types our marker is not believed."""
+    return isinstance(author, dict) and author.get("type") == "Bot" and author.get("login") == WORKFLOWS
 
 
 def _all(github: GitHub, number: int, marker: str) -> list[Mapping[str, Any]]:

@@ -13,6 +13,7 @@ from typing import Final
 from orchestrator.github.approval import Verdict
 from orchestrator.problems import Problem
 from orchestrator.redaction import safe
+from orchestrator.render import drift as drifts
 from orchestrator.render import markdown
 from orchestrator.render.endings import Ending
 from orchestrator.render.markdown import LIMIT, code, escape, fenced
@@ -74,6 +75,29 @@ def failed(title: str, found: Iterable[Problem], commit: str, run: str, command:
     head = f"{markdown.marker(title, 'deploy')}\n### {code(title)}: not deployed"
     again = f"Settle it, then run the job again, or: {code(command)}"
     return "\n\n".join([head, "\n".join(lines), again, _sub(f"Commit {code(commit[:12])}, [run]({run}).")]) + "\n"
+
+
+def drift(seen: drifts.DriftView, marker: str, commit: str, run: str) -> str:
+    """The issue about drift: what differs, and the three answers to it."""
+    answers = (
+        "Three answers, by the workflow `drift` (Actions, drift, Run workflow):\n\n"
+        "- `revert`: AWS becomes again what the manifests say.\n"
+        "- `accept`: a pull request by which the manifests say what AWS has; `targets` names what, e.g. an address.\n"
+        "- let it be until a day, with an owner and a reason, in the manifest: "
+        f"{code('orchestrator drift --ignore ADDRESS:FIELD --until DATE --reason TEXT')}"
+    )
+    parts = [marker, drifts.markdown(seen).strip(), answers if seen.has_drifted else ""]
+    parts.append(_sub(f"Looked at with the manifests of {code(commit[:12])}, in [this run]({run})."))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def accepted(done: Iterable[str], left: Iterable[str], run: str) -> str:
+    """The pull request that accepts drift: what each edit is for, and what it does not settle."""
+    parts = ["By these edits the manifests say what AWS has.", "\n".join(f"- {escape(one)}" for one in done)]
+    if rest := [f"- {escape(one)}" for one in left]:
+        parts += ["**Not settled by this:**", "\n".join(rest[:MOST])]
+    note = "What a workflow proposes starts no workflow: close and open this pull request again to see its plan."
+    return "\n\n".join([*parts, note, _sub(f"Made by [this run]({run}).")]) + "\n"
 
 
 def _problem(problem: Problem) -> str:

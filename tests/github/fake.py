@@ -6,11 +6,11 @@ written down, so that a test can see it.
 
 from __future__ import annotations
 
-import base64
 import itertools
+import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,8 +64,11 @@ class GitHub:
         """What a deployment went through."""
         return [one["state"] for one in self.told[number]]
 
-    def run_git(self, *words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=self.git, check=True, capture_output=True, text=True)
+    def run_git(self, *words: str, text: str | None = None, environ: Mapping[str, str] | None = None) -> str:
+        surroundings = {**os.environ, **(environ or {})}
+        done = subprocess.run(
+            ["git", *words], cwd=self.git, check=True, capture_output=True, text=True, input=text, env=surroundings
+        )
         return done.stdout.strip()
 
     def answer(self, request: Request, token: str) -> Answer:
@@ -240,39 +243,24 @@ def _move_ref(hub: GitHub, request: Request, name: str) -> Answer:
     return 200, {"ref": f"refs/{name}", "object": {"sha": request.body["sha"]}}
 
 
-def _content(hub: GitHub, request: Request, path: str) -> Answer:
-    try:
-        sha = hub.run_git("rev-parse", f"{request.query.get('ref', 'main')}:{path}")
-    except subprocess.CalledProcessError:
-        return 404, {"message": "Not Found"}
-    data = subprocess.run(["git", "cat-file", "blob", sha], cwd=hub.git, check=True, capture_output=True).stdout
-    return 200, {"path": path, "sha": sha, "content": base64.encodebytes(data).decode(), "encoding": "base64"}
+def _commit_of(hub: GitHub, request: Request, sha: str) -> Answer:
+    return 200, {"sha": sha, "tree": {"sha": hub.run_git("rev-parse", f"{sha}^{{tree}}")}}
 
 
-def _write_content(hub: GitHub, request: Request, path: str) -> Answer:
-    """A commit on a branch with one file changed, as the contents API makes it."""
-    branch = f"refs/heads/{request.body['branch']}"
-    before = hub.run_git("rev-parse", f"{branch}:{path}")
-    if request.body.get("sha") != before:
-        return 409, {"message": f"{path} does not match {request.body.get('sha')}"}
-    data = base64.b64decode(request.body["content"])
-    done = subprocess.run(
-        ["git", "hash-object", "-w", "--stdin"], cwd=hub.git, check=True, capture_output=True, input=data
-    )
-    index = {"GIT_INDEX_FILE": str(hub.git / "index.contents")}
+def _tree(hub: GitHub, request: Request) -> Answer:
+    index = {"GIT_INDEX_FILE": str(hub.git / "index.trees")}
+    hub.run_git("read-tree", request.body["base_tree"], environ=index)
+    for entry in request.body["tree"]:
+        sha = hub.run_git("hash-object", "-w", "--stdin", text=entry["content"])
+        hub.run_git("update-index", "--add", "--cacheinfo", f"{entry['mode']},{sha},{entry['path']}", environ=index)
+    return 201, {"sha": hub.run_git("write-tree", environ=index)}
+
+
+def _make_commit(hub: GitHub, request: Request) -> Answer:
     author = {f"GIT_{who}_{what}": "bot@shop.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-
-    def git(*words: str) -> str:
-        ran = subprocess.run(
-            ["git", *words], cwd=hub.git, check=True, capture_output=True, text=True, env=index | author
-        )
-        return ran.stdout.strip()
-
-    git("read-tree", branch)
-    git("update-index", "--cacheinfo", f"100644,{done.stdout.decode().strip()},{path}")
-    commit = git("commit-tree", git("write-tree"), "-p", branch, "-m", request.body["message"])
-    git("update-ref", branch, commit)
-    return 200, {"commit": {"sha": commit}, "content": {"path": path}}
+    parents = [word for parent in request.body["parents"] for word in ("-p", parent)]
+    sha = hub.run_git("commit-tree", request.body["tree"], *parents, "-m", request.body["message"], environ=author)
+    return 201, {"sha": sha}
 
 
 ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
@@ -298,6 +286,7 @@ ROUTES: list[tuple[str, str, Callable[..., Answer]]] = [
     ("GET", r"/git/ref/(.+)", _ref),
     ("POST", r"/git/refs", _make_ref),
     ("PATCH", r"/git/refs/(.+)", _move_ref),
-    ("GET", r"/contents/(.+)", _content),
-    ("PUT", r"/contents/(.+)", _write_content),
+    ("GET", r"/git/commits/(.+)", _commit_of),
+    ("POST", r"/git/trees", _tree),
+    ("POST", r"/git/commits", _make_commit),
 ]

@@ -192,6 +192,16 @@ class Shop:
         payload = {"inputs": dict(inputs or {}), **self._repository()}
         return self._run(workflow, "workflow_dispatch", payload, self.head, inputs=dict(inputs or {}), **more)
 
+    def scheduled(self, workflow: str, **more: Any) -> Outcome:
+        """The run that the clock starts."""
+        return self._run(workflow, "schedule", {"schedule": "23 5 * * *", **self._repository()}, self.head, **more)
+
+    def merge_branch(self, number: int) -> None:
+        """Merge a pull request that was made on GitHub."""
+        branch = self.hub.pulls[number]["head"]["ref"]
+        self.git("fetch", "-q", str(self.bare), f"{branch}:{branch}")
+        self.merge(number)
+
     def _run(self, workflow: str, event: str, payload: Mapping[str, Any], sha: str, **more: Any) -> Outcome:
         more.setdefault("vars", ROLES)
         more["environment"] = {"STAND_IN_SHA": sha, **more.get("environment", {})}

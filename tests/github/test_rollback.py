@@ -27,6 +27,24 @@ def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: Shop) -> None:
 
 
 @pytest.mark.slow
+def test_only_the_plan(shop: Shop) -> None:
+    """For whoever wants to see it first: nothing is done, and nobody is told of a deployment."""
+    shop.deploy()
+    shop.write({"dist/index.html": "<h1>bad</h1>"})
+    shop.commit("Break the page")
+    shop.deploy()
+    told = dict(shop.hub.deployments)
+
+    run = shop.dispatch("rollback.yml", {"plan-only": "true"})
+
+    assert run.outputs["result"] == "planned", run.log
+    assert "Back to release 1" in run.summary
+    assert "s3_site.web" in run.summary
+    assert shop.page() == "<h1>bad</h1>"
+    assert shop.hub.deployments == told
+
+
+@pytest.mark.slow
 def test_an_input_that_is_none_is_refused(shop: Shop) -> None:
     """Whatever GitHub let through."""
     shop.deploy()

@@ -10,6 +10,7 @@ VERBS = {
     "validate": "Check the manifests; set outputs for the steps that follow.",
     "plan": "Plan; tell the pull request.",
     "deploy": "Deploy what was reviewed; tell GitHub how it ended.",
+    "drift": "Look for drift; keep an issue about it; accept or revert it.",
     "rollback": "Go back to an earlier release; tell GitHub how it ended.",
 }
 
@@ -33,7 +34,7 @@ class Verbs(click.Group):
 
 @click.group("github", cls=Verbs)
 def command() -> None:
-    """Plan, deploy and go back in GitHub Actions.
+    """Plan, deploy, go back and look for drift in GitHub Actions.
 
     Each verb does what the verb without `github` does, and tells GitHub.
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 @click.option("--only", "parts", default="", envvar="ORCHESTRATOR_PARTS", help="Parts, comma-separated.")
 @click.option("--reason", default="", envvar="ORCHESTRATOR_REASON", help="Why; it is written down.")
 @click.option("--allow", default="", envvar="ORCHESTRATOR_ALLOW", metavar="TOKEN", help="Lift the vetoes of one plan.")
+@click.option("--plan-only", is_flag=True, envvar="ORCHESTRATOR_PLAN_ONLY", help="Show the plan, and stop there.")
 @common
-def command(settings: Settings, release: str, parts: str, reason: str, allow: str) -> int:
+def command(settings: Settings, release: str, parts: str, reason: str, allow: str, plan_only: bool) -> int:
     """Go back as `orchestrator rollback` does, and tell GitHub. Waits for its turn.
 
     Whoever starts the workflow has agreed to it. Exits as `orchestrator rollback` does.
@@ -31,9 +32,29 @@ def command(settings: Settings, release: str, parts: str, reason: str, allow: st
     demand(parts, r"[A-Za-z0-9_., -]{0,200}", "the parts", "names, comma-separated")
     demand(allow, r"([0-9a-f]{8})?", "the token to allow", "8 hexadecimal digits, as a vetoed plan prints them")
     bulletin = Bulletin.here(settings.manifests, settings.environment)
-    bulletin.begin("rollback")
     number = int(release) if release else None
+    if plan_only:
+        return _show(settings, bulletin, number, parts, allow)
+    bulletin.begin("rollback")
     return told(bulletin, settings, lambda: _back(settings, bulletin, number, parts, reason, allow), "releases")
+
+
+def _show(settings: Settings, bulletin: Bulletin, number: int | None, parts: str, allow: str) -> int:
+    """The plan on the run's page, and nothing else."""
+    from orchestrator import pipeline
+    from orchestrator.cli import releasing
+    from orchestrator.problems import Exit
+    from orchestrator.render import markdown, view
+
+    desk = releasing.desk(settings, auto_approve=True)
+    way = releasing.way(desk, number, parts)
+    planned = pipeline.plan(way.wanted.desired, allow=allow, clients=desk.clients)
+    settings.terminal.say(releasing.heading(way))
+    desk.show(planned)
+    shown = markdown.render(view.view(planned.plan, longest=400))
+    bulletin.run.summary(f"{releasing.heading(way)} Nothing was done.\n\n{shown}")
+    bulletin.run.output(result="planned", release=way.standing.number, digest=planned.plan.digest)
+    return Exit.VETOED if planned.plan.is_vetoed else Exit.OK
 
 
 def _back(settings: Settings, bulletin: Bulletin, number: int | None, parts: str, reason: str, allow: str) -> int:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import click
 
 from orchestrator.cli.options import Settings, common
 from orchestrator.cli.verb import verb
 from orchestrator.problems import Problems
+
+ROLE = "ORCHESTRATOR_ROLE"
+"""The role that a later step will become: where a workflow says this, it must say which."""
 
 
 @verb("validate", "orchestrator github validate -e prod")
@@ -21,6 +26,7 @@ def command(settings: Settings, silent: bool) -> None:
     from orchestrator.github.bulletin import Bulletin
 
     bulletin = Bulletin.here(settings.manifests, settings.environment, silent=silent)
+    _demand_role(bulletin.run.environ)
     try:
         manifest = pipeline.validate(settings.manifests, settings.environment)
     except Problems as error:
@@ -34,3 +40,13 @@ def command(settings: Settings, silent: bool) -> None:
         region=scope.region, account=scope.account, project=scope.project, environment=scope.environment
     )
     settings.terminal.say("The manifests are valid.")
+
+
+def _demand_role(environ: Mapping[str, str]) -> None:
+    """Raises Problems where the workflow names no role: AWS's own refusal would not say why."""
+    if ROLE in environ and not environ[ROLE]:
+        raise Problems.one(
+            "there is no role to become: the workflow got no `role`, and the variable for it is not set",
+            hint="`orchestrator bootstrap github` makes the roles and sets ORCHESTRATOR_PLAN_ROLE (repository) and "
+            "ORCHESTRATOR_DEPLOY_ROLE (environment); nothing was done",
+        )

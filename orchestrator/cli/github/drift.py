@@ -1,0 +1,129 @@
+"""``orchestrator github drift``: look for drift, keep one issue about it, and answer it when asked to."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from orchestrator.cli.options import Settings, common
+from orchestrator.cli.verb import verb
+from orchestrator.problems import Exit, Problems
+
+if TYPE_CHECKING:
+    from orchestrator.acceptance import Edited
+    from orchestrator.github.bulletin import Bulletin
+    from orchestrator.plan import Planned
+
+Answer = Literal["report", "accept", "revert"]
+TARGETS = r"[A-Za-z0-9_.:, /-]{1,500}"
+
+
+@verb(
+    "drift", "orchestrator github drift -e prod", "orchestrator github drift --answer accept --targets s3_bucket.files"
+)
+@click.option(
+    "--answer",
+    type=click.Choice(["report", "accept", "revert"]),
+    default="report",
+    show_default=True,
+    envvar="ORCHESTRATOR_ANSWER",
+    help="Report; or make a pull request by which the manifests say what AWS has; or put AWS back.",
+)
+@click.option("--targets", default="all", envvar="ORCHESTRATOR_TARGETS", help="Of accept: what, comma-separated.")
+@click.option("--allow", default="", envvar="ORCHESTRATOR_ALLOW", metavar="TOKEN", help="Lift the vetoes of one plan.")
+@common
+def command(settings: Settings, answer: Answer, targets: str, allow: str) -> int:
+    """Look for drift and tell it in one issue, which is closed when it has healed.
+
+    `accept` makes a pull request that edits the manifests and keeps their comments and layout. `revert` deploys what
+    the manifests say; whoever starts the workflow has agreed to it. Exits 0 whether or not there is drift.
+    """
+    from orchestrator.cli.github.deploy import demand
+    from orchestrator.github.bulletin import Bulletin
+
+    demand(targets, TARGETS, "the list of targets", "`all`, or addresses as the issue names them, comma-separated")
+    demand(allow, r"([0-9a-f]{8})?", "the token to allow", "8 hexadecimal digits, as a vetoed plan prints them")
+    bulletin = Bulletin.here(settings.manifests, settings.environment)
+    code: int = Exit.OK
+    if answer == "accept":
+        code = _accept(settings, bulletin, [one.strip() for one in targets.split(",") if one.strip()])
+    elif answer == "revert":
+        code = _revert(settings, bulletin, allow)
+    else:
+        _report(settings, bulletin)
+    return code
+
+
+def _report(settings: Settings, bulletin: Bulletin) -> Planned:
+    """Look, and tell the issue, the run's page and its outputs."""
+    from orchestrator import pipeline
+    from orchestrator.github import issue, page
+    from orchestrator.release import wanted
+    from orchestrator.render import drift, markdown
+
+    planned = pipeline.plan(wanted.of(settings.manifests, settings.environment).desired)
+    seen = drift.view(planned.plan)
+    settings.terminal.say(drift.text(seen, settings.terminal.style, loud=True))
+    marker = markdown.marker(bulletin.marker, "drift-issue")
+    body = page.drift(seen, marker, bulletin.commit, bulletin.run.url)
+    bulletin.run.summary(body)
+    bulletin.run.output(
+        drifted=str(seen.has_drifted).lower(), count=seen.count(drift.Sync.DRIFTED), coverage=f"{seen.coverage:g}"
+    )
+    github = bulletin.github
+    assert github is not None
+    if seen.has_drifted:
+        url = issue.drifted(github, marker, f"Drift in {seen.title}", body)
+    elif planned.plan.unread:
+        url = issue.unsure(github, marker, body)
+    else:
+        url = issue.healed(github, marker, body, f"Healed: {seen.headline}. [Run]({bulletin.run.url})")
+    bulletin.run.output(issue=url)
+    return planned
+
+
+def _accept(settings: Settings, bulletin: Bulletin, targets: list[str]) -> int:
+    from orchestrator import acceptance, pipeline
+    from orchestrator.release import wanted
+
+    planned = _report(settings, bulletin)
+    if not planned.plan.pending:
+        settings.terminal.say("Nothing has drifted, so there is nothing to accept.")
+        return Exit.OK
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    artefacts = wanted.of_manifest(manifest).artefacts
+    edited = acceptance.accept(manifest, artefacts, planned, targets)
+    for sentence in edited.left:
+        settings.terminal.tell(f"left as it is: {sentence}")
+    if not edited.texts:
+        raise Problems.one("none of it can be accepted by an edit", hint="; ".join(edited.left)[:500] or None)
+    url = _propose(bulletin, edited)
+    settings.terminal.say(f"Proposed: {url}")
+    bulletin.run.output(pull_request=url)
+    return Exit.OK
+
+
+def _propose(bulletin: Bulletin, edited: Edited) -> str:
+    from orchestrator.github import page, proposal
+
+    github = bulletin.github
+    assert github is not None
+    base = str((bulletin.run.event.get("repository") or {}).get("default_branch") or "main")
+    files = {os.path.relpath(file): text for file, text in edited.texts.items()}
+    title = f"Accept the drift of {bulletin.environment}"
+    body = page.accepted(edited.done, edited.left, bulletin.run.url)
+    branch = f"orchestrator/drift-{bulletin.environment}"
+    return proposal.propose(github, branch, base, bulletin.commit, files, (title, body))
+
+
+def _revert(settings: Settings, bulletin: Bulletin, allow: str) -> int:
+    """Deploy what the manifests say, and look again."""
+    from orchestrator.cli.github.deploy import deploy, told
+
+    bulletin.begin("revert drift")
+    code = told(bulletin, settings, lambda: deploy(settings, bulletin, "", allow, agreed=True))
+    if code == Exit.OK:
+        _report(settings, bulletin)
+    return code

@@ -1,0 +1,58 @@
+"""A pull request that changes files, made without a checkout's git: one commit, one branch, one pull request.
+
+API: GitHub's REST API (git trees, commits and refs; pulls).  What was proposed before under that branch is replaced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.github.client import GitHub, GitHubProblems
+from orchestrator.problems import Problems
+
+FORBIDDEN = (
+    "let workflows make pull requests: Settings, Actions, General, `Allow GitHub Actions to create and approve pull "
+    "requests`; or open one by hand from the branch {}"
+)
+
+
+def propose(
+    github: GitHub, branch: str, base: str, parent: str, files: Mapping[str, str], text: tuple[str, str]
+) -> str:
+    """Put ``files`` (text by path) on top of commit ``parent`` and ask to merge them into ``base``; the URL.
+
+    ``text`` is the title, which the commit bears too, and the body.  Raises Problems.
+    """
+    title, body = text
+    commit = _commit(github, parent, files, title)
+    _point(github, branch, commit)
+    owner = github.repository.partition("/")[0]
+    standing = github.get("/pulls", state="open", head=f"{owner}:{branch}", base=base)
+    if standing:
+        found = github.patch(f"/pulls/{standing[0]['number']}", {"title": title, "body": body})
+        return str(found["html_url"])
+    try:
+        made = github.post("/pulls", {"title": title, "body": body, "head": branch, "base": base})
+    except GitHubProblems as error:
+        if error.status != 403:
+            raise
+        raise Problems.one(error.problems[0].message, hint=FORBIDDEN.format(branch)) from None
+    return str(made["html_url"])
+
+
+def _commit(github: GitHub, parent: str, files: Mapping[str, str], title: str) -> str:
+    tree = github.get(f"/git/commits/{parent}")["tree"]["sha"]
+    entries: list[Mapping[str, Any]] = [
+        {"path": path, "mode": "100644", "type": "blob", "content": text} for path, text in files.items()
+    ]
+    made = github.post("/git/trees", {"base_tree": tree, "tree": entries})
+    return str(github.post("/git/commits", {"message": title, "tree": made["sha"], "parents": [parent]})["sha"])
+
+
+def _point(github: GitHub, branch: str, commit: str) -> None:
+    """Let the branch be at ``commit``.  In one move: a branch that has nothing of its own closes its pull request."""
+    if github.find(f"/git/ref/heads/{branch}") is None:
+        github.post("/git/refs", {"ref": f"refs/heads/{branch}", "sha": commit})
+    else:
+        github.patch(f"/git/refs/heads/{branch}", {"sha": commit, "force": True})

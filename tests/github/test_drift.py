@@ -1,0 +1,124 @@
+"""drift.yml, run end to end: found by the clock, told in one issue, and answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.github import fake
+from tests.github.act import Outcome
+from tests.github.shop import Shop, bucket
+
+pytestmark = pytest.mark.slow
+
+FILES = "manifests/files.yaml"
+
+
+def by_clock(shop: Shop) -> Outcome:
+    return shop.scheduled("drift.yml")
+
+
+def suspend(shop: Shop) -> None:
+    versioning = {"Bucket": "shop-files", "VersioningConfiguration": {"Status": "Suspended"}}
+    shop.clients.call("s3", "put_bucket_versioning", versioning)
+
+
+def deployed(shop: Shop) -> None:
+    shop.write({FILES: bucket("files", versioning="true")})
+    shop.commit("Keep files")
+    assert shop.deploy().code == 0
+
+
+def the_issue(shop: Shop) -> dict[str, Any]:
+    (found,) = [one for one in shop.hub.issues.values() if one["labels"] == [{"name": "drift"}]]
+    return found
+
+
+def test_found_accepted_healed(shop: Shop) -> None:
+    """One issue all along; the pull request changes one word and keeps the rest; merging it heals."""
+    deployed(shop)
+    assert by_clock(shop).outputs["drifted"] == "false"
+    assert shop.hub.issues == {}
+
+    suspend(shop)
+    found = by_clock(shop)
+    assert found.code == 0, found.log
+    assert the_issue(shop)["title"] == "Drift in shop/prod"
+    assert "versioning: true" in the_issue(shop)["body"]
+    again = by_clock(shop)
+    assert again.outputs["issue"] == the_issue(shop)["html_url"]
+
+    accepted = shop.dispatch("drift.yml", {"answer": "accept", "targets": "s3_bucket.files"})
+    assert accepted.code == 0, accepted.log
+    (pull,) = shop.hub.pulls.values()
+    assert pull["head"]["ref"] == "orchestrator/drift-prod"
+    assert "bucket.files says so in spec.versioning" in pull["body"]
+    before, after = (
+        shop.hub.run_git("show", f"main:{FILES}"),
+        shop.hub.run_git("show", f"{pull['head']['ref']}:{FILES}"),
+    )
+    assert after == before.replace("versioning: true", "versioning: false")
+    assert shop.hub.run_git("diff", "--name-only", "main", pull["head"]["ref"]) == FILES
+
+    shop.merge_branch(pull["number"])
+    healed = by_clock(shop)
+    assert healed.outputs["drifted"] == "false", healed.log
+    assert the_issue(shop)["state"] == "closed"
+    assert "Healed" in shop.hub.comments_on(the_issue(shop)["number"])[-1]["body"]
+
+
+def test_reverted_and_drifted_again(shop: Shop) -> None:
+    """AWS is put back and the same issue closed; when it drifts again the same issue is opened."""
+    deployed(shop)
+    suspend(shop)
+    by_clock(shop)
+
+    reverted = shop.dispatch("drift.yml", {"answer": "revert"})
+
+    assert reverted.code == 0, reverted.log
+    versioning = shop.clients.call("s3", "get_bucket_versioning", {"Bucket": "shop-files"})
+    assert versioning["Status"] == "Enabled"
+    assert the_issue(shop)["state"] == "closed"
+
+    suspend(shop)
+    by_clock(shop)
+    assert the_issue(shop)["state"] == "open"
+    assert "again" in shop.hub.comments_on(the_issue(shop)["number"])[-1]["body"]
+
+
+def test_what_cannot_be_looked_at_heals_nothing(shop: Shop) -> None:
+    """An issue is closed only by a look at everything; nobody else's issue is taken for ours."""
+    deployed(shop)
+    suspend(shop)
+    by_clock(shop)
+    number = the_issue(shop)["number"]
+    stolen = {**the_issue(shop), "number": 99, "user": fake.ANA}
+    shop.hub.issues[99] = stolen
+    shop.deny("s3:GetBucketVersioning")
+
+    run = by_clock(shop)
+
+    assert run.code == 0, run.log
+    assert shop.hub.issues[number]["state"] == "open"
+    assert "not checked" in shop.hub.issues[number]["body"]
+    assert shop.hub.issues[99] == stolen
+
+
+def test_an_answer_that_is_none_is_refused(shop: Shop) -> None:
+    deployed(shop)
+    run = shop.dispatch("drift.yml", {"answer": "accept", "targets": "$(true)"})
+
+    assert run.code == 1
+    assert "the list of targets is not one" in run.log
+    assert shop.hub.pulls == {}
+
+
+def test_a_missing_role_is_named(shop: Shop) -> None:
+    """Before AWS is asked anything; by the clock such a repository does nothing at all."""
+    run = shop.dispatch("drift.yml", {"answer": "report"}, vars={})
+    assert run.code == 1
+    assert "orchestrator bootstrap github" in run.log
+    assert shop.hub.tokens == []
+
+    assert shop.scheduled("drift.yml", vars={}).steps == {}
