@@ -28,7 +28,7 @@ VERBS = {
     "drift": "Show what in AWS is not as the manifests say.",
     "destroy": "Delete everything of one environment.",
     "emulator": "Run an AWS on this machine.",
-    "github": "What the workflows do in GitHub Actions.",
+    "github": "Plan, deploy, go back and look for drift in GitHub Actions.",
     "serve": "Run the service that remembers who deployed what.",
     "token": "Make, list and revoke tokens of that service.",
     "history": "Verify, export and import what that service remembers.",
