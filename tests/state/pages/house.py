@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -61,7 +62,7 @@ def serving(store: Store, settings: Settings) -> Iterator[str]:
         listener.close()
 
 
-def settings(folder: Path, **more: str) -> Settings:
+def settings(folder: Path, **more: Any) -> Settings:
     """The service's settings for a database in ``folder``."""
     return Settings(database=f"sqlite:///{folder / 'state.db'}", repository="joiabagur/joiabagur-pv", **more)
 
