@@ -1,8 +1,7 @@
-"""The store on SQLite: runs, events once and in order, superseded runs, the chain, and moving it elsewhere."""
+"""The store: runs, events once and in order, superseded runs, the chain, and moving it elsewhere."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,13 +15,6 @@ from orchestrator.state.store.database import reading, writing
 from orchestrator.state.store.store import GapError
 
 AT = "2026-01-01T00:00:0{}.000Z"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.open(f"sqlite:///{tmp_path}/state.db")
-    yield store
-    store.engine.dispose()
 
 
 def run(number: int) -> Run:
