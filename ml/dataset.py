@@ -68,7 +68,10 @@ class Dataset:
 
     @property
     def catalogue(self) -> Mapping[str, Mapping[str, str]]:
-        """Etags by key by product, rejected files as well: what the bucket held (``orchestrator.catalogue``)."""
+        """Etags by key by product, rejected files as well: what the bucket held (``orchestrator.catalogue``).
+
+        Files that show no product are there as well, under "".
+        """
         made: dict[str, dict[str, str]] = {}
         kept = [(one.product, one.key, one.etag) for one in self.photos]
         for product, key, etag in kept + [(one.product, one.key, one.etag) for one in self.rejected]:

@@ -16,13 +16,12 @@ from pathlib import Path
 from ml import command, dataset, fetching, inspection, mapping, place
 from ml.dataset import Dataset, Remark
 from ml.fetching import Done, Wanted
-from orchestrator.catalogue import PHOTOS
+from orchestrator.catalogue import PHOTOS, is_hidden
 from orchestrator.problems import Problem, Problems
 from orchestrator.storage import FileStorage
 
 FEW = 8
 """Files of a kind that are named; the rest is counted, and all are in dataset.json."""
-HIDDEN = ("thumbs.db", "desktop.ini")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -54,7 +53,7 @@ def download(storage: FileStorage, given: argparse.Namespace) -> tuple[Dataset, 
     """
     fields = mapping.Fields(given.photo_field, given.product_field)
     mapped = mapping.load(given.mapping, fields, os.environ.get(mapping.TOKEN, ""))
-    listed = [one for one in storage.list(PHOTOS) if not _is_hidden(one.key)]
+    listed = [one for one in storage.list(PHOTOS) if not is_hidden(one.key)]
     if not listed:
         raise Problems.one(f"there is no photo below {storage}/{PHOTOS}", hint="upload some, or look at -e or --bucket")
     wanted, nobodys = [], []
@@ -63,7 +62,7 @@ def download(storage: FileStorage, given: argparse.Namespace) -> tuple[Dataset, 
             wanted.append((stored, product))
         else:
             reason = f"is in no row of {mapped.source}" if mapped.source else "lies in no product's folder"
-            nobodys.append(Remark(stored.key, reason))
+            nobodys.append(Remark(stored.key, reason, key=stored.key, etag=stored.etag))
     nobodys += [Remark(name, f"is in {mapped.source} and has no photo") for name in mapped.strangers(
         one.key for one in listed)]  # fmt: skip
     placed = fetching.placed(wanted, PHOTOS)
@@ -131,11 +130,6 @@ def _unfinished(done: Done, total: int, folder: Path) -> Problems:
     first = done.failed[0]
     told = f"{len(done.failed)} of {total} photos could not be fetched; the other {len(done.fetched)} are in {folder}"
     return Problems([Problem(told, hint="run it again: it fetches those that are missing"), first])
-
-
-def _is_hidden(key: str) -> bool:
-    name = key.rpartition("/")[2].lower()
-    return name.startswith((".", "~$")) or name in HIDDEN
 
 
 def _above_zero(text: str) -> int:

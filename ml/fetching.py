@@ -217,7 +217,12 @@ def _append(file: int, one: Fetched) -> None:
 
 
 def _removed(folder: Path, known: Mapping[str, Fetched], now: Mapping[str, Fetched]) -> int:
-    """Delete what earlier runs fetched and is wanted no more; how many.  Files of others stay."""
+    """Delete what earlier runs fetched and is wanted no more; how many.  Files of others stay.
+
+    What a run that was killed had begun to write goes as well, and is not counted.
+    """
+    for part in (folder / PHOTOS).glob("*/.*.part"):
+        part.unlink(missing_ok=True)
     kept = {one.path for one in now.values()}
     old = [folder / one.path for one in known.values() if one.path not in kept]
     there = [path for path in old if path.is_file()]

@@ -26,6 +26,7 @@ VERBS = {
     "releases": "List the releases, and say which can come back.",
     "unpin": "Let go of what a rollback holds back.",
     "drift": "Show what in AWS is not as the manifests say.",
+    "model": "See which model browsers load, and whether to train.",
     "destroy": "Delete everything of one environment.",
     "emulator": "Run an AWS on this machine.",
     "github": "Plan, deploy, go back and look for drift in GitHub Actions.",

@@ -17,7 +17,7 @@ FEW = 8
 """Products that are named in a line; the rest is counted."""
 
 
-@click.group("model", help="See which model the browsers load.")
+@click.group("model", help="See which model browsers load, and whether to train.")
 def command() -> None:
     """The verbs about models."""
 
@@ -89,6 +89,9 @@ def text(seen: Comparison) -> str:
         if names:
             more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
             lines.append(f"  {len(names)} {deed}: {', '.join(names[:FEW])}{more}")
+    if seen.unplaced:
+        more = f" and {len(seen.unplaced) - FEW} more" if len(seen.unplaced) > FEW else ""
+        lines.append(f"  {len(seen.unplaced)} new files show no known product: {', '.join(seen.unplaced[:FEW])}{more}")
     counts = f"{seen.photos_added} added, {seen.photos_changed} replaced, {seen.photos_removed} removed"
     lines.append(f"  photos: {counts}")
     share = f"{seen.share:.0%} of the products differ, {seen.threshold:.0%} may"

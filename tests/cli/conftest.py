@@ -37,6 +37,7 @@ class Shown:
 
 
 Run = Callable[..., Shown]
+ByHand = Callable[..., Any]
 
 
 @pytest.fixture

@@ -1,0 +1,107 @@
+"""``orchestrator model``: what the browsers load, and whether the shop has moved on since it was trained."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator import published
+from orchestrator.storage.s3 import S3FileStorage
+from tests.cli.conftest import MANIFESTS, ByHand, Run
+from tests.storage.test_published import version
+
+PHOTOS = "product-photos/"
+
+
+@pytest.fixture
+def storage(manifests: Path, by_hand: ByHand) -> S3FileStorage:
+    """The bucket that the manifests name, with photos of two products."""
+    from orchestrator.aws import Clients
+
+    text = MANIFESTS.replace("versioning: true", "versioning: true, prefixes: [product-photos, ml-models]")
+    (manifests / "shop.yaml").write_text(text)
+    by_hand("s3", "create_bucket", Bucket="shop-files", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+    made = S3FileStorage(Clients("eu-west-1"), "shop-files")
+    for product in range(2):
+        for shot in range(2):
+            made.put(f"{PHOTOS}p{product}/{shot}.jpg", bytes([product, shot]))
+    return made
+
+
+def publish(storage: S3FileStorage, folder: Path, name: str, products: dict[str, str] | None = None) -> None:
+    """A version trained with what the bucket holds now; ``products`` as a mapping would say, by the end of the key."""
+    then: dict[str, dict[str, str]] = {}
+    for one in storage.list(PHOTOS):
+        place = one.key.removeprefix(PHOTOS)
+        then.setdefault((products or {}).get(place, place.partition("/")[0]), {})[one.key] = one.etag
+    known = replace(version(folder / name, name, then), trained_at=f"2026-11-2{name[-1]}T10:00:00Z")
+    published.publish(storage, folder / name, known, published.current(storage))
+
+
+def test_training_is_needed_when_the_shop_has_moved_on(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
+    """Before the first model, never right after, and again over the threshold; scripts read JSON and the exit code."""
+    assert "Training is needed: 100% of the products differ" in run("model", "status").out
+    publish(storage, tmp_path, "v1")
+    storage.put(f"{PHOTOS}p0/.DS_Store", b"what a desktop leaves")
+    calm = run("model", "status", "--detailed-exitcode")
+    assert (calm.code, calm.err) == (0, "")
+    assert "Model v1; 2 products" in calm.out
+    assert "No training is needed: 0% of the products differ, 10% may." in calm.out
+
+    storage.put(f"{PHOTOS}pearl/0.jpg", b"new")
+    storage.put(f"{PHOTOS}p0/0.jpg", b"again")
+    storage.delete(f"{PHOTOS}p1/0.jpg")
+    storage.delete(f"{PHOTOS}p1/1.jpg")
+    due = run("model", "status", "--detailed-exitcode")
+    assert due.code == 2
+    for line in ("1 added: pearl", "1 removed: p1", "1 photographed anew: p0", "1 added, 1 replaced, 2 removed"):
+        assert line in due.out
+    assert "Next: python -m ml.download_photos" in due.out
+    assert run("model", "status", "--threshold", "1", "--detailed-exitcode").code == 0
+    told = json.loads(run("model", "status", "--format", "json").out)
+    assert (told["training_needed"], told["added"], told["version"]) == (True, ["pearl"], "v1")
+
+
+def test_a_mapping_is_remembered(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
+    """What a CSV said when the model was trained holds for those photos; new ones go with their neighbours."""
+    for name in ("a", "b"):
+        storage.put(f"{PHOTOS}{name}.jpg", name.encode())
+    said = {"a.jpg": "ring", "b.jpg": "chain", "p0/0.jpg": "ring", "p0/1.jpg": "ring", "p1/0.jpg": "", "p1/1.jpg": ""}
+    publish(storage, tmp_path, "v1", said)
+    assert "No training is needed: 0%" in (calm := run("model", "status").out)
+    assert "2 products" in calm, "not the folders"
+
+    storage.put(f"{PHOTOS}p0/2.jpg", b"of the same product")
+    storage.put(f"{PHOTOS}c.jpg", b"nobody knows")
+    storage.put(f"{PHOTOS}p1/2.jpg", b"in a folder of things that show no product")
+    due = run("model", "status").out
+    assert "1 photographed anew: ring" in due
+    assert f"2 new files show no known product: {PHOTOS}c.jpg, {PHOTOS}p1/2.jpg" in due
+    assert "100% of the products differ" in due
+
+
+def test_versions_are_listed(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
+    """The oldest first, the current one marked; none is said to be none."""
+    assert "No model was uploaded yet" in run("model", "list").out
+    for name in ("v2", "v1", "v3"):
+        publish(storage, tmp_path, name)
+    lines = run("model", "list").out.splitlines()
+
+    assert [line.split()[0 if line[0] == " " else 1] for line in lines] == ["v1", "v2", "v3"]
+    assert [line[0] for line in lines] == [" ", " ", "*"]
+    assert "2 products  top-1 0.900" in lines[0]
+
+
+def test_what_is_amiss_is_told(storage: S3FileStorage, run: Run, manifests: Path) -> None:
+    """A pointer to nothing, and manifests without a place for models: what, and what to do."""
+    storage.put(published.POINTER, b'{"version": "gone"}')
+    lost = run("model", "status")
+    assert lost.code == 1
+    assert "model gone does not say which photos it was trained with" in lost.err
+    (manifests / "shop.yaml").write_text(MANIFESTS)
+    nowhere = run("model", "list")
+    assert nowhere.code == 1
+    assert "prefixes: [product-photos, ml-models]" in nowhere.err
