@@ -75,7 +75,7 @@ def cluster(binaries: Path, *settings: str) -> Iterator[Cluster]:
         data, log = folder / "data", (folder / "log").open("wb")
         make = ["initdb", "-D", str(data), "-A", "trust", "-U", "app", "--no-sync", "-E", "UTF8", "--locale=C"]
         subprocess.run([binaries / make[0], *make[1:]], check=True, cwd=folder, stdout=log, stderr=log, **runs_as)
-        port = _free()
+        port = free_port()
         told = (f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}")
         server = [str(binaries / "postgres"), "-D", str(data), *_options((*told, *(settings or CARELESS)))]
         process = subprocess.Popen(server, cwd=folder, stdout=log, stderr=log, **runs_as)
@@ -94,7 +94,8 @@ def _options(settings: Sequence[str]) -> list[str]:
     return [word for setting in settings for word in ("-c", setting)]
 
 
-def _free() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
