@@ -24,13 +24,13 @@ from orchestrator.state.store import Store
 from orchestrator.state.store import tables as t
 from orchestrator.state.store.database import reading, writing
 
-Scope = Literal["read", "propose", "write", "operate", "admin"]
+Scope = Literal["read", "propose", "write", "operate"]
 Role = Literal["viewer", "operator"]
 ROLES: Mapping[str, frozenset[str]] = {
     "viewer": frozenset({"read"}),
     "operator": frozenset({"read", "operate"}),
 }
-SCOPES = ("read", "propose", "write", "operate", "admin")
+SCOPES = ("read", "propose", "write", "operate")
 """``propose``: plans and drift reports.  ``write``: runs and what comes of them.  ``operate``: decisions of people."""
 SESSION = 12 * 3600.0
 COOKIE = "orchestrator_session"
@@ -76,7 +76,7 @@ class Access:
             return self._by_proxy(method, path, headers)
         if session := cookies.get(COOKIE):
             return self._by_session(session)
-        if self._settings.is_local and not self._settings.is_guarded:
+        if self._settings.is_open:
             return Identity("anonymous", ROLES["viewer"])
         return NOBODY
 

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 import orchestrator
 from orchestrator.state import api, oidc, problem
 from orchestrator.state.access import Access
+from orchestrator.state.gate import Reader
 from orchestrator.state.guard import Guard, Measures
 from orchestrator.state.notify import Messenger
 from orchestrator.state.settings import Settings
@@ -58,7 +59,7 @@ def create(
         app.include_router(router, prefix="/api/v1", responses=api.WRONG)  # type: ignore[arg-type]
     _health(app)
     _people(app, settings)
-    app.add_middleware(Guard, measures=app.state.measures, log=log, secure=settings.is_secure)
+    app.add_middleware(Guard, measures=app.state.measures, log=log, secure=settings.is_secure, at_home=settings.is_open)
     return app
 
 
@@ -84,5 +85,5 @@ def _health(app: FastAPI) -> None:
         return PlainTextResponse("ready\n")
 
     @app.get("/metrics", include_in_schema=False)
-    def metrics(request: Request) -> Response:
+    def metrics(request: Request, _: Reader) -> Response:
         return Response(generate_latest(request.app.state.measures.registry), media_type=CONTENT_TYPE_LATEST)

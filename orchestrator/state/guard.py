@@ -28,6 +28,7 @@ HEADERS = {
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HOME = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
 _RUN = re.compile(r"/runs/([A-Za-z0-9._-]{1,64})")
 
 
@@ -68,10 +69,12 @@ class TooLargeError(Exception):
 class Guard:
     """The middleware; ASGI without frills, for it stands before every event of a stream."""
 
-    def __init__(self, app: ASGIApp, *, measures: Measures, log: Any, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, *, measures: Measures, log: Any, secure: bool, at_home: bool = False) -> None:
+        """``at_home``: only names of this machine lead here; a foreign page's name that was bent to it does not."""
         self._app = app
         self._measures = measures
         self._log = log
+        self._at_home = at_home
         self._headers = dict(HEADERS)
         if secure:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
@@ -118,6 +121,8 @@ class Guard:
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > LARGEST:
             return problem(413, f"a body may have {LARGEST} bytes", request=given)
+        if self._at_home and not _HOME.fullmatch(headers.get("host", "")):
+            return problem(421, "this service answers to names of its own machine alone", request=given)
         if "\x00" in path or "%00" in scope.get("query_string", b"").decode("latin-1"):
             return problem(400, "a NUL has no place in an address", request=given)
         return None

@@ -5,6 +5,7 @@ API: the issuer's ``/.well-known/jwks``.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,6 +25,11 @@ PROPOSING = frozenset({"pull_request", "schedule", "push", "workflow_dispatch"})
 WRITING = frozenset({"push", "workflow_dispatch", "schedule"})
 REQUIRED = ["iss", "aud", "exp", "iat", "jti", "sub", "repository_id", "ref", "event_name"]
 
+
+class NoKeysError(Exception):
+    """The issuer does not say what its keys are."""
+
+
 Fetch = Callable[[str], Mapping[str, Any]]
 
 
@@ -36,28 +42,35 @@ class Keys:
         self._url = f"{issuer}/.well-known/jwks"
         self._fetch = fetch
         self._keys: dict[str, Any] = {}
-        self._at = 0.0
+        self._at = -math.inf
         self._lock = threading.Lock()
 
     def find(self, kid: str) -> Any:
         """The key of this id.
 
-        Raises KeyError.
+        Raises KeyError, and NoKeysError when the issuer does not answer.
         """
         with self._lock:
             if kid not in self._keys and time.monotonic() - self._at > self.PATIENCE:
+                found = self._fetch(self._url)["keys"]
+                self._keys = {key["kid"]: key for key in found if key.get("kty") == "RSA" and "kid" in key}
                 self._at = time.monotonic()
-                self._keys = {key["kid"]: key for key in self._fetch(self._url)["keys"] if key.get("kty") == "RSA"}
             return self._keys[kid]
 
 
 def fetch(url: str) -> Mapping[str, Any]:
-    """A JSON document from the issuer."""
+    """A JSON document from the issuer.
+
+    Raises NoKeysError.
+    """
     import httpx
 
-    answer = httpx.get(url, timeout=5, follow_redirects=False)
-    answer.raise_for_status()
-    document: Mapping[str, Any] = answer.json()
+    try:
+        answer = httpx.get(url, timeout=5, follow_redirects=False)
+        answer.raise_for_status()
+        document: Mapping[str, Any] = answer.json()
+    except (httpx.HTTPError, ValueError) as error:
+        raise NoKeysError(f"{url} does not answer: {type(error).__name__}") from None
     return document
 
 

@@ -27,6 +27,7 @@ TITLES = {
     411: "Say how long it is",
     413: "That is too much at once",
     415: "This is no JSON",
+    421: "This was meant for another",
     422: "This is not as it should be",
     429: "That is too often",
     500: "The service has failed",

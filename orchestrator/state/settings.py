@@ -65,6 +65,11 @@ class Settings:
             return False
 
     @property
+    def is_open(self) -> bool:
+        """Whether everybody reads who reaches it, which nobody but this machine does."""
+        return self.is_local and not self.is_guarded
+
+    @property
     def is_secure(self) -> bool:
         """Whether browsers reach it by HTTPS, so that cookies may be kept to that."""
         return self.public_url.startswith("https://")

@@ -7,10 +7,14 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx
+from sqlalchemy import select
 
+from orchestrator.state import oidc
 from orchestrator.state.access import COOKIE, Grant, Role, create_token, open_session
 from orchestrator.state.settings import Settings
 from orchestrator.state.store import Store
+from orchestrator.state.store import tables as t
+from orchestrator.state.store.database import reading
 from tests.state.pages.house import serving
 
 DAY = 86_400.0
@@ -24,7 +28,7 @@ class Desk:
     def __init__(self, address: str, store: Store, settings: Settings) -> None:
         self.address, self.store, self.settings = address, store, settings
         self._open = ExitStack()
-        self._tokens = 0
+        self._tokens = self._clients = 0
 
     def token(self, *scopes: str, only: str = "") -> str:
         """A new token."""
@@ -32,18 +36,21 @@ class Desk:
         return create_token(self.store, f"test-{self._tokens}", Grant(scopes, only), DAY, "the tests")
 
     def asks(self, *scopes: str, only: str = "", **headers: str) -> httpx.Client:
-        """A client with a token of these scopes; with none of them nobody in particular."""
+        """A client with a token of these scopes, at an address of its own; with none of them nobody in particular."""
         if scopes:
             headers["Authorization"] = f"Bearer {self.token(*scopes, only=only)}"
-        made = httpx.Client(base_url=self.address, headers=headers, timeout=30)
+        self._clients += 1
+        place = httpx.HTTPTransport(local_address=f"127.0.1.{self._clients % 250 + 1}")
+        made = httpx.Client(base_url=self.address, headers=headers, timeout=30, transport=place)
         return self._open.enter_context(made)
 
     def person(self, login: str, role: Role) -> tuple[httpx.Client, str]:
         """A browser of somebody who signed in, and the word that its forms bear."""
         client = self.asks()
         client.cookies.set(COOKIE, open_session(self.store, login, role))
-        session = client.get("/api/v1/me").json()
-        return client, str(session["csrf"])
+        with reading(self.store.engine) as connection:
+            word = connection.execute(select(t.sessions.c.csrf).where(t.sessions.c.login == login)).scalars().all()[-1]
+        return client, str(word)
 
     def close(self) -> None:
         """Nobody asks any more."""
@@ -51,10 +58,10 @@ class Desk:
 
 
 @contextmanager
-def desk(store: Store, **settings: Any) -> Iterator[Desk]:
-    """The service over ``store``."""
+def desk(store: Store, fetch: oidc.Fetch = oidc.fetch, **settings: Any) -> Iterator[Desk]:
+    """The service over ``store``; ``fetch`` gets the issuer's keys."""
     told = Settings(database="", **settings)
-    with serving(store, told) as address:
+    with serving(store, told, fetch=fetch) as address:
         made = Desk(address, store, told)
         yield made
         made.close()

@@ -64,6 +64,8 @@ def token(request: Request) -> Response:
 
     try:
         ours = oidc.trade(store_of(request), settings, request.app.state.keys, word)
+    except oidc.NoKeysError as away:
+        raise HTTPException(503, str(away), {"Retry-After": "5"}) from None
     except Problems as refused:
         headers = {"WWW-Authenticate": "Bearer"}
         raise HTTPException(401, refused.problems[0].message, headers) from None

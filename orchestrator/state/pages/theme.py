@@ -18,6 +18,12 @@ def chosen(request: Request) -> str:
     return theme if theme in THEMES else ""
 
 
+def inside(back: str) -> str:
+    """``back`` where it is a page of ours; no browser is sent away from here by what somebody wrote into an address."""
+    ours = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
+    return back if ours else "/"
+
+
 def router() -> APIRouter:
     """The way to choose without JavaScript; with it the page's own script writes the cookie."""
     routes = APIRouter(include_in_schema=False)
@@ -26,8 +32,7 @@ def router() -> APIRouter:
     def choose(
         request: Request, theme: Annotated[str, Form(max_length=8)] = "", back: Annotated[str, Form()] = "/"
     ) -> Response:
-        inside = back.startswith("/") and not back.startswith(("//", "/\\"))
-        answer = RedirectResponse(back if inside else "/", 303)
+        answer = RedirectResponse(inside(back), 303)
         secure = request.app.state.settings.is_secure
         if theme in THEMES:
             answer.set_cookie(COOKIE, theme, YEAR, samesite="lax", secure=secure)

@@ -43,9 +43,9 @@ PAGES = {
 
 
 @contextmanager
-def serving(store: Store, settings: Settings) -> Iterator[str]:
+def serving(store: Store, settings: Settings, **more: Any) -> Iterator[str]:
     """The service over ``store``; its address."""
-    service = app.create(settings, store)
+    service = app.create(settings, store, **more)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(service, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on")
