@@ -68,14 +68,15 @@ def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> in
     return Exit.OK
 
 
-def client(repository: str) -> GitHub:
-    """GitHub as a person's own token may see it; GITHUB_API_URL leads elsewhere.
+def client(repository: str, attempts: int | None = None) -> GitHub:
+    """GitHub as a person's own token may see it; GITHUB_API_URL leads elsewhere; ``attempts``: tries of a request.
 
     Raises Problems where there is no token.
     """
-    from orchestrator.github.client import API, GitHub
+    from orchestrator.github.client import API, ATTEMPTS, GitHub
 
-    return GitHub(repository, token(), api=os.environ.get("GITHUB_API_URL", "") or API)
+    api = os.environ.get("GITHUB_API_URL", "") or API
+    return GitHub(repository, token(), api=api, attempts=attempts or ATTEMPTS)
 
 
 def token() -> str:

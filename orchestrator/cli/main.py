@@ -16,6 +16,7 @@ from orchestrator.problems import Exit, Problem, Problems
 VERBS = {
     "init": "Write a Dockerfile fit for production.",
     "bootstrap": "Let GitHub's workflows plan and deploy.",
+    "doctor": "Say what a set-up lacks, and how to mend it.",
     "validate": "Check the manifests, offline.",
     "render": "Print the manifests of one environment, merged.",
     "explain": "Say what a field of a manifest means.",

@@ -43,7 +43,7 @@ class GitHubProblems(Problems):
 
 
 class GitHub:
-    """One repository, ``OWNER/NAME``, as a token may see it.  ``sleep`` takes seconds."""
+    """One repository, ``OWNER/NAME``, as a token may see it.  ``sleep`` takes seconds, ``attempts`` are tries."""
 
     def __init__(
         self,
@@ -51,10 +51,12 @@ class GitHub:
         token: str,
         *,
         api: str = API,
+        attempts: int = ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.repository = repository
+        self._attempts = attempts
         self._sleep = sleep
         self._http = httpx.Client(
             base_url=api.rstrip("/"),
@@ -118,7 +120,7 @@ class GitHub:
         body: Mapping[str, Any] | None = None,
     ) -> httpx.Response:
         url = f"/repos/{self.repository}{path}"
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, self._attempts + 1):
             answer: httpx.Response | None = None
             try:
                 answer = self._http.request(method, url, params=query or None, json=body)
@@ -128,7 +130,7 @@ class GitHub:
                 if answer.is_success:
                     return answer
                 pause, said = _after(method, answer, attempt), _said(answer)
-            if pause is None or attempt == ATTEMPTS:
+            if pause is None or attempt == self._attempts:
                 raise _refusal(method, path, answer, said)
             self._sleep(pause)
         raise AssertionError("unreachable")

@@ -1,0 +1,320 @@
+"""`orchestrator doctor`: every missing thing at once, each with its fix, and never a wait without an end."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.aws import Clients
+from orchestrator.cli.main import main
+from orchestrator.doctor import CHECKS, workflows
+from orchestrator.emulator import Emulator, Faults
+from orchestrator.problems import Exit
+from tests.bootstrap.github import TOKEN, Hub, github
+from tests.proofs.world import aws
+
+MANIFESTS = """\
+apiVersion: orchestrator/v1
+kind: Project
+metadata: {name: shop}
+spec:
+  repository: shop/shop
+  region: eu-west-1
+  account: "123456789012"
+  releases: {bucket: bucket.releases}
+---
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: releases}
+spec: {name: shop-releases}
+"""
+CALLER = """\
+name: {name}
+on: push
+permissions: {{}}
+jobs:
+  {name}:
+    permissions: {permissions}
+    uses: team/orchestrator/.github/workflows/{name}.yml@{ref}
+"""
+BUILT = """\
+apiVersion: orchestrator/v1
+kind: ContainerService
+metadata: {name: api}
+spec: {image: {repository: shop-api, build: {context: ..}}, port: 8080}
+"""
+SHA = "0123456789abcdef0123456789abcdef01234567"
+REAL = Path(__file__).parents[2] / ".github" / "workflows"
+
+
+@dataclass
+class Office:
+    """A checkout, a GitHub and an AWS that are all in order, unless a test puts something out of it."""
+
+    folder: Path
+    hub: Hub
+    aws: Emulator
+    capsys: pytest.CaptureFixture[str]
+
+    def write(self, name: str, text: str) -> None:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def git(self, *words: str) -> None:
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b.example", *words], cwd=self.folder, check=True
+        )
+
+    def doctor(self, *more: str) -> tuple[int, list[dict[str, Any]]]:
+        self.capsys.readouterr()
+        code = main(["doctor", "--format", "json", *more])
+        return code, json.loads(self.capsys.readouterr().out)["findings"]
+
+    def lacking(self, *more: str) -> dict[str, str]:
+        """What is not as it should be, by its check; each has to say how it is mended."""
+        code, found = self.doctor(*more)
+        wrong = [one for one in found if one["state"] == "missing"]
+        assert code == (Exit.FAILED if wrong else Exit.OK)
+        assert [one for one in wrong if not one["fix"]] == []
+        return {one["check"]: f"{one['what']} | {one['fix']} | {one['file']}:{one['line']}" for one in wrong}
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator, dict[str, Any]]]:
+    """An AWS that was bootstrapped once, and what GitHub holds since then: bootstrapping is the slow part."""
+    folder = tmp_path_factory.mktemp("office")
+    (folder / "shop.yaml").write_text(MANIFESTS)
+    with aws() as running, github("shop/shop") as hub:
+        os.environ.update({"GITHUB_API_URL": hub.url, "GITHUB_TOKEN": TOKEN})
+        assert main(["bootstrap", "github", "--auto-approve", "-f", str(folder)]) == Exit.OK
+        yield running, hub.things
+
+
+@pytest.fixture
+def office(
+    tmp_path: Path,
+    settled: tuple[Emulator, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> Iterator[Office]:
+    emulator, things = settled
+    emulator.faults = Faults()
+    for name, value in emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    with github("shop/shop") as hub:
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("GITHUB_API_URL", hub.url)
+        monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
+        made = Office(tmp_path, hub, emulator, capsys)
+        made.write("manifests/shop.yaml", MANIFESTS)
+        for name, needs in workflows.NEEDS.items():
+            made.write(
+                f".github/workflows/{name}.yml", CALLER.format(name=name, permissions=json.dumps(needs), ref=SHA)
+            )
+        made.git("init", "-q", "-b", "main")
+        made.git("add", "-A")
+        made.git("commit", "-q", "-m", "Begin")
+        made.git("remote", "add", "origin", "git@github.com:shop/shop.git")
+        hub.things.update(copy.deepcopy(things))
+        yield made
+
+
+def test_a_set_up_in_order(office: Office) -> None:
+    """Every check is told, all are well, nothing was changed and no token is shown."""
+    before = list(office.hub.writes)
+    office.aws.forget_calls()
+    code, found = office.doctor()
+
+    assert (code, {one["state"] for one in found}) == (Exit.OK, {"ok"})
+    assert list(dict.fromkeys(one["check"] for one in found)) == list(CHECKS)
+    assert office.hub.writes == before
+    reads = ("Get", "List", "Head", "Describe")
+    assert [call.operation for call in office.aws.calls if not call.operation.startswith(reads)] == []
+    assert main(["doctor"]) == Exit.OK
+    said = office.capsys.readouterr()
+    assert said.out.endswith("Nothing is missing.\n")
+    assert TOKEN not in said.out + said.err + json.dumps(found)
+
+
+def test_everything_at_once(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One run names all of it: another repository, workflows, builder, GitHub's settings, roles, bucket, service."""
+    office.write("manifests/shop.yaml", MANIFESTS.replace("  releases: {bucket: bucket.releases}\n", ""))
+    office.write("manifests/api.yaml", BUILT)
+    office.write("Dockerfile", "FROM scratch\n")
+    office.git("remote", "set-url", "origin", "https://github.com/team/other.git")
+    shutil.rmtree(office.folder / ".github")
+    office.hub.things.clear()
+    only_git = tmp_path / "bin"
+    only_git.mkdir()
+    (only_git / "git").symlink_to(shutil.which("git") or "")
+    monkeypatch.setenv("PATH", str(only_git))
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", f"http://127.0.0.1:{free_port()}")
+
+    wrong = office.lacking("-e", "prod")
+
+    assert set(wrong) == {"git", "workflows", "builder", "github", "roles", "releases", "state"}, wrong
+    assert "a checkout of team/other, and the Project says that it is shop/shop" in wrong["git"]
+    assert "orchestrator init" in wrong["workflows"]
+    assert "install Docker" in wrong["builder"]
+    assert "orchestrator bootstrap github -e prod" in wrong["github"]
+    assert "permissionsBoundary: true" in wrong["roles"]
+    assert "bucket.releases" in wrong["releases"]
+    assert "does not" in wrong["state"] or "ConnectError" in wrong["state"]
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def test_a_wrong_manifest_hides_nothing_else(office: Office) -> None:
+    """It is told at its place; what needs it is not checked, the rest is."""
+    office.write("manifests/shop.yaml", MANIFESTS.replace("kind: Bucket", "kind: Bukket"))
+    office.write(
+        ".github/workflows/plan.yml", (office.folder / ".github/workflows/plan.yml").read_text().replace(SHA, "v1")
+    )
+    code, found = office.doctor()
+
+    wrong = {one["check"]: (one["file"], one["line"]) for one in found if one["state"] == "missing"}
+    assert code == Exit.FAILED
+    assert wrong == {"manifests": ("manifests/shop.yaml", 11), "workflows": (".github/workflows/plan.yml", 7)}
+    assert {one["check"] for one in found if one["state"] == "not checked"} == {
+        "builder", "aws", "github", "roles", "permissions", "releases"
+    }  # fmt: skip
+
+
+def test_a_job_that_is_not_allowed_what_it_calls(office: Office) -> None:
+    """GitHub would not start it, and says so nowhere but in the list of runs."""
+    office.write(".github/workflows/deploy.yml", CALLER.format(name="deploy", permissions="{contents: read}", ref=SHA))
+
+    assert "id-token: write" in office.lacking()["workflows"]
+
+
+def test_outside_of_git(office: Office) -> None:
+    shutil.rmtree(office.folder / ".git")
+
+    assert office.lacking()["git"].startswith("manifests lies in no git repository | git init")
+
+
+def test_another_account_and_another_region(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing more is asked of an AWS that is not the right one."""
+    office.write("manifests/shop.yaml", MANIFESTS.replace("123456789012", "210987654321"))
+    office.aws.forget_calls()
+    assert "log in to 210987654321" in office.lacking()["aws"]
+    assert {call.operation for call in office.aws.calls} <= {"GetCallerIdentity"}
+
+    office.write("manifests/shop.yaml", MANIFESTS)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert "export AWS_REGION=eu-west-1" in office.lacking()["aws"]
+
+
+def test_no_credentials(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"):
+        monkeypatch.delenv(name)
+
+    assert "AWS_PROFILE" in office.lacking()["aws"]
+
+
+def test_a_role_that_trusts_somebody_else(office: Office) -> None:
+    """Edited by hand: the role, and that it is its trust; a variable that names another role."""
+    trust = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+    }
+    given = {"RoleName": "shop-prod-deploy", "PolicyDocument": json.dumps(trust)}
+    Clients("eu-west-1").call("iam", "update_assume_role_policy", given)
+    office.hub.things["/actions/variables/ORCHESTRATOR_PLAN_ROLE"]["value"] = "arn:aws:iam::1:role/other"
+
+    wrong = office.lacking()
+
+    assert set(wrong) == {"roles", "github"}
+    assert "iam_role.deploy (shop-prod-deploy) differs from what the manifests need: trust" in wrong["roles"]
+    assert "ORCHESTRATOR_PLAN_ROLE" in wrong["github"]
+    assert main(["bootstrap", "github", "--auto-approve"]) == Exit.OK
+    assert office.lacking() == {}
+
+
+def test_a_right_that_a_plan_needs(office: Office) -> None:
+    """The action is named, and what it is for."""
+    Clients("eu-west-1").call(
+        "s3",
+        "create_bucket",
+        {"Bucket": "shop-releases", "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}},
+    )
+    office.aws.faults = Faults(denied=("s3:GetBucketVersioning", "iam:GetRole"))
+    wrong = office.lacking()
+
+    assert set(wrong) == {"permissions"}
+    assert "s3:GetBucketVersioning fails for 1 resource, first s3_bucket.releases" in wrong["permissions"]
+    _, found = office.doctor()
+    (roles,) = {one["state"] for one in found if one["check"] == "roles"}
+    assert roles == "not checked"  # a runner's role may not look at itself
+
+
+def test_who_may_not_ask_github(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token that is refused is missing; without one nobody looks, and roles are compared but for their trust."""
+    monkeypatch.setenv("GITHUB_TOKEN", "ghp_another")
+    assert "gh auth login" in office.lacking()["github"]
+
+    monkeypatch.delenv("GITHUB_TOKEN")
+    monkeypatch.setenv("PATH", without("gh"))
+    code, found = office.doctor()
+    assert code == Exit.OK
+    assert {one["check"] for one in found if one["state"] != "ok"} == {"github", "roles"}
+
+
+def without(program: str) -> str:
+    """PATH without the folder of a program."""
+    folder = str(Path(shutil.which(program) or "/none/x").parent)
+    return os.pathsep.join(each for each in os.environ["PATH"].split(os.pathsep) if each != folder)
+
+
+def test_a_dead_network_holds_nobody_up(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything takes the connection and says nothing: what is on this machine is told, the rest is not checked."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        for name in ("AWS_ENDPOINT_URL", "GITHUB_API_URL", "ORCHESTRATOR_STATE_URL"):
+            monkeypatch.setenv(name, url)
+        begun = time.monotonic()
+        code, found = office.doctor("--timeout", "1.5")
+
+    assert time.monotonic() - begun < 10
+    assert code == Exit.OK
+    states = {one["check"]: one["state"] for one in found}
+    dark = {name for name, state in states.items() if state == "not checked"}
+    assert dark == {"aws", "github", "roles", "permissions", "releases", "state"}
+    assert {states[name] for name in set(CHECKS) - dark} == {"ok"}
+
+
+def test_actions_shows_it_at_its_line(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "team/fork")
+    assert main(["doctor"]) == Exit.FAILED
+
+    assert "::error file=manifests/shop.yaml,line=" in office.capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", workflows.NEEDS)
+def test_what_the_real_workflows_need(name: str) -> None:
+    """The table that doctor and init go by is what the jobs ask for, all together."""
+    levels = ["none", "read", "write"]
+    needed: dict[str, str] = {}
+    for job in yaml.safe_load((REAL / f"{name}.yml").read_text())["jobs"].values():
+        for scope, level in job["permissions"].items():
+            needed[scope] = max(needed.get(scope, "none"), level, key=levels.index)
+
+    assert workflows.NEEDS[name] == needed
