@@ -22,11 +22,13 @@ import botocore.session
 from botocore.config import Config
 from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
+from botocore.hooks import HierarchicalEmitter
 from botocore.httpsession import get_cert_path
 from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
 from orchestrator.aws.errors import AwsError, translate
+from orchestrator.aws.hooks import Events
 from orchestrator.aws.models import Models
 from orchestrator.aws.uploads import Uploads
 
@@ -159,7 +161,9 @@ class Clients:
 
     def _shared_session(self) -> botocore.session.Session:
         if self._session is None:
-            session = botocore.session.get_session()
+            emitter = HierarchicalEmitter()
+            session = botocore.session.Session(event_hooks=emitter)
+            session.register_component("event_emitter", Events(emitter))
             session.register_component("data_loader", Models(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
             self._session = session
