@@ -1,7 +1,7 @@
 """Reads botocore's service models quickly: half of what a new client costs is finding and parsing them.
 
-Gives botocore the same content as its own loader does, in dicts, which keep order as well.  Of a long object each member
-is parsed when it is asked for: a plan asks for 30 of EC2's 3,600 shapes.
+Gives botocore the same content as its own loader does, in dicts, which keep order as well.  Of a long object each
+member is parsed when it is asked for: a plan asks for 30 of EC2's 3,600 shapes.
 """
 
 from __future__ import annotations
@@ -34,10 +34,13 @@ class Members(dict[str, Any]):
 
     def get(self, name: str, default: Any = None) -> Any:
         """The member, parsed, or ``default``."""
-        return self[name] if name in self else default
+        try:
+            return self[name]
+        except KeyError:
+            return default
 
     def __iter__(self) -> Iterator[str]:
-        """The names.  Python copies a dict without asking it for its members, unless it iterates in a way of its own."""
+        """The names.  A dict with a way of its own to iterate is asked for its members by whoever copies it."""
         return super().__iter__()
 
     def items(self) -> ItemsView[str, Any]:  # type: ignore[override]

@@ -8,7 +8,7 @@ from botocore.utils import EVENT_ALIASES
 
 from orchestrator.aws.hooks import Events
 
-STAGES = ("before-parameter-build.{}.PutObject", "provide-client-params.{}", "creating-client-class.{}", "{}", "a.{}.b.{}")
+STAGES = ("before-parameter-build.{}.PutObject", "provide-client-params.{}", "{}", "a.{}.b.{}")
 
 
 @pytest.mark.parametrize("stage", STAGES)

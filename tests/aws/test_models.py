@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,16 @@ def test_a_missing_kind_of_model_is_said_to_be_missing() -> None:
     """The service is known, but has no such file."""
     with pytest.raises(DataNotFoundError):
         Models(None).load_service_model("sts", "resources-1")
+
+
+def test_a_long_model_is_a_dict_in_every_way() -> None:
+    """However botocore takes it apart: copied, unpacked, merged, compared, asked for what is not there."""
+    shapes = Models(None).load_service_model("sts", "service-2")["shapes"]
+    whole = {name: shapes[name] for name in shapes}
+
+    fresh = Models(None).load_service_model("sts", "service-2")["shapes"]
+    assert dict(fresh) == {**fresh} == fresh == whole
+    assert copy.copy(Models(None).load_service_model("sts", "service-2")["shapes"]) == whole
+    assert list(fresh.values()) == list(whole.values())
+    assert (fresh.get("NoSuchShape"), fresh.get("NoSuchShape", 1)) == (None, 1)
+    assert repr(fresh) == repr(whole)
