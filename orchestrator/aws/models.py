@@ -55,7 +55,7 @@ class Members(dict[str, Any]):
         """Equal to a dict of the same members."""
         return isinstance(other, dict) and dict(self) == dict(other)
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def __repr__(self) -> str:
         return repr(dict(self))
