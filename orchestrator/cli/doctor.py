@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 )
 @common
 def command(settings: Settings, form: Literal["text", "json"], timeout: float) -> int:
-    """Say what a set-up lacks. Changes nothing.
+    """Say what a set-up lacks, and how to mend it. Changes nothing.
 
     Looks at the repository, the manifests, the workflows, the builder, AWS (credentials, roles and whom they trust,
     what a plan has to read, the release bucket), the repository on GitHub and the state service; on a laptop or a
