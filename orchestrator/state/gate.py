@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +15,7 @@ from starlette.responses import Response
 
 from orchestrator import wire
 from orchestrator.problems import Problems
+from orchestrator.state import times
 from orchestrator.state.access import Access, Identity
 from orchestrator.state.store import Store
 from orchestrator.state.store import tables as t
@@ -85,7 +87,7 @@ Operator = Annotated[Identity, Depends(needs("operate"))]
 def fit(record: T) -> T:
     """``record``, if it can be kept and read again as it is.
 
-    Raises Problems: a NUL, a number that JSON cannot hold.
+    Raises Problems: a NUL, a number that JSON cannot hold, a time that is none or goes ahead.
     """
     try:
         data = wire.dump(record)
@@ -94,6 +96,7 @@ def fit(record: T) -> T:
         raise Problems.one("a value in it is none that JSON can hold") from None
     if b"\\u0000" in data:
         raise Problems.one("a text in it holds a NUL")
+    times.check(same, time.time())
     return same
 
 

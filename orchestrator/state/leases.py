@@ -67,6 +67,14 @@ class LostLeaseError(Exception):
         self.holder = holder
 
 
+class HeldError(Exception):
+    """Somebody else has the lease, or came earlier (then ``holder`` is None), and who asks does not wait."""
+
+    def __init__(self, holder: Holder | None) -> None:
+        super().__init__("somebody else has the lease")
+        self.holder = holder
+
+
 def current(line: Line, now: float) -> Line:
     """``line`` without those whose time is over.
 

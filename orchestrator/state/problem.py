@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 
 from orchestrator.problems import Problems
 from orchestrator.redaction import safe
-from orchestrator.state.leases import LostLeaseError
+from orchestrator.state.leases import HeldError, LostLeaseError
 from orchestrator.state.store.store import GapError, RunOverError, UnknownRunError
 
 MEDIA = "application/problem+json"
@@ -89,6 +89,14 @@ def _lost(request: Request, error: Exception) -> Response:
     return problem(409, safe(f"the lease is not yours any more{by}"), "lost-lease", request=_request(request))
 
 
+def _held(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HeldError)
+    who = error.holder
+    told = {"owner": who.owner, "reason": who.reason, "url": who.url, "run": who.run, "until": who.until} if who else {}
+    words = f"{who.owner} has the lease ({who.reason})" if who else "others wait for the lease"
+    return problem(409, safe(words), "held", request=_request(request), **told)
+
+
 def _gap(request: Request, error: Exception) -> Response:
     assert isinstance(error, GapError)
     return problem(409, str(error), "gap", request=_request(request), expected=error.expected)
@@ -116,6 +124,7 @@ HANDLERS: dict[Any, Any] = {
     HTTPException: _http,
     RequestValidationError: _invalid,
     Problems: _problems,
+    HeldError: _held,
     LostLeaseError: _lost,
     GapError: _gap,
     RunOverError: _over,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 
 from orchestrator.problems import Problems
-from orchestrator.state import transfer
-from orchestrator.state.records import PullRequestPlan, Run, RunEnd, StepEvent
+from orchestrator.state import times, transfer
+from orchestrator.state.leases import HeldError
+from orchestrator.state.metrics import moment
+from orchestrator.state.records import DriftReport, PullRequestPlan, Run, RunEnd, StepEvent
 from orchestrator.state.store import Store, chain
 from orchestrator.state.store.database import reading, writing
-from orchestrator.state.store.store import GapError
+from orchestrator.state.store.store import GapError, RunOverError
 
 AT = "2026-01-01T00:00:0{}.000Z"
 
@@ -23,6 +26,12 @@ def run(number: int) -> Run:
 
 def step(number: int) -> StepEvent:
     return StepEvent(number, AT.format(0), "started", "s3_bucket.files")
+
+
+def one_run(store: Store) -> Run:
+    found = store.run("r1")
+    assert found is not None
+    return found
 
 
 def test_events_come_once_and_in_order(store: Store) -> None:
@@ -75,3 +84,65 @@ def test_an_export_rebuilds_the_same(store: Store, tmp_path: Path) -> None:
     assert other.events("r1") == store.events("r1")
     assert other.history() == store.history()
     other.engine.dispose()
+
+
+def test_a_lost_run_tells_its_story_afterwards(store: Store, tmp_path: Path) -> None:
+    """It was given up, and hands in what it did: each event once, and how it really ended."""
+    fence = store.begin(run(1), "ana").fence
+    store.append("r1", fence, (step(1),))
+    store.free("shop/prod", "bo")
+    assert one_run(store).status == "lost"
+    with pytest.raises(RunOverError):
+        store.choose("r1", fence, "d" * 64, "ana")
+    for _ in range(2):
+        store.begin(run(1), "ana", past=True)
+        store.choose("r1", None, "d" * 64, "ana")
+        assert store.append("r1", None, (step(1), step(2))) == 2
+        store.end("r1", None, RunEnd("succeeded", AT.format(9)), "ana")
+    with pytest.raises(RunOverError):
+        store.append("r1", None, (step(3),))
+    assert (one_run(store).status, one_run(store).plan, one_run(store).sequence) == ("succeeded", "d" * 64, 2)
+    other = Store.open(f"sqlite:///{tmp_path}/other.db")
+    transfer.restore(other, transfer.read(transfer.export(store)))
+    assert (other.runs(), other.events("r1")) == (store.runs(), store.events("r1"))
+    other.engine.dispose()
+
+
+def test_whoever_does_not_wait_is_told_who_writes(store: Store) -> None:
+    store.begin(run(1), "ana")
+    with pytest.raises(HeldError) as held:
+        store.begin(run(2), "bo")
+    assert held.value.holder is not None
+    assert held.value.holder.run == "r1"
+    assert store.run("r2") is None
+
+
+def test_what_is_handed_in_late_is_not_the_last_run(store: Store) -> None:
+    store.begin(run(5), "ana")
+    store.begin(run(1), "bo", past=True)
+    shown = store.environment("shop/prod")
+    assert shown is not None
+    assert shown.last_run is not None
+    assert shown.last_run.id == "r5"
+
+
+def test_a_report_that_is_sent_again_is_kept_once(store: Store) -> None:
+    report = DriftReport("shop/prod", AT.format(1), "ana", "c1", 3)
+    assert store.record_drift(report, "ana") == store.record_drift(report, "ana")
+    assert len(store.drifts("shop/prod").items) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-01 00:00:00", "2026-01-01T00:00:00+01:00"]
+)
+def test_a_time_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(Problems, match="started_at is no time"):
+        times.check(replace(run(1), started_at=text), 2e9)
+    with pytest.raises(Problems, match="at is no time"):
+        times.check((replace(step(1), at=text), RunEnd("failed", text or "?")), 2e9)
+
+
+def test_a_clock_that_goes_ahead_is_refused() -> None:
+    with pytest.raises(Problems, match="the sender's clock is wrong"):
+        times.check(run(1), moment(run(1).started_at) - 3600)
+    times.check(run(1), moment(run(1).started_at) - 60)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
@@ -21,9 +21,9 @@ from orchestrator.state.records import (
     Page,
     PlanRecord,
     PullRequestPlan,
-    ReleaseContent,
     ReleaseRecord,
 )
+from orchestrator.state.requests import Shipped
 
 router = APIRouter(tags=["records"])
 Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
@@ -31,14 +31,6 @@ Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Word = Annotated[str, Query(max_length=200)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 BASE = "/environments/{project}/{name}"
-
-
-@dataclass(frozen=True, slots=True)
-class Shipped:
-    """A release, and what it is made of where that is told."""
-
-    record: ReleaseRecord
-    content: ReleaseContent | None = None
 
 
 @router.get("/environments", response_model=list[Environment])

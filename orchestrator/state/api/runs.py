@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
@@ -10,9 +10,9 @@ from starlette.responses import Response
 
 from orchestrator.state.gate import Keeper, Operator, Reader, Writer, answered, fit, once, permit
 from orchestrator.state.questions import RunFilter
-from orchestrator.state.records import Lease, Page, Run, RunEnd, StepEvent
+from orchestrator.state.records import Lease, Page, Run, StepEvent
+from orchestrator.state.requests import Batch, Begin, Choice, Ending, Kept, Sign, Standing
 from orchestrator.state.store import Store
-from orchestrator.state.store.holding import Standing
 
 router = APIRouter(tags=["runs"])
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
@@ -20,45 +20,6 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 Word = Annotated[str, Query(max_length=200)]
 KEY = r"^[a-z0-9][a-z0-9-]{0,60}/[a-z0-9][a-z0-9-]{0,60}$"
 MOST_EVENTS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Begin:
-    """A run that is about to write.  ``past``: it was made without the service, and is handed in afterwards."""
-
-    run: Run
-    waits: bool = False
-    past: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Sign:
-    """A sign of life: with a ``fence`` of a holder, without one of somebody who waits."""
-
-    fence: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Events in order; those that are there already are passed over."""
-
-    events: tuple[StepEvent, ...]
-    fence: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The number of the last event that is kept."""
-
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How it ended; ``fence`` as in Batch."""
-
-    end: RunEnd
-    fence: int | None = None
 
 
 @router.post("/runs", status_code=201, response_model=Standing)
@@ -122,6 +83,13 @@ def events(
     return answered(request, store.events(run, after, limit))
 
 
+@router.post("/runs/{run}/plan", response_model=Run)
+def choose(request: Request, store: Keeper, identity: Writer, run: RunId, body: Choice) -> Response:
+    """Keep which plan a run carries out.  Repeated, it changes nothing."""
+    _own(store, identity, run)
+    return answered(request, store.choose(run, body.fence, fit(body).plan, identity.name))
+
+
 @router.post("/runs/{run}/events", response_model=Kept)
 def append(request: Request, store: Keeper, identity: Writer, run: RunId, body: Batch) -> Response:
     """Keep events.  409 `lost-lease` tells the sender to stop, 409 `gap` that some are missing between."""
@@ -144,7 +112,10 @@ def sign(request: Request, store: Keeper, identity: Writer, run: RunId, body: Si
 
 @router.post("/runs/{run}/end", response_model=Run)
 def end(request: Request, store: Keeper, identity: Writer, run: RunId, body: Ending) -> Response:
-    """Keep how a run ended, and free its lease.  Repeated, it changes nothing."""
+    """Keep how a run ended, and free its lease.  Repeated, it changes nothing.
+
+    A run that was given up as lost may still say how it ended, with its events before: without a fence.
+    """
     _own(store, identity, run)
     if body.end.status in {"queued", "running"}:
         raise HTTPException(422, "that is no end")

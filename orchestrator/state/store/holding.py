@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -14,6 +14,7 @@ from orchestrator.state import leases as rules
 from orchestrator.state.leases import Asking, Line
 from orchestrator.state.metrics import stamp
 from orchestrator.state.records import Lease, Run, RunEnd
+from orchestrator.state.requests import Standing
 from orchestrator.state.store import chain
 from orchestrator.state.store import tables as t
 from orchestrator.state.store.database import Clock, now, writing
@@ -25,19 +26,6 @@ ABANDONED = 300.0
 
 class UnknownRunError(LookupError):
     """There is no such run."""
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """How a run stands with its environment's lease: ``fence`` is None while it has none.
-
-    ``position`` counts who is before it in the queue, None when it neither waits nor holds.
-    """
-
-    run: Run
-    lease: Lease
-    fence: int | None = None
-    position: int | None = None
 
 
 class LineRow:
@@ -87,7 +75,9 @@ class Holding:
         """Write down that ``run`` begins, and ask for its environment's lease; the same again changes nothing.
 
         Older runs of the same verb and branch that still wait are superseded by it.  ``past``: the run was made
-        without the service and takes no lease.  A run that gets no lease and does not wait is not written down.
+        without the service and takes no lease.
+
+        Raises HeldError when it gets no lease and does not wait; then it is not written down.
         """
         with writing(self.engine) as connection:
             chain.lock(connection)
@@ -95,6 +85,8 @@ class Holding:
             row = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run.id)).scalar()
             if row is not None:
                 known = msgspec.json.decode(row, type=Run)
+                if past:
+                    return Standing(known, Lease(run.environment, 0))
                 return self._ask(connection, known, by, at, waits=waits)
             if past:
                 self._tell(connection, by, "run.begin", run.environment, run.id, replace(run, status="running"))
@@ -157,7 +149,7 @@ class Holding:
         held = line.holder is not None and line.holder.run == run.id
         row.put(line)
         if not held and not waits:
-            return Standing(run, Lease(run.environment, line.fence, line.holder, line.waiting))
+            raise rules.HeldError(line.holder)
         run = replace(run, status="running" if held else "queued")
         self._overtake(connection, before, line, by, at)
         self._tell(connection, by, "run.begin", run.environment, run.id, run)

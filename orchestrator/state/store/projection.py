@@ -81,11 +81,13 @@ def _began(connection: Connection, _: AuditEntry, run: Run) -> None:
         "body": text(run),
     }
     connection.execute(insert(t.runs).values(id=run.id, sequence=0, fence=0, events_hash="", **known))
-    meet(connection, run.environment, run=run.id)
+    newest = select(t.runs.c.id).where(t.runs.c.environment == run.environment)
+    newest = newest.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc()).limit(1)
+    meet(connection, run.environment, run=connection.execute(newest).scalar_one())
 
 
 def _started(connection: Connection, _: AuditEntry, run: Run) -> None:
-    """It has waited, and its turn has come."""
+    """It has waited, and its turn has come; or its plan is made."""
     values = {"status": run.status, "body": text(run)}
     connection.execute(update(t.runs).where(t.runs.c.id == run.id).values(**values))
 
@@ -172,6 +174,7 @@ def _modelled(connection: Connection, entry: AuditEntry, model: ModelVersion) ->
 DEEDS: dict[str, tuple[type[Any], Callable[[Connection, AuditEntry, Any], None]]] = {
     "run.begin": (Run, _began),
     "run.start": (Run, _started),
+    "run.plan": (Run, _started),
     "run.end": (RunEnd, _ended),
     "plan": (PlanRecord, _planned),
     "release": (ReleaseRecord, _released),

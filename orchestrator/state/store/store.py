@@ -92,12 +92,14 @@ class Store(Holding, Reading):
                 self._tell(connection, by, "release.content", record.environment, subject, content)
 
     def record_drift(self, report: DriftReport, by: str) -> DriftReport:
-        """Keep a report; what was drifted in the report before has been so since then."""
+        """Keep a report, once; what was drifted in the report before has been so since then."""
         with writing(self.engine) as connection:
             chain.lock(connection)
             newest = select(t.drifts.c.body).where(t.drifts.c.environment == report.environment)
             body = connection.execute(newest.order_by(t.drifts.c.id.desc()).limit(1)).scalar()
             before = msgspec.json.decode(body, type=DriftReport) if body else None
+            if before is not None and (before.at, before.by, before.commit) == (report.at, report.by, report.commit):
+                return before
             report = since(report, before)
             self._tell(connection, by, "drift", report.environment, str(report.id), report)
             if report.drifted and not (before and before.drifted):
@@ -124,6 +126,24 @@ class Store(Holding, Reading):
         with writing(self.engine) as connection:
             self._tell(connection, by, deed, environment, subject, {})
 
+    def choose(self, run_id: str, fence: int | None, plan: str, by: str) -> Run:
+        """Keep which plan a run carries out, by its digest.
+
+        Raises as ``append`` does.
+        """
+        with writing(self.engine) as connection:
+            chain.lock(connection)
+            run = msgspec.json.decode(self._run_row(connection, run_id).body, type=Run)
+            if run.plan == plan:
+                return run
+            if run.is_over and not _may_tell(run, fence):
+                raise RunOverError(run)
+            if fence is not None:
+                line_of(connection, run.environment).check(fence, now(connection, self.clock))
+            run = replace(run, plan=plan)
+            self._tell(connection, by, "run.plan", run.environment, run.id, run)
+            return run
+
     def append(self, run_id: str, fence: int | None, found: tuple[StepEvent, ...]) -> int:
         """Keep events of a run that are not there yet; the number of the last one.
 
@@ -136,7 +156,7 @@ class Store(Holding, Reading):
             if not new:
                 return int(row.sequence)
             run = msgspec.json.decode(row.body, type=Run)
-            if run.is_over:
+            if run.is_over and not _may_tell(run, fence):
                 raise RunOverError(run)
             if fence is not None:
                 line_of(connection, run.environment).check(fence, now(connection, self.clock))
@@ -152,7 +172,7 @@ class Store(Holding, Reading):
             chain.lock(connection)
             row = self._run_row(connection, run_id)
             run = msgspec.json.decode(row.body, type=Run)
-            if run.is_over:
+            if run.is_over and (run.status == end.status or not _may_tell(run, fence)):
                 if run.status != end.status:
                     raise RunOverError(run)
                 return run
@@ -174,6 +194,11 @@ class Store(Holding, Reading):
         at = stamp(now(connection, self.clock))
         draft = AuditEntry(0, at, by, deed, environment, subject, text(record), "", "")
         project(connection, chain.append(connection, draft))
+
+
+def _may_tell(run: Run, fence: int | None) -> bool:
+    """Whether a run that is over may add to its story: it was given up as lost, and hands in what it did."""
+    return run.status == "lost" and fence is None
 
 
 def put_events(connection: Connection, run: str, last: int, hashed: str, new: list[StepEvent]) -> int:

@@ -1,0 +1,44 @@
+"""Times that clients send: in the records' one form, and not of a clock that goes far ahead.  Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from datetime import datetime
+from typing import Final
+
+from orchestrator.problems import Problems
+
+AHEAD: Final = 900.0
+"""Seconds by which a sender's clock may go ahead of ours; AWS asks for the same."""
+_NEEDED: Final = frozenset({"at", "started_at"})
+_WHERE_KNOWN: Final = frozenset({"ended_at", "committed_at", "since"})
+_WITHIN: Final = frozenset({"run", "end", "record", "release", "events", "resources", "fields"})
+_FORM: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+
+
+def check(record: object, now: float) -> None:
+    """Raise Problems for a time in ``record`` that is none, or is later than ``now`` (Unix seconds) by far."""
+    if isinstance(record, tuple):
+        for one in record:
+            check(one, now)
+    elif is_dataclass(record):
+        for field in fields(record):
+            value = getattr(record, field.name)
+            if field.name in _WITHIN:
+                check(value, now)
+            elif field.name in _NEEDED or (field.name in _WHERE_KNOWN and value):
+                _checked(field.name, str(value), now)
+
+
+def _checked(name: str, text: str, now: float) -> None:
+    try:
+        if not _FORM.fullmatch(text):
+            raise ValueError(text)
+        ahead = datetime.fromisoformat(text).timestamp() - now
+    except (ValueError, OverflowError):
+        raise Problems.one(f"{name} is no time", hint="UTC in ISO 8601, e.g. 2026-11-24T10:59:17.123Z") from None
+    if ahead > AHEAD:
+        raise Problems.one(
+            f"{name} is {ahead / 60:.0f} minutes from now: the sender's clock is wrong", hint="set the clock"
+        )
