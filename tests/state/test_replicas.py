@@ -11,13 +11,12 @@ from contextlib import ExitStack
 import pytest
 
 from orchestrator.state.access import Grant, create_token
-from orchestrator.state.api.runs import Batch, Begin, Ending, Kept, Sign
 from orchestrator.state.client import Client, RefusedError
 from orchestrator.state.metrics import stamp
 from orchestrator.state.records import Run, RunEnd, StepEvent
+from orchestrator.state.requests import Batch, Begin, Ending, Kept, Sign, Standing
 from orchestrator.state.store import Store, chain
 from orchestrator.state.store.database import reading
-from orchestrator.state.store.holding import Standing
 from tests.state import postgres
 from tests.state.process import running
 
