@@ -72,6 +72,7 @@ POST   /api/v1/runs/{run}/end                                     -    -      - 
 GET    /api/v1/runs/{run}/events                                  -    +      +       +    -       -     -       -    +
 POST   /api/v1/runs/{run}/events                                  -    -      -       -    -       +     -       -    +
 POST   /api/v1/runs/{run}/lease                                   -    -      -       -    -       +     -       -    +
+POST   /api/v1/runs/{run}/plan                                    -    -      -       -    -       +     -       -    +
 """  # noqa: E501 - a table
 VALUES = {
     "project": "shop", "name": "prod", "run": "none", "number": "1", "digest": "0" * 64, "mark": "none",
