@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from orchestrator.problems import Problems
@@ -138,7 +138,7 @@ def hashed(word: str) -> str:
 
 
 def create_token(store: Store, name: str, grant: Grant, lasts: float, by: str) -> str:
-    """Make a token; it is shown this once.
+    """Make a token; it is shown this once.  One of this name that opens nothing any more makes way.
 
     Raises Problems: there is one of this name, or a scope is unknown.
     """
@@ -149,6 +149,8 @@ def create_token(store: Store, name: str, grant: Grant, lasts: float, by: str) -
     scopes = msgspec.json.encode(grant).decode()
     try:
         with writing(store.engine) as connection:
+            worthless = or_(t.tokens.c.revoked, t.tokens.c.until <= at)
+            connection.execute(delete(t.tokens).where(t.tokens.c.name == name, worthless))
             connection.execute(
                 insert(t.tokens).values(
                     name=name, hash=hashed(word), scopes=scopes, created=at, until=at + lasts, revoked=False

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -62,8 +63,11 @@ class Bucket:
         return left >= 1
 
 
-class TooLargeError(Exception):
-    """A body without end."""
+class TooLargeError(HTTPException):
+    """A body without end.  An HTTPException, for FastAPI takes any other for a body that cannot be parsed."""
+
+    def __init__(self) -> None:
+        super().__init__(413, f"a body may have {LARGEST} bytes")
 
 
 class Guard:

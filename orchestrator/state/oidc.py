@@ -38,9 +38,10 @@ class Keys:
 
     PATIENCE = 30.0
 
-    def __init__(self, issuer: str, fetch: Fetch) -> None:
+    def __init__(self, issuer: str, fetch: Fetch, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = f"{issuer}/.well-known/jwks"
         self._fetch = fetch
+        self._clock = clock
         self._keys: dict[str, Any] = {}
         self._at = -math.inf
         self._lock = threading.Lock()
@@ -51,10 +52,10 @@ class Keys:
         Raises KeyError, and NoKeysError when the issuer does not answer.
         """
         with self._lock:
-            if kid not in self._keys and time.monotonic() - self._at > self.PATIENCE:
+            if kid not in self._keys and self._clock() - self._at > self.PATIENCE:
                 found = self._fetch(self._url)["keys"]
                 self._keys = {key["kid"]: key for key in found if key.get("kty") == "RSA" and "kid" in key}
-                self._at = time.monotonic()
+                self._at = self._clock()
             return self._keys[kid]
 
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generat
 
 NAME = "https://token.actions.githubusercontent.com"
 REPOSITORY_ID = "4711"
-SETTINGS = {"repository_id": REPOSITORY_ID}
+SETTINGS: dict[str, Any] = {"repository_id": REPOSITORY_ID}
 
 
 class Issuer:

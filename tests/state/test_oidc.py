@@ -1,0 +1,224 @@
+"""Tokens of GitHub Actions: each claim forged in turn, keys that change, and a token that comes twice."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from orchestrator.problems import Problems
+from orchestrator.state import oidc
+from orchestrator.state.access import Grant
+from orchestrator.state.settings import Settings
+from orchestrator.state.store import Store
+from tests.state.desk import Desk, desk
+from tests.state.issuer import NAME, SETTINGS, Issuer
+
+NOW = int(time.time())
+TOLD = Settings(**SETTINGS)
+FORGED: dict[str, tuple[dict[str, Any], str]] = {
+    "another issuer": ({"iss": "https://token.actions.example"}, "issuer"),
+    "an issuer that only begins so": ({"iss": f"{NAME}.evil.example"}, "issuer"),
+    "no issuer": ({"iss": None}, "iss"),
+    "another audience": ({"aud": "https://github.com/shop"}, "[Aa]udience"),
+    "no audience": ({"aud": None}, "aud"),
+    "expired": ({"iat": NOW - 400, "nbf": NOW - 400, "exp": NOW - 100}, "expired"),
+    "expired, beyond the skew": ({"iat": NOW - 200, "exp": NOW - oidc.SKEW - 5}, "expired"),
+    "no expiry": ({"exp": None}, "exp"),
+    "not valid yet": ({"nbf": NOW + 300}, "not yet valid"),
+    "made in the future": ({"iat": NOW + 300}, "not yet valid"),
+    "no time of making": ({"iat": None}, "iat"),
+    "for a day": ({"exp": NOW + 86_400}, "lives too long"),
+    "another repository": ({"repository_id": "4712"}, "repository_id"),
+    "our name, another repository": ({"repository": "shop/shop", "repository_id": "9"}, "repository_id"),
+    "no repository": ({"repository_id": None}, "repository_id"),
+    "a pull request of strangers": ({"event_name": "pull_request_target"}, "event_name"),
+    "a comment": ({"event_name": "issue_comment"}, "event_name"),
+    "no event": ({"event_name": None}, "event_name"),
+    "no ref": ({"ref": None}, "ref"),
+    "no id of its own": ({"jti": None}, "jti"),
+}
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Issuer:
+    return Issuer()
+
+
+@pytest.fixture
+def keys(issuer: Issuer) -> oidc.Keys:
+    return oidc.Keys(NAME, issuer.fetch)
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory, issuer: Issuer) -> Iterator[Desk]:
+    store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('oidc')}/state.db")
+    with desk(store, issuer.fetch, **SETTINGS) as made:
+        yield made
+
+
+def test_a_deploy_job_may_write_to_its_environment(issuer: Issuer, keys: oidc.Keys) -> None:
+    claims = oidc.check(TOLD, keys, issuer.token())
+
+    assert oidc.grant(TOLD, claims) == Grant(("read", "propose", "write"), "prod")
+
+
+@pytest.mark.parametrize("forged", FORGED)
+def test_a_forged_claim_is_refused(forged: str, issuer: Issuer, keys: oidc.Keys) -> None:
+    """Each is signed as it should be, and says one thing that is not ours."""
+    changed, why = FORGED[forged]
+    with pytest.raises(Problems, match=why):
+        oidc.check(TOLD, keys, issuer.token(**changed))
+
+
+def test_clocks_may_differ_a_little(issuer: Issuer, keys: oidc.Keys) -> None:
+    """Half a minute either way."""
+    slow: dict[str, Any] = {"iat": NOW + oidc.SKEW - 10, "nbf": NOW + oidc.SKEW - 10, "exp": NOW + 300}
+    fast: dict[str, Any] = {"iat": NOW - 300, "nbf": NOW - 300, "exp": int(time.time()) - oidc.SKEW + 10}
+
+    assert oidc.check(TOLD, keys, issuer.token(**slow))["actor"] == "ana"
+    assert oidc.check(TOLD, keys, issuer.token(**fast))["actor"] == "ana"
+
+
+LESS: dict[str, dict[str, Any]] = {
+    "a pull request": {"event_name": "pull_request", "ref": "refs/pull/7/merge", "environment": None},
+    "a pull request that names the environment": {"event_name": "pull_request", "ref": "refs/pull/7/merge"},
+    "a branch": {"ref": "refs/heads/feature"},
+    "a branch that only ends so": {"ref": "refs/heads/x/main"},
+    "a tag of that name": {"ref": "refs/tags/main"},
+    "main, in no environment": {"environment": None},
+}
+
+
+@pytest.mark.parametrize("job", LESS)
+def test_others_may_only_propose(job: str, issuer: Issuer, keys: oidc.Keys) -> None:
+    """Writing takes the main branch and the environment's own approval, both."""
+    claims = oidc.check(TOLD, keys, issuer.token(**LESS[job]))
+
+    assert oidc.grant(TOLD, claims).scopes == ("propose",)
+
+
+def test_without_a_repository_nobody_is_let_in(issuer: Issuer, keys: oidc.Keys) -> None:
+    """A service that was not told whose it is does not guess."""
+    for claim in ("4711", "", None):
+        with pytest.raises(Problems, match="repository_id"):
+            oidc.check(Settings(), keys, issuer.token(repository_id=claim))
+
+
+def unsigned(issuer: Issuer, algorithm: str) -> str:
+    """A token whose header says ``algorithm``, with nothing behind it."""
+    parts = ({"alg": algorithm, "typ": "JWT", "kid": "first"}, issuer.claims())
+    head, body = (base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts)
+    return f"{head}.{body}."
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "nOnE", ""])
+def test_a_token_without_signature_is_refused(algorithm: str, issuer: Issuer, keys: oidc.Keys) -> None:
+    with pytest.raises(Problems, match="RS256"):
+        oidc.check(TOLD, keys, unsigned(issuer, algorithm))
+
+
+def test_our_public_key_is_no_password(issuer: Issuer, keys: oidc.Keys) -> None:
+    """HS256 with what everybody can read as its secret."""
+    public = issuer.keys["first"].public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    head, body, _ = unsigned(issuer, "HS256").split(".")
+    import hmac
+
+    seal = hmac.digest(public, f"{head}.{body}".encode(), "sha256")
+    forged = f"{head}.{body}.{base64.urlsafe_b64encode(seal).decode().rstrip('=')}"
+    with pytest.raises(Problems, match="RS256"):
+        oidc.check(TOLD, keys, forged)
+
+
+@pytest.mark.parametrize("algorithm", ["RS384", "RS512", "PS256"])
+def test_another_algorithm_of_the_right_key_is_refused(algorithm: str, issuer: Issuer, keys: oidc.Keys) -> None:
+    token = jwt.encode(issuer.claims(), issuer.keys["first"], algorithm, {"kid": "first"})
+    with pytest.raises(Problems, match="RS256"):
+        oidc.check(TOLD, keys, token)
+
+
+def test_a_changed_token_is_refused(issuer: Issuer, keys: oidc.Keys) -> None:
+    """The signature of one job under the claims of another; and a key of the forger's own."""
+    head, _, seal = issuer.token(environment="staging").split(".")
+    body = issuer.token().split(".")[1]
+    stranger = Issuer()
+    for token in (f"{head}.{body}.{seal}", stranger.token()):
+        with pytest.raises(Problems, match=r"[Ss]ignature"):
+            oidc.check(TOLD, keys, token)
+
+
+@pytest.mark.parametrize("word", ["", "x", "a.b.c", "ö.ö.ö", "." * 9, "e30.e30.e30", "[].[].[]"])
+def test_what_is_no_token_is_refused(word: str, keys: oidc.Keys) -> None:
+    with pytest.raises(Problems, match="the workflow's token is refused"):
+        oidc.check(TOLD, keys, word)
+
+
+def test_an_unknown_key_is_looked_for_once() -> None:
+    """Keys are kept; a new one is found by one more question, and a forger's cannot make us ask for each token."""
+    issuer = Issuer()
+    keys = oidc.Keys(NAME, issuer.fetch)
+    for _ in range(3):
+        oidc.check(TOLD, keys, issuer.token())
+    assert issuer.asked == 1
+    stranger = Issuer()
+    for number in range(5):
+        stranger.add(f"mine-{number}")
+        with pytest.raises(Problems, match="key is not the issuer's"):
+            oidc.check(TOLD, keys, stranger.token(f"mine-{number}"))
+    assert issuer.asked == 1  # within PATIENCE of the first question nobody makes us ask again
+
+
+def test_a_key_that_was_rotated_in_is_found() -> None:
+    """One question more, once the last one is long enough ago."""
+    issuer = Issuer()
+    clock = [1000.0]
+    keys = oidc.Keys(NAME, issuer.fetch, lambda: clock[0])
+    oidc.check(TOLD, keys, issuer.token())
+    issuer.add("second")
+    clock[0] += oidc.Keys.PATIENCE + 1
+
+    assert oidc.check(TOLD, keys, issuer.token("second"))["actor"] == "ana"
+    assert oidc.check(TOLD, keys, issuer.token("second"))["actor"] == "ana"
+    assert issuer.asked == 2
+
+
+def test_an_issuer_that_is_away_is_asked_again() -> None:
+    """Keys that are known go on; an unknown one is neither refused nor forgotten."""
+    issuer = Issuer()
+    keys = oidc.Keys(NAME, issuer.fetch)
+    issuer.is_away = True
+    with pytest.raises(oidc.NoKeysError):
+        oidc.check(TOLD, keys, issuer.token())
+    issuer.is_away = False
+    assert oidc.check(TOLD, keys, issuer.token())["actor"] == "ana"
+
+
+def test_a_token_is_traded_once(house: Desk, issuer: Issuer) -> None:
+    """Who has seen it in a log cannot use it again; what it was traded for writes to its environment alone."""
+    headers = {"Authorization": f"Bearer {issuer.token()}"}
+    first, again = (house.asks().post("/api/v1/token", headers=headers) for _ in range(2))
+    ours = house.asks(authorization=f"Bearer {first.json()['token']}")
+    put = {
+        name: ours.put(f"/api/v1/environments/shop/{name}/releases/1", json={}).status_code for name in ("prod", "qa")
+    }
+
+    assert (first.status_code, again.status_code) == (200, 401)
+    assert "used before" in again.json()["detail"]
+    assert put == {"prod": 422, "qa": 403}
+
+
+def test_the_issuers_silence_is_not_the_jobs_fault(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """503 and when to come again; a client tries that again."""
+    issuer = Issuer()
+    issuer.is_away = True
+    store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('away')}/state.db")
+    with desk(store, issuer.fetch, **SETTINGS) as made:
+        answer = made.asks().post("/api/v1/token", headers={"Authorization": f"Bearer {issuer.token()}"})
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
