@@ -14,7 +14,7 @@ from orchestrator.cli.options import Settings
 from orchestrator.problems import Exit, Problem, Problems
 
 VERBS = {
-    "init": "Write a Dockerfile fit for production.",
+    "init": "Write the first files of a project.",
     "bootstrap": "Let GitHub's workflows plan and deploy.",
     "doctor": "Say what a set-up lacks, and how to mend it.",
     "validate": "Check the manifests, offline.",

@@ -1,0 +1,217 @@
+"""`orchestrator init` for a whole project: what it writes holds, and nothing that was there is lost."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from orchestrator.cli.main import main
+from orchestrator.doctor.workflows import NEEDS, read
+from orchestrator.emulator import Emulator
+from orchestrator.problems import Exit, Problems
+from orchestrator.scaffold import answers, guess
+from tests.proofs.world import aws
+
+TOOL = "team/orchestrator@0123456789abcdef0123456789abcdef01234567"
+FLAGS = ("--repository", "team/shop", "--account", "123456789012", "--tool", TOOL)
+WHOLE = (
+    *FLAGS,
+    "--name",
+    "shop",
+    "--api",
+    "python",
+    "--database",
+    "yes",
+    "--site",
+    "web/dist",
+    "--email",
+    "a@b.example",
+)
+LINTERS = (
+    ["actionlint", "-oneline"],
+    ["zizmor", "--offline", "--no-progress", "--format", "plain", ".github"],
+    [
+        "check-jsonschema",
+        "--builtin-schema",
+        "vendor.github-workflows",
+        *(f".github/workflows/{one}.yml" for one in NEEDS),
+    ],
+)
+REAL = Path(__file__).parents[2] / ".github" / "workflows"
+
+
+@pytest.fixture(scope="module")
+def emulator() -> Iterator[Emulator]:
+    with aws() as running:
+        yield running
+
+
+def everything(folder: Path) -> dict[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file() and ".git" not in path.relative_to(folder).parts]
+    return {str(path.relative_to(folder)): path.read_text() for path in files}
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    subprocess.run(["git", "init", "-q", "-b", "main", str(tmp_path)], check=True)
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", *WHOLE]) == Exit.OK
+    return tmp_path
+
+
+def test_it_is_valid_and_can_be_planned(
+    project: Path, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On an empty AWS, with an application beside it; the bases of images are not asked about here."""
+    for name, value in emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    api = project / "manifests/api.yaml"
+    api.write_text(api.read_text().replace("context: ../api", "context: ../api\n      resolveBases: false"))
+    (project / "api/requirements.txt").write_text("")
+    (project / "web/dist").mkdir(parents=True)
+    (project / "web/dist/index.html").write_text("<h1>shop</h1>")
+
+    assert main(["validate"]) == Exit.OK
+    assert main(["plan"]) == Exit.OK
+    said = capsys.readouterr().out
+    assert [
+        word
+        for word in ("apprunner_service.api", "rds_instance.main", "s3_site.web", "ecr_image.api")
+        if word not in said
+    ] == []
+
+
+def test_its_workflows_are_clean(project: Path) -> None:
+    """By the linters that know GitHub, and by what `orchestrator doctor` looks for."""
+    for command in LINTERS:
+        tool = Path(sys.executable).parent / command[0]
+        if not tool.exists():
+            pytest.skip(f"needs {command[0]}")
+        done = subprocess.run([str(tool), *command[1:]], capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert {each.state for each in read(project, "")} == {"ok"}
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_a_workflow_gives_what_the_called_one_takes(name: str, project: Path) -> None:
+    """Inputs by name and type: GitHub starts no workflow that is given another."""
+    made = yaml.safe_load((project / f".github/workflows/{name}.yml").read_text())
+    takes = yaml.safe_load((REAL / f"{name}.yml").read_text())[True]["workflow_call"]["inputs"]
+    (job,) = made["jobs"].values()
+    asked = made[True]
+    asked = asked.get("workflow_dispatch", {}).get("inputs", {}) if isinstance(asked, dict) else {}
+
+    assert job["uses"] == f"team/orchestrator/.github/workflows/{name}.yml@{TOOL.partition('@')[2]}"
+    assert set(job["with"]) <= set(takes)
+    assert set(asked) | {"environment"} == set(job["with"])
+    kinds = {"choice": "string"}
+    assert {one: kinds.get(each["type"], each["type"]) for one, each in asked.items()} == {
+        one: takes[one]["type"] for one in asked
+    }
+
+
+def test_what_is_missing_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a terminal nobody is asked: every answer that is missing or none, and nothing is written."""
+    monkeypatch.chdir(tmp_path)
+
+    assert (
+        main(["init", "--name", "My Shop", "--account", "12", "--tool", "team/x@main", "--site", "../web"])
+        == Exit.FAILED
+    )
+    said = capsys.readouterr().err
+    assert [
+        word
+        for word in ("--name My Shop", "--account 12", "--tool team/x@main", "--site", "--repository")
+        if word not in said
+    ] == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_written_over_unasked(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is there stays and is named; manifests that are there are nobody's to write. --force names what it takes."""
+    (project / ".github/workflows/plan.yml").write_text("mine")
+    (project / ".github/workflows/drift.yml").unlink()
+    (project / "manifests/api.yaml").unlink()
+    before = everything(project)
+    capsys.readouterr()
+
+    assert main(["init", "--tool", TOOL]) == Exit.OK
+    said = capsys.readouterr().out
+    after = everything(project)
+    assert {name for name, text in after.items() if before.get(name) != text} == {".github/workflows/drift.yml"}
+    assert "Left alone, as they were there (--force writes over them):\n  .github/workflows/plan.yml" in said
+
+    assert main(["init", "--force", *WHOLE]) == Exit.OK
+    assert "Written over:\n  manifests/project.yaml" in capsys.readouterr().out
+    assert "team/orchestrator" in (project / ".github/workflows/plan.yml").read_text()
+
+
+def test_a_person_is_asked_again_until_it_fits() -> None:
+    """With what the checkout says as the proposal; what follows from a no is not asked."""
+    typed = iter(["", "shop", "1", "12", "123456789012", "", "cobol", "none", "none", "", TOOL])
+    asked: list[str] = []
+    told: list[str] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        return next(typed)
+
+    given = {"name": "shop", "email": None}
+    found = answers.gather(given, {"repository": "team/other"}, ask, told.append)
+
+    assert found.name == "shop"
+    assert found.repository == "team/other"
+    assert asked[0] == "Its repository on GitHub [team/other]:"
+    assert (found.account, found.region) == ("123456789012", "eu-west-1")
+    assert [question for question in asked if "database" in question or "builds" in question] == []
+    assert len(told) == 4
+
+
+def test_the_end_of_the_input_ends_the_questions() -> None:
+    with pytest.raises(Problems, match="--account is missing"):
+        answers.gather({}, {"name": "shop", "repository": "team/shop", "tool": TOOL}, lambda question: "", print)
+
+
+def test_on_a_terminal(tmp_path: Path) -> None:
+    """The real thing: a terminal, a person who types, a project."""
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, "TERM": "dumb"}
+    command = [sys.executable, "-m", "orchestrator", "init", str(tmp_path / "shop"), "--tool", TOOL]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
+    os.close(theirs)
+    os.write(ours, b"\nteam/shop\n123456789012\n\nnode\n\nyes\n\n\n")
+    assert process.wait(60) == 0
+    os.close(ours)
+
+    assert "repository: team/shop" in (tmp_path / "shop/manifests/project.yaml").read_text()
+    assert (tmp_path / "shop/api/Dockerfile").exists()
+    assert "DATABASE_URL" in (tmp_path / "shop/manifests/database.yaml").read_text()
+
+
+def test_a_checkout_says_much_itself(tmp_path: Path) -> None:
+    """Git's remote, folders of an API and of a page."""
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    subprocess.run(["git", "remote", "add", "origin", "git@github.com:team/My_Shop.git"], cwd=tmp_path, check=True)
+    for name in ("backend/shop.csproj", "frontend/package.json"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("{}")
+    found = guess.guesses(tmp_path, {"AWS_REGION": "eu-central-1"})
+
+    assert {key: found[key] for key in ("name", "repository", "region", "api", "api-folder", "site", "site-build")} == {
+        "name": "my-shop",
+        "repository": "team/My_Shop",
+        "region": "eu-central-1",
+        "api": "dotnet",
+        "api-folder": "backend",
+        "site": "frontend/dist",
+        "site-build": "npm run build",
+    }
