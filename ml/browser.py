@@ -6,7 +6,9 @@ and reads what the page ``ml/web/parity.html`` answers.  Nothing leaves the mach
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,9 +39,10 @@ PAGE = "parity.html"
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a browser said: (photos, classes) probabilities, and milliseconds."""
+    """What a browser said: (photos, classes) probabilities, what it gave the network, and milliseconds."""
 
     probabilities: Array
+    inputs: Array
     load_ms: float
     prepare_ms: tuple[float, ...]
     predict_ms: tuple[float, ...]
@@ -85,11 +88,19 @@ def _read(told: Mapping[str, Any]) -> Told:
     answers = told["answers"]
     return Told(
         np.asarray([one["probabilities"] for one in answers], dtype=np.float32),
+        np.stack([_values(one["input"]) for one in answers]),
         float(told["load"]),
         tuple(float(one["prepare"]) for one in answers),
         tuple(float(one["predict"]) for one in answers),
         str(told["agent"]),
     )
+
+
+def _values(text: str) -> Array:
+    """A square of three channels."""
+    values = np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float32)
+    side = math.isqrt(len(values) // 3)
+    return values.reshape(side, side, 3)
 
 
 class Site:

@@ -39,7 +39,7 @@ def export(run: Run, folder: Path, weights: str = "float32") -> Path:
     Raises Problems: the model cannot be run by a browser, or does not fit its contract.
     """
     target = folder / FOLDER
-    model = _loaded(folder)
+    model = loaded(folder)
     write(model, run.preprocessing, target, version=run.version, weights=weights)
     return target
 
@@ -129,7 +129,8 @@ def _slots(graph: Graph) -> dict[str, int]:
     return slots
 
 
-def _loaded(folder: Path) -> Any:
+def loaded(folder: Path) -> Any:
+    """The Keras model of the run in ``folder``.  Raises Problems."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 

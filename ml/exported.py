@@ -91,7 +91,8 @@ def _taps(op: Mapping[str, Any], given: Array) -> list[tuple[int, int, Array]]:
 
 
 def _convolution(op: Mapping[str, Any], given: list[Array], weights: Array, bias: Array) -> Array:
-    return np.asarray(sum(seen @ weights[row, column] for row, column, seen in _taps(op, given[0])) + bias)
+    made = sum(seen.reshape(-1, seen.shape[-1]) @ weights[row, column] for row, column, seen in _taps(op, given[0]))
+    return np.asarray(made + bias).reshape(len(given[0]), *op["shape"])
 
 
 def _depthwise(op: Mapping[str, Any], given: list[Array], weights: Array, bias: Array) -> Array:

@@ -23,6 +23,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--local", type=Path, metavar="FOLDER", help="a folder of this machine instead of a bucket")
 
 
+def words(given: argparse.Namespace) -> list[str]:
+    """The options as they were given, for the next command."""
+    said = {"-e": given.environment, "--bucket": given.bucket, "--local": given.local}
+    made = [str(word) for option, value in said.items() if value for word in (option, value)]
+    made += ["-f", str(given.manifests)] if given.manifests != Path("manifests") else []
+    return made + (["--region", given.region] if given.region != REGION else [])
+
+
 def of(given: argparse.Namespace) -> FileStorage:
     """The storage that the options name; without any, that of ``FileStorage__Type`` and the like in the environment.
 

@@ -153,6 +153,8 @@ def load(folder: Path) -> Run:
             f"{folder} holds no finished training: there is no {RUN}",
             hint="python -m ml.train_model goes on with a training that was interrupted",
         ) from None
+    except Problems as problems:
+        raise Problems.one(problems.problems[0].message, hint="train again: python -m ml.train_model") from None
     if run.preprocessing.hash != run.preprocessing_hash:
         raise Problems.one(
             f"{path}: the preprocessing contract is not the one its hash was made of", hint="train again"

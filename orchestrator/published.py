@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -179,9 +179,34 @@ def publish(storage: FileStorage, folder: Path, known: Metadata, over: Pointer |
     data = checked(known)
     place = f"{FOLDER}/{known.version}"
     for name, file in sorted(known.files.items()):
-        _upload(storage, f"{place}/{name}", _verified(folder / name, file))
-    _upload(storage, f"{place}/{METADATA}", data)
+        _upload(storage, f"{place}/{name}", verified(folder / name, file))
+    _describe(storage, known, data)
     return _switch(storage, known, data, over)
+
+
+def admitted(known: Metadata, over: Pointer | None, force: str, *, again: str) -> Metadata:
+    """``known``, if it may take the place of ``over``: with ``force`` as the reason why it may all the same.
+
+    ``again`` is the command that validates.  Raises Problems: it is worse, differs between Keras and browsers, or was
+    compared with another model than the one in use.
+    """
+    if over is not None and over.version == known.version:
+        return known
+    found = []
+    if not known.parity.holds:
+        why = known.parity.fault or "nobody compared them"
+        found.append(Problem(f"model {known.version} does not say the same everywhere: {why}", hint=again))
+    if known.verdict.says == "worse":
+        found.append(Problem(f"model {known.version} is worse than {known.verdict.against}", hint="train again"))
+    if known.verdict.against != (over.version if over else ""):
+        now, then = (over.version if over else "none"), known.verdict.against or "none"
+        found.append(Problem(f"the model in use is {now}; {known.version} was compared with {then}", hint=again))
+    if found and not force.strip():
+        way = Problem(
+            "nothing was uploaded", hint="--force REASON uploads it all the same, and keeps the reason with it"
+        )
+        raise Problems([*found, way])
+    return replace(known, verdict=replace(known.verdict, forced=force.strip() if found else ""))
 
 
 def file_of(path: Path) -> File:
@@ -199,7 +224,8 @@ def registered(known: Metadata, at: str, by: str) -> Mapping[str, Any]:
     }  # fmt: skip
 
 
-def _verified(path: Path, file: File) -> bytes:
+def verified(path: Path, file: File) -> bytes:
+    """The bytes of a file, where they are those that were validated.  Raises Problems."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -220,10 +246,27 @@ def _upload(storage: FileStorage, key: str, data: bytes) -> None:
         except ConflictError:
             there = storage.find(key)
     if there is None or there.size != len(data) or there.etag != same:
-        raise Problems.one(
-            f"{storage}/{key} is there with other content: this version was uploaded from another training",
-            hint="a version is never changed: train again, which makes a new one",
-        )
+        raise _another(storage, key)
+
+
+def _another(storage: FileStorage, key: str) -> Problems:
+    return Problems.one(
+        f"{storage}/{key} is there with other content: this version was uploaded from another training",
+        hint="a version is never changed: train again, which makes a new one",
+    )
+
+
+def _describe(storage: FileStorage, known: Metadata, data: bytes) -> None:
+    """Write the metadata; another judgement of the same files takes the place of an earlier one."""
+    key = f"{FOLDER}/{known.version}/{METADATA}"
+    try:
+        before, etag = storage.read(key)
+    except MissingFileError:
+        before, etag = data, NEW
+    if wire.load(before, Metadata, key).files != known.files:
+        raise _another(storage, key)
+    if before != data or etag == NEW:
+        storage.put(key, data, cache="no-cache", over=etag)
 
 
 def _switch(storage: FileStorage, known: Metadata, data: bytes, over: Pointer | None) -> Pointer:

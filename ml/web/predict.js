@@ -48,8 +48,7 @@ class Model {
   /** The most likely products of one photo, best first, and how long it took. */
   async predict(photo, { top = 3 } = {}) {
     const began = performance.now();
-    const { pixels, width, height } = await decoded(photo, this.contract);
-    const input = resized(pixels, width, height, this.contract);
+    const input = await this.prepare(photo);
     const ready = performance.now();
     const { probabilities, embedding } = this.run(input);
     const products = this.classes.map((product, index) => ({ product, probability: probabilities[index] }));
@@ -59,6 +58,12 @@ class Model {
       products: products.slice(0, top), probabilities, embedding,
       milliseconds: { prepare: ready - began, predict: done - ready, total: done - began },
     };
+  }
+
+  /** A photo as the network wants it: size x size x 3 values from 0 to 255. */
+  async prepare(photo) {
+    const { pixels, width, height } = await decoded(photo, this.contract);
+    return resized(pixels, width, height, this.contract);
   }
 
   /** The outputs for size x size x 3 values from 0 to 255: arrays by name. */
