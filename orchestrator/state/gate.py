@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 from fastapi import Depends, HTTPException, Request
-from sqlalchemy import delete, insert, select
-from sqlalchemy.exc import IntegrityError
 from starlette.responses import Response
 
 from orchestrator import wire
@@ -18,12 +16,8 @@ from orchestrator.problems import Problems
 from orchestrator.state import times
 from orchestrator.state.access import Access, Identity
 from orchestrator.state.store import Store
-from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import reading, writing
 
 T = TypeVar("T")
-REMEMBERED = 24 * 3600.0
-"""Seconds for which a repeated request with the same Idempotency-Key gets the same answer."""
 
 
 def store_of(request: Request) -> Store:
@@ -107,40 +101,7 @@ def answered(request: Request, record: object, status: int = 200) -> Response:
     data = wire.dump(record)
     tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": tag, "Cache-Control": "private, no-cache"}
-    if request.method == "GET" and tag in request.headers.get("if-none-match", ""):
+    held = request.headers.get("if-none-match", "")
+    if request.method == "GET" and (tag in held or held.strip() == "*"):
         return Response(status_code=304, headers=headers)
     return Response(data, status, headers, "application/json")
-
-
-def once(request: Request, identity: Identity, body: object, make: Callable[[], tuple[int, object]]) -> Response:
-    """What ``make`` answers; for a repeated ``Idempotency-Key`` what it answered the first time.
-
-    Raises HTTPException 422 when the key came with another body before.
-    """
-    key = request.headers.get("idempotency-key", "")
-    if not key:
-        status, record = make()
-        return answered(request, record, status)
-    store = store_of(request)
-    mark = wire.digest((identity.name, request.method, request.url.path, key.encode().hex()))
-    asked = wire.digest(body)
-    with reading(store.engine) as connection:
-        row = connection.execute(select(t.answers).where(t.answers.c.key == mark)).first()
-    if row is not None and row.until > store.clock():
-        if row.request != asked:
-            raise HTTPException(422, "this Idempotency-Key came with another body before")
-        return Response(row.body, row.status, media_type="application/json")
-    status, record = make()
-    _remember(store, mark, asked, status, wire.dump(record).decode())
-    return answered(request, record, status)
-
-
-def _remember(store: Store, mark: str, asked: str, status: int, body: str) -> None:
-    at = store.clock()
-    known: dict[str, Any] = {"request": asked, "status": status, "body": body, "until": at + REMEMBERED}
-    try:
-        with writing(store.engine) as connection:
-            connection.execute(delete(t.answers).where(t.answers.c.until < at))
-            connection.execute(insert(t.answers).values(key=mark, **known))
-    except IntegrityError:  # the same request at the same moment; records are kept once all the same
-        return

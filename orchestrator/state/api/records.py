@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from starlette.responses import Response
 
-from orchestrator.state.gate import Keeper, Operator, Proposer, Reader, Writer, answered, fit, once
+from orchestrator.state.gate import Keeper, Operator, Proposer, Reader, Writer, answered, fit
 from orchestrator.state.metrics import stamp
 from orchestrator.state.questions import Delivery
 from orchestrator.state.records import (
@@ -23,6 +23,7 @@ from orchestrator.state.records import (
     PullRequestPlan,
     ReleaseRecord,
 )
+from orchestrator.state.repeats import once
 from orchestrator.state.requests import Shipped
 
 router = APIRouter(tags=["records"])

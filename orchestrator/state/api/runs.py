@@ -8,9 +8,10 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path, Query, Request
 from starlette.responses import Response
 
-from orchestrator.state.gate import Keeper, Operator, Reader, Writer, answered, fit, once, permit
+from orchestrator.state.gate import Keeper, Operator, Reader, Writer, answered, fit, permit
 from orchestrator.state.questions import RunFilter
 from orchestrator.state.records import Lease, Page, Run, StepEvent
+from orchestrator.state.repeats import once
 from orchestrator.state.requests import Batch, Begin, Choice, Ending, Kept, Sign, Standing
 from orchestrator.state.store import Store
 

@@ -16,20 +16,20 @@ def cursor(*place: object) -> str:
     return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
 
 
-def opened(cursor: str, size: int) -> list[Any]:
-    """The ``size`` members of a place.  Raises Problems when the word is none of ours."""
+def opened(cursor: str, *kinds: type) -> list[Any]:
+    """The members of a place, of these kinds.  Raises Problems when the word is none of ours."""
     try:
         place = msgspec.json.decode(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)), type=list[str | int])
     except (binascii.Error, ValueError, msgspec.DecodeError):
         place = []
-    if len(place) != size:
+    if [type(one) for one in place] != [*kinds]:
         raise Problems.one("the cursor is none of ours", hint="begin again without a cursor")
     return place
 
 
 def number(cursor: str) -> int:
     """A place that is one number.  Raises Problems."""
-    place = opened(cursor, 1)[0]
-    if not isinstance(place, int) or abs(place) > 2**31 - 1:
+    place: int = opened(cursor, int)[0]
+    if abs(place) > 2**31 - 1:
         raise Problems.one("the cursor is none of ours", hint="begin again without a cursor")
     return place

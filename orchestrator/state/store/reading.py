@@ -64,7 +64,7 @@ class Reading:
         """
         query = _filtered(select(t.runs.c.body, t.runs.c.started_at, t.runs.c.id), only or RunFilter())
         if cursor:
-            at, last = cursors.opened(cursor, 2)
+            at, last = cursors.opened(cursor, str, str)
             query = query.where(tuple_(t.runs.c.started_at, t.runs.c.id) < (at, last))
         query = query.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc())
         return self._page(query, Run, limit, ("started_at", "id"))
