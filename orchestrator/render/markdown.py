@@ -1,14 +1,15 @@
 """A plan as a GitHub comment.  Pure: layout over ``view``, GitHub's escapes, and cutting to what GitHub stores.
 
 Names and values are hostile here: they cannot leave their code block, open HTML, or ping anybody.  GitHub keeps
-65,536 characters of a comment; sections that do not fit are left out whole, and the comment says so.
+65,536 characters of a comment; sections that do not fit are left out whole, and the comment says so, with a line for
+each component that went.
 """
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from orchestrator.render.values import shorten
@@ -18,6 +19,8 @@ LIMIT: Final = 60_000
 """Bytes of UTF-8; some way below GitHub's 65,536 characters."""
 
 _RESERVE: Final = 2_500
+_LISTING: Final = 300
+"""Bytes around a list of components."""
 _LONGEST_LIST: Final = 12
 _LONGEST_CHANGE: Final = 80
 _SPECIAL: Final = re.compile(r"([\\`*_{}\[\]<>#|~&$]|^[-+=])")
@@ -34,7 +37,7 @@ def render(plan: PlanView, limit: int = LIMIT, elsewhere: str = "the run's artef
     page = _Page(limit - _size(head) - _size(foot) - _RESERVE)
     first = [page.fit("the vetoes", _vetoes(plan)), page.fit("what to look at first", _dangers(plan))]
     last = [page.fit(name, text) for name, text in _asides(plan)]
-    middle = [page.fit(component.name, _component(component, page.room)) for component in plan.components]
+    middle = _components(plan.components, page)
     parts = [head, *first, *middle, *last, _left_out(page.left_out, elsewhere), foot]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -143,6 +146,45 @@ def _bullets(title: str, items: list[str]) -> str:
 def _folded(summary: str, body: str) -> str:
     """A folded section; ``summary`` is HTML.  The blank lines make GitHub read the body as Markdown again."""
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
+
+
+def _components(components: Sequence[ComponentView], page: _Page) -> list[str]:
+    """Each folded, with what it does; where they do not all fit, the others are listed with a line each."""
+    told = list(_fitting(components, page.room))
+    if len(told) < len(components):
+        listed = sum(_size(_line(component)) for component in components)
+        told = list(_fitting(components, page.room - min(listed + _LISTING, page.room // 3)))
+    page.room -= sum(map(_size, told))
+    others = components[len(told) :]
+    page.left_out += [component.name for component in others]
+    return [*told, _listing(others, page)] if others else told
+
+
+def _fitting(components: Sequence[ComponentView], room: int) -> Iterator[str]:
+    """The sections of the first that fit, in order."""
+    for component in components:
+        section = _component(component, room)
+        room -= _size(section)
+        if room < 0:
+            return
+        yield section
+
+
+def _listing(components: Sequence[ComponentView], page: _Page) -> str:
+    """As many as fit, in a line each."""
+    lines: list[str] = []
+    for component in components:
+        line = _line(component)
+        if page.room < _size(line) + _LISTING:
+            break
+        page.room -= _size(line)
+        lines.append(line)
+    title = "1 component more" if len(lines) == 1 else f"{len(lines)} components more, in a line each"
+    return _folded(title, fenced(lines, "text")) if lines else ""
+
+
+def _line(component: ComponentView) -> str:
+    return shorten(f"{component.name}: {component.headline}", 200)
 
 
 def _component(component: ComponentView, room: int) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
+from orchestrator.github import seen
 from tests.github import fake
 from tests.github.shop import Shop, bucket
 
@@ -106,3 +109,33 @@ def test_a_vetoed_plan_fails_its_check(shop: Shop) -> None:
     (comment,) = shop.hub.comments_on(number)
     assert "**Vetoed" in comment["body"]
     assert shop.hub.status(shop.hub.pulls[number]["head"]["sha"])["state"] == "failure"
+
+
+@pytest.mark.slow
+def test_a_thousand_resources_in_one_comment(shop: Shop) -> None:
+    """Cut at the borders of its sections; nothing is lost: the artefact has all, and the comment leads to it."""
+    many = "---\n".join(bucket(f"b{index:03}") for index in range(334))
+    number = shop.propose({"manifests/many.yaml": many})
+    run = shop.plan(number)
+
+    assert run.code == 0, run.log
+    (comment,) = shop.hub.comments_on(number)
+    body = comment["body"]
+    assert len(body.encode()) < 60_000
+    assert body.count("<details>") == body.count("</details>") > 10
+    assert body.count("```") % 2 == 0
+    assert "1012 to create" in body[:200]
+    assert [index for index in range(334) if f"bucket.b{index:03}" not in body] == []
+    plan = json.loads((shop.runner.artifacts / "plan-prod" / "plan.json").read_text())
+    assert (len(plan["changes"]), plan["digest"]) == (1012, run.outputs["digest"])
+    assert "the artefact of the run that is linked below" in body
+    assert "/actions/runs/" in body
+    view = seen.read(body)
+    assert view is not None
+    assert (view.digest, len(view.changes)) == (plan["digest"], 1012)  # each change can be told apart on merge
+    assert (
+        f"plan {plan['digest']} seal {view.seal}"
+        in shop.hub.status(shop.hub.pulls[number]["head"]["sha"])["description"]
+    )
+    posted = shop.hub.requests.index(f"POST /issues/{number}/comments")
+    assert f"GET /issues/{number}/comments" in shop.hub.requests[posted:]  # what GitHub kept is read back
