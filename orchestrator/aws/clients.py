@@ -6,6 +6,7 @@ boto3 adds (transfers, resources) takes a tenth of a second to import and is not
 
 from __future__ import annotations
 
+import copy
 import os
 import platform
 import socket
@@ -58,12 +59,20 @@ class Clients:
         self._uploads: dict[str, Uploads] = {}
         self._clients: dict[tuple[str, str], Any] = {}
         self._signers: dict[str, Any] = {}
+        self._admit: Callable[[], None] = lambda: None
+
+    def guarded(self, admit: Callable[[], None]) -> Clients:
+        """The same clients for a run that asks ``admit`` before each call; it raises when no more may be made."""
+        other = copy.copy(self)
+        other._admit = admit
+        return other
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
         """Make one API call.  A ``Body`` that is a Path is the bytes of that file, which is never held whole.
 
         Raises AwsError, whatever went wrong; OSError when such a file cannot be read.
         """
+        self._admit()
         try:
             if isinstance(parameters.get("Body"), Path):
                 return self._uploader(region or self.region).put(parameters)
@@ -76,6 +85,7 @@ class Clients:
 
         Raises AwsError.
         """
+        self._admit()
         try:
             client = self._client(service, region or self.region)
             if not client.can_paginate(operation):

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.options import Settings, applying, choosing, common
+from orchestrator.cli.recording import How, recorded
 from orchestrator.cli.verb import verb
 
 
@@ -19,8 +20,9 @@ from orchestrator.cli.verb import verb
 @click.argument("reviewed", metavar="[PLAN.JSON]", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @applying
 @choosing
+@recorded
 @common
-def command(
+def command(  # noqa: PLR0913 - its options
     settings: Settings,
     reviewed: Path | None,
     expect: str,
@@ -28,6 +30,7 @@ def command(
     parallelism: int,
     targets: tuple[str, ...],
     allow: str,
+    how: How,
 ) -> int:
     """Make AWS what the manifests say.
 
@@ -36,7 +39,7 @@ def command(
     but not well. Run it again after a failure: it goes on from what AWS has.
     """
     from orchestrator import pipeline
-    from orchestrator.cli import planfile, running, show
+    from orchestrator.cli import planfile, recording, running, show
     from orchestrator.cli.approval import Approval
     from orchestrator.problems import Exit
     from orchestrator.release import wanted
@@ -45,17 +48,20 @@ def command(
     if approval.reviewed and settings.environment is None:
         settings.environment = approval.reviewed.environment
     desired = wanted.of(settings.manifests, settings.environment).desired
-    planned = pipeline.plan(desired, targets=targets, allow=allow)
-    plan = planned.plan
-    approval.refuse_stale(plan)
-    show.to(settings.terminal, planned, approval.detail(verbose=settings.verbose))
-    if plan.is_vetoed:
-        return Exit.VETOED
-    if not plan.pending:
-        return running.nothing_to_do(planned, settings)
-    place = f"{plan.project}/{plan.environment} in account {plan.account}"
-    approval.obtain(
-        settings.terminal, f"Apply these {len(plan.pending)} changes to {place}? Only 'yes' is accepted:", "yes"
-    )
-    scope = [word for target in targets for word in ("--target", target)]
-    return running.carry_out(planned, settings, parallelism, settings.command("apply", *scope))
+    scope, again = desired.scope, [word for target in targets for word in ("--target", target)]
+    with recording.run(settings, f"{scope.project}/{scope.environment}", "apply", how) as record:
+        planned = pipeline.plan(desired, targets=targets, allow=allow)
+        recording.choose(record, planned)
+        with recording.agreeing(record):
+            approval.refuse_stale(planned.plan)
+        show.to(settings.terminal, planned, approval.detail(verbose=settings.verbose))
+        if planned.plan.is_vetoed:
+            recording.vetoed(record, planned.plan)
+            return Exit.VETOED
+        if not planned.plan.pending:
+            return running.nothing_to_do(planned, settings)
+        place = f"{scope.project}/{scope.environment} in account {planned.plan.account}"
+        question = f"Apply these {len(planned.plan.pending)} changes to {place}? Only 'yes' is accepted:"
+        with recording.agreeing(record):
+            approval.obtain(settings.terminal, question, "yes")
+        return running.carry_out(planned, settings, parallelism, settings.command("apply", *again), record)

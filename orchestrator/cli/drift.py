@@ -46,6 +46,7 @@ def command(
     keep comments and layout; they exit 2 when something is left. To put AWS back: orchestrator apply.
     """
     from orchestrator import pipeline
+    from orchestrator.cli import recording
     from orchestrator.problems import Exit
     from orchestrator.release import wanted
     from orchestrator.render import drift
@@ -55,6 +56,7 @@ def command(
     if accept or ignore:
         return _edit(settings, asked, planned, accept, ignore, until=until, owner=owner, reason=reason)
     seen = drift.view(planned.plan)
+    recording.looked(settings, seen, planned)
     match form:
         case "json":
             settings.terminal.say(drift.to_json(seen))

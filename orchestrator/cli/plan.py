@@ -41,7 +41,7 @@ def command(
     there are changes; 3 when the plan is vetoed; 1 on a problem.
     """
     from orchestrator import pipeline
-    from orchestrator.cli import planfile, show
+    from orchestrator.cli import planfile, recording, show
     from orchestrator.problems import Exit
     from orchestrator.release import wanted
 
@@ -50,6 +50,7 @@ def command(
     made = planned.plan
     if out is not None:
         planfile.write(out, made)
+    recording.seen(settings, planned)
     settings.terminal.say(show.plan(planned, form, settings.terminal.style, steps=steps, fields=settings.verbose))
     if made.is_vetoed:
         return Exit.VETOED

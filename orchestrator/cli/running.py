@@ -15,14 +15,24 @@ from orchestrator.render.progress import Board, Display, Lines, Table
 
 if TYPE_CHECKING:
     from orchestrator.plan import Planned
+    from orchestrator.state.record import Record
 
 INTERRUPTED = 130
 
 
-def carry_out(planned: Planned, settings: Settings, parallelism: int, again: str) -> int:
-    """Apply ``planned``, show how it goes and what became of it; the exit code.  ``again`` is how to go on."""
+def carry_out(planned: Planned, settings: Settings, parallelism: int, again: str, record: Record | None = None) -> int:
+    """Apply ``planned``, show how it goes and what became of it; the exit code.  ``again`` is how to go on.
+
+    ``record`` is told all of it, and stops it when somebody else writes.
+    """
     from orchestrator import pipeline
     from orchestrator.apply import InterruptedApplyError, exit_code
+    from orchestrator.aws import Clients
+    from orchestrator.cli import recording
+    from orchestrator.state.record import Record
+
+    record = record or Record()
+    clients = Clients(planned.scope.region).guarded(record.admit)
 
     ended: list[str] = []
     began = time.monotonic()
@@ -32,13 +42,16 @@ def carry_out(planned: Planned, settings: Settings, parallelism: int, again: str
         def tell(event: Event) -> None:
             if isinstance(event, Finished):
                 ended.append(event.address)
+            record.event(event)
             shown(event)
 
         try:
-            outcomes = pipeline.apply(planned, tell, parallelism=parallelism)
+            outcomes = pipeline.apply(planned, tell, parallelism=parallelism, clients=clients)
         except InterruptedApplyError as stop:
             outcomes, interrupted = stop.outcomes, True
-    seen = report.view(_by_end(outcomes, ended), time.monotonic() - began, again, settings.command("plan"))
+    outcomes = tuple(_by_end(outcomes, ended))
+    seen = report.view(outcomes, time.monotonic() - began, again, settings.command("plan"))
+    recording.applied(record, outcomes, seen.next_command, interrupted=interrupted)
     settings.terminal.say("\n" + report.text(seen, settings.terminal.style))
     return INTERRUPTED if interrupted else exit_code(outcomes)
 

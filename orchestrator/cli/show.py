@@ -13,6 +13,7 @@ from orchestrator.render.text import Detail
 from orchestrator.render.values import LONGEST
 
 if TYPE_CHECKING:
+    from orchestrator.cost import Estimate
     from orchestrator.plan import Planned, Task
 
 Form = Literal["text", "json", "markdown", "html"]
@@ -58,19 +59,27 @@ def cost(planned: Planned) -> view.CostView | None:
     """What the stack will cost a month, with its lines when that changes; None when it will cost nothing."""
     from orchestrator import cost as pricing
 
+    found = estimates(planned)
+    if found is None:
+        return None
+    before, after = found
+    moved = pricing.delta(before, after)
+    if not moved.lines:
+        return view.CostView(pricing.headline(after), ())
+    return view.CostView(pricing.headline(after, moved), tuple(pricing.lines(after)), tuple(pricing.notes(after)))
+
+
+def estimates(planned: Planned) -> tuple[Estimate, Estimate] | None:
+    """What the stack costs a month before and after; None when there will be none."""
+    from orchestrator import cost as pricing
+
     changed = {change.address for change in planned.plan.changes}
     priced = [(task.resource, _live(task)) for task in planned.tasks.values() if task.resource is not None]
     standing = [live for _, live in priced if live is not None]
     wanted = [live for resource, live in priced if live is not None and resource.address not in changed]
     wanted += [resource for resource, _ in priced if resource.address in changed]
-    if not wanted:
-        return None
     region = planned.scope.region
-    after = pricing.estimate(wanted, region)
-    moved = pricing.delta(pricing.estimate(standing, region), after)
-    if not moved.lines:
-        return view.CostView(pricing.headline(after), ())
-    return view.CostView(pricing.headline(after, moved), tuple(pricing.lines(after)), tuple(pricing.notes(after)))
+    return (pricing.estimate(standing, region), pricing.estimate(wanted, region)) if wanted else None
 
 
 def _live(task: Task) -> Resource | None:

@@ -63,6 +63,11 @@ class Client:
         asks = "ACTIONS_ID_TOKEN_REQUEST_URL" in environ and not token
         return cls(url, token, oidc=(lambda: _workflow_token(environ)) if asks else None)
 
+    @classmethod
+    def configured(cls, environ: Mapping[str, str]) -> Client | None:
+        """The client of the service that the environment names, or None where it names none.  Raises Problems."""
+        return cls.of(environ) if environ.get("ORCHESTRATOR_STATE_URL") else None
+
     def ask(self, method: str, path: str, body: object = None, *, patience: float = PATIENCE) -> bytes:
         """The answer to one request, tried again while there is none.
 

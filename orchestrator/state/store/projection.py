@@ -108,7 +108,8 @@ def _ended(connection: Connection, entry: AuditEntry, end: RunEnd) -> None:
 
 def _after(end: RunEnd) -> Wellbeing | None:
     """How the environment is after a run; None where the run says nothing of it."""
-    if end.status == "failed" or any(one.health is Health.FAILED for one in end.outcomes):
+    touched = end.outcomes or end.release is not None
+    if (end.status == "failed" and touched) or any(one.health is Health.FAILED for one in end.outcomes):
         return "failed"
     if any(one.health is Health.PROGRESSING for one in end.outcomes):
         return "progressing"

@@ -1,0 +1,310 @@
+"""Telling the state service, where one is configured: runs while they happen, plans and drift when they are seen.
+
+What is configured is ``ORCHESTRATOR_STATE_URL``.  Nothing that is planned hangs on the service.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from orchestrator.cli.options import Settings
+from orchestrator.problems import Problems
+
+if TYPE_CHECKING:
+    from orchestrator.model import Outcome, Plan
+    from orchestrator.plan import Planned
+    from orchestrator.render.drift import DriftView
+    from orchestrator.state.client import Client
+    from orchestrator.state.record import Record
+    from orchestrator.state.recording import Recording
+    from orchestrator.state.records import Run, Verb
+    from orchestrator.state.requests import Standing
+
+F = TypeVar("F", bound=Callable[..., Any])
+ENOUGH = 86_400.0
+"""Seconds that ``--wait`` waits."""
+SOON = 3.0
+"""Seconds of patience for what nothing hangs on."""
+HURRIED = 5.0
+"""The same for the end of a run that was stopped: a job that GitHub cancels has few seconds left."""
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a run is told: with a journal instead of the service; and for how many seconds it waits for its turn.
+
+    ``needed``: without the service it may not begin, unless its caller said so.
+    """
+
+    without: bool = False
+    patience: float = 0.0
+    needed: bool = True
+    reason: str = ""
+
+
+def recorded(function: F) -> F:
+    """``--wait`` and ``--without-record``; the verb gets them as ``how``."""
+
+    @click.option("--wait", is_flag=True, help="Wait for whoever else writes; those who wait take turns.")
+    @click.option(
+        "--without-record", is_flag=True, help="Do not ask the state service; keep a journal to hand in later."
+    )
+    @functools.wraps(function)
+    def wrapper(*args: Any, wait: bool, without_record: bool, **given: Any) -> Any:
+        return function(*args, how=How(without_record, ENOUGH if wait else 0.0), **given)
+
+    return wrapper  # type: ignore[return-value]
+
+
+@contextmanager
+def run(settings: Settings, environment: str, verb: Verb, how: How) -> Iterator[Record]:
+    """Tell the service of a run for the length of a ``with`` block; however that ends, it is told and the lease free.
+
+    Raises Problems before anything is done: somebody else writes, or the service does not answer.
+    """
+    from orchestrator.state.record import FAREWELL, Record
+
+    client = _client()
+    if client is None and not how.without:
+        yield Record()
+        return
+    record = _open(settings, _run(settings, environment, verb, how), client, how)
+    before, patience = _interruptible(), FAREWELL
+    try:
+        yield record
+    except BaseException as error:
+        patience = HURRIED if isinstance(error, KeyboardInterrupt) else FAREWELL
+        record.conclude_unless(_broken(error, settings))
+        raise
+    finally:
+        _restore(before)
+        if left := record.finish(patience):
+            settings.terminal.tell(left[:1].upper() + left[1:])
+
+
+@contextmanager
+def agreeing(record: Record) -> Iterator[None]:
+    """Whether the plan is what was reviewed, and somebody agrees to it: if not, nothing has failed."""
+    from orchestrator.state.records import RunEnd
+
+    try:
+        yield
+    except Problems as error:
+        record.conclude(RunEnd("interrupted", "", error.problems[0].message, error.problems[0].hint or ""))
+        raise
+
+
+def vetoed(record: Record, plan: Plan) -> None:
+    """Tell that the plan may not be carried out."""
+    from orchestrator.state.records import RunEnd
+
+    vetoes = [*plan.vetoes, *(veto for change in plan.changes for veto in change.vetoes)]
+    record.conclude(RunEnd("interrupted", "", f"vetoed: {vetoes[0].sentence}" if vetoes else "vetoed"))
+
+
+def seen(settings: Settings, planned: Planned) -> None:
+    """Keep a plan with the service, if there is one; one that is away is only told of."""
+    from orchestrator.release import record
+
+    client = _client()
+    if client is None:
+        return
+    origin = record.origin(settings.manifests)
+    made = planned_record(planned, origin.by, origin.commit)
+    quietly(settings, "the plan", lambda: client.ask("PUT", _plans(made.environment, made.digest), made, patience=SOON))
+
+
+def looked(settings: Settings, found: DriftView, planned: Planned) -> None:
+    """Keep a report of drift with the service, if there is one."""
+    from orchestrator.release import record
+    from orchestrator.state import telling
+
+    client = _client()
+    if client is None:
+        return
+    origin = record.origin(settings.manifests)
+    key = f"{planned.plan.project}/{planned.plan.environment}"
+    report = telling.drift(found, key, origin.by, origin.commit)
+    quietly(settings, "the drift", lambda: client.ask("POST", f"/environments/{key}/drift", report, patience=SOON))
+
+
+def quietly(settings: Settings, what: str, deed: Callable[[], object]) -> bool:
+    """Do ``deed``; that the service is away or refuses is a sentence and no failure.  Whether it was done."""
+    from orchestrator.state.client import RefusedError, UnreachableError
+
+    try:
+        deed()
+    except (UnreachableError, RefusedError, Problems) as error:
+        settings.terminal.tell(f"Not recorded: {what}. {str(error)[:300]}")
+        return False
+    return True
+
+
+def planned_record(planned: Planned, by: str, commit: str) -> Any:
+    """A plan as the service keeps it."""
+    from orchestrator.cli import show
+    from orchestrator.state import telling
+
+    before, after = show.estimates(planned) or (None, None)
+    return telling.plan(planned.plan, by, commit, before, after)
+
+
+def choose(record: Record, planned: Planned) -> None:
+    """Tell that this is the plan that the run carries out."""
+    if record.run is not None:
+        record.planned(planned_record(planned, record.run.by, record.run.commit))
+
+
+def applied(record: Record, outcomes: tuple[Outcome, ...], hint: str, *, interrupted: bool = False) -> None:
+    """Tell what an apply came to."""
+    if record.run is not None:
+        from orchestrator.state import telling
+
+        record.conclude(telling.applied(outcomes, hint, interrupted=interrupted))
+
+
+def here() -> Client | None:
+    """The service's client, or None.  Raises Problems."""
+    return _client()
+
+
+def _client() -> Client | None:
+    if not os.environ.get("ORCHESTRATOR_STATE_URL"):
+        return None
+    from orchestrator.state.client import Client
+
+    return Client.configured(os.environ)
+
+
+def _open(settings: Settings, begun: Run, client: Client | None, how: How) -> Recording:
+    from orchestrator.state import recording
+    from orchestrator.state.client import UnreachableError
+
+    terminal = settings.terminal
+    if client is None or how.without:
+        terminal.tell(f"The state service is not asked; this run keeps a journal in {_journal(begun)}")
+        return recording.past(begun)
+    told: list[str] = []
+
+    def on_wait(standing: Standing) -> None:
+        words = _waiting(standing)
+        if words not in told:
+            told.append(words)
+            terminal.tell(words)
+
+    try:
+        waits = how.patience > 0
+        made = recording.live(begun, client, waits=waits, patience=how.patience, on_wait=on_wait)
+    except UnreachableError as error:
+        if how.needed:
+            raise Problems.one(
+                f"{error}; nothing was done",
+                hint="see that it runs; or add --without-record, and hand in the journal of the run later",
+            ) from None
+        terminal.tell(f"{error}. Going on without it; this run keeps a journal in {_journal(begun)}")
+        return recording.past(begun)
+    terminal.tell(f"Recorded as it happens: {client.url}/runs/{begun.id}")
+    return made
+
+
+def _run(settings: Settings, environment: str, verb: Verb, how: How) -> Run:
+    from orchestrator.release import record
+    from orchestrator.state.records import Run
+    from orchestrator.state.telling import now
+
+    origin = record.origin(settings.manifests)
+    at = datetime.now(UTC)
+    number = f"{at:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
+    url, ref = _surroundings(os.environ)
+    return Run(
+        number,
+        environment,
+        verb,
+        origin.by,
+        origin.commit,
+        now(),
+        ref=ref,
+        url=url,
+        reason=how.reason,
+        committed_at=_committed(settings.manifests),
+    )
+
+
+def _surroundings(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The link of this job and its branch, as GitHub Actions tells them."""
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return "", ""
+    place = f"{environ.get('GITHUB_SERVER_URL', '')}/{environ.get('GITHUB_REPOSITORY', '')}"
+    return f"{place}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}", environ.get("GITHUB_REF_NAME", "")
+
+
+def _committed(folder: Path) -> str:
+    """When the commit that is checked out was made; "" where there is none."""
+    from orchestrator import shell
+
+    if shell.which("git") is None:
+        return ""
+    ran = shell.run(["git", "show", "-s", "--format=%ct", "HEAD"], folder=folder, timeout=10)
+    seconds = ran.output.strip()
+    if ran.status or not seconds.isdigit():
+        return ""
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _broken(error: BaseException, settings: Settings) -> Any:
+    from orchestrator.state.records import RunEnd
+
+    plan = settings.command("plan")
+    match error:
+        case KeyboardInterrupt():
+            return RunEnd("interrupted", "", "it was stopped", plan)
+        case Problems():
+            first = error.problems[0]
+            return RunEnd("failed", "", first.message, first.hint or plan)
+        case _:
+            return RunEnd("failed", "", f"a bug of the orchestrator: {type(error).__name__}", plan)
+
+
+def _waiting(standing: Standing) -> str:
+    holder = standing.lease.holder
+    who = f"{holder.owner} ({holder.reason})" if holder else "whoever came earlier"
+    before = f", after {standing.position} others" if standing.position else ""
+    return f"Waiting for {who}{before} ..."
+
+
+def _journal(begun: Run) -> Path:
+    from orchestrator.state.journal import FOLDER
+
+    return FOLDER / f"{begun.id}.jsonl"
+
+
+def _plans(environment: str, digest: str) -> str:
+    return f"/environments/{environment}/plans/{digest}"
+
+
+def _interruptible() -> Any:
+    """Let a polite kill be what Ctrl-C is: GitHub sends one when a job is cancelled."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    return signal.signal(signal.SIGTERM, stop)
+
+
+def _restore(before: Any) -> None:
+    if before is not None:
+        signal.signal(signal.SIGTERM, before)

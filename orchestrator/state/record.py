@@ -1,0 +1,44 @@
+"""What a run tells while it happens.  Here is the one that tells nobody, where no service is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.events import Event
+    from orchestrator.state.records import PlanRecord, Run, RunEnd
+    from orchestrator.state.requests import Shipped
+
+FAREWELL = 20.0
+"""Seconds for which the end of a run waits for the service."""
+
+
+class Record:
+    """A run that tells nobody.  ``guarded``: another lease than the service's keeps others out, too."""
+
+    run: Run | None = None
+    guarded = False
+    is_live = False
+
+    def planned(self, record: PlanRecord) -> None:
+        """Tell the plan that is carried out."""
+
+    def event(self, event: Event) -> None:
+        """Tell what has just happened."""
+
+    def shipped(self, found: Iterable[Shipped]) -> None:
+        """Tell the releases that were made, or can come back no more."""
+
+    def conclude(self, end: RunEnd) -> None:
+        """Tell how it ends; the last word counts."""
+
+    def conclude_unless(self, end: RunEnd) -> None:
+        """The same, where nothing was said of it yet."""
+
+    def admit(self) -> None:
+        """Raise Problems when this run may make no call to AWS any more."""
+
+    def finish(self, patience: float = FAREWELL) -> str:
+        """Say how it ended and free its lease; a sentence about what the service does not have, or ""."""
+        return ""
