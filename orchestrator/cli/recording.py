@@ -9,16 +9,15 @@ import functools
 import os
 import signal
 import threading
-import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from orchestrator.cli import begun
 from orchestrator.cli.options import Settings
 from orchestrator.problems import Problems
 
@@ -80,7 +79,7 @@ def run(settings: Settings, environment: str, verb: Verb, how: How) -> Iterator[
     if client is None and not how.without:
         yield Record()
         return
-    record = _open(settings, _run(settings, environment, verb, how), client, how)
+    record = _open(settings, begun.run(settings, environment, verb, how.reason), client, how)
     before, patience = _interruptible(), FAREWELL
     try:
         yield record
@@ -188,14 +187,14 @@ def _client() -> Client | None:
     return Client.configured(os.environ)
 
 
-def _open(settings: Settings, begun: Run, client: Client | None, how: How) -> Recording:
+def _open(settings: Settings, made: Run, client: Client | None, how: How) -> Recording:
     from orchestrator.state import recording
     from orchestrator.state.client import UnreachableError
 
     terminal = settings.terminal
     if client is None or how.without:
-        terminal.tell(f"The state service is not asked; this run keeps a journal in {_journal(begun)}")
-        return recording.past(begun)
+        terminal.tell(f"The state service is not asked; this run keeps a journal in {_journal(made)}")
+        return recording.past(made)
     told: list[str] = []
 
     def on_wait(standing: Standing) -> None:
@@ -206,61 +205,17 @@ def _open(settings: Settings, begun: Run, client: Client | None, how: How) -> Re
 
     try:
         waits = how.patience > 0
-        made = recording.live(begun, client, waits=waits, patience=how.patience, on_wait=on_wait)
+        told_live = recording.live(made, client, waits=waits, patience=how.patience, on_wait=on_wait)
     except UnreachableError as error:
         if how.needed:
             raise Problems.one(
                 f"{error}; nothing was done",
                 hint="see that it runs; or add --without-record, and hand in the journal of the run later",
             ) from None
-        terminal.tell(f"{error}. Going on without it; this run keeps a journal in {_journal(begun)}")
-        return recording.past(begun)
-    terminal.tell(f"Recorded as it happens: {client.url}/runs/{begun.id}")
-    return made
-
-
-def _run(settings: Settings, environment: str, verb: Verb, how: How) -> Run:
-    from orchestrator.release import record
-    from orchestrator.state.records import Run
-    from orchestrator.state.telling import now
-
-    origin = record.origin(settings.manifests)
-    at = datetime.now(UTC)
-    number = f"{at:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
-    url, ref = _surroundings(os.environ)
-    return Run(
-        number,
-        environment,
-        verb,
-        origin.by,
-        origin.commit,
-        now(),
-        ref=ref,
-        url=url,
-        reason=how.reason,
-        committed_at=_committed(settings.manifests),
-    )
-
-
-def _surroundings(environ: Mapping[str, str]) -> tuple[str, str]:
-    """The link of this job and its branch, as GitHub Actions tells them."""
-    if environ.get("GITHUB_ACTIONS") != "true":
-        return "", ""
-    place = f"{environ.get('GITHUB_SERVER_URL', '')}/{environ.get('GITHUB_REPOSITORY', '')}"
-    return f"{place}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}", environ.get("GITHUB_REF_NAME", "")
-
-
-def _committed(folder: Path) -> str:
-    """When the commit that is checked out was made; "" where there is none."""
-    from orchestrator import shell
-
-    if shell.which("git") is None:
-        return ""
-    ran = shell.run(["git", "show", "-s", "--format=%ct", "HEAD"], folder=folder, timeout=10)
-    seconds = ran.output.strip()
-    if ran.status or not seconds.isdigit():
-        return ""
-    return datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        terminal.tell(f"{error}. Going on without it; this run keeps a journal in {_journal(made)}")
+        return recording.past(made)
+    terminal.tell(f"Recorded as it happens: {client.url}/runs/{made.id}")
+    return told_live
 
 
 def _broken(error: BaseException, settings: Settings) -> Any:
@@ -284,10 +239,10 @@ def _waiting(standing: Standing) -> str:
     return f"Waiting for {who}{before} ..."
 
 
-def _journal(begun: Run) -> Path:
+def _journal(made: Run) -> Path:
     from orchestrator.state.journal import FOLDER
 
-    return FOLDER / f"{begun.id}.jsonl"
+    return FOLDER / f"{made.id}.jsonl"
 
 
 def _plans(environment: str, digest: str) -> str:

@@ -87,7 +87,7 @@ class Client:
                     return _checked(answer)
                 trouble = f"answers {answer.status_code}"
             except httpx.HTTPError as error:
-                trouble = type(error).__name__
+                trouble = f"does not answer ({type(error).__name__})"
             if time.monotonic() + pause > until:
                 raise UnreachableError(f"the state service at {self.url} {trouble}") from None
             time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter
