@@ -12,6 +12,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -111,8 +112,8 @@ def tell(environ: Mapping[str, str], key: str, known: Metadata, at: str) -> str:
         return TOLD + "name the environment by -e, which a bucket alone does not tell."
     body: dict[str, Any] = {"environment": key, **published.registered(known, at, getpass.getuser())}
     try:
-        client = Client.of(environ)
-        client.call("PUT", f"/environments/{key}/models/{body['name']}/{known.version}", body, patience=5)
+        with closing(Client.of(environ)) as client:
+            client.call("PUT", f"/environments/{key}/models/{body['name']}/{known.version}", body, patience=5)
     except Problems as problems:
         return f"{TOLD}{problems.problems[0].message}. The same command again tells it."
     return f"The state service knows of it: {environ['ORCHESTRATOR_STATE_URL'].rstrip('/')}/models"
