@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.aws.errors import AwsError
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws, standing_marks
+from orchestrator.resources import Aws
+from orchestrator.resources._inside import inside
 from orchestrator.steps import Call, Steps
-from orchestrator.tags import mapping
 from orchestrator.values import Value, canonical
 
 IMMUTABLE: frozenset[str] = frozenset()
@@ -19,9 +18,8 @@ STATEFUL = False
 USES = frozenset({"s3_bucket", "cloudfront_distribution"})
 ARN = None
 
-NOT_THERE = ("404", "NoSuchBucket")
-NO_BUCKET = (*NOT_THERE, "403", "Forbidden", "AccessDenied")
-NO_RULES = ("NoSuchCORSConfiguration", "NoSuchBucket")
+NO_CORS = ("NoSuchCORSConfiguration",)
+NO_RULES = (*NO_CORS, "NoSuchBucket")
 BUSY = ("OperationAborted", "NoSuchBucket")
 LISTS = ("AllowedOrigins", "AllowedMethods", "AllowedHeaders", "ExposeHeaders")
 
@@ -33,26 +31,12 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
     """None only where there is no bucket of ours; a bucket without CORS has no rules."""
-    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    try:
-        answer = aws.get("s3", "get_bucket_cors", missing=("NoSuchCORSConfiguration",), **where) or {}
-    except AwsError as error:
-        if _is_absent(aws, where, error.code):
-            return None
-        raise
-    marks = standing_marks(aws, scope, f"arn:aws:s3:::{name}", lambda: _tags(aws, where))
-    found = {"rules": answer.get("CORSRules", [])}
+    seen = inside(aws, scope, name, lambda where: aws.get("s3", "get_bucket_cors", missing=NO_CORS, **where))
+    if seen is None:
+        return None
+    answer, marks = seen
+    found = {"rules": (answer or {}).get("CORSRules", [])}
     return Live(normalise(found), {}, **marks)
-
-
-def _tags(aws: Aws, where: Mapping[str, str]) -> dict[str, str]:
-    answer = aws.get("s3", "get_bucket_tagging", missing=("NoSuchTagSet", "NoSuchBucket"), **where) or {}
-    return mapping(answer.get("TagSet"))
-
-
-def _is_absent(aws: Aws, where: Mapping[str, str], code: str) -> bool:
-    """Whether a refusal means that there is no bucket of ours; a missing permission means nothing of the kind."""
-    return code in NOT_THERE or (code in NO_BUCKET and aws.get("s3", "head_bucket", missing=NO_BUCKET, **where) is None)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:

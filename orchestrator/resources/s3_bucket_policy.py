@@ -11,11 +11,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.aws.errors import AwsError
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws, standing_marks
+from orchestrator.resources import Aws
+from orchestrator.resources._inside import inside
 from orchestrator.steps import Call, Steps
-from orchestrator.tags import mapping
 from orchestrator.values import Value, canonical, to_json
 
 IMMUTABLE: frozenset[str] = frozenset()
@@ -24,9 +23,7 @@ USES = frozenset({"s3_bucket", "cloudfront_distribution"})
 ARN = None
 
 VERSION = "2012-10-17"
-NOT_THERE = ("404", "NoSuchBucket")
-NO_BUCKET = (*NOT_THERE, "403", "Forbidden", "AccessDenied")
-NO_POLICY = ("NoSuchBucketPolicy", "NoSuchBucket")
+NO_POLICY = ("NoSuchBucketPolicy",)
 BUSY = ("OperationAborted", "NoSuchBucket")
 _ACCOUNT = re.compile(r"\d{12}")
 
@@ -38,27 +35,13 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
     """None only where there is no bucket of ours; a bucket without a policy has one without statements."""
-    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    try:
-        answer = aws.get("s3", "get_bucket_policy", missing=("NoSuchBucketPolicy",), **where)
-    except AwsError as error:
-        if _is_absent(aws, where, error.code):
-            return None
-        raise
-    marks = standing_marks(aws, scope, f"arn:aws:s3:::{name}", lambda: _tags(aws, where))
+    seen = inside(aws, scope, name, lambda where: aws.get("s3", "get_bucket_policy", missing=NO_POLICY, **where))
+    if seen is None:
+        return None
+    answer, marks = seen
     statements = json.loads(answer["Policy"]).get("Statement", []) if answer else []
     found = {"statements": statements if isinstance(statements, list) else [statements]}
     return Live(normalise(found), {}, **marks)
-
-
-def _tags(aws: Aws, where: Mapping[str, str]) -> dict[str, str]:
-    answer = aws.get("s3", "get_bucket_tagging", missing=("NoSuchTagSet", "NoSuchBucket"), **where) or {}
-    return mapping(answer.get("TagSet"))
-
-
-def _is_absent(aws: Aws, where: Mapping[str, str], code: str) -> bool:
-    """Whether a refusal means that there is no bucket of ours; a missing permission means nothing of the kind."""
-    return code in NOT_THERE or (code in NO_BUCKET and aws.get("s3", "head_bucket", missing=NO_BUCKET, **where) is None)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
@@ -80,7 +63,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, chang
 def delete(scope: Scope, name: str, live: Live) -> Steps:
     """The bucket stays."""
     where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    yield Call("s3", "delete_bucket_policy", where, ok=NO_POLICY, retry=("OperationAborted",))
+    yield Call("s3", "delete_bucket_policy", where, ok=(*NO_POLICY, "NoSuchBucket"), retry=("OperationAborted",))
     return {}
 
 

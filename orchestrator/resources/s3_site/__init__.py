@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.artefacts import Site
-from orchestrator.aws.errors import AwsError
 from orchestrator.model import Live, Scope
-from orchestrator.resources import Aws, standing_marks
+from orchestrator.resources import Aws
+from orchestrator.resources._inside import inside
 from orchestrator.resources.s3_site.invalidation import forget
 from orchestrator.resources.s3_site.sources import NEW_BUCKET, PATIENCE, source
 from orchestrator.resources.s3_site.standing import BEGUN, WHOLE, Standing, look
 from orchestrator.steps import Batch, Call, Steps, call
-from orchestrator.tags import mapping
 from orchestrator.values import Value
 
 IMMUTABLE: frozenset[str] = frozenset()
@@ -28,8 +27,6 @@ STATEFUL = False
 USES = frozenset({"s3_bucket", "s3_bucket_policy", "cloudfront_distribution", "apprunner_service"})
 ARN = None
 
-NOT_THERE = ("404", "NoSuchBucket")
-NO_BUCKET = (*NOT_THERE, "403", "Forbidden", "AccessDenied")
 INDEX = "index.html"
 PAGES = (".html", ".htm")
 AS_BUILT = "as built"
@@ -44,26 +41,14 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
     """One listing tells all while the site stands as it should; else the index of the one that stands is read too."""
-    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
     wanted = spec["shipping"].value
-    try:
-        found = look(aws, scope, name, wanted["site"], wanted["store"], by_etag=wanted["by_etag"])
-    except AwsError as error:
-        if _is_absent(aws, where, error.code):
-            return None
-        raise
-    marks = standing_marks(aws, scope, f"arn:aws:s3:::{name}", lambda: _tags(aws, where))
+    seen = inside(
+        aws, scope, name, lambda _: look(aws, scope, name, wanted["site"], wanted["store"], by_etag=wanted["by_etag"])
+    )
+    if seen is None:
+        return None
+    found, marks = seen
     return Live({"site": found.shown, "files": _differences(found)}, {"digest": found.shown}, {"found": found}, **marks)
-
-
-def _tags(aws: Aws, where: Mapping[str, str]) -> dict[str, str]:
-    answer = aws.get("s3", "get_bucket_tagging", missing=("NoSuchTagSet", "NoSuchBucket"), **where) or {}
-    return mapping(answer.get("TagSet"))
-
-
-def _is_absent(aws: Aws, where: Mapping[str, str], code: str) -> bool:
-    """Whether a refusal means that there is no bucket of ours; a missing permission means nothing of the kind."""
-    return code in NOT_THERE or (code in NO_BUCKET and aws.get("s3", "head_bucket", missing=NO_BUCKET, **where) is None)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
