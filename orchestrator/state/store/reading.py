@@ -34,12 +34,12 @@ from orchestrator.state.store.database import Clock, now, reading
 
 T = TypeVar("T")
 PAGE, MOST = 50, 500
-NEWEST_DEPLOYS = 1000
-"""So many ended runs at most are looked at for the delivery metrics."""
 
 
 class Reading:
-    """The queries."""
+    """The queries.  ``newest`` ended runs at most are looked at for the delivery metrics."""
+
+    newest = 1000
 
     def __init__(self, engine: Engine, clock: Clock = time.time) -> None:
         self.engine = engine
@@ -176,11 +176,14 @@ class Reading:
 
     def deliveries(self, environment: str = "") -> tuple[Delivery, ...]:
         """The delivery metrics by week, oldest first, of one environment or of all."""
-        query = select(t.runs.c.body).where(t.runs.c.ended_at != "")
+        names = ("id", "environment", "verb", "by", "commit", "started_at", "status", "committed_at", "ended_at")
+        query = select(*(t.runs.c[name] for name in names)).where(t.runs.c.ended_at != "")
         if environment:
             query = query.where(t.runs.c.environment == environment)
-        newest = query.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc()).limit(NEWEST_DEPLOYS)
-        return metrics.weekly(self._all(newest, Run))
+        query = query.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc()).limit(self.newest)
+        with reading(self.engine) as connection:
+            rows = connection.execute(query).all()
+        return metrics.weekly(Run(**row._mapping) for row in rows)
 
     def _page(self, query: Select[Any], shape: type[T], limit: int, by: Sequence[str]) -> Page[T]:
         size = _limit(limit)

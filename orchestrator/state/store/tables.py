@@ -56,6 +56,8 @@ runs = Table(
     Index("runs_by_environment", "environment", "started_at", "id"),
     Index("runs_by_status", "environment", "status", "started_at", "id"),
     Index("runs_by_verb", "environment", "verb", "started_at", "id"),
+    Index("runs_by_any_status", "status", "started_at", "id"),
+    Index("runs_by_any_verb", "verb", "started_at", "id"),
     Index("runs_by_person", "by", "started_at", "id"),
     Index("runs_by_commit", "commit", "started_at", "id"),
 )
@@ -131,6 +133,7 @@ models = Table(
     Column("body", Text, nullable=False),
     PrimaryKeyConstraint("environment", "name", "version"),
     Index("models_by_time", "environment", "at"),
+    Index("models_by_age", "at"),
 )
 leases = Table(
     "leases",
@@ -152,6 +155,7 @@ history = Table(
     Column("hash", String(64), nullable=False),
     Index("history_by_environment", "environment", "number"),
     Index("history_by_deed", "environment", "deed", "number"),
+    Index("history_by_any_deed", "deed", "number"),
     Index("history_by_person", "by", "number"),
     Index("history_by_time", "at", "number"),
 )

@@ -1,0 +1,52 @@
+"""The schema's history: it ends where the tables are, from wherever a database stands."""
+
+from __future__ import annotations
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from orchestrator.problems import Problems
+from orchestrator.state.records import Run
+from orchestrator.state.store import Store, database
+from orchestrator.state.store.tables import metadata
+
+
+def test_the_migrations_make_the_tables(store: Store) -> None:
+    """No column and no index is in one and not in the other."""
+    with store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+
+
+def test_an_old_database_is_brought_up_to_date(store: Store) -> None:
+    """What was kept before is there afterwards."""
+    store.begin(Run("r1", "shop/prod", "apply", "ana", "c", "2026-01-01T00:00:00.000Z"), "ana")
+    with database.writing(store.engine) as connection:
+        for index in ("runs_by_any_status", "runs_by_any_verb", "history_by_any_deed", "models_by_age"):
+            connection.execute(text(f"DROP INDEX {index}"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    newer = Store.open(store.engine.url.render_as_string(hide_password=False))
+
+    assert [one.id for one in newer.runs().items] == ["r1"]
+    with newer.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    newer.engine.dispose()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
+    with database.writing(store.engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(Problems, match="written by a newer orchestrator"):
+        database.upgrade(store.engine)
+
+
+def test_every_step_follows_the_one_before() -> None:
+    """One line from the first to the last."""
+    from alembic.script import ScriptDirectory
+
+    config = Config()
+    config.set_main_option("script_location", "orchestrator.state:migrations")
+    config.set_main_option("path_separator", "os")
+    assert len(ScriptDirectory.from_config(config).get_heads()) == 1
