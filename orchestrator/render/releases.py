@@ -12,6 +12,8 @@ from orchestrator.render.view import name, sentence
 WORDS = {"healthy": "proved", "unproved": "not proved", "failed": "failed", "started": "never ended"}
 COLOURS = {"healthy": "green", "unproved": "yellow", "failed": "red", "started": "red"}
 
+SHORT = len("sha256:") + 12
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -94,11 +96,21 @@ def _lines(row: Row, style: Style) -> Iterator[str]:
     commit = f"  {row.commit}" if row.commit else ""
     back = f"  back to {row.of}" if row.of else ""
     yield f"{number}  {row.at.replace('T', ' ').removesuffix('Z')}  {row.by}{commit}  {result}{back}{mark}"
+    if what := "; ".join(_shipped(row.vector)):
+        yield from style.wrap(what, "      ")
     yield from style.wrap(f"changed: {', '.join(row.changed) or 'nothing'}", "      ")
     if row.reason:
         yield from style.wrap(f"because: {row.reason}", "      ")
     if row.obstacles:
         yield from style.wrap(f"cannot come back: {'; '.join(row.obstacles)}", "      ")
+
+
+def _shipped(vector: Vector) -> Iterator[str]:
+    """What runs and what is served: images by the hash that is their tag, else by digest."""
+    for handle, built in sorted(vector.images.items()):
+        yield f"image: {handle.partition('.')[2]} {built.tag or built.digest[:SHORT]}"
+    for handle, digest in sorted(vector.sites.items()):
+        yield f"site: {handle.partition('.')[2]} {digest[:12]}"
 
 
 def _pin(pin: Pin) -> str:

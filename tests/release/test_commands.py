@@ -1,0 +1,176 @@
+"""The commands that users type, against an emulated AWS whose CDN is asked what it serves: exit codes and sentences."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestrator.aws import Clients
+from orchestrator.cli.main import main
+from orchestrator.emulator import Emulator
+from orchestrator.release import lease
+from orchestrator.release.store import Store
+from orchestrator.steps import is_read
+from tests.proofs.world import aws
+from tests.release.web import Web
+
+MORE = """
+---
+apiVersion: orchestrator/v1
+kind: Cdn
+metadata: {name: web}
+spec:
+  origin: bucket.web
+  smoke: [{path: /, status: 200, contains: the shop, withinSeconds: 1}]
+---
+apiVersion: orchestrator/v1
+kind: Secret
+metadata: {name: app}
+spec: {name: shop-app, data: {Issuer: one}}
+"""
+
+
+def page(number: int) -> dict[str, str]:
+    """A site whose page loads a part of its own."""
+    part = f"assets/app-{number:07d}a.js"
+    return {"index.html": f"the shop {number} <script src={part}>", part: f"part {number}"}
+
+
+BROKEN = {"index.html": "an empty page"}
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What one command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Shown]
+
+
+@pytest.fixture(autouse=True)
+def _root_logger() -> Iterator[None]:
+    """What a command line sets for its process ends with the test."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with aws() as running:
+        yield running
+
+
+@pytest.fixture
+def shop(tmp_path: Path, emulator: Emulator) -> Web:
+    return Web(tmp_path, emulator, beside=MORE)
+
+
+@pytest.fixture
+def run(shop: Web, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a verb where there is neither git nor CI, nor a state service that answers."""
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", "http://127.0.0.1:9")
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+
+    def verb(name: str, *arguments: str) -> Shown:
+        capsys.readouterr()
+        more = ["--auto-approve"] if name in {"deploy", "rollback"} and "--plan" not in arguments else []
+        code = main([name, *arguments, *more, "-f", str(shop.folder), "-e", "prod"])
+        return Shown(code, *capsys.readouterr())
+
+    return verb
+
+
+def store(shop: Web) -> Store:
+    return Store(shop.clients, "shop-releases", "prod")
+
+
+def test_a_release_goes_out_and_comes_back(shop: Web, run: Run) -> None:
+    """Deploy twice, look, try, go back, let go: what each says, what each changes, and what it leaves alone."""
+    shop.build(page(1))
+    first = run("deploy")
+    shop.build(page(2))
+    run("deploy")
+    assert (first.code, "2 of 2 probes passed" in first.out) == (0, True), first
+    assert shop.served()["index.html"] == page(2)["index.html"]
+
+    listed = run("releases").out
+    assert "To go back: orchestrator rollback" in listed
+    assert f"site: web {store(shop).read().releases[0].vector.sites['bucket.web'][:12]}" in listed
+    rows = json.loads(run("releases", "--format", "json").out)
+    assert [(row["number"], row["restorable"], row["is_standing"]) for row in rows] == [(2, True, True), (1, True, False)]
+    assert rows[0]["changed"] == ["bucket.web"]
+
+    shop.emulator.forget_calls()
+    tried = run("rollback", "--plan")
+    assert (tried.code, "Back to release 1" in tried.out) == (0, True), tried
+    assert [call.operation for call in shop.emulator.calls if not is_read(_snake(call.operation))] == []
+
+    with lease.hold(store(shop), "ben", "deploy"):
+        kept_out = run("rollback")
+    assert kept_out.code == 1
+    assert "prod is being changed by ben (deploy); nothing was done" in kept_out.err
+
+    back = run("rollback", "--reason", "wrong prices")
+    assert (back.code, "Release 1 is back, as release 3; 2 of 2 probes passed" in back.out) == (0, True), back
+    assert shop.served()["index.html"] == page(1)["index.html"]
+    assert "site:bucket.web" in run("releases").out
+    held = run("deploy")
+    assert "wrong prices" in held.out
+    assert shop.served()["index.html"] == page(1)["index.html"]
+
+    assert "nothing holds site:bucket.w back" in run("unpin", "site:bucket.w").err
+    assert "The next deploy ships site:bucket.web as the manifests say" in run("unpin").out
+    assert run("deploy").code == 0
+    assert shop.served()["index.html"] == page(2)["index.html"]
+
+
+def test_a_deploy_that_does_not_prove_well_exits_5(shop: Web, run: Run) -> None:
+    """The first cause on top, which release stands, what was done, and one next command."""
+    shop.build(page(1))
+    run("deploy")
+    shop.build(BROKEN)
+    failed = run("deploy")
+
+    assert failed.code == 5, failed
+    assert "an answer without 'the shop'" in failed.err
+    cause, stands = failed.out.index("First cause: cdn.web: https://"), failed.out.index("Failed, and went back: release 1")
+    assert cause < failed.out.index("s3_site.web", cause) < stands
+    assert failed.out.rstrip().endswith(f"orchestrator releases -f {shop.folder} -e prod")
+    assert shop.served()["index.html"] == page(1)["index.html"]
+
+
+def test_what_cannot_be_done_is_told_with_a_way_out(shop: Web, run: Run) -> None:
+    """Before anything was released, of another environment, of no release, without files, without a place for them."""
+    assert "there is no release yet" in run("rollback").err
+    assert run("releases").out == "There is no release yet.\n"
+    assert run("unpin").out == "Nothing is held back.\n"
+    (shop.folder / "dist").mkdir()
+    empty = run("deploy")
+    assert (empty.code, "holds no index.html" in empty.err, shop.emulator.calls) == (1, True, shop.emulator.calls)
+    shop.build(page(1))
+    run("deploy")
+    other = run("rollback", "--to", "7")
+    assert (other.code, "there is no release 7" in other.err, "orchestrator releases" in other.err) == (1, True, True)
+    same = run("rollback", "--to", "1")
+    assert (same.code, "there is nothing to do" in same.err) == (1, True)
+    manifest = shop.folder / "shop.yaml"
+    manifest.write_text(manifest.read_text().split("---\n")[0].replace("releases: {bucket: bucket.releases}", ""))
+    placeless = run("deploy")
+    assert (placeless.code, "names no bucket for its releases" in placeless.err) == (1, True)
+    assert "releases: {bucket: bucket.releases}" in placeless.err
+
+
+def _snake(operation: str) -> str:
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in operation).lstrip("_")
