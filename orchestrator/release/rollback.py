@@ -173,7 +173,7 @@ def _choices(ledger: Ledger, name: str, reached: int) -> str:
     for release in ledger.releases:
         found = {handle(one): one for one in ledger.written(release)}.get(name)
         schema = found.value.get("spec", {}).get("schema") if found else None
-        if schema and release.result == "healthy":
+        if schema and release.is_whole:
             least = int((schema.get("runsOn") or {}).get("from", schema["version"]))
             fitting += [str(release.number)] if least <= reached <= _most(schema) else []
     those = f"go back to one that fits ({', '.join(fitting)})" if fitting else "no release fits"

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
 from orchestrator.release import lease
@@ -109,7 +108,10 @@ def test_a_release_goes_out_and_comes_back(shop: Web, run: Run) -> None:
     assert "To go back: orchestrator rollback" in listed
     assert f"site: web {store(shop).read().releases[0].vector.sites['bucket.web'][:12]}" in listed
     rows = json.loads(run("releases", "--format", "json").out)
-    assert [(row["number"], row["restorable"], row["is_standing"]) for row in rows] == [(2, True, True), (1, True, False)]
+    assert [(row["number"], row["restorable"], row["is_standing"]) for row in rows] == [
+        (2, True, True),
+        (1, True, False),
+    ]
     assert rows[0]["changed"] == ["bucket.web"]
 
     shop.emulator.forget_calls()
@@ -145,7 +147,10 @@ def test_a_deploy_that_does_not_prove_well_exits_5(shop: Web, run: Run) -> None:
 
     assert failed.code == 5, failed
     assert "an answer without 'the shop'" in failed.err
-    cause, stands = failed.out.index("First cause: cdn.web: https://"), failed.out.index("Failed, and went back: release 1")
+    cause, stands = (
+        failed.out.index("First cause: cdn.web: https://"),
+        failed.out.index("Failed, and went back: release 1"),
+    )
     assert cause < failed.out.index("s3_site.web", cause) < stands
     assert failed.out.rstrip().endswith(f"orchestrator releases -f {shop.folder} -e prod")
     assert shop.served()["index.html"] == page(1)["index.html"]

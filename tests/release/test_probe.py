@@ -1,0 +1,155 @@
+"""What is asked of what was shipped, and what counts as the right answer.  No network: answers and time are given."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.artefacts import Artefacts, Image
+from orchestrator.artefacts.sites.folder import scan
+from orchestrator.model import Live
+from orchestrator.release.probe import Probe, Proof, probes, prove
+
+Answer = tuple[int, Mapping[str, str], bytes]
+MANIFESTS = """
+apiVersion: orchestrator/v1
+kind: Project
+metadata: {name: shop}
+spec: {repository: shop/shop, region: eu-west-1, account: "123456789012", releases: {bucket: bucket.releases}}
+---
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: releases}
+spec: {name: shop-releases}
+---
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: web}
+spec: {name: shop-web, spa: {dir: dist}}
+---
+apiVersion: orchestrator/v1
+kind: Cdn
+metadata: {name: web}
+spec: {origin: bucket.web, smoke: [{path: /deep/link, status: 200, contains: shop}]}
+---
+apiVersion: orchestrator/v1
+kind: ContainerService
+metadata: {name: api}
+spec:
+  image: {repository: shop-api, build: {context: api}}
+  health: {path: /health, releaseHeader: X-Release}
+  smoke: [{path: /orders, status: 401, withinSeconds: 5}]
+"""
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def asked(probe: Probe, *answers: Answer | Exception) -> Proof:
+    """The proof where these are the answers in turn, and the last one from then on."""
+    coming: Iterator[Answer | Exception] = iter(answers)
+    last: list[Answer | Exception] = []
+
+    def get(_: Probe) -> Answer:
+        last[:] = [next(coming, *last)]
+        if isinstance(last[0], Exception):
+            raise last[0]
+        return last[0]
+
+    (proof,) = prove((probe,), get, Clock())
+    return proof
+
+
+def probe(**more: Any) -> Probe:
+    return Probe("cdn.web", "shop.example", "/", **{"within": 3.0, **more})
+
+
+SHA = hashlib.sha256(b"page").hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("more", "answer", "saw"),
+    [
+        ({}, (200, {}, b""), ""),
+        ({}, (503, {}, b""), "status 503 instead of 200"),
+        ({"status": (401,)}, (200, {}, b""), "status 200 instead of 401"),
+        ({"status": (301, 308)}, (200, {}, b""), "status 200 instead of 301 or 308"),
+        ({"contains": "cart"}, (200, {}, b"<b>cart</b>"), ""),
+        ({"contains": "cart"}, (200, {}, b"sorry"), "an answer without 'cart'"),
+        ({"contains": "caf\u00e9"}, (200, {}, "caf\u00e9".encode()), ""),
+        ({"header": ("X-Release", "ab12")}, (200, {"X-Release": "ab12"}, b""), ""),
+        ({"header": ("X-Release", "ab12")}, (200, {"X-Release": "0000"}, b""), "X-Release: 0000 instead of ab12"),
+        ({"header": ("X-Release", "ab12")}, (200, {}, b""), "X-Release: is missing instead of ab12"),
+        ({"sha256": SHA}, (200, {}, b"page"), ""),
+        ({"sha256": SHA}, (200, {}, b"another"), "other bytes than were shipped"),
+        ({}, httpx.ConnectError("refused"), "no answer (ConnectError: refused)"),
+    ],
+)
+def test_an_answer_is_right_or_it_is_told_what_is_not(
+    more: dict[str, Any], answer: Answer | Exception, saw: str
+) -> None:
+    proof = asked(probe(**more), answer)
+
+    assert proof.passed == (not saw)
+    assert proof.saw.startswith(saw)
+
+
+def test_it_is_asked_again_until_it_is_right() -> None:
+    """A new instance takes a while, and a CDN forgets slowly."""
+    proof = asked(probe(), httpx.ConnectError("refused"), (503, {}, b""), (200, {}, b""))
+
+    assert (proof.passed, proof.seconds > 0) == (True, True)
+
+
+def test_it_is_not_asked_for_longer_than_it_may_take() -> None:
+    proof = asked(probe(within=7.0), (503, {}, b""))
+
+    assert not proof.passed
+    assert 3.0 < proof.seconds <= 7.0
+
+
+def test_all_are_asked_and_each_has_its_own_answer() -> None:
+    """In the order in which they were given."""
+    wanted = tuple(probe(contains=word) for word in ("one", "two"))
+
+    assert [proof.passed for proof in prove(wanted, lambda _: (200, {}, b"two"), Clock())] == [False, True]
+    assert prove(()) == ()
+
+
+def test_services_and_cdns_are_asked_what_the_manifest_says(tmp_path: Path) -> None:
+    """Which build answers, whose bytes the front page has, and the smoke tests with their time."""
+    (tmp_path / "shop.yaml").write_text(MANIFESTS)
+    for name in ("dist/index.html", "api/Dockerfile"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text("FROM scratch\n")
+    shipped = Artefacts(images={"containerservice.api": Image("ab12")}, sites={"bucket.web": scan(tmp_path / "dist")})
+    live = {
+        "apprunner_service.api": Live({}, {"host": "api.example"}),
+        "cloudfront_distribution.web": Live({}, {"host": "web.example"}),
+    }
+    found = probes(pipeline.desired(tmp_path, "prod"), live, shipped)
+
+    index = shipped.sites["bucket.web"].files["index.html"].sha256
+    assert set(found) == {
+        Probe("cdn.web", "web.example", "/", sha256=index),
+        Probe("cdn.web", "web.example", "/deep/link", contains="shop", within=60.0),
+        Probe("containerservice.api", "api.example", "/health", header=("X-Release", "ab12")),
+        Probe("containerservice.api", "api.example", "/orders", (401,), within=5.0),
+    }
+    assert probes(pipeline.desired(tmp_path, "prod"), {}, shipped) == (), "what is not there is not asked"
