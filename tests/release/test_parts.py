@@ -100,7 +100,7 @@ def test_a_schema_holds_back_its_service_alone(tmp_path: Path) -> None:
     first = replace(ledger.releases[0], vector=replace(ledger.releases[0].vector, secrets={"secret.app": "older"}))
     ledger = replace(ledger, releases=(first, ledger.releases[1]))
 
-    assert back(ledger, 1, "secrets").parts == {"secret:secret.app"}
+    assert set(back(ledger, 1, "secrets").parts) == {"secret:secret.app"}
     with pytest.raises(Problems, match="the database is at 3"):
         back(ledger, 1, "api")
 
@@ -122,7 +122,7 @@ def test_only_what_is_named(tmp_path: Path, words: tuple[str, ...], parts: set[s
     (service,) = (one for one in way.wanted.desired.components if one.handle == API)
     image = way.wanted.artefacts.images[API]
 
-    assert (way.parts, way.whole) == (parts, whole)
+    assert (set(way.parts), way.whole) == (parts, whole)
     assert image.tag == ("tag1" if f"image:{API}" in parts else "tag2")
     assert service.spec["environment"]["COLOUR"] == ("red" if f"manifest:{API}" in parts else "blue")
 
