@@ -13,7 +13,7 @@ from sqlalchemy import text
 from starlette.responses import PlainTextResponse, Response
 
 import orchestrator
-from orchestrator.state import api, oidc, problem
+from orchestrator.state import api, oidc, problem, shelves
 from orchestrator.state.access import Access
 from orchestrator.state.gate import Reader
 from orchestrator.state.guard import Guard, Measures
@@ -30,8 +30,8 @@ def create(
 ) -> FastAPI:
     """The service for these settings.
 
-    ``app.state`` holds ``store``, ``settings``, ``access`` and ``measures`` for the pages.  Raises Problems when the
-    database cannot be used.
+    ``app.state`` holds ``store``, ``settings``, ``access``, ``measures`` and ``shelves`` for the pages.  Raises
+    Problems when the database cannot be used, or the settings name no place of models where they should.
     """
     kept = store or Store.open(settings.database)
     messenger = Messenger(kept, settings, log)
@@ -53,6 +53,7 @@ def create(
     )
     app.state.store, app.state.settings = kept, settings
     app.state.access, app.state.measures = Access(kept, settings), Measures()
+    app.state.shelves = shelves.of(settings.models)
     app.state.keys = oidc.Keys(settings.issuer, fetch)
     problem.install(app)
     for router in api.routers():

@@ -15,6 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from orchestrator.state.problem import problem
 
 LARGEST = 8 * 1024 * 1024
+LARGER = {"/models/upload": 65 * 1024 * 1024}
+"""Where a body may be larger: a trained model."""
 A_SECOND, AT_ONCE = 200.0, 400.0
 """Requests one client may make a second, and at once after a pause."""
 SIGN_IN_A_SECOND, SIGN_IN_AT_ONCE = 0.2, 20.0
@@ -66,8 +68,8 @@ class Bucket:
 class TooLargeError(HTTPException):
     """A body without end.  An HTTPException, for FastAPI takes any other for a body that cannot be parsed."""
 
-    def __init__(self) -> None:
-        super().__init__(413, f"a body may have {LARGEST} bytes")
+    def __init__(self, most: int) -> None:
+        super().__init__(413, f"a body may have {most} bytes")
 
 
 class Guard:
@@ -110,9 +112,9 @@ class Guard:
             if refusal is not None:
                 await refusal(scope, receive, answer)
             else:
-                await self._app(scope, _counted(receive), answer)
-        except TooLargeError:
-            await problem(413, f"a body may have {LARGEST} bytes", request=request_id)(scope, receive, answer)
+                await self._app(scope, _counted(receive, _most(scope)), answer)
+        except TooLargeError as error:
+            await problem(413, error.detail, request=request_id)(scope, receive, answer)
         finally:
             self._note(scope, request_id, status[0], time.perf_counter() - began)
 
@@ -123,8 +125,8 @@ class Guard:
         if not self._all.admits(client, at) or (signing and not self._signing.admits(client, at)):
             return problem(429, "too many requests; wait a moment", request=given, headers={"Retry-After": "1"})
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > LARGEST:
-            return problem(413, f"a body may have {LARGEST} bytes", request=given)
+        if not length.isdigit() or int(length) > _most(scope):
+            return problem(413, f"a body may have {_most(scope)} bytes", request=given)
         if self._at_home and not _HOME.fullmatch(headers.get("host", "")):
             return problem(421, "this service answers to names of its own machine alone", request=given)
         if "\x00" in path or "%00" in scope.get("query_string", b"").decode("latin-1"):
@@ -141,14 +143,18 @@ class Guard:
             self._log.info("request", **known, run=run[1] if run else "", seconds=round(seconds, 4))
 
 
-def _counted(receive: Receive) -> Receive:
+def _most(scope: Scope) -> int:
+    return LARGER.get(scope["path"], LARGEST)
+
+
+def _counted(receive: Receive, most: int) -> Receive:
     total = [0]
 
     async def counted() -> Message:
         message = await receive()
         total[0] += len(message.get("body", b""))
-        if total[0] > LARGEST:
-            raise TooLargeError
+        if total[0] > most:
+            raise TooLargeError(most)
         return message
 
     return counted

@@ -40,6 +40,7 @@ class Settings:
     client_id: str = _named("GitHub__ClientId")
     client_secret: str = _named("GitHub__ClientSecret")
     github_url: str = _named("GitHub__Url", "https://github.com")
+    models: str = _named("State__Models")
     github_api: str = _named("GitHub__Api", "https://api.github.com")
     host: str = _named("State__Host", "127.0.0.1")
     port: int = 8420

@@ -29,6 +29,7 @@ GET    /e/{project}/{name}/releases                               -    +      + 
 GET    /history                                                   -    +      +       +    -       -     -       -    +
 GET    /history/log                                               -    +      +       +    -       -     -       -    +
 GET    /models                                                    -    +      +       +    -       -     -       -    +
+POST   /models/upload                                             -    -      +       -    -       -     -       -    -
 GET    /plans/{digest}                                            -    +      +       +    -       -     -       -    +
 GET    /runs/{run}                                                -    +      +       +    -       -     -       -    +
 GET    /runs/{run}/live                                           -    +      +       +    -       -     -       -    +

@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import BinaryIO
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+from fastapi import APIRouter, HTTPException, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import UploadFile
+from starlette.responses import RedirectResponse, Response
 
-from orchestrator.state.gate import Keeper, Reader
+from orchestrator import bundle, published
+from orchestrator.problems import Problems
+from orchestrator.state.access import Identity
+from orchestrator.state.gate import Keeper, Operator, Reader
+from orchestrator.state.metrics import stamp
 from orchestrator.state.pages.environments import BASE, Name, known
-from orchestrator.state.pages.rendering import show
+from orchestrator.state.pages.rendering import by_hand, show
 from orchestrator.state.pages.wording import Command
 from orchestrator.state.records import ModelVersion
+from orchestrator.state.shelves import Seen, Shelves
+from orchestrator.state.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class Shelf:
-    """The versions of one model, newest first; ``before`` is the version to measure the current one by."""
+    """The versions of one model, newest first, and what its bucket shows where the service may look into it."""
 
     environment: str
     name: str
     versions: tuple[ModelVersion, ...]
+    seen: Seen
 
     @property
     def current(self) -> ModelVersion | None:
+        """The version in use: what the bucket says, after a rollback too, or else what was told last."""
+        if self.seen.current:
+            return next((one for one in self.versions if one.version == self.seen.current), None)
         return next((one for one in self.versions if one.current), None)
 
     @property
@@ -38,7 +52,9 @@ class Shelf:
 
     @property
     def alert(self) -> str:
-        """Why training is needed: what the current version says, or the newest where none is current."""
+        """Why training is needed: what the bucket shows, or what was told of the version that is current or newest."""
+        if self.seen.told:
+            return self.seen.why
         one = self.current or self.versions[0]
         return one.needs_training
 
@@ -49,30 +65,65 @@ class Shelf:
         return (
             Command(f"orchestrator model status -e {name}", "which photos the current model has not seen"),
             Command("python -m ml.train_model", "train"),
-            Command("python -m ml.validate_model", "measure it on photos that no training has seen"),
-            Command("python -m ml.upload_model", "upload it and switch to it"),
+            Command(f"python -m ml.validate_model runs/VERSION -e {name}", "measure it on photos it has not seen"),
+            Command(f"python -m ml.upload_model runs/VERSION -e {name}", "upload it and switch to it"),
         )
 
 
-def shelves(versions: tuple[ModelVersion, ...]) -> tuple[Shelf, ...]:
+def shelves(versions: tuple[ModelVersion, ...], places: Shelves) -> tuple[Shelf, ...]:
     """The versions by environment and name, as they come."""
     found: dict[tuple[str, str], list[ModelVersion]] = {}
     for one in versions:
         found.setdefault((one.environment, one.name), []).append(one)
-    return tuple(Shelf(*key, tuple(group)) for key, group in sorted(found.items()))
+    return tuple(Shelf(*key, tuple(group), places.look(key[0])) for key, group in sorted(found.items()))
+
+
+def page(request: Request, store: Store, key: str = "", problems: Problems | None = None) -> Response:
+    """The models of all environments, or of one; with what is wrong with an upload."""
+    places: Shelves = request.app.state.shelves
+    values = {
+        "shelves": shelves(store.models(key), places),
+        "key": key,
+        "tab": "models" if key else "",
+        "takes": [one for one in places.storages if key in {"", one}],
+        "problems": problems.problems if problems else (),
+        "most": bundle.MOST_BYTES,
+    }
+    return show(request, "models.html", values, 422 if problems else 200)
 
 
 def router() -> APIRouter:
-    """``/models``, and those of one environment."""
+    """``/models``, and those of one environment; the button that takes a new version."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/models")
     def everywhere(request: Request, store: Keeper, _: Reader) -> Response:
-        return show(request, "models.html", {"shelves": shelves(store.models()), "key": "", "tab": ""})
+        return page(request, store)
 
     @routes.get(BASE + "/models")
     def here(request: Request, store: Keeper, _: Reader, project: Name, name: Name) -> Response:
-        key = known(store, project, name).key
-        return show(request, "models.html", {"shelves": shelves(store.models(key)), "key": key, "tab": "models"})
+        return page(request, store, known(store, project, name).key)
+
+    @routes.post("/models/upload")
+    async def upload(request: Request, store: Keeper, identity: Operator) -> Response:
+        async with request.form(max_files=1, max_fields=4, max_part_size=4096) as form:
+            words = {name: str(form.get(name, "")) for name in ("csrf", "environment", "reason")}
+            by_hand(identity, words["csrf"])
+            file = form.get("file")
+            if not isinstance(file, UploadFile):
+                raise HTTPException(422, "choose the file that python -m ml.upload_model --file wrote")
+            return await run_in_threadpool(_take, request, store, identity, words, file.file)
 
     return routes
+
+
+def _take(request: Request, store: Store, identity: Identity, words: Mapping[str, str], file: BinaryIO) -> Response:
+    places: Shelves = request.app.state.shelves
+    environment = words["environment"]
+    try:
+        taken = places.take(environment, file, words["reason"][:400])
+    except Problems as problems:
+        return page(request, store, problems=problems)
+    told = published.registered(taken, stamp(store.clock()), identity.name)
+    store.record_model(ModelVersion(environment=environment, **told), identity.name)
+    return RedirectResponse("/models", 303)
