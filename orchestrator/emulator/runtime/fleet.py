@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import os
 import shlex
+import shutil
 import tempfile
 import threading
 import time
@@ -25,14 +26,21 @@ from orchestrator.emulator.runtime.secret import SecretError, value_of
 from orchestrator.emulator.service import Place, World
 
 _HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
+_FORWARDED = "x-forwarded-"
+PATIENCE = 10.0
+"""Seconds that the end of everything waits for what is being started or stopped."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Trial:
-    """One attempt to start a service: ``verdict`` is None while it lasts, then whether it is healthy."""
+    """One attempt to start a service: ``verdict`` is None while it lasts, then whether it is healthy.
+
+    ``anew``: it is no deployment, but a container that ended and is started again.
+    """
 
     place: Place
     settings: Params
+    anew: bool = False
     verdict: bool | None = None
     reason: str = ""
     given_up: threading.Event = field(default_factory=threading.Event)
@@ -47,32 +55,37 @@ class Fleet:
         self._environment = environment
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Trial, Instance]] = {}
-        self._trials: dict[str, Trial] = {}
+        self._trials: list[Trial] = []
+        self._threads: list[threading.Thread] = []
         self._owner = os.getpid()
 
     def begin(self, place: Place, settings: Params) -> Trial:
         """Try to run a service with these settings."""
-        trial = Trial(place, settings)
-        with self._lock:
-            self._trials[place.host] = trial
-        threading.Thread(target=self._try, args=(trial,), name="emulator-trial", daemon=True).start()
-        return trial
+        return self._begin(Trial(place, settings))
 
     def stop(self, host: str) -> None:
         """Stop what runs behind a host, and what is about to."""
         with self._lock:
-            trial = self._trials.pop(host, None)
+            for trial in self._trials:
+                if trial.place.host == host:
+                    trial.given_up.set()
             running = self._running.pop(host, None)
-        if trial is not None:
-            trial.given_up.set()
         if running is not None:
             running[1].stop()
 
     def stop_all(self) -> None:
-        """Stop everything.  A fork leaves its parent's processes alone."""
-        if self._owner == os.getpid():
-            for host in {*self._running, *self._trials}:
-                self.stop(host)
+        """Stop everything, and wait until it has.  A fork leaves its parent's processes alone."""
+        if self._owner != os.getpid():
+            return
+        with self._lock:
+            hosts = {*self._running, *(trial.place.host for trial in self._trials)}
+        for host in hosts:
+            self.stop(host)
+        with self._lock:
+            threads, self._threads = self._threads, []
+        until = time.monotonic() + PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
 
     def visit(self, host: str, request: Request) -> Response:
         """What the process behind a host answers; 404 where there is none, 503 where it has died."""
@@ -87,40 +100,64 @@ class Fleet:
                 self._replace(host, found)
             return _plain(503, "upstream connect error or disconnect/reset before headers")
 
+    def _begin(self, trial: Trial) -> Trial:
+        with self._lock:
+            self._trials.append(trial)
+        self._in_the_background("emulator-trial", lambda: self._try(trial))
+        return trial
+
+    def _in_the_background(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        with self._lock:
+            self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+            thread.start()
+
     def _replace(self, host: str, dead: tuple[Trial, Instance]) -> None:
-        """App Runner starts a container that ended anew."""
+        """App Runner starts a container that ended anew; a deployment that is under way goes on beside it."""
         with self._lock:
             if self._running.get(host) is not dead:
                 return
             del self._running[host]
         dead[1].stop()
-        self.begin(dead[0].place, dead[0].settings)
+        self._begin(Trial(dead[0].place, dead[0].settings, anew=True))
 
     def _try(self, trial: Trial) -> None:
-        instance = None
+        """Whatever happens, there is a verdict at the end."""
+        instance, well = None, False
         try:
             instance = self._started(trial)
             trial.reason = health.trouble(instance, trial.settings["HealthCheckConfiguration"], trial.given_up)
         except (ImageError, SecretError, AwsError, OSError) as error:
-            trial.reason = str(error)
-        well = instance is not None and not trial.reason and self._take_over(trial, instance)
-        self._tell(trial, instance)
-        if instance is not None and not well:
-            instance.stop()
-        trial.verdict = well
+            trial.reason = str(error) or type(error).__name__
+        except Exception as error:  # noqa: BLE001 - a service that cannot be run is a failed deployment, not a hang
+            trial.reason = f"the emulator could not run it ({type(error).__name__}: {error})"
+        try:
+            well = instance is not None and not trial.reason and self._take_over(trial, instance)
+            self._tell(trial, instance)
+            if instance is not None and not well:
+                instance.stop()
+        finally:
+            with self._lock:
+                self._trials.remove(trial)
+            trial.verdict = well
 
     def _started(self, trial: Trial) -> Instance:
         settings = trial.settings
         repository = settings["SourceConfiguration"]["ImageRepository"]
         wanted = repository["ImageConfiguration"]
-        folder = Path(tempfile.mkdtemp(prefix="orchestrator-service-"))
-        image = self._images.unpack(repository["ImageIdentifier"], folder / "root")
-        variables = {
-            **self._environment(),
-            **wanted.get("RuntimeEnvironmentVariables", {}),
-            **dict(self._secrets(wanted.get("RuntimeEnvironmentSecrets", {}), trial.place.region)),
-        }
-        return Instance(image, variables, tuple(shlex.split(wanted.get("StartCommand", ""))), folder)
+        folder = Path(tempfile.mkdtemp(prefix=f"orchestrator-service-{os.getpid()}-"))
+        try:
+            image = self._images.unpack(repository["ImageIdentifier"], folder / "root")
+            variables = {
+                **self._environment(),
+                **wanted.get("RuntimeEnvironmentVariables", {}),
+                **dict(self._secrets(wanted.get("RuntimeEnvironmentSecrets", {}), trial.place.region)),
+            }
+            command = tuple(shlex.split(wanted.get("StartCommand", "")))
+            return Instance(image, variables, command, folder, str(wanted.get("Port", "8080")))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
 
     def _secrets(self, named: Mapping[str, str], region: str) -> Iterator[tuple[str, str]]:
         for name, reference in named.items():
@@ -130,12 +167,12 @@ class Fleet:
         """Let the new process answer, and only then stop the old one; False when nobody wants it any more."""
         host = trial.place.host
         with self._lock:
-            if trial.given_up.is_set() or self._trials.get(host) is not trial:
-                return False
             old = self._running.get(host)
+            if trial.given_up.is_set() or (trial.anew and old is not None):
+                return False
             self._running[host] = (trial, instance)
         if old is not None:
-            threading.Thread(target=old[1].stop, name="emulator-retire", daemon=True).start()
+            self._in_the_background("emulator-retire", old[1].stop)
         return True
 
     def _tell(self, trial: Trial, instance: Instance | None) -> None:
@@ -158,8 +195,7 @@ def _asked(port: int, host: str, request: Request) -> Response:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
-        told = [(name, value) for name, value in request.headers if name.lower() not in _HOP]
-        told += [("Host", host), ("X-Forwarded-Proto", "https"), ("X-Forwarded-For", "127.0.0.1")]
+        told = [*_passed_on(request), ("Host", host), *_forwarded(request)]
         for name, value in (*told, ("Content-Length", str(len(request.body)))):
             connection.putheader(name, value)
         connection.endheaders(request.body)
@@ -169,6 +205,20 @@ def _asked(port: int, host: str, request: Request) -> Response:
         return Response(answer.status, kept, answer.read(), length)
     finally:
         connection.close()
+
+
+def _passed_on(request: Request) -> list[tuple[str, str]]:
+    return [
+        (name, value)
+        for name, value in request.headers
+        if name.lower() not in _HOP and not name.lower().startswith(_FORWARDED)
+    ]
+
+
+def _forwarded(request: Request) -> tuple[tuple[str, str], ...]:
+    """What a proxy says of whom it speaks for: who a client says it is comes first, who it was seen to be last."""
+    said = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
+    return ("X-Forwarded-For", ", ".join([*said, "127.0.0.1"])), ("X-Forwarded-Proto", "https")
 
 
 def _plain(status: int, text: str) -> Response:

@@ -41,15 +41,16 @@ def _knock(instance: Instance, check: Params, until: float, given_up: threading.
             return _once(instance.port, check)
         except ConnectionRefusedError:
             if instance.ended is not None or time.monotonic() + PAUSE > until or given_up.wait(PAUSE):
-                return f"nothing listens on port {instance.port}, which PORT names"
+                return (
+                    f"nothing listens on port {instance.named}; a container has to listen on the port that PORT names"
+                )
 
 
 def _once(port: int, check: Params) -> str:
     """What is wrong with the answer, or nothing.  Raises ConnectionRefusedError."""
     timeout = float(check["Timeout"])
     if check["Protocol"] == "TCP":
-        with socket.create_connection(("127.0.0.1", port), timeout):
-            return ""
+        return _connected(port, timeout)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", check["Path"])
@@ -61,3 +62,13 @@ def _once(port: int, check: Params) -> str:
     finally:
         connection.close()
     return "" if status == 200 else f"GET {check['Path']} answered {status} instead of 200"
+
+
+def _connected(port: int, timeout: float) -> str:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout):
+            return ""
+    except ConnectionRefusedError:
+        raise
+    except OSError as error:
+        return f"the port could not be connected to ({type(error).__name__})"

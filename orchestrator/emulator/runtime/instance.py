@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -16,21 +17,29 @@ from pathlib import Path
 from orchestrator.emulator.runtime.image import Image
 
 GUARD = Path(__file__).with_name("guard.py")
+LISTENING = ("ASPNETCORE_HTTP_PORTS", "ASPNETCORE_URLS", "DOTNET_URLS", "SERVER_PORT")
 GRACE = 2.0
 """Seconds between being asked to end and being killed."""
 
 
 class Instance:
-    """A running process.  ``port`` on 127.0.0.1 is where it was told to listen (``PORT``)."""
+    """A running process.  ``port`` on 127.0.0.1 is where it was told to listen, ``named`` the port App Runner was told.
 
-    def __init__(self, image: Image, environment: Mapping[str, str], command: tuple[str, ...], folder: Path) -> None:
+    All processes share this machine's ports, so each has another one than the service says: in ``PORT``, and in the
+    variables by which runtimes that do not read ``PORT`` are told (``ASPNETCORE_URLS=http://+:8080``).
+    """
+
+    def __init__(
+        self, image: Image, environment: Mapping[str, str], command: tuple[str, ...], folder: Path, named: str
+    ) -> None:
         self.port = _free_port()
+        self.named = named
         self._folder = folder
         self._output = folder / "output"
         wanted = {
             "root": str(image.root),
             "command": list(command or image.command),
-            "environment": {**image.environment, **environment, "PORT": str(self.port)},
+            "environment": self._told({**image.environment, **environment}),
             "folder": image.folder,
             "user": image.user,
             "group": image.group,
@@ -49,6 +58,11 @@ class Instance:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(wanted).encode() + b"\n")
             self._process.stdin.flush()
+
+    def _told(self, environment: Mapping[str, str]) -> dict[str, str]:
+        named = re.compile(rf"(?<!\d){re.escape(self.named)}(?!\d)")
+        told = {name: named.sub(str(self.port), environment[name]) for name in LISTENING if name in environment}
+        return {**environment, **told, "PORT": str(self.port)}
 
     @property
     def ended(self) -> int | None:
