@@ -29,6 +29,8 @@ from tests.artefacts.images.store import private_store
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(480),
     pytest.mark.xdist_group("registry"),
     pytest.mark.skipif(shell.which("buildah") is None, reason="needs buildah"),
     pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: it opens the site"),
