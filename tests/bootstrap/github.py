@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.github import shapes
+
 TOKEN = "ghp_not-to-be-seen"
 
 
@@ -21,8 +23,17 @@ class Hub:
     url: str = ""
     things: dict[str, Any] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
 
     def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        """One exchange, and what of it GitHub would not know."""
+        status, said = self._answer(method, path, body)
+        if path.startswith(self.root):
+            asked: tuple[str, str, dict[str, str], Any] = (method, path.removeprefix(self.root), {}, body)
+            self.misshapen += shapes.complaints(asked, status, said)
+        return status, said
+
+    def _answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if not path.startswith(self.root):
             return 404, {"message": "Not Found"}
         place = path.removeprefix(self.root)
@@ -38,7 +49,7 @@ class Hub:
         if place in self.things.get("refuse", ()):
             return 403, {"message": "Resource not accessible"}
         self.things[f"{place}/{body['name']}"] = body
-        return 201, {}
+        return (200, body) if place.endswith("/deployment-branch-policies") else (201, {})
 
     def _read(self, place: str) -> tuple[int, Any]:
         if place == "":
@@ -78,6 +89,7 @@ def github(repository: str) -> Iterator[Hub]:
     hub.url = f"http://127.0.0.1:{server.server_port}"
     try:
         yield hub
+        assert not hub.misshapen, hub.misshapen
     finally:
         server.shutdown()
         server.server_close()

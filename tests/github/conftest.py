@@ -30,3 +30,4 @@ def shop(tmp_path: Path, shared: Emulator, monkeypatch: pytest.MonkeyPatch) -> I
         monkeypatch.setenv(name, value)
     with server.serve(tmp_path / "shop.git") as hub:
         yield Shop(tmp_path, shared, hub)
+        assert (hub.unknown, hub.misshapen) == ([], [])

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
+from tests.github import shapes
+
 BOT = {"login": "github-actions[bot]", "id": 41898282, "type": "Bot"}
 ANA = {"login": "ana", "id": 7, "type": "User"}
 LONGEST_BODY = 65_536
@@ -47,6 +49,7 @@ class GitHub:
     told: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
+    misshapen: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     stumble: Callable[[Request], Answer | None] = lambda request: None
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
@@ -54,11 +57,11 @@ class GitHub:
 
     def comments_on(self, number: int) -> list[dict[str, Any]]:
         """Oldest first."""
-        return [one for one in self.comments.values() if one["issue"] == number]
+        return [one for one in self.comments.values() if one["_issue"] == number]
 
     def status(self, sha: str) -> dict[str, Any]:
         """The newest status of a commit."""
-        return next(one for one in reversed(self.statuses) if one["sha"] == sha)
+        return next(one for one in reversed(self.statuses) if one["_sha"] == sha)
 
     def states(self, number: int) -> list[str]:
         """What a deployment went through."""
@@ -72,7 +75,15 @@ class GitHub:
         return done.stdout.strip()
 
     def answer(self, request: Request, token: str) -> Answer:
+        """One exchange, and what of it GitHub would not know."""
         self.requests.append(f"{request.method} {request.path}")
+        status, kept = self._answer(request, token)
+        said = _public(kept)
+        asked = (request.method, request.path, request.query, request.body)
+        self.misshapen += shapes.complaints(asked, status, said)
+        return status, said
+
+    def _answer(self, request: Request, token: str) -> Answer:
         if token not in {WRITER, READER}:
             return 401, {"message": "Bad credentials"}
         if request.method != "GET" and token == READER:
@@ -85,6 +96,13 @@ class GitHub:
                 return handler(self, request, *map(unquote, found.groups()))
         self.unknown.append(f"{request.method} {request.path}")
         return 404, {"message": "Not Found"}
+
+
+def _public(kept: Any) -> Any:
+    """Without what only the fake knows: members that begin with an underscore."""
+    if isinstance(kept, list):
+        return [_public(each) for each in kept]
+    return {name: each for name, each in kept.items() if name[0] != "_"} if isinstance(kept, dict) else kept
 
 
 def _list(items: list[Any], request: Request) -> Answer:
@@ -101,7 +119,7 @@ def _comment(hub: GitHub, request: Request, number: str) -> Answer:
         return 422, {"message": "Validation Failed"}
     made = {
         "id": next(hub.ids),
-        "issue": int(number),
+        "_issue": int(number),
         "body": request.body["body"],
         "user": BOT,
         "html_url": f"https://github.com/shop/shop/issues/{number}#issuecomment-1",
@@ -123,13 +141,13 @@ def _remove_comment(hub: GitHub, request: Request, number: str) -> Answer:
 
 
 def _statuses(hub: GitHub, request: Request, sha: str) -> Answer:
-    return _list([one for one in reversed(hub.statuses) if one["sha"] == sha], request)
+    return _list([one for one in reversed(hub.statuses) if one["_sha"] == sha], request)
 
 
 def _status(hub: GitHub, request: Request, sha: str) -> Answer:
     if len(request.body["description"]) > 140 or request.body["state"] not in {"success", "failure", "error"}:
         return 422, {"message": "Validation Failed"}
-    hub.statuses.append({**request.body, "sha": sha, "creator": BOT, "id": next(hub.ids)})
+    hub.statuses.append({**request.body, "_sha": sha, "creator": BOT, "id": next(hub.ids)})
     return 201, hub.statuses[-1]
 
 
@@ -183,7 +201,8 @@ def _deployments(hub: GitHub, request: Request) -> Answer:
 
 
 def _deploy(hub: GitHub, request: Request) -> Answer:
-    made = {**request.body, "id": next(hub.ids), "sha": request.body["ref"]}
+    kept = {name: value for name, value in request.body.items() if name not in {"auto_merge", "required_contexts"}}
+    made = {**kept, "id": next(hub.ids), "sha": request.body["ref"]}
     hub.deployments[made["id"]] = made
     hub.told[made["id"]] = []
     return 201, made
@@ -196,8 +215,8 @@ def _told(hub: GitHub, request: Request, number: str) -> Answer:
 def _tell(hub: GitHub, request: Request, number: str) -> Answer:
     if len(request.body.get("description", "")) > 140:
         return 422, {"message": "Validation Failed"}
-    hub.told[int(number)].append(request.body)
-    return 201, request.body
+    hub.told[int(number)].append({name: value for name, value in request.body.items() if name != "auto_inactive"})
+    return 201, hub.told[int(number)][-1]
 
 
 def _issues(hub: GitHub, request: Request) -> Answer:
