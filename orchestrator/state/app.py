@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+from anyio import to_thread
 from fastapi import FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
@@ -20,7 +21,7 @@ from orchestrator.state.guard import Guard, Measures
 from orchestrator.state.notify import Messenger
 from orchestrator.state.settings import Settings
 from orchestrator.state.store import Store
-from orchestrator.state.store.database import reading
+from orchestrator.state.store.database import OVERFLOW, POOL, reading
 
 PAGES = "orchestrator.state.pages"
 
@@ -38,6 +39,7 @@ def create(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        to_thread.current_default_thread_limiter().total_tokens = POOL + OVERFLOW  # more would wait for a connection
         messenger.start()
         yield
         messenger.stop()

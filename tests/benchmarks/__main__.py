@@ -13,11 +13,12 @@ from tests.benchmarks import sections
 from tests.benchmarks.page import page
 from tests.benchmarks.sections import QUICK, TOLD, Misfit, Rounds
 from tests.benchmarks.site import section as site
+from tests.benchmarks.state import section as state
 from tests.benchmarks.table import Row, markdown
 from tests.benchmarks.tools import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("start", "site", "apply", "plan", "latency", "many")
+PARTS = ("start", "site", "state", "apply", "plan", "latency", "many")
 STACK_TARGETS = (0.08, 0.25, 0.5)
 MANY_TARGETS = (0.10, None, 0.5)
 
@@ -35,7 +36,7 @@ def main(given: Sequence[str]) -> int:
     rounds = QUICK if asked.quick else Rounds()
     try:
         rows, notes = measured(parts, rounds)
-    except (Misfit, site.Failed) as misfit:
+    except (Misfit, site.Failed, state.Failed) as misfit:
         TOLD(f"bench: {misfit}")
         return 1
     report = f"{markdown(rows)}\n{notes}"
@@ -56,6 +57,8 @@ def measured(parts: Sequence[str], rounds: Rounds) -> tuple[list[Row], str]:
         rows += sections.start(rounds)
     if "site" in parts:
         rows += site.rows(rounds.apply, TOLD)
+    if "state" in parts:
+        rows += state.rows(rounds is QUICK, TOLD)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as within:
         if {"apply", "plan", "latency"} & set(parts):
             stack = sections.stacked(within, Path(folder) / "stack", many=False)

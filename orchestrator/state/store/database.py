@@ -19,6 +19,8 @@ from orchestrator.problems import Problems
 
 POOL, OVERFLOW = 5, 5
 """Connections that are kept, and those beyond it while there is a rush."""
+NEWEST = "0002"
+"""The newest step of ``state.migrations``; a database that stands there needs none, nor alembic, which loads slowly."""
 LOCK = 0x0BC4E57A
 """Held on PostgreSQL while the schema is brought up to date, so that two replicas that start do not both do it."""
 
@@ -96,6 +98,8 @@ def upgrade(engine: Engine) -> None:
 
     Raises Problems when the database cannot be reached, or is of a newer version of this program.
     """
+    if _stands_at(engine) == NEWEST:
+        return
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError
@@ -116,3 +120,12 @@ def upgrade(engine: Engine) -> None:
     except SQLAlchemyError as error:
         first = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         raise Problems.one(f"the database cannot be used: {first}", hint="see that it runs and lets us in") from None
+
+
+def _stands_at(engine: Engine) -> str:
+    """The step at which the schema stands; "" where there is none yet, or nobody can say."""
+    try:
+        with reading(engine) as connection:
+            return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")
+    except SQLAlchemyError:
+        return ""

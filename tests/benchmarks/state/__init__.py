@@ -1,0 +1,1 @@
+"""The state service on PostgreSQL, after a year of deploys."""
