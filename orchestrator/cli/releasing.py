@@ -137,21 +137,29 @@ def desk(settings: Settings, expect: str = "", *, auto_approve: bool = False) ->
     return Desk(settings, manifest, clients, wanted.demand(manifest, clients), approval)
 
 
-def way(desk: Desk, number: int | None, only: str) -> Return:
+def way(desk: Desk, number: int | None, only: str, *, keeping: bool) -> Return:
     """The rollback to release ``number``, or to the last good one; ``only`` has parts, comma-separated.
+
+    A model that was uploaded since the last release is left as well; ``keeping`` writes down by what it can come again.
 
     Raises Problems when there is no such release, or it cannot come back.
     """
     from orchestrator.aws import Reader
-    from orchestrator.release import restore, rollback
+    from orchestrator.release import restore, rollback, uploads
 
-    ledger = desk.store.read()
-    target = rollback.choose(ledger, number)
+    words = [word.strip() for word in only.split(",") if word.strip()]
+    ledger, now = desk.store.read(), uploads.pointers(desk.manifest, desk.clients)
+    standing = uploads.seen(ledger, now)
+    if number is None and words and uploads.are_all(words) and ledger.standing is not None:
+        target = uploads.before(ledger, now)
+    else:
+        target = rollback.choose(ledger if number is not None else standing, number)
     if found := restore.obstacles(ledger, target, desk.store, Reader(desk.clients)):
         hint = f"see what can come back: {desk.settings.command('releases')}"
         raise Problems([Problem(f"release {target.number} cannot come back: {why}", hint=hint) for why in found])
-    words = [word.strip() for word in only.split(",") if word.strip()]
-    return rollback.prepare(ledger, target, words, desk.store)
+    if keeping:
+        uploads.keep(now, desk.store)
+    return rollback.prepare(standing, target, words, desk.store)
 
 
 def heading(way: Return) -> str:

@@ -15,6 +15,7 @@ from orchestrator.cli.verb import verb
     "orchestrator rollback -e prod",
     "orchestrator rollback --to 12 --plan",
     "orchestrator rollback --only site --reason 'wrong prices on the home page'",
+    "orchestrator rollback --only model --reason 'takes rings for chains'",
 )
 @click.option("--to", "number", type=click.IntRange(1), metavar="RELEASE", help="Number of the release to go back to.")
 @click.option("--only", default="", metavar="PARTS", help="Comma-separated: api, site, secrets, model, manifests.")
@@ -47,7 +48,7 @@ def command(  # noqa: PLR0913 - its options
 
     desk = releasing.desk(settings, expect, auto_approve=auto_approve)
     with desk.lease("rollback") if not plan_only else nullcontext():
-        way = releasing.way(desk, number, only)
+        way = releasing.way(desk, number, only, keeping=not plan_only)
         planned = pipeline.plan(way.wanted.desired, allow=allow, clients=desk.clients)
         settings.terminal.say(releasing.heading(way))
         if not desk.show(planned):

@@ -47,7 +47,7 @@ def _show(settings: Settings, bulletin: Bulletin, number: int | None, parts: str
     from orchestrator.render import markdown, view
 
     desk = releasing.desk(settings, auto_approve=True)
-    way = releasing.way(desk, number, parts)
+    way = releasing.way(desk, number, parts, keeping=False)
     planned = pipeline.plan(way.wanted.desired, allow=allow, clients=desk.clients)
     settings.terminal.say(releasing.heading(way))
     desk.show(planned)
@@ -64,7 +64,7 @@ def _back(settings: Settings, bulletin: Bulletin, number: int | None, parts: str
 
     desk = releasing.desk(settings, auto_approve=True)
     with desk.lease("rollback", patience=PATIENCE):
-        way = releasing.way(desk, number, parts)
+        way = releasing.way(desk, number, parts, keeping=True)
         planned = pipeline.plan(way.wanted.desired, allow=allow, clients=desk.clients)
         settings.terminal.say(releasing.heading(way))
         if not desk.show(planned):

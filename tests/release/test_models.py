@@ -1,0 +1,74 @@
+"""Models come by ``ml.upload_model`` and go back by ``orchestrator rollback --only model``: the two together."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from orchestrator import published
+from orchestrator.cli.main import main
+from orchestrator.published import Verdict
+from orchestrator.storage.s3 import S3FileStorage
+from tests.release.project import Shop
+from tests.storage.test_published import version
+
+
+def upload(shop: Shop, folder: Path, name: str) -> None:
+    """As ``ml.upload_model`` does it, with what it calls."""
+    storage = S3FileStorage(shop.clients, "shop-files")
+    before = published.current(storage)
+    known = replace(version(folder / name, name), verdict=Verdict("same", before.version if before else ""))
+    published.publish(storage, folder / name, published.admitted(known, before, "", again=""), before)
+
+
+def in_use(shop: Shop) -> str:
+    pointer = published.current(S3FileStorage(shop.clients, "shop-files"))
+    return pointer.version if pointer else ""
+
+
+@pytest.fixture
+def back(shop: Shop, capsys: pytest.CaptureFixture[str]) -> object:
+    """The command; its exit code and what it said."""
+
+    def run(words: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = main(["rollback", *shlex.split(words), "-f", str(shop.folder), "-e", "prod", "--auto-approve"])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return run
+
+
+def test_an_uploaded_model_goes_back(shop: Shop, tmp_path_factory: pytest.TempPathFactory, back: object) -> None:
+    """Right after the upload, before any deploy has seen it; and from there to the one before that, and forth again."""
+    assert callable(back)
+    folder = tmp_path_factory.mktemp("models")
+    shop.deploy(issuer="one")
+    upload(shop, folder, "m1")
+    assert back("--only model")[0] == 1
+    assert "no release had another model than the one in use (m1)" in back("--only model")[1]
+    shop.deploy(issuer="two")
+    upload(shop, folder, "m2")
+    shop.deploy(issuer="three")
+    upload(shop, folder, "m3")
+
+    shown = back("--only model --plan")
+    assert (shown[0], in_use(shop)) == (0, "m3")
+    assert "update s3_model.files" in shown[1] or "s3_model.files" in shown[1]
+    code, told = back("--only model --reason 'takes rings for chains'")
+    assert (code, in_use(shop)) == (0, "m2"), told
+    assert shop.issuer() == "three", "the rest stays"
+    pointer = published.current(S3FileStorage(shop.clients, "shop-files"))
+    assert pointer is not None
+    assert pointer.model == "ml-models/m2/model.json", "the pointer is the very one that the upload wrote"
+
+    assert back("--only model")[0] == 0
+    assert in_use(shop) == "m1"
+    upload(shop, folder, "m4")
+    assert in_use(shop) == "m4"
+    assert shop.deploy().end == "unchanged", "a deploy leaves an uploaded model alone"
+    code, told = back("--to 2")
+    assert (code, in_use(shop), shop.issuer()) == (0, "m1", "two"), told
