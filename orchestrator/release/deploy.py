@@ -6,14 +6,16 @@ Images and sites are resources, so applying builds and ships them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator import pipeline
+from orchestrator.aws.errors import AwsError
 from orchestrator.events import OnEvent
 from orchestrator.plan import Planned
-from orchestrator.problems import Problems
+from orchestrator.problems import Problem, Problems
 from orchestrator.release import Ledger, Pin, Release, Result, Vector, observe, pins, record, retention, rollback
 from orchestrator.release.probe import prove
 from orchestrator.release.record import Origin
@@ -79,12 +81,12 @@ class Deployment:
         if not shipped.cause:
             return self._released(begun, shipped, wanted)
         on_failure(shipped.cause)
-        failed = self._written(_failed(begun, shipped), wanted)
+        failed, trouble = self._failed(begun, shipped, wanted)
         ledger = self._store.read()
         target = _return_to(ledger, wanted)
         if target is None:
-            return Ended("failed", shipped, None, failed, shipped.cause)
-        return self._return(shipped, failed, target, ledger)
+            return Ended("failed", shipped, None, failed, shipped.cause, trouble=trouble)
+        return replace(self._return(shipped, failed, target, ledger), trouble=trouble)
 
     def go_back(self, planned: Planned, way: Return, reason: str, on_failure: OnFailure) -> Ended:
         """Carry out the plan of a rollback.  The end is the target or what stood before, and it says which."""
@@ -93,16 +95,17 @@ class Deployment:
         if not shipped.cause:
             return self._released(begun, shipped, way.wanted, way)
         on_failure(shipped.cause)
-        failed = self._written(_failed(begun, shipped), way.wanted)
+        failed, trouble = self._failed(begun, shipped, way.wanted)
         if way.before is None:
-            return Ended("failed", shipped, None, failed, shipped.cause)
+            return Ended("failed", shipped, None, failed, shipped.cause, trouble=trouble)
         back = self._again(way.before)
         if back.cause:
-            return Ended("failed", shipped, None, failed, shipped.cause, back)
+            return Ended("failed", shipped, None, failed, shipped.cause, back, trouble)
         # What stood stands again: it is written down as such, so that nobody takes the failed attempt for it.
         again = replace(way.standing, number=0, at=record.now(), of=way.standing.number, reason=shipped.cause)
-        again = self._written(again, way.before)
-        return Ended("returned", shipped, again.number, again, shipped.cause, back)
+        with _standing(f"release {way.standing.number} stands again ({shipped.cause})"):
+            again = self._written(again, way.before)
+        return Ended("returned", shipped, again.number, again, shipped.cause, back, trouble)
 
     def _confirm(self, wanted: Wanted, standing: Release) -> Ended:
         """Nothing is to change; what stands is asked whether it is well all the same."""
@@ -129,6 +132,14 @@ class Deployment:
         ledger = self._store.write(lambda now: record.entry(now, release, wanted, now.pins))
         return ledger.find(release.number) or ledger.releases[-1]
 
+    def _failed(self, begun: Release, shipped: Shipped, wanted: Wanted) -> tuple[Release, tuple[str, ...]]:
+        """Write down that it failed, as far as that works: going back is worth more than the note."""
+        failed = replace(begun, result="failed", reason=shipped.cause, changes=shipped.changed)
+        try:
+            return self._written(failed, wanted), ()
+        except Problems as error:
+            return failed, tuple(f"the failure could not be written down: {one.message}" for one in error.problems)
+
     def _ship(self, planned: Planned, wanted: Wanted) -> Shipped:
         return ship(
             planned,
@@ -150,7 +161,6 @@ class Deployment:
         """Write down what stands, with the pins that follow from it, and tidy up."""
         assert shipped.after is not None
         vector = observe.vector(wanted, shipped.after.live, self._clients, begun.vector)
-        observe.keep_models(wanted, vector, self._clients, self._store)
         result: Result = "healthy" if shipped.proofs else "unproved"
         made = replace(begun, vector=vector, result=result, changes=shipped.changed)
 
@@ -158,7 +168,9 @@ class Deployment:
             kept = _pinned(way, now, made) if way else _without(now.pins, wanted)
             return record.entry(now, made, wanted, kept)
 
-        ledger = self._store.write(enter)
+        with _standing(f"release {way.target.number} is back, all of it" if way else "all of it stands"):
+            observe.keep_models(wanted, vector, self._clients, self._store)
+            ledger = self._store.write(enter)
         made = ledger.find(made.number) or ledger.releases[-1]
         trouble = retention.Sweeper(self._clients, self._store, wanted.desired).sweep(ledger)
         return Ended("released", shipped, made.number, made, trouble=trouble)
@@ -179,12 +191,21 @@ class Deployment:
             kept = _pinned(way, now, again) if shipped.blames_the_build else now.pins
             return record.entry(now, again, way.wanted, kept)
 
-        made = self._store.write(enter).releases[-1]
+        with _standing(f"release {target.number} stands again ({shipped.cause})"):
+            made = self._store.write(enter).releases[-1]
         return Ended("returned", shipped, made.number, made, shipped.cause, back)
 
 
-def _failed(begun: Release, shipped: Shipped) -> Release:
-    return replace(begun, result="failed", reason=shipped.cause, changes=shipped.changed)
+@contextmanager
+def _standing(what: str) -> Iterator[None]:
+    """Say ``what`` stands when it cannot be written down.  Raises Problems."""
+    try:
+        yield
+    except (AwsError, Problems) as error:
+        found = [one.message for one in error.problems] if isinstance(error, Problems) else [str(error)]
+        messages = (f"{what}, but that could not be written down: {one}" for one in found)
+        hint = "run the same again: nothing but the note is missing"
+        raise Problems([Problem(message, hint=hint) for message in messages]) from None
 
 
 def _return_to(ledger: Ledger, wanted: Wanted) -> Release | None:

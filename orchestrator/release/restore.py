@@ -109,7 +109,7 @@ def _missing(desired: Desired, artefacts: Artefacts, store: Store, reader: Reade
     for component in desired.components:
         if component.handle in artefacts.models and holds_models(component):
             bucket, version = names[f"s3_bucket.{component.name}"], artefacts.models[component.handle]
-            yield from _model_gone(bucket, version, reader)
+            yield from _model_gone(bucket, version, store, reader)
 
 
 def _files_gone(bucket: str, shipped: Site, store: Store, reader: Reader) -> Iterator[str]:
@@ -125,10 +125,13 @@ def _files_gone(bucket: str, shipped: Site, store: Store, reader: Reader) -> Ite
         yield f"the bytes of {len(lost)} pages are gone from s3://{store.bucket}, such as {lost[0]}"
 
 
-def _model_gone(bucket: str, version: str, reader: Reader) -> Iterator[str]:
+def _model_gone(bucket: str, version: str, store: Store, reader: Reader) -> Iterator[str]:
     prefix = f"{MODELS}/{version}/"
     if not reader.all("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, missing=GONE):
         yield f"model {version} is gone from s3://{bucket}/{prefix}"
+    kept = f"models/{bucket}/{version}.json"
+    if reader.get("s3", "head_object", Bucket=store.bucket, Key=kept, missing=GONE) is None:
+        yield f"the pointer to model {version} is gone from s3://{store.bucket}/{kept}"
 
 
 def only(wanted: Artefacts, standing: Artefacts, parts: frozenset[str]) -> Artefacts:

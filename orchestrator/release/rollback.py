@@ -24,7 +24,8 @@ WORDS = {"images": "image", "site": "site", "sites": "site", "secrets": "secret"
 class Return:
     """One rollback: from ``standing`` to ``target``, for ``parts`` (``image:HANDLE``).
 
-    ``whole`` when no part is left out.  ``before`` is what to return to on failure; None where ``standing`` failed.
+    ``standing`` is what is left: the newest attempt, but for rollbacks that never ended.  ``whole`` when no part is
+    left out.  ``before`` is what to return to on failure; None where ``standing`` failed.
     """
 
     standing: Release
@@ -38,7 +39,7 @@ class Return:
 def choose(ledger: Ledger, number: int | None) -> Release:
     """The release of ``number``, or the last one before the current that was proved and is not the same.
 
-    Raises Problems.
+    A rollback that never ended has its own target still.  Raises Problems.
     """
     standing = ledger.standing
     if standing is None:
@@ -49,6 +50,8 @@ def choose(ledger: Ledger, number: int | None) -> Release:
             known = ", ".join(str(release.number) for release in ledger.releases)
             raise Problems.one(f"there is no release {number}", hint=f"there are {known}; see: orchestrator releases")
         return found
+    if not standing.is_whole and standing.of is not None and (begun := ledger.find(standing.of)) is not None:
+        return begun  # a rollback that never ended goes on
     refused = {pin.left for pin in ledger.pins}
     earlier = [
         release
@@ -73,11 +76,11 @@ def prepare(ledger: Ledger, target: Release, words: Iterable[str], store: Store)
 
     Raises Problems: unknown words, nothing that differs, what cannot come back, a schema that does not fit.
     """
-    standing = ledger.standing
-    assert standing is not None  # ``choose`` has seen to it
+    assert ledger.standing is not None  # ``choose`` has seen to it
+    standing = _left(ledger)
     differing = {part for part, _ in pins.parts(standing, target, ledger)} | set(_models(standing, target))
     chosen = _chosen(frozenset(words), differing, standing, target)
-    if not chosen:
+    if not chosen and (words or ledger.standing.is_whole):
         what = f"in {', '.join(sorted(words))} " if words else ""
         raise Problems.one(f"release {target.number} does not differ {what}from what stands; there is nothing to do")
     _fit(standing, target, ledger, chosen)
@@ -93,6 +96,12 @@ def prepare(ledger: Ledger, target: Release, words: Iterable[str], store: Store)
     else:
         wanted = _mixed(ledger, target, chosen, before)
     return Return(standing, target, chosen, whole, wanted, before)
+
+
+def _left(ledger: Ledger) -> Release:
+    """What is gone back from: a rollback that never ended left what came before it, as it does itself."""
+    ended = (one for one in reversed(ledger.releases) if one.is_whole or one.of is None)
+    return next(ended, ledger.releases[-1])
 
 
 def _mixed(ledger: Ledger, target: Release, parts: frozenset[str], before: Wanted) -> Wanted:

@@ -75,7 +75,9 @@ class Shop:
         (self.folder / "shop.yaml").write_text(textwrap.dedent(MANIFESTS % self.values))
 
     def run(self, clients: Clients | None = None) -> Deployment:
-        return Deployment(self.store, Origin("ana", "c0ffee"), clients or self.clients, ignore, proving=self.proving)
+        through = clients or self.clients
+        store = Store(through, BUCKET, "prod")
+        return Deployment(store, Origin("ana", "c0ffee"), through, ignore, proving=self.proving)
 
     def wanted(self) -> wanted.Wanted:
         return wanted.of(self.folder, "prod", self.clients)

@@ -1,0 +1,144 @@
+"""All or nothing: a fault, or the end of the run, at every step of a deploy and of a rollback.
+
+The end is the old vector or the new one, never a mix, and the report and the ledger say which.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.aws import Clients
+from orchestrator.aws.errors import AwsError
+from orchestrator.problems import Problems
+from orchestrator.release import rollback
+from orchestrator.release.deploy import Ended
+from orchestrator.steps import is_read
+from tests.proofs.world import aws
+from tests.release.test_going_back import NEW, OLD, Shop
+from tests.release.web import V1, V2
+
+OF_OURS = ("ledger/", "lease/")
+
+
+class Killed(BaseException):
+    """The end of the run."""
+
+
+class Failing(Clients):
+    """Clients whose ``number``-th write fails, once; of the ledger's own writes where ``ledger`` says so."""
+
+    def __init__(self, number: int, *, ledger: bool = False, deadly: bool = False) -> None:
+        super().__init__("eu-west-1")
+        self.left = number
+        self.failed = ""
+        self._ledger = ledger
+        self._deadly = deadly
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        if self.failed and self._deadly:
+            raise Killed
+        if not is_read(operation) and str(parameters.get("Key", "")).startswith(OF_OURS) == self._ledger:
+            self.left -= 1
+            if self.left == 0:
+                self.failed = f"{operation} {parameters.get('Key', '')}"
+                if self._deadly:
+                    raise Killed
+                raise AwsError(service, operation, "AccessDenied", "not today")
+        return super().call(service, operation, parameters, region)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """One release, and the checkout of the next."""
+    with aws() as emulator:
+        found = Shop(tmp_path, emulator)
+        found.web.build(V1)
+        found.deploy(issuer="one", versioning="true")
+        found.web.build(V2)
+        found.write(issuer="two", versioning="false")
+        yield found
+
+
+def deploy(shop: Shop, clients: Clients) -> Ended:
+    asked = shop.wanted()
+    planned = pipeline.plan(asked.desired, clients=shop.clients)
+    return shop.run(clients).deploy(planned, asked, lambda cause: None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_fault_at_any_step_of_a_deploy_leads_back(shop: Shop, first: int) -> None:
+    """Nothing of the release that failed stands, and it is not held back: a refused call says nothing of a build."""
+    for number in itertools.count(first, 2):
+        faulty = Failing(number)
+        ended = deploy(shop, faulty)
+        if ended.end == "released":
+            break
+        assert (ended.end, shop.stands()) == ("returned", OLD), faulty.failed
+        assert "not today" in ended.cause
+        assert shop.ledger.releases[-1].vector == shop.ledger.releases[0].vector, faulty.failed
+        assert shop.ledger.pins == ()
+    assert (shop.stands(), bool(ended.trouble)) == (NEW, bool(faulty.failed)), "what is tidied up last may fail"
+    assert number > 6
+
+
+def test_a_ledger_that_cannot_be_written_is_told_with_what_stands(shop: Shop) -> None:
+    """Before: nothing is done.  After: all of it is done, and the same again writes it down."""
+    with pytest.raises(Problems, match=r"cannot write s3://shop-releases-prod/ledger/prod.json.*not today"):
+        deploy(shop, Failing(1, ledger=True))
+    assert shop.stands() == OLD
+
+    with pytest.raises(Problems, match="all of it stands, but that could not be written down") as told:
+        deploy(shop, Failing(2, ledger=True))
+    assert "run the same again" in str(told.value)
+    assert shop.stands() == NEW
+    assert shop.ledger.releases[-1].result == "started"
+
+    assert deploy(shop, shop.clients).end == "released"
+    assert shop.ledger.releases[-1].is_whole
+
+
+def test_a_failure_that_cannot_be_written_down_is_gone_back_from_all_the_same(shop: Shop) -> None:
+    """The note is worth less than the shop."""
+
+    class Both(Failing):
+        """Fails a step of the deploy, and then the note of it."""
+
+        def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+            if self.failed and operation == "put_object" and not self._ledger:
+                self.left, self._ledger = 1, True
+            return super().call(service, operation, parameters, region)
+
+    ended = deploy(shop, Both(3))
+
+    assert (ended.end, shop.stands()) == ("returned", OLD)
+    assert any("could not be written down" in one for one in ended.trouble)
+
+
+@pytest.mark.slow
+def test_a_rollback_that_was_killed_goes_on(shop: Shop) -> None:
+    """Wherever that was: the same command again ends where it was to end, and holds back what was left."""
+    deploy(shop, shop.clients)
+    number = 0
+    for target, stands, left in itertools.cycle([(1, OLD, 2), (2, NEW, 1)]):
+        number += 1
+        deadly = Failing(number, deadly=True)
+        with suppress(Killed):
+            shop.back(deadly, target)
+        standing = shop.ledger.standing
+        assert standing is not None
+        if standing.is_whole:
+            break
+        assert (standing.result, rollback.choose(shop.ledger, None).number) == ("started", target), deadly.failed
+        ended = shop.back()
+        assert (ended.end, shop.stands()) == ("released", stands), deadly.failed
+        sites = {pin.refused for pin in shop.ledger.pins if pin.part == "site:bucket.web"}
+        assert shop.ledger.find(left).vector.sites["bucket.web"] in sites  # type: ignore[union-attr]
+    assert number > 6
