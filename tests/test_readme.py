@@ -98,7 +98,7 @@ class Reader:
                 command = re.sub(pattern, shown[-1], command)
         script = f"(exit {self._code}); {command.replace('make demo', 'orchestrator demo')}"
         done = subprocess.run(
-            ["bash", "-c", script], cwd=self._folder, env=self._environment, text=True, timeout=100, check=False,
+            ["bash", "-c", script], cwd=self._folder, env=self._environment, text=True, timeout=280, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         self._code = done.returncode
@@ -107,7 +107,7 @@ class Reader:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(480)
 def test_every_command_prints_what_the_readme_says(tmp_path: Path) -> None:
     """From the first line to the last, in one go, as a newcomer would; the real stack begins with an empty account."""
     shutil.copytree(ROOT / "manifests", tmp_path / "manifests")

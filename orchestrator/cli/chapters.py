@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator import pipeline
-from orchestrator.cli import running, show
+from orchestrator.cli import running, sample, show, story
 from orchestrator.cli.options import Settings
 from orchestrator.model import Change, Desired, Plan
 from orchestrator.problems import Exit, Problems
@@ -81,7 +81,8 @@ def tell(settings: Settings) -> int:
             point_at(emulator.url, emulator.environment, os.environ)
             settings.terminal.say(f"An empty AWS listens on {emulator.url}; no real one is touched.")
             _play(settings, chapter, desired)
-    except UnexpectedError as error:
+        _ship(settings, chapter)
+    except (UnexpectedError, story.WrongVersionError) as error:
         settings.terminal.tell(f"The demo failed in chapter {chapter.number}, {chapter.title}: {error}")
         return Exit.FAILED
     settings.terminal.say(_farewell(settings))
@@ -109,6 +110,18 @@ def _play(settings: Settings, chapter: _Headings, desired: Desired) -> None:
         _apply(settings, _plan(settings, desired))
         chapter("Plan once more: nothing is left to do")
         _expect_nothing(settings, desired)
+
+
+def _ship(settings: Settings, chapter: _Headings) -> None:
+    """The second half, on an AWS of its own; or why this machine has to do without it."""
+    from orchestrator.emulator import start
+
+    if why := story.impossible():
+        settings.terminal.say(f"\nLeft out: an application that is shipped, breaks and comes back. Here {why}.")
+        return
+    with start(settle_seconds=SETTLE_SECONDS, account=sample.ACCOUNT, region=sample.REGION, run_services=True) as aws:
+        point_at(aws.url, aws.environment, os.environ)
+        story.tell(settings, chapter, aws)
 
 
 class _Headings:

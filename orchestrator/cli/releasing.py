@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 LOOK_AGAIN = 2.0
 """Seconds between two looks at a lease that somebody else holds."""
+INTERRUPTED = running.INTERRUPTED
 CODES = {"released": Exit.OK, "unchanged": Exit.OK, "failed": Exit.FAILED, "returned": Exit.ROLLED_BACK}
 
 
@@ -122,8 +123,8 @@ class Desk:
         return Performed(CODES[ended.end], ended, seen)
 
 
-def desk(settings: Settings, expect: str = "", *, auto_approve: bool = False) -> Desk:
-    """Check the manifests and find the release bucket.
+def desk(settings: Settings, expect: str = "", *, auto_approve: bool = False, clients: Clients | None = None) -> Desk:
+    """Check the manifests and find the release bucket; ``clients`` that are there already save making new ones.
 
     Raises Problems.
     """
@@ -132,7 +133,7 @@ def desk(settings: Settings, expect: str = "", *, auto_approve: bool = False) ->
     from orchestrator.release import wanted
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients = Clients(manifest.scope.region)
+    clients = clients or Clients(manifest.scope.region)
     approval = Approval(None, expect, auto_approve)
     return Desk(settings, manifest, clients, wanted.demand(manifest, clients), approval)
 

@@ -121,6 +121,9 @@ def test_a_taken_port_is_a_problem(aws: Emulator) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+@pytest.mark.skipif(sys.platform != "linux", reason="the application runs on Linux")
 def test_the_demo_tells_its_story(manifests: Path) -> None:
     """Without a terminal it goes through every chapter, ends by itself, and says what to try."""
     surroundings = {**os.environ, "AWS_PROFILE": "production", "AWS_ENDPOINT_URL_S3": "https://s3.example.com"}
@@ -129,7 +132,11 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
     chapters = re.findall(r"^\d+\. (\w+)", done.stdout, re.MULTILINE)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert chapters == ["Validate", "Plan", "Apply", "Plan", "By", "Drift", "Apply", "Plan"]
+    healed = ["Validate", "Plan", "Apply", "Plan", "By", "Drift", "Apply", "Plan"]
+    assert chapters == [*healed, "Ship", "Ship", "Ship", "Go"]
+    assert re.findall(r"What answers now is version (\d)", done.stdout) == ["1", "2", "2", "1"]
+    assert re.search(r"^Failed, and went back: release 2 stands again, as release 4", done.stdout, re.MULTILINE)
+    assert len(re.findall(r"^  404  /ml-models/no-such-model.json$", done.stdout, re.MULTILINE)) == 4
     assert "~ versioning: false in AWS, true in the manifests" in done.stdout
     assert "What to try next" in done.stdout
     assert "Traceback" not in done.stderr

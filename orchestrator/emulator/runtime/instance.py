@@ -92,6 +92,26 @@ class Instance:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def trouble() -> str:
+    """Why this machine lets nothing run with files of its own, in a sentence, or nothing."""
+    if sys.platform != "linux":
+        return "containers are run as processes on Linux only"
+    alone = {"root": "/", "command": ["/bin/true"], "environment": {}, "folder": "/", "user": os.getuid()}
+    guard = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(GUARD)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    with guard:
+        assert guard.stdin is not None
+        assert guard.stdout is not None
+        guard.stdin.write(json.dumps({**alone, "group": os.getgid()}).encode() + b"\n")
+        guard.stdin.flush()
+        said = guard.stdout.read().decode(errors="replace").strip()
+    return "" if guard.returncode == 0 else f"no process may have files of its own here ({said.rpartition('] ')[2]})"
+
+
 def _free_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind(("127.0.0.1", 0))

@@ -1,0 +1,148 @@
+"""The demo's second half: an application is shipped, breaks, and comes back, by the same code as deploy and rollback.
+
+Its image is put together in Python, so that the demo works where no builder is, and leaves nothing in one that is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator import pipeline
+from orchestrator.cli import assembly, interpreter, releasing, sample
+from orchestrator.cli.options import Settings
+from orchestrator.problems import Exit
+from orchestrator.release import probe, wanted
+from orchestrator.render import view
+
+if TYPE_CHECKING:
+    from orchestrator.aws import Clients
+    from orchestrator.emulator import Emulator
+
+DEEP_LINK = "/sales/42"
+MODEL, NO_MODEL = "/ml-models/current.json", "/ml-models/no-such-model.json"
+WHERE_FROM = (
+    "Its image is put together here, without a builder, and pushed to the emulated ECR; in a project `image.build` has "
+    "docker, buildah or podman build it. App Runner's part is played by a real process with a real health check."
+)
+
+
+class WrongVersionError(Exception):
+    """What answers is not what should; says what."""
+
+
+def impossible() -> str:
+    """Why this machine cannot run the application, in a sentence, or nothing."""
+    from orchestrator.emulator import runtime
+
+    return runtime.trouble()
+
+
+def tell(settings: Settings, chapter: Callable[[str], None], emulator: Emulator) -> None:
+    """Four chapters.
+
+    Raises WrongVersionError when something does not end as it should, Problems when this machine has no Python that
+    can be put into an image.
+    """
+    from orchestrator.aws import Clients
+
+    with tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as folder:
+        interpreter.copy(Path(folder) / "runtime")
+        chapter("Ship: version 1 of an application, an API and its site")
+        settings.terminal.say(WHERE_FROM)
+        there = replace(settings, manifests=Path(folder) / "shop" / "manifests", environment="prod")
+        runtime = assembly.layer(Path(folder) / "runtime")
+        shop = _Shop(there, Path(folder) / "shop", runtime, emulator, Clients(sample.REGION))
+        shop.found()
+        shop.deploy("1", answers="1")
+        chapter("Ship version 2")
+        shop.deploy("2", answers="2")
+        chapter("Ship version 3, which fails its health check")
+        shop.deploy("3", answers="2", ends=Exit.ROLLED_BACK)
+        chapter("Go back to version 1: image, site and manifests, with one command")
+        shop.go_back(1, answers="1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Shop:
+    """The application's checkout, and the AWS that it is shipped to.  ``runtime`` is the layer below its code."""
+
+    settings: Settings
+    folder: Path
+    runtime: bytes
+    emulator: Emulator
+    clients: Clients
+
+    def found(self) -> None:
+        """What whoever builds images has made beforehand."""
+        self.clients.call("ecr", "create_repository", {"repositoryName": sample.REPOSITORY})
+
+    def deploy(self, version: str, *, answers: str, ends: Exit = Exit.OK) -> None:
+        """Merge and deploy a version; ``answers`` is the one that answers afterwards."""
+        well = ends is Exit.OK
+        image = sample.image(version, self.runtime, healthy=well)
+        token = self.clients.call("ecr", "get_authorization_token", {})
+        digest = assembly.push(token, sample.REPOSITORY, f"v{version}", image)
+        sample.write(self.folder, version, healthy=well, prebuilt=digest)
+        desk = releasing.desk(self.settings, auto_approve=True, clients=self.clients)
+        with desk.lease("demo"):
+            asked = wanted.of_manifest(desk.manifest, desk.clients)
+            planned = pipeline.plan(asked.desired, clients=desk.clients)
+            self.settings.terminal.say(f"{view.headline(planned.plan)}.")
+            again = self.settings.command("deploy")
+            code = desk.carry_out(planned, lambda run, told: run.deploy(planned, asked, told), 16, again)
+        if version == "1":
+            model = {"Bucket": sample.FILES, "Key": MODEL.lstrip("/"), "Body": b'{"version": "7"}'}
+            self.clients.call("s3", "put_object", {**model, "ContentType": "application/json"})
+        self._expect(code, ends, answers)
+
+    def go_back(self, number: int, *, answers: str) -> None:
+        """What `orchestrator rollback --to NUMBER` does."""
+        desk = releasing.desk(self.settings, auto_approve=True, clients=self.clients)
+        with desk.lease("demo"):
+            way = releasing.way(desk, number, "")
+            planned = pipeline.plan(way.wanted.desired, clients=desk.clients)
+            self.settings.terminal.say(f"{releasing.heading(way)}\n{view.headline(planned.plan)}.")
+            again = self.settings.command("rollback", "--to", str(number))
+            code = desk.carry_out(planned, lambda run, told: run.go_back(planned, way, "", told), 16, again)
+        self._expect(code, Exit.OK, answers)
+
+    def _expect(self, code: int, wished: Exit, version: str) -> None:
+        if code == releasing.INTERRUPTED:
+            raise KeyboardInterrupt
+        if code != wished:
+            message = f"it ended with exit code {code} instead of {int(wished)}"
+            raise WrongVersionError(message)
+        self._look(version)
+
+    def _look(self, version: str) -> None:
+        """Ask as users do, and tell what they get."""
+        services = self.clients.call("apprunner", "list_services", {})["ServiceSummaryList"]
+        sites = self.clients.call("cloudfront", "list_distributions", {})["DistributionList"]["Items"]
+        api, site = str(services[0]["ServiceUrl"]), str(sites[0]["DomainName"])
+        page = _get(site, DEEP_LINK)[1]
+        [script] = re.findall(r'src="(/assets/app-\w+\.js)"', page)
+        [chunk] = re.findall(r"sale-\w+\.js", _get(site, script)[1])
+        asked = [
+            (api, "/version"),
+            *((site, path) for path in (DEEP_LINK, script, f"/assets/{chunk}", MODEL, NO_MODEL)),
+        ]
+        answers = [(path, *_get(host, path)) for host, path in asked]
+        lines = [f"  {status}  {path}" for path, status, _ in answers]
+        say = self.settings.terminal.say
+        say(f"What answers now is version {version}. The site's page is {self.emulator.browse(site)}{DEEP_LINK}:")
+        say("\n".join(lines))
+        seen = {json.loads(answers[0][2])["version"], *re.findall(r"version (\d+)", page)}
+        if seen != {version} or [status for _, status, _ in answers] != [200, 200, 200, 200, 200, 404]:
+            message = f"version {', '.join(sorted(seen))} answers instead of {version}"
+            raise WrongVersionError(message)
+
+
+def _get(host: str, path: str) -> tuple[int, str]:
+    status, _, body = probe.over_http(probe.Probe("the demo", host, path))
+    return status, body.decode()
