@@ -105,7 +105,7 @@ class _Shop:
         """What `orchestrator rollback --to NUMBER` does."""
         desk = releasing.desk(self.settings, auto_approve=True, clients=self.clients)
         with desk.lease("demo"):
-            way = releasing.way(desk, number, "")
+            way = releasing.way(desk, number, "", keeping=True)
             planned = pipeline.plan(way.wanted.desired, clients=desk.clients)
             self.settings.terminal.say(f"{releasing.heading(way)}\n{view.headline(planned.plan)}.")
             again = self.settings.command("rollback", "--to", str(number))
