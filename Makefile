@@ -58,6 +58,7 @@ format: $(DEV_READY) ## let ruff write
 lock: $(LOCK_VENV)/.$(LOCK_WITH) ## resolve again; UPGRADE=--upgrade takes newer versions
 	@$(COMPILE) --extra emulator --extra service --extra ml --extra dev --output-file requirements/dev.lock
 	@$(COMPILE) --extra emulator --extra service --constraint requirements/dev.lock --output-file requirements/demo.lock
+	@$(COMPILE) --extra service --constraint requirements/dev.lock --output-file requirements/service.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/core.lock
 
 clean: ## leave only what git knows
