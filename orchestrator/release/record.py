@@ -69,7 +69,7 @@ def _user() -> str:
 
 
 def _head(folder: Path) -> str:
-    if shell.which("git") is None:
+    if shell.which("git") is None or not folder.is_dir():
         return ""
     ran = shell.run(["git", "rev-parse", "HEAD"], folder=folder, timeout=10)
     return ran.output.strip() if ran.status == 0 else ""

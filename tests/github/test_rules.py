@@ -1,0 +1,192 @@
+"""The hard rules for workflows, each held by a test of its own: the linters know most of them, and may forget."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from orchestrator.cli.main import main
+from orchestrator.problems import Exit
+from tests.github import fake
+from tests.github.act import HERE, WORKFLOWS
+from tests.github.shop import PROJECT, Shop
+
+ACTIONS = HERE / ".github" / "actions"
+FILES = [*sorted(WORKFLOWS.glob("*.yml")), *sorted(ACTIONS.glob("*/action.yml"))]
+NAMES = [path.stem for path in sorted(WORKFLOWS.glob("*.yml"))]
+OURS = ("plan", "deploy", "rollback", "drift")
+SECRET = """\
+apiVersion: orchestrator/v1
+kind: Secret
+metadata: {name: app}
+spec: {name: shop-app, deletionPolicy: delete, data: {Key: {generate: {length: 40}}}}
+"""
+
+
+def load(name: str) -> Any:
+    return yaml.safe_load((WORKFLOWS / f"{name}.yml").read_text())
+
+
+def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
+    for name in NAMES:
+        for job, content in load(name)["jobs"].items():
+            yield f"{name}.{job}", content
+
+
+def steps() -> Iterator[tuple[str, dict[str, Any]]]:
+    for where, job in jobs():
+        yield from ((where, step) for step in job["steps"])
+    for path in ACTIONS.glob("*/action.yml"):
+        yield from ((path.parent.name, step) for step in yaml.safe_load(path.read_text())["runs"]["steps"])
+
+
+def test_every_action_is_pinned_by_its_commit() -> None:
+    """And its version stands beside it, for people; what is of this repository comes with it."""
+    uses = [line.strip() for path in FILES for line in path.read_text().splitlines() if re.search(r"\buses:", line)]
+    pinned = re.compile(r"(- )?uses: [\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+    ours = re.compile(r"(- )?uses: \$/\.github/actions/setup")
+
+    assert len(uses) > 10
+    assert [line for line in uses if not pinned.fullmatch(line) and not ours.fullmatch(line)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_workflow_may_nothing_and_a_job_little(name: str) -> None:
+    """Each job names what it may, each with its reason."""
+    text = (WORKFLOWS / f"{name}.yml").read_text()
+    levels = {"contents", "deployments", "id-token", "issues", "pull-requests", "statuses"}
+
+    assert load(name)["permissions"] == {}
+    for job in load(name)["jobs"].values():
+        assert isinstance(job["permissions"], dict)
+        assert set(job["permissions"]) <= levels
+    granted = re.findall(r"^      (?:[a-z-]+): (?:read|write)(.*)$", text, re.MULTILINE)
+    assert [reason for reason in granted if not reason.startswith(" # ")] == []
+
+
+def test_every_job_ends() -> None:
+    assert [where for where, job in jobs() if not 0 < int(job.get("timeout-minutes", 0)) <= 90] == []
+
+
+def test_no_checkout_leaves_its_token_behind() -> None:
+    checkouts = [(where, step) for where, step in steps() if str(step.get("uses", "")).startswith("actions/checkout@")]
+
+    assert len(checkouts) > 6
+    assert [where for where, step in checkouts if step["with"].get("persist-credentials") is not False] == []
+
+
+def test_no_text_of_others_is_run() -> None:
+    """Not one expression inside of a script: what GitHub puts in comes by the environment."""
+    assert [(where, step["run"]) for where, step in steps() if "${{" in str(step.get("run", ""))] == []
+
+
+def test_no_key_lives_longer_than_a_run() -> None:
+    """Of GitHub's secrets only the run's own token is used, and AWS is entered by OIDC alone."""
+    for path in FILES:
+        text = path.read_text()
+        assert re.findall(r"secrets\.|secrets:", text) == []
+        assert re.findall(r"(?i)access.key|aws.secret", text) == []
+    roles = [step for _, step in steps() if "configure-aws-credentials" in str(step.get("uses", ""))]
+    assert [step for step in roles if set(step["with"]) & {"aws-access-key-id", "aws-secret-access-key"}] == []
+    assert [step for step in roles if "allowed-account-ids" not in step["with"]] == []
+
+
+def test_a_stranger_gets_nothing() -> None:
+    """No workflow runs with our rights on what others push; who comes from a fork gets neither token nor identity."""
+    assert [name for name in NAMES if {"pull_request_target", "workflow_run"} & set(load(name)[True])] == []
+    stranger = load("plan")["jobs"]["stranger"]
+    assert stranger["permissions"] == {"contents": "read"}
+    assert "GITHUB_TOKEN" not in str(stranger)
+
+
+def test_a_write_is_never_cancelled_half_way() -> None:
+    """Whoever may change AWS waits in line, with everybody else who may."""
+    writers = [(where, job) for where, job in jobs() if "deployments" in job["permissions"]]
+
+    assert {where for where, _ in writers} == {"deploy.deploy", "rollback.rollback", "drift.revert"}
+    groups = {re.sub(r"\s", "", job["concurrency"]["group"]) for _, job in writers}
+    assert len(groups) == 1
+    assert [
+        where for where, job in writers if job["concurrency"]["cancel-in-progress"] or "environment" not in job
+    ] == []
+
+
+HOSTILE = [
+    ("deploy", "ORCHESTRATOR_DIGEST", "$(true)", "the digest is not one"),
+    ("deploy", "ORCHESTRATOR_ALLOW", "x; true", "the token to allow is not one"),
+    ("validate --silent", "ORCHESTRATOR_ENVIRONMENT", "../prod", "../prod"),
+    ("validate --silent", "ORCHESTRATOR_MANIFESTS", "/etc/none\n::error::x", "no folder"),
+    ("rollback", "ORCHESTRATOR_RELEASE", "-1", "the release is not one"),
+    ("rollback", "ORCHESTRATOR_PARTS", "api`true`", "the parts is not one"),
+    ("rollback", "ORCHESTRATOR_ALLOW", "ZZZZZZZZ", "the token to allow is not one"),
+    ("rollback", "ORCHESTRATOR_PLAN_ONLY", "maybe", "maybe"),
+    ("drift", "ORCHESTRATOR_ANSWER", "destroy", "destroy"),
+    ("drift", "ORCHESTRATOR_TARGETS", "$(true)", "the list of targets is not one"),
+    ("drift", "ORCHESTRATOR_ALLOW", "1", "the token to allow is not one"),
+]
+
+
+@pytest.mark.parametrize(("verb", "name", "said", "refusal"), HOSTILE, ids=lambda value: str(value)[:24])
+def test_an_input_is_checked_again(
+    verb: str,
+    name: str,
+    said: str,
+    refusal: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever GitHub let through; the tool says so before it asks anybody anything."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "manifests").mkdir()
+    (tmp_path / "manifests/project.yaml").write_text(PROJECT)
+    monkeypatch.setenv("GITHUB_REPOSITORY", "shop/shop")
+    monkeypatch.setenv(name, said)
+
+    assert main(["github", *verb.split()]) == Exit.FAILED
+    shown = capsys.readouterr().err
+    assert refusal in shown
+    assert "Traceback" not in shown
+    assert [line for line in shown.splitlines() if line.startswith("::error::x")] == []
+
+
+def test_every_input_is_among_them() -> None:
+    """Each input that reaches the tool from a person is in the list above."""
+    asked = set()
+    for verb in OURS:
+        for job in load(verb)["jobs"].values():
+            for step in job["steps"]:
+                asked |= {(verb, key) for key, value in step.get("env", {}).items() if "inputs." in str(value)}
+    # The role goes to AWS, which has the last word; a reason is text, and is only ever shown.
+    free = {(verb, "ORCHESTRATOR_ROLE") for verb in OURS} | {("rollback", "ORCHESTRATOR_REASON")}
+
+    assert asked - free <= {(verb, name) for verb, name, _, _ in HOSTILE}
+
+
+@pytest.mark.slow
+def test_no_secret_is_shown_anywhere(shop: Shop) -> None:
+    """Neither the run's tokens nor what was drawn by lot: not in logs, summaries, outputs, comments or artefacts."""
+    number = shop.propose({"manifests/secret.yaml": SECRET})
+    runs = [shop.plan(number)]
+    shop.merge(number)
+    runs.append(shop.deploy())
+    assert [run.code for run in runs] == [0, 0], runs[-1].log
+    kept = shop.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop-app"})["SecretString"]
+    drawn = re.findall(r"[^\"\s:{},]{20,}", kept)
+    secrets = {fake.WRITER, *drawn}
+    shown = "\n".join(
+        [
+            *(f"{run.log}\n{run.summary}\n{run.outputs}" for run in runs),
+            *(comment["body"] for comment in shop.hub.comments.values()),
+            str(shop.hub.statuses), str(shop.hub.told),
+            *(path.read_text() for path in shop.runner.artifacts.rglob("*") if path.is_file()),
+        ]
+    )  # fmt: skip
+
+    assert len(drawn) == 1
+    assert [secret for secret in secrets if secret in shown] == []
