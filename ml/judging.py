@@ -105,7 +105,8 @@ def compared(new: Answers, old: Answers, learned: Sequence[bool] = ()) -> Compar
 def by_chance(more: int, fewer: int) -> float:
     """How likely fair coins show ``more`` or more heads out of ``more + fewer`` (an exact sign test, one-sided)."""
     count = more + fewer
-    return sum(comb(count, heads) for heads in range(more, count + 1)) / 2**count
+    throws: int = 2**count
+    return sum(comb(count, heads) for heads in range(more, count + 1)) / throws
 
 
 def verdict(against: str, comparison: Comparison | None) -> Verdict:

@@ -123,7 +123,7 @@ def _prepared_wrongly(photos: Sequence[Path], contract: Preprocessing) -> Iterab
         yield name, pictures.read_all(photos, other).astype(np.float32)
 
 
-_SCALED_WRONGLY: Sequence[tuple[str, Callable[[Array], Array]]] = (
+_SCALED_WRONGLY: Sequence[tuple[str, Callable[[Array], Any]]] = (
     ("scaling: the network gets x / 255, not x / 127.5 - 1", lambda x: (x / 255 + 1) * 127.5),
     ("scaling: the network gets values from 0 to 255 as they are", lambda x: (x + 1) * 127.5),
     ("scaling: values are scaled twice", lambda x: x / 127.5 - 1),

@@ -1,0 +1,73 @@
+"""What this machine trains with: one GPU, several, or none; and whether there is memory enough to begin."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.problems import Problems
+
+LEAST_MB = 1200
+"""Memory that TensorFlow and a MobileNetV2 need before the first photo."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """``strategy`` is TensorFlow's; ``mixed``: float16 where it is safe, float32 where it counts."""
+
+    strategy: Any
+    gpus: int
+    mixed: bool
+
+    def __str__(self) -> str:
+        """For people."""
+        if not self.gpus:
+            return f"{os.cpu_count()} processors, no GPU"
+        return f"{self.gpus} GPU{'s' if self.gpus > 1 else ''}{', mixed precision' if self.mixed else ''}"
+
+
+def found(device: str = "auto", mixed: bool | None = None) -> Hardware:
+    """What there is; ``device`` "cpu" leaves GPUs alone, ``mixed`` None takes mixed precision where a GPU is.
+
+    Raises Problems: "gpu" was asked for and there is none.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
+    if device == "gpu" and not gpus:
+        raise Problems.one(
+            "TensorFlow sees no GPU", hint="install its driver and tensorflow[and-cuda], or leave out --device"
+        )
+    for one in gpus:
+        with suppress(RuntimeError):  # in use already, as in a notebook
+            tf.config.experimental.set_memory_growth(one, True)
+    strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
+    if device == "cpu":
+        with suppress(RuntimeError):
+            tf.config.set_visible_devices([], "GPU")
+    return Hardware(strategy, len(gpus), bool(gpus) if mixed is None else mixed)
+
+
+def enough_memory(meminfo: Path = Path("/proc/meminfo")) -> None:
+    """Raises Problems: there is too little to begin with; a machine that does not say is believed."""
+    available = None
+    with suppress(OSError, ValueError, IndexError):
+        lines = [line.split() for line in meminfo.read_text().splitlines()]
+        available = next((int(line[1]) // 1024 for line in lines if line[:1] == ["MemAvailable:"]), None)
+    if available is not None and available < LEAST_MB:
+        raise Problems.one(
+            f"only {available} MB of memory are free; training needs {LEAST_MB} MB to begin with",
+            hint="close other programs (browsers first), then run it again",
+        )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of Python or TensorFlow says that memory ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    said = f"{type(error).__name__}: {error}"
+    return any(word in said for word in ("ResourceExhausted", "OOM when allocating", "out of memory"))
