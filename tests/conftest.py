@@ -6,7 +6,9 @@ Sockets are closed but for loopback (pyproject.toml). Nothing here patches: the 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Mapping
+import shutil
+from collections.abc import Generator, Iterator, Mapping
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -46,6 +48,20 @@ def _nobodys_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name, value in AWAY.items():
         monkeypatch.setenv(name, value)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A chromium.  One a process: playwright can be started but once."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield started
+        started.close()
 
 
 def refuse_missing_tool(report: pytest.TestReport | pytest.CollectReport, *, ci: bool) -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from orchestrator.state.store import Store
 from tests.state.pages.house import serving, settings, shop
 from tests.state.pages.past import NOW, Clock
-
-CHROMIUM = shutil.which("chromium")
 
 
 @pytest.fixture(scope="session")
@@ -30,16 +26,3 @@ def blank(tmp_path: Path) -> Iterator[tuple[str, Store]]:
     store = Store.open(told.database, Clock(NOW))
     with serving(store, told) as address:
         yield address, store
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A chromium."""
-    if CHROMIUM is None:
-        pytest.skip("needs chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
