@@ -20,6 +20,8 @@ from orchestrator.release import Ledger, Release
 from orchestrator.release.store import Store
 
 LABEL = "orchestrator-release-"
+LABELS = 16
+"""Labels of ours on one secret: AWS allows 20, and has up to three of its own."""
 GRACE = timedelta(days=1)
 """What is younger may belong to a deploy that is under way."""
 AT_ONCE = {"s3": 1000, "ecr": 100}
@@ -129,19 +131,20 @@ class Sweeper:
         self._delete(self._store.bucket, sorted(set(self._old(self._store.bucket, "bodies/")) - needed))
 
     def _versions(self, keep: Needed) -> None:
-        """A version without a label is one that AWS may drop; each that is needed has one of ours."""
+        """AWS drops versions without a label beyond a hundred, the oldest first: so the oldest needed ones get one."""
         for handle, wanted in keep.secrets.items():
             secret = self._names.get(f"secretsmanager_secret.{handle.partition('.')[2]}")
             if secret is None:
                 continue
             pages = self._caller.pages("secretsmanager", "list_secret_version_ids", {"SecretId": secret})
-            labels = {one["VersionId"]: one.get("VersionStages", ()) for page in pages for one in page["Versions"]}
-            for version, stages in labels.items():
-                label, is_labelled = f"{LABEL}{version[:8]}", any(stage.startswith(LABEL) for stage in stages)
-                moves = {(True, False): "MoveToVersionId", (False, True): "RemoveFromVersionId"}
-                if move := moves.get((version in wanted, is_labelled)):
-                    given = {"SecretId": secret, "VersionStage": label, move: version}
-                    self._caller.call("secretsmanager", "update_secret_version_stage", given)
+            versions = sorted((one for page in pages for one in page["Versions"]), key=lambda one: one["CreatedDate"])
+            oldest = [one["VersionId"] for one in versions if one["VersionId"] in wanted][:LABELS]
+            labelled = [one["VersionId"] for one in versions if any(map(_is_label, one.get("VersionStages", ())))]
+            moves = [("RemoveFromVersionId", version) for version in labelled if version not in oldest]
+            moves += [("MoveToVersionId", version) for version in oldest if version not in labelled]
+            for move, version in moves:
+                given = {"SecretId": secret, "VersionStage": f"{LABEL}{version[:8]}", move: version}
+                self._caller.call("secretsmanager", "update_secret_version_stage", given)
 
     def _old(self, bucket: str, prefix: str) -> list[str]:
         """Keys that belong to no deploy that may be under way."""
@@ -152,6 +155,10 @@ class Sweeper:
     def _delete(self, bucket: str, keys: list[str]) -> None:
         for part in _parts([{"Key": key} for key in keys], AT_ONCE["s3"]):
             self._caller.call("s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": part, "Quiet": True}})
+
+
+def _is_label(stage: str) -> bool:
+    return stage.startswith(LABEL)
 
 
 def _by_handle(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,8 @@ from orchestrator.release.retention import GRACE, Sweeper
 from orchestrator.release.store import Store
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
+ROOM = 17
+"""Labels of one secret that AWS leaves for us, less those it moves about itself."""
 OLD, YOUNG = NOW - GRACE - timedelta(hours=1), NOW - timedelta(hours=1)
 DESIRED = Desired(
     Scope("shop", "prod", "123456789012", "eu-west-1"),
@@ -71,6 +74,8 @@ class Cloud:
             case "update_secret_version_stage":
                 added, taken = parameters.get("MoveToVersionId"), parameters.get("RemoveFromVersionId")
                 self.labels[str(added or taken)] ^= {parameters["VersionStage"]}
+                if sum(map(len, self.labels.values())) > ROOM:
+                    raise AwsError(service, operation, "LimitExceededException", "too many labels")
         return {}
 
     def pages(
@@ -81,7 +86,12 @@ class Cloud:
                 found = [{"imageDigest": one, "imagePushedAt": self.ages.get(one, OLD)} for one in self.images]
                 return [{"imageDetails": found}]
             case "list_secret_version_ids":
-                return [{"Versions": [{"VersionId": v, "VersionStages": [*s]} for v, s in self.labels.items()]}]
+                ages = enumerate(self.labels.items())
+                listed = [
+                    {"VersionId": v, "VersionStages": [*s], "CreatedDate": OLD + timedelta(days=n)}
+                    for n, (v, s) in ages
+                ]
+                return [{"Versions": listed[::-1]}]
         keys = [key for key in self.objects[parameters["Bucket"]] if key.startswith(parameters["Prefix"])]
         return [{"Contents": [{"Key": key, "LastModified": self.ages.get(key, OLD)} for key in sorted(keys)]}]
 
@@ -156,6 +166,20 @@ def test_what_no_release_needs_goes() -> None:
     assert cloud.objects["shop-releases"] == {"sites/shop-web/site3.json", "bodies/index.html-3"}
     assert "assets/app-2.js" not in cloud.objects["shop-web"]
     assert "assets/app-3.js" in cloud.objects["shop-web"]
+
+
+def test_a_secret_has_room_for_so_many_labels() -> None:
+    """The oldest that are needed get them, for those AWS would drop first; and they move on with the releases."""
+    cloud = Cloud({})
+    cloud.labels = {f"{number:08d}-of-secret": set() for number in range(60)}
+    names = list(cloud.labels)
+    for newest in (20, 45, 59):
+        kept = names[max(0, newest - 29) : newest + 1]
+        made = tuple(
+            replace(release(1), vector=replace(release(1).vector, secrets={"secret.app": one})) for one in kept
+        )
+        assert Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(Ledger(made)) == ()
+        assert [name for name, labels in cloud.labels.items() if labels] == kept[:16]
 
 
 def test_what_is_not_ours_stays() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator import tags
 from orchestrator.components import Grant, Stack
-from orchestrator.components.bucket import site
+from orchestrator.components.bucket import keeping, site
 from orchestrator.model import Component, Resource, Scope
 from orchestrator.values import Value
 
@@ -71,6 +71,7 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[P
     """What S3 refuses, or understands otherwise than one would think."""
     spec = component.spec
     yield from site.check(component, siblings)
+    yield from keeping.check(component, siblings)
     if "kmsKey" in spec and spec["encryption"] == "AES256":
         yield ("kmsKey",), "a KMS key does nothing with `encryption: AES256`", "say `encryption: aws:kms`"
     lifecycle = spec["lifecycle"]
