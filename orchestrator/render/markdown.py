@@ -94,7 +94,8 @@ def _size(text: str) -> int:
 def _head(plan: PlanView) -> Iterator[str]:
     yield marker(plan.title)
     yield f"### {code(plan.title)}: {escape(plan.headline)}"
-    yield escape(plan.place[:1].upper() + plan.place[1:]) + "."
+    cost = f" {_prose(plan.cost.headline)}" if plan.cost is not None and plan.cost.headline else ""
+    yield f"{escape(plan.place[:1].upper() + plan.place[1:])}.{cost}"
 
 
 def _vetoes(plan: PlanView) -> str:
@@ -123,8 +124,8 @@ def _asides(plan: PlanView) -> Iterator[tuple[str, str]]:
     yield "what is not checked", _bullets("**Not checked**", unread)
     yield "what is not well", _bullets("**Not well**", [_prose(item) for item in plan.unwell])
     yield "notes", _bullets("**Notes**", [_prose(note) for note in plan.notes])
-    if plan.cost is not None:
-        yield "cost", _folded(html.escape(plan.cost.headline), fenced(list(plan.cost.lines), "text"))
+    if plan.cost is not None and plan.cost.lines:
+        yield "what it costs", _folded("What it costs, one by one", fenced(list(plan.cost.lines), "text"))
     if plan.permissions:
         body = fenced(list(plan.permissions), "text")
         yield "permissions", _folded("Permissions that applying needs", body)

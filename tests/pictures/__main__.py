@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -10,10 +11,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.emulator import Emulator, Faults, start
+from tests.github import server
+from tests.github.fake import WRITER
 from tests.pictures import browser, comment, terminal
 from tests.proofs.world import MANIFESTS, Edit, swap
 
@@ -34,6 +37,7 @@ class Studio:
 
     emulator: Emulator
     folder: Path
+    surroundings: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,7 +53,7 @@ class Studio:
     def run(self, *words: str) -> str:
         """What an orchestrator command prints."""
         command = [sys.executable, "-m", "orchestrator", *words]
-        environment = {**os.environ, **self.environment, "NO_COLOR": "1"}
+        environment = {**os.environ, **self.environment, **self.surroundings, "NO_COLOR": "1"}
         done = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
@@ -111,11 +115,18 @@ def page(studio: Studio) -> None:
 
 
 def remark(studio: Studio) -> None:
-    """The comment on a pull request."""
+    """The comment on a pull request: the one that `orchestrator github plan` writes, as GitHub got it."""
     studio.stand()
     studio.write(*CHANGED)
-    markdown = studio.run("plan", "--format", "markdown")
-    browser.draw(comment.page(markdown), PICTURES / "comment.png", 860, 1240, 1.25)
+    event = studio.folder / "event.json"
+    event.write_text(json.dumps({"pull_request": {"number": 42, "head": {"sha": "c0ffee"}}}))
+    with server.serve(studio.folder) as hub:
+        hub.pulls[42] = {"number": 42, "head": {"sha": "c0ffee"}}
+        run = {"GITHUB_REPOSITORY": "shop/shop", "GITHUB_API_URL": hub.url, "GITHUB_TOKEN": WRITER}
+        studio.surroundings.update(run, GITHUB_SHA="c0ffee" + "0" * 34, GITHUB_EVENT_PATH=str(event))
+        studio.run("github", "plan")
+        (said,) = hub.comments_on(42)
+    browser.draw(comment.page(said["body"]), PICTURES / "comment.png", 860, 1040, 1.25)
 
 
 SUBJECTS: dict[str, Callable[[Studio], None]] = {

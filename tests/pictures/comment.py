@@ -24,13 +24,15 @@ _KINDS = {"+": "add", "-": "del", "!": "hot", "#": "say"}
 
 
 def page(markdown: str) -> str:
-    """The comment in its box, everything unfolded."""
+    """The comment in its box, folded as GitHub folds it but for the first two components."""
     from markdown_it import MarkdownIt
 
     body = MarkdownIt("commonmark", {"html": True}).render(markdown)
-    body = body.replace("<details>", "<details open>").replace("[!CAUTION]", '<span class="alert">Caution</span><br>')
+    body = body.replace("<details>", "<details open>", 2).replace(
+        "[!CAUTION]", '<span class="alert">Caution</span><br>'
+    )
     body = re.sub(r'<pre><code class="language-diff">(.*?)</code></pre>', _coloured, body, flags=re.DOTALL)
-    who = '<div class="who"><b>orchestrator</b> commented on pull request 42</div>'
+    who = '<div class="who"><b>github-actions</b> bot commented</div>'
     return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><div class="box">{who}<div class="said">{body}'
 
 
