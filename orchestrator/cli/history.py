@@ -31,17 +31,15 @@ def command() -> None:
 @URL
 @common
 def verify(settings: Settings, export: Path | None, database: str) -> int:
-    """Check that every entry is as it was written, and none is missing. Exits 1 naming the first that is not."""
+    """See that each entry and event is as it was written, none missing. Exits 1 naming the first that is not so."""
     from orchestrator.state import transfer
-    from orchestrator.state.store import chain
-    from orchestrator.state.store.database import reading
+    from orchestrator.state.store import checking
 
     if export is not None:
         with export.open("rb") as lines:
             number, last = transfer.verify(transfer.read(lines, str(export)))
     else:
-        with reading(_store(database).engine) as connection:
-            number, last = chain.verify(chain.entries(connection))
+        number, last = checking.check(_store(database).engine)
     settings.terminal.say(f"The history is whole: {number} entries, the last is {last}.")
     return 0
 

@@ -68,7 +68,10 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunEnd:
-    """How a run ended; the same words as in Run."""
+    """How a run ended; the same words as in Run.
+
+    ``events_hash`` is the service's own: over all events that the run had told, so that they too are in the chain.
+    """
 
     status: Status
     ended_at: str
@@ -77,6 +80,7 @@ class RunEnd:
     superseded_by: str = ""
     release: int | None = None
     outcomes: tuple[Outcome, ...] = ()
+    events_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,9 @@ from orchestrator.problems import Problems
 from orchestrator.state.records import AuditEntry, StepEvent
 from orchestrator.state.store import Store, chain
 from orchestrator.state.store import tables as t
+from orchestrator.state.store.checking import Seals, bodies
 from orchestrator.state.store.database import reading, writing
-from orchestrator.state.store.projection import project
+from orchestrator.state.store.projection import project, text
 from orchestrator.state.store.store import put_events
 
 FORMAT = "orchestrator-history/1"
@@ -62,7 +63,18 @@ def verify(lines: Iterable[Line]) -> tuple[int, str]:
 
     Raises Problems naming the first link that is broken.
     """
-    return chain.verify(line.entry for line in lines if line.entry is not None)
+    seals, told = Seals(), dict[str, list[str]]()
+
+    def through() -> Iterator[AuditEntry]:
+        for line in lines:
+            if line.events:
+                told.setdefault(line.run, []).extend(text(event) for event in line.events)
+            if line.entry is not None:
+                yield line.entry
+                if line.entry.deed == "run.end":
+                    seals.check(line.entry.subject, told.get(line.entry.subject, ()))
+
+    return chain.verify(seals.noting(through()))
 
 
 def restore(store: Store, lines: Iterable[Line]) -> int:
@@ -74,6 +86,8 @@ def restore(store: Store, lines: Iterable[Line]) -> int:
         if chain.lock(connection)[0]:
             raise Problems.one("there is a history here already; nothing was imported", hint="import into a new one")
 
+        seals = Seals()
+
         def through() -> Iterator[AuditEntry]:
             for line in lines:
                 if line.events:
@@ -81,11 +95,13 @@ def restore(store: Store, lines: Iterable[Line]) -> int:
                     row = connection.execute(known).one()
                     put_events(connection, line.run, row.sequence, row.events_hash, list(line.events))
                 if line.entry is not None:
+                    yield line.entry  # and back here once it is found to be the next
                     chain.put(connection, line.entry)
                     project(connection, line.entry)
-                    yield line.entry
+                    if line.entry.deed == "run.end":
+                        seals.check(line.entry.subject, bodies(connection, line.entry.subject))
 
-        return chain.verify(through())[0]
+        return chain.verify(seals.noting(through()))[0]
 
 
 def _line(line: Line) -> bytes:

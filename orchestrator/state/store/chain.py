@@ -68,14 +68,15 @@ def verify(found: Iterable[AuditEntry]) -> tuple[int, str]:
     number, previous = 0, BEGINNING
     for entry in found:
         if entry.number != number + 1:
-            raise _broken(f"entry {number + 1} of the history is missing")
+            raise broken(f"entry {number + 1} of the history is missing")
         if entry.previous != previous or entry.hash != link(entry):
-            raise _broken(f"entry {entry.number} of the history ({entry.deed}, {entry.at}) is not as it was written")
+            raise broken(f"entry {entry.number} of the history ({entry.deed}, {entry.at}) is not as it was written")
         number, previous = entry.number, entry.hash
     return number, previous
 
 
-def _broken(sentence: str) -> Problems:
+def broken(sentence: str) -> Problems:
+    """What is said of a history that was tampered with."""
     return Problems.one(sentence, hint="compare it with an export: orchestrator history verify EXPORT.jsonl")
 
 

@@ -96,7 +96,7 @@ def _ended(connection: Connection, entry: AuditEntry, end: RunEnd) -> None:
     row = connection.execute(select(t.runs.c.body, t.runs.c.sequence).where(t.runs.c.id == entry.subject)).one()
     run = replace(
         msgspec.json.decode(row.body, type=Run),
-        **{name: getattr(end, name) for name in end.__dataclass_fields__},
+        **{name: getattr(end, name) for name in end.__dataclass_fields__ if name != "events_hash"},
         sequence=row.sequence,
     )
     known = {"status": run.status, "ended_at": run.ended_at, "body": text(run)}

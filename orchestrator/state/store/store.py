@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from dataclasses import replace
 from typing import Any
@@ -32,6 +31,7 @@ from orchestrator.state.store.database import Clock, now, writing
 from orchestrator.state.store.holding import Holding, UnknownRunError, line_of
 from orchestrator.state.store.projection import project, text
 from orchestrator.state.store.reading import Reading
+from orchestrator.state.store.weaving import woven
 
 __all__ = ["GapError", "RunOverError", "Store", "UnknownRunError"]
 
@@ -183,6 +183,8 @@ class Store(Holding, Reading):
             return self._end(connection, run, end, by)
 
     def _end(self, connection: Connection, run: Run, end: RunEnd, by: str) -> Run:
+        known = select(t.runs.c.events_hash).where(t.runs.c.id == run.id)
+        end = replace(end, events_hash=connection.execute(known).scalar_one())
         self._tell(connection, by, "run.end", run.environment, run.id, end)
         body = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run.id)).scalar_one()
         ended = msgspec.json.decode(body, type=Run)
@@ -211,7 +213,7 @@ def put_events(connection: Connection, run: str, last: int, hashed: str, new: li
         if event.sequence != last + 1:
             raise GapError(last + 1)
         body, last = text(event), event.sequence
-        hashed = hashlib.sha256(f"{hashed}{body}".encode()).hexdigest()
+        hashed = woven(hashed, body)
         rows.append({"run": run, "sequence": last, "body": body})
     connection.execute(insert(t.events), rows)
     connection.execute(update(t.runs).where(t.runs.c.id == run).values(sequence=last, events_hash=hashed))
