@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.options import Settings, applying, choosing, common
+from orchestrator.cli.recording import How, recorded
 from orchestrator.cli.verb import verb
 
 
@@ -17,8 +18,9 @@ from orchestrator.cli.verb import verb
 @click.option("--no-build", is_flag=True, help="Do not run the sites' build commands; ship what is there.")
 @applying
 @choosing
+@recorded
 @common
-def command(
+def command(  # noqa: PLR0913 - its options
     settings: Settings,
     no_build: bool,
     expect: str,
@@ -26,6 +28,7 @@ def command(
     parallelism: int,
     targets: tuple[str, ...],
     allow: str,
+    how: How,
 ) -> int:
     """Build, apply, ship, prove, and write the release down.
 
@@ -37,15 +40,20 @@ def command(
     from orchestrator.cli import releasing
     from orchestrator.problems import Exit
     from orchestrator.release import wanted
+    from orchestrator.state.record import Superseded
 
     desk = releasing.desk(settings, expect, auto_approve=auto_approve)
     if not no_build:
         desk.build_sites()
-    with desk.lease("deploy"):
-        asked = wanted.of_manifest(desk.manifest, desk.clients)
-        planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=desk.clients)
-        if not desk.show(planned):
-            return Exit.VETOED
-        desk.obtain(planned, "Deploy")
-        again = settings.command("deploy")
-        return desk.carry_out(planned, lambda run, told: run.deploy(planned, asked, told), parallelism, again)
+    try:
+        with desk.writing("deploy", how) as ours:
+            asked = wanted.of_manifest(ours.manifest, ours.clients)
+            planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=ours.clients)
+            if not ours.show(planned):
+                return Exit.VETOED
+            ours.obtain(planned, "Deploy")
+            again = settings.command("deploy")
+            return ours.carry_out(planned, lambda run, told: run.deploy(planned, asked, told), parallelism, again)
+    except Superseded as newer:
+        settings.terminal.say(f"Run {newer.by} deploys a newer commit, and this one with it; nothing was done.")
+        return Exit.OK

@@ -72,7 +72,8 @@ def import_(settings: Settings, file: Path, database: str) -> int:
     if journal.is_one(first):
         from orchestrator.state.client import Client
 
-        count = journal.hand_in(file, Client.of(os.environ))
+        with Client.of(os.environ) as client:
+            count = journal.hand_in(file, client)
         settings.terminal.say(f"Handed in: {count} entries of {file}.")
         return 0
     with file.open("rb") as lines:

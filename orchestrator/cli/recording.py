@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,9 +22,12 @@ from orchestrator.cli.options import Settings
 from orchestrator.problems import Problems
 
 if TYPE_CHECKING:
+    from orchestrator.cli.releasing import Desk
     from orchestrator.model import Outcome, Plan
     from orchestrator.plan import Planned
+    from orchestrator.release.deploy import Ended
     from orchestrator.render.drift import DriftView
+    from orchestrator.render.endings import Ending
     from orchestrator.state.client import Client
     from orchestrator.state.record import Record
     from orchestrator.state.recording import Recording
@@ -79,18 +82,19 @@ def run(settings: Settings, environment: str, verb: Verb, how: How) -> Iterator[
     if client is None and not how.without:
         yield Record()
         return
-    record = _open(settings, begun.run(settings, environment, verb, how.reason), client, how)
-    before, patience = _interruptible(), FAREWELL
-    try:
-        yield record
-    except BaseException as error:
-        patience = HURRIED if isinstance(error, KeyboardInterrupt) else FAREWELL
-        record.conclude_unless(_broken(error, settings))
-        raise
-    finally:
-        _restore(before)
-        if left := record.finish(patience):
-            settings.terminal.tell(left[:1].upper() + left[1:])
+    with client or nullcontext():
+        record = _open(settings, begun.run(settings, environment, verb, how.reason), client, how)
+        before, patience = _interruptible(), FAREWELL
+        try:
+            yield record
+        except BaseException as error:
+            patience = HURRIED if isinstance(error, KeyboardInterrupt) else FAREWELL
+            record.conclude_unless(_broken(error, settings))
+            raise
+        finally:
+            if left := record.finish(patience):
+                settings.terminal.tell(left[:1].upper() + left[1:])
+            _restore(before)
 
 
 @contextmanager
@@ -122,7 +126,9 @@ def seen(settings: Settings, planned: Planned) -> None:
         return
     origin = record.origin(settings.manifests)
     made = planned_record(planned, origin.by, origin.commit)
-    quietly(settings, "the plan", lambda: client.ask("PUT", _plans(made.environment, made.digest), made, patience=SOON))
+    with client:
+        path = f"/environments/{made.environment}/plans/{made.digest}"
+        quietly(settings, "the plan", lambda: client.ask("PUT", path, made, patience=SOON))
 
 
 def looked(settings: Settings, found: DriftView, planned: Planned) -> None:
@@ -136,7 +142,9 @@ def looked(settings: Settings, found: DriftView, planned: Planned) -> None:
     origin = record.origin(settings.manifests)
     key = f"{planned.plan.project}/{planned.plan.environment}"
     report = telling.drift(found, key, origin.by, origin.commit)
-    quietly(settings, "the drift", lambda: client.ask("POST", f"/environments/{key}/drift", report, patience=SOON))
+    with client:
+        path = f"/environments/{key}/drift"
+        quietly(settings, "the drift", lambda: client.ask("POST", path, report, patience=SOON))
 
 
 def quietly(settings: Settings, what: str, deed: Callable[[], object]) -> bool:
@@ -166,12 +174,37 @@ def choose(record: Record, planned: Planned) -> None:
         record.planned(planned_record(planned, record.run.by, record.run.commit))
 
 
+def unreviewed(record: Record) -> None:
+    """Tell that the plan is not what was reviewed."""
+    from orchestrator.state.records import RunEnd
+
+    record.conclude(RunEnd("interrupted", "", "the plan is not what was reviewed; nothing was done"))
+
+
 def applied(record: Record, outcomes: tuple[Outcome, ...], hint: str, *, interrupted: bool = False) -> None:
     """Tell what an apply came to."""
     if record.run is not None:
         from orchestrator.state import telling
 
         record.conclude(telling.applied(outcomes, hint, interrupted=interrupted))
+
+
+def ended(desk: Desk, done: Ended, ending: Ending) -> None:
+    """Tell how a deploy or a rollback ended, and the releases as they stand now."""
+    record = desk.record
+    if record.run is None:
+        return
+    from orchestrator.aws import Reader
+    from orchestrator.state import releases, telling
+
+    end, run_ = telling.released(done, ending), record.run
+    record.conclude(end)
+
+    def tell() -> None:
+        ledger, reader = desk.store.read(), Reader(desk.clients)
+        record.shipped(releases.told(ledger, run_.environment, run_.id, end.release or 0, desk.store, reader))
+
+    quietly(desk.settings, "the releases", tell)
 
 
 def here() -> Client | None:
@@ -243,10 +276,6 @@ def _journal(made: Run) -> Path:
     from orchestrator.state.journal import FOLDER
 
     return FOLDER / f"{made.id}.jsonl"
-
-
-def _plans(environment: str, digest: str) -> str:
-    return f"/environments/{environment}/plans/{digest}"
 
 
 def _interruptible() -> Any:

@@ -1,31 +1,41 @@
-"""Deploying and going back in front of somebody: the lease, progress, and the report at the end."""
+"""Deploying and going back in front of somebody: the leases, progress, and the report at the end.
+
+A run takes the state service's lease first, where there is a service: it has the queue, and its fence stops whoever
+was overtaken.  The release bucket's lease is taken inside of it, and keeps out whoever writes without the service.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import running, show
+from orchestrator.cli import recording, running, show
 from orchestrator.cli.approval import Approval
 from orchestrator.cli.options import Settings
 from orchestrator.problems import Exit, Problem, Problems
 from orchestrator.render import report
+from orchestrator.state.record import Record
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
+    from orchestrator.events import Event
     from orchestrator.manifest.check import Manifest
     from orchestrator.plan import Planned
     from orchestrator.release.deploy import Deployment, Ended, OnFailure
+    from orchestrator.release.lease import Held
     from orchestrator.release.rollback import Return
     from orchestrator.release.store import Store
     from orchestrator.render.endings import Ending
+    from orchestrator.state.records import Verb
 
 LOOK_AGAIN = 2.0
 """Seconds between two looks at a lease that somebody else holds."""
 INTERRUPTED = running.INTERRUPTED
+OUTLASTS = 150.0
+"""Seconds after which the bucket's lease of a run that died has ended: longer than it lasts."""
 CODES = {"released": Exit.OK, "unchanged": Exit.OK, "failed": Exit.FAILED, "returned": Exit.ROLLED_BACK}
 
 
@@ -40,13 +50,14 @@ class Performed:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What a deploy and a rollback are begun with."""
+    """What a deploy and a rollback are begun with; ``record`` is told while one of them is ``writing``."""
 
     settings: Settings
     manifest: Manifest
     clients: Clients
     store: Store
     approval: Approval
+    record: Record = field(default_factory=Record)
 
     def build_sites(self) -> None:
         """Run the build command of every site that has one.
@@ -62,26 +73,53 @@ class Desk:
                 build.build(component)
 
     @contextmanager
-    def lease(self, reason: str, patience: float = 0.0) -> Iterator[None]:
-        """Be the only one who writes.  Where there is no release bucket yet, nobody else can be writing.
+    def writing(self, verb: Verb, how: recording.How) -> Iterator[Desk]:
+        """Be the only one who writes, for the length of a ``with`` block: the desk for that.
+
+        Waits as ``how`` says.  Raises Problems when somebody else writes or the state service is needed and away, and
+        Superseded when a newer run makes this one needless.
+        """
+        scope = self.manifest.scope
+        place = f"{scope.project}/{scope.environment}"
+        with ExitStack() as stack:
+            record = stack.enter_context(recording.run(self.settings, place, verb, how))
+            held = stack.enter_context(self.lease(verb, max(how.patience, OUTLASTS if record.is_live else 0.0)))
+            record.guarded = held is not None
+
+            def admit() -> None:
+                record.admit()
+                if held is not None and held.lost.is_set():
+                    raise Problems.one("the lease in the release bucket is another's now: this run stops")
+
+            clients = self.clients.guarded(admit)
+            yield replace(self, clients=clients, store=self.store.through(clients), record=record)
+
+    @contextmanager
+    def lease(self, reason: str, patience: float = 0.0) -> Iterator[Held | None]:
+        """Hold the release bucket's lease.  Where there is no such bucket yet, nobody else can be writing.
 
         Waits ``patience`` seconds for somebody else who is, then raises Problems.
         """
         from orchestrator.release import record
 
         if not self.store.exists():
-            yield
+            yield None
             return
-        with _held(self.store, record.origin(self.settings.manifests).by, reason, patience):
-            yield
+        by, tell = record.origin(self.settings.manifests).by, self.settings.terminal.tell
+        with _held(self.store, by, reason, patience, tell) as held:
+            yield held
 
     def show(self, planned: Planned) -> bool:
         """Show a plan; whether it may be carried out.
 
         Raises Problems when it is not what was reviewed.
         """
-        self.approval.refuse_stale(planned.plan)
+        recording.choose(self.record, planned)
+        with recording.agreeing(self.record):
+            self.approval.refuse_stale(planned.plan)
         show.to(self.settings.terminal, planned, self.approval.detail(verbose=self.settings.verbose))
+        if planned.plan.is_vetoed:
+            recording.vetoed(self.record, planned.plan)
         return not planned.plan.is_vetoed
 
     def obtain(self, planned: Planned, deed: str) -> None:
@@ -93,7 +131,8 @@ class Desk:
         if plan.pending:
             place = f"{plan.project}/{plan.environment} in account {plan.account}"
             question = f"{deed}: {len(plan.pending)} changes to {place}? Only 'yes' is accepted:"
-            self.approval.obtain(self.settings.terminal, question, "yes")
+            with recording.agreeing(self.record):
+                self.approval.obtain(self.settings.terminal, question, "yes")
 
     def carry_out(
         self, planned: Planned, work: Callable[[Deployment, OnFailure], Ended], parallelism: int, again: str
@@ -112,14 +151,21 @@ class Desk:
 
         settings, began = self.settings, time.monotonic()
         with running.display(planned, settings) as shown:
+
+            def tell(event: Event) -> None:
+                self.record.event(event)
+                shown(event)
+
             origin = record.origin(settings.manifests)
-            run = Deployment(self.store, origin, self.clients, shown, parallelism=parallelism)
+            run = Deployment(self.store, origin, self.clients, tell, parallelism=parallelism)
             try:
                 ended = work(run, lambda cause: settings.terminal.tell(f"It failed: {cause}"))
             except InterruptedApplyError as stop:
+                recording.applied(self.record, stop.outcomes, again, interrupted=True)
                 return Performed(_interrupted(stop.outcomes, settings, time.monotonic() - began, again))
         seen = endings.view(ended, time.monotonic() - began, again=again, look=settings.command("releases"))
         settings.terminal.say("\n" + endings.text(seen, settings.terminal.style))
+        recording.ended(self, ended, seen)
         return Performed(CODES[ended.end], ended, seen)
 
 
@@ -177,17 +223,20 @@ def _interrupted(outcomes: tuple[object, ...], settings: Settings, seconds: floa
 
 
 @contextmanager
-def _held(store: Store, by: str, reason: str, patience: float) -> Iterator[None]:
+def _held(store: Store, by: str, reason: str, patience: float, tell: Callable[[str], None]) -> Iterator[Held]:
     from orchestrator.release import lease
 
-    until = time.monotonic() + patience
+    until, told = time.monotonic() + patience, False
     with ExitStack() as stack:
         while True:
             try:
-                stack.enter_context(lease.hold(store, by, reason))
+                held = stack.enter_context(lease.hold(store, by, reason))
                 break
-            except lease.LeaseTakenError:
+            except lease.LeaseTakenError as taken:
                 if time.monotonic() > until:
                     raise
+                if not told:
+                    tell(f"Waiting: {taken.problems[0].message.partition(';')[0]}, by the lease in the release bucket.")
+                told = True
                 time.sleep(LOOK_AGAIN)
-        yield
+        yield held

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 
 import click
 
 from orchestrator.cli.options import Settings, applying, common
+from orchestrator.cli.recording import How, recorded
 from orchestrator.cli.verb import verb
 
 
@@ -23,6 +25,7 @@ from orchestrator.cli.verb import verb
 @click.option("--reason", default="", help="Why; it is written down, and shown where the bad release is held back.")
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
 @applying
+@recorded
 @common
 def command(  # noqa: PLR0913 - its options
     settings: Settings,
@@ -34,6 +37,7 @@ def command(  # noqa: PLR0913 - its options
     expect: str,
     auto_approve: bool,
     parallelism: int,
+    how: How,
 ) -> int:
     """Go back to an earlier release, all of it or parts.
 
@@ -47,14 +51,15 @@ def command(  # noqa: PLR0913 - its options
     from orchestrator.problems import Exit
 
     desk = releasing.desk(settings, expect, auto_approve=auto_approve)
-    with desk.lease("rollback") if not plan_only else nullcontext():
-        way = releasing.way(desk, number, only, keeping=not plan_only)
-        planned = pipeline.plan(way.wanted.desired, allow=allow, clients=desk.clients)
+    how = replace(how, needed=False, reason=reason)  # going back works when everything else is down
+    with desk.writing("rollback", how) if not plan_only else nullcontext(desk) as ours:
+        way = releasing.way(ours, number, only, keeping=not plan_only)
+        planned = pipeline.plan(way.wanted.desired, allow=allow, clients=ours.clients)
         settings.terminal.say(releasing.heading(way))
-        if not desk.show(planned):
+        if not ours.show(planned):
             return Exit.VETOED
         if plan_only:
             return Exit.OK
-        desk.obtain(planned, f"Go back to release {way.target.number}")
+        ours.obtain(planned, f"Go back to release {way.target.number}")
         again = settings.command("rollback", "--to", str(way.target.number), *(["--only", only] if only else []))
-        return desk.carry_out(planned, lambda run, told: run.go_back(planned, way, reason, told), parallelism, again)
+        return ours.carry_out(planned, lambda run, told: run.go_back(planned, way, reason, told), parallelism, again)

@@ -44,6 +44,13 @@ class Bulletin:
         commit = record.origin(folder).commit or run.sha
         return cls(run, None if silent else run.client(), folder, environment, commit)
 
+    @property
+    def overtakes(self) -> bool:
+        """Whether a push started this run, and by now there is a newer commit, which is checked out."""
+        return (
+            self.run.environ.get("GITHUB_EVENT_NAME") == "push" and bool(self.run.sha) and self.run.sha != self.commit
+        )
+
     def plan(self, text: str, view: Seen, headline: str, *, vetoed: bool) -> None:
         """The plan's comment and status on the pull request, if there is one.  Raises Problems."""
         state: review.State = "failure" if vetoed else "success"
@@ -79,6 +86,12 @@ class Bulletin:
         self.run.output(result="stopped", digest=digest)
         self._close("failure", verdict.why, page.stopped(title, verdict, self.commit, self.run.url, digest))
 
+    def superseded(self, by: str) -> None:
+        """A newer run does what this one was to do."""
+        text = f"superseded by run {by}, which deploys a newer commit"
+        self.run.output(result="superseded")
+        self._close("inactive", text, f"### {self.environment}: {text}")
+
     def failed(self, problems: Sequence[Problem], command: str) -> None:
         """What went wrong before anything was changed, or stopped it."""
         self.run.output(result="failed")
@@ -104,7 +117,7 @@ class Bulletin:
         if self._deployment is not None:
             deployment = self._deployment
             self.warn_of(lambda: deployment.end(state, headline, url))
-        self.warn_of(lambda: self._on_merged(text, well=state == "success"))
+        self.warn_of(lambda: self._on_merged(text, well=state in {"success", "inactive"}))
 
     def _on_merged(self, text: str, *, well: bool) -> None:
         """A comment on the pull request that brought the commit; good news only over bad news."""

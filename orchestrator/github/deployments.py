@@ -6,7 +6,7 @@ from typing import Literal
 
 from orchestrator.github.client import GitHub
 
-State = Literal["in_progress", "success", "failure", "error"]
+State = Literal["in_progress", "success", "failure", "error", "inactive"]
 TASK = "deploy"
 _LONGEST = 140
 

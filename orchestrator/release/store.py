@@ -38,6 +38,10 @@ class Store:
         self.environment = environment
         self._caller = caller
 
+    def through(self, caller: Caller) -> Store:
+        """The same store, asked by another caller."""
+        return Store(caller, self.bucket, self.environment)
+
     @property
     def ledger_key(self) -> str:
         return f"ledger/{self.environment}.json"

@@ -63,6 +63,16 @@ class Client:
         asks = "ACTIONS_ID_TOKEN_REQUEST_URL" in environ and not token
         return cls(url, token, oidc=(lambda: _workflow_token(environ)) if asks else None)
 
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._http.close()
+
     @classmethod
     def configured(cls, environ: Mapping[str, str]) -> Client | None:
         """The client of the service that the environment names, or None where it names none.  Raises Problems."""

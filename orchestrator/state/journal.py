@@ -134,9 +134,9 @@ def _together(found: list[Entry]) -> Iterator[tuple[int, Entry]]:
 def _end(found: list[Entry]) -> list[Entry]:
     """The end of a run that could not write it down."""
     begun = next((entry for entry in found if entry.path == "/runs"), None)
-    if begun is None or found[-1].path.endswith("/end"):
+    run = begun.body["run"] if begun else {"id": ""}
+    if begun is None or any(entry.path == f"/runs/{run['id']}/end" for entry in found):
         return []
-    run = begun.body["run"]
     told = [event for entry in found if entry.path.endswith("/events") for event in entry.body["events"]]
     at = told[-1]["at"] if told else run["started_at"]
     cause = "it was killed: its journal has no end"

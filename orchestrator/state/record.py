@@ -14,6 +14,14 @@ FAREWELL = 20.0
 """Seconds for which the end of a run waits for the service."""
 
 
+class Superseded(Exception):  # noqa: N818 - nothing went wrong
+    """A newer run does what this one was to do; ``by`` is its id."""
+
+    def __init__(self, by: str) -> None:
+        super().__init__(by)
+        self.by = by
+
+
 class Record:
     """A run that tells nobody.  ``guarded``: another lease than the service's keeps others out, too."""
 
@@ -26,6 +34,9 @@ class Record:
 
     def event(self, event: Event) -> None:
         """Tell what has just happened."""
+
+    def overtakes(self, commit: str) -> None:
+        """Tell that this run does what was to be done for an older ``commit``."""
 
     def shipped(self, found: Iterable[Shipped]) -> None:
         """Tell the releases that were made, or can come back no more."""

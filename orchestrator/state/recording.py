@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from orchestrator.events import Event
 from orchestrator.problems import Problems
 from orchestrator.state.client import Client, RefusedError
 from orchestrator.state.journal import FOLDER, Journal
-from orchestrator.state.record import FAREWELL, Record
+from orchestrator.state.metrics import stamp
+from orchestrator.state.record import FAREWELL, Record, Superseded
 from orchestrator.state.records import ENDED, PlanRecord, Run, RunEnd
 from orchestrator.state.requests import Batch, Begin, Choice, Ending, Shipped, Sign, Standing
 from orchestrator.state.stream import Pulse, Stream, Word
@@ -28,14 +30,6 @@ from orchestrator.state.telling import clean, now, step_event
 LOOK_AGAIN = 2.0
 """Seconds between two questions of one who waits; the service takes 30 s of silence for a farewell."""
 OnWait = Callable[[Standing], None]
-
-
-class Superseded(Exception):  # noqa: N818 - nothing went wrong
-    """A newer run does what this one was to do; ``by`` is its id."""
-
-    def __init__(self, by: str) -> None:
-        super().__init__(by)
-        self.by = by
 
 
 class Recording(Record):
@@ -64,6 +58,14 @@ class Recording(Record):
             self._sequence += 1
             told = step_event(self._sequence, now(), event)
             self._tell("POST", f"/runs/{self.run.id}/events", Batch((told,)))
+
+    def overtakes(self, commit: str) -> None:
+        end = RunEnd("superseded", now(), superseded_by=self.run.id)
+        at = datetime.fromisoformat(self.run.started_at) - timedelta(milliseconds=1)
+        number = f"{commit[:12]}-{self.run.id}"
+        other = replace(self.run, id=number, commit=commit, started_at=stamp(at.timestamp()), plan="", committed_at="")
+        self._tell("POST", "/runs", Begin(other, past=True))
+        self._tell("POST", f"/runs/{number}/end", Ending(end))
 
     def shipped(self, found: Iterable[Shipped]) -> None:
         for one in found:

@@ -149,6 +149,7 @@ class Pulse:
     def stop(self) -> None:
         """No more signs."""
         self._stop.set()
+        self._thread.join(TRY)
 
     def _work(self) -> None:
         while not self._stop.wait(self._beats) and not self.lost:

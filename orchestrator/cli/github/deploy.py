@@ -13,7 +13,7 @@ from orchestrator.cli.verb import verb
 from orchestrator.problems import Exit, Problems
 
 if TYPE_CHECKING:
-    from orchestrator.cli.releasing import Desk
+    from orchestrator.cli.releasing import Desk, Performed
     from orchestrator.github.approval import Approval
     from orchestrator.github.bulletin import Bulletin
     from orchestrator.github.seen import Seen
@@ -49,25 +49,39 @@ def deploy(settings: Settings, bulletin: Bulletin, digest: str, allow: str, *, a
     Raises Problems.
     """
     from orchestrator import pipeline
-    from orchestrator.cli import releasing
+    from orchestrator.cli import recording, releasing
+    from orchestrator.cli.recording import How
     from orchestrator.release import wanted
+    from orchestrator.state.record import Superseded
 
     desk = releasing.desk(settings, auto_approve=True)
     desk.build_sites()
-    with desk.lease("deploy", patience=PATIENCE):
-        asked = wanted.of_manifest(desk.manifest, desk.clients)
-        planned = pipeline.plan(asked.desired, allow=allow, clients=desk.clients)
-        plan, title = planned.plan, f"{planned.plan.project}/{planned.plan.environment}"
-        if not desk.show(planned):
-            raise vetoed(plan)
-        if not agreed and not _approved(desk, bulletin, plan, asked.ledger, digest):
-            return Exit.UNREVIEWED
-        done = desk.perform(planned, lambda run, tell: run.deploy(planned, asked, tell), 16, settings.command("deploy"))
-        if done.ended and done.ending:
-            bulletin.ended(title, done.ending, done.ended)
-        else:
-            bulletin.broken_off()
-        return done.code
+    try:
+        with desk.writing("deploy", How(patience=PATIENCE)) as ours:
+            if bulletin.overtakes:
+                ours.record.overtakes(bulletin.run.sha)
+            asked = wanted.of_manifest(ours.manifest, ours.clients)
+            planned = pipeline.plan(asked.desired, allow=allow, clients=ours.clients)
+            if not ours.show(planned):
+                raise vetoed(planned.plan)
+            if not agreed and not _approved(ours, bulletin, planned.plan, asked.ledger, digest):
+                recording.unreviewed(ours.record)
+                return Exit.UNREVIEWED
+            again = settings.command("deploy")
+            done = ours.perform(planned, lambda run, tell: run.deploy(planned, asked, tell), 16, again)
+            _close(bulletin, planned.plan, done)
+            return done.code
+    except Superseded as newer:
+        settings.terminal.say(f"Run {newer.by} deploys a newer commit, and this one with it; nothing was done.")
+        bulletin.superseded(newer.by)
+        return Exit.OK
+
+
+def _close(bulletin: Bulletin, plan: Plan, done: Performed) -> None:
+    if done.ended and done.ending:
+        bulletin.ended(f"{plan.project}/{plan.environment}", done.ending, done.ended)
+    else:
+        bulletin.broken_off()
 
 
 def told(bulletin: Bulletin, settings: Settings, work: Callable[[], int], verb: str = "deploy") -> int:

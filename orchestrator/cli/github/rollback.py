@@ -61,16 +61,17 @@ def _back(settings: Settings, bulletin: Bulletin, number: int | None, parts: str
     from orchestrator import pipeline
     from orchestrator.cli import releasing
     from orchestrator.cli.github.deploy import PATIENCE, vetoed
+    from orchestrator.cli.recording import How
 
     desk = releasing.desk(settings, auto_approve=True)
-    with desk.lease("rollback", patience=PATIENCE):
-        way = releasing.way(desk, number, parts, keeping=True)
-        planned = pipeline.plan(way.wanted.desired, allow=allow, clients=desk.clients)
+    with desk.writing("rollback", How(patience=PATIENCE, needed=False, reason=reason)) as ours:
+        way = releasing.way(ours, number, parts, keeping=True)
+        planned = pipeline.plan(way.wanted.desired, allow=allow, clients=ours.clients)
         settings.terminal.say(releasing.heading(way))
-        if not desk.show(planned):
+        if not ours.show(planned):
             raise vetoed(planned.plan)
         again = settings.command("rollback", "--to", str(way.target.number), *(["--only", parts] if parts else []))
-        done = desk.perform(planned, lambda run, tell: run.go_back(planned, way, reason, tell), 16, again)
+        done = ours.perform(planned, lambda run, tell: run.go_back(planned, way, reason, tell), 16, again)
         if done.ended and done.ending:
             bulletin.ended(f"{planned.plan.project}/{planned.plan.environment}", done.ending, done.ended)
         else:

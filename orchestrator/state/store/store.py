@@ -80,11 +80,13 @@ class Store(Holding, Reading):
         return msgspec.json.decode(body, type=PlanRecord)
 
     def record_release(self, record: ReleaseRecord, content: ReleaseContent | None, by: str) -> None:
-        """Keep a release, or what is known of it now; the same again leaves no new trace."""
+        """Keep a release, or what is known of it now; the same again leaves no new trace, and its run stays known."""
         with writing(self.engine) as connection:
             chain.lock(connection)
             where = (t.releases.c.environment == record.environment, t.releases.c.number == record.release.number)
             row = connection.execute(select(t.releases.c.body, t.releases.c.content).where(*where)).first()
+            if row is not None and not record.run:
+                record = replace(record, run=msgspec.json.decode(row.body, type=ReleaseRecord).run)
             subject = str(record.release.number)
             if row is None or row.body != text(record):
                 self._tell(connection, by, "release", record.environment, subject, record)

@@ -1,0 +1,42 @@
+"""The releases of a ledger as the service keeps them: what they are made of, and which can come back.
+
+Asks AWS what is still there, through ``release.restore``.  The ledger stays the truth; the service is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from orchestrator.aws import Reader
+from orchestrator.problems import Problems
+from orchestrator.redaction import redact
+from orchestrator.release import Ledger, Release, restore
+from orchestrator.release.store import Store
+from orchestrator.state.records import ReleaseContent, ReleaseRecord
+from orchestrator.state.requests import Shipped
+from orchestrator.state.telling import clean
+
+NEWEST = 8
+"""So many are looked at again after every run: older ones were told of before."""
+
+
+def told(ledger: Ledger, environment: str, run: str, number: int, store: Store, reader: Reader) -> Iterator[Shipped]:
+    """The newest releases, oldest first; number ``number`` was made by ``run`` and comes with its content."""
+    for release in ledger.releases[-NEWEST:]:
+        why = clean("; ".join(restore.obstacles(ledger, release, store, reader)))
+        mine = release.number == number
+        shown = replace(release, reason=clean(release.reason))
+        record = ReleaseRecord(environment, shown, run if mine else "", not why, why)
+        yield Shipped(record, _content(ledger, release, environment, store) if mine else None)
+
+
+def _content(ledger: Ledger, release: Release, environment: str, store: Store) -> ReleaseContent:
+    documents = tuple(replace(one, value=redact(one.value)) for one in ledger.written(release))
+    try:
+        manifest = restore.manifest_of(ledger, release, store.environment)
+        sites = restore.artefacts_of(release, manifest, store).sites
+    except Problems:  # of a release that cannot come back; its obstacle says so
+        sites = {}
+    files = {handle: {path: file.sha256 for path, file in site.files.items()} for handle, site in sites.items()}
+    return ReleaseContent(environment, release.number, documents, files)

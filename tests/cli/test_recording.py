@@ -1,0 +1,316 @@
+"""Runs that tell the state service: what it has of them, and that nothing but writing hangs on it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli.main import main
+from orchestrator.emulator import Emulator, Faults
+from orchestrator.state.access import Grant, create_token
+from orchestrator.state.leases import LASTS
+from orchestrator.state.records import Run as Told
+from orchestrator.state.records import RunEnd, StepEvent
+from orchestrator.state.store import Store
+from orchestrator.state.telling import now
+from tests.cli.conftest import MANIFESTS, Run
+from tests.state.pages.house import serving, settings
+
+KEY = "shop/prod"
+AWAY = "http://127.0.0.1:9"
+"""Nothing listens there."""
+
+
+class Later:
+    """The clock of a service, which may be put forward."""
+
+    def __init__(self) -> None:
+        self.by = 0.0
+
+    def __call__(self) -> float:
+        return time.time() + self.by
+
+
+@dataclass
+class Service:
+    """One that runs, and the way to it."""
+
+    address: str
+    store: Store
+    clock: Later
+
+    def only(self) -> Told:
+        """The one run that it knows."""
+        (run,) = self.store.runs().items
+        return run
+
+    def told(self) -> int:
+        """How many events of a run that goes on it has by now."""
+        running = [one.id for one in self.store.runs().items if one.status == "running" and one.verb == "apply"]
+        return len(self.store.events(running[0])) if running else 0
+
+    def events(self, run: str) -> tuple[StepEvent, ...]:
+        return self.store.events(run)
+
+    def held_by(self, owner: str) -> int:
+        """Somebody else writes; their fence."""
+        fence = self.store.begin(Told("theirs", KEY, "deploy", owner, "c0ffee", now()), owner).fence
+        assert fence is not None
+        return fence
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A service that knows nothing yet, and which every run finds."""
+    monkeypatch.chdir(tmp_path)
+    told, clock = settings(tmp_path), Later()
+    store = Store.open(told.database, clock)
+    token = create_token(store, "ci", Grant(("read", "propose", "write")), 3600.0, "tests")
+    monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", token)
+    with serving(store, told) as address:
+        monkeypatch.setenv("ORCHESTRATOR_STATE_URL", address)
+        yield Service(address, store, clock)
+
+
+def journals() -> list[Path]:
+    return sorted(Path(".orchestrator").rglob("*.jsonl"))
+
+
+def writes(aws: Emulator) -> list[str]:
+    return [call.name for call in aws.calls if call.access == "write"]
+
+
+def test_an_apply_is_told_while_it_happens(aws: Emulator, run: Run, service: Service) -> None:
+    """Who, which plan, every step in order, how it ended, drift; and the lease is free again."""
+    aws.faults = Faults(latency_ms=150)
+    seen: set[int] = set()
+    watching, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        watching.set()
+        while not over.is_set():
+            seen.add(service.told())
+            time.sleep(0.05)
+
+    looking = threading.Thread(target=watch, daemon=True)
+    looking.start()
+    watching.wait(5)
+    shown = run("apply", "--auto-approve")
+    over.set()
+    looking.join(5)
+
+    told = service.only()
+    assert shown.code == 0, shown.err
+    assert f"Recorded as it happens: {service.address}/runs/{told.id}" in shown.err
+    assert (told.verb, told.status, told.environment) == ("apply", "succeeded", KEY)
+    assert [one.actuation for one in told.outcomes] == ["succeeded"] * 3
+    events = service.events(told.id)
+    assert len(seen) > 2
+    assert [one.sequence for one in events] == list(range(1, told.sequence + 1))
+    assert sorted(one.address for one in events if one.kind == "finished") == sorted(o.address for o in told.outcomes)
+    plan = service.store.plan(told.plan)
+    assert plan is not None
+    assert {change.address for change in plan.plan.pending} == {one.address for one in told.outcomes}
+    assert service.store.lease(KEY).holder is None
+    assert journals() == []
+    aws.faults = Faults()
+    assert run("drift").code == 0
+    assert [report.drifted for report in service.store.drifts(KEY).items] == [0]
+
+
+def test_nothing_is_planned_by_what_the_service_knows(
+    aws: Emulator, run: Run, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the plan is the same; it only says that it could not tell anybody."""
+    told = run("plan", "--format", "json")
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", AWAY)
+    alone = run("plan", "--format", "json")
+    monkeypatch.delenv("ORCHESTRATOR_STATE_URL")
+
+    assert (alone.code, alone.out) == (0, told.out)
+    assert "Not recorded: the plan" in alone.err
+    assert run("plan", "--format", "json").out == told.out
+    assert service.store.runs().items == ()
+
+
+def test_without_the_service_an_apply_stops_or_keeps_a_journal(
+    aws: Emulator, run: Run, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Handed in afterwards, twice: each event is there once, in order."""
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", AWAY)
+    stopped = run("apply", "--auto-approve")
+
+    assert stopped.code == 1
+    assert "does not answer" in stopped.err
+    assert "nothing was done" in stopped.err
+    assert "--without-record" in stopped.err
+    assert writes(aws) == []
+    assert journals() == []
+
+    applied = run("apply", "--auto-approve", "--without-record")
+    (journal,) = journals()
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", service.address)
+
+    assert applied.code == 0
+    assert f"orchestrator history import {journal}" in applied.err
+    for _ in range(2):
+        assert main(["history", "import", str(journal)]) == 0
+    told = service.only()
+    assert (told.status, told.verb) == ("succeeded", "apply")
+    assert [one.sequence for one in service.events(told.id)] == list(range(1, told.sequence + 1))
+    assert len([one for one in service.events(told.id) if one.kind == "finished"]) == 3
+    assert service.store.plan(told.plan) is not None
+
+
+def test_a_killed_run_is_handed_in_as_lost(aws: Emulator, run: Run, service: Service, tmp_path: Path) -> None:
+    """Its journal has no end, and its last line may be cut short."""
+    run("apply", "--auto-approve", "--without-record")
+    (journal,) = journals()
+    lines = journal.read_bytes().splitlines(keepends=True)
+    cut = tmp_path / "cut.jsonl"
+    cut.write_bytes(b"".join(lines[:-2]) + lines[-2][:20])
+
+    assert main(["history", "import", str(cut)]) == 0
+    told = service.only()
+    assert (told.status, told.cause) == ("lost", "it was killed: its journal has no end")
+    assert main(["history", "import", str(journal)]) == 0
+    assert service.only().status == "succeeded"
+
+
+def test_one_writes_and_the_other_is_told_or_waits(aws: Emulator, run: Run, service: Service) -> None:
+    """Planning asks nobody."""
+    fence = service.held_by("bo")
+    refused = run("apply", "--auto-approve")
+
+    assert refused.code == 1
+    assert "shop/prod is being changed: bo has the lease (deploy c0ffee); nothing was done" in refused.err
+    assert run("plan").code == 0
+    assert writes(aws) == []
+
+    def ends() -> None:
+        while not service.store.lease(KEY).waiting:
+            time.sleep(0.05)
+        service.store.end("theirs", fence, RunEnd("succeeded", now()), "bo")
+
+    ending = threading.Thread(target=ends, daemon=True)
+    ending.start()
+    waited = run("apply", "--auto-approve", "--wait")
+    ending.join(5)
+
+    assert waited.code == 0, waited.err
+    assert "Waiting for bo (deploy c0ffee) ..." in waited.err
+    assert [one.status for one in service.store.runs().items] == ["succeeded", "succeeded"]
+
+
+@pytest.mark.parametrize("overtake", ["freed", "expired"])
+def test_a_zombie_makes_no_further_call(
+    aws: Emulator, run: Run, service: Service, overtake: str, manifests: Path
+) -> None:
+    """Its lease went to another: the next of its words is refused, and with that it ends."""
+    more = MANIFESTS + "".join(
+        f"---\n{MANIFESTS.split('---')[1].replace('files', f'files{number}').strip()}\n" for number in range(12)
+    )
+    (manifests / "shop.yaml").write_text(more)
+    aws.faults = Faults(latency_ms=200)
+    made: list[float] = []
+
+    def another() -> None:
+        while service.told() < 4:
+            time.sleep(0.05)
+        if overtake == "freed":
+            service.store.free(KEY, "an operator")
+        else:
+            service.clock.by = LASTS + 1
+        service.held_by("bo")
+        made.append(time.monotonic())
+
+    overtaking = threading.Thread(target=another, daemon=True)
+    overtaking.start()
+    shown = run("apply", "--auto-approve", "--parallelism", "2")
+    ended = time.monotonic()
+    overtaking.join(5)
+
+    assert shown.code == 1
+    assert "this run stops, and makes no further call" in shown.out
+    assert ended - made[0] < 10
+    (bucket, *_) = [one for one in service.store.runs().items if one.verb == "apply"]
+    assert bucket.status == "lost"
+    assert len(journals()) == 1
+    before = len(writes(aws))
+    assert before < 13 * 8
+    assert service.store.lease(KEY).holder is not None
+    assert main(["history", "import", str(journals()[0])]) == 0
+    (known,) = [one for one in service.store.runs().items if one.verb == "apply"]
+    assert known.status == "failed"
+    assert known.sequence == len(service.events(known.id))
+
+
+def test_whoever_does_not_agree_has_not_failed(aws: Emulator, run: Run, service: Service) -> None:
+    """Nobody is asked without a terminal; the lease is free, and the environment is no worse for it."""
+    assert run("apply").code == 1
+    assert (service.only().status, service.only().cause[:15]) == ("interrupted", "nobody approved")
+    assert service.store.lease(KEY).holder is None
+    environment = service.store.environment(KEY)
+    assert environment is not None
+    assert environment.health != "failed"
+
+
+def test_what_is_stopped_by_hand_frees_itself(
+    aws: Emulator, run: Run, service: Service, by_signal: Callable[[], None]
+) -> None:
+    """As GitHub stops a job: politely, and a few seconds later not."""
+    aws.faults = Faults(latency_ms=200)
+    by_signal()
+    shown = run("apply", "--auto-approve")
+
+    assert shown.code == 130
+    assert service.only().status == "interrupted"
+    assert service.store.lease(KEY).holder is None
+    assert journals() == []
+
+
+@pytest.fixture
+def by_signal(service: Service) -> Callable[[], None]:
+    """Send this process a SIGTERM once its run has told something."""
+
+    def wait() -> None:
+        while service.told() < 2:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    return threading.Thread(target=wait, daemon=True).start
+
+
+SECRETS = """---
+apiVersion: orchestrator/v1
+kind: Secret
+metadata: {name: app}
+spec:
+  name: shop-app
+  data: {"Jwt:Key": {generate: {length: 48}}}
+"""
+
+
+def test_no_secret_reaches_the_service(
+    aws: Emulator, run: Run, service: Service, manifests: Path, by_hand: Callable[..., Any], tmp_path: Path
+) -> None:
+    """Not in what it keeps, not in a journal: the value that was generated, searched for byte by byte."""
+    (manifests / "shop.yaml").write_text(MANIFESTS + SECRETS)
+    assert run("apply", "--auto-approve").code == 0
+    assert run("apply", "--auto-approve", "--without-record").code == 0
+    value = by_hand("secretsmanager", "get_secret_value", SecretId="shop-app")["SecretString"]
+    generated = json.loads(value)["Jwt:Key"]
+    kept = [file.read_bytes() for file in tmp_path.rglob("*") if file.is_file()]
+
+    assert len(generated) == 48
+    assert any(b"secretsmanager_value" in data for data in kept)
+    assert [data for data in kept if generated.encode() in data] == []
