@@ -78,10 +78,6 @@ class Client:
         """The client of the service that the environment names, or None where it names none.  Raises Problems."""
         return cls.of(environ) if environ.get("ORCHESTRATOR_STATE_URL") else None
 
-    def close(self) -> None:
-        """Let go of the connections."""
-        self._http.close()
-
     def ask(self, method: str, path: str, body: object = None, *, patience: float = PATIENCE) -> bytes:
         """The answer to one request, tried again while there is none.
 
