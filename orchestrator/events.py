@@ -55,7 +55,25 @@ class Finished:
     outcome: Outcome
 
 
-Event: TypeAlias = Started | StepDone | Waiting | Progress | Finished
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """What was shipped is asked whether it answers: ``address`` is a component and a path, ``what`` the question."""
+
+    address: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of it: whether it ``passed``, and what was seen where it did not."""
+
+    address: str
+    passed: bool
+    saw: str
+    seconds: float
+
+
+Event: TypeAlias = Started | StepDone | Waiting | Progress | Finished | Asking | Answered
 OnEvent: TypeAlias = Callable[[Event], None]
 
 

@@ -42,6 +42,7 @@ class Wait:
     ``what``: what is waited for, in words, where the path does not read well.
     ``failed``: values that end the wait as a failure.  ``gone``: error codes that count as reached (deletion).
     ``patience`` in seconds; when it runs out the resource is unhealthy and ``stuck`` says what to look at.
+    ``log``: the log group whose last lines say why it failed.
     """
 
     call: Call
@@ -52,6 +53,7 @@ class Wait:
     patience: float = 900.0
     stuck: str = ""
     what: str = ""
+    log: Value = ""
 
 
 @dataclass(frozen=True, slots=True)

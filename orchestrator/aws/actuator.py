@@ -12,6 +12,7 @@ import jmespath
 
 from orchestrator.aws import crowd
 from orchestrator.aws.errors import AwsError
+from orchestrator.aws.lastwords import last_words
 from orchestrator.aws.reader import Caller
 from orchestrator.steps import Batch, Call, Compute, Generate, Run, Step, Sweep, Wait
 from orchestrator.values import Sensitive, Value, reveal
@@ -106,10 +107,14 @@ class Actuator:
             if seen in step.until:
                 return answer
             if seen in step.failed:
-                message = f"{step.what or step.path} became {seen}. {step.stuck}".strip()
-                raise StepFailedError(message)
-        message = f"still {seen} after {step.patience:.0f} s. {step.stuck}".strip()
-        raise UnsettledError(message)
+                raise StepFailedError(self._told(f"{step.what or step.path} became {seen}", step))
+        raise UnsettledError(self._told(f"still {seen} after {step.patience:.0f} s", step))
+
+    def _told(self, what: str, step: Wait) -> str:
+        """What became of a wait, the reason that the log gives, and what to look at."""
+        said = last_words(self._clients, str(step.log)) if step.log else ""
+        reason = f", and its log says: {said.rstrip('.')}" if said else ""
+        return f"{what}{reason}. {step.stuck}".strip()
 
     def _sweep(self, step: Sweep) -> Any:
         while removal := step.remove(self._call(step.listing)):

@@ -92,6 +92,7 @@ TYPES: Final[dict[str, tuple[Rule, ...]]] = {
         _rule("write", "apprunner", "CreateService", _SERVICE),
         _rule("write", "apprunner", "CreateService UpdateService", _SCALING, _CONNECTOR, _TRACING),
         _rule("write", "logs", "CreateLogGroup PutRetentionPolicy TagResource", _LOGS),
+        _rule("write", "logs", "DescribeLogStreams GetLogEvents", _LOGS),
         _rule("write", "iam", "PassRole", _ROLES, when="passed"),
         _rule("write", "iam", "CreateServiceLinkedRole", _SLR, when="linked"),
     ),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.options import Settings
-from orchestrator.events import Event, Finished, Started, StepDone, Waiting
+from orchestrator.events import Answered, Asking, Event, Finished, Started, StepDone, Waiting
 from orchestrator.model import Outcome
 from orchestrator.problems import Exit
 from orchestrator.render import report
@@ -96,6 +96,10 @@ class Logged:
                 self._log.debug("step done", address=address, step=step.action, note=step.note, seconds=seconds)
             case Waiting(address, what, seconds):
                 self._log.info("waiting", address=address, what=what, seconds=seconds)
+            case Asking(address, what):
+                self._log.info("proving", address=address, what=what)
+            case Answered(address, passed, saw, seconds):
+                self._log.info("proved" if passed else "not proved", address=address, saw=saw, seconds=seconds)
             case Finished(address, outcome):
                 self._log.info(
                     "finished",

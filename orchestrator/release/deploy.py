@@ -109,7 +109,7 @@ class Deployment:
 
     def _confirm(self, wanted: Wanted, standing: Release) -> Ended:
         """Nothing is to change; what stands is asked whether it is well all the same."""
-        shipped = look(wanted, clients=self._clients, proving=self._proving)
+        shipped = look(wanted, self._on_event, clients=self._clients, proving=self._proving)
         if shipped.cause:
             return Ended("failed", shipped, standing.number, standing, shipped.cause)
         if wanted.pins.lifted:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from orchestrator import pipeline
-from orchestrator.events import OnEvent
+from orchestrator.events import Answered, Asking, OnEvent
 from orchestrator.model import Action, Actuation, Health, Outcome
 from orchestrator.plan import Planned
-from orchestrator.release.probe import Proof, probes, prove
+from orchestrator.release.probe import Probe, Proof, probes, prove
 from orchestrator.release.wanted import Wanted
 
 if TYPE_CHECKING:
@@ -81,17 +81,32 @@ def ship(
     done = Shipped(outcomes, None)
     if any(one.actuation in {Actuation.FAILED, Actuation.SKIPPED} for one in outcomes):
         return done
-    return look(wanted, outcomes, clients=clients, proving=proving)
+    return look(wanted, on_event, outcomes, clients=clients, proving=proving)
 
 
 def look(
-    wanted: Wanted, outcomes: tuple[Outcome, ...] = (), *, clients: Clients | None = None, proving: Prove = prove
+    wanted: Wanted,
+    on_event: OnEvent,
+    outcomes: tuple[Outcome, ...] = (),
+    *,
+    clients: Clients | None = None,
+    proving: Prove = prove,
 ) -> Shipped:
     """Read AWS and prove, without changing anything."""
     after = pipeline.plan(wanted.desired, clients=clients)
     if after.plan.pending:
         return Shipped(outcomes, after)
-    return Shipped(outcomes, after, proving(probes(wanted.desired, after.live, wanted.artefacts)))
+    asked = probes(wanted.desired, after.live, wanted.artefacts)
+    for one in asked:
+        on_event(Asking(_label(one), f"GET {one.url}, for up to {one.within:.0f} s"))
+    proofs = proving(asked)
+    for proof in proofs:
+        on_event(Answered(_label(proof.probe), proof.passed, proof.saw, proof.seconds))
+    return Shipped(outcomes, after, proofs)
+
+
+def _label(one: Probe) -> str:
+    return f"{one.subject} {one.path}"
 
 
 def _unwell(outcomes: tuple[Outcome, ...]) -> str:

@@ -5,25 +5,29 @@ Pure.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from orchestrator.model import Action
+from orchestrator.model import Action, Outcome
 from orchestrator.release.deploy import Ended
 from orchestrator.release.probe import Proof
 from orchestrator.render import report
 from orchestrator.render.report import Report
 from orchestrator.render.style import Style
-from orchestrator.render.view import sentence
+from orchestrator.render.view import name, sentence
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What a person reads; ``deeds`` is the report of the calls, ``well`` whether all is as it was asked for."""
+    """What a person reads; ``deeds`` is the report of the calls, ``well`` whether all is as it was asked for.
+
+    ``again``: the ``proofs`` are of what stood before, which was gone back to.
+    """
 
     headline: str
     well: bool
     cause: str
+    again: bool
     proofs: tuple[tuple[bool, str], ...]
     deeds: Report
     asides: tuple[str, ...]
@@ -40,8 +44,9 @@ def view(ended: Ended, seconds: float, *, again: str, look: str) -> Ending:
         headline=_headline(ended, seconds),
         well=well,
         cause=sentence(ended.cause),
+        again=ended.back is not None,
         proofs=tuple((proof.passed, _proof(proof)) for proof in (ended.back or ended.shipped).proofs),
-        deeds=report.view(outcomes, seconds, ""),
+        deeds=_once(report.view(outcomes, seconds, ""), outcomes, ended.cause),
         asides=tuple(sentence(f"could not tidy up: {one}") for one in ended.trouble),
         advice=advice,
         next_command=command,
@@ -59,6 +64,15 @@ def text(ending: Ending, style: Style) -> str:
         [*style.wrap(ending.advice, ""), f"    {style.paint(ending.next_command, 'bold')}"] if ending.advice else [],
     ]
     return style.fit("\n\n".join("\n".join(section) for section in sections if section) + "\n")
+
+
+def _once(deeds: Report, outcomes: Sequence[Outcome], cause: str) -> Report:
+    """The first cause is told once, on top."""
+    told = {name(one.address): sentence(one.reason) for one in outcomes if cause == f"{one.address}: {one.reason}"}
+    items = (
+        replace(item, text=item.text.replace(f": {told.get(item.address)}", ", as said above")) for item in deeds.failed
+    )
+    return replace(deeds, failed=tuple(items))
 
 
 def _headline(ended: Ended, seconds: float) -> str:
@@ -116,7 +130,7 @@ def _deeds(ending: Ending, style: Style) -> Iterator[str]:
 
 def _proofs(ending: Ending, style: Style) -> Iterator[str]:
     if ending.proofs:
-        yield style.paint("Proved", "bold")
+        yield style.paint("Proved, of what was gone back to" if ending.again else "Proved", "bold")
     for passed, line in ending.proofs:
         mark = style.paint("✓", "green") if passed else style.paint("✗", "alarm")
         first, *more = style.wrap(line, "    ")

@@ -14,7 +14,7 @@ from enum import Enum
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
 
-from orchestrator.events import Event, Finished, Progress, Started, StepDone, Waiting
+from orchestrator.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
 from orchestrator.model import Action, Actuation, Change, Health, Outcome, PlannedStep
 from orchestrator.redaction import safe
 from orchestrator.render import actions
@@ -59,6 +59,7 @@ class Row:
     began: float = 0.0
     took: float = 0.0
     step: str = ""
+    proof: bool = False
 
     @property
     def status(self) -> str:
@@ -67,9 +68,9 @@ class Row:
             case State.PENDING:
                 return "waiting"
             case State.RUNNING:
-                return DOING[self.action]
+                return "proving" if self.proof else DOING[self.action]
             case State.DONE:
-                return DONE[self.action]
+                return "proved" if self.proof else DONE[self.action]
             case State.UNWELL:
                 return "not well"
             case _:
@@ -102,6 +103,10 @@ class Board:
                 row.step = safe(f"{done:,}/{total:,} {what}")
             case Finished(_, outcome):
                 row.state, row.took, row.step = state(outcome), outcome.seconds, sentence(outcome.reason)
+            case Asking(_, what):
+                row.proof, row.state, row.began, row.step = True, State.RUNNING, self.clock(), safe(what)
+            case Answered(_, passed, saw, seconds):
+                row.state, row.took, row.step = State.DONE if passed else State.FAILED, seconds, sentence(saw)
         return row
 
     def running(self) -> list[Row]:
@@ -153,9 +158,9 @@ class Lines:
     def __call__(self, event: Event) -> None:
         with self._lock:
             row = self._board.note(event)
-            if isinstance(event, Finished):
+            if isinstance(event, (Finished, Asking, Answered)):
                 self._say(self._line(row))
-                if self._in_actions and row.state is State.FAILED:
+                if self._in_actions and row.state is State.FAILED and not row.proof:
                     self._say(actions.error(row.step, title=f"{row.address} failed"))
 
     def _line(self, row: Row) -> str:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from orchestrator.cost import Estimate
-from orchestrator.events import Event, Finished, Progress, Started, StepDone
+from orchestrator.events import Answered, Asking, Event, Finished, Progress, Started, StepDone
 from orchestrator.model import Action, Actuation, Health, Outcome, Plan
 from orchestrator.redaction import safe
 from orchestrator.release.deploy import Ended
@@ -64,6 +64,12 @@ def step_event(sequence: int, at: str, event: Event) -> StepEvent:
             one = outcome(event.outcome)
             known = StepEvent(sequence, at, "finished", event.address, one.action, one.reason)
             return replace(known, seconds=one.seconds, outcome=one)
+        case Asking():
+            return StepEvent(sequence, at, "waiting", event.address, what=clean(event.what))
+        case Answered():
+            ended = Actuation.SUCCEEDED if event.passed else Actuation.FAILED
+            one = Outcome(event.address, Action.NONE, ended, reason=clean(event.saw), seconds=event.seconds)
+            return StepEvent(sequence, at, "finished", one.address, what=one.reason, seconds=one.seconds, outcome=one)
         case _:
             return StepEvent(sequence, at, "waiting", event.address, what=clean(event.what), seconds=event.seconds)
 

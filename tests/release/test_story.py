@@ -146,6 +146,8 @@ def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> N
     shop.merge("1")
     code, shown = shop.deploy()
     assert (code, "3 of 3 probes passed" in shown) == (Exit.OK, True)
+    assert re.search(r"proving +cdn\.web /sales/42  GET https://\S+/sales/42, for up to 20 s", shown)
+    assert re.search(r"\d s +proved +cdn\.web /sales/42", shown)
     assert shop.ask("/version") == (200, {"version": "1", "hasKey": True})
     model = {"Bucket": "sample-files", "Key": "ml-models/current.json", "Body": b'{"version": "7"}'}
     shop.clients.call("s3", "put_object", {**model, "ContentType": "application/json"})
@@ -170,7 +172,9 @@ def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> N
     assert code == Exit.ROLLED_BACK
     assert set(seen) == {(200, "2")}
     assert shop.stands() == ("2", "2")
-    assert_reads_in_order(shown, "First cause: apprunner_service.api", "Not done", "Done", "release 2 stands again")
+    failed = "update failed, as said above"
+    ends = ("Not done", "Done", "Proved, of what was gone back to", "release 2 stands again", "orchestrator releases")
+    assert_reads_in_order(shown, "First cause: apprunner_service.api", "GET /health answered 500", failed, *ends)
 
     code, shown = shop.type("rollback", "--to", "1", "--auto-approve")
     assert (code, "Release 1 is back" in shown) == (Exit.OK, True)

@@ -102,7 +102,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     service = answer["Service"]
     arn = service["ServiceArn"]
     hint = f"Its events and logs say why: log groups /aws/apprunner/{name}/*/service and */application."
-    yield _ended(arn, answer["OperationId"], f"The service never ran; the next run makes it anew. {hint}")
+    log = join([f"/aws/apprunner/{name}/", service["ServiceId"], "/service"])
+    yield _ended(arn, answer["OperationId"], f"The service never ran; the next run makes it anew. {hint}", log)
     yield _running(arn, hint)
     if "log_retention_days" in spec:
         yield from _keep_logs(name, service["ServiceId"], spec["log_retention_days"])
@@ -172,17 +173,18 @@ def stuck(live: Live) -> str:
 
 def _deploy(name: str, spec: Mapping[str, Value], live: Live) -> Steps:
     arn = live.private["arn"]
-    hint = f"The log group /aws/apprunner/{name}/{live.outputs['id']}/service says why, /application what it printed."
+    log = f"/aws/apprunner/{name}/{live.outputs['id']}/service"
+    hint = f"More is in the log group {log}, and in /application what it printed."
     yield _idle(arn)
     if live.status == "PAUSED":
         resume = Call("apprunner", "resume_service", {"ServiceArn": arn}, retry=BUSY, patience=AN_OPERATION)
         answer = yield resume
-        yield _ended(arn, answer["OperationId"], f"The service could not be resumed. {hint}")
+        yield _ended(arn, answer["OperationId"], f"The service could not be resumed. {hint}", log)
         yield _running(arn, hint)
     wanted = {"ServiceArn": arn, **body(spec)}
     answer = yield Call("apprunner", "update_service", wanted, retry=BUSY, patience=AN_OPERATION)
     back = "ROLLBACK_SUCCEEDED means that App Runner went back to the previous version by itself, which answers now."
-    yield _ended(arn, answer["OperationId"], f"{back} {hint}")
+    yield _ended(arn, answer["OperationId"], f"{back} {hint}", log)
     yield _running(arn, hint)
     return {}
 
@@ -218,7 +220,7 @@ def _idle(arn: Value, gone: tuple[str, ...] = ()) -> Wait:
     return Wait(_describe(arn), "Service.Status", until, failed, gone, AN_OPERATION, sentence, what="the service")
 
 
-def _ended(arn: Value, operation: Value, stuck: str) -> Wait:
+def _ended(arn: Value, operation: Value, stuck: str, log: Value) -> Wait:
     """An operation's own end; it may take a moment until the list shows it at all."""
     return Wait(
         Call("apprunner", "list_operations", {"ServiceArn": arn}, retry=GONE),
@@ -228,6 +230,7 @@ def _ended(arn: Value, operation: Value, stuck: str) -> Wait:
         patience=AN_OPERATION,
         stuck=stuck,
         what="the deployment",
+        log=log,
     )
 
 
