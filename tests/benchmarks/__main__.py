@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks import sections
+from tests.benchmarks import push, sections
 from tests.benchmarks.page import page
 from tests.benchmarks.sections import QUICK, TOLD, Misfit, Rounds
 from tests.benchmarks.site import section as site
@@ -18,7 +18,7 @@ from tests.benchmarks.table import Row, markdown
 from tests.benchmarks.tools import ROOT
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("start", "site", "state", "apply", "plan", "latency", "many")
+PARTS = ("start", "push", "site", "state", "apply", "plan", "latency", "many")
 STACK_TARGETS = (0.08, 0.25, 0.5)
 MANY_TARGETS = (0.10, None, 0.5)
 
@@ -36,7 +36,7 @@ def main(given: Sequence[str]) -> int:
     rounds = QUICK if asked.quick else Rounds()
     try:
         rows, notes = measured(parts, rounds)
-    except (Misfit, site.Failed, state.Failed) as misfit:
+    except (Misfit, push.Failed, site.Failed, state.Failed) as misfit:
         TOLD(f"bench: {misfit}")
         return 1
     report = f"{markdown(rows)}\n{notes}"
@@ -55,6 +55,8 @@ def measured(parts: Sequence[str], rounds: Rounds) -> tuple[list[Row], str]:
     if "start" in parts:
         TOLD("start-up ...")
         rows += sections.start(rounds)
+    if "push" in parts:
+        rows += push.rows(rounds.apply, TOLD)
     if "site" in parts:
         rows += site.rows(rounds.apply, TOLD)
     if "state" in parts:

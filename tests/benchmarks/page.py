@@ -36,6 +36,9 @@ How it is measured:
   tools. `orchestrator` there is what a deploy does for its site (scan, look, ship), as a process of its own; what is
   asked of S3 is counted by the emulator. s5cmd, rclone and the AWS CLI are found on `PATH`. "Fresh build" writes every
   file anew with the same bytes: tools that compare times upload all of it.
+* From push to healthy is `deploy.yml` itself, run by `act` on this machine against the emulator, as the tests run it:
+  a small site behind a CDN, shipped, and asked for before it counts as healthy. The time of each step is `act`'s.
+  Its set-up finds Python and the packages where a cache has put them; what restoring that cache takes is GitHub's.
 * "Many" is the stack sixteen times (the container service nine times: App Runner's quota), project and budget once.
 """
 

@@ -106,6 +106,7 @@ class Outcome:
     outputs: dict[str, str] = field(default_factory=dict)
     summary: str = ""
     steps: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class Runner:
@@ -217,6 +218,8 @@ def outcome(code: int, output: str) -> Outcome:
                 lines.append(str(told.get("msg", "")).rstrip("\n"))
         if "stepResult" in told:
             found.steps[str(told.get("step"))] = told["stepResult"]
+        if told.get("stage") == "Main" and len(told.get("stepID", ())) == 1 and "executionTime" in told:
+            found.seconds[str(told["step"])] = told["executionTime"] / 1e9
     found.log = "\n".join(lines)
     return found
 
