@@ -18,11 +18,12 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY --from=build /app .
-ENV ASPNETCORE_HTTP_PORTS=8080 \
+ENV PORT=8080 \
     DOTNET_EnableDiagnostics=0 \
     ENTRY=${PROJECT}.dll
 USER app
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=20s --retries=3 \
-    CMD curl --fail --silent --show-error --output /dev/null http://127.0.0.1:8080/health
-ENTRYPOINT ["sh", "-c", "exec dotnet \"$ENTRY\""]
+    CMD curl --fail --silent --show-error --output /dev/null "http://127.0.0.1:$PORT/health"
+# ASP.NET Core does not read PORT, by which App Runner and others say where to listen.
+ENTRYPOINT ["sh", "-c", "ASPNETCORE_HTTP_PORTS=$PORT exec dotnet \"$ENTRY\""]

@@ -1,4 +1,5 @@
-# A Node web application with a lock file. ENTRY is what is run; it listens on PORT.
+# A Node web application with a lock file. ENTRY is what is run. It has to listen on 0.0.0.0 at the port that
+# the variable PORT names, which is 8080 where nobody says otherwise.
 FROM node:24-slim AS build
 WORKDIR /src
 # The packages first: they are installed again only when the lock file changes.
@@ -17,5 +18,5 @@ COPY --from=build /src .
 USER node
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["node", "-e", "fetch('http://127.0.0.1:8080/health').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+    CMD ["node", "-e", "fetch('http://127.0.0.1:' + process.env.PORT + '/health').then(r => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 ENTRYPOINT ["sh", "-c", "exec node \"$ENTRY\""]

@@ -1,4 +1,5 @@
-# A Python web application with its packages in requirements.txt. APP is what is run: python -m APP, on port 8080.
+# A Python web application with its packages in requirements.txt. APP is what is run: python -m APP. It has to
+# listen on 0.0.0.0 at the port that the variable PORT names, which is 8080 where nobody says otherwise.
 FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /venv
@@ -20,5 +21,5 @@ COPY . .
 USER app
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/health', timeout=2)"]
+    CMD ["python", "-c", "import os, urllib.request as web; web.urlopen('http://127.0.0.1:' + os.environ['PORT'] + '/health', timeout=2)"]
 ENTRYPOINT ["sh", "-c", "exec python -m \"$APP\""]

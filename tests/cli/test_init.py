@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -32,7 +40,9 @@ class TestTemplate:
         assert ":latest" not in text
         assert final["USER"] not in ("", "root", "0")
         assert final["EXPOSE"] == "8080"
-        assert "http://127.0.0.1:8080/health" in final["HEALTHCHECK"]
+        assert "PORT=8080" in final["ENV"]
+        assert "/health" in final["HEALTHCHECK"]
+        assert "8080" not in final["HEALTHCHECK"] + final["ENTRYPOINT"], "PORT may say otherwise"
         assert final["ENTRYPOINT"].startswith("[")
         assert "exec " in final["ENTRYPOINT"]
         assert [keyword for keyword, _ in last].index("USER") > max(
@@ -70,6 +80,72 @@ class TestTemplate:
         assert (tmp_path / "Dockerfile").read_text() == "mine"
         assert write(tmp_path, template, "--force") == Exit.OK
         assert (tmp_path / "Dockerfile").read_text() != "mine"
+
+    @pytest.mark.parametrize("status", [200, 503, None])
+    def test_its_health_check_asks_the_application(self, template: str, status: int | None, tmp_path: Path) -> None:
+        """Run as an engine runs it, beside a real server on the port that PORT names: 200 is well, nothing else is."""
+        write(tmp_path, template)
+        command = words(tmp_path, "HEALTHCHECK")
+        program = "curl" if template == "dotnet" else command[0]
+        if shutil.which(program) is None:
+            pytest.skip(f"needs {program}")
+        with serving(status) as (port, asked):
+            done = subprocess.run(command, env={**os.environ, "PORT": str(port)}, capture_output=True, check=False)
+
+        assert (done.returncode == 0) == (status == 200), done.stderr
+        assert asked == ([] if status is None else ["/health"])
+
+    def test_what_is_run_is_told_the_port(self, template: str, tmp_path: Path) -> None:
+        """And it is the process itself, not a child of a shell, so that it is told to end."""
+        write(tmp_path, template)
+        stand_in = tmp_path / {"dotnet": "dotnet", "python": "python", "node": "node"}[template]
+        stand_in.write_text('#!/bin/sh\necho "$$ $PORT $ASPNETCORE_HTTP_PORTS $*"\n')
+        stand_in.chmod(0o755)
+        told = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PORT": "9001", "ENTRY": "what runs", "APP": "what runs"}
+        with subprocess.Popen(words(tmp_path, "ENTRYPOINT"), env=told, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            pid, port, *rest = process.stdout.read().split()
+
+        assert (int(pid), port) == (process.pid, "9001")
+        assert rest == {"dotnet": ["9001", "what", "runs"], "python": ["-m", "what", "runs"]}.get(
+            template, ["what", "runs"]
+        )
+
+
+def words(folder: Path, keyword: str) -> list[str]:
+    """The command of the Dockerfile's last such instruction, as an engine starts it."""
+    text = (folder / "Dockerfile").read_text()
+    last = [rest for _, found, rest in dockerfile.instructions(text) if found == keyword][-1]
+    said = last.partition("CMD ")[2] or last
+    found: list[str] = json.loads(said) if said.startswith("[") else ["sh", "-c", said]
+    return found
+
+
+@contextmanager
+def serving(status: int | None) -> Iterator[tuple[int, list[str]]]:
+    """A server that answers with ``status``, or a port where nobody listens; and the paths that it was asked for."""
+    asked: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(status or 0)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Answer) as server:
+        port = int(server.server_port)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        if status is not None:
+            thread.start()
+            yield port, asked
+            server.shutdown()
+            thread.join()
+    if status is None:
+        yield port, asked
 
 
 def test_dotnet_is_built_with_its_sdk_and_runs_on_its_runtime(tmp_path: Path) -> None:
