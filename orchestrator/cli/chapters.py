@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator import pipeline
-from orchestrator.cli import running, sample, show, story
+from orchestrator.cli import dashboard, recording, running, sample, show, story
 from orchestrator.cli.options import Settings
 from orchestrator.model import Change, Desired, Plan
 from orchestrator.problems import Exit, Problems
@@ -69,9 +69,16 @@ class UnexpectedError(Exception):
 
 def tell(settings: Settings) -> int:
     """All chapters; exit code 0, or 1 with a sentence about the chapter that failed."""
+    chapter = _Headings(settings)
+    with dashboard.running(os.environ) as address:
+        code = _chapters(settings, chapter, address)
+        dashboard.stay(settings, address if code == Exit.OK else "")
+    return code
+
+
+def _chapters(settings: Settings, chapter: _Headings, address: str) -> int:
     from orchestrator.emulator import start
 
-    chapter = _Headings(settings)
     try:
         chapter("Validate the manifests, offline")
         desired = pipeline.desired(settings.manifests, settings.environment)
@@ -80,6 +87,8 @@ def tell(settings: Settings) -> int:
         with start(settle_seconds=SETTLE_SECONDS, account=scope.account, region=scope.region) as emulator:
             point_at(emulator.url, emulator.environment, os.environ)
             settings.terminal.say(f"An empty AWS listens on {emulator.url}; no real one is touched.")
+            if address:
+                settings.terminal.say(f"The state service shows on {address} what is done, while it happens.")
             _play(settings, chapter, desired)
         _ship(settings, chapter)
     except (UnexpectedError, story.WrongVersionError) as error:
@@ -160,7 +169,10 @@ def _plan(settings: Settings, desired: Desired) -> Planned:
 
 
 def _apply(settings: Settings, planned: Planned) -> None:
-    code = running.carry_out(planned, settings, 16, settings.command("demo"))
+    plan = planned.plan
+    with recording.run(settings, f"{plan.project}/{plan.environment}", "apply", recording.How()) as record:
+        recording.choose(record, planned)
+        code = running.carry_out(planned, settings, 16, settings.command("demo"), record)
     if code == running.INTERRUPTED:
         raise KeyboardInterrupt
     if code:
@@ -175,7 +187,9 @@ def _expect_nothing(settings: Settings, desired: Desired) -> None:
 
 
 def _expect_drift(settings: Settings, desired: Desired) -> None:
-    seen = drift.view(pipeline.plan(desired).plan)
+    planned = pipeline.plan(desired)
+    seen = drift.view(planned.plan)
+    recording.looked(settings, seen, planned)
     settings.terminal.say(drift.text(seen, settings.terminal.style, loud=True))
     if not seen.has_drifted:
         raise UnexpectedError("there should be drift, and there is none")

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import pipeline
-from orchestrator.cli import assembly, interpreter, releasing, sample
+from orchestrator.cli import assembly, interpreter, recording, releasing, sample
 from orchestrator.cli.options import Settings
+from orchestrator.cli.recording import How
 from orchestrator.problems import Exit
 from orchestrator.release import probe, wanted
 from orchestrator.render import view
@@ -90,12 +91,13 @@ class _Shop:
         digest = assembly.push(token, sample.REPOSITORY, f"v{version}", image)
         sample.write(self.folder, version, healthy=well, prebuilt=digest)
         desk = releasing.desk(self.settings, auto_approve=True, clients=self.clients)
-        with desk.lease("demo"):
-            asked = wanted.of_manifest(desk.manifest, desk.clients)
-            planned = pipeline.plan(asked.desired, clients=desk.clients)
+        with desk.writing("deploy", How(reason=f"version {version}")) as ours:
+            asked = wanted.of_manifest(ours.manifest, ours.clients)
+            planned = pipeline.plan(asked.desired, clients=ours.clients)
+            recording.choose(ours.record, planned)
             self.settings.terminal.say(f"{view.headline(planned.plan)}.")
             again = self.settings.command("deploy")
-            code = desk.carry_out(planned, lambda run, told: run.deploy(planned, asked, told), 16, again)
+            code = ours.carry_out(planned, lambda run, told: run.deploy(planned, asked, told), 16, again)
         if version == "1":
             model = {"Bucket": sample.FILES, "Key": MODEL.lstrip("/"), "Body": b'{"version": "7"}'}
             self.clients.call("s3", "put_object", {**model, "ContentType": "application/json"})
@@ -104,12 +106,13 @@ class _Shop:
     def go_back(self, number: int, *, answers: str) -> None:
         """What `orchestrator rollback --to NUMBER` does."""
         desk = releasing.desk(self.settings, auto_approve=True, clients=self.clients)
-        with desk.lease("demo"):
-            way = releasing.way(desk, number, "", keeping=True)
-            planned = pipeline.plan(way.wanted.desired, clients=desk.clients)
+        with desk.writing("rollback", How(needed=False, reason="version 1 was better")) as ours:
+            way = releasing.way(ours, number, "", keeping=True)
+            planned = pipeline.plan(way.wanted.desired, clients=ours.clients)
+            recording.choose(ours.record, planned)
             self.settings.terminal.say(f"{releasing.heading(way)}\n{view.headline(planned.plan)}.")
             again = self.settings.command("rollback", "--to", str(number))
-            code = desk.carry_out(planned, lambda run, told: run.go_back(planned, way, "", told), 16, again)
+            code = ours.carry_out(planned, lambda run, told: run.go_back(planned, way, "", told), 16, again)
         self._expect(code, Exit.OK, answers)
 
     def _expect(self, code: int, wished: Exit, version: str) -> None:

@@ -9,6 +9,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +70,11 @@ class Journal:
         """The service has all of it."""
         self.close()
         self.path.unlink(missing_ok=True)
+        if self.path.parent == FOLDER:
+            with suppress(OSError):  # other journals are there
+                FOLDER.rmdir()
+                (FOLDER.parent / ".gitignore").unlink(missing_ok=True)
+                FOLDER.parent.rmdir()
 
 
 def is_one(first: bytes) -> bool:
