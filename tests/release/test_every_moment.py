@@ -1,0 +1,103 @@
+"""Nobody who has a page open misses a part of it: at any moment of deploys, of a way back, and of what is tidied up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.aws import Clients
+from orchestrator.aws.errors import AwsError
+from orchestrator.emulator import Emulator
+from orchestrator.events import ignore
+from orchestrator.release import rollback, wanted
+from orchestrator.release.deploy import Deployment
+from orchestrator.release.record import Origin
+from orchestrator.release.store import Store
+from orchestrator.steps import is_read
+from tests.proofs.world import aws
+from tests.release.project import proved
+from tests.release.web import V0, V1, V2, Web
+
+V3 = V1 | {"index.html": "<script src=assets/app-9e9f9a9b.js>", "assets/app-9e9f9a9b.js": "three"}
+FRONTS = {version["index.html"] for version in (V0, V1, V2, V3)}
+TYPES = {".js": "text/javascript; charset=utf-8"}
+
+
+class Visitors(Clients):
+    """Clients that look, before every write and at the end, at what visitors get who have any page so far."""
+
+    def __init__(self, site: Web) -> None:
+        super().__init__("eu-west-1")
+        self._site = site
+        self._lock = threading.Lock()
+        self.open: dict[str, str] = {}
+        self.looks = 0
+        self.missed: list[str] = []
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        if not is_read(operation):
+            with self._lock:
+                self.look(f"{operation} {parameters.get('Key', '')}")
+        return super().call(service, operation, parameters, region)
+
+    def look(self, moment: str) -> None:
+        """Ask for the front page, and for each part that a front page so far names."""
+        try:
+            there = set(self._site.everything())
+        except AwsError:  # no bucket yet
+            there = set()
+        if "index.html" not in there:
+            self.missed += [f"{moment}: index.html"] if self.open else []
+            return
+        self.looks += 1
+        front = self._site.get("index.html")
+        page = front["Body"].read().decode()
+        if (page not in FRONTS, front["ContentType"]) != (False, "text/html; charset=utf-8"):
+            self.missed.append(f"{moment}: index.html is {page}")
+        version = next((one for one in (V0, V1, V2, V3) if one["index.html"] == page), {})
+        self.open |= {path: text for path, text in version.items() if path in page}
+        for path, text in self.open.items():
+            found = self._site.get(path) if path in there else None
+            if found is None or (found["Body"].read().decode(), found["ContentType"]) != (text, TYPES[path[-3:]]):
+                self.missed.append(f"{moment}: {path}")
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with aws() as running:
+        yield running
+
+
+def test_nothing_is_missed_at_any_moment(tmp_path: Path, emulator: Emulator) -> None:
+    """Three deploys, the way back to the first, and a fix: before every write and after the last."""
+    site = Web(tmp_path, emulator)
+    visitors = Visitors(site)
+    store = Store(visitors, "shop-releases", "prod")
+
+    def run() -> Deployment:
+        return Deployment(store, Origin("ana", ""), visitors, ignore, proving=proved)
+
+    def deploy(version: dict[str, str]) -> None:
+        site.build(version)
+        asked = wanted.of(tmp_path, "prod", visitors)
+        ended = run().deploy(pipeline.plan(asked.desired, clients=visitors), asked, lambda cause: None)
+        assert (ended.end, ended.cause, ended.trouble) == ("released", "", ())
+        visitors.look("the end of a deploy")
+
+    for version in (V0, V1, V2):
+        deploy(version)
+    way = rollback.prepare(store.read(), rollback.choose(store.read(), 1), (), store)
+    ended = run().go_back(pipeline.plan(way.wanted.desired, clients=visitors), way, "", lambda cause: None)
+    assert ended.end == "released"
+    visitors.look("the end of the way back")
+    assert site.get("index.html")["Body"].read().decode() == V0["index.html"]
+    deploy(V3)
+
+    assert visitors.missed == []
+    assert len(visitors.open) == 4
+    assert visitors.looks > 40
