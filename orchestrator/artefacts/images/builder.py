@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from orchestrator import shell
-from orchestrator.artefacts.images import dockerfile, ignore, login, registry, tools
+from orchestrator.artefacts.images import base, dockerfile, ignore, login, registry, tools
+from orchestrator.artefacts.images.dockerfile import Base
 from orchestrator.artefacts.images.inputs import Recipe
 from orchestrator.artefacts.images.registry import Reference
 from orchestrator.artefacts.images.tools import Tool, Work
@@ -55,6 +56,18 @@ def labels(context: Path) -> dict[str, str]:
     return {key: value for key, value in found.items() if value}
 
 
+def provenance(recipe: Recipe, text: str, tag: str) -> dict[str, str]:
+    """From which commit, on which base, from which inputs: what a registry and a scanner look for."""
+    found = {**labels(recipe.context), f"{LABEL}.version": tag}
+    image = dockerfile.foundation(text, recipe.args, recipe.platform, recipe.target)
+    if image is None:
+        return found
+    [known] = base.digests([Base(image, 1)], recipe.dockerfile, ask=recipe.resolve).values()
+    digest = known if known.startswith("sha256:") else registry.parse(image).digest
+    pinned = {f"{LABEL}.base.digest": digest} if digest else {}
+    return {**found, f"{LABEL}.base.name": image.partition("@")[0], **pinned}
+
+
 def _git(folder: Path, *words: str) -> str:
     if shell.which("git") is None:
         return ""
@@ -84,7 +97,7 @@ def _work(recipe: Recipe, there: Reference, folder: Path, cache: str | None) -> 
         f"{place}:{there.tag}",
         folder,
         ignored,
-        labels(recipe.context),
+        provenance(recipe, text, there.tag),
         cache=f"{place}:{cache}" if cache else None,
         pull=recipe.resolve and any(each.digest is None for each in bases),
         insecure=registry.scheme(there.registry) == "http",

@@ -47,16 +47,37 @@ def stages(text: str) -> tuple[str, ...]:
     return tuple(name for _, name in named)
 
 
-def _bases(text: str, args: Mapping[str, str], platform: str) -> Iterator[Base]:
+def foundation(text: str, args: Mapping[str, str], platform: str, target: str | None = None) -> str | None:
+    """The image from outside that the stage ``target`` (the last one, if none is named) stands on; None: on nothing."""
+    values = _before_stages(text, args, platform)
+    found = [_stage(rest) for _, keyword, rest in instructions(text) if keyword == "FROM"]
+    built = [place for place, (_, name) in enumerate(found) if target in {name, str(place)} or target is None]
+    image = ""
+    place: int | None = built[-1] if built else None
+    while place is not None:
+        image = substituted(found[place][0], values)
+        place = next((n for n in range(place - 1, -1, -1) if found[n][1] == image.lower()), None)
+    return None if image.lower() in {"", SCRATCH} else image
+
+
+def _before_stages(text: str, args: Mapping[str, str], platform: str) -> dict[str, str]:
+    """What may be put into the name of a base: ARG before the first FROM."""
     values: dict[str, str] = dict.fromkeys(PREDEFINED, platform)
     values |= {name: args[name] for name in PREDEFINED if name in args}
+    for _, keyword, rest in instructions(text):
+        if keyword == "FROM":
+            break
+        for name, default in _arguments(rest, values) if keyword == "ARG" else ():
+            values[name] = args.get(name, default)
+    return values
+
+
+def _bases(text: str, args: Mapping[str, str], platform: str) -> Iterator[Base]:
+    values = _before_stages(text, args, platform)
     known: set[str] = {SCRATCH}
     begun = False
     for line, keyword, rest in instructions(text):
-        if keyword == "ARG" and not begun:
-            for name, default in _arguments(rest, values):
-                values[name] = args.get(name, default)
-        elif keyword == "FROM":
+        if keyword == "FROM":
             begun = True
             found = _PLATFORM.match(rest)
             image, name = _stage(rest)

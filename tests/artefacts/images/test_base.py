@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.images import base, registry
+from orchestrator.artefacts.images import base, builder, registry
 from orchestrator.artefacts.images.dockerfile import Base
+from orchestrator.artefacts.images.inputs import Recipe
 from orchestrator.problems import Problems
 
 DIGEST = "sha256:" + "d" * 64
@@ -120,3 +121,21 @@ def test_what_is_no_name_is_refused(image: str) -> None:
     """Nobody is asked."""
     with pytest.raises(Problems):
         registry.parse(image)
+
+
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_an_image_is_labelled_with_its_base(host: str, tmp_path: Path, is_pinned: bool) -> None:
+    """By name and by the digest that counted, as a scanner looks for it; where no digest counted, none is named."""
+    name = f"{host}/team/base:1"
+    text = f"FROM {name}{f'@{DIGEST}' if is_pinned else ''}\n"
+    recipe = Recipe(tmp_path, tmp_path / "Dockerfile")
+    unasked = Recipe(tmp_path, tmp_path / "Dockerfile", resolve=False)
+    expected = {
+        "org.opencontainers.image.version": "3f2a91",
+        "org.opencontainers.image.base.name": name,
+        "org.opencontainers.image.base.digest": DIGEST,
+    }
+
+    assert builder.provenance(recipe, text, "3f2a91") == expected
+    assert ("org.opencontainers.image.base.digest" in builder.provenance(unasked, text, "3f2a91")) == is_pinned
+    assert builder.provenance(recipe, "FROM scratch\n", "3f2a91") == {"org.opencontainers.image.version": "3f2a91"}

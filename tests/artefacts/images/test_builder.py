@@ -155,6 +155,7 @@ def test_what_is_deployed_is_what_the_registry_holds(aws: Recording, checkout: P
     assert image_of(aws) == f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop-api@{digest}"
     assert image["config"]["Healthcheck"] == {"Test": ["CMD", "/hello"]}
     assert (image["os"], image["architecture"]) == ("linux", "amd64")
+    assert image["config"]["Labels"]["org.opencontainers.image.version"] == name
 
 
 def test_an_unchanged_image_is_one_call(aws: Recording, checkout: Path, recorded: Path) -> None:

@@ -42,3 +42,19 @@ def test_a_base_is_told_by_its_line_and_platform() -> None:
     [base] = dockerfile.bases(text, {}, PLATFORM)
 
     assert (base.line, base.platform, dockerfile.stages(text)) == (3, "linux/arm64", ("", "c"))
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "image"),
+    [
+        ("FROM scratch", None, None),
+        ("FROM sdk:10 AS build\nFROM runtime:10\nCOPY --from=build /a /a", None, "runtime:10"),
+        ("FROM sdk:10 AS build\nFROM runtime:10", "build", "sdk:10"),
+        ("FROM sdk:10 AS build\nFROM runtime:10", "0", "sdk:10"),
+        ("ARG V=10\nFROM sdk:$V AS Base\nFROM base AS test\nFROM base", None, "sdk:10"),
+        ("FROM a AS a\nFROM a", None, "a"),
+    ],
+)
+def test_what_the_built_stage_stands_on(text: str, target: str | None, image: str | None) -> None:
+    """Through stages of its own, to the image from outside."""
+    assert dockerfile.foundation(text, {}, PLATFORM, target) == image
