@@ -73,6 +73,23 @@ def test_a_wait_that_sees_a_failed_state_fails_with_what_to_look_at() -> None:
         act.perform(Wait(call("rds", "describe_x"), "S", ("ok",), failed=("failed",), stuck="Look at the events."))
 
 
+def test_a_failed_wait_tells_the_last_words_of_its_log() -> None:
+    """Those of the newest stream; and where they may not be read, the failure is told all the same."""
+    step = Wait(
+        call("apprunner", "list_x"), "S", ("ok",), failed=("bad",), stuck="Look.", log="/aws/apprunner/api/1/service"
+    )
+    streams = {"logStreams": [{"logStreamName": "events"}]}
+    act, caller, _ = actuator(iter([{"S": "bad"}, streams, {"events": [{"message": "Health check failed.\n"}]}]))
+
+    with pytest.raises(StepFailedError, match=r"S became bad, and its log says: Health check failed\. Look\."):
+        act.perform(step)
+    assert caller.asked[-1][2]["logStreamName"] == "events"
+    for answers in ([refusal("AccessDenied")], [{"logStreams": []}]):
+        act, _, _ = actuator(iter([{"S": "bad"}, *answers]))
+        with pytest.raises(StepFailedError, match=r"S became bad\. Look\."):
+            act.perform(step)
+
+
 def test_a_wait_that_runs_out_is_unsettled_not_failed() -> None:
     """The calls worked; only the thing is not well yet."""
     act, _, clock = actuator(iter(lambda: {"S": "creating"}, None))

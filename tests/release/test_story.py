@@ -25,7 +25,7 @@ from orchestrator.cli import sample
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
 from orchestrator.problems import Exit
-from tests.artefacts.images.store import private_store
+from tests.artefacts.images.store import quick_store
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = [
@@ -132,8 +132,11 @@ class Shop:
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shop]:
     from playwright.sync_api import sync_playwright
 
-    private_store(tmp_path, monkeypatch)
-    with start(settle_seconds=0, run_services=True) as emulator, sync_playwright() as playwright:
+    with (
+        quick_store(tmp_path, monkeypatch),
+        start(settle_seconds=0, run_services=True) as emulator,
+        sync_playwright() as playwright,
+    ):
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import re
 
 from pytest_regressions.file_regression import FileRegressionFixture
 
-from orchestrator.events import Event, Finished, Progress, Started, StepDone, Waiting
+from orchestrator.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
 from orchestrator.model import Action, Actuation, Change, Health, Outcome, PlannedStep
 from orchestrator.render import report
 from orchestrator.render.progress import Board, Lines, Table
@@ -121,3 +122,24 @@ def test_the_table_ends_whole() -> None:
 
     for words in ("created", "failed", "not well", "skipped", "4 of 4, 1 failed", "s3_bucket_policy.files"):
         assert words in last, words
+
+
+def test_what_is_proved_is_told_as_lines_and_in_the_table() -> None:
+    """What is asked and for how long; then what came of it, in its own words."""
+    lines: list[str] = []
+    stream = io.StringIO()
+    asked = Asking("cdn.web /sales/42", "GET https://d1.example/sales/42, for up to 20 s")
+    with Lines(Board(()), lines.append, Style()) as told, Table(Board(()), stream, colour=False, width=120) as shown:
+        for show in (told, shown):
+            show(asked)
+            show(Answered(asked.address, passed=False, saw="status 503 instead of 200", seconds=20.0))
+            show(asked)
+            show(Answered(asked.address, passed=True, saw="", seconds=1.5))
+
+    assert [line.split(maxsplit=2)[2] for line in lines] == [
+        "proving    cdn.web /sales/42  GET https://d1.example/sales/42, for up to 20 s",
+        "failed     cdn.web /sales/42  status 503 instead of 200",
+        "proving    cdn.web /sales/42  GET https://d1.example/sales/42, for up to 20 s",
+        "proved     cdn.web /sales/42",
+    ]
+    assert re.search(r"proved +cdn\.web /sales/42 +1\.5 s", stream.getvalue())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,15 +12,24 @@ import pytest
 from orchestrator import shell
 
 
-def private_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn buildah to images of this test alone: layers over each other, or copies where the file system has none."""
+def private_store(folder: Path, monkeypatch: pytest.MonkeyPatch, driver: str = "vfs") -> None:
+    """Turn buildah to images of this test alone; ``vfs`` are plain copies, which every file system can do."""
     settings = folder / "storage.conf"
     places = f'graphroot = "{folder / "graph"}"\nrunroot = "{folder / "run"}"'
+    settings.write_text(f'[storage]\ndriver = "{driver}"\n{places}\n')
     monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(settings))
-    for driver in ("overlay", "vfs"):
-        settings.write_text(f'[storage]\ndriver = "{driver}"\n{places}\n')
-        if shell.run(["buildah", "info"]).status == 0:
-            break
-        shutil.rmtree(folder / "graph", ignore_errors=True)
     monkeypatch.setenv("BUILDAH_ISOLATION", "chroot")
     monkeypatch.setenv("ORCHESTRATOR_BUILDER", "buildah")
+
+
+@contextmanager
+def quick_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same with layers that lie over each other, where the file system can; nothing stays mounted."""
+    private_store(folder, monkeypatch, "overlay")
+    if shell.run(["buildah", "info"]).status:
+        shutil.rmtree(folder / "graph", ignore_errors=True)
+        private_store(folder, monkeypatch)
+    try:
+        yield
+    finally:
+        shell.run(["buildah", "rm", "--all"])
