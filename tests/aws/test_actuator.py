@@ -84,6 +84,7 @@ def test_a_failed_wait_tells_the_last_words_of_its_log() -> None:
     with pytest.raises(StepFailedError, match=r"S became bad, and its log says: Health check failed\. Look\."):
         act.perform(step)
     assert caller.asked[-1][2]["logStreamName"] == "events"
+    answers: list[Any]
     for answers in ([refusal("AccessDenied")], [{"logStreams": []}]):
         act, _, _ = actuator(iter([{"S": "bad"}, *answers]))
         with pytest.raises(StepFailedError, match=r"S became bad\. Look\."):
