@@ -105,14 +105,17 @@ def test_a_strict_project_wants_every_change_reviewed(shop: Shop) -> None:
     assert "shop-files" not in shop.buckets()
 
 
+@pytest.mark.timeout(300)
 def test_eight_merges_in_a_row(shop: Shop) -> None:
     """Each was planned against a main that others changed since; one run deploys all, the next finds no change."""
+    shop.deploy()
     shop.write({"manifests/project.yaml": PROJECT.replace("approval: safe", "approval: strict")})
     shop.commit("Be strict")
-    shop.dispatch("deploy.yml", {"digest": digest_due(shop)})
     numbers = [shop.propose({f"manifests/b{index}.yaml": bucket(f"b{index}")}) for index in range(8)]
-    for number in numbers:
+    for number in numbers[:2]:
         shop.plan(number)
+    for number in numbers[2:]:
+        shop.review(number)
     for number in numbers:
         shop.merge(number)
 
@@ -121,10 +124,6 @@ def test_eight_merges_in_a_row(shop: Shop) -> None:
     assert [run.outputs["result"] for run in runs] == ["released", "unchanged"], runs[0].log
     assert {f"shop-b{index}" for index in range(8)} <= shop.buckets()
     assert len(shop.ledger.releases) == 2
-
-
-def digest_due(shop: Shop) -> str:
-    return shop.deploy().outputs["digest"]
 
 
 def test_a_killed_runner_is_healed_by_the_next_merge(shop: Shop) -> None:
