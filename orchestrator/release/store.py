@@ -7,7 +7,7 @@ API: S3 GetObject, PutObject with If-Match and If-None-Match.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator import wire
@@ -121,7 +121,14 @@ class Store:
                 raise self._trouble("delete", key, error) from None
 
     def _ledger(self, stored: Stored | None) -> Ledger:
-        return wire.load(stored.data, Ledger, f"s3://{self.bucket}/{self.ledger_key}") if stored else Ledger()
+        if stored is None:
+            return Ledger()
+        try:
+            return wire.load(stored.data, Ledger, f"s3://{self.bucket}/{self.ledger_key}")
+        except Problems as error:
+            look = f"aws s3api list-object-versions --bucket {self.bucket} --prefix {self.ledger_key}"
+            hint = f"nothing was done; if no newer orchestrator wrote it, put an earlier version of it back: {look}"
+            raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
 
     def _trouble(self, deed: str, key: str, error: AwsError) -> Problems:
         return Problems.one(f"cannot {deed} s3://{self.bucket}/{key}: {error}")

@@ -12,7 +12,9 @@ from orchestrator.release import lease, rollback
 from orchestrator.release.deploy import Ended
 from orchestrator.release.probe import Probe, Proof
 from orchestrator.render import endings
-from tests.release.project import Shop
+from tests.release.project import BUCKET, Shop
+
+PLACE = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
 
 
 def back(shop: Shop, number: int | None = None, *words: str, reason: str = "") -> Ended:
@@ -223,3 +225,16 @@ def test_the_ledger_keeps_as_many_releases_as_the_project_says(shop: Shop) -> No
     assert [release.number for release in ledger.releases] == [3, 4]
     assert set(ledger.manifests) == {release.vector.manifests for release in ledger.releases}
     assert all(ledger.written(release) for release in ledger.releases)
+
+
+@pytest.mark.parametrize("body", [b"", b'{"releases": [{"numb', b'{"releases": 5}', b"[]", b"\xff\xfe"])
+def test_a_ledger_that_is_damaged_is_not_written_over(shop: Shop, body: bytes) -> None:
+    """It is told where it lies and how it comes back: the bucket keeps its versions."""
+    shop.clients.call("s3", "create_bucket", PLACE)
+    shop.store.put("ledger/prod.json", body, over=None)
+
+    for attempt in (shop.deploy, shop.store.read):
+        with pytest.raises(Problems, match=r"s3://shop-releases-prod/ledger/prod.json") as told:
+            attempt()
+    assert "an earlier version" in str(told.value)
+    assert shop.store.fetch("ledger/prod.json").data == body  # type: ignore[union-attr]

@@ -88,14 +88,15 @@ def _clients(url: str) -> Recording:
 
 
 @pytest.fixture
-def aws(running: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
+def aws(running: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
     running.reset()
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
     private_store(tmp_path, monkeypatch)
     found = _clients(running.url)
     found.operations.clear()
-    return found
+    yield found
+    shell.run(["buildah", "rm", "--all"])  # what a failed build leaves mounted
 
 
 @pytest.fixture

@@ -1,0 +1,134 @@
+"""A migration runs once for a build, before the service is switched to it; after a snapshot where data may be lost."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.artefacts import Artefacts, Image
+from orchestrator.aws import Clients
+from orchestrator.events import Event, Finished, ignore
+from orchestrator.manifest import expand
+from orchestrator.model import Actuation, Desired, Outcome
+from orchestrator.values import WriteOnly
+from tests.components import stacks
+from tests.components.test_containerservice_image import RELEASES
+from tests.proofs.world import aws
+
+API = "containerservice.api"
+SCRIPT = """
+import os, pathlib, sys
+with pathlib.Path("ran").open("a") as ran:
+    ran.write(os.environ["ORCHESTRATOR_RELEASE"] + "\\n")
+if pathlib.Path("broken").exists():
+    sys.exit("relation orders already exists")
+"""
+MANIFEST = {"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json", "layers": []}
+
+
+class Shop:
+    """A checkout whose service has a migration."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.clients = Clients("eu-west-1", attempts=1)
+        (folder / "migrate.py").write_text(SCRIPT)
+        (folder / "Dockerfile").write_text("FROM scratch\n")
+        spec = {
+            "image": {"repository": "shop-api", "build": {"context": "."}},
+            "migrate": {"command": [sys.executable, "migrate.py"], "folder": "."},
+        }
+        bucket = stacks.document("Bucket", "releases", "{name: shop-releases, versioning: true}")
+        documents = [RELEASES, stacks.document("ContainerService", "api", json.dumps(spec)), bucket]
+        (folder / "stack.yaml").write_text("---\n".join(documents))
+
+    def desired(self, digest: str, tag: str) -> Desired:
+        shipped = Artefacts(images={API: Image(tag, digest=digest)})
+        return expand.expand(pipeline.validate(self.folder, "prod"), shipped)
+
+    def push(self, tag: str) -> str:
+        """What a build would have put there; its digest."""
+        given = {"repositoryName": "shop-api", "imageTag": tag, "imageManifest": json.dumps({**MANIFEST, "name": tag})}
+        return str(self.clients.call("ecr", "put_image", given)["image"]["imageId"]["imageDigest"])
+
+    def deploy(self, digest: str, tag: str) -> tuple[dict[str, Outcome], list[str]]:
+        """Outcomes by address, and the addresses in the order in which they ended."""
+        order: list[str] = []
+
+        def tell(event: Event) -> None:
+            if isinstance(event, Finished):
+                order.append(event.address)
+
+        planned = pipeline.plan(self.desired(digest, tag), clients=self.clients)
+        outcomes = pipeline.apply(planned, tell, clients=self.clients)
+        return {outcome.address: outcome for outcome in outcomes}, order
+
+    def ran(self) -> list[str]:
+        """The builds for which it ran."""
+        file = self.folder / "ran"
+        return file.read_text().split() if file.exists() else []
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Iterator[Shop]:
+    """With a repository, to be pushed to."""
+    with aws():
+        found = Shop(tmp_path)
+        asked = pipeline.plan(
+            pipeline.desired(tmp_path, "prod"), targets=("ecr_repository.api",), clients=found.clients
+        )
+        pipeline.apply(asked, ignore, clients=found.clients)
+        yield found
+
+
+def test_it_runs_once_for_a_build_before_the_switch(shop: Shop) -> None:
+    """Again for another build; a failure leaves the service as it is; and the way back runs nothing."""
+    first, second = shop.push("tag1"), shop.push("tag2")
+    outcomes, order = shop.deploy(first, "tag1")
+    assert {one.actuation for one in outcomes.values()} <= {Actuation.SUCCEEDED, Actuation.UNCHANGED}
+    assert order.index("migration.api") < order.index("apprunner_service.api")
+    shop.deploy(first, "tag1")
+    assert shop.ran() == ["tag1"]
+
+    (shop.folder / "broken").touch()
+    outcomes, _ = shop.deploy(second, "tag2")
+    assert outcomes["migration.api"].actuation is Actuation.FAILED
+    assert "relation orders already exists" in outcomes["migration.api"].reason
+    assert outcomes["apprunner_service.api"].actuation is Actuation.SKIPPED
+    (shop.folder / "broken").unlink()
+    shop.deploy(second, "tag2")
+    assert shop.ran() == ["tag1", "tag2", "tag2"], "it did not end well, so it runs again"
+
+    outcomes, _ = shop.deploy(first, "tag1")
+    assert outcomes["apprunner_service.api"].actuation is Actuation.SUCCEEDED
+    assert shop.ran() == ["tag1", "tag2", "tag2"]
+
+
+@pytest.mark.parametrize("destructive", [False, True])
+def test_a_snapshot_comes_first_where_data_may_be_lost(tmp_path: Path, destructive: bool) -> None:
+    """Of each database that the service may use; the migration waits for them, and the service for it."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\n")
+    spec = {
+        "image": {"repository": "shop-api", "build": {"context": "."}},
+        "access": ["database.main"],
+        "migrate": {"command": ["migrate"], "destructive": destructive},
+    }
+    documents = [
+        RELEASES,
+        stacks.document("ContainerService", "api", json.dumps(spec)),
+        stacks.document("Bucket", "releases", "{name: shop-releases}"),
+        stacks.document("Database", "main", "{database: shop, username: shop, version: '16'}"),
+    ]
+    (tmp_path / "stack.yaml").write_text("---\n".join(documents))
+    made = {one.address: one for one in pipeline.desired(tmp_path, "prod").resources}
+    how = made["migration.api"].spec["how"]
+    snapshots = (how.value if isinstance(how, WriteOnly) else how)["snapshots"]
+
+    assert snapshots == ([made["rds_instance.main"].physical] if destructive else [])
+    assert {"rds_instance.main", "ecr_image.api"} <= made["migration.api"].after
+    assert "migration.api" in made["apprunner_service.api"].after
