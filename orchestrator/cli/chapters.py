@@ -180,7 +180,9 @@ def _apply(settings: Settings, planned: Planned) -> None:
 
 
 def _expect_nothing(settings: Settings, desired: Desired) -> None:
-    plan = pipeline.plan(desired).plan
+    planned = pipeline.plan(desired)
+    plan = planned.plan
+    recording.looked(settings, drift.view(plan), planned)
     settings.terminal.say(f"{view.headline(plan)}.")
     if plan.pending or plan.unread:
         raise UnexpectedError(f"there should be no changes, but: {_names(plan)}")

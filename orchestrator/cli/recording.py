@@ -195,10 +195,13 @@ def ended(desk: Desk, done: Ended, ending: Ending) -> None:
     if record.run is None:
         return
     from orchestrator.aws import Reader
+    from orchestrator.render import drift
     from orchestrator.state import releases, telling
 
-    end, run_ = telling.released(done, ending), record.run
+    end, run_, after = telling.released(done, ending), record.run, (done.back or done.shipped).after
     record.conclude(end)
+    if after is not None:
+        record.looked(telling.drift(drift.view(after.plan), run_.environment, run_.by, run_.commit))
 
     def tell() -> None:
         ledger, reader = desk.store.read(), Reader(desk.clients)

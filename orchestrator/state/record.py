@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from orchestrator.events import Event
-    from orchestrator.state.records import PlanRecord, Run, RunEnd
+    from orchestrator.state.records import DriftReport, PlanRecord, Run, RunEnd
     from orchestrator.state.requests import Shipped
 
 FAREWELL = 20.0
@@ -40,6 +40,9 @@ class Record:
 
     def shipped(self, found: Iterable[Shipped]) -> None:
         """Tell the releases that were made, or can come back no more."""
+
+    def looked(self, report: DriftReport) -> None:
+        """Tell what AWS is like after it."""
 
     def conclude(self, end: RunEnd) -> None:
         """Tell how it ends; the last word counts."""

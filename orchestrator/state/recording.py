@@ -22,7 +22,7 @@ from orchestrator.state.client import Client, RefusedError
 from orchestrator.state.journal import FOLDER, Journal
 from orchestrator.state.metrics import stamp
 from orchestrator.state.record import FAREWELL, Record, Superseded
-from orchestrator.state.records import ENDED, PlanRecord, Run, RunEnd
+from orchestrator.state.records import ENDED, DriftReport, PlanRecord, Run, RunEnd
 from orchestrator.state.requests import Batch, Begin, Choice, Ending, Shipped, Sign, Standing
 from orchestrator.state.stream import Pulse, Stream, Word
 from orchestrator.state.telling import clean, now, step_event
@@ -71,6 +71,9 @@ class Recording(Record):
         for one in found:
             number = one.record.release.number
             self._tell("PUT", f"/environments/{self.run.environment}/releases/{number}", one)
+
+    def looked(self, report: DriftReport) -> None:
+        self._tell("POST", f"/environments/{self.run.environment}/drift", report)
 
     def conclude(self, end: RunEnd) -> None:
         self._end = end

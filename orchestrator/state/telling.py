@@ -79,6 +79,10 @@ def outcome(one: Outcome) -> Outcome:
     return replace(one, reason=clean(one.reason))
 
 
+def _changed(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
+    return tuple(outcome(one) for one in outcomes if one.action is not Action.NONE)
+
+
 def plan(made: Plan, by: str, commit: str, before: Estimate | None, after: Estimate | None) -> PlanRecord:
     """A plan by its digest, with what the stack costs."""
     cost = round(after.idle, 2) if after else None
@@ -88,7 +92,7 @@ def plan(made: Plan, by: str, commit: str, before: Estimate | None, after: Estim
 
 def applied(outcomes: Iterable[Outcome], hint: str, *, interrupted: bool = False) -> RunEnd:
     """How an apply ended; ``outcomes`` in the order in which they did."""
-    found = tuple(outcome(one) for one in outcomes)
+    found = _changed(outcomes)
     failed = [one for one in found if one.actuation is Actuation.FAILED]
     skipped = [one for one in found if one.actuation is Actuation.SKIPPED]
     unwell = [one for one in found if one.health is not Health.HEALTHY]
@@ -104,7 +108,7 @@ def applied(outcomes: Iterable[Outcome], hint: str, *, interrupted: bool = False
 def released(ended: Ended, ending: Ending) -> RunEnd:
     """How a deploy or a rollback ended."""
     number = ended.release.number if ended.release else None
-    found = tuple(outcome(one) for one in (*ended.shipped.outcomes, *(ended.back.outcomes if ended.back else ())))
+    found = _changed(ended.shipped.outcomes)
     return RunEnd(STATUSES[ended.end], now(), ended.cause, ending.next_command, release=number or None, outcomes=found)
 
 
