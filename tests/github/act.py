@@ -167,6 +167,7 @@ class Runner:
         folder = self.folder / "tool"
         folder.mkdir()
         shutil.copytree(HERE / ".github", folder / ".github")
+        install(folder)
         for name in ("orchestrator", "requirements", "schemas"):
             (folder / name).symlink_to(HERE / name)
         return folder
