@@ -30,13 +30,29 @@ _ON_MERGE: Final = {
 }
 
 
-def plan(seen: PlanView, *, hidden: str, commit: str, run: str, approval: str, limit: int = LIMIT) -> str:
-    """The comment on a pull request, under ``limit`` bytes; ``seen`` has its steps, ``hidden`` is the marker's line."""
+def plan(
+    seen: PlanView, *, hidden: str, commit: str, run: str, approval: str, limit: int = LIMIT, overlaps: str = ""
+) -> str:
+    """The comment on a pull request, under ``limit`` bytes; ``seen`` has its steps, ``hidden`` is the marker's line.
+
+    ``overlaps`` says which other pull requests touch the same.
+    """
     calls = "" if not seen.digest else _calls(seen)
-    foot = "\n\n".join(part for part in (calls, _foot(seen, commit, run, approval), hidden) if part)
+    foot = "\n\n".join(part for part in (overlaps, calls, _foot(seen, commit, run, approval), hidden) if part)
     without = _without_steps(seen)
     body = markdown.render(without, limit - len(foot.encode()) - 4, "the artefact of the run that is linked below")
     return f"{body}\n{foot}\n"
+
+
+def overlaps(found: Iterable[tuple[int, str, tuple[str, ...]]]) -> str:
+    """Which other open pull requests touch the same fields: their number, title and the fields; "" for none."""
+    lines = []
+    for number, title, fields in list(found)[:MOST]:
+        more = f" and {len(fields) - 3} more" if len(fields) > 3 else ""
+        same = ", ".join(code(safe(shorten(field, 120))) for field in fields[:3])
+        lines.append(f"- #{number} ({escape(shorten(safe(title), 120))}): {same}{more}")
+    head = "> [!WARNING]\n> Other open pull requests touch the same; whichever is merged last decides:"
+    return "\n".join([head, "", *lines]) if lines else ""
 
 
 def problems(title: str, found: Iterable[Problem], commit: str, run: str) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from orchestrator.cli import recording
 from orchestrator.cli.options import Settings, common
 from orchestrator.cli.verb import verb
 from orchestrator.problems import Exit, Problems
@@ -65,6 +66,7 @@ def _report(settings: Settings, bulletin: Bulletin) -> Planned:
 
     planned = pipeline.plan(wanted.of(settings.manifests, settings.environment).desired)
     seen = drift.view(planned.plan)
+    recording.looked(settings, seen, planned)
     settings.terminal.say(drift.text(seen, settings.terminal.style, loud=True))
     marker = markdown.marker(bulletin.marker, "drift-issue")
     body = page.drift(seen, marker, bulletin.commit, bulletin.run.url)

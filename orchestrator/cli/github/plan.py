@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from orchestrator.cli import recording
 from orchestrator.cli.options import Settings, common
 from orchestrator.cli.verb import verb
 from orchestrator.problems import Exit, Problems
@@ -38,6 +39,8 @@ def command(settings: Settings, out: Path | None, emulated: bool) -> int:
     except Problems as error:
         bulletin.no_plan(error.problems)
         raise
+    if not emulated:
+        recording.seen(settings, planned)
     _tell(settings, bulletin, planned, approval, out)
     return Exit.VETOED if planned.plan.is_vetoed else Exit.OK
 
@@ -60,6 +63,7 @@ def _planned(settings: Settings, *, emulated: bool) -> tuple[Planned, str]:
 
 def _tell(settings: Settings, bulletin: Bulletin, planned: Planned, approval: str, out: Path | None) -> None:
     from orchestrator.cli import planfile, show
+    from orchestrator.cli.github import overlap
     from orchestrator.github import page, seen
     from orchestrator.render import html, view
 
@@ -77,5 +81,7 @@ def _tell(settings: Settings, bulletin: Bulletin, planned: Planned, approval: st
     bulletin.run.output(
         digest=made.digest, changes=len(made.pending), vetoed=str(made.is_vetoed).lower(), environment=made.environment
     )
-    fitting = page.plan(shown, hidden=hidden, commit=bulletin.commit, run=bulletin.run.url, approval=approval)
+    overlaps = overlap.told(settings, bulletin, made)
+    commit, run = bulletin.commit, bulletin.run.url
+    fitting = page.plan(shown, hidden=hidden, commit=commit, run=run, approval=approval, overlaps=overlaps)
     bulletin.plan(fitting, view_of_it, view.headline(made), vetoed=made.is_vetoed)
