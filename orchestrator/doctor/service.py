@@ -9,6 +9,7 @@ from orchestrator.problems import Problems
 from orchestrator.state.client import Client, RefusedError, UnreachableError
 
 URL = "ORCHESTRATOR_STATE_URL"
+_TOKEN = "set ORCHESTRATOR_STATE_TOKEN to what `orchestrator token create` prints where the service runs"  # noqa: S105
 
 
 def look(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -23,6 +24,6 @@ def look(environ: Mapping[str, str]) -> Iterator[Finding]:
     except UnreachableError as error:
         yield Finding("state", "missing", str(error), f"see that it runs, or unset {URL}; a deploy goes on without it")
     except RefusedError as error:
-        yield Finding("state", "missing", f"{url} refuses: {error.detail}", "orchestrator token create")
+        yield Finding("state", "missing", f"{url} refuses: {error.detail}", _TOKEN)
     except Problems as error:
         yield from missing("state", error)
