@@ -22,4 +22,5 @@ def last_words(clients: Caller, group: str) -> str:
         events = clients.call("logs", "get_log_events", wanted)["events"]
     except AwsError:
         return ""
-    return " ".join(safe(str(event["message"]).strip())[:LONGEST] for event in events[-LINES:])
+    said = (safe(str(event["message"]).replace("[AppRunner]", "").strip()) for event in events[-LINES:])
+    return " ".join(line[:LONGEST] for line in said if line)

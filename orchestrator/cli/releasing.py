@@ -159,7 +159,7 @@ class Desk:
             origin = record.origin(settings.manifests)
             run = Deployment(self.store, origin, self.clients, tell, parallelism=parallelism)
             try:
-                ended = work(run, lambda cause: settings.terminal.tell(f"It failed: {_short(cause)}"))
+                ended = work(run, lambda cause: _failing(settings, cause))
             except InterruptedApplyError as stop:
                 recording.applied(self.record, stop.outcomes, again, interrupted=True)
                 return Performed(_interrupted(stop.outcomes, settings, time.monotonic() - began, again))
@@ -216,9 +216,10 @@ def heading(way: Return) -> str:
     return f"Back to release {target.number} of {target.at} ({parts}), from release {way.standing.number}."
 
 
-def _short(cause: str) -> str:
-    """Its first sentence; the report has all of it."""
-    return f"{cause.partition('. ')[0].rstrip('.')}."
+def _failing(settings: Settings, cause: str) -> None:
+    """Tell the first sentence of a cause, before anything is done about it; a table shows it in its own place."""
+    if not settings.terminal.live:
+        settings.terminal.tell(f"It failed: {cause.partition('. ')[0].rstrip('.')}.")
 
 
 def _interrupted(outcomes: tuple[object, ...], settings: Settings, seconds: float, again: str) -> int:

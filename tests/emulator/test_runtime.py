@@ -237,7 +237,7 @@ def test_the_old_one_answers_until_the_new_one_is_well(world: World, image: str)
     pid = service.ask()[1]["pid"]
 
     for mode, why in (
-        ("unwell", "1 health checks failed: GET /health answered 500 instead of 200"),
+        ("unwell", "1 health check failed: GET /health answered 500 instead of 200"),
         ("short-lived", "the container exited with status 3"),
     ):
         service.update(image, RuntimeEnvironmentVariables={"MODE": mode})

@@ -84,7 +84,8 @@ def run(shop: Web, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
 
     def verb(name: str, *arguments: str) -> Shown:
         capsys.readouterr()
-        more = ["--auto-approve"] if name in {"deploy", "rollback"} and "--plan" not in arguments else []
+        writes = name in {"deploy", "rollback"} and "--plan" not in arguments
+        more = ["--auto-approve", "--without-record"] if writes else []
         code = main([name, *arguments, *more, "-f", str(shop.folder), "-e", "prod"])
         return Shown(code, *capsys.readouterr())
 

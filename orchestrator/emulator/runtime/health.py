@@ -29,7 +29,7 @@ def trouble(instance: Instance, check: Params, given_up: threading.Event) -> str
         if healthy >= int(check["HealthyThreshold"]):
             return ""
         if unhealthy >= int(check["UnhealthyThreshold"]):
-            return f"{unhealthy} health checks failed: {saw}"
+            return f"{unhealthy} health check{'s' * (unhealthy > 1)} failed: {saw}"
         if given_up.wait(max(0.0, began + float(check["Interval"]) - time.monotonic())):
             return "it was stopped"
 
