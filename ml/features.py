@@ -93,6 +93,7 @@ class Extractor:
     contract: Preprocessing
     seed: int
     batch: int = 64
+    shard: int = SHARD
 
     def fill(self, cache: Cache, photos: Sequence[Photo], views: int) -> int:
         """Compute what the cache lacks of ``views`` variations of photos; how many photos that were.
@@ -112,7 +113,7 @@ class Extractor:
                 done += len(numbers) // views
                 for _ in range(len(numbers) // views):
                     advance()
-                if (done - begun) * views >= SHARD or done == len(missing):
+                if (done - begun) * views >= self.shard or done == len(missing):
                     cache.put(entries(missing[begun:done], views), np.concatenate(kept))
                     kept, begun = [], done
         return len(missing)

@@ -10,10 +10,11 @@ import io
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -23,8 +24,6 @@ from ml.network import Array
 
 Gather = Callable[[Array], Array]
 """The inputs of some rows."""
-KEEP_EVERY = 5.0
-"""Seconds between two checkpoints of a stage whose epochs are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,7 @@ class Plan:
     """How to train: ``rate`` falls as a cosine over ``epochs``; ``patience``: epochs without a better validation.
 
     ``beat``: the validation loss that there was before; weights that are not better than that are not kept.
+    ``keep_every``: seconds between two checkpoints.
     """
 
     name: str
@@ -41,6 +41,7 @@ class Plan:
     batch: int = 64
     seed: int = 0
     beat: float = math.inf
+    keep_every: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +95,10 @@ class Progress:
     def load(cls, path: Path) -> Progress:
         """What was kept; a new beginning where nothing was, or it cannot be read."""
         try:
-            with np.load(path, allow_pickle=False) as found:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
                 told = [Epoch(**one) for one in json.loads(str(found["epochs"]))]
                 return cls(told, _numbered(found, "best"), _numbered(found, "state"))
-        except (OSError, ValueError, KeyError, TypeError, EOFError):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             return cls()
 
 
@@ -131,7 +132,7 @@ def train(
         progress.epochs.append(done)
         progress.best = [np.asarray(one) for one in model.weights] if is_best else progress.best
         tell(done)
-        if time.monotonic() - saved > KEEP_EVERY:
+        if time.monotonic() - saved > plan.keep_every:
             progress.state = [np.asarray(one) for one in variables]
             progress.save(kept)
             saved = time.monotonic()
@@ -192,8 +193,3 @@ def balanced(labels: Array, classes: int) -> Array:
     counts = np.bincount(labels, minlength=classes).astype(np.float64)
     weights = np.minimum(len(labels) / (classes * np.maximum(counts, 1)), 10.0)
     return np.asarray(weights[labels], dtype=np.float32)
-
-
-def accuracy(epochs: Sequence[Epoch]) -> float:
-    """Of validation, in the best epoch."""
-    return min(epochs, key=lambda one: one.validation_loss).validation_accuracy if epochs else 0.0

@@ -16,9 +16,10 @@ from tests.benchmarks.site import section as site
 from tests.benchmarks.state import section as state
 from tests.benchmarks.table import Row, markdown
 from tests.benchmarks.tools import ROOT
+from tests.benchmarks.training import section as training
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("start", "push", "site", "state", "apply", "plan", "latency", "many")
+PARTS = ("start", "push", "site", "state", "ml", "apply", "plan", "latency", "many")
 STACK_TARGETS = (0.08, 0.25, 0.5)
 MANY_TARGETS = (0.10, None, 0.5)
 
@@ -36,7 +37,7 @@ def main(given: Sequence[str]) -> int:
     rounds = QUICK if asked.quick else Rounds()
     try:
         rows, notes = measured(parts, rounds)
-    except (Misfit, push.Failed, site.Failed, state.Failed) as misfit:
+    except (Misfit, push.Failed, site.Failed, state.Failed, training.Failed) as misfit:
         TOLD(f"bench: {misfit}")
         return 1
     report = f"{markdown(rows)}\n{notes}"
@@ -61,6 +62,8 @@ def measured(parts: Sequence[str], rounds: Rounds) -> tuple[list[Row], str]:
         rows += site.rows(rounds.apply, TOLD)
     if "state" in parts:
         rows += state.rows(rounds is QUICK, TOLD)
+    if "ml" in parts:
+        rows += training.rows(rounds is QUICK, TOLD)
     with tempfile.TemporaryDirectory() as folder, ExitStack() as within:
         if {"apply", "plan", "latency"} & set(parts):
             stack = sections.stacked(within, Path(folder) / "stack", many=False)

@@ -1,0 +1,1 @@
+"""A training measured against the plain recipe: every epoch through the frozen base."""
