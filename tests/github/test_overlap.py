@@ -1,0 +1,86 @@
+"""Open pull requests that touch the same are told about each other: by the real service, on the fake GitHub."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli.github import overlap
+from orchestrator.cli.options import Settings
+from orchestrator.github.bulletin import Bulletin
+from orchestrator.github.client import GitHub
+from orchestrator.github.run import Run
+from orchestrator.model import Action, Change, FieldChange, Plan
+from orchestrator.state.access import Grant, create_token
+from orchestrator.state.store import Store
+from tests.github import fake, server
+from tests.state.pages.house import serving, settings
+
+Tell = Callable[..., str]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[fake.GitHub]:
+    with server.serve(tmp_path / "shop.git") as made:
+        yield made
+
+
+@pytest.fixture
+def tell(hub: fake.GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tell]:
+    """Open a pull request, or push to it, with a plan that touches a field; what its comment says of others."""
+    told = settings(tmp_path)
+    store = Store.open(told.database)
+    monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ci", Grant(("read", "propose")), 600.0, "me"))
+
+    def plan(number: int, field: str) -> str:
+        shown: dict[str, Any] = {
+            "number": number,
+            "title": f"Change <{number}>",
+            "html_url": f"https://github.com/shop/shop/pull/{number}",
+            "head": {"sha": f"{number:040}"},
+            "state": "open",
+        }
+        hub.pulls.setdefault(number, shown)
+        run = Run("shop/shop", "c", "ana", "https://github.com/run", {"pull_request": shown})
+        github = GitHub("shop/shop", fake.WRITER, api=hub.url)
+        bulletin = Bulletin(run, github, Path("manifests"), "prod", "c")
+        moved = FieldChange((field,), False, True)
+        change = Change("s3_bucket.files", Action.UPDATE, "shop-files", "bucket.files", (moved,))
+        try:
+            return overlap.told(
+                Settings(), bulletin, Plan("shop", "prod", "1", "eu-west-1", (change,), digest="d" * 64)
+            )
+        finally:
+            github._http.close()
+
+    with serving(store, told) as address:
+        monkeypatch.setenv("ORCHESTRATOR_STATE_URL", address)
+        yield plan
+
+
+def test_both_are_told_while_both_are_open(tell: Tell, hub: fake.GitHub) -> None:
+    """The later one in its comment, the earlier one in a comment of its own; a closed one concerns nobody."""
+    assert tell(1, "versioning") == ""
+    assert tell(2, "cors") == ""
+    said = tell(3, "versioning")
+
+    assert r"- #1 (Change \<1\>): `s3_bucket.files:versioning`" in said
+    (warned,) = hub.comments_on(1)
+    assert "#3 (" in warned["body"]
+    assert hub.comments_on(2) == []
+    hub.pulls[1]["state"] = "closed"
+    assert tell(3, "versioning") == ""
+
+
+def test_without_a_service_nothing_is_said(
+    tell: Tell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And one that is away is a sentence, no failure."""
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", "http://127.0.0.1:9")
+    assert tell(1, "versioning") == ""
+    assert "Not recorded: what other pull requests touch" in capsys.readouterr().err
+    monkeypatch.delenv("ORCHESTRATOR_STATE_URL")
+    assert tell(1, "versioning") == ""
