@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 FOLDER = "web"
 """Where in a run's folder the export goes."""
 TYPES = {"float32": "f4", "float16": "f2"}
-PROTOTYPES = "prototypes.json"
 
 
 def export(run: Run, folder: Path, weights: str = "float32") -> Path:
@@ -40,11 +39,19 @@ def export(run: Run, folder: Path, weights: str = "float32") -> Path:
     """
     target = folder / FOLDER
     model = loaded(folder)
-    write(model, run.preprocessing, target, version=run.version, weights=weights)
+    write(model, run.preprocessing, target, version=run.version, weights=weights, near=nearest(run, folder))
     return target
 
 
-def write(model: Any, contract: Preprocessing, target: Path, *, version: str = "", weights: str = "float32") -> int:
+def write(
+    model: Any,
+    contract: Preprocessing,
+    target: Path,
+    *,
+    version: str = "",
+    weights: str = "float32",
+    near: tuple[Mapping[str, Any], Array] | None = None,
+) -> int:
     """Write a Keras model and its contract to ``target``; the bytes that a browser has to load.
 
     Raises Problems.
@@ -59,12 +66,18 @@ def write(model: Any, contract: Preprocessing, target: Path, *, version: str = "
             hint="train again: run.json belongs to another model",
         )
     ops, data = _packed(graph, TYPES[weights])
+    said: dict[str, Any] = {}
+    if near is not None:
+        place = len(data) // np.dtype(TYPES[weights]).itemsize
+        said = {"nearest": {**near[0], "vectors": [place, list(near[1].shape)]}}
+        data += near[1].astype(f"<{TYPES[weights]}").tobytes()
     sums = hashlib.sha256(data).hexdigest()
     file = f"weights-{sums[:12]}.bin"
     document = {
         "format": FORMAT, "version": version, "ops": ops, "outputs": dict(graph.outputs),
         "preprocessing": json.loads(wire.dump(contract)), "preprocessing_hash": contract.hash,
         "weights": {"file": file, "type": TYPES[weights], "sha256": sums, "bytes": len(data)},
+        **said,
     }  # fmt: skip
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
     for old in target.glob("weights-*.bin"):
@@ -145,13 +158,22 @@ def loaded(folder: Path) -> Any:
         ) from None
 
 
-def prototypes(run: Run, vectors: Array, products: Sequence[str]) -> Mapping[str, Any]:
-    """Nearest prototypes for products that are no class, as the browser reads them."""
-    return {
-        "threshold": run.prototype_threshold,
-        "products": [str(name) for name in products],
-        "vectors": [[round(float(value), 6) for value in one] for one in vectors],
-    }
+def nearest(run: Run, folder: Path) -> tuple[Mapping[str, Any], Array] | None:
+    """What tells products of few photos from all others: words for the document, and everybody's prototype.
+
+    None where every product is a class.  Raises Problems.
+    """
+    from ml.run import PROTOTYPES
+
+    if not run.few_photos:
+        return None
+    try:
+        with np.load(folder / PROTOTYPES, allow_pickle=False) as kept:
+            vectors, products, trained = (kept[name] for name in ("vectors", "products", "trained"))
+    except (OSError, ValueError, KeyError) as error:
+        raise Problems.one(f"{folder / PROTOTYPES} cannot be read: {error}", hint="train again") from None
+    names, known = [str(name) for name in products], [bool(one) for one in trained]
+    return {"threshold": run.prototype_threshold, "products": names, "trained": known}, vectors.astype(np.float32)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -47,7 +47,8 @@ def leave(one: Training, trained: Trained) -> Result:
     files.write_whole(folder / runs.DATASET, wire.dump(one.data))
     done = _run(one, trained)
     report.write(folder, done, trained.epochs, measured, one.sides, one.folder)
-    size = export.write(measured.model, one.contract, folder / export.FOLDER, version=one.version)
+    near = export.nearest(done, folder)
+    size = export.write(measured.model, one.contract, folder / export.FOLDER, version=one.version, near=near)
     names = (runs.MODEL, runs.PROTOTYPES, runs.DATASET, runs.REPORT, *report.PICTURES)
     spent = {**trained.spent, "writing": time.perf_counter() - began}
     sums = {name: files.sha256(folder / name) for name in names}

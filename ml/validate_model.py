@@ -116,7 +116,7 @@ def _exported(run: Run, folder: Path, keras: Any) -> Path:
             return target
     except Problems:
         pass
-    export.write(keras, run.preprocessing, target, version=run.version)
+    export.write(keras, run.preprocessing, target, version=run.version, near=export.nearest(run, folder))
     return target
 
 

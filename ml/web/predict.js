@@ -43,6 +43,7 @@ class Model {
     this.classes = document.preprocessing.classes;
     this.contract = understood(document.preprocessing);
     this.steps = prepared(document, weights);
+    this.nearest = compared(document.nearest, weights);
   }
 
   /** The most likely products of one photo, best first, and how long it took. */
@@ -53,6 +54,8 @@ class Model {
     const { probabilities, embedding } = this.run(input);
     const products = this.classes.map((product, index) => ({ product, probability: probabilities[index] }));
     products.sort((a, b) => b.probability - a.probability);
+    const near = embedding && this.nearest(embedding);
+    if (near) products.unshift(near);
     const done = performance.now();
     return {
       products: products.slice(0, top), probabilities, embedding,
@@ -163,6 +166,23 @@ function prepared(document, numbers) {
       const op = where[from];
       return [name, slots[op.out].slice(0, volume(op.shape))];
     }));
+  };
+}
+
+/** A product of too few photos to be learned, where a photo is nearest to its prototype, and near enough; or null. */
+function compared(nearest, numbers) {
+  if (!nearest) return () => null;
+  const [start, [count, length]] = nearest.vectors;
+  return embedding => {
+    const size = Math.hypot(...embedding);
+    let best = -1, most = -Infinity;
+    for (let one = 0, at = start; one < count; one++) {
+      let cosine = 0;
+      for (let i = 0; i < length; i++) cosine += embedding[i] * numbers[at++];
+      if (cosine > most) [best, most] = [one, cosine];
+    }
+    const sure = most / size;
+    return nearest.trained[best] || sure < nearest.threshold ? null : { product: nearest.products[best], probability: sure };
   };
 }
 

@@ -6,13 +6,17 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ml import browser as served
-from ml import demo, export
+from ml import demo, pictures
+from ml import export as exports
+from ml import run as runs
 from ml.run import load
 from tests.ml import shop, trained
 from tests.state.pages.looking import Look, looking, violations
@@ -27,7 +31,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("demo")
     trained.photos(folder)
     trained.train(folder / "run", folder / "data")
-    return export.export(load(folder / "run"), folder / "run")
+    return exports.export(load(folder / "run"), folder / "run")
 
 
 @contextmanager
@@ -69,6 +73,27 @@ def test_what_is_no_photo_is_told(browser: Any, exported: Path, tmp_path: Path) 
         seen.page.set_input_files("#photo", tmp_path / "photo.jpg")
         seen.page.wait_for_selector("#answer:not([hidden])")
         assert not seen.page.is_visible("#trouble")
+
+
+def test_a_product_of_few_photos_is_known_by_its_prototype(browser: Any, exported: Path, tmp_path: Path) -> None:
+    """It is no class; who is one is recognised as ever."""
+    folder = shutil.copytree(exported.parent, tmp_path / "run")
+    model = exports.loaded(folder)
+    bones = type(model)(model.inputs[0], model.get_layer(runs.EMBEDDING_LAYER).output)
+    done = replace(load(folder), few_photos=("p4",), prototype_threshold=0.9)
+    vectors = []
+    for product in range(5):
+        for shot in range(2):
+            (tmp_path / f"p{product}-{shot}.jpg").write_bytes(shop.photo(product, shot))
+        paths = [tmp_path / f"p{product}-{shot}.jpg" for shot in range(2)]
+        mean = np.asarray(bones(pictures.read_all(paths, done.preprocessing), training=False)).mean(axis=0)
+        vectors.append(mean / np.linalg.norm(mean))
+    names, trained_ones = [f"p{product}" for product in range(5)], [True] * 4 + [False]
+    np.savez(folder / runs.PROTOTYPES, vectors=np.stack(vectors), products=np.array(names), trained=trained_ones)
+    with opened(browser, exports.export(done, folder)) as seen:
+        for name in ("p4", "p2"):
+            seen.page.set_input_files("#photo", tmp_path / f"{name}-0.jpg")
+            seen.page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('{name}')")
 
 
 def _gone(folder: Path) -> None:
