@@ -78,14 +78,14 @@ def shop(tmp_path: Path, emulator: Emulator) -> Web:
 
 @pytest.fixture
 def run(shop: Web, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run a verb where there is neither git nor CI, nor a state service that answers."""
+    """Run a verb where there is neither git nor CI, nor a state service that answers; only a deploy minds."""
     monkeypatch.setenv("ORCHESTRATOR_STATE_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
 
     def verb(name: str, *arguments: str) -> Shown:
         capsys.readouterr()
         writes = name in {"deploy", "rollback"} and "--plan" not in arguments
-        more = ["--auto-approve", "--without-record"] if writes else []
+        more = ["--auto-approve", *(["--without-record"] if name == "deploy" else [])] if writes else []
         code = main([name, *arguments, *more, "-f", str(shop.folder), "-e", "prod"])
         return Shown(code, *capsys.readouterr())
 
