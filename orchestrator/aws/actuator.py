@@ -14,6 +14,7 @@ from orchestrator.aws import crowd
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.lastwords import last_words
 from orchestrator.aws.reader import Caller
+from orchestrator.masks import mask
 from orchestrator.steps import Batch, Call, Compute, Generate, Run, Step, Sweep, Wait
 from orchestrator.values import Sensitive, Value, reveal
 
@@ -59,7 +60,7 @@ class Actuator:
             case Wait():
                 return self._wait(step)
             case Generate(length):
-                return Sensitive("".join(secrets.choice(ALPHABET) for _ in range(length)))
+                return Sensitive(mask("".join(secrets.choice(ALPHABET) for _ in range(length))))
             case Compute(_, function, arguments):
                 value = function(*(reveal(argument) for argument in arguments))
                 return Sensitive(value) if any(isinstance(a, Sensitive) for a in arguments) else value

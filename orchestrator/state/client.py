@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from orchestrator import wire
+from orchestrator.masks import mask
 from orchestrator.problems import Problems
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ class Client:
     def _trade(self) -> None:
         assert self._oidc is not None
         answer = self._http.post("/token", headers={"Authorization": f"Bearer {self._oidc()}"})
-        self._token = msgspec.json.decode(_checked(answer), type=dict[str, Any])["token"]
+        self._token = mask(msgspec.json.decode(_checked(answer), type=dict[str, Any])["token"])
 
 
 def _checked(answer: httpx.Response) -> bytes:
@@ -143,4 +144,4 @@ def _workflow_token(environ: Mapping[str, str]) -> str:
     url = httpx.URL(environ["ACTIONS_ID_TOKEN_REQUEST_URL"]).copy_merge_params({"audience": AUDIENCE})
     answer = httpx.get(url, headers=headers, timeout=TIMEOUT)
     answer.raise_for_status()
-    return str(answer.json()["value"])
+    return mask(str(answer.json()["value"]))

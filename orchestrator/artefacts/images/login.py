@@ -15,6 +15,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from orchestrator.masks import mask
+
 CONFIG = "config.json"
 
 
@@ -25,7 +27,7 @@ def private(host: str, user: str, password: str) -> Iterator[Path]:
         folder = Path(name)
         own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
         _take_over(own, folder)
-        login = base64.b64encode(f"{user}:{password}".encode()).decode()
+        login = mask(base64.b64encode(f"{user}:{mask(password)}".encode()).decode())
         descriptor = os.open(folder / CONFIG, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
             json.dump(_with(_read(own / CONFIG), host, login), file)
