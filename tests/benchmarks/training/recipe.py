@@ -70,7 +70,9 @@ def plain(base: Any, size: int, classes: int) -> Any:
     seen = base(layers.Rescaling(1 / 127.5, offset=-1)(seen), training=False)
     seen = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(seen))
     model = keras.Model(given, layers.Dense(classes, activation="softmax")(seen))
-    model.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", ["accuracy"], jit_compile=False)
+    model.compile(
+        keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
+    )
     return model
 
 
