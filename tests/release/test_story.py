@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
@@ -27,13 +26,11 @@ from orchestrator.emulator import Emulator, start
 from orchestrator.problems import Exit
 from tests.artefacts.images.store import quick_store
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.timeout(480),
     pytest.mark.xdist_group("registry"),
     pytest.mark.skipif(shell.which("buildah") is None, reason="needs buildah"),
-    pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: it opens the site"),
 ]
 DEEP_LINK = "/sales/42"
 FACTS = "Object.fromEntries([...document.querySelectorAll('dd')].map(fact => [fact.id, fact.innerText]))"
@@ -129,19 +126,17 @@ class Shop:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shop]:
-    from playwright.sync_api import sync_playwright
-
+def shop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], browser: Any
+) -> Iterator[Shop]:
     with (
         quick_store(tmp_path, monkeypatch),
         start(settle_seconds=0, run_services=True) as emulator,
-        sync_playwright() as playwright,
+        closing(browser.new_page()) as page,
     ):
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield Shop(emulator, tmp_path / "checkout", browser.new_page(), capsys, Clients("eu-west-1"))
-        browser.close()
+        yield Shop(emulator, tmp_path / "checkout", page, capsys, Clients("eu-west-1"))
 
 
 def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> None:
