@@ -42,8 +42,8 @@ class Shop(project.Shop):
         super().write(**values)
         (self.folder / "web.yaml").write_text(textwrap.dedent(SITE))
 
-    def back(self, clients: Clients | None = None, number: int | None = None) -> Ended:
-        way = rollback.prepare(self.ledger, rollback.choose(self.ledger, number), (), self.store)
+    def back(self, clients: Clients | None = None, number: int | None = None, *words: str) -> Ended:
+        way = rollback.prepare(self.ledger, rollback.choose(self.ledger, number), words, self.store)
         planned = pipeline.plan(way.wanted.desired, clients=self.clients)
         self.emulator.forget_calls()
         return self.run(clients).go_back(planned, way, "", lambda cause: None)
@@ -169,3 +169,25 @@ def test_the_vector_says_what_stands(shop: Shop) -> None:
     assert isinstance(found, Vector)
     assert isinstance(shop.store, Store)
     assert found == shop.ledger.releases[-1].vector
+
+
+@pytest.mark.parametrize(
+    ("word", "stands"),
+    [
+        ("site", (OLD[0], *NEW[1:])),
+        ("secrets", (NEW[0], OLD[1], NEW[2])),
+        ("bucket.files", (*NEW[:2], OLD[2])),
+    ],
+)
+def test_only_what_is_named_comes_back(shop: Shop, word: str, stands: tuple[Any, ...]) -> None:
+    """The rest stays as it is, in AWS and in the vector; and only what came back is held back."""
+    ended = shop.back(None, 1, word)
+
+    assert (ended.end, shop.stands()) == ("released", stands)
+    first, second, made = (one.vector for one in shop.ledger.releases)
+    kept = {"sites": second.sites, "secrets": second.secrets} | {
+        kind: getattr(first, kind) for kind in ("sites", "secrets") if kind.startswith(word[:4])
+    }
+    assert (made.sites, made.secrets) == (kept["sites"], kept["secrets"])
+    kinds = {"site": {"site"}, "secrets": {"secret"}, "bucket.files": {"manifest"}}
+    assert {pin.part.partition(":")[0] for pin in shop.ledger.pins} == kinds[word]
