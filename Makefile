@@ -42,7 +42,7 @@ types: $(DEV_READY) ## mypy, strict
 contracts: $(DEV_READY) ## who may import whom
 	@$(BIN)/lint-imports --no-logo > .import-linter.log || { cat .import-linter.log; exit 1; }
 
-bench: $(DEV_READY) ## measure; ARGS='--quick --only plan' for a part
+bench: $(DEV_READY) ## measure, and keep the tables; ARGS='--only plan' for a part, with --quick nothing is kept
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 proofs: $(DEV_READY) ## prove the promises of the README, all of them, and write down the counts there

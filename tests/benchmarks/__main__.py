@@ -1,16 +1,19 @@
-"""`make bench`: measure, print the table, keep it in docs/benchmarks.md.  `ARGS="--quick --only plan"` for less."""
+"""`make bench`: measure, print the table, keep it in docs/benchmarks.md and the README.
+
+`ARGS="--only plan"` measures a part and keeps the others as they are; with `--quick` nothing is kept.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks import push, sections
-from tests.benchmarks.page import page
+from tests.benchmarks import kept, push, sections
+from tests.benchmarks.page import page, today
 from tests.benchmarks.sections import QUICK, TOLD, Misfit, Rounds
 from tests.benchmarks.site import section as site
 from tests.benchmarks.state import section as state
@@ -19,15 +22,18 @@ from tests.benchmarks.tools import ROOT
 from tests.benchmarks.training import section as training
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PARTS = ("start", "push", "site", "state", "ml", "apply", "plan", "latency", "many")
+README = ROOT / "README.md"
+PARTS = tuple(kept.TITLES)
 STACK_TARGETS = (0.08, 0.25, 0.5)
 MANY_TARGETS = (0.10, None, 0.5)
+Measured = dict[str, tuple[list[Row], str]]
+"""By part: its rows, and a note."""
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one run of each; nothing is kept")
-    parser.add_argument("--only", choices=PARTS, action="append", help="these parts; nothing is kept")
+    parser.add_argument("--only", choices=PARTS, action="append", help="these parts; the others are kept")
     return parser.parse_args(given)
 
 
@@ -36,56 +42,69 @@ def main(given: Sequence[str]) -> int:
     parts = asked.only or PARTS
     rounds = QUICK if asked.quick else Rounds()
     try:
-        rows, notes = measured(parts, rounds)
+        found = measured(parts, rounds)
     except (Misfit, push.Failed, site.Failed, state.Failed, training.Failed) as misfit:
         TOLD(f"bench: {misfit}")
         return 1
-    report = f"{markdown(rows)}\n{notes}"
-    print(report)
-    if parts == PARTS and not asked.quick:
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(page(report))
-        TOLD(f"kept in {PAGE.relative_to(ROOT)}")
+    print(markdown([row for rows, _ in found.values() for row in rows]))
+    if not asked.quick:
+        keep(found)
     return 0
 
 
-def measured(parts: Sequence[str], rounds: Rounds) -> tuple[list[Row], str]:
-    """The rows of the parts that are asked for, and what they were measured on."""
-    rows: list[Row] = []
-    sizes: list[str] = []
-    if "start" in parts:
-        TOLD("start-up ...")
-        rows += sections.start(rounds)
-    if "push" in parts:
-        rows += push.rows(rounds.apply, TOLD)
-    if "site" in parts:
-        rows += site.rows(rounds.apply, TOLD)
-    if "state" in parts:
-        rows += state.rows(rounds is QUICK, TOLD)
-    if "ml" in parts:
-        rows += training.rows(rounds is QUICK, TOLD)
+def keep(found: Measured) -> None:
+    """Write what was measured over what stood there of the same parts."""
+    fresh = {name: kept.part(name, rows, note, today()) for name, (rows, note) in found.items()}
+    parts = {**(kept.read(PAGE.read_text()) if PAGE.exists() else {}), **fresh}
+    PAGE.write_text(page(kept.together(parts)))
+    README.write_text(kept.insert(README.read_text(), parts))
+    TOLD(f"kept in {PAGE.relative_to(ROOT)} and {README.relative_to(ROOT)}")
+
+
+def measured(parts: Sequence[str], rounds: Rounds) -> Measured:
+    """The rows of each part that is asked for, and on how many resources they were measured."""
+    alone: dict[str, Callable[[], list[Row]]] = {
+        "start": lambda: sections.start(rounds),
+        "push": lambda: push.rows(rounds.apply, TOLD),
+        "site": lambda: site.rows(rounds.apply, TOLD),
+        "state": lambda: state.rows(rounds is QUICK, TOLD),
+        "ml": lambda: training.rows(rounds is QUICK, TOLD),
+    }
+    found: Measured = {}
+    for name, measure in alone.items():
+        if name in parts:
+            TOLD(f"{kept.TITLES[name]} ...")
+            found[name] = (measure(), "")
+    if {"apply", "plan", "latency"} & set(parts):
+        found |= _stack(parts, rounds)
+    if "many" in parts:
+        found["many"] = _many(rounds)
+    return found
+
+
+def _stack(parts: Sequence[str], rounds: Rounds) -> Measured:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as within:
-        if {"apply", "plan", "latency"} & set(parts):
-            stack = sections.stacked(within, Path(folder) / "stack", many=False)
-            applied = sections.apply(stack, rounds)
-            rows += applied if "apply" in parts else []
-            sizes.append(f"the stack: {stack.sizes()}")
-            if "plan" in parts:
-                TOLD("plan of the stack ...")
-                rows += sections.plan(stack, rounds.plan, "no-op plan of the stack", STACK_TARGETS)
-            if "latency" in parts:
-                TOLD("plan of the stack, 50 ms a call ...")
-                rows += sections.latency(stack, rounds.plan, "the stack")
+        stack = sections.stacked(within, Path(folder) / "stack", many=False)
+        found = {"apply": (sections.apply(stack, rounds), "")}
+        note = f"Resources, as each counts them: {stack.sizes()}."
+        if "plan" in parts:
+            TOLD("plan of the stack ...")
+            found["plan"] = (sections.plan(stack, rounds.plan, "no-op plan of the stack", STACK_TARGETS), note)
+        if "latency" in parts:
+            TOLD("plan of the stack, 50 ms a call ...")
+            found["latency"] = (sections.latency(stack, rounds.plan, "the stack"), note)
+    return {name: rows for name, rows in found.items() if name in parts}
+
+
+def _many(rounds: Rounds) -> tuple[list[Row], str]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as within:
-        if "many" in parts:
-            TOLD("the many: apply (minutes) ...")
-            stack = sections.stacked(within, Path(folder) / "many", many=True)
-            sections.settle(stack)
-            sizes.append(f"many: {stack.sizes()}")
-            TOLD("the many: plan ...")
-            rows += sections.plan(stack, rounds.many, "no-op plan of many", MANY_TARGETS)
-            rows += sections.latency(stack, rounds.many, "many")
-    return rows, f"Resources, as each counts them: {'; '.join(sizes)}.\n" if sizes else ""
+        TOLD("the many: apply (minutes) ...")
+        stack = sections.stacked(within, Path(folder) / "many", many=True)
+        sections.settle(stack)
+        TOLD("the many: plan ...")
+        rows = sections.plan(stack, rounds.many, "no-op plan of many", MANY_TARGETS)
+        rows += sections.latency(stack, rounds.many, "many")
+        return rows, f"Resources, as each counts them: {stack.sizes()}."
 
 
 if __name__ == "__main__":

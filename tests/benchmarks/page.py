@@ -12,12 +12,12 @@ from tests.benchmarks.tools import MIRROR
 
 
 def page(report: str) -> str:
-    """The whole page around ``report``, dated today."""
+    """The whole page around ``report``, the parts that were measured."""
     return f"""# What it costs
 
-Measured on {datetime.now(UTC):%Y-%m-%d} with `make bench` on {machine()}.
-Terraform is found on `PATH`, its provider through `{MIRROR}`, which names a folder laid out as a filesystem mirror.
-`make bench ARGS="--quick --only plan"` measures a part.
+Measured with `make bench`; `make bench ARGS="--only plan"` measures a part again and leaves the others, and with
+`--quick` it keeps nothing. Terraform is found on `PATH`, its provider through `{MIRROR}`, which names a folder laid out
+as a filesystem mirror.
 
 {report}
 How it is measured:
@@ -44,6 +44,11 @@ How it is measured:
   (`tests/benchmarks/training/recipe.py`) with the same photos on the same sides. "Accuracy lost" is a difference.
 * "Many" is the stack sixteen times (the container service nine times: App Runner's quota), project and budget once.
 """
+
+
+def today() -> str:
+    """When and where something is measured now."""
+    return f"Measured on {datetime.now(UTC):%Y-%m-%d} on {machine()}."
 
 
 def machine() -> str:

@@ -12,9 +12,9 @@ import yaml
 
 from orchestrator.artefacts.sites import folder
 from tests.benchmarks import __main__ as bench
-from tests.benchmarks import copies
+from tests.benchmarks import copies, kept
 from tests.benchmarks.chain import depth
-from tests.benchmarks.page import page
+from tests.benchmarks.page import page, today
 from tests.benchmarks.process import measure
 from tests.benchmarks.sections import MANIFESTS
 from tests.benchmarks.site import files as site_files
@@ -145,10 +145,27 @@ def test_the_command_line_is_understood(given: list[str], quick: bool, only: lis
 
 
 def test_the_page_says_how_to_measure_again() -> None:
-    """Date, machine and command stand above the table."""
+    """The command stands above the parts, date and machine above each table."""
     text = page("the table")
 
-    assert [part in text for part in ("`make bench`", "processor cores", "the table")] == [True, True, True]
+    assert [part in text for part in ("`make bench`", "the table")] == [True, True]
+    assert "processor cores" in today()
+
+
+def test_a_part_is_measured_again_and_the_others_stay() -> None:
+    """On the page with its own date, and in the README as rows of one table, whatever was there before."""
+    rows = {name: [Row(f"{name} row", "1 s", "2 s", 0.5, 1)] for name in ("start", "plan")}
+    old = {name: kept.part(name, rows[name], "", "Measured on Monday.") for name in rows}
+    new = {**kept.read(page(kept.together(old))), "plan": kept.part("plan", [], "of 32", "Measured on Friday.")}
+    readme = "before <!-- benchmarks -->\nWhy.\n\n| measure | old |\n| x |\n<!-- /benchmarks --> after"
+
+    assert kept.read(page(kept.together(new))) == new
+    assert new["start"] == old["start"]
+    once = kept.insert(readme, old)
+    assert [("start row" in once, "plan row" in once), ("Why." in once, "old" in once)] == [(True, True), (True, False)]
+    assert kept.insert(once, old) == once
+    assert "plan row" not in kept.insert(once, new)
+    assert (once[:6], once[-5:]) == ("before", "after")
 
 
 def test_a_site_is_the_same_bytes_every_time(tmp_path: Path) -> None:
