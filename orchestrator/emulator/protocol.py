@@ -42,7 +42,10 @@ class Target:
 def _load(service: str) -> Any:
     from moto.core.utils import get_service_model
 
-    return get_service_model(service)
+    model = get_service_model(service)
+    for name in model.operation_names:  # asked for first, moto's cache holds botocore's model of it for a moment
+        model.operation_model(name)
+    return model
 
 
 def service_model(service: str) -> Any:
