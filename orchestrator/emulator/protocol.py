@@ -136,9 +136,8 @@ def _identify_by_path(service: str, region: str, request: Request) -> Target:
     from werkzeug.exceptions import HTTPException
 
     try:
-        with _loading:
-            router = _rest_router(service)
-        operation, uri = router.match(moto_request(request))
+        with _loading:  # the first match of a service compiles its routes, which two threads cannot do at once
+            operation, uri = _rest_router(service).match(moto_request(request))
     except (UnknownServiceError, HTTPException, NotImplementedError):
         return Target(
             service, region, request.path.rpartition("/operation/")[2] if "/operation/" in request.path else ""

@@ -20,7 +20,7 @@ from orchestrator.state.store import Store
 from tests.state.desk import Desk, desk
 from tests.state.issuer import NAME, SETTINGS, Issuer
 
-NOW = int(time.time())
+TIMES = ("iat", "nbf", "exp")
 TOLD = Settings(**SETTINGS)
 FORGED: dict[str, tuple[dict[str, Any], str]] = {
     "another issuer": ({"iss": "https://token.actions.example"}, "issuer"),
@@ -28,13 +28,13 @@ FORGED: dict[str, tuple[dict[str, Any], str]] = {
     "no issuer": ({"iss": None}, "iss"),
     "another audience": ({"aud": "https://github.com/shop"}, "[Aa]udience"),
     "no audience": ({"aud": None}, "aud"),
-    "expired": ({"iat": NOW - 400, "nbf": NOW - 400, "exp": NOW - 100}, "expired"),
-    "expired, beyond the skew": ({"iat": NOW - 200, "exp": NOW - oidc.SKEW - 5}, "expired"),
+    "expired": ({"iat": -400, "nbf": -400, "exp": -100}, "expired"),
+    "expired, beyond the skew": ({"iat": -200, "exp": -oidc.SKEW - 5}, "expired"),
     "no expiry": ({"exp": None}, "exp"),
-    "not valid yet": ({"nbf": NOW + 300}, "not yet valid"),
-    "made in the future": ({"iat": NOW + 300}, "not yet valid"),
+    "not valid yet": ({"nbf": 300}, "not yet valid"),
+    "made in the future": ({"iat": 300}, "not yet valid"),
     "no time of making": ({"iat": None}, "iat"),
-    "for a day": ({"exp": NOW + 86_400}, "lives too long"),
+    "for a day": ({"exp": 86_400}, "lives too long"),
     "another repository": ({"repository_id": "4712"}, "repository_id"),
     "our name, another repository": ({"repository": "shop/shop", "repository_id": "9"}, "repository_id"),
     "no repository": ({"repository_id": None}, "repository_id"),
@@ -44,6 +44,12 @@ FORGED: dict[str, tuple[dict[str, Any], str]] = {
     "no ref": ({"ref": None}, "ref"),
     "no id of its own": ({"jti": None}, "jti"),
 }
+
+
+def told(**changed: Any) -> dict[str, Any]:
+    """Claims whose times are seconds from now, when they are used: hours may lie between collecting and running."""
+    now = int(time.time())
+    return {name: now + value if name in TIMES and value is not None else value for name, value in changed.items()}
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +80,13 @@ def test_a_forged_claim_is_refused(forged: str, issuer: Issuer, keys: oidc.Keys)
     """Each is signed as it should be, and says one thing that is not ours."""
     changed, why = FORGED[forged]
     with pytest.raises(Problems, match=why):
-        oidc.check(TOLD, keys, issuer.token(**changed))
+        oidc.check(TOLD, keys, issuer.token(**told(**changed)))
 
 
 def test_clocks_may_differ_a_little(issuer: Issuer, keys: oidc.Keys) -> None:
     """Half a minute either way."""
-    slow: dict[str, Any] = {"iat": NOW + oidc.SKEW - 10, "nbf": NOW + oidc.SKEW - 10, "exp": NOW + 300}
-    fast: dict[str, Any] = {"iat": NOW - 300, "nbf": NOW - 300, "exp": int(time.time()) - oidc.SKEW + 10}
+    slow = told(iat=oidc.SKEW - 10, nbf=oidc.SKEW - 10, exp=300)
+    fast = told(iat=-300, nbf=-300, exp=-oidc.SKEW + 10)
 
     assert oidc.check(TOLD, keys, issuer.token(**slow))["actor"] == "ana"
     assert oidc.check(TOLD, keys, issuer.token(**fast))["actor"] == "ana"
