@@ -29,6 +29,8 @@ Perform: TypeAlias = Callable[[Step], Any]
 WORKERS = 16
 PROGRESS_SECONDS = 0.2
 """Between two events that tell how far a batch is."""
+LISTEN_SECONDS = 0.2
+"""How long the walking thread sleeps at most: a Ctrl-C that another thread was handed does not wake it."""
 
 
 class InterruptedApplyError(Exception):
@@ -98,7 +100,7 @@ class _Run:
                 for address in graph.get_ready():
                     self._start(address, pool, running, graph)
                 if running:
-                    for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    for future in wait(running, LISTEN_SECONDS, FIRST_COMPLETED).done:
                         self._settle(running.pop(future), future, graph)
         except KeyboardInterrupt:
             self._stopping.set()
