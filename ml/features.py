@@ -98,7 +98,7 @@ class Extractor:
     def fill(self, cache: Cache, photos: Sequence[Photo], views: int) -> int:
         """Compute what the cache lacks of ``views`` variations of photos; how many photos that were.
 
-        Raises Problems: a photo cannot be read, or the disk is too full.  Raises OSError.
+        Raises Problems: a photo cannot be read, or the disk is too full; shards before it are kept.  Raises OSError.
         """
         missing = [one for one in photos if any((one.sha256, view) not in cache.rows for view in range(views))]
         if not missing:
@@ -128,11 +128,12 @@ class Extractor:
     def pixels(self, photos: Sequence[Photo], views: int) -> Iterator[Any]:
         """Batches of (photos, views, size, size, 3), read and varied by as many threads as are good.
 
-        Raises Problems: a photo cannot be read.
+        Raises Problems: a photo cannot be read; all batches before its own have come.
         """
         import tensorflow as tf
 
-        troubles: list[Problems] = []
+        # Threads read ahead of the batch that is asked for: what went wrong waits for its turn.
+        troubles: dict[int, Problems] = {}
         shape = (views, self.contract.size, self.contract.size, 3)
 
         def read(index: Any) -> Any:
@@ -140,7 +141,7 @@ class Extractor:
                 one = photos[int(index)]
                 return augmentation.views(self.data / one.path, self.contract, f"{self.seed}:{one.sha256}", views)
             except Problems as problems:
-                troubles.append(problems)
+                troubles[int(index)] = problems
                 return np.zeros(shape, dtype=np.uint8)
 
         def shaped(index: Any) -> Any:
@@ -148,9 +149,12 @@ class Extractor:
             return tf.ensure_shape(made, shape)
 
         stream = tf.data.Dataset.range(len(photos)).map(shaped, num_parallel_calls=tf.data.AUTOTUNE)
+        done = 0
         for batch in stream.batch(max(1, self.batch // views)).prefetch(2):
-            if troubles:
-                raise troubles[0]
+            done += len(batch)
+            first = min(tuple(troubles), default=done)
+            if first < done:
+                raise troubles[first]
             yield batch
 
 
