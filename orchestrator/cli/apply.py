@@ -47,10 +47,10 @@ def command(  # noqa: PLR0913 - its options
     approval = Approval(planfile.read(reviewed) if reviewed else None, expect, auto_approve)
     if approval.reviewed and settings.environment is None:
         settings.environment = approval.reviewed.environment
-    desired = wanted.of(settings.manifests, settings.environment).desired
-    scope, again = desired.scope, [word for target in targets for word in ("--target", target)]
+    asked = wanted.of(settings.manifests, settings.environment)
+    scope, again = asked.desired.scope, [word for target in targets for word in ("--target", target)]
     with recording.run(settings, f"{scope.project}/{scope.environment}", "apply", how) as record:
-        planned = pipeline.plan(desired, targets=targets, allow=allow)
+        planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=asked.clients)
         recording.choose(record, planned)
         with recording.agreeing(record):
             approval.refuse_stale(planned.plan)

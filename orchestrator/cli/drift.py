@@ -52,7 +52,7 @@ def command(
     from orchestrator.render import drift
 
     asked = wanted.of(settings.manifests, settings.environment)
-    planned = pipeline.plan(asked.desired)
+    planned = pipeline.plan(asked.desired, clients=asked.clients)
     if accept or ignore:
         return _edit(settings, asked, planned, accept, ignore, until=until, owner=owner, reason=reason)
     seen = drift.view(planned.plan)

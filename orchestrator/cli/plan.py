@@ -45,8 +45,8 @@ def command(
     from orchestrator.problems import Exit
     from orchestrator.release import wanted
 
-    desired = wanted.of(settings.manifests, settings.environment).desired
-    planned = pipeline.plan(desired, targets=targets, allow=allow)
+    asked = wanted.of(settings.manifests, settings.environment)
+    planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=asked.clients)
     made = planned.plan
     if out is not None:
         planfile.write(out, made)

@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Desired resources with where they come from; ``store`` is None where the project keeps no releases."""
+    """Desired resources with where they come from; ``store`` is None where the project keeps no releases.
+
+    ``clients`` asked the release bucket, and are there for what follows: each costs a tenth of a second to make.
+    """
 
     desired: Desired
     artefacts: Artefacts
@@ -33,6 +36,7 @@ class Wanted:
     store: Store | None = None
     ledger: Ledger = field(default_factory=Ledger)
     pins: Honoured = field(default_factory=Honoured)
+    clients: Clients | None = None
 
 
 def of(folder: Path, environment: str | None = None, clients: Clients | None = None) -> Wanted:
@@ -45,6 +49,7 @@ def of(folder: Path, environment: str | None = None, clients: Clients | None = N
 
 def of_manifest(manifest: Manifest, clients: Clients | None = None) -> Wanted:
     """As ``of``, for manifests that were checked already."""
+    clients = clients or _clients(manifest)
     store = store_of(manifest, clients)
     ledger = store.read() if store else Ledger()
     wanted = documents.written(manifest)
@@ -57,7 +62,7 @@ def of_manifest(manifest: Manifest, clients: Clients | None = None) -> Wanted:
     honoured = held + honoured
     artefacts = replace(artefacts, notes=(*artefacts.notes, *honoured.notes))
     now = documents.written(manifest)
-    return Wanted(expand.expand(manifest, artefacts), artefacts, now, store, ledger, honoured)
+    return Wanted(expand.expand(manifest, artefacts), artefacts, now, store, ledger, honoured, clients)
 
 
 def store_of(manifest: Manifest, clients: Clients | None = None) -> Store | None:
@@ -65,11 +70,13 @@ def store_of(manifest: Manifest, clients: Clients | None = None) -> Store | None
     bucket = expand.stack_of(manifest).release_bucket
     if bucket is None:
         return None
-    if clients is None:
-        from orchestrator.aws import Clients
+    return Store(clients or _clients(manifest), bucket, manifest.environment)
 
-        clients = Clients(manifest.scope.region)
-    return Store(clients, bucket, manifest.environment)
+
+def _clients(manifest: Manifest) -> Clients:
+    from orchestrator.aws import Clients
+
+    return Clients(manifest.scope.region)
 
 
 def demand(manifest: Manifest, clients: Clients | None = None) -> Store:

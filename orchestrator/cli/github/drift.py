@@ -64,7 +64,8 @@ def _report(settings: Settings, bulletin: Bulletin) -> Planned:
     from orchestrator.release import wanted
     from orchestrator.render import drift, markdown
 
-    planned = pipeline.plan(wanted.of(settings.manifests, settings.environment).desired)
+    asked = wanted.of(settings.manifests, settings.environment)
+    planned = pipeline.plan(asked.desired, clients=asked.clients)
     seen = drift.view(planned.plan)
     recording.looked(settings, seen, planned)
     settings.terminal.say(drift.text(seen, settings.terminal.style, loud=True))

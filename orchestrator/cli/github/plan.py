@@ -58,7 +58,8 @@ def _planned(settings: Settings, *, emulated: bool) -> tuple[Planned, str]:
     with ExitStack() as stack:
         if emulated:
             stack.enter_context(surroundings.emulated(manifest.scope))
-        return pipeline.plan(wanted.of_manifest(manifest).desired), str(manifest.project.spec["approval"])
+        asked = wanted.of_manifest(manifest)
+        return pipeline.plan(asked.desired, clients=asked.clients), str(manifest.project.spec["approval"])
 
 
 def _tell(settings: Settings, bulletin: Bulletin, planned: Planned, approval: str, out: Path | None) -> None:
