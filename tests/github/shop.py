@@ -17,7 +17,7 @@ from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.release import Ledger, lease
 from orchestrator.release.store import Store
-from tests.github import act, fake
+from tests.github import act, events, fake
 from tests.github.act import Outcome, Runner
 from tests.github.fake import GitHub
 
@@ -82,6 +82,7 @@ class Shop:
             "STAND_IN_VENV": sys.prefix,
         }
         self.runner = Runner(folder / "runner", surroundings)
+        self._shown: set[int] = set()
         self.runner.environment["STAND_IN_ARTIFACTS"] = str(self.runner.artifacts)
         self._found_repository()
 
@@ -153,7 +154,7 @@ class Shop:
     def plan(self, number: int, pull_request: Any = None, **more: Any) -> Outcome:
         """The run that a push to a pull request starts."""
         found = pull_request or self.hub.pulls[number]
-        payload = {"action": "synchronize", "number": number, "pull_request": found, **self._repository()}
+        payload = self._pull_request(number, found)
         sha = self.hub.run_git("rev-parse", f"refs/pull/{number}/merge")
         return self._run("plan.yml", "pull_request", payload, sha, **more)
 
@@ -161,25 +162,28 @@ class Shop:
         """What `plan.yml` runs to tell a pull request, without a runner around it: for when there are many."""
         place = self.folder.parent / f"review-{number}"
         event = place.with_suffix(".json")
-        event.write_text(json.dumps({"pull_request": self.hub.pulls[number], **self._repository()}))
+        event.write_text(json.dumps(self._pull_request(number, self.hub.pulls[number])))
         self.git("fetch", "-q", str(self.bare), f"refs/pull/{number}/merge")
         self.git("worktree", "add", "-q", "--detach", str(place), "FETCH_HEAD")
-        run = {"GITHUB_REPOSITORY": "shop/shop", "GITHUB_TOKEN": fake.WRITER, "GITHUB_EVENT_PATH": str(event)}
+        self.tool(place, "plan", "-e", "prod", GITHUB_EVENT_PATH=str(event)).check_returncode()
+
+    def tool(self, place: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
+        """``orchestrator github`` in a checkout, as a run may start it, without the runner."""
+        run = {"GITHUB_REPOSITORY": "shop/shop", "GITHUB_SHA": self.head, "GITHUB_TOKEN": fake.WRITER, **more}
         environ = {**self.runner.environment, **self.emulator.environment, **run, "PATH": os.environ["PATH"]}
-        command = [sys.executable, "-m", "orchestrator", "github", "plan", "-e", "prod"]
-        subprocess.run(command, cwd=place, env=environ, check=True, capture_output=True)
+        command = [sys.executable, "-m", "orchestrator", "github", *words]
+        return subprocess.run(command, cwd=place, env=environ, check=False, capture_output=True, text=True)
 
     def deploy(self, **more: Any) -> Outcome:
         """The run that a push to main starts."""
-        payload = {"ref": "refs/heads/main", "after": self.head, **self._repository()}
-        return self._run("deploy.yml", "push", payload, self.head, **more)
+        return self._run("deploy.yml", "push", self._push(), self.head, **more)
 
     def begin_deploy(self, kill_after_writes: int) -> int:
         """A run whose machine is lost in the middle of an apply; its status, which is no success."""
         self.emulator.forget_calls()
-        payload = {"ref": "refs/heads/main", "after": self.head, **self._repository()}
+        surroundings = {"STAND_IN_SHA": self.head}
         process = self.runner.start(
-            self.folder, "deploy.yml", "push", payload, vars=ROLES, environment={"STAND_IN_SHA": self.head}
+            self.folder, "deploy.yml", "push", self._push(), vars=ROLES, environment=surroundings
         )
         deadline = time.monotonic() + 60
         while len(self.writes()) < kill_after_writes and process.poll() is None and time.monotonic() < deadline:
@@ -202,12 +206,14 @@ class Shop:
 
     def dispatch(self, workflow: str, inputs: Mapping[str, str] | None = None, **more: Any) -> Outcome:
         """The run that a person starts by hand."""
-        payload = {"inputs": dict(inputs or {}), **self._repository()}
+        said = {"inputs": dict(inputs or {}), "ref": "refs/heads/main", "workflow": f".github/workflows/{workflow}"}
+        payload = events.whole("workflow_dispatch$event", said | self._repository())
         return self._run(workflow, "workflow_dispatch", payload, self.head, inputs=dict(inputs or {}), **more)
 
     def scheduled(self, workflow: str, **more: Any) -> Outcome:
         """The run that the clock starts."""
-        return self._run(workflow, "schedule", {"schedule": "23 5 * * *", **self._repository()}, self.head, **more)
+        payload = events.whole("schedule", {"schedule": "23 5 * * *"})
+        return self._run(workflow, "schedule", payload, self.head, **more)
 
     def merge_branch(self, number: int) -> None:
         """Merge a pull request that was made on GitHub."""
@@ -220,9 +226,24 @@ class Shop:
         more["environment"] = {"STAND_IN_SHA": sha, **more.get("environment", {})}
         return self.runner.run(self.folder, workflow, event, payload, **more)
 
+    def _pull_request(self, number: int, found: Mapping[str, Any]) -> dict[str, Any]:
+        """The payload of a pull request that is new, or was pushed to."""
+        said = {"number": number, "pull_request": found, **self._repository()}
+        if number not in self._shown:
+            self._shown.add(number)
+            return events.whole("pull_request$opened", {"action": "opened", **said})
+        return events.whole(
+            "pull_request$synchronize", {"action": "synchronize", "after": found["head"]["sha"], **said}
+        )
+
+    def _push(self) -> dict[str, Any]:
+        """The payload of a push to main."""
+        return events.whole("push$event", {"ref": "refs/heads/main", "after": self.head, **self._repository()})
+
     @staticmethod
     def _repository() -> dict[str, Any]:
-        return {"repository": {"full_name": "shop/shop", "name": "shop", "default_branch": "main"}}
+        found = {"full_name": "shop/shop", "name": "shop", "default_branch": "main"}
+        return {"repository": found, "sender": fake.ANA}
 
     @property
     def ledger(self) -> Ledger:

@@ -168,6 +168,17 @@ def test_a_failure_is_told_on_the_merged_pull_request(shop: Shop) -> None:
     assert shop.hub.states(max(shop.hub.deployments)) == ["in_progress", "failure"]
 
 
+@pytest.mark.parametrize("words", ["deploy -e staging", "rollback -f nowhere", "drift --answer revert -e staging"])
+def test_nothing_begins_where_there_is_nothing_to_deploy(shop: Shop, words: str) -> None:
+    """GitHub hears of no deployment that could never be: its page would show it for ever."""
+    run = shop.tool(shop.folder, *words.split())
+
+    assert run.returncode == 1
+    assert words.split()[-1] in run.stderr
+    assert "Traceback" not in run.stderr
+    assert shop.hub.deployments == {}
+
+
 def test_github_being_down_does_not_stop_a_deploy(shop: Shop) -> None:
     """Where no review is asked for, nothing of GitHub is needed."""
     shop.write({"manifests/project.yaml": PROJECT.replace("approval: safe", "approval: none")})

@@ -39,13 +39,15 @@ def command(settings: Settings, digest: str, allow: str) -> int:
     demand(digest, r"([0-9a-f]{64})?", "the digest", "64 hexadecimal digits, as the plan ends with")
     demand(allow, r"([0-9a-f]{8})?", "the token to allow", "8 hexadecimal digits, as a vetoed plan prints them")
     bulletin = Bulletin.here(settings.manifests, settings.environment)
-    bulletin.begin("deploy")
     return told(bulletin, settings, lambda: deploy(settings, bulletin, digest, allow))
 
 
-def deploy(settings: Settings, bulletin: Bulletin, digest: str, allow: str, *, agreed: bool = False) -> int:
-    """Plan and carry out; ``agreed`` when a person started this very run by hand.
+def deploy(
+    settings: Settings, bulletin: Bulletin, digest: str, allow: str, *, what: str = "deploy", agreed: bool = False
+) -> int:
+    """Plan and carry out ``what``; ``agreed`` when a person started this very run by hand.
 
+    GitHub hears of a deployment once there is something to deploy: the folder, the environment, a place for releases.
     Raises Problems.
     """
     from orchestrator import pipeline
@@ -55,6 +57,7 @@ def deploy(settings: Settings, bulletin: Bulletin, digest: str, allow: str, *, a
     from orchestrator.state.record import Superseded
 
     desk = releasing.desk(settings, auto_approve=True)
+    bulletin.begin(what)
     desk.build_sites()
     try:
         with desk.writing("deploy", How(patience=PATIENCE)) as ours:

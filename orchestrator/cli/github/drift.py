@@ -125,8 +125,7 @@ def _revert(settings: Settings, bulletin: Bulletin, allow: str) -> int:
     """Deploy what the manifests say, and look again."""
     from orchestrator.cli.github.deploy import deploy, told
 
-    bulletin.begin("revert drift")
-    code = told(bulletin, settings, lambda: deploy(settings, bulletin, "", allow, agreed=True))
+    code = told(bulletin, settings, lambda: deploy(settings, bulletin, "", allow, what="revert drift", agreed=True))
     if code == Exit.OK:
         _report(settings, bulletin)
     return code

@@ -35,7 +35,6 @@ def command(settings: Settings, release: str, parts: str, reason: str, allow: st
     number = int(release) if release else None
     if plan_only:
         return _show(settings, bulletin, number, parts, allow)
-    bulletin.begin("rollback")
     return told(bulletin, settings, lambda: _back(settings, bulletin, number, parts, reason, allow), "releases")
 
 
@@ -64,6 +63,7 @@ def _back(settings: Settings, bulletin: Bulletin, number: int | None, parts: str
     from orchestrator.cli.recording import How
 
     desk = releasing.desk(settings, auto_approve=True)
+    bulletin.begin("rollback")
     with desk.writing("rollback", How(patience=PATIENCE, needed=False, reason=reason)) as ours:
         way = releasing.way(ours, number, parts, keeping=True)
         planned = pipeline.plan(way.wanted.desired, allow=allow, clients=ours.clients)
