@@ -132,7 +132,8 @@ class Runner:
         options += [option for name, value in surroundings.items() for option in ("--env", f"{name}={value}")]
         options += ["-s", f"GITHUB_TOKEN={more.get('token', WRITER)}"]
         command = [str(ACT), event, "-W", str(repository / ".github/workflows" / workflow), "-e", str(path), "--json"]
-        command += ["-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout", "--no-cache-server", *options]
+        command += ["-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout", "--no-cache-server"]
+        command += ["--defaultbranch", "main", *options]  # by the clock the payload names no repository
         home = self.folder / "home"
         command += ["--action-cache-path", str(home / "cache"), "--env-file", "/dev/null", *self._stand_ins]
         environ = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(self.folder / "temp")}

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.github import events
 from tests.github.shapes import complaints
 
 Asked = tuple[str, str, dict[str, str], Any]
@@ -36,3 +37,20 @@ def test_what_it_knows() -> None:
     """A refusal may look as it likes."""
     assert list(complaints(STATUS, 201, {"id": 1, "state": "success", "creator": {"login": "x"}})) == []
     assert list(complaints(("GET", "/git/ref/heads/a/b", {}, {}), 404, {"message": "Not Found"})) == []
+
+
+def test_a_payload_is_as_published() -> None:
+    """What GitHub always sends is there, though no test speaks of it; what it never sends is refused."""
+    made = events.whole("push$event", {"ref": "refs/heads/main", "repository": {"full_name": "shop/shop"}})
+
+    assert made["repository"]["full_name"] == "shop/shop"
+    assert {"before", "pusher", "head_commit"} <= made.keys()
+    assert "git_url" in made["repository"]
+    invented = {**made, "repository": {**made["repository"], "invented": 1}}
+    assert ["'invented' was unexpected" in one for one in events.complaints("push$event", invented)] == [True]
+    assert list(events.complaints("push$event", {**made, "ref": None})) == [
+        "push$event: ref: None is not of type 'string'"
+    ]
+    assert list(events.complaints("schedule", {"repository": {}})) != []
+    with pytest.raises(AssertionError):
+        events.whole("pull_request$opened", {"action": "shut"})
