@@ -13,12 +13,10 @@ import tarfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from urllib.parse import urlsplit
 
-from orchestrator.problems import Problems
-
-if TYPE_CHECKING:
-    import httpx
+from orchestrator.artefacts.images import push as registry
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -76,24 +74,12 @@ def push(authorization: Mapping[str, Any], repository: str, tag: str, pushed: As
 
     Raises Problems.
     """
-    import httpx
-
     [data] = authorization["authorizationData"]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
-    try:
-        with httpx.Client(base_url=f"{data['proxyEndpoint']}/v2/{repository}/", auth=(user, password)) as client:
-            for digest, content in pushed.blobs.items():
-                _upload(client, digest, content)
-            told = {"Content-Type": MANIFEST}
-            client.put(f"manifests/{tag}", content=pushed.manifest, headers=told).raise_for_status()
-    except httpx.HTTPError as error:
-        raise Problems.one(f"the image {repository}:{tag} could not be pushed: {error}") from None
-    return pushed.digest
-
-
-def _upload(client: httpx.Client, digest: str, content: bytes) -> None:
-    if client.head(f"blobs/{digest}").status_code != 200:
-        client.post("blobs/uploads/", params={"digest": digest}, content=content).raise_for_status()
+    with registry.repository(urlsplit(data["proxyEndpoint"]).netloc, repository, (user, password)) as there:
+        for content in pushed.blobs.values():
+            there.blob(content)
+        return there.manifest(pushed.manifest, MANIFEST, tag)
 
 
 def _named(kind: str, digest: str, data: bytes) -> dict[str, Any]:

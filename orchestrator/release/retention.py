@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from orchestrator.artefacts import Site
+from orchestrator.artefacts.images import tools
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import Caller
 from orchestrator.model import Desired
@@ -24,6 +26,8 @@ LABELS = 16
 """Labels of ours on one secret: AWS allows 20, and has up to three of its own."""
 GRACE = timedelta(days=1)
 """What is younger may belong to a deploy that is under way."""
+CACHED = timedelta(days=14)
+"""How long a layer that no release needs is kept for the next build."""
 AT_ONCE = {"s3": 1000, "ecr": 100}
 
 
@@ -109,7 +113,8 @@ class Sweeper:
             old = [
                 {"imageDigest": detail["imageDigest"]}
                 for detail in details
-                if detail["imageDigest"] not in digests and detail["imagePushedAt"] < self._before
+                if not {detail["imageDigest"], detail.get("subjectManifestDigest")} & digests  # an SBOM has a subject
+                and detail["imagePushedAt"] < self._before - (CACHED - GRACE if _is_layer(detail) else timedelta())
             ]
             for part in _parts(old, AT_ONCE["ecr"]):
                 self._caller.call("ecr", "batch_delete_image", {"repositoryName": repository, "imageIds": part})
@@ -155,6 +160,10 @@ class Sweeper:
     def _delete(self, bucket: str, keys: list[str]) -> None:
         for part in _parts([{"Key": key} for key in keys], AT_ONCE["s3"]):
             self._caller.call("s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": part, "Quiet": True}})
+
+
+def _is_layer(detail: Mapping[str, Any]) -> bool:
+    return any(map(tools.LAYER.fullmatch, detail.get("imageTags", ())))
 
 
 def _is_label(stage: str) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.artefacts.images import builder
+from orchestrator.artefacts.images import builder, tools
 from orchestrator.model import Live, Scope
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
@@ -77,10 +77,10 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
 
 
 def newest(answer: Mapping[str, Any]) -> str | None:
-    """The tag of the image pushed last, of those that one answer of DescribeImages lists."""
-    tagged = [image for image in answer.get("imageDetails", ()) if image.get("imageTags")]
-    last = max(tagged, key=lambda image: str(image.get("imagePushedAt", "")), default=None)
-    return str(last["imageTags"][0]) if last else None
+    """The tag of the image pushed last, of those that one answer of DescribeImages lists; a layer's is none."""
+    listed = sorted(answer.get("imageDetails", ()), key=lambda image: str(image.get("imagePushedAt", "")), reverse=True)
+    tags = (str(tag) for image in listed for tag in image.get("imageTags", ()))
+    return next((tag for tag in tags if not tools.LAYER.fullmatch(tag)), None)
 
 
 def _outputs(scope: Scope, repository: str, digest: Value) -> dict[str, Value]:

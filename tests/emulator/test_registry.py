@@ -74,6 +74,26 @@ def test_an_image_is_the_one_that_was_pushed(engine: httpx.Client, ecr: Client) 
     assert engine.get("/v2/shop/api/tags/list").json() == {"name": "shop/api", "tags": ["v1"]}
 
 
+def test_what_refers_to_an_image_is_found_from_there(engine: httpx.Client, ecr: Client) -> None:
+    """Such as an SBOM: pushed by its digest alone, listed by the registry and by ECR, until it is gone."""
+    image, kind = manifest(engine), "application/vnd.cyclonedx+json"
+    push(engine, "v1", image)
+    subject = {"subject": {"mediaType": KIND, "digest": digest(image), "size": len(image)}}
+    told = json.dumps({**json.loads(manifest(engine, b"sbom")), "artifactType": kind, **subject}).encode()
+    pushed = push(engine, digest(told), told)
+    [listed] = engine.get(f"/v2/shop/api/referrers/{digest(image)}").json()["manifests"]
+    asked = {"repositoryName": "shop/api", "subjectId": {"imageDigest": digest(image)}}
+    details = ecr.describe_images(repositoryName="shop/api", imageIds=[{"imageDigest": digest(told)}])["imageDetails"]
+
+    assert (pushed.status_code, pushed.headers["OCI-Subject"]) == (201, digest(image))
+    assert (listed["digest"], listed["artifactType"], listed["size"]) == (digest(told), kind, len(told))
+    assert [one["digest"] for one in ecr.list_image_referrers(**asked)["referrers"]] == [digest(told)]
+    assert (details[0]["subjectManifestDigest"], details[0]["artifactMediaType"]) == (digest(image), kind)
+    assert engine.get(f"/v2/shop/api/referrers/{digest(told)}").json()["manifests"] == []
+    ecr.batch_delete_image(repositoryName="shop/api", imageIds=[{"imageDigest": digest(told)}])
+    assert ecr.list_image_referrers(**asked)["referrers"] == []
+
+
 def test_a_blob_comes_in_parts_and_goes_whole(engine: httpx.Client) -> None:
     name = upload(engine, b"one ", b"two")
 

@@ -51,6 +51,8 @@ class Cloud:
         self.ages = ages
         self.objects = {"shop-web": {"theirs.txt"}, "shop-releases": set[str]()}
         self.images: set[str] = set()
+        self.subjects: dict[str, str] = {}
+        self.tags: dict[str, list[str]] = {}
         self.labels: dict[str, set[str]] = {}
         for number in range(6):
             made = site(number)
@@ -83,7 +85,15 @@ class Cloud:
     ) -> list[dict[str, Any]]:
         match operation:
             case "describe_images":
-                found = [{"imageDigest": one, "imagePushedAt": self.ages.get(one, OLD)} for one in self.images]
+                found: list[dict[str, Any]] = [
+                    {
+                        "imageDigest": one,
+                        "imagePushedAt": self.ages.get(one, OLD),
+                        "imageTags": self.tags.get(one, []),
+                        **({"subjectManifestDigest": self.subjects[one]} if one in self.subjects else {}),
+                    }
+                    for one in self.images
+                ]
                 return [{"imageDetails": found}]
             case "list_secret_version_ids":
                 ages = enumerate(self.labels.items())
@@ -166,6 +176,25 @@ def test_what_no_release_needs_goes() -> None:
     assert cloud.objects["shop-releases"] == {"sites/shop-web/site3.json", "bodies/index.html-3"}
     assert "assets/app-2.js" not in cloud.objects["shop-web"]
     assert "assets/app-3.js" in cloud.objects["shop-web"]
+
+
+def test_an_sbom_stays_as_long_as_its_image() -> None:
+    cloud = Cloud({})
+    cloud.images = {"sha256:2", "sha256:3", "sha256:of2", "sha256:of3"}
+    cloud.subjects = {"sha256:of2": "sha256:2", "sha256:of3": "sha256:3"}
+    assert Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(Ledger((release(3),))) == ()
+
+    assert cloud.images == {"sha256:3", "sha256:of3"}
+
+
+def test_layers_stay_for_two_weeks() -> None:
+    """The next build may take them."""
+    week = timedelta(days=7)
+    cloud = Cloud({"sha256:1": NOW - week, "sha256:2": NOW - 3 * week, "sha256:4": NOW - week})
+    cloud.tags = {"sha256:1": ["ab" * 32], "sha256:2": ["cd" * 32], "sha256:4": ["3f2a91"]}
+    assert Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(Ledger((release(3),))) == ()
+
+    assert cloud.images == {"sha256:1", "sha256:3"}
 
 
 def test_a_secret_has_room_for_so_many_labels() -> None:

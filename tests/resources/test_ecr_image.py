@@ -42,8 +42,9 @@ def test_the_plan_says_what_is_built_and_which_permissions_that_takes() -> None:
             [{"imageTags": ["a"], "imagePushedAt": "2026-01-01"}, {"imageTags": ["b"], "imagePushedAt": "2026-02-01"}],
             "b",
         ),
+        ([{"imageTags": ["0" * 64, "a"], "imagePushedAt": "1"}, {"imageTags": ["1" * 64], "imagePushedAt": "2"}], "a"),
     ],
 )
 def test_layers_come_from_the_image_pushed_last(images: list[object], tag: str | None) -> None:
-    """If there is one with a tag."""
+    """If there is one with a tag; what buildah keeps of single layers is none."""
     assert ecr_image.newest({"imageDetails": images}) == tag

@@ -1,7 +1,8 @@
 """Builds an image and pushes it; the digest that counts is the one the registry tells.
 
 Two runs that build the same at once do not disturb each other: tags do not move, so the second push is refused, and
-what the first one pushed is taken.
+what the first one pushed is taken.  What an image is made of is told by whoever pushed it (``sbom``), last of all: a
+run that is killed in between leaves an image without.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import base64
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from orchestrator import shell
-from orchestrator.artefacts.images import base, dockerfile, ignore, login, registry, tools
+from orchestrator.artefacts.images import base, dockerfile, ignore, layers, login, packages, push, registry, sbom, tools
 from orchestrator.artefacts.images.dockerfile import Base
 from orchestrator.artefacts.images.inputs import Recipe
-from orchestrator.artefacts.images.registry import Reference
+from orchestrator.artefacts.images.packages import Found
+from orchestrator.artefacts.images.registry import Descriptor, Reference
 from orchestrator.artefacts.images.tools import Tool, Work
 from orchestrator.problems import Position, Problem, Problems
 
@@ -31,7 +34,7 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 def ship(
     authorization: Mapping[str, Any], build: Mapping[str, Any], repository: str, tag: str, cache: str | None = None
 ) -> str:
-    """Build, push as ``repository:tag`` and return the digest (``sha256:...``).
+    """Build, push as ``repository:tag`` with its SBOM beside it, and return the digest (``sha256:...``).
 
     ``authorization`` is the answer of ECR GetAuthorizationToken, ``build`` the fields of a Recipe, ``cache`` the tag of
     an earlier image whose layers may be taken.  Raises Problems with the end of the program's output.
@@ -45,7 +48,11 @@ def ship(
         work = _work(recipe, there, folder, cache)
         tool = tools.find()
         _build(tool, recipe, work)
-        return _push(tool, work, there, (user, password))
+        found = _packages(tool, work)
+        pushed, is_ours = _push(tool, work, there, (user, password))
+        if is_ours:
+            _tell(sbom.document(found, there, pushed.digest, work.labels), pushed, there, (user, password))
+        return pushed.digest
 
 
 def labels(context: Path) -> dict[str, str]:
@@ -93,6 +100,8 @@ def _work(recipe: Recipe, there: Reference, folder: Path, cache: str | None) -> 
         shutil.copyfile(known, ignored)
     text = recipe.dockerfile.read_text(encoding="utf-8", errors="surrogateescape")
     bases = [registry.parse(each.image) for each in dockerfile.bases(text, recipe.args, recipe.platform)]
+    insecure = registry.scheme(there.registry) == "http"
+    loose = all(registry.scheme(each.registry) == "http" for each in bases) if bases else insecure
     return Work(
         f"{place}:{there.tag}",
         folder,
@@ -100,13 +109,16 @@ def _work(recipe: Recipe, there: Reference, folder: Path, cache: str | None) -> 
         provenance(recipe, text, there.tag),
         cache=f"{place}:{cache}" if cache else None,
         pull=recipe.resolve and any(each.digest is None for each in bases),
-        insecure=registry.scheme(there.registry) == "http",
-        insecure_bases=bool(bases) and all(registry.scheme(each.registry) == "http" for each in bases),
+        insecure=insecure,
+        insecure_build=loose,
+        layers=place if loose == insecure else None,  # one switch for both: no registry of the world is trusted blindly
     )
 
 
 def _build(tool: Tool, recipe: Recipe, work: Work) -> None:
     ran = shell.run(tools.build(tool, recipe, work), environment=_environment(tool, work))
+    if ran.status and work.layers and "cache" in _end(ran.output):  # refused, or a podman that knows no such option
+        ran = shell.run(tools.build(tool, recipe, replace(work, layers=None)), environment=_environment(tool, work))
     if ran.status:
         message = f"the image could not be built: {tool.name} ended with status {ran.status}\n{_end(ran.output)}"
         where = Position(str(recipe.dockerfile), _line(ran.output, recipe))
@@ -114,10 +126,37 @@ def _build(tool: Tool, recipe: Recipe, work: Work) -> None:
         raise Problems([Problem(message, where, hint)])
 
 
-def _push(tool: Tool, work: Work, there: Reference, login: tuple[str, str]) -> str:
+def _packages(tool: Tool, work: Work) -> Found:
+    """What was built, looked into before it is pushed.  Raises Problems."""
+    shell.demand(
+        tools.export(tool, work),
+        what="the image was built and cannot be looked into for its SBOM; nothing was pushed",
+        environment=_environment(tool, work),
+    )
+    try:
+        return packages.of(layers.files(work.archive, packages.tells))
+    finally:
+        work.archive.unlink()
+
+
+def _tell(bom: bytes, image: Descriptor, there: Reference, login: tuple[str, str]) -> None:
+    """Put the SBOM beside the image.  Raises Problems."""
+    try:
+        with push.repository(there.registry, there.repository, login) as repository:
+            repository.blob(sbom.NOTHING)
+            repository.blob(bom)
+            repository.manifest(sbom.referrer(bom, image), sbom.MANIFEST)
+    except Problems as error:
+        message = f"the image was pushed, its SBOM was not: {error.problems[0].message}"
+        hint = "nothing was deployed; run it again to deploy the image without an SBOM"
+        raise Problems.one(message, hint=hint) from None
+
+
+def _push(tool: Tool, work: Work, there: Reference, login: tuple[str, str]) -> tuple[Descriptor, bool]:
+    """What the registry has under the tag now, and whether it is this very build."""
     ran = shell.run(tools.push(tool, work), environment=_environment(tool, work))
     try:
-        found = registry.digest(there, login)
+        found = registry.descriptor(there, login)
     except Problems:
         if ran.status == 0:
             raise
@@ -126,10 +165,12 @@ def _push(tool: Tool, work: Work, there: Reference, login: tuple[str, str]) -> s
         message = f"{work.name} could not be pushed: {tool.name} ended with status {ran.status}\n{_end(ran.output)}"
         raise Problems.one(message, hint="run it again; nothing was deployed")
     said = work.digest_file.read_text() if work.digest_file.exists() else ran.output
-    if ran.status == 0 and found not in _DIGEST.findall(said):
-        message = f"{tool.name} pushed {', '.join(_DIGEST.findall(said)) or 'nothing'}, but {work.name} is {found}"
+    if ran.status == 0 and found.digest not in _DIGEST.findall(said):
+        message = (
+            f"{tool.name} pushed {', '.join(_DIGEST.findall(said)) or 'nothing'}, but {work.name} is {found.digest}"
+        )
         raise Problems.one(message, hint="somebody moved the tag; run it again, nothing was deployed")
-    return found
+    return found, ran.status == 0
 
 
 def _environment(tool: Tool, work: Work) -> dict[str, str]:

@@ -63,8 +63,25 @@ def scheme(host: str) -> str:
     return "http" if host.rpartition(":")[0] in LOOPBACK or host in LOOPBACK else "https"
 
 
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A manifest as a registry has it; ``size`` in bytes."""
+
+    digest: str
+    media_type: str
+    size: int
+
+
 def digest(reference: Reference, login: tuple[str, str] | None = None, *, timeout: float = TIMEOUT) -> str | None:
-    """The digest that ``reference`` has in its registry, or None where there is no such image.
+    """The digest that ``reference`` has in its registry, or None where there is no such image.  Raises Problems."""
+    found = descriptor(reference, login, timeout=timeout)
+    return found.digest if found else None
+
+
+def descriptor(
+    reference: Reference, login: tuple[str, str] | None = None, *, timeout: float = TIMEOUT
+) -> Descriptor | None:
+    """The manifest that ``reference`` has in its registry, or None where there is no such image.
 
     ``login``: user and password; without one, as anybody.  Raises Problems when the registry cannot be asked.
     """
@@ -83,11 +100,12 @@ def digest(reference: Reference, login: tuple[str, str] | None = None, *, timeou
         raise Problems.one(f"{message} ({type(error).__name__})") from None
     if answer.status_code == httpx.codes.NOT_FOUND:
         return None
-    found: str | None = answer.headers.get("Docker-Content-Digest")
-    if answer.is_error or found is None:
+    told = answer.headers
+    if answer.is_error or "Docker-Content-Digest" not in told:
         message = f"{reference.registry} answered {answer.status_code} for {reference.repository}:{reference.tag}"
         raise Problems.one(message)
-    return found
+    size = int(told.get("Content-Length", 0))
+    return Descriptor(told["Docker-Content-Digest"], told.get("Content-Type", ""), size)
 
 
 def _token(client: httpx.Client, challenge: str, login: tuple[str, str] | None) -> str:

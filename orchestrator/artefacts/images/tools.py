@@ -7,6 +7,7 @@ never among them; it lies in a private file that the program is pointed at.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from orchestrator.problems import Problems
 
 KNOWN = ("docker", "buildah", "podman")
 CHOICE = "ORCHESTRATOR_BUILDER"
+LAYER = re.compile(r"[0-9a-f]{64}")
+"""The tags under which buildah and podman keep layers; those of images are shorter."""
 ASK = 30.0
 """Seconds in which a program says whether it works."""
 
@@ -33,8 +36,9 @@ class Tool:
 class Work:
     """What one build needs beside its recipe: the full ``name`` to push as, ``labels``, a private ``folder``.
 
-    ``ignore`` is the ignore file (maybe empty), ``cache`` an earlier image whose layers may be taken, ``pull``:
-    whether to look for newer bases, ``insecure``: the registry speaks plain HTTP.
+    ``ignore`` is the ignore file (maybe empty), ``cache`` an earlier image whose layers may be taken, ``layers`` a
+    repository that keeps layers for those who read none out of an image; ``pull``: whether to look for newer bases.
+    ``insecure``: the registry speaks plain HTTP; ``insecure_build``: so does all that the build itself talks to.
     """
 
     name: str
@@ -44,12 +48,18 @@ class Work:
     cache: str | None = None
     pull: bool = False
     insecure: bool = False
-    insecure_bases: bool = False
+    insecure_build: bool = False
+    layers: str | None = None
 
     @property
     def digest_file(self) -> Path:
         """Where buildah and podman write the digest of what they pushed."""
         return self.folder / "digest"
+
+    @property
+    def archive(self) -> Path:
+        """Where the image is written to, to be looked into."""
+        return self.folder / "image.tar"
 
 
 def find() -> Tool:
@@ -94,7 +104,10 @@ def build(tool: Tool, recipe: Recipe, work: Work) -> list[str]:
 
 
 def _docker(tool: Tool, work: Work) -> list[str]:
-    """One manifest, no index around it, and its layers fit to be the next build's cache."""
+    """One manifest, no index around it, and its layers fit to be the next build's cache.
+
+    Its SBOM is made by ``sbom``, for every builder alike; buildx's own would need an index and an image to scan with.
+    """
     if not tool.buildx:
         return ["docker", "build"]
     cache = ["--cache-from", f"type=registry,ref={work.cache}"] if work.cache else []
@@ -103,9 +116,10 @@ def _docker(tool: Tool, work: Work) -> list[str]:
 
 
 def _buildah(tool: Tool, work: Work) -> list[str]:
-    """In Docker's format, for the other one has no HEALTHCHECK."""
-    words = [tool.name, "build", "--format", "docker", "--layers", "--ignorefile", str(work.ignore)]
-    return [*words, "--authfile", str(work.folder / "config.json"), *(["--tls-verify=false"] * work.insecure_bases)]
+    """In Docker's format, for the other one has no HEALTHCHECK.  What a failed build mounts is not left mounted."""
+    words = [tool.name, "build", "--format", "docker", "--layers", "--force-rm", "--ignorefile", str(work.ignore)]
+    words += ["--authfile", str(work.folder / "config.json"), *(["--tls-verify=false"] * work.insecure_build)]
+    return [*words, *(["--cache-from", work.layers, "--cache-to", work.layers] if work.layers else [])]
 
 
 def push(tool: Tool, work: Work) -> list[str]:
@@ -115,3 +129,11 @@ def push(tool: Tool, work: Work) -> list[str]:
     trust = ["--tls-verify=false"] if work.insecure else []
     files = ["--authfile", str(work.folder / "config.json"), "--digestfile", str(work.digest_file)]
     return [tool.name, "push", *files, *trust, work.name, f"docker://{work.name}"]
+
+
+def export(tool: Tool, work: Work) -> list[str]:
+    """The command that writes what was built to ``work.archive``, in Docker's format."""
+    if tool.name == "buildah":
+        return ["buildah", "push", "--quiet", work.name, f"docker-archive:{work.archive}"]
+    words = ["--format", "docker-archive"] if tool.name == "podman" else []
+    return [tool.name, "save", *words, "--output", str(work.archive), work.name]

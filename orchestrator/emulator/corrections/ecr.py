@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Any
@@ -25,6 +26,7 @@ class Ecr(Service):
         self._filters: dict[tuple[str, str], list[Params]] = {}
         self._scanned: dict[tuple[str, str, str], datetime] = {}
         self._scanning: dict[str, Params] = {}
+        self._referrers: dict[tuple[str, str, str], Params] = {}
 
     def put_image(self, params: Params, context: Context) -> Params:
         """ImageAlreadyExistsException for the same again, ImageTagAlreadyExistsException for an immutable tag."""
@@ -42,6 +44,8 @@ class Ecr(Service):
                 message = f"The image tag '{tag}' already exists in the '{name}' repository and is immutable."
                 raise AwsError("ImageTagAlreadyExistsException", message)
         answer = context.forward({**params, "imageDigest": digest})
+        if told := _referrer(params["imageManifest"], digest):
+            self._referrers[context.region, name, digest] = told
         if repository["imageScanningConfiguration"].get("scanOnPush"):
             self._scanned[context.region, name, digest] = datetime.now(UTC)
         return answer
@@ -55,7 +59,18 @@ class Ecr(Service):
                     f"The image with imageId {wanted} does not exist within the repository '{params['repositoryName']}'"
                 )
                 raise AwsError("ImageNotFoundException", message)
-        return found
+        images = [
+            {**image, **self._refers(params["repositoryName"], image, context)} for image in found["imageDetails"]
+        ]
+        return {**found, "imageDetails": images}
+
+    def list_image_referrers(self, params: Params, context: Context) -> Params:
+        """What was pushed with one image as its subject, such as an SBOM, and is still there."""
+        name, wanted = params["repositoryName"], params["subjectId"]["imageDigest"]
+        details = self._call(context, "DescribeImages", repositoryName=name)["imageDetails"]
+        known = (self._referrers.get((context.region, name, image["imageDigest"])) for image in details)
+        found = [one for one in known if one and one["subject"] == wanted]
+        return {"referrers": [{key: one[key] for key in one if key != "subject"} for one in found]}
 
     def create_repository(self, params: Params, context: Context) -> Params:
         """Keeps the filters of tags exempt from immutability."""
@@ -130,6 +145,11 @@ class Ecr(Service):
         data = {"authorizationToken": login(self.world, context.region), "proxyEndpoint": f"http://{host}"}
         return {"authorizationData": [{**data, "expiresAt": expires}]}
 
+    def _refers(self, repository: str, image: Params, context: Context) -> Params:
+        """What DescribeImages adds for what refers to an image."""
+        told = self._referrers.get((context.region, repository, image["imageDigest"]))
+        return {"artifactMediaType": told["artifactType"], "subjectManifestDigest": told["subject"]} if told else {}
+
     def _repository(self, name: str, context: Context) -> Params:
         found: Params = self._call(context, "DescribeRepositories", repositoryNames=[name])["repositories"][0]
         return found
@@ -167,3 +187,13 @@ def _is(wanted: Params, image: Params) -> bool:
     """Whether an image is the one an imageId names."""
     by_digest = wanted.get("imageDigest") in (None, image["imageDigest"])
     return by_digest and wanted.get("imageTag") in (None, *image.get("imageTags", []))
+
+
+def _referrer(text: str, digest: str) -> Params | None:
+    """What ListImageReferrers tells of a manifest, and the digest of its ``subject``; None for one without."""
+    manifest = json.loads(text)
+    if not (subject := manifest.get("subject")):
+        return None
+    kind = manifest.get("artifactType") or manifest["config"]["mediaType"]
+    told = {"digest": digest, "mediaType": manifest["mediaType"], "artifactType": kind, "size": len(text.encode())}
+    return {**told, "annotations": manifest.get("annotations", {}), "subject": subject["digest"]}

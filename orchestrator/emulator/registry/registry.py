@@ -24,6 +24,7 @@ from orchestrator.emulator.service import Context, World
 
 _NAME = r"(?P<name>[a-z0-9][a-z0-9._/-]*)"
 _OCTETS = ("Content-Type", "application/octet-stream")
+_INDEX = "application/vnd.oci.image.index.v1+json"
 _SCHEMA = "application/vnd.docker.distribution.manifest.v2+json"
 
 
@@ -140,7 +141,15 @@ class Registry:
     def put(self, asked: _Asked) -> Response:
         """PutImage: every layer has to be there, and a tag that may not move stays."""
         digest = self._put({"repositoryName": asked.name, **self._image(asked)}, asked)
-        return self._made(asked, "manifests", digest)
+        subject = json.loads(asked.request.body).get("subject")
+        return self._made(asked, "manifests", digest, *([("OCI-Subject", subject["digest"])] if subject else []))
+
+    def referrers(self, asked: _Asked) -> Response:
+        """An index of what has one image as its subject."""
+        wanted = {"repositoryName": asked.name, "subjectId": {"imageDigest": asked.reference}}
+        found = self._ask("ListImageReferrers", wanted, asked)["referrers"]
+        index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": found}
+        return Response(200, (("Content-Type", _INDEX),), json.dumps(index).encode())
 
     def tags(self, asked: _Asked) -> Response:
         """Every tag of a repository."""
@@ -163,16 +172,20 @@ class Registry:
         key = "imageDigest" if DIGEST.fullmatch(asked.reference) else "imageTag"
         return {"imageManifest": text, "imageManifestMediaType": kind, key: asked.reference}
 
-    def _put(self, image: Params, asked: _Asked) -> str:
-        target = Target("ecr", asked.region, "PutImage")
+    def _ask(self, operation: str, params: Params, asked: _Asked) -> Any:
+        """The answer of the emulated ECR, not of the backend.  Raises AwsError."""
+        target = Target("ecr", asked.region, operation)
         service = self._world.find("ecr")
-        handler = service.handler("PutImage") if service else None
+        handler = service.handler(operation) if service else None
         assert handler is not None
-        context = Context(self._world, target, outgoing(target, image, "AKIAIOSFODNN7EXAMPLE"), "registry")
+        context = Context(self._world, target, outgoing(target, params, "AKIAIOSFODNN7EXAMPLE"), "registry")
+        with self._world.lock:
+            return handler(params, context)
+
+    def _put(self, image: Params, asked: _Asked) -> str:
         self._world.writes += 1
         try:
-            with self._world.lock:
-                answer: Any = handler(image, context)
+            answer = self._ask("PutImage", image, asked)
         except AwsError as error:
             return self._again(error, image, asked)
         finally:
@@ -204,9 +217,9 @@ class Registry:
         place = ("Location", f"/v2/{asked.name}/blobs/uploads/{upload}")
         return Response(202, (place, ("Docker-Upload-UUID", upload), ("Range", f"0-{max(size - 1, 0)}")))
 
-    def _made(self, asked: _Asked, kind: str, digest: str) -> Response:
+    def _made(self, asked: _Asked, kind: str, digest: str, *more: tuple[str, str]) -> Response:
         place = ("Location", f"/v2/{asked.name}/{kind}/{digest}")
-        return Response(201, (place, ("Docker-Content-Digest", digest)))
+        return Response(201, (place, ("Docker-Content-Digest", digest), *more))
 
     def _region(self, request: Request) -> str | None:
         """The region that a login is for, by the token that ECR gave out; None for any other."""
@@ -250,5 +263,6 @@ _ROUTES: tuple[tuple[str, dict[str, _Method]], ...] = (
         rf"/v2/{_NAME}/manifests/(?P<reference>[^/]+)",
         {"GET": Registry.manifest, "HEAD": Registry.manifest, "PUT": Registry.put},
     ),
+    (rf"/v2/{_NAME}/referrers/(?P<reference>[^/]+)", {"GET": Registry.referrers}),
     (rf"/v2/{_NAME}/tags/list", {"GET": Registry.tags}),
 )

@@ -14,6 +14,7 @@ from orchestrator import shell
 
 def private_store(folder: Path, monkeypatch: pytest.MonkeyPatch, driver: str = "vfs") -> None:
     """Turn buildah to images of this test alone; ``vfs`` are plain copies, which every file system can do."""
+    folder.mkdir(exist_ok=True)
     settings = folder / "storage.conf"
     places = f'graphroot = "{folder / "graph"}"\nrunroot = "{folder / "run"}"'
     settings.write_text(f'[storage]\ndriver = "{driver}"\n{places}\n')

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from orchestrator import pipeline, shell
-from orchestrator.artefacts.images import builder, login
+from orchestrator.artefacts.images import builder, login, tools
 from orchestrator.artefacts.images.inputs import Recipe, tag
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, start
@@ -88,15 +88,14 @@ def _clients(url: str) -> Recording:
 
 
 @pytest.fixture
-def aws(running: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recording]:
+def aws(running: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recording:
     running.reset()
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
     private_store(tmp_path, monkeypatch)
     found = _clients(running.url)
     found.operations.clear()
-    yield found
-    shell.run(["buildah", "rm", "--all"])  # what a failed build leaves mounted
+    return found
 
 
 @pytest.fixture
@@ -137,9 +136,10 @@ def image_of(aws: Recording) -> str:
 
 
 def tags(aws: Recording) -> dict[str, str]:
-    """Tag -> digest, of what the repository holds."""
+    """Tag -> digest, of the images that the repository holds; layers lie there, too."""
     found = aws.call("ecr", "describe_images", {"repositoryName": "shop-api"})["imageDetails"]
-    return {name: image["imageDigest"] for image in found for name in image.get("imageTags", ())}
+    named = {name: image["imageDigest"] for image in found for name in image.get("imageTags", ())}
+    return {name: digest for name, digest in named.items() if not tools.LAYER.fullmatch(name)}
 
 
 def test_what_is_deployed_is_what_the_registry_holds(aws: Recording, checkout: Path) -> None:
@@ -157,6 +157,28 @@ def test_what_is_deployed_is_what_the_registry_holds(aws: Recording, checkout: P
     assert image["config"]["Healthcheck"] == {"Test": ["CMD", "/hello"]}
     assert (image["os"], image["architecture"]) == ("linux", "amd64")
     assert image["config"]["Labels"]["org.opencontainers.image.version"] == name
+
+
+def test_what_it_is_made_of_lies_beside_it(aws: Recording, checkout: Path) -> None:
+    """Its SBOM has no tag of its own and refers to the digest that is deployed."""
+    told = checkout / "api" / "shop-1.2.dist-info" / "METADATA"
+    told.parent.mkdir()
+    told.write_text("Metadata-Version: 2.1\nName: Shop_Kit\nVersion: 1.2\n\nText\n")
+    (checkout / "api" / "Dockerfile").write_text("FROM scratch\nCOPY . /srv/\n")
+    apply(aws, checkout)
+    [digest] = tags(aws).values()
+    images = aws.call("ecr", "describe_images", {"repositoryName": "shop-api"})["imageDetails"]
+    [beside] = [image["imageDigest"] for image in images if not image.get("imageTags")]
+    with httpx.Client(base_url=f"{aws.url}/v2/shop-api", auth=("AWS", password(aws))) as engine:
+        image = engine.get(f"/manifests/{digest}")
+        manifest = engine.get(f"/manifests/{beside}").json()
+        bom = engine.get(f"/blobs/{manifest['layers'][0]['digest']}").json()
+
+    assert manifest["artifactType"] == "application/vnd.cyclonedx+json"
+    assert manifest["subject"]["digest"] == digest
+    assert manifest["subject"]["size"] == len(image.content)
+    assert [part["purl"] for part in bom["components"]] == ["pkg:pypi/shop-kit@1.2"]
+    assert bom["metadata"]["component"]["version"] == digest
 
 
 def test_an_unchanged_image_is_one_call(aws: Recording, checkout: Path, recorded: Path) -> None:
@@ -224,7 +246,7 @@ def test_the_login_is_ours_alone_and_leaves_the_users_own(tmp_path: Path, monkey
 
 
 def test_a_build_that_fails_says_where_and_what(aws: Recording, checkout: Path) -> None:
-    """The end of the builder's output, at the line of the instruction; nothing is pushed, the service is not made."""
+    """The end of the builder's output, at the line of the instruction; nothing is pushed, made or left mounted."""
     (checkout / "api" / "Dockerfile").write_text("FROM scratch\n\n# what is not there\nCOPY gone /gone\n")
     outcomes = apply(aws, checkout)
 
@@ -233,6 +255,27 @@ def test_a_build_that_fails_says_where_and_what(aws: Recording, checkout: Path) 
     assert "gone" in outcomes["ecr_image.api"].reason
     assert outcomes["apprunner_service.api"].actuation is Actuation.SKIPPED
     assert tags(aws) == {}
+    assert shell.run(["buildah", "containers", "--quiet"]).output == ""
+
+
+def test_another_machine_takes_the_layers_from_the_registry(
+    aws: Recording, checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that has built nothing yet builds what has changed, and what comes after it."""
+    (checkout / "api" / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /first\nCOPY hello /hello\n")
+    aws.call("ecr", "create_repository", {"repositoryName": "shop-api", "imageTagMutability": "IMMUTABLE"})
+    layers = []
+    for machine in ("one", "two"):
+        (checkout / "api" / "hello").write_text(machine)
+        private_store(tmp_path / machine, monkeypatch)
+        recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile")
+        digest = builder.ship(authorization(aws), recipe.fields, "shop-api", tag(recipe))
+        url, login = f"{aws.url}/v2/shop-api", ("AWS", password(aws))
+        config = httpx.get(f"{url}/manifests/{digest}", auth=login).json()["config"]["digest"]
+        layers.append([each["created"] for each in httpx.get(f"{url}/blobs/{config}", auth=login).json()["history"]])
+
+    assert layers[0][0] == layers[1][0]
+    assert layers[0][1] < layers[1][1]
 
 
 def test_two_runs_that_build_the_same_agree(aws: Recording, checkout: Path) -> None:
@@ -282,7 +325,5 @@ def test_without_a_builder_it_says_which_there_could_be(
     """And that nothing was built."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("ORCHESTRATOR_BUILDER", chosen)
-    from orchestrator.artefacts.images import tools
-
     with pytest.raises(Problems, match=sentence):
         tools.find()

@@ -12,6 +12,7 @@ from orchestrator.artefacts.images.tools import Tool, Work
 
 NAME = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop-api:3f2a91"
 CACHE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop-api:0a1b2c"
+LAYERS = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop-api"
 BUILDX, DOCKER, BUILDAH, PODMAN = Tool("docker", buildx=True), Tool("docker"), Tool("buildah"), Tool("podman")
 RECIPE = Recipe(
     Path("/checkout/api"),
@@ -24,7 +25,7 @@ RECIPE = Recipe(
 
 def work(folder: Path, *, pull: bool = False) -> Work:
     labels = {"org.opencontainers.image.revision": "c0ffee"}
-    return Work(NAME, folder, folder / "ignore", labels, cache=CACHE, pull=pull, insecure=False)
+    return Work(NAME, folder, folder / "ignore", labels, cache=CACHE, pull=pull, layers=LAYERS)
 
 
 @pytest.mark.parametrize("tool", [BUILDX, DOCKER, BUILDAH, PODMAN], ids=["buildx", "docker", "buildah", "podman"])
@@ -62,13 +63,24 @@ def test_the_others_keep_the_health_check_and_read_the_login_from_a_file(tool: T
     said = " ".join(tools.build(tool, RECIPE, work(tmp_path)))
     pushed = " ".join(tools.push(tool, work(tmp_path)))
 
-    assert "--format docker --layers" in said
+    assert "--format docker --layers --force-rm" in said
+    assert f"--cache-from {LAYERS} --cache-to {LAYERS}" in said
+    assert "--tls-verify" not in said
     assert f"--ignorefile {tmp_path / 'ignore'}" in said
     for command in (said, pushed):
         assert f"--authfile {tmp_path / 'config.json'}" in command
     assert f"--digestfile {tmp_path / 'digest'}" in pushed
     assert pushed.endswith(f"{NAME} docker://{NAME}")
     assert tools.push(BUILDX, work(tmp_path)) == ["docker", "push", NAME]
+
+
+def test_each_writes_what_it_built_in_the_same_format(tmp_path: Path) -> None:
+    """To a file in the private folder, which is gone with it."""
+    archive = tmp_path / "image.tar"
+
+    assert tools.export(BUILDX, work(tmp_path)) == ["docker", "save", "--output", str(archive), NAME]
+    assert tools.export(BUILDAH, work(tmp_path))[-2:] == [NAME, f"docker-archive:{archive}"]
+    assert tools.export(PODMAN, work(tmp_path))[2:4] == ["--format", "docker-archive"]
 
 
 def program(folder: Path, name: str, script: str) -> None:
