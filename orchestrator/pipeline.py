@@ -33,10 +33,14 @@ def desired(folder: Path, environment: str | None = None, *, shipping: bool = Tr
 
     Raises Problems.
     """
+    return expanded(validate(folder, environment), shipping=shipping)
+
+
+def expanded(manifest: Manifest, *, shipping: bool = True) -> Desired:
+    """The same, of manifests that were checked already."""
     from orchestrator.artefacts.gather import gather, nothing
     from orchestrator.manifest import expand
 
-    manifest = validate(folder, environment)
     look = gather if shipping else nothing
     return expand.expand(manifest, look(expand.stack_of(manifest).components.values()))
 
@@ -58,16 +62,12 @@ def plan(
 
     from orchestrator import plan as planning
     from orchestrator import snapshot
-    from orchestrator.aws import AwsError, Clients, Reader
+    from orchestrator.aws import Clients, Reader
 
     clients = clients or Clients(wanted.scope.region)
     if destroying:
         wanted = replace(wanted, resources=(), notes=(), waivers=())
-    try:
-        configured = clients.configured_region()
-        clients.reach("sts")
-    except AwsError as error:
-        raise snapshot.hopeless(error) from None
+    configured = reach(clients)
     seen = snapshot.take(Reader(clients), wanted)
     return planning.build(
         wanted,
@@ -78,6 +78,22 @@ def plan(
         configured_region=configured,
         today=datetime.now(UTC).date().isoformat(),
     )
+
+
+def reach(clients: Clients) -> str | None:
+    """See that AWS can be asked at all; the region that the surroundings name.
+
+    Raises Problems within seconds where there is no network, not after all tries of a call.
+    """
+    from orchestrator import snapshot
+    from orchestrator.aws import AwsError
+
+    try:
+        configured = clients.configured_region()
+        clients.reach("sts")
+    except AwsError as error:
+        raise snapshot.hopeless(error) from None
+    return configured
 
 
 def apply(

@@ -18,9 +18,9 @@ WORKERS = (16, 64)
 """Threads at least and at most, between them one for four resources: more open more connections than they save time."""
 HOPELESS = {
     "NoCredentials": "set a profile (AWS_PROFILE), log in, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    "Unreachable": "check the network, and AWS_ENDPOINT_URL if it is set; nothing was changed",
-    "ExpiredToken": "the session has expired: log in again; nothing was changed",
-    "ExpiredTokenException": "the session has expired: log in again; nothing was changed",
+    "Unreachable": "check the network, and AWS_ENDPOINT_URL if it is set",
+    "ExpiredToken": "the session has expired: log in again",
+    "ExpiredTokenException": "the session has expired: log in again",
     "InvalidClientTokenId": "AWS does not know these credentials",
     "UnrecognizedClientException": "AWS does not know these credentials",
     "SignatureDoesNotMatch": "the secret key does not fit the access key",
@@ -136,6 +136,6 @@ def _answer(future: Future[T]) -> T:
 
 
 def hopeless(error: AwsError) -> Problems:
-    """AWS could not be asked at all: what happened and what to do."""
-    hint = HOPELESS.get(error.code, "nothing was changed; run it again")
+    """AWS could not be asked at all, and so nothing was done: what happened and what to do."""
+    hint = f"{HOPELESS.get(error.code, 'run it again')}; nothing was changed"
     return Problems.one(f"cannot ask AWS who we are: {error}", hint=hint)

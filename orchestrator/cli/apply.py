@@ -39,29 +39,20 @@ def command(  # noqa: PLR0913 - its options
     but not well. Run it again after a failure: it goes on from what AWS has.
     """
     from orchestrator import pipeline
-    from orchestrator.cli import planfile, recording, running, show
+    from orchestrator.aws import Clients
+    from orchestrator.cli import planfile, running, turns
     from orchestrator.cli.approval import Approval
-    from orchestrator.problems import Exit
     from orchestrator.release import wanted
 
     approval = Approval(planfile.read(reviewed) if reviewed else None, expect, auto_approve)
     if approval.reviewed and settings.environment is None:
         settings.environment = approval.reviewed.environment
-    asked = wanted.of(settings.manifests, settings.environment)
-    scope, again = asked.desired.scope, [word for target in targets for word in ("--target", target)]
-    with recording.run(settings, f"{scope.project}/{scope.environment}", "apply", how) as record:
-        planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=asked.clients)
-        recording.choose(record, planned)
-        with recording.agreeing(record):
-            approval.refuse_stale(planned.plan)
-        show.to(settings.terminal, planned, approval.detail(verbose=settings.verbose))
-        if planned.plan.is_vetoed:
-            recording.vetoed(record, planned.plan)
-            return Exit.VETOED
-        if not planned.plan.pending:
-            return running.nothing_to_do(planned, settings)
-        place = f"{scope.project}/{scope.environment} in account {planned.plan.account}"
-        question = f"Apply these {len(planned.plan.pending)} changes to {place}? Only 'yes' is accepted:"
-        with recording.agreeing(record):
-            approval.obtain(settings.terminal, question, "yes")
-        return running.carry_out(planned, settings, parallelism, settings.command("apply", *again), record)
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    clients = Clients(manifest.scope.region)
+    again = settings.command("apply", *(word for target in targets for word in ("--target", target)))
+    store = wanted.store_of(manifest, clients)
+    with turns.taken(settings, manifest.scope, "apply", how, clients, store) as turn:
+        desired = wanted.of_manifest(manifest, turn.clients).desired
+        planned = pipeline.plan(desired, targets=targets, allow=allow, clients=turn.clients)
+        ask = "Apply these {count} changes to {place}? Only 'yes' is accepted:", "yes"
+        return running.see_through(planned, settings, turn, approval, ask, again, parallelism)

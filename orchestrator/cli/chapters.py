@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from orchestrator import pipeline
-from orchestrator.cli import dashboard, recording, running, sample, show, story
+from orchestrator.cli import dashboard, recording, running, sample, show, story, turns
 from orchestrator.cli.options import Settings
 from orchestrator.model import Change, Desired, Plan
 from orchestrator.problems import Exit, Problems
@@ -169,10 +169,12 @@ def _plan(settings: Settings, desired: Desired) -> Planned:
 
 
 def _apply(settings: Settings, planned: Planned) -> None:
-    plan = planned.plan
-    with recording.run(settings, f"{plan.project}/{plan.environment}", "apply", recording.How()) as record:
-        recording.choose(record, planned)
-        code = running.carry_out(planned, settings, 16, settings.command("demo"), record)
+    from orchestrator.aws import Clients
+
+    alone, how = Clients(planned.scope.region), recording.How()  # on an AWS of its own
+    with turns.taken(settings, planned.scope, "apply", how, alone, None) as turn:
+        recording.choose(turn.record, planned)
+        code = running.carry_out(planned, settings, 16, settings.command("demo"), turn)
     if code == running.INTERRUPTED:
         raise KeyboardInterrupt
     if code:

@@ -26,26 +26,17 @@ def command(settings: Settings, expect: str, auto_approve: bool, parallelism: in
     terminal. Exits as apply does.
     """
     from orchestrator import pipeline
-    from orchestrator.cli import recording, running, show
+    from orchestrator.aws import Clients
+    from orchestrator.cli import running, turns
     from orchestrator.cli.approval import Approval
-    from orchestrator.problems import Exit
+    from orchestrator.release import wanted
 
     approval = Approval(None, expect, auto_approve)
-    desired = pipeline.desired(settings.manifests, settings.environment, shipping=False)
-    scope = desired.scope
-    with recording.run(settings, f"{scope.project}/{scope.environment}", "destroy", how) as record:
-        planned = pipeline.plan(desired, destroying=True, allow=allow)
-        recording.choose(record, planned)
-        with recording.agreeing(record):
-            approval.refuse_stale(planned.plan)
-        show.to(settings.terminal, planned, approval.detail(verbose=settings.verbose))
-        if planned.plan.is_vetoed:
-            recording.vetoed(record, planned.plan)
-            return Exit.VETOED
-        if not planned.plan.pending:
-            return running.nothing_to_do(planned, settings)
-        place = f"{scope.project}/{scope.environment} in account {planned.plan.account}"
-        question = f"Delete {len(planned.plan.pending)} resources of {place}? Type {scope.environment!r} to do it:"
-        with recording.agreeing(record):
-            approval.obtain(settings.terminal, question, scope.environment)
-        return running.carry_out(planned, settings, parallelism, settings.command("destroy"), record)
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    clients, desired = Clients(manifest.scope.region), pipeline.expanded(manifest, shipping=False)
+    store = wanted.store_of(manifest, clients)
+    with turns.taken(settings, manifest.scope, "destroy", how, clients, store) as turn:
+        planned = pipeline.plan(desired, destroying=True, allow=allow, clients=turn.clients)
+        name = manifest.environment
+        ask = f"Delete {{count}} resources of {{place}}? Type {name!r} to do it:", name
+        return running.see_through(planned, settings, turn, approval, ask, settings.command("destroy"), parallelism)

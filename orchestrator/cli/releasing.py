@@ -1,18 +1,14 @@
-"""Deploying and going back in front of somebody: the leases, progress, and the report at the end.
-
-A run takes the state service's lease first, where there is a service: it has the queue, and its fence stops whoever
-was overtaken.  The release bucket's lease is taken inside of it, and keeps out whoever writes without the service.
-"""
+"""Deploying and going back in front of somebody: progress, and the report at the end."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from orchestrator.cli import recording, running, show
+from orchestrator.cli import recording, running, show, turns
 from orchestrator.cli.approval import Approval
 from orchestrator.cli.options import Settings
 from orchestrator.problems import Exit, Problem, Problems
@@ -25,17 +21,12 @@ if TYPE_CHECKING:
     from orchestrator.manifest.check import Manifest
     from orchestrator.plan import Planned
     from orchestrator.release.deploy import Deployment, Ended, OnFailure
-    from orchestrator.release.lease import Held
     from orchestrator.release.rollback import Return
     from orchestrator.release.store import Store
     from orchestrator.render.endings import Ending
     from orchestrator.state.records import Verb
 
-LOOK_AGAIN = 2.0
-"""Seconds between two looks at a lease that somebody else holds."""
 INTERRUPTED = running.INTERRUPTED
-OUTLASTS = 150.0
-"""Seconds after which the bucket's lease of a run that died has ended: longer than it lasts."""
 CODES = {"released": Exit.OK, "unchanged": Exit.OK, "failed": Exit.FAILED, "returned": Exit.ROLLED_BACK}
 
 
@@ -79,35 +70,8 @@ class Desk:
         Waits as ``how`` says.  Raises Problems when somebody else writes or the state service is needed and away, and
         Superseded when a newer run makes this one needless.
         """
-        scope = self.manifest.scope
-        place = f"{scope.project}/{scope.environment}"
-        with ExitStack() as stack:
-            record = stack.enter_context(recording.run(self.settings, place, verb, how))
-            held = stack.enter_context(self.lease(verb, max(how.patience, OUTLASTS if record.is_live else 0.0)))
-            record.guarded = held is not None
-
-            def admit() -> None:
-                record.admit()
-                if held is not None and held.lost.is_set():
-                    raise Problems.one("the lease in the release bucket is another's now: this run stops")
-
-            clients = self.clients.guarded(admit)
-            yield replace(self, clients=clients, store=self.store.through(clients), record=record)
-
-    @contextmanager
-    def lease(self, reason: str, patience: float = 0.0) -> Iterator[Held | None]:
-        """Hold the release bucket's lease.  Where there is no such bucket yet, nobody else can be writing.
-
-        Waits ``patience`` seconds for somebody else who is, then raises Problems.
-        """
-        from orchestrator.release import record
-
-        if not self.store.exists():
-            yield None
-            return
-        by, tell = record.origin(self.settings.manifests).by, self.settings.terminal.tell
-        with _held(self.store, by, reason, patience, tell) as held:
-            yield held
+        with turns.taken(self.settings, self.manifest.scope, verb, how, self.clients, self.store) as turn:
+            yield replace(self, clients=turn.clients, store=self.store.through(turn.clients), record=turn.record)
 
     def show(self, planned: Planned) -> bool:
         """Show a plan; whether it may be carried out.
@@ -226,23 +190,3 @@ def _interrupted(outcomes: tuple[object, ...], settings: Settings, seconds: floa
     seen = report.view(outcomes, seconds, again, settings.command("plan"))  # type: ignore[arg-type]
     settings.terminal.say("\n" + report.text(seen, settings.terminal.style))
     return running.INTERRUPTED
-
-
-@contextmanager
-def _held(store: Store, by: str, reason: str, patience: float, tell: Callable[[str], None]) -> Iterator[Held]:
-    from orchestrator.release import lease
-
-    until, told = time.monotonic() + patience, False
-    with ExitStack() as stack:
-        while True:
-            try:
-                held = stack.enter_context(lease.hold(store, by, reason))
-                break
-            except lease.LeaseTakenError as taken:
-                if time.monotonic() > until:
-                    raise
-                if not told:
-                    tell(f"Waiting: {taken.problems[0].message.partition(';')[0]}, by the lease in the release bucket.")
-                told = True
-                time.sleep(LOOK_AGAIN)
-        yield held

@@ -14,16 +14,44 @@ from orchestrator.render import report
 from orchestrator.render.progress import Board, Display, Lines, Table
 
 if TYPE_CHECKING:
+    from orchestrator.cli.approval import Approval
+    from orchestrator.cli.turns import Turn
     from orchestrator.plan import Planned
-    from orchestrator.state.record import Record
 
 INTERRUPTED = 130
 
 
-def carry_out(planned: Planned, settings: Settings, parallelism: int, again: str, record: Record | None = None) -> int:
+def see_through(
+    planned: Planned, settings: Settings, turn: Turn, approval: Approval, ask: tuple[str, str], again: str, workers: int
+) -> int:
+    """Show ``planned``, have somebody agree to it, and carry it out; the exit code.
+
+    ``ask`` is the question, with ``{count}`` and ``{place}``, and the word that says yes; ``again`` is how to go on.
+    Raises Problems when it is not what was reviewed, or nobody agrees.
+    """
+    from orchestrator.cli import recording, show
+
+    plan, record, terminal = planned.plan, turn.record, settings.terminal
+    recording.choose(record, planned)
+    with recording.agreeing(record):
+        approval.refuse_stale(plan)
+    show.to(terminal, planned, approval.detail(verbose=settings.verbose))
+    if plan.is_vetoed:
+        recording.vetoed(record, plan)
+        return Exit.VETOED
+    if not plan.pending:
+        return nothing_to_do(planned, settings)
+    place = f"{plan.project}/{plan.environment} in account {plan.account}"
+    question, word = ask
+    with recording.agreeing(record):
+        approval.obtain(terminal, question.format(count=len(plan.pending), place=place), word)
+    return carry_out(planned, settings, workers, again, turn)
+
+
+def carry_out(planned: Planned, settings: Settings, parallelism: int, again: str, turn: Turn | None = None) -> int:
     """Apply ``planned``, show how it goes and what became of it; the exit code.  ``again`` is how to go on.
 
-    ``record`` is told all of it, and stops it when somebody else writes.
+    The record of ``turn`` is told all of it, and its clients stop the run when somebody else writes.
     """
     from orchestrator import pipeline
     from orchestrator.apply import InterruptedApplyError, exit_code
@@ -31,8 +59,8 @@ def carry_out(planned: Planned, settings: Settings, parallelism: int, again: str
     from orchestrator.cli import recording
     from orchestrator.state.record import Record
 
-    record = record or Record()
-    clients = Clients(planned.scope.region).guarded(record.admit)
+    record = turn.record if turn else Record()
+    clients = turn.clients if turn else Clients(planned.scope.region)
 
     ended: list[str] = []
     began = time.monotonic()

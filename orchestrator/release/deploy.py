@@ -82,11 +82,16 @@ class Deployment:
             return self._released(begun, shipped, wanted)
         on_failure(shipped.cause)
         failed, trouble = self._failed(begun, shipped, wanted)
-        ledger = self._store.read()
-        target = _return_to(ledger, wanted)
-        if target is None:
-            return Ended("failed", shipped, None, failed, shipped.cause, trouble=trouble)
-        return replace(self._return(shipped, failed, target, ledger), trouble=trouble)
+        stays = Ended("failed", shipped, None, failed, shipped.cause, trouble=trouble)
+        if shipped.is_unseen:
+            return stays  # nothing is known to be wrong, and blindly nothing is gone back from
+        try:
+            ledger = self._store.read()
+            target = _return_to(ledger, wanted)
+            way = rollback.prepare(ledger, target, (), self._store) if target else None
+        except Problems as error:
+            return replace(stays, back=Shipped((), None, trouble=_said(error)))
+        return replace(self._return(shipped, failed, way), trouble=trouble) if way else stays
 
     def go_back(self, planned: Planned, way: Return, reason: str, on_failure: OnFailure) -> Ended:
         """Carry out the plan of a rollback.  The end is the target or what stood before, and it says which."""
@@ -96,7 +101,7 @@ class Deployment:
             return self._released(begun, shipped, way.wanted, way)
         on_failure(shipped.cause)
         failed, trouble = self._failed(begun, shipped, way.wanted)
-        if way.before is None:
+        if way.before is None or shipped.is_unseen:
             return Ended("failed", shipped, None, failed, shipped.cause, trouble=trouble)
         back = self._again(way.before)
         if back.cause:
@@ -155,43 +160,42 @@ class Deployment:
         try:
             return self._ship(pipeline.plan(wanted.desired, clients=self._clients), wanted)
         except Problems as error:
-            return Shipped((), None, trouble=str(error))
+            return Shipped((), None, trouble=_said(error))
 
     def _released(self, begun: Release, shipped: Shipped, wanted: Wanted, way: Return | None = None) -> Ended:
         """Write down what stands, with the pins that follow from it, and tidy up."""
         assert shipped.after is not None
-        vector = observe.vector(wanted, shipped.after.live, self._clients, begun.vector)
         result: Result = "healthy" if shipped.proofs else "unproved"
-        made = replace(begun, vector=vector, result=result, changes=shipped.changed)
 
         def enter(now: Ledger) -> Ledger:
             kept = _pinned(way, now, made) if way else _without(now.pins, wanted)
             return record.entry(now, made, wanted, kept)
 
         with _standing(f"release {way.target.number} is back, all of it" if way else "all of it stands"):
+            vector = observe.vector(wanted, shipped.after.live, self._clients, begun.vector)
+            made = replace(begun, vector=vector, result=result, changes=shipped.changed)
             observe.keep_models(wanted, vector, self._clients, self._store)
             ledger = self._store.write(enter)
         made = ledger.find(made.number) or ledger.releases[-1]
         trouble = retention.Sweeper(self._clients, self._store, wanted.desired).sweep(ledger)
         return Ended("released", shipped, made.number, made, trouble=trouble)
 
-    def _return(self, shipped: Shipped, failed: Release, target: Release, ledger: Ledger) -> Ended:
+    def _return(self, shipped: Shipped, failed: Release, way: Return) -> Ended:
         """Go back by itself.  A build that did not prove well is held back; a call that failed says nothing of it."""
-        way = rollback.prepare(ledger, target, (), self._store)
+        target = way.target
         back = self._again(way.wanted)
         if back.cause or back.after is None:
             return Ended("failed", shipped, None, failed, shipped.cause, back)
-        vector = observe.vector(way.wanted, back.after.live, self._clients, target.vector)
-        origin, result = self._origin, target.result
-        again = Release(
-            0, record.now(), origin.by, origin.commit, vector, result, of=target.number, reason=shipped.cause
-        )
+        origin, cause = self._origin, shipped.cause
 
         def enter(now: Ledger) -> Ledger:
             kept = _pinned(way, now, again) if shipped.blames_the_build else now.pins
             return record.entry(now, again, way.wanted, kept)
 
-        with _standing(f"release {target.number} stands again ({shipped.cause})"):
+        with _standing(f"release {target.number} stands again ({cause})"):
+            vector = observe.vector(way.wanted, back.after.live, self._clients, target.vector)
+            draft = Release(0, record.now(), origin.by, origin.commit, vector, target.result, of=target.number)
+            again = replace(draft, reason=cause)
             made = self._store.write(enter).releases[-1]
         return Ended("returned", shipped, made.number, made, shipped.cause, back)
 
@@ -206,6 +210,10 @@ def _standing(what: str) -> Iterator[None]:
         messages = (f"{what}, but that could not be written down: {one}" for one in found)
         hint = "run the same again: nothing but the note is missing"
         raise Problems([Problem(message, hint=hint) for message in messages]) from None
+
+
+def _said(error: Problems) -> str:
+    return "; ".join(one.message for one in error.problems)
 
 
 def _return_to(ledger: Ledger, wanted: Wanted) -> Release | None:

@@ -10,8 +10,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from orchestrator import wire
@@ -38,39 +38,63 @@ class Lease:
 
 
 class Held:
-    """A lease that is ours, kept alive in the background.  ``lost`` tells that it is not ours any more."""
+    """A lease that is ours, kept alive in the background.  ``lost`` tells that it is not ours any more.
 
-    def __init__(self, store: Store, lease: Lease, clock: Callable[[], float]) -> None:
+    ``goes``: the run may delete the bucket, and the lease with it, which is no loss.
+    """
+
+    def __init__(self, store: Store, lease: Lease, clock: Callable[[], float], *, goes: bool = False) -> None:
         self._store = store
         self._lease = lease
         self._clock = clock
+        self._goes = goes
+        self._one = threading.Lock()
         self._stop = threading.Event()
         self.lost = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="lease", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="lease", daemon=True)
         self._thread.start()
 
+    def is_ours(self) -> bool:
+        """Whether it is ours still; asks the bucket when its time is over, as after a machine's sleep.
+
+        Raises Problems when the bucket does not say.
+        """
+        if self._clock() > self._lease.until:
+            self._beat()
+        return not self.lost.is_set()
+
     def release(self) -> None:
-        """Give it back, if it is still ours."""
+        """Give it back, if it is still ours; one that cannot be given back (credentials ran out) ends by itself."""
         self._stop.set()
         self._thread.join()
-        stored = self._store.fetch(key(self._store))
-        if stored and _lease(stored).token == self._lease.token:
-            self._store.remove(key(self._store))
+        with suppress(Problems):
+            stored = self._store.fetch(key(self._store))
+            if stored and _lease(stored).token == self._lease.token:
+                self._store.remove(key(self._store))
+
+    def _work(self) -> None:
+        while not self._stop.wait(BEATS) and not self.lost.is_set():
+            with suppress(Problems):  # it lasts longer than one missed beat
+                self._beat()
 
     def _beat(self) -> None:
-        while not self._stop.wait(BEATS):
-            try:
-                stored = self._store.fetch(key(self._store))
-                mine = stored is not None and _lease(stored).token == self._lease.token
-                if not mine or not self._store.put(key(self._store), self._fresh(), over=stored):
-                    self.lost.set()
-                    return
-            except Problems:  # it lasts longer than one missed beat
-                continue
+        with self._one:
+            stored = self._store.fetch(key(self._store))
+            mine = stored is not None and _lease(stored).token == self._lease.token
+            fresh = replace(self._lease, until=self._clock() + LASTS)
+            if mine and self._store.put(key(self._store), wire.dump(fresh), over=stored):
+                self._lease = fresh
+            elif mine or stored is None:
+                self._gone(fresh)
+            else:
+                self.lost.set()
 
-    def _fresh(self) -> bytes:
-        lease = self._lease
-        return wire.dump(Lease(lease.owner, lease.reason, lease.token, self._clock() + LASTS))
+    def _gone(self, fresh: Lease) -> None:
+        """Its object has vanished, or did so while it was written anew."""
+        if self._goes:
+            self._lease = fresh
+        else:
+            self.lost.set()
 
 
 def key(store: Store) -> str:
@@ -79,8 +103,10 @@ def key(store: Store) -> str:
 
 
 @contextmanager
-def hold(store: Store, owner: str, reason: str, clock: Callable[[], float] = time.time) -> Iterator[Held]:
-    """Hold the environment's lease for the length of a ``with`` block.
+def hold(
+    store: Store, owner: str, reason: str, clock: Callable[[], float] = time.time, *, goes: bool = False
+) -> Iterator[Held]:
+    """Hold the environment's lease for the length of a ``with`` block; ``goes`` as in Held.
 
     Raises LeaseTakenError when somebody else holds it.
     """
@@ -91,7 +117,7 @@ def hold(store: Store, owner: str, reason: str, clock: Callable[[], float] = tim
     if not store.put(key(store), wire.dump(lease), over=before):
         now = store.fetch(key(store))
         raise _taken(store, _lease(now) if now else lease)
-    held = Held(store, lease, clock)
+    held = Held(store, lease, clock, goes=goes)
     try:
         yield held
     finally:

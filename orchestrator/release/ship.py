@@ -6,13 +6,15 @@ Nothing here asks or prints; what is to be shown goes through ``on_event`` and c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from orchestrator import pipeline
+from orchestrator.aws.errors import AwsError
 from orchestrator.events import Answered, Asking, OnEvent
 from orchestrator.model import Action, Actuation, Health, Outcome
 from orchestrator.plan import Planned
+from orchestrator.problems import Problems
 from orchestrator.release.probe import Probe, Proof, probes, prove
 from orchestrator.release.wanted import Wanted
 
@@ -52,6 +54,11 @@ class Shipped:
         return next(texts, "")
 
     @property
+    def is_unseen(self) -> bool:
+        """Whether all of it was applied, and AWS would not say afterwards what it holds."""
+        return bool(self.trouble) and self.after is None and not _unwell(self.outcomes)
+
+    @property
     def blames_the_build(self) -> bool:
         """Whether what was shipped is to blame: it does not answer as it should, or its runtime would not have it."""
         refused = (one for one in self.outcomes if one.address.startswith("apprunner_service."))
@@ -75,13 +82,17 @@ def ship(
 ) -> Shipped:
     """Carry ``planned`` out, read AWS again, and ask what was shipped whether it answers.
 
-    Raises what ``pipeline.apply`` and ``pipeline.plan`` raise.
+    Raises what ``pipeline.apply`` raises.
     """
     outcomes = pipeline.apply(planned, on_event, parallelism=parallelism, clients=clients)
     done = Shipped(outcomes, None)
     if any(one.actuation in {Actuation.FAILED, Actuation.SKIPPED} for one in outcomes):
         return done
-    return look(wanted, on_event, outcomes, clients=clients, proving=proving)
+    try:
+        return look(wanted, on_event, outcomes, clients=clients, proving=proving)
+    except (AwsError, Problems) as error:  # credentials that ran out, a network that went: what was done is done
+        why = error.problems[0].message if isinstance(error, Problems) else str(error)
+        return replace(done, trouble=f"all of it was applied, and AWS could not be read afterwards: {why}")
 
 
 def look(

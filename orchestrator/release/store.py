@@ -16,6 +16,7 @@ from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import Caller
 from orchestrator.problems import Problems
 from orchestrator.release import Ledger
+from orchestrator.snapshot import HOPELESS
 
 MISSING = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
@@ -131,4 +132,4 @@ class Store:
             raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
 
     def _trouble(self, deed: str, key: str, error: AwsError) -> Problems:
-        return Problems.one(f"cannot {deed} s3://{self.bucket}/{key}: {error}")
+        return Problems.one(f"cannot {deed} s3://{self.bucket}/{key}: {error}", hint=HOPELESS.get(error.code))

@@ -47,7 +47,7 @@ def view(ended: Ended, seconds: float, *, again: str, look: str) -> Ending:
         again=ended.back is not None,
         proofs=tuple((proof.passed, _proof(proof)) for proof in (ended.back or ended.shipped).proofs),
         deeds=_once(report.view(outcomes, seconds, ""), outcomes, ended.cause),
-        asides=tuple(sentence(f"could not tidy up: {one}") for one in ended.trouble),
+        asides=tuple(sentence(one) for one in _asides(ended)),
         advice=advice,
         next_command=command,
     )
@@ -64,6 +64,12 @@ def text(ending: Ending, style: Style) -> str:
         [*style.wrap(ending.advice, ""), f"    {style.paint(ending.next_command, 'bold')}"] if ending.advice else [],
     ]
     return style.fit("\n\n".join("\n".join(section) for section in sections if section) + "\n")
+
+
+def _asides(ended: Ended) -> Iterator[str]:
+    if ended.end == "failed" and ended.back is not None:
+        yield f"going back failed: {ended.back.cause}"
+    yield from (f"could not tidy up: {one}" for one in ended.trouble)
 
 
 def _once(deeds: Report, outcomes: Sequence[Outcome], cause: str) -> Report:
@@ -91,6 +97,8 @@ def _headline(ended: Ended, seconds: float) -> str:
             return f"Failed, and went back: {which}, in {took}."
         case _ if ended.stands is not None:
             return f"Nothing was to be changed, but release {ended.stands} does not answer as it should."
+        case _ if ended.shipped.is_unseen:
+            return f"Applied, but not seen: nobody knows yet whether all of it stands, in {took}."
         case _ if ended.release is not None and ended.release.number == 1 and ended.back is None:
             return f"Failed: the first release is not whole, and there is none before it to go back to, in {took}."
         case _:

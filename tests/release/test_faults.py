@@ -16,11 +16,17 @@ import pytest
 from orchestrator import pipeline
 from orchestrator.aws import Clients
 from orchestrator.aws.errors import AwsError
+from orchestrator.events import Event, Finished
 from orchestrator.problems import Problems
 from orchestrator.release import rollback
-from orchestrator.release.deploy import Ended
+from orchestrator.release.deploy import Deployment, Ended
+from orchestrator.release.record import Origin
+from orchestrator.release.store import Store
+from orchestrator.render import endings
+from orchestrator.render.style import Style
 from orchestrator.steps import is_read
 from tests.proofs.world import aws
+from tests.release.project import BUCKET
 from tests.release.test_going_back import NEW, OLD, Shop
 from tests.release.web import V1, V2
 
@@ -142,3 +148,60 @@ def test_a_rollback_that_was_killed_goes_on(shop: Shop) -> None:
         sites = {pin.refused for pin in shop.ledger.pins if pin.part == "site:bucket.web"}
         assert shop.ledger.find(left).vector.sites["bucket.web"] in sites  # type: ignore[union-attr]
     assert number > 6
+
+
+class Expiring(Clients):
+    """Clients whose session runs out."""
+
+    expired = False
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        if self.expired:
+            raise AwsError(service, operation, "ExpiredToken", "The security token included in the request is expired")
+        return super().call(service, operation, parameters, region)
+
+    def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        if self.expired:
+            raise AwsError(service, operation, "ExpiredToken", "The security token included in the request is expired")
+        return super().pages(service, operation, parameters, region)
+
+
+def expires(shop: Shop, after: int) -> tuple[Ended, str]:
+    """A deploy whose session runs out after that many of its resources (0: after all); what it says of it."""
+    clients, ended = Expiring("eu-west-1"), []
+    asked = shop.wanted()
+    planned = pipeline.plan(asked.desired, clients=shop.clients)
+
+    def on_event(event: Event) -> None:
+        ended.extend([event] if isinstance(event, Finished) else [])
+        clients.expired = len(ended) >= (after or len(planned.plan.pending))
+
+    run = Deployment(Store(clients, BUCKET, "prod"), Origin("ana", "c"), clients, on_event, parallelism=1)
+    done = run.deploy(planned, asked, lambda cause: None)
+    return done, endings.text(endings.view(done, 1.0, again="again", look="look"), Style())
+
+
+def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(shop: Shop) -> None:
+    """All of it was done, which is told; nothing is gone back from; the same again finds it and writes it down."""
+    ended, told = expires(shop, after=0)
+
+    assert (ended.end, shop.stands()) == ("failed", NEW)
+    assert "First cause: all of it was applied, and AWS could not be read afterwards" in told.replace("\n    ", " ")
+    assert "ExpiredToken" in told
+    assert "nothing was changed" not in told
+    assert "nobody knows yet whether all of it stands" in told
+    assert deploy(shop, shop.clients).end == "released"
+    assert shop.ledger.standing.is_whole  # type: ignore[union-attr]
+
+
+def test_a_session_that_runs_out_in_the_middle_is_told_with_what_was_done(shop: Shop) -> None:
+    """Going back is impossible, and that is a sentence beside the first cause, not instead of it."""
+    ended, told = expires(shop, after=1)
+
+    assert (ended.end, ended.stands) == ("failed", None)
+    assert ended.shipped.changed
+    assert "ExpiredToken" in ended.cause
+    assert "going back failed too" in told
+    assert "Done" in told
+    assert deploy(shop, shop.clients).end == "released"
+    assert shop.stands() == NEW
