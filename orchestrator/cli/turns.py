@@ -40,7 +40,14 @@ class Turn:
 
 @contextmanager
 def taken(
-    settings: Settings, scope: Scope, verb: Verb, how: recording.How, clients: Clients, store: Store | None
+    settings: Settings,
+    scope: Scope,
+    verb: Verb,
+    how: recording.How,
+    clients: Clients,
+    store: Store | None,
+    *,
+    clock: Callable[[], float] = time.time,
 ) -> Iterator[Turn]:
     """Hold both leases for the length of a ``with`` block; waits as ``how`` says.
 
@@ -53,7 +60,7 @@ def taken(
         record = stack.enter_context(recording.run(settings, f"{scope.project}/{scope.environment}", verb, how))
         patience = max(how.patience, OUTLASTS if record.is_live else 0.0)
         with recording.agreeing(record):  # somebody else's turn is no failure of ours
-            held = stack.enter_context(_bucket(settings, store, clients, verb, patience))
+            held = stack.enter_context(_bucket(settings, store, clients, verb, patience, clock))
         record.guarded = held is not None
 
         def admit() -> None:
@@ -66,7 +73,12 @@ def taken(
 
 @contextmanager
 def _bucket(
-    settings: Settings, store: Store | None, clients: Clients, verb: Verb, patience: float
+    settings: Settings,
+    store: Store | None,
+    clients: Clients,
+    verb: Verb,
+    patience: float,
+    clock: Callable[[], float],
 ) -> Iterator[Held | None]:
     """Hold the release bucket's lease.  Where there is no such bucket yet, nobody else can be writing.
 
@@ -86,7 +98,7 @@ def _bucket(
     with ExitStack() as stack:
 
         def take() -> Held:
-            return stack.enter_context(lease.hold(store, by, verb, goes=verb == "destroy"))
+            return stack.enter_context(lease.hold(store, by, verb, clock, goes=verb == "destroy"))
 
         yield _waiting(take, patience, settings.terminal.tell)
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from orchestrator import wire
 from orchestrator.aws import Clients
-from orchestrator.emulator import Emulator, Faults
+from orchestrator.cli import turns
+from orchestrator.cli.options import Settings
+from orchestrator.cli.recording import How
+from orchestrator.emulator import Emulator
+from orchestrator.model import Scope
+from orchestrator.problems import Problems
 from orchestrator.release import lease
 from orchestrator.release.store import Store
 from tests.cli.conftest import MANIFESTS, Run
 
 BUCKET = "shop-releases"
+PLACE: dict[str, Any] = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
 RELEASES = f"""---
 apiVersion: orchestrator/v1
 kind: Bucket
@@ -33,21 +36,6 @@ def releases(manifests: Path, aws: Emulator) -> Store:
     return Store(Clients("eu-west-1"), BUCKET, "prod")
 
 
-@pytest.fixture
-def overtaken(releases: Store, by_hand: Callable[..., Any]) -> Iterator[Callable[[], None]]:
-    """Whoever takes the lease next loses it at once to somebody else."""
-
-    def takes() -> None:
-        while releases.fetch(lease.key(releases)) is None:
-            pass
-        theirs = wire.dump(lease.Lease("bo", "deploy", "theirs", 9e9))
-        by_hand("s3", "put_object", Bucket=BUCKET, Key=lease.key(releases), Body=theirs)
-
-    thread = threading.Thread(target=takes, daemon=True)
-    yield thread.start
-    thread.join(5)
-
-
 def test_who_writes_without_the_service_keeps_others_out(aws: Emulator, run: Run, releases: Store) -> None:
     """Nothing is done, though plans are made; and whoever ends gives the lease back."""
     assert run("apply", "--auto-approve").code == 0
@@ -62,9 +50,8 @@ def test_who_writes_without_the_service_keeps_others_out(aws: Emulator, run: Run
     assert all("prod is being changed by ben (apply); nothing was done" in one.err for one in kept_out)
 
 
-def test_the_lease_goes_with_its_bucket(run: Run, releases: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A destroy that deletes the bucket has not lost its turn, however often it looks."""
-    monkeypatch.setattr(lease, "BEATS", 0.01)
+def test_the_lease_goes_with_its_bucket(run: Run, releases: Store) -> None:
+    """A destroy that deletes the bucket ends well, though there is nothing to give back any more."""
     run("apply", "--auto-approve")
     token = run("destroy", "--auto-approve").out.split("--allow ")[1].split()[0]
     gone = run("destroy", "--auto-approve", "--allow", token)
@@ -73,26 +60,16 @@ def test_the_lease_goes_with_its_bucket(run: Run, releases: Store, monkeypatch: 
     assert not releases.exists()
 
 
-def test_a_run_that_was_overtaken_stops(
-    aws: Emulator,
-    run: Run,
-    releases: Store,
-    overtaken: Callable[[], None],
-    by_hand: Callable[..., Any],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """As after a machine's sleep: it finds the lease another's, makes no further call, and leaves it to them."""
-    run("apply", "--auto-approve")
-    by_hand("s3", "put_bucket_versioning", Bucket="shop-files", VersioningConfiguration={"Status": "Suspended"})
-    monkeypatch.setattr(lease, "LASTS", -1.0)  # each call asks, as when the time was over
-    aws.faults = Faults(latency_ms=30)
-    aws.forget_calls()
-    overtaken()
-    shown = run("apply", "--auto-approve")
-
-    assert shown.code == 1
-    assert "the lease in the release bucket is another's now: this run stops" in shown.out + shown.err
-    assert "PutBucketVersioning" not in {call.operation for call in aws.calls}
-    kept = releases.fetch(lease.key(releases))
-    assert kept is not None
-    assert wire.load(kept.data, lease.Lease).owner == "bo"
+def test_a_run_that_was_overtaken_makes_no_further_call(aws: Emulator, releases: Store) -> None:
+    """As after a machine's sleep: it asks before its next call, finds the lease another's, and leaves it to them."""
+    clients, scope, now = Clients("eu-west-1"), Scope("shop", "prod", "123456789012", "eu-west-1"), [1e9]
+    clients.call("s3", "create_bucket", PLACE)
+    with turns.taken(Settings(), scope, "apply", How(), clients, releases, clock=lambda: now[0]) as turn:
+        now[0] += 1000
+        turn.clients.call("s3", "list_buckets", {})
+        now[0] += 1000
+        with lease.hold(releases, "bo", "deploy", clock=lambda: now[0]):
+            aws.forget_calls()
+            with pytest.raises(Problems, match="another's now: this run stops"):
+                turn.clients.call("s3", "list_buckets", {})
+            assert "ListBuckets" not in {call.operation for call in aws.calls}

@@ -217,6 +217,21 @@ def test_a_dead_runs_lease_ends_by_itself(shop: Shop) -> None:
         pass
 
 
+@pytest.mark.parametrize("goes", [False, True])
+def test_a_lease_that_vanished_is_lost_unless_its_bucket_may_go(shop: Shop, goes: bool) -> None:
+    """A run whose time is over asks; where nobody came, the lease is its own again."""
+    shop.clients.call("s3", "create_bucket", PLACE)
+    now = [1000.0]
+
+    with lease.hold(shop.store, "ana", "destroy", clock=lambda: now[0], goes=goes) as held:
+        now[0] += 1000
+        assert held.is_ours()
+        shop.store.remove(lease.key(shop.store))
+        assert held.is_ours(), "it is asked for once its time is over"
+        now[0] += 1000
+        assert held.is_ours() is goes
+
+
 def test_the_ledger_keeps_as_many_releases_as_the_project_says(shop: Shop) -> None:
     for issuer in ("a", "b", "c", "d"):
         shop.deploy(issuer=issuer, keep=2)
