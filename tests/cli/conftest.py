@@ -6,13 +6,16 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
+
+if TYPE_CHECKING:
+    from tests.cli.told import Service
 
 MANIFESTS = """
 apiVersion: orchestrator/v1
@@ -95,3 +98,15 @@ def _root_logger() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A state service that knows nothing yet, and which every run finds."""
+    from tests.cli import told
+
+    monkeypatch.chdir(tmp_path)
+    with told.service(tmp_path) as (made, token):
+        monkeypatch.setenv("ORCHESTRATOR_STATE_URL", made.address)
+        monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", token)
+        yield made

@@ -7,8 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,77 +15,11 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.state.access import Grant, create_token
 from orchestrator.state.leases import LASTS
-from orchestrator.state.records import Run as Told
-from orchestrator.state.records import RunEnd, StepEvent
-from orchestrator.state.store import Store
+from orchestrator.state.records import RunEnd
 from orchestrator.state.telling import now
 from tests.cli.conftest import MANIFESTS, Run
-from tests.state.pages.house import serving, settings
-
-KEY = "shop/prod"
-AWAY = "http://127.0.0.1:9"
-"""Nothing listens there."""
-
-
-class Later:
-    """The clock of a service, which may be put forward."""
-
-    def __init__(self) -> None:
-        self.by = 0.0
-
-    def __call__(self) -> float:
-        return time.time() + self.by
-
-
-@dataclass
-class Service:
-    """One that runs, and the way to it."""
-
-    address: str
-    store: Store
-    clock: Later
-
-    def only(self) -> Told:
-        """The one run that it knows."""
-        (run,) = self.store.runs().items
-        return run
-
-    def told(self) -> int:
-        """How many events of a run that goes on it has by now."""
-        running = [one.id for one in self.store.runs().items if one.status == "running" and one.verb == "apply"]
-        return len(self.store.events(running[0])) if running else 0
-
-    def events(self, run: str) -> tuple[StepEvent, ...]:
-        return self.store.events(run)
-
-    def held_by(self, owner: str) -> int:
-        """Somebody else writes; their fence."""
-        fence = self.store.begin(Told("theirs", KEY, "deploy", owner, "c0ffee", now()), owner).fence
-        assert fence is not None
-        return fence
-
-
-@pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """A service that knows nothing yet, and which every run finds."""
-    monkeypatch.chdir(tmp_path)
-    told, clock = settings(tmp_path), Later()
-    store = Store.open(told.database, clock)
-    token = create_token(store, "ci", Grant(("read", "propose", "write")), 3600.0, "tests")
-    monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", token)
-    with serving(store, told) as address:
-        monkeypatch.setenv("ORCHESTRATOR_STATE_URL", address)
-        yield Service(address, store, clock)
-
-
-def journals() -> list[Path]:
-    return sorted(Path(".orchestrator").rglob("*.jsonl"))
-
-
-def writes(aws: Emulator) -> list[str]:
-    return [call.name for call in aws.calls if call.access == "write"]
+from tests.cli.told import AWAY, KEY, Service, journals, writes
 
 
 def test_an_apply_is_told_while_it_happens(aws: Emulator, run: Run, service: Service) -> None:

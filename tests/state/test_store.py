@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import text
 
 from orchestrator.problems import Problems
+from orchestrator.release import Release, Vector
 from orchestrator.state import times, transfer
 from orchestrator.state.leases import HeldError
 from orchestrator.state.metrics import moment
-from orchestrator.state.records import DriftReport, PullRequestPlan, Run, RunEnd, StepEvent
+from orchestrator.state.records import DriftReport, ModelVersion, PullRequestPlan, ReleaseRecord, Run, RunEnd, StepEvent
 from orchestrator.state.store import Store, chain
 from orchestrator.state.store.database import reading, writing
 from orchestrator.state.store.store import GapError, RunOverError
@@ -124,6 +125,40 @@ def test_what_is_handed_in_late_is_not_the_last_run(store: Store) -> None:
     assert shown is not None
     assert shown.last_run is not None
     assert shown.last_run.id == "r5"
+
+
+def released(store: Store, number: int, model: str, of: int | None = None, why: str = "") -> None:
+    """A release that had this model, and perhaps can come back no more."""
+    made = Release(
+        number, f"2026-11-24T10:0{number}:00Z", "ana", "c", Vector("m", models={"b": model}), "healthy", of=of
+    )
+    store.record_release(ReleaseRecord("shop/prod", made, restorable=not why, obstacle=why), None, "ci")
+
+
+def current(store: Store) -> tuple[int, list[str]]:
+    """The release and the models that stand."""
+    environment = store.environment("shop/prod")
+    assert environment is not None
+    assert environment.release is not None
+    return environment.release.release.number, [one.version for one in store.models() if one.current]
+
+
+def test_going_back_leads_to_the_earlier_model(store: Store) -> None:
+    """Of what is told of an earlier release nothing moves, nor of a rollback from before the last upload."""
+    for number, version in enumerate(("m1", "m2", "m3"), 1):
+        at = f"2026-11-24T10:0{2 * number - 1}:30.000Z"
+        released(store, 2 * number - 1, f"m{number - 1}")
+        store.record_model(ModelVersion("shop/prod", "products", version, at, "ana", current=True), "ana")
+    assert current(store) == (5, ["m3"])
+    released(store, 6, "m2", of=3)
+    assert current(store) == (6, ["m2"])
+    released(store, 1, "m1", why="its image is gone")
+    assert current(store) == (6, ["m2"])
+    store.record_model(
+        ModelVersion("shop/prod", "products", "m4", "2026-11-24T11:00:00.000Z", "bo", current=True), "bo"
+    )
+    released(store, 7, "m1", of=2)
+    assert current(store) == (7, ["m4"])
 
 
 def test_a_report_that_is_sent_again_is_kept_once(store: Store) -> None:

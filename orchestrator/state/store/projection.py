@@ -127,10 +127,27 @@ def _planned(connection: Connection, entry: AuditEntry, record: PlanRecord) -> N
 
 
 def _released(connection: Connection, entry: AuditEntry, record: ReleaseRecord) -> None:
+    """A release that is not the newest whole one (it can come back no more, say) changes nothing but its own row."""
     key = {"environment": record.environment, "number": record.release.number}
     upsert(connection, t.releases, key, {"body": entry.payload})
-    current = {"release": record.release.number} if record.release.is_whole else {}
-    meet(connection, record.environment, **current)
+    before = select(t.environments.c.release).where(t.environments.c.key == record.environment)
+    newest = record.release.is_whole and record.release.number >= (connection.execute(before).scalar() or 0)
+    meet(connection, record.environment, **({"release": record.release.number} if newest else {}))
+    if newest and record.release.of is not None:
+        _models_back(connection, record)
+
+
+def _models_back(connection: Connection, record: ReleaseRecord) -> None:
+    """Going back leads to earlier models, too, which nobody uploads again; what was uploaded since then stays."""
+    stand, at = set(record.release.vector.models.values()), record.release.at
+    rows = connection.execute(select(t.models.c.body).where(t.models.c.environment == record.environment))
+    known = [msgspec.json.decode(body, type=ModelVersion) for body in rows.scalars().all()]
+    names = {one.name for one in known if one.version in stand} - {one.name for one in known if one.at > at}
+    for one in known:
+        if one.name in names and one.current is not (one.version in stand):
+            same = (t.models.c.environment == one.environment, t.models.c.name == one.name)
+            body = text(replace(one, current=one.version in stand))
+            connection.execute(update(t.models).where(*same, t.models.c.version == one.version).values(body=body))
 
 
 def _contents(connection: Connection, entry: AuditEntry, record: ReleaseContent) -> None:

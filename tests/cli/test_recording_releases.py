@@ -1,0 +1,144 @@
+"""Deploys, rollbacks and destroys that tell the state service: with it, and without it and handed in later."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.cli.main import main
+from orchestrator.emulator import Emulator
+from orchestrator.state.records import ModelVersion
+from orchestrator.state.records import Run as Told
+from orchestrator.state.telling import now
+from tests.cli.conftest import Run
+from tests.cli.told import AWAY, KEY, Service, journals, writes
+from tests.release.project import MANIFESTS
+
+VALUES = {"versioning": "false", "keep": 20, "on_failure": "rollback"}
+
+
+@pytest.fixture
+def ship(run: Run, manifests: Path, aws: Emulator) -> Callable[..., Any]:
+    """A verb of somebody who agrees; ``issuer`` is what the checkout says."""
+
+    def verb(words: str, issuer: str = "one") -> Any:
+        (manifests / "shop.yaml").write_text(MANIFESTS % {**VALUES, "issuer": issuer})
+        name, *more = shlex.split(words)
+        return run(name, *more, "--auto-approve")
+
+    return verb
+
+
+@pytest.fixture
+def upload(service: Service, by_hand: Callable[..., Any]) -> Callable[[str], None]:
+    """What an upload of a model leaves: the pointer, and a word to the service."""
+
+    def made(version: str) -> None:
+        for key, said in ((f"{version}/model.json", {}), ("current.json", {"version": version})):
+            body = json.dumps(said).encode()
+            by_hand("s3", "put_object", Bucket="shop-files", Key=f"ml-models/{key}", Body=body)
+        service.store.record_model(ModelVersion(KEY, "products", version, now(), "ana", current=True), "ana")
+
+    return made
+
+
+def runs(service: Service) -> list[Told]:
+    """Oldest first."""
+    return list(reversed(service.store.runs().items))
+
+
+def current(service: Service) -> list[str]:
+    return [one.version for one in service.store.models(KEY) if one.current]
+
+
+def test_what_was_deployed_and_gone_back_to_is_told(
+    service: Service, ship: Callable[..., Any], upload: Callable[[str], None]
+) -> None:
+    """Runs, releases with what they are made of, drift, and the model that is in use after going back to it."""
+    assert ship("deploy").code == 0
+    upload("m1")
+    assert ship("deploy", "two").code == 0
+    upload("m2")
+    assert current(service) == ["m2"]
+    back = ship("rollback --only model --reason 'takes rings for chains'", "two")
+    assert back.code == 0, back
+
+    told = runs(service)
+    assert [(one.verb, one.status, one.release) for one in told] == [
+        ("deploy", "succeeded", 1),
+        ("deploy", "succeeded", 2),
+        ("rollback", "succeeded", 3),
+    ]
+    assert told[2].reason == "takes rings for chains"
+    assert [one.address for one in told[2].outcomes] == ["s3_model.files"]
+    assert current(service) == ["m1"]
+    releases = {one.release.number: one for one in service.store.releases(KEY).items}
+    assert [(number, releases[number].run) for number in (1, 2, 3)] == [(n, told[n - 1].id) for n in (1, 2, 3)]
+    assert releases[3].release.of == 2
+    content = service.store.release_content(KEY, 2)
+    assert content is not None
+    assert {document.value["kind"] for document in content.documents} >= {"Bucket", "Secret"}
+    environment = service.store.environment(KEY)
+    assert environment is not None
+    assert environment.release is not None
+    assert (environment.release.release.number, environment.health) == (3, "healthy")
+    assert [report.drifted for report in service.store.drifts(KEY).items] == [0, 0, 0]
+    assert service.store.lease(KEY).holder is None
+    assert journals() == []
+
+
+def test_without_the_service_a_deploy_stops_and_a_rollback_does_not(
+    aws: Emulator, service: Service, ship: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each leaves a journal; handed in, twice and in the wrong order, the service knows all of it."""
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", AWAY)
+    stopped = ship("deploy")
+    assert (stopped.code, writes(aws), journals()) == (1, [], [])
+    assert "nothing was done" in stopped.err
+    assert "--without-record" in stopped.err
+    for issuer in ("one", "two"):
+        assert ship("deploy --without-record", issuer).code == 0
+    back = ship("rollback", "two")
+    assert back.code == 0, back
+    assert "Going on without it; this run keeps a journal in" in back.err
+
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", service.address)
+    assert len(journals()) == 3
+    for journal in (*reversed(journals()), *journals()):
+        assert main(["history", "import", str(journal)]) == 0
+    assert sorted((one.verb, one.status, one.release) for one in runs(service)) == [
+        ("deploy", "succeeded", 1),
+        ("deploy", "succeeded", 2),
+        ("rollback", "succeeded", 3),
+    ]
+    for one in runs(service):
+        assert [event.sequence for event in service.events(one.id)] == list(range(1, one.sequence + 1))
+    assert sorted(one.release.number for one in service.store.releases(KEY).items) == [1, 2, 3]
+    environment = service.store.environment(KEY)
+    assert environment is not None
+    assert environment.release is not None
+    assert environment.release.release.number == 3
+
+
+def test_a_destroy_is_told(service: Service, ship: Callable[..., Any], aws: Emulator) -> None:
+    """What it deleted, and that it was vetoed before; it takes its turn like any other."""
+    ship("apply")
+    fence = service.held_by("bo")
+    refused = ship("destroy")
+    service.store.free(KEY, "bo")
+    vetoed = ship("destroy")
+    token = vetoed.out.split("--allow ")[1].split()[0]
+    assert fence
+    assert (refused.code, vetoed.code, ship(f"destroy --allow {token}").code) == (1, 3, 0)
+
+    told = [one for one in runs(service) if one.verb == "destroy"]
+    assert [one.status for one in told] == ["interrupted", "succeeded"]
+    assert told[0].cause.startswith("vetoed: ")
+    assert {one.action for one in told[1].outcomes} == {"delete"}
+    assert {one.actuation for one in told[1].outcomes} == {"succeeded"}
+    assert service.store.lease(KEY).holder is None
