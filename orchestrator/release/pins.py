@@ -25,19 +25,30 @@ class Honoured:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(map(sentence, self.held))
+        return tuple(map(sentence, together(self.held)))
 
     def __add__(self, other: Honoured) -> Honoured:
         return Honoured(self.held + other.held, self.lifted + other.lifted)
 
 
-def sentence(pin: Pin) -> str:
-    """One held pin, with its way out."""
-    kind, _, name = pin.part.partition(":")
-    why = f" ({pin.reason})" if pin.reason else ""
+def together(pins: Iterable[Pin]) -> tuple[tuple[Pin, ...], ...]:
+    """The pins by the rollback that made them: what they have in common is told once."""
+    found: dict[tuple[int, int, str], list[Pin]] = {}
+    for pin in pins:
+        found.setdefault((pin.left, pin.release, pin.reason), []).append(pin)
+    return tuple(map(tuple, found.values()))
+
+
+def sentence(held: tuple[Pin, ...]) -> str:
+    """Held pins of one rollback, with their way out."""
+    why = f" ({held[0].reason})" if held[0].reason else ""
+    named = [pin.part.partition(":") for pin in held]
+    what = ", ".join(f"{name} ({kind})" for kind, _, name in named)
+    several = len(held) > 1
     return (
-        f"{name}: its {kind} stays as in release {pin.release}: release {pin.left} was rolled back{why}, and what is "
-        f"wanted now is the same again. A change of it lifts this, or: orchestrator unpin {pin.part}"
+        f"release {held[0].left} was rolled back{why}, and what is wanted now is the same again: {what} "
+        f"{'stay' if several else 'stays'} as in release {held[0].release}. A change of {'one' if several else 'it'} "
+        f"lifts this, or: orchestrator unpin {' '.join(pin.part for pin in held)}"
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.release import Ledger, Pin, Release, Vector
+from orchestrator.release.pins import together
 from orchestrator.render.style import Style
 from orchestrator.render.view import name, sentence
 
@@ -51,7 +52,7 @@ def text(rows: tuple[Row, ...], pins: tuple[Pin, ...], style: Style, command: st
     lines = [line for row in rows for line in _lines(row, style)]
     if pins:
         lines += ["", style.paint("Held back until it changes", "yellow")]
-        lines += [line for pin in pins for line in style.wrap(_pin(pin), "  • ")]
+        lines += [line for held in together(pins) for line in _held(held, style)]
     way = next((row.number for row in rows[1:] if row.restorable), None)
     if way is not None:
         lines += ["", f"To go back: {style.paint(f'{command} --to {way}', 'bold')}"]
@@ -113,6 +114,10 @@ def _shipped(vector: Vector) -> Iterator[str]:
         yield f"site: {handle.partition('.')[2]} {digest[:12]}"
 
 
-def _pin(pin: Pin) -> str:
-    why = f": {sentence(pin.reason)}" if pin.reason else ""
-    return f"{pin.part} as it was in release {pin.left}{why} (release {pin.release} in its stead)"
+def _held(pins: tuple[Pin, ...], style: Style) -> Iterator[str]:
+    """The parts that one rollback left, and why, once."""
+    parts = ", ".join(name(pin.part) for pin in pins)
+    first = pins[0]
+    yield from style.wrap(f"{parts} as in release {first.left}; release {first.release} is in use instead", "  • ")
+    if first.reason:
+        yield from style.wrap(f"because: {sentence(first.reason)}", "    ")

@@ -15,7 +15,6 @@ from orchestrator.emulator import Emulator
 from orchestrator.release import lease
 from orchestrator.release.store import Store
 from orchestrator.steps import is_read
-from tests.proofs.world import aws
 from tests.release.web import Web
 
 MORE = """
@@ -63,12 +62,6 @@ def _root_logger() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with aws() as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from orchestrator import pipeline
 from orchestrator.aws import Clients
@@ -19,7 +16,6 @@ from orchestrator.release.deploy import Deployment
 from orchestrator.release.record import Origin
 from orchestrator.release.store import Store
 from orchestrator.steps import is_read
-from tests.proofs.world import aws
 from tests.release.project import proved
 from tests.release.web import V0, V1, V2, Web
 
@@ -65,12 +61,6 @@ class Visitors(Clients):
             found = self._site.get(path) if path in there else None
             if found is None or (found["Body"].read().decode(), found["ContentType"]) != (text, TYPES[path[-3:]]):
                 self.missed.append(f"{moment}: {path}")
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with aws() as running:
-        yield running
 
 
 def test_nothing_is_missed_at_any_moment(tmp_path: Path, emulator: Emulator) -> None:

@@ -6,9 +6,7 @@ The end is the old vector or the new one, never a mix, and the report and the le
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,55 +22,17 @@ from orchestrator.release.record import Origin
 from orchestrator.release.store import Store
 from orchestrator.render import endings
 from orchestrator.render.style import Style
-from orchestrator.steps import is_read
-from tests.proofs.world import aws
+from tests.release.failing import Failing, Killed
 from tests.release.project import BUCKET
-from tests.release.test_going_back import NEW, OLD, Shop
-from tests.release.web import V1, V2
-
-OF_OURS = ("ledger/", "lease/")
-
-
-class Killed(BaseException):
-    """The end of the run."""
-
-
-class Failing(Clients):
-    """Clients whose ``number``-th write fails, once; of the ledger's own writes where ``ledger`` says so."""
-
-    def __init__(self, number: int, *, ledger: bool = False, deadly: bool = False) -> None:
-        super().__init__("eu-west-1")
-        self.left = number
-        self.failed = ""
-        self._ledger = ledger
-        self._deadly = deadly
-
-    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        if self.failed and self._deadly:
-            raise Killed
-        if not is_read(operation) and str(parameters.get("Key", "")).startswith(OF_OURS) == self._ledger:
-            self.left -= 1
-            if self.left == 0:
-                self.failed = f"{operation} {parameters.get('Key', '')}"
-                if self._deadly:
-                    raise Killed
-                raise AwsError(service, operation, "AccessDenied", "not today")
-        return super().call(service, operation, parameters, region)
+from tests.release.whole import NEW, OLD, WithSite
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    """One release, and the checkout of the next."""
-    with aws() as emulator:
-        found = Shop(tmp_path, emulator)
-        found.web.build(V1)
-        found.deploy(issuer="one", versioning="true")
-        found.web.build(V2)
-        found.write(issuer="two", versioning="false")
-        yield found
+def shop(halfway: WithSite) -> WithSite:
+    return halfway
 
 
-def deploy(shop: Shop, clients: Clients) -> Ended:
+def deploy(shop: WithSite, clients: Clients) -> Ended:
     asked = shop.wanted()
     planned = pipeline.plan(asked.desired, clients=shop.clients)
     return shop.run(clients).deploy(planned, asked, lambda cause: None)
@@ -80,7 +40,7 @@ def deploy(shop: Shop, clients: Clients) -> Ended:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [1, 2])
-def test_a_fault_at_any_step_of_a_deploy_leads_back(shop: Shop, first: int) -> None:
+def test_a_fault_at_any_step_of_a_deploy_leads_back(shop: WithSite, first: int) -> None:
     """Nothing of the release that failed stands, and it is not held back: a refused call says nothing of a build."""
     for number in itertools.count(first, 2):
         faulty = Failing(number)
@@ -95,7 +55,7 @@ def test_a_fault_at_any_step_of_a_deploy_leads_back(shop: Shop, first: int) -> N
     assert number > 6
 
 
-def test_a_ledger_that_cannot_be_written_is_told_with_what_stands(shop: Shop) -> None:
+def test_a_ledger_that_cannot_be_written_is_told_with_what_stands(shop: WithSite) -> None:
     """Before: nothing is done.  After: all of it is done, and the same again writes it down."""
     with pytest.raises(Problems, match=r"cannot write s3://shop-releases-prod/ledger/prod.json.*not today"):
         deploy(shop, Failing(1, ledger=True))
@@ -111,7 +71,7 @@ def test_a_ledger_that_cannot_be_written_is_told_with_what_stands(shop: Shop) ->
     assert shop.ledger.releases[-1].is_whole
 
 
-def test_a_failure_that_cannot_be_written_down_is_gone_back_from_all_the_same(shop: Shop) -> None:
+def test_a_failure_that_cannot_be_written_down_is_gone_back_from_all_the_same(shop: WithSite) -> None:
     """The note is worth less than the shop."""
 
     class Both(Failing):
@@ -129,7 +89,7 @@ def test_a_failure_that_cannot_be_written_down_is_gone_back_from_all_the_same(sh
 
 
 @pytest.mark.slow
-def test_a_rollback_that_was_killed_goes_on(shop: Shop) -> None:
+def test_a_rollback_that_was_killed_goes_on(shop: WithSite) -> None:
     """Wherever that was: the same command again ends where it was to end, and holds back what was left."""
     deploy(shop, shop.clients)
     number = 0
@@ -166,7 +126,7 @@ class Expiring(Clients):
         return super().pages(service, operation, parameters, region)
 
 
-def expires(shop: Shop, after: int) -> tuple[Ended, str]:
+def expires(shop: WithSite, after: int) -> tuple[Ended, str]:
     """A deploy whose session runs out after that many of its resources (0: after all); what it says of it."""
     clients, ended = Expiring("eu-west-1"), []
     asked = shop.wanted()
@@ -181,7 +141,7 @@ def expires(shop: Shop, after: int) -> tuple[Ended, str]:
     return done, endings.text(endings.view(done, 1.0, again="again", look="look"), Style())
 
 
-def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(shop: Shop) -> None:
+def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(shop: WithSite) -> None:
     """All of it was done, which is told; nothing is gone back from; the same again finds it and writes it down."""
     ended, told = expires(shop, after=0)
 
@@ -194,7 +154,7 @@ def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(sho
     assert shop.ledger.standing.is_whole  # type: ignore[union-attr]
 
 
-def test_a_session_that_runs_out_in_the_middle_is_told_with_what_was_done(shop: Shop) -> None:
+def test_a_session_that_runs_out_in_the_middle_is_told_with_what_was_done(shop: WithSite) -> None:
     """Going back is impossible, and that is a sentence beside the first cause, not instead of it."""
     ended, told = expires(shop, after=1)
 

@@ -2,90 +2,24 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator import pipeline
-from orchestrator.aws import Clients
-from orchestrator.aws.errors import AwsError
-from orchestrator.emulator import Emulator
-from orchestrator.release import Vector, observe, restore, rollback
-from orchestrator.release.deploy import Ended
+from orchestrator.release import Vector, observe, restore
 from orchestrator.release.store import Store
-from orchestrator.steps import is_read
-from tests.proofs.world import aws
-from tests.release import project
-from tests.release.web import V1, V2, Web
-
-SITE = """
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: web}
-spec: {name: shop-web, spa: {dir: dist}, deletionPolicy: delete}
-"""
-
-
-class Shop(project.Shop):
-    """The project with a site."""
-
-    def __init__(self, folder: Path, emulator: Emulator) -> None:
-        super().__init__(folder, Clients("eu-west-1"))
-        self.emulator = emulator
-        self.web = Web(folder, emulator)
-
-    def write(self, **values: object) -> None:
-        super().write(**values)
-        (self.folder / "web.yaml").write_text(textwrap.dedent(SITE))
-
-    def back(self, clients: Clients | None = None, number: int | None = None, *words: str) -> Ended:
-        way = rollback.prepare(self.ledger, rollback.choose(self.ledger, number), words, self.store)
-        planned = pipeline.plan(way.wanted.desired, clients=self.clients)
-        self.emulator.forget_calls()
-        return self.run(clients).go_back(planned, way, "", lambda cause: None)
-
-    def stands(self) -> tuple[Any, ...]:
-        """What users get: the front page, the secret, the bucket's settings."""
-        return self.web.served()["index.html"], self.issuer(), self.versioned()
-
-
-class Faulty(Clients):
-    """Clients whose ``number``-th write fails, once."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__("eu-west-1")
-        self.number = number
-        self.failed = ""
-
-    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        if not is_read(operation) and not str(parameters.get("Key", "")).startswith(("ledger/", "lease/")):
-            self.number -= 1
-            if self.number == 0:
-                self.failed = operation
-                raise AwsError(service, operation, "AccessDenied", "not today")
-        return super().call(service, operation, parameters, region)
+from tests.release.failing import Failing
+from tests.release.web import V1, V2
+from tests.release.whole import NEW, OLD, WithSite
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Iterator[Shop]:
-    with aws() as emulator:
-        found = Shop(tmp_path, emulator)
-        found.web.build(V1)
-        found.deploy(issuer="one", versioning="true")
-        found.web.build(V2)
-        found.deploy(issuer="two", versioning="false")
-        yield found
+def shop(twice: WithSite) -> WithSite:
+    return twice
 
 
-OLD = (V1["index.html"], "one", True)
-NEW = (V2["index.html"], "two", False)
-
-
-def test_all_of_it_comes_back(shop: Shop) -> None:
+def test_all_of_it_comes_back(shop: WithSite) -> None:
     assert shop.stands() == NEW
 
     ended = shop.back()
@@ -95,7 +29,7 @@ def test_all_of_it_comes_back(shop: Shop) -> None:
     assert "contact.html" not in shop.web.served()
 
 
-def test_no_body_is_uploaded_again(shop: Shop) -> None:
+def test_no_body_is_uploaded_again(shop: WithSite) -> None:
     shop.back()
 
     puts = [call for call in shop.emulator.calls if call.operation == "PutObject"]
@@ -104,7 +38,7 @@ def test_no_body_is_uploaded_again(shop: Shop) -> None:
     assert len(puts) <= 5  # the mark, and the ledger with its lease
 
 
-def test_and_forward_again(shop: Shop) -> None:
+def test_and_forward_again(shop: WithSite) -> None:
     """The release that was left can be gone back to by its number."""
     shop.back()
 
@@ -112,12 +46,12 @@ def test_and_forward_again(shop: Shop) -> None:
     assert shop.stands() == NEW
 
 
-def test_a_fault_at_any_step_ends_in_the_old_or_the_new(shop: Shop) -> None:
+def test_a_fault_at_any_step_ends_in_the_old_or_the_new(shop: WithSite) -> None:
     """And what is said is what is."""
     number, ends = 0, set()
     while True:
         number += 1
-        faulty = Faulty(number)
+        faulty = Failing(number)
         ended = shop.back(faulty, number=1)
         ends.add((ended.end, bool(faulty.failed)))
         if ended.end == "returned":
@@ -134,7 +68,7 @@ def test_a_fault_at_any_step_ends_in_the_old_or_the_new(shop: Shop) -> None:
     assert ("returned", True) in ends
 
 
-def test_what_cannot_come_back_says_why(shop: Shop) -> None:
+def test_what_cannot_come_back_says_why(shop: WithSite) -> None:
     shop.clients.call("s3", "delete_object", {"Bucket": "shop-web", "Key": "assets/app-1a2b3c4d.js"})
 
     found = restore.obstacles(shop.ledger, shop.ledger.releases[0], shop.store, reader(shop))
@@ -143,7 +77,7 @@ def test_what_cannot_come_back_says_why(shop: Shop) -> None:
     assert restore.obstacles(shop.ledger, shop.ledger.releases[1], shop.store, reader(shop)) == ()
 
 
-def test_a_bad_site_stays_away_until_it_changes(shop: Shop) -> None:
+def test_a_bad_site_stays_away_until_it_changes(shop: WithSite) -> None:
     shop.back()
 
     shop.deploy(versioning="true")  # the bad build is in the checkout still
@@ -154,13 +88,13 @@ def test_a_bad_site_stays_away_until_it_changes(shop: Shop) -> None:
     assert not [pin for pin in shop.ledger.pins if pin.part.startswith("site:")]
 
 
-def reader(shop: Shop) -> Any:
+def reader(shop: WithSite) -> Any:
     from orchestrator.aws import Reader
 
     return Reader(shop.clients)
 
 
-def test_the_vector_says_what_stands(shop: Shop) -> None:
+def test_the_vector_says_what_stands(shop: WithSite) -> None:
     asked = shop.wanted()
     live = pipeline.plan(asked.desired, clients=shop.clients).live
 
@@ -179,7 +113,7 @@ def test_the_vector_says_what_stands(shop: Shop) -> None:
         ("bucket.files", (*NEW[:2], OLD[2])),
     ],
 )
-def test_only_what_is_named_comes_back(shop: Shop, word: str, stands: tuple[Any, ...]) -> None:
+def test_only_what_is_named_comes_back(shop: WithSite, word: str, stands: tuple[Any, ...]) -> None:
     """The rest stays as it is, in AWS and in the vector; and only what came back is held back."""
     ended = shop.back(None, 1, word)
 

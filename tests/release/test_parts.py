@@ -15,22 +15,11 @@ from orchestrator.artefacts import Artefacts, Image
 from orchestrator.problems import Problems
 from orchestrator.release import Built, Ledger, Pin, Release, Vector, documents, pins, rollback
 from orchestrator.release.store import Store
+from orchestrator.render import releases
+from orchestrator.render.style import Style
+from tests.release.manifests import PROJECT, SECRET
 
-MANIFESTS = """
-apiVersion: orchestrator/v1
-kind: Project
-metadata: {name: shop}
-spec: {repository: shop/shop, region: eu-west-1, account: "123456789012", releases: {bucket: bucket.releases}}
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: releases}
-spec: {name: shop-releases, versioning: true}
----
-apiVersion: orchestrator/v1
-kind: Secret
-metadata: {name: app}
-spec: {name: shop-app, data: {Issuer: one}}
+SERVICE = """
 ---
 apiVersion: orchestrator/v1
 kind: ContainerService
@@ -39,6 +28,7 @@ spec:
   image: {repository: shop-api, build: {context: .}}
   environment: {COLOUR: %s}%s
 """
+MANIFESTS = PROJECT + SECRET + SERVICE
 API = "containerservice.api"
 
 
@@ -143,3 +133,17 @@ def test_an_image_that_was_left_is_never_built_again(tmp_path: Path) -> None:
     assert "(slow)" in held.notes[0]
     assert f"orchestrator unpin image:{API}" in held.notes[0]
     assert (fixed.images[API].tag, fixed.images[API].digest, lifted.lifted) == ("tag3", None, made)
+
+
+def test_what_one_rollback_holds_back_is_told_with_its_cause_once(tmp_path: Path) -> None:
+    """In the plan and in the list of releases; what another one holds is told by itself."""
+    ledger = history(tmp_path, "", "", "", colours=["red", "blue", "green"])
+    of = [(f"image:{API}", 1, 3, "slow"), (f"manifest:{API}", 1, 3, "slow"), ("secret:secret.app", 2, 3, "leaked")]
+    held = tuple(Pin(part, "x", release, left, "", "ana", why) for part, release, left, why in of)
+    first, second = pins.Honoured(held).notes
+    shown = releases.text(releases.view(ledger, {}), held, Style(), "orchestrator rollback")
+
+    assert (first.count("slow"), shown.count("slow"), shown.count("leaked")) == (1, 1, 1)
+    assert first.endswith(f"orchestrator unpin image:{API} manifest:{API}")
+    assert f"image:{API}, manifest:{API} as in release 3; release 1 is in use instead" in shown
+    assert second.startswith("release 3 was rolled back (leaked)")

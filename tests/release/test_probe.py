@@ -15,23 +15,10 @@ from orchestrator.artefacts import Artefacts, Image
 from orchestrator.artefacts.sites.folder import scan
 from orchestrator.model import Live
 from orchestrator.release.probe import Probe, Proof, probes, prove
+from tests.release.manifests import PROJECT, WEB
 
 Answer = tuple[int, Mapping[str, str], bytes]
-MANIFESTS = """
-apiVersion: orchestrator/v1
-kind: Project
-metadata: {name: shop}
-spec: {repository: shop/shop, region: eu-west-1, account: "123456789012", releases: {bucket: bucket.releases}}
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: releases}
-spec: {name: shop-releases}
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: web}
-spec: {name: shop-web, spa: {dir: dist}}
+MORE = """
 ---
 apiVersion: orchestrator/v1
 kind: Cdn
@@ -46,6 +33,7 @@ spec:
   health: {path: /health, releaseHeader: X-Release}
   smoke: [{path: /orders, status: 401, withinSeconds: 5}]
 """
+MANIFESTS = PROJECT + WEB + MORE
 
 
 class Clock:

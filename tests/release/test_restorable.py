@@ -17,22 +17,9 @@ from orchestrator.aws.errors import AwsError
 from orchestrator.release import Built, Ledger, Release, Vector, documents
 from orchestrator.release.restore import obstacles
 from orchestrator.release.store import Store
+from tests.release.manifests import PROJECT, SECRET, WEB
 
-MANIFESTS = """
-apiVersion: orchestrator/v1
-kind: Project
-metadata: {name: shop}
-spec: {repository: shop/shop, region: eu-west-1, account: "123456789012", releases: {bucket: bucket.releases}}
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: releases}
-spec: {name: shop-releases}
----
-apiVersion: orchestrator/v1
-kind: Bucket
-metadata: {name: web}
-spec: {name: shop-web, spa: {dir: dist}}
+MORE = """
 ---
 apiVersion: orchestrator/v1
 kind: Bucket
@@ -40,15 +27,11 @@ metadata: {name: files}
 spec: {name: shop-files, prefixes: [ml-models]}
 ---
 apiVersion: orchestrator/v1
-kind: Secret
-metadata: {name: app}
-spec: {name: shop-app, data: {Issuer: one}}
----
-apiVersion: orchestrator/v1
 kind: ContainerService
 metadata: {name: api}
 spec: {image: {repository: shop-api, build: {context: .}}}
 """
+MANIFESTS = PROJECT + WEB + SECRET + MORE
 DIGEST = "sha256:" + "d" * 64
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.release.web import CDN, V0, V1, V2, Web
 CONTENTS = {**V0, **V1, **V2}
 FOREVER = "public, max-age=31536000, immutable"
 SCRIPT = "text/javascript; charset=utf-8"
-
-
-@pytest.fixture
-def emulator() -> Iterator[Emulator]:
-    with aws() as running:
-        yield running
 
 
 @pytest.fixture
