@@ -51,6 +51,7 @@ class GitHub:
     unknown: list[str] = field(default_factory=list)
     misshapen: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
+    issue: Callable[[str], str] = lambda audience: f"oidc.{audience}.token"
     stumble: Callable[[Request], Answer | None] = lambda request: None
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))

@@ -27,7 +27,7 @@ class _Handler(BaseHTTPRequestHandler):
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if parts.path == "/oidc":
             self.hub.tokens.append(token)
-            return self._send(200, {"value": f"oidc.{query.get('audience', '')}.token"})
+            return self._send(200, {"value": self.hub.issue(query.get("audience", ""))})
         request = Request(self.command, parts.path.removeprefix("/repos/shop/shop"), query, body)
         with self.lock:
             return self._send(*self.hub.answer(request, token))

@@ -63,7 +63,10 @@ def bucket(name: str, **spec: str) -> str:
 
 
 class Shop:
-    """One repository on a fake GitHub, and what its workflows do to an emulated AWS."""
+    """One repository on a fake GitHub, and what its workflows do to an emulated AWS.
+
+    ``vars`` are the repository's variables; ``job`` is what an OIDC token of the job that runs would say of it.
+    """
 
     def __init__(self, folder: Path, emulator: Emulator, hub: GitHub) -> None:
         self.folder = folder / "work"
@@ -82,6 +85,8 @@ class Shop:
             "STAND_IN_VENV": sys.prefix,
         }
         self.runner = Runner(folder / "runner", surroundings)
+        self.vars = dict(ROLES)
+        self.job: dict[str, Any] = {}
         self._shown: set[int] = set()
         self.runner.environment["STAND_IN_ARTIFACTS"] = str(self.runner.artifacts)
         self._found_repository()
@@ -174,16 +179,16 @@ class Shop:
         command = [sys.executable, "-m", "orchestrator", "github", *words]
         return subprocess.run(command, cwd=place, env=environ, check=False, capture_output=True, text=True)
 
-    def deploy(self, **more: Any) -> Outcome:
-        """The run that a push to main starts."""
-        return self._run("deploy.yml", "push", self._push(), self.head, **more)
+    def deploy(self, pushed: str = "", **more: Any) -> Outcome:
+        """The run that a push to main starts: of the newest commit, or of one that others have followed since."""
+        return self._run("deploy.yml", "push", self._push(pushed), self.head, **more)
 
     def begin_deploy(self, kill_after_writes: int) -> int:
         """A run whose machine is lost in the middle of an apply; its status, which is no success."""
         self.emulator.forget_calls()
         surroundings = {"STAND_IN_SHA": self.head}
         process = self.runner.start(
-            self.folder, "deploy.yml", "push", self._push(), vars=ROLES, environment=surroundings
+            self.folder, "deploy.yml", "push", self._push(), vars=self.vars, environment=surroundings
         )
         deadline = time.monotonic() + 60
         while len(self.writes()) < kill_after_writes and process.poll() is None and time.monotonic() < deadline:
@@ -222,7 +227,8 @@ class Shop:
         self.merge(number)
 
     def _run(self, workflow: str, event: str, payload: Mapping[str, Any], sha: str, **more: Any) -> Outcome:
-        more.setdefault("vars", ROLES)
+        more.setdefault("vars", self.vars)
+        self.begins(event, str(payload.get("ref") or f"refs/pull/{payload.get('number')}/merge"))
         more["environment"] = {"STAND_IN_SHA": sha, **more.get("environment", {})}
         return self.runner.run(self.folder, workflow, event, payload, **more)
 
@@ -236,9 +242,14 @@ class Shop:
             "pull_request$synchronize", {"action": "synchronize", "after": found["head"]["sha"], **said}
         )
 
-    def _push(self) -> dict[str, Any]:
+    def begins(self, event: str, ref: str) -> None:
+        """A job of the main branch is in the environment prod, and one of a pull request in none."""
+        self.job = {"event_name": event, "ref": ref, "environment": None if event == "pull_request" else "prod"}
+
+    def _push(self, pushed: str = "") -> dict[str, Any]:
         """The payload of a push to main."""
-        return events.whole("push$event", {"ref": "refs/heads/main", "after": self.head, **self._repository()})
+        said = {"ref": "refs/heads/main", "after": pushed or self.head, "deleted": False, **self._repository()}
+        return events.whole("push$event", said)
 
     @staticmethod
     def _repository() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from orchestrator.aws import Clients
 from orchestrator.release import lease
 from orchestrator.release.store import Store
 from tests.github.shop import PROJECT, Shop, bucket
+from tests.state.desk import Desk
 
 pytestmark = pytest.mark.slow
 
@@ -106,8 +107,11 @@ def test_a_strict_project_wants_every_change_reviewed(shop: Shop) -> None:
 
 
 @pytest.mark.timeout(300)
-def test_eight_merges_in_a_row(shop: Shop) -> None:
-    """Each was planned against a main that others changed since; one run deploys all, the next finds no change."""
+def test_eight_merges_in_a_row(shop: Shop, service: Desk) -> None:
+    """Each was planned against a main that others changed since; one run deploys all, the next finds no change.
+
+    The state service, which let these jobs in by their OIDC tokens, shows eight commits and what became of each.
+    """
     shop.deploy()
     shop.write({"manifests/project.yaml": PROJECT.replace("approval: safe", "approval: strict")})
     shop.commit("Be strict")
@@ -116,14 +120,44 @@ def test_eight_merges_in_a_row(shop: Shop) -> None:
         shop.plan(number)
     for number in numbers[2:]:
         shop.review(number)
-    for number in numbers:
-        shop.merge(number)
+    assert [one.number for one in service.store.pull_requests("shop/prod")] == numbers[:2]
+    merges = [shop.merge(number) for number in numbers]
 
-    runs = [shop.deploy(), shop.deploy()]
+    first = shop.deploy(pushed=merges[0])
+    between = [follow(shop, service, sha) for sha in merges[1:-1]]
+    last = shop.deploy()
 
-    assert [run.outputs["result"] for run in runs] == ["released", "unchanged"], runs[0].log
+    assert [run.outputs["result"] for run in (first, last)] == ["released", "unchanged"], first.log
+    assert between == [0] * 6
     assert {f"shop-b{index}" for index in range(8)} <= shop.buckets()
     assert len(shop.ledger.releases) == 2
+    told = {one.id: one for one in service.store.runs().items}
+    became = {one.commit: one for one in told.values() if one.status == "superseded"}
+    assert set(became) == set(merges[:-1])
+    assert {told[one.superseded_by].commit for one in became.values()} == {merges[-1]}
+    done = [one for one in told.values() if one.commit == merges[-1]]
+    assert [one.status for one in done] == ["succeeded"] * 8
+    assert [one.release for one in done if one.outcomes] == [2]
+    assert all(one.url.startswith("https://github.com/shop/shop/actions/runs/") for one in done)
+    assert service.store.pull_requests("shop/prod") == ()
+    shown = service.asks().get("/history").text
+    assert [sha for sha in merges if sha[:7] not in shown] == []
+    assert shown.count("superseded") >= 7
+
+
+def follow(shop: Shop, service: Desk, sha: str) -> int:
+    """What `deploy.yml` runs for a push that others have followed, without a runner around it; its exit code."""
+    shop.begins("push", "refs/heads/main")
+    found = shop.tool(
+        shop.folder,
+        *("deploy", "-e", "prod"),
+        GITHUB_ACTIONS="true",
+        GITHUB_EVENT_NAME="push",
+        GITHUB_SERVER_URL="https://github.com",
+        GITHUB_SHA=sha,
+        ORCHESTRATOR_STATE_URL=service.address,
+    )
+    return found.returncode
 
 
 def test_a_killed_runner_is_healed_by_the_next_merge(shop: Shop) -> None:

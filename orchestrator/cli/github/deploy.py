@@ -52,6 +52,7 @@ def deploy(
     """
     from orchestrator import pipeline
     from orchestrator.cli import recording, releasing
+    from orchestrator.cli.github import overlap
     from orchestrator.cli.recording import How
     from orchestrator.release import wanted
     from orchestrator.state.record import Superseded
@@ -73,7 +74,8 @@ def deploy(
             again = settings.command("deploy")
             done = ours.perform(planned, lambda run, tell: run.deploy(planned, asked, tell), 16, again)
             _close(bulletin, planned.plan, done)
-            return done.code
+        overlap.close_merged(settings, bulletin, f"{planned.plan.project}/{planned.plan.environment}")
+        return done.code
     except Superseded as newer:
         settings.terminal.say(f"Run {newer.by} deploys a newer commit, and this one with it; nothing was done.")
         bulletin.superseded(newer.by)

@@ -40,6 +40,22 @@ def told(settings: Settings, bulletin: Bulletin, made: Plan) -> str:
     return page.overlaps((one.number, one.title, one.fields) for one in found)
 
 
+def close_merged(settings: Settings, bulletin: Bulletin, environment: str) -> None:
+    """Tell the service which of the pull requests that it takes for open are merged or closed by now."""
+    client = recording.here()
+    if client is None or bulletin.github is None:
+        return
+    from orchestrator.state.records import PullRequestPlan
+
+    def tell() -> None:
+        known = client.get(list[PullRequestPlan], "GET", f"/environments/{environment}/pulls", patience=recording.SOON)
+        for one in known:
+            _is_open(bulletin, client, environment, one.number)
+
+    with client:
+        recording.quietly(settings, "which pull requests are open", tell)
+
+
 def _is_open(bulletin: Bulletin, client: Client, environment: str, number: int) -> bool:
     """Whether the other is open still; the service is told when it is not."""
     from orchestrator.state.records import PullRequestPlan
