@@ -22,12 +22,9 @@ from orchestrator.cli.options import Settings
 from orchestrator.problems import Problems
 
 if TYPE_CHECKING:
-    from orchestrator.cli.releasing import Desk
     from orchestrator.model import Outcome, Plan
     from orchestrator.plan import Planned
-    from orchestrator.release.deploy import Ended
     from orchestrator.render.drift import DriftView
-    from orchestrator.render.endings import Ending
     from orchestrator.state.client import Client
     from orchestrator.state.record import Record
     from orchestrator.state.recording import Recording
@@ -187,27 +184,6 @@ def applied(record: Record, outcomes: tuple[Outcome, ...], hint: str, *, interru
         from orchestrator.state import telling
 
         record.conclude(telling.applied(outcomes, hint, interrupted=interrupted))
-
-
-def ended(desk: Desk, done: Ended, ending: Ending) -> None:
-    """Tell how a deploy or a rollback ended, and the releases as they stand now."""
-    record = desk.record
-    if record.run is None:
-        return
-    from orchestrator.aws import Reader
-    from orchestrator.render import drift
-    from orchestrator.state import releases, telling
-
-    end, run_, after = telling.released(done, ending), record.run, (done.back or done.shipped).after
-    record.conclude(end)
-    if after is not None:
-        record.looked(telling.drift(drift.view(after.plan), run_.environment, run_.by, run_.commit))
-
-    def tell() -> None:
-        ledger, reader = desk.store.read(), Reader(desk.clients)
-        record.shipped(releases.told(ledger, run_.environment, run_.id, end.release or 0, desk.store, reader))
-
-    quietly(desk.settings, "the releases", tell)
 
 
 def here() -> Client | None:

@@ -129,8 +129,28 @@ class Desk:
                 return Performed(_interrupted(stop.outcomes, settings, time.monotonic() - began, again))
         seen = endings.view(ended, time.monotonic() - began, again=again, look=settings.command("releases"))
         settings.terminal.say("\n" + endings.text(seen, settings.terminal.style))
-        recording.ended(self, ended, seen)
+        self._told(ended, seen)
         return Performed(CODES[ended.end], ended, seen)
+
+    def _told(self, done: Ended, ending: Ending) -> None:
+        """Tell the service how it ended, and the releases as they stand now."""
+        record = self.record
+        if record.run is None:
+            return
+        from orchestrator.aws import Reader
+        from orchestrator.render import drift
+        from orchestrator.state import releases, telling
+
+        end, run, after = telling.released(done, ending), record.run, (done.back or done.shipped).after
+        record.conclude(end)
+        if after is not None:
+            record.looked(telling.drift(drift.view(after.plan), run.environment, run.by, run.commit))
+
+        def tell() -> None:
+            ledger, reader = self.store.read(), Reader(self.clients)
+            record.shipped(releases.told(ledger, run.environment, run.id, end.release or 0, self.store, reader))
+
+        recording.quietly(self.settings, "the releases", tell)
 
 
 def desk(settings: Settings, expect: str = "", *, auto_approve: bool = False, clients: Clients | None = None) -> Desk:
