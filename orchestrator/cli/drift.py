@@ -76,6 +76,7 @@ def _edit(
     **words: str,
 ) -> int:
     from orchestrator import acceptance, pipeline
+    from orchestrator.aws import Clients, Reader
     from orchestrator.problems import Exit, Problems
     from orchestrator.release import record
 
@@ -83,7 +84,8 @@ def _edit(
         raise Problems.one("--accept and --ignore are two answers", hint="give one of them, then the other")
     manifest = pipeline.validate(settings.manifests, settings.environment)
     if accept:
-        edited = acceptance.accept(manifest, asked.artefacts, planned, accept)
+        aws = Reader(Clients(manifest.scope.region))
+        edited = acceptance.accept(manifest, asked.artefacts, planned, accept, aws)
     else:
         words["owner"] = words["owner"] or record.origin(settings.manifests).by
         _demand(words["until"], words["reason"])
@@ -122,7 +124,10 @@ def _save(settings: Settings, edited: Edited) -> None:
         lines = difflib.unified_diff(old.splitlines(), text.splitlines(), file, file, n=1, lineterm="")
         terminal.say("\n".join(lines))
         mark, end = (b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""), b"\r\n" if b"\r\n" in raw else b"\n"
-        path.write_bytes(mark + text.encode().replace(b"\n", end))
+        if text:
+            path.write_bytes(mark + text.encode().replace(b"\n", end))
+        else:
+            path.unlink()
     for sentence in edited.done:
         terminal.say(sentence)
     for sentence in edited.left:

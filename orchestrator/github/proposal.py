@@ -20,9 +20,10 @@ FORBIDDEN = (
 def propose(
     github: GitHub, branch: str, base: str, parent: str, files: Mapping[str, str], text: tuple[str, str]
 ) -> str:
-    """Put ``files`` (text by path) on top of commit ``parent`` and ask to merge them into ``base``; the URL.
+    """Put ``files`` on top of commit ``parent`` and ask to merge them into ``base``; the URL.
 
-    ``text`` is the title, which the commit bears too, and the body.  Raises Problems.
+    ``files`` are texts by path, empty where the file goes; ``text`` is the title, which the commit bears too, and
+    the body.  Raises Problems.
     """
     title, body = text
     commit = _commit(github, parent, files, title)
@@ -44,7 +45,8 @@ def propose(
 def _commit(github: GitHub, parent: str, files: Mapping[str, str], title: str) -> str:
     tree = github.get(f"/git/commits/{parent}")["tree"]["sha"]
     entries: list[Mapping[str, Any]] = [
-        {"path": path, "mode": "100644", "type": "blob", "content": text} for path, text in files.items()
+        {"path": path, "mode": "100644", "type": "blob", **({"content": text} if text else {"sha": None})}
+        for path, text in files.items()
     ]
     made = github.post("/git/trees", {"base_tree": tree, "tree": entries})
     return str(github.post("/git/commits", {"message": title, "tree": made["sha"], "parents": [parent]})["sha"])

@@ -7,6 +7,7 @@ says where a value stands; the text around it is kept as it is, and the result i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
@@ -17,6 +18,14 @@ from orchestrator.problems import Position, Problems
 
 REMOVED: Final = object()
 """In place of a value: the entry goes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inserted:
+    """In place of a value: ``item`` comes into the list before what stands at that place."""
+
+    item: Any
+
 
 _WIDE: Final = 1 << 30
 
@@ -45,6 +54,27 @@ def edit(text: str, file: str, handle: str, path: Path, value: Any) -> str:
     return made
 
 
+def drop(text: str, file: str, handle: str) -> str:
+    """``text`` without one document, and without the comment that stands right above it.
+
+    Raises Problems where that cannot be done without touching another.
+    """
+    before = documents(text, file)
+    found = next((document for document in before if document.handle == handle), None)
+    if found is None:
+        raise Problems.one(f"there is no {handle} in {file}", where=Position(file))
+    lines = text.splitlines(keepends=True)
+    first, last = _lines_of(found, lines)
+    made = "".join([*lines[:first], *lines[last:]])
+    try:
+        after = [one.value for one in documents(made, file)]
+    except Problems:
+        after = []
+    if after != [one.value for one in before if one is not found]:
+        raise Problems.one(f"{handle} cannot be taken out there by a tool", where=found.where, hint="edit it by hand")
+    return made
+
+
 def append(text: str, kind: str, name: str, path: Path, value: Any) -> str:
     """``text`` with a new document at its end that says ``value`` at ``path`` and nothing else."""
     document = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}}
@@ -61,6 +91,8 @@ def changed(value: Any, path: Path, new: Any) -> Any:
     if isinstance(head, int):
         if new is REMOVED and not rest:
             return [*value[:head], *value[head + 1 :]]
+        if isinstance(new, Inserted) and not rest:
+            return [*value[:head], new.item, *value[head:]]
         old = value[head] if head < len(value) else {}
         return [*value[:head], changed(old, tuple(rest), new), *value[head + 1 :]]
     value = dict(value or {})
@@ -85,6 +117,17 @@ def _emptied(value: Any, path: Path) -> Path:
     return path
 
 
+def _lines_of(document: Document, lines: list[str]) -> tuple[int, int]:
+    """The first line of a document and the one after its last, with one ``---`` and the comment right above it."""
+    first = document.node.start_mark.line
+    end = next((at for at in range(first, len(lines)) if lines[at].startswith("---")), len(lines))
+    while first and lines[first - 1].startswith("#"):
+        first -= 1
+    if first and lines[first - 1].startswith("---"):
+        return first - 1, end
+    return first, end + (end < len(lines))
+
+
 def _holds_document(text: str) -> bool:
     return any(line.strip() and not line.lstrip().startswith("#") for line in text.split("\n"))
 
@@ -103,6 +146,10 @@ class _Splice:
         found = self.document.nodes(path)
         if value is REMOVED:
             return self._without(found[-2][1] if len(found) > 1 else self.document.node, *found[-1])
+        if isinstance(value, Inserted):
+            if len(found) == len(path):
+                return self._before(found[-2][1], found[-1][1], value.item)
+            value = value.item
         if len(found) == len(path):
             return self._replaced(found[-1][1], value)
         parent = found[-1][1] if found else self.document.node
@@ -155,6 +202,16 @@ class _Splice:
             return self._in_flow(parent, _flow(item))
         at = self._line_after(self._end(parent.value[-1], parent.value[-1]))
         return self._lines(at, [f"{' ' * parent.start_mark.column}{line}" for line in _item(item)])
+
+    def _before(self, parent: yaml.Node, node: yaml.Node, item: Any) -> str:
+        """The list with ``item`` right before the ``node`` that it holds, and before the comment above that."""
+        if isinstance(parent, yaml.CollectionNode) and parent.flow_style:
+            at = self._index(node.start_mark)
+            return f"{self.text[:at]}{_flow(item)}, {self.text[at:]}"
+        line = node.start_mark.line
+        while line and self.text[self._starts[line - 1] : self._starts[line]].lstrip().startswith("#"):
+            line -= 1
+        return self._lines(self._starts[line], [f"{' ' * parent.start_mark.column}{one}" for one in _item(item)])
 
     def _in_flow(self, parent: yaml.MappingNode | yaml.SequenceNode, new: str) -> str:
         if not parent.value:

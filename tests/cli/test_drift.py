@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
@@ -15,6 +17,66 @@ from tests.cli.conftest import Run
 
 ROOT = Path(__file__).parents[2]
 ByHand = Callable[..., Any]
+LISTS = """\
+# What the shop shows.
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {name: photos}
+spec:
+  name: shop-photos
+  cors:
+    # the old shop, until it is gone
+    - origins: [https://old.example]  # one
+      methods: [GET]
+    # everybody else
+    - origins: ["https://*.example"]
+      methods: [GET, HEAD]
+  lifecycle:
+    rules: # prefixes in the order of the import
+      - prefix: tmp/
+        expireAfterDays: 3  # days
+  # nobody else reads it
+"""
+NEW_RULE = """\
+    - origins: ['https://new.example']
+      methods: [GET, PUT]
+      maxAgeSeconds: 60
+"""
+ACCEPTED = f"""\
+# What the shop shows.
+apiVersion: orchestrator/v1
+kind: Bucket
+metadata: {{name: photos}}
+spec:
+  name: shop-photos
+  cors:
+    # the old shop, until it is gone
+    - origins: [https://old.example]  # one
+      methods: [GET]
+{NEW_RULE}    # everybody else
+    - origins: ["https://*.example"]
+      methods: [GET, HEAD]
+    - origins: ['*']
+      methods: [HEAD]
+      exposeHeaders: [ETag]
+  lifecycle:
+    rules: # prefixes in the order of the import
+      - prefix: tmp/
+        expireAfterDays: 3  # days
+      - prefix: raw/
+        expireAfterDays: 365
+        transitions:
+          - afterDays: 90
+            storageClass: GLACIER_IR
+  policy:
+    - Sid: Partner
+      Effect: Allow
+      Principal:
+        AWS: ['arn:aws:iam::210987654321:root']
+      Action: ['s3:GetObject']
+      Resource: ['arn:aws:s3:::shop-photos/raw/*']
+  # nobody else reads it
+"""
 
 
 def suspend(by_hand: ByHand, bucket: str = "shop-files") -> None:
@@ -54,8 +116,23 @@ class TestSmallStack:
         assert run("apply", "--auto-approve").code == 0
         assert by_hand("s3", "get_bucket_versioning", Bucket="shop-files")["Status"] == "Suspended"
 
-    def test_what_no_field_says_is_left(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
-        """Nothing is written, and what can be done is said."""
+    def test_what_is_gone_is_declared_no_more(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
+        """The document goes with all of its resources, and the others stay as they are."""
+        run("apply", "--auto-approve")
+        by_hand("s3", "delete_bucket", Bucket="shop-files")
+        before = (manifests / "shop.yaml").read_text()
+
+        shown = run("drift", "--accept", "s3_bucket.files")
+
+        assert shown.code == 0, shown.err
+        assert "s3_bucket.files: bucket.files is declared no more" in shown.out
+        assert (manifests / "shop.yaml").read_text() == before.partition("---")[0]
+        assert run("drift").code == 0
+
+    def test_what_others_need_is_left(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
+        """Nothing is written, and it is said what stands in the way and what can be done."""
+        log = "kind: Bucket\nmetadata: {name: log}\nspec: {accessLog: {bucket: '${bucket.files.name}', prefix: a/}}\n"
+        (manifests / "log.yaml").write_text(f"apiVersion: orchestrator/v1\n{log}")
         run("apply", "--auto-approve")
         by_hand("s3", "delete_bucket", Bucket="shop-files")
         before = (manifests / "shop.yaml").read_text()
@@ -63,8 +140,100 @@ class TestSmallStack:
         shown = run("drift", "--accept", "s3_bucket.files")
 
         assert shown.code == 2
-        assert "left as it is: s3_bucket.files: it is not in AWS" in shown.err
+        said = " ".join(shown.err.split())
+        assert "left as it is: s3_bucket.files: it is not in AWS, and taking bucket.files out will not do:" in said
+        assert "there is no component bucket.files" in said
+        assert "put it back with `orchestrator apply`" in said
         assert (manifests / "shop.yaml").read_text() == before
+
+    def test_what_another_environment_has_is_left(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
+        for name in ("prod", "staging"):
+            (manifests / "environments").mkdir(exist_ok=True)
+            (manifests / f"environments/{name}.yaml").write_text("# as the base\n")
+        run("apply", "--auto-approve", "-e", "prod")
+        by_hand("s3", "delete_bucket", Bucket="shop-files")
+
+        shown = run("drift", "--accept", "bucket.files", "-e", "prod")
+
+        assert shown.code == 2
+        assert "the manifests declare bucket.files for staging, too" in " ".join(shown.err.split())
+
+    def test_what_nobody_declares_is_declared(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
+        """A bucket that is ours by its mark comes back into the manifests as it is; AWS is not touched."""
+        keep = "lifecycle: {expireOldVersionsAfterDays: 9}, tlsOnly: false"
+        spec = f"{{name: shop-old, {keep}}}"
+        old = manifests / "old.yaml"
+        old.write_text(f"apiVersion: orchestrator/v1\nkind: Bucket\nmetadata: {{name: old}}\nspec: {spec}\n")
+        assert run("apply", "--auto-approve").code == 0
+        old.unlink()
+        before = (manifests / "shop.yaml").read_text()
+
+        shown = run("drift", "--accept", "s3_bucket.shop-old")
+
+        assert shown.code == 0, shown.err
+        assert "s3_bucket.shop-old: bucket.old is declared" in shown.out
+        after = (manifests / "shop.yaml").read_text()
+        assert after.startswith(before)
+        assert yaml.safe_load(after[len(before) :].partition("---\n")[2])["spec"] == yaml.safe_load(spec)
+        assert run("drift").code == 0
+
+    def test_what_a_tool_cannot_declare_is_left(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
+        secret = manifests / "app.yaml"
+        text = "kind: Secret\nmetadata: {name: app}\nspec: {data: {Key: {generate: {length: 40}}}}\n"
+        secret.write_text(f"apiVersion: orchestrator/v1\n{text}")
+        assert run("apply", "--auto-approve").code == 0
+        secret.unlink()
+
+        shown = run("drift", "--accept", "all")
+
+        assert shown.code == 2
+        assert "no manifest declares it, and what is secret stands in no manifest; declare it by hand" in " ".join(
+            shown.err.split()
+        )
+
+    def test_objects_come_into_lists_and_go(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
+        """Each as its manifest would say it, at its place, and what people wrote around it stays."""
+        (manifests / "cdn.yaml").write_text(LISTS)
+        assert run("apply", "--auto-approve").code == 0
+        self._meddle_with_lists(by_hand)
+
+        shown = run("drift", "--accept", "all")
+
+        assert shown.code == 0, shown.err
+        assert (manifests / "cdn.yaml").read_text() == ACCEPTED
+        assert run("drift").code == 0
+
+        rules = by_hand("s3", "get_bucket_cors", Bucket="shop-photos")["CORSRules"]
+        by_hand("s3", "put_bucket_cors", Bucket="shop-photos", CORSConfiguration={"CORSRules": [rules[0], *rules[2:]]})
+        assert run("drift", "--accept", "s3_bucket_cors.photos").code == 0
+        assert (manifests / "cdn.yaml").read_text() == ACCEPTED.replace(NEW_RULE, "")
+
+    @staticmethod
+    def _meddle_with_lists(by_hand: ByHand) -> None:
+        rules = by_hand("s3", "get_bucket_cors", Bucket="shop-photos")["CORSRules"]
+        new = {"AllowedOrigins": ["https://new.example"], "AllowedMethods": ["PUT", "GET"], "MaxAgeSeconds": 60}
+        last = {"AllowedOrigins": ["*"], "AllowedMethods": ["HEAD"], "ExposeHeaders": ["ETag"], "MaxAgeSeconds": 3600}
+        rules = [rules[0], new, rules[1], last]
+        by_hand("s3", "put_bucket_cors", Bucket="shop-photos", CORSConfiguration={"CORSRules": rules})
+        found = by_hand("s3", "get_bucket_lifecycle_configuration", Bucket="shop-photos")["Rules"]
+        moved = {
+            "ID": "by-hand", "Status": "Enabled", "Filter": {"Prefix": "raw/"}, "Expiration": {"Days": 365},
+            "Transitions": [{"Days": 90, "StorageClass": "GLACIER_IR"}],
+        }  # fmt: skip
+        by_hand(
+            "s3",
+            "put_bucket_lifecycle_configuration",
+            Bucket="shop-photos",
+            LifecycleConfiguration={"Rules": [*found, moved]},
+        )
+        policy = json.loads(by_hand("s3", "get_bucket_policy", Bucket="shop-photos")["Policy"])
+        policy["Statement"].append(
+            {
+                "Sid": "Partner", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::210987654321:root"},
+                "Action": "s3:GetObject", "Resource": "arn:aws:s3:::shop-photos/raw/*",
+            }
+        )  # fmt: skip
+        by_hand("s3", "put_bucket_policy", Bucket="shop-photos", Policy=json.dumps(policy))
 
     @pytest.mark.parametrize(
         ("words", "message"),
@@ -94,6 +263,8 @@ class TestExampleStack:
         where = ("-f", str(tmp_path / "manifests"))
         assert main(["apply", "--auto-approve", *where]) == 0
         self._meddle(by_hand)
+        database = tmp_path / "manifests/database.yaml"
+        database.write_text(database.read_text().replace("    cpuCredits: 20\n", ""))  # now nobody asks for that alarm
         capsys.readouterr()
 
         code = main(["drift", "--accept", "all", *where])
@@ -108,7 +279,9 @@ class TestExampleStack:
             "-    retentionDays: 7",
             "+    retentionDays: 14",
             "-    connections: 60",
+            "-    freeStorageGb: 4",
             "+    connections: 75",
+            "+    cpuCredits: 20",
         ], (out, err)
         assert code == 0, err
         assert "threshold: database.main says so in spec.alarms.connections; applying it changes description" in out
@@ -134,6 +307,8 @@ class TestExampleStack:
         budget["BudgetLimit"]["Amount"] = "75"
         by_hand("budgets", "update_budget", AccountId="123456789012", NewBudget=budget)
         alarms = by_hand("cloudwatch", "describe_alarms")["MetricAlarms"]
+        (gone,) = [one["AlarmName"] for one in alarms if one["MetricName"] == "FreeStorageSpace"]
+        by_hand("cloudwatch", "delete_alarms", AlarmNames=[gone])
         (alarm,) = [one for one in alarms if one["MetricName"] == "DatabaseConnections"]
         kept = (
             "AlarmName", "MetricName", "Namespace", "Dimensions", "Statistic", "Period", "EvaluationPeriods",

@@ -271,6 +271,9 @@ def _tree(hub: GitHub, request: Request) -> Answer:
     index = {"GIT_INDEX_FILE": str(hub.git / "index.trees")}
     hub.run_git("read-tree", request.body["base_tree"], environ=index)
     for entry in request.body["tree"]:
+        if "sha" in entry:  # null: the file goes
+            hub.run_git("update-index", "--index-info", text=f"0 {'0' * 40}\t{entry['path']}\n", environ=index)
+            continue
         sha = hub.run_git("hash-object", "-w", "--stdin", text=entry["content"])
         hub.run_git("update-index", "--add", "--cacheinfo", f"{entry['mode']},{sha},{entry['path']}", environ=index)
     return 201, {"sha": hub.run_git("write-tree", environ=index)}

@@ -12,7 +12,7 @@ from tests.github.shop import Shop, bucket
 
 pytestmark = pytest.mark.slow
 
-FILES = "manifests/files.yaml"
+FILES, GONE = "manifests/files.yaml", "manifests/gone.yaml"
 
 
 def by_clock(shop: Shop) -> Outcome:
@@ -36,12 +36,14 @@ def the_issue(shop: Shop) -> dict[str, Any]:
 
 
 def test_found_accepted_healed(shop: Shop) -> None:
-    """One issue all along; the pull request changes one word and keeps the rest; merging it heals."""
+    """One issue all along; the pull request changes one word, and takes out what is gone; merging it heals."""
+    shop.write({GONE: bucket("gone")})
     deployed(shop)
     assert by_clock(shop).outputs["drifted"] == "false"
     assert shop.hub.issues == {}
 
     suspend(shop)
+    shop.clients.call("s3", "delete_bucket", {"Bucket": "shop-gone"})
     found = by_clock(shop)
     assert found.code == 0, found.log
     assert the_issue(shop)["title"] == "Drift in shop/prod"
@@ -49,7 +51,7 @@ def test_found_accepted_healed(shop: Shop) -> None:
     again = by_clock(shop)
     assert again.outputs["issue"] == the_issue(shop)["html_url"]
 
-    accepted = shop.dispatch("drift.yml", {"answer": "accept", "targets": "s3_bucket.files"})
+    accepted = shop.dispatch("drift.yml", {"answer": "accept", "targets": "s3_bucket.files, bucket.gone"})
     assert accepted.code == 0, accepted.log
     (pull,) = shop.hub.pulls.values()
     assert pull["head"]["ref"] == "orchestrator/drift-prod"
@@ -59,7 +61,8 @@ def test_found_accepted_healed(shop: Shop) -> None:
         shop.hub.run_git("show", f"{pull['head']['ref']}:{FILES}"),
     )
     assert after == before.replace("versioning: true", "versioning: false")
-    assert shop.hub.run_git("diff", "--name-only", "main", pull["head"]["ref"]) == FILES
+    changed = shop.hub.run_git("diff", "--name-status", "main", pull["head"]["ref"])
+    assert changed.split() == ["M", FILES, "D", GONE]
 
     shop.merge_branch(pull["number"])
     healed = by_clock(shop)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.manifest import editing, load, schema
-from orchestrator.manifest.editing import REMOVED
+from orchestrator.manifest import editing, edits, load, schema
+from orchestrator.manifest.editing import REMOVED, Inserted
 from orchestrator.problems import Problems
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +32,11 @@ CASES: list[tuple[str, tuple[str | int, ...], Any, str]] = [
     ("spec:\n  l:\n  - a\n  - b # c\n", ("l",), ["x", "y"], "spec:\n  l:\n  - x\n  - y # c\n"),
     ("spec:\n  l:\n    - a: 1\n", ("l", 1), {"b": 2, "c": 3}, "spec:\n  l:\n    - a: 1\n    - b: 2\n      c: 3\n"),
     ("spec:\n  l: [a]\n", ("l", 1), "b", "spec:\n  l: [a, b]\n"),
+    ("spec:\n  l:\n    # one\n    - a: 1\n    # two\n    - a: 2\n", ("l", 1), Inserted({"a": 9, "b": []}), "spec:\n  l:\n    # one\n    - a: 1\n    - a: 9\n      b: []\n    # two\n    - a: 2\n"),
+    ("spec:\n  l:\n  - a: 1 # c\n", ("l", 1), Inserted({"a": 2}), "spec:\n  l:\n  - a: 1 # c\n  - a: 2\n"),
+    ("spec:\n  l: [a, {b: 1}]\n", ("l", 0), Inserted({"c": 2}), "spec:\n  l: [{c: 2}, a, {b: 1}]\n"),
+    ("spec:\n  l: []\n", ("l", 0), Inserted({"c": 2}), "spec:\n  l: [{c: 2}]\n"),
+    ("spec:\n  l:\n    - a: 1 # one\n      b: 2\n    # two\n    - a: 3\n", ("l", 0), REMOVED, "spec:\n  l:\n    # two\n    - a: 3\n"),
     ("spec:\n  a: 1\n  # about b\n  b: 2\n  c: 3\n", ("b",), REMOVED, "spec:\n  a: 1\n  # about b\n  c: 3\n"),
     ("spec: {a: 1, b: 2, c: 3}\n", ("b",), REMOVED, "spec: {a: 1, c: 3}\n"),
     ("spec: {a: 1, b: 2}\n", ("b",), REMOVED, "spec: {a: 1}\n"),
@@ -88,3 +93,48 @@ def test_any_value_of_the_example_becomes_any_other(leaf: tuple[Path, str, Any],
 
     assert len(lines) == len(new)
     assert sum(one != other for one, other in zip(lines, new, strict=True)) <= 1
+
+
+ONE, TWO, THREE = (f"apiVersion: orchestrator/v1\nkind: Bucket\nmetadata: {{name: {name}}}\n" for name in "abc")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        (f"# head\n\n# of a\n{ONE}---\n# of b\n{TWO}---\n{THREE}", "b", f"# head\n\n# of a\n{ONE}---\n{THREE}"),
+        (f"# head\n\n# of a\n{ONE}---\n# of b\n{TWO}", "a", f"# head\n\n# of b\n{TWO}"),
+        (f"{ONE}---\n{TWO}# end\n", "b", ONE),
+        (f"---\n{ONE}---\n{TWO}", "a", f"---\n{TWO}"),
+        (f"# head\n\n{ONE}", "a", "# head\n\n"),
+        (ONE, "a", ""),
+    ],
+)
+def test_one_document_less(text: str, name: str, expected: str) -> None:
+    """With the comment right above it; the others are not touched."""
+    assert editing.drop(text, "x.yaml", f"bucket.{name}") == expected
+
+
+def test_a_document_that_others_need_stays() -> None:
+    with pytest.raises(Problems, match="there is no bucket"):
+        editing.drop(ONE, "x.yaml", "bucket.z")
+
+
+VALUES = st.recursive(
+    st.integers(0, 3) | st.booleans() | st.sampled_from(["x", "y"]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from("pqr"), inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from("ab"), VALUES), st.dictionaries(st.sampled_from("ab"), VALUES))
+def test_the_edits_between_two_values_lead_from_one_to_the_other(old: dict[str, Any], new: dict[str, Any]) -> None:
+    made: Any = old
+    for path, value in edits.between(old, new):
+        made = editing.changed(made, path, value)
+    assert made == new
+
+
+def test_of_a_list_only_what_differs_is_edited() -> None:
+    old = {"l": [{"a": 1}, {"a": 2}, {"a": 3}]}
+    assert list(edits.between(old, {"l": [{"a": 1}, {"a": 3}]})) == [(("l", 1), REMOVED)]
+    assert list(edits.between(old, {"l": [{"a": 1}, {"a": 2}, {"a": 9}]})) == [(("l", 2, "a"), 9)]

@@ -89,6 +89,7 @@ def _report(settings: Settings, bulletin: Bulletin) -> Planned:
 
 def _accept(settings: Settings, bulletin: Bulletin, targets: list[str]) -> int:
     from orchestrator import acceptance, pipeline
+    from orchestrator.aws import Clients, Reader
     from orchestrator.release import wanted
 
     planned = _report(settings, bulletin)
@@ -97,7 +98,7 @@ def _accept(settings: Settings, bulletin: Bulletin, targets: list[str]) -> int:
         return Exit.OK
     manifest = pipeline.validate(settings.manifests, settings.environment)
     artefacts = wanted.of_manifest(manifest).artefacts
-    edited = acceptance.accept(manifest, artefacts, planned, targets)
+    edited = acceptance.accept(manifest, artefacts, planned, targets, Reader(Clients(manifest.scope.region)))
     for sentence in edited.left:
         settings.terminal.tell(f"left as it is: {sentence}")
     if not edited.texts:
