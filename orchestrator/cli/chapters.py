@@ -130,7 +130,7 @@ def _ship(settings: Settings, chapter: _Headings) -> None:
         return
     with start(settle_seconds=SETTLE_SECONDS, account=sample.ACCOUNT, region=sample.REGION, run_services=True) as aws:
         point_at(aws.url, aws.environment, os.environ)
-        story.tell(settings, chapter, aws)
+        story.tell(settings, chapter, aws, os.environ)
 
 
 class _Headings:

@@ -17,8 +17,9 @@ def command(settings: Settings) -> int:
 
     Starts an empty AWS on a free port of this machine, and validates, plans and applies the manifests against it; then
     changes one thing by hand, shows the drift and heals it. Then it ships an application of its own, a process and a
-    site, twice and once more with a fault, and goes back. Touches no real AWS and needs no credentials, no builder of
-    images and no terminal. The state service tells of it on a dashboard, which on a terminal stays until Ctrl-C.
+    site, twice and once more with a fault, and goes back; buildah or podman builds its image, if one is there. Touches
+    no real AWS and needs no credentials, no builder of images and no terminal. The state service tells of it on a
+    dashboard, which on a terminal stays until Ctrl-C.
     """
     from orchestrator.cli import chapters
     from orchestrator.problems import Problems

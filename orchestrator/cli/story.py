@@ -1,6 +1,7 @@
 """The demo's second half: an application is shipped, breaks, and comes back, by the same code as deploy and rollback.
 
-Its image is put together in Python, so that the demo works where no builder is, and leaves nothing in one that is.
+Where buildah or podman works its image is built, in a store that goes with the demo; elsewhere it is put together in
+Python, so that the demo needs no builder.
 """
 
 from __future__ import annotations
@@ -8,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator import pipeline
-from orchestrator.cli import assembly, interpreter, recording, releasing, sample
+from orchestrator.cli import assembly, interpreter, recording, releasing, sample, workshop
 from orchestrator.cli.options import Settings
 from orchestrator.cli.recording import How
 from orchestrator.problems import Exit
@@ -27,10 +28,12 @@ if TYPE_CHECKING:
 
 DEEP_LINK = "/sales/42"
 MODEL, NO_MODEL = "/ml-models/current.json", "/ml-models/no-such-model.json"
-WHERE_FROM = (
-    "Its image is put together here, without a builder, and pushed to the emulated ECR; in a project `image.build` has "
-    "docker, buildah or podman build it. App Runner's part is played by a real process with a real health check."
+BUILT = "{builder} builds its image, in a store that goes with the demo, and it is pushed to the emulated ECR."
+ASSEMBLED = (
+    "Its image is put together here, without a builder ({why}), and pushed to the emulated ECR; in a project "
+    "`image.build` has docker, buildah or podman build it."
 )
+PLAYED = "App Runner's part is played by a real process with a real health check."
 
 
 class WrongVersionError(Exception):
@@ -44,7 +47,9 @@ def impossible() -> str:
     return runtime.trouble()
 
 
-def tell(settings: Settings, chapter: Callable[[str], None], emulator: Emulator) -> None:
+def tell(
+    settings: Settings, chapter: Callable[[str], None], emulator: Emulator, environ: MutableMapping[str, str]
+) -> None:
     """Four chapters.
 
     Raises WrongVersionError when something does not end as it should, Problems when this machine has no Python that
@@ -52,12 +57,14 @@ def tell(settings: Settings, chapter: Callable[[str], None], emulator: Emulator)
     """
     from orchestrator.aws import Clients
 
-    with tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as folder:
-        interpreter.copy(Path(folder) / "runtime")
+    with (
+        tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as folder,
+        workshop.opened(environ, Path(folder)) as (builder, why),
+    ):
         chapter("Ship: version 1 of an application, an API and its site")
-        settings.terminal.say(WHERE_FROM)
+        settings.terminal.say(f"{BUILT.format(builder=builder) if builder else ASSEMBLED.format(why=why)} {PLAYED}")
         there = replace(settings, manifests=Path(folder) / "shop" / "manifests", environment="prod")
-        runtime = assembly.layer(Path(folder) / "runtime")
+        runtime = None if builder else _runtime(Path(folder) / "runtime")
         shop = _Shop(there, Path(folder) / "shop", runtime, emulator, Clients(sample.REGION))
         shop.found()
         shop.deploy("1", answers="1")
@@ -71,25 +78,26 @@ def tell(settings: Settings, chapter: Callable[[str], None], emulator: Emulator)
 
 @dataclass(frozen=True, slots=True)
 class _Shop:
-    """The application's checkout, and the AWS that it is shipped to.  ``runtime`` is the layer below its code."""
+    """The application's checkout, and the AWS that it is shipped to.
+
+    ``runtime`` is the layer below its code; None where a builder makes the image.
+    """
 
     settings: Settings
     folder: Path
-    runtime: bytes
+    runtime: bytes | None
     emulator: Emulator
     clients: Clients
 
     def found(self) -> None:
-        """What whoever builds images has made beforehand."""
-        self.clients.call("ecr", "create_repository", {"repositoryName": sample.REPOSITORY})
+        """What whoever builds images has made beforehand; where the project builds them, it is the project's."""
+        if self.runtime is not None:
+            self.clients.call("ecr", "create_repository", {"repositoryName": sample.REPOSITORY})
 
     def deploy(self, version: str, *, answers: str, ends: Exit = Exit.OK) -> None:
         """Merge and deploy a version; ``answers`` is the one that answers afterwards."""
         well = ends is Exit.OK
-        image = sample.image(version, self.runtime, healthy=well)
-        token = self.clients.call("ecr", "get_authorization_token", {})
-        digest = assembly.push(token, sample.REPOSITORY, f"v{version}", image)
-        sample.write(self.folder, version, healthy=well, prebuilt=digest)
+        sample.write(self.folder, version, healthy=well, prebuilt=self._assembled(version, healthy=well))
         desk = releasing.desk(self.settings, auto_approve=True, clients=self.clients)
         with desk.writing("deploy", How(reason=f"version {version}")) as ours:
             asked = wanted.of_manifest(ours.manifest, ours.clients)
@@ -102,6 +110,14 @@ class _Shop:
             model = {"Bucket": sample.FILES, "Key": MODEL.lstrip("/"), "Body": b'{"version": "7"}'}
             self.clients.call("s3", "put_object", {**model, "ContentType": "application/json"})
         self._expect(code, ends, answers)
+
+    def _assembled(self, version: str, *, healthy: bool) -> str:
+        """The digest of an image that was put together and pushed; "" where a builder makes it."""
+        if self.runtime is None:
+            return ""
+        image = sample.image(version, self.runtime, healthy=healthy)
+        token = self.clients.call("ecr", "get_authorization_token", {})
+        return assembly.push(token, sample.REPOSITORY, f"v{version}", image)
 
     def go_back(self, number: int, *, answers: str) -> None:
         """What `orchestrator rollback --to NUMBER` does."""
@@ -144,6 +160,11 @@ class _Shop:
         if seen != {version} or [status for _, status, _ in answers] != [200, 200, 200, 200, 200, 404]:
             message = f"version {', '.join(sorted(seen))} answers instead of {version}"
             raise WrongVersionError(message)
+
+
+def _runtime(folder: Path) -> bytes:
+    interpreter.copy(folder)
+    return assembly.layer(folder)
 
 
 def _get(host: str, path: str) -> tuple[int, str]:

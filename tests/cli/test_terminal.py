@@ -125,8 +125,12 @@ def test_a_taken_port_is_a_problem(aws: Emulator) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(sys.platform != "linux", reason="the application runs on Linux")
 def test_the_demo_tells_its_story(manifests: Path) -> None:
-    """Without a terminal it goes through every chapter, ends by itself, and says what to try."""
+    """Without a terminal it goes through every chapter, ends by itself, and says what to try.
+
+    Its image is put together without a builder: ``tests/release/test_story.py`` builds the same one.
+    """
     surroundings = {**os.environ, "AWS_PROFILE": "production", "AWS_ENDPOINT_URL_S3": "https://s3.example.com"}
+    surroundings["ORCHESTRATOR_BUILDER"] = "docker"  # which the demo does not ask
     command = [*COMMAND, "demo", "-f", str(manifests)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=surroundings)
     chapters = re.findall(r"^\d+\. (\w+)", done.stdout, re.MULTILINE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -18,6 +19,9 @@ from orchestrator.emulator.runtime.image import Image
 
 GUARD = Path(__file__).with_name("guard.py")
 LISTENING = ("ASPNETCORE_HTTP_PORTS", "ASPNETCORE_URLS", "DOTNET_URLS", "SERVER_PORT")
+PORTS = range(20_000, 32_000)
+"""Below what Linux gives to outgoing connections (net.ipv4.ip_local_port_range begins at 32768)."""
+TRIES = 50
 GRACE = 2.0
 """Seconds between being asked to end and being killed."""
 
@@ -113,6 +117,13 @@ def trouble() -> str:
 
 
 def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, of those that no connection is given by itself.
+
+    The process takes it a moment later; of the others, a connection that somebody opens may be there first.
+    """
+    for port in random.sample(PORTS, TRIES):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    message = f"none of {TRIES} ports between {PORTS.start} and {PORTS.stop} is free"
+    raise OSError(message)

@@ -10,17 +10,13 @@ from pathlib import Path
 import pytest
 
 from orchestrator import shell
+from orchestrator.cli import workshop
 
 
 def private_store(folder: Path, monkeypatch: pytest.MonkeyPatch, driver: str = "vfs") -> None:
     """Turn buildah to images of this test alone; ``vfs`` are plain copies, which every file system can do."""
-    folder.mkdir(exist_ok=True)
-    settings = folder / "storage.conf"
-    places = f'graphroot = "{folder / "graph"}"\nrunroot = "{folder / "run"}"'
-    settings.write_text(f'[storage]\ndriver = "{driver}"\n{places}\n')
-    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(settings))
-    monkeypatch.setenv("BUILDAH_ISOLATION", "chroot")
-    monkeypatch.setenv("ORCHESTRATOR_BUILDER", "buildah")
+    for name, value in workshop.settings(folder, driver, "buildah").items():
+        monkeypatch.setenv(name, value)
 
 
 @contextmanager
