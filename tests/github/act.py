@@ -66,7 +66,11 @@ runs:
 """,
     "actions/upload-artifact": """
 name: upload
-inputs: {name: {required: true}, path: {required: true}, retention-days: {default: "90"}}
+inputs:
+  name: {required: true}
+  path: {required: true}
+  retention-days: {default: "90"}
+  include-hidden-files: {default: "false"}
 runs:
   using: composite
   steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,21 @@ def test_it_is_clean(command: list[str]) -> None:
     tool = TOOLS / command[0]
     if not tool.exists():
         pytest.skip(f"needs {command[0]}")
+    if command[0] == "actionlint" and shutil.which("shellcheck") is None:
+        pytest.skip("needs shellcheck")  # without it actionlint passes over what the steps run
     done = subprocess.run([str(tool), *command[1:]], cwd=HERE, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_scripts_are_read_too(tmp_path: Path) -> None:
+    """What steps run is handed to shellcheck."""
+    if shutil.which("shellcheck") is None:
+        pytest.skip("needs shellcheck")
+    bad = "on: push\njobs:\n  a:\n    runs-on: ubuntu-latest\n    steps:\n      - run: rm -rf $HOME/$1\n"
+    (tmp_path / "bad.yml").write_text(bad)
+    done = subprocess.run(
+        [str(TOOLS / "actionlint"), "-oneline", str(tmp_path / "bad.yml")], capture_output=True, text=True, check=False
+    )
+
+    assert "SC2086" in done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.github.shop import Shop, bucket
+from tests.github.shop import ROLES, Shop, bucket
 
 
 @pytest.mark.slow
@@ -14,9 +14,15 @@ def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: Shop) -> None:
     shop.commit("Break the page")
     shop.deploy()
 
-    back = shop.dispatch("rollback.yml", {"reason": "wrong prices"})
+    # The state service is down: a deploy would wait for it, a way back does not.
+    away = {**ROLES, "ORCHESTRATOR_STATE_URL": "http://127.0.0.1:9"}
+    back = shop.dispatch("rollback.yml", {"reason": "wrong prices"}, vars=away)
 
     assert back.outputs["result"] == "released", back.log
+    assert "Going on without it" in back.log
+    assert "Plan for shop/prod: 1 to update" in back.log  # it is shown before it is carried out
+    (journal,) = (shop.runner.artifacts / "journal-prod").glob("*.jsonl")  # for the service, when it is back
+    assert "wrong prices" in journal.read_text()
     assert shop.page() == "<h1>one</h1>"
     shop.write({"manifests/files.yaml": bucket("files")})
     shop.commit("Something else")

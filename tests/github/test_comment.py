@@ -1,0 +1,81 @@
+"""The one comment: what GitHub kept is read back, and nobody else's is taken for ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.github import comment
+from orchestrator.github.client import GitHub
+from orchestrator.problems import Problems
+from tests.github import fake, server
+
+MARKER = "<!-- orchestrator:prod -->"
+Put = Callable[[str], str]
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[fake.GitHub]:
+    with server.serve(tmp_path / "shop.git") as made:
+        yield made
+        assert (made.unknown, made.misshapen) == ([], [])
+
+
+@pytest.fixture
+def put(hub: fake.GitHub) -> Iterator[Put]:
+    github = GitHub("shop/shop", fake.WRITER, api=hub.url)
+    yield lambda text: comment.put(github, 1, MARKER, f"{MARKER}\n{text}")
+    github._http.close()
+
+
+def bodies(hub: fake.GitHub) -> list[str]:
+    return [one["body"].removeprefix(f"{MARKER}\n") for one in hub.comments_on(1)]
+
+
+def test_it_is_written_once_and_then_edited(put: Put, hub: fake.GitHub) -> None:
+    assert put("one") == put("two")
+    assert bodies(hub) == ["two"]
+
+
+def test_what_github_did_not_keep_is_told(put: Put, hub: fake.GitHub) -> None:
+    """Cut short on its way, for whatever reason: the run does not say that all is well."""
+
+    def cut(request: fake.Request) -> None:
+        if "body" in request.body:
+            request.body["body"] = request.body["body"][:-5]
+
+    hub.stumble = cut
+    with pytest.raises(Problems, match="the comment on #1 is not what was written"):
+        put("a plan of many lines")
+
+
+def test_an_answer_that_was_lost_makes_no_second_one(put: Put, hub: fake.GitHub) -> None:
+    def lose(request: fake.Request) -> fake.Answer | None:
+        if request.method != "POST":
+            return None
+        fake._comment(hub, request, "1")
+        return 502, {"message": "Bad Gateway"}
+
+    hub.stumble = lose
+    put("one")
+    assert bodies(hub) == ["one"]
+
+
+def test_of_two_that_were_written_at_once_one_stays(put: Put, hub: fake.GitHub) -> None:
+    put("one")
+    (ours,) = hub.comments.values()
+    hub.comments[1] = {**ours, "id": 1}
+
+    put("two")
+
+    assert bodies(hub) == ["two"]
+
+
+def test_a_person_who_types_our_marker_keeps_their_comment(put: Put, hub: fake.GitHub) -> None:
+    hub.comments[1] = {"id": 1, "_issue": 1, "body": f"{MARKER}\nmine", "user": fake.ANA, "html_url": "https://x"}
+
+    put("one")
+
+    assert bodies(hub) == ["mine", "one"]
