@@ -42,5 +42,8 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
     if not told.is_guarded:
         terminal.tell("Nobody has to sign in: whoever reaches this address reads. Writing needs a token:")
         terminal.tell("    orchestrator token create NAME --scope write --scope propose")
-    uvicorn.run(service, host=told.host, port=told.port, log_config=None, access_log=False, server_header=False)
+    serving.warm(log)
+    serving.settle_memory()
+    plain: Any = {"log_config": None, "access_log": False, "server_header": False, "loop": "asyncio", "ws": "none"}
+    uvicorn.run(service, host=told.host, port=told.port, **plain)
     return Exit.OK

@@ -58,8 +58,7 @@ def create(
     app.state.shelves = shelves.of(settings.models)
     app.state.keys = oidc.Keys(settings.issuer, fetch)
     problem.install(app)
-    for router in api.routers():
-        app.include_router(router, prefix="/api/v1", responses=api.WRONG)  # type: ignore[arg-type]
+    api.serve(app)
     _health(app)
     _people(app, settings)
     app.add_middleware(Guard, measures=app.state.measures, log=log, secure=settings.is_secure, at_home=settings.is_open)

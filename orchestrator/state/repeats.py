@@ -7,7 +7,6 @@ from typing import Any
 
 from fastapi import HTTPException, Request
 from sqlalchemy import delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 from starlette.responses import Response
 
 from orchestrator import wire
@@ -15,7 +14,7 @@ from orchestrator.state.access import Identity
 from orchestrator.state.gate import answered, store_of
 from orchestrator.state.store import Store
 from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import writing
+from orchestrator.state.store.database import inserting, writing
 
 REMEMBERED = 24 * 3600.0
 """Seconds for which an answer is kept."""
@@ -59,9 +58,8 @@ def _claim(store: Store, mark: str, asked: str) -> Any:
     """The row of the first such request; None when this is the first, which now stands there without an answer."""
     at = store.clock()
     with writing(store.engine) as connection:
-        dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
         connection.execute(delete(t.answers).where(t.answers.c.until < at))
-        row = dialect.insert(t.answers).values(key=mark, request=asked, status=0, body="", until=at + UNDER_WAY)
+        row = inserting(connection, t.answers).values(key=mark, request=asked, status=0, body="", until=at + UNDER_WAY)
         made = connection.execute(row.on_conflict_do_nothing().returning(t.answers.c.key)).first()
         if made is not None:
             return None

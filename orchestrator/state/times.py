@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import fields, is_dataclass
 from datetime import datetime
+from functools import cache
 from typing import Final
 
 from orchestrator.problems import Problems
@@ -23,12 +24,18 @@ def check(record: object, now: float) -> None:
         for one in record:
             check(one, now)
     elif is_dataclass(record):
-        for field in fields(record):
-            value = getattr(record, field.name)
-            if field.name in _WITHIN:
+        for name in _names(record.__class__):
+            value = getattr(record, name)
+            if name in _WITHIN:
                 check(value, now)
-            elif field.name in _NEEDED or (field.name in _WHERE_KNOWN and value):
-                _checked(field.name, str(value), now)
+            elif name in _NEEDED or value:
+                _checked(name, str(value), now)
+
+
+@cache
+def _names(shape: type) -> tuple[str, ...]:
+    """The fields of a record that are times or hold some."""
+    return tuple(one.name for one in fields(shape) if one.name in _NEEDED | _WHERE_KNOWN | _WITHIN)
 
 
 def _checked(name: str, text: str, now: float) -> None:

@@ -78,6 +78,33 @@ def test_every_error_has_one_shape(house: Desk) -> None:
     assert is_problem(house.asks().post("/api/v1/token", headers={"authorization": "Bearer x"}), 401)
 
 
+def test_a_body_that_cannot_be_read_is_answered_with_its_place(house: Desk) -> None:
+    """Which member of which event; no number that JSON does not know, and nothing that a form could send."""
+    ours, path = house.asks("write"), "/api/v1/runs/r1/events"
+    fence = ours.post("/api/v1/runs", **body(Begin(run(1)))).json()["fence"]
+    good = wire.dump(Batch((StepEvent(1, AT, "step", "a.b"), StepEvent(2, AT, "step", "a.b")), fence)).decode()
+    wrong = good.replace('"sequence":2', '"sequence":"2"')
+
+    def said(text: str, kind: str = "application/json") -> tuple[int, str]:
+        answer = ours.post(path, content=text.encode(), headers={"content-type": kind})
+        return answer.status_code, str(answer.json().get("detail", ""))
+
+    assert said(wrong) == (422, "body.events[1].sequence: Expected `int`, got `str`")
+    assert said("") == (422, "body: there is none")
+    assert said(good.replace('"seconds":0.0', '"seconds":NaN'))[0] == 400
+    assert said(good, "text/plain")[0] == 422
+    assert said(good, "application/json; charset=utf-8")[0] == 200
+
+
+def test_a_run_that_ends_is_counted_at_once(store: Store) -> None:
+    """What is kept at hand of the past goes when the past grows."""
+    assert store.deliveries("shop/prod") == ()
+    for number in (1, 2):
+        fence = store.begin(run(number), "ana").fence
+        store.end(f"r{number}", fence, RunEnd("succeeded", AT), "ana")
+        assert [week.deploys for week in store.deliveries("shop/prod")] == [number]
+
+
 def test_a_database_that_is_away_is_said_to_be(house: Desk, store: Store) -> None:
     """503 with the time to come again; alive is another question than ready."""
     from sqlalchemy import event

@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import event
 
 from orchestrator.state.store import Store
+from orchestrator.state.store.checking import check
 from tests.state.crowd import Crowd, fill
 from tests.state.desk import Desk, desk
 
@@ -91,6 +92,12 @@ def house(store: Store) -> Iterator[tuple[Desk, Crowd]]:
     fill(store, SHORT)
     with desk(store) as made:
         yield made, SHORT
+
+
+def test_the_long_past_is_as_the_service_would_have_written_it(house: tuple[Desk, Crowd], store: Store) -> None:
+    """Its chain and the hashes of its events hold."""
+    _, crowd = house
+    assert check(store.engine)[0] == 2 * crowd.runs
 
 
 def test_no_page_reads_a_table_through(house: tuple[Desk, Crowd], store: Store) -> None:

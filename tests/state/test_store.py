@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -18,6 +20,7 @@ from orchestrator.state.store import Store, chain
 from orchestrator.state.store.database import reading, writing
 from orchestrator.state.store.store import GapError, RunOverError
 
+HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
 AT = "2026-01-01T00:00:0{}.000Z"
 
 
@@ -33,6 +36,22 @@ def one_run(store: Store) -> Run:
     found = store.run("r1")
     assert found is not None
     return found
+
+
+def test_a_database_that_has_hung_up_is_called_again(store: Store) -> None:
+    """PostgreSQL was started again: whoever asks next does not notice."""
+    if store.engine.dialect.name != "postgresql":
+        pytest.skip("a file does not hang up")
+    store.begin(run(1), "ana", past=True)
+    with ExitStack() as open_:
+        for _ in range(3):  # as many wait in the pool
+            open_.enter_context(store.engine.connect())
+    url = store.engine.url.set(drivername="postgresql").render_as_string()
+    with psycopg.connect(url, autocommit=True) as other:
+        other.execute(HANG_UP, (other.info.backend_pid,))
+
+    assert one_run(store).id == "r1"
+    assert store.begin(run(2), "ana", past=True).run.id == "r2"
 
 
 def test_events_come_once_and_in_order(store: Store) -> None:

@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import TYPE_CHECKING, Any
 
-from orchestrator.state.problem import MEDIA, ProblemDetails
+from fastapi import FastAPI
 
-WRONG = {
-    status: {"model": ProblemDetails, "content": {MEDIA: {}}}
-    for status in (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
-}
+if TYPE_CHECKING:
+    from orchestrator.state.api.operations import Operations
+
+PREFIX = "/api/v1"
 
 
-def routers() -> tuple[APIRouter, ...]:
-    """All parts of the API."""
+def parts() -> tuple[Operations, ...]:
+    """All operations, by part."""
     from orchestrator.state.api import history, records, runs
 
-    return runs.router, records.router, history.router
+    return runs.operations, records.operations, history.operations
+
+
+def serve(app: FastAPI) -> None:
+    """Let ``app`` answer them, and describe them to whoever asks for the OpenAPI document."""
+    for part in parts():
+        part.serve(app, PREFIX)
+    made: list[dict[str, Any]] = []
+
+    def openapi() -> dict[str, Any]:
+        if not made:
+            described = FastAPI(title=app.title, version=app.version)
+            for part in parts():
+                part.describe(described, PREFIX)
+            made.append(described.openapi())
+        return made[0]
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -6,15 +6,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query, Request
+from fastapi import HTTPException, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from orchestrator.state import oidc, transfer
+from orchestrator.state.api.operations import Operations
 from orchestrator.state.gate import Keeper, Reader, answered, store_of
 from orchestrator.state.questions import HistoryFilter
 from orchestrator.state.records import AuditEntry, Page
 
-router = APIRouter(tags=["history"])
+operations = Operations("history")
 Word = Annotated[str, Query(max_length=200)]
 
 
@@ -26,7 +27,7 @@ class Traded:
     seconds: float
 
 
-@router.get("/history", response_model=Page[AuditEntry])
+@operations.get("/history", response_model=Page[AuditEntry])
 def history(  # noqa: PLR0913 - its filters
     request: Request,
     store: Keeper,
@@ -43,7 +44,7 @@ def history(  # noqa: PLR0913 - its filters
     return answered(request, store.history(HistoryFilter(environment, deed, by, since, until), cursor, limit))
 
 
-@router.get("/history/export", response_class=StreamingResponse)
+@operations.get("/history/export", response_class=StreamingResponse)
 def export(store: Keeper, _: Reader) -> Response:
     """All of it, as JSON lines."""
 
@@ -53,7 +54,7 @@ def export(store: Keeper, _: Reader) -> Response:
     return StreamingResponse(lines(), media_type="application/x-ndjson")
 
 
-@router.post("/token", response_model=Traded)
+@operations.post("/token", response_model=Traded)
 def token(request: Request) -> Response:
     """Trade a GitHub Actions OIDC token, once, for a token of this service."""
     kind, _, word = request.headers.get("authorization", "").partition(" ")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import HTTPException, Path, Query, Request
 from starlette.responses import Response
 
+from orchestrator.state.api.operations import Operations
 from orchestrator.state.gate import Keeper, Operator, Proposer, Reader, Writer, answered, fit
 from orchestrator.state.metrics import stamp
 from orchestrator.state.questions import Delivery
@@ -26,7 +27,7 @@ from orchestrator.state.records import (
 from orchestrator.state.repeats import once
 from orchestrator.state.requests import Shipped
 
-router = APIRouter(tags=["records"])
+operations = Operations("records")
 Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
 Number = Annotated[int, Path(ge=1, le=2**31 - 1)]
 Word = Annotated[str, Query(max_length=200)]
@@ -34,25 +35,25 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 BASE = "/environments/{project}/{name}"
 
 
-@router.get("/environments", response_model=list[Environment])
+@operations.get("/environments", response_model=list[Environment])
 def environments(request: Request, store: Keeper, _: Reader) -> Response:
     """All at a glance."""
     return answered(request, store.environments())
 
 
-@router.get(BASE, response_model=Environment)
+@operations.get(BASE, response_model=Environment)
 def environment(request: Request, store: Keeper, _: Reader, project: Name, name: Name) -> Response:
     """One at a glance."""
     return answered(request, store.environment(f"{project}/{name}"))
 
 
-@router.get(BASE + "/lease", response_model=Lease)
+@operations.get(BASE + "/lease", response_model=Lease)
 def lease(request: Request, store: Keeper, _: Reader, project: Name, name: Name) -> Response:
     """Who writes, and who waits."""
     return answered(request, store.lease(f"{project}/{name}"))
 
 
-@router.put(BASE + "/plans/{digest}", response_model=PlanRecord)
+@operations.put(BASE + "/plans/{digest}", response_model=PlanRecord)
 def put_plan(
     request: Request,
     store: Keeper,
@@ -68,13 +69,13 @@ def put_plan(
     return answered(request, store.record_plan(fit(body), identity.name))
 
 
-@router.get("/plans/{digest}", response_model=PlanRecord)
+@operations.get("/plans/{digest}", response_model=PlanRecord)
 def plan(request: Request, store: Keeper, _: Reader, digest: Annotated[str, Path(max_length=64)]) -> Response:
     """A plan by its digest."""
     return answered(request, store.plan(digest))
 
 
-@router.get(BASE + "/releases", response_model=Page[ReleaseRecord])
+@operations.get(BASE + "/releases", response_model=Page[ReleaseRecord])
 def releases(
     request: Request, store: Keeper, _: Reader, project: Name, name: Name, cursor: Word = "", limit: Limit = 50
 ) -> Response:
@@ -82,7 +83,7 @@ def releases(
     return answered(request, store.releases(f"{project}/{name}", cursor, limit))
 
 
-@router.get(BASE + "/releases/{number}", response_model=Shipped)
+@operations.get(BASE + "/releases/{number}", response_model=Shipped)
 def release(request: Request, store: Keeper, _: Reader, project: Name, name: Name, number: Number) -> Response:
     """One release with what it is made of."""
     key = f"{project}/{name}"
@@ -90,7 +91,7 @@ def release(request: Request, store: Keeper, _: Reader, project: Name, name: Nam
     return answered(request, Shipped(record, store.release_content(key, number)) if record else None)
 
 
-@router.put(BASE + "/releases/{number}", response_model=Shipped)
+@operations.put(BASE + "/releases/{number}", response_model=Shipped)
 def put_release(
     request: Request, store: Keeper, identity: Writer, project: Name, name: Name, number: Number, body: Shipped
 ) -> Response:
@@ -103,7 +104,7 @@ def put_release(
     return answered(request, body)
 
 
-@router.get(BASE + "/drift", response_model=Page[DriftReport])
+@operations.get(BASE + "/drift", response_model=Page[DriftReport])
 def drifts(
     request: Request, store: Keeper, _: Reader, project: Name, name: Name, cursor: Word = "", limit: Limit = 50
 ) -> Response:
@@ -111,7 +112,7 @@ def drifts(
     return answered(request, store.drifts(f"{project}/{name}", cursor, limit))
 
 
-@router.post(BASE + "/drift", status_code=201, response_model=DriftReport)
+@operations.post(BASE + "/drift", status_code=201, response_model=DriftReport)
 def put_drift(
     request: Request, store: Keeper, identity: Proposer, project: Name, name: Name, body: DriftReport
 ) -> Response:
@@ -121,13 +122,13 @@ def put_drift(
     return once(request, identity, body, lambda: (201, store.record_drift(report, identity.name)))
 
 
-@router.get(BASE + "/drift/decisions", response_model=list[DriftDecision])
+@operations.get(BASE + "/drift/decisions", response_model=list[DriftDecision])
 def decisions(request: Request, store: Keeper, _: Reader, project: Name, name: Name) -> Response:
     """The newest decision about each resource."""
     return answered(request, store.decisions(f"{project}/{name}"))
 
 
-@router.post(BASE + "/drift/decisions", status_code=201, response_model=DriftDecision)
+@operations.post(BASE + "/drift/decisions", status_code=201, response_model=DriftDecision)
 def decide(
     request: Request, store: Keeper, identity: Operator, project: Name, name: Name, body: DriftDecision
 ) -> Response:
@@ -142,19 +143,19 @@ def decide(
     return once(request, identity, body, make)
 
 
-@router.get(BASE + "/pulls", response_model=list[PullRequestPlan])
+@operations.get(BASE + "/pulls", response_model=list[PullRequestPlan])
 def pulls(request: Request, store: Keeper, _: Reader, project: Name, name: Name) -> Response:
     """The open pull requests that have a plan."""
     return answered(request, store.pull_requests(f"{project}/{name}"))
 
 
-@router.get(BASE + "/pulls/{number}/conflicts", response_model=list[Conflict])
+@operations.get(BASE + "/pulls/{number}/conflicts", response_model=list[Conflict])
 def conflicts(request: Request, store: Keeper, _: Reader, project: Name, name: Name, number: Number) -> Response:
     """The open pull requests whose plans touch the same fields."""
     return answered(request, store.conflicts(f"{project}/{name}", number))
 
 
-@router.put(BASE + "/pulls/{number}", response_model=list[Conflict])
+@operations.put(BASE + "/pulls/{number}", response_model=list[Conflict])
 def put_pull(
     request: Request,
     store: Keeper,
@@ -171,13 +172,13 @@ def put_pull(
     return answered(request, store.conflicts(key, number))
 
 
-@router.get("/models", response_model=list[ModelVersion])
+@operations.get("/models", response_model=list[ModelVersion])
 def models(request: Request, store: Keeper, _: Reader, environment: Word = "") -> Response:
     """The newest versions first."""
     return answered(request, store.models(environment))
 
 
-@router.put(BASE + "/models/{model}/{version}", response_model=ModelVersion)
+@operations.put(BASE + "/models/{model}/{version}", response_model=ModelVersion)
 def put_model(  # noqa: PLR0913 - a path
     request: Request,
     store: Keeper,
@@ -194,7 +195,7 @@ def put_model(  # noqa: PLR0913 - a path
     return answered(request, body)
 
 
-@router.get("/deliveries", response_model=list[Delivery])
+@operations.get("/deliveries", response_model=list[Delivery])
 def deliveries(request: Request, store: Keeper, _: Reader, environment: Word = "") -> Response:
     """The delivery metrics by week."""
     return answered(request, store.deliveries(environment))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path, Query, Request
+from fastapi import HTTPException, Path, Query, Request
 from starlette.responses import Response
 
+from orchestrator.state.api.operations import Operations
 from orchestrator.state.gate import Keeper, Operator, Reader, Writer, answered, fit, permit
 from orchestrator.state.questions import RunFilter
 from orchestrator.state.records import Lease, Page, Run, StepEvent
@@ -15,7 +16,7 @@ from orchestrator.state.repeats import once
 from orchestrator.state.requests import Batch, Begin, Choice, Ending, Kept, Sign, Standing
 from orchestrator.state.store import Store
 
-router = APIRouter(tags=["runs"])
+operations = Operations("runs")
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Word = Annotated[str, Query(max_length=200)]
@@ -23,7 +24,7 @@ KEY = r"^[a-z0-9][a-z0-9-]{0,60}/[a-z0-9][a-z0-9-]{0,60}$"
 MOST_EVENTS = 2000
 
 
-@router.post("/runs", status_code=201, response_model=Standing)
+@operations.post("/runs", status_code=201, response_model=Standing)
 def begin(request: Request, store: Keeper, identity: Writer, body: Begin) -> Response:
     """Write down that a run begins, and ask for its environment's lease.  Repeated, it changes nothing.
 
@@ -43,7 +44,7 @@ def begin(request: Request, store: Keeper, identity: Writer, body: Begin) -> Res
     return once(request, identity, body, make)
 
 
-@router.get("/runs", response_model=Page[Run])
+@operations.get("/runs", response_model=Page[Run])
 def runs(  # noqa: PLR0913 - its filters
     request: Request,
     store: Keeper,
@@ -63,13 +64,13 @@ def runs(  # noqa: PLR0913 - its filters
     return answered(request, store.runs(only, cursor, limit))
 
 
-@router.get("/runs/{run}", response_model=Run)
+@operations.get("/runs/{run}", response_model=Run)
 def run(request: Request, store: Keeper, _: Reader, run: RunId) -> Response:
     """One run."""
     return answered(request, store.run(run))
 
 
-@router.get("/runs/{run}/events", response_model=list[StepEvent])
+@operations.get("/runs/{run}/events", response_model=list[StepEvent])
 def events(
     request: Request,
     store: Keeper,
@@ -84,14 +85,14 @@ def events(
     return answered(request, store.events(run, after, limit))
 
 
-@router.post("/runs/{run}/plan", response_model=Run)
+@operations.post("/runs/{run}/plan", response_model=Run)
 def choose(request: Request, store: Keeper, identity: Writer, run: RunId, body: Choice) -> Response:
     """Keep which plan a run carries out.  Repeated, it changes nothing."""
     _own(store, identity, run)
     return answered(request, store.choose(run, body.fence, fit(body).plan, identity.name))
 
 
-@router.post("/runs/{run}/events", response_model=Kept)
+@operations.post("/runs/{run}/events", response_model=Kept)
 def append(request: Request, store: Keeper, identity: Writer, run: RunId, body: Batch) -> Response:
     """Keep events.  409 `lost-lease` tells the sender to stop, 409 `gap` that some are missing between."""
     if len(body.events) > MOST_EVENTS:
@@ -102,7 +103,7 @@ def append(request: Request, store: Keeper, identity: Writer, run: RunId, body: 
     return answered(request, Kept(last))
 
 
-@router.post("/runs/{run}/lease", response_model=Standing)
+@operations.post("/runs/{run}/lease", response_model=Standing)
 def sign(request: Request, store: Keeper, identity: Writer, run: RunId, body: Sign) -> Response:
     """A sign of life, and how the run stands.  409 `lost-lease` tells the sender to stop."""
     _own(store, identity, run)
@@ -111,7 +112,7 @@ def sign(request: Request, store: Keeper, identity: Writer, run: RunId, body: Si
     return answered(request, store.beat(run, body.fence))
 
 
-@router.post("/runs/{run}/end", response_model=Run)
+@operations.post("/runs/{run}/end", response_model=Run)
 def end(request: Request, store: Keeper, identity: Writer, run: RunId, body: Ending) -> Response:
     """Keep how a run ended, and free its lease.  Repeated, it changes nothing.
 
@@ -123,13 +124,13 @@ def end(request: Request, store: Keeper, identity: Writer, run: RunId, body: End
     return answered(request, store.end(run, body.fence, fit(body.end), identity.name))
 
 
-@router.get("/leases", response_model=list[Lease])
+@operations.get("/leases", response_model=list[Lease])
 def leases(request: Request, store: Keeper, _: Reader) -> Response:
     """Who writes where, and who waits."""
     return answered(request, store.leases())
 
 
-@router.delete("/environments/{project}/{name}/lease", response_model=Lease)
+@operations.delete("/environments/{project}/{name}/lease", response_model=Lease)
 def free(request: Request, store: Keeper, identity: Operator, project: str, name: str) -> Response:
     """Take the lease from whoever has it: its next write is refused."""
     return answered(request, store.free(f"{project}/{name}", identity.name))

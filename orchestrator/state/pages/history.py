@@ -116,8 +116,7 @@ def router() -> APIRouter:
         words = {name: word for name, word in asdict(asked).items() if word}
         weeks = () if cursor else filled(store.deliveries(environment))
         values = {"figures": figures(weeks), "weeks": weeks, "only": asked, "filtered": bool(words), "runs": page.items}
-        keys = [one.key for one in store.environments()]
-        choices = {"keys": keys, "statuses": get_args(Status), "verbs": get_args(Verb)}
+        choices = {"keys": store.keys(), "statuses": get_args(Status), "verbs": get_args(Verb)}
         older = f"/history?{urlencode({**words, 'cursor': page.cursor})}" if page.cursor else ""
         return show(request, "history.html", {**values, **choices, "older": older})
 
@@ -128,8 +127,7 @@ def router() -> APIRouter:
         page = store.history(HistoryFilter(environment=environment, by=by.strip()), cursor, SHOWN)
         words = {name: word for name, word in (("environment", environment), ("by", by)) if word}
         older = f"/history/log?{urlencode({**words, 'cursor': page.cursor})}" if page.cursor else ""
-        keys = [one.key for one in store.environments()]
-        values = {"environment": environment, "by": by, "keys": keys, "entries": page.items, "older": older}
+        values = {"environment": environment, "by": by, "keys": store.keys(), "entries": page.items, "older": older}
         return show(request, "log.html", values)
 
     return routes

@@ -8,10 +8,9 @@ import gzip
 import secrets
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException, Request
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import Response
 
 import orchestrator
@@ -21,6 +20,9 @@ from orchestrator.state.pages import statics, theme, wording
 from orchestrator.state.records import Run
 from orchestrator.state.settings import Settings
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
 SMALL = 800
 """Bytes that are not worth pressing."""
 
@@ -28,6 +30,8 @@ SMALL = 800
 @cache
 def templates() -> Environment:
     """The templates; every value is escaped, and one that is missing is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     loader = PackageLoader("orchestrator.state.pages", "templates")
     made = Environment(
         loader=loader,
@@ -44,6 +48,13 @@ def templates() -> Environment:
     }  # fmt: skip
     made.globals |= {"static": statics.url, "version": orchestrator.__version__, "counted": wording.counted}
     return made
+
+
+def warm() -> None:
+    """Compile every template, so that nobody who asks for a page waits for it."""
+    known = templates()
+    for name in known.list_templates():
+        known.get_template(name)
 
 
 def show(request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:

@@ -5,15 +5,16 @@ SQLite is one file with one writer at a time; PostgreSQL is shared by several re
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, Table, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
 from orchestrator.problems import Problems
 
@@ -39,13 +40,27 @@ def open_(url: str) -> Engine:
     if parsed.drivername in {"postgres", "postgresql"}:
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.drivername == "postgresql+psycopg":
-        return create_engine(parsed, pool_size=POOL, max_overflow=OVERFLOW, pool_timeout=10, pool_pre_ping=True)
+        return _postgresql(parsed)
     if parsed.drivername == "sqlite":
         return _sqlite(parsed)
     raise Problems.one(
         f"the state service keeps its records in SQLite or PostgreSQL, not in {parsed.drivername}",
         hint="--database postgresql://USER@HOST/NAME",
     )
+
+
+def _postgresql(url: Any) -> Engine:
+    engine = create_engine(url, pool_size=POOL, max_overflow=OVERFLOW, pool_timeout=10)
+
+    @event.listens_for(engine, "checkout")
+    def _is_open(connection: Any, _: Any, __: Any) -> None:
+        # A server that has gone said so on the socket: looking there takes no answer from it, as a ping would.
+        heard = select.poll()
+        heard.register(connection.fileno(), select.POLLIN)
+        if heard.poll(0):
+            raise DisconnectionError
+
+    return engine
 
 
 def _sqlite(url: Any) -> Engine:
@@ -74,9 +89,22 @@ def _sqlite(url: Any) -> Engine:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that sees one state of the database."""
+    """A connection for queries: on SQLite they all see one state, on PostgreSQL each sees what is there."""
     with engine.connect() as connection:
+        if connection.dialect.name == "postgresql":  # neither BEGIN nor ROLLBACK is asked of the server
+            connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
+
+
+def inserting(connection: Connection, table: Table) -> Any:
+    """An INSERT into ``table`` that can say what to do when the row is there; of this database's dialect."""
+    if connection.dialect.name == "postgresql":
+        from sqlalchemy.dialects import postgresql
+
+        return postgresql.insert(table)
+    from sqlalchemy.dialects import sqlite
+
+    return sqlite.insert(table)
 
 
 @contextmanager

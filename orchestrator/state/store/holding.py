@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, Engine, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator.state import leases as rules
 from orchestrator.state.leases import Asking, Line
@@ -17,7 +16,7 @@ from orchestrator.state.records import Lease, Run, RunEnd
 from orchestrator.state.requests import Standing
 from orchestrator.state.store import chain
 from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import Clock, now, writing
+from orchestrator.state.store.database import Clock, inserting, now, writing
 from orchestrator.state.store.projection import text
 
 ABANDONED = 300.0
@@ -53,11 +52,10 @@ class LineRow:
 
 def line_of(connection: Connection, environment: str) -> LineRow:
     """The line of an environment, locked."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     query = select(t.leases.c.body).where(t.leases.c.environment == environment).with_for_update()
     body = connection.execute(query).scalar()
     if body is None:
-        empty = dialect.insert(t.leases).values(environment=environment, body=text(Line()))
+        empty = inserting(connection, t.leases).values(environment=environment, body=text(Line()))
         connection.execute(empty.on_conflict_do_nothing())
         body = connection.execute(query).scalar_one()
     return LineRow(connection, environment, msgspec.json.decode(body, type=Line))

@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, delete, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestrator import wire
 from orchestrator.model import Health, Plan
@@ -26,6 +25,7 @@ from orchestrator.state.records import (
     Wellbeing,
 )
 from orchestrator.state.store import tables as t
+from orchestrator.state.store.database import inserting
 
 WORST = (Health.FAILED, Health.PROGRESSING)
 
@@ -44,17 +44,15 @@ def text(record: object) -> str:
 
 def upsert(connection: Connection, table: Any, key: dict[str, Any], values: dict[str, Any]) -> None:
     """Write a row, or over the one that has this key."""
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).values(**key, **values)
+    statement = inserting(connection, table).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 
 
 def meet(connection: Connection, key: str, **known: Any) -> None:
     """An environment is heard of; what is ``known`` of it now is kept."""
     project_, _, name = key.partition("/")
-    dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
     connection.execute(
-        dialect.insert(t.environments)
+        inserting(connection, t.environments)
         .values(key=key, project=project_, name=name, account="", region="", health="unknown", run="")
         .on_conflict_do_nothing()
     )

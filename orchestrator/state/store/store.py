@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import text as sql
 
 from orchestrator.state.metrics import stamp
 from orchestrator.state.records import (
@@ -27,13 +26,19 @@ from orchestrator.state.records import (
 )
 from orchestrator.state.store import chain, database, notices
 from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import Clock, now, writing
+from orchestrator.state.store.database import Clock, inserting, now, writing
 from orchestrator.state.store.holding import Holding, UnknownRunError, line_of
 from orchestrator.state.store.projection import project, text
 from orchestrator.state.store.reading import Reading
 from orchestrator.state.store.weaving import woven
 
 __all__ = ["GapError", "RunOverError", "Store", "UnknownRunError"]
+
+
+TOGETHER = sql(
+    "INSERT INTO events (run, sequence, body) "
+    "SELECT :run, :before + place, body FROM unnest(CAST(:bodies AS text[])) WITH ORDINALITY AS told(body, place)"
+)
 
 
 class GapError(Exception):
@@ -64,8 +69,7 @@ class Store(Holding, Reading):
         engine = database.open_(url)
         database.upgrade(engine)
         with writing(engine) as connection:
-            dialect: Any = postgresql if connection.dialect.name == "postgresql" else sqlite
-            first = dialect.insert(t.chain).values(id=1, number=0, hash=chain.BEGINNING)
+            first = inserting(connection, t.chain).values(id=1, number=0, hash=chain.BEGINNING)
             connection.execute(first.on_conflict_do_nothing())
         return cls(engine, clock)
 
@@ -210,14 +214,19 @@ def put_events(connection: Connection, run: str, last: int, hashed: str, new: li
 
     Raises GapError when they do not follow one another.
     """
-    rows = []
+    first, bodies = last + 1, []
     for event in new:
         if event.sequence != last + 1:
             raise GapError(last + 1)
         body, last = text(event), event.sequence
         hashed = woven(hashed, body)
-        rows.append({"run": run, "sequence": last, "body": body})
-    connection.execute(insert(t.events), rows)
+        bodies.append(body)
+    if connection.dialect.name == "postgresql":  # one statement, however many there are
+        connection.execute(TOGETHER, {"run": run, "before": first - 1, "bodies": bodies})
+    else:
+        connection.execute(
+            insert(t.events), [{"run": run, "sequence": n, "body": body} for n, body in enumerate(bodies, first)]
+        )
     connection.execute(update(t.runs).where(t.runs.c.id == run).values(sequence=last, events_hash=hashed))
     return last
 
