@@ -19,6 +19,7 @@ from tests.github import server
 from tests.github.fake import WRITER
 from tests.pictures import browser, comment, terminal
 from tests.proofs.world import MANIFESTS, Edit, swap
+from tests.state.pages.house import PAGES, shop
 
 PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
 COLUMNS, ROWS = 112, 90
@@ -129,8 +130,21 @@ def remark(studio: Studio) -> None:
     browser.draw(comment.page(said["body"]), PICTURES / "comment.png", 860, 1040, 1.25)
 
 
+def dashboard(studio: Studio) -> None:
+    """The state service over fourteen weeks of a shop: all environments, a run that failed, and one on a telephone."""
+    with shop(studio.folder) as (address, _, _):
+        browser.shoot(
+            {
+                PICTURES / "dashboard.png": (f"{address}{PAGES['environments']}", 1280, 900, "light"),
+                PICTURES / "dashboard-run.png": (f"{address}{PAGES['run-failed']}", 1280, 900, "dark"),
+                PICTURES / "dashboard-narrow.png": (f"{address}{PAGES['releases']}", 390, 844, "dark"),
+            }
+        )
+
+
 SUBJECTS: dict[str, Callable[[Studio], None]] = {
     "plan": plan, "change": change, "apply": apply, "page": page, "comment": remark,
+    "dashboard": dashboard,
 }  # fmt: skip
 
 

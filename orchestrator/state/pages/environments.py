@@ -79,7 +79,13 @@ def router() -> APIRouter:
         found = tuple(sorted(map(glance, store.environments()), key=_place))
         priced = [one.environment.monthly_usd for one in found if one.environment.monthly_usd is not None]
         runs = store.runs(limit=RUNS).items
-        values = {"glances": found, "total": sum(priced) if priced else None, "runs": runs}
+        address = request.app.state.settings.public_url or str(request.base_url)
+        values = {
+            "glances": found,
+            "total": sum(priced) if priced else None,
+            "runs": runs,
+            "address": address.rstrip("/"),
+        }
         return show(request, "environments.html", values)
 
     @routes.get(BASE)

@@ -196,8 +196,8 @@ def test_a_place_that_is_none_is_told(said: str) -> None:
 @pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("look", [(1280, "light"), (390, "dark")], ids=str)
 def test_the_button_in_a_browser(house: Desk, tmp_path: Path, browser: Any, look: tuple[int, str]) -> None:
-    """A file is chosen and sent; a wrong one is refused on the page, which stays sound."""
-    client, _ = house.person("ana", "operator")
+    """A file is chosen and sent; a wrong one is refused on the page, which stays sound, however long a name is."""
+    client, _ = house.person("maximiliana-bartholomea-wolfeschlegelst", "operator")
     (tmp_path / "good.zip").write_bytes(model(tmp_path, "v1"))
     (tmp_path / "bad.zip").write_bytes(b"no zip")
     with looking(browser, *look) as seen:
@@ -211,3 +211,5 @@ def test_the_button_in_a_browser(house: Desk, tmp_path: Path, browser: Any, look
             assert violations(seen.page) == []
             assert ("the file is no model" in seen.page.inner_text("main")) is (file == "bad.zip")
         assert "current: v1" in seen.page.inner_text("main")
+        beside = [seen.page.locator(which).bounding_box()["y"] for which in (".top .who", ".top .button")]
+        assert abs(beside[0] - beside[1]) < 20
