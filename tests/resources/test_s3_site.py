@@ -65,6 +65,9 @@ class S3:
             if thing is None:
                 raise AwsError("s3", operation, "NoSuchKey", "no such key")
             return {"Body": io.BytesIO(thing.body)}
+        if operation == "list_objects_v2":
+            left = [item for item in self._listed(given) if item["Key"] > given.get("StartAfter", "")]
+            return {"Contents": left[: given["MaxKeys"]], "IsTruncated": len(left) > given["MaxKeys"]}
         self.writes.append(operation)
         if len(self.writes) == self.fatal:
             raise Killed
@@ -88,12 +91,14 @@ class S3:
         return {}
 
     def pages(self, service: str, operation: str, given: dict[str, Any], region: str | None = None) -> list[Any]:
-        listed = [
+        return [{"Contents": self._listed(given)}]
+
+    def _listed(self, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
             {"Key": key, "Size": len(thing.body), "ETag": f'"{_md5(thing.body)}"', "LastModified": thing.modified}
             for (bucket, key), thing in sorted(self.things.items())
             if bucket == given["Bucket"]
         ]
-        return [{"Contents": listed}]
 
     def served(self) -> dict[str, tuple[bytes, str, str]]:
         """What the web bucket holds, without the marks."""

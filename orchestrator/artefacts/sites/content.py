@@ -6,7 +6,6 @@ The table is our own, so that the ``mime.types`` of the machine cannot change a 
 from __future__ import annotations
 
 import re
-from pathlib import PurePosixPath
 
 TEXT = {
     "html": "text/html",
@@ -67,7 +66,8 @@ _HASHES = tuple(
 
 def content_type(path: str) -> str:
     """The Content-Type of a file, by its name's ending."""
-    ending = PurePosixPath(path).suffix[1:].lower()
+    stem, _, ending = _name(path).lower().rpartition(".")
+    ending = ending if stem else ""
     if ending in TEXT:
         return f"{TEXT[ending]}; charset=utf-8"
     return BINARY.get(ending, OTHER)
@@ -82,13 +82,17 @@ def is_entry(path: str) -> bool:
     are words with numbers.  What is in doubt is an entry file: that costs a request now and then, and never shows
     anybody an old page.
     """
-    segments = _SEGMENT.split(PurePosixPath(path).name)
+    segments = _SEGMENT.split(_name(path))
     return path.endswith((".html", ".htm")) or not any(map(_is_hash, segments[1:-1]))
 
 
 def cache_control(path: str) -> str:
     """The Cache-Control of a file: a year for what carries its hash, ask again for the rest."""
     return ASK_AGAIN if is_entry(path) else FOREVER
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2]
 
 
 def _is_hash(text: str) -> bool:

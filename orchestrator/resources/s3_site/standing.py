@@ -16,6 +16,7 @@ from orchestrator import wire
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.model import Scope
 from orchestrator.resources import Aws
+from orchestrator.resources.s3_site import listing
 
 WHOLE = ".orchestrator/site/"
 BEGUN = ".orchestrator/ship/"
@@ -129,8 +130,7 @@ def served(file: SiteFile) -> tuple[str, ...]:
 
 def look(aws: Aws, scope: Scope, bucket: str, site: Site, store: str, *, by_etag: bool) -> Standing:
     """What stands in ``bucket``.  API: S3 ListObjectsV2; GetObject once for each other site that a mark names."""
-    listed = aws.all("s3", "list_objects_v2", "Contents", Bucket=bucket, ExpectedBucketOwner=scope.account)
-    there = {item["Key"]: item for item in listed}
+    there = listing.keys(aws, bucket, scope.account, tuple(site.files))
     named = {key.removeprefix(WHOLE).removeprefix(BEGUN) for key in there if key.startswith((WHOLE, BEGUN))}
     found = {digest: _index(aws, store, bucket, digest) for digest in sorted(named - {site.digest})}
     return Standing(site, there, by_etag, {digest: index for digest, index in found.items() if index})
