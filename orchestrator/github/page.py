@@ -173,7 +173,7 @@ def _without_steps(seen: PlanView) -> PlanView:
 
 def _foot(seen: PlanView, commit: str, run: str, approval: str) -> str:
     rule = f" {_ON_MERGE[approval]}" if seen.components and not seen.vetoes else ""
-    return _sub(f"Planned at {code(commit[:12])}; the whole plan is an [artefact of this run]({run}#artifacts).{rule}")
+    return _sub(f"Planned at {code(commit[:12])}; the whole plan is an artefact of [this run]({run}#artifacts).{rule}")
 
 
 def _sub(text: str) -> str:

@@ -198,6 +198,8 @@ def test_a_failure_is_told_on_the_merged_pull_request(shop: Shop) -> None:
     (comment,) = [one for one in shop.hub.comments_on(number) if "orchestrator:deploy" in one["body"]]
     assert "**First cause:** s3\\_bucket.files" in comment["body"]
     assert "s3:PutBucketVersioning" in comment["body"]
+    assert "**Failed (1)**" in comment["body"]
+    assert "**Not done (2)**\n\n- `s3_bucket_policy.files`" in comment["body"]
     assert "orchestrator deploy" in comment["body"]
     assert shop.hub.states(max(shop.hub.deployments)) == ["in_progress", "failure"]
 

@@ -130,7 +130,7 @@ def test_a_thousand_resources_in_one_comment(shop: Shop) -> None:
     plan = json.loads((shop.runner.artifacts / "plan-prod" / "plan.json").read_text())
     assert (len(plan["changes"]), plan["digest"]) == (1012, run.outputs["digest"])
     assert "the artefact of the run that is linked below" in body
-    assert re.search(r"\[artefact of this run\]\(https://\S+/actions/runs/\w+#artifacts\)", body)
+    assert re.search(r"artefact of \[this run\]\(https://\S+/actions/runs/\w+#artifacts\)", body)
     view = seen.read(body)
     assert view is not None
     assert (view.digest, len(view.changes)) == (plan["digest"], 1012)  # each change can be told apart on merge
