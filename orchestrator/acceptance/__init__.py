@@ -55,7 +55,8 @@ def accept(manifest: Manifest, artefacts: Artefacts, planned: Planned, targets: 
     Raises Problems.
     """
     run = Acceptance(manifest, artefacts, planned, aws)
-    for change, one in chosen(planned.plan, targets):
+    # Whole resources first: what the others say of them is settled with them.
+    for change, one in sorted(chosen(planned.plan, targets), key=lambda pair: pair[1] is not None):
         run.take(change, one)
     return run.edited
 

@@ -31,6 +31,7 @@ def candidates(value: Mapping[str, Any], difference: FieldChange) -> Iterator[tu
     found = itertools.chain(
         _items(value, places, difference),
         ((path, new) for path, part, now in likely for new in _values(part, now, difference.before)),
+        (edit for place in likely for edit in _scalars(value, place, difference.before)),
     )
     yield from itertools.islice(found, MOST)
 
@@ -100,6 +101,17 @@ def _items(value: Mapping[str, Any], places: list[Place], difference: FieldChang
             for place in dict.fromkeys((min(at, len(standing)), len(standing))):
                 yield (*path, place), Inserted(made)
         yield from (((*path, at), REMOVED) for at in range(len(standing)))
+
+
+def _scalars(value: Mapping[str, Any], place: Place, before: Any) -> Iterator[tuple[Path, Value]]:
+    """One text or number more in a list of them."""
+    path, part, now = place
+    types = _types(schema.deref(schema.load(str(value["kind"]).lower()), part.get("items")))
+    found = objects.leaves(before, str) if "string" in types else iter(())
+    if types & {"number", "integer"}:
+        found = objects.numbers(before)
+    standing = now or []
+    yield from (((*path, len(standing)), Inserted(one)) for one in dict.fromkeys(found) if one not in standing)
 
 
 def _types(part: Mapping[str, Any]) -> set[str]:

@@ -26,7 +26,7 @@ _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 def guess(kind: str, part: Schema, found: Mapping[str, Any], *, needed: bool = False) -> dict[str, Any]:
     """The object that ``part`` of a kind's schema describes, as ``found`` suggests it; it may lack what it needs.
 
-    With ``needed`` only what it needs, and its name.
+    With ``needed`` only what it needs, and its name; where nothing suggests a value, an example, to search on from.
     """
     root = schema.load(kind)
     wanted = {name: sub for each in schema.forms(root, part) for name, sub in each.get("properties", {}).items()}
@@ -44,6 +44,8 @@ def guess(kind: str, part: Schema, found: Mapping[str, Any], *, needed: bool = F
         if fitting:
             made[name] = fitting[0]
             taken.add(at)
+    if needed:
+        made |= {name: schema.deref(root, wanted[name]).get("examples", [""])[0] for name in required - made.keys()}
     unsaid = {name for name, sub in wanted.items() if name in made and _default(root, sub) == made[name]}
     return {name: made[name] for name in wanted if name in made and name not in unsaid}
 

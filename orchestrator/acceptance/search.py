@@ -70,18 +70,20 @@ def nearer(draft: Draft, start: Document, focus: Focus) -> Document:
     mark was only looked at for that), and at what belongs to it, such as the policy of a bucket.  Raises AwsError.
     """
     climb = _Climb(draft, start, focus)
-    value, off, tries = start, climb.far(start), 0
+    value, gap, tries = start, climb.gap(start), 0
     for _ in range(STEPS):
-        for path, new in climb.moves(value) if off else ():
+        best, nearest = value, gap
+        for path, new in climb.moves(value) if gap.size else ():
             tries += 1
-            if tries > TRIES:
-                return value
             there = editing.changed(value, path, new)
-            if (now := climb.far(there)) < off:
-                value, off = there, now
-                break
-        else:
-            break
+            now = climb.gap(there)
+            if now.size < nearest.size:
+                best, nearest = there, now
+            if nearest.fields < gap.fields or tries > TRIES:
+                break  # a field less that differs: that is as well as it gets
+        if best is value or tries > TRIES:
+            return best
+        value, gap = best, nearest
     return value
 
 
@@ -95,6 +97,14 @@ def _asked(draft: Draft, value: Document, thing: Thing) -> Mapping[str, Value] |
     return found.spec if found else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """How far off a document is, and in how many fields."""
+
+    size: float
+    fields: int = 0
+
+
 class _Climb:
     """How far a document is off, and where one might go from it."""
 
@@ -104,14 +114,15 @@ class _Climb:
         self._names = {name for _, name in focus.wanted}
         self._first = self._gaps(start) or {}
 
-    def far(self, value: Document) -> float:
+    def gap(self, value: Document) -> _Gap:
         """How far off ``value`` is in the focus; what it changes beside that adds a little."""
         found, first, focus = self._gaps(value), self._first, self._focus
         if found is None:
-            return WHOLE * WHOLE
+            return _Gap(WHOLE * WHOLE, len(first) + 1)
         aside = [spot for spot in {*found, *first} if spot not in focus]
         moved = sum(abs(found.get(spot, WHOLE) - first.get(spot, 0.0)) for spot in aside)
-        return sum(gap for spot, gap in found.items() if spot in focus) + moved * ASIDE
+        inside = [gap for spot, gap in found.items() if spot in focus and gap]
+        return _Gap(sum(inside) + moved * ASIDE, len(inside))
 
     def moves(self, value: Document) -> Iterator[tuple[FieldPath, Value]]:
         """Edits that what AWS has of the focus suggests."""

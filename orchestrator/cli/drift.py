@@ -43,7 +43,8 @@ def command(
     Each resource is in sync, drifted, not checked with the reason, or ignored until a day. Exits 2 on drift.
 
     A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore change files, never AWS, and
-    keep comments and layout; they exit 2 when something is left. To put AWS back: orchestrator apply.
+    keep comments and layout; they exit 2 when something is left, which they name. What AWS does not have is taken out
+    by --accept, and what nobody declares is declared. To put AWS back: orchestrator apply.
     """
     from orchestrator import pipeline
     from orchestrator.cli import recording
@@ -117,7 +118,7 @@ def _save(settings: Settings, edited: Edited) -> None:
     from pathlib import Path
 
     terminal = settings.terminal
-    for file, text in edited.texts.items():
+    for file, text in sorted(edited.texts.items()):
         path = Path(file)
         raw = path.read_bytes() if path.exists() else b""
         old = raw.decode("utf-8-sig").replace("\r\n", "\n")
