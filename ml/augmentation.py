@@ -6,18 +6,23 @@ So: mirrored, turned, nearer or farther, off centre, brighter or darker, warmer 
 
 from __future__ import annotations
 
+import math
 import random
-import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageFilter, ImageOps
+from PIL import Image, ImageFilter
 
-from ml.pictures import FILTERS, Pixels, on_ground, prepared, read
+from ml import pictures
+from ml.pictures import Pixels
 from ml.run import Preprocessing
 
-REVISION = 1
+REVISION = 2
 """Goes up when the same seed would give other pictures: cached features are then made anew."""
+NEAREST = 0.72
+"""Of the shorter side, what the nearest variation shows."""
+GREY = np.array([0.299, 0.587, 0.114])
+"""How bright red, green and blue seem."""
 
 
 def views(path: Path, contract: Preprocessing, seed: str, count: int) -> Pixels:
@@ -25,48 +30,53 @@ def views(path: Path, contract: Preprocessing, seed: str, count: int) -> Pixels:
 
     Raises Problems: it cannot be read.
     """
-    first = read(path, contract)
-    if count == 1:
-        return first[None]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(path) as image:
-            upright = on_ground(ImageOps.exif_transpose(image), contract.transparent)
-    upright.thumbnail((contract.size * 3, contract.size * 3), reducing_gap=2.0)
+    whole = pictures.upright(path, contract)
+    first = pictures.fitted(whole, contract)
+    small = _shrunk(whole, contract.size / NEAREST) if count > 1 else whole
     draws = (random.Random(f"{seed}:{number}") for number in range(1, count))  # noqa: S311 - nothing is kept secret
-    others = [varied(upright, contract, one) for one in draws]
-    return np.stack([first, *others])
+    return np.stack([first, *(varied(small, contract, one) for one in draws)])
+
+
+def _shrunk(image: Image.Image, side: float) -> Image.Image:
+    """The shorter side no longer than ``side``: the nearest variation then has every pixel that the network sees."""
+    factor = side / min(image.size)
+    if factor >= 1:
+        return image
+    size = (round(image.width * factor), round(image.height * factor))
+    return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
 def varied(image: Image.Image, contract: Preprocessing, draws: random.Random) -> Pixels:
-    """One variation of a picture."""
-    side = min(image.size) * draws.uniform(0.72, 1.0)
-    left = _near_middle(image.width - side, draws)
-    top = _near_middle(image.height - side, draws)
-    angle = draws.uniform(-15, 15)
-    turned = image.rotate(angle, FILTERS["cubic"], center=(left + side / 2, top + side / 2), fillcolor=_edge(image))
-    square = turned.resize(
-        (contract.size, contract.size), FILTERS[contract.resize], box=(left, top, left + side, top + side)
-    )
-    if draws.random() < 0.5:
-        square = ImageOps.mirror(square)
-    return prepared(_lit(square, draws), contract)
+    """One variation of a picture: a window, turned and mirrored in one step, then its light."""
+    side = min(image.size) * draws.uniform(NEAREST, 1.0)
+    x = _near_middle(image.width - side, draws) + side / 2
+    y = _near_middle(image.height - side, draws) + side / 2
+    angle = math.radians(draws.uniform(-15, 15))
+    scale, half = side / contract.size, contract.size / 2
+    across = -scale if draws.random() < 0.5 else scale
+    cosine, sine = math.cos(angle), math.sin(angle)
+    # Row by row, where in the picture a point of the window lies; its middle is at (x, y).
+    place = (across * cosine, scale * sine, x - half * (across * cosine + scale * sine),
+             -across * sine, scale * cosine, y - half * (scale * cosine - across * sine))  # fmt: skip
+    window = image.transform(
+        (contract.size, contract.size), Image.Transform.AFFINE, place, Image.Resampling.BILINEAR,
+        fillcolor=_edge(image),
+    )  # fmt: skip
+    return pictures.ordered(_lit(window, draws), contract)
 
 
 def _lit(image: Image.Image, draws: random.Random) -> Image.Image:
-    """In another light, through another lens."""
-    for enhancer, spread in ((ImageEnhance.Brightness, 0.2), (ImageEnhance.Contrast, 0.2), (ImageEnhance.Color, 0.15)):
-        image = enhancer(image).enhance(draws.uniform(1 - spread, 1 + spread))
+    """In another light, through another lens: brightness, contrast, saturation and warmth are one matrix."""
+    bright, contrast, colour = (draws.uniform(1 - spread, 1 + spread) for spread in (0.2, 0.2, 0.15))
     warmth = draws.uniform(-0.06, 0.06)
-    red, green, blue = image.split()
-    image = Image.merge("RGB", (_scaled(red, 1 + warmth), green, _scaled(blue, 1 - warmth)))
+    tint = np.array([1 + warmth, 1.0, 1 - warmth])
+    mixed = colour * np.eye(3) + (1 - colour) * GREY
+    mean = float(np.asarray(image).mean(axis=(0, 1)) @ GREY)
+    matrix = tint[:, None] * np.hstack([bright * contrast * mixed, np.full((3, 1), bright * (1 - contrast) * mean)])
+    image = image.convert("RGB", tuple(matrix.ravel().tolist()))
     if draws.random() < 0.2:
         image = image.filter(ImageFilter.GaussianBlur(draws.uniform(0.3, 1.0)))
     return image
-
-
-def _scaled(channel: Image.Image, factor: float) -> Image.Image:
-    return channel.point([min(255, round(value * factor)) for value in range(256)])
 
 
 def _near_middle(room: float, draws: random.Random) -> float:

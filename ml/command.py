@@ -21,7 +21,8 @@ def ended(work: Callable[[], int], again: str, kept: str) -> int:
     try:
         return work()
     except Problems as problems:
-        print(problems, file=sys.stderr)
+        way_out = "" if any(one.hint for one in problems.problems) else f"\n    hint: {again}"
+        print(f"{problems}{way_out}", file=sys.stderr)
         return int(problems.exit_code)
     except KeyboardInterrupt:
         print(f"\nInterrupted. {kept}\n    hint: {again}", file=sys.stderr)

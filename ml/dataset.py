@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -53,13 +53,17 @@ class Remark:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """``rejected`` files are not among ``photos``; what ``noted`` speaks of is.  ``sparse``: products of few photos."""
+    """``rejected`` files are not among ``photos``; what ``noted`` speaks of is.  ``sparse``: products of few photos.
+
+    ``place``: the options that named the storage of the photos (``ml.place.words``), for the commands that come next.
+    """
 
     photos: tuple[Photo, ...]
     rejected: tuple[Remark, ...] = ()
     sparse: tuple[str, ...] = ()
     noted: tuple[Remark, ...] = ()
     hash: str = field(default="")
+    place: tuple[str, ...] = ()
 
     @property
     def products(self) -> Mapping[str, int]:
@@ -90,6 +94,7 @@ def made_of(
     rejected: tuple[Remark, ...] = (),
     noted: tuple[Remark, ...] = (),
     fewest: int = FEWEST,
+    place: Sequence[str] = (),
 ) -> Dataset:
     """A data set with its hash and its sparse products; ``fewest``: photos that make a product a class."""
     ordered = tuple(sorted(photos, key=lambda one: (one.product, one.path)))
@@ -102,6 +107,7 @@ def made_of(
         sparse,
         tuple(sorted(noted, key=lambda one: one.path)),
         hash_of(ordered),
+        tuple(place),
     )
 
 

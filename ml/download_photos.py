@@ -83,7 +83,7 @@ def assembled(done: Done, wanted: Iterable[Wanted], nobodys: Iterable[Remark], g
                  for one in photos if one.path in twice]  # fmt: skip
     kept = sorted((one for one in photos if one.path not in twice), key=lambda one: one.path)
     noted = [one for one in noted if one.path not in twice] + list(inspection.lookalikes(kept))
-    return dataset.made_of(tuple(kept), (*rejected, *nobodys), tuple(noted), given.fewest)
+    return dataset.made_of(tuple(kept), (*rejected, *nobodys), tuple(noted), given.fewest, place.words(given))
 
 
 def report(made: Dataset, done: Done, seconds: float, folder: Path) -> str:

@@ -11,6 +11,7 @@ import argparse
 import hashlib
 import json
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -178,6 +179,7 @@ def nearest(run: Run, folder: Path) -> tuple[Mapping[str, Any], Array] | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
+    from ml import place
     from ml.run import load
 
     parser = argparse.ArgumentParser(prog="python -m ml.export", description="Export a trained model for browsers.")
@@ -190,7 +192,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(problems, file=sys.stderr)
         return int(problems.exit_code)
     size = sum(path.stat().st_size for path in target.iterdir())
-    print(f"{target}: {size:,} bytes. Next: python -m ml.validate_model {given.run}")
+    then = ["python", "-m", "ml.validate_model", str(given.run), *place.remembered(given.run)]
+    print(f"{target}: {size:,} bytes. Next: {shlex.join(then)}")
     return 0
 
 

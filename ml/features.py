@@ -8,8 +8,9 @@ or not there: an interrupted run goes on after the last one.
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +60,14 @@ class Cache:
         write_whole(self.folder / f"{name}.json", json.dumps(entries).encode())
         self.add(name)
 
+    def use(self, entries: Iterable[Entry]) -> None:
+        """Let the files of entries tell that they were used now (``ml.pruning``)."""
+        for shard in {self.rows[one][0] for one in entries}:
+            numbers = Path(self.shards[shard].filename)  # type: ignore[attr-defined]
+            for path in (numbers, numbers.with_suffix(".json")):
+                with suppress(OSError):
+                    os.utime(path)
+
     def take(self, entries: Sequence[Entry]) -> Array:
         """The features of entries, in their order, as float32."""
         places = np.array([self.rows[one] for one in entries]).reshape(-1, 2)
@@ -86,13 +95,16 @@ def entries(photos: Sequence[Photo], views: int) -> list[Entry]:
 
 @dataclass(frozen=True, slots=True)
 class Extractor:
-    """Makes features: ``trunk`` is a Keras model, ``data`` the folder of the photos."""
+    """Makes features: ``trunk`` is a Keras model, ``data`` the folder of the photos.
+
+    ``batch``: pictures at once; a GPU wants many, a processor's cache holds few.
+    """
 
     trunk: Any
     data: Path
     contract: Preprocessing
     seed: int
-    batch: int = 64
+    batch: int = 8
     shard: int = SHARD
 
     def fill(self, cache: Cache, photos: Sequence[Photo], views: int) -> int:

@@ -25,13 +25,17 @@ TOOLS = ("tensorflow", "keras", "numpy", "pillow")
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """A finished training: its ``run.json``, its folder, the seconds of each stage, the bytes that a browser loads."""
+    """A finished training: its ``run.json``, its folder, the seconds of each stage, the bytes that a browser loads.
+
+    ``then``: the command that comes next, in words.
+    """
 
     run: Run
     folder: Path
     trained: Trained
     spent: Mapping[str, float]
     exported: int
+    then: Sequence[str]
 
 
 def leave(one: Training, trained: Trained) -> Result:
@@ -54,7 +58,8 @@ def leave(one: Training, trained: Trained) -> Result:
     sums = {name: files.sha256(folder / name) for name in names}
     done = replace(done, files=sums, seconds=round(sum(spent.values()), 2))
     runs.save(done, folder)
-    return Result(done, folder, trained, spent, size)
+    then = ("python", "-m", "ml.validate_model", str(folder), "--data", str(one.folder), *one.data.place)
+    return Result(done, folder, trained, spent, size, then)
 
 
 def _run(one: Training, trained: Trained) -> Run:
@@ -87,7 +92,7 @@ def _write_model(folder: Path, measured: Measured) -> None:
     files.make_whole(folder / runs.PROTOTYPES, lambda part: np.savez(part, allow_pickle=False, **arrays))
 
 
-def told(done: Result, data: Path) -> str:
+def told(done: Result) -> str:
     """What came out, for people."""
     run, metrics = done.run, done.run.metrics
     spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in done.spent.items())
@@ -100,10 +105,9 @@ def told(done: Result, data: Path) -> str:
     if run.few_photos:
         named = ", ".join(run.few_photos[:8]) + (" and more" if len(run.few_photos) > 8 else "")
         lines.append(f"Known by a prototype alone: {named}.")
-    where = shlex.quote(str(data))
     lines += [
         f"Look at {done.folder / runs.REPORT}. The browser's model: {done.exported / 1e6:.1f} MB.",
-        f"Next: python -m ml.validate_model {shlex.quote(str(done.folder))} --data {where}",
+        f"Next: {shlex.join(done.then)}",
     ]
     return "\n".join(lines)
 

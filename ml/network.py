@@ -121,10 +121,12 @@ def start_head(network: Network, averages: Array, labels: Array) -> None:
 def whitening(averages: Array, size: int) -> tuple[Array, Array]:
     """A projection on the ``size`` directions in which photos differ most, each made about equally long."""
     mean = averages.mean(axis=0, dtype=np.float64)
-    _, spread, directions = np.linalg.svd(averages - mean, full_matrices=False)
-    variance = spread**2 / max(len(averages) - 1, 1)
-    longest = np.sqrt(variance[:size] + SHRINKAGE * variance[:size].mean() + 1e-9)
-    kernel = directions[:size].T / longest
+    centred = averages - mean
+    # Of the covariance, not by an SVD of all rows: the same directions in a fraction of the time.
+    variance, directions = np.linalg.eigh(centred.T @ centred / max(len(averages) - 1, 1))
+    variance = np.maximum(variance[::-1][:size], 0)
+    longest = np.sqrt(variance + SHRINKAGE * variance.mean() + 1e-9)
+    kernel = directions[:, ::-1][:, :size] / longest
     return kernel.astype(np.float32), (-mean @ kernel).astype(np.float32)
 
 

@@ -34,11 +34,22 @@ def read(path: Path, contract: Preprocessing) -> Pixels:
 
     Raises Problems: it cannot be read.
     """
+    return fitted(upright(path, contract), contract)
+
+
+def upright(path: Path, contract: Preprocessing) -> Image.Image:
+    """A whole photo as RGB, turned as the contract says, on its ground.
+
+    Raises Problems: it cannot be read.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of large pictures and of broken EXIF, which is read past
             with Image.open(path) as image:
-                return prepared(image, contract)
+                if image.width * image.height > MOST_PIXELS:
+                    raise ValueError(f"{image.width} x {image.height} pixels are too many")
+                turned = ImageOps.exif_transpose(image) if contract.orientation == "exif" else image
+                return on_ground(turned, contract.transparent)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Problems.one(
             f"{path} cannot be read as a photo: {error}",
@@ -52,19 +63,18 @@ def read_all(paths: Iterable[Path], contract: Preprocessing) -> Pixels:
     return np.stack(read_ones) if read_ones else np.empty((0, contract.size, contract.size, 3), dtype=np.uint8)
 
 
-def prepared(image: Image.Image, contract: Preprocessing) -> Pixels:
-    """An opened photo; see ``read``.  Raises what Pillow raises."""
-    if image.width * image.height > MOST_PIXELS:
-        raise ValueError(f"{image.width} x {image.height} pixels are too many")
-    if contract.orientation == "exif":
-        image = ImageOps.exif_transpose(image)
-    opaque = on_ground(image, contract.transparent)
+def fitted(image: Image.Image, contract: Preprocessing) -> Pixels:
+    """A photo as ``upright`` gives it, cropped and resized: see ``read``."""
     if contract.fit == "centre-crop":
-        side = min(opaque.size)
-        left, top = (opaque.width - side) // 2, (opaque.height - side) // 2
-        opaque = opaque.crop((left, top, left + side, top + side))
-    small = opaque.resize((contract.size, contract.size), FILTERS[contract.resize])
-    pixels = np.asarray(small, dtype=np.uint8)
+        side = min(image.size)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = image.crop((left, top, left + side, top + side))
+    return ordered(image.resize((contract.size, contract.size), FILTERS[contract.resize]), contract)
+
+
+def ordered(image: Image.Image, contract: Preprocessing) -> Pixels:
+    """The bytes of an RGB picture, channels in the contract's order."""
+    pixels = np.asarray(image, dtype=np.uint8)
     return pixels[:, :, ::-1] if contract.channels == "BGR" else pixels
 
 

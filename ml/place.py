@@ -6,6 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
+from ml import dataset
 from orchestrator import storage
 from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage
@@ -29,6 +30,14 @@ def words(given: argparse.Namespace) -> list[str]:
     made = [str(word) for option, value in said.items() if value for word in (option, value)]
     made += ["-f", str(given.manifests)] if given.manifests != Path("manifests") else []
     return made + (["--region", given.region] if given.region != REGION else [])
+
+
+def remembered(run: Path) -> list[str]:
+    """The options that named the storage when the photos of a training were fetched; none where nothing says so."""
+    try:
+        return list(dataset.load(run).place)
+    except Problems:
+        return []
 
 
 def of(given: argparse.Namespace) -> FileStorage:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml import command, dataset, hardware, leaving, training
+from ml import command, dataset, hardware, leaving, pruning, training
 from ml.split import split
 from ml.training import Settings, Training
 from orchestrator.problems import Problems
@@ -70,6 +70,8 @@ def train(given: argparse.Namespace) -> leaving.Result:
     print(one.begins, flush=True)
     done = leaving.leave(one, one.run())
     shutil.rmtree(one.kept, ignore_errors=True)
+    if freed := pruning.prune(given.runs):
+        print(f"Removed {freed / 1e6:.0f} MB that no training has used for {pruning.DAYS} days.")
     return done
 
 
@@ -90,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     hint=f"close other programs, or halve the batch: {again} --batch {max(given.batch // 2, 1)}",
                 ) from None
             raise
-        print(leaving.told(done, given.data))
+        print(leaving.told(done))
         return 0
 
     return command.ended(work, again, "What was finished is kept; the same command goes on from there.")

@@ -26,10 +26,15 @@ Gather = Callable[[Array], Array]
 """The inputs of some rows."""
 
 
+LEAST_RATE = 0.05
+"""Of the rate, what is left of it in the end."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train: ``rate`` falls as a cosine over ``epochs``; ``patience``: epochs without a better validation.
+    """How to train: ``rate`` is reached after ``warm_up`` epochs and falls as a cosine until the last of ``epochs``.
 
+    ``patience``: epochs without a better validation.
     ``beat``: the validation loss that there was before; weights that are not better than that are not kept.
     ``keep_every``: seconds between two checkpoints.
     """
@@ -42,6 +47,7 @@ class Plan:
     seed: int = 0
     beat: float = math.inf
     keep_every: float = 5.0
+    warm_up: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +64,25 @@ class Epoch:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """Inputs by row with their labels; ``weights``: how much each row counts."""
+    """Inputs by row with their labels; ``weights``: how much each row counts.
+
+    ``views``: rows that lie together and show the same; an epoch takes one of them, the next epoch the next one.
+    """
 
     gather: Gather
     labels: Array
     weights: Array
+    views: int = 1
+
+    @property
+    def each_epoch(self) -> int:
+        """Rows of one epoch."""
+        return len(self.labels) // self.views
+
+    def order(self, seed: int, number: int) -> Array:
+        """The rows of epoch ``number``, shuffled."""
+        shows = np.random.default_rng((seed, number)).permutation(self.each_epoch)
+        return shows * self.views + (shows + number) % self.views
 
 
 @dataclass(slots=True)
@@ -115,18 +135,17 @@ def train(
     Raises OSError, and what TensorFlow raises.
     """
     progress = Progress.load(kept)
-    variables = _prepared(model, plan, hardware)
+    steps = math.ceil(learn.each_epoch / plan.batch)
+    variables = _prepared(model, plan, hardware, steps)
     if not progress.epochs:
         progress.best = [np.asarray(one) for one in model.weights]
     elif len(progress.state) == len(variables):
         for variable, value in zip(variables, progress.state, strict=True):
             variable.assign(value)
-    steps = math.ceil(len(learn.labels) / plan.batch)
     saved = time.monotonic()
     for number in range(len(progress.epochs), plan.epochs):
         if progress.since_best(plan.beat) >= plan.patience:
             break
-        model.optimizer.learning_rate = plan.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * number / plan.epochs)) / 2)
         done = _epoch(model, plan, number, learn, check, steps)
         is_best = done.validation_loss < progress.best_loss(plan.beat)
         progress.epochs.append(done)
@@ -142,14 +161,19 @@ def train(
     return progress.epochs
 
 
-def _prepared(model: Any, plan: Plan, hardware: Hardware) -> list[Any]:
-    """Compile for this stage; every variable that an epoch may change."""
+def _prepared(model: Any, plan: Plan, hardware: Hardware, steps: int) -> list[Any]:
+    """Compile for this stage, of so many steps an epoch; every variable that an epoch may change."""
     import keras
 
     keras.utils.set_random_seed(plan.seed)
+    warm = plan.warm_up * steps
+    rate = keras.optimizers.schedules.CosineDecay(
+        plan.rate * LEAST_RATE if warm else plan.rate, max(plan.epochs * steps - warm, 1), LEAST_RATE,
+        warmup_target=plan.rate if warm else None, warmup_steps=warm,
+    )  # fmt: skip
     with hardware.strategy.scope():
         model.compile(
-            optimizer=keras.optimizers.Adam(plan.rate),
+            optimizer=keras.optimizers.Adam(rate),
             loss="sparse_categorical_crossentropy",
             weighted_metrics=["accuracy"],
             jit_compile=False,
@@ -160,7 +184,7 @@ def _prepared(model: Any, plan: Plan, hardware: Hardware) -> list[Any]:
 
 def _epoch(model: Any, plan: Plan, number: int, learn: Rows, check: Rows, steps: int) -> Epoch:
     began = time.perf_counter()
-    order = np.random.default_rng((plan.seed, number)).permutation(len(learn.labels))
+    order = learn.order(plan.seed, number)
     told = model.fit(
         _stream(learn, order, plan.batch), epochs=1, steps_per_epoch=steps, verbose=0, shuffle=False
     ).history

@@ -64,13 +64,11 @@ def validated(run: Path) -> tuple[Path, Metadata]:
     try:
         known = wire.load((folder / METADATA).read_bytes(), Metadata, str(folder / METADATA))
     except FileNotFoundError:
-        raise Problems.one(
-            f"training {trained.version} was not validated", hint=f"python -m ml.validate_model {shlex.quote(str(run))}"
-        ) from None
+        raise Problems.one(f"training {trained.version} was not validated", hint=_again(run)) from None
     if (known.version, known.data_hash) != (trained.version, trained.data_hash):
         raise Problems.one(
             f"{folder / METADATA} is about model {known.version}, the training is {trained.version}",
-            hint=f"python -m ml.validate_model {shlex.quote(str(run))}",
+            hint=_again(run),
         )
     return folder, known
 
@@ -89,7 +87,7 @@ def upload(storage: FileStorage, run: Path, force: str = "") -> Uploaded:
 
 
 def _again(run: Path) -> str:
-    return f"python -m ml.validate_model {shlex.quote(str(run))}"
+    return shlex.join(["python", "-m", "ml.validate_model", str(run), *place.remembered(run)])
 
 
 def environment_of(given: argparse.Namespace) -> str:

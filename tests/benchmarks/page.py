@@ -40,8 +40,9 @@ How it is measured:
   a small site behind a CDN, shipped, and asked for before it counts as healthy. The time of each step is `act`'s.
   Its set-up finds Python and the packages where a cache has put them; what restoring that cache takes is GitHub's.
 * A training learns from things cut out of real photographs, laid on textures (`tests/ml/photographs.py`), with the
-  weights that the tests use, its top blocks as they are. The peer is the recipe of Keras's guide
-  (`tests/benchmarks/training/recipe.py`) with the same photos on the same sides. "Accuracy lost" is a difference.
+  weights that the tests use: the whole command, from start to report and export, with nothing computed before. The peer
+  is the recipe of Keras's guide (`tests/benchmarks/training/recipe.py`), all its epochs, with the same photos on the
+  same sides. "Accuracy lost" is a difference. Photos are fetched from a folder: what a network adds is the network's.
 * "Many" is the stack sixteen times (the container service nine times: App Runner's quota), project and budget once.
 """
 

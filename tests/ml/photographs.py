@@ -4,16 +4,14 @@ another light.  The photographs and textures are those that scikit-image brings.
 
 from __future__ import annotations
 
+import io
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import Image, ImageDraw
-
-from ml.download_photos import main as download
-from orchestrator.catalogue import PHOTOS
 
 THINGS = ("astronaut.png", "chelsea.png", "coffee.png", "coins.png", "hubble_deep_field.jpg", "ihc.png",
           "motorcycle_left.png", "retina.jpg", "rocket.jpg", "color.png")  # fmt: skip
@@ -69,12 +67,10 @@ def lit(image: Image.Image, light: float) -> Image.Image:
     return image.point([min(255, int(value * light)) for value in range(256)] * 3)
 
 
-def shop(folder: Path, shots: Sequence[int]) -> Path:
-    """A bucket with so many shots of each product, and its data set in ``folder / "data"``, which is returned."""
+def files(shots: Sequence[int]) -> Iterator[tuple[str, bytes]]:
+    """So many shots of each product: PRODUCT/FILE and the JPEG."""
     for product, count in enumerate(shots):
-        place = folder / "bucket" / PHOTOS / f"p{product:02d}"
-        place.mkdir(parents=True)
         for shot in range(count):
-            photo(product, shot).save(place / f"{shot:02d}.jpg", quality=90)
-    assert download(["--data", str(folder / "data"), "--local", str(folder / "bucket")]) == 0
-    return folder / "data"
+            stream = io.BytesIO()
+            photo(product, shot).save(stream, "JPEG", quality=90)
+            yield f"p{product:02d}/{shot:02d}.jpg", stream.getvalue()

@@ -6,32 +6,30 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from ml import browser as served
-from ml import demo, pictures
-from ml import export as exports
-from ml import run as runs
-from ml.run import load
-from tests.ml import shop, trained
+from ml import demo, export
+from tests.ml import photographs
+from tests.ml.conftest import Lesson
 from tests.state.pages.looking import Look, looking, violations
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 LOOKS = [(1280, "light"), (390, "dark")]
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def exported(lesson: Lesson) -> Path:
     """The folder of an export."""
-    folder = tmp_path_factory.mktemp("demo")
-    trained.photos(folder)
-    trained.train(folder / "run", folder / "data")
-    return exports.export(load(folder / "run"), folder / "run")
+    return lesson.place / export.FOLDER
+
+
+def shot(lesson: Lesson, product: int) -> Path:
+    """A photo of a product, from the data set."""
+    return lesson.data / f"photos/p{product:02d}/01.jpg"
 
 
 @contextmanager
@@ -43,25 +41,24 @@ def opened(given: Any, folder: Path, width: int = 1280, scheme: str = "light", q
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
-def test_a_photo_is_recognised(browser: Any, exported: Path, tmp_path: Path, look: tuple[int, str]) -> None:
+def test_a_photo_is_recognised(browser: Any, lesson: Lesson, exported: Path, look: tuple[int, str]) -> None:
     """The right product comes first, with the next ones and the time; the page fits, and axe finds nothing."""
     with opened(browser, exported, *look) as seen:
         page = seen.page
-        assert "Model v1: 4 products" in page.inner_text("#model")
+        assert f"Model {lesson.run.version}: 4 products" in page.inner_text("#model")
         assert violations(page) == []
         for product in (2, 0):
-            (tmp_path / f"{product}.jpg").write_bytes(shop.photo(product, 3))
-            page.set_input_files("#photo", tmp_path / f"{product}.jpg")
-            page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('p{product}')")
+            page.set_input_files("#photo", shot(lesson, product))
+            page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('p{product:02d}')")
             assert page.locator("#products li").count() == 3
             assert "ms to recognise it" in page.inner_text("#timing")
-            assert page.evaluate("document.getElementById('shown').naturalWidth") == 120
+            assert page.evaluate("document.getElementById('shown').naturalWidth") == 176
         assert seen.overflow == []
         assert violations(page) == []
         assert seen.complaints == []
 
 
-def test_what_is_no_photo_is_told(browser: Any, exported: Path, tmp_path: Path) -> None:
+def test_what_is_no_photo_is_told(browser: Any, lesson: Lesson, exported: Path, tmp_path: Path) -> None:
     """And a photo chosen after it is recognised."""
     with opened(browser, exported) as seen:
         (tmp_path / "text.jpg").write_text("no picture")
@@ -69,30 +66,19 @@ def test_what_is_no_photo_is_told(browser: Any, exported: Path, tmp_path: Path) 
         seen.page.wait_for_selector("#trouble:not([hidden])")
         assert seen.page.inner_text("#trouble") == "text.jpg cannot be read as a photo. Choose a JPEG, PNG or WebP."
         assert not seen.page.is_visible("#answer")
-        (tmp_path / "photo.jpg").write_bytes(shop.photo(1, 3))
-        seen.page.set_input_files("#photo", tmp_path / "photo.jpg")
+        seen.page.set_input_files("#photo", shot(lesson, 1))
         seen.page.wait_for_selector("#answer:not([hidden])")
         assert not seen.page.is_visible("#trouble")
 
 
-def test_a_product_of_few_photos_is_known_by_its_prototype(browser: Any, exported: Path, tmp_path: Path) -> None:
-    """It is no class; who is one is recognised as ever."""
-    folder = shutil.copytree(exported.parent, tmp_path / "run")
-    model = exports.loaded(folder)
-    bones = type(model)(model.inputs[0], model.get_layer(runs.EMBEDDING_LAYER).output)
-    done = replace(load(folder), few_photos=("p4",), prototype_threshold=0.9)
-    vectors = []
-    for product in range(5):
-        for shot in range(2):
-            (tmp_path / f"p{product}-{shot}.jpg").write_bytes(shop.photo(product, shot))
-        paths = [tmp_path / f"p{product}-{shot}.jpg" for shot in range(2)]
-        mean = np.asarray(bones(pictures.read_all(paths, done.preprocessing), training=False)).mean(axis=0)
-        vectors.append(mean / np.linalg.norm(mean))
-    names, trained_ones = [f"p{product}" for product in range(5)], [True] * 4 + [False]
-    np.savez(folder / runs.PROTOTYPES, vectors=np.stack(vectors), products=np.array(names), trained=trained_ones)
-    with opened(browser, exports.export(done, folder)) as seen:
-        for name in ("p4", "p2"):
-            seen.page.set_input_files("#photo", tmp_path / f"{name}-0.jpg")
+def test_a_product_of_few_photos_is_known_by_its_prototype(
+    browser: Any, lesson: Lesson, exported: Path, tmp_path: Path
+) -> None:
+    """It is no class, and a photo that nobody has seen shows it; who is a class is recognised as ever."""
+    photographs.photo(4, 50).save(tmp_path / "new.png")
+    with opened(browser, exported) as seen:
+        for name, path in (("p04", tmp_path / "new.png"), ("p02", shot(lesson, 2))):
+            seen.page.set_input_files("#photo", path)
             seen.page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('{name}')")
 
 
@@ -132,9 +118,9 @@ def test_a_model_that_does_not_load_is_told(
         assert violations(seen.page) == []
 
 
-def test_the_command_serves_it(exported: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_serves_it(exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Until it is ended; without a model it says how to make one."""
     assert demo.main([str(exported.parent), "--port", "0"], wait=lambda: None) == 0
     assert "/demo.html; end with Ctrl-C." in capsys.readouterr().out
-    assert demo.main([str(exported.parent.parent)], wait=lambda: None) == 1
+    assert demo.main([str(tmp_path)], wait=lambda: None) == 1
     assert "holds no exported model" in capsys.readouterr().err

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
+import signal
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,41 +18,19 @@ import pytest
 
 from ml import browser, dataset, export, exported, pictures, run, train_model
 from ml.files import sha256
-from ml.run import Run
-from tests.ml import photographs
+from tests.ml import narrow, photographs
+from tests.ml.conftest import WORDS, Lesson
 
 pytestmark = [pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 CLASSES, FEW, LATER = 4, 4, 5
 """Products that are classes, the number of the one with few photos, and of one that training never heard of."""
-WORDS = ("--weights", str(photographs.weights()), "--size", "96", "--views", "2", "--epochs", "10", "--fine-tune", "1")
 
 
-@pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photos, and later their training; no test changes the folder."""
-    folder = tmp_path_factory.mktemp("train")
-    photographs.shop(folder, [14, 12, 12, 10, 3])
-    return folder
-
-
-@pytest.fixture(scope="session")
-def place(shop: Path) -> Path:
-    """The training, carried out once."""
-    assert train_model.main(["--data", str(shop / "data"), "--runs", str(shop / "runs"), *WORDS]) == 0
-    (found,) = (shop / "runs").glob("2*")
-    return found
-
-
-@pytest.fixture(scope="session")
-def model(place: Path) -> Any:
-    return export.loaded(place)
-
-
-def test_it_recognises_photos_it_never_saw(shop: Path, place: Path, model: Any) -> None:
+def test_it_recognises_photos_it_never_saw(lesson: Lesson, learned: Any) -> None:
     """As often as it says, when asked again."""
-    done = run.load(place)
+    done = lesson.run
     held = done.split.held_out
-    answers = np.asarray(model(pictures.read_all([shop / "data" / one.path for one in held], done.preprocessing)))
+    answers = np.asarray(learned(pictures.read_all([lesson.data / one.path for one in held], done.preprocessing)))
     right = [done.classes[at] == one.product for at, one in zip(answers.argmax(axis=1), held, strict=True)]
 
     assert done.metrics.top1 >= 0.85
@@ -59,28 +41,28 @@ def test_it_recognises_photos_it_never_saw(shop: Path, place: Path, model: Any) 
     assert sum(score.photos for score in done.metrics.per_product.values()) == len(held)
 
 
-def test_what_it_leaves_is_whole(shop: Path, place: Path) -> None:
+def test_what_it_leaves_is_whole(lesson: Lesson) -> None:
     """All that ``ml.run`` says, with checksums; nothing of the way there but the features."""
-    done = run.load(place)
+    done = lesson.run
 
-    assert done.data_hash == dataset.load(place).hash == dataset.load(shop / "data").hash
-    assert done.files.keys() == {path.name for path in place.iterdir() if path.is_file()} - {run.RUN}
-    assert all(sha256(place / name) == sums for name, sums in done.files.items())
+    assert done.data_hash == dataset.load(lesson.place).hash == dataset.load(lesson.data).hash
+    assert done.files.keys() == {path.name for path in lesson.place.iterdir() if path.is_file()} - {run.RUN}
+    assert all(sha256(lesson.place / name) == sums for name, sums in done.files.items())
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", done.version)
     assert done.config["weights_hash"] == sha256(photographs.weights())
     assert done.config["fine_epochs"] == 1
     assert done.tools.keys() == {"tensorflow", "keras", "numpy", "pillow"}
-    assert not list((shop / "runs/.training").iterdir())
-    learned = {one.sha256 for one in dataset.load(place).photos} - {one.sha256 for one in done.split.held_out}
-    assert len(learned) == done.split.train + done.split.validation + 3
+    assert not list((lesson.folder / "runs/.training").iterdir())
+    known = {one.sha256 for one in dataset.load(lesson.place).photos} - {one.sha256 for one in done.split.held_out}
+    assert len(known) == done.split.train + done.split.validation + 3
 
 
-def test_products_with_few_photos_are_recognised(place: Path, model: Any, tmp_path: Path) -> None:
+def test_products_with_few_photos_are_recognised(lesson: Lesson, learned: Any, tmp_path: Path) -> None:
     """By three photos that were there, or by two of a product that came later; in photos that nobody has seen."""
     import keras
 
-    done = run.load(place)
-    bones = keras.Model(model.inputs[0], model.get_layer(run.EMBEDDING_LAYER).output)
+    done = lesson.run
+    bones = keras.Model(learned.inputs[0], learned.get_layer(run.EMBEDDING_LAYER).output)
 
     def vectors(number: int, shots: range) -> Any:
         paths = [tmp_path / f"{number}-{shot}.png" for shot in shots]
@@ -88,7 +70,7 @@ def test_products_with_few_photos_are_recognised(place: Path, model: Any, tmp_pa
             photographs.photo(number, shot).save(path)
         return np.asarray(bones(pictures.read_all(paths, done.preprocessing), training=False))
 
-    with np.load(place / run.PROTOTYPES) as found:
+    with np.load(lesson.place / run.PROTOTYPES) as found:
         known, products, trained = found["vectors"], found["products"].tolist(), found["trained"].tolist()
     added = vectors(LATER, range(2)).mean(axis=0)
     known = np.vstack([known, added / np.linalg.norm(added)])
@@ -104,19 +86,19 @@ def test_products_with_few_photos_are_recognised(place: Path, model: Any, tmp_pa
         assert (near[number].max(axis=1) > done.prototype_threshold).mean() >= 0.6, name
 
 
-def test_the_export_says_the_same(shop: Path, place: Path, model: Any) -> None:
+def test_the_export_says_the_same(lesson: Lesson, learned: Any) -> None:
     """With numpy and in a browser, of held-out photos."""
-    done = run.load(place)
-    paths = [shop / "data" / one.path for one in done.split.held_out][:4]
+    done = lesson.run
+    paths = [lesson.data / one.path for one in done.split.held_out][:4]
     inputs = pictures.read_all(paths, done.preprocessing).astype(np.float32)
-    wanted = np.asarray(model(inputs, training=False))
-    told = exported.load(place / export.FOLDER)
+    wanted = np.asarray(learned(inputs, training=False))
+    told = exported.load(lesson.place / export.FOLDER)
 
     assert told.document["version"] == done.version
     assert np.abs(told.run(inputs)["probabilities"] - wanted).max() < 1e-4
     if browser.program() is None:
         pytest.skip("needs chromium: it runs the exported model")
-    assert np.abs(browser.ask(place / export.FOLDER, paths).probabilities - wanted).max() < 1e-4
+    assert np.abs(browser.ask(lesson.place / export.FOLDER, paths).probabilities - wanted).max() < 1e-4
 
 
 def changed(data: Path) -> None:
@@ -149,10 +131,10 @@ def one_photo(data: Path) -> None:
     ],
 )
 def test_photos_that_teach_nothing_are_told(
-    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Any, sentence: str
+    lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Any, sentence: str
 ) -> None:
     """In a sentence with a way out, before anything is begun."""
-    data = shutil.copytree(shop / "data", tmp_path / "data")
+    data = shutil.copytree(lesson.data, tmp_path / "data")
     spoil(data)
     assert train_model.main(["--data", str(data), "--runs", str(tmp_path / "runs"), *WORDS]) == 1
     told = capsys.readouterr().err
@@ -172,7 +154,7 @@ def test_photos_that_teach_nothing_are_told(
     ],
 )
 def test_weights_that_are_none_are_told(
-    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, weights: str,
+    lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, weights: str,
     sentence: str,
 ) -> None:  # fmt: skip
     """Those of nobody, of another network, of a server that cannot be reached."""
@@ -184,9 +166,61 @@ def test_weights_that_are_none_are_told(
         warnings.simplefilter("ignore")  # of Keras, about NumPy
         keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
     given = weights if weights == "imagenet" else str(tmp_path / weights)
-    words = ["--data", str(shop / "data"), "--runs", str(tmp_path / "runs"), "--weights", given, "--size", "96"]
+    words = ["--data", str(lesson.data), "--runs", str(tmp_path / "runs"), "--weights", given, "--size", "96"]
     assert train_model.main(words) == 1
     assert re.search(sentence, told := capsys.readouterr().err), told
+
+
+@contextmanager
+def stopped(runs: Path, sign: str) -> Iterator[None]:
+    """Ctrl-C as soon as a file that matches ``sign`` lies in the folder of runs; again while nobody hears it."""
+    over, main = threading.Event(), threading.main_thread().ident
+    assert main is not None
+
+    def wait() -> None:
+        while not over.wait(0.01):
+            if any(runs.glob(sign)):
+                signal.pthread_kill(main, signal.SIGINT)
+                over.wait(5)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    watcher = threading.Thread(target=wait)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.slow
+def test_wherever_it_is_stopped_it_goes_on(lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ctrl-C before the features, before and after the head, while the run is written; then a disk that fills."""
+    runs = tmp_path / "runs"
+    words = ["--data", str(lesson.data), "--runs", str(runs), *WORDS]
+    for sign in (".training/*/began.json", ".features/*/*.json", ".training/*/head.npz", "2*/model.keras"):
+        with stopped(runs, sign):
+            assert train_model.main(words) == 130
+        told = capsys.readouterr().err
+        assert "Interrupted. What was finished is kept; the same command goes on from there." in told
+        assert f"hint: python -m ml.train_model --data {lesson.data}" in told
+        assert not [*runs.glob("2*/run.json"), *runs.rglob("*.part*")]
+        if sign.startswith(".features"):
+            shutil.copytree(lesson.folder / "runs/.features", runs / ".features", dirs_exist_ok=True)
+    with narrow.disk(1_000_000):
+        assert train_model.main(words) == 1
+    told = capsys.readouterr().err
+    assert "File too large" in told
+    assert "hint: python -m ml.train_model" in told
+    assert not [*runs.glob("2*/run.json"), *runs.rglob("*.part*")]
+
+    assert train_model.main(words) == 0
+    (place,) = runs.glob("2*")
+    done = run.load(place)
+    assert done.metrics.top1 == pytest.approx(lesson.run.metrics.top1, abs=0.11)
+    assert (done.config["head_epochs"], done.config["fine_epochs"]) == (lesson.run.config["head_epochs"], 1)
+    assert not list((runs / ".training").iterdir())
 
 
 def test_numbers_that_are_none_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -198,10 +232,10 @@ def test_numbers_that_are_none_are_refused(capsys: pytest.CaptureFixture[str]) -
         assert f"argument {option}" in capsys.readouterr().err
 
 
-def test_the_report_shows_what_there_is(place: Path, tmp_path: Path) -> None:
+def test_the_report_shows_what_there_is(lesson: Lesson) -> None:
     """One file that needs no other, of this training."""
-    done: Run = run.load(place)
-    text = (place / run.REPORT).read_text()
+    done = lesson.run
+    text = (lesson.place / run.REPORT).read_text()
 
     assert f"<h1>Training {done.version}</h1>" in text
     assert text.count("data:image/png;base64,") == 2

@@ -24,6 +24,7 @@ from orchestrator.published import METADATA, Metadata, Parity, Verdict
 from orchestrator.storage import Stored
 from orchestrator.storage.local import LocalFileStorage
 from tests.emulator.account import client_of
+from tests.ml import narrow
 from tests.state.pages.house import serving, settings
 from tests.storage.test_published import CONTRACT, version
 
@@ -181,6 +182,22 @@ def test_wherever_it_is_cut_off_the_old_model_stays(upload: Upload) -> None:
         assert upload.in_use == "v1"
     assert upload_model.upload(Interrupted(upload.folder / "bucket", 1), place).fresh
     assert upload.in_use == "v2"
+
+
+def test_a_disk_that_fills_leaves_the_old_model(upload: Upload) -> None:
+    """In the folder that stands for a bucket, and for a file to hand in; with room the same command ends well."""
+    upload(validated(upload.folder, "v1"))
+    place = validated(upload.folder, "v2", against="v1")
+    file = ("--file", str(upload.folder / "model.zip"))
+    for words in ((), file):
+        with narrow.disk(100):
+            told = upload(place, *words, code=1)
+        assert "File too large" in told
+        assert "hint: " in told
+    assert upload.in_use == "v1"
+    assert not [*upload.folder.rglob("*.part"), *upload.folder.glob("*.zip")]
+    assert "in use now, in place of v1" in upload(place)
+    assert "Hand it to the state service" in upload(place, *file)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from ml.validate_model import Validation
 from orchestrator import published, wire
 from orchestrator.problems import Problems
 from orchestrator.published import Metadata
-from tests.ml import trained
+from tests.ml import narrow, trained
 
 pytestmark = pytest.mark.xdist_group("tensorflow")
 NEEDS = pytest.mark.skipif(browser.program() is None, reason="needs chromium: it runs the exported model")
@@ -224,6 +224,17 @@ def test_what_cannot_be_validated_is_told(
     assert sentence in told
     assert "hint: " in told
     assert not (mine / "runs/v1/web/metadata.json").exists()
+
+
+def test_a_disk_that_fills_is_told(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing half is kept; with room the same command ends well."""
+    with narrow.disk(100):
+        assert validate_model.main(words(mine, "--no-browser")) == 1
+    told = capsys.readouterr().err
+    assert "File too large" in told
+    assert "hint: python -m ml.validate_model" in told
+    assert not [*mine.rglob("*.part*"), *mine.rglob("metadata.json")]
+    assert validate_model.main(words(mine, "--no-browser")) == 0
 
 
 def test_photos_that_went_are_counted(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
