@@ -99,6 +99,8 @@ def test_no_rule_of_ecr_takes_what_a_release_may_need(checkout: Path, project: s
     rules = resources["ecr_repository.api"].spec["lifecycle"]["rules"]
 
     assert [rule["selection"]["tagStatus"] for rule in rules] == kept
+    build = resources["ecr_image.api"].spec["build"].value
+    assert build["keep_layers"] == (kept == ["untagged"]), "the tags of layers would count"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,8 @@ def _work(recipe: Recipe, there: Reference, folder: Path, cache: str | None) -> 
         pull=recipe.resolve and any(each.digest is None for each in bases),
         insecure=insecure,
         insecure_build=loose,
-        layers=place if loose == insecure else None,  # one switch for both: no registry of the world is trusted blindly
+        # One switch turns off TLS for bases and for layers: no registry of the world is trusted blindly.
+        layers=place if recipe.keep_layers and loose == insecure else None,
     )
 
 

@@ -29,6 +29,7 @@ class Recipe:
     """One build: absolute paths of the context folder and the Dockerfile, and what the builder is told.
 
     ``resolve``: whether bases count by their digest of today.  ``source``: what it is, as the manifest says it.
+    ``keep_layers``: whether layers may lie in the image's repository for the next build, which is no part of the tag.
     """
 
     context: Path
@@ -38,6 +39,7 @@ class Recipe:
     platform: str = "linux/amd64"
     resolve: bool = True
     source: str = ""
+    keep_layers: bool = False
 
     @property
     def fields(self) -> dict[str, Any]:

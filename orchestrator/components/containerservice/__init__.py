@@ -110,7 +110,9 @@ def _image(component: Component, stack: Stack) -> Iterator[Resource]:
     if image.digest is not None:
         spec["digest"] = image.digest
     else:
-        spec |= {"source": image.build["source"], "build": WriteOnly(image.build)}
+        # Where nothing but a count of tags decides what ECR keeps, the tags of layers would push images out.
+        build = {**image.build, "keep_layers": stack.release_bucket is not None}
+        spec |= {"source": image.build["source"], "build": WriteOnly(build)}
     after = frozenset({f"ecr_repository.{component.name}"})
     physical, where = f"{repository}:{image.tag}", component.where
     yield Resource("ecr_image", component.name, physical, spec, component.handle, where, after)

@@ -268,7 +268,7 @@ def test_another_machine_takes_the_layers_from_the_registry(
     for machine in ("one", "two"):
         (checkout / "api" / "hello").write_text(machine)
         private_store(tmp_path / machine, monkeypatch)
-        recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile")
+        recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile", keep_layers=True)
         digest = builder.ship(authorization(aws), recipe.fields, "shop-api", tag(recipe))
         url, login = f"{aws.url}/v2/shop-api", ("AWS", password(aws))
         config = httpx.get(f"{url}/manifests/{digest}", auth=login).json()["config"]["digest"]
