@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from tests.benchmarks.emulated import emulator
+from tests.benchmarks.emulated import Emulated, emulator
 from tests.benchmarks.process import Sample
 from tests.benchmarks.site import files
 from tests.benchmarks.site.tools import OURS, STORE, Tool, available, server
@@ -24,6 +25,9 @@ CHANGED = 10
 MOST_MEGABYTES = 150
 MOST_CALLS = 10
 MOST_LOOKS = 3
+MOST_OF_AN_IMAGE = 2
+HASHED, LOOKED = -3, -2
+"""Words of what our process prints: seconds."""
 MISSING = "not on this machine"
 
 
@@ -78,7 +82,9 @@ def _compared(walls: Walls, rounds: int) -> list[Row]:
     found += [_row(f"{what}: fresh build, same bytes", walls.fresh, name, rounds) for name in peers]
     if "s5cmd" not in peers:
         return [*found, Row(f"{what}: first upload", "", f"s5cmd: {MISSING}", None, 1.0)]
-    return [*found, _unhashed(walls, f"{what}: fresh build, less hashing, against an untouched run", rounds)]
+    against = f"{what}: fresh build, {{}}, against an untouched run"
+    found.append(_without(walls, against.format("less hashing"), rounds, lambda run: run.wall - _told(run, HASHED)))
+    return [*found, _without(walls, against.format("in a deploy that runs"), rounds, lambda run: _told(run, LOOKED))]
 
 
 def _row(what: str, samples: Mapping[str, list[Sample]], peer: str, rounds: int) -> Row:
@@ -89,11 +95,16 @@ def _row(what: str, samples: Mapping[str, list[Sample]], peer: str, rounds: int)
     return Row(f"{what}: wall, memory, against {peer}", ours, theirs, ratio(*walls), target, str(rounds))
 
 
-def _unhashed(walls: Walls, what: str, rounds: int) -> Row:
+def _without(walls: Walls, what: str, rounds: int, part: Callable[[Sample], float]) -> Row:
     """They compare times and sizes and read nothing, so a fresh build is all new to them."""
-    mine = [sample.wall - float(sample.output.split()[-2]) for sample in walls.fresh[OURS.name]]
+    mine = [part(sample) for sample in walls.fresh[OURS.name]]
     theirs = [sample.wall for sample in walls.untouched["s5cmd"]]
     return Row(f"{what} of s5cmd", seconds(mine), seconds(theirs), ratio(mine, theirs), 0.3, str(rounds))
+
+
+def _told(run: Sample, word: int) -> float:
+    """What our process says of itself."""
+    return float(run.output.split()[word])
 
 
 def _memory(environment: Mapping[str, str], folder: Path) -> Row:
@@ -124,6 +135,7 @@ def _calls(folder: Path) -> list[Row]:
         files.write(site, COUNT, CHANGED)
         changed, _ = counted()
         back, _ = counted(before)
+        image = _image_calls(aws, folder / "image")
     puts, expected = changed["PutObject"], CHANGED + 4
     constant = f"{CHANGED}, the front page's copy, the index, two marks"
     what = f"site of {COUNT:,} files, fresh build, same bytes"
@@ -132,7 +144,20 @@ def _calls(folder: Path) -> list[Row]:
         _bounded(f"{what}: calls ({same['PutObject']} of them puts)", sum(same.values()), MOST_LOOKS),
         Row(told, str(puts), constant, puts / expected, 1.0, "1"),
         _bounded("the site before comes back: calls", sum(back.values()), MOST_CALLS),
+        _bounded("unchanged image: calls, of any service", image, MOST_OF_AN_IMAGE),
     ]
+
+
+def _image_calls(aws: Emulated, folder: Path) -> int:
+    """What a plan asks of an image whose build is in its repository already."""
+    folder.mkdir()
+    (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /srv/\n")
+    command = (sys.executable, "-m", "tests.benchmarks.site.image", str(folder))
+    for what in ("push", "look"):
+        aws.forget_calls()
+        tool = Tool("orchestrator", (*command, what))
+        _sound(tool.run(aws.environment, folder, ""), tool)
+    return len(aws.calls())
 
 
 def _bounded(what: str, calls: int, most: int) -> Row:

@@ -1,6 +1,7 @@
 """What a deploy does for its site, as a process of its own: scan, look, ship.  Nothing of the bucket itself.
 
-``python -m tests.benchmarks.site.ship FOLDER BUCKET STORE [BACK]`` prints the seconds that hashing took.  With BACK, a
+``python -m tests.benchmarks.site.ship FOLDER BUCKET STORE [BACK]`` prints the seconds that hashing took, those that it
+then took to find out what is to be done, by a client that is there already, and the digest of the site.  With BACK, a
 digest, the site of that digest comes back from what S3 holds of it.
 """
 
@@ -28,13 +29,17 @@ def main(folder: str, bucket: str, store: str, back: str = "") -> None:
     began = time.perf_counter()
     site = kept(clients, bucket, store, back) if back else scan(Path(folder))
     hashed = time.perf_counter() - began
+    clients.reach("s3")
+    began = time.perf_counter()
     standing = look(Reader(clients), SCOPE, bucket, site, store, by_etag=True)
-    if standing.shown != site.digest:
+    shown = standing.shown
+    looked = time.perf_counter() - began
+    if shown != site.digest:
         shipping = {"site": site, "store": store, "by_etag": True, "distributions": []}
         spec = {"site": site.digest, "shipping": WriteOnly(shipping)}
-        live = Live({"site": standing.shown}, private={"found": standing})
+        live = Live({"site": shown}, private={"found": standing})
         play(s3_site.update(SCOPE, bucket, spec, live, frozenset({"site"})), Actuator(clients).perform)
-    print(f"{hashed:.4f} {site.digest}")
+    print(f"{hashed:.4f} {looked:.4f} {site.digest}")
 
 
 def kept(clients: Clients, bucket: str, store: str, digest: str) -> Site:

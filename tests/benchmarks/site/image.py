@@ -1,0 +1,33 @@
+"""An image that has not changed, as a process of its own: ``python -m tests.benchmarks.site.image FOLDER push|look``.
+
+``push`` leaves an image under the tag that the folder's build has; ``look`` does what a plan does about it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from orchestrator.artefacts.images.inputs import Recipe, tag
+from orchestrator.aws import Clients, Reader
+from orchestrator.cli import assembly
+from orchestrator.model import Scope
+from orchestrator.resources import ecr_image
+
+SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
+REPOSITORY = "web"
+
+
+def main(folder: str, what: str) -> None:
+    clients = Clients(SCOPE.region)
+    name = tag(Recipe(Path(folder), Path(folder) / "Dockerfile"))
+    if what == "push":
+        clients.call("ecr", "create_repository", {"repositoryName": REPOSITORY})
+        token = clients.call("ecr", "get_authorization_token", {})
+        assembly.push(token, REPOSITORY, name, assembly.image([assembly.layer(Path(folder))], {}))
+    spec = {"repository": REPOSITORY, "tag": name}
+    sys.exit(ecr_image.read(Reader(clients), SCOPE, f"{REPOSITORY}:{name}", spec) is None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
