@@ -28,6 +28,7 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
     """
     from orchestrator.problems import Exit, Problems
 
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look through every installed package
     try:
         import uvicorn
 

@@ -7,7 +7,7 @@ the promise itself: 1 is what was promised.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -31,9 +31,14 @@ from tests.state.process import Process, running
 from tests.state.test_cost import PAGES, address
 
 CROWD, SMALL = Crowd(10_000, 100), Crowd(500, 20)
+GROWTH = 1.2
+"""What a page may cost after twenty times as long a past: the promise is 1, the rest is what measuring varies by."""
 EVENTS_A_SECOND, PAGE_SECONDS, BYTES, START_SECONDS = 2000.0, 0.05, 150e6, 1.0
 SETTINGS = ("shared_buffers=128MB",)
 """Debian's own; nothing of durability is switched off."""
+COLD = 3
+"""Times that each page is asked for before it counts."""
+ASKED = COLD + 1
 WRITERS, BATCH = 4, 50
 JSON = {"content-type": "application/json"}
 
@@ -81,13 +86,12 @@ def rows(quick: bool, tell: Callable[[str], None]) -> list[Row]:
         url = cluster.database()
         starts = [_start(url, Path(folder)) for _ in range(2 if quick else 6)][1:]
         tell(f"state: {crowd.runs:,} runs, {crowd.runs * crowd.each:,} events ...")
-        store = Store.open(url)
-        fill(store, crowd)
-        token = create_token(store, "bench", Grant(("read", "write")), 86_400.0, "bench")
-        store.engine.dispose()
-        bench = Bench(within.enter_context(running(url, Path(folder))), token)
+        bench = _filled(within, url, crowd, Path(folder))
         tell("state: pages ...")
         paged = _pages(bench, crowd, asks)
+        tell("state: the same pages after a short past ...")
+        short = _filled(within, cluster.database(), SMALL, Path(folder))
+        costs = _costs(((bench, crowd), (short, SMALL)), 2 if quick else 6)
         tell("state: events ...")
         rate = _ingest(bench, events)
         tell("state: leases ...")
@@ -95,33 +99,68 @@ def rows(quick: bool, tell: Callable[[str], None]) -> list[Row]:
         known = bench.memory().memory_info()
         peak = getattr(known, "peak_wset", 0) or _peak(bench)
     size = f"{crowd.runs:,} runs, {crowd.runs * crowd.each:,} events"
-    begun, over = Samples(starts).part(0.5), handed.part(0.5)
+    begun, over = Samples([wall for wall, _ in starts]).part(0.5), handed.part(0.5)
+    worked = Samples([cpu for _, cpu in starts]).part(0.5)
     return [
         _row("state: start, until ready", _ms(begun), "1 s", begun, START_SECONDS, len(starts)),
+        Row("state: start, processor time of it", _ms(worked), "-", None, None, str(len(starts))),
         _row("state: events a second", f"{rate:,.0f}", "2,000", EVENTS_A_SECOND, rate, events),
         *_page_rows(paged, size, asks),
+        _growth(costs, crowd),
         Row("state: a lease, from one's end to the next's start", _ms(over), "-", None, None, str(len(handed.found))),
         _row("state: memory at its peak", f"{peak / 1e6:.0f} MB", "150 MB", peak, BYTES, 1),
     ]
 
 
-def _start(url: str, folder: Path) -> float:
+def _start(url: str, folder: Path) -> tuple[float, float]:
+    """Seconds until it is ready, and of the processor until then: what others do on this machine only adds to one."""
     with running(url, folder) as service:
-        return service.seconds
+        return service.seconds, _worked(psutil.Process(service.process.pid))
+
+
+def _worked(process: psutil.Process) -> float:
+    """Seconds of processor that a process has had."""
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _filled(within: ExitStack, url: str, crowd: Crowd, folder: Path) -> Bench:
+    """A service over the past of this crowd."""
+    store = Store.open(url)
+    fill(store, crowd)
+    token = create_token(store, "bench", Grant(("read", "write")), 86_400.0, "bench")
+    store.engine.dispose()
+    return Bench(within.enter_context(running(url, folder)), token)
+
+
+def _costs(pasts: Sequence[tuple[Bench, Crowd]], rounds: int) -> list[float]:
+    """Seconds of processor of one page, of the service and the database together, after each of these pasts.
+
+    In turn, so that what else the machine does weighs on all; the first round only fills caches.
+    """
+    ours = psutil.Process()
+    spent = [0.0 for _ in pasts]
+    for number in range(rounds + 1):
+        for place, (bench, crowd) in enumerate(pasts):
+            before = sum(_worked(one) for one in ours.children(recursive=True))
+            _pages(bench, crowd, 1)
+            after = sum(_worked(one) for one in ours.children(recursive=True))
+            spent[place] += after - before if number else 0.0
+    return [seconds / rounds / ASKED / len(PAGES) for seconds in spent]
 
 
 def _pages(bench: Bench, crowd: Crowd, asks: int) -> dict[str, Samples]:
     """Each page in turn, again and again, so that none has the caches for itself."""
     found = {name: Samples() for name in PAGES}
     with bench.client() as client:
-        for number in range(asks + 3):
+        for number in range(asks + COLD):
             for name, samples in found.items():
                 began = time.perf_counter()
                 answer = client.get(address(name, crowd), headers={"accept-encoding": "gzip"})
                 seconds = time.perf_counter() - began
                 if answer.status_code != 200:
                     raise Failed(f"{address(name, crowd)} answers {answer.status_code}")
-                if number >= 3:
+                if number >= COLD:
                     samples.found.append(seconds)
                 time.sleep(0.003)  # below the limit of requests one client may make a second
     return found
@@ -184,6 +223,11 @@ def _peak(bench: Bench) -> float:
         return float(bench.memory().memory_info().rss)
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return float(line.split()[1]) * 1024
+
+
+def _growth(costs: list[float], crowd: Crowd) -> Row:
+    what = f"state: processor time of a page, service and database, at {crowd.runs:,} runs"
+    return Row(what, _ms(costs[0]), f"{_ms(costs[1])} at {SMALL.runs:,}", costs[0] / costs[1], GROWTH, str(len(PAGES)))
 
 
 def _page_rows(paged: dict[str, Samples], size: str, asks: int) -> list[Row]:
