@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from orchestrator.state.records import Run, Verb
 
 
-def run(settings: Settings, environment: str, verb: Verb, reason: str = "") -> Run:
-    """A run that begins now, with an id of its own."""
+def run(settings: Settings, environment: str, verb: Verb, reason: str = "", brought_by: int | None = None) -> Run:
+    """A run that begins now, with an id of its own; ``brought_by`` is the pull request that brought its commit."""
     from orchestrator.release import record
     from orchestrator.state.records import Run
     from orchestrator.state.telling import now
@@ -35,6 +35,7 @@ def run(settings: Settings, environment: str, verb: Verb, reason: str = "") -> R
         ref=ref,
         url=url,
         reason=reason,
+        pull_request=brought_by,
         committed_at=_committed(settings.manifests),
     )
 

@@ -44,13 +44,15 @@ HURRIED = 5.0
 class How:
     """How a run is told: with a journal instead of the service; and for how many seconds it waits for its turn.
 
-    ``needed``: without the service it may not begin, unless its caller said so.
+    ``needed``: without the service it may not begin, unless its caller said so.  ``brought_by`` is the pull request
+    that brought its commit.
     """
 
     without: bool = False
     patience: float = 0.0
     needed: bool = True
     reason: str = ""
+    brought_by: int | None = None
 
 
 def recorded(function: F) -> F:
@@ -80,7 +82,7 @@ def run(settings: Settings, environment: str, verb: Verb, how: How) -> Iterator[
         yield Record()
         return
     with client or nullcontext():
-        record = _open(settings, begun.run(settings, environment, verb, how.reason), client, how)
+        record = _open(settings, begun.run(settings, environment, verb, how.reason, how.brought_by), client, how)
         before, patience = _interruptible(), FAREWELL
         try:
             yield record
@@ -186,13 +188,18 @@ def applied(record: Record, outcomes: tuple[Outcome, ...], hint: str, *, interru
         record.conclude(telling.applied(outcomes, hint, interrupted=interrupted))
 
 
+def is_told() -> bool:
+    """Whether there is a service that hears of runs."""
+    return bool(os.environ.get("ORCHESTRATOR_STATE_URL"))
+
+
 def here() -> Client | None:
     """The service's client, or None.  Raises Problems."""
     return _client()
 
 
 def _client() -> Client | None:
-    if not os.environ.get("ORCHESTRATOR_STATE_URL"):
+    if not is_told():
         return None
     from orchestrator.state.client import Client
 

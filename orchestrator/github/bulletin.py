@@ -51,6 +51,17 @@ class Bulletin:
             self.run.environ.get("GITHUB_EVENT_NAME") == "push" and bool(self.run.sha) and self.run.sha != self.commit
         )
 
+    def brought_by(self) -> int | None:
+        """The pull request that brought the commit; None where GitHub knows none, or is away."""
+        found: list[int] = []
+
+        def ask() -> None:
+            if self.github is not None:
+                found.extend(int(one["number"]) for one in review.pull_requests(self.github, self.commit))
+
+        self.warn_of(ask)
+        return found[0] if found else None
+
     def plan(self, text: str, view: Seen, headline: str, *, vetoed: bool) -> None:
         """The plan's comment and status on the pull request, if there is one.  Raises Problems."""
         state: review.State = "failure" if vetoed else "success"

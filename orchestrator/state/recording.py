@@ -64,6 +64,7 @@ class Recording(Record):
         at = datetime.fromisoformat(self.run.started_at) - timedelta(milliseconds=1)
         number = f"{commit[:12]}-{self.run.id}"
         other = replace(self.run, id=number, commit=commit, started_at=stamp(at.timestamp()), plan="", committed_at="")
+        other = replace(other, pull_request=None)
         self._tell("POST", "/runs", Begin(other, past=True))
         self._tell("POST", f"/runs/{number}/end", Ending(end))
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -144,6 +145,37 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
     assert "~ versioning: false in AWS, true in the manifests" in done.stdout
     assert "What to try next" in done.stdout
     assert "Traceback" not in done.stderr
+    runs = re.findall(r"^Recorded as it happens: http://127\.0\.0\.1:\d+/runs/\S+$", done.stderr, re.MULTILINE)
+    assert len(runs) == 6  # two applies, three deploys, one rollback
+    assert "dashboard" not in done.stdout  # which has ended with the demo
+
+
+KEEP = """
+import os
+from orchestrator.cli import dashboard
+from orchestrator.cli.options import Settings
+with dashboard.running(os.environ) as address:
+    dashboard.stay(Settings(), address)
+"""
+
+
+def test_on_a_terminal_the_demos_dashboard_stays_until_ctrl_c() -> None:
+    """It says where, answers there, and Ctrl-C ends it quietly."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-c", KEEP]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
+    os.close(theirs)
+    shown = b""
+    while b"Ctrl-C ends it" not in shown:
+        shown += os.read(ours, 65_536)
+    found = re.search(rb"the dashboard: (http://127\.0\.0\.1:\d+)", shown)
+    assert found is not None
+    with urllib.request.urlopen(found[1].decode(), timeout=10) as answer:
+        assert b"Nothing has been deployed yet" in answer.read()
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(20) == 0
+    os.close(ours)
 
 
 def test_the_demo_stays_on_this_machine() -> None:

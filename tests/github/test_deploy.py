@@ -138,6 +138,7 @@ def test_eight_merges_in_a_row(shop: Shop, service: Desk) -> None:
     done = [one for one in told.values() if one.commit == merges[-1]]
     assert [one.status for one in done] == ["succeeded"] * 8
     assert [one.release for one in done if one.outcomes] == [2]
+    assert {one.pull_request for one in done} == {numbers[-1]}
     assert all(one.url.startswith("https://github.com/shop/shop/actions/runs/") for one in done)
     assert service.store.pull_requests("shop/prod") == ()
     shown = service.asks().get("/history").text

@@ -81,6 +81,10 @@ def test_a_form_of_another_page_changes_nothing(house: Desk) -> None:
     assert house.store.decisions("joiabagur/prod") == before
     assert client.post(page, data={**form, "csrf": masked(word)}).status_code == 303
     assert house.store.decisions("joiabagur/prod") != before
+    shown = client.get(page).text
+    assert "orchestrator drift -e prod --accept rds_instance.main" in shown
+    assert "orchestrator drift -e prod --ignore cloudwatch_alarm.api-5xx --until 2026-11-29" in shown
+    assert "Accepted by <bdi>jordi</bdi>" in shown
 
 
 def test_a_persons_requests_to_the_api_bear_the_pages_word(house: Desk) -> None:

@@ -60,8 +60,9 @@ def deploy(
     desk = releasing.desk(settings, auto_approve=True)
     bulletin.begin(what)
     desk.build_sites()
+    merged = bulletin.brought_by() if recording.is_told() else None
     try:
-        with desk.writing("deploy", How(patience=PATIENCE)) as ours:
+        with desk.writing("deploy", How(patience=PATIENCE, brought_by=merged)) as ours:
             if bulletin.overtakes:
                 ours.record.overtakes(bulletin.run.sha)
             asked = wanted.of_manifest(ours.manifest, ours.clients)

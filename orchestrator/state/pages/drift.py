@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ from orchestrator.state.records import DriftDecision, DriftedResource
 WORDS = {"accept": "accepted", "revert": "to be reverted", "ignore": "ignored"}
 REPORTS = 12
 MOST_DAYS = 90
+A_WEEK = 7 * 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +42,25 @@ def found(resource: DriftedResource, decision: DriftDecision | None, name: str, 
     old = decision is not None and decision.at < resource.since
     kept = None if over or old else decision
     quiet = kept is not None and kept.deed == "ignore"
-    return Found(resource, kept, WORDS[kept.deed] if kept else "", quiet, ways(resource, name))
+    day = (kept.until if kept else "") or _day(now + A_WEEK)
+    return Found(resource, kept, WORDS[kept.deed] if kept else "", quiet, ways(resource, name, day[:10]))
 
 
-def ways(resource: DriftedResource, name: str) -> tuple[Command, ...]:
-    """What to type, for each of the two ends it can come to."""
+def ways(resource: DriftedResource, name: str, until: str) -> tuple[Command, ...]:
+    """What to type, for each of the ends it can come to; ``until`` is a day, YEAR-MONTH-DAY."""
+    look = f"orchestrator drift -e {name}"
     if resource.sync != "drifted":
-        return (Command(f"orchestrator drift -e {name}", "look again, once it may be read"),)
+        return (Command(look, "look again, once it may be read"),)
+    address = shlex.quote(resource.address)
     return (
-        Command(
-            f"orchestrator plan -e {name}", "accept: write AWS's values into the manifests until this says no changes"
-        ),
+        Command(f"{look} --accept {address}", "accept: edit the manifests so that they say what AWS has"),
         Command(f"orchestrator deploy -e {name}", "revert: make AWS what the manifests say"),
+        Command(f"{look} --ignore {address} --until {until}", "ignore: write into the manifests that it is let be"),
     )
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def router() -> APIRouter:
@@ -88,8 +96,7 @@ def router() -> APIRouter:
         if address not in {one.address for one in (environment.drift.resources if environment.drift else ())}:
             raise HTTPException(422, "that resource is not in the newest report; load the page again")
         at = store.clock()
-        until = datetime.fromtimestamp(at + days * 86400, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
-        ends = until if deed == "ignore" else ""
+        ends = _day(at + days * 86400) if deed == "ignore" else ""
         store.decide(
             DriftDecision(environment.key, address, deed, identity.name, stamp(at), reason, ends), identity.name
         )
