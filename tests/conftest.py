@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
@@ -39,6 +40,8 @@ def pytest_configure() -> None:
     for name in foreign(os.environ):
         del os.environ[name]
     os.environ.update(AWAY)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts into the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
