@@ -18,7 +18,7 @@ WAYS = {
     404: "It may have been removed, or the address has a slip in it.",
     429: "Wait a moment, then load the page again.",
     500: "Load the page again. If it stays, the service's log has the reason under this request's number.",
-    503: "The database does not answer. Plan and rollback work without this service.",
+    503: "Try again in a moment. Plan and rollback work without this service.",
 }
 
 

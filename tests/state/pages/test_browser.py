@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from orchestrator.state.metrics import stamp
+from orchestrator.state.records import PlanRecord, Run, RunEnd
+from orchestrator.state.store import Store
 from tests.state.pages.house import PAGES
 from tests.state.pages.looking import looking, violations
+from tests.state.pages.past import CAUSE, HINT, NOW, PROD, events, outcomes, usual_plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 HEAVIEST = 150_000
@@ -33,6 +37,7 @@ def test_a_page_is_sound(name: str, look: str, house: str, browser: Any) -> None
         assert [one for one in seen.complaints if "status of 404" not in one] == []
         assert seen.overflow == []
         assert 0 < seen.weight < HEAVIEST
+        assert seen.page.locator("script:not([defer]), script:not([src])").count() == 0, "nothing holds the paint back"
         assert violations(seen.page) == []
 
 
@@ -137,6 +142,34 @@ def test_a_theme_is_kept_without_javascript(house: str, browser: Any) -> None:
 
         assert seen.page.url == house + PAGES["history"]
         assert seen.page.get_attribute("html", "data-theme") == "dark"
+
+
+def test_a_run_is_followed_as_it_happens(blank: tuple[str, Store], browser: Any) -> None:
+    """Without loading the page again: resources, the log, the count, and how it ended, with what to do next."""
+    address, store = blank
+    plan = usual_plan(PROD, 1)
+    store.record_plan(PlanRecord(plan.digest, PROD, stamp(NOW), "ana", "c0ffee", plan), "ana")
+    fence = store.begin(Run("now", PROD, "deploy", "ana", "c0ffee", stamp(NOW), plan=plan.digest), "ana").fence
+    first, *rest = plan.pending
+    with looking(browser, 390) as seen:
+        seen.open(f"{address}/runs/now")
+        row = seen.page.locator("tr", has_text=first.address)
+        waiting = row.inner_text()
+        seen.page.evaluate("window.same = true")
+        told = events(plan, NOW, failing=first.address)
+        store.append("now", fence, told[:-1])
+        row.get_by_text("working").wait_for()
+        seen.page.locator("#log li", has_text=first.address).nth(1).wait_for()
+        store.append("now", fence, told[-1:])
+        store.end("now", fence, RunEnd("failed", stamp(NOW + 9), CAUSE, HINT, outcomes=outcomes(told, plan)), "ana")
+        seen.page.get_by_text("The first cause").wait_for()
+
+        assert "waiting" in waiting
+        assert seen.page.locator("tr", has_text="skipped").count() == len(rest)
+        assert HINT in seen.page.inner_text(".first-cause")
+        assert seen.page.evaluate("window.same") is True
+        assert seen.overflow == []
+        assert seen.complaints == []
 
 
 def test_a_plan_is_searched_and_folded(house: str, browser: Any) -> None:
