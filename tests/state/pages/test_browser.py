@@ -70,7 +70,7 @@ READ = {
     "history": ["Lead time", "Change failure rate", "The figures, week by week"],
     "log": ["orchestrator history verify", "run.end"],
     "models": ["Training needed", "0.931", "2026-10-08"],
-    "not-found": ["404", "no environment joiabagur/nowhere is known here"],
+    "not-found": ["404", "No environment joiabagur/nowhere is known here"],
 }
 
 
