@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from orchestrator.release.store import Store
     from orchestrator.state.records import Verb
 
-LOOK_AGAIN = 2.0
+LOOK_AGAIN = 1.0
 """Seconds between two looks at a lease that somebody else holds."""
 OUTLASTS = 150.0
 """Seconds after which the bucket's lease of a run that died has ended: longer than it lasts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from tests.cli.conftest import MANIFESTS, Run
 
 BUCKET = "shop-releases"
 PLACE: dict[str, Any] = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
+SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 RELEASES = f"""---
 apiVersion: orchestrator/v1
 kind: Bucket
@@ -50,6 +52,23 @@ def test_who_writes_without_the_service_keeps_others_out(aws: Emulator, run: Run
     assert all("prod is being changed by ben (apply); nothing was done" in one.err for one in kept_out)
 
 
+def test_whoever_waits_comes_next(aws: Emulator, releases: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    """It says once for whom, and goes on when they have ended."""
+    clients = Clients("eu-west-1")
+    clients.call("s3", "create_bucket", PLACE)
+    held = lease.hold(releases, "ben", "rollback")
+    held.__enter__()
+    ends = threading.Timer(0.3, held.__exit__, (None, None, None))
+    ends.start()
+    with turns.taken(Settings(), SCOPE, "apply", How(patience=30.0), clients, releases) as turn:
+        turn.clients.call("s3", "list_buckets", {})
+    ends.join()
+
+    waiting = "Waiting: prod is being changed by ben (rollback), by the lease in the release bucket."
+    assert capsys.readouterr().err.splitlines() == [waiting]
+    assert releases.fetch(lease.key(releases)) is None
+
+
 def test_the_lease_goes_with_its_bucket(run: Run, releases: Store) -> None:
     """A destroy that deletes the bucket ends well, though there is nothing to give back any more."""
     run("apply", "--auto-approve")
@@ -62,9 +81,9 @@ def test_the_lease_goes_with_its_bucket(run: Run, releases: Store) -> None:
 
 def test_a_run_that_was_overtaken_makes_no_further_call(aws: Emulator, releases: Store) -> None:
     """As after a machine's sleep: it asks before its next call, finds the lease another's, and leaves it to them."""
-    clients, scope, now = Clients("eu-west-1"), Scope("shop", "prod", "123456789012", "eu-west-1"), [1e9]
+    clients, now = Clients("eu-west-1"), [1e9]
     clients.call("s3", "create_bucket", PLACE)
-    with turns.taken(Settings(), scope, "apply", How(), clients, releases, clock=lambda: now[0]) as turn:
+    with turns.taken(Settings(), SCOPE, "apply", How(), clients, releases, clock=lambda: now[0]) as turn:
         now[0] += 1000
         turn.clients.call("s3", "list_buckets", {})
         now[0] += 1000
