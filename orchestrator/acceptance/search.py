@@ -21,8 +21,9 @@ from orchestrator.model import FieldChange, Live, Resource
 from orchestrator.values import Value, WriteOnly, plain
 
 STEPS: Final = 24
-TRIES: Final = 2000
-"""At most so many steps, and looks at what an edit makes, for one difference."""
+TRIES: Final = 2000, 20, 200
+"""At most so many steps for one difference, and looks at what an edit makes: 2,000 where there are few components, half
+at 20, and at least 200.  Each look costs as much as there are components."""
 WHOLE: Final = 1000.0
 """How far off a component is for a resource that it should ask for and does not, or the other way round."""
 
@@ -70,6 +71,8 @@ def nearer(draft: Draft, start: Document, focus: Focus) -> Document:
     mark was only looked at for that), and at what belongs to it, such as the policy of a bucket.  Raises AwsError.
     """
     climb = _Climb(draft, start, focus)
+    most, half, least = TRIES
+    allowed = max(least, most * half // (half + len(draft.manifest.components)))
     value, gap, tries = start, climb.gap(start), 0
     for _ in range(STEPS):
         best, nearest = value, gap
@@ -79,9 +82,9 @@ def nearer(draft: Draft, start: Document, focus: Focus) -> Document:
             now = climb.gap(there)
             if now.size < nearest.size:
                 best, nearest = there, now
-            if nearest.fields < gap.fields or tries > TRIES:
+            if nearest.fields < gap.fields or tries > allowed:
                 break  # a field less that differs: that is as well as it gets
-        if best is value or tries > TRIES:
+        if best is value or tries > allowed:
             return best
         value, gap = best, nearest
     return value
