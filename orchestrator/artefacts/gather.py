@@ -57,6 +57,7 @@ def _recipe(component: Component, build: Mapping[str, Any]) -> Recipe:
         build["platform"],
         build["resolveBases"],
         f"{build['context']} with {build['dockerfile']}",
+        build["sbom"],
     )
 
 

@@ -48,9 +48,9 @@ def ship(
         work = _work(recipe, there, folder, cache)
         tool = tools.find()
         _build(tool, recipe, work)
-        found = _packages(tool, work)
+        found = _packages(tool, work) if recipe.sbom else None
         pushed, is_ours = _push(tool, work, there, (user, password))
-        if is_ours:
+        if is_ours and found is not None:
             _tell(sbom.document(found, there, pushed.digest, work.labels), pushed, there, (user, password))
         return pushed.digest
 
@@ -129,15 +129,15 @@ def _build(tool: Tool, recipe: Recipe, work: Work) -> None:
 
 def _packages(tool: Tool, work: Work) -> Found:
     """What was built, looked into before it is pushed.  Raises Problems."""
-    shell.demand(
-        tools.export(tool, work),
-        what="the image was built and cannot be looked into for its SBOM; nothing was pushed",
-        environment=_environment(tool, work),
-    )
+    what = "the image was built and cannot be looked into for its SBOM; nothing was pushed"
     try:
+        shell.demand(tools.export(tool, work), what=what, environment=_environment(tool, work))
         return packages.of(layers.files(work.archive, packages.tells))
+    except Problems as error:
+        hint = "see to it, or say `sbom: false` under `image.build`"
+        raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
     finally:
-        work.archive.unlink()
+        work.archive.unlink(missing_ok=True)
 
 
 def _tell(bom: bytes, image: Descriptor, there: Reference, login: tuple[str, str]) -> None:

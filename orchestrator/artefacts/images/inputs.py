@@ -28,8 +28,9 @@ VERSION = 1
 class Recipe:
     """One build: absolute paths of the context folder and the Dockerfile, and what the builder is told.
 
-    ``resolve``: whether bases count by their digest of today.  ``source``: what it is, as the manifest says it.
-    ``keep_layers``: whether layers may lie in the image's repository for the next build, which is no part of the tag.
+    ``resolve``: whether bases count by their digest of today.  ``source``: what it is, as the manifest says it.  No
+    part of the tag: ``sbom``, whether its packages are listed, and ``keep_layers``, whether layers may lie in the
+    image's repository for the next build.
     """
 
     context: Path
@@ -39,6 +40,7 @@ class Recipe:
     platform: str = "linux/amd64"
     resolve: bool = True
     source: str = ""
+    sbom: bool = True
     keep_layers: bool = False
 
     @property

@@ -34,7 +34,9 @@ def files(archive: Path, tells: Callable[[str], bool]) -> dict[str, bytes]:
                 assert layer is not None
                 found = _over(found, layer, tells)
     except (tarfile.TarError, OSError, KeyError, ValueError) as error:
-        message = f"the archive of the image cannot be read ({type(error).__name__}: {error})"
+        message = (
+            f"the image was built, and its archive cannot be read ({type(error).__name__}: {error}); nothing was pushed"
+        )
         raise Problems.one(message) from None
     return found
 

@@ -281,13 +281,14 @@ def test_another_machine_takes_the_layers_from_the_registry(
 def test_two_runs_that_build_the_same_agree(aws: Recording, checkout: Path) -> None:
     """The tag does not move: whoever pushes second takes what the first one pushed."""
     aws.call("ecr", "create_repository", {"repositoryName": "shop-api", "imageTagMutability": "IMMUTABLE"})
-    recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile")
+    recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile", sbom=False)
     name = tag(recipe)
     with ThreadPoolExecutor() as pool:
         runs = [pool.submit(builder.ship, authorization(aws), recipe.fields, "shop-api", name) for _ in range(2)]
         digests = {run.result() for run in runs}
 
     assert digests == {tags(aws)[name]}
+    assert len(aws.call("ecr", "describe_images", {"repositoryName": "shop-api"})["imageDetails"]) == 1, "no SBOM"
 
 
 def test_a_push_that_is_refused_is_told(aws: Recording, checkout: Path) -> None:
@@ -298,6 +299,27 @@ def test_a_push_that_is_refused_is_told(aws: Recording, checkout: Path) -> None:
 
     [problem] = found.value.problems
     assert ("could not be pushed" in problem.message, password(aws) in str(problem)) == (True, False)
+
+
+def test_an_image_that_cannot_be_looked_into_is_not_pushed(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the program's own words and the way out; and what it wrote is gone."""
+    said, shim = tmp_path / "said", tmp_path / "bin" / "buildah"
+    shim.parent.mkdir()
+    shim.write_text(f'#!/bin/sh\necho "$*" >> {said}\n[ $1 = build ] || {{ echo "no space left"; exit 1; }}\n')
+    shim.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{shim.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("ORCHESTRATOR_BUILDER", "buildah")
+    token = base64.b64encode(f"AWS:{TOKEN}".encode()).decode()
+    answer = {"authorizationData": [{"authorizationToken": token, "proxyEndpoint": "http://127.0.0.1:1"}]}
+    with pytest.raises(Problems, match="nothing was pushed") as found:
+        builder.ship(answer, Recipe(checkout / "api", checkout / "api" / "Dockerfile").fields, "shop-api", "x")
+
+    assert "no space left" in str(found.value)
+    assert "sbom: false" in str(found.value.problems[0].hint)
+    assert [line.split()[0] for line in said.read_text().splitlines()] == ["build", "push"], "to an archive alone"
+    assert "docker-archive:" in said.read_text()
 
 
 def test_labels_say_commit_and_source_without_a_login(tmp_path: Path) -> None:

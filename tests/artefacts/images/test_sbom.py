@@ -86,7 +86,7 @@ def test_the_layers_are_seen_as_a_container_sees_them(tmp_path: Path) -> None:
 
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_bytes(b"no tar")
-    with pytest.raises(Problems, match="the archive of the image cannot be read"):
+    with pytest.raises(Problems, match="its archive cannot be read"):
         layers.files(tmp_path / "image.tar", packages.tells)
 
 
