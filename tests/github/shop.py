@@ -228,7 +228,7 @@ class Shop:
 
     def _run(self, workflow: str, event: str, payload: Mapping[str, Any], sha: str, **more: Any) -> Outcome:
         more.setdefault("vars", self.vars)
-        self.begins(event, str(payload.get("ref") or f"refs/pull/{payload.get('number')}/merge"))
+        self.begins(event, f"refs/pull/{payload['number']}/merge" if event == "pull_request" else "refs/heads/main")
         more["environment"] = {"STAND_IN_SHA": sha, **more.get("environment", {})}
         return self.runner.run(self.folder, workflow, event, payload, **more)
 

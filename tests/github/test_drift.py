@@ -9,6 +9,7 @@ import pytest
 from tests.github import fake
 from tests.github.act import Outcome
 from tests.github.shop import Shop, bucket
+from tests.state.desk import Desk
 
 pytestmark = pytest.mark.slow
 
@@ -35,8 +36,11 @@ def the_issue(shop: Shop) -> dict[str, Any]:
     return found
 
 
-def test_found_accepted_healed(shop: Shop) -> None:
-    """One issue all along; the pull request changes one word, and takes out what is gone; merging it heals."""
+def test_found_accepted_healed(shop: Shop, service: Desk) -> None:
+    """One issue all along; the pull request changes one word, and takes out what is gone; merging it heals.
+
+    The state service hears of each look.
+    """
     shop.write({GONE: bucket("gone")})
     deployed(shop)
     assert by_clock(shop).outputs["drifted"] == "false"
@@ -69,6 +73,10 @@ def test_found_accepted_healed(shop: Shop) -> None:
     assert healed.outputs["drifted"] == "false", healed.log
     assert the_issue(shop)["state"] == "closed"
     assert "Healed" in shop.hub.comments_on(the_issue(shop)["number"])[-1]["body"]
+    deployed_, *looks = reversed(service.store.drifts("shop/prod").items)
+    assert (deployed_.drifted, [one.drifted for one in looks]) == (0, [0, 4, 4, 4, 0])
+    (field,) = next(one for one in looks[2].resources if one.address == "s3_bucket.files").fields
+    assert (field.path, field.since) == ("versioning", looks[1].at)
 
 
 def test_reverted_and_drifted_again(shop: Shop) -> None:

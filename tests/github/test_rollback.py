@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from orchestrator.state.client import Client
+from orchestrator.state.journal import hand_in
 from tests.github.shop import ROLES, Shop, bucket
+from tests.state.desk import Desk
 
 
 @pytest.mark.slow
-def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: Shop) -> None:
+def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: Shop, service: Desk) -> None:
+    """The state service is away for the way back; with that run's journal it knows of all four runs."""
     shop.deploy()
     shop.write({"dist/index.html": "<h1>bad</h1>"})
     shop.commit("Break the page")
@@ -30,6 +34,16 @@ def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: Shop) -> None:
     assert run.outputs["result"] == "released", run.log
     assert "shop-files" in shop.buckets()
     assert shop.page() == "<h1>one</h1>"
+    with Client(service.address, service.token("propose", "write")) as client:
+        hand_in(journal, client)
+    told = [(one.verb, one.status, one.release, one.reason) for one in reversed(service.store.runs().items)]
+    assert told == [
+        ("deploy", "succeeded", 1, ""),
+        ("deploy", "succeeded", 2, ""),
+        ("rollback", "succeeded", 3, "wrong prices"),
+        ("deploy", "succeeded", 4, ""),
+    ]
+    assert [one.release.of for one in service.store.releases("shop/prod").items] == [None, 1, None, None]
 
 
 @pytest.mark.slow
