@@ -71,12 +71,7 @@ def check_csrf(identity: Identity, given: str) -> None:
         raise HTTPException(403, "the page's token is missing or old; load the page again")
 
 
-async def _keeper(request: Request) -> Store:
-    """The same for FastAPI, which would send a plain function to another thread."""
-    return store_of(request)
-
-
-Keeper = Annotated[Store, Depends(_keeper)]
+Keeper = Annotated[Store, Depends(store_of)]
 Reader = Annotated[Identity, Depends(needs("read"))]
 Proposer = Annotated[Identity, Depends(needs("propose"))]
 Writer = Annotated[Identity, Depends(needs("write"))]

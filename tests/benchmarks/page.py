@@ -43,6 +43,10 @@ How it is measured:
   weights that the tests use: the whole command, from start to report and export, with nothing computed before. The peer
   is the recipe of Keras's guide (`tests/benchmarks/training/recipe.py`), all its epochs, with the same photos on the
   same sides. "Accuracy lost" is a difference. Photos are fetched from a folder: what a network adds is the network's.
+* The state service is a process of its own over PostgreSQL as Debian sets it up, nothing of durability switched off,
+  with a year's past written into it: its chain and the hashes of its events hold. Each page and listing is asked for
+  in turn, with a token, one at a time; four writers send fifty events a request; the ratio is against the promise.
+  Processor time is that of the service and of PostgreSQL together, after a long and a short past in turn.
 * "Many" is the stack sixteen times (the container service nine times: App Runner's quota), project and budget once.
 """
 

@@ -20,7 +20,9 @@ from orchestrator.state.store import Store, chain
 from orchestrator.state.store.database import reading, writing
 from orchestrator.state.store.store import GapError, RunOverError
 
-HANG_UP = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+HANG_UP = (
+    "SELECT pg_terminate_backend(pid, 9000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
+)
 AT = "2026-01-01T00:00:0{}.000Z"
 
 

@@ -6,15 +6,13 @@ What is served reads bodies with msgspec, as the store does, and is not describe
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Any, TypeVar
 
-import msgspec
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import FastAPI
 
-from orchestrator.redaction import safe
 from orchestrator.state.problem import MEDIA, ProblemDetails
+from orchestrator.state.routing import served
 
 WRONG = (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
 """Every way in which an operation may refuse."""
@@ -48,7 +46,7 @@ class Operations:
         """Let ``app`` answer them."""
         for method, path, endpoint, told in self._made:
             plain = {**told, "response_model": None}
-            app.add_api_route(prefix + path, _reading(endpoint), methods=[method], **plain)
+            app.add_api_route(prefix + path, served(endpoint), methods=[method], **plain)
 
     def describe(self, app: FastAPI, prefix: str) -> None:
         """Let the document of ``app`` have them, with what is sent, answered and refused."""
@@ -62,48 +60,3 @@ class Operations:
             return endpoint
 
         return register
-
-
-async def sent(request: Request) -> bytes:
-    """The body of a request that says that it is JSON.
-
-    Raises HTTPException 422.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if not (kind == "application/json" or (kind.startswith("application/") and kind.endswith("+json"))):
-        raise HTTPException(422, "body: send JSON, and say so: Content-Type: application/json")
-    return await request.body()
-
-
-def read(data: bytes, shape: Any) -> Any:
-    """The record of type ``shape`` that was sent.
-
-    Raises HTTPException: 400 when it is no JSON, 422 when it is none of this shape, which names the place.
-    """
-    if not data:
-        raise HTTPException(422, "body: there is none")
-    try:
-        return msgspec.json.decode(data, type=shape)
-    except msgspec.ValidationError as error:
-        complaint, _, place = str(error).partition(" - at `$")
-        raise HTTPException(422, safe(f"body{place.rstrip('`')}: {complaint}")) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise HTTPException(400, safe(f"body: {error}")) from None
-
-
-def _reading(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """``endpoint``, handed what was sent instead of a record; it is read in the thread that answers."""
-    hints = get_type_hints(endpoint, include_extras=True)
-    shape = hints.get("body")
-    if shape is None:
-        return endpoint
-
-    def reading(**given: Any) -> Any:
-        return endpoint(**{**given, "body": read(given["body"], shape)})
-
-    hints["body"] = Annotated[bytes, Depends(sent)]
-    known = inspect.signature(endpoint)
-    parameters = [one.replace(annotation=hints[one.name]) for one in known.parameters.values()]
-    reading.__signature__ = known.replace(parameters=parameters)  # type: ignore[attr-defined]
-    reading.__name__ = endpoint.__name__
-    return reading

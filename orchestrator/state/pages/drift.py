@@ -16,6 +16,7 @@ from orchestrator.state.pages.environments import BASE, Name, known
 from orchestrator.state.pages.rendering import by_hand, show
 from orchestrator.state.pages.wording import Command, seconds_of
 from orchestrator.state.records import DriftDecision, DriftedResource
+from orchestrator.state.routing import Route
 
 WORDS = {"accept": "accepted", "revert": "to be reverted", "ignore": "ignored"}
 REPORTS = 12
@@ -65,7 +66,7 @@ def _day(at: float) -> str:
 
 def router() -> APIRouter:
     """``/e/{project}/{name}/drift``, and the form that decides."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=Route)
 
     @routes.get(BASE + "/drift")
     def drift(request: Request, store: Keeper, _: Reader, project: Name, name: Name) -> Response:

@@ -13,6 +13,7 @@ from orchestrator.state.metrics import stamp
 from orchestrator.state.pages.rendering import show
 from orchestrator.state.questions import RunFilter
 from orchestrator.state.records import Conflict, Environment, Lease, PullRequestPlan
+from orchestrator.state.routing import Route
 
 Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
 BASE = "/e/{project}/{name}"
@@ -72,7 +73,7 @@ def known(store: Keeper, project: str, name: str) -> Environment:
 
 def router() -> APIRouter:
     """``/`` and ``/e/{project}/{name}``."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=Route)
 
     @routes.get("/")
     def all_of_them(request: Request, store: Keeper, _: Reader) -> Response:

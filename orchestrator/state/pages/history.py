@@ -16,6 +16,7 @@ from orchestrator.state.pages.rendering import show
 from orchestrator.state.pages.wording import NONE, lasting
 from orchestrator.state.questions import Delivery, HistoryFilter, RunFilter
 from orchestrator.state.records import Status, Verb
+from orchestrator.state.routing import Route
 
 Word = Annotated[str, Query(max_length=200)]
 SHOWN = 30
@@ -94,7 +95,7 @@ def _next(day: str) -> str:
 
 def router() -> APIRouter:
     """``/history`` and ``/history/log``."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=Route)
 
     @routes.get("/history")
     def history(  # noqa: PLR0913 - its filters

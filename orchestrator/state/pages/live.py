@@ -18,6 +18,7 @@ from orchestrator.state.pages.board import Board, board, line
 from orchestrator.state.pages.rendering import fragment
 from orchestrator.state.pages.runs import RunId, RunView, elapsed, load
 from orchestrator.state.records import PlanRecord, Run
+from orchestrator.state.routing import Route
 from orchestrator.state.store import Store
 from orchestrator.state.store.pages_runs import each_event
 
@@ -93,7 +94,7 @@ async def stream(request: Request, watch: Watch) -> AsyncIterator[str]:
 
 def router() -> APIRouter:
     """``/runs/{run}/live``; a browser that comes back says where it was in ``Last-Event-ID``."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=Route)
 
     @routes.get("/runs/{run}/live")
     def live(

@@ -20,6 +20,7 @@ from orchestrator.state.pages.environments import BASE, Name, known
 from orchestrator.state.pages.rendering import by_hand, show
 from orchestrator.state.pages.wording import Command
 from orchestrator.state.records import ModelVersion
+from orchestrator.state.routing import Route
 from orchestrator.state.shelves import Seen, Shelves
 from orchestrator.state.store import Store
 
@@ -94,7 +95,7 @@ def page(request: Request, store: Store, key: str = "", problems: Problems | Non
 
 def router() -> APIRouter:
     """``/models``, and those of one environment; the button that takes a new version."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=Route)
 
     @routes.get("/models")
     def everywhere(request: Request, store: Keeper, _: Reader) -> Response:

@@ -13,6 +13,7 @@ from orchestrator.render.view import CostView, view
 from orchestrator.state.gate import Keeper, Reader
 from orchestrator.state.pages.rendering import show
 from orchestrator.state.records import PlanRecord
+from orchestrator.state.routing import Route
 
 
 def cost(record: PlanRecord) -> CostView | None:
@@ -26,7 +27,7 @@ def cost(record: PlanRecord) -> CostView | None:
 
 def router() -> APIRouter:
     """``/plans/{digest}``."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=Route)
 
     @routes.get("/plans/{digest}")
     def plan(request: Request, store: Keeper, _: Reader, digest: Annotated[str, Path(max_length=64)]) -> Response:

@@ -16,6 +16,7 @@ from orchestrator.state.pages.environments import BASE, Name, known
 from orchestrator.state.pages.rendering import show
 from orchestrator.state.pages.wording import Command
 from orchestrator.state.records import ReleaseRecord
+from orchestrator.state.routing import Route
 from orchestrator.state.store import Store
 
 SHOWN = 20
@@ -83,7 +84,7 @@ def _entry(record: ReleaseRecord, older: Sequence[ReleaseRecord], current: int |
 
 def router() -> APIRouter:
     """``/e/{project}/{name}/releases``, with ``from`` and ``to`` for two of them."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=Route)
 
     @routes.get(BASE + "/releases")
     def releases(

@@ -14,6 +14,7 @@ from orchestrator.state.pages.board import Board, Line, board, line
 from orchestrator.state.pages.rendering import show
 from orchestrator.state.pages.wording import seconds_of
 from orchestrator.state.records import PlanRecord, Run
+from orchestrator.state.routing import Route
 from orchestrator.state.store import Store
 from orchestrator.state.store.pages_runs import each_event, last_event
 
@@ -70,7 +71,7 @@ def elapsed(store: Store, run: Run) -> float | None:
 
 def router() -> APIRouter:
     """``/runs/{run}``."""
-    routes = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False, route_class=Route)
 
     @routes.get("/runs/{run}")
     def one(

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event, text
+from sqlalchemy import ColumnElement, Connection, Engine, Table, create_engine, event, literal, literal_column, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 
@@ -119,6 +119,13 @@ def now(connection: Connection, clock: Clock) -> float:
     if clock is time.time and connection.dialect.name == "postgresql":
         return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
     return clock()
+
+
+def moment(connection: Connection, clock: Clock) -> ColumnElement[Any]:
+    """The same as a column, for a query that is made anyway."""
+    if clock is time.time and connection.dialect.name == "postgresql":
+        return literal_column("extract(epoch FROM clock_timestamp())")
+    return literal(clock())
 
 
 def upgrade(engine: Engine) -> None:

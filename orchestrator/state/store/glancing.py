@@ -1,32 +1,25 @@
-"""Environments at a glance: what belongs to each, asked for all of them at once."""
+"""Environments at a glance: what belongs to each, asked for with one query for all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, func, or_, select
+from sqlalchemy import Connection, Select, and_, func, select
 
-from orchestrator.state import leases as line_rules
+from orchestrator.state import leases as rules
 from orchestrator.state.records import DriftReport, Environment, Lease, ReleaseRecord, Run
 from orchestrator.state.store import tables as t
+from orchestrator.state.store.database import Clock, moment
 
 T = TypeVar("T")
 
 
-def at_a_glance(connection: Connection, rows: Sequence[Row[Any]], at: float) -> tuple[Environment, ...]:
-    """The environments of these rows, each with what belongs to it; leases as they are ``at`` (Unix seconds)."""
-    keys = [row.key for row in rows]
-    last = _by_key(connection, select(t.runs.c.id, t.runs.c.body).where(t.runs.c.id.in_([r.run for r in rows])), Run)
-    drifts = _paired(connection, t.drifts, "id", [(row.key, row.drift) for row in rows if row.drift], DriftReport)
-    ships = _paired(
-        connection, t.releases, "number", [(row.key, row.release) for row in rows if row.release], ReleaseRecord
-    )
-    held = leases(connection, select(t.leases).where(t.leases.c.environment.in_(keys)), at)
-    pulls = t.pull_requests
-    counting = select(pulls.c.environment, func.count()).where(pulls.c.environment.in_(keys), pulls.c.is_open)
-    open_ = {row[0]: row[1] for row in connection.execute(counting.group_by(pulls.c.environment))}
+def at_a_glance(connection: Connection, clock: Clock, key: str = "") -> tuple[Environment, ...]:
+    """All environments by key, or the one of this ``key``, each with what belongs to it; leases as they are now."""
+    query = _all(connection, clock)
+    if key:
+        query = query.where(t.environments.c.key == key)
     return tuple(
         Environment(
             row.key,
@@ -36,35 +29,52 @@ def at_a_glance(connection: Connection, rows: Sequence[Row[Any]], at: float) -> 
             row.region,
             row.health,
             row.monthly_usd,
-            ships.get(row.key),
-            last.get(row.run),
-            drifts.get(row.key),
-            held.get(row.key),
-            open_.get(row.key, 0),
+            _read(row.shipped, ReleaseRecord),
+            _read(row.ran, Run),
+            _read(row.drifted, DriftReport),
+            _lease(row.key, row.held, float(row.now)) if row.held else None,
+            row.pulls,
         )
-        for row in rows
+        for row in connection.execute(query.order_by(t.environments.c.key))
     )
 
 
-def _by_key(connection: Connection, query: Select[Any], shape: type[T]) -> dict[str, T]:
-    return {key: msgspec.json.decode(body, type=shape) for key, body in connection.execute(query)}
+def leases(connection: Connection, clock: Clock, environment: str = "") -> dict[str, Lease]:
+    """By environment, of all or of one, who holds it and who waits now."""
+    query = select(t.leases, moment(connection, clock).label("now"))
+    if environment:
+        query = query.where(t.leases.c.environment == environment)
+    return {row.environment: _lease(row.environment, row.body, float(row.now)) for row in connection.execute(query)}
 
 
-def _paired(
-    connection: Connection, table: Any, column: str, pairs: Iterable[tuple[str, int]], shape: type[T]
-) -> Mapping[str, T]:
-    """The record of each (environment, number), by environment."""
-    wanted = [and_(table.c.environment == key, table.c[column] == number) for key, number in pairs]
-    if not wanted:
-        return {}
-    return _by_key(connection, select(table.c.environment, table.c.body).where(or_(*wanted)), shape)
+def _all(connection: Connection, clock: Clock) -> Select[Any]:
+    one, pulls = t.environments, t.pull_requests
+    waiting = select(func.count()).where(pulls.c.environment == one.c.key, pulls.c.is_open).scalar_subquery()
+    newest = and_(t.drifts.c.environment == one.c.key, t.drifts.c.id == one.c.drift)
+    current = and_(t.releases.c.environment == one.c.key, t.releases.c.number == one.c.release)
+    return (
+        select(
+            one,
+            t.runs.c.body.label("ran"),
+            t.drifts.c.body.label("drifted"),
+            t.releases.c.body.label("shipped"),
+            t.leases.c.body.label("held"),
+            waiting.label("pulls"),
+            moment(connection, clock).label("now"),
+        )
+        .select_from(one)
+        .outerjoin(t.runs, t.runs.c.id == one.c.run)
+        .outerjoin(t.drifts, newest)
+        .outerjoin(t.releases, current)
+        .outerjoin(t.leases, t.leases.c.environment == one.c.key)
+    )
 
 
-def leases(connection: Connection, query: Select[Any], at: float) -> dict[str, Lease]:
-    """By environment, who holds it and who waits ``at`` (Unix seconds)."""
-    found = {}
-    for key, body in connection.execute(query):
-        line = line_rules.current(msgspec.json.decode(body, type=line_rules.Line), at)
-        holder = line.holder if line.holder and line.holder.until > at else None
-        found[key] = Lease(key, line.fence, holder, line.waiting)
-    return found
+def _read(body: str | None, shape: type[T]) -> T | None:
+    return msgspec.json.decode(body, type=shape) if body else None
+
+
+def _lease(environment: str, body: str, at: float) -> Lease:
+    line = rules.current(msgspec.json.decode(body, type=rules.Line), at)
+    holder = line.holder if line.holder and line.holder.until > at else None
+    return Lease(environment, line.fence, holder, line.waiting)

@@ -29,7 +29,7 @@ from orchestrator.state.records import (
 )
 from orchestrator.state.store import cursors
 from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import Clock, now, reading
+from orchestrator.state.store.database import Clock, reading
 from orchestrator.state.store.glancing import at_a_glance, leases
 
 T = TypeVar("T")
@@ -56,14 +56,12 @@ class Reading:
     def environments(self) -> tuple[Environment, ...]:
         """All of them, by key, each at a glance."""
         with reading(self.engine) as connection:
-            rows = connection.execute(select(t.environments).order_by(t.environments.c.key)).all()
-            return at_a_glance(connection, rows, now(connection, self.clock))
+            return at_a_glance(connection, self.clock)
 
     def environment(self, key: str) -> Environment | None:
         """One at a glance, or None."""
         with reading(self.engine) as connection:
-            rows = connection.execute(select(t.environments).where(t.environments.c.key == key)).all()
-            return next(iter(at_a_glance(connection, rows, now(connection, self.clock))), None)
+            return next(iter(at_a_glance(connection, self.clock, key)), None)
 
     def runs(self, only: RunFilter | None = None, cursor: str = "", limit: int = PAGE) -> Page[Run]:
         """The newest first.
@@ -161,15 +159,13 @@ class Reading:
     def leases(self) -> tuple[Lease, ...]:
         """Who holds which environment and who waits, where anybody does."""
         with reading(self.engine) as connection:
-            at = now(connection, self.clock)
-            found = leases(connection, select(t.leases), at)
+            found = leases(connection, self.clock)
         return tuple(lease for _, lease in sorted(found.items()) if lease.holder or lease.waiting)
 
     def lease(self, environment: str) -> Lease:
         """Who holds one environment and who waits."""
         with reading(self.engine) as connection:
-            query = select(t.leases).where(t.leases.c.environment == environment)
-            found = leases(connection, query, now(connection, self.clock))
+            found = leases(connection, self.clock, environment)
         return found.get(environment, Lease(environment, 0))
 
     def history(self, only: HistoryFilter | None = None, cursor: str = "", limit: int = PAGE) -> Page[AuditEntry]:
