@@ -37,8 +37,8 @@ def identity_of(request: Request) -> Identity:
     return identity
 
 
-def needs(scope: str) -> Callable[..., Identity]:
-    """A dependency that lets through who may do ``scope``, to the environment that the path names.
+def needs(*scopes: str) -> Callable[..., Identity]:
+    """A dependency that lets through who may do one of ``scopes``, to the environment that the path names.
 
     A browser's identity has to prove that its own page asks: ``X-CSRF-Token``, or pages check the form's field.
     """
@@ -49,7 +49,7 @@ def needs(scope: str) -> Callable[..., Identity]:
             raise HTTPException(401, "no valid token and no session", {"WWW-Authenticate": "Bearer"})
         path = request.path_params
         environment = f"{path['project']}/{path['name']}" if "project" in path else ""
-        permit(identity, scope, environment)
+        permit(identity, next((one for one in scopes if identity.may(one, environment)), scopes[0]), environment)
         if identity.csrf and request.method not in {"GET", "HEAD"} and request.url.path.startswith("/api/"):
             check_csrf(identity, request.headers.get("x-csrf-token", ""))
         return identity
@@ -74,6 +74,7 @@ def check_csrf(identity: Identity, given: str) -> None:
 Keeper = Annotated[Store, Depends(store_of)]
 Reader = Annotated[Identity, Depends(needs("read"))]
 Proposer = Annotated[Identity, Depends(needs("propose"))]
+ReaderOrProposer = Annotated[Identity, Depends(needs("read", "propose"))]
 Writer = Annotated[Identity, Depends(needs("write"))]
 Operator = Annotated[Identity, Depends(needs("operate"))]
 

@@ -20,6 +20,8 @@ from tests.github import fake, server
 from tests.state.pages.house import serving, settings
 
 Tell = Callable[..., str]
+PLANS = ("propose",)
+"""What a job of a pull request may do."""
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def tell(hub: fake.GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     """Open a pull request, or push to it, with a plan that touches a field; what its comment says of others."""
     told = settings(tmp_path)
     store = Store.open(told.database)
-    monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ci", Grant(("read", "propose")), 600.0, "me"))
+    monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ci", Grant(PLANS), 600.0, "me"))
 
     def plan(number: int, field: str) -> str:
         shown: dict[str, Any] = {

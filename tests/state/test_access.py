@@ -56,7 +56,7 @@ PUT    /api/v1/environments/{project}/{name}/models/{model}/{version} - -     - 
 PUT    /api/v1/environments/{project}/{name}/plans/{digest}       -    -      -       -    +       -     -       +    +
 GET    /api/v1/environments/{project}/{name}/pulls                -    +      +       +    -       -     -       -    +
 PUT    /api/v1/environments/{project}/{name}/pulls/{number}       -    -      -       -    +       -     -       +    +
-GET    /api/v1/environments/{project}/{name}/pulls/{number}/conflicts - +     +       +    -       -     -       -    +
+GET    /api/v1/environments/{project}/{name}/pulls/{number}/conflicts - +     +       +    +       -     -       +    +
 GET    /api/v1/environments/{project}/{name}/releases             -    +      +       +    -       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/releases/{number}    -    +      +       +    -       -     -       -    +
 PUT    /api/v1/environments/{project}/{name}/releases/{number}    -    -      -       -    -       +     -       -    +

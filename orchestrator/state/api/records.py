@@ -9,7 +9,7 @@ from fastapi import HTTPException, Path, Query, Request
 from starlette.responses import Response
 
 from orchestrator.state.api.operations import Operations
-from orchestrator.state.gate import Keeper, Operator, Proposer, Reader, Writer, answered, fit
+from orchestrator.state.gate import Keeper, Operator, Proposer, Reader, ReaderOrProposer, Writer, answered, fit
 from orchestrator.state.metrics import stamp
 from orchestrator.state.questions import Delivery
 from orchestrator.state.records import (
@@ -150,8 +150,10 @@ def pulls(request: Request, store: Keeper, _: Reader, project: Name, name: Name)
 
 
 @operations.get(BASE + "/pulls/{number}/conflicts", response_model=list[Conflict])
-def conflicts(request: Request, store: Keeper, _: Reader, project: Name, name: Name, number: Number) -> Response:
-    """The open pull requests whose plans touch the same fields."""
+def conflicts(
+    request: Request, store: Keeper, _: ReaderOrProposer, project: Name, name: Name, number: Number
+) -> Response:
+    """The open pull requests whose plans touch the same fields; a job that plans warns the others with it."""
     return answered(request, store.conflicts(f"{project}/{name}", number))
 
 
