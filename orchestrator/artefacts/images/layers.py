@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -53,7 +54,8 @@ def _over(below: dict[str, bytes], layer: IO[bytes], tells: Callable[[str], bool
             elif name.startswith(REMOVED):
                 below = dict(_without(below, f"{folder}/{name.removeprefix(REMOVED)}".lstrip("/")))
             elif (entry.isreg() or entry.islnk()) and tells(path):
-                added[path] = _content(tar, entry)
+                with suppress(KeyError):  # a link to what lies in another layer says what is known from there
+                    added[path] = _content(tar, entry)
     return {**below, **added}
 
 

@@ -72,7 +72,8 @@ def test_the_layers_are_seen_as_a_container_sees_them(tmp_path: Path) -> None:
     """What lies above counts; what it takes away is gone, by itself, with its folder, or all that a folder held."""
     below = tar({"./a": "1", "b": "1", "app/x": "1", "app/sub/y": "1", "lib/one": "1", "library": "1"})
     above = tar(
-        {"./a": "2", ".wh.b": "", "app/.wh.sub": "", "lib/.wh..wh..opq": "", "lib/two": "2"}, {"lib/three": "lib/two"}
+        {"./a": "2", ".wh.b": "", "app/.wh.sub": "", "lib/.wh..wh..opq": "", "lib/two": "2"},
+        {"lib/three": "lib/two", "lib/four": "b"},
     )
 
     assert seen(tmp_path, below, above) == {
