@@ -223,8 +223,8 @@ def _open(settings: Settings, made: Run, client: Client | None, how: How) -> Rec
             terminal.tell(words)
 
     try:
-        waits = how.patience > 0
-        told_live = recording.live(made, client, waits=waits, patience=how.patience, on_wait=on_wait)
+        waits, answers = how.patience > 0, recording.ANSWERS if how.needed else SOON
+        told_live = recording.live(made, client, waits=waits, patience=how.patience, on_wait=on_wait, answers=answers)
     except UnreachableError as error:
         if how.needed:
             raise Problems.one(

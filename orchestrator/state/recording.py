@@ -29,6 +29,8 @@ from orchestrator.state.telling import clean, now, step_event
 
 LOOK_AGAIN = 2.0
 """Seconds between two questions of one who waits; the service takes 30 s of silence for a farewell."""
+ANSWERS = 5.0
+"""Seconds for which the service may be silent when a run begins: one that is started again takes one."""
 OnWait = Callable[[Standing], None]
 
 
@@ -119,15 +121,23 @@ class Recording(Record):
 
 
 def live(
-    run: Run, client: Client, *, waits: bool, patience: float, on_wait: OnWait, folder: Path = FOLDER
+    run: Run,
+    client: Client,
+    *,
+    waits: bool,
+    patience: float,
+    on_wait: OnWait,
+    answers: float = ANSWERS,
+    folder: Path = FOLDER,
 ) -> Recording:
     """Begin ``run`` with the service, once it holds its environment's lease; waits ``patience`` seconds if it waits.
 
+    ``answers``: seconds for which the service may be silent.
     Raises UnreachableError, Superseded, and Problems when somebody else writes, or the service refuses it.
     """
     journal = Journal(folder / f"{run.id}.jsonl")
     try:
-        standing = client.get(Standing, "POST", "/runs", Begin(run, waits), patience=10)
+        standing = client.get(Standing, "POST", "/runs", Begin(run, waits), patience=answers)
         if standing.fence is None:
             standing = _queued(run, client, standing, patience, on_wait)
         assert standing.fence is not None
