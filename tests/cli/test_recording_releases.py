@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,3 +144,28 @@ def test_a_destroy_is_told(service: Service, ship: Callable[..., Any], aws: Emul
     assert {one.action for one in told[1].outcomes} == {"delete"}
     assert {one.actuation for one in told[1].outcomes} == {"succeeded"}
     assert service.store.lease(KEY).holder is None
+
+
+def test_a_deploy_that_waits_gives_way_to_a_newer_one(
+    service: Service, ship: Callable[..., Any], aws: Emulator
+) -> None:
+    """Nothing is left to do for it, which is no failure; it says which run deploys its commit with its own."""
+    service.held_by("bo")
+
+    def newer() -> None:
+        while not service.store.lease(KEY).waiting:
+            time.sleep(0.02)
+        service.store.begin(Told("newer", KEY, "deploy", "ci", "c0ffee", now()), "ci", waits=True)
+
+    overtaking = threading.Thread(target=newer, daemon=True)
+    overtaking.start()
+    shown = ship("deploy --wait")
+    overtaking.join(5)
+
+    assert shown.code == 0, shown.err
+    assert "Run newer deploys a newer commit, and this one with it; nothing was done." in shown.out
+    assert writes(aws) == []
+    became = {one.id: (one.status, one.superseded_by) for one in service.store.runs().items}
+    assert became.pop("newer") == ("queued", "")
+    assert list(became.values()) == [("superseded", "newer"), ("running", "")]
+    assert journals() == []
