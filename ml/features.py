@@ -13,6 +13,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import numpy as np
 from ml import augmentation, command
 from ml.dataset import Photo
 from ml.files import make_whole, write_whole
-from ml.network import Array
+from ml.network import Array, compiled
 from ml.run import Preprocessing
 from orchestrator import wire
 from orchestrator.problems import Problems
@@ -93,7 +94,7 @@ def entries(photos: Sequence[Photo], views: int) -> list[Entry]:
     return [(one.sha256, view) for one in photos for view in range(views)]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Extractor:
     """Makes features: ``trunk`` is a Keras model, ``data`` the folder of the photos.
 
@@ -130,12 +131,15 @@ class Extractor:
                     kept, begun = [], done
         return len(missing)
 
+    @cached_property
+    def _run(self) -> Callable[[Any], Any]:
+        return compiled(self.trunk, "uint8")
+
     def _computed(self, photos: Sequence[Photo], views: int) -> Iterator[Array]:
         import tensorflow as tf
 
-        run = tf.function(lambda batch: self.trunk(batch, training=False), reduce_retracing=True)
         for pixels in self.pixels(photos, views):
-            yield np.asarray(run(tf.reshape(pixels, (-1, *pixels.shape[2:]))), dtype=np.float16)
+            yield np.asarray(self._run(tf.reshape(pixels, (-1, *pixels.shape[2:]))), dtype=np.float16)
 
     def pixels(self, photos: Sequence[Photo], views: int) -> Iterator[Any]:
         """Batches of (photos, views, size, size, 3), read and varied by as many threads as are good.

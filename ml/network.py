@@ -9,6 +9,7 @@ The models share their layers, so what one of them learns the others know; ``fin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,6 +100,14 @@ def _head(averages: Any, classes: int, embedding: int) -> Any:
     vectors = layers.UnitNormalization(name=EMBEDDING_LAYER, dtype="float32")(vectors)
     scaled = layers.Rescaling(SHARPNESS, name="scale", dtype="float32")(layers.Dropout(DROPOUT, seed=7)(vectors))
     return layers.Dense(classes, activation="softmax", name="probabilities", dtype="float32")(scaled)
+
+
+def compiled(model: Any, dtype: str = "float32") -> Callable[[Any], Any]:
+    """A model as a function that answers, not learns; traced once, whatever the size of the batch."""
+    import tensorflow as tf
+
+    batch = tf.TensorSpec((None, *model.inputs[0].shape[1:]), dtype)
+    return tf.function(lambda given: model(given, training=False), input_signature=[batch])  # type: ignore[no-any-return]
 
 
 def embedder(network: Network) -> Any:

@@ -30,7 +30,7 @@ REVISION = 2
 FEW_AT_ONCE = 9
 """Pictures that a processor takes through the trunk at once: of 64 its caches run over, and all takes longer."""
 HEAD_RATE, HEAD_PATIENCE = 1e-3, 8
-FINE_RATE, FINE_PATIENCE = 5e-5, 4
+FINE_RATE, FINE_PATIENCE = 3e-5, 3
 Clock = Callable[[str], None]
 """Told the name of what was just finished."""
 
@@ -170,7 +170,7 @@ class Training:
         labels = np.repeat(self._labels(self.sides.train), one.views)
         sides = ((learn, labels), (check, self._labels(self.sides.validation)))
         net.freeze(crown=True)
-        crown = compiled(net.crown)
+        crown = network.compiled(net.crown)
         averages = [features.in_batches(crown, cache, entries) for entries, _ in sides]
         clock("averages")
         network.start_head(net, averages[0], labels)
@@ -180,8 +180,7 @@ class Training:
         clock("head")
         if one.fine_tune:
             best = min(one.validation_loss for one in done)
-            fine = Plan("top blocks", one.fine_tune, FINE_PATIENCE, FINE_RATE, max(one.batch // 2, 1), one.seed, best,
-                        warm_up=1)  # fmt: skip
+            fine = Plan("top blocks", one.fine_tune, FINE_PATIENCE, FINE_RATE, max(one.batch // 2, 1), one.seed, best)
             net.freeze(crown=False)
             rows = [self._rows(_taker(cache, entries), truth) for entries, truth in sides]
             done += self._stage(net.upper, fine, [replace(rows[0], views=one.views), rows[1]])
@@ -204,11 +203,11 @@ class Training:
         final = network.finished(net, self.settings.size)
         known = (*self.sides.train, *self.sides.validation, *self.sides.others)
         embed = network.embedder(net)
-        ask = compiled(net.crown)
+        ask = network.compiled(net.crown)
         vectors = features.in_batches(
             lambda part: embed(ask(part), training=False), cache, [(one.sha256, 0) for one in known]
         )
-        answer = compiled(scoring.with_embedding(final))
+        answer = network.compiled(scoring.with_embedding(final), "uint8")
         told: list[list[Array]] = []
         with command.progress("held-out photos", len(self.sides.held_out)) as advance:
             for pixels in extractor.pixels(self.sides.held_out, 1):
@@ -237,13 +236,6 @@ def look(data: Dataset, folder: Path) -> None:
             f"{'; '.join(wrong[:5])}{more}. Nothing was trained.",
             hint="python -m ml.download_photos fetches what changed",
         )
-
-
-def compiled(model: Any) -> Callable[[Any], Any]:
-    """A model as a function that answers, not learns."""
-    import tensorflow as tf
-
-    return tf.function(lambda batch: model(batch, training=False), reduce_retracing=True)  # type: ignore[no-any-return]
 
 
 def _taker(cache: Cache, entries: Sequence[features.Entry]) -> Callable[[Array], Array]:

@@ -26,15 +26,10 @@ Gather = Callable[[Array], Array]
 """The inputs of some rows."""
 
 
-LEAST_RATE = 0.05
-"""Of the rate, what is left of it in the end."""
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train: ``rate`` is reached after ``warm_up`` epochs and falls as a cosine until the last of ``epochs``.
+    """How to train: ``rate`` falls as a cosine over ``epochs``; ``patience``: epochs without a better validation.
 
-    ``patience``: epochs without a better validation.
     ``beat``: the validation loss that there was before; weights that are not better than that are not kept.
     ``keep_every``: seconds between two checkpoints.
     """
@@ -47,7 +42,6 @@ class Plan:
     seed: int = 0
     beat: float = math.inf
     keep_every: float = 5.0
-    warm_up: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +130,7 @@ def train(
     """
     progress = Progress.load(kept)
     steps = math.ceil(learn.each_epoch / plan.batch)
-    variables = _prepared(model, plan, hardware, steps)
+    variables = _prepared(model, plan, hardware)
     if not progress.epochs:
         progress.best = [np.asarray(one) for one in model.weights]
     elif len(progress.state) == len(variables):
@@ -146,6 +140,7 @@ def train(
     for number in range(len(progress.epochs), plan.epochs):
         if progress.since_best(plan.beat) >= plan.patience:
             break
+        model.optimizer.learning_rate = plan.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * number / plan.epochs)) / 2)
         done = _epoch(model, plan, number, learn, check, steps)
         is_best = done.validation_loss < progress.best_loss(plan.beat)
         progress.epochs.append(done)
@@ -161,19 +156,14 @@ def train(
     return progress.epochs
 
 
-def _prepared(model: Any, plan: Plan, hardware: Hardware, steps: int) -> list[Any]:
-    """Compile for this stage, of so many steps an epoch; every variable that an epoch may change."""
+def _prepared(model: Any, plan: Plan, hardware: Hardware) -> list[Any]:
+    """Compile for this stage; every variable that an epoch may change."""
     import keras
 
     keras.utils.set_random_seed(plan.seed)
-    warm = plan.warm_up * steps
-    rate = keras.optimizers.schedules.CosineDecay(
-        plan.rate * LEAST_RATE if warm else plan.rate, max(plan.epochs * steps - warm, 1), LEAST_RATE,
-        warmup_target=plan.rate if warm else None, warmup_steps=warm,
-    )  # fmt: skip
     with hardware.strategy.scope():
         model.compile(
-            optimizer=keras.optimizers.Adam(rate),
+            optimizer=keras.optimizers.Adam(plan.rate),
             loss="sparse_categorical_crossentropy",
             weighted_metrics=["accuracy"],
             jit_compile=False,

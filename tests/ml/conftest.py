@@ -1,6 +1,6 @@
 """One real training for all tests that need one: a shop's photos in an emulated bucket, fetched and learned from.
 
-A test that asks for it belongs to the group "tensorflow", so that one process trains, once.
+A test that asks for it is marked `tensorflow` and belongs to the group of that name: one process trains, once.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from tests.ml import photographs
 from tests.ml.conftest import Lesson
 from tests.state.pages.looking import Look, looking, violations
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 LOOKS = [(1280, "light"), (390, "dark")]
 
 

@@ -15,7 +15,7 @@ from ml import browser, export, exported
 from ml.run import Preprocessing
 from orchestrator.problems import Problems
 
-pytestmark = pytest.mark.xdist_group("tensorflow")
+pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 SIZE = 32
 CONTRACT = Preprocessing(("ring", "chain", "pearl"), SIZE)
 

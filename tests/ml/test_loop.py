@@ -17,7 +17,7 @@ from orchestrator.storage.s3 import S3FileStorage
 from tests.ml.conftest import Lesson
 from tests.state.pages.looking import looking
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 
 
 def test_from_photos_to_an_answer_in_the_shop(

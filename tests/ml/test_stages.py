@@ -18,13 +18,14 @@ from ml import augmentation, features, hardware, network, pictures, scoring, tun
 from ml.dataset import Photo
 from ml.features import Extractor
 from ml.hardware import Hardware
+from ml.network import Network
 from ml.run import Preprocessing, Score
 from ml.split import Sides
 from ml.tuning import Epoch, Plan, Progress, Rows
 from orchestrator.problems import Problems
 from tests.ml import photographs, shop
 
-pytestmark = [pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 CONTRACT = Preprocessing(("a", "b"), 32)
 PLAN = Plan("head", 6, 9, 0.05, batch=8, seed=3, keep_every=0.0)
 
@@ -183,9 +184,31 @@ def test_a_torn_checkpoint_is_a_new_beginning(tmp_path: Path) -> None:
     assert Progress.load(tmp_path / "a.npz").epochs == Progress.load(tmp_path / "none.npz").epochs == []
 
 
-def test_mixed_precision_ends_in_float32(keras: Any) -> None:
+@pytest.fixture(scope="module")
+def mixed(keras: Any) -> Network:
+    """Of float16 where it is safe."""
+    return network.build(str(photographs.weights()), 96, 3, 8, mixed=True)
+
+
+def test_only_what_is_above_the_cut_learns(mixed: Network) -> None:
+    """The head, then the convolutions of the crown as well; what batch norms have seen stays what it was."""
+
+    def learns(model: Any) -> set[str]:
+        return {one.path for one in model.trainable_variables}
+
+    mixed.freeze(crown=True)
+    head = {f"{layer}/{name}" for layer in ("projection", "probabilities") for name in ("kernel", "bias")}
+    assert learns(mixed.upper) == head
+    mixed.freeze(crown=False)
+    crown = learns(mixed.upper) - head
+    assert {name.split("/")[1] for name in crown} == {"kernel"}
+    assert "Conv_1/kernel" in crown
+    assert {name.rpartition("_")[0] for name in crown} == {"Conv", "block_14", "block_15", "block_16"}
+    assert not learns(mixed.trunk)
+
+
+def test_mixed_precision_ends_in_float32(mixed: Network) -> None:
     """What is trained in halves answers in whole numbers, and almost the same."""
-    mixed = network.build(str(photographs.weights()), 96, 3, 8, mixed=True)
     whole = network.finished(mixed, 96)
     photo = np.stack([np.asarray(photographs.photo(number, 1, 96), dtype=np.float32) for number in range(2)])
     halves = mixed.upper(mixed.trunk(photo))
@@ -194,6 +217,32 @@ def test_mixed_precision_ends_in_float32(keras: Any) -> None:
     assert str(mixed.trunk(photo).dtype).endswith("float16'>")
     assert np.asarray(halves).dtype == np.float32
     assert np.abs(np.asarray(whole(photo)) - np.asarray(halves)).max() < 0.05
+
+
+def test_mixed_precision_learns(mixed: Network, tmp_path: Path) -> None:
+    """Crown and head, with losses scaled so that no gradient vanishes; what is kept is float32."""
+    labels = np.arange(12) % 3
+    photos = np.stack([np.asarray(photographs.photo(at % 3, at, 96), dtype=np.uint8) for at in range(12)])
+    inputs = np.asarray(mixed.trunk(photos), dtype=np.float32)
+    learn = Rows(inputs.__getitem__, labels, tuning.balanced(labels, 3))
+    mixed.freeze(crown=False)
+    plan = replace(PLAN, batch=4, rate=1e-4)
+    done = tuning.train(mixed.upper, plan, learn, learn, tmp_path / "a.npz", hardware.found("cpu"), lambda _: None)
+
+    assert min(one.validation_loss for one in done[1:]) < done[0].validation_loss
+    assert "LossScale" in type(mixed.upper.optimizer).__name__
+    assert {one.dtype for one in Progress.load(tmp_path / "a.npz").best} == {np.dtype("float32")}
+
+
+@given(photos=st.integers(1, 40), views=st.integers(1, 4), first=st.integers(0, 9))
+def test_an_epoch_takes_one_variation_of_each_photo(photos: int, views: int, first: int) -> None:
+    """Every photo once, in another order; as many epochs as there are variations take all of them."""
+    labels = np.repeat(np.arange(photos), views)
+    rows = Rows(labels.__getitem__, labels, np.ones(len(labels)), views)
+    epochs = [rows.order(3, number) for number in range(first, first + views)]
+
+    assert all(sorted(labels[one]) == list(range(photos)) for one in epochs)
+    assert sorted(np.concatenate(epochs)) == list(range(photos * views))
 
 
 @given(counts=st.lists(st.integers(1, 30), min_size=2, max_size=6))

@@ -19,7 +19,7 @@ from orchestrator.problems import Problems
 from orchestrator.published import Metadata
 from tests.ml import narrow, trained
 
-pytestmark = pytest.mark.xdist_group("tensorflow")
+pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 NEEDS = pytest.mark.skipif(browser.program() is None, reason="needs chromium: it runs the exported model")
 
 
