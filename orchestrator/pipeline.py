@@ -90,7 +90,7 @@ def reach(clients: Clients) -> str | None:
 
     try:
         configured = clients.configured_region()
-        clients.reach("sts")
+        clients.reach("sts", "get_caller_identity")
     except AwsError as error:
         raise snapshot.hopeless(error) from None
     return configured

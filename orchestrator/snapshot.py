@@ -138,4 +138,4 @@ def _answer(future: Future[T]) -> T:
 def hopeless(error: AwsError) -> Problems:
     """AWS could not be asked at all, and so nothing was done: what happened and what to do."""
     hint = f"{HOPELESS.get(error.code, 'run it again')}; nothing was changed"
-    return Problems.one(f"cannot ask AWS who we are: {error}", hint=hint)
+    return Problems.one(f"cannot ask AWS: {error}", hint=hint)

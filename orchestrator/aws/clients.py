@@ -59,6 +59,7 @@ class Clients:
         self._uploads: dict[str, Uploads] = {}
         self._clients: dict[tuple[str, str], Any] = {}
         self._signers: dict[str, Any] = {}
+        self._reached: set[str] = set()
         self._admit: Callable[[], None] = lambda: None
 
     def guarded(self, admit: Callable[[], None]) -> Clients:
@@ -123,15 +124,17 @@ class Clients:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
         return next((region for region in named if region and region != self.region), named[0])
 
-    def reach(self, service: str) -> None:
-        """Knock at one service's door, without a call: a dead network is told at once, not after all tries.
+    def reach(self, service: str, operation: str) -> None:
+        """Knock at the door of the service that ``operation`` will ask, once: a dead network is told before all tries.
 
         Raises AwsError (``Unreachable``).  Behind a proxy there is no door to knock at.
         """
+        if service in self._reached:
+            return
         try:
             address = urlsplit(self._client(service, self.region).meta.endpoint_url)
         except BotoCoreError as error:
-            raise translate(service, "get_caller_identity", error) from None
+            raise translate(service, operation, error) from None
         if getproxies().get(address.scheme):
             return
         try:
@@ -139,7 +142,8 @@ class Clients:
             socket.create_connection((address.hostname, port), timeout=5).close()
         except OSError as error:
             message = f"no answer from {address.scheme}://{address.hostname}:{port} ({error})"
-            raise AwsError(service, "get_caller_identity", "Unreachable", message) from None
+            raise AwsError(service, operation, "Unreachable", message) from None
+        self._reached.add(service)
 
     def _uploader(self, region: str) -> Uploads:
         found = self._uploads.get(region)

@@ -20,7 +20,7 @@ def identity(manifest: Manifest, clients: Clients) -> Iterator[Finding]:
     scope, where = manifest.scope, manifest.project.where
     try:
         region = clients.configured_region()
-        clients.reach("sts")
+        clients.reach("sts", "get_caller_identity")
         found = clients.call("sts", "get_caller_identity", {})
     except AwsError as error:
         yield from missing("aws", snapshot.hopeless(error))

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import pipeline
+from orchestrator import pipeline, snapshot
 from orchestrator.artefacts import Artefacts, Site
 from orchestrator.artefacts.gather import gather
+from orchestrator.aws.errors import AwsError
 from orchestrator.components import Stack
 from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
@@ -66,11 +67,19 @@ def of_manifest(manifest: Manifest, clients: Clients | None = None) -> Wanted:
 
 
 def store_of(manifest: Manifest, clients: Clients | None = None) -> Store | None:
-    """The release bucket of a project, or None where it names none."""
+    """The release bucket of a project, or None where it names none.
+
+    Raises Problems when S3 is out of reach: at once, where a read would try for half a minute.
+    """
     bucket = expand.stack_of(manifest).release_bucket
     if bucket is None:
         return None
-    return Store(clients or _clients(manifest), bucket, manifest.environment)
+    clients = clients or _clients(manifest)
+    try:
+        clients.reach("s3", "get_object")
+    except AwsError as error:
+        raise snapshot.hopeless(error) from None
+    return Store(clients, bucket, manifest.environment)
 
 
 def _clients(manifest: Manifest) -> Clients:

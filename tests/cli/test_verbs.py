@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import jsonschema
 import pytest
 
 from orchestrator import wire
+from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.model import Plan
 from orchestrator.steps import is_read
@@ -19,6 +21,7 @@ from tests.cli.conftest import MANIFESTS, Run
 
 ByHand = Callable[..., Any]
 SCHEMA = Path(__file__).parents[2] / "schemas" / "plan.schema.json"
+STACK = Path(__file__).parents[2] / "manifests"
 
 
 def suspend_versioning(by_hand: ByHand) -> None:
@@ -27,6 +30,20 @@ def suspend_versioning(by_hand: ByHand) -> None:
 
 def buckets(by_hand: ByHand) -> list[str]:
     return [bucket["Name"] for bucket in by_hand("s3", "list_buckets")["Buckets"]]
+
+
+def test_a_dead_network_is_told_at_once(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before the tries that a single lost answer is worth; of the real stack, which looks at its releases first."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "nobody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nothing")
+    began = time.monotonic()
+
+    assert main(["plan", "-f", str(STACK)]) == 1
+    assert time.monotonic() - began < 10
+    said = capsys.readouterr().err
+    assert "cannot ask AWS: s3:GetObject: Unreachable: no answer from http://127.0.0.1:9" in said
+    assert "check the network, and AWS_ENDPOINT_URL if it is set; nothing was changed" in said
 
 
 @pytest.mark.usefixtures("aws")

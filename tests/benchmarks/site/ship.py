@@ -29,7 +29,7 @@ def main(folder: str, bucket: str, store: str, back: str = "") -> None:
     began = time.perf_counter()
     site = kept(clients, bucket, store, back) if back else scan(Path(folder))
     hashed = time.perf_counter() - began
-    clients.reach("s3")
+    clients.reach("s3", "list_objects_v2")
     began = time.perf_counter()
     standing = look(Reader(clients), SCOPE, bucket, site, store, by_etag=True)
     shown = standing.shown
