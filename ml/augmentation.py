@@ -11,7 +11,7 @@ import random
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFilter
+from PIL import Image, ImageFilter, ImageStat
 
 from ml import pictures
 from ml.pictures import Pixels
@@ -71,7 +71,7 @@ def _lit(image: Image.Image, draws: random.Random) -> Image.Image:
     warmth = draws.uniform(-0.06, 0.06)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
     mixed = colour * np.eye(3) + (1 - colour) * GREY
-    mean = float(np.asarray(image).mean(axis=(0, 1)) @ GREY)
+    mean = ImageStat.Stat(image.convert("L")).mean[0]
     matrix = tint[:, None] * np.hstack([bright * contrast * mixed, np.full((3, 1), bright * (1 - contrast) * mean)])
     image = image.convert("RGB", tuple(matrix.ravel().tolist()))
     if draws.random() < 0.2:

@@ -132,14 +132,15 @@ class Extractor:
         return len(missing)
 
     @cached_property
-    def _run(self) -> Callable[[Any], Any]:
+    def run(self) -> Callable[[Any], Any]:
+        """The trunk, asked about a batch of bytes."""
         return compiled(self.trunk, "uint8")
 
     def _computed(self, photos: Sequence[Photo], views: int) -> Iterator[Array]:
         import tensorflow as tf
 
         for pixels in self.pixels(photos, views):
-            yield np.asarray(self._run(tf.reshape(pixels, (-1, *pixels.shape[2:]))), dtype=np.float16)
+            yield np.asarray(self.run(tf.reshape(pixels, (-1, *pixels.shape[2:]))), dtype=np.float16)
 
     def pixels(self, photos: Sequence[Photo], views: int) -> Iterator[Any]:
         """Batches of (photos, views, size, size, 3), read and varied by as many threads as are good.

@@ -31,7 +31,7 @@ DROPOUT = 0.2
 class Network:
     """``trunk``: photos to features at ``CUT``; ``crown``: those to averages; ``head``: averages to probabilities.
 
-    ``upper`` is crown and head; ``base`` has the layers of trunk and crown.
+    ``upper`` is crown and head; ``base`` has the layers of trunk and crown.  ``average`` asks the crown, as it is then.
     """
 
     base: Any
@@ -39,6 +39,7 @@ class Network:
     crown: Any
     head: Any
     upper: Any
+    average: Callable[[Any], Any]
 
     def freeze(self, *, crown: bool) -> None:
         """Whether the crown stays as it is; its batch norms always do, a shop has too few photos for them."""
@@ -65,7 +66,8 @@ def build(given: str, size: int, classes: int, embedding: int, mixed: bool = Fal
         trunk = keras.Model(photo, below(_scaling()(photo)))
         crown = keras.Model(middle, keras.layers.GlobalAveragePooling2D()(base.output))
         head = keras.Model(averages, _head(averages, classes, embedding))
-        return Network(base, trunk, crown, head, keras.Model(features, head(crown(features))))
+        upper = keras.Model(features, head(crown(features)))
+        return Network(base, trunk, crown, head, upper, compiled(crown))
     finally:
         keras.config.set_dtype_policy("float32")
 

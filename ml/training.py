@@ -29,8 +29,8 @@ REVISION = 2
 """Goes up when the same inputs would give another model: an older training is then not gone on with."""
 FEW_AT_ONCE = 9
 """Pictures that a processor takes through the trunk at once: of 64 its caches run over, and all takes longer."""
-HEAD_RATE, HEAD_PATIENCE = 1e-3, 8
-FINE_RATE, FINE_PATIENCE = 3e-5, 3
+HEAD_RATE, HEAD_PATIENCE = 1e-3, 6
+FINE_RATE, FINE_PATIENCE = 3e-5, 2
 Clock = Callable[[str], None]
 """Told the name of what was just finished."""
 
@@ -44,7 +44,7 @@ class Settings:
     fewest: int = FEWEST
     views: int = 2
     epochs: int = 60
-    fine_tune: int = 6
+    fine_tune: int = 4
     batch: int = 64
     seed: int = 0
 
@@ -170,8 +170,7 @@ class Training:
         labels = np.repeat(self._labels(self.sides.train), one.views)
         sides = ((learn, labels), (check, self._labels(self.sides.validation)))
         net.freeze(crown=True)
-        crown = network.compiled(net.crown)
-        averages = [features.in_batches(crown, cache, entries) for entries, _ in sides]
+        averages = [features.in_batches(net.average, cache, entries) for entries, _ in sides]
         clock("averages")
         network.start_head(net, averages[0], labels)
         head = Plan("head", one.epochs, HEAD_PATIENCE, HEAD_RATE, one.batch, one.seed)
@@ -203,11 +202,10 @@ class Training:
         final = network.finished(net, self.settings.size)
         known = (*self.sides.train, *self.sides.validation, *self.sides.others)
         embed = network.embedder(net)
-        ask = network.compiled(net.crown)
         vectors = features.in_batches(
-            lambda part: embed(ask(part), training=False), cache, [(one.sha256, 0) for one in known]
+            lambda part: embed(net.average(part), training=False), cache, [(one.sha256, 0) for one in known]
         )
-        answer = network.compiled(scoring.with_embedding(final), "uint8")
+        answer = self._answers(net, extractor, final)
         told: list[list[Array]] = []
         with command.progress("held-out photos", len(self.sides.held_out)) as advance:
             for pixels in extractor.pixels(self.sides.held_out, 1):
@@ -216,6 +214,16 @@ class Training:
                     advance()
         probabilities, seen = (np.concatenate(parts) for parts in zip(*told, strict=True))
         return scoring.measured(self.sides, known, vectors, probabilities, seen, final)
+
+    def _answers(self, net: Network, extractor: Extractor, final: Any) -> Callable[[Any], Any]:
+        """Probabilities and embeddings of a batch of bytes, as ``final`` gives them.
+
+        Without halves its parts say the same, and were traced already.
+        """
+        if self.hardware.mixed:
+            return network.compiled(scoring.with_embedding(final), "uint8")
+        head = scoring.with_embedding(net.head)
+        return lambda pixels: head(net.average(extractor.run(pixels)), training=False)
 
 
 def look(data: Dataset, folder: Path) -> None:
