@@ -6,20 +6,18 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks import kept, push, sections
+from tests.benchmarks import kept, sections
 from tests.benchmarks.page import page, today
 from tests.benchmarks.sections import QUICK, TOLD, Misfit, Rounds
-from tests.benchmarks.site import section as site
-from tests.benchmarks.state import section as state
 from tests.benchmarks.table import Row, markdown
-from tests.benchmarks.tools import ROOT
-from tests.benchmarks.training import section as training
+from tests.benchmarks.tools import ROOT, Failed
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
@@ -43,7 +41,7 @@ def main(given: Sequence[str]) -> int:
     rounds = QUICK if asked.quick else Rounds()
     try:
         found = measured(parts, rounds)
-    except (Misfit, push.Failed, site.Failed, state.Failed, training.Failed) as misfit:
+    except (Misfit, Failed) as misfit:
         TOLD(f"bench: {misfit}")
         return 1
     print(markdown([row for rows, _ in found.values() for row in rows]))
@@ -62,23 +60,37 @@ def keep(found: Measured) -> None:
 
 
 def measured(parts: Sequence[str], rounds: Rounds) -> Measured:
-    """The rows of each part that is asked for, and on how many resources they were measured."""
-    alone: dict[str, Callable[[], list[Row]]] = {
-        "start": lambda: sections.start(rounds),
-        "push": lambda: push.rows(rounds.apply, TOLD),
-        "site": lambda: site.rows(rounds.apply, TOLD),
-        "state": lambda: state.rows(rounds is QUICK, TOLD),
-        "ml": lambda: training.rows(rounds is QUICK, TOLD),
-    }
-    found: Measured = {}
-    for name, measure in alone.items():
-        if name in parts:
-            TOLD(f"{kept.TITLES[name]} ...")
-            found[name] = (measure(), "")
+    """The rows of each part that is asked for, and on how many resources they were measured.
+
+    First what tells of memory: this process holds little then (see ``process``), and more with every other part.
+    """
+    found = _alone(
+        parts, {"start": lambda: sections.start(rounds), "site": lambda: _rows("site.section", rounds.apply)}
+    )
     if {"apply", "plan", "latency"} & set(parts):
         found |= _stack(parts, rounds)
     if "many" in parts:
         found["many"] = _many(rounds)
+    heavy: dict[str, Callable[[], list[Row]]] = {
+        "push": lambda: _rows("push", rounds.apply),
+        "state": lambda: _rows("state.section", rounds is QUICK),
+        "ml": lambda: _rows("training.section", rounds is QUICK),
+    }
+    return found | _alone(parts, heavy)
+
+
+def _alone(parts: Sequence[str], measures: Mapping[str, Callable[[], list[Row]]]) -> Measured:
+    found: Measured = {}
+    for name, measure in measures.items():
+        if name in parts:
+            TOLD(f"{kept.TITLES[name]} ...")
+            found[name] = (measure(), "")
+    return found
+
+
+def _rows(module: str, rounds: int | bool) -> list[Row]:
+    """The rows of a part whose module is imported when its turn comes."""
+    found: list[Row] = importlib.import_module(f"tests.benchmarks.{module}").rows(rounds, TOLD)
     return found
 
 

@@ -9,6 +9,7 @@ from statistics import median
 
 from orchestrator.emulator import start
 from tests.benchmarks.table import Row, seconds
+from tests.benchmarks.tools import Failed
 from tests.github import act, server
 from tests.github.act import Outcome
 from tests.github.shop import Shop
@@ -22,10 +23,6 @@ PARTS = {
 }
 """Steps of the workflow, and what the table calls them."""
 SETUP_SECONDS = 5.0
-
-
-class Failed(Exception):  # noqa: N818 - a sentence that ends the run
-    """A deploy that did not come to its end: its time would mean nothing."""
 
 
 def rows(rounds: int, told: Callable[[str], None]) -> list[Row]:

@@ -29,6 +29,10 @@ NEUTRAL = {
 }
 
 
+class Failed(Exception):  # noqa: N818 - a sentence that ends the run
+    """A tool or a program that did not do its work: its numbers would mean nothing."""
+
+
 class Unfit(Exception):  # noqa: N818 - a sentence for the table, not an error of the program
     """A tool that cannot be measured here; says why."""
 

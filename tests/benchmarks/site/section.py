@@ -17,7 +17,7 @@ from tests.benchmarks.process import Sample
 from tests.benchmarks.site import files
 from tests.benchmarks.site.tools import OURS, STORE, Tool, available, server
 from tests.benchmarks.table import Row, megabytes, ratio, seconds
-from tests.benchmarks.tools import Unfit
+from tests.benchmarks.tools import Failed, Unfit
 
 COUNT = 2_001
 MANY = 20_000
@@ -29,10 +29,6 @@ MOST_OF_AN_IMAGE = 2
 HASHED, LOOKED = -3, -2
 """Words of what our process prints: seconds."""
 MISSING = "not on this machine"
-
-
-class Failed(Exception):  # noqa: N818 - a sentence that ends the run
-    """A tool that did not do its work: its numbers would mean nothing."""
 
 
 @dataclass(slots=True)

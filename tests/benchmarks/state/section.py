@@ -26,6 +26,7 @@ from orchestrator.state.records import Run, RunEnd, StepEvent
 from orchestrator.state.requests import Batch, Begin, Ending, Sign
 from orchestrator.state.store import Store
 from tests.benchmarks.table import Row
+from tests.benchmarks.tools import Failed
 from tests.state import postgres
 from tests.state.crowd import Crowd, fill
 from tests.state.process import Process, running
@@ -42,10 +43,6 @@ COLD = 3
 ASKED = COLD + 1
 WRITERS, BATCH = 4, 50
 JSON = {"content-type": "application/json"}
-
-
-class Failed(Exception):  # noqa: N818 - a sentence that ends the run
-    """There is no PostgreSQL, or the service does not answer as it should."""
 
 
 @dataclass

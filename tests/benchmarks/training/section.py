@@ -16,17 +16,13 @@ from ml.run import Run
 from orchestrator.catalogue import PHOTOS
 from tests.benchmarks.process import Sample, measure
 from tests.benchmarks.table import Row, megabytes, seconds
-from tests.benchmarks.tools import NEUTRAL, ROOT
+from tests.benchmarks.tools import NEUTRAL, ROOT, Failed
 from tests.ml import photographs
 
 MOST_MB = 4000
 FASTER = 5
 LOST = 0.02
 """Of the accuracy, what the faster way may lose."""
-
-
-class Failed(Exception):  # noqa: N818 - a sentence that ends the run
-    """A process that did not do its work."""
 
 
 @dataclass(frozen=True, slots=True)
