@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import Any
 
@@ -28,6 +29,7 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
     """
     from orchestrator.problems import Exit, Problems
 
+    gc.disable()  # until all is loaded, which is no garbage
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look through every installed package
     try:
         import uvicorn

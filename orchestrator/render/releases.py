@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from orchestrator.release import Ledger, Pin, Release, Vector
-from orchestrator.release.pins import together
 from orchestrator.render.style import Style
 from orchestrator.render.view import name, sentence
 
@@ -52,6 +51,8 @@ def text(rows: tuple[Row, ...], pins: tuple[Pin, ...], style: Style, command: st
     lines = [line for row in rows for line in _lines(row, style)]
     if pins:
         lines += ["", style.paint("Held back until it changes", "yellow")]
+        from orchestrator.release.pins import together  # knows manifests, which a page of releases does without
+
         lines += [line for held in together(pins) for line in _held(held, style)]
     way = next((row.number for row in rows[1:] if row.restorable), None)
     if way is not None:

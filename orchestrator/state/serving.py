@@ -75,6 +75,7 @@ def settle_memory() -> None:
     """Look for garbage often, as a command line need not, but no more among what is loaded."""
     gc.freeze()
     gc.set_threshold(*COLLECT_OFTEN)
+    gc.enable()
 
 
 def warm(log: Late, after: float = SETTLED) -> None:

@@ -18,7 +18,7 @@ import sys
 from orchestrator.state import app, serving
 from orchestrator.state.settings import Settings
 app.create(Settings(database="sqlite:///state.db"), log=serving.log(sys.stderr, "json", verbose=False))
-print(*sorted({"alembic", "boto3", "jinja2", "psycopg", "rich", "structlog"} & sys.modules.keys()))
+print(*sorted({"alembic", "boto3", "jinja2", "psycopg", "rich", "structlog", "yaml"} & sys.modules.keys()))
 """
 
 
