@@ -31,6 +31,8 @@ LOOK_AGAIN = 2.0
 """Seconds between two questions of one who waits; the service takes 30 s of silence for a farewell."""
 ANSWERS = 5.0
 """Seconds for which the service may be silent when a run begins: one that is started again takes one."""
+LOOK_NEXT = 0.4
+"""The same for who is next: the moment may be this one.  One a line asks so often."""
 OnWait = Callable[[Standing], None]
 
 
@@ -166,7 +168,8 @@ def _queued(run: Run, client: Client, standing: Standing, patience: float, on_wa
                     f"{run.environment} was not free for {patience:.0f} s; nothing was done", hint=_whose(standing)
                 )
             on_wait(standing)
-            time.sleep(LOOK_AGAIN * (0.5 + random.random() / 2))  # noqa: S311 - jitter
+            pause = LOOK_AGAIN if standing.position else LOOK_NEXT
+            time.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter
             standing = client.get(Standing, "POST", f"/runs/{run.id}/lease", Sign())
     except Superseded:
         raise
