@@ -99,7 +99,7 @@ def against(shape: Shape, ours: Finished, again: Finished, theirs: Sample) -> li
         Row(f"{what}: processor time", seconds([mine.cpu]), seconds([theirs.cpu]), mine.cpu / theirs.cpu, None, "1"),
         Row(f"{what}: held-out accuracy lost", f"{done.metrics.top1:.1%}", f"{plain['top1']:.1%}", lost, LOST, "1"),
         Row(f"{what}: peak memory", megabytes([mine.peak]), f"{MOST_MB} MB", mine.peak / 1e6 / MOST_MB, 1, "1"),
-        Row("the same photos again, features kept, the head alone: wall (held-out accuracy)",
+        Row("training: the same photos again, features kept, the head alone: wall (held-out accuracy)",
             f"{seconds([again[0].wall])} ({again[1].metrics.top1:.1%})", seconds([theirs.wall]),
             again[0].wall / theirs.wall, None, "1"),
     ]  # fmt: skip
@@ -117,21 +117,22 @@ def stages(shape: Shape, fetched: Sample, ours: Finished) -> list[Row]:
     views = done.split.train * int(str(done.config["views"]))
     head, fine = (int(str(done.config[name])) for name in ("head_epochs", "fine_epochs"))
     rates = {
-        "download from a folder": f"{shape.photos / fetched.wall:.0f} photos/s",
-        "features": f"{(views + done.split.validation) / took['features']:.0f} pictures/s",
-        f"head, {head} epochs": f"{head * views / took['head']:.0f} pictures/s, {took['head'] / head:.2f} s an epoch",
-        f"top blocks, {fine} epochs": f"{fine * done.split.train / took['blocks']:.0f} pictures/s",
-    }
+        "training: download from a folder": f"{shape.photos / fetched.wall:.0f} photos/s",
+        "training: features": f"{(views + done.split.validation) / took['features']:.0f} pictures/s",
+        f"training: head, {head} epochs":
+            f"{head * views / took['head']:.0f} pictures/s, {took['head'] / head:.2f} s an epoch",
+        f"training: top blocks, {fine} epochs": f"{fine * done.split.train / took['blocks']:.0f} pictures/s",
+    }  # fmt: skip
     return [Row(name, rate, "-", None, None, "1") for name, rate in rates.items()]
 
 
 def outcome(size: int, seen: browser.Told | None) -> list[Row]:
     """What a browser loads, and how long it takes: the medians of some photos."""
-    made = {"export for browsers": f"{size / 1e6:.1f} MB"}
+    made = {"training: export for browsers": f"{size / 1e6:.1f} MB"}
     if seen is not None:
         made |= {
-            "in a browser: loading the model": f"{seen.load_ms:.0f} ms",
-            "in a browser: a photo, prepared and recognised":
+            "recognition in a browser: loading the model": f"{seen.load_ms:.0f} ms",
+            "recognition in a browser: a photo, prepared and recognised":
                 f"{median(seen.prepare_ms):.0f} ms and {median(seen.predict_ms):.0f} ms",
         }  # fmt: skip
     return [Row(name, value, "-", None, None, "1") for name, value in made.items()]
