@@ -186,7 +186,8 @@ def test_a_torn_checkpoint_is_a_new_beginning(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def mixed(keras: Any) -> Network:
-    """Of float16 where it is safe."""
+    """Of float16 where it is safe; how far off that is depends on the head, which is drawn by lot."""
+    keras.utils.set_random_seed(1)
     return network.build(str(photographs.weights()), 96, 3, 8, mixed=True)
 
 

@@ -87,9 +87,13 @@ class Scenario:
 
     def verdict(self) -> dict[str, Any]:
         """What the account looks like, to compare with an undisturbed run."""
-        pending = world.shown(world.plan(self.after, destroying=self.destroying))
-        seen = {} if self.destroying else dict(world.state(self.after))
-        return {"pending": pending, "state": seen, "census": world.census(), "password": password_fits(self.after)}
+        planned = world.planned(self.after, destroying=self.destroying)
+        return {
+            "pending": world.shown(planned.plan),
+            "state": dict(world.state(planned)),
+            "census": world.census(),
+            "password": password_fits(self.after),
+        }
 
 
 def password_fits(desired: Desired) -> bool:
