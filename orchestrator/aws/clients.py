@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -28,10 +28,13 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
+from orchestrator.aws import rules
 from orchestrator.aws.errors import AwsError, translate
 from orchestrator.aws.hooks import Events
 from orchestrator.aws.models import Models
-from orchestrator.aws.uploads import Uploads
+
+if TYPE_CHECKING:
+    from orchestrator.aws.uploads import Uploads
 
 ATTEMPTS = 8
 """Tries of one call: with 30 % of calls failing, one call in 15,000 runs out of them."""
@@ -148,6 +151,8 @@ class Clients:
     def _uploader(self, region: str) -> Uploads:
         found = self._uploads.get(region)
         if found is None:
+            from orchestrator.aws.uploads import Uploads
+
             client, session = self._client("s3", region), self._session
             assert session is not None
             authorities = session.get_config_variable("ca_bundle") or get_cert_path(True)
@@ -177,6 +182,7 @@ class Clients:
         if self._session is None:
             emitter = HierarchicalEmitter()
             session = botocore.session.Session(event_hooks=emitter)
+            rules.install()
             session.register_component("event_emitter", Events(emitter))
             session.register_component("data_loader", Models(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
