@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.artefacts import Artefacts, Image, Site
-from orchestrator.artefacts.images import ignore
-from orchestrator.artefacts.images.inputs import Recipe, tag
-from orchestrator.artefacts.sites.folder import scan
 from orchestrator.model import Component
+
+if TYPE_CHECKING:
+    from orchestrator.artefacts.images.inputs import Recipe
 
 
 def gather(components: Iterable[Component]) -> Artefacts:
@@ -37,6 +37,9 @@ def _images(components: list[Component]) -> tuple[dict[str, Image], list[str]]:
         build = (component.spec.get("image") or {}).get("build")
         if not build:
             continue
+        from orchestrator.artefacts.images import ignore
+        from orchestrator.artefacts.images.inputs import tag
+
         recipe = _recipe(component, build)
         if ignore.sees_git(recipe.context, recipe.dockerfile):
             notes.append(
@@ -48,6 +51,8 @@ def _images(components: list[Component]) -> tuple[dict[str, Image], list[str]]:
 
 
 def _recipe(component: Component, build: Mapping[str, Any]) -> Recipe:
+    from orchestrator.artefacts.images.inputs import Recipe
+
     context = beside(component, build["context"])
     return Recipe(
         context,
@@ -75,6 +80,8 @@ def _sites(components: list[Component]) -> tuple[dict[str, Site], list[str]]:
                 "is. `orchestrator deploy` builds it first."
             )
         else:
+            from orchestrator.artefacts.sites.folder import scan
+
             sites[component.handle] = scan(folder)
     return sites, notes
 
