@@ -77,7 +77,7 @@ def _edit(
     **words: str,
 ) -> int:
     from orchestrator import acceptance, pipeline
-    from orchestrator.aws import Clients, Reader
+    from orchestrator.aws import Reader
     from orchestrator.problems import Exit, Problems
     from orchestrator.release import record
 
@@ -85,8 +85,8 @@ def _edit(
         raise Problems.one("--accept and --ignore are two answers", hint="give one of them, then the other")
     manifest = pipeline.validate(settings.manifests, settings.environment)
     if accept:
-        aws = Reader(Clients(manifest.scope.region))
-        edited = acceptance.accept(manifest, asked.artefacts, planned, accept, aws)
+        assert asked.clients is not None
+        edited = acceptance.accept(manifest, asked.artefacts, planned, accept, Reader(asked.clients))
     else:
         words["owner"] = words["owner"] or record.origin(settings.manifests).by
         _demand(words["until"], words["reason"])

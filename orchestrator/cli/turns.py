@@ -60,7 +60,7 @@ def taken(
         record = stack.enter_context(recording.run(settings, f"{scope.project}/{scope.environment}", verb, how))
         patience = max(how.patience, OUTLASTS if record.is_live else 0.0)
         with recording.agreeing(record):  # somebody else's turn is no failure of ours
-            held = stack.enter_context(_bucket(settings, store, clients, verb, patience, clock))
+            held = stack.enter_context(_bucket(settings, store, verb, patience, clock))
         record.guarded = held is not None
 
         def admit() -> None:
@@ -75,7 +75,6 @@ def taken(
 def _bucket(
     settings: Settings,
     store: Store | None,
-    clients: Clients,
     verb: Verb,
     patience: float,
     clock: Callable[[], float],
@@ -84,13 +83,11 @@ def _bucket(
 
     Waits ``patience`` seconds for somebody else who is, then raises Problems.
     """
-    from orchestrator import pipeline
     from orchestrator.release import lease, record
 
     if store is None:
         yield None
         return
-    pipeline.reach(clients)
     if not store.exists():
         yield None
         return

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator import pipeline, snapshot
+from orchestrator import pipeline
 from orchestrator.artefacts import Artefacts, Site
 from orchestrator.artefacts.gather import gather
-from orchestrator.aws.errors import AwsError
 from orchestrator.components import Stack
 from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
@@ -69,16 +68,13 @@ def of_manifest(manifest: Manifest, clients: Clients | None = None) -> Wanted:
 def store_of(manifest: Manifest, clients: Clients | None = None) -> Store | None:
     """The release bucket of a project, or None where it names none.
 
-    Raises Problems when S3 is out of reach: at once, where a read would try for half a minute.
+    Raises Problems when AWS is out of reach: at once, where a read would try for half a minute.
     """
     bucket = expand.stack_of(manifest).release_bucket
     if bucket is None:
         return None
     clients = clients or _clients(manifest)
-    try:
-        clients.reach("s3", "get_object")
-    except AwsError as error:
-        raise snapshot.hopeless(error) from None
+    pipeline.reach(clients)
     return Store(clients, bucket, manifest.environment)
 
 

@@ -42,7 +42,7 @@ def test_a_dead_network_is_told_at_once(capsys: pytest.CaptureFixture[str], monk
     assert main(["plan", "-f", str(STACK)]) == 1
     assert time.monotonic() - began < 10
     said = capsys.readouterr().err
-    assert "cannot ask AWS: s3:GetObject: Unreachable: no answer from http://127.0.0.1:9" in said
+    assert "cannot ask AWS: sts:GetCallerIdentity: Unreachable: no answer from http://127.0.0.1:9" in said
     assert "check the network, and AWS_ENDPOINT_URL if it is set; nothing was changed" in said
 
 

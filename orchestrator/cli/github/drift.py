@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.acceptance import Edited
     from orchestrator.github.bulletin import Bulletin
     from orchestrator.plan import Planned
+    from orchestrator.release.wanted import Wanted
 
 Answer = Literal["report", "accept", "revert"]
 TARGETS = r"[A-Za-z0-9_.:, /-]{1,500}"
@@ -57,7 +58,7 @@ def command(settings: Settings, answer: Answer, targets: str, allow: str) -> int
     return code
 
 
-def _report(settings: Settings, bulletin: Bulletin) -> Planned:
+def _report(settings: Settings, bulletin: Bulletin) -> tuple[Wanted, Planned]:
     """Look, and tell the issue, the run's page and its outputs."""
     from orchestrator import pipeline
     from orchestrator.github import issue, page
@@ -84,21 +85,20 @@ def _report(settings: Settings, bulletin: Bulletin) -> Planned:
     else:
         url = issue.healed(github, marker, body, f"Healed: {seen.headline}. [Run]({bulletin.run.url})")
     bulletin.run.output(issue=url)
-    return planned
+    return asked, planned
 
 
 def _accept(settings: Settings, bulletin: Bulletin, targets: list[str]) -> int:
     from orchestrator import acceptance, pipeline
-    from orchestrator.aws import Clients, Reader
-    from orchestrator.release import wanted
+    from orchestrator.aws import Reader
 
-    planned = _report(settings, bulletin)
+    asked, planned = _report(settings, bulletin)
     if not planned.plan.pending:
         settings.terminal.say("Nothing has drifted, so there is nothing to accept.")
         return Exit.OK
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    artefacts = wanted.of_manifest(manifest).artefacts
-    edited = acceptance.accept(manifest, artefacts, planned, targets, Reader(Clients(manifest.scope.region)))
+    assert asked.clients is not None
+    edited = acceptance.accept(manifest, asked.artefacts, planned, targets, Reader(asked.clients))
     for sentence in edited.left:
         settings.terminal.tell(f"left as it is: {sentence}")
     if not edited.texts:
