@@ -30,6 +30,7 @@ _SERVICES = {
     "cloudwatch": "corrections.cloudwatch:CloudWatch",
     "ec2": "corrections.ec2:Ec2",
     "ecr": "corrections.ecr:Ecr",
+    "ecs": "services.express.service:Ecs",
     "iam": "corrections.iam:Iam",
     "logs": "corrections.logs:Logs",
     "rds": "corrections.rds.service:Rds",

@@ -53,10 +53,10 @@ class Faults:
     """Everything an emulator does wrong.  ``Faults()`` is an AWS that always works.
 
     ``denied``: IAM action globs answered with access denied (``rds:Describe*``); ``deny_writes`` denies all writes.
-    ``unseen_reads``: of ``role``, ``bucket`` or ``secret``, how many reads do not see one just made.
-    ``role_assumable_after_seconds``: until then App Runner cannot assume a new role.
+    ``unseen_reads``: of ``role``, ``bucket``, ``secret`` or (ECS Express) ``service``, how many reads do not see one
+    just made.  ``role_assumable_after_seconds``: until then App Runner and ECS cannot assume a new role.
     ``settle_seconds``: by service, how long its asynchronous operations take, over the emulator's own setting.
-    ``failing_images``: globs of image identifiers whose App Runner deployment fails its health check.
+    ``failing_images``: globs of image identifiers whose deployment by App Runner or ECS fails its health check.
     ``require_images``: an image of the account's registry that was never pushed fails the deployment, as on AWS.
     """
 

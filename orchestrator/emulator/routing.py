@@ -10,7 +10,8 @@ from orchestrator.emulator.exchange import Request
 EDGE = "cloudfront-edge"  # a viewer asking a distribution for a page
 REGISTRY = "ecr-registry"  # a container engine pushing or pulling
 
-_AWS = (".amazonaws.com", ".awsapprunner.com")
+_AWS = (".amazonaws.com", ".awsapprunner.com", ".on.aws")
+_SERVED = re.compile(r".+\.awsapprunner\.com|.+\.ecs\.[a-z0-9-]+\.on\.aws")
 _SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _QUERY_SCOPE = re.compile(r"[?&]X-Amz-Credential=([^&]+)")
 _SERVICES = {
@@ -48,9 +49,9 @@ def _service(name: str, request: Request) -> str:
 
 
 def service_host(request: Request) -> str | None:
-    """The host of an App Runner service that a request is for, as AWS or as a browser on this machine names it."""
+    """The host of a service of App Runner or ECS that a request is for, as AWS or a browser on this machine has it."""
     host = request.header("host").partition(":")[0].lower().removesuffix(".localhost")
-    return host if host.endswith(".awsapprunner.com") and not _SCOPE.search(request.header("authorization")) else None
+    return host if _SERVED.fullmatch(host) and not _SCOPE.search(request.header("authorization")) else None
 
 
 def may_be_alias(request: Request) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
@@ -52,25 +52,42 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A service that is run: the host it answers for, its region, and what its log groups' names begin with."""
+class Workload:
+    """A container to be run behind a host, as App Runner or ECS were told to.
+
+    ``command`` stands for all that the image would start, ``arguments`` for its CMD only.  ``health`` is App Runner's
+    HealthCheckConfiguration; its ``Grace`` are seconds in which nobody has to listen yet.  ``output`` is the log group
+    for what it prints and what its streams' names begin with, ``verdicts`` the log group for what became of it, or "".
+    """
 
     host: str
     region: str
-    logs: str
+    image: str
+    port: str
+    health: Params
+    command: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    output: tuple[str, str] | None = None
+    verdicts: str = ""
 
 
 class Trial(Protocol):
-    """An attempt to run a service: ``verdict`` is None while it lasts, then whether it is healthy."""
+    """An attempt to run a service: ``verdict`` is None while it lasts, then whether it is healthy; else ``reason``."""
 
     verdict: bool | None
+    reason: str
+
+    def give_up(self) -> None:
+        """Nobody wants it any more; what has taken over already goes on."""
 
 
 class Runs(Protocol):
     """What runs the images of services."""
 
-    def begin(self, place: Place, settings: Params) -> Trial:
-        """Start to run one, beside what may run there already."""
+    def begin(self, workload: Workload) -> Trial:
+        """Start to run one, beside what may run behind its host already."""
         ...
 
     def stop(self, host: str) -> None:
@@ -99,7 +116,7 @@ class World:
     """Grows when a write begins and when it ends: what was read at one number holds as long as it stays."""
     find: Callable[[str], Service | None] = lambda _: None
     runs: Runs | None = None
-    """Runs App Runner's services, where the emulator was told to."""
+    """Runs the services of App Runner and of ECS Express Mode, where the emulator was told to."""
     registry_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     """What ECR gives out and its registry asks for."""
 
@@ -114,7 +131,7 @@ class World:
 
     def groups_in_use(self, region: str) -> set[str]:
         """The security groups that network interfaces of a region hold, as the services here know."""
-        services = [self.find(name) for name in ("rds", "apprunner")]
+        services = [self.find(name) for name in ("rds", "apprunner", "ecs")]
         return {group for service in services if service for group in service.groups_in_use(region)}
 
     def tagged(self, service: str, region: str) -> dict[str, dict[str, str]]:

@@ -25,12 +25,19 @@ class _Kind:
 _KINDS = {
     "iam": _Kind("role", "CreateRole", ("RoleName",), "NoSuchEntity", 404),
     "s3": _Kind("bucket", "CreateBucket", ("Bucket",), "NoSuchBucket", 404),
+    "ecs": _Kind(
+        "service",
+        "CreateExpressGatewayService",
+        ("serviceArn", "serviceName"),
+        "ResourceNotFoundException",
+        400,
+    ),
     "secretsmanager": _Kind("secret", "CreateSecret", ("SecretId", "Name"), "ResourceNotFoundException", 400),
 }
 
 
 class Visibility:
-    """Which of the newly made roles, buckets and secrets reads still miss, in one emulator."""
+    """Which of the newly made roles, buckets, secrets and Express services reads still miss, in one emulator."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -73,7 +80,7 @@ class Visibility:
 
 
 def _name(kind: _Kind, target: Target, request: Request) -> str:
-    """The name a call gives its thing; of a secret's ARN the name in it."""
+    """The name a call gives its thing; of the ARN of a secret or a service the name in it."""
     try:
         params = parse(request, target)
     except AwsError:
@@ -81,4 +88,4 @@ def _name(kind: _Kind, target: Target, request: Request) -> str:
     name = str(next((params[key] for key in kind.named if key in params), ""))
     if name.startswith("arn:") and kind.setting == "secret":
         return name.rpartition(":")[2].rpartition("-")[0]
-    return name
+    return name.rpartition("/")[2] if kind.setting == "service" else name

@@ -60,8 +60,9 @@ class Account:
         self.aws = aws
 
     def role(self, name: str, principal: str) -> str:
-        """The ARN of a new role that trusts an App Runner principal."""
-        trust = {"Effect": "Allow", "Principal": {"Service": f"{principal}.apprunner.amazonaws.com"}}
+        """The ARN of a new role that trusts an App Runner principal, or a service such as ``ecs.amazonaws.com``."""
+        service = principal if principal.endswith(".com") else f"{principal}.apprunner.amazonaws.com"
+        trust = {"Effect": "Allow", "Principal": {"Service": service}}
         policy = {"Version": "2012-10-17", "Statement": [{**trust, "Action": "sts:AssumeRole"}]}
         made = self.aws("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(policy))
         return str(made["Role"]["Arn"])
@@ -87,6 +88,31 @@ class Account:
         described: dict[str, Any] = until(
             lambda: client.describe_service(ServiceArn=arn)["Service"],
             lambda service: service["Status"] != "OPERATION_IN_PROGRESS",
+        )
+        return described
+
+    def gateway(self, name: str = "api-prod", **changed: Any) -> dict[str, Any]:
+        """What CreateExpressGatewayService is asked for: two new roles, and the image."""
+        return {
+            "serviceName": name,
+            "infrastructureRoleArn": self.role(f"{name}-infrastructure", "ecs.amazonaws.com"),
+            "executionRoleArn": self.role(f"{name}-execution", "ecs-tasks.amazonaws.com"),
+            "primaryContainer": {"image": IMAGE},
+            **changed,
+        }
+
+    def express(self, name: str = "api-prod", **changed: Any) -> str:
+        """The ARN of a new Express service of ECS, its deployment over."""
+        made = self.aws("ecs").create_express_gateway_service(**self.gateway(name, **changed))["service"]
+        self.deployed(made["serviceArn"])
+        return str(made["serviceArn"])
+
+    def deployed(self, arn: str, status: str = "ACTIVE") -> dict[str, Any]:
+        """The Express service, once it has a status and no deployment is under way."""
+        client = self.aws("ecs")
+        described: dict[str, Any] = until(
+            lambda: client.describe_express_gateway_service(serviceArn=arn, include=["TAGS"])["service"],
+            lambda service: service["status"]["statusCode"] == status and "currentDeployment" not in service,
         )
         return described
 

@@ -1,4 +1,4 @@
-"""The processes behind App Runner's services: a new one takes over only when it is healthy.
+"""The processes behind the services of App Runner and ECS: a new one takes over only when it is healthy.
 
 A deployment is a trial.  The old process answers until the new one is well, and goes on if that never happens.
 """
@@ -7,23 +7,22 @@ from __future__ import annotations
 
 import http.client
 import os
-import shlex
 import shutil
 import tempfile
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Request, Response
-from orchestrator.emulator.protocol import Params
 from orchestrator.emulator.runtime import health
 from orchestrator.emulator.runtime.image import Ask, ImageError, Source
 from orchestrator.emulator.runtime.instance import Instance
 from orchestrator.emulator.runtime.secret import SecretError, value_of
-from orchestrator.emulator.service import Place, World
+from orchestrator.emulator.service import Workload, World
 
 _HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
 _FORWARDED = "x-forwarded-"
@@ -38,12 +37,15 @@ class Trial:
     ``anew``: it is no deployment, but a container that ended and is started again.
     """
 
-    place: Place
-    settings: Params
+    workload: Workload
     anew: bool = False
     verdict: bool | None = None
     reason: str = ""
     given_up: threading.Event = field(default_factory=threading.Event)
+
+    def give_up(self) -> None:
+        """Nobody wants it any more; what has taken over already goes on."""
+        self.given_up.set()
 
 
 class Fleet:
@@ -59,16 +61,16 @@ class Fleet:
         self._threads: list[threading.Thread] = []
         self._owner = os.getpid()
 
-    def begin(self, place: Place, settings: Params) -> Trial:
-        """Try to run a service with these settings."""
-        return self._begin(Trial(place, settings))
+    def begin(self, workload: Workload) -> Trial:
+        """Try to run a service."""
+        return self._begin(Trial(workload))
 
     def stop(self, host: str) -> None:
         """Stop what runs behind a host, and what is about to."""
         with self._lock:
             for trial in self._trials:
-                if trial.place.host == host:
-                    trial.given_up.set()
+                if trial.workload.host == host:
+                    trial.give_up()
             running = self._running.pop(host, None)
         if running is not None:
             running[1].stop()
@@ -78,7 +80,7 @@ class Fleet:
         if self._owner != os.getpid():
             return
         with self._lock:
-            hosts = {*self._running, *(trial.place.host for trial in self._trials)}
+            hosts = {*self._running, *(trial.workload.host for trial in self._trials)}
         for host in hosts:
             self.stop(host)
         with self._lock:
@@ -113,20 +115,20 @@ class Fleet:
             thread.start()
 
     def _replace(self, host: str, dead: tuple[Trial, Instance]) -> None:
-        """App Runner starts a container that ended anew; a deployment that is under way goes on beside it."""
+        """App Runner and ECS start a container that ended anew; a deployment that is under way goes on beside it."""
         with self._lock:
             if self._running.get(host) is not dead:
                 return
             del self._running[host]
         dead[1].stop()
-        self._begin(Trial(dead[0].place, dead[0].settings, anew=True))
+        self._begin(Trial(dead[0].workload, anew=True))
 
     def _try(self, trial: Trial) -> None:
         """Whatever happens, there is a verdict at the end."""
         instance, well = None, False
         try:
             instance = self._started(trial)
-            trial.reason = health.trouble(instance, trial.settings["HealthCheckConfiguration"], trial.given_up)
+            trial.reason = health.trouble(instance, trial.workload.health, trial.given_up)
         except (ImageError, SecretError, AwsError, OSError) as error:
             trial.reason = str(error) or type(error).__name__
         except Exception as error:  # noqa: BLE001 - a service that cannot be run is a failed deployment, not a hang
@@ -142,19 +144,17 @@ class Fleet:
             trial.verdict = well
 
     def _started(self, trial: Trial) -> Instance:
-        settings = trial.settings
-        repository = settings["SourceConfiguration"]["ImageRepository"]
-        wanted = repository["ImageConfiguration"]
+        wanted = trial.workload
         folder = Path(tempfile.mkdtemp(prefix=f"orchestrator-service-{os.getpid()}-"))
         try:
-            image = self._images.unpack(repository["ImageIdentifier"], folder / "root")
+            image = self._images.unpack(wanted.image, folder / "root")
             variables = {
                 **self._environment(),
-                **wanted.get("RuntimeEnvironmentVariables", {}),
-                **dict(self._secrets(wanted.get("RuntimeEnvironmentSecrets", {}), trial.place.region)),
+                **wanted.environment,
+                **dict(self._secrets(wanted.secrets, wanted.region)),
             }
-            command = tuple(shlex.split(wanted.get("StartCommand", "")))
-            return Instance(image, variables, command, folder, str(wanted.get("Port", "8080")))
+            arguments = (*image.entrypoint, *wanted.arguments) if wanted.arguments else ()
+            return Instance(image, variables, wanted.command or arguments, folder, wanted.port)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -165,7 +165,7 @@ class Fleet:
 
     def _take_over(self, trial: Trial, instance: Instance) -> bool:
         """Let the new process answer, and only then stop the old one; False when nobody wants it any more."""
-        host = trial.place.host
+        host = trial.workload.host
         with self._lock:
             old = self._running.get(host)
             if trial.given_up.is_set() or (trial.anew and old is not None):
@@ -176,19 +176,24 @@ class Fleet:
         return True
 
     def _tell(self, trial: Trial, instance: Instance | None) -> None:
-        """What the container printed and what became of it, in the log groups where App Runner has them."""
-        verdict = trial.reason or "Health check is successful. Routing traffic to application."
-        said = {"application": instance.said() if instance else [], "service": [f"[AppRunner] {verdict}"]}
-        for kind, lines in said.items():
-            group, stream = f"{trial.place.logs}/{kind}", f"instance/{time.monotonic_ns():x}"
-            events = [{"timestamp": int(time.time() * 1000), "message": line or " "} for line in lines]
-            try:
-                if events:
-                    named = {"logGroupName": group, "logStreamName": stream}
-                    self._world.call("logs", "CreateLogStream", trial.place.region, **named)
-                    self._world.call("logs", "PutLogEvents", trial.place.region, **named, logEvents=events)
-            except AwsError:
-                return  # whoever removed the log group wants no lines
+        """What the container printed and what became of it, in the log groups that are there for it."""
+        wanted = trial.workload
+        if wanted.output and instance is not None:
+            group, prefix = wanted.output
+            self._log(group, f"{prefix}/{uuid.uuid4().hex}", wanted.region, instance.said())
+        if wanted.verdicts:
+            verdict = trial.reason or "Health check is successful. Routing traffic to application."
+            self._log(wanted.verdicts, f"instance/{uuid.uuid4().hex}", wanted.region, [f"[AppRunner] {verdict}"])
+
+    def _log(self, group: str, stream: str, region: str, lines: list[str]) -> None:
+        events = [{"timestamp": int(time.time() * 1000), "message": line or " "} for line in lines]
+        named = {"logGroupName": group, "logStreamName": stream}
+        try:
+            if events:
+                self._world.call("logs", "CreateLogStream", region, **named)
+                self._world.call("logs", "PutLogEvents", region, **named, logEvents=events)
+        except AwsError:
+            return  # whoever removed the log group wants no lines
 
 
 def _asked(port: int, host: str, request: Request) -> Response:

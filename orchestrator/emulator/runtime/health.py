@@ -1,4 +1,4 @@
-"""App Runner's health check, on a process of this machine."""
+"""The health check of App Runner and of ECS's load balancer, on a process of this machine."""
 
 from __future__ import annotations
 
@@ -17,12 +17,14 @@ PAUSE = 0.05
 def trouble(instance: Instance, check: Params, given_up: threading.Event) -> str:
     """Wait until an instance is healthy or not: empty, or why it is not.
 
-    ``check`` is HealthCheckConfiguration.  A process that ended is not healthy; nor is one that was ``given_up``.
+    ``check`` is HealthCheckConfiguration; in its ``Grace`` nobody has to listen yet.  A process that ended is not
+    healthy; nor is one that was ``given_up``.
     """
     healthy = unhealthy = 0
+    grace = time.monotonic() + float(check.get("Grace", 0))
     while True:
         began = time.monotonic()
-        saw = _knock(instance, check, began + float(check["Interval"]), given_up)
+        saw = _knock(instance, check, max(grace, began + float(check["Interval"])), given_up)
         healthy, unhealthy = (0, unhealthy + 1) if saw else (healthy + 1, 0)
         if instance.ended is not None:
             return f"the container exited with status {instance.ended}"

@@ -33,9 +33,10 @@ class ImageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What is known of an image once it lies in a folder: how its process is started."""
+    """What is known of an image once it lies in a folder: how its process is started (``command`` is all of it)."""
 
     root: Path
+    entrypoint: tuple[str, ...]
     command: tuple[str, ...]
     environment: Mapping[str, str]
     folder: str
@@ -136,14 +137,15 @@ def _borrow(root: Path) -> None:
 
 
 def _described(root: Path, config: Mapping[str, Any]) -> Image:
-    command = (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
+    entrypoint = tuple(config.get("Entrypoint") or ())
+    command = (*entrypoint, *(config.get("Cmd") or ()))
     pairs = (each.partition("=") for each in config.get("Env") or ())
     environment = {name: value for name, _, value in pairs}
     environment.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
     user, group = _identity(root, str(config.get("User") or "0"))
     folder = str(config.get("WorkingDir") or "/")
     (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    return Image(root, command, environment, folder, user, group)
+    return Image(root, entrypoint, command, environment, folder, user, group)
 
 
 def _identity(root: Path, said: str) -> tuple[int, int]:

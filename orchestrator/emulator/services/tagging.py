@@ -33,6 +33,7 @@ class Tagging(Service):
             "ecr": self._ecr,
             "ec2": self._ec2,
             "apprunner": lambda region: iter(self.world.tagged("apprunner", region).items()),
+            "ecs": lambda region: iter(self.world.tagged("ecs", region).items()),
             "logs": self._logs,
             "sns": self._sns,
             "cloudwatch": self._alarms,

@@ -7,26 +7,23 @@ it was told to run services, and by the faults.
 
 from __future__ import annotations
 
-import json
-import re
 import secrets
+import shlex
 from copy import deepcopy
-from fnmatch import fnmatchcase
-from urllib.parse import unquote
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Response
 from orchestrator.emulator.protocol import Params, operation_model
-from orchestrator.emulator.service import Context, Handler, Place
+from orchestrator.emulator.service import Context, Handler, Workload
 from orchestrator.emulator.services.apprunner.configuration import completed, invalid
 from orchestrator.emulator.services.apprunner.observability import Observabilities
 from orchestrator.emulator.services.apprunner.revisions import Connectors, Scalings, tags_of
 from orchestrator.emulator.services.apprunner.state import Deployed, identifier, now
 from orchestrator.emulator.services.constraints import check_constraints
 from orchestrator.emulator.services.paging import page
+from orchestrator.emulator.services.references import fails, trusts
 
 _SERVICES = 30  # AWS's quota in a region
-_ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)(?:@(sha256:[0-9a-f]+)|:(.+))?")
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -183,8 +180,7 @@ class AppRunner(Scalings, Connectors, Observabilities):
             if kind in ("PAUSE_SERVICE", "DELETE_SERVICE"):
                 self.world.runs.stop(found.url)
             else:
-                place = Place(found.url, found.region, _logs(found))
-                operation.trial = self.world.runs.begin(place, deepcopy(found.settings))
+                operation.trial = self.world.runs.begin(_workload(found))
         return {"Service": self._shape(found), "OperationId": operation.id}
 
     def _settled(self, settings: Params, context: Context) -> Params:
@@ -206,35 +202,13 @@ class AppRunner(Scalings, Connectors, Observabilities):
         """Check that App Runner may assume a role: it exists, is no longer too new, and trusts the principal."""
         if arn is None:
             return
-        name = arn.rpartition("/")[2]
-        refusal = invalid(f"Error in assuming {kind} {arn}")
-        try:
-            role = self.world.call("iam", "GetRole", RoleName=name)["Role"]
-        except AwsError as error:
-            raise refusal from error
-        trust = json.dumps(json.loads(unquote(role["AssumeRolePolicyDocument"])))
-        trusted = f"{principal}.apprunner.amazonaws.com" in trust
-        if role["Arn"] != arn or not trusted or not self.world.role_is_assumable(name):
-            raise refusal
+        if not trusts(self.world, arn, f"{principal}.apprunner.amazonaws.com"):
+            raise invalid(f"Error in assuming {kind} {arn}")
 
     def _fails(self, settings: Params) -> bool:
         """Whether a deployment of this image would fail its health check."""
         image = settings["SourceConfiguration"].get("ImageRepository", {}).get("ImageIdentifier", "")
-        if any(fnmatchcase(image, pattern) for pattern in self.world.faults.failing_images):
-            return True
-        return self.world.faults.require_images and not self._is_pushed(image)
-
-    def _is_pushed(self, image: str) -> bool:
-        found = _ECR.fullmatch(image)
-        if found is None or found.group(1) != self.world.account:
-            return True
-        _, region, repository, digest, tag = found.groups()
-        wanted = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
-        try:
-            answer = self.world.call("ecr", "DescribeImages", region, repositoryName=repository, imageIds=[wanted])
-        except AwsError:
-            return False
-        return bool(answer["imageDetails"])
+        return fails(self.world, image)
 
     def _log_group(self, name: str, region: str) -> None:
         try:
@@ -264,3 +238,22 @@ class AppRunner(Scalings, Connectors, Observabilities):
 
 def _logs(service: Deployed) -> str:
     return f"/aws/apprunner/{service.name}/{service.id}"
+
+
+def _workload(service: Deployed) -> Workload:
+    """What its settings say is to be run."""
+    settings = deepcopy(service.settings)
+    repository = settings["SourceConfiguration"].get("ImageRepository", {})
+    wanted, logs = repository.get("ImageConfiguration", {}), _logs(service)
+    return Workload(
+        service.url,
+        service.region,
+        repository.get("ImageIdentifier", ""),
+        str(wanted.get("Port", "8080")),
+        settings["HealthCheckConfiguration"],
+        tuple(shlex.split(wanted.get("StartCommand", ""))),
+        environment=wanted.get("RuntimeEnvironmentVariables", {}),
+        secrets=wanted.get("RuntimeEnvironmentSecrets", {}),
+        output=(f"{logs}/application", "instance"),
+        verdicts=f"{logs}/service",
+    )
