@@ -13,7 +13,7 @@ from typing import Any
 import botocore.session
 import pytest
 
-from orchestrator.emulator import Emulator
+from orchestrator.emulator import Emulator, Faults
 from tests.emulator.account import Account, Client, Clients, refusal
 
 ACCOUNT = "123456789012"
@@ -84,6 +84,32 @@ def test_app_runner(emulator: Emulator, account: Account, aws: Clients) -> None:
     left_out = ("CustomDomain", "Connection")
     listed = {"ListConnections", "ListVpcIngressConnections", "DescribeCustomDomains"}
     assert asked(emulator, "apprunner") == operations("apprunner", left_out) | listed
+
+
+def test_ecs_express_mode(emulator: Emulator, account: Account, aws: Clients) -> None:
+    """Express Mode, and the reads that tell of its services among others."""
+    client = aws("ecs")
+    arn = account.express(tags=[{"key": "a", "value": "1"}])
+    emulator.faults = Faults(settle_seconds={"ecs": 60})
+    client.update_express_gateway_service(serviceArn=arn, healthCheckPath="/health")
+    (newest, _) = client.list_service_deployments(service=arn)["serviceDeployments"]
+    told = client.describe_service_deployments(serviceDeploymentArns=[newest["serviceDeploymentArn"], f"{arn}/none"])
+    revision = newest["targetServiceRevisionArn"]
+    (shown,) = client.describe_service_revisions(serviceRevisionArns=[revision])["serviceRevisions"]
+    client.stop_service_deployment(serviceDeploymentArn=newest["serviceDeploymentArn"])
+    client.list_services()
+    client.describe_services(services=[arn], include=["TAGS"])
+    client.describe_clusters(clusters=["default"])
+    client.tag_resource(resourceArn=arn, tags=[{"key": "b", "value": "2"}])
+    client.untag_resource(resourceArn=arn, tagKeys=["a"])
+    client.list_tags_for_resource(resourceArn=arn)
+    client.delete_express_gateway_service(serviceArn=arn)
+
+    left_out = ("ContinueServiceDeployment", "ServicePrimary", "ServicesByNamespace")
+    deployed = {name for name in operations("ecs", left_out) if "Express" in name or "ServiceDeployment" in name}
+    assert asked(emulator, "ecs") >= deployed | {"DescribeServiceRevisions", "ListServices", "DescribeServices"}
+    assert [each["reason"] for each in told["failures"]] == ["MISSING"]
+    assert shown["ecsManagedResources"]["ingressPaths"][0]["endpoint"].startswith("https://")
 
 
 def test_budgets(emulator: Emulator, aws: Clients) -> None:

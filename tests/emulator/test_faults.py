@@ -33,6 +33,7 @@ class TestRules:
             ("rds", "describe_db_instances", "Throttling"),
             ("secretsmanager", "list_secrets", "ThrottlingException"),
             ("apprunner", "list_services", "ThrottlingException"),
+            ("ecs", "list_services", "ThrottlingException"),
             ("cloudwatch", "describe_alarms", "Throttling"),
         ],
     )

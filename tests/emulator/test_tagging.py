@@ -42,6 +42,7 @@ def stack(account: Account, aws: Clients) -> list[str]:
     aws("apprunner").create_auto_scaling_configuration(AutoScalingConfigurationName="api-prod", Tags=MINE)
     aws("apprunner").create_vpc_connector(VpcConnectorName="api-prod", Subnets=account.subnets(), Tags=MINE)
     account.service(Tags=MINE)
+    account.express(tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in MINE])
     aws("logs").create_log_group(logGroupName="/app", tags={tag["Key"]: tag["Value"] for tag in MINE})
     aws("sns").create_topic(Name="alerts", Tags=MINE)
     alarm(aws)
@@ -53,6 +54,7 @@ def stack(account: Account, aws: Clients) -> list[str]:
         "ec2:security-group",
         "ec2:vpc-endpoint",
         "ecr:repository",
+        "ecs:service",
         "logs:log-group",
         "rds:db",
         "rds:subgrp",

@@ -5,6 +5,9 @@ Services that are not Express are the backend's.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.protocol import Params
 from orchestrator.emulator.service import Context, Service, World
@@ -14,6 +17,7 @@ from orchestrator.emulator.services.express.shapes import brief_shape, deploymen
 from orchestrator.emulator.services.express.state import Deployment, Gateway
 from orchestrator.emulator.services.paging import page
 
+T = TypeVar("T")
 _PAGE = 100
 
 
@@ -80,20 +84,12 @@ class Deployments(Base):
     def describe_service_deployments(self, params: Params, context: Context) -> Params:
         """By ARN; those that are not there are failures."""
         known = {each.arn: (gateway, each) for gateway in self._all(context.region) for each in gateway.deployments}
-        arns = params["serviceDeploymentArns"]
-        return {
-            "serviceDeployments": [deployment_shape(*known[arn]) for arn in arns if arn in known],
-            "failures": [{"arn": arn, "reason": "MISSING"} for arn in arns if arn not in known],
-        }
+        return self._found(known, params["serviceDeploymentArns"], "serviceDeployments", deployment_shape, context)
 
     def describe_service_revisions(self, params: Params, context: Context) -> Params:
         """By ARN, likewise."""
         known = {each.arn: (gateway, each) for gateway in self._all(context.region) for each in gateway.revisions}
-        arns = params["serviceRevisionArns"]
-        return {
-            "serviceRevisions": [revision_shape(*known[arn]) for arn in arns if arn in known],
-            "failures": [{"arn": arn, "reason": "MISSING"} for arn in arns if arn not in known],
-        }
+        return self._found(known, params["serviceRevisionArns"], "serviceRevisions", revision_shape, context)
 
     def stop_service_deployment(self, params: Params, context: Context) -> Params:
         """Roll back what is under way; what is being turned back already goes on being."""
@@ -106,6 +102,26 @@ class Deployments(Base):
         if found.status in ("PENDING", "IN_PROGRESS"):
             gateway.turn_back(found)
         return {"serviceDeploymentArn": arn}
+
+    def _found(
+        self,
+        known: dict[str, tuple[Gateway, T]],
+        arns: list[str],
+        member: str,
+        shape: Callable[[Gateway, T], Params],
+        context: Context,
+    ) -> Params:
+        """Those of Express services in their shape, and what the backend says of others, where it knows of such."""
+        rest, one = [arn for arn in arns if arn not in known], f"{member[:-1]}Arn"
+        try:
+            others = context.forward({f"{one}s": rest})[member] if rest else []
+        except AwsError:
+            others = []
+        missing = set(rest) - {each[one] for each in others}
+        return {
+            member: [*(shape(*known[arn]) for arn in arns if arn in known), *others],
+            "failures": [{"arn": arn, "reason": "MISSING"} for arn in sorted(missing)],
+        }
 
     def _deployment(self, arn: str, region: str) -> tuple[Gateway, Deployment]:
         for gateway in self._all(region):

@@ -46,6 +46,24 @@ class Listing(Deployments):
         own = [_described(each, with_tags) for each in named.values() if each is not None and each.cluster == cluster]
         return {**answer, "services": [*answer.get("services", []), *own]}
 
+    def describe_clusters(self, params: Params, context: Context) -> Params:
+        """The backend's, with the Express services counted in."""
+        answer = context.forward(params)
+        for cluster in answer.get("clusters", []):
+            own = [service_shape(each) for each in self._all(context.region) if each.cluster == cluster["clusterName"]]
+            cluster["activeServicesCount"] += sum(each["status"] == "ACTIVE" for each in own)
+            cluster["runningTasksCount"] += sum(each["runningCount"] for each in own)
+        return answer
+
+    def delete_cluster(self, params: Params, context: Context) -> Params:
+        """Not while an Express service is in it."""
+        name = cluster_name(params["cluster"])
+        if any(each.cluster == name for each in self._all(context.region)):
+            raise AwsError(
+                "ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."
+            )
+        return context.forward(params)
+
     def list_tags_for_resource(self, params: Params, context: Context) -> Params:
         """Of an Express service, or whatever the backend has."""
         found = self._settled(params["resourceArn"])

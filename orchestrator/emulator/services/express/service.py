@@ -58,7 +58,9 @@ class Ecs(Listing):
         network, vpc, is_public = Network(self.world, region).chosen(settings["networkConfiguration"])
         group = Network(self.world, region).add_group(name, vpc)
         access, role = "PUBLIC" if is_public else "PRIVATE", params["infrastructureRoleArn"]
-        made = Gateway(name, cluster, arn, host_of(name, region), region, role, tags_of(params), access, group)
+        made = Gateway(
+            name, cluster, arn, host_of(name, region), region, role, tags_of(params), access, group, self._pace
+        )  # fmt: skip
         made.run = self._runner(made) if self.world.runs is not None else None
         self._log_group(made, settings)
         self._gateways[arn] = made
@@ -85,7 +87,7 @@ class Ecs(Listing):
     def delete_express_gateway_service(self, params: Params, context: Context) -> Params:
         """DRAINING, then INACTIVE; its tasks end, its own security group goes."""
         found = self._active(params["serviceArn"])
-        found.drain(self.world.settle("ecs"))
+        found.drain()
         if self.world.runs is not None:
             self.world.runs.stop(found.host)
         return {"service": gateway_shape(found)}
@@ -107,8 +109,11 @@ class Ecs(Listing):
         groups = [*network["securityGroups"], *({gateway.group} - {*network["securityGroups"]})]
         settings["networkConfiguration"] = {**network, "securityGroups": groups}
         target = gateway.revise(settings, self._registered(gateway, settings))
-        gateway.deploy(target, self.world.settle("ecs"), self._trouble(gateway, settings))
+        gateway.deploy(target, self._trouble(gateway, settings))
         return target
+
+    def _pace(self) -> float:
+        return self.world.settle("ecs")
 
     def _runner(self, gateway: Gateway) -> Callable[[Revision], Trial]:
         def run(revision: Revision) -> Trial:

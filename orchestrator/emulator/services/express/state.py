@@ -22,6 +22,10 @@ _ASIDE, _HALF = 0.05, 0.5
 """Shares of a deployment's time: being asked for something, being under way until something is wrong."""
 
 
+Pace = Callable[[], float]
+"""How many seconds a deployment takes, as things are now."""
+
+
 def now() -> datetime:
     """The time as ECS stamps it."""
     return datetime.now(UTC)
@@ -39,12 +43,15 @@ class Revision:
 
 @dataclass(eq=False)
 class Deployment:
-    """One service deployment.  ``source`` is what it falls back to; ``fails`` is why it will, known beforehand."""
+    """One service deployment.  ``source`` is what it falls back to; ``fails`` is why it will, known beforehand.
+
+    ``reason`` is told with the status, ``why`` is what was wrong with the tasks.
+    """
 
     arn: str
     target: Revision
     source: Revision | None
-    seconds: float
+    pace: Pace
     fails: str = ""
     trial: Trial | None = None
     recovery: Trial | None = None
@@ -66,18 +73,19 @@ class Deployment:
     @property
     def share(self) -> float:
         """How much of its time has passed in this status, 0..1."""
-        return min(1.0, (time.monotonic() - self.since) / self.seconds) if self.seconds else 1.0
+        seconds = self.pace()
+        return min(1.0, (time.monotonic() - self.since) / seconds) if seconds else 1.0
 
     def enter(self, status: str, after: float | None = None) -> None:
         """Change the status: now, or when a share of the time was over."""
-        self.since = time.monotonic() if after is None else self.since + after * self.seconds
+        self.since = time.monotonic() if after is None else self.since + after * self.pace()
         self.status, self.updated = status, now()
         if status in FINISHED:
             self.finished = self.updated
 
     def has_waited(self, share: float) -> bool:
         """Whether this status has lasted a share of the time."""
-        return time.monotonic() >= self.since + share * self.seconds
+        return time.monotonic() >= self.since + share * self.pace()
 
     def advance(self) -> bool:
         """One step further, if it is time; a rollback that begins or ends is the service's affair."""
@@ -127,12 +135,13 @@ class Gateway:
     tags: dict[str, str]
     access: str
     group: str
+    pace: Pace
     run: Callable[[Revision], Trial] | None = None
     status: str = "ACTIVE"
     good: Revision | None = None
     created: datetime = field(default_factory=now)
     updated: datetime = field(default_factory=now)
-    drained: float = 0.0
+    draining_since: float = 0.0
     revisions: list[Revision] = field(default_factory=list)
     deployments: list[Deployment] = field(default_factory=list)
 
@@ -143,7 +152,7 @@ class Gateway:
         self.revisions.append(made)
         return made
 
-    def deploy(self, target: Revision, seconds: float, fails: str) -> Deployment:
+    def deploy(self, target: Revision, fails: str) -> Deployment:
         """Start to deploy a revision; a deployment that is under way is stopped for it."""
         running = self.current
         if running is not None:
@@ -151,7 +160,7 @@ class Gateway:
             running.reason = "A newer service deployment was started."
             running.enter("STOP_REQUESTED")
         arn = f"{self._arn('service-deployment')}/{secrets.token_urlsafe(16)[:21]}"
-        made = Deployment(arn, target, self.good, seconds, fails)
+        made = Deployment(arn, target, self.good, self.pace, fails)
         self.deployments.insert(0, made)
         self.updated = made.created
         if self.run is not None and not fails:
@@ -164,11 +173,11 @@ class Gateway:
         deployment.reason = deployment.why = "Service deployment rolled back because of a user request."
         deployment.enter("ROLLBACK_REQUESTED")
 
-    def drain(self, seconds: float) -> None:
+    def drain(self) -> None:
         """Begin to be deleted."""
         for each in self.deployments:
             self._withdraw(each)
-        self.status, self.updated, self.drained = "DRAINING", now(), time.monotonic() + seconds
+        self.status, self.updated, self.draining_since = "DRAINING", now(), time.monotonic()
 
     def settle(self) -> None:
         """Let happen what the time has come for."""
@@ -178,7 +187,7 @@ class Gateway:
                     pass
                 if each.status == "SUCCESSFUL" and each is self.deployments[0]:
                     self.good = each.target
-        elif self.status == "DRAINING" and time.monotonic() >= self.drained:
+        elif self.status == "DRAINING" and time.monotonic() >= self.draining_since + self.pace():
             self.status, self.updated = "INACTIVE", now()
 
     @property
