@@ -37,8 +37,9 @@ def command(
     """Run an AWS on this machine.
 
     Listens on 127.0.0.1 until it is interrupted, keeps nothing, and prints the variables that turn any AWS client to
-    it. With --run-services (Linux only) App Runner runs the images that were pushed, each on the port that PORT names,
-    checks their health, and answers for their hosts: http://HOST.awsapprunner.com.localhost:PORT in a browser.
+    it. With --run-services (Linux only) App Runner and ECS Express Mode run the images that were pushed, each on the
+    port that PORT names, check their health, and answer for their hosts: in a browser
+    http://HOST.awsapprunner.com.localhost:PORT, or http://HOST.ecs.REGION.on.aws.localhost:PORT.
     """
     from orchestrator.problems import Problems
 

@@ -36,7 +36,7 @@ class Emulator:
         self._open = False
 
     def run_services(self) -> None:
-        """From now on, run the images of App Runner's services as processes of this machine (Linux only)."""
+        """From now on, run the images of App Runner's and ECS's services as processes of this machine (Linux only)."""
         from orchestrator.emulator.runtime import Fleet
 
         self._world.runs = Fleet(self._world, self._dispatcher.handle, lambda: self.environment)
@@ -151,9 +151,9 @@ def start(  # noqa: PLR0913 - its knobs
 ) -> Emulator:
     """Start an empty AWS on 127.0.0.1.
 
-    ``settle_seconds`` is how long asynchronous operations (App Runner, RDS, CloudFront) take; ``run_services``: App
-    Runner runs the images that were pushed, and a deployment is as healthy as they are.  Raises ValueError for
-    an unknown backend, OSError when the port is taken, RuntimeError when MiniStack does not come up.
+    ``settle_seconds`` is how long asynchronous operations (App Runner, ECS, RDS, CloudFront) take; ``run_services``:
+    App Runner and ECS run the images that were pushed, and a deployment is as healthy as they are.  Raises ValueError
+    for an unknown backend, OSError when the port is taken, RuntimeError when MiniStack does not come up.
     """
     preload()
     behind = _backend(backend, account, region)

@@ -1,4 +1,4 @@
-"""The emulator runs what App Runner is told to run: processes with a health check, and none is left behind."""
+"""The emulator runs what App Runner and ECS are told to run: processes with a health check; none is left behind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from orchestrator.cli import assembly, interpreter
-from orchestrator.emulator import Emulator, start
+from orchestrator.emulator import Emulator, Faults, start
 from tests.emulator.account import Account, Client, client_of, source, until
 
 pytestmark = [
@@ -137,7 +137,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     (folder / "app" / "app.py").write_text(APP)
     layers = [assembly.layer(folder / "runtime"), assembly.layer(folder / "app", "/app")]
     with start(settle_seconds=0, run_services=True) as emulator:
-        clients = {each: client_of(emulator, each) for each in ("apprunner", "ecr", "iam", "logs", "secretsmanager")}
+        names = ("apprunner", "ecr", "ecs", "iam", "logs", "secretsmanager")
+        clients = {each: client_of(emulator, each) for each in names}
         yield World(emulator, clients, assembly.image(layers, SETTINGS))
         for each in clients.values():
             each.close()
@@ -169,6 +170,9 @@ def nothing_left(world: World) -> Iterator[None]:
     for each in world.clients["apprunner"].list_services()["ServiceSummaryList"]:
         Service(world, each["ServiceArn"], "").settled()
         world.clients["apprunner"].delete_service(ServiceArn=each["ServiceArn"])
+    with suppress(ClientError):  # there is no cluster before the first service
+        for arn in world.clients["ecs"].list_services()["serviceArns"]:
+            world.clients["ecs"].delete_express_gateway_service(serviceArn=arn)
     until(lambda: (processes(), folders()), lambda left: left == ([], []), seconds=20)
 
 
@@ -269,6 +273,85 @@ def test_a_container_that_ends_is_started_again(world: World, image: str) -> Non
     assert service.ask()[1]["mode"] == "slow"
     until(lambda: len(folders()), lambda count: count == 1, seconds=20)
     assert service.ask()[1]["mode"] == "slow"
+
+
+@dataclass
+class Express:
+    """One Express service of ECS."""
+
+    world: World
+    arn: str
+
+    def read(self) -> dict[str, Any]:
+        return dict(self.world.clients["ecs"].describe_express_gateway_service(serviceArn=self.arn)["service"])
+
+    def update(self, image: str, mode: str) -> None:
+        self.world.clients["ecs"].update_express_gateway_service(
+            serviceArn=self.arn, primaryContainer=container(image, mode)
+        )
+
+    def ended(self) -> str:
+        """How the last deployment ended."""
+        until(self.read, lambda service: "currentDeployment" not in service, seconds=60)
+        return self.statuses()[0]
+
+    def statuses(self) -> list[str]:
+        found = self.world.clients["ecs"].list_service_deployments(service=self.arn)["serviceDeployments"]
+        return [each["status"] for each in found]
+
+    def ask(self, path: str = "/") -> tuple[int, Any]:
+        address = self.read()["activeConfigurations"][0]["ingressPaths"][0]["endpoint"]
+        return self.world.ask(address.removeprefix("https://"), path)
+
+
+def container(image: str, mode: str, **more: Any) -> dict[str, Any]:
+    return {"image": image, "containerPort": 8080, "environment": [{"name": "MODE", "value": mode}], **more}
+
+
+def test_ecs_runs_its_services_as_well(world: World, image: str) -> None:
+    """With secrets and its own log group; what is not healthy never answers, and the events say why."""
+    secret = world.clients["secretsmanager"].create_secret(Name="door", SecretString='{"Key": "s3cret"}')["ARN"]
+    named = [{"name": "KEY", "valueFrom": f"{secret}:Key::"}]
+    wanted = Account(lambda service, region="": world.clients[service]).gateway("shop", healthCheckPath="/health")
+    wanted["primaryContainer"] = container(image, "well", secrets=named)
+    ecs = world.clients["ecs"]
+    service = Express(world, ecs.create_express_gateway_service(**wanted)["service"]["serviceArn"])
+    assert service.ask()[0] == 404, "nothing answers before it is healthy"
+
+    assert service.ended() == "SUCCESSFUL"
+    status, told = service.ask()
+    assert (status, told["mode"], told["env"]["KEY"], told["user"]) == (200, "well", "s3cret", 1000)
+    logs = service.read()["activeConfigurations"][0]["primaryContainer"]["awsLogsConfiguration"]["logGroup"]
+    (said, *_) = world.clients["logs"].filter_log_events(logGroupName=logs)["events"]
+    assert (said["message"], said["logStreamName"].startswith("ecs/Main/")) == ("the till says well", True)
+
+    service.update(image, "unwell")
+    assert service.ended() == "ROLLBACK_SUCCESSFUL"
+    assert service.ask()[1]["pid"] == told["pid"]
+    events = ecs.describe_services(services=[service.arn])["services"][0]["events"]
+    assert any("GET /health answered 500" in each["message"] for each in events)
+
+
+def test_what_ecs_is_to_undo_runs_no_more(world: World, image: str) -> None:
+    """A deployment that a newer one stops, and one that is turned back after it took over."""
+    wanted = Account(lambda service, region="": world.clients[service]).gateway("till", healthCheckPath="/health")
+    wanted["primaryContainer"] = container(image, "well")
+    service = Express(world, world.clients["ecs"].create_express_gateway_service(**wanted)["service"]["serviceArn"])
+    service.ended()
+    service.update(image, "slow")
+    service.update(image, "another")
+    assert service.ended() == "SUCCESSFUL"
+    assert service.statuses() == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
+    assert service.ask()[1]["mode"] == "another"
+
+    world.emulator.faults = Faults(settle_seconds={"ecs": 60})
+    service.update(image, "new")
+    until(lambda: service.ask()[1]["mode"], lambda mode: mode == "new", seconds=20)
+    world.clients["ecs"].stop_service_deployment(serviceDeploymentArn=service.read()["currentDeployment"])
+    world.emulator.faults = Faults()
+    assert service.ended() == "ROLLBACK_SUCCESSFUL"
+    assert service.ask()[1]["mode"] == "another"
+    until(lambda: len(folders()), lambda count: count == 1, seconds=20)
 
 
 def test_an_account_that_is_emptied_runs_nothing(world: World, image: str) -> None:

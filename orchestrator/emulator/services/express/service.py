@@ -26,7 +26,7 @@ from orchestrator.emulator.services.express.shapes import gateway_shape, tag_lis
 from orchestrator.emulator.services.express.state import Gateway, Revision, host_of
 from orchestrator.emulator.services.references import fails, trusts
 
-HEALTH = {"Protocol": "HTTP", "Interval": 1, "Timeout": 5, "HealthyThreshold": 1, "UnhealthyThreshold": 3, "Grace": 30}
+HEALTH = {"Protocol": "HTTP", "Interval": 1, "Timeout": 5, "HealthyThreshold": 1, "UnhealthyThreshold": 2, "Grace": 30}
 """The load balancer's, with its times cut: who does not listen is waited for, who answers badly is found out soon."""
 _TASKS = "ecs-tasks.amazonaws.com"
 
