@@ -134,6 +134,7 @@ class TestRefusals:
         ("changed", "code"),
         [
             ({"cpu": "256", "memory": "4096"}, "ClientException"),
+            ({"serviceName": "no spaces"}, "InvalidParameterException"),
             ({"healthCheckPath": "health"}, "InvalidParameterException"),
             ({"cluster": "none"}, "ClusterNotFoundException"),
             ({"networkConfiguration": {"subnets": ["subnet-0123456789abcdef0"]}}, "InvalidParameterException"),
@@ -145,7 +146,7 @@ class TestRefusals:
             ({"primaryContainer": {"image": IMAGE, "environment": [{"name": "A", "value": "1"}] * 2}},
              "ClientException"),
         ],
-        ids=["sizes", "path", "cluster", "subnet", "group", "scaling", "metric", "builder", "execution", "twice"],
+        ids=["size", "name", "path", "cluster", "subnet", "group", "scaling", "metric", "builder", "execution", "twice"],
     )  # fmt: skip
     def test_it_refuses(self, account: Account, aws: Clients, changed: dict[str, Any], code: str) -> None:
         """What AWS does not take; and nothing is left of it."""
@@ -241,9 +242,13 @@ class TestDeployments:
             aws("ecs").update_express_gateway_service(serviceArn=arn, healthCheckPath=path)
 
         assert statuses(aws, arn) == ["PENDING", "STOP_REQUESTED", "SUCCESSFUL"]
+        told = aws("ecs").describe_services(services=[arn])["services"][0]
+        assert (told["desiredCount"], told["runningCount"], told["pendingCount"]) == (1, 1, 1)
+        assert [each["status"] for each in told["deployments"]] == ["PRIMARY", "ACTIVE"]
         emulator.faults = Faults()
         assert account.deployed(arn)["activeConfigurations"][0]["healthCheckPath"] == "/two"
         assert statuses(aws, arn) == ["SUCCESSFUL", "STOPPED", "SUCCESSFUL"]
+        aws("ecs").get_waiter("services_stable").wait(cluster="default", services=[arn])
 
     def test_one_under_way_can_be_turned_back(self, emulator: Emulator, account: Account, aws: Clients) -> None:
         """StopServiceDeployment is the rollback that App Runner lacks."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.protocol import Params
 from orchestrator.emulator.service import Context
+from orchestrator.emulator.services.express.configuration import invalid
 from orchestrator.emulator.services.express.deployments import Deployments, cluster_name
 from orchestrator.emulator.services.express.shapes import service_shape, tag_list
 from orchestrator.emulator.services.express.state import Gateway
@@ -12,6 +13,7 @@ from orchestrator.emulator.services.paging import page
 
 _PAGE = 10  # AWS's own
 _TAGS = 50
+_MOST = 10
 _FILTERS = {"launchType": "FARGATE", "schedulingStrategy": "REPLICA", "resourceManagementType": "ECS"}
 
 
@@ -38,6 +40,8 @@ class Listing(Deployments):
     def describe_services(self, params: Params, context: Context) -> Params:
         """By name or ARN, tags only where they are asked for; INACTIVE ones are told of, too."""
         cluster = cluster_name(params.get("cluster"))
+        if not 0 < len(params["services"]) <= _MOST:
+            raise invalid(f"There must be 1 to {_MOST} services to describe.")
         self._require_cluster(cluster, context.region)
         named = {each: self._named(each, cluster, context.region) for each in params["services"]}
         rest = [name for name, gateway in named.items() if gateway is None]
@@ -76,7 +80,7 @@ class Listing(Deployments):
             return context.forward(params)
         tags = {**found.tags, **tags_of(params)}
         if len(tags) > _TAGS:
-            raise AwsError("InvalidParameterException", f"There can be at most {_TAGS} tags.")
+            raise invalid(f"There can be at most {_TAGS} tags.")
         found.tags = tags
         return {}
 

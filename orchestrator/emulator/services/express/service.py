@@ -8,6 +8,7 @@ runs for it, where it was told to run services, and by the faults.
 
 from __future__ import annotations
 
+import re
 import secrets
 import uuid
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from orchestrator.emulator.services.references import fails, trusts
 
 HEALTH = {"Protocol": "HTTP", "Interval": 1, "Timeout": 5, "HealthyThreshold": 1, "UnhealthyThreshold": 2, "Grace": 30}
 """The load balancer's, with its times cut: who does not listen is waited for, who answers badly is found out soon."""
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _TASKS = "ecs-tasks.amazonaws.com"
 
 
@@ -50,6 +52,8 @@ class Ecs(Listing):
         """ACTIVE at once, with a deployment under way; roles must be assumable, the name free in the cluster."""
         region, cluster = context.region, cluster_name(params.get("cluster"))
         name = params.get("serviceName") or f"express-{uuid.uuid4().hex[:8]}"
+        if not _NAME.fullmatch(name):
+            raise invalid("serviceName must be up to 255 letters, numbers, underscores and hyphens.")
         arn = self._arn(region, cluster, name)
         settings = completed(params)
         self._ensure_cluster(cluster, context)

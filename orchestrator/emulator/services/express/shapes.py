@@ -75,8 +75,9 @@ def configuration(gateway: Gateway, revision: Revision) -> Params:
 
 def service_shape(gateway: Gateway) -> Params:
     """The Service shape: the task definition of an Express service stands in its deployments only."""
-    newest, current = gateway.deployments[0], gateway.current
-    counts = {each.arn: _count(gateway, each) for each in gateway.active}
+    current = gateway.current
+    tasks = [_summary(gateway, each) for each in gateway.active]
+    latest = gateway.active[-1] if gateway.active else gateway.deployments[0].target
     return {
         "serviceArn": gateway.arn,
         "serviceName": gateway.name,
@@ -84,9 +85,9 @@ def service_shape(gateway: Gateway) -> Params:
         "loadBalancers": [],
         "serviceRegistries": [],
         "status": gateway.status,
-        "desiredCount": newest.target.settings["scalingTarget"]["minTaskCount"] if gateway.status == "ACTIVE" else 0,
-        "runningCount": sum(counts.values()),
-        "pendingCount": 0,
+        "desiredCount": tasks[-1]["requestedTaskCount"] if tasks else 0,
+        "runningCount": sum(each["runningTaskCount"] for each in tasks),
+        "pendingCount": sum(each["pendingTaskCount"] for each in tasks),
         "launchType": "FARGATE",
         "platformVersion": "LATEST",
         "platformFamily": "Linux",
@@ -95,11 +96,8 @@ def service_shape(gateway: Gateway) -> Params:
         "events": _events(gateway),
         "createdAt": gateway.created,
         "currentServiceDeployment": current.arn if current else None,
-        "currentServiceRevisions": [
-            {"arn": arn, "requestedTaskCount": count, "runningTaskCount": count, "pendingTaskCount": 0}
-            for arn, count in counts.items()
-        ],
-        "networkConfiguration": _network(newest.target),
+        "currentServiceRevisions": tasks,
+        "networkConfiguration": _network(latest),
         "schedulingStrategy": "REPLICA",
         "deploymentController": {"type": "ECS"},
         "enableECSManagedTags": True,
@@ -187,18 +185,30 @@ def revision_shape(gateway: Gateway, revision: Revision) -> Params:
     }
 
 
+def _wanted(revision: Revision) -> int:
+    return int(revision.settings["scalingTarget"]["minTaskCount"])
+
+
 def _count(gateway: Gateway, revision: Revision) -> int:
-    """Its running tasks: none before it was found healthy."""
+    """Its running tasks: none before they were found healthy, and none once it is turned back."""
     newest = gateway.deployments[0]
-    waits = (
-        newest.target is revision and newest.status in ("PENDING", "ROLLBACK_FAILED") and gateway.good is not revision
-    )
-    return 0 if waits else int(revision.settings["scalingTarget"]["minTaskCount"])
+    if gateway.status != "ACTIVE" or revision not in gateway.active:
+        return 0
+    if revision is newest.target and newest.status != "SUCCESSFUL":
+        well = newest.trial is None or bool(newest.trial.verdict)
+        return _wanted(revision) if newest.status == "IN_PROGRESS" and well and not newest.fails else 0
+    return _wanted(revision)
 
 
 def _summary(gateway: Gateway, revision: Revision) -> Params:
-    count = _count(gateway, revision) if revision in gateway.active else 0
-    return {"arn": revision.arn, "requestedTaskCount": count, "runningTaskCount": count, "pendingTaskCount": 0}
+    wanted = _wanted(revision) if revision in gateway.active and gateway.status == "ACTIVE" else 0
+    running = _count(gateway, revision)
+    return {
+        "arn": revision.arn,
+        "requestedTaskCount": wanted,
+        "runningTaskCount": running,
+        "pendingTaskCount": wanted - running,
+    }
 
 
 def _stage(deployment: Deployment) -> str | None:
@@ -216,14 +226,14 @@ def _network(revision: Revision) -> Params:
 def _rollout(gateway: Gateway, revision: Revision) -> Params:
     newest = gateway.deployments[0]
     is_primary = newest.target is revision if gateway.current else True
-    count = _count(gateway, revision)
+    tasks = _summary(gateway, revision)
     return {
         "id": f"ecs-svc/{revision.arn.rpartition('/')[2]}",
         "status": "PRIMARY" if is_primary else "ACTIVE",
         "taskDefinition": revision.task_definition,
-        "desiredCount": count,
-        "pendingCount": 0,
-        "runningCount": count,
+        "desiredCount": tasks["requestedTaskCount"],
+        "pendingCount": tasks["pendingTaskCount"],
+        "runningCount": tasks["runningTaskCount"],
         "createdAt": revision.created,
         "updatedAt": gateway.updated,
         "launchType": "FARGATE",
