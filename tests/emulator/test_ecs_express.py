@@ -83,6 +83,27 @@ class TestService:
         assert re.fullmatch(r"ap-[0-9a-f]{32}\.ecs\.eu-west-1\.on\.aws", early["endpoint"])
         assert late == {"accessType": "PUBLIC", "endpoint": f"https://{early['endpoint']}"}
 
+    def test_services_of_a_vpc_share_a_load_balancer(self, account: Account, aws: Clients) -> None:
+        """A real one, told of with the revision; it lets itself in to each service, and goes with the last."""
+        ecs, arns = aws("ecs"), [account.express(name) for name in ("one", "two")]
+        paths = []
+        for arn in arns:
+            revision = account.deployed(arn)["activeConfigurations"][0]["serviceRevisionArn"]
+            (told,) = ecs.describe_service_revisions(serviceRevisionArns=[revision])["serviceRevisions"]
+            paths += told["ecsManagedResources"]["ingressPaths"]
+        (balancer,) = aws("elbv2").describe_load_balancers()["LoadBalancers"]
+        managed = [{"Name": "tag:AmazonECSManaged", "Values": ["true"]}]
+        groups = aws("ec2").describe_security_groups(Filters=managed)["SecurityGroups"]
+
+        assert [each["loadBalancer"]["arn"] for each in paths] == [balancer["LoadBalancerArn"]] * 2
+        assert len(groups) == 3
+        for arn in arns:
+            assert aws("elbv2").describe_load_balancers()["LoadBalancers"]
+            ecs.delete_express_gateway_service(serviceArn=arn)
+            account.deployed(arn, "INACTIVE")
+        assert aws("elbv2").describe_load_balancers()["LoadBalancers"] == []
+        assert aws("ec2").describe_security_groups(Filters=managed)["SecurityGroups"] == []
+
     def test_an_update_keeps_what_it_does_not_name(self, account: Account, aws: Clients) -> None:
         """Members are replaced whole, and a new revision is deployed whatever they are."""
         arn = account.express(cpu="512", memory="1024", healthCheckPath="/health")
@@ -146,7 +167,7 @@ class TestRefusals:
             ({"primaryContainer": {"image": IMAGE, "environment": [{"name": "A", "value": "1"}] * 2}},
              "ClientException"),
         ],
-        ids=["size", "name", "path", "cluster", "subnet", "group", "scaling", "metric", "builder", "execution", "twice"],
+        ids=["size", "name", "path", "cluster", "subnet", "group", "tasks", "metric", "builder", "reader", "twice"],
     )  # fmt: skip
     def test_it_refuses(self, account: Account, aws: Clients, changed: dict[str, Any], code: str) -> None:
         """What AWS does not take; and nothing is left of it."""

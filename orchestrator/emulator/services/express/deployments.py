@@ -40,8 +40,16 @@ class Base(Service):
             before = found.status
             found.settle()
             if before != found.status == "INACTIVE":
-                Network(self.world, found.region).remove_group(found.group)
+                self._dismantle(found)
         return found
+
+    def _dismantle(self, gone: Gateway) -> None:
+        """Remove a service's own group, and with the last service of a load balancer that."""
+        network = Network(self.world, gone.region)
+        network.remove_group(gone.group)
+        others = (each for each in self._gateways.values() if each.status != "INACTIVE")
+        if all(each.balancer is not gone.balancer for each in others):
+            network.remove_balancer(gone.balancer)
 
     def _all(self, region: str) -> list[Gateway]:
         """Those of a region that are not gone, settled, in order of creation."""

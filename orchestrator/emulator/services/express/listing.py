@@ -98,8 +98,10 @@ class Listing(Deployments):
 
     def groups_in_use(self, region: str) -> set[str]:
         """The security groups of their tasks and load balancers, until they are INACTIVE."""
-        revisions = [revision for each in self._all(region) for revision in each.active]
-        return {group for each in revisions for group in each.settings["networkConfiguration"]["securityGroups"]}
+        there = self._all(region)
+        revisions = [revision for each in there for revision in each.active]
+        groups = {group for each in revisions for group in each.settings["networkConfiguration"]["securityGroups"]}
+        return groups | {each.balancer.group for each in there}
 
     def _listed(self, params: Params, context: Context) -> list[str]:
         """All of the backend's, whatever its pages."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.protocol import Params
 from orchestrator.emulator.service import World
 from orchestrator.emulator.services.express.configuration import invalid
+from orchestrator.emulator.services.express.state import Balancer
 
 MANAGED = {"Key": "AmazonECSManaged", "Value": "true"}
 _ZONES = 2  # a load balancer wants as many
@@ -21,8 +24,8 @@ class Network:
     world: World
     region: str
 
-    def chosen(self, given: Params) -> tuple[Params, str, bool]:
-        """``(networkConfiguration, VPC id, whether it is public)``: without subnets, those of the default VPC.
+    def chosen(self, given: Params) -> tuple[Params, str, str]:
+        """``(networkConfiguration, VPC id, PUBLIC or PRIVATE)``: without subnets, those of the default VPC.
 
         Raises InvalidParameterException for what is not there, lies in two VPCs or in one zone.
         """
@@ -36,16 +39,47 @@ class Network:
         groups = list(given.get("securityGroups", []))
         self._check_groups(groups, vpc)
         network = {"subnets": [each["SubnetId"] for each in subnets], "securityGroups": groups}
-        return network, vpc, all(self._is_public(each) for each in subnets)
+        return network, vpc, "PUBLIC" if all(self._is_public(each) for each in subnets) else "PRIVATE"
+
+    def balancer(self, there: Iterable[Balancer], network: Params, vpc: str, access: str) -> Balancer:
+        """The load balancer of a VPC: one of those that are there, or a new one."""
+        found = next((each for each in there if (each.vpc, each.access) == (vpc, access)), None)
+        if found is not None:
+            return found
+        name = f"ecs-express-gateway-alb-{uuid.uuid4().hex[:8]}"
+        group = self.add_group(name, vpc)
+        self._admit(group, 443, IpRanges=[{"CidrIp": "0.0.0.0/0"}])
+        made = self.world.call(
+            "elbv2",
+            "CreateLoadBalancer",
+            self.region,
+            Name=name,
+            Subnets=network["subnets"],
+            SecurityGroups=[group],
+            Scheme="internet-facing" if access == "PUBLIC" else "internal",
+            Tags=[MANAGED],
+        )["LoadBalancers"][0]
+        return Balancer(str(made["LoadBalancerArn"]), access, vpc, tuple(network["subnets"]), group)
+
+    def remove_balancer(self, balancer: Balancer) -> None:
+        """Remove it with its group."""
+        self.world.call("elbv2", "DeleteLoadBalancer", self.region, LoadBalancerArn=balancer.arn)
+        self.remove_group(balancer.group)
+
+    def add_service_group(self, name: str, balancer: Balancer, port: int) -> str:
+        """The id of a new security group of a service's own, which lets its load balancer in."""
+        group = self.add_group(f"ecs-express-{name}-{uuid.uuid4().hex[:8]}", balancer.vpc)
+        self._admit(group, port, UserIdGroupPairs=[{"GroupId": balancer.group}])
+        return group
 
     def add_group(self, name: str, vpc: str) -> str:
-        """The id of a new security group of a service's own, which bears ECS's mark."""
+        """The id of a new security group, which bears ECS's mark."""
         made = self.world.call(
             "ec2",
             "CreateSecurityGroup",
             self.region,
-            GroupName=f"ecs-express-{name}-{uuid.uuid4().hex[:8]}",
-            Description=f"Managed by Amazon ECS for the Express service {name}",
+            GroupName=name,
+            Description="Managed by Amazon ECS for Express services",
             VpcId=vpc,
             TagSpecifications=[{"ResourceType": "security-group", "Tags": [MANAGED]}],
         )
@@ -57,6 +91,10 @@ class Network:
             self.world.call("ec2", "DeleteSecurityGroup", self.region, GroupId=group)
         except AwsError:
             return
+
+    def _admit(self, group: str, port: int, **source: Any) -> None:
+        rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **source}
+        self.world.call("ec2", "AuthorizeSecurityGroupIngress", self.region, GroupId=group, IpPermissions=[rule])
 
     def _subnets(self, ids: list[str]) -> list[Params]:
         wanted: Params = {"SubnetIds": ids} if ids else {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}

@@ -59,11 +59,12 @@ class Ecs(Listing):
         self._ensure_cluster(cluster, context)
         self._check_name(arn, cluster, context)
         self._check_roles(settings, params["infrastructureRoleArn"])
-        network, vpc, is_public = Network(self.world, region).chosen(settings["networkConfiguration"])
-        group = Network(self.world, region).add_group(name, vpc)
-        access, role = "PUBLIC" if is_public else "PRIVATE", params["infrastructureRoleArn"]
+        where, role = Network(self.world, region), params["infrastructureRoleArn"]
+        network, vpc, access = where.chosen(settings["networkConfiguration"])
+        balancer = where.balancer((each.balancer for each in self._all(region)), network, vpc, access)
+        group = where.add_service_group(name, balancer, settings["primaryContainer"]["containerPort"])
         made = Gateway(
-            name, cluster, arn, host_of(name, region), region, role, tags_of(params), access, group, self._pace
+            name, cluster, arn, host_of(name, region), region, role, tags_of(params), balancer, group, self._pace
         )  # fmt: skip
         made.run = self._runner(made) if self.world.runs is not None else None
         self._log_group(made, settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.services.express.managed import managed
 from orchestrator.emulator.services.express.state import Deployment, Gateway, Revision
 
 _CANARY = {
@@ -16,11 +17,6 @@ _CANARY = {
     "canaryConfiguration": {"canaryPercent": 5.0, "canaryBakeTimeInMinutes": 3},
 }
 _STAGES = ("SCALE_UP", "PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP")
-_METRICS = {
-    "AVERAGE_CPU": "ECSServiceAverageCPUUtilization",
-    "AVERAGE_MEMORY": "ECSServiceAverageMemoryUtilization",
-    "REQUEST_COUNT_PER_TARGET": "ALBRequestCountPerTarget",
-}
 
 
 def tag_list(tags: dict[str, str]) -> list[Params]:
@@ -67,7 +63,7 @@ def configuration(gateway: Gateway, revision: Revision) -> Params:
         "taskDefinitionArn": revision.task_definition,
         **deepcopy(revision.settings),
         "ingressPaths": [
-            {"accessType": gateway.access, "endpoint": gateway.host if is_new else f"https://{gateway.host}"}
+            {"accessType": gateway.balancer.access, "endpoint": gateway.host if is_new else f"https://{gateway.host}"}
         ],
         "createdAt": revision.created,
     }
@@ -152,24 +148,6 @@ def brief_shape(gateway: Gateway, deployment: Deployment) -> Params:
 
 def revision_shape(gateway: Gateway, revision: Revision) -> Params:
     """The ServiceRevision shape, with what ECS manages for it."""
-    container, scaling = revision.settings["primaryContainer"], revision.settings["scalingTarget"]
-    state = {"status": "ACTIVE" if revision in gateway.active else "DELETED", "updatedAt": gateway.updated}
-    group = f"{gateway.arn.partition(':service/')[0].replace(':ecs:', ':ec2:')}:security-group/{gateway.group}"
-    scalable = {"minCapacity": scaling["minTaskCount"], "maxCapacity": scaling["maxTaskCount"]}
-    policy = {
-        "policyType": "TargetTrackingScaling",
-        "targetValue": float(scaling["autoScalingTargetValue"]),
-        "metric": _METRICS[scaling["autoScalingMetric"]],
-    }
-    managed = {
-        "ingressPaths": [{"accessType": gateway.access, "endpoint": f"https://{gateway.host}"}],
-        "autoScaling": {
-            "scalableTarget": {**state, **scalable},
-            "applicationAutoScalingPolicies": [{**state, **policy}],
-        },
-        "serviceSecurityGroups": [{**state, "arn": group}],
-        "logGroups": [{**state, "logGroupName": container["awsLogsConfiguration"]["logGroup"]}],
-    }
     return {
         "serviceRevisionArn": revision.arn,
         "serviceArn": gateway.arn,
@@ -179,9 +157,9 @@ def revision_shape(gateway: Gateway, revision: Revision) -> Params:
         "platformVersion": "LATEST",
         "platformFamily": "Linux",
         "networkConfiguration": _network(revision),
-        "containerImages": [{"containerName": "Main", "image": container["image"]}],
+        "containerImages": [{"containerName": "Main", "image": revision.settings["primaryContainer"]["image"]}],
         "createdAt": revision.created,
-        "ecsManagedResources": managed,
+        "ecsManagedResources": managed(gateway, revision),
     }
 
 

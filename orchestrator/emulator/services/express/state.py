@@ -31,6 +31,17 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True)
+class Balancer:
+    """A load balancer, which the services of a VPC share; ``access`` is PUBLIC or PRIVATE, ``group`` its own."""
+
+    arn: str
+    access: str
+    vpc: str
+    subnets: tuple[str, ...]
+    group: str
+
+
 @dataclass(eq=False)
 class Revision:
     """One configuration a service has had.  ``settings`` are in the shape of ExpressGatewayServiceConfiguration."""
@@ -133,7 +144,7 @@ class Gateway:
     region: str
     infrastructure_role: str
     tags: dict[str, str]
-    access: str
+    balancer: Balancer
     group: str
     pace: Pace
     run: Callable[[Revision], Trial] | None = None
