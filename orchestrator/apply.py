@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import replace
 from graphlib import TopologicalSorter
 from typing import Any, TypeAlias
+
+from msgspec.structs import replace
 
 from orchestrator import plan as planning
 from orchestrator import resources, waivers

@@ -8,7 +8,8 @@ when key and etag are.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orchestrator import published, wire
 from orchestrator.problems import Problems
@@ -26,8 +27,7 @@ Catalogue = Mapping[str, Mapping[str, str]]
 """Etags by key by product; what shows none is of ``NOBODY``."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """What became of the catalogue since the model was trained; counts of photos that were added, changed, removed.
 
     ``unplaced``: keys of new files of which nothing says what they show.

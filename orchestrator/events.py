@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from orchestrator.model import Action, Outcome, PlannedStep
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(Struct, frozen=True):
     """Work on a resource begins; ``at`` is in seconds since the run began."""
 
     address: str
@@ -18,8 +18,7 @@ class Started:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class StepDone:
+class StepDone(Struct, frozen=True):
     """One step of it is done; ``seconds`` since work on the resource began."""
 
     address: str
@@ -27,8 +26,7 @@ class StepDone:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(Struct, frozen=True):
     """It waits for AWS; ``what`` says for which state."""
 
     address: str
@@ -36,8 +34,7 @@ class Waiting:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """So many of a batch's ``total`` calls are done; ``what`` they do, in words.  Told a few times a second."""
 
     address: str
@@ -47,24 +44,21 @@ class Progress:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(Struct, frozen=True):
     """Work on it has ended, one way or another."""
 
     address: str
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """What was shipped is asked whether it answers: ``address`` is a component and a path, ``what`` the question."""
 
     address: str
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answered:
+class Answered(Struct, frozen=True):
     """What came of it: whether it ``passed``, and what was seen where it did not."""
 
     address: str

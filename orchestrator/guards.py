@@ -7,8 +7,10 @@ own token lets through.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Protocol
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import resources
 from orchestrator.model import Action, Change, Desired, Live, Plan, Resource, Veto
@@ -28,8 +30,7 @@ class Task(Protocol):
     def live(self) -> Live | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Struct, frozen=True):
     """What the plan was made from."""
 
     desired: Desired

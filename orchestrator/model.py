@@ -6,9 +6,11 @@ May know: the standard library, ``problems`` and ``values``.  May not: do I/O.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator.problems import Position
 from orchestrator.values import Value
@@ -19,8 +21,7 @@ TAG_COMPONENT = "orchestrator:component"
 TAG_DELETION = "orchestrator:deletion-policy"
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """Whose resources a run is about: one environment of one project in one account and region."""
 
     project: str
@@ -70,8 +71,7 @@ def owner_of(tags: Mapping[str, str]) -> str | None:
     return f"{tags[TAG_PROJECT]}/{tags.get(TAG_ENVIRONMENT, '')}"
 
 
-@dataclass(frozen=True, slots=True)
-class Component:
+class Component(Struct, frozen=True):
     """One checked manifest: ``spec`` has the environment merged in and the schema's defaults filled."""
 
     kind: str
@@ -86,8 +86,7 @@ class Component:
         return f"{self.kind.lower()}.{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Resource:
+class Resource(Struct, frozen=True):
     """One desired AWS resource.  ``spec`` may hold Ref and Text; ``physical`` is AWS's name for it."""
 
     type: str
@@ -104,8 +103,7 @@ class Resource:
         return f"{self.type}.{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Waiver:
+class Waiver(Struct, frozen=True):
     """A difference that a manifest lets be: a ``field`` (dotted, with all below it) of ``addresses``.
 
     ``until`` is its last day, as YEAR-MONTH-DAY in UTC.
@@ -119,8 +117,7 @@ class Waiver:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Desired:
+class Desired(Struct, frozen=True):
     """What the manifests of one environment ask for: resources in dependency order."""
 
     scope: Scope
@@ -138,8 +135,7 @@ class Health(StrEnum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class Live:
+class Live(Struct, frozen=True):
     """One resource as AWS has it, normalised to the shape of a desired spec.
 
     ``outputs`` are what others may refer to; ``private`` is what update and delete need (ETags, ids) and nobody
@@ -156,8 +152,7 @@ class Live:
     status: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """A live resource that bears our mark: its type and AWS's name for it."""
 
     type: str
@@ -173,8 +168,7 @@ class Action(StrEnum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class FieldChange:
+class FieldChange(Struct, frozen=True):
     """One field that differs; ``before`` and ``after`` are plain JSON, fit to be shown (null: not there)."""
 
     path: tuple[str, ...]
@@ -182,8 +176,7 @@ class FieldChange:
     after: Any
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedStep:
+class PlannedStep(Struct, frozen=True):
     """One API call a change will make: ``rds:CreateDBInstance`` with parameters fit to be shown."""
 
     action: str
@@ -191,8 +184,7 @@ class PlannedStep:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Veto:
+class Veto(Struct, frozen=True):
     """A named reason why a change may not be applied, and the way out."""
 
     name: str
@@ -200,8 +192,7 @@ class Veto:
     token_lifts: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(Struct, frozen=True):
     """What becomes of one resource.  ``depends_on`` holds addresses; ``where`` is the manifest's place."""
 
     address: str
@@ -219,8 +210,7 @@ class Change:
     stateful: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(Struct, frozen=True):
     """A resource that could not be read: why, in one sentence, and the denied or failed action."""
 
     address: str
@@ -228,8 +218,7 @@ class Unread:
     action: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Waived:
+class Waived(Struct, frozen=True):
     """One difference that a manifest lets be ``until`` a day; when that day is ``past``, the plan changes it."""
 
     address: str
@@ -240,8 +229,7 @@ class Waived:
     past: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """The changes from live to desired, in order.  Equal after a JSON round trip; ``digest`` holds no times."""
 
     project: str
@@ -276,8 +264,7 @@ class Actuation(StrEnum):
     UNCHANGED = "unchanged"
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of one change: whether our calls worked and whether the thing became well, apart."""
 
     address: str

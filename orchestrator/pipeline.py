@@ -57,8 +57,9 @@ def plan(
 
     ``destroying`` plans for no resources at all.  Raises Problems when AWS cannot be asked, or a target is unknown.
     """
-    from dataclasses import replace
     from datetime import UTC, datetime
+
+    from msgspec.structs import replace
 
     from orchestrator import plan as planning
     from orchestrator import snapshot

@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import guards, resources, waivers, wire
 from orchestrator.diff import diff
@@ -33,8 +35,7 @@ from orchestrator.steps import Outputs, Recording, Steps, planned, record
 from orchestrator.values import Ref, Unknown, Value, references, resolve
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """What applying one change needs beyond the plan: the desired resource (None: delete) and the live one.
 
     ``waived`` are differences that stay as they are.
@@ -46,8 +47,7 @@ class Task:
     waived: tuple[Waived, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """A plan with what it takes to carry it out; the plan alone is what is shown, stored and compared."""
 
     plan: Plan

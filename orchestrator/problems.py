@@ -6,9 +6,10 @@ May know: the standard library.  May not: read files, talk to AWS, print.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Self
+
+from msgspec import Struct
 
 
 class Exit(IntEnum):
@@ -23,8 +24,7 @@ class Exit(IntEnum):
     UNREVIEWED = 6
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(Struct, frozen=True, order=True):
     """A place in a text file; line and column count from 1."""
 
     file: str
@@ -35,8 +35,7 @@ class Position:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that is wrong: what, where (when a file is to blame), and what to do about it."""
 
     message: str

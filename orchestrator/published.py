@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator import wire
 from orchestrator.problems import Problem, Problems
@@ -29,24 +31,21 @@ FORMAT = "orchestrator-model/1"
 FOREVER = "public, max-age=31536000, immutable"
 
 
-@dataclass(frozen=True, slots=True)
-class File:
+class File(Struct, frozen=True):
     """One file of a version: SHA-256 as hexadecimal digits, size in bytes."""
 
     sha256: str
     bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class Score:
+class Score(Struct, frozen=True):
     """Held-out photos of one product, and how many were recognised."""
 
     photos: int
     right: int
 
 
-@dataclass(frozen=True, slots=True)
-class Metrics:
+class Metrics(Struct, frozen=True):
     """On the held-out photos: shares from 0 to 1; ``ece``: expected calibration error; latency of one photo in ms."""
 
     top1: float
@@ -56,8 +55,7 @@ class Metrics:
     per_product: Mapping[str, Score] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Parity:
+class Parity(Struct, frozen=True):
     """Largest difference of a probability between Keras and the exported model; None where nobody looked.
 
     ``fault`` names what differs (scaling, channel order, resize ...), "" where all agree within ``tolerance``.
@@ -76,8 +74,7 @@ class Parity:
         return bool(asked) and not self.fault and max(asked) <= self.tolerance
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """``says`` is better, same, worse or first, than version ``against``; ``forced``: why it was published anyway."""
 
     says: str
@@ -85,8 +82,7 @@ class Verdict:
     forced: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     """What is known of one version; ``training`` is what training was told, ``tools`` are versions."""
 
     version: str
@@ -114,8 +110,7 @@ class Metadata:
         return sum(file.bytes for name, file in self.files.items() if name == MODEL or name.startswith("weights-"))
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(Struct, frozen=True):
     """What ``current.json`` holds, and the etag under which it was read."""
 
     version: str

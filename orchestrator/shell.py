@@ -9,8 +9,9 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.problems import Problems
 
@@ -18,8 +19,7 @@ TAIL = 4000
 """Characters of a failed process's output that a person is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ran:
+class Ran(Struct, frozen=True):
     """A process that has ended: its exit status and what it printed, both streams in order of arrival."""
 
     status: int

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import TypeVar
+
+from msgspec import Struct, field
 
 from orchestrator import resources
 from orchestrator.aws.errors import AwsError
@@ -28,8 +29,7 @@ HOPELESS = {
 """Errors that make every other read pointless, and what to do about them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
+class Snapshot(Struct, frozen=True):
     """All live resources of one environment, read at once.
 
     ``live`` by address; ``strays`` are ours but not desired, by an address made of type and physical name.

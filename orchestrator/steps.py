@@ -7,15 +7,15 @@ Pure: nothing here performs a step.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from msgspec import Struct
 
 from orchestrator.model import PlannedStep
 from orchestrator.values import Sensitive, Unknown, Value, describe, plain
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """One API call: boto3's names, e.g. ``("rds", "create_db_instance")``.
 
     ``ok``: error codes that mean the call's work is done already (its answer is then ``{}``).
@@ -35,8 +35,7 @@ class Call:
     region: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     """Read ``call`` until ``path`` (JMESPath on its answer; it may hold an earlier answer) is one of ``until``.
 
     ``what``: what is waited for, in words, where the path does not read well.
@@ -56,15 +55,13 @@ class Wait:
     log: Value = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Generate:
+class Generate(Struct, frozen=True):
     """A new random secret of ``length`` letters and digits; the answer is Sensitive."""
 
     length: int = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Compute:
+class Compute(Struct, frozen=True):
     """``function(*arguments)`` on answers that planning does not know yet; pure, and named for the plan."""
 
     name: str
@@ -72,8 +69,7 @@ class Compute:
     arguments: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Sweep:
+class Sweep(Struct, frozen=True):
     """Repeat: read ``listing``, give its answer to ``remove``, perform what that returns, until it returns None.
 
     ``removal`` is the operation that ``remove`` calls, of the listing's service: the plan names it beforehand.
@@ -89,8 +85,7 @@ def _tell_nobody(_: int) -> None:
     """For those who do not want to know."""
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Many calls in no order of their own, several at a time; ``note`` says what they do, for the plan.
 
     The calls may be too many to show: the plan names the operation and how many there are.  Every call must be
@@ -103,8 +98,7 @@ class Batch:
     tell: Callable[[int], None] = _tell_nobody
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """Work on this machine, such as a build: ``function(*arguments)``, whose answer may be anything.
 
     ``function`` raises Problems when it fails.  ``name`` and ``note`` say in the plan what it does; arguments may be
@@ -127,8 +121,7 @@ def call(service: str, operation: str, /, **parameters: Value) -> Call:
     return Call(service, operation, parameters)
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """What a generator would do: its steps, and the outputs it would leave, Unknown where AWS decides."""
 
     steps: tuple[Step, ...]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, NoReturn, TypeAlias
 
+from msgspec import Struct
+
 Value: TypeAlias = Any
 """JSON, or Ref, Text, Unknown, Sensitive, WriteOnly at any depth."""
 
@@ -28,8 +30,7 @@ class Absent(Enum):
 ABSENT: Final = Absent.ABSENT
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Struct, frozen=True):
     """One output of another resource, e.g. ``Ref("rds_instance.main", "host")``."""
 
     address: str
@@ -39,8 +40,7 @@ class Ref:
         return f"${{{self.address}.{self.output}}}"
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Struct, frozen=True):
     """Text with references inside: the parts, in order, are joined once all are known."""
 
     parts: tuple[str | Ref | Unknown | Sensitive, ...]
@@ -97,8 +97,7 @@ class Sensitive:
     __str__ = __repr__
 
 
-@dataclass(frozen=True, slots=True)
-class WriteOnly:
+class WriteOnly(Struct, frozen=True):
     """What a call is given but AWS never gives back.  It is not compared; another field tells when it has changed."""
 
     value: Any

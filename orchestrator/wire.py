@@ -1,4 +1,4 @@
-"""Dataclasses as canonical JSON and back, strictly.  Pure.
+"""Structs as canonical JSON and back, strictly.  Pure.
 
 May know: the vocabulary's shapes, through their types.  May not: know what a document is for, or touch files.
 The canonical form is compact UTF-8 with sorted keys, so equal values have equal bytes and one digest.
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 def dump(value: object) -> bytes:
-    """``value`` (a dataclass, or JSON) in canonical form.
+    """``value`` (a struct, or JSON) in canonical form.
 
     Raises TypeError for what is not data, such as an Unknown that was never made plain.
     """
@@ -56,7 +56,7 @@ def _sentence(message: str) -> str:
 
 
 def _strangers(path: str, raw: Any, known: Any) -> Iterator[str]:
-    """Paths of members in ``raw`` that the shape has dropped: msgspec is lenient there with dataclasses."""
+    """Paths of members in ``raw`` that the shape has dropped: msgspec is lenient there."""
     if isinstance(raw, Mapping) and isinstance(known, Mapping):
         for key, item in raw.items():
             inner = f"{path}.{key}".lstrip(".")

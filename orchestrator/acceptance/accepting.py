@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator.acceptance import objects, search, texts
 from orchestrator.acceptance.draft import Draft, Thing, Trial
@@ -31,8 +32,7 @@ _MISSING = "it is not in AWS, and {}; take it out of the manifests by hand, or p
 _STRAY = "no manifest declares it, and {}; declare it by hand, or remove it with `orchestrator apply`"
 
 
-@dataclass
-class Edited:
+class Edited(Struct):
     """Texts by file as they would be, empty where the file goes; in sentences what was ``done``, and what ``left``."""
 
     texts: Texts = field(default_factory=dict)

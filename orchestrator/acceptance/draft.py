@@ -7,8 +7,10 @@ looked for in AWS; everything else is known from the plan that told of the drift
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import components, resources
 from orchestrator import plan as planning
@@ -30,8 +32,7 @@ Thing = tuple[str, str]
 """A resource by its type and AWS's name for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Trial:
+class Trial(Struct, frozen=True):
     """What came of an edit: the manifests, the plan made with them, and the differences it has gained."""
 
     texts: Texts

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from orchestrator.acceptance import candidates
 from orchestrator.acceptance.draft import Draft, Thing
@@ -35,8 +36,7 @@ Spot = tuple[Thing, str]
 """A field of a resource; "" is the whole of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Focus:
+class Focus(Struct, frozen=True):
     """What a search is about: one ``spot``; or things that are ``wanted``; or the ``whole`` document."""
 
     spot: Spot | None = None
@@ -100,8 +100,7 @@ def _asked(draft: Draft, value: Document, thing: Thing) -> Mapping[str, Value] |
     return found.spec if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Gap:
+class _Gap(Struct, frozen=True):
     """How far off a document is, and in how many fields."""
 
     size: float

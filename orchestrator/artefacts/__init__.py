@@ -7,12 +7,12 @@ record of an earlier release.  May know: files, ``model``, ``problems``, ``shell
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 
-@dataclass(frozen=True, slots=True)
-class Image:
+
+class Image(Struct, frozen=True):
     """The image of one component.
 
     ``tag`` is the hash of everything that goes into the build.  ``digest`` (``sha256:...``) is set where the image is
@@ -24,8 +24,7 @@ class Image:
     digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SiteFile:
+class SiteFile(Struct, frozen=True):
     """One file of a site: ``size`` in bytes, ``md5`` and ``sha256`` in hex, and the headers it is served with.
 
     ``entry`` files keep their name while their bytes change (index.html); the others carry a hash in their name.
@@ -39,8 +38,7 @@ class SiteFile:
     entry: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """A static site: its files by path.  ``digest`` covers paths, bytes and headers.
 
     ``folder`` is where the bytes are; None where they are in the release bucket, as of an earlier release.
@@ -51,8 +49,7 @@ class Site:
     folder: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Artefacts:
+class Artefacts(Struct, frozen=True):
     """Everything that is shipped, by the handle of its component.
 
     ``secrets`` and ``models`` hold version ids, and only where an earlier version is to come back.

@@ -9,9 +9,10 @@ import hashlib
 import hmac
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
+
+from msgspec import Struct
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 
@@ -29,8 +30,7 @@ class Credentials(Protocol):
     def token(self) -> str | None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Struct, frozen=True):
     """What a signature is good for."""
 
     region: str

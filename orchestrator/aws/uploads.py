@@ -17,11 +17,12 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 from urllib.request import getproxies
+
+from msgspec import Struct
 
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.signature import Credentials, Scope, signed
@@ -47,8 +48,7 @@ class Client(Protocol):
     def put_object(self, **parameters: Any) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """Where the objects of one bucket are asked for: ``path`` before the key, signed for ``region``."""
 
     secure: bool

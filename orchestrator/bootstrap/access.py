@@ -6,14 +6,14 @@ environment's names, ``{path}`` the path of its roles.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 ANY: Final = ("*",)
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """``actions`` (of one service) on ``arns``.
 
     ``who``: ``read`` for planning and deploying, ``write`` for deploying, ``destroy`` for deploying where the manifest

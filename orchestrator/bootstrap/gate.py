@@ -6,8 +6,9 @@ A scope of its own keeps them out of reach: what plans and deploys the environme
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from orchestrator.bootstrap import policies
 from orchestrator.manifest import naming
@@ -21,8 +22,7 @@ AUDIENCE: Final = "sts.amazonaws.com"
 PLAN, DEPLOY = "plan", "deploy"
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Struct, frozen=True):
     """A repository of GitHub: ``OWNER/NAME``, the ids that outlive renames, and its main branch."""
 
     name: str

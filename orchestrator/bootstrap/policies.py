@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+from msgspec import Struct, field
 
 from orchestrator.bootstrap.access import ALWAYS, RELEASES, TYPES, Rule
 from orchestrator.model import TAG_DELETION, TAG_ENVIRONMENT, TAG_PROJECT, Component, Desired, Resource, Scope
@@ -44,8 +45,7 @@ _TRACE: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """One thing that is worked on: its type's rules, its name in AWS, and whether its data may go."""
 
     rules: tuple[Rule, ...]
@@ -53,8 +53,7 @@ class Subject:
     deletable: bool = False
 
 
-@dataclass(slots=True)
-class _Merged:
+class _Merged(Struct):
     actions: set[str] = field(default_factory=set)
     arns: set[str] = field(default_factory=set)
 

@@ -6,9 +6,10 @@ The same shape as the pipeline: what is wanted, what stands, the difference, and
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 from urllib.parse import quote
+
+from msgspec import Struct
 
 from orchestrator.bootstrap import gate
 from orchestrator.bootstrap.gate import Repository
@@ -32,8 +33,7 @@ class Api(Protocol):
     def delete(self, path: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One thing that will be set: in words, and the requests that set it, in order (method, path, body)."""
 
     what: str

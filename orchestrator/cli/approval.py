@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orchestrator.cli.terminal import Terminal
 from orchestrator.model import Plan
@@ -11,8 +11,7 @@ from orchestrator.render import stale
 from orchestrator.render.text import Detail
 
 
-@dataclass(frozen=True, slots=True)
-class Approval:
+class Approval(Struct, frozen=True):
     """How a run was approved beforehand, if it was: a reviewed plan, its digest, or without looking."""
 
     reviewed: Plan | None = None

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from orchestrator import pipeline
 from orchestrator.cli import dashboard, recording, running, sample, show, story, turns
@@ -27,8 +28,7 @@ SETTLE_SECONDS = 0.4
 """How long the emulator's slow operations take: long enough to be seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Meddling:
+class Meddling(Struct, frozen=True):
     """Something a colleague might do by hand: a call on a resource of one type, in words and as a call."""
 
     resource_type: str

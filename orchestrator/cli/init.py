@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from msgspec import Struct
 
 from orchestrator.cli.options import Settings, common
 from orchestrator.cli.verb import verb
@@ -109,8 +109,7 @@ def _report(terminal: Terminal, done: Spread) -> None:
     terminal.say("\nNext:\n" + "\n".join(f"  {step}" for step in steps))
 
 
-@dataclass(frozen=True, slots=True)
-class Spread:
+class Spread(Struct, frozen=True):
     """Files that are new, that were written over, and that were left as they were."""
 
     new: list[Path]

@@ -36,7 +36,7 @@ def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, for
 
     Training is needed when more than the threshold's share of the products was added, removed or photographed anew.
     """
-    from dataclasses import asdict
+    from msgspec.structs import asdict
 
     from orchestrator import catalogue, wire
     from orchestrator.problems import Exit

@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
+from msgspec import Struct, field
 
 from orchestrator.cli.terminal import Terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-@dataclass(slots=True)
-class Settings:
+class Settings(Struct):
     """What every verb may be told; one a process, filled once the command line is parsed."""
 
     manifests: Path = Path("manifests")

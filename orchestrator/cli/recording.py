@@ -11,11 +11,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from msgspec import Struct
 
 from orchestrator.cli import begun
 from orchestrator.cli.options import Settings
@@ -40,8 +40,7 @@ HURRIED = 5.0
 """The same for the end of a run that was stopped: a job that GitHub cancels has few seconds left."""
 
 
-@dataclass(frozen=True, slots=True)
-class How:
+class How(Struct, frozen=True):
     """How a run is told: with a journal instead of the service; and for how many seconds it waits for its turn.
 
     ``needed``: without the service it may not begin, unless its caller said so.  ``brought_by`` is the pull request

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator.cli import recording, running, show, turns
 from orchestrator.cli.approval import Approval
@@ -30,8 +32,7 @@ INTERRUPTED = running.INTERRUPTED
 CODES = {"released": Exit.OK, "unchanged": Exit.OK, "failed": Exit.FAILED, "returned": Exit.ROLLED_BACK}
 
 
-@dataclass(frozen=True, slots=True)
-class Performed:
+class Performed(Struct, frozen=True):
     """How a run ended: its exit code, and what it came to unless it was interrupted."""
 
     code: int
@@ -39,8 +40,7 @@ class Performed:
     ending: Ending | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Desk:
+class Desk(Struct, frozen=True):
     """What a deploy and a rollback are begun with; ``record`` is told while one of them is ``writing``."""
 
     settings: Settings

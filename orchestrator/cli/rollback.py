@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import replace
 
 import click
+from msgspec.structs import replace
 
 from orchestrator.cli.options import Settings, applying, common
 from orchestrator.cli.recording import How, recorded

@@ -10,9 +10,11 @@ import json
 import re
 import tempfile
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import pipeline
 from orchestrator.cli import assembly, interpreter, recording, releasing, sample, workshop
@@ -76,8 +78,7 @@ def tell(
         shop.go_back(1, answers="1")
 
 
-@dataclass(frozen=True, slots=True)
-class _Shop:
+class _Shop(Struct, frozen=True):
     """The application's checkout, and the AWS that it is shipped to.
 
     ``runtime`` is the layer below its code; None where a builder makes the image.

@@ -6,14 +6,14 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TextIO
+
+from msgspec import Struct
 
 from orchestrator.render.style import Style
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(Struct, frozen=True):
     """Three streams; ``interactive`` when a person can be asked, ``live`` when ``err`` can be drawn over."""
 
     stdin: TextIO

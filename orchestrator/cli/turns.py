@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from orchestrator.cli import recording
 from orchestrator.cli.options import Settings
@@ -30,8 +31,7 @@ OUTLASTS = 150.0
 """Seconds after which the bucket's lease of a run that died has ended: longer than it lasts."""
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True):
     """What a run works with while it is its turn: the ``clients`` ask before each call whether it still is."""
 
     record: Record

@@ -20,7 +20,7 @@ def command(settings: Settings, parts: tuple[str, ...]) -> int:
 
     The next deploy ships it again: the PARTs that `releases` shows, or all.
     """
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from orchestrator.cli import releasing
     from orchestrator.problems import Exit, Problem, Problems

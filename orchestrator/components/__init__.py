@@ -17,17 +17,17 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Protocol, cast
+
+from msgspec import Struct, field
 
 from orchestrator.artefacts import Artefacts
 from orchestrator.model import Component, Resource, Scope
 from orchestrator.values import Value
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """What one component asks of another, e.g. the CDN to read a prefix of a bucket, a service to reach a database."""
 
     to: str
@@ -36,8 +36,7 @@ class Grant:
     data: Mapping[str, Value] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Stack:
+class Stack(Struct, frozen=True):
     """All components of one environment, references resolved, and what they ask of each other."""
 
     scope: Scope

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.cost.pricers import PRICERS, NoPriceError
 from orchestrator.cost.prices import AS_OF, FREE_ALARMS, PRICES
 from orchestrator.model import Resource
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """What one resource costs: USD a month while nobody uses it, and while it works all day, every day."""
 
     address: str
@@ -20,8 +20,7 @@ class Line:
     assumes: str
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Struct, frozen=True):
     """USD a month before VAT; ``unpriced`` holds (address, why) of what is not in the sum.
 
     ``alerts``: the amounts at which a budget of the stack writes to somebody, ascending.
@@ -44,8 +43,7 @@ class Estimate:
         return round(sum(line.active for line in self.lines), 2)
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+class Delta(Struct, frozen=True):
     """What a change adds (or saves, below 0), in USD a month; ``lines`` are (address, before, after), idle."""
 
     idle: float

@@ -6,7 +6,8 @@ A price is added or changed together with ``AS_OF`` and the comment that says wh
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 AS_OF = "2026-11-22"
 HOURS = 730
@@ -16,8 +17,7 @@ FREE_ALARMS = 10
 """Alarms at standard resolution that the always-free tier holds, an account."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(Struct, frozen=True):
     """List prices of one region, in USD.
 
     ``databases``: instance class -> an hour of single-zone PostgreSQL.  ``storage``: RDS type -> a GB and month,

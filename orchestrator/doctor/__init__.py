@@ -7,9 +7,10 @@ everything below ``cli``.  May not: change anything.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
+
+from msgspec import Struct, field
 
 from orchestrator.problems import Position, Problems
 
@@ -35,8 +36,7 @@ CHECKS: Final = {
 """In the order in which they are told."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """One thing that was looked at: what is so, and the ``fix`` where it should not be so."""
 
     check: str
@@ -46,8 +46,7 @@ class Finding:
     where: Position | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(Struct, frozen=True):
     """What is examined.  ``again`` is the command line of a verb for the same manifests and environment."""
 
     folder: Path

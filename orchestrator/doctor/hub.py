@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from msgspec import Struct, field
 
 from orchestrator.bootstrap import settings
 from orchestrator.bootstrap.gate import Repository
@@ -14,8 +14,7 @@ from orchestrator.problems import Problems
 _TOKEN = "log in with `gh auth login`, or set GITHUB_TOKEN"  # noqa: S105 - a hint, no token
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(Struct, frozen=True):
     """The repository as GitHub knows it (None where it was not to be had), and what was found."""
 
     repository: Repository | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct
 
 from orchestrator.doctor import Finding
 from orchestrator.problems import Position
@@ -39,8 +39,7 @@ _PINNED: Final = re.compile(r"@(?:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")
 _LOCAL: Final = ("./", "$/")
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+class _Job(Struct, frozen=True):
     """One job, with the permissions that hold for it, and where its file is."""
 
     path: str

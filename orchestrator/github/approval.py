@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 from orchestrator import resources
 from orchestrator.github.seen import Seen
@@ -15,8 +16,7 @@ from orchestrator.render.values import shorten
 Approval = Literal["strict", "safe", "none"]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """Whether to go ahead, ``why`` in a sentence, and what was ``moved``: a sentence for each change in the way."""
 
     goes: bool

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from orchestrator.github.approval import Verdict
 from orchestrator.problems import Problem

@@ -9,24 +9,23 @@ import json
 import os
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator.github.client import API, GitHub
 from orchestrator.problems import Problems
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequest:
+class PullRequest(Struct, frozen=True):
     """The pull request of the event: its number and the commit that was pushed to it."""
 
     number: int
     head: str
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One run of a workflow.  ``url`` is its page; ``event`` its payload."""
 
     repository: str

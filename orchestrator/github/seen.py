@@ -12,8 +12,9 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec import Struct, field
 
 from orchestrator import wire
 from orchestrator.model import Change, Plan
@@ -26,8 +27,7 @@ BOMB: Final = 4_000_000
 _MARKER: Final = re.compile(r"<!-- orchestrator:seen ([A-Za-z0-9+/=]+) -->")
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """A plan's ``digest`` and its changes: hash by address; none where they did not fit."""
 
     digest: str

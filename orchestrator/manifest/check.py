@@ -7,8 +7,10 @@ ask each kind's own ``check``, look for secrets.  What follows from a problem al
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any, cast
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import components
 from orchestrator.manifest import complaints, disclosure, environment, references, schema, suggest
@@ -21,8 +23,7 @@ from orchestrator.problems import Position, Problem, Problems
 PROJECT = "Project"
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(Struct, frozen=True):
     """One environment, checked.  ``components`` hold the Project too; their specs still have ``${references}``."""
 
     project: Component

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import yaml
+from msgspec import Struct
 
 from orchestrator.problems import Position
 
@@ -50,8 +50,7 @@ def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | Non
     return None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Document:
+class Document(Struct, frozen=True, eq=False):
     """One YAML document as it stands in a file; ``lines`` are the file's."""
 
     kind: str
@@ -84,8 +83,7 @@ class Document:
         return found
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Declared:
+class Declared(Struct, frozen=True, eq=False):
     """One component as its layers declare it together: the base document, then the environment's.
 
     ``value`` is what they come to; ``layers`` answer where a value was written.

@@ -7,10 +7,10 @@ says where a value stands; the text around it is kept as it is, and the result i
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import yaml
+from msgspec import Struct
 
 from orchestrator.manifest.document import Document, Path, written
 from orchestrator.manifest.load import API_VERSION, documents
@@ -20,8 +20,7 @@ REMOVED: Final = object()
 """In place of a value: the entry goes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Inserted:
+class Inserted(Struct, frozen=True):
     """In place of a value: ``item`` comes into the list before what stands at that place."""
 
     item: Any

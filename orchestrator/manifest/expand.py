@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator import components
 from orchestrator.artefacts import Artefacts

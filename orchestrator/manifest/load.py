@@ -7,11 +7,11 @@ is wrong in one file is kept in ``Sources.problems``, and the others are read al
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from msgspec import Struct, field
 
 from orchestrator.manifest import files, schema, suggest
 from orchestrator.manifest.compose import compose
@@ -23,8 +23,7 @@ API_VERSION = "orchestrator/v1"
 ENVIRONMENTS = "environments"
 
 
-@dataclass(frozen=True, slots=True)
-class Layer:
+class Layer(Struct, frozen=True):
     """What one set of files declares; ``problems`` hold what could not be read."""
 
     documents: tuple[Document, ...] = ()
@@ -32,8 +31,7 @@ class Layer:
     file: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Sources:
+class Sources(Struct, frozen=True):
     """All manifests of a folder: the base, and a layer an environment.  ``check`` raises ``problems`` with its own."""
 
     folder: Path

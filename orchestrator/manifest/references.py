@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from msgspec import Struct
 
 PROJECT = "project"
 OPENING = "${"
@@ -13,8 +14,7 @@ _NAME = re.compile(r"(project)\.([A-Za-z][A-Za-z0-9]*)\Z|([a-z]+\.[a-z][a-z0-9-]
 SYNTAX = "write ${kind.name.export}, or $${ for the two characters themselves"
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """``${bucket.files.name}``: the handle ``bucket.files`` (or ``project``) and what it exports."""
 
     handle: str
@@ -24,8 +24,7 @@ class Reference:
         return f"${{{self.handle}.{self.export}}}"
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(Struct, frozen=True):
     """Something that begins like a reference and is none."""
 
     text: str

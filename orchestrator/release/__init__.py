@@ -7,23 +7,22 @@ vocabulary.  May know: everything below ``cli``.  May not: plan, or change AWS, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 Result = Literal["healthy", "unproved", "failed", "started"]
 """``unproved``: applied, with nothing to ask.  ``started``: under way, or killed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Built:
+class Built(Struct, frozen=True):
     """An image as it runs: the ``tag`` is the hash of its build inputs, "" for a prebuilt one."""
 
     tag: str
     digest: str
 
 
-@dataclass(frozen=True, slots=True)
-class Vector:
+class Vector(Struct, frozen=True):
     """All that a release is, by component handle; two equal vectors behave the same.
 
     ``manifests`` is the digest of the documents.  ``secrets`` and ``models`` are version ids, ``schemas`` the version
@@ -38,8 +37,7 @@ class Vector:
     schemas: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(Struct, frozen=True):
     """One deploy or rollback that reached AWS.  ``at`` is ISO 8601 in UTC; ``of`` the release a rollback went back to.
 
     ``changes`` are addresses with what became of them; ``reason`` is why it failed, or why somebody went back.
@@ -62,8 +60,7 @@ class Release:
         return self.result in {"healthy", "unproved"}
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True):
     """One part that a rollback holds back until it changes.
 
     ``part`` is ``image:HANDLE``, ``site:HANDLE``, ``secret:HANDLE`` or ``manifest:HANDLE``; ``refused`` identifies the
@@ -80,16 +77,14 @@ class Pin:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Struct, frozen=True):
     """One manifest document as a release had it, environment merged; ``file`` is where it stood."""
 
     file: str
     value: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Ledger:
+class Ledger(Struct, frozen=True):
     """The releases of one environment, oldest first, with all that going back to them takes but the bytes.
 
     ``documents`` by their digest; a release's documents are named by ``vector.manifests``.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import pipeline
 from orchestrator.aws.errors import AwsError
@@ -31,8 +33,7 @@ End = Literal["released", "unchanged", "failed", "returned"]
 OnFailure = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Ended:
+class Ended(Struct, frozen=True):
     """How a deploy or rollback ended.
 
     ``stands`` is the number of the release that AWS holds now, None when it is no whole one; ``cause`` why it failed;

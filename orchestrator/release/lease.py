@@ -11,8 +11,10 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import wire
 from orchestrator.problems import Problems
@@ -27,8 +29,7 @@ class LeaseTakenError(Problems):
     """Somebody else is writing: who, since what, until when."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """Who writes, why, and until when (Unix seconds); ``token`` tells two runs of one person apart."""
 
     owner: str

@@ -7,7 +7,9 @@ content is taken for the fix, and the pin is lifted by the release that ships it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.release import Ledger, Pin, Release, Written
@@ -16,8 +18,7 @@ from orchestrator.release.documents import handle, identity
 PARTS = ("image", "site", "secret", "manifest")
 
 
-@dataclass(frozen=True, slots=True)
-class Honoured:
+class Honoured(Struct, frozen=True):
     """Pins that hold, in words for the plan's reader, and pins that what is wanted now has lifted."""
 
     held: tuple[Pin, ...] = ()

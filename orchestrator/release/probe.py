@@ -10,11 +10,11 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
+from msgspec import Struct
 
 from orchestrator.artefacts import Artefacts
 from orchestrator.model import Component, Desired, Live
@@ -26,8 +26,7 @@ PAUSE = 0.2
 SLOWEST = 5.0
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Struct, frozen=True):
     """One question over HTTP: GET ``https://host/path``, and what has to come back ``within`` seconds.
 
     ``header`` is a name and its value, ``sha256`` is of the whole body, in hex.
@@ -47,8 +46,7 @@ class Probe:
         return f"https://{self.host}{self.path}"
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """A probe and what came of it; ``saw`` is a sentence about the last answer when it was not the right one."""
 
     probe: Probe

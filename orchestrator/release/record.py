@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import os
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import shell
 from orchestrator.release import Ledger, Pin, Release
@@ -17,8 +19,7 @@ FAILURES = 20
 """Failed releases that are remembered; they hold nothing that one could go back to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(Struct, frozen=True):
     """Where a release comes from."""
 
     by: str

@@ -6,8 +6,10 @@ Reads only.  API: ECR BatchGetImage, S3 HeadObject and ListObjectsV2, Secrets Ma
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.artefacts import Artefacts, Image, Site
 from orchestrator.aws import Reader
@@ -25,8 +27,7 @@ T = TypeVar("T")
 GONE = ("ResourceNotFoundException", "RepositoryNotFoundException", "ImageNotFoundException", "NoSuchBucket", "404")
 
 
-@dataclass(frozen=True, slots=True)
-class Checkout:
+class Checkout(Struct, frozen=True):
     """A release's manifests, checked again, with its artefacts: all that a plan for it takes."""
 
     manifest: Manifest

@@ -8,9 +8,10 @@ API: ECR ListImages, BatchDeleteImage; S3 ListObjectsV2, DeleteObjects; Secrets 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from msgspec import Struct, field
 
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.images import tools
@@ -31,8 +32,7 @@ CACHED = timedelta(days=14)
 AT_ONCE = {"s3": 1000, "ecr": 100}
 
 
-@dataclass(frozen=True, slots=True)
-class Needed:
+class Needed(Struct, frozen=True):
     """What the releases of a ledger need, by handle; ``paths`` and ``bodies`` of sites, ``indexes`` by digest."""
 
     images: Mapping[str, frozenset[str]] = field(default_factory=dict)

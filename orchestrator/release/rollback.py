@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.manifest import check, expand
 from orchestrator.problems import Problem, Problems
@@ -20,8 +22,7 @@ from orchestrator.release.wanted import Wanted
 WORDS = {"images": "image", "site": "site", "sites": "site", "secrets": "secret", "model": "model", "models": "model"}
 
 
-@dataclass(frozen=True, slots=True)
-class Return:
+class Return(Struct, frozen=True):
     """One rollback: from ``standing`` to ``target``, for ``parts`` (``image:HANDLE``).
 
     ``standing`` is what is left: the newest attempt, but for rollbacks that never ended.  ``whole`` when no part is

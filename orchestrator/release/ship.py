@@ -6,8 +6,10 @@ Nothing here asks or prints; what is to be shown goes through ``on_event`` and c
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import pipeline
 from orchestrator.aws.errors import AwsError
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 Prove = Callable[..., tuple[Proof, ...]]
 
 
-@dataclass(frozen=True, slots=True)
-class Shipped:
+class Shipped(Struct, frozen=True):
     """What became of one plan: its outcomes, what AWS held afterwards, and what answered."""
 
     outcomes: tuple[Outcome, ...]

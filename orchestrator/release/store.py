@@ -7,8 +7,10 @@ API: S3 GetObject, PutObject with If-Match and If-None-Match.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator import wire
 from orchestrator.artefacts import Site
@@ -23,8 +25,7 @@ LOST = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "40
 TRIES = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """An object's bytes and the ETag under which they were read."""
 
     data: bytes

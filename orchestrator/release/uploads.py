@@ -6,7 +6,9 @@ API: S3 GetObject of each pointer; a copy of it goes to the release bucket befor
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.aws.reader import Caller
 from orchestrator.manifest import expand
@@ -17,8 +19,7 @@ from orchestrator.release.rollback import WORDS
 from orchestrator.release.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Pointer:
+class Pointer(Struct, frozen=True):
     """The version that one bucket's pointer names now, and its bytes."""
 
     bucket: str

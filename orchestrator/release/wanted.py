@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from orchestrator import pipeline
 from orchestrator.artefacts import Artefacts, Site
@@ -23,8 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.aws import Clients
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(Struct, frozen=True):
     """Desired resources with where they come from; ``store`` is None where the project keeps no releases.
 
     ``clients`` asked the release bucket, and are there for what follows: each costs a tenth of a second to make.

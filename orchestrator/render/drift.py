@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from enum import StrEnum
+
+from msgspec import Struct, to_builtins
 
 from orchestrator.model import Action, Change, Plan, Waived
 from orchestrator.redaction import safe
@@ -24,8 +25,7 @@ class Sync(StrEnum):
     IGNORED = "ignored"
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceDrift:
+class ResourceDrift(Struct, frozen=True):
     """One resource; ``reason`` in words, ``action`` the AWS action that was denied or failed, if any."""
 
     address: str
@@ -35,8 +35,7 @@ class ResourceDrift:
     fields: tuple[FieldView, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DriftView:
+class DriftView(Struct, frozen=True):
     """All resources of one environment: drifted ones first, then those not checked."""
 
     title: str
@@ -129,7 +128,7 @@ def to_json(drift: DriftView) -> str:
         "ignored": drift.count(Sync.IGNORED),
         "in_sync": drift.count(Sync.IN_SYNC),
         "not_checked": drift.count(Sync.NOT_CHECKED),
-        "resources": [asdict(resource) for resource in drift.resources],
+        "resources": to_builtins(drift.resources),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -6,7 +6,9 @@ Pure.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.model import Action, Outcome
 from orchestrator.release.deploy import Ended
@@ -17,8 +19,7 @@ from orchestrator.render.style import Style
 from orchestrator.render.view import name, sentence
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """What a person reads; ``deeds`` is the report of the calls, ``well`` whether all is as it was asked for.
 
     ``again``: the ``proofs`` are of what stood before, which was gone back to.

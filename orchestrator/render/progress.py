@@ -9,10 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from enum import Enum
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
+
+from msgspec import Struct
 
 from orchestrator.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
 from orchestrator.model import Action, Actuation, Change, Health, Outcome, PlannedStep
@@ -49,8 +50,7 @@ class State(Enum):
     FAILED = "red"
 
 
-@dataclass(slots=True)
-class Row:
+class Row(Struct):
     """One change on the board; ``began`` and ``took`` in seconds."""
 
     address: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.release import Ledger, Pin, Release, Vector
 from orchestrator.render.style import Style
@@ -15,8 +16,7 @@ COLOURS = {"healthy": "green", "unproved": "yellow", "failed": "red", "started":
 SHORT = len("sha256:") + 12
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One release as it is listed; ``obstacles`` are why it cannot come back, none when it can."""
 
     number: int

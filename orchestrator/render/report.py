@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.model import Action, Actuation, Health, Outcome
 from orchestrator.render.style import Style
@@ -23,16 +24,14 @@ DONE = {
 _DENIED = re.compile(r"\b([a-z0-9-]+:[A-Z]\w+): (?:AccessDenied\w*|UnauthorizedOperation|AuthorizationError|Forbidden)")
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(Struct, frozen=True):
     """One resource and one sentence."""
 
     address: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(Struct, frozen=True):
     """What became of a run.  ``next_command`` is what to type; empty when nothing is left to do."""
 
     headline: str

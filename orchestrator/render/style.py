@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 _CODES: Final = {
     "bold": "1",
@@ -22,8 +23,7 @@ BY_SIGN: Final = {"+": "green", "~": "yellow", "-": "red", "-/+": "magenta", "!"
 _ASCII: Final = str.maketrans({"…": "...", "·": "|", "→": "->", "✓": "ok", "✗": "x", "—": "-", "•": "*"})
 
 
-@dataclass(frozen=True, slots=True)
-class Style:
+class Style(Struct, frozen=True):
     """How text may look.  ``width`` in columns, 0 for no wrapping; ``encoding`` is what the stream can show."""
 
     colour: bool = False

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec import Struct
 
 from orchestrator.model import TAG_COMPONENT, TAG_DELETION, TAG_ENVIRONMENT, TAG_PROJECT, FieldChange
 from orchestrator.redaction import redact, safe, visible
@@ -17,8 +18,7 @@ _CONTEXT = 24
 _MARKS: Final = frozenset({TAG_PROJECT, TAG_ENVIRONMENT, TAG_COMPONENT, TAG_DELETION})
 
 
-@dataclass(frozen=True, slots=True)
-class FieldView:
+class FieldView(Struct, frozen=True):
     """One line of a change: ``path: before -> after``; None where there is nothing on that side."""
 
     path: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from orchestrator.model import Action, Change, Health, Plan, PlannedStep, Unread, Veto
 from orchestrator.redaction import redact, safe
@@ -28,16 +29,14 @@ _VERBS: Final = (
 _SENTENCE = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class StepView:
+class StepView(Struct, frozen=True):
     """One API call: ``rds:CreateDBInstance`` and its parameters, or what it waits for."""
 
     action: str
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class VetoView:
+class VetoView(Struct, frozen=True):
     """Why a change (or, without an address, the whole plan) may not be applied."""
 
     address: str
@@ -46,8 +45,7 @@ class VetoView:
     token_lifts: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeView:
+class ChangeView(Struct, frozen=True):
     """One change.  ``dangers`` are reasons to look twice that the action does not tell; ``rank`` 0 is the worst.
 
     ``gist`` is a new thing in a few words; empty for any other change.
@@ -66,8 +64,7 @@ class ChangeView:
     gist: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ComponentView:
+class ComponentView(Struct, frozen=True):
     """The changes of one component, worst first."""
 
     name: str
@@ -75,16 +72,14 @@ class ComponentView:
     changes: tuple[ChangeView, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class UnreadView:
+class UnreadView(Struct, frozen=True):
     """A resource that could not be compared, and why."""
 
     address: str
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class CostView:
+class CostView(Struct, frozen=True):
     """What the stack costs a month: a sentence, and its lines."""
 
     headline: str
@@ -92,8 +87,7 @@ class CostView:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PlanView:
+class PlanView(Struct, frozen=True):
     """Everything a renderer says of a plan."""
 
     title: str

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from msgspec import Struct
 
 from orchestrator.problems import Problem, Problems
 
@@ -13,8 +14,7 @@ KINDS: Final = ("dotnet", "python", "node")
 NONE: Final = "none"
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(Struct, frozen=True):
     """``api`` and ``site`` are empty where there is none; ``tool`` is where the workflows are, pinned."""
 
     name: str
@@ -30,8 +30,7 @@ class Answers:
     tool: str
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """One question: the ``option`` that answers it, what an answer looks like, and what is wrong with any other.
 
     ``only_if``: an earlier question whose answer has to be something for this one to be asked.

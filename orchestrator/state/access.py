@@ -11,10 +11,10 @@ import hmac
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy import delete, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -37,8 +37,7 @@ COOKIE = "orchestrator_session"
 PROXY_SKEW = 60.0
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Struct, frozen=True):
     """Somebody: ``environment`` limits writing to one name ("" to none); ``csrf`` is set for browsers."""
 
     name: str
@@ -107,16 +106,14 @@ class Access:
         return Identity(name, ROLES[role], csrf=csrf)
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(Struct, frozen=True):
     """What a token lets its holder do."""
 
     scopes: tuple[str, ...]
     environment: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class TokenInfo:
+class TokenInfo(Struct, frozen=True):
     """A token as it is listed; ``until`` in Unix seconds."""
 
     name: str

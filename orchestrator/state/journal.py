@@ -10,11 +10,11 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 
 from orchestrator import wire
 from orchestrator.problems import Problems
@@ -28,8 +28,7 @@ AT_ONCE = 500
 """Events that are handed in with one request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One request: ``method`` and ``path`` under ``/api/v1``."""
 
     method: str

@@ -6,7 +6,8 @@ its own clock says.  A lease ends by itself when its holder gives no sign of lif
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from msgspec import Struct
+from msgspec.structs import replace
 
 LASTS = 60.0
 """Seconds a lease is good for without a sign of life."""
@@ -14,8 +15,7 @@ PATIENCE = 30.0
 """Seconds after which one who waits and does not ask any more has gone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Holder:
+class Holder(Struct, frozen=True):
     """Who holds the lease; ``taken`` and ``until`` in Unix seconds."""
 
     run: str
@@ -27,8 +27,7 @@ class Holder:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Waiter:
+class Waiter(Struct, frozen=True):
     """Who waits for it since ``since``; gone unless it asks again before ``until`` (Unix seconds)."""
 
     run: str
@@ -39,8 +38,7 @@ class Waiter:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """The lease of one environment: ``fence`` is the highest ever given out."""
 
     fence: int = 0
@@ -48,8 +46,7 @@ class Line:
     waiting: tuple[Waiter, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Asking:
+class Asking(Struct, frozen=True):
     """Somebody who wants to write; ``waits`` puts them in the queue when it is not their turn."""
 
     run: str

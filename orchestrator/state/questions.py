@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(Struct, frozen=True):
     """The four delivery metrics of one week that begins on ``week``; times in seconds, None where there is nothing."""
 
     week: str
@@ -20,8 +19,7 @@ class Delivery:
         return self.failures / self.deploys if self.deploys else None
 
 
-@dataclass(frozen=True, slots=True)
-class RunFilter:
+class RunFilter(Struct, frozen=True):
     """Which runs; an empty word lets all through."""
 
     environment: str = ""
@@ -33,8 +31,7 @@ class RunFilter:
     until: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryFilter:
+class HistoryFilter(Struct, frozen=True):
     """Which entries of the history; an empty word lets all through."""
 
     environment: str = ""

@@ -1,4 +1,4 @@
-"""What the service keeps, as data; the same dataclasses go over the wire.  Pure.
+"""What the service keeps, as data; the same structs go over the wire.  Pure.
 
 Times are ISO 8601 in UTC with milliseconds (``2026-11-24T10:59:17.123Z``), so they sort as text.  An environment's key
 is ``project/environment``.  Nothing here holds a secret.
@@ -7,8 +7,9 @@ is ``project/environment``.  Nothing here holds a secret.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
+
+from msgspec import Struct, field
 
 from orchestrator.model import Action, Outcome, Plan
 from orchestrator.release import Release, Written
@@ -24,16 +25,14 @@ Syncing = Literal["in sync", "drifted", "not checked"]
 EventKind = Literal["started", "step", "waiting", "progress", "finished"]
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(Struct, Generic[T], frozen=True):
     """Some of a long list; ``cursor`` asks for what comes after it, "" at the end."""
 
     items: tuple[T, ...]
     cursor: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """One apply, deploy, rollback or destroy.
 
     ``sequence`` is the number of the last event; ``cause`` the first cause of a failure and ``hint`` the command to
@@ -66,8 +65,7 @@ class Run:
         return self.status in ENDED
 
 
-@dataclass(frozen=True, slots=True)
-class RunEnd:
+class RunEnd(Struct, frozen=True):
     """How a run ended; the same words as in Run.
 
     ``events_hash`` is the service's own: over all events that the run had told, so that they too are in the chain.
@@ -83,8 +81,7 @@ class RunEnd:
     events_hash: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class StepEvent:
+class StepEvent(Struct, frozen=True):
     """One event of a run; ``sequence`` counts from 1 without a gap.  ``seconds`` as in ``orchestrator.events``."""
 
     sequence: int
@@ -99,8 +96,7 @@ class StepEvent:
     outcome: Outcome | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PlanRecord:
+class PlanRecord(Struct, frozen=True):
     """A plan, found by its digest; ``monthly_usd`` is the estimate for all that would stand, if there is one."""
 
     digest: str
@@ -113,8 +109,7 @@ class PlanRecord:
     monthly_change_usd: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRecord:
+class ReleaseRecord(Struct, frozen=True):
     """One release of the ledger.  ``obstacle`` says why it cannot come back, when ``restorable`` is False."""
 
     environment: str
@@ -124,8 +119,7 @@ class ReleaseRecord:
     obstacle: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseContent:
+class ReleaseContent(Struct, frozen=True):
     """What a release is made of, for comparing two: its documents, and per site the digest of every file by path."""
 
     environment: str
@@ -134,8 +128,7 @@ class ReleaseContent:
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class DriftField:
+class DriftField(Struct, frozen=True):
     """One field that is not as declared, as text fit to be shown; ``since`` when a report first had it so."""
 
     path: str
@@ -144,8 +137,7 @@ class DriftField:
     since: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DriftedResource:
+class DriftedResource(Struct, frozen=True):
     """One resource that is drifted or could not be checked."""
 
     address: str
@@ -156,8 +148,7 @@ class DriftedResource:
     since: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class DriftReport:
+class DriftReport(Struct, frozen=True):
     """What one look at AWS found; ``resources`` has those not in sync, ``total`` counts all."""
 
     environment: str
@@ -177,8 +168,7 @@ class DriftReport:
         return sum(one.sync == "not checked" for one in self.resources)
 
 
-@dataclass(frozen=True, slots=True)
-class DriftDecision:
+class DriftDecision(Struct, frozen=True):
     """What somebody decided about a drifted resource; ``until`` for ``ignore`` alone."""
 
     environment: str
@@ -190,8 +180,7 @@ class DriftDecision:
     until: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PullRequestPlan:
+class PullRequestPlan(Struct, frozen=True):
     """The plan of an open pull request; ``fields`` are ``address:path`` that it touches."""
 
     environment: str
@@ -206,8 +195,7 @@ class PullRequestPlan:
     is_open: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
+class Conflict(Struct, frozen=True):
     """Another open pull request that touches the same ``fields``."""
 
     number: int
@@ -216,8 +204,7 @@ class Conflict:
     fields: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """Who writes to an environment now, and who waits, first come first; ``holder`` None when it is free."""
 
     environment: str
@@ -226,8 +213,7 @@ class Lease:
     waiting: tuple[Waiter, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
+class ModelVersion(Struct, frozen=True):
     """One version of a model; ``metrics`` by name; ``needs_training`` says why, "" when it does not."""
 
     environment: str
@@ -243,8 +229,7 @@ class ModelVersion:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(Struct, frozen=True):
     """One environment at a glance."""
 
     key: str
@@ -261,8 +246,7 @@ class Environment:
     open_pull_requests: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AuditEntry:
+class AuditEntry(Struct, frozen=True):
     """One link of the history's chain: ``hash`` is over all the rest, ``previous`` is the hash of the one before.
 
     ``payload`` is the canonical JSON of the record that was written.

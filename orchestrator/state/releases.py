@@ -6,7 +6,8 @@ Asks AWS what is still there, through ``release.restore``.  The ledger stays the
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from orchestrator.aws import Reader
 from orchestrator.problems import Problems

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from orchestrator.state.records import Lease, ReleaseContent, ReleaseRecord, Run, RunEnd, StepEvent
 
 
-@dataclass(frozen=True, slots=True)
-class Begin:
+class Begin(Struct, frozen=True):
     """A run that is about to write.  ``past``: it was made without the service, and is handed in afterwards."""
 
     run: Run
@@ -16,8 +15,7 @@ class Begin:
     past: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """How a run stands with its environment's lease: ``fence`` is None while it has none.
 
     ``position`` counts who is before it in the queue, None when it neither waits nor holds.
@@ -29,46 +27,40 @@ class Standing:
     position: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(Struct, frozen=True):
     """A sign of life: with a ``fence`` of a holder, without one of somebody who waits."""
 
     fence: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Choice:
+class Choice(Struct, frozen=True):
     """The plan that a run carries out, by its digest; ``fence`` as in Batch."""
 
     plan: str
     fence: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Events in order; those that are there already are passed over.  ``fence`` None: handed in afterwards."""
 
     events: tuple[StepEvent, ...]
     fence: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Struct, frozen=True):
     """The number of the last event that is kept."""
 
     sequence: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How it ended; ``fence`` as in Batch."""
 
     end: RunEnd
     fence: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shipped:
+class Shipped(Struct, frozen=True):
     """A release, and what it is made of where that is told."""
 
     record: ReleaseRecord

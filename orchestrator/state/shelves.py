@@ -10,9 +10,10 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct, field
 
 from orchestrator import bundle, catalogue, published, storage
 from orchestrator.problems import Problems
@@ -25,8 +26,7 @@ FRESH = 60.0
 HINT = "State__Models: shop/prod=s3://BUCKET@REGION"
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(Struct, frozen=True):
     """What a bucket shows: the version that browsers load, why training is needed, and what went wrong; each may be "".
 
     ``told``: that the bucket could be read, so that "" means that no training is needed.
@@ -38,8 +38,7 @@ class Seen:
     told: bool = False
 
 
-@dataclass(slots=True)
-class Shelves:
+class Shelves(Struct):
     """The storages by environment.  Safe for threads."""
 
     storages: Mapping[str, FileStorage] = field(default_factory=dict)

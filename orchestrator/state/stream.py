@@ -8,8 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass, replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from orchestrator.state.client import Client, RefusedError, UnreachableError
 from orchestrator.state.leases import LASTS
@@ -24,8 +26,7 @@ BEATS = LASTS / 4
 GONE = frozenset({"lost-lease", "run-over"})
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(Struct, frozen=True):
     """One request; a body with a ``fence`` gets the run's."""
 
     method: str

@@ -6,8 +6,9 @@ Whatever was written by somebody else (AWS's messages, names) is redacted before
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
+
+from msgspec.structs import replace
 
 from orchestrator.cost import Estimate
 from orchestrator.events import Answered, Asking, Event, Finished, Progress, Started, StepDone

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
 from typing import Final
+
+from msgspec import Struct
 
 from orchestrator.problems import Problems
 
@@ -23,7 +24,7 @@ def check(record: object, now: float) -> None:
     if isinstance(record, tuple):
         for one in record:
             check(one, now)
-    elif is_dataclass(record):
+    elif isinstance(record, Struct):
         for name in _names(record.__class__):
             value = getattr(record, name)
             if name in _WITHIN:
@@ -33,9 +34,9 @@ def check(record: object, now: float) -> None:
 
 
 @cache
-def _names(shape: type) -> tuple[str, ...]:
+def _names(shape: type[Struct]) -> tuple[str, ...]:
     """The fields of a record that are times or hold some."""
-    return tuple(one.name for one in fields(shape) if one.name in _NEEDED | _WHERE_KNOWN | _WITHIN)
+    return tuple(name for name in shape.__struct_fields__ if name in _NEEDED | _WHERE_KNOWN | _WITHIN)
 
 
 def _checked(name: str, text: str, now: float) -> None:

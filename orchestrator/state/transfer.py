@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from sqlalchemy import select
 
 from orchestrator import wire
@@ -22,8 +22,7 @@ from orchestrator.state.store.store import put_events
 FORMAT = "orchestrator-history/1"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line: the ``format`` first, then entries, and the ``events`` of a ``run`` before the entry of its end."""
 
     format: str = ""

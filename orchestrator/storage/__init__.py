@@ -11,10 +11,11 @@ import re
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from msgspec import Struct
 
 from orchestrator.problems import Problems
 from orchestrator.storage.content import Limits
@@ -39,8 +40,7 @@ class ConflictError(Problems):
     """Somebody else wrote the file first: nothing was written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True):
     """A file that is kept: size in bytes; ``etag`` differs when the content does (its MD5, as S3 has it)."""
 
     key: str
@@ -49,8 +49,7 @@ class Stored:
     modified: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     """An address by which anybody may read one file until ``expires`` (UTC)."""
 
     key: str

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.problems import Problem, Problems
 
@@ -43,8 +44,7 @@ _STARTS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Struct, frozen=True):
     """What may be handed in: content types (none named: all) and sizes in bytes."""
 
     types: frozenset[str] = frozenset()

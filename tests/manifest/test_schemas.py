@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import types
 import typing
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from msgspec import Struct
 
 from orchestrator import components, model
 from orchestrator.manifest import schema
@@ -132,7 +132,7 @@ def described(annotation: Any) -> Any:
         return {"type": "array", "items": described(arguments[0])}
     if origin is types.UnionType:
         return {"anyOf": [described(argument) for argument in arguments]}
-    if dataclasses.is_dataclass(annotation):
+    if isinstance(annotation, type) and issubclass(annotation, Struct):
         return {"$ref": f"#/$defs/{getattr(annotation, '__name__', '')}"}
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return {"type": "string", "enum": [member.value for member in annotation]}
@@ -155,12 +155,12 @@ def bare(part: Any) -> Any:
     [model.Plan, model.Change, model.FieldChange, model.PlannedStep, model.Veto, model.Unread, model.Waived, Position],
     ids=lambda found: found.__name__,
 )
-def test_the_plan_schema_is_the_plan(described_type: type) -> None:
-    """The schema of a plan has exactly the fields and types of the dataclasses, all of them required."""
+def test_the_plan_schema_is_the_plan(described_type: type[Struct]) -> None:
+    """The schema of a plan has exactly the fields and types of the structs, all of them required."""
     root = schema.load("plan")
     part = root if described_type is model.Plan else root["$defs"][described_type.__name__]
     hints = typing.get_type_hints(described_type)
-    names = [field.name for field in dataclasses.fields(described_type)]
+    names = list(described_type.__struct_fields__)
 
     assert part["additionalProperties"] is False
     assert part["required"] == names

@@ -13,7 +13,6 @@ HEAVY = {
     "rich",
     "httpx",
     "structlog",
-    "msgspec",
     "asyncio",
     "difflib",
     "orchestrator.aws",

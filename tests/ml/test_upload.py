@@ -9,11 +9,11 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from ml import dataset, run, upload_model
 from ml.run import HeldOut, Preprocessing, Run, Split

@@ -79,7 +79,7 @@ def test_nothing_to_do() -> None:
 
 def test_stale(file_regression: FileRegressionFixture) -> None:
     """A plan that is not the reviewed one any more is refused, with each field that moved."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     fields = RICH.changes[0].fields
     moved = replace(RICH.changes[0], fields=(replace(fields[0], before="aws:kms"), *fields[2:]))

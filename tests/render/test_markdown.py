@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 
 from orchestrator.model import Action, Change, FieldChange, Plan, Veto
 from orchestrator.render import markdown, view

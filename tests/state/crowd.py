@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import islice
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Table, insert, select, update
 
 from orchestrator.model import Action, Actuation, Outcome
@@ -124,7 +124,7 @@ class Crowd:
             deed, at = ("run.end", run.ended_at) if ends else ("run.begin", run.started_at)
             entry = AuditEntry(number, at, run.by, deed, run.environment, run.id, text(told), previous, "")
             previous = chain.link(entry)
-            yield {name: getattr(entry, name) for name in entry.__dataclass_fields__} | {"hash": previous}
+            yield {name: getattr(entry, name) for name in entry.__struct_fields__} | {"hash": previous}
 
     def environment_rows(self) -> Rows:
         last = self.runs // 10

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import Connection, delete, insert, select, update
 
 from orchestrator import wire
@@ -80,7 +80,7 @@ def put_in(connection: Connection) -> None:
     """An entry of one's own at the end, which does not know the last hash."""
     made = AuditEntry(7, AT, "eve", "run.begin", "shop/prod", "r9", "{}", chain.BEGINNING, "")
     made = replace(made, hash=chain.link(made))
-    connection.execute(insert(t.history).values(**{name: getattr(made, name) for name in made.__dataclass_fields__}))
+    connection.execute(insert(t.history).values(**{name: getattr(made, name) for name in made.__struct_fields__}))
 
 
 def chop(connection: Connection) -> None:

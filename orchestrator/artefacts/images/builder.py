@@ -11,10 +11,11 @@ import base64
 import re
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+
+from msgspec.structs import replace
 
 from orchestrator import shell
 from orchestrator.artefacts.images import base, dockerfile, ignore, layers, login, packages, push, registry, sbom, tools

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 SCRATCH = "scratch"
 PREDEFINED = ("BUILDPLATFORM", "TARGETPLATFORM")
@@ -19,8 +20,7 @@ _COPY_FROM = re.compile(r"--from=(\S+)")
 _MOUNT_FROM = re.compile(r"--mount=\S*?\bfrom=([^,\s]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """An image that a build starts from or copies from, and the line (from 1) that names it.
 
     ``platform`` is what ``FROM --platform`` says, or None.

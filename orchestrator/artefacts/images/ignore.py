@@ -10,8 +10,9 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator.problems import Position, Problems
 
@@ -19,8 +20,7 @@ IGNORE = ".dockerignore"
 _SPECIAL = re.compile(r"[.+()|{}$]")
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
+class Pattern(Struct, frozen=True):
     """One line: what it matches, and whether it lets back in (``!``)."""
 
     matcher: re.Pattern[str]

@@ -11,9 +11,11 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
+
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from orchestrator.artefacts.images import base, dockerfile, ignore
 from orchestrator.problems import Position, Problems
@@ -24,8 +26,7 @@ VERSION = 1
 """Part of every hash: raised when what counts changes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(Struct, frozen=True):
     """One build: absolute paths of the context folder and the Dockerfile, and what the builder is told.
 
     ``resolve``: whether bases count by their digest of today.  ``source``: what it is, as the manifest says it.  No

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from email.parser import HeaderParser
 from typing import Any
 from urllib.parse import quote
+
+from msgspec import Struct, field
 
 RELEASE = ("etc/os-release", "usr/lib/os-release")
 DPKG = re.compile(r"var/lib/dpkg/(?:status|status\.d/[^/]+(?<!\.md5sums))\Z")
@@ -23,8 +24,7 @@ NPM = re.compile(r"(?:.*/)?node_modules/(?:@[^/]+/)?[^/]+/package\.json\Z")
 DOTNET = re.compile(r".*\.deps\.json\Z")
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Package:
+class Package(Struct, frozen=True, order=True):
     """One package; ``purl`` is its package URL, by which scanners know it."""
 
     purl: str
@@ -32,8 +32,7 @@ class Package:
     version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """The packages, each once and in order, and the paths of databases that were seen and cannot be read here."""
 
     packages: tuple[Package, ...] = ()

@@ -6,9 +6,10 @@ Source: OCI distribution specification; the "token authentication" of the Docker
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from orchestrator.problems import Problems
 
@@ -28,8 +29,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(Struct, frozen=True):
     """An image by its full name: ``docker.io/library/python:3.13-slim`` in parts.
 
     ``registry`` is the host to ask; ``digest`` is None where only a tag is named.
@@ -63,8 +63,7 @@ def scheme(host: str) -> str:
     return "http" if host.rpartition(":")[0] in LOOPBACK or host in LOOPBACK else "https"
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """A manifest as a registry has it; ``size`` in bytes."""
 
     digest: str

@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from orchestrator import shell
 from orchestrator.artefacts.images.inputs import Recipe
@@ -24,16 +25,14 @@ ASK = 30.0
 """Seconds in which a program says whether it works."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tool:
+class Tool(Struct, frozen=True):
     """A program that builds: its ``name``, and for docker whether it has ``buildx``."""
 
     name: str
     buildx: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(Struct, frozen=True):
     """What one build needs beside its recipe: the full ``name`` to push as, ``labels``, a private ``folder``.
 
     ``ignore`` is the ignore file (maybe empty), ``cache`` an earlier image whose layers may be taken, ``layers`` a

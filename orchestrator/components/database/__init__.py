@@ -6,8 +6,9 @@ Its password is the business of the Secret that names it; without one RDS makes 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator.components import Stack
 from orchestrator.components.database.alarms import alarms

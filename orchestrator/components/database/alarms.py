@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.components import Stack
 from orchestrator.model import Component, Resource
@@ -15,8 +16,7 @@ BELOW = "LessThanOrEqualToThreshold"
 BYTES_A_GB = 1024**3
 
 
-@dataclass(frozen=True, slots=True)
-class _Metric:
+class _Metric(Struct, frozen=True):
     name: str
     metric: str
     statistic: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 GONE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
 BUSY = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
@@ -11,8 +12,7 @@ TAG_APPLY = "orchestrator:apply"
 TAG_CREDENTIALS = "orchestrator:credentials"
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One field: JMESPath into a DBInstance, the member of CreateDBInstance, the member of ModifyDBInstance."""
 
     live: str

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from orchestrator.model import Live, Scope
 from orchestrator.resources.rds_instance.settings import (
@@ -25,8 +26,7 @@ NAMED_OTHERWISE = {"DBPortNumber": "Port", "EnableIAMDatabaseAuthentication": "I
 """Members of ModifyDBInstance that PendingModifiedValues calls by another name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Modification:
+class Modification(Struct, frozen=True):
     """One ModifyDBInstance, and the members of PendingModifiedValues that must be gone before it is done."""
 
     call: Call

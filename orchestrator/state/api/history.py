@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import HTTPException, Query, Request
+from msgspec import Struct
 from starlette.responses import Response, StreamingResponse
 
 from orchestrator.state import oidc, transfer
@@ -19,8 +19,7 @@ operations = Operations("history")
 Word = Annotated[str, Query(max_length=200)]
 
 
-@dataclass(frozen=True, slots=True)
-class Traded:
+class Traded(Struct, frozen=True):
     """A token of this service; it is shown this once."""
 
     token: str

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import HTTPException, Path, Query, Request
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from orchestrator.state.api.operations import Operations

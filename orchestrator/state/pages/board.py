@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from orchestrator.model import Action, Actuation, Health, Outcome, Plan
 from orchestrator.render.view import SYMBOLS
@@ -17,8 +18,7 @@ STATES = {
 }  # fmt: skip
 
 
-@dataclass(slots=True)
-class Row:
+class Row(Struct):
     """One resource; ``began`` is when work on it began, ``seconds`` how long it took once it is over."""
 
     address: str
@@ -36,8 +36,7 @@ class Row:
         return SYMBOLS.get(Action(self.action), "") if self.action in set(Action) else ""
 
 
-@dataclass(slots=True)
-class Board:
+class Board(Struct):
     """All resources of a run; events are fed to it one after another."""
 
     rows: dict[str, Row] = field(default_factory=dict)
@@ -99,8 +98,7 @@ def board(run: Run, plan: Plan | None, events: Iterable[StepEvent]) -> Board:
     return made
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line of the log."""
 
     number: int

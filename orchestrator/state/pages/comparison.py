@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from orchestrator.redaction import redact, visible
 from orchestrator.release import Built, Release, Written
@@ -15,8 +16,7 @@ from orchestrator.state.records import ReleaseContent
 MOST_LINES, MOST_FILES = 400, 60
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Struct, frozen=True):
     """One part that differs: ``kind`` is ``image``, ``secret``, ``model`` or ``schema``."""
 
     kind: str
@@ -25,16 +25,14 @@ class Part:
     after: str
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One line of a manifest: ``sign`` is ``+``, ``-``, ``@`` or a blank."""
 
     sign: str
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(Struct, frozen=True):
     """One manifest document that differs."""
 
     file: str
@@ -42,8 +40,7 @@ class Document:
     lines: tuple[Line, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     """The files of one site that differ; ``files`` is None where nobody told which."""
 
     handle: str
@@ -51,8 +48,7 @@ class Site:
     left_out: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """All that differs; ``documents`` is None when the manifests differ and nobody told how."""
 
     parts: tuple[Part, ...]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, HTTPException, Request
+from msgspec import Struct
 from starlette.responses import RedirectResponse, Response
 
 from orchestrator.state.gate import Keeper, Operator, Reader
@@ -24,8 +24,7 @@ MOST_DAYS = 90
 A_WEEK = 7 * 86400.0
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """One resource, and what was decided about it; ``is_quiet`` while it is to be ignored."""
 
     resource: DriftedResource

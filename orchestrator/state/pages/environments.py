@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path, Request
+from msgspec import Struct
 from starlette.responses import Response
 
 from orchestrator.state.gate import Keeper, Reader
@@ -21,8 +21,7 @@ RUNS = 8
 """Runs that are shown beside the rest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Glance:
+class Glance(Struct, frozen=True):
     """One environment; ``syncing`` is ``in sync``, ``drifted`` or ``not checked``."""
 
     environment: Environment
@@ -52,8 +51,7 @@ def _place(glance: Glance) -> tuple[str, bool, str]:
     return environment.project, not environment.name.startswith("prod"), environment.name
 
 
-@dataclass(frozen=True, slots=True)
-class Pull:
+class Pull(Struct, frozen=True):
     """An open pull request, and those it will meet."""
 
     plan: PullRequestPlan

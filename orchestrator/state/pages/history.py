@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Annotated, get_args
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Query, Request
+from msgspec import Struct
+from msgspec.structs import asdict
 from starlette.responses import Response
 
 from orchestrator.state.gate import Keeper, Reader
@@ -25,8 +26,7 @@ RECENT = 4
 """Weeks that the figures are about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
+class Figure(Struct, frozen=True):
     """One of the four: what it is now, and how it was in the weeks before that."""
 
     name: str

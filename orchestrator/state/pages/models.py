@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import BinaryIO
 
 from fastapi import APIRouter, HTTPException, Request
+from msgspec import Struct
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 from starlette.responses import RedirectResponse, Response
@@ -25,8 +25,7 @@ from orchestrator.state.shelves import Seen, Shelves
 from orchestrator.state.store import Store
 
 
-@dataclass(frozen=True, slots=True)
-class Shelf:
+class Shelf(Struct, frozen=True):
     """The versions of one model, newest first, and what its bucket shows where the service may look into it."""
 
     environment: str

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query, Request
+from msgspec import Struct
 from starlette.responses import Response
 
 from orchestrator.render.releases import WORDS
@@ -24,8 +24,7 @@ Number = Annotated[int, Query(ge=0, le=2**31 - 1, alias="from")]
 Other = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One release in the timeline; ``ways`` lead back to it, none where it cannot come back or stands already."""
 
     record: ReleaseRecord
@@ -35,8 +34,7 @@ class Entry:
     ways: tuple[Command, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
+class Pair(Struct, frozen=True):
     """Two releases side by side."""
 
     before: ReleaseRecord

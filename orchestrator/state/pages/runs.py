@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Path, Query, Request
+from msgspec import Struct
 from starlette.responses import Response
 
 from orchestrator.render import view as plans
@@ -23,8 +23,7 @@ LINES = 200
 """Lines of the log that are shown at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunView:
+class RunView(Struct, frozen=True):
     """What the page says of a run; ``before`` asks for older lines of the log, 0 when there are none."""
 
     run: Run

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from markupsafe import Markup, escape
+from msgspec import Struct
 
 from orchestrator.redaction import safe
 from orchestrator.render.values import shorten
@@ -119,8 +119,7 @@ def _distance(seconds: float) -> str:
     return f"{int(seconds)} s" if seconds >= 5 else "now"
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(Struct, frozen=True):
     """Something to type, and why."""
 
     text: str

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, insert, select, update
 
 from orchestrator import wire
@@ -81,4 +81,4 @@ def broken(sentence: str) -> Problems:
 
 
 def _columns(entry: AuditEntry) -> dict[str, Any]:
-    return {name: getattr(entry, name) for name in entry.__dataclass_fields__}
+    return {name: getattr(entry, name) for name in entry.__struct_fields__}

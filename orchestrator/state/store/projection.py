@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from sqlalchemy import Connection, delete, insert, select, update
 
 from orchestrator import wire
@@ -94,7 +94,7 @@ def _ended(connection: Connection, entry: AuditEntry, end: RunEnd) -> None:
     row = connection.execute(select(t.runs.c.body, t.runs.c.sequence).where(t.runs.c.id == entry.subject)).one()
     run = replace(
         msgspec.json.decode(row.body, type=Run),
-        **{name: getattr(end, name) for name in end.__dataclass_fields__ if name != "events_hash"},
+        **{name: getattr(end, name) for name in end.__struct_fields__ if name != "events_hash"},
         sequence=row.sequence,
     )
     known = {"status": run.status, "ended_at": run.ended_at, "body": text(run)}

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.artefacts.images.inputs import TAG_LENGTH, Recipe, tag
 from orchestrator.problems import Problems
@@ -124,7 +124,7 @@ def test_where_the_checkout_lies_does_not_count(recipe: Recipe, tmp_path: Path) 
 def test_what_is_not_there_is_said(recipe: Recipe, change: dict[str, object], sentence: str) -> None:
     """With its place."""
     with pytest.raises(Problems) as found:
-        tag(replace(recipe, **change))  # type: ignore[arg-type]
+        tag(replace(recipe, **change))
 
     [problem] = found.value.problems
     assert sentence in problem.message

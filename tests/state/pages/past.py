@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import random
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
+
+from msgspec.structs import replace
 
 from orchestrator import pipeline
 from orchestrator.model import Action, Actuation, Health, Outcome, Plan
