@@ -31,6 +31,7 @@ from orchestrator import __version__
 from orchestrator.aws import rules
 from orchestrator.aws.errors import AwsError, translate
 from orchestrator.aws.hooks import Events
+from orchestrator.aws.listings import Listings
 from orchestrator.aws.models import Models
 
 if TYPE_CHECKING:
@@ -186,6 +187,8 @@ class Clients:
             session.register_component("event_emitter", Events(emitter))
             session.register_component("data_loader", Models(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+            # First of all: what looks into every answer of S3 for an error then has little to look at.
+            emitter.register_first("before-parse.s3.ListObjectsV2", Listings(_time).read)
             self._session = session
         return self._session
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from collections.abc import Sequence
 import click
 
 import orchestrator
+from orchestrator import collecting
 from orchestrator.cli.options import Settings
 from orchestrator.problems import Exit, Problem, Problems
 
@@ -40,7 +40,6 @@ VERBS = {
 """Every verb and its line in ``--help``, which imports none of them."""
 
 INTERRUPTED = 130
-COLLECT_SELDOM = (500_000, 20, 100)
 
 
 class Verbs(click.Group):
@@ -86,13 +85,11 @@ def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -
     """Run one command line; its exit code.  Without ``arguments`` it is this process's own, and its only one."""
     if arguments is not None:
         return _run(arguments, command)
-    # Nearly all that a command makes (modules, AWS's service models) lives until its end, so searching it for
-    # garbage is a fifth of the time of a plan: seldom meanwhile, and not at the end.
-    gc.set_threshold(*COLLECT_SELDOM)
+    collecting.seldom()
     try:
         return _run(None, command)
     finally:
-        gc.freeze()
+        collecting.never()
 
 
 def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
