@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 import orchestrator
-from orchestrator import collecting
+from orchestrator import process
 from orchestrator.cli.options import Settings
 from orchestrator.problems import Exit, Problem, Problems
 
@@ -82,14 +82,11 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> int:
-    """Run one command line; its exit code.  Without ``arguments`` it is this process's own, and its only one."""
-    if arguments is not None:
-        return _run(arguments, command)
-    collecting.seldom()
-    try:
-        return _run(None, command)
-    finally:
-        collecting.never()
+    """Run one command line; its exit code.  Without ``arguments`` it is this process's own, which ends with it."""
+    if arguments is None:
+        process.begin()
+        process.end(_run(None, command))
+    return _run(arguments, command)
 
 
 def _run(arguments: Sequence[str] | None, command: click.Command) -> int:

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from msgspec import Struct
 
+from orchestrator.problems import Problems
 from orchestrator.render.style import Style
 
 
@@ -67,3 +68,6 @@ def _write(stream: TextIO, text: str, end: str = "\n") -> None:
         stream.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except OSError as error:
+        hint = "what was done is done; make room, and run it again to see what is left"
+        raise Problems.one(f"cannot write to {stream.name}: {error.strerror}", hint=hint) from None

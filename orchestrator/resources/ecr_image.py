@@ -2,6 +2,7 @@
 
 Its tag is the hash of what it is built from, so an image of that tag needs no building; what is deployed is its digest.
 An image is never changed and never removed from here: retention does that, by what the releases need.
+What builds is imported where an image is built: most plans build none.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.artefacts.images import builder, tools
 from orchestrator.model import Live, Scope
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
@@ -55,6 +55,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     if "digest" in spec:
         message = f"image {spec['digest'][:19]} is gone from repository {repository}, and it is not built anew"
         raise Problems.one(message, hint="orchestrator releases shows which releases can come back")
+    from orchestrator.artefacts.images import builder
+
     build = spec["build"].value if isinstance(spec["build"], WriteOnly) else spec["build"]
     images = yield Call("ecr", "describe_images", {"repositoryName": repository}, ok=GONE)
     cache = yield Compute("the newest image, whose layers may be taken", newest, (images,))
@@ -78,6 +80,8 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
 
 def newest(answer: Mapping[str, Any]) -> str | None:
     """The tag of the image pushed last, of those that one answer of DescribeImages lists; a layer's is none."""
+    from orchestrator.artefacts.images import tools
+
     listed = sorted(answer.get("imageDetails", ()), key=lambda image: str(image.get("imagePushedAt", "")), reverse=True)
     tags = (str(tag) for image in listed for tag in image.get("imageTags", ()))
     return next((tag for tag in tags if not tools.LAYER.fullmatch(tag)), None)

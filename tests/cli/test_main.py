@@ -223,6 +223,17 @@ def test_a_reader_that_leaves_early_is_no_failure() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is full here")
+def test_a_full_disk_is_told() -> None:
+    """And is no success, nor a fault of ours."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "orchestrator", "completion", "bash"]
+        run = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("error: cannot write to <stdout>: No space left on device\n")
+
+
 class TestValidate:
     """The offline verb, on real files."""
 

@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from orchestrator import collecting
+from orchestrator import process
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.sites.folder import scan
 from orchestrator.aws import Actuator, Clients, Reader
@@ -26,7 +26,7 @@ SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 
 
 def main(folder: str, bucket: str, store: str, back: str = "") -> None:
-    collecting.seldom()  # as every command does
+    process.begin()  # as every command does
     clients = Clients(SCOPE.region)
     began = time.perf_counter()
     site = kept(clients, bucket, store, back) if back else scan(Path(folder))
