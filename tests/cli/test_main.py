@@ -78,7 +78,7 @@ def test_the_overview_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_help_imports_next_to_nothing() -> None:
     """Help and completion pay for no library that they do not use."""
-    heavy = {"boto3", "botocore", "rich", "jsonschema", "structlog", "yaml", "msgspec", "orchestrator.pipeline"}
+    heavy = {"boto3", "botocore", "rich", "jsonschema", "structlog", "yaml", "orchestrator.pipeline"}
     probe = (
         "import sys; from orchestrator.cli.main import main; main(['--help']); main(['plan', '--help']);"
         f"print(sorted({heavy!r} & set(sys.modules)))"

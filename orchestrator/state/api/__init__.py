@@ -27,10 +27,12 @@ def serve(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if not made:
-            described = FastAPI(title=app.title, version=app.version)
+            from orchestrator.state.api.shapes import Shapes
+
+            described, shapes = FastAPI(title=app.title, version=app.version), Shapes()
             for part in parts():
-                part.describe(described, PREFIX)
-            made.append(described.openapi())
+                part.describe(described, PREFIX, shapes)
+            made.append(shapes.settle(described.openapi()))
         return made[0]
 
     app.openapi = openapi  # type: ignore[method-assign]

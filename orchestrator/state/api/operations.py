@@ -1,6 +1,6 @@
 """Operations of the API, told once and registered twice: to be served, and to be described.
 
-Only the OpenAPI document needs pydantic's view of every shape, and building it takes longer than the rest of a start.
+Only the OpenAPI document needs FastAPI's view of every shape, and building it takes longer than the rest of a start.
 What is served reads bodies with msgspec, as the store does, and is not described.
 """
 
@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI
 
+from orchestrator.state.api.shapes import Shapes
 from orchestrator.state.problem import MEDIA, ProblemDetails
 from orchestrator.state.routing import served
 
@@ -48,11 +49,13 @@ class Operations:
             plain = {**told, "response_model": None}
             app.add_api_route(prefix + path, served(endpoint), methods=[method], **plain)
 
-    def describe(self, app: FastAPI, prefix: str) -> None:
-        """Let the document of ``app`` have them, with what is sent, answered and refused."""
+    def describe(self, app: FastAPI, prefix: str, shapes: Shapes) -> None:
+        """Let the document of ``app`` have them, with what is sent, answered and refused, by ``shapes``."""
         wrong: Any = {status: {"model": ProblemDetails, "content": {MEDIA: {}}} for status in WRONG}
         for method, path, endpoint, told in self._made:
-            app.add_api_route(prefix + path, endpoint, methods=[method], tags=[self._tag], responses=wrong, **told)
+            plain = {name: shapes.stand_in(one) if name == "response_model" else one for name, one in told.items()}
+            described = shapes.told(endpoint)
+            app.add_api_route(prefix + path, described, methods=[method], tags=[self._tag], responses=wrong, **plain)
 
     def _registering(self, method: str, path: str, told: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
         def register(endpoint: Endpoint) -> Endpoint:
