@@ -1,30 +1,35 @@
 """Kills a run at one mutating call, runs again, and looks.  A program of its own, because it forks.
 
-``python -m tests.proofs.crash SCENARIO [--backend moto] [--shard 0/1]`` prints one JSON line a case, with what is
-wrong with it (nothing: it converged).  Scenarios: ``create``, ``destroy``, and the names in ``scenarios.UPDATES``.
+``python -m tests.proofs.crash [--backend moto] SCENARIO[@I/N] ...`` prints one JSON line a case, with what is wrong
+with it (nothing: it converged), and an empty line after each scenario; without scenarios it takes them from standard
+input, one a line.  Scenarios: ``create``, ``destroy``, and the names in ``scenarios.UPDATES``; ``@I/N`` is every N-th
+case, beginning with the I-th.
 
-With moto every case is a fork of one prepared world; MiniStack is another process, so there each case prepares its own.
+Every case is a fork of one prepared world, and begins with the one plan that was made of it: a plan changes nothing
+(``test_plan_writes_nothing``), so each killed run would have made the same.  The run that heals makes its own.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, TextIO
 
+from orchestrator import pipeline
 from orchestrator.emulator import Emulator
+from orchestrator.events import ignore
 from orchestrator.model import Desired
+from orchestrator.plan import Planned
 from orchestrator.steps import is_read
-from tests.proofs import world
+from tests.proofs import inside, world
+from tests.proofs.forks import in_fork, prepared
 from tests.proofs.scenarios import MORTAL, UPDATES
 
 
@@ -57,6 +62,12 @@ class CrashingClients:
         return answer
 
 
+def carry_out(planned: Planned, through: CrashingClients) -> None:
+    """One call after the other, so that their numbers mean the same in each run."""
+    bad = world.failures(pipeline.apply(planned, ignore, parallelism=1, clients=through))  # type: ignore[arg-type]
+    assert not bad, bad
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """From one desired state to another; ``before`` None is an empty account."""
@@ -70,24 +81,12 @@ class Scenario:
             bad = world.failures(world.apply(self.before))
             assert not bad, bad
 
-    def warm_up(self) -> None:
-        """Load what any run loads, once, before the forks."""
-        assert world.apply(self.after)
-
-    def run(self, through: CrashingClients | None = None) -> None:
-        bad = world.failures(world.apply(self.after, through=through, parallelism=1, destroying=self.destroying))
-        assert not bad, bad
-
-    def crash(self, at: int, when: str) -> None:
-        try:
-            self.run(CrashingClients(at, when))
-        except Crash:
-            return
-        raise AssertionError(f"there is no call {at}")
+    def plan(self) -> Planned:
+        return world.planned(self.after, destroying=self.destroying)
 
     def verdict(self) -> dict[str, Any]:
         """What the account looks like, to compare with an undisturbed run."""
-        planned = world.planned(self.after, destroying=self.destroying)
+        planned = self.plan()
         return {
             "pending": world.shown(planned.plan),
             "state": dict(world.state(planned)),
@@ -118,17 +117,29 @@ def scenario(name: str, folder: Path) -> Scenario:
     return Scenario(world.stack(folder / "old"), world.stack(folder / "new", *UPDATES[name]))
 
 
-def cases(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
+def every(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
     """Every call, before and after; every ``of``-th of them."""
-    every = [(at, when) for at in range(1, total + 1) for when in ("before", "after")]
+    all_of_them = [(at, when) for at in range(1, total + 1) for when in ("before", "after")]
     index, of = shard
-    yield from every[index::of]
+    yield from all_of_them[index::of]
 
 
-def judge(chosen: Scenario, at: int, when: str, expected: dict[str, Any]) -> list[str]:
+def undisturbed(chosen: Scenario, planned: Planned) -> tuple[int, dict[str, Any]]:
+    """How many mutating calls a run makes, and how it ends."""
+    clients = CrashingClients()
+    carry_out(planned, clients)
+    return clients.writes, chosen.verdict()
+
+
+def judge(chosen: Scenario, planned: Planned, at: int, when: str, expected: dict[str, Any]) -> list[str]:
     """What is wrong after a crash and one further run; nothing, if all is well."""
-    chosen.crash(at, when)
-    chosen.run()
+    try:
+        carry_out(planned, CrashingClients(at, when))
+    except Crash:
+        pass
+    else:
+        return [f"there is no call {at}"]
+    carry_out(chosen.plan(), CrashingClients())
     found = chosen.verdict()
     return [f"{key}: {_difference(expected[key], found[key])}" for key in expected if expected[key] != found[key]]
 
@@ -142,70 +153,50 @@ def _difference(expected: Any, found: Any) -> str:
     return f"...{before[max(0, start - 40) : start + 80]} became ...{after[max(0, start - 40) : start + 80]}"
 
 
-def in_fork(emulator: Emulator, body: Callable[[], Any]) -> Any:
-    """Run ``body`` in a copy of this process and of the world in it; returns what it returned."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        try:
-            os.close(reading)
-            emulator.open(urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0)  # the clients are made already
-            answer = json.dumps(body())
-        except BaseException as error:  # noqa: BLE001 - whatever it was, the parent has to hear of it
-            answer = json.dumps([f"{type(error).__name__}: {error}"])
-        with os.fdopen(writing, "w") as pipe:
-            pipe.write(answer)
-        os._exit(0)
-    os.close(writing)
-    with os.fdopen(reading) as pipe:
-        answer = pipe.read()
-    os.waitpid(child, 0)
-    return json.loads(answer)
-
-
-def on_moto(chosen: Scenario, shard: tuple[int, int]) -> Iterator[tuple[int, str, list[str]]]:
+def died(emulator: Emulator, chosen: Scenario, shard: tuple[int, int]) -> list[dict[str, Any]]:
     """Prepare once; every case is a fork."""
-    with world.aws("moto") as emulator:
-        chosen.warm_up()
+    chosen.prepare()
+    planned = chosen.plan()
+    prepared(emulator)
+    total, expected = in_fork(emulator, lambda: undisturbed(chosen, planned))
+    return [
+        {"call": at, "when": when, "wrong": in_fork(emulator, partial(judge, chosen, planned, at, when, expected))}
+        for at, when in every(total, shard)
+    ]
+
+
+def warm_up(emulator: Emulator, folder: Path) -> None:
+    """Load what any run loads, once, before the forks."""
+    for name in ("create", "destroy"):
+        chosen = scenario(name, folder)
+        chosen.prepare()
+        undisturbed(chosen, chosen.plan())
         emulator.reset()
-        chosen.prepare()
-        emulator.pause()
-        total, expected = in_fork(emulator, lambda: undisturbed(chosen))
-        for at, when in cases(total, shard):
-            yield at, when, in_fork(emulator, partial(judge, chosen, at, when, expected))
+    prepared(emulator)
 
 
-def on_ministack(chosen: Scenario, shard: tuple[int, int]) -> Iterator[tuple[int, str, list[str]]]:
-    """Prepare for every case."""
-    with world.aws("ministack") as emulator:
-        chosen.prepare()
-        total, expected = undisturbed(chosen)
-        for at, when in cases(total, shard):
-            emulator.reset()
-            chosen.prepare()
-            yield at, when, judge(chosen, at, when, expected)
-
-
-def undisturbed(chosen: Scenario) -> tuple[int, dict[str, Any]]:
-    """How many mutating calls a run makes, and how it ends."""
-    clients = CrashingClients()
-    chosen.run(clients)
-    return clients.writes, chosen.verdict()
+def tell(emulator: Emulator, asked: Iterator[str], to: TextIO, folder: Path) -> None:
+    """The cases of each scenario that is asked for."""
+    warm_up(emulator, folder)
+    for line in asked:
+        name, _, shard = line.strip().partition("@")
+        index, of = map(int, (shard or "0/1").split("/"))
+        found = in_fork(emulator, partial(died, emulator, scenario(name, folder), (index, of)))
+        cases = [case if isinstance(case, dict) else {"wrong": case} for case in found]  # a sentence: no case was tried
+        to.writelines(json.dumps(case) + "\n" for case in cases)
+        to.write("\n")
+        to.flush()
 
 
 def main() -> None:
     """One line a case."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario")
+    parser.add_argument("scenario", nargs="*")
     parser.add_argument("--backend", default="moto", choices=world.BACKENDS)
-    parser.add_argument("--shard", default="0/1", help="I/N: every N-th case, beginning with the I-th")
     options = parser.parse_args()
-    index, of = map(int, options.shard.split("/"))
-    on = on_moto if options.backend == "moto" else on_ministack
-    with tempfile.TemporaryDirectory() as folder:
-        for at, when, wrong in on(scenario(options.scenario, Path(folder)), (index, of)):
-            sys.stdout.write(json.dumps({"call": at, "when": when, "wrong": wrong}) + "\n")
-            sys.stdout.flush()
+    emulated = world.aws() if options.backend == "moto" else inside.ministack()
+    with emulated as emulator, tempfile.TemporaryDirectory() as folder:
+        tell(emulator, iter(options.scenario or sys.stdin), sys.stdout, Path(folder))
 
 
 if __name__ == "__main__":

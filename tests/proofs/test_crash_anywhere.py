@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,17 +23,60 @@ RUNS = [
 ]
 
 
+class Crasher:
+    """The program that forks, with one emulated AWS: what it takes to begin is done once for all its scenarios."""
+
+    def __init__(self, backend: str, trouble: Path) -> None:
+        self._trouble = trouble
+        with trouble.open("w") as to:
+            command = [sys.executable, "-m", "tests.proofs.crash", "--backend", backend]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=to, text=True
+            )
+
+    def cases(self, scenario: str, shard: str) -> list[dict[str, Any]]:
+        """What became of each case; an end of the program is an AssertionError with its last words."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(f"{scenario}@{shard}\n")
+        self._process.stdin.flush()
+        lines = []
+        while (line := self._process.stdout.readline()) != "\n":
+            assert line, self._trouble.read_text()[-3000:]
+            lines.append(json.loads(line))
+        return lines
+
+    def end(self) -> None:
+        self._process.communicate(timeout=60)
+
+
+@pytest.fixture(scope="session")
+def crasher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Crasher]]:
+    """One a backend, started when first asked for."""
+    started: dict[str, Crasher] = {}
+
+    def of(backend: str) -> Crasher:
+        if backend not in started:
+            started[backend] = Crasher(backend, tmp_path_factory.mktemp("crash") / "trouble.txt")
+        return started[backend]
+
+    yield of
+    for each in started.values():
+        each.end()
+
+
 @pytest.mark.parametrize("backend", ["moto", "ministack"])
 @pytest.mark.parametrize(("scenario", "shard"), RUNS, ids=[f"{name} {shard}" for name, shard in RUNS])
 def test_a_killed_run_is_healed_by_the_next(
-    scenario: str, shard: str, backend: str, record_property: Callable[[str, object], None]
+    scenario: str,
+    shard: str,
+    backend: str,
+    crasher: Callable[[str], Crasher],
+    record_property: Callable[[str, object], None],
 ) -> None:
     """All indices, not a sample."""
-    command = [sys.executable, "-m", "tests.proofs.crash", scenario, "--backend", backend, "--shard", shard]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=880)
-    cases = [json.loads(line) for line in done.stdout.splitlines()]
+    cases = crasher(backend).cases(scenario, shard)
 
-    assert done.returncode == 0, done.stderr[-3000:]
     assert cases
     for name, value in {"scenario": scenario, "backend": backend, "crashes": len(cases)}.items():
         record_property(name, value)

@@ -6,11 +6,13 @@ listings of its own.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,17 +48,44 @@ def lost_answers(share: float, seed: int) -> Faults:
     return Faults(seed, rules=(Rule("reset_after", access="write", probability=share),))
 
 
+_IDLE: dict[tuple[str, float], list[Emulator]] = defaultdict(list)
+_RUNNING = ExitStack()
+atexit.register(_RUNNING.close)
+
+
 @contextmanager
 def aws(backend: str = "moto", *, faults: Faults | None = None, settle_seconds: float = 0.0) -> Iterator[Emulator]:
-    """An empty emulated AWS, and an environment that leads every client there."""
-    with start(backend=backend, faults=faults, settle_seconds=settle_seconds) as emulator:  # type: ignore[arg-type]
-        before = dict(os.environ)
-        os.environ.update(emulator.environment)
-        try:
-            yield emulator
-        finally:
-            os.environ.clear()
-            os.environ.update(before)
+    """An empty emulated AWS, and an environment that leads every client there.
+
+    It goes on running for whoever is next in this process and gets it emptied: to start one, and to make clients of
+    it, takes longer than most tests.
+    """
+    idle = _IDLE[backend, settle_seconds]
+    emulator = idle.pop() if idle else _RUNNING.enter_context(_started(backend, settle_seconds))
+    emulator.faults = faults or Faults()
+    with leading_to(emulator):
+        yield emulator
+    emulator.revive()
+    emulator.faults = Faults()
+    emulator.reset()
+    emulator.forget_calls()
+    idle.append(emulator)
+
+
+@contextmanager
+def leading_to(emulator: Emulator) -> Iterator[Emulator]:
+    """An environment that leads every client to it."""
+    before = dict(os.environ)
+    os.environ.update(emulator.environment)
+    try:
+        yield emulator
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _started(backend: str, settle_seconds: float) -> Emulator:
+    return start(backend=backend, settle_seconds=settle_seconds)  # type: ignore[arg-type]
 
 
 def stack(folder: Path, *edits: Edit) -> Desired:
