@@ -56,8 +56,13 @@ def accept(manifest: Manifest, artefacts: Artefacts, planned: Planned, targets: 
     """
     run = Acceptance(manifest, artefacts, planned, aws)
     # Whole resources first: what the others say of them is settled with them.
-    for change, one in sorted(chosen(planned.plan, targets), key=lambda pair: pair[1] is not None):
-        run.take(change, one)
+    open_ = sorted(chosen(planned.plan, targets), key=lambda pair: pair[1] is not None)
+    while before := len(open_):
+        open_ = [pair for pair in open_ if not run.take(*pair)]
+        if len(open_) == before or not run.edited.done:
+            break
+    for pair in open_:
+        run.leave(*pair)
     return run.edited
 
 

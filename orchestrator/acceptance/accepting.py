@@ -47,18 +47,27 @@ class Acceptance:
         self.edited = Edited()
         self._draft = Draft(manifest, artefacts, planned, aws)
 
-    def take(self, change: Change, one: FieldChange | None) -> None:
-        """Accept a difference of a field, or (None) a resource that is missing or too many; or write down why not."""
+    def take(self, change: Change, one: FieldChange | None) -> bool:
+        """Accept a difference of a field, or (None) a resource that is missing or too many; or write down why not.
+
+        False where no edit was found that does it: another that is accepted may open the way.
+        """
         if (change.address, one.path if one else ()) not in self._draft.left:
-            return  # an edit before has settled it
+            return True  # an edit before has settled it
         if one is not None:
-            self._field(change, one)
-        elif change.action is Action.CREATE:
+            return self._field(change, one)
+        if change.action is Action.CREATE:
             self._missing(change)
         else:
             self._stray(change)
+        return True
 
-    def _field(self, change: Change, one: FieldChange) -> None:
+    def leave(self, change: Change, one: FieldChange | None) -> None:
+        """Write down that no edit does it."""
+        name = ".".join(one.path) if one else ""
+        self.edited.left.append(f"{change.address}: {name}: {_NO_WAY.format(change.component)}")
+
+    def _field(self, change: Change, one: FieldChange) -> bool:
         name = f"{change.address}: {'.'.join(one.path)}"
         declared = self._draft.manifest.declared.get(change.component)
         if declared is None:
@@ -71,7 +80,8 @@ class Acceptance:
             aside = f"; applying it changes {', '.join(follows)} to fit" if follows else ""
             self._keep(trial, f"{name}: {change.component} says so in {where}{aside}")
         else:
-            self.edited.left.append(f"{name}: {_NO_WAY.format(change.component)}")
+            return False
+        return True
 
     def _single(self, change: Change, one: FieldChange) -> tuple[Trial, str] | None:
         """An edit of one field of the component, else of the project; None where none will do."""

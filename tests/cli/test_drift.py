@@ -278,6 +278,10 @@ class TestExampleStack:
         out, err = capsys.readouterr()
         changed = [line for line in out.splitlines() if line[:1] in "+-" and line[:3] not in {"+++", "---"}]
         assert changed == [
+            "-  cpu: 0.25",  # which half a gigabyte allows no more of: the other is accepted first
+            "-  memory: 0.5",
+            "+  cpu: 0.5",
+            "+  memory: 1",
             "-    expireOldVersionsAfterDays: 30",
             "+    expireOldVersionsAfterDays: 60",
             "-  limit: 60",
@@ -308,6 +312,9 @@ class TestExampleStack:
             Bucket="joiabagur-files-prod",
             LifecycleConfiguration={"Rules": rules},
         )
+        (service,) = by_hand("apprunner", "list_services")["ServiceSummaryList"]
+        more = {"Cpu": "0.5 vCPU", "Memory": "1 GB"}
+        by_hand("apprunner", "update_service", ServiceArn=service["ServiceArn"], InstanceConfiguration=more)
         by_hand("rds", "modify_db_instance", DBInstanceIdentifier="joiabagur-prod-main", BackupRetentionPeriod=14)
         (budget,) = by_hand("budgets", "describe_budgets", AccountId="123456789012")["Budgets"]
         budget["BudgetLimit"]["Amount"] = "75"
