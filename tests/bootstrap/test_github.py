@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.problems import Exit
 from tests.bootstrap.github import TOKEN, Hub, github
 from tests.bootstrap.test_policies import manifests
-from tests.proofs.world import aws
+from tests.proofs.world import aws, clients
 
 ROLES = {"plan": "joiabagur-prod-plan", "deploy": "joiabagur-prod-deploy"}
 
@@ -34,7 +33,7 @@ def bootstrap(*more: str) -> int:
 
 
 def role(part: str) -> Any:
-    return Clients("eu-west-1").call("iam", "get_role", {"RoleName": ROLES[part]})["Role"]
+    return clients().call("iam", "get_role", {"RoleName": ROLES[part]})["Role"]
 
 
 def test_the_second_run_changes_nothing(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
@@ -58,7 +57,7 @@ def test_the_plan_shows_it_and_does_nothing(hub: Hub, capsys: pytest.CaptureFixt
     said = capsys.readouterr().out
     assert [name for name in (*ROLES.values(), "ORCHESTRATOR_DEPLOY_ROLE") if name not in said] == []
     assert hub.writes == []
-    assert Clients("eu-west-1").call("iam", "list_roles", {})["Roles"] == []
+    assert clients().call("iam", "list_roles", {})["Roles"] == []
 
 
 def test_only_the_environment_of_the_main_branch_becomes_the_deploy_role(hub: Hub) -> None:
@@ -85,12 +84,12 @@ def test_only_the_environment_of_the_main_branch_becomes_the_deploy_role(hub: Hu
 
 def test_an_existing_provider_is_taken_with_its_audiences(hub: Hub) -> None:
     """Another tool's provider keeps its audience."""
-    clients = Clients("eu-west-1")
+    call = clients().call
     given = {"Url": "https://token.actions.githubusercontent.com", "ClientIDList": ["sts.amazonaws.com", "other"]}
-    arn = clients.call("iam", "create_open_id_connect_provider", given)["OpenIDConnectProviderArn"]
+    arn = call("iam", "create_open_id_connect_provider", given)["OpenIDConnectProviderArn"]
 
     assert bootstrap("--auto-approve") == Exit.OK
-    found = clients.call("iam", "get_open_id_connect_provider", {"OpenIDConnectProviderArn": arn})
+    found = call("iam", "get_open_id_connect_provider", {"OpenIDConnectProviderArn": arn})
     assert found["ClientIDList"] == ["sts.amazonaws.com", "other"]
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
+from tests.proofs.world import clients
 
 if TYPE_CHECKING:
     from tests.cli.told import Service
@@ -52,9 +52,9 @@ def manifests(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def shared() -> Iterator[Emulator]:
-    """One emulator a module: starting is the slow part."""
+    """One emulator a worker: starting is the slow part."""
     with start() as running:
         yield running
 
@@ -87,7 +87,7 @@ def run(manifests: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def by_hand(aws: Emulator) -> Callable[..., Any]:
     """Call AWS beside the orchestrator, as a colleague in the console would."""
-    return lambda service, operation, **parameters: Clients("eu-west-1").call(service, operation, parameters)
+    return lambda service, operation, **parameters: clients().call(service, operation, parameters)
 
 
 @pytest.fixture(autouse=True)

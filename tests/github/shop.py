@@ -21,6 +21,7 @@ from orchestrator.release.store import Store
 from tests.github import act, events, fake
 from tests.github.act import Outcome, Runner
 from tests.github.fake import GitHub
+from tests.proofs.world import clients
 
 PROJECT = """\
 # The shop, and who may change it.
@@ -263,7 +264,7 @@ class Shop:
 
     @property
     def clients(self) -> Clients:
-        return Clients("eu-west-1")
+        return clients()
 
     def page(self) -> str:
         """The front page that AWS holds."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
 from orchestrator.model import Desired, Plan
 from orchestrator.problems import Exit, Problems
@@ -86,7 +85,7 @@ def test_a_replacement_of_the_database_is_refused(emulator: Emulator, applied: D
 
 def test_a_bucket_of_the_same_name_without_our_mark_is_not_touched(emulator: Emulator, stack: Desired) -> None:
     """What somebody else made stays as it is."""
-    clients = Clients(world.REGION)
+    clients = world.clients()
     place = {"LocationConstraint": world.REGION}
     body = {"TagSet": [{"Key": "made-by", "Value": "hand"}]}
     clients.call("s3", "create_bucket", {"Bucket": "joiabagur-files-prod", "CreateBucketConfiguration": place})

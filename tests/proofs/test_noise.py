@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
 from orchestrator.model import Desired
 from tests.proofs import world
@@ -20,7 +19,7 @@ DATABASE = "joiabagur-prod-main"
 
 def call(service: str, operation: str, **parameters: Any) -> Any:
     """A person with a console."""
-    return Clients(world.REGION).call(service, operation, parameters)
+    return world.clients().call(service, operation, parameters)
 
 
 def tag_bucket() -> None:

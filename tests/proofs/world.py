@@ -19,6 +19,7 @@ from typing import Any
 
 from orchestrator import pipeline
 from orchestrator.aws import Clients, Reader
+from orchestrator.aws.clients import ATTEMPTS
 from orchestrator.emulator import Emulator, Faults, start
 from orchestrator.emulator.faults import Rule
 from orchestrator.events import ignore
@@ -112,13 +113,20 @@ def swap(file: str, *pairs: tuple[str, str]) -> Edit:
 
 
 @cache
-def _clients(_endpoint: str, _region: str) -> Clients:
-    return Clients(REGION)
+def _clients(_endpoint: str, _region: str, attempts: int) -> Clients:
+    return Clients(REGION, attempts=attempts)
 
 
-def clients() -> Clients:
+def clients(attempts: int = ATTEMPTS) -> Clients:
     """The clients of this environment, made once: making them takes longer than a run."""
-    return _clients(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"])
+    return _clients(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"], attempts)
+
+
+class Standing(Clients):
+    """Clients with a mind of their own, for a test to derive from; they speak through those that there are already."""
+
+    def __init__(self) -> None:
+        vars(self).update(vars(clients()))
 
 
 def plan(desired: Desired, **options: Any) -> Plan:

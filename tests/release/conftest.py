@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
-from tests.proofs.world import aws
+from tests.proofs.world import aws, clients
 from tests.release.project import Shop
 from tests.release.web import V1, V2
 from tests.release.whole import WithSite
@@ -23,7 +22,7 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture
 def shop(tmp_path: Path, emulator: Emulator) -> Shop:
-    return Shop(tmp_path, Clients("eu-west-1"))
+    return Shop(tmp_path, clients())
 
 
 @pytest.fixture

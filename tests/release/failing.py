@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.aws import Clients
 from orchestrator.aws.errors import AwsError
 from orchestrator.steps import is_read
+from tests.proofs.world import Standing
 
 OF_OURS = ("ledger/", "lease/")
 
@@ -15,11 +15,11 @@ class Killed(BaseException):
     """The end of the run."""
 
 
-class Failing(Clients):
+class Failing(Standing):
     """Clients whose ``number``-th write fails, once; of the ledger's own writes where ``ledger`` says so."""
 
     def __init__(self, number: int, *, ledger: bool = False, deadly: bool = False) -> None:
-        super().__init__("eu-west-1")
+        super().__init__()
         self.left = number
         self.failed = ""
         self._ledger = ledger

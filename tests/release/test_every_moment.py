@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator import pipeline
-from orchestrator.aws import Clients
 from orchestrator.aws.errors import AwsError
 from orchestrator.emulator import Emulator
 from orchestrator.events import ignore
@@ -16,6 +15,7 @@ from orchestrator.release.deploy import Deployment
 from orchestrator.release.record import Origin
 from orchestrator.release.store import Store
 from orchestrator.steps import is_read
+from tests.proofs.world import Standing
 from tests.release.project import proved
 from tests.release.web import V0, V1, V2, Web
 
@@ -24,11 +24,11 @@ FRONTS = {version["index.html"] for version in (V0, V1, V2, V3)}
 TYPES = {".js": "text/javascript; charset=utf-8"}
 
 
-class Visitors(Clients):
+class Visitors(Standing):
     """Clients that look, before every write and at the end, at what visitors get who have any page so far."""
 
     def __init__(self, site: Web) -> None:
-        super().__init__("eu-west-1")
+        super().__init__()
         self._site = site
         self._lock = threading.Lock()
         self.open: dict[str, str] = {}

@@ -22,6 +22,7 @@ from orchestrator.release.record import Origin
 from orchestrator.release.store import Store
 from orchestrator.render import endings
 from orchestrator.render.style import Style
+from tests.proofs.world import Standing
 from tests.release.failing import Failing, Killed
 from tests.release.project import BUCKET
 from tests.release.whole import NEW, OLD, WithSite
@@ -110,7 +111,7 @@ def test_a_rollback_that_was_killed_goes_on(shop: WithSite) -> None:
     assert number > 6
 
 
-class Expiring(Clients):
+class Expiring(Standing):
     """Clients whose session runs out."""
 
     expired = False
@@ -128,7 +129,7 @@ class Expiring(Clients):
 
 def expires(shop: WithSite, after: int) -> tuple[Ended, str]:
     """A deploy whose session runs out after that many of its resources (0: after all); what it says of it."""
-    clients, ended = Expiring("eu-west-1"), []
+    clients, ended = Expiring(), []
     asked = shop.wanted()
     planned = pipeline.plan(asked.desired, clients=shop.clients)
 

@@ -19,6 +19,7 @@ from orchestrator.manifest import expand
 from orchestrator.model import Desired
 from orchestrator.plan import Planned
 from orchestrator.release import wanted
+from tests.proofs import world
 from tests.proofs.world import failures
 
 MANIFESTS = """
@@ -75,7 +76,7 @@ class Web:
     def __init__(self, folder: Path, emulator: Emulator, more: str = "", beside: str = "") -> None:
         self.folder = folder
         self.emulator = emulator
-        self.clients = Clients("eu-west-1")
+        self.clients = world.clients()
         (folder / "shop.yaml").write_text(MANIFESTS % more + beside)
 
     def build(self, files: Mapping[str, str]) -> None:
@@ -144,7 +145,7 @@ class Web:
         """
         self.emulator.crash_at((number + 1) // 2, "before" if number % 2 else "after")
         with suppress(Exception):  # whatever a dying AWS leads to
-            self.apply(Clients("eu-west-1", attempts=1))
+            self.apply(world.clients(attempts=1))
         crashed = self.emulator.crashed
         self.emulator.revive()
         return crashed

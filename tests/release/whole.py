@@ -11,6 +11,7 @@ from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
 from orchestrator.release import rollback
 from orchestrator.release.deploy import Ended
+from tests.proofs.world import clients
 from tests.release import project
 from tests.release.web import V1, V2, Web
 
@@ -30,7 +31,7 @@ class WithSite(project.Shop):
     """The project with a site."""
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
-        super().__init__(folder, Clients("eu-west-1"))
+        super().__init__(folder, clients())
         self.emulator = emulator
         self.web = Web(folder, emulator)
 
@@ -38,11 +39,11 @@ class WithSite(project.Shop):
         super().write(**values)
         (self.folder / "web.yaml").write_text(textwrap.dedent(SITE))
 
-    def back(self, clients: Clients | None = None, number: int | None = None, *words: str) -> Ended:
+    def back(self, through: Clients | None = None, number: int | None = None, *words: str) -> Ended:
         way = rollback.prepare(self.ledger, rollback.choose(self.ledger, number), words, self.store)
         planned = pipeline.plan(way.wanted.desired, clients=self.clients)
         self.emulator.forget_calls()
-        return self.run(clients).go_back(planned, way, "", lambda cause: None)
+        return self.run(through).go_back(planned, way, "", lambda cause: None)
 
     def stands(self) -> tuple[Any, ...]:
         """What users get: the front page, the secret, the bucket's settings."""
