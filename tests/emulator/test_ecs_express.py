@@ -201,9 +201,11 @@ class TestDeployments:
     def test_a_failed_update_falls_back(self, emulator: Emulator, account: Account, aws: Clients) -> None:
         """The service is ACTIVE with the old image; only the deployment and the events tell."""
         arn = account.express()
-        emulator.faults = Faults(failing_images=("*:broken",))
+        emulator.faults = Faults(failing_images=("*:broken",), settle_seconds={"ecs": 5})
 
         aws("ecs").update_express_gateway_service(serviceArn=arn, primaryContainer={"image": BROKEN})
+        until(lambda: statuses(aws, arn)[0], lambda status: status == "IN_PROGRESS")
+        emulator.faults = Faults()
         assert image(account.deployed(arn)) == IMAGE
         (told,) = aws("ecs").describe_service_deployments(
             serviceDeploymentArns=[deployments(aws, arn)[0]["serviceDeploymentArn"]]

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.exchange import Response
 from orchestrator.emulator.protocol import Params, operation_model
-from orchestrator.emulator.runtime.secret import SecretError, value_of
 from orchestrator.emulator.service import Context, Handler, Trial, Workload
 from orchestrator.emulator.services.constraints import check_constraints
 from orchestrator.emulator.services.express.configuration import completed, invalid, refused
@@ -129,6 +128,8 @@ class Ecs(Listing):
 
     def _trouble(self, gateway: Gateway, settings: Params) -> str:
         """Why tasks of these settings will not start or be healthy, as far as that can be told without them."""
+        from orchestrator.emulator.runtime.secret import SecretError, value_of
+
         container = settings["primaryContainer"]
         if fails(self.world, container["image"]):
             return f"{container['image']} cannot be pulled, or failed its health check"
