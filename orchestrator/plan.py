@@ -152,6 +152,7 @@ class _Draft:
                 found.physical,
                 live.component or "",
                 steps=tuple(map(planned, recording.steps)),
+                effects=resources.losses(found.type, live),
                 stateful=module.STATEFUL,
                 health=live.health,
                 status=live.status,
@@ -239,7 +240,7 @@ def dependencies(resource: Resource) -> frozenset[str]:
 
 
 def _with_delete_order(changes: list[Change]) -> list[Change]:
-    """Deletions come after whatever of the types that use them, changed or deleted, has let go."""
+    """Deletions come after whatever uses them, changed or deleted, has let go, and what takes their place is there."""
     users: dict[str, set[str]] = {}
     for name in resources.types():
         for used in resources.load(name).USES:
@@ -255,8 +256,9 @@ def _with_delete_order(changes: list[Change]) -> list[Change]:
 def _lets_go(change: Change, changes: list[Change], users: Mapping[str, set[str]]) -> Iterator[str]:
     using = users.get(kind(change), set())
     for other in changes:
-        same_type = kind(other) == kind(change) and other.action is not Action.DELETE
-        if other.action is not Action.NONE and (kind(other) in using or same_type):
+        stays = other.action is not Action.DELETE
+        follows = stays and (kind(other) == kind(change) or kind(change) in resources.takes_over(kind(other)))
+        if other.action is not Action.NONE and (kind(other) in using or follows):
             yield other.address
 
 

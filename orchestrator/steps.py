@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.model import PlannedStep
 from orchestrator.values import Sensitive, Unknown, Value, describe, plain
@@ -21,7 +21,7 @@ class Call(Struct, frozen=True):
     ``ok``: error codes that mean the call's work is done already (its answer is then ``{}``).
     ``retry``: error codes to try again on for up to ``patience`` seconds (IAM not propagated, resource busy).
     ``retry_text``: only when the message contains it.  ``sensitive``: the answer is a secret.
-    ``region``: where, when not the project's region.
+    ``region``: where, when not the project's region.  ``advice``: error code -> what to do when AWS refuses with it.
     """
 
     service: str
@@ -33,6 +33,7 @@ class Call(Struct, frozen=True):
     patience: float = 150.0
     sensitive: bool = False
     region: str | None = None
+    advice: Mapping[str, str] = field(default_factory=dict)
 
 
 class Wait(Struct, frozen=True):
@@ -41,7 +42,7 @@ class Wait(Struct, frozen=True):
     ``what``: what is waited for, in words, where the path does not read well.
     ``failed``: values that end the wait as a failure.  ``gone``: error codes that count as reached (deletion).
     ``patience`` in seconds; when it runs out the resource is unhealthy and ``stuck`` says what to look at.
-    ``log``: the log group whose last lines say why it failed.
+    ``log``: the log group whose last lines say why it failed.  ``why``: the path of AWS's own reason in the answer.
     """
 
     call: Call
@@ -53,6 +54,7 @@ class Wait(Struct, frozen=True):
     stuck: str = ""
     what: str = ""
     log: Value = ""
+    why: str = ""
 
 
 class Generate(Struct, frozen=True):

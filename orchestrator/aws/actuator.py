@@ -15,6 +15,7 @@ from orchestrator.aws.errors import AwsError
 from orchestrator.aws.lastwords import last_words
 from orchestrator.aws.reader import Caller
 from orchestrator.masks import mask
+from orchestrator.redaction import safe
 from orchestrator.steps import Batch, Call, Compute, Generate, Run, Step, Sweep, Wait
 from orchestrator.values import Sensitive, Value, reveal
 
@@ -81,7 +82,7 @@ class Actuator:
                     return {}
                 again = error.code in step.retry and step.retry_text in error.message
                 if not again or not remaining:
-                    raise StepFailedError(str(error), error.request_id) from None
+                    raise StepFailedError(_advised(error, step), error.request_id) from None
         raise AssertionError  # _pace always ends with a last, unrepeated try
 
     def _send(self, step: Call) -> Any:
@@ -108,7 +109,9 @@ class Actuator:
             if seen in step.until:
                 return answer
             if seen in step.failed:
-                raise StepFailedError(self._told(f"{step.what or step.path} became {seen}", step))
+                why = safe(str(jmespath.search(step.why, answer) or "")) if step.why else ""
+                said = f" ({why.rstrip('.')})" if why else ""
+                raise StepFailedError(self._told(f"{step.what or step.path} became {seen}{said}", step))
         raise UnsettledError(self._told(f"still {seen} after {step.patience:.0f} s", step))
 
     def _told(self, what: str, step: Wait) -> str:
@@ -134,6 +137,12 @@ class Actuator:
             self._clock.sleep(pause)
             pause = min(pause * 1.6, 10.0)
         yield 0.0
+
+
+def _advised(error: AwsError, step: Call) -> str:
+    """What AWS said, and what to do about it where that is known."""
+    advice = step.advice.get(error.code, "")
+    return f"{str(error).rstrip('.')}. {advice}" if advice else str(error)
 
 
 def _whole(step: Call, answer: Any) -> Any:

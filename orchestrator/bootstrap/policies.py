@@ -12,7 +12,9 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from orchestrator.bootstrap.access import ALWAYS, RELEASES, TYPES, Rule
+from orchestrator.bootstrap.access import ALWAYS, RELEASES, TYPES
+from orchestrator.bootstrap.rules import Rule
+from orchestrator.bootstrap.runtimes import LINKED_SERVICES, PRINCIPALS, balancing, leaving
 from orchestrator.model import TAG_DELETION, TAG_ENVIRONMENT, TAG_PROJECT, Component, Desired, Resource, Scope
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, resolve
@@ -26,8 +28,8 @@ MOST: Final = 10
 """Managed policies of a role."""
 _CHUNK: Final = 2000
 _SERVICES: Final = (
-    "apprunner", "budgets", "cloudfront", "cloudwatch", "ec2", "ecr", "kms", "logs", "rds", "s3", "secretsmanager",
-    "sns", "tag",
+    "apprunner", "budgets", "cloudfront", "cloudwatch", "ec2", "ecr", "ecs", "kms", "logs", "rds", "s3",
+    "secretsmanager", "sns", "tag",
 )  # fmt: skip
 _KMS: Final = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
 _PULL: Final = (
@@ -36,6 +38,7 @@ _PULL: Final = (
     "ecr:DescribeImages",
     "ecr:GetDownloadUrlForLayer",
 )
+_WRITE_LOGS: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
 _TRACE: Final = (
     "xray:GetSamplingRules",
     "xray:GetSamplingStatisticSummaries",
@@ -88,12 +91,16 @@ def boundary(desired: Desired) -> Document:
         statements += [_allow(_PULL, arns), _allow(("ecr:GetAuthorizationToken",), ["*"])]
     if any("XRay" in str(role.spec.get("attached")) for role in roles):
         statements.append(_allow(_TRACE, ["*"]))
+    if any("AmazonECSTaskExecutionRolePolicy" in str(role.spec.get("attached")) for role in roles):
+        statements.append(_allow(_WRITE_LOGS, [f"arn:aws:logs:{scope.region}:{scope.account}:log-group:/ecs/*"]))
     merged: dict[str, _Merged] = {}
     for each in statements:
         arns = [each["Resource"]] if isinstance(each["Resource"], str) else each["Resource"]
         group = merged.setdefault(json.dumps(sorted(each["Action"])), _Merged(set(each["Action"])))
         group.arns |= set(arns)
     allowed = [_allow(group.actions, group.arns) for group in merged.values()]
+    if any("ExpressGatewayServices" in str(role.spec.get("attached")) for role in roles):
+        allowed += [_allow(actions, ["*"], condition) for actions, condition in balancing(scope)]
     documents = packed(allowed or [_allow(("sts:GetCallerIdentity",), ["*"])], "services", most=1)
     return documents[0]
 
@@ -167,6 +174,7 @@ def _subjects(desired: Desired) -> Iterator[Subject]:
     for resource in desired.resources:
         if resource.type not in {"ecr_image", "migration", "s3_model", "s3_site"}:  # what is shipped: below
             yield Subject(TYPES[resource.type], resource.physical, _is_deletable(resource))
+            yield Subject(tuple(leaving(resource.type)), resource.physical)
     names = {(resource.type, resource.component): resource.physical for resource in desired.resources}
     for component in desired.components:
         for kind, holder in _shipped(component):
@@ -190,8 +198,8 @@ def _shipped(component: Component) -> Iterator[tuple[str, str]]:
     if component.kind == "ContainerService":
         if "build" in spec["image"]:
             yield "ecr_image", "ecr_repository"
-        if spec.get("migrations"):
-            yield "migration", "apprunner_service"
+        if spec.get("migrate"):
+            yield "migration", "ecr_repository"
 
 
 def _is_deletable(resource: Resource) -> bool:
@@ -218,8 +226,9 @@ def _conditions(desired: Desired) -> Mapping[str, Mapping[str, Any]]:
     theirs = {f"aws:ResourceTag/{key}": value for key, value in ours.items()}
     bounded = {"StringEquals": {"iam:PermissionsBoundary": scope.boundary}}
     attached = sorted({arn for each in desired.resources if each.type == "iam_role" for arn in _attached(each)})
-    services = ["apprunner.amazonaws.com", "networking.apprunner.amazonaws.com", "rds.amazonaws.com"]
-    passed = ["build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com"]
+    types = {each.type for each in desired.resources}
+    services = sorted(name for each, names in LINKED_SERVICES.items() if each in types for name in names)
+    passed = sorted(name for each, names in PRINCIPALS.items() if each in types for name in names)
     return {
         "": {},
         "made": {"StringEquals": made, "StringEqualsIfExists": theirs},

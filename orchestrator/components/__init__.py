@@ -9,6 +9,7 @@ A module has ``expand(component, stack) -> list[Resource]`` and may have
 ``access(component, scope)``    IAM statements that ``access: [bucket.files]`` of another component allows
 ``grants(component, scope)``    what it asks of other components (see Grant)
 ``notes(component, stack)``      sentences that the plan's reader should know, e.g. what a choice costs
+``answers(component)``            the address of the resource by which it answers HTTP
 ``check(component, siblings)``  problems a schema cannot tell, before references are resolved: (path, sentence, hint)
 """
 
@@ -90,6 +91,12 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
     """What ``${component.NAME}`` may name."""
     teller = getattr(load(component.kind), "exports", None)
     return {} if teller is None else cast(Mapping[str, Value], teller(component, scope))
+
+
+def answers(component: Component) -> str | None:
+    """The address of the resource by which a component answers HTTP; its outputs hold ``host`` and ``url``."""
+    teller = getattr(load(component.kind), "answers", None)
+    return None if teller is None else str(teller(component))
 
 
 def access(component: Component, scope: Scope) -> tuple[Mapping[str, Any], ...]:

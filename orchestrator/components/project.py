@@ -20,7 +20,7 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
     """The network where it is needed, the way out of it to S3, and the topic where somebody listens."""
     resources: list[Resource] = []
     inside = [one for one in stack.components.values() if _reaches_inside(one)]
-    if inside or any(one.kind == "Database" for one in stack.components.values()):
+    if inside or any(_is_in_network(one) for one in stack.components.values()):
         resources.append(_network(component))
     if inside:
         resources.append(_endpoint(component, stack))
@@ -49,6 +49,10 @@ def _reaches_inside(component: Component) -> bool:
     return component.kind == "ContainerService" and any(
         str(handle).startswith("database.") for handle in component.spec.get("access", ())
     )
+
+
+def _is_in_network(component: Component) -> bool:
+    return component.kind == "Database" or component.spec.get("runtime") == "ecs-express"
 
 
 def _alarms(component: Component) -> int:

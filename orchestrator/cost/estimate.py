@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from orchestrator.cost.pricers import PRICERS, NoPriceError
-from orchestrator.cost.prices import AS_OF, FREE_ALARMS, PRICES
+from orchestrator.cost.pricers import PRICERS, NoPriceError, is_public
+from orchestrator.cost.prices import AS_OF, BEHIND_ONE, FREE_ALARMS, HOURS, PRICES
 from orchestrator.model import Resource
 
 
@@ -65,6 +65,7 @@ def estimate(resources: Iterable[Resource], region: str) -> Estimate:
             lines.extend(_line(resource, by_address, region))
         except NoPriceError as error:
             unpriced.append((resource.address, str(error)))
+    lines.extend(_balancers([one for one in table if one.type == "ecs_express_service"], region))
     lines.extend(_alarms([one for one in table if one.type == "cloudwatch_alarm"], region))
     return Estimate(region, tuple(lines), tuple(unpriced), tuple(sorted(_alerts(table))))
 
@@ -90,6 +91,19 @@ def _line(resource: Resource, table: Mapping[str, Resource], region: str) -> Ite
         raise NoPriceError(f"there is no price list of {region}")
     idle, active, assumes = price(resource, table, PRICES[region])
     yield Line(resource.address, round(idle, 2), round(active, 2), assumes)
+
+
+def _balancers(services: list[Resource], region: str) -> Iterator[Line]:
+    """Express services of one network share a load balancer, 25 at a time; it has an address in each of two zones."""
+    for public in (True, False):
+        behind = sum(is_public(one) is public for one in services)
+        if behind and region in PRICES:
+            prices, count = PRICES[region], -(-behind // BEHIND_ONE)
+            addresses = 2 * prices.address if public else 0.0
+            cost = round(count * (prices.balancer + addresses) * HOURS, 2)
+            what = "two public addresses" if public else "inside the network"
+            name = "load_balancer" if public else "load_balancer.internal"
+            yield Line(name, cost, cost, f"{count} for {behind} Express services, {what}; traffic on top")
 
 
 def _alarms(alarms: list[Resource], region: str) -> Iterator[Line]:

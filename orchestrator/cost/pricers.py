@@ -12,6 +12,7 @@ from typing import TypeAlias
 from orchestrator.cost.prices import HOURS, Prices
 from orchestrator.model import Resource
 from orchestrator.resources.apprunner_service.shape import units
+from orchestrator.values import Ref
 
 Table: TypeAlias = Mapping[str, Resource]
 Priced: TypeAlias = tuple[float, float, str]
@@ -35,6 +36,22 @@ def _service(service: Resource, table: Table, prices: Prices) -> Priced:
     active = idle + count * cpu * prices.cpu * HOURS
     size = f"{count} x {cpu:g} vCPU, {memory:g} GB"
     return idle, active, f"{size}: memory all day, vCPU while it works; up to {sizes['max_size']} under load"
+
+
+def _express(service: Resource, table: Table, prices: Prices) -> Priced:
+    """Tasks are billed for as long as they run, whether anybody asks them or not; public ones have an address each."""
+    sizes = service.spec["scaling"]
+    count = int(sizes["min"])
+    cpu, memory = service.spec["cpu"] / 1024, service.spec["memory"] / 1024
+    address = prices.address if is_public(service) else 0.0
+    cost = count * (cpu * prices.task_cpu + memory * prices.task_memory + address) * HOURS
+    return cost, cost, f"{count} x {cpu:g} vCPU, {memory:g} GB on Fargate, all day; up to {sizes['max']} under load"
+
+
+def is_public(service: Resource) -> bool:
+    """Whether an Express service faces the internet."""
+    subnets = service.spec["subnets"]
+    return not isinstance(subnets, Ref) or subnets.output == "public_subnets"
 
 
 def _database(database: Resource, table: Table, prices: Prices) -> Priced:
@@ -71,6 +88,7 @@ def _price(prices: Mapping[str, float], size: str, what: str) -> float:
 PRICERS: Mapping[str, Callable[[Resource, Table, Prices], Priced]] = {
     "apprunner_service": _service,
     "ecr_repository": _repository,
+    "ecs_express_service": _express,
     "rds_instance": _database,
     "s3_bucket": _bucket,
     "secretsmanager_secret": _secret,

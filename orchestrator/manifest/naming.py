@@ -22,6 +22,7 @@ LONGEST = {
     "cloudwatch_alarm": 255,
     "ec2_security_group": 255,
     "ecr_repository": 256,
+    "ecs_express_service": 255,
     "iam_policy": 128,
     "iam_role": 64,
     "rds_instance": 63,

@@ -8,6 +8,7 @@ from typing import Any
 
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import Caller
+from orchestrator.components import answers
 from orchestrator.model import Component, Live
 from orchestrator.release import Built, Vector
 from orchestrator.release.documents import manifests_digest
@@ -91,9 +92,7 @@ def version_of(stored: bytes) -> str | None:
 
 
 def _image(component: Component, live: Mapping[str, Live], wanted: Wanted) -> Built | None:
-    if component.kind != "ContainerService":
-        return None
-    service = live.get(f"apprunner_service.{component.name}")
+    service = live.get(answers(component) or "") if component.kind == "ContainerService" else None
     if service is None:
         return None
     shipped = wanted.artefacts.images.get(component.handle)

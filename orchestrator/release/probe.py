@@ -17,6 +17,7 @@ import httpx
 from msgspec import Struct
 
 from orchestrator.artefacts import Artefacts
+from orchestrator.components import answers
 from orchestrator.model import Component, Desired, Live
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -94,7 +95,7 @@ def _of(component: Component, live: Mapping[str, Live], artefacts: Artefacts) ->
 
 
 def _service(component: Component, live: Mapping[str, Live], artefacts: Artefacts) -> Iterator[Probe]:
-    found = live.get(f"apprunner_service.{component.name}")
+    found = live.get(answers(component) or "")
     if found is None or not component.spec.get("public", True):
         return
     host, health = str(found.outputs["host"]), component.spec["health"]

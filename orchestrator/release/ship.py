@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator import pipeline
 from orchestrator.aws.errors import AwsError
+from orchestrator.components import answers
 from orchestrator.events import Answered, Asking, OnEvent
 from orchestrator.model import Action, Actuation, Health, Outcome
 from orchestrator.plan import Planned
@@ -33,6 +34,8 @@ class Shipped(Struct, frozen=True):
     after: Planned | None
     proofs: tuple[Proof, ...] = ()
     trouble: str = ""
+    services: frozenset[str] = frozenset()
+    """Addresses of what runs builds."""
 
     @property
     def cause(self) -> str:
@@ -62,7 +65,7 @@ class Shipped(Struct, frozen=True):
     @property
     def blames_the_build(self) -> bool:
         """Whether what was shipped is to blame: it does not answer as it should, or its runtime would not have it."""
-        refused = (one for one in self.outcomes if one.address.startswith("apprunner_service."))
+        refused = (one for one in self.outcomes if one.address in self.services)
         return bool(self._unproved()) or any(one.actuation is Actuation.FAILED for one in refused)
 
     @property
@@ -86,7 +89,7 @@ def ship(
     Raises what ``pipeline.apply`` raises.
     """
     outcomes = pipeline.apply(planned, on_event, parallelism=parallelism, clients=clients)
-    done = Shipped(outcomes, None)
+    done = Shipped(outcomes, None, services=_services(wanted))
     if any(one.actuation in {Actuation.FAILED, Actuation.SKIPPED} for one in outcomes):
         return done
     try:
@@ -107,14 +110,19 @@ def look(
     """Read AWS and prove, without changing anything."""
     after = pipeline.plan(wanted.desired, clients=clients)
     if after.plan.pending:
-        return Shipped(outcomes, after)
+        return Shipped(outcomes, after, services=_services(wanted))
     asked = probes(wanted.desired, after.live, wanted.artefacts)
     for one in asked:
         on_event(Asking(_label(one), f"GET {one.url}, for up to {one.within:.0f} s"))
     proofs = proving(asked)
     for proof in proofs:
         on_event(Answered(_label(proof.probe), proof.passed, proof.saw, proof.seconds))
-    return Shipped(outcomes, after, proofs)
+    return Shipped(outcomes, after, proofs, services=_services(wanted))
+
+
+def _services(wanted: Wanted) -> frozenset[str]:
+    found = (answers(one) for one in wanted.desired.components if one.kind == "ContainerService")
+    return frozenset(address for address in found if address)
 
 
 def _label(one: Probe) -> str:

@@ -36,6 +36,14 @@ GISTS: Final[Mapping[str, tuple[str, ...]]] = {
     "ec2_vpc_endpoint": ("in the {network} network",),
     "ecr_image": ("build {source} and push",),
     "ecr_repository": ("tags {tag_mutability}", "{scan_on_push?}scanned on push"),
+    "ecs_express_service": (
+        "{cpu} CPU units",
+        "{memory} MB",
+        "{scaling.min} to {scaling.max} tasks",
+        "port {port}",
+        "health {health_path}",
+        "{secrets#} secrets",
+    ),
     "iam_role": (
         "for {trust.Statement.0.Principal.Service.0}",
         "{policy.Statement#} statements",

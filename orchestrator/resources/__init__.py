@@ -163,6 +163,17 @@ def effects(resource_type: str, fields: tuple[FieldChange, ...], live: Live) -> 
     return () if teller is None else tuple(teller(fields, live))
 
 
+def losses(resource_type: str, live: Live) -> tuple[str, ...]:
+    """What users of the resource will notice of its end, in sentences."""
+    teller = getattr(load(resource_type), "losses", None)
+    return () if teller is None else tuple(teller(live))
+
+
+def takes_over(resource_type: str) -> frozenset[str]:
+    """Types whose place it may take: they are deleted only once it is there."""
+    return getattr(load(resource_type), "TAKES_OVER", frozenset())
+
+
 def stuck(resource_type: str, live: Live) -> str:
     """One sentence about a resource that is not well: what a person should look at."""
     teller = getattr(load(resource_type), "stuck", None)

@@ -22,7 +22,7 @@ ARN = None
 
 DEFAULT = "default"
 ZONES_NEEDED = 2
-"""RDS wants subnets in at least two zones, also for a database that lives in one."""
+"""RDS wants subnets in at least two zones, also for a database that lives in one; a load balancer, too."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -44,6 +44,8 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
         "id": vpc["VpcId"],
         "cidr": vpc["CidrBlock"],
         "subnets": one_a_zone({"Subnets": subnets}, spec.get("subnets")),
+        "public_subnets": in_two_zones({"Subnets": subnets}, {"RouteTables": tables}, spec.get("subnets"), True),
+        "private_subnets": in_two_zones({"Subnets": subnets}, {"RouteTables": tables}, spec.get("subnets"), False),
         "route_tables": route_tables({"RouteTables": tables}),
     }
     found: dict[str, Value] = {"vpc": wanted}
@@ -76,6 +78,10 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "id": vpc["VpcId"],
         "cidr": vpc["CidrBlock"],
         "subnets": (yield Compute("one subnet a zone", one_a_zone, (subnets, spec.get("subnets")))),
+        "public_subnets": (yield Compute("public subnets", in_two_zones, (subnets, tables, spec.get("subnets"), True))),
+        "private_subnets": (
+            yield Compute("private subnets", in_two_zones, (subnets, tables, spec.get("subnets"), False))
+        ),
         "route_tables": (yield Compute("route tables", route_tables, (tables,))),
     }
 
@@ -107,6 +113,30 @@ def one_a_zone(answer: Any, wanted: list[str] | None) -> list[str]:
             zone = subnet["AvailabilityZone"]
             chosen[zone] = min(chosen.get(zone, rank), rank)
     return [chosen[zone][1] for zone in sorted(chosen)]
+
+
+def in_two_zones(answer: Any, tables: Any, wanted: list[str] | None, public: bool) -> list[str]:
+    """Two of the subnets that ``one_a_zone`` finds among the public ones, or among the others.
+
+    No more than two: in each, what faces the internet has an address of its own to pay for.
+    """
+    kind = [subnet for subnet in answer["Subnets"] if is_public(subnet, tables["RouteTables"]) is public]
+    return one_a_zone({"Subnets": kind}, wanted)[:ZONES_NEEDED]
+
+
+def is_public(subnet: Any, tables: list[Any]) -> bool:
+    """Whether its way out leads to an internet gateway; a subnet that no table names goes by its VPC's main one.
+
+    One that hands out public addresses is meant to be, whatever else is said of it.
+    """
+    named = [table for table in tables if _names(table, "SubnetId", subnet["SubnetId"])]
+    ways = named or [table for table in tables if _names(table, "Main", True)]
+    gateways = (str(route.get("GatewayId", "")) for table in ways for route in table.get("Routes", ()))
+    return bool(subnet.get("MapPublicIpOnLaunch")) or any(gateway.startswith("igw-") for gateway in gateways)
+
+
+def _names(table: Any, member: str, value: Any) -> bool:
+    return any(one.get(member) == value for one in table.get("Associations", ()))
 
 
 def route_tables(answer: Any) -> list[str]:

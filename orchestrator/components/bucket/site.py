@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orchestrator.artefacts import Site
-from orchestrator.components import Stack
+from orchestrator.components import Stack, answers
 from orchestrator.model import Component
 from orchestrator.values import Value, WriteOnly
 
@@ -44,7 +44,7 @@ def after(component: Component, stack: Stack) -> Iterator[str]:
     yield f"s3_bucket.{releases.partition('.')[2]}"
     for one in stack.components.values():
         if one.kind == "ContainerService":
-            yield f"apprunner_service.{one.name}"
+            yield str(answers(one))
 
 
 def _distributions(component: Component, stack: Stack) -> Iterator[dict[str, Value]]:

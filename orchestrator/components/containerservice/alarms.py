@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from orchestrator.components import Stack
-from orchestrator.model import Component
+from orchestrator.components.containerservice.parts import make
+from orchestrator.model import Component, Resource
 from orchestrator.tags import phrase
 from orchestrator.values import Ref, Value
 
 MINUTES = 5
 
 
-def server_errors(component: Component, stack: Stack, service: str) -> Mapping[str, Value] | None:
-    """The alarm on 5xx answers of ``service`` (App Runner's name for it); None where no limit is set."""
+def server_errors(
+    component: Component, stack: Stack, metric: Mapping[str, Value], where: str = ""
+) -> Iterator[Resource]:
+    """The alarm on 5xx answers, which ``metric`` counts (namespace, metric, dimensions); none where no limit is set.
+
+    ``where``: what else is counted, in words.
+    """
     limit = component.spec["alarms"].get("http5xx")
     if limit is None:
-        return None
+        return
     mailed = (stack.project.spec.get("alerts") or {}).get("email")
-    sentence = f"{component.handle} answered {limit} requests or more with a 5xx status in {MINUTES} minutes."
-    return {
+    sentence = f"{component.handle}{where} answered {limit} requests or more with a 5xx status in {MINUTES} minutes."
+    spec = {
         "description": f"{sentence} [{phrase(stack.scope, component.handle)}]",
-        "namespace": "AWS/AppRunner",
-        "metric": "5xxStatusResponses",
-        "dimensions": {"ServiceName": service, "ServiceID": Ref(f"apprunner_service.{component.name}", "id")},
+        **metric,
         "statistic": "Sum",
         "period": MINUTES * 60,
         "threshold": limit,
         "missing": "notBreaching",
         "actions": [Ref("sns_topic.alerts", "arn")] if mailed else [],
     }
+    physical = f"{stack.scope.prefix}-{component.name}-5xx"
+    yield make(component, stack, "cloudwatch_alarm", physical, spec, name=f"{component.name}-5xx")

@@ -1,4 +1,4 @@
-"""What a schema cannot say of a ContainerService: sizes, names and secrets that do not go together.  Pure."""
+"""What a schema cannot say of a ContainerService in any runtime: names and secrets that do not go together.  Pure."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
 
 RELEASE = "ORCHESTRATOR_RELEASE"
 """The variable that tells a service which build it is: the tag of its image."""
-MEMORY = {0.25: (0.5, 1), 0.5: (1,), 1: (2, 3, 4), 2: (4, 6), 4: (8, 10, 12)}
-"""vCPU -> the GB that App Runner offers with it."""
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     """Problems as (path, sentence, hint); text may still hold references, which go unjudged."""
-    yield from _sizes(component)
+    yield from _bounds(component)
     yield from _image(component)
     yield from _repository(component, siblings)
     if isinstance(component.spec["secrets"], Mapping):
@@ -28,13 +26,23 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
         yield from _whole(component, siblings)
 
 
-def _sizes(component: Component) -> Iterator[Finding]:
-    cpu, memory, instances = (component.spec[key] for key in ("cpu", "memory", "instances"))
-    fitting = MEMORY.get(cpu, ())
+def pairs(component: Component, offered: Mapping[float, tuple[float, ...]], who: str) -> Iterator[Finding]:
+    """Sizes that do not go together, of those that the runtime has ``offered``: vCPU -> GB."""
+    cpu, memory = component.spec["cpu"], component.spec["memory"]
+    fitting = offered.get(cpu, ())
     if fitting and memory not in fitting:
-        sizes = " or ".join(f"{size:g}" for size in fitting)
-        sentence = f"spec.memory {memory} does not go with spec.cpu {cpu}: App Runner offers {sizes} GB with it"
+        sizes = _either(fitting)
+        sentence = f"spec.memory {memory} does not go with spec.cpu {cpu}: {who} offers {sizes} GB with it"
         yield ("spec", "memory"), sentence, f"memory: {fitting[0]:g}"
+
+
+def _either(sizes: tuple[float, ...]) -> str:
+    words = [f"{size:g}" for size in sizes]
+    return " or ".join(words) if len(words) <= 5 else f"{words[0]} to {words[-1]}"
+
+
+def _bounds(component: Component) -> Iterator[Finding]:
+    instances = component.spec["instances"]
     if instances["min"] > instances["max"]:
         sentence = f"spec.instances.min {instances['min']} is more than spec.instances.max {instances['max']}"
         yield ("spec", "instances", "min"), sentence, None

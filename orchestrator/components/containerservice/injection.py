@@ -1,4 +1,4 @@
-"""The secrets that App Runner puts into a service's environment: which, under which name, found where.  Pure."""
+"""The secrets that the runtime puts into a service's environment: which, under which name, found where.  Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEY = re.compile(r"(secret\.[a-z][a-z0-9-]*)\[(.+)\]")
 
 
 def variables(component: Component, stack: Stack) -> dict[str, Value]:
-    """Environment variable -> where App Runner reads it: the secret's ARN and the key, named without a colon."""
+    """Environment variable -> where the runtime reads it: the secret's ARN and the key, named without a colon."""
     wanted = component.spec["secrets"]
     if isinstance(wanted, Mapping):
         chosen = [(variable, *key(text)) for variable, text in wanted.items()]
@@ -23,7 +23,7 @@ def variables(component: Component, stack: Stack) -> dict[str, Value]:
 
 
 def fingerprints(component: Component) -> dict[str, Value]:
-    """A variable a secret, which changes with it: App Runner reads secrets only when it deploys."""
+    """A variable a secret, which changes with it: secrets are read only when a deployment starts."""
     names = [handle.partition(".")[2] for handle in injected(component)]
     return {
         f"ORCHESTRATOR_{name.upper().replace('-', '_')}_FINGERPRINT": Ref(f"secretsmanager_value.{name}", "fingerprint")
@@ -45,7 +45,7 @@ def key(text: str) -> tuple[str, str]:
 
 
 def plain(key: str) -> str:
-    """A key as a variable's name, and as App Runner can ask for it: it takes a colon for a separator."""
+    """A key as a variable's name, and as AWS can be asked for it: it takes a colon for a separator."""
     return key.replace(":", "__")
 
 

@@ -25,11 +25,13 @@ __all__ = [
     "GENTLE",
     "IMMUTABLE",
     "STATEFUL",
+    "TAKES_OVER",
     "USES",
     "clean_up",
     "create",
     "delete",
     "effects",
+    "losses",
     "normalise",
     "read",
     "stuck",
@@ -63,6 +65,14 @@ NOT_DEPLOYMENTS = frozenset({"tags", "log_retention_days"})
 ROLLING = "A new deployment: old and new instances run side by side for some minutes; nobody is cut off."
 GENTLE = frozenset({ROLLING})
 """Effects that nobody has to agree to."""
+CLOSED = dict.fromkeys(
+    ("AccessDeniedException", "InvalidRequestException", "OptInRequired", "SubscriptionRequiredException"),
+    "AWS closed App Runner on 2026-04-30 to accounts that had not used it before. If that is why, say "
+    "`runtime: ecs-express` in the manifest: the rest of it stays, and it costs more (`orchestrator plan` says what).",
+)
+"""How AWS may refuse those accounts: it documents no code for it."""
+TAKES_OVER = frozenset({"ecs_express_service"})
+"""What may stand in its place: that goes only when this one answers."""
 KINDS = ("application", "service")
 HEALTHS = {"RUNNING": Health.HEALTHY, "CREATE_FAILED": Health.FAILED, "DELETE_FAILED": Health.FAILED}
 
@@ -98,7 +108,9 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     if spec["encryption_key"] is not None:
         wanted["EncryptionConfiguration"] = {"KmsKey": spec["encryption_key"]}
     new_role = ("InvalidRequestException",)
-    answer = yield Call("apprunner", "create_service", wanted, retry=new_role, retry_text="Error in assuming")
+    answer = yield Call(
+        "apprunner", "create_service", wanted, retry=new_role, retry_text="Error in assuming", advice=CLOSED
+    )
     service = answer["Service"]
     arn = service["ServiceArn"]
     hint = f"Its events and logs say why: log groups /aws/apprunner/{name}/*/service and */application."
@@ -158,6 +170,12 @@ def effects(fields: tuple[FieldChange, ...], live: Live) -> Iterator[str]:
         yield ROLLING
         if live.status == "PAUSED":
             yield "The paused service is resumed, because App Runner deploys to no paused service."
+
+
+def losses(live: Live) -> Iterator[str]:
+    """What users notice when it goes."""
+    if live.outputs.get("host"):
+        yield f"{live.outputs['url']} answers no more."
 
 
 def stuck(live: Live) -> str:

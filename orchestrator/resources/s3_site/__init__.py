@@ -24,7 +24,9 @@ from orchestrator.values import Value
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
-USES = frozenset({"s3_bucket", "s3_bucket_policy", "cloudfront_distribution", "apprunner_service"})
+USES = frozenset(
+    {"s3_bucket", "s3_bucket_policy", "cloudfront_distribution", "apprunner_service", "ecs_express_service"}
+)
 ARN = None
 
 INDEX = "index.html"
