@@ -25,6 +25,7 @@ _ANSWERS = {
     "region": ("REGION", "AWS region, e.g. eu-west-1."),
     "api": ("LANGUAGE", "What the API is written in: dotnet, python, node or none."),
     "api-folder": ("FOLDER", "Folder of the API."),
+    "runtime": ("RUNTIME", "What it runs on: ecs-express, which works in every account, or app-runner."),
     "database": ("yes|no", "Whether the API has a PostgreSQL database."),
     "site": ("FOLDER", "Folder of the built site, or none."),
     "site-build": ("COMMAND", "Command that builds the site, or none."),

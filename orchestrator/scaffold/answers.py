@@ -11,6 +11,8 @@ from msgspec import Struct
 from orchestrator.problems import Problem, Problems
 
 KINDS: Final = ("dotnet", "python", "node")
+RUNTIMES: Final = ("ecs-express", "app-runner")
+"""What works in every account comes first."""
 NONE: Final = "none"
 
 
@@ -23,6 +25,7 @@ class Answers(Struct, frozen=True):
     region: str
     api: str
     api_folder: str
+    runtime: str
     site: str
     site_build: str
     database: bool
@@ -54,6 +57,7 @@ QUESTIONS: Final = (
     Question("region", "AWS region", _REGION, "write its code, e.g. eu-west-1", default="eu-west-1"),
     Question("api", "What the API is written in", "|".join((*KINDS, NONE)), ", ".join((*KINDS, NONE)), default=NONE),
     Question("api-folder", "Folder of the API", _FOLDER, "a folder of the repository", "api", "api"),
+    Question("runtime", "What it runs on", "|".join(RUNTIMES), " or ".join(RUNTIMES), "api", RUNTIMES[0]),
     Question("database", "A PostgreSQL database for it", "yes|no", "yes or no", "api", "no"),
     Question("site", "Folder of the built site", _FOLDER, "a folder of the repository, or none", default=NONE),
     Question("site-build", "Command that builds it", r"[\w./ :@=-]+", "a program and its words, or none", "site", NONE),

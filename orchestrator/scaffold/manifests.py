@@ -51,6 +51,8 @@ kind: ContainerService
 metadata:
   name: api
 spec:
+  # {why}
+  runtime: {runtime}
   image:
     repository: {name}-api
     build:
@@ -59,6 +61,10 @@ spec:
   health:
     path: /health
 {secrets}"""
+_RUNTIMES: Final = {
+    "ecs-express": "Works in every account. Where App Runner was used before 2026-04-30, `app-runner` costs less.",
+    "app-runner": "Only for accounts that used App Runner before 2026-04-30; `ecs-express` works in every one.",
+}
 _SECRETS: Final = """\
   secrets: [secret.app]
   access: [secret.app, database.main]
@@ -119,7 +125,10 @@ def files(answers: Answers) -> dict[str, str]:
     made = {"project": _PROJECT.format(**_words(answers), alerts=alerts)}
     if answers.api:
         secrets = _SECRETS if answers.database else ""
-        made["api"] = _API.format(name=answers.name, context=_from_manifests(answers.api_folder), secrets=secrets)
+        context, why = _from_manifests(answers.api_folder), _RUNTIMES[answers.runtime]
+        made["api"] = _API.format(
+            name=answers.name, context=context, runtime=answers.runtime, why=why, secrets=secrets
+        )
     if answers.api and answers.database:
         word = answers.name.replace("-", "_")
         made["database"] = _DATABASE.format(name=answers.name, word=word, variable=_VARIABLES[answers.api])

@@ -65,6 +65,11 @@ ALSO = {
     "logs:CreateLogGroup": "logs:TagResource",
 }
 """Creating with tags needs the right to tag."""
+MORE = {
+    "ecs:CreateExpressGatewayService": ["ecs:CreateCluster", "ecs:RegisterTaskDefinition", "ecs:TagResource"],
+    "ecs:UpdateExpressGatewayService": ["ecs:RegisterTaskDefinition"],
+}
+"""An Express service is put together of other things, which the caller has to be allowed."""
 CDN = {
     "Function": "function/fn",
     "OriginAccessControl": "origin-access-control/E1",
@@ -110,12 +115,14 @@ class Recorder(Clients):
 def requests(service: str, operation: str, given: Mapping[str, Any], tags: Mapping[str, str]) -> Iterator[Request]:
     """What IAM is asked for one call."""
     name = f"{service}:{operation}"
-    actions = [*OTHERWISE.get(name, [name]), *([ALSO[name]] if name in ALSO else [])]
+    actions = [*OTHERWISE.get(name, [name]), *([ALSO[name]] if name in ALSO else []), *MORE.get(name, ())]
     for action in actions:
         for arn in arns(action, operation, given):
             yield Request(action, arn, _context(operation, given, tags, arn))
     if name in {"apprunner:CreateService", "apprunner:UpdateService"}:
         yield from _passed(given)
+    if name in {"ecs:CreateExpressGatewayService", "ecs:UpdateExpressGatewayService"}:
+        yield from _passed_to_ecs(given)
 
 
 def arns(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
@@ -125,6 +132,8 @@ def arns(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
         "s3:ListAllMyBuckets",
         "sns:Unsubscribe",
         "ec2:CreateDefaultVpc",
+        "ecs:ListServices",
+        "ecs:RegisterTaskDefinition",
     }:
         return ["*"]
     if (bare := f"{service}:{operation}").startswith("apprunner:List") and "ForResource" not in operation and not given:
@@ -211,6 +220,18 @@ def _apprunner(action: str, operation: str, given: Mapping[str, Any]) -> list[st
             f"arn:aws:apprunner:{REGION}:{ACCOUNT}:service/{name}/abc"]  # fmt: skip
 
 
+def _ecs(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
+    base = f"arn:aws:ecs:{REGION}:{ACCOUNT}:"
+    if action == "ecs:CreateCluster":
+        return [f"{base}cluster/default"]
+    for key in ("serviceDeploymentArns", "serviceRevisionArns"):
+        if key in given:
+            return list(given[key])
+    name = given.get("serviceName")
+    return [f"{base}service/default/{name}" if name else given.get("serviceArn") or given.get("resourceArn")
+            or given["service"]]  # fmt: skip
+
+
 def _ec2(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
     base = f"arn:aws:ec2:{REGION}:{ACCOUNT}:"
     group, endpoint = f"{base}security-group/sg-1", f"{base}vpc-endpoint/vpce-1"
@@ -223,7 +244,7 @@ def _ec2(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
 
 _PLACES = {
     "apprunner": _apprunner, "budgets": _budgets, "cloudfront": _cloudfront, "cloudwatch": _cloudwatch, "ec2": _ec2,
-    "ecr": _ecr, "iam": _iam, "logs": _logs, "rds": _rds, "s3": _s3, "secretsmanager": _secrets, "sns": _sns,
+    "ecs": _ecs, "ecr": _ecr, "iam": _iam, "logs": _logs, "rds": _rds, "s3": _s3, "secretsmanager": _secrets, "sns": _sns,
 }  # fmt: skip
 
 
@@ -261,3 +282,10 @@ def _passed(given: Mapping[str, Any]) -> Iterator[Request]:
     for role, service in ((configuration, "tasks"), (authentication, "build")):
         if role:
             yield Request("iam:PassRole", role, {"iam:PassedToService": f"{service}.apprunner.amazonaws.com"})
+
+
+def _passed_to_ecs(given: Mapping[str, Any]) -> Iterator[Request]:
+    principals = {"taskRoleArn": "ecs-tasks", "executionRoleArn": "ecs-tasks", "infrastructureRoleArn": "ecs"}
+    for key, service in principals.items():
+        if key in given:
+            yield Request("iam:PassRole", given[key], {"iam:PassedToService": f"{service}.amazonaws.com"})

@@ -235,11 +235,11 @@ def test_an_image_is_named_by_digest(prebuilt: str, accepted: bool) -> None:
 
 
 def test_no_instance_at_all_is_refused_with_the_ways_out() -> None:
-    """App Runner does not scale to zero, and the schema says what to do instead."""
+    """No runtime scales to zero and wakes again, and the schema says why and what to do instead."""
     rule = schema.load("containerservice")["properties"]["spec"]["properties"]["instances"]["properties"]["min"]
 
     assert rule["minimum"] == 1
-    assert "pause" in rule["x-reason"]
+    assert all(word in rule["x-reason"] for word in ("App Runner", "ECS Express", "`min: 1`"))
 
 
 def test_a_secret_needs_no_reading_beforehand() -> None:

@@ -3,7 +3,7 @@
     it:          what the case expects, in one sentence
     name:        the physical name; ``shop-prod-main`` where it is left out
     desired:     a spec; null for a deletion
-    live:        null, or {spec, outputs, private, status, deletable}
+    live:        null, or {spec, outputs, private, status, health, deletable}
     action:      create | update | replace | delete | none
     fields:      ["path.to.field: before -> after", ...]; not compared where it is left out
     steps:       ["s3:CreateBucket", ...] as the plan shows them; not compared where it is left out
@@ -26,7 +26,7 @@ import yaml
 
 from orchestrator import resources
 from orchestrator.diff import diff
-from orchestrator.model import Action, FieldChange, Live, PlannedStep, Scope
+from orchestrator.model import Action, FieldChange, Health, Live, PlannedStep, Scope
 from orchestrator.steps import Call, Recording, Step, Steps, Sweep, Wait, planned, record
 from orchestrator.values import Sensitive, Unknown, WriteOnly, plain
 
@@ -153,6 +153,7 @@ def load_file(path: Path) -> Iterator[Case]:
         if live is not None:
             spec = resources.load(path.stem).normalise(live.get("spec", {}))
             extra = {key: live[key] for key in ("status", "deletable") if key in live}
+            extra |= {"health": Health(live["health"])} if "health" in live else {}
             live = Live(spec, live.get("outputs", {}), live.get("private", {}), owner=SCOPE.owner, **extra)
         yield Case(
             path.stem,

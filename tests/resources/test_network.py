@@ -47,9 +47,40 @@ def test_the_network_has_one_subnet_a_zone_in_the_zones_order() -> None:
         "id": "vpc-1",
         "cidr": "172.31.0.0/16",
         "subnets": ["subnet-a2", "subnet-b1"],
+        "public_subnets": [],
+        "private_subnets": ["subnet-a2", "subnet-b1"],
         "route_tables": ["rtb-1", "rtb-2"],
     }
     assert (live.owner, live.health) == ("shop/prod", Health.HEALTHY)
+
+
+GATEWAY = [{"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-1"}]
+NAMED = [{"SubnetId": "subnet-b1"}, {"SubnetId": "subnet-c1"}]
+THIRD = {"SubnetId": "subnet-c1", "AvailabilityZone": "eu-west-1c"}
+
+
+@pytest.mark.parametrize(
+    ("tables", "public", "private"),
+    [
+        ([{"Associations": [{"Main": True}], "Routes": GATEWAY}], ["subnet-a2", "subnet-b1"], []),
+        ([{"Associations": [{"Main": True}]}, {"Associations": NAMED, "Routes": GATEWAY}], ["subnet-b1", "subnet-c1"],
+         ["subnet-a2", "subnet-b2"]),
+        ([{"Associations": [{"Main": True}], "Routes": GATEWAY}, {"Associations": NAMED}], ["subnet-a2", "subnet-b2"],
+         ["subnet-b1", "subnet-c1"]),
+    ],
+    ids=["a default VPC", "two public ones", "two private ones"],
+)  # fmt: skip
+def test_public_is_what_a_gateway_leads_out_of(
+    tables: list[dict[str, Any]], public: list[str], private: list[str]
+) -> None:
+    """By the table that names the subnet, else the main one; and never more than two of a kind, the first zones'."""
+    tables = [{"RouteTableId": f"rtb-{number}", **table} for number, table in enumerate(tables)]
+    aws = reader(Vpcs=[VPC], Subnets=[*SUBNETS, THIRD], RouteTables=tables)
+    live = ec2_vpc.read(aws, SCOPE, "default", {"vpc": "default"})
+
+    assert live is not None
+    assert live.outputs["public_subnets"] == public
+    assert live.outputs["private_subnets"] == private
 
 
 def test_named_subnets_are_taken_instead() -> None:

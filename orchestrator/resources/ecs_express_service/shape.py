@@ -10,7 +10,7 @@ from orchestrator.steps import Outputs
 from orchestrator.values import Value, canonical, join
 
 CLUSTER = "default"
-STREAMS = "api"
+STREAMS = "service"
 """What the log streams' names begin with."""
 DEFAULTS: Mapping[str, Value] = {
     "settled": True,
