@@ -83,7 +83,7 @@ def test_it_is_valid_and_can_be_planned(
     said = capsys.readouterr().out
     assert [
         word
-        for word in ("apprunner_service.api", "rds_instance.main", "s3_site.web", "ecr_image.api")
+        for word in ("ecs_express_service.api", "rds_instance.main", "s3_site.web", "ecr_image.api")
         if word not in said
     ] == []
 
@@ -188,7 +188,7 @@ def test_on_a_terminal(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "orchestrator", "init", str(tmp_path / "shop"), "--tool", TOOL]
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
     os.close(theirs)
-    os.write(ours, b"\nteam/shop\n123456789012\n\nnode\n\nyes\n\n\n")
+    os.write(ours, b"\nteam/shop\n123456789012\n\nnode\n\n\nyes\n\n\n")
     assert process.wait(60) == 0
     os.close(ours)
 

@@ -10,6 +10,7 @@ from orchestrator.steps import Outputs
 from orchestrator.values import Value, canonical, join
 
 CLUSTER = "default"
+NO_BALANCER = "not-named-by-ecs"
 STREAMS = "service"
 """What the log streams' names begin with."""
 DEFAULTS: Mapping[str, Value] = {
@@ -106,7 +107,11 @@ def host_of(service: Mapping[str, Any]) -> str:
 
 
 def balancer_of(answer: Mapping[str, Any]) -> str:
-    """``app/NAME/ID`` of the load balancer, out of DescribeServiceRevisions' answer; empty while there is none."""
+    """``app/NAME/ID`` of the load balancer, out of DescribeServiceRevisions' answer, or NO_BALANCER.
+
+    Who asks for it makes an alarm, and an alarm that watches nothing yet is better than a deployment that fails for it.
+    """
     revisions = answer.get("serviceRevisions") or [{}]
     paths = (revisions[0].get("ecsManagedResources") or {}).get("ingressPaths") or [{}]
-    return str((paths[0].get("loadBalancer") or {}).get("arn", "")).rpartition(":loadbalancer/")[2]
+    named = str((paths[0].get("loadBalancer") or {}).get("arn", "")).rpartition(":loadbalancer/")[2]
+    return named or NO_BALANCER

@@ -1,0 +1,220 @@
+"""A ContainerService against an emulated ECS Express Mode: deployments, failures, crashes, and the way between runtimes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.aws import Clients
+from orchestrator.emulator import Emulator, Faults, start
+from orchestrator.events import ignore
+from orchestrator.model import Action, Actuation, Change, Desired, Health, Outcome, Resource
+from orchestrator.plan import Planned
+from tests.components.services import HERE, IMAGE, SCOPE, expanded, service
+
+OTHER = IMAGE.replace("a" * 64, "b" * 64)
+API, BEFORE = "ecs_express_service.api", "apprunner_service.api"
+ARN = "arn:aws:ecs:eu-west-1:123456789012:service/default/shop-prod-api"
+NETWORK = Resource("ec2_vpc", "network", "default", {"vpc": "default"}, "project.shop", HERE)
+
+pytestmark = pytest.mark.xdist_group("express")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Emulator]:
+    with start(settle_seconds=0.02) as emulator:
+        yield emulator
+
+
+@pytest.fixture
+def aws(running: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
+    """Empty and without faults."""
+    running.reset()
+    running.faults = Faults()
+    for name, value in running.environment.items():
+        monkeypatch.setenv(name, value)
+    return running
+
+
+def wanted(image: str = IMAGE, runtime: str = "ecs-express", **spec: Any) -> Desired:
+    spec = {"health": {"path": "/health"}, "alarms": {"http5xx": 5}, **spec}
+    made = expanded(service(image={"prebuilt": image, "repository": "shop"}, runtime=runtime, **spec))
+    return Desired(SCOPE, (NETWORK, *made.values()))
+
+
+@cache
+def _clients(url: str) -> Clients:
+    return Clients(SCOPE.region, attempts=1)
+
+
+def clients() -> Clients:
+    """Those of the running emulator: they are dear to make."""
+    return _clients(os.environ["AWS_ENDPOINT_URL"])
+
+
+def plan(desired: Desired, **options: Any) -> Planned:
+    return pipeline.plan(desired, clients=clients(), **options)
+
+
+def pending(desired: Desired) -> list[str]:
+    return [f"{change.action} {change.address}" for change in plan(desired).plan.pending]
+
+
+def apply(desired: Desired, **options: Any) -> dict[str, Outcome]:
+    outcomes = pipeline.apply(plan(desired, **options), ignore, clients=clients())
+    return {outcome.address: outcome for outcome in outcomes}
+
+
+def failed(outcomes: dict[str, Outcome]) -> list[str]:
+    return [address for address, outcome in outcomes.items() if outcome.actuation is Actuation.FAILED]
+
+
+def call(operation: str, **parameters: Any) -> Any:
+    return clients().call("ecs", operation, parameters)
+
+
+def deployments() -> list[str]:
+    """The statuses of all that were ever begun, the newest first."""
+    return [one["status"] for one in call("list_service_deployments", service=ARN)["serviceDeployments"]]
+
+
+def change_of(planned: Planned, address: str) -> Change:
+    return next(change for change in planned.plan.changes if change.address == address)
+
+
+def test_it_is_made_and_then_left_alone(aws: Emulator) -> None:
+    """Two runs: the second has nothing to do, so there is one deployment."""
+    assert failed(apply(wanted())) == []
+    assert pending(wanted()) == []
+    apply(wanted())
+
+    assert deployments() == ["SUCCESSFUL"]
+
+
+def test_a_change_is_one_more_deployment(aws: Emulator) -> None:
+    """The plan says what a canary means to users, and that they are not cut off."""
+    apply(wanted())
+    change = change_of(plan(wanted(OTHER)), API)
+
+    assert (change.action, "nobody is cut off" in change.effects[0]) == (Action.UPDATE, True)
+    assert failed(apply(wanted(OTHER))) == []
+    assert (deployments(), pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
+
+
+def test_new_roles_are_waited_for(aws: Emulator) -> None:
+    """IAM takes its time until ECS may assume what was just made."""
+    aws.faults = Faults(role_assumable_after_seconds=0.3)
+
+    assert failed(apply(wanted())) == []
+
+
+def test_a_rolled_back_deployment_is_a_failure(aws: Emulator) -> None:
+    """ECS says ACTIVE, but the old image answers: that is told with ECS's reason, and differs on the next run."""
+    apply(wanted())
+    aws.faults = Faults(failing_images=(OTHER,))
+    outcomes = apply(wanted(OTHER))
+
+    assert failed(outcomes) == [API]
+    assert "ROLLBACK_SUCCESSFUL (Service deployment rolled back" in outcomes[API].reason
+    assert "the log group /ecs/shop-prod-api" in outcomes[API].reason
+    assert pending(wanted(OTHER)) == [f"update {API}"]
+    assert pending(wanted()) == []
+
+
+def test_a_service_that_never_answered_is_deployed_again(aws: Emulator) -> None:
+    """A failed first deployment is told, stays a difference, and is mended in the same service without a token."""
+    aws.faults = Faults(failing_images=(IMAGE,))
+    assert failed(apply(wanted())) == [API]
+    aws.faults = Faults()
+    change = change_of(plan(wanted()), API)
+
+    assert (change.action, change.health, change.status) == (Action.UPDATE, Health.FAILED, "ROLLBACK_FAILED")
+    assert failed(apply(wanted())) == []
+    assert (deployments(), pending(wanted())) == (["SUCCESSFUL", "ROLLBACK_FAILED"], [])
+
+
+def test_a_deployment_under_way_is_waited_for_and_not_doubled(aws: Emulator) -> None:
+    """The run that began it was killed: the next one waits for it, and begins none of its own."""
+    apply(wanted())
+    aws.faults = Faults(settle_seconds={"ecs": 1})
+    settings = call("describe_express_gateway_service", serviceArn=ARN)["service"]["activeConfigurations"][0]
+    container = {**settings["primaryContainer"], "image": OTHER}
+    call("update_express_gateway_service", serviceArn=ARN, primaryContainer=container)
+    planned = plan(wanted(OTHER))
+    change = change_of(planned, API)
+
+    assert (change.health, change.effects) == (Health.PROGRESSING, ("The deployment that is under way is waited for.",))
+    pipeline.apply(planned, ignore, clients=clients())
+    assert (deployments(), pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
+
+
+def test_a_variable_set_by_hand_is_taken_out_again(aws: Emulator) -> None:
+    """What the manifest does not name is not in the environment."""
+    apply(wanted(environment={"MODE": "fast"}))
+    settings = call("describe_express_gateway_service", serviceArn=ARN)["service"]["activeConfigurations"][0]
+    variables = [{"name": "DEBUG", "value": "1"}, *settings["primaryContainer"]["environment"]]
+    container = {**settings["primaryContainer"], "environment": variables}
+    call("update_express_gateway_service", serviceArn=ARN, primaryContainer=container)
+    apply(wanted(environment={"MODE": "fast"}))
+    [settings] = call("describe_express_gateway_service", serviceArn=ARN)["service"]["activeConfigurations"]
+
+    assert settings["primaryContainer"]["environment"] == [{"name": "MODE", "value": "fast"}]
+
+
+@pytest.mark.parametrize("write", range(1, 5))
+def test_killed_at_any_write_the_next_run_ends_it(aws: Emulator, write: int) -> None:
+    """A change is cut short after each of its calls; whatever was begun is ended, and nothing twice."""
+    apply(wanted())
+    desired = wanted(OTHER, logs={"retentionDays": 7}, instances={"max": 5})
+    aws.crash_at(write, "after")
+    apply(desired)
+    aws.revive()
+    apply(desired)
+
+    assert (deployments(), pending(desired)) == (["SUCCESSFUL"] * 2, [])
+
+
+@pytest.mark.parametrize(("old", "new"), [("app-runner", "ecs-express"), ("ecs-express", "app-runner")])
+def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: str, new: str) -> None:
+    """One word changes: the new service is made, the old one goes when it answers, and the plan says what users see."""
+    apply(wanted(runtime=old))
+    first = plan(wanted(runtime=new))
+    goes = next(change for change in first.plan.pending if change.address.endswith("_service.shop-prod-api"))
+    comes = API if new == "ecs-express" else BEFORE
+
+    assert comes in goes.depends_on
+    assert goes.effects[0].startswith("https://")
+    assert goes.effects[0].endswith("answers no more.")
+    outcomes = apply(wanted(runtime=new), allow=first.plan.token)
+    assert failed(outcomes) == []
+    assert pending(wanted(runtime=new)) == []
+
+
+def test_the_old_service_stays_where_the_new_one_fails(aws: Emulator) -> None:
+    """Nobody is left without an address that answers."""
+    apply(wanted(runtime="app-runner"))
+    aws.faults = Faults(failing_images=(OTHER,))
+    outcomes = apply(wanted(OTHER), allow=plan(wanted(OTHER)).plan.token)
+
+    assert failed(outcomes) == [API]
+    assert outcomes["apprunner_service.shop-prod-api"].actuation is Actuation.SKIPPED
+
+
+def test_all_of_it_goes(aws: Emulator) -> None:
+    """Destroyed, nothing of it is left."""
+    image = {"prebuilt": IMAGE, "repository": "shop", "deletionPolicy": "delete"}
+    made = expanded(service(image=image, runtime="ecs-express", health={"path": "/health"}))
+    apply(Desired(SCOPE, (NETWORK, *made.values())))
+    gone = Desired(SCOPE, ())
+    token = plan(gone, destroying=True).plan.token
+
+    assert failed(apply(gone, destroying=True, allow=token)) == []
+    assert call("list_services")["serviceArns"] == []
+    groups = clients().call("ec2", "describe_security_groups", {})["SecurityGroups"]
+    assert [group["GroupName"] for group in groups] == ["default"]
+
