@@ -27,7 +27,8 @@ _EXPRESS_LOGS = ("arn:aws:logs:{r}:{a}:log-group:/ecs/{n}", "arn:aws:logs:{r}:{a
 SERVICES: Final[dict[str, tuple[Rule, ...]]] = {
     "apprunner_autoscaling": (
         rule("read", "apprunner", "DescribeAutoScalingConfiguration ListTagsForResource", _SCALING),
-        rule("write", "apprunner", "CreateAutoScalingConfiguration DeleteAutoScalingConfiguration", _SCALING),
+        rule("write", "apprunner", "CreateAutoScalingConfiguration", _SCALING),
+        rule("write", "apprunner", "DeleteAutoScalingConfiguration", _SCALING, _SCALING.removesuffix("/*")),
         rule("write", "apprunner", "TagResource", _SCALING),
     ),
     "apprunner_connector": (
@@ -63,7 +64,7 @@ SERVICES: Final[dict[str, tuple[Rule, ...]]] = {
         rule("write", "ecs", f"{each('ExpressGatewayService')} TagResource", *_EXPRESS),
         rule("write", "ecs", "CreateCluster", "arn:aws:ecs:{r}:{a}:cluster/default"),
         rule("write", "ecs", "RegisterTaskDefinition"),
-        rule("write", "logs", "CreateLogGroup PutRetentionPolicy", *_EXPRESS_LOGS),
+        rule("write", "logs", "CreateLogGroup PutRetentionPolicy TagResource", *_EXPRESS_LOGS),
         rule("write", "logs", "DescribeLogStreams GetLogEvents", *_EXPRESS_LOGS),
         rule("write", "iam", "PassRole", ROLES, when="passed"),
         rule("write", "iam", "CreateServiceLinkedRole", LINKED, when="linked"),

@@ -126,9 +126,7 @@ def files(answers: Answers) -> dict[str, str]:
     if answers.api:
         secrets = _SECRETS if answers.database else ""
         context, why = _from_manifests(answers.api_folder), _RUNTIMES[answers.runtime]
-        made["api"] = _API.format(
-            name=answers.name, context=context, runtime=answers.runtime, why=why, secrets=secrets
-        )
+        made["api"] = _API.format(name=answers.name, context=context, runtime=answers.runtime, why=why, secrets=secrets)
     if answers.api and answers.database:
         word = answers.name.replace("-", "_")
         made["database"] = _DATABASE.format(name=answers.name, word=word, variable=_VARIABLES[answers.api])

@@ -91,6 +91,26 @@ def test_a_failed_wait_tells_the_last_words_of_its_log() -> None:
             act.perform(step)
 
 
+def test_a_failed_wait_tells_awss_own_reason() -> None:
+    """Where the answer holds one."""
+    step = Wait(call("ecs", "describe_x"), "S", until=("good",), failed=("bad",), why="Why", stuck="Look.")
+    act, _, _ = actuator(iter([{"S": "bad", "Why": "it was rolled back."}]))
+
+    with pytest.raises(StepFailedError, match=r"S became bad \(it was rolled back\)\. Look\."):
+        act.perform(step)
+
+
+def test_a_refusal_comes_with_what_to_do_about_it() -> None:
+    """Where the code of the refusal is one that says so."""
+    step = Call("iam", "create_role", {}, advice={"Closed": "Take the other road."})
+    act, _, _ = actuator(iter([refusal("Closed"), refusal("Other")]))
+
+    with pytest.raises(StepFailedError, match=r"no \(request req-9\)\. Take the other road\.$"):
+        act.perform(step)
+    with pytest.raises(StepFailedError, match=r"no \(request req-9\)$"):
+        act.perform(step)
+
+
 def test_a_wait_that_runs_out_is_unsettled_not_failed() -> None:
     """The calls worked; only the thing is not well yet."""
     act, _, clock = actuator(iter(lambda: {"S": "creating"}, None))

@@ -10,6 +10,7 @@ import pytest
 from orchestrator import components, resources
 from orchestrator.components import containerservice
 from orchestrator.manifest import schema
+from orchestrator.problems import Problems
 from orchestrator.values import Ref, Text
 from tests.components import stacks
 from tests.components.services import BUCKET, SCOPE, SECRET, expanded, found, service, stack
@@ -113,7 +114,9 @@ def test_a_database_lets_the_same_group_in_as_with_app_runner() -> None:
         for component in (express(access=["database.main"]), service(access=["database.main"]))
     ]
 
-    assert asked[0] == asked[1] == [("database.main", "connect", {"security_group": Ref("ec2_security_group.api", "id")})]
+    assert (
+        asked[0] == asked[1] == [("database.main", "connect", {"security_group": Ref("ec2_security_group.api", "id")})]
+    )
 
 
 def test_it_exports_what_app_runner_does() -> None:
@@ -138,7 +141,9 @@ def test_the_alarm_watches_the_load_balancer() -> None:
 
 def test_the_network_is_there_without_a_database(tmp_path: Path) -> None:
     """Its tasks lie in it; App Runner's do not."""
-    with_it = stacks.resources(tmp_path, stacks.document("ContainerService", "api", "runtime: ecs-express\n" + MANIFEST))
+    with_it = stacks.resources(
+        tmp_path, stacks.document("ContainerService", "api", "runtime: ecs-express\n" + MANIFEST)
+    )
     without = stacks.resources(tmp_path, stacks.document("ContainerService", "api", MANIFEST))
 
     assert ("ec2_vpc.network" in with_it, "ec2_vpc.network" in without) == (True, False)
@@ -193,10 +198,14 @@ def test_what_only_app_runner_heeds_is_told_and_does_no_harm() -> None:
 def test_a_problem_is_told_where_it_stands(tmp_path: Path) -> None:
     """File, line and column, with a way out."""
     text = "runtime: ecs-express\n" + MANIFEST + "tracing: true\n"
-    [problem] = stacks.found(tmp_path, stacks.document("ContainerService", "api", text))
+    with pytest.raises(Problems) as told:
+        stacks.desired(tmp_path, stacks.document("ContainerService", "api", text))
+    [problem] = told.value.problems
 
-    assert problem.startswith("stack.yaml:14:3: ") or ":14:" in problem
-    assert "hint" not in problem or "remove it" in problem
+    assert problem.where is not None
+    assert (Path(problem.where.file).name, problem.where.line, problem.where.column) == ("stack.yaml", 13, 12)
+    assert problem.hint is not None
+    assert problem.hint.startswith("remove it")
 
 
 def test_the_schema_knows_both_and_says_which_works_where() -> None:

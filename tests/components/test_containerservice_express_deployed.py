@@ -217,4 +217,3 @@ def test_all_of_it_goes(aws: Emulator) -> None:
     assert call("list_services")["serviceArns"] == []
     groups = clients().call("ec2", "describe_security_groups", {})["SecurityGroups"]
     assert [group["GroupName"] for group in groups] == ["default"]
-

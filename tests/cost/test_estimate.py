@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from orchestrator import cost
 from orchestrator.model import Resource
 from orchestrator.problems import Position
+from orchestrator.values import Ref
 
 IRELAND = "eu-west-1"
 
@@ -155,3 +156,46 @@ def test_nothing_costs_nothing() -> None:
     estimate = cost.estimate([], IRELAND)
 
     assert (cost.headline(estimate), cost.lines(estimate), list(cost.notes(estimate))) == ("", [], [])
+
+
+EXPRESS = made(
+    "ecs_express_service.api",
+    cpu=256,
+    memory=512,
+    scaling={"min": 1, "max": 2},
+    subnets=Ref("ec2_vpc.network", "public_subnets"),
+)
+
+
+def test_with_express_the_stack_is_about_fifty_four_dollars() -> None:
+    """Fargate all day, a load balancer and three public addresses, whether anybody asks or not."""
+    database = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.t4g.micro"})
+    estimate = cost.estimate([EXPRESS, database, *STACK[3:]], IRELAND)
+    lines = {line.address: line.idle for line in estimate.lines}
+
+    assert (lines["ecs_express_service.api"], lines["load_balancer"]) == (12.66, 25.70)
+    assert estimate.idle == estimate.active == pytest.approx(54.1, abs=0.5)
+
+
+def test_budget_alerts_that_it_reaches_by_itself_are_noted() -> None:
+    """The first of them, as with any stack."""
+    [note] = cost.notes(cost.estimate([EXPRESS, BUDGET], IRELAND))
+
+    assert note.startswith("The 20 USD budget alert will fire every month")
+
+
+@pytest.mark.parametrize(("count", "balancers"), [(1, 1), (25, 1), (26, 2)])
+def test_services_share_a_load_balancer(count: int, balancers: int) -> None:
+    """25 to one, in a network."""
+    services = [replace(EXPRESS, name=f"api{number}") for number in range(count)]
+    [line] = [one for one in cost.estimate(services, IRELAND).lines if one.address == "load_balancer"]
+
+    assert line.idle == pytest.approx(balancers * 25.70, abs=0.01)
+
+
+def test_what_is_not_public_has_no_addresses_to_pay_for() -> None:
+    """Neither its tasks nor its load balancer; the way out is somebody else's bill."""
+    private = replace(EXPRESS, spec={**EXPRESS.spec, "subnets": Ref("ec2_vpc.network", "private_subnets")})
+    lines = {line.address: line.idle for line in cost.estimate([private], IRELAND).lines}
+
+    assert lines == {"ecs_express_service.api": 9.01, "load_balancer.internal": 18.40}

@@ -1,0 +1,114 @@
+"""What the roles of the workflows may do about ECS Express: run a service in it, and come to it from App Runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from orchestrator import pipeline
+from orchestrator.bootstrap import policies
+from orchestrator.events import ignore
+from orchestrator.model import Action
+from tests.bootstrap.calls import Recorder
+from tests.bootstrap.evaluator import Request, allows
+from tests.bootstrap.test_policies import OURS, ROLE, Roles, manifests
+from tests.proofs import world
+
+ECS = "arn:aws:ecs:eu-west-1:123456789012:"
+SERVICE = f"{ECS}service/default/joiabagur-prod-api"
+BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/theirs/1"
+HERE = {"aws:RequestedRegion": "eu-west-1"}
+
+
+def express(folder: Path) -> Path:
+    """The real manifests in the other runtime: one word changes."""
+    found = manifests(folder)
+    world.swap("api.yaml", ("runtime: app-runner", "runtime: ecs-express"))(found)
+    return found
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return express(tmp_path_factory.mktemp("express"))
+
+
+@pytest.fixture(scope="module")
+def roles(folder: Path) -> Roles:
+    return Roles(pipeline.desired(folder, "prod", shipping=False))
+
+
+@pytest.fixture(scope="module")
+def recorded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, list[Request]]]:
+    """The calls of the change from App Runner to ECS Express, and of a change of what then runs."""
+    before = pipeline.desired(manifests(tmp_path_factory.mktemp("runner")), "prod")
+    after = pipeline.desired(folder, "prod")
+    world.swap("api.yaml", ("ASPNETCORE_ENVIRONMENT: Production", "ASPNETCORE_ENVIRONMENT: Staging"))(folder)
+    later = pipeline.desired(folder, "prod")
+    tags = {"orchestrator:project": "joiabagur", "orchestrator:environment": "prod"}
+    with world.aws():
+        assert world.failures(world.apply(before)) == []
+        plan, deploy = Recorder(), Recorder()
+        for desired in (after, later):
+            pipeline.plan(desired, clients=plan)
+            planned = pipeline.plan(desired, clients=deploy)
+            assert not planned.plan.is_vetoed
+            assert world.failures(pipeline.apply(planned, ignore, clients=deploy)) == []
+        gone = [change.address for change in planned.plan.changes if change.action is Action.DELETE]
+        assert gone == []
+        yield {"plan": plan.requests(tags), "deploy": deploy.requests(tags)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_every_call_of_a_change_of_runtime_is_allowed(
+    role: str, roles: Roles, recorded: Mapping[str, list[Request]]
+) -> None:
+    """The new service is made, the old one found and removed, by roles that were made for the new manifests."""
+    asked = [each for each in recorded[role] if each.action.startswith(("ecs:", "apprunner:", "iam:", "logs:"))]
+
+    assert {"ecs:DescribeExpressGatewayService", "apprunner:DescribeService"} <= {each.action for each in asked}
+    assert [str(each) for each in asked if not roles.may(role, each)] == []
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        Request("ecs:DeleteExpressGatewayService", f"{ECS}service/default/other"),
+        Request("ecs:UpdateService", SERVICE),
+        Request("ecs:RunTask", f"{ECS}task-definition/x:1"),
+        Request("apprunner:CreateService", "arn:aws:apprunner:eu-west-1:123456789012:service/joiabagur-prod-api/1"),
+        Request("iam:PassRole", f"{ROLE}/orchestrator/joiabagur/prod/x", {"iam:PassedToService": "ec2.amazonaws.com"}),
+        Request("iam:PassRole", f"{ROLE}/admin", {"iam:PassedToService": "ecs-tasks.amazonaws.com"}),
+        Request("elasticloadbalancing:DeleteLoadBalancer", BALANCER, OURS),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("role", ["plan", "deploy"])
+def test_what_it_does_not_take_is_denied(role: str, request_: Request, roles: Roles) -> None:
+    """Others' services, other ways to run things, and load balancers: those are the infrastructure role's."""
+    assert not roles.may(role, request_)
+
+
+def test_the_infrastructure_role_keeps_within_the_boundary_and_ecss_own_things(roles: Roles) -> None:
+    """The managed policy's actions, and of load balancers only those that ECS marked."""
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
+    boundary = policies.boundary(roles.desired)
+    managed = {**HERE, "aws:ResourceTag/AmazonECSManaged": "true"}
+
+    def may(action: str, context: Mapping[str, str]) -> bool:
+        return allows([everything], boundary, Request(action, BALANCER, dict(context)))
+
+    assert may("elasticloadbalancing:CreateLoadBalancer", managed)
+    assert may("acm:RequestCertificate", managed)
+    assert may("elasticloadbalancing:DescribeLoadBalancers", HERE)
+    assert not may("elasticloadbalancing:DeleteLoadBalancer", HERE)
+    assert not may("iam:CreateUser", managed)
+
+
+def test_the_documents_fit_into_iam(roles: Roles) -> None:
+    """6,144 characters a policy, ten policies a role."""
+    documents = [*policies.plan_documents(roles.desired), *policies.deploy_documents(roles.desired)]
+
+    assert max(policies.size(each) for each in [*documents, policies.boundary(roles.desired)]) <= policies.LONGEST

@@ -1,0 +1,165 @@
+"""Express services as they are read: the newest of two configurations, without what ECS puts in by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.aws import AwsError, Reader
+from orchestrator.model import Health, Live
+from orchestrator.problems import Problems
+from orchestrator.resources import ecs_express_service
+from orchestrator.resources.ecs_express_service.shape import balancer_of, host_of
+from orchestrator.steps import record
+from tests.aws.fakes import Scripted
+from tests.resources.cases import SCOPE
+
+ARN = "arn:aws:ecs:eu-west-1:123456789012:service/default/shop-prod-main"
+TAGS = [
+    {"key": "orchestrator:project", "value": "shop"},
+    {"key": "orchestrator:environment", "value": "prod"},
+    {"key": "aws:ecs:serviceName", "value": "x"},
+]
+BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/ecs-express/50dc6c495c0c9188"
+
+
+def configuration(revision: int, **said: Any) -> dict[str, Any]:
+    """What AWS tells of one revision."""
+    return {
+        "serviceRevisionArn": f"{ARN.replace(':service/', ':service-revision/')}/{revision}",
+        "createdAt": f"2026-11-29 12:0{revision}:00+00:00",
+        "cpu": "256",
+        "memory": "512",
+        "networkConfiguration": {"subnets": ["subnet-2", "subnet-1"], "securityGroups": ["sg-1", "sg-ecs"]},
+        "healthCheckPath": "/health",
+        "primaryContainer": {"image": f"shop@sha256:{revision}", "containerPort": 8080, "command": []},
+        "ingressPaths": [{"accessType": "PUBLIC", "endpoint": "https://sh-1.ecs.eu-west-1.on.aws/"}],
+        **said,
+    }
+
+
+def aws(*, deployments: Any = (), code: str = "ACTIVE", configurations: Any = None) -> Scripted:
+    """ECS with one service; its deployments as (status, minute)."""
+    service = {
+        "serviceName": "shop-prod-main",
+        "serviceArn": ARN,
+        "status": {"statusCode": code},
+        "infrastructureRoleArn": "arn:aws:iam::123456789012:role/infrastructure",
+        "activeConfigurations": configurations or [configuration(1)],
+        "tags": TAGS,
+    }
+    listed = [
+        {"serviceDeploymentArn": f"d{minute}", "status": status, "createdAt": f"2026-11-29 12:0{minute}:00+00:00"}
+        for status, minute in deployments
+    ]
+    answers: dict[str, Any] = {
+        "describe_express_gateway_service": {"service": service},
+        "list_service_deployments": {"serviceDeployments": listed},
+        "describe_service_revisions": {
+            "serviceRevisions": [{"ecsManagedResources": {"ingressPaths": [{"loadBalancer": {"arn": BALANCER}}]}}]
+        },
+        "describe_security_groups": [{"SecurityGroups": [{"GroupId": "sg-ecs"}]}],
+        "describe_log_groups": [{"logGroups": []}],
+        "list_services": [{"serviceArns": [ARN, ARN.replace("shop-prod-main", "others")]}],
+        "get_resources": [{"ResourceTagMappingList": [{"ResourceARN": ARN, "Tags": []}]}],
+    }
+    return Scripted(lambda _, operation, __: answers[operation])
+
+
+def read(caller: Scripted) -> Live:
+    found = ecs_express_service.read(Reader(caller), SCOPE, "shop-prod-main", {"log_retention_days": 30})
+    assert found is not None
+    return found
+
+
+def test_ecss_own_security_group_is_no_difference() -> None:
+    """It is told by its mark; subnets come in any order, and the endpoint with or without its scheme."""
+    live = read(aws())
+
+    assert (live.spec["security_groups"], live.spec["subnets"]) == (["sg-1"], ["subnet-1", "subnet-2"])
+    assert (live.spec["command"], live.spec["settled"]) == ([], True)
+    assert dict(live.outputs) == {
+        "arn": ARN,
+        "host": "sh-1.ecs.eu-west-1.on.aws",
+        "url": "https://sh-1.ecs.eu-west-1.on.aws",
+        "load_balancer": "app/ecs-express/50dc6c495c0c9188",
+    }
+    assert (live.owner, live.health, live.status) == ("shop/prod", Health.HEALTHY, "ACTIVE")
+
+
+def test_of_two_configurations_the_newest_is_wanted() -> None:
+    """Mid-deployment AWS lists both, in no order that it promises."""
+    live = read(aws(configurations=[configuration(2), configuration(1)], deployments=[("IN_PROGRESS", 2)]))
+
+    assert live.spec["image"] == "shop@sha256:2"
+
+
+@pytest.mark.parametrize(
+    ("code", "deployments", "settled", "health", "status"),
+    [
+        ("ACTIVE", [("SUCCESSFUL", 1)], True, Health.HEALTHY, "ACTIVE"),
+        ("ACTIVE", [("SUCCESSFUL", 1), ("IN_PROGRESS", 2)], False, Health.PROGRESSING, "IN_PROGRESS"),
+        ("ACTIVE", [("ROLLBACK_SUCCESSFUL", 2), ("SUCCESSFUL", 1)], True, Health.HEALTHY, "ACTIVE"),
+        ("ACTIVE", [("ROLLBACK_FAILED", 1)], False, Health.FAILED, "ROLLBACK_FAILED"),
+        ("ACTIVE", [("STOPPED", 1)], False, Health.FAILED, "STOPPED"),
+        ("DRAINING", [("SUCCESSFUL", 1)], False, Health.PROGRESSING, "DRAINING"),
+    ],
+)
+def test_it_is_as_well_as_its_newest_deployment(
+    code: str, deployments: list[tuple[str, int]], settled: bool, health: Health, status: str
+) -> None:
+    """The service itself says ACTIVE whatever became of what was deployed."""
+    live = read(aws(code=code, deployments=deployments))
+
+    assert (live.spec["settled"], live.health, live.status) == (settled, health, status)
+    assert bool(ecs_express_service.stuck(live)) is not settled
+
+
+def test_a_deleted_service_is_none() -> None:
+    """ECS goes on telling of it for a while."""
+    assert ecs_express_service.read(Reader(aws(code="INACTIVE")), SCOPE, "shop-prod-main", {}) is None
+
+
+def test_ours_are_found_by_name_and_tags() -> None:
+    """Services of others are not asked for."""
+    caller = aws()
+
+    assert list(ecs_express_service.discover(Reader(caller), SCOPE)) == ["shop-prod-main"]
+    assert [operation for _, operation, __ in caller.asked].count("describe_express_gateway_service") == 1
+
+
+def test_a_role_from_before_may_not_list_and_the_tags_have_to_do() -> None:
+    """An upgrade of the orchestrator does not break the plans of those who use App Runner."""
+    denied = AwsError("ecs", "list_services", "AccessDeniedException", "not authorized")
+    known = aws()
+    caller = Scripted(
+        lambda service, operation, given: (
+            denied if operation == "list_services" else known.call(service, operation, given)
+        )
+    )
+
+    assert list(ecs_express_service.discover(Reader(caller), SCOPE)) == ["shop-prod-main"]
+
+
+@pytest.mark.parametrize(
+    "endpoint", ["https://x.ecs.eu-west-1.on.aws/", "https://x.ecs.eu-west-1.on.aws", "x.ecs.eu-west-1.on.aws"]
+)
+def test_an_endpoint_is_a_host_however_it_is_written(endpoint: str) -> None:
+    """AWS has been seen to write it in more ways than one."""
+    service = {"activeConfigurations": [configuration(1, ingressPaths=[{"endpoint": endpoint}])]}
+
+    assert host_of(service) == "x.ecs.eu-west-1.on.aws"
+
+
+def test_a_load_balancer_that_ecs_does_not_name_fails_no_deployment() -> None:
+    """The alarm then watches nothing, and is put right by the plan after ECS has named it."""
+    assert balancer_of({"serviceRevisions": [{"ecsManagedResources": {}}]}) == "not-named-by-ecs"
+
+
+def test_a_network_with_too_few_subnets_is_said_while_planning() -> None:
+    """Not half-way through an apply, by a load balancer that cannot be made."""
+    spec = ecs_express_service.normalise({"subnets": ["subnet-1"]})
+
+    with pytest.raises(Problems, match="in 2 zones, and the network has 1"):
+        record("ecs_express_service.main", ecs_express_service.create(SCOPE, "shop-prod-main", spec))
