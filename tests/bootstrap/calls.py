@@ -244,7 +244,8 @@ def _ec2(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
 
 _PLACES = {
     "apprunner": _apprunner, "budgets": _budgets, "cloudfront": _cloudfront, "cloudwatch": _cloudwatch, "ec2": _ec2,
-    "ecs": _ecs, "ecr": _ecr, "iam": _iam, "logs": _logs, "rds": _rds, "s3": _s3, "secretsmanager": _secrets, "sns": _sns,
+    "ecs": _ecs, "ecr": _ecr, "iam": _iam, "logs": _logs, "rds": _rds, "s3": _s3, "secretsmanager": _secrets,
+    "sns": _sns,
 }  # fmt: skip
 
 

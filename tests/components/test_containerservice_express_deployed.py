@@ -1,4 +1,4 @@
-"""A ContainerService against an emulated ECS Express Mode: deployments, failures, crashes, and the way between runtimes."""
+"""A ContainerService against an emulated ECS Express Mode: deployments, failures, crashes, and another runtime."""
 
 from __future__ import annotations
 
