@@ -30,7 +30,7 @@ from orchestrator.plan import Planned
 from orchestrator.steps import is_read
 from tests.proofs import inside, world
 from tests.proofs.forks import in_fork, prepared
-from tests.proofs.scenarios import MORTAL, UPDATES
+from tests.proofs.scenarios import MORTAL, SERVICE_ALONE, SMALL, UPDATES
 
 
 class Crash(BaseException):
@@ -114,7 +114,8 @@ def scenario(name: str, folder: Path) -> Scenario:
     if name == "destroy":
         mortal = world.stack(folder / "mortal", *MORTAL)
         return Scenario(mortal, mortal, destroying=True)
-    return Scenario(world.stack(folder / "old"), world.stack(folder / "new", *UPDATES[name]))
+    small = SERVICE_ALONE if name in SMALL else ()
+    return Scenario(world.stack(folder / "old", *small), world.stack(folder / "new", *small, *UPDATES[name]))
 
 
 def every(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:

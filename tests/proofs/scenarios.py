@@ -1,8 +1,8 @@
-"""Edits of the real stack: ten updates that between them touch every kind of resource, and the way to its end."""
+"""Edits of the real stack: eleven updates that between them touch every kind of resource, and the way to its end."""
 
 from __future__ import annotations
 
-from tests.proofs.world import Edit, swap
+from tests.proofs.world import Edit, swap, without
 
 UPDATES: dict[str, tuple[Edit, ...]] = {
     "bucket rules": (
@@ -40,6 +40,7 @@ UPDATES: dict[str, tuple[Edit, ...]] = {
             ("http5xx: 5", "http5xx: 50"),
         ),
     ),
+    "service runtime": (swap("api.yaml", ("runtime: app-runner", "runtime: ecs-express")),),
     "cdn": (
         swap(
             "cdn.yaml",
@@ -55,6 +56,18 @@ UPDATES: dict[str, tuple[Edit, ...]] = {
 ONE_WAY = frozenset({"database growth"})
 """Storage never shrinks."""
 
+SERVICE_ALONE: tuple[Edit, ...] = (
+    without("cdn.yaml", "budget.yaml", "database.yaml", "secret.yaml", "environments/prod.yaml"),
+    swap("buckets.yaml", ("${cdn.web.domain}", "shop.example")),
+    swap(
+        "api.yaml",
+        ("  secrets:\n    - secret.app\n", ""),
+        ("    - secret.app\n    - database.main\n", ""),
+    ),
+)
+"""The service and the buckets: what a change of runtime is killed in, call by call, in little time."""
+SMALL = frozenset({"service runtime"})
+"""Updates that are killed in that."""
 MORTAL: tuple[Edit, ...] = (
     swap("buckets.yaml", ("  encryption: AES256", "  deletionPolicy: delete\n  encryption: AES256")),
     swap("database.yaml", ("deletionProtection: true", "deletionProtection: false\n  deletionPolicy: delete")),

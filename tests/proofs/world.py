@@ -112,6 +112,16 @@ def swap(file: str, *pairs: tuple[str, str]) -> Edit:
     return edit
 
 
+def without(*files: str) -> Edit:
+    """An edit that takes whole manifests away."""
+
+    def edit(folder: Path) -> None:
+        for file in files:
+            (folder / file).unlink()
+
+    return edit
+
+
 @cache
 def _clients(_endpoint: str, _region: str, attempts: int) -> Clients:
     return Clients(REGION, attempts=attempts)
