@@ -26,6 +26,7 @@ from orchestrator.emulator.service import Workload, World
 
 _HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
 _FORWARDED = "x-forwarded-"
+_SAFE = ("GET", "HEAD", "OPTIONS")
 PATIENCE = 10.0
 """Seconds that the end of everything waits for what is being started or stopped."""
 
@@ -90,17 +91,24 @@ class Fleet:
             thread.join(max(0.0, until - time.monotonic()))
 
     def visit(self, host: str, request: Request) -> Response:
-        """What the process behind a host answers; 404 where there is none, 503 where it has died."""
+        """What the process behind a host answers; 404 where there is none, 503 where it has died.
+
+        Who asked one that was just replaced is answered by its successor, unless that might do a thing twice.
+        """
+        while (found := self._behind(host)) is not None:
+            try:
+                return _asked(found[1].port, host, request)
+            except (OSError, http.client.HTTPException) as error:
+                if found[1].ended is not None:
+                    self._replace(host, found)
+                again = isinstance(error, ConnectionRefusedError) or request.method in _SAFE
+                if not again or self._behind(host) in (None, found):
+                    return _plain(503, "upstream connect error or disconnect/reset before headers")
+        return _plain(404, "no service runs here")
+
+    def _behind(self, host: str) -> tuple[Trial, Instance] | None:
         with self._lock:
-            found = self._running.get(host)
-        if found is None:
-            return _plain(404, "no service runs here")
-        try:
-            return _asked(found[1].port, host, request)
-        except (OSError, http.client.HTTPException):
-            if found[1].ended is not None:
-                self._replace(host, found)
-            return _plain(503, "upstream connect error or disconnect/reset before headers")
+            return self._running.get(host)
 
     def _begin(self, trial: Trial) -> Trial:
         with self._lock:
