@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.aws import AwsError, Reader
+from orchestrator.aws import Reader
 from orchestrator.model import Health, Live
 from orchestrator.problems import Problems
 from orchestrator.resources import ecs_express_service
@@ -39,8 +39,14 @@ def configuration(revision: int, **said: Any) -> dict[str, Any]:
     }
 
 
-def aws(*, deployments: Any = (), code: str = "ACTIVE", configurations: Any = None) -> Scripted:
-    """ECS with one service; its deployments as (status, minute)."""
+def aws(
+    *,
+    deployments: Any = (),
+    code: str = "ACTIVE",
+    configurations: Any = None,
+    roles: tuple[str, ...] = ("ecs.amazonaws.com",),
+) -> Scripted:
+    """ECS with one service; its deployments as (status, minute), our roles by whom they trust."""
     service = {
         "serviceName": "shop-prod-main",
         "serviceArn": ARN,
@@ -62,7 +68,9 @@ def aws(*, deployments: Any = (), code: str = "ACTIVE", configurations: Any = No
         "describe_security_groups": [{"SecurityGroups": [{"GroupId": "sg-ecs"}]}],
         "describe_log_groups": [{"logGroups": []}],
         "list_services": [{"serviceArns": [ARN, ARN.replace("shop-prod-main", "others")]}],
-        "get_resources": [{"ResourceTagMappingList": [{"ResourceARN": ARN, "Tags": []}]}],
+        "list_roles": [
+            {"Roles": [{"AssumeRolePolicyDocument": {"Statement": [{"Principal": role}]}} for role in roles]}
+        ],
     }
     return Scripted(lambda _, operation, __: answers[operation])
 
@@ -129,17 +137,12 @@ def test_ours_are_found_by_name_and_tags() -> None:
     assert [operation for _, operation, __ in caller.asked].count("describe_express_gateway_service") == 1
 
 
-def test_a_role_from_before_may_not_list_and_the_tags_have_to_do() -> None:
-    """An upgrade of the orchestrator does not break the plans of those who use App Runner."""
-    denied = AwsError("ecs", "list_services", "AccessDeniedException", "not authorized")
-    known = aws()
-    caller = Scripted(
-        lambda service, operation, given: (
-            denied if operation == "list_services" else known.call(service, operation, given)
-        )
-    )
+def test_ecs_is_not_asked_where_no_role_is_for_it() -> None:
+    """Whoever uses App Runner pays for no call, and needs no right, of another runtime."""
+    caller = aws(roles=("build.apprunner.amazonaws.com", "ecs-tasks.amazonaws.com"))
 
-    assert list(ecs_express_service.discover(Reader(caller), SCOPE)) == ["shop-prod-main"]
+    assert list(ecs_express_service.discover(Reader(caller), SCOPE)) == []
+    assert {service for service, *_ in caller.asked} == {"iam"}
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,12 @@ settings.  The log group is made before the service, whose tasks may not make it
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.aws.errors import AwsError
 from orchestrator.model import FieldChange, Health, Live, Scope
 from orchestrator.problems import Problems
-from orchestrator.resources import Aws, tagged
+from orchestrator.resources import Aws
 from orchestrator.resources.ecs_express_service.deployments import (
     BACK,
     DONE,
@@ -77,9 +75,9 @@ TAKES_OVER = frozenset({"apprunner_service"})
 """What may stand in its place: that goes only when this one answers."""
 ARN = None
 
-OURS = re.compile(rf"arn:aws:ecs:[^:]+:\d+:service/{CLUSTER}/(?P<name>.+)")
 NO_ROLE_YET = ("InvalidParameterException", "AccessDeniedException", "ClientException")
 WITHOUT_A_WAY_BACK = ("STOPPED", "ROLLBACK_FAILED")
+ECS = "ecs.amazonaws.com"
 ZONES = 2
 """A load balancer wants subnets in at least two zones."""
 NOT_DEPLOYMENTS = frozenset({"settled", "tags", "log_retention_days"})
@@ -116,17 +114,13 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
 def discover(aws: Aws, scope: Scope) -> Iterator[str]:
     """Ours, by their tags: the tagging API lags, and what a service uses cannot be deleted before it.
 
-    A role that was made before there was this runtime may not list services; then the tagging API has to do.
+    Nothing is asked of ECS where none of our roles is for it: each service has one until it is gone.
     """
-    try:
-        listed = aws.all(
-            "ecs", "list_services", "serviceArns", cluster=CLUSTER, resourceManagementType="ECS", missing=GONE
-        )
-    except AwsError as error:
-        if error.code != "AccessDeniedException":
-            raise
-        yield from (match["name"] for one in tagged(aws, scope) if (match := OURS.fullmatch(one["ResourceARN"])))
+    roles = aws.all("iam", "list_roles", "Roles", PathPrefix=scope.path)
+    if not any(ECS in str(role["AssumeRolePolicyDocument"]) for role in roles):
         return
+    ours = {"cluster": CLUSTER, "resourceManagementType": "ECS"}
+    listed = aws.all("ecs", "list_services", "serviceArns", **ours, missing=GONE)
     for arn in listed:
         name = arn.rpartition("/")[2]
         if name.startswith(scope.prefix[:20]):  # others' are not asked for
