@@ -101,9 +101,10 @@ def _balancers(services: list[Resource], region: str) -> Iterator[Line]:
             prices, count = PRICES[region], -(-behind // BEHIND_ONE)
             addresses = 2 * prices.address if public else 0.0
             cost = round(count * (prices.balancer + addresses) * HOURS, 2)
+            word = "service" if behind == 1 else "services"
             what = "two public addresses" if public else "inside the network"
             name = "load_balancer" if public else "load_balancer.internal"
-            yield Line(name, cost, cost, f"{count} for {behind} Express services, {what}; traffic on top")
+            yield Line(name, cost, cost, f"{count} for {behind} Express {word}, {what}; traffic on top")
 
 
 def _alarms(alarms: list[Resource], region: str) -> Iterator[Line]:

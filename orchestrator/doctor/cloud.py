@@ -62,6 +62,24 @@ def permissions(desired: Desired, clients: Clients, fix: str) -> list[Finding]:
     return refused or [Finding("permissions", "ok", f"{len(desired.resources)} resources can be read")]
 
 
+def closed(desired: Desired, clients: Clients) -> Iterator[Finding]:
+    """Whether App Runner, where it is asked for, may be closed to the account: nothing but a creation tells for sure."""
+    service = next((one for one in desired.resources if one.type == "apprunner_service"), None)
+    if service is None:
+        return
+    try:
+        pages = clients.pages("apprunner", "list_services", {})
+    except AwsError:
+        return  # `permissions` says so
+    if not any(page["ServiceSummaryList"] for page in pages):
+        what = (
+            f"whether the account may create {service.address}: it has no App Runner service, and AWS closed that on "
+            "2026-04-30 to accounts that had not used it before"
+        )
+        fix = f"if AWS refuses it, say `runtime: ecs-express` in {service.component}"
+        yield Finding("permissions", "not checked", what, fix, service.where)
+
+
 def releases(manifest: Manifest, clients: Clients) -> Iterator[Finding]:
     """The Project names a bucket; it and its ledger can be read, or it waits for the first deploy."""
     try:

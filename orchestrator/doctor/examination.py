@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 
 from orchestrator import pipeline
+from orchestrator.aws import Clients
 from orchestrator.doctor import CHECKS, Case, Finding, cloud, home, hub, missing, service, unchecked
 from orchestrator.doctor.clock import Clock
 from orchestrator.manifest.check import Manifest
+from orchestrator.model import Desired
 from orchestrator.problems import Problems
 
 Begun = dict[str, "Future[list[Finding]]"]
@@ -61,11 +63,15 @@ def _distant(case: Case, manifest: Manifest, clock: Clock) -> Begun:
         "github": clock.begin(lambda: clock.result(asked).findings),
         "builder": clock.begin(lambda: list(home.builder(case))),
         "releases": once_in("releases", lambda: cloud.releases(manifest, clients)),
-        "permissions": once_in("permissions", lambda: cloud.permissions(clock.result(desired), clients, fix)),
+        "permissions": once_in("permissions", lambda: _reading(clock.result(desired), clients, fix)),
         "roles": once_in(
             "roles", lambda: cloud.roles(clock.result(desired), clients, clock.result(asked).repository, fix)
         ),
     }
+
+
+def _reading(desired: Desired, clients: Clients, fix: str) -> list[Finding]:
+    return [*cloud.permissions(desired, clients, fix), *cloud.closed(desired, clients)]
 
 
 def _end(clock: Clock, name: str, begun: Future[list[Finding]]) -> list[Finding]:

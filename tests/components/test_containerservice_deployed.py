@@ -115,6 +115,15 @@ def test_a_new_role_is_waited_for(aws: Emulator) -> None:
     assert failed(apply(wanted())) == []
 
 
+def test_an_account_that_aws_refuses_is_told_of_the_other_runtime(aws: Emulator) -> None:
+    """AWS closed App Runner to new customers: the error names the word that works everywhere."""
+    aws.faults = Faults(denied=("apprunner:CreateService",))
+    outcomes = apply(wanted())
+
+    assert failed(outcomes) == [API]
+    assert "`runtime: ecs-express`" in outcomes[API].reason
+
+
 def test_a_rolled_back_deployment_is_a_failure(aws: Emulator) -> None:
     """App Runner says RUNNING, but the old image answers: that is told, and is a difference on the next run."""
     apply(wanted())

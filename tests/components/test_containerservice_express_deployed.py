@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from orchestrator.emulator import Emulator, Faults, start
 from orchestrator.events import ignore
 from orchestrator.model import Action, Actuation, Change, Desired, Health, Outcome, Resource
 from orchestrator.plan import Planned
+from tests.components import stacks
 from tests.components.services import HERE, IMAGE, SCOPE, expanded, service
 
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
@@ -94,6 +96,8 @@ def test_it_is_made_and_then_left_alone(aws: Emulator) -> None:
     apply(wanted())
 
     assert deployments() == ["SUCCESSFUL"]
+    [alarm] = clients().call("cloudwatch", "describe_alarms", {})["MetricAlarms"]
+    assert [one["Value"].partition("/")[0] for one in alarm["Dimensions"]] == ["app"]
 
 
 def test_a_change_is_one_more_deployment(aws: Emulator) -> None:
@@ -193,6 +197,25 @@ def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: st
     outcomes = apply(wanted(runtime=new), allow=first.plan.token)
     assert failed(outcomes) == []
     assert pending(wanted(runtime=new)) == []
+
+
+def test_a_cdn_is_led_to_the_new_service_before_the_old_one_goes(aws: Emulator, tmp_path: Path) -> None:
+    """Its users notice nothing: the origin moves in between."""
+    cdn = stacks.document("Cdn", "web", "origin: containerservice.api\ndeepLinks: false")
+
+    def in_front_of(runtime: str) -> Desired:
+        spec = f"runtime: {runtime}\nhealth: {{path: /}}\nimage: {{prebuilt: public.ecr.aws/nginx/nginx:1.27}}"
+        return stacks.desired(tmp_path, stacks.document("ContainerService", "api", spec), cdn)
+
+    apply(in_front_of("app-runner"))
+    planned = plan(in_front_of("ecs-express"))
+    goes = change_of(planned, "apprunner_service.shop-prod-api")
+    moves = change_of(planned, "cloudfront_distribution.web")
+
+    assert "cloudfront_distribution.web" in goes.depends_on
+    assert API in moves.depends_on
+    assert failed(apply(in_front_of("ecs-express"), allow=planned.plan.token)) == []
+    assert pending(in_front_of("ecs-express")) == []
 
 
 def test_the_old_service_stays_where_the_new_one_fails(aws: Emulator) -> None:

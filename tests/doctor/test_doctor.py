@@ -149,6 +149,19 @@ def test_a_set_up_in_order(office: Office) -> None:
     assert TOKEN not in said.out + said.err + json.dumps(found)
 
 
+@pytest.mark.parametrize(("word", "count"), [("app-runner", 1), ("ecs-express", 0)])
+def test_an_account_that_app_runner_may_be_closed_to_is_told_of_the_other(
+    office: Office, word: str, count: int
+) -> None:
+    """Nothing but a creation tells for sure: it is not checked, with the word that works everywhere."""
+    spec = f"{{runtime: {word}, image: {{prebuilt: 'public.ecr.aws/nginx/nginx:1.27'}}, health: {{path: /}}}}"
+    office.write("manifests/api.yaml", BUILT.partition("spec:")[0] + f"spec: {spec}\n")
+    told = [one for one in office.doctor()[1] if "App Runner" in one["what"]]
+
+    assert [(one["check"], one["state"]) for one in told] == [("permissions", "not checked")] * count
+    assert all("`runtime: ecs-express`" in one["fix"] for one in told)
+
+
 def test_everything_at_once(office: Office, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One run names all of it: another repository, workflows, builder, GitHub's settings, roles, bucket, service."""
     office.write("manifests/shop.yaml", MANIFESTS.replace("  releases: {bucket: bucket.releases}\n", ""))

@@ -29,7 +29,7 @@ class Promise:
 PROMISES = (
     Promise(
         "After apply, plan is empty",
-        "the real stack, ten updates of it there and back, its end, every example of the schemas, manifests made at "
+        "the real stack, eleven updates of it there and back, its end, every example of the schemas, manifests made at "
         "random",
         ("proofs.test_convergence", "proofs.test_examples", "proofs.test_generated"),
     ),

@@ -32,7 +32,16 @@ __all__ = [
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
-USES = frozenset({"cloudfront_function", "cloudfront_headers", "cloudfront_oac", "s3_bucket"})
+USES = frozenset(
+    {
+        "apprunner_service",
+        "cloudfront_function",
+        "cloudfront_headers",
+        "cloudfront_oac",
+        "ecs_express_service",
+        "s3_bucket",
+    }
+)
 ARN = None
 
 GONE = ("NoSuchDistribution", "NoSuchResource")
