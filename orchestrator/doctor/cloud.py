@@ -63,7 +63,7 @@ def permissions(desired: Desired, clients: Clients, fix: str) -> list[Finding]:
 
 
 def closed(desired: Desired, clients: Clients) -> Iterator[Finding]:
-    """Whether App Runner, where it is asked for, may be closed to the account: nothing but a creation tells for sure."""
+    """Whether App Runner, where it is asked for, may be closed to the account: only a creation tells for sure."""
     service = next((one for one in desired.resources if one.type == "apprunner_service"), None)
     if service is None:
         return
