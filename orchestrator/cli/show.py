@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from orchestrator.cli.terminal import Terminal
 from orchestrator.model import Resource
+from orchestrator.problems import Position
 from orchestrator.render import view
 from orchestrator.render.style import Style
 from orchestrator.render.text import Detail
@@ -77,10 +78,19 @@ def estimates(planned: Planned) -> tuple[Estimate, Estimate] | None:
     changed = {change.address for change in planned.plan.changes}
     priced = [(task.resource, _live(task)) for task in planned.tasks.values() if task.resource is not None]
     standing = [live for _, live in priced if live is not None]
+    standing += [gone for task in planned.tasks.values() if (gone := _going(task)) is not None]
     wanted = [live for resource, live in priced if live is not None and resource.address not in changed]
     wanted += [resource for resource, _ in priced if resource.address in changed]
     region = planned.scope.region
     return (pricing.estimate(standing, region), pricing.estimate(wanted, region)) if wanted else None
+
+
+def _going(task: Task) -> Resource | None:
+    """What is there and will be no more: by the name under which the plan has it."""
+    if task.found is None or task.live is None:
+        return None
+    name = task.found.physical
+    return Resource(task.found.type, name, name, task.live.spec, task.live.component or "", Position(""))
 
 
 def _live(task: Task) -> Resource | None:

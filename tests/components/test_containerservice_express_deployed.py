@@ -12,6 +12,7 @@ import pytest
 
 from orchestrator import pipeline
 from orchestrator.aws import Clients
+from orchestrator.cli import show
 from orchestrator.emulator import Emulator, Faults, start
 from orchestrator.events import ignore
 from orchestrator.model import Action, Actuation, Change, Desired, Health, Outcome, Resource
@@ -183,8 +184,10 @@ def test_killed_at_any_write_the_next_run_ends_it(aws: Emulator, write: int) -> 
     assert (deployments(), pending(desired)) == (["SUCCESSFUL"] * 2, [])
 
 
-@pytest.mark.parametrize(("old", "new"), [("app-runner", "ecs-express"), ("ecs-express", "app-runner")])
-def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: str, new: str) -> None:
+@pytest.mark.parametrize(
+    ("old", "new", "dearer"), [("app-runner", "ecs-express", "(+35.80)"), ("ecs-express", "app-runner", "(-35.80)")]
+)
+def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: str, new: str, dearer: str) -> None:
     """One word changes: the new service is made, the old one goes when it answers, and the plan says what users see."""
     apply(wanted(runtime=old))
     first = plan(wanted(runtime=new))
@@ -194,6 +197,9 @@ def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: st
     assert comes in goes.depends_on
     assert goes.effects[0].startswith("https://")
     assert goes.effects[0].endswith("answers no more.")
+    cost = show.cost(first)
+    assert cost is not None
+    assert dearer in cost.headline
     outcomes = apply(wanted(runtime=new), allow=first.plan.token)
     assert failed(outcomes) == []
     assert pending(wanted(runtime=new)) == []
