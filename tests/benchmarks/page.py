@@ -35,7 +35,9 @@ How it is measured:
 * Sites are shipped to `rclone serve s3`, in memory: a fast server, the same for all, which leaves the time to the
   tools. `orchestrator` there is what a deploy does for its site (scan, look, ship), as a process of its own; what is
   asked of S3 is counted by the emulator. s5cmd, rclone and the AWS CLI are found on `PATH`. "Fresh build" writes every
-  file anew with the same bytes: tools that compare times upload all of it.
+  file anew with the same bytes: tools that compare times upload all of it. "In a deploy that runs" is the time from
+  knowing the site's hashes to knowing what is to be done, by a client that a deploy has anyway. "As a process of its
+  own" starts Python and makes that client for it, which nobody does but this page; what that takes is the row below.
 * From push to healthy is `deploy.yml` itself, run by `act` on this machine against the emulator, as the tests run it:
   a small site behind a CDN, shipped, and asked for before it counts as healthy. The time of each step is `act`'s.
   Its set-up finds Python and the packages where a cache has put them; what restoring that cache takes is GitHub's.

@@ -15,7 +15,7 @@ import boto3
 from tests.benchmarks.emulated import Emulated, emulator
 from tests.benchmarks.process import Sample
 from tests.benchmarks.site import files
-from tests.benchmarks.site.tools import OURS, STORE, Tool, available, server
+from tests.benchmarks.site.tools import CLIENT, OURS, STORE, Tool, available, server
 from tests.benchmarks.table import Row, megabytes, ratio, seconds
 from tests.benchmarks.tools import Failed, Unfit
 
@@ -33,11 +33,15 @@ MISSING = "not on this machine"
 
 @dataclass(slots=True)
 class Walls:
-    """Samples by tool: the first upload, a second run untouched, and one after a fresh build of the same bytes."""
+    """Samples by tool: the first upload, a second run untouched, and one after a fresh build of the same bytes.
+
+    ``client`` is what a program in Python cannot do without.
+    """
 
     first: dict[str, list[Sample]] = field(default_factory=dict)
     untouched: dict[str, list[Sample]] = field(default_factory=dict)
     fresh: dict[str, list[Sample]] = field(default_factory=dict)
+    client: list[Sample] = field(default_factory=list)
 
 
 def rows(rounds: int, told: Callable[[str], None]) -> list[Row]:
@@ -67,6 +71,7 @@ def _walls(environment: Mapping[str, str], folder: Path, rounds: int) -> Walls:
                 samples.setdefault(tool.name, []).append(_sound(tool.run(environment, site, bucket), tool))
             files.write(site, COUNT)
             found.fresh.setdefault(tool.name, []).append(_sound(tool.run(environment, site, bucket), tool))
+        found.client.append(_sound(CLIENT.run(environment, site, ""), CLIENT))
     return found
 
 
@@ -79,8 +84,12 @@ def _compared(walls: Walls, rounds: int) -> list[Row]:
     if "s5cmd" not in peers:
         return [*found, Row(f"{what}: first upload", "", f"s5cmd: {MISSING}", None, 1.0)]
     against = f"{what}: fresh build, {{}}, against an untouched run"
-    found.append(_without(walls, against.format("less hashing"), rounds, lambda run: run.wall - _told(run, HASHED)))
-    return [*found, _without(walls, against.format("in a deploy that runs"), rounds, lambda run: _told(run, LOOKED))]
+    found.append(_without(walls, against.format("in a deploy that runs"), rounds, lambda run: _told(run, LOOKED)))
+    alone = "less hashing, as a process of its own"
+    found.append(_without(walls, against.format(alone), rounds, lambda run: run.wall - _told(run, HASHED)))
+    client, theirs = ([run.wall for run in runs] for runs in (walls.client, walls.untouched["s5cmd"]))
+    floor = f"{CLIENT.name}, against an untouched run of s5cmd"
+    return [*found, Row(floor, seconds(client), seconds(theirs), ratio(client, theirs), None, str(rounds))]
 
 
 def _row(what: str, samples: Mapping[str, list[Sample]], peer: str, rounds: int) -> Row:

@@ -26,7 +26,7 @@ SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 
 
 def main(folder: str, bucket: str, store: str, back: str = "") -> None:
-    process.begin()  # as every command does
+    process.begin()  # as every command does, which ends so, too
     clients = Clients(SCOPE.region)
     began = time.perf_counter()
     site = kept(clients, bucket, store, back) if back else scan(Path(folder))
@@ -52,3 +52,4 @@ def kept(clients: Clients, bucket: str, store: str, digest: str) -> Site:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    process.end(0)

@@ -35,6 +35,10 @@ class Tool:
 
 
 OURS = Tool("orchestrator", (sys.executable, "-m", "tests.benchmarks.site.ship", "FOLDER", "BUCKET", STORE))
+CLIENT = Tool(
+    "a Python process that makes botocore's S3 client and ends",
+    (sys.executable, "-c", "import botocore.session as aws; aws.get_session().create_client('s3')"),
+)
 PEERS = (
     Tool("s5cmd", ("s5cmd", "--log", "error", "sync", "FOLDER/*", "s3://BUCKET/")),
     Tool(
