@@ -19,6 +19,7 @@ class Call(Struct, frozen=True):
     """One API call: boto3's names, e.g. ``("rds", "create_db_instance")``.
 
     ``ok``: error codes that mean the call's work is done already (its answer is then ``{}``).
+    ``ok_text``: only when the message contains it.
     ``retry``: error codes to try again on for up to ``patience`` seconds (IAM not propagated, resource busy).
     ``retry_text``: only when the message contains it.  ``sensitive``: the answer is a secret.
     ``region``: where, when not the project's region.  ``advice``: error code -> what to do when AWS refuses with it.
@@ -28,6 +29,7 @@ class Call(Struct, frozen=True):
     operation: str
     parameters: Mapping[str, Value]
     ok: tuple[str, ...] = ()
+    ok_text: str = ""
     retry: tuple[str, ...] = ()
     retry_text: str = ""
     patience: float = 150.0

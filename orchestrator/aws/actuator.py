@@ -78,7 +78,7 @@ class Actuator:
             try:
                 return self._send(step)
             except AwsError as error:
-                if error.code in step.ok:
+                if error.code in step.ok and step.ok_text in error.message:
                     return {}
                 again = error.code in step.retry and step.retry_text in error.message
                 if not again or not remaining:

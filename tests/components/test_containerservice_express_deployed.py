@@ -14,6 +14,7 @@ from orchestrator import pipeline
 from orchestrator.aws import Clients
 from orchestrator.cli import show
 from orchestrator.emulator import Emulator, Faults, start
+from orchestrator.emulator.faults import Rule
 from orchestrator.events import ignore
 from orchestrator.model import Action, Actuation, Change, Desired, Health, Outcome, Resource
 from orchestrator.plan import Planned
@@ -99,6 +100,16 @@ def test_it_is_made_and_then_left_alone(aws: Emulator) -> None:
     assert deployments() == ["SUCCESSFUL"]
     [alarm] = clients().call("cloudwatch", "describe_alarms", {})["MetricAlarms"]
     assert [one["Value"].partition("/")[0] for one in alarm["Dimensions"]] == ["app"]
+
+
+def test_a_creation_whose_answer_was_lost_is_gone_on_with(aws: Emulator) -> None:
+    """It is sent again, and ECS says that the service is there: that is no failure of a deploy."""
+    lost = Rule("reset_after", service="ecs", operation="CreateExpressGatewayService", limit=1)
+    aws.faults = Faults(rules=(lost,))
+    outcomes = pipeline.apply(plan(wanted()), ignore, clients=Clients(SCOPE.region, attempts=2))
+
+    assert [one.address for one in outcomes if one.actuation is Actuation.FAILED] == []
+    assert deployments() == ["SUCCESSFUL"]
 
 
 def test_a_change_is_one_more_deployment(aws: Emulator) -> None:

@@ -24,6 +24,7 @@ from orchestrator.resources.ecs_express_service.deployments import (
     drained,
     ended,
     keep_logs,
+    revision_of,
     told,
 )
 from orchestrator.resources.ecs_express_service.shape import (
@@ -36,7 +37,7 @@ from orchestrator.resources.ecs_express_service.shape import (
     outputs,
     settings,
 )
-from orchestrator.steps import Call, Steps
+from orchestrator.steps import Call, Compute, Steps
 from orchestrator.tags import mapping, marks
 from orchestrator.values import Value
 
@@ -76,6 +77,8 @@ TAKES_OVER = frozenset({"apprunner_service"})
 ARN = None
 
 NO_ROLE_YET = ("InvalidParameterException", "AccessDeniedException", "ClientException")
+THERE_ALREADY = ("InvalidParameterException",)
+"""ECS's answer to a creation that was sent twice, because the first answer was lost."""
 WITHOUT_A_WAY_BACK = ("STOPPED", "ROLLBACK_FAILED")
 ECS = "ecs.amazonaws.com"
 ZONES = 2
@@ -140,9 +143,18 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         **body(spec),
         "tags": _pairs(spec["tags"]),
     }
-    answer = yield Call("ecs", "create_express_gateway_service", wanted, retry=NO_ROLE_YET, retry_text="assume")
+    yield Call(
+        "ecs",
+        "create_express_gateway_service",
+        wanted,
+        ok=THERE_ALREADY,
+        ok_text="not idempotent",
+        retry=NO_ROLE_YET,
+        retry_text="assume",
+    )
     arn = _arn(scope, name)
-    revision = answer["service"]["activeConfigurations"][0]["serviceRevisionArn"]
+    seen = yield Call("ecs", "describe_express_gateway_service", {"serviceArn": arn}, retry=GONE)
+    revision = yield Compute("its revision", revision_of, (seen["service"],))
     never = "The service never answered; correct it and apply again: that deploys to the same service."
     yield from deployed(arn, revision, spec["log_group"], never)
     return (yield from told(arn))
