@@ -54,6 +54,8 @@ class ResourceType(Protocol):
     ``STATEFUL``   whether its loss loses data: never deleted or replaced without two keys
     ``USES``       resource types it may refer to: it is deleted before them
     ``ARN``        pattern with group ``name``, by which the tagging API's answer is recognised; None: see ``discover``
+
+    It may have ``discover``, ``effects``, ``losses``, ``stuck``, ``clean_up``, ``GENTLE``, ``TAKES_OVER``: see below.
     """
 
     IMMUTABLE: frozenset[str]

@@ -91,6 +91,24 @@ def test_a_failed_wait_tells_the_last_words_of_its_log() -> None:
             act.perform(step)
 
 
+def test_the_last_words_are_those_of_the_youngest() -> None:
+    """What was before goes on answering and writing: its stream was written to last."""
+    said = {"old": "GET / 200", "new": "no database"}
+    streams = [{"logStreamName": "old", "creationTime": 1}, {"logStreamName": "new", "creationTime": 2}]
+
+    def answer(_: str, operation: str, given: dict[str, Any]) -> Any:
+        match operation:
+            case "describe_log_streams":
+                return {"logStreams": streams}
+            case "get_log_events":
+                return {"events": [{"message": said[given["logStreamName"]]}]}
+        return {"S": "bad"}
+
+    step = Wait(call("ecs", "describe_x"), "S", until=("good",), failed=("bad",), log="group")
+    with pytest.raises(StepFailedError, match="its log says: no database"):
+        Actuator(Scripted(answer), StillClock()).perform(step)
+
+
 def test_a_failed_wait_tells_awss_own_reason() -> None:
     """Where the answer holds one."""
     step = Wait(call("ecs", "describe_x"), "S", until=("good",), failed=("bad",), why="Why", stuck="Look.")
