@@ -198,6 +198,7 @@ LISTINGS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
     ("apprunner", "list_services", {}, "ServiceSummaryList"),
     ("apprunner", "list_auto_scaling_configurations", {}, "AutoScalingConfigurationSummaryList"),
     ("apprunner", "list_vpc_connectors", {}, "VpcConnectors"),
+    ("ecs", "list_services", {"missing": ("ClusterNotFoundException",)}, "serviceArns"),
     ("cloudfront", "list_distributions", {}, "DistributionList.Items"),
     ("cloudfront", "list_origin_access_controls", {}, "OriginAccessControlList.Items"),
     ("cloudfront", "list_functions", {}, "FunctionList.Items"),
