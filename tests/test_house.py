@@ -170,3 +170,11 @@ def test_the_gate_is_the_same_everywhere() -> None:
 
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1].split()[-1] == "test"
     assert recipe.group(1).split() == hooks
+
+
+@pytest.mark.xdist_group("house")
+def test_a_group_of_tests_stays_with_one_worker(request: pytest.FixtureRequest) -> None:
+    """The scheduler knows a group by the end of a test's id; without it, what is dear is made by every worker."""
+    grouped = request.node.nodeid.endswith("@house")
+
+    assert grouped == ("PYTEST_XDIST_WORKER" in os.environ)

@@ -21,11 +21,14 @@ RUNS = [
     *(("destroy", shard) for shard in SHARDS),
     *((name, "0/1") for name in UPDATES),
 ]
-
 CASES = [
-    (*run, backend) for backend in ("moto", "ministack") for run in RUNS if run[0] not in SMALL or backend == "moto"
+    pytest.param(*run, backend, marks=pytest.mark.xdist_group(f"crash-{backend}"), id=f"{' '.join(run)}-{backend}")
+    for backend in ("moto", "ministack")
+    for run in RUNS
+    if run[0] not in SMALL or backend == "moto"
 ]
-"""What runs services is ours on either backend: once is enough for it."""
+"""What runs services is ours on either backend: once is enough for it.  All of a backend's are one worker's: the
+program that forks takes seconds to be ready."""
 
 
 class Crasher:
@@ -70,9 +73,7 @@ def crasher(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str]
         each.end()
 
 
-@pytest.mark.parametrize(
-    ("scenario", "shard", "backend"), CASES, ids=[f"{name} {shard}-{backend}" for name, shard, backend in CASES]
-)
+@pytest.mark.parametrize(("scenario", "shard", "backend"), CASES)
 def test_a_killed_run_is_healed_by_the_next(
     scenario: str,
     shard: str,
