@@ -125,14 +125,11 @@ def in_two_zones(answer: Any, tables: Any, wanted: list[str] | None, public: boo
 
 
 def is_public(subnet: Any, tables: list[Any]) -> bool:
-    """Whether its way out leads to an internet gateway; a subnet that no table names goes by its VPC's main one.
-
-    One that hands out public addresses is meant to be, whatever else is said of it.
-    """
+    """Whether its way out leads to an internet gateway; a subnet that no table names goes by its VPC's main one."""
     named = [table for table in tables if _names(table, "SubnetId", subnet["SubnetId"])]
     ways = named or [table for table in tables if _names(table, "Main", True)]
     gateways = (str(route.get("GatewayId", "")) for table in ways for route in table.get("Routes", ()))
-    return bool(subnet.get("MapPublicIpOnLaunch")) or any(gateway.startswith("igw-") for gateway in gateways)
+    return any(gateway.startswith("igw-") for gateway in gateways)
 
 
 def _names(table: Any, member: str, value: Any) -> bool:

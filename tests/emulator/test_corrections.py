@@ -260,7 +260,9 @@ class TestNetwork:
         main = [*inside, {"Name": "association.main", "Values": ["true"]}]
 
         assert zones == {"eu-west-1a", "eu-west-1b", "eu-west-1c"}
-        assert len(ec2.describe_route_tables(Filters=main)["RouteTables"]) == 1
+        (table,) = ec2.describe_route_tables(Filters=main)["RouteTables"]
+        ways = [each for each in table["Routes"] if each["DestinationCidrBlock"] == "0.0.0.0/0"]
+        assert [each["GatewayId"][:4] for each in ways] == ["igw-"]
 
     def test_a_rule_is_there_once(self, ec2: Client) -> None:
         """A second is InvalidPermission.Duplicate; a group another names stays."""

@@ -1,4 +1,4 @@
-"""EC2 networking as AWS refuses it: duplicate rules and routes, groups in use, endpoints that are gone."""
+"""EC2 networking as AWS has it: a way out of a default VPC; duplicates, groups in use and what is gone are refused."""
 
 from __future__ import annotations
 
@@ -62,6 +62,14 @@ class Ec2(Service):
             raise AwsError("DependencyViolation", f"resource {group} has a dependent object", 400)
         return context.forward(params)
 
+    def describe_route_tables(self, params: Params, context: Context) -> Params:
+        """A default VPC has a way to the internet, which neither backend gives it."""
+        answer = context.forward(params)
+        default = [{"Name": "is-default", "Values": ["true"]}]
+        vpcs = {vpc["VpcId"] for vpc in self._call(context, "DescribeVpcs", Filters=default)["Vpcs"]}
+        tables = [_led_out(each) if each["VpcId"] in vpcs else each for each in answer["RouteTables"]]
+        return {**answer, "RouteTables": tables}
+
     def create_vpc_endpoint(self, params: Params, context: Context) -> Params:
         """A second gateway endpoint of a service on one route table is RouteAlreadyExists."""
         params = {"VpcEndpointType": "Gateway", **params}
@@ -119,6 +127,17 @@ class Ec2(Service):
 
     def _call(self, context: Context, operation: str, **params: Any) -> Params:
         return self.world.call("ec2", operation, context.region, **params)
+
+
+def _led_out(table: Params) -> Params:
+    """A default VPC's main table as AWS makes it; others are as they were made."""
+    routes = table.get("Routes", [])
+    is_main = any(each.get("Main") for each in table.get("Associations", []))
+    if not is_main or any(each.get("DestinationCidrBlock") == "0.0.0.0/0" for each in routes):
+        return table
+    gateway = f"igw-{table['VpcId'].removeprefix('vpc-')}"
+    way = {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": gateway, "Origin": "CreateRoute", "State": "active"}
+    return {**table, "Routes": [*routes, way]}
 
 
 def _rules(group: Params) -> list[Params]:
