@@ -30,7 +30,7 @@ from orchestrator.plan import Planned
 from orchestrator.steps import is_read
 from tests.proofs import inside, world
 from tests.proofs.forks import in_fork, prepared
-from tests.proofs.scenarios import MORTAL, SERVICE_ALONE, SMALL, UPDATES
+from tests.proofs.scenarios import CREATED, DESTROYED, SERVICE_ALONE, SMALL, UPDATES
 
 
 class Crash(BaseException):
@@ -109,10 +109,10 @@ def password_fits(desired: Desired) -> bool:
 
 def scenario(name: str, folder: Path) -> Scenario:
     """A scenario by its name."""
-    if name == "create":
-        return Scenario(None, world.stack(folder / "new"))
-    if name == "destroy":
-        mortal = world.stack(folder / "mortal", *MORTAL)
+    if name in CREATED:
+        return Scenario(None, world.stack(folder / "new", *CREATED[name]))
+    if name in DESTROYED:
+        mortal = world.stack(folder / "mortal", *DESTROYED[name])
         return Scenario(mortal, mortal, destroying=True)
     small = SERVICE_ALONE if name in SMALL else ()
     return Scenario(world.stack(folder / "old", *small), world.stack(folder / "new", *small, *UPDATES[name]))

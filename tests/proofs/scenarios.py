@@ -66,8 +66,10 @@ SERVICE_ALONE: tuple[Edit, ...] = (
     ),
 )
 """The service and the buckets: what a change of runtime is killed in, call by call, in little time."""
-SMALL = frozenset({"service runtime"})
-"""Updates that are killed in that."""
+EXPRESS: tuple[Edit, ...] = (*SERVICE_ALONE, *UPDATES["service runtime"])
+"""The same on ECS Express."""
+SMALL = frozenset({"service runtime", "create express", "destroy express"})
+"""What is killed in that."""
 MORTAL: tuple[Edit, ...] = (
     swap("buckets.yaml", ("  encryption: AES256", "  deletionPolicy: delete\n  encryption: AES256")),
     swap("database.yaml", ("deletionProtection: true", "deletionProtection: false\n  deletionPolicy: delete")),
@@ -76,3 +78,6 @@ MORTAL: tuple[Edit, ...] = (
     swap("api.yaml", ("    keep: 20", "    keep: 20\n    deletionPolicy: delete")),
 )
 """The manifests' word that everything may go."""
+CREATED: dict[str, tuple[Edit, ...]] = {"create": (), "create express": EXPRESS}
+"""What is made in an empty account."""
+DESTROYED: dict[str, tuple[Edit, ...]] = {"destroy": MORTAL, "destroy express": (*EXPRESS, MORTAL[0], MORTAL[-1])}

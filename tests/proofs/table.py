@@ -96,6 +96,15 @@ class Report:
         return sum(case.crashes or 1 for case in mine)
 
 
+WORDS = {
+    "create": "creates the stack",
+    "destroy": "destroys it",
+    "create express": "creates the service and buckets alone, on ECS Express",
+    "destroy express": "destroys those",
+}
+"""Scenarios in a reader's words."""
+
+
 def read(*files: Path) -> Report:
     """The run that ``files`` tell of."""
     suites = [suite for file in files for suite in ET.parse(file).iter("testsuite")]
@@ -161,7 +170,7 @@ def _crashes(report: Report) -> Iterable[str]:
     for scenario in dict.fromkeys(case.scenario for case in cases):
         moto, ministack = (died[scenario, backend] for backend in BACKENDS)
         healed = all(case.result == "passed" for case in cases if case.scenario == scenario)
-        words = {"create": "creates the stack", "destroy": "destroys it"}.get(scenario, f"updates: {scenario}")
+        words = WORDS.get(scenario, f"updates: {scenario}")
         yield f"| {words} | {max(moto, ministack) // 2} | {moto} | {ministack} | {'all' if healed else 'NOT all'} |"
     total = [sum(count for (_, where), count in died.items() if where == backend) for backend in BACKENDS]
     yield f"| **together** | {max(total) // 2} | {total[0]} | {total[1]} | |"

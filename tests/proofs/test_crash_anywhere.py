@@ -19,7 +19,7 @@ SHARDS = [f"{index}/4" for index in range(4)]
 RUNS = [
     *(("create", shard) for shard in SHARDS),
     *(("destroy", shard) for shard in SHARDS),
-    *((name, "0/1") for name in UPDATES),
+    *((name, "0/1") for name in (*UPDATES, "create express", "destroy express")),
 ]
 CASES = [
     pytest.param(*run, backend, marks=pytest.mark.xdist_group(f"crash-{backend}"), id=f"{' '.join(run)}-{backend}")
