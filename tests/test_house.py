@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import orchestrator
+from orchestrator.cli.main import VERBS
 from tests import conftest
 
 ROOT = Path(__file__).parent.parent
@@ -24,6 +25,7 @@ LONGEST_FILE = 300
 LONGEST_FUNCTION = 45
 USUAL_FUNCTION = 25
 UNFINISHED = re.compile("|".join(("TO" + "DO", "FIX" + "ME", "XX" + "X", "raise Not" + "ImplementedError")))
+COMMAND = re.compile(r"`orchestrator ([a-z]+)")
 PATCHING = re.compile(r"mock\.patch|import patch|\.setattr" + r"\(|mocker")
 HEAVY = {"boto3", "botocore", "rich", "jsonschema", "fastapi", "sqlalchemy", "moto", "tensorflow"}
 
@@ -87,6 +89,14 @@ def test_every_module_says_what_it_is() -> None:
     documents = {path: ast.get_docstring(ast.parse(path.read_text())) for path in SHIPPED}
 
     assert [name(path) for path, text in documents.items() if not text] == []
+
+
+def test_no_sentence_sends_a_reader_to_a_command_that_there_is_not() -> None:
+    """In backticks, in the code, the schemas and the documents: a hint is as good as its command."""
+    texts = [*SHIPPED, *(ROOT / "schemas").glob("*.json"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
+    named = {verb for path in texts for verb in COMMAND.findall(path.read_text())}
+
+    assert named - set(VERBS) == set()
 
 
 def test_nothing_of_ours_is_patched() -> None:

@@ -180,10 +180,11 @@ def losses(live: Live) -> Iterator[str]:
 
 def stuck(live: Live) -> str:
     """What a person should look at."""
+    wake = f"aws apprunner resume-service --service-arn {live.private.get('arn', 'ARN')}"
     sentences = {
         "CREATE_FAILED": "its first deployment failed: see its log groups; an apply makes it anew",
         "DELETE_FAILED": "App Runner could not delete it: an apply tries again",
-        "PAUSED": "it is paused and answers nobody until `orchestrator resume`",
+        "PAUSED": f"somebody has paused it, and it answers nobody: `{wake}` wakes it",
         "OPERATION_IN_PROGRESS": "App Runner is at work on it (a deployment, or AWS's own maintenance)",
     }
     return sentences.get(live.status, "")
