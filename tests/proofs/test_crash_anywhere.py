@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.proofs.scenarios import SMALL, UPDATES
+from tests.proofs.scenarios import UPDATES
 
 pytestmark = [pytest.mark.both_backends, pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -25,10 +25,8 @@ CASES = [
     pytest.param(*run, backend, marks=pytest.mark.xdist_group(f"crash-{backend}"), id=f"{' '.join(run)}-{backend}")
     for backend in ("moto", "ministack")
     for run in RUNS
-    if run[0] not in SMALL or backend == "moto"
 ]
-"""What runs services is ours on either backend: once is enough for it.  All of a backend's are one worker's: the
-program that forks takes seconds to be ready."""
+"""All of a backend's are one worker's: the program that forks takes seconds to be ready."""
 
 
 class Crasher:

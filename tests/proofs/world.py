@@ -175,7 +175,7 @@ def shown(result: Plan) -> list[str]:
 _RANDOM = re.compile(
     r"(?:sg|subnet|vpc|vpce|rtb)-[0-9a-f]+|\bE[A-Z0-9]{10,14}\b|-[A-Za-z0-9]{6}(?=[\"' :]|$)"
     r"|\b[0-9a-f]{16}\b|[0-9a-f]{32}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-    r"|ecs-express-gateway-alb-[0-9a-f]+|[a-z0-9]+\.cloudfront\.net|[0-9a-z]+\.eu-west-1\.awsapprunner\.com"
+    r"|ecs-express-gateway-alb-[0-9a-f]+(?:/[0-9a-z]{16})?|[a-z0-9]+\.cloudfront\.net|[0-9a-z]+\.eu-west-1\.awsapprunner\.com"
 )
 
 
