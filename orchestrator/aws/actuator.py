@@ -20,6 +20,8 @@ from orchestrator.steps import Batch, Call, Compute, Generate, Run, Step, Sweep,
 from orchestrator.values import Sensitive, Value, reveal
 
 ALPHABET = string.ascii_letters + string.digits
+MISSES = 4
+"""Looks in a row that a wait may miss, each with all its tries: what it waits for goes on without being seen."""
 
 
 class StepFailedError(Exception):
@@ -94,6 +96,7 @@ class Actuator:
 
     def _wait(self, step: Wait) -> Any:
         seen: Any = None
+        missed = 0
         for _ in self._pace(step.patience):
             try:
                 answer = self._clients.call(
@@ -102,9 +105,11 @@ class Actuator:
             except AwsError as error:
                 if error.code in step.gone:
                     return {}
-                if error.code in step.call.retry:  # not to be seen yet
+                missed = missed + 1 if error.is_passing else 0
+                if error.code in step.call.retry or 0 < missed <= MISSES:  # not to be seen yet, or just now
                     continue
                 raise StepFailedError(str(error), error.request_id) from None
+            missed = 0
             seen = jmespath.search(step.path, answer)
             if seen in step.until:
                 return answer

@@ -11,6 +11,15 @@ from orchestrator.steps import camel
 _DENIED = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"}
 )
+_PASSING = frozenset(
+    {
+        *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
+        *("TooManyRequestsException", "RequestLimitExceeded", "EC2ThrottledException", "SlowDown"),
+        *("PriorRequestNotComplete", "RequestTimeout", "RequestTimeoutException"),
+        *("InternalError", "InternalFailure", "InternalServerError", "InternalServiceError", "Unavailable"),
+        *("ServiceUnavailable", "ServiceUnavailableException", "500", "502", "503", "504", "Unreachable"),
+    }
+)
 BROKEN_OFF = (exceptions.BotoCoreError,)
 """What reading the body of an answer may raise."""
 _ECHOED_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.MULTILINE)
@@ -35,6 +44,11 @@ class AwsError(Exception):
     def is_denied(self) -> bool:
         """Whether the credentials lack the permission."""
         return self.code in _DENIED
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether AWS was busy or out of reach, and the same call may well be answered a little later."""
+        return self.code in _PASSING
 
 
 def translate(service: str, operation: str, error: Exception) -> AwsError:

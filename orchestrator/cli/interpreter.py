@@ -17,7 +17,7 @@ from orchestrator.problems import Problems
 
 _LOADED = """
 import __future__, json, sys
-import encodings.idna, encodings.latin_1, http.server, socketserver, socket, select, os, signal
+import encodings.idna, encodings.latin_1, http.server, socketserver, socket, select, os, signal, traceback
 files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
 print(json.dumps({"files": [each for each in files if each], "stdlib": os.path.dirname(os.__file__)}))
 """

@@ -65,6 +65,20 @@ def test_a_wait_ends_when_the_state_is_reached() -> None:
     assert act.perform(Wait(call("rds", "describe_db_instances"), "DB[0].S", ("available",))) == states[1]
 
 
+def test_a_wait_outlasts_an_aws_that_is_busy_and_no_dead_network() -> None:
+    """A deployment of minutes does not fail for one look at it; five in a row are no chance."""
+    busy, done = refusal("RequestLimitExceeded"), {"Status": "RUNNING"}
+    act, caller, _ = actuator(iter([busy, busy, {"Status": "PENDING"}, *([refusal("Unreachable")] * 4), done]))
+
+    assert act.perform(Wait(call("apprunner", "describe_service"), "Status", until=("RUNNING",))) == done
+    assert len(caller.asked) == 8
+
+    act, caller, _ = actuator(iter(lambda: refusal("Unreachable"), None))
+    with pytest.raises(StepFailedError, match="Unreachable"):
+        act.perform(Wait(call("apprunner", "describe_service"), "Status", until=("RUNNING",)))
+    assert len(caller.asked) == 5
+
+
 def test_a_wait_that_sees_a_failed_state_fails_with_what_to_look_at() -> None:
     """AWS's own 'failed' is not waited out."""
     act, _, _ = actuator(iter([{"S": "failed"}]))
