@@ -57,9 +57,12 @@ class Terminal(Struct, frozen=True):
         _write(self.err, text)
 
     def ask(self, question: str) -> str:
-        """The line a person types after ``question``; empty at the end of input."""
+        """The line a person types after ``question``; empty at the end of input, and where the terminal has hung up."""
         _write(self.err, question + " ", end="")
-        return self.stdin.readline().strip()
+        try:
+            return self.stdin.readline().strip()
+        except OSError:
+            return ""
 
 
 def _write(stream: TextIO, text: str, end: str = "\n") -> None:

@@ -85,3 +85,18 @@ def test_colour_is_asked_for(environ: dict[str, str], colour: bool) -> None:
 def test_no_color_option_wins() -> None:
     """`--no-color` is NO_COLOR for one command."""
     assert Terminal.here({"FORCE_COLOR": "1"}, no_colour=True).colour is False
+
+
+def test_a_terminal_that_has_hung_up_agrees_to_nothing() -> None:
+    """Reading from it is an error of input and output, not the end of a file."""
+
+    class Gone(io.RawIOBase):
+        def readable(self) -> bool:
+            return True
+
+        def readinto(self, _: object) -> int:
+            raise OSError(5, "Input/output error")
+
+    gone = io.TextIOWrapper(io.BufferedReader(Gone()))
+
+    assert Terminal(gone, io.StringIO(), io.StringIO(), interactive=True).ask("Apply?") == ""
