@@ -2,74 +2,26 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from functools import cache
 from typing import Any
 
 import pytest
 
 from orchestrator import pipeline
-from orchestrator.aws import Clients
-from orchestrator.emulator import Emulator, Faults, start
+from orchestrator.emulator import Emulator, Faults
 from orchestrator.events import ignore
-from orchestrator.model import Action, Actuation, Desired, Health, Outcome, Plan, Resource
-from orchestrator.plan import Planned
+from orchestrator.model import Action, Actuation, Desired, Health, Resource
+from tests.components.deployed import NETWORK, apply, change_of, clients, failed, pending, plan
 from tests.components.services import HERE, IMAGE, SCOPE, expanded, service
 
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
 API = "apprunner_service.api"
-NETWORK = Resource("ec2_vpc", "network", "default", {"vpc": "default"}, "project.shop", HERE)
 
 pytestmark = pytest.mark.xdist_group("apprunner")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    with start(settle_seconds=0.02) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def aws(running: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """Empty and without faults."""
-    running.reset()
-    running.faults = Faults()
-    for name, value in running.environment.items():
-        monkeypatch.setenv(name, value)
-    return running
 
 
 def wanted(image: str = IMAGE, **spec: Any) -> Desired:
     made = expanded(service(image={"prebuilt": image, "repository": "shop"}, access=["database.main"], **spec))
     return Desired(SCOPE, (NETWORK, *made.values()))
-
-
-@cache
-def _clients(url: str) -> Clients:
-    return Clients(SCOPE.region, attempts=1)
-
-
-def clients() -> Clients:
-    """Those of the running emulator: they are dear to make."""
-    return _clients(os.environ["AWS_ENDPOINT_URL"])
-
-
-def plan(desired: Desired, **options: Any) -> Planned:
-    return pipeline.plan(desired, clients=clients(), **options)
-
-
-def pending(desired: Desired) -> list[str]:
-    return [f"{change.action} {change.address}" for change in plan(desired).plan.pending]
-
-
-def apply(desired: Desired, **options: Any) -> dict[str, Outcome]:
-    outcomes = pipeline.apply(plan(desired, **options), ignore, clients=clients())
-    return {outcome.address: outcome for outcome in outcomes}
-
-
-def failed(outcomes: dict[str, Outcome]) -> list[str]:
-    return [address for address, outcome in outcomes.items() if outcome.actuation is Actuation.FAILED]
 
 
 def call(operation: str, **parameters: Any) -> Any:
@@ -88,10 +40,6 @@ def revisions() -> list[int]:
 
 def connectors() -> list[str]:
     return [one["VpcConnectorName"] for one in call("list_vpc_connectors")["VpcConnectors"]]
-
-
-def change_of(planned: Plan, address: str) -> Any:
-    return next(change for change in planned.changes if change.address == address)
 
 
 def test_it_is_made_and_then_left_alone(aws: Emulator) -> None:
@@ -150,7 +98,7 @@ def test_a_service_that_never_ran_is_made_anew(aws: Emulator) -> None:
     aws.faults = Faults(failing_images=(IMAGE,))
     assert failed(apply(wanted())) == [API]
     aws.faults = Faults()
-    change = change_of(plan(wanted()).plan, API)
+    change = change_of(plan(wanted()), API)
 
     assert (change.action, change.health, change.status) == (Action.UPDATE, Health.FAILED, "CREATE_FAILED")
     assert change.effects == ("The service never ran: it is deleted and made again, with a new address.",)
@@ -162,7 +110,7 @@ def test_a_paused_service_says_so_and_is_left_alone(aws: Emulator) -> None:
     """A pause is no drift."""
     apply(wanted())
     call("pause_service", ServiceArn=only_service()["ServiceArn"])
-    change = change_of(plan(wanted()).plan, API)
+    change = change_of(plan(wanted()), API)
 
     assert (change.action, change.health) == (Action.NONE, Health.PROGRESSING)
 
@@ -183,7 +131,7 @@ def test_an_operation_under_way_is_waited_for(aws: Emulator) -> None:
     call("start_deployment", ServiceArn=only_service()["ServiceArn"])
     aws.faults = Faults()
     planned = plan(wanted(OTHER))
-    health = change_of(planned.plan, API).health
+    health = change_of(planned, API).health
     outcomes = pipeline.apply(planned, ignore, clients=clients())
 
     assert (health, {outcome.actuation for outcome in outcomes}) == (

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,69 +10,25 @@ import pytest
 from orchestrator import pipeline
 from orchestrator.aws import Clients
 from orchestrator.cli import show
-from orchestrator.emulator import Emulator, Faults, start
+from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.faults import Rule
 from orchestrator.events import ignore
-from orchestrator.model import Action, Actuation, Change, Desired, Health, Outcome, Resource
-from orchestrator.plan import Planned
+from orchestrator.model import Action, Actuation, Desired, Health
 from tests.components import stacks
-from tests.components.services import HERE, IMAGE, SCOPE, expanded, service
+from tests.components.deployed import NETWORK, apply, change_of, clients, failed, pending, plan
+from tests.components.services import IMAGE, SCOPE, expanded, service
 
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
 API, BEFORE = "ecs_express_service.api", "apprunner_service.api"
 ARN = "arn:aws:ecs:eu-west-1:123456789012:service/default/shop-prod-api"
-NETWORK = Resource("ec2_vpc", "network", "default", {"vpc": "default"}, "project.shop", HERE)
 
 pytestmark = pytest.mark.xdist_group("express")
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Emulator]:
-    with start(settle_seconds=0.02) as emulator:
-        yield emulator
-
-
-@pytest.fixture
-def aws(running: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
-    """Empty and without faults."""
-    running.reset()
-    running.faults = Faults()
-    for name, value in running.environment.items():
-        monkeypatch.setenv(name, value)
-    return running
 
 
 def wanted(image: str = IMAGE, runtime: str = "ecs-express", **spec: Any) -> Desired:
     spec = {"health": {"path": "/health"}, "alarms": {"http5xx": 5}, **spec}
     made = expanded(service(image={"prebuilt": image, "repository": "shop"}, runtime=runtime, **spec))
     return Desired(SCOPE, (NETWORK, *made.values()))
-
-
-@cache
-def _clients(url: str) -> Clients:
-    return Clients(SCOPE.region, attempts=1)
-
-
-def clients() -> Clients:
-    """Those of the running emulator: they are dear to make."""
-    return _clients(os.environ["AWS_ENDPOINT_URL"])
-
-
-def plan(desired: Desired, **options: Any) -> Planned:
-    return pipeline.plan(desired, clients=clients(), **options)
-
-
-def pending(desired: Desired) -> list[str]:
-    return [f"{change.action} {change.address}" for change in plan(desired).plan.pending]
-
-
-def apply(desired: Desired, **options: Any) -> dict[str, Outcome]:
-    outcomes = pipeline.apply(plan(desired, **options), ignore, clients=clients())
-    return {outcome.address: outcome for outcome in outcomes}
-
-
-def failed(outcomes: dict[str, Outcome]) -> list[str]:
-    return [address for address, outcome in outcomes.items() if outcome.actuation is Actuation.FAILED]
 
 
 def call(operation: str, **parameters: Any) -> Any:
@@ -85,10 +38,6 @@ def call(operation: str, **parameters: Any) -> Any:
 def deployments() -> list[str]:
     """The statuses of all that were ever begun, the newest first."""
     return [one["status"] for one in call("list_service_deployments", service=ARN)["serviceDeployments"]]
-
-
-def change_of(planned: Planned, address: str) -> Change:
-    return next(change for change in planned.plan.changes if change.address == address)
 
 
 def test_it_is_made_and_then_left_alone(aws: Emulator) -> None:
