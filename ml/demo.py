@@ -7,7 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ml import browser, command, export, exported
+from ml import command
+from ml.evaluation import browser
+from ml.export import export, exported_model
 
 
 def main(arguments: Sequence[str] | None = None, wait: Callable[[], object] | None = None) -> int:
@@ -19,7 +21,7 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[], object] | No
 
     def work() -> int:
         folder = given.run / export.FOLDER if (given.run / export.FOLDER).is_dir() else given.run
-        exported.load(folder)
+        exported_model.load(folder)
         with browser.serving([browser.WEB, folder], {}, {}, port=given.port) as site:
             print(f"Open {site.address}/demo.html; end with Ctrl-C.", flush=True)
             (wait or threading.Event().wait)()

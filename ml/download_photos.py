@@ -13,10 +13,11 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ml import command, dataset, fetching, inspection, mapping, place
-from ml.dataset import Dataset, Remark
-from ml.fetching import Done, Wanted
-from orchestrator.catalogue import PHOTOS, is_hidden
+from ml import command
+from ml.data import dataset, fetch, image_checks, product_mapping, storage_location
+from ml.data.dataset import Dataset, Remark
+from ml.data.fetch import Done, Wanted
+from orchestrator.model_registry.staleness import PHOTOS, is_hidden
 from orchestrator.problems import Problem, Problems
 from orchestrator.storage import FileStorage
 
@@ -29,17 +30,17 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m ml.download_photos",
         description="Fetch the shop's product photos: only what changed, and with a report of what is wrong with them.",
-        epilog=f"The token of an API is taken from the environment: {mapping.TOKEN}.",
+        epilog=f"The token of an API is taken from the environment: {product_mapping.TOKEN}.",
     )
     made.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
-    place.arguments(made)
+    storage_location.arguments(made)
     made.add_argument("--mapping", default="", metavar="CSV|URL", help="which photo, or folder, shows which product")
     made.add_argument(
         "--photo-field", default="photo", metavar="NAME", help="the mapping's column of photos or folders"
     )
     made.add_argument("--product-field", default="product", metavar="NAME", help="the mapping's column of products")
     made.add_argument("--at-once", type=_above_zero, default=16, metavar="N", help="photos under way at once")
-    made.add_argument("--smallest", type=_above_zero, default=inspection.SMALLEST, metavar="PIXELS",
+    made.add_argument("--smallest", type=_above_zero, default=image_checks.SMALLEST, metavar="PIXELS",
                       help="leave out photos whose shorter side has fewer")  # fmt: skip
     made.add_argument("--fewest", type=_above_zero, default=dataset.FEWEST, metavar="N",
                       help="list products with fewer photos")  # fmt: skip
@@ -51,8 +52,8 @@ def download(storage: FileStorage, given: argparse.Namespace) -> tuple[Dataset, 
 
     Raises Problems: there is no photo, the mapping is wrong, some could not be fetched (the others are kept).
     """
-    fields = mapping.Fields(given.photo_field, given.product_field)
-    mapped = mapping.load(given.mapping, fields, os.environ.get(mapping.TOKEN, ""))
+    fields = product_mapping.Fields(given.photo_field, given.product_field)
+    mapped = product_mapping.load(given.mapping, fields, os.environ.get(product_mapping.TOKEN, ""))
     listed = [one for one in storage.list(PHOTOS) if not is_hidden(one.key)]
     if not listed:
         raise Problems.one(f"there is no photo below {storage}/{PHOTOS}", hint="upload some, or look at -e or --bucket")
@@ -65,9 +66,9 @@ def download(storage: FileStorage, given: argparse.Namespace) -> tuple[Dataset, 
             nobodys.append(Remark(stored.key, reason, key=stored.key, etag=stored.etag))
     nobodys += [Remark(name, f"is in {mapped.source} and has no photo") for name in mapped.strangers(
         one.key for one in listed)]  # fmt: skip
-    placed = fetching.placed(wanted, PHOTOS)
+    placed = fetch.placed(wanted, PHOTOS)
     with command.progress("photos", len(placed)) as advance:
-        done = fetching.fetch(storage, placed, given.data, at_once=given.at_once, advance=advance)
+        done = fetch.fetch(storage, placed, given.data, at_once=given.at_once, advance=advance)
     if done.failed:
         raise _unfinished(done, len(placed), given.data)
     made = assembled(done, placed, nobodys, given)
@@ -77,13 +78,15 @@ def download(storage: FileStorage, given: argparse.Namespace) -> tuple[Dataset, 
 
 def assembled(done: Done, wanted: Iterable[Wanted], nobodys: Iterable[Remark], given: argparse.Namespace) -> Dataset:
     """The data set of what was fetched: without what is broken, small or there twice; with what looks alike noted."""
-    photos, rejected, noted = fetching.photos_of(done, wanted, given.smallest)
-    twice = inspection.doubled(photos)
+    photos, rejected, noted = fetch.photos_of(done, wanted, given.smallest)
+    twice = image_checks.doubled(photos)
     rejected += [Remark(one.path, twice[one.path], one.product, one.key, one.etag)
                  for one in photos if one.path in twice]  # fmt: skip
     kept = sorted((one for one in photos if one.path not in twice), key=lambda one: one.path)
-    noted = [one for one in noted if one.path not in twice] + list(inspection.lookalikes(kept))
-    return dataset.made_of(tuple(kept), (*rejected, *nobodys), tuple(noted), given.fewest, place.words(given))
+    noted = [one for one in noted if one.path not in twice] + list(image_checks.lookalikes(kept))
+    return dataset.made_of(
+        tuple(kept), (*rejected, *nobodys), tuple(noted), given.fewest, storage_location.words(given)
+    )
 
 
 def report(made: Dataset, done: Done, seconds: float, folder: Path) -> str:
@@ -117,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         began = time.monotonic()
-        made, done = download(place.of(given), given)
+        made, done = download(storage_location.of(given), given)
         print(report(made, done, time.monotonic() - began, given.data))
         if not made.photos:
             raise Problems.one("no file there is a photo to learn from", hint="replace those that were left out")

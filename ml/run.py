@@ -5,13 +5,13 @@ at once, so a folder that has one is complete.  The folder holds:
 
 ``model.keras``
     Keras 3.  Takes a batch of pictures, (n, size, size, 3), RGB, values 0 to 255 as uint8 or float: ``scaling`` happens
-    INSIDE the model; orientation, ``fit`` and ``resize`` (``ml.pictures.read``) happen outside.  Gives (n, classes)
-    probabilities.  The layer ``embedding`` gives (n, embedding_size) vectors of length 1.
+    INSIDE the model; orientation, ``fit`` and ``resize`` (``ml.data.preprocessing.read``) happen outside.  Gives
+    (n, classes) probabilities.  The layer ``embedding`` gives (n, embedding_size) vectors of length 1.
 ``prototypes.npz``
     ``vectors`` (products, embedding_size) float32 of length 1, ``products`` (products,) names, ``trained`` (products,)
     bool: whether the product is a class too.  Products with few photos have a prototype and no class.
 ``dataset.json``
-    The data set as it was (``ml.dataset.Dataset``): every photo with its key, ETag and checksum.
+    The data set as it was (``ml.data.dataset.Dataset``): every photo with its key, ETag and checksum.
 ``report.html``
     One page for people, with its pictures inside.
 ``run.json``
@@ -26,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ml.files import write_whole
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
 RUN = "run.json"
@@ -58,7 +58,7 @@ class Preprocessing:
     @property
     def hash(self) -> str:
         """SHA-256 of the contract, as 64 hexadecimal digits."""
-        return wire.digest(self)
+        return canonical_json.digest(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def save(run: Run, folder: Path) -> None:
 
     Raises OSError.
     """
-    text = json.dumps(json.loads(wire.dump(run)), indent=2, ensure_ascii=False, sort_keys=True)
+    text = json.dumps(json.loads(canonical_json.dump(run)), indent=2, ensure_ascii=False, sort_keys=True)
     write_whole(folder / RUN, text.encode() + b"\n")
 
 
@@ -147,7 +147,7 @@ def load(folder: Path) -> Run:
     """
     path = folder / RUN
     try:
-        run = wire.load(path.read_bytes(), Run, str(path))
+        run = canonical_json.load(path.read_bytes(), Run, str(path))
     except FileNotFoundError:
         raise Problems.one(
             f"{folder} holds no finished training: there is no {RUN}",

@@ -14,9 +14,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml import command, dataset, hardware, leaving, pruning, training
-from ml.split import split
-from ml.training import Settings, Training
+from ml import command
+from ml.data import dataset
+from ml.data.split import split
+from ml.training import cleanup, hardware, run_writer, stages
+from ml.training.stages import Settings, Training
 from orchestrator.problems import Problems
 
 
@@ -56,22 +58,22 @@ def settings(given: argparse.Namespace) -> Settings:
     )
 
 
-def train(given: argparse.Namespace) -> leaving.Result:
+def train(given: argparse.Namespace) -> run_writer.Result:
     """Train as the command line says.
 
     Raises Problems, OSError.
     """
     data = dataset.load(given.data)
     sides = split(data, given.fewest, given.seed)
-    training.look(data, given.data)
+    stages.look(data, given.data)
     hardware.enough_memory()
     machine = hardware.found(given.device, given.mixed_precision)
     one = Training(settings(given), data, sides, given.data, given.runs, machine)
     print(one.begins, flush=True)
-    done = leaving.leave(one, one.run())
+    done = run_writer.leave(one, one.run())
     shutil.rmtree(one.kept, ignore_errors=True)
-    if freed := pruning.prune(given.runs):
-        print(f"Removed {freed / 1e6:.0f} MB that no training has used for {pruning.DAYS} days.")
+    if freed := cleanup.prune(given.runs):
+        print(f"Removed {freed / 1e6:.0f} MB that no training has used for {cleanup.DAYS} days.")
     return done
 
 
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     hint=f"close other programs, or halve the batch: {again} --batch {max(given.batch // 2, 1)}",
                 ) from None
             raise
-        print(leaving.told(done))
+        print(run_writer.told(done))
         return 0
 
     return command.ended(work, again, "What was finished is kept; the same command goes on from there.")

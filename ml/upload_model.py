@@ -20,11 +20,14 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ml import command, export, place
+from ml import command
+from ml.data import storage_location
+from ml.export import export
 from ml.run import load
-from orchestrator import bundle, published, wire
+from orchestrator import canonical_json
+from orchestrator.model_registry import bundle, registry
+from orchestrator.model_registry.registry import METADATA, Metadata
 from orchestrator.problems import Problems
-from orchestrator.published import METADATA, Metadata
 from orchestrator.storage import FileStorage
 
 TOLD = "It is not known to the state service: "
@@ -52,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
                       "everywhere; the reason is kept with it")  # fmt: skip
     made.add_argument("--file", type=Path, metavar="ZIP", help="write the upload into a file instead, for the button "
                       "'Upload model' of the state service")  # fmt: skip
-    place.arguments(made)
+    storage_location.arguments(made)
     return made
 
 
@@ -64,7 +67,7 @@ def validated(run: Path) -> tuple[Path, Metadata]:
     trained = load(run)
     folder = run / export.FOLDER
     try:
-        known = wire.load((folder / METADATA).read_bytes(), Metadata, str(folder / METADATA))
+        known = canonical_json.load((folder / METADATA).read_bytes(), Metadata, str(folder / METADATA))
     except FileNotFoundError:
         raise Problems.one(f"training {trained.version} was not validated", hint=_again(run)) from None
     if (known.version, known.data_hash) != (trained.version, trained.data_hash):
@@ -81,22 +84,22 @@ def upload(storage: FileStorage, run: Path, force: str = "") -> Uploaded:
     Raises Problems: it is not fit and not forced, its files changed, or another became the current one meanwhile.
     """
     folder, known = validated(run)
-    before = published.current(storage)
-    known = published.admitted(known, before, force, again=_again(run))
-    pointer = published.publish(storage, folder, known, before)
+    before = registry.current(storage)
+    known = registry.admitted(known, before, force, again=_again(run))
+    pointer = registry.publish(storage, folder, known, before)
     fresh = before is None or before.version != pointer.version
     return Uploaded(known, before.version if before else "", fresh)
 
 
 def _again(run: Path) -> str:
-    return shlex.join(["python", "-m", "ml.validate_model", str(run), *place.remembered(run)])
+    return shlex.join(["python", "-m", "ml.validate_model", str(run), *storage_location.remembered(run)])
 
 
 def environment_of(given: argparse.Namespace) -> str:
     """``project/environment``, as the state service calls it; "" where no manifests were named."""
     if not given.environment:
         return ""
-    from orchestrator import pipeline
+    from orchestrator.planning import pipeline
 
     scope = pipeline.desired(given.manifests, given.environment, shipping=False).scope
     return f"{scope.project}/{scope.environment}"
@@ -104,13 +107,13 @@ def environment_of(given: argparse.Namespace) -> str:
 
 def tell(environ: Mapping[str, str], key: str, known: Metadata, at: str) -> str:
     """Tell the state service of a version; what came of it, for people.  It never fails: the model is in use."""
-    from orchestrator.state.client import Client
+    from orchestrator.state.client.api_client import Client
 
     if not environ.get("ORCHESTRATOR_STATE_URL"):
         return ""
     if not key:
         return TOLD + "name the environment by -e, which a bucket alone does not tell."
-    body: dict[str, Any] = {"environment": key, **published.registered(known, at, getpass.getuser())}
+    body: dict[str, Any] = {"environment": key, **registry.registered(known, at, getpass.getuser())}
     try:
         with closing(Client.of(environ)) as client:
             client.call("PUT", f"/environments/{key}/models/{body['name']}/{known.version}", body, patience=5)
@@ -122,7 +125,7 @@ def tell(environ: Mapping[str, str], key: str, known: Metadata, at: str) -> str:
 def report(done: Uploaded, storage: FileStorage) -> str:
     """What was done, for people."""
     known = done.known
-    place = f"{storage}/{published.FOLDER}/{known.version}"
+    place = f"{storage}/{registry.FOLDER}/{known.version}"
     if not done.fresh:
         return f"Model {known.version} is in use already; {place} is whole."
     old = f", in place of {done.before}" if done.before else ""
@@ -147,7 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             size = bundle.pack(folder, replace(known, verdict=replace(known.verdict, forced=given.force)), given.file)
             print(f"{given.file}: {size / 1e6:.1f} MB. Hand it to the state service: Models, 'Upload model'.")
             return 0
-        storage = place.of(given)
+        storage = storage_location.of(given)
         key = environment_of(given)
         done = upload(storage, given.run, given.force)
         print(report(done, storage))

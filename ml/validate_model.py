@@ -21,16 +21,20 @@ from typing import Any
 
 import numpy as np
 
-from ml import browser, command, dataset, export, exported, held_out, judging, parity, pictures, place
-from ml.exported import Array, Exported
+from ml import command
+from ml.data import dataset, preprocessing, storage_location
+from ml.evaluation import browser, holdout, metrics, parity
+from ml.evaluation.holdout import LEARNED, Photos
+from ml.evaluation.metrics import Answers, Comparison
+from ml.evaluation.parity import Seen
+from ml.export import export, exported_model
+from ml.export.exported_model import Array, Exported
 from ml.files import sha256, write_whole
-from ml.held_out import LEARNED, Photos
-from ml.judging import Answers, Comparison
-from ml.parity import Seen
 from ml.run import Run, load
-from orchestrator import published, wire
+from orchestrator import canonical_json
+from orchestrator.model_registry import registry
+from orchestrator.model_registry.registry import CATALOGUE, METADATA, Metadata, Parity
 from orchestrator.problems import Problems
-from orchestrator.published import CATALOGUE, METADATA, Metadata, Parity
 
 SAMPLE = 8
 WEAKEST = 5
@@ -64,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--photos", type=int, default=SAMPLE, metavar="N", help="photos to compare everywhere with")
     made.add_argument("--no-browser", action="store_true", help="leave unchecked what a browser says")
     made.add_argument("--no-compare", action="store_true", help="do without the model in use")
-    place.arguments(made)
+    storage_location.arguments(made)
     return made
 
 
@@ -75,27 +79,27 @@ def validate(given: argparse.Namespace, web: Path = browser.WEB) -> Validation:
     """
     run = load(given.run)
     _whole(run, given.run)
-    photos = held_out.of(run, given.data)
-    storage = None if given.no_compare else place.of(given)
+    photos = holdout.of(run, given.data)
+    storage = None if given.no_compare else storage_location.of(given)
     keras = export.loaded(given.run)
     folder = _exported(run, given.run, keras)
-    model = exported.load(folder)
+    model = exported_model.load(folder)
     answers = Answers(run.classes, _ask_all(keras, photos, run), photos.truth)
     sample = photos.sample(max(given.photos, 1))
     witnesses, latency, load_ms = _witnesses(run, model, folder, sample, None if given.no_browser else web)
     found = _parity(run, model, keras, sample, witnesses)
-    metrics = judging.measured(answers, latency)
-    if not found.fault and (strayed := _strayed(run, metrics.top1, photos, keras)):
+    measured = metrics.measured(answers, latency)
+    if not found.fault and (strayed := _strayed(run, measured.top1, photos, keras)):
         found = Parity(found.tolerance, found.photos, found.exported, found.browser, strayed)
-    pointer = published.current(storage) if storage else None
-    comparison = held_out.against(storage, pointer.version, photos, answers) if storage and pointer else None
+    pointer = registry.current(storage) if storage else None
+    comparison = holdout.against(storage, pointer.version, photos, answers) if storage and pointer else None
     _beside(run, given.run, folder)
     known = Metadata(
-        run.version, run.data_hash, asdict(run.preprocessing), run.preprocessing_hash, metrics, found,
-        judging.verdict(pointer.version if pointer else "", comparison), run.config, run.tools, run.commit,
-        run.trained_at, {path.name: published.file_of(path) for path in _files(folder)},
+        run.version, run.data_hash, asdict(run.preprocessing), run.preprocessing_hash, measured, found,
+        metrics.verdict(pointer.version if pointer else "", comparison), run.config, run.tools, run.commit,
+        run.trained_at, {path.name: registry.file_of(path) for path in _files(folder)},
     )  # fmt: skip
-    write_whole(folder / METADATA, published.checked(known))
+    write_whole(folder / METADATA, registry.checked(known))
     return Validation(known, photos, comparison, load_ms, folder)
 
 
@@ -112,7 +116,7 @@ def _exported(run: Run, folder: Path, keras: Any) -> Path:
     """The export of the run; made where there is none, or one of another run."""
     target = folder / export.FOLDER
     try:
-        if exported.load(target).document.get("version") == run.version:
+        if exported_model.load(target).document.get("version") == run.version:
             return target
     except Problems:
         pass
@@ -121,7 +125,7 @@ def _exported(run: Run, folder: Path, keras: Any) -> Path:
 
 
 def _ask_all(keras: Any, photos: Photos, run: Run) -> Array:
-    return held_out.in_parts(photos.paths, run.preprocessing, lambda part: _ask(keras, part), "held-out photos")
+    return holdout.in_parts(photos.paths, run.preprocessing, lambda part: _ask(keras, part), "held-out photos")
 
 
 def _ask(keras: Any, photos: Array) -> Array:
@@ -132,8 +136,8 @@ def _witnesses(
     run: Run, model: Exported, folder: Path, sample: Photos, web: Path | None
 ) -> tuple[list[Seen], float, float | None]:
     """What the export says with numpy and in a browser; ms for one photo, and to load the model."""
-    contract = held_out.contract_of(model.document)
-    inputs = pictures.read_all(sample.paths, contract).astype(np.float32)
+    contract = holdout.contract_of(model.document)
+    inputs = preprocessing.read_all(sample.paths, contract).astype(np.float32)
     began = time.perf_counter()
     seen = [Seen("exported", inputs, model.run(inputs)["probabilities"])]
     latency = (time.perf_counter() - began) * 1000 / len(inputs)
@@ -145,7 +149,7 @@ def _witnesses(
 
 
 def _parity(run: Run, model: Exported, keras: Any, sample: Photos, witnesses: Sequence[Seen]) -> Parity:
-    inputs = pictures.read_all(sample.paths, run.preprocessing).astype(np.float32)
+    inputs = preprocessing.read_all(sample.paths, run.preprocessing).astype(np.float32)
     reference = Seen("keras", inputs, _ask(keras, inputs))
     tolerance = parity.TOLERANCES[model.document["weights"]["type"]]
     apart = {one.who: parity.difference(reference, one) for one in witnesses}
@@ -170,13 +174,13 @@ def _strayed(run: Run, top1: float, photos: Photos, keras: Any) -> str:
 def _beside(run: Run, run_folder: Path, folder: Path) -> None:
     """What is published with a model: the photos it comes from."""
     data = dataset.load(run_folder)
-    write_whole(folder / CATALOGUE, wire.dump(data.catalogue))
-    write_whole(folder / LEARNED, wire.dump(held_out.marks(run, [one.sha256 for one in data.photos])))
+    write_whole(folder / CATALOGUE, canonical_json.dump(data.catalogue))
+    write_whole(folder / LEARNED, canonical_json.dump(holdout.marks(run, [one.sha256 for one in data.photos])))
 
 
 def _files(folder: Path) -> list[Path]:
-    weights = json.loads((folder / published.MODEL).read_bytes())["weights"]["file"]
-    return [folder / name for name in (published.MODEL, weights, CATALOGUE, LEARNED)]
+    weights = json.loads((folder / registry.MODEL).read_bytes())["weights"]["file"]
+    return [folder / name for name in (registry.MODEL, weights, CATALOGUE, LEARNED)]
 
 
 def report(found: Validation, again: str) -> str:
@@ -227,7 +231,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     def work() -> int:
         found = validate(given)
-        print(report(found, shlex.join(["python", "-m", "ml.upload_model", str(given.run), *place.words(given)])))
+        print(
+            report(
+                found, shlex.join(["python", "-m", "ml.upload_model", str(given.run), *storage_location.words(given)])
+            )
+        )
         return 0 if found.is_fit else 1
 
     return command.ended(work, again, "Nothing was uploaded, and nothing is changed.")

@@ -10,7 +10,7 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO
 
-from orchestrator.redaction import redact, visible
+from orchestrator.redaction.redact import redact, visible
 
 Format = Literal["text", "json"]
 

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct, field
 
-from orchestrator.model import PlannedStep
 from orchestrator.values import Sensitive, Unknown, Value, describe, plain
+from orchestrator.vocabulary import PlannedStep
 
 
 class Call(Struct, frozen=True):

@@ -13,16 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.apply import InterruptedApplyError, apply, exit_code
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws import Actuator, StepFailedError, UnsettledError
-from orchestrator.events import Event, Finished, Progress, Started, ignore
-from orchestrator.model import Action, Actuation, Desired, Health, Outcome, Resource, Scope
-from orchestrator.plan import Planned, build
+from orchestrator.planning.apply import InterruptedApplyError, apply, exit_code
+from orchestrator.planning.events import Event, Finished, Progress, Started, ignore
+from orchestrator.planning.plan import Planned, build
+from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Exit, Position
-from orchestrator.snapshot import Snapshot
 from orchestrator.steps import Batch, Call, Step
 from orchestrator.values import WriteOnly
+from orchestrator.vocabulary import Action, Actuation, Desired, Health, Outcome, Resource, Scope
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("roles.yaml")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from orchestrator.diff import diff
+from orchestrator.planning.diff import diff
 from orchestrator.values import ABSENT, Unknown, WriteOnly
 from tests.test_values import JSON
 

@@ -6,7 +6,7 @@ from io import StringIO
 
 import pytest
 
-from orchestrator.masks import mask
+from orchestrator.redaction.github_masks import mask
 
 RUNNER = {"GITHUB_ACTIONS": "true"}
 

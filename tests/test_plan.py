@@ -8,19 +8,11 @@ from typing import Any
 import pytest
 
 from orchestrator import resources
-from orchestrator.model import (
-    Action,
-    Desired,
-    Found,
-    Live,
-    Resource,
-    Scope,
-    Unread,
-)
-from orchestrator.plan import build
+from orchestrator.planning.plan import build
+from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Position
-from orchestrator.snapshot import Snapshot
 from orchestrator.values import Ref, Text
+from orchestrator.vocabulary import Action, Desired, Found, Live, Resource, Scope, Unread
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("service.yaml", 3, 1)

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.model import Action, Desired, Plan, Waiver
-from orchestrator.plan import build
+from orchestrator.planning.plan import build
 from orchestrator.render import drift
 from orchestrator.render.style import Style
+from orchestrator.vocabulary import Action, Desired, Plan, Waiver
 from tests.test_plan import SCOPE, allow, live_role, role, snapshot
 
 TODAY = "2026-11-24"

@@ -5,32 +5,36 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 
-from orchestrator import wire
-from orchestrator.model import Plan
+from orchestrator import canonical_json
 from orchestrator.problems import Problems
 from orchestrator.values import Unknown
+from orchestrator.vocabulary import Plan
 from tests.render.plans import PLANS, RICH
 
 
 @given(PLANS)
 def test_a_plan_survives_the_round_trip(plan: Plan) -> None:
     """Any plan is equal after JSON and back, and so is its digest."""
-    again = wire.load(wire.dump(plan), Plan)
+    again = canonical_json.load(canonical_json.dump(plan), Plan)
 
     assert again == plan
-    assert wire.digest(again) == wire.digest(plan)
+    assert canonical_json.digest(again) == canonical_json.digest(plan)
 
 
 def test_equal_values_have_equal_bytes() -> None:
     """The order in which members were put in does not matter."""
-    assert wire.dump({"b": 1, "a": {"d": 2, "c": 3}}) == b'{"a":{"c":3,"d":2},"b":1}'
-    assert wire.digest({"b": 1, "a": 2}) == wire.digest({"a": 2, "b": 1}) != wire.digest({"a": 2, "b": 2})
+    assert canonical_json.dump({"b": 1, "a": {"d": 2, "c": 3}}) == b'{"a":{"c":3,"d":2},"b":1}'
+    assert (
+        canonical_json.digest({"b": 1, "a": 2})
+        == canonical_json.digest({"a": 2, "b": 1})
+        != canonical_json.digest({"a": 2, "b": 2})
+    )
 
 
 def test_what_is_not_data_is_refused() -> None:
     """An Unknown that nobody made plain cannot slip into a stored plan."""
     with pytest.raises(TypeError):
-        wire.dump({"a": Unknown("x")})
+        canonical_json.dump({"a": Unknown("x")})
 
 
 @pytest.mark.parametrize(
@@ -46,9 +50,9 @@ def test_what_is_not_data_is_refused() -> None:
 )
 def test_a_spoilt_document_is_refused_with_its_place(before: bytes, after: bytes, sentence: str) -> None:
     """Whatever is wrong is said with the path at which it is wrong."""
-    spoilt = wire.dump(RICH).replace(before, after, 1)
+    spoilt = canonical_json.dump(RICH).replace(before, after, 1)
 
     with pytest.raises(Problems) as found:
-        wire.load(spoilt, Plan, "plan.json")
+        canonical_json.load(spoilt, Plan, "plan.json")
 
     assert any(problem.message.startswith(sentence) for problem in found.value.problems), str(found.value)

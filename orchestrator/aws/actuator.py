@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 import jmespath
 
-from orchestrator.aws import crowd
+from orchestrator.aws import parallel
 from orchestrator.aws.errors import AwsError
-from orchestrator.aws.lastwords import last_words
+from orchestrator.aws.log_tail import last_words
 from orchestrator.aws.reader import Caller
-from orchestrator.masks import mask
-from orchestrator.redaction import safe
+from orchestrator.redaction.github_masks import mask
+from orchestrator.redaction.redact import safe
 from orchestrator.steps import Batch, Call, Compute, Generate, Run, Step, Sweep, Wait
 from orchestrator.values import Sensitive, Value, reveal
 
@@ -70,7 +70,7 @@ class Actuator:
             case Sweep():
                 return self._sweep(step)
             case Batch(calls, _, tell):
-                crowd.perform(calls, self.perform, tell)
+                parallel.perform(calls, self.perform, tell)
                 return {}
             case Run(_, function, arguments):
                 return function(*(reveal(argument) for argument in arguments))

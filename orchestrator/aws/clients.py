@@ -28,14 +28,14 @@ from botocore.httpsession import get_cert_path
 from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
-from orchestrator.aws import rules
+from orchestrator.aws import endpoint_rules
 from orchestrator.aws.errors import AwsError, translate
 from orchestrator.aws.hooks import Events
-from orchestrator.aws.listings import Listings
-from orchestrator.aws.models import Models
+from orchestrator.aws.s3_listing import Listings
+from orchestrator.aws.service_models import Models
 
 if TYPE_CHECKING:
-    from orchestrator.aws.uploads import Uploads
+    from orchestrator.aws.s3_upload import Uploads
 
 ATTEMPTS = 8
 """Tries of one call: with 30 % of calls failing, one call in 15,000 runs out of them."""
@@ -152,7 +152,7 @@ class Clients:
     def _uploader(self, region: str) -> Uploads:
         found = self._uploads.get(region)
         if found is None:
-            from orchestrator.aws.uploads import Uploads
+            from orchestrator.aws.s3_upload import Uploads
 
             client, session = self._client("s3", region), self._session
             assert session is not None
@@ -183,7 +183,7 @@ class Clients:
         if self._session is None:
             emitter = HierarchicalEmitter()
             session = botocore.session.Session(event_hooks=emitter)
-            rules.install()
+            endpoint_rules.install()
             session.register_component("event_emitter", Events(emitter))
             session.register_component("data_loader", Models(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)

@@ -12,12 +12,12 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from orchestrator.bootstrap.access import ALWAYS, RELEASES, TYPES
-from orchestrator.bootstrap.rules import Rule
-from orchestrator.bootstrap.runtimes import LINKED_SERVICES, PRINCIPALS, balancing, leaving
-from orchestrator.model import TAG_DELETION, TAG_ENVIRONMENT, TAG_PROJECT, Component, Desired, Resource, Scope
+from orchestrator.bootstrap.permission_rules import Rule
+from orchestrator.bootstrap.resource_permissions import ALWAYS, RELEASES, TYPES
+from orchestrator.bootstrap.runtime_permissions import LINKED_SERVICES, PRINCIPALS, balancing, leaving
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, resolve
+from orchestrator.vocabulary import TAG_DELETION, TAG_ENVIRONMENT, TAG_PROJECT, Component, Desired, Resource, Scope
 
 Statement = dict[str, Any]
 Document = Mapping[str, Any]

@@ -10,8 +10,8 @@ import click
 
 import orchestrator
 from orchestrator import process
-from orchestrator.cli.options import Settings
 from orchestrator.problems import Exit, Problem, Problems
+from orchestrator.runs.settings import Settings
 
 VERBS = {
     "init": "Write the first files of a project.",
@@ -51,7 +51,7 @@ class Verbs(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
-        command: click.Command = importlib.import_module(f"orchestrator.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"orchestrator.cli.commands.{cmd_name}").command
         return command
 
     def resolve_command(
@@ -107,9 +107,9 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
         settings.terminal.tell("Interrupted. Run the same command again; it goes on from what AWS has.")
         return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a user
-        from orchestrator.cli import crash
+        from orchestrator.cli import crash_report
 
-        settings.terminal.tell(crash.report(error, sys.argv[1:], verbose=settings.verbose))
+        settings.terminal.tell(crash_report.report(error, sys.argv[1:], verbose=settings.verbose))
         return Exit.FAILED
 
 

@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 import functools
-import shlex
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import click
-from msgspec import Struct, field
 
-from orchestrator.cli.terminal import Terminal
+from orchestrator.runs.reporter import ENOUGH, How
+from orchestrator.runs.settings import Settings
+from orchestrator.runs.terminal import Terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-class Settings(Struct):
-    """What every verb may be told; one a process, filled once the command line is parsed."""
-
-    manifests: Path = Path("manifests")
-    environment: str | None = None
-    verbose: bool = False
-    log_format: Literal["text", "json"] = "text"
-    terminal: Terminal = field(default_factory=Terminal.here)
-
-    def command(self, verb: str, *more: str) -> str:
-        """A command line for the same manifests and environment, ready to be typed."""
-        words = ["orchestrator", verb, *more]
-        words += ["-f", str(self.manifests)] if self.manifests != Path("manifests") else []
-        words += ["-e", self.environment] if self.environment else []
-        return shlex.join(words)
-
-    def logger(self) -> Any:
-        """The log, or None when nothing is to be logged: plain text without ``--verbose`` needs no log."""
-        if self.log_format == "text" and not self.verbose:
-            return None
-        from orchestrator import logs
-
-        terminal = self.terminal
-        return logs.configure(terminal.err, self.log_format, verbose=self.verbose, colour=terminal.colour)
 
 
 def common(function: F) -> F:
@@ -93,3 +67,17 @@ def applying(function: F) -> F:
         "--parallelism", type=click.IntRange(1, 64), default=16, show_default=True, help="Changes under way at once."
     )
     return expect(approve(parallel(function)))
+
+
+def recorded(function: F) -> F:
+    """``--wait`` and ``--without-record``; the verb gets them as ``how``."""
+
+    @click.option("--wait", is_flag=True, help="Wait for whoever else writes; those who wait take turns.")
+    @click.option(
+        "--without-record", is_flag=True, help="Do not ask the state service; keep a journal to hand in later."
+    )
+    @functools.wraps(function)
+    def wrapper(*args: Any, wait: bool, without_record: bool, **given: Any) -> Any:
+        return function(*args, how=How(without_record, ENOUGH if wait else 0.0), **given)
+
+    return wrapper  # type: ignore[return-value]

@@ -24,8 +24,8 @@ from typing import Any, Protocol, cast
 from msgspec import Struct, field
 
 from orchestrator.artefacts import Artefacts
-from orchestrator.model import Component, Resource, Scope
 from orchestrator.values import Value
+from orchestrator.vocabulary import Component, Resource, Scope
 
 
 class Grant(Struct, frozen=True):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator import tags
+from orchestrator import ownership_tags
 from orchestrator.components import Stack
-from orchestrator.model import Component, Resource, Scope
 from orchestrator.values import Value
+from orchestrator.vocabulary import Component, Resource, Scope
 
 NOTIFICATIONS = 5
 
@@ -29,7 +29,7 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
             *(_notification("ACTUAL", amount, spec["email"]) for amount in spec["alerts"]),
             *(_notification("FORECASTED", amount, spec["email"]) for amount in spec["forecast"]),
         ],
-        "tags": {**spec["tags"], **tags.claim(stack.scope, component.handle)},
+        "tags": {**spec["tags"], **ownership_tags.claim(stack.scope, component.handle)},
     }
     name = _name(component, stack.scope)
     where = component.where

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 
-from orchestrator import tags
+from orchestrator import ownership_tags
 from orchestrator.components import Grant, Stack
-from orchestrator.model import Component, Resource, Scope
 from orchestrator.values import Ref, Text, Value
+from orchestrator.vocabulary import Component, Resource, Scope
 
 PRICE_CLASSES = {"europe": "PriceClass_100", "asia": "PriceClass_200", "world": "PriceClass_All"}
 # Ids of the policies that AWS manages, from the CloudFront developer guide.
@@ -45,7 +45,7 @@ Problem = tuple[tuple[str | int, ...], str, str | None]
 def expand(component: Component, stack: Stack) -> list[Resource]:
     """What the distribution uses, then the distribution."""
     spec, scope = component.spec, stack.scope
-    mark = tags.phrase(scope, component.handle)
+    mark = ownership_tags.phrase(scope, component.handle)
     made: dict[str, Mapping[str, Value]] = {}
     if any(_is_bucket(handle) for handle in _origins(component)):
         made["cloudfront_oac"] = {
@@ -137,7 +137,7 @@ def _distribution(component: Component, stack: Stack) -> dict[str, Value]:
     spec, scope = component.spec, stack.scope
     certificate = {"arn": spec["certificate"], "minimum_tls": spec["minimumTls"]} if "certificate" in spec else None
     found = {
-        "comment": tags.phrase(scope, component.handle),
+        "comment": ownership_tags.phrase(scope, component.handle),
         "enabled": spec["enabled"],
         "aliases": spec["aliases"],
         "certificate": certificate,
@@ -149,7 +149,7 @@ def _distribution(component: Component, stack: Stack) -> dict[str, Value]:
         "default_behaviour": _default_behaviour(component),
         "behaviours": {path["pattern"]: _path_behaviour(path, component) for path in spec["paths"]},
         "order": [path["pattern"] for path in spec["paths"]],
-        "tags": {**spec["tags"], **tags.claim(scope, component.handle)},
+        "tags": {**spec["tags"], **ownership_tags.claim(scope, component.handle)},
     }
     if "firewall" in spec:
         found["waf"] = spec["firewall"]

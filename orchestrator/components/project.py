@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orchestrator.components import Stack
-from orchestrator.model import Component, Resource
-from orchestrator.tags import claim
+from orchestrator.ownership_tags import claim
 from orchestrator.values import Ref, Value
+from orchestrator.vocabulary import Component, Resource
 
 PUBLISHERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
 ALARM_PRICE = "about 0.10 USD a month each"

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.components import Grant, Stack
-from orchestrator.model import Component, Resource, Scope
-from orchestrator.tags import claim
+from orchestrator.ownership_tags import claim
 from orchestrator.values import Ref, Text, Value
+from orchestrator.vocabulary import Component, Resource, Scope
 
 PASSWORD = "password"  # noqa: S105 - the name of an export
 PASSWORD_LENGTH = 32

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from orchestrator.cost.pricers import PRICERS, NoPriceError, is_public
 from orchestrator.cost.prices import AS_OF, BEHIND_ONE, FREE_ALARMS, HOURS, PRICES
-from orchestrator.model import Resource
+from orchestrator.vocabulary import Resource
 
 
 class Line(Struct, frozen=True):

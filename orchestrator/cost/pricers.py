@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 from orchestrator.cost.prices import HOURS, Prices
-from orchestrator.model import Resource
 from orchestrator.resources.apprunner_service.shape import units
 from orchestrator.values import Ref
+from orchestrator.vocabulary import Resource
 
 Table: TypeAlias = Mapping[str, Resource]
 Priced: TypeAlias = tuple[float, float, str]

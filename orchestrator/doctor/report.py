@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from orchestrator.doctor import Finding
 from orchestrator.problems import Problem
-from orchestrator.redaction import safe
+from orchestrator.redaction.redact import safe
 from orchestrator.render.style import Style
 
 _LOOKS: Final = {"ok": "green", "missing": "alarm", "not checked": "yellow"}

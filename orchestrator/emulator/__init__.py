@@ -9,6 +9,6 @@ Importing this loads neither moto nor botocore; starting an emulator does.
 from orchestrator.emulator.calls import Call
 from orchestrator.emulator.emulator import Emulator, start
 from orchestrator.emulator.faults import Faults, Rule
-from orchestrator.emulator.serving import serve
+from orchestrator.emulator.foreground import serve
 
 __all__ = ["Call", "Emulator", "Faults", "Rule", "serve", "start"]

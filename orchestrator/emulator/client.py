@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.protocol import Params, Target, operation_model
 
 

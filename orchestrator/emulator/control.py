@@ -11,8 +11,8 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from orchestrator.emulator.calls import Call
-from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.faults import Faults
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.injection import When
 
 PREFIX = "/_orchestrator/"

@@ -12,16 +12,16 @@ from importlib import import_module
 from typing import Any
 
 from orchestrator.emulator.calls import CallLog
+from orchestrator.emulator.cdn_edge import Viewer
+from orchestrator.emulator.error_responses import refuse
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.eventual_consistency import Visibility
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.injection import Drop, Injector, hold_back
 from orchestrator.emulator.protocol import Target, answer, identify, is_understood, operation_model, parse
-from orchestrator.emulator.refusal import refuse
 from orchestrator.emulator.registry import Registry
 from orchestrator.emulator.routing import EDGE, REGISTRY, may_be_alias, route, service_host
 from orchestrator.emulator.service import Context, Handler, Service, World
-from orchestrator.emulator.viewer import Viewer
-from orchestrator.emulator.visibility import Visibility
 
 _PACKAGE = "orchestrator.emulator"
 _SERVICES = {

@@ -8,9 +8,9 @@ from typing import Literal, Self
 from orchestrator.emulator.calls import Call, CallLog
 from orchestrator.emulator.control import PREFIX, control
 from orchestrator.emulator.dispatch import Dispatcher
-from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.faults import Faults
 from orchestrator.emulator.gateway import Gateway
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.injection import Injector, When
 from orchestrator.emulator.protocol import preload
 from orchestrator.emulator.service import Backend, World

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.http_messages import Request, Response
 
 Params = dict[str, Any]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import unquote
 
-from orchestrator.emulator.exchange import Request
+from orchestrator.emulator.http_messages import Request
 
 EDGE = "cloudfront-edge"  # a viewer asking a distribution for a page
 REGISTRY = "ecr-registry"  # a container engine pushing or pulling

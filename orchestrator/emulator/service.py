@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
 from orchestrator.emulator.client import incoming, outgoing
-from orchestrator.emulator.exchange import Request, Response
 from orchestrator.emulator.faults import Faults
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.protocol import Params, Target
 
 _INTERNAL_KEY = "AKIAIOSFODNN7EXAMPLE"

@@ -8,10 +8,10 @@ from typing import Literal
 from msgspec import Struct
 
 from orchestrator import resources
-from orchestrator.github.seen import Seen
-from orchestrator.model import Action, Change, Plan
-from orchestrator.redaction import safe
-from orchestrator.render.values import shorten
+from orchestrator.github.reviewed_plan import Seen
+from orchestrator.redaction.redact import safe
+from orchestrator.render.value_text import shorten
+from orchestrator.vocabulary import Action, Change, Plan
 
 Approval = Literal["strict", "safe", "none"]
 

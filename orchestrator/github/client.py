@@ -13,7 +13,7 @@ from typing import Any, Final
 import httpx
 
 from orchestrator.problems import Problems
-from orchestrator.redaction import safe
+from orchestrator.redaction.redact import safe
 
 API: Final = "https://api.github.com"
 ATTEMPTS: Final = 5

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, Literal
 
-from orchestrator.github import comment, seen
+from orchestrator.github import comment, reviewed_plan
 from orchestrator.github.client import GitHub
-from orchestrator.github.seen import Seen
+from orchestrator.github.reviewed_plan import Seen
 
 State = Literal["success", "failure", "error", "pending"]
 
@@ -42,7 +42,7 @@ def reviewed(github: GitHub, number: int, head: str, environment: str, marker: s
         return None
     digest, mark = sealed
     found = comment.ours(github, number, marker)
-    view = seen.read(found["body"]) if found else None
+    view = reviewed_plan.read(found["body"]) if found else None
     # A status cannot be rewritten, a comment can: without its seal it says nothing of single changes.
     return view if view and view.seal == mark and view.digest == digest else Seen(digest)
 

@@ -14,6 +14,6 @@ if TYPE_CHECKING:
 
 def render(manifest: Manifest) -> str:
     """The merged manifests as YAML documents, with a comment where the environment or a default gave the value."""
-    from orchestrator.manifest import writing
+    from orchestrator.manifest import dump
 
-    return writing.render(manifest)
+    return dump.render(manifest)

@@ -13,12 +13,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import components
-from orchestrator.manifest import complaints, disclosure, environment, references, schema, suggest
+from orchestrator.manifest import environment, references, schema, schema_error_text, secret_scan, suggest
 from orchestrator.manifest.document import Declared, Path, written
 from orchestrator.manifest.load import Layer, Sources
 from orchestrator.manifest.resolution import Resolution
-from orchestrator.model import Component, Scope
 from orchestrator.problems import Position, Problem, Problems
+from orchestrator.vocabulary import Component, Scope
 
 PROJECT = "Project"
 
@@ -85,14 +85,14 @@ class _Check:
         for handle, declared in self.declared.items():
             name = declared.kind.lower()
             errors = schema.validator(name).iter_errors(declared.value)
-            found = list(complaints.problems(errors, declared))
+            found = list(schema_error_text.problems(errors, declared))
             self.problems += found
             if not found:
                 self.valid[handle] = _component(declared)
 
     def _secrets(self, layer: Layer) -> None:
         for document in (*self.sources.documents, *layer.documents):
-            self.problems += disclosure.problems(document)
+            self.problems += secret_scan.problems(document)
 
     def _project(self, complete: bool) -> Component | None:
         """The one Project, or None where there is no valid one."""
@@ -114,7 +114,7 @@ class _Check:
                 continue
             declared = self.declared[handle]
             errors = schema.validator(declared.kind.lower()).iter_errors({**declared.value, "spec": changed})
-            found = list(complaints.problems(errors, declared))
+            found = list(schema_error_text.problems(errors, declared))
             self.problems += found
             self._unsettled = self._unsettled or bool(found)
         for handle in self.declared.keys() - self.valid.keys():

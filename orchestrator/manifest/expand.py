@@ -16,12 +16,12 @@ from msgspec.structs import replace
 from orchestrator import components
 from orchestrator.artefacts import Artefacts
 from orchestrator.components import Grant, Stack
-from orchestrator.manifest import naming, references, waiving
+from orchestrator.manifest import naming, references, waivers
 from orchestrator.manifest.check import Manifest, scope_of
 from orchestrator.manifest.resolution import Resolution
-from orchestrator.model import Component, Desired, Resource
 from orchestrator.problems import Problem, Problems
 from orchestrator.values import references as refs
+from orchestrator.vocabulary import Component, Desired, Resource
 
 REPORT = "this is a mistake in the orchestrator; please report it"
 
@@ -39,8 +39,10 @@ def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> Desired:
     notes = [note for component in stack.components.values() for note in components.notes(component, stack)]
     ordered = _ordered(made)
     notes += stack.artefacts.notes
-    waivers = tuple(waiving.waivers(manifest.declared, made))
-    return Desired(stack.scope, ordered, tuple(dict.fromkeys(notes)), tuple(stack.components.values()), waivers)
+    declared_waivers = tuple(waivers.waivers(manifest.declared, made))
+    return Desired(
+        stack.scope, ordered, tuple(dict.fromkeys(notes)), tuple(stack.components.values()), declared_waivers
+    )
 
 
 def stack_of(manifest: Manifest) -> Stack:

@@ -14,9 +14,9 @@ import yaml
 from msgspec import Struct, field
 
 from orchestrator.manifest import files, schema, suggest
-from orchestrator.manifest.compose import compose
-from orchestrator.manifest.convert import Converter
 from orchestrator.manifest.document import Document, position, written
+from orchestrator.manifest.yaml_nodes import compose
+from orchestrator.manifest.yaml_values import Converter
 from orchestrator.problems import Position, Problem, Problems
 
 API_VERSION = "orchestrator/v1"

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from orchestrator.model import Resource
 from orchestrator.problems import Problem
+from orchestrator.vocabulary import Resource
 
 LONGEST = {
     "apprunner_autoscaling": 32,

@@ -13,10 +13,10 @@ from orchestrator import components
 from orchestrator.manifest import references, suggest
 from orchestrator.manifest.document import Declared, Path, written
 from orchestrator.manifest.references import Malformed, Part, Reference
-from orchestrator.model import Component, Scope
 from orchestrator.problems import Problem
 from orchestrator.values import Ref, Text, Value
 from orchestrator.values import references as refs
+from orchestrator.vocabulary import Component, Scope
 
 KEEPS_SECRETS = "Secret"
 

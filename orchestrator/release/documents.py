@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.manifest.check import Manifest
 from orchestrator.manifest.load import Layer, Sources, recall
 from orchestrator.release import Ledger, Written
@@ -20,12 +20,12 @@ def written(manifest: Manifest) -> dict[str, Written]:
 
 def identity(document: Written) -> str:
     """What tells two documents apart: their content, wherever they stand."""
-    return wire.digest(document.value)
+    return canonical_json.digest(document.value)
 
 
 def manifests_digest(documents: Iterable[Written]) -> str:
     """One digest for a set of documents, in whatever order."""
-    return wire.digest(sorted(map(identity, documents)))
+    return canonical_json.digest(sorted(map(identity, documents)))
 
 
 def handle(document: Written) -> str:

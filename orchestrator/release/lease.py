@@ -16,9 +16,9 @@ from datetime import UTC, datetime
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.release.store import Store, Stored
+from orchestrator.release.ledger_store import Store, Stored
 
 LASTS = 120.0
 """Seconds a lease is good for without a sign of life."""
@@ -83,7 +83,7 @@ class Held:
             stored = self._store.fetch(key(self._store))
             mine = stored is not None and _lease(stored).token == self._lease.token
             fresh = replace(self._lease, until=self._clock() + LASTS)
-            if mine and self._store.put(key(self._store), wire.dump(fresh), over=stored):
+            if mine and self._store.put(key(self._store), canonical_json.dump(fresh), over=stored):
                 self._lease = fresh
             elif mine or stored is None:
                 self._gone(fresh)
@@ -115,7 +115,7 @@ def hold(
     before = store.fetch(key(store))
     if before is not None and (other := _lease(before)).until > clock():
         raise _taken(store, other)
-    if not store.put(key(store), wire.dump(lease), over=before):
+    if not store.put(key(store), canonical_json.dump(lease), over=before):
         now = store.fetch(key(store))
         raise _taken(store, _lease(now) if now else lease)
     held = Held(store, lease, clock, goes=goes)
@@ -126,7 +126,7 @@ def hold(
 
 
 def _lease(stored: Stored) -> Lease:
-    return wire.load(stored.data, Lease, "the lease")
+    return canonical_json.load(stored.data, Lease, "the lease")
 
 
 def _taken(store: Store, other: Lease) -> LeaseTakenError:

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from orchestrator.artefacts import Artefacts
 from orchestrator.components import answers
-from orchestrator.model import Component, Desired, Live
+from orchestrator.vocabulary import Component, Desired, Live
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 ENOUGH = 1_000_000

@@ -14,13 +14,13 @@ from typing import Any
 from msgspec import Struct, field
 
 from orchestrator.artefacts import Site
-from orchestrator.artefacts.images import tools
+from orchestrator.artefacts.images import builder_commands
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import Caller
-from orchestrator.model import Desired
 from orchestrator.problems import Problems
 from orchestrator.release import Ledger, Release
-from orchestrator.release.store import Store
+from orchestrator.release.ledger_store import Store
+from orchestrator.vocabulary import Desired
 
 LABEL = "orchestrator-release-"
 LABELS = 16
@@ -163,7 +163,7 @@ class Sweeper:
 
 
 def _is_layer(detail: Mapping[str, Any]) -> bool:
-    return any(map(tools.LAYER.fullmatch, detail.get("imageTags", ())))
+    return any(map(builder_commands.LAYER.fullmatch, detail.get("imageTags", ())))
 
 
 def _is_label(stage: str) -> bool:

@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from orchestrator.manifest import check, expand
 from orchestrator.problems import Problem, Problems
-from orchestrator.release import Ledger, Release, Written, documents, pins, restore
+from orchestrator.release import Ledger, Release, Written, documents, pins, restorability
+from orchestrator.release.checkout import Wanted
 from orchestrator.release.documents import handle
-from orchestrator.release.store import Store
-from orchestrator.release.wanted import Wanted
+from orchestrator.release.ledger_store import Store
 
 WORDS = {"images": "image", "site": "site", "sites": "site", "secrets": "secret", "model": "model", "models": "model"}
 
@@ -85,7 +85,7 @@ def prepare(ledger: Ledger, target: Release, words: Iterable[str], store: Store)
         what = f"in {', '.join(sorted(words))} " if words else ""
         raise Problems.one(f"release {target.number} does not differ {what}from what stands; there is nothing to do")
     _fit(standing, target, ledger, chosen)
-    before = None if not standing.is_whole else restore.wanted_of(ledger, standing, store)
+    before = None if not standing.is_whole else restorability.wanted_of(ledger, standing, store)
     whole = chosen >= differing
     if not whole and before is None:
         raise Problems.one(
@@ -93,7 +93,7 @@ def prepare(ledger: Ledger, target: Release, words: Iterable[str], store: Store)
             hint=f"go back whole: orchestrator rollback --to {target.number}",
         )
     if whole or before is None:
-        wanted = restore.wanted_of(ledger, target, store)
+        wanted = restorability.wanted_of(ledger, target, store)
     else:
         wanted = _mixed(ledger, target, chosen, before)
     return Return(standing, target, chosen, whole, wanted, before)
@@ -117,8 +117,8 @@ def _mixed(ledger: Ledger, target: Release, parts: frozenset[str], before: Wante
             mixed.pop(name, None)
             mixed |= {name: earlier[name]} if name in earlier else {}
     manifest = check.check(documents.sources(mixed.values(), store.environment), store.environment)
-    shipped = restore.artefacts_of(target, manifest, store)
-    artefacts = restore.only(shipped, before.artefacts, parts)
+    shipped = restorability.artefacts_of(target, manifest, store)
+    artefacts = restorability.only(shipped, before.artefacts, parts)
     return replace(before, desired=expand.expand(manifest, artefacts), artefacts=artefacts, documents=mixed)
 
 

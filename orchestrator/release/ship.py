@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator import pipeline
 from orchestrator.aws.errors import AwsError
 from orchestrator.components import answers
-from orchestrator.events import Answered, Asking, OnEvent
-from orchestrator.model import Action, Actuation, Health, Outcome
-from orchestrator.plan import Planned
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import Answered, Asking, OnEvent
+from orchestrator.planning.plan import Planned
 from orchestrator.problems import Problems
+from orchestrator.release.checkout import Wanted
 from orchestrator.release.probe import Probe, Proof, probes, prove
-from orchestrator.release.wanted import Wanted
+from orchestrator.vocabulary import Action, Actuation, Health, Outcome
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients

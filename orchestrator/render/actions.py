@@ -6,7 +6,7 @@ Source: GitHub's "Workflow commands".  Data is escaped as the runner unescapes i
 from __future__ import annotations
 
 from orchestrator.problems import Position
-from orchestrator.redaction import safe
+from orchestrator.redaction.redact import safe
 
 
 def error(message: str, where: Position | None = None, title: str = "") -> str:

@@ -8,12 +8,12 @@ from enum import StrEnum
 
 from msgspec import Struct, to_builtins
 
-from orchestrator.model import Action, Change, Plan, Waived
-from orchestrator.redaction import safe
-from orchestrator.render.markdown import LIMIT, code, escape, fenced, marker
+from orchestrator.redaction.redact import safe
+from orchestrator.render.plan_markdown import LIMIT, code, escape, fenced, marker
+from orchestrator.render.plan_view import name, sentence, unread_view
 from orchestrator.render.style import BY_SIGN, Style
-from orchestrator.render.values import FieldView, field_views
-from orchestrator.render.view import name, sentence, unread_view
+from orchestrator.render.value_text import FieldView, field_views
+from orchestrator.vocabulary import Action, Change, Plan, Waived
 
 
 class Sync(StrEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.problems import Problem
-from orchestrator.redaction import safe
+from orchestrator.redaction.redact import safe
 from orchestrator.render import actions
 from orchestrator.render.style import Style
 

@@ -15,13 +15,13 @@ from typing import IO, Any, Protocol, Self
 
 from msgspec import Struct
 
-from orchestrator.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
-from orchestrator.model import Action, Actuation, Change, Health, Outcome, PlannedStep
-from orchestrator.redaction import safe
+from orchestrator.planning.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
+from orchestrator.redaction.redact import safe
 from orchestrator.render import actions
-from orchestrator.render.report import DONE, elapsed
+from orchestrator.render.apply_report import DONE, elapsed
+from orchestrator.render.plan_view import name, sentence
 from orchestrator.render.style import Style
-from orchestrator.render.view import name, sentence
+from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome, PlannedStep
 
 DOING = {
     Action.CREATE: "creating",

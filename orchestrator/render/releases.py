@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from orchestrator.release import Ledger, Pin, Release, Vector
+from orchestrator.render.plan_view import name, sentence
 from orchestrator.render.style import Style
-from orchestrator.render.view import name, sentence
 
 WORDS = {"healthy": "proved", "unproved": "not proved", "failed": "failed", "started": "never ended"}
 COLOURS = {"healthy": "green", "unproved": "yellow", "failed": "red", "started": "red"}

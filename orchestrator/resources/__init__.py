@@ -14,10 +14,10 @@ from functools import cache
 from typing import Any, Protocol, cast
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.model import TAG_ENVIRONMENT, TAG_PROJECT, FieldChange, Live, Scope
+from orchestrator.ownership_tags import Marks, mapping, marks
 from orchestrator.steps import Steps
-from orchestrator.tags import Marks, mapping, marks
 from orchestrator.values import Value
+from orchestrator.vocabulary import TAG_ENVIRONMENT, TAG_PROJECT, FieldChange, Live, Scope
 
 
 class Aws(Protocol):

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws, standing_marks, standing_tags
 from orchestrator.steps import Call, Steps
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

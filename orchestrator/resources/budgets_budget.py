@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from orchestrator.model import FieldChange, Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Steps
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical
+from orchestrator.vocabulary import FieldChange, Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import read_phrase
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Steps
-from orchestrator.tags import read_phrase
 from orchestrator.values import Value
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

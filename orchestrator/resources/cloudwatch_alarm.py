@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import Marks, pairs, read_phrase
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Steps
-from orchestrator.tags import Marks, pairs, read_phrase
 from orchestrator.values import Value, WriteOnly, canonical
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

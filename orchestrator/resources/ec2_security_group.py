@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Steps, Sweep, Wait
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Unknown, Value, canonical, is_known
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE = frozenset({"description", "vpc"})
 STATEFUL = False

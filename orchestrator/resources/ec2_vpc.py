@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.model import Health, Live, Scope
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Compute, Steps, Wait, call
 from orchestrator.values import Value
+from orchestrator.vocabulary import Health, Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.model import Health, Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Steps, Wait
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, WriteOnly
+from orchestrator.vocabulary import Health, Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Compute, Run, Steps
 from orchestrator.values import Value, WriteOnly, join
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
@@ -80,11 +80,11 @@ def delete(scope: Scope, name: str, live: Live) -> Steps:
 
 def newest(answer: Mapping[str, Any]) -> str | None:
     """The tag of the image pushed last, of those that one answer of DescribeImages lists; a layer's is none."""
-    from orchestrator.artefacts.images import tools
+    from orchestrator.artefacts.images import builder_commands
 
     listed = sorted(answer.get("imageDetails", ()), key=lambda image: str(image.get("imagePushedAt", "")), reverse=True)
     tags = (str(tag) for image in listed for tag in image.get("imageTags", ()))
-    return next((tag for tag in tags if not tools.LAYER.fullmatch(tag)), None)
+    return next((tag for tag in tags if not builder_commands.LAYER.fullmatch(tag)), None)
 
 
 def _outputs(scope: Scope, repository: str, digest: Value) -> dict[str, Value]:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from orchestrator.model import Live, Scope
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Steps, call
 from orchestrator.values import Value, canonical
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

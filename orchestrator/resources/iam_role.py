@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Steps, Sweep
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical, to_json
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE = frozenset({"path"})
 STATEFUL = False

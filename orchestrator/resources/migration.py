@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator import shell
-from orchestrator.model import Live, Scope
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Run, Steps, Wait, call
 from orchestrator.values import Value, WriteOnly
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws, standing_tags
 from orchestrator.steps import Call, Steps
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

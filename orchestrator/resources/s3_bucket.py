@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.model import Health, Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws, standing_tags
 from orchestrator.steps import Call, Steps, Sweep
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical
+from orchestrator.vocabulary import Health, Live, Scope
 
 IMMUTABLE = frozenset({"region", "namespace"})
 STATEFUL = True

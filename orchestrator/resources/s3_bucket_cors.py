@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.model import Live, Scope
 from orchestrator.resources import Aws
-from orchestrator.resources._inside import inside
+from orchestrator.resources._bucket_child import inside
 from orchestrator.steps import Call, Steps
 from orchestrator.values import Value, canonical
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

@@ -10,10 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
 from orchestrator.resources import Aws
 from orchestrator.steps import Steps, call
 from orchestrator.values import Value
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

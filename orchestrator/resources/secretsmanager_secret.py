@@ -11,12 +11,12 @@ import re
 from collections.abc import Generator, Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Compute, Generate, Step, Steps
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, canonical
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = True

@@ -15,12 +15,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import mapping, marks
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
 from orchestrator.steps import Call, Compute, Steps, call
-from orchestrator.tags import mapping, marks
 from orchestrator.values import Unknown, Value, WriteOnly, is_known
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

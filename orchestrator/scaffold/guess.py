@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orchestrator
 from orchestrator import shell
-from orchestrator.doctor.home import name_of
+from orchestrator.doctor.local_checks import name_of
 from orchestrator.problems import Problems
 from orchestrator.scaffold.answers import NONE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from orchestrator.doctor.workflows import NEEDS
+from orchestrator.doctor.workflow_checks import NEEDS
 
 _HEADS: Final = {
     "plan": "on: pull_request\n",

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.gather import gather
+from orchestrator.artefacts.collect import gather
 from orchestrator.artefacts.sites.build import build
-from orchestrator.model import Component
 from orchestrator.problems import Position, Problems
+from orchestrator.vocabulary import Component
 
 
 def component(folder: Path, script: str, **more: object) -> Component:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.artefacts.sites.content import cache_control, content_type
+from orchestrator.artefacts.sites.http_headers import cache_control, content_type
 
 HASHED = [
     "assets/index-BxKzQwPt.js",

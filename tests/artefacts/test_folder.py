@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.sites.folder import scan
 from orchestrator.problems import Problems
@@ -49,7 +49,7 @@ def test_one_other_byte_is_another_site(tmp_path: Path) -> None:
 def test_an_index_comes_back_as_it_was(tmp_path: Path) -> None:
     found = scan(site(tmp_path, index_html="hello"))
 
-    assert wire.load(wire.dump(found), Site) == found
+    assert canonical_json.load(canonical_json.dump(found), Site) == found
 
 
 def test_all_that_cannot_be_served_is_said_at_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.aws.listings import Listings
+from orchestrator.aws.s3_listing import Listings
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
 MODEL = botocore.session.get_session().get_service_model("s3")

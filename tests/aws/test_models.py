@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import DataNotFoundError, UnknownServiceError
 from botocore.loaders import create_loader
 
-from orchestrator.aws.models import Models
+from orchestrator.aws.service_models import Models
 
 KINDS = [("s3", "service-2"), ("ec2", "service-2"), ("rds", "endpoint-rule-set-1"), ("cloudfront", "paginators-1")]
 

@@ -10,7 +10,7 @@ from botocore.endpoint_provider import EndpointProvider, RuleCreator, TreeRule
 from botocore.exceptions import EndpointProviderError
 from botocore.loaders import create_loader
 
-from orchestrator.aws import rules
+from orchestrator.aws import endpoint_rules
 
 ASKED: list[tuple[str, dict[str, Any]]] = [
     ("s3", {"Region": "eu-west-1", "Bucket": "shop-files"}),
@@ -30,7 +30,7 @@ ASKED: list[tuple[str, dict[str, Any]]] = [
 def lazy() -> Iterator[None]:
     """Back to botocore's own afterwards."""
     before = RuleCreator.tree
-    rules.install()
+    endpoint_rules.install()
     yield
     RuleCreator.tree = before
 

@@ -32,8 +32,9 @@ class _Counting:
 
 def longest(folder: Path) -> tuple[str, int]:
     """The address with the longest chain, and its length."""
-    from orchestrator import pipeline, resources
+    from orchestrator import resources
     from orchestrator.aws import Clients, Reader
+    from orchestrator.planning import pipeline
 
     desired = pipeline.desired(folder)
     clients = Clients(desired.scope.region)

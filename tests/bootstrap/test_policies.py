@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator import pipeline, resources
-from orchestrator.bootstrap import access, policies
-from orchestrator.events import ignore
-from orchestrator.model import Desired
-from orchestrator.release import wanted
+from orchestrator import resources
+from orchestrator.bootstrap import policies, resource_permissions
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.release import checkout
 from orchestrator.release.deploy import Deployment
-from orchestrator.release.record import Origin
+from orchestrator.release.entry import Origin
+from orchestrator.vocabulary import Desired
 from tests.bootstrap.calls import BOUNDARY, Recorder
 from tests.bootstrap.evaluator import Request, allows
 from tests.proofs.world import MANIFESTS, aws
@@ -68,15 +69,15 @@ def recorded(folder: Path) -> Iterator[Mapping[str, list[Request]]]:
     tags = {"orchestrator:project": "joiabagur", "orchestrator:environment": "prod"}
     with aws():
         plan, deploy = Recorder(), Recorder()
-        pipeline.plan(wanted.of(folder, "prod", plan).desired, clients=plan)
+        pipeline.plan(checkout.of(folder, "prod", plan).desired, clients=plan)
         for _ in range(2):
-            asked = wanted.of(folder, "prod", deploy)
+            asked = checkout.of(folder, "prod", deploy)
             planned = pipeline.plan(asked.desired, clients=deploy)
-            store = wanted.demand(pipeline.validate(folder, "prod"), deploy)
+            store = checkout.demand(pipeline.validate(folder, "prod"), deploy)
             run = Deployment(store, Origin("ana", "c0ffee"), deploy, ignore, proving=lambda *_: ())
             ended = run.deploy(planned, asked, lambda cause: None)
             assert ended.end in {"released", "unchanged"}
-        pipeline.plan(wanted.of(folder, "prod", plan).desired, clients=plan)
+        pipeline.plan(checkout.of(folder, "prod", plan).desired, clients=plan)
         yield {"plan": plan.requests(tags), "deploy": deploy.requests(tags)}
 
 
@@ -200,7 +201,7 @@ def test_data_goes_only_where_the_manifest_lets_it(tmp_path: Path) -> None:
 
 def test_every_resource_type_has_its_rules() -> None:
     """A new type without rules would be planned by people and denied to workflows."""
-    assert set(access.TYPES) == set(resources.types()) - GATE
+    assert set(resource_permissions.TYPES) == set(resources.types()) - GATE
 
 
 def test_the_documents_fit_into_iam(roles: Roles) -> None:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.bootstrap import policies
-from orchestrator.events import ignore
-from orchestrator.model import Action
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.vocabulary import Action
 from tests.bootstrap.calls import Recorder
 from tests.bootstrap.evaluator import Request, allows
 from tests.bootstrap.test_policies import OURS, ROLE, Roles, manifests

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.cli.approval import Approval
-from orchestrator.cli.options import Settings
-from orchestrator.cli.terminal import Terminal
 from orchestrator.problems import Problems
+from orchestrator.runs.approval import Approval
+from orchestrator.runs.settings import Settings
+from orchestrator.runs.terminal import Terminal
 from tests.render.plans import DIGEST, RICH
 
 

@@ -14,11 +14,11 @@ from sqlalchemy import update
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
 from orchestrator.problems import Problems
-from orchestrator.state.records import Run, RunEnd, StepEvent
-from orchestrator.state.serving import settle
-from orchestrator.state.store import Store
-from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import writing
+from orchestrator.state.protocol.records import Run, RunEnd, StepEvent
+from orchestrator.state.server.startup import settle
+from orchestrator.state.server.store import Store
+from orchestrator.state.server.store import tables as t
+from orchestrator.state.server.store.database import writing
 
 AT = "2026-11-24T10:00:00.000Z"
 

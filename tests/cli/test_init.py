@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.images import dockerfile, ignore
-from orchestrator.cli.init import TEMPLATES
+from orchestrator.artefacts.images import dockerfile, dockerignore
+from orchestrator.cli.commands.init import TEMPLATES
 from orchestrator.cli.main import main
 from orchestrator.problems import Exit
 
@@ -62,11 +62,13 @@ class TestTemplate:
     def test_no_secret_and_no_history_is_built_in(self, template: str, tmp_path: Path) -> None:
         """.git, .env files and what a build makes stay out of the context."""
         write(tmp_path, template)
-        known = ignore.patterns(tmp_path / ".dockerignore")
+        known = dockerignore.patterns(tmp_path / ".dockerignore")
         none = (False,) * len(known)
 
-        assert all(ignore.judge(path, known, none)[0] for path in (".git", ".env", "deep/.env.local", "Dockerfile"))
-        assert not ignore.judge("src", known, none)[0]
+        assert all(
+            dockerignore.judge(path, known, none)[0] for path in (".git", ".env", "deep/.env.local", "Dockerfile")
+        )
+        assert not dockerignore.judge("src", known, none)[0]
 
     def test_nothing_is_written_over_unasked(
         self, template: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

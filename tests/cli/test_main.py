@@ -13,8 +13,9 @@ import click
 import pytest
 
 from orchestrator.cli.main import VERBS, cli, main
-from orchestrator.cli.options import Settings, common
+from orchestrator.cli.options import common
 from orchestrator.problems import Exit, Position, Problem, Problems
+from orchestrator.runs.settings import Settings
 
 PROBLEMS = Problems(
     [
@@ -78,7 +79,7 @@ def test_the_overview_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_help_imports_next_to_nothing() -> None:
     """Help and completion pay for no library that they do not use."""
-    heavy = {"boto3", "botocore", "rich", "jsonschema", "structlog", "yaml", "orchestrator.pipeline"}
+    heavy = {"boto3", "botocore", "rich", "jsonschema", "structlog", "yaml", "orchestrator.planning.pipeline"}
     probe = (
         "import sys; from orchestrator.cli.main import main; main(['--help']); main(['plan', '--help']);"
         f"print(sorted({heavy!r} & set(sys.modules)))"

@@ -15,9 +15,9 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.state.leases import LASTS
-from orchestrator.state.records import RunEnd
-from orchestrator.state.telling import now
+from orchestrator.state.client.payloads import now
+from orchestrator.state.protocol.leases import LASTS
+from orchestrator.state.protocol.records import RunEnd
 from tests.cli.conftest import MANIFESTS, Run
 from tests.cli.told import AWAY, KEY, Service, journals, writes
 

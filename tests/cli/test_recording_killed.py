@@ -12,9 +12,9 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.state.access import Grant, create_token
-from orchestrator.state.records import StepEvent
-from orchestrator.state.store import Store
+from orchestrator.state.protocol.records import StepEvent
+from orchestrator.state.server.access import Grant, create_token
+from orchestrator.state.server.store import Store
 from tests.cli.conftest import MANIFESTS
 from tests.state.postgres import free_port
 from tests.state.process import running

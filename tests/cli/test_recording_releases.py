@@ -14,9 +14,9 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
-from orchestrator.state.records import ModelVersion
-from orchestrator.state.records import Run as Told
-from orchestrator.state.telling import now
+from orchestrator.state.client.payloads import now
+from orchestrator.state.protocol.records import ModelVersion
+from orchestrator.state.protocol.records import Run as Told
 from tests.cli.conftest import Run
 from tests.cli.told import AWAY, KEY, Service, journals, writes
 from tests.release.project import MANIFESTS

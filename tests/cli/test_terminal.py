@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.cli.chapters import UnexpectedError, point_at
 from orchestrator.cli.main import main
+from orchestrator.demo.infrastructure import UnexpectedError, point_at
 from orchestrator.emulator import Emulator, Faults
 
 COMMAND = [sys.executable, "-m", "orchestrator"]
@@ -153,7 +153,7 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
 KEEP = """
 import os
 from orchestrator.cli import dashboard
-from orchestrator.cli.options import Settings
+from orchestrator.runs.settings import Settings
 with dashboard.running(os.environ) as address:
     dashboard.stay(Settings(), address)
 """

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from orchestrator.cli.main import main
-from orchestrator.state.store import Store
+from orchestrator.state.server.store import Store
 from tests.cli.told import Later
 from tests.state.pages.house import serving, settings
 

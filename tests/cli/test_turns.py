@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from orchestrator.aws import Clients
-from orchestrator.cli import turns
-from orchestrator.cli.options import Settings
-from orchestrator.cli.recording import How
 from orchestrator.emulator import Emulator
-from orchestrator.model import Scope
 from orchestrator.problems import Problems
 from orchestrator.release import lease
-from orchestrator.release.store import Store
+from orchestrator.release.ledger_store import Store
+from orchestrator.runs import lock
+from orchestrator.runs.reporter import How
+from orchestrator.runs.settings import Settings
+from orchestrator.vocabulary import Scope
 from tests.cli.conftest import MANIFESTS, Run
 
 BUCKET = "shop-releases"
@@ -60,7 +60,7 @@ def test_whoever_waits_comes_next(aws: Emulator, releases: Store, capsys: pytest
     held.__enter__()
     ends = threading.Timer(0.3, held.__exit__, (None, None, None))
     ends.start()
-    with turns.taken(Settings(), SCOPE, "apply", How(patience=30.0), clients, releases) as turn:
+    with lock.taken(Settings(), SCOPE, "apply", How(patience=30.0), clients, releases) as turn:
         turn.clients.call("s3", "list_buckets", {})
     ends.join()
 
@@ -83,7 +83,7 @@ def test_a_run_that_was_overtaken_makes_no_further_call(aws: Emulator, releases:
     """As after a machine's sleep: it asks before its next call, finds the lease another's, and leaves it to them."""
     clients, now = Clients("eu-west-1"), [1e9]
     clients.call("s3", "create_bucket", PLACE)
-    with turns.taken(Settings(), SCOPE, "apply", How(), clients, releases, clock=lambda: now[0]) as turn:
+    with lock.taken(Settings(), SCOPE, "apply", How(), clients, releases, clock=lambda: now[0]) as turn:
         now[0] += 1000
         turn.clients.call("s3", "list_buckets", {})
         now[0] += 1000

@@ -12,11 +12,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.model import Plan
 from orchestrator.steps import is_read
+from orchestrator.vocabulary import Plan
 from tests.cli.conftest import MANIFESTS, Run
 
 ByHand = Callable[..., Any]
@@ -80,7 +80,7 @@ class TestPlan:
         shown = run("plan", "--format", "json", "--out", str(file))
 
         assert file.read_text() == shown.out
-        assert wire.load(file.read_bytes(), Plan).pending
+        assert canonical_json.load(file.read_bytes(), Plan).pending
         jsonschema.validate(json.loads(shown.out), json.loads(SCHEMA.read_text()))
 
     @pytest.mark.parametrize(

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.emulator import Emulator
-from orchestrator.state.access import Grant, create_token
-from orchestrator.state.records import Run as Told
-from orchestrator.state.records import StepEvent
-from orchestrator.state.store import Store
-from orchestrator.state.telling import now
+from orchestrator.state.client.payloads import now
+from orchestrator.state.protocol.records import Run as Told
+from orchestrator.state.protocol.records import StepEvent
+from orchestrator.state.server.access import Grant, create_token
+from orchestrator.state.server.store import Store
 from tests.state.pages.house import serving, settings
 
 KEY = "shop/prod"

@@ -6,11 +6,11 @@ import os
 from functools import cache
 from typing import Any
 
-from orchestrator import pipeline
 from orchestrator.aws import Clients
-from orchestrator.events import ignore
-from orchestrator.model import Actuation, Change, Desired, Outcome, Resource
-from orchestrator.plan import Planned
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.planning.plan import Planned
+from orchestrator.vocabulary import Actuation, Change, Desired, Outcome, Resource
 from tests.components.services import HERE, SCOPE
 
 NETWORK = Resource("ec2_vpc", "network", "default", {"vpc": "default"}, "project.shop", HERE)

@@ -7,8 +7,8 @@ from typing import Any
 
 from orchestrator.components import Stack, containerservice
 from orchestrator.manifest import schema
-from orchestrator.model import Component, Resource, Scope
 from orchestrator.problems import Position
+from orchestrator.vocabulary import Component, Resource, Scope
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("api.yaml")

@@ -7,9 +7,9 @@ from textwrap import dedent
 
 import pytest
 
-from orchestrator import pipeline
-from orchestrator.model import Desired, Resource
+from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
+from orchestrator.vocabulary import Desired, Resource
 
 PROJECT = """\
 apiVersion: orchestrator/v1

@@ -9,8 +9,8 @@ import pytest
 from orchestrator import resources
 from orchestrator.components import containerservice
 from orchestrator.manifest import schema
-from orchestrator.model import Scope
 from orchestrator.values import Ref, Text
+from orchestrator.vocabulary import Scope
 from tests.components.services import BUCKET, IMAGE, SCOPE, SECRET, expanded, found, service, stack
 
 API = "apprunner_service.api"

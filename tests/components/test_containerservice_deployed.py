@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.events import ignore
-from orchestrator.model import Action, Actuation, Desired, Health, Resource
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.vocabulary import Action, Actuation, Desired, Health, Resource
 from tests.components.deployed import NETWORK, apply, change_of, clients, failed, pending, plan
 from tests.components.services import HERE, IMAGE, SCOPE, expanded, service
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.manifest import expand
-from orchestrator.model import Resource
+from orchestrator.planning import pipeline
 from orchestrator.values import Ref
+from orchestrator.vocabulary import Resource
 from tests.components import stacks
 from tests.components.services import IMAGE, found, service
 

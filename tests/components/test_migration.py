@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.aws import Clients
-from orchestrator.events import Event, Finished, ignore
 from orchestrator.manifest import expand
-from orchestrator.model import Actuation, Desired, Outcome
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import Event, Finished, ignore
 from orchestrator.values import WriteOnly
+from orchestrator.vocabulary import Actuation, Desired, Outcome
 from tests.components import stacks
 from tests.components.test_containerservice_image import RELEASES
 from tests.proofs.world import aws

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from orchestrator import pipeline
-from orchestrator.model import Resource
+from orchestrator.planning import pipeline
 from orchestrator.values import Ref
+from orchestrator.vocabulary import Resource
 from tests.components import stacks
 from tests.components.stacks import document
 

@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator import cost
-from orchestrator.model import Resource
 from orchestrator.problems import Position
 from orchestrator.values import Ref
+from orchestrator.vocabulary import Resource
 
 IRELAND = "eu-west-1"
 

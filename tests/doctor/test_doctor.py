@@ -19,7 +19,7 @@ import yaml
 
 from orchestrator.aws import Clients
 from orchestrator.cli.main import main
-from orchestrator.doctor import CHECKS, workflows
+from orchestrator.doctor import CHECKS, workflow_checks
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.problems import Exit
 from tests.bootstrap.github import TOKEN, Hub, github
@@ -120,7 +120,7 @@ def office(
         monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
         made = Office(tmp_path, hub, emulator, capsys)
         made.write("manifests/shop.yaml", MANIFESTS)
-        for name, needs in workflows.NEEDS.items():
+        for name, needs in workflow_checks.NEEDS.items():
             made.write(
                 f".github/workflows/{name}.yml", CALLER.format(name=name, permissions=json.dumps(needs), ref=SHA)
             )
@@ -321,7 +321,7 @@ def test_actions_shows_it_at_its_line(office: Office, monkeypatch: pytest.Monkey
     assert "::error file=manifests/shop.yaml,line=" in office.capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", workflows.NEEDS)
+@pytest.mark.parametrize("name", workflow_checks.NEEDS)
 def test_what_the_real_workflows_need(name: str) -> None:
     """The table that doctor and init go by is what the jobs ask for, all together."""
     levels = ["none", "read", "write"]
@@ -330,4 +330,4 @@ def test_what_the_real_workflows_need(name: str) -> None:
         for scope, level in job["permissions"].items():
             needed[scope] = max(needed.get(scope, "none"), level, key=levels.index)
 
-    assert workflows.NEEDS[name] == needed
+    assert workflow_checks.NEEDS[name] == needed

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from orchestrator.cli import assembly, interpreter
+from orchestrator.demo import image_assembly, interpreter
 from orchestrator.emulator import Emulator, Faults, start
 from tests.emulator.account import Account, Client, client_of, source, until
 
@@ -63,13 +63,13 @@ class World:
 
     emulator: Emulator
     clients: dict[str, Client]
-    good: assembly.Assembled
+    good: image_assembly.Assembled
     roles: list[str] = field(default_factory=list)
 
-    def push(self, image: assembly.Assembled, tag: str) -> str:
+    def push(self, image: image_assembly.Assembled, tag: str) -> str:
         """The reference of an image that was pushed."""
         token = self.clients["ecr"].get_authorization_token()
-        return f"{REPOSITORY}@{assembly.push(token, 'shop-api', tag, image)}"
+        return f"{REPOSITORY}@{image_assembly.push(token, 'shop-api', tag, image)}"
 
     def ask(self, host: str, path: str = "/", **headers: str) -> tuple[int, Any]:
         """One request; header names with ``_`` for ``-``."""
@@ -135,11 +135,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     interpreter.copy(folder / "runtime")
     (folder / "app").mkdir()
     (folder / "app" / "app.py").write_text(APP)
-    layers = [assembly.layer(folder / "runtime"), assembly.layer(folder / "app", "/app")]
+    layers = [image_assembly.layer(folder / "runtime"), image_assembly.layer(folder / "app", "/app")]
     with start(settle_seconds=0, run_services=True) as emulator:
         names = ("apprunner", "ecr", "ecs", "iam", "logs", "secretsmanager")
         clients = {each: client_of(emulator, each) for each in names}
-        yield World(emulator, clients, assembly.image(layers, SETTINGS))
+        yield World(emulator, clients, image_assembly.image(layers, SETTINGS))
         for each in clients.values():
             each.close()
 
@@ -417,17 +417,17 @@ def test_what_cannot_be_run_is_a_failed_deployment_and_leaves_nothing(
 
 EMPTY = io.BytesIO()
 tarfile.open(fileobj=EMPTY, mode="w").close()
-SMALL = assembly.image([EMPTY.getvalue()], SETTINGS)
+SMALL = image_assembly.image([EMPTY.getvalue()], SETTINGS)
 
 
-def _manifest(good: assembly.Assembled, **changed: Any) -> assembly.Assembled:
+def _manifest(good: image_assembly.Assembled, **changed: Any) -> image_assembly.Assembled:
     return replace(good, manifest=json.dumps({**json.loads(good.manifest), **changed}).encode())
 
 
-BROKEN: dict[str, Callable[[assembly.Assembled], assembly.Assembled]] = {
-    "layer": lambda good: assembly.image([b"this is no archive"], SETTINGS),
+BROKEN: dict[str, Callable[[image_assembly.Assembled], image_assembly.Assembled]] = {
+    "layer": lambda good: image_assembly.image([b"this is no archive"], SETTINGS),
     "manifest": lambda good: _manifest(good, manifests=[{"platform": {"os": "linux"}}]),
     "config": lambda good: _manifest(good, config=json.loads(good.manifest)["layers"][0]),
     "command": lambda good: good,
-    "user": lambda good: assembly.image([EMPTY.getvalue()], {**SETTINGS, "User": "nobody-knows"}),
+    "user": lambda good: image_assembly.image([EMPTY.getvalue()], {**SETTINGS, "User": "nobody-knows"}),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator, Faults, start
-from orchestrator.state.store import Store as State
+from orchestrator.state.server.store import Store as State
 from tests.github import act, server
 from tests.github.shop import Shop
 from tests.state.desk import Desk, desk

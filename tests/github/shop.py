@@ -13,11 +13,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.release import Ledger, lease
-from orchestrator.release.store import Store
+from orchestrator.release.ledger_store import Store
 from tests.github import act, events, fake
 from tests.github.act import Outcome, Runner
 from tests.github.fake import GitHub
@@ -204,8 +204,8 @@ class Shop:
         store = Store(self.clients, "shop-releases", "prod")
         stored = store.fetch(lease.key(store))
         assert stored is not None
-        held = wire.load(stored.data, lease.Lease)
-        store.put(lease.key(store), wire.dump(replace(held, until=0.0)), over=stored)
+        held = canonical_json.load(stored.data, lease.Lease)
+        store.put(lease.key(store), canonical_json.dump(replace(held, until=0.0)), over=stored)
 
     def deny(self, *actions: str) -> None:
         """AWS refuses this from now on."""

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.aws import Clients
 from orchestrator.release import lease
-from orchestrator.release.store import Store
+from orchestrator.release.ledger_store import Store
 from tests.github.shop import PROJECT, Shop, bucket
 from tests.state.desk import Desk
 

@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from orchestrator.cli.github import overlap
-from orchestrator.cli.options import Settings
-from orchestrator.github.bulletin import Bulletin
 from orchestrator.github.client import GitHub
+from orchestrator.github.notifications import Bulletin
 from orchestrator.github.run import Run
-from orchestrator.model import Action, Change, FieldChange, Plan
-from orchestrator.state.access import Grant, create_token
-from orchestrator.state.store import Store
+from orchestrator.runs import overlapping_plans
+from orchestrator.runs.settings import Settings
+from orchestrator.state.server.access import Grant, create_token
+from orchestrator.state.server.store import Store
+from orchestrator.vocabulary import Action, Change, FieldChange, Plan
 from tests.github import fake, server
 from tests.state.pages.house import serving, settings
 
@@ -52,7 +52,7 @@ def tell(hub: fake.GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         moved = FieldChange((field,), False, True)
         change = Change("s3_bucket.files", Action.UPDATE, "shop-files", "bucket.files", (moved,))
         try:
-            return overlap.told(
+            return overlapping_plans.told(
                 Settings(), bulletin, Plan("shop", "prod", "1", "eu-west-1", (change,), digest="d" * 64)
             )
         finally:

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from orchestrator.github import seen
+from orchestrator.github import reviewed_plan
 from tests.github import fake
 from tests.github.shop import Shop, bucket
 
@@ -131,7 +131,7 @@ def test_a_thousand_resources_in_one_comment(shop: Shop) -> None:
     assert (len(plan["changes"]), plan["digest"]) == (1012, run.outputs["digest"])
     assert "the artefact of the run that is linked below" in body
     assert re.search(r"artefact of \[this run\]\(https://\S+/actions/runs/\w+#artifacts\)", body)
-    view = seen.read(body)
+    view = reviewed_plan.read(body)
     assert view is not None
     assert (view.digest, len(view.changes)) == (plan["digest"], 1012)  # each change can be told apart on merge
     assert (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.state.client import Client
-from orchestrator.state.journal import hand_in
+from orchestrator.state.client.api_client import Client
+from orchestrator.state.client.journal import hand_in
 from tests.github.shop import ROLES, Shop, bucket
 from tests.state.desk import Desk
 

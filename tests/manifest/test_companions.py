@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.manifest import schema
+from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from tests.proofs import manifests
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.manifest import editing, edits, load, schema
-from orchestrator.manifest.editing import REMOVED, Inserted
+from orchestrator.manifest import load, minimal_edits, schema, text_edits
+from orchestrator.manifest.text_edits import REMOVED, Inserted
 from orchestrator.problems import Problems
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def test_one_value(text: str, path: tuple[str | int, ...], value: Any, expected:
     text, expected = HEAD + text, HEAD + expected
     tail = other if text.endswith("\n") else ""
 
-    assert editing.edit(text + tail, "x.yaml", "bucket.files", ("spec", *path), value) == expected + tail
+    assert text_edits.edit(text + tail, "x.yaml", "bucket.files", ("spec", *path), value) == expected + tail
 
 
 def test_what_others_share_is_not_edited() -> None:
@@ -60,13 +60,13 @@ def test_what_others_share_is_not_edited() -> None:
     text = HEAD + "spec:\n  a: &x {k: 1}\n  b: *x\n"
 
     with pytest.raises(Problems, match="cannot be edited there by a tool"):
-        editing.edit(text, "x.yaml", "bucket.files", ("spec", "b", "k"), 2)
+        text_edits.edit(text, "x.yaml", "bucket.files", ("spec", "b", "k"), 2)
 
 
 def test_a_new_document_goes_to_the_end() -> None:
     comment = "# What is different in production.\n"
-    first = editing.append(comment, "Bucket", "files", ("spec", "versioning"), False)
-    second = editing.append(first, "Bucket", "web", ("spec", "cors", 0, "methods"), ["GET"])
+    first = text_edits.append(comment, "Bucket", "files", ("spec", "versioning"), False)
+    second = text_edits.append(first, "Bucket", "web", ("spec", "cors", 0, "methods"), ["GET"])
 
     assert [one.handle for one in load.documents(second, "prod.yaml")] == ["bucket.files", "bucket.web"]
     assert second.startswith(comment)
@@ -88,7 +88,7 @@ def test_any_value_of_the_example_becomes_any_other(leaf: tuple[Path, str, Any],
     """One line of the file changes, and it says the new value."""
     path, handle, at = leaf
     before = path.read_text()
-    after = editing.edit(before, path.name, handle, at, value)
+    after = text_edits.edit(before, path.name, handle, at, value)
     lines, new = before.split("\n"), after.split("\n")
 
     assert len(lines) == len(new)
@@ -111,12 +111,12 @@ ONE, TWO, THREE = (f"apiVersion: orchestrator/v1\nkind: Bucket\nmetadata: {{name
 )
 def test_one_document_less(text: str, name: str, expected: str) -> None:
     """With the comment right above it; the others are not touched."""
-    assert editing.drop(text, "x.yaml", f"bucket.{name}") == expected
+    assert text_edits.drop(text, "x.yaml", f"bucket.{name}") == expected
 
 
 def test_a_document_that_others_need_stays() -> None:
     with pytest.raises(Problems, match="there is no bucket"):
-        editing.drop(ONE, "x.yaml", "bucket.z")
+        text_edits.drop(ONE, "x.yaml", "bucket.z")
 
 
 VALUES = st.recursive(
@@ -129,12 +129,12 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.sampled_from("ab"), VALUES), st.dictionaries(st.sampled_from("ab"), VALUES))
 def test_the_edits_between_two_values_lead_from_one_to_the_other(old: dict[str, Any], new: dict[str, Any]) -> None:
     made: Any = old
-    for path, value in edits.between(old, new):
-        made = editing.changed(made, path, value)
+    for path, value in minimal_edits.between(old, new):
+        made = text_edits.changed(made, path, value)
     assert made == new
 
 
 def test_of_a_list_only_what_differs_is_edited() -> None:
     old = {"l": [{"a": 1}, {"a": 2}, {"a": 3}]}
-    assert list(edits.between(old, {"l": [{"a": 1}, {"a": 3}]})) == [(("l", 1), REMOVED)]
-    assert list(edits.between(old, {"l": [{"a": 1}, {"a": 2}, {"a": 9}]})) == [(("l", 2, "a"), 9)]
+    assert list(minimal_edits.between(old, {"l": [{"a": 1}, {"a": 3}]})) == [(("l", 1), REMOVED)]
+    assert list(minimal_edits.between(old, {"l": [{"a": 1}, {"a": 2}, {"a": 9}]})) == [(("l", 2, "a"), 9)]

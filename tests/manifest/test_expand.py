@@ -10,8 +10,8 @@ import pytest
 from botocore.session import Session
 
 from orchestrator.manifest import check, expand, load, naming
-from orchestrator.model import Desired, Resource
 from orchestrator.problems import Position, Problems
+from orchestrator.vocabulary import Desired, Resource
 
 BASE = Path(__file__).parent / "base"
 REAL = Path(__file__).parents[2] / "manifests"

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from orchestrator.manifest import check, expand, load
 from orchestrator.manifest.references import Malformed, Reference, parse
-from orchestrator.model import Component
 from orchestrator.values import Ref, Text
+from orchestrator.vocabulary import Component
 
 BASE = Path(__file__).parent / "base"
 

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from msgspec import Struct
 
-from orchestrator import components, model
+from orchestrator import components, vocabulary
 from orchestrator.manifest import schema
 from orchestrator.problems import Position
 
@@ -152,13 +152,22 @@ def bare(part: Any) -> Any:
 
 @pytest.mark.parametrize(
     "described_type",
-    [model.Plan, model.Change, model.FieldChange, model.PlannedStep, model.Veto, model.Unread, model.Waived, Position],
+    [
+        vocabulary.Plan,
+        vocabulary.Change,
+        vocabulary.FieldChange,
+        vocabulary.PlannedStep,
+        vocabulary.Veto,
+        vocabulary.Unread,
+        vocabulary.Waived,
+        Position,
+    ],
     ids=lambda found: found.__name__,
 )
 def test_the_plan_schema_is_the_plan(described_type: type[Struct]) -> None:
     """The schema of a plan has exactly the fields and types of the structs, all of them required."""
     root = schema.load("plan")
-    part = root if described_type is model.Plan else root["$defs"][described_type.__name__]
+    part = root if described_type is vocabulary.Plan else root["$defs"][described_type.__name__]
     hints = typing.get_type_hints(described_type)
     names = list(described_type.__struct_fields__)
 

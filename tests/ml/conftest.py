@@ -16,12 +16,13 @@ from typing import Any
 
 import pytest
 
-from ml import download_photos, export, run, train_model
+from ml import download_photos, run, train_model
+from ml.export import export
 from ml.run import Run
 from orchestrator.aws import Clients
-from orchestrator.catalogue import PHOTOS
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
+from orchestrator.model_registry.staleness import PHOTOS
 from orchestrator.storage.s3 import S3FileStorage
 from tests.ml import photographs
 

@@ -8,7 +8,7 @@ import random
 
 from PIL import Image, ImageDraw
 
-from orchestrator.catalogue import PHOTOS
+from orchestrator.model_registry.staleness import PHOTOS
 from orchestrator.storage import FileStorage
 
 

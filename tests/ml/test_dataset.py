@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ml import dataset, pictures
-from ml.dataset import Photo, Remark
+from ml.data import dataset, preprocessing
+from ml.data.dataset import Photo, Remark
 from ml.run import Preprocessing
 from orchestrator.problems import Problems
 
@@ -89,15 +89,15 @@ def test_a_photo_is_turned_laid_on_white_and_cropped(tmp_path: Path) -> None:
     glass.save(tmp_path / "glass.png")
 
     cropped, turned, white = (
-        pictures.read(tmp_path / name, contract) for name in ("wide.png", "turned.png", "glass.png")
+        preprocessing.read(tmp_path / name, contract) for name in ("wide.png", "turned.png", "glass.png")
     )
     assert (cropped == (0, 0, 255)).all()
     assert (turned == cropped).all()
     assert (white == 255).all()
-    assert (pictures.read(tmp_path / "wide.png", replace(contract, channels="BGR")) == (255, 0, 0)).all()
-    squeezed = pictures.read(tmp_path / "wide.png", replace(contract, fit="stretch"))
+    assert (preprocessing.read(tmp_path / "wide.png", replace(contract, channels="BGR")) == (255, 0, 0)).all()
+    squeezed = preprocessing.read(tmp_path / "wide.png", replace(contract, fit="stretch"))
     assert np.abs(squeezed[8, 0].astype(int) - (255, 0, 0)).max() < 2
-    assert pictures.read_all([], contract).shape == (0, 16, 16, 3)
+    assert preprocessing.read_all([], contract).shape == (0, 16, 16, 3)
 
 
 @pytest.mark.parametrize(
@@ -107,4 +107,4 @@ def test_what_is_no_photo_is_said(content: bytes, tmp_path: Path) -> None:
     """With its path, and no traceback."""
     (tmp_path / "a.jpg").write_bytes(content)
     with pytest.raises(Problems, match=r"a\.jpg cannot be read as a photo"):
-        pictures.read(tmp_path / "a.jpg", Preprocessing(("a", "b"), 16))
+        preprocessing.read(tmp_path / "a.jpg", Preprocessing(("a", "b"), 16))

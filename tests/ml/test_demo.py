@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from ml import browser as served
-from ml import demo, export
+from ml import demo
+from ml.evaluation import browser as served
+from ml.export import export
 from tests.ml import photographs
 from tests.ml.conftest import Lesson
 from tests.state.pages.looking import Look, looking, violations

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ml import dataset
+from ml.data import dataset
 from ml.download_photos import main
-from orchestrator.catalogue import PHOTOS
 from orchestrator.emulator import start
+from orchestrator.model_registry.staleness import PHOTOS
 from orchestrator.storage.local import LocalFileStorage
 from tests.emulator.account import client_of
 from tests.ml import shop

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ml import browser, export, exported
+from ml.evaluation import browser
+from ml.export import export, exported_model
 from ml.run import Preprocessing
 from orchestrator.problems import Problems
 
@@ -66,12 +67,12 @@ def test_numpy_agrees_with_keras(model: Any, photos: list[Path], tmp_path: Path)
     """Embedding included; classes and contract travel along."""
     size = export.write(model, CONTRACT, tmp_path, version="v1")
     inputs = np.stack([prepared(path) for path in photos])
-    answers = exported.load(tmp_path).run(inputs)
+    answers = exported_model.load(tmp_path).run(inputs)
 
     assert np.abs(answers["probabilities"] - np.asarray(model(inputs, training=False))).max() < 1e-4
     assert np.allclose(np.linalg.norm(answers["embedding"], axis=1), 1, atol=1e-5)
-    assert exported.load(tmp_path).classes == CONTRACT.classes
-    assert exported.load(tmp_path).document["preprocessing_hash"] == CONTRACT.hash
+    assert exported_model.load(tmp_path).classes == CONTRACT.classes
+    assert exported_model.load(tmp_path).document["preprocessing_hash"] == CONTRACT.hash
     assert size == sum(path.stat().st_size for path in tmp_path.iterdir())
 
 
@@ -94,8 +95,8 @@ def test_what_is_not_whole_is_refused(model: Any, tmp_path: Path) -> None:
     with pytest.raises(Problems, match="its contract says 64 pixels"):
         export.write(model, Preprocessing(CONTRACT.classes, 64), tmp_path)
     with pytest.raises(Problems, match="holds no exported model"):
-        exported.load(tmp_path)
+        exported_model.load(tmp_path)
     export.write(model, CONTRACT, tmp_path)
     next(tmp_path.glob("weights-*.bin")).write_bytes(b"broken")
     with pytest.raises(Problems, match=r"is not what model\.json says"):
-        exported.load(tmp_path)
+        exported_model.load(tmp_path)

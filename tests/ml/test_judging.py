@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ml import judging
-from ml.judging import Answers, Comparison
+from ml.evaluation import metrics
+from ml.evaluation.metrics import Answers, Comparison
 
 CLASSES = ("ring", "chain", "pearl", "brooch")
 
@@ -23,7 +23,7 @@ def answers(*rows: tuple[str, float, str], classes: tuple[str, ...] = CLASSES) -
 def test_shares_are_counted() -> None:
     """By all photos and by product; the third place counts for top-3, the fourth does not."""
     seen = answers(("ring", 0.7, "ring"), ("ring", 0.7, "pearl"), ("ring", 0.7, "brooch"), ("chain", 0.7, "chain"))
-    made = judging.measured(seen, 12.5)
+    made = metrics.measured(seen, 12.5)
 
     assert (made.top1, made.top3, made.latency_ms) == (0.5, 0.75, 12.5)
     assert {name: (one.photos, one.right) for name, one in made.per_product.items()} == {
@@ -36,7 +36,7 @@ def test_calibration_is_how_far_sureness_lies_from_truth(sure: float, right: int
     """Ten photos, all as sure."""
     seen = answers(*[("ring", sure, "ring" if index < right else "chain") for index in range(10)])
 
-    assert judging.calibration(seen) == pytest.approx(error, abs=1e-6)
+    assert metrics.calibration(seen) == pytest.approx(error, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_chance_decides_nothing(new: str, old: str, says: str) -> None:
     """A model is better or worse where one case of twenty is not enough to explain it."""
     rows = [answers(*[("ring" if one == "1" else "chain", 0.9, "ring") for one in said]) for said in (new, old)]
 
-    assert judging.compared(rows[0], rows[1]).says == says
+    assert metrics.compared(rows[0], rows[1]).says == says
 
 
 def test_new_products_hide_no_loss() -> None:
@@ -62,9 +62,9 @@ def test_new_products_hide_no_loss() -> None:
     truth = ["pearl"] * 20 + ["ring"] * 6
     new = answers(*[("pearl", 0.9, one) for one in truth])
     old = answers(*[("ring", 0.9, one) for one in truth], classes=("ring", "chain"))
-    seen = judging.compared(new, old)
+    seen = metrics.compared(new, old)
 
     assert (seen.won, seen.lost, seen.known_lost, seen.known_won) == (20, 6, 6, 0)
     assert seen.says == "worse"
     assert Comparison(26, 20, 0, 0, 0, 0.2, 1.0).says == "better"
-    assert judging.verdict("v1", None).says == "first"
+    assert metrics.verdict("v1", None).says == "first"

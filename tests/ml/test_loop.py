@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import browser as served
-from ml import pictures, upload_model, validate_model
-from orchestrator import catalogue
+from ml import upload_model, validate_model
+from ml.data import preprocessing
+from ml.evaluation import browser as served
 from orchestrator.aws import Clients
 from orchestrator.cli.main import main
+from orchestrator.model_registry import staleness
 from orchestrator.storage.s3 import S3FileStorage
 from tests.ml.conftest import Lesson
 from tests.state.pages.looking import looking
@@ -33,13 +34,13 @@ def test_from_photos_to_an_answer_in_the_shop(
         assert f"Model {version} is in use now" in lesson(upload_model.main, lesson.then("ml.upload_model"))
         assert main(["model", "status", "-e", "prod", "--detailed-exitcode"]) == 0
         assert "No training is needed" in capsys.readouterr().out
-        assert catalogue.status(storage).version == version
+        assert staleness.status(storage).version == version
         for file in served.WEB.iterdir():
             S3FileStorage(Clients("eu-west-1"), "shop-web").put(f"demo/{file.name}", file)
         (item,) = Clients("eu-west-1").call("cloudfront", "list_distributions", {})["DistributionList"]["Items"]
     held = lesson.run.split.held_out
     paths = [lesson.data / one.path for one in held]
-    said = np.asarray(learned(pictures.read_all(paths, lesson.run.preprocessing), training=False)).argmax(axis=1)
+    said = np.asarray(learned(preprocessing.read_all(paths, lesson.run.preprocessing), training=False)).argmax(axis=1)
     address = f"http://{item['DomainName']}.localhost:{lesson.aws.url.rpartition(':')[2]}"
     answers = _in_the_shop(address, paths, browser)
 

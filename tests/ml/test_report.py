@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import report, run
-from ml.dataset import Photo
+from ml import run
+from ml.data.dataset import Photo
+from ml.data.split import Sides
+from ml.evaluation import report
+from ml.evaluation.scoring import Measured
 from ml.run import Metrics, Preprocessing, Run, Score, Split
-from ml.scoring import Measured
-from ml.split import Sides
-from ml.tuning import Epoch
+from ml.training.training_loop import Epoch
 from tests.ml import shop
 
 NAMES = ("<b>aro</b> $x$", "cadena", "perla ñ")

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml import dataset
-from ml.dataset import Photo
-from ml.split import LEAST, alike, split
+from ml.data import dataset
+from ml.data.dataset import Photo
+from ml.data.split import LEAST, alike, split
 from orchestrator.problems import Problems
 
 

@@ -14,14 +14,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml import augmentation, features, hardware, network, pictures, scoring, tuning
-from ml.dataset import Photo
-from ml.features import Extractor
-from ml.hardware import Hardware
-from ml.network import Network
+from ml.data import preprocessing
+from ml.data.dataset import Photo
+from ml.data.split import Sides
+from ml.evaluation import scoring
 from ml.run import Preprocessing, Score
-from ml.split import Sides
-from ml.tuning import Epoch, Plan, Progress, Rows
+from ml.training import augmentation, feature_cache, hardware, network, training_loop
+from ml.training.feature_cache import Extractor
+from ml.training.hardware import Hardware
+from ml.training.network import Network
+from ml.training.training_loop import Epoch, Plan, Progress, Rows
 from orchestrator.problems import Problems
 from tests.ml import photographs, shop
 
@@ -67,18 +69,18 @@ def test_features_are_computed_once(keras: Any, photos: list[Photo], tmp_path: P
     whole = Extractor(trunk, tmp_path, CONTRACT, 0, batch=2, shard=2)
     stopped = Interrupted(trunk, tmp_path, CONTRACT, 0, batch=2, shard=2)
     with pytest.raises(KeyboardInterrupt):
-        stopped.fill(features.opened(tmp_path / "runs", {"size": 32}), photos[:5], 2)
-    before = features.opened(tmp_path / "runs", {"size": 32})
+        stopped.fill(feature_cache.opened(tmp_path / "runs", {"size": 32}), photos[:5], 2)
+    before = feature_cache.opened(tmp_path / "runs", {"size": 32})
 
-    assert before.rows.keys() == set(features.entries(photos[:2], 2))
+    assert before.rows.keys() == set(feature_cache.entries(photos[:2], 2))
     assert whole.fill(before, photos[:5], 2) == 3
-    assert whole.fill(features.opened(tmp_path / "runs", {"size": 32}), photos, 2) == 1
-    assert not features.opened(tmp_path / "runs", {"size": 64}).rows
+    assert whole.fill(feature_cache.opened(tmp_path / "runs", {"size": 32}), photos, 2) == 1
+    assert not feature_cache.opened(tmp_path / "runs", {"size": 64}).rows
     torn = next(before.folder.glob("*.npy"))
     torn.write_bytes(torn.read_bytes()[:-20])
-    again = features.opened(tmp_path / "runs", {"size": 32})
+    again = feature_cache.opened(tmp_path / "runs", {"size": 32})
     assert whole.fill(again, photos, 2) == 1
-    kept = again.take(features.entries(photos, 2))
+    kept = again.take(feature_cache.entries(photos, 2))
     wanted = np.concatenate([augmentation.views(tmp_path / one.path, CONTRACT, f"0:{one.sha256}", 2) for one in photos])
     assert np.allclose(kept, np.asarray(trunk(wanted.astype(np.float32))), rtol=1e-3, atol=0.2)
 
@@ -88,17 +90,17 @@ def test_a_photo_that_cannot_be_read_is_named(keras: Any, photos: list[Photo], t
     given = keras.Input((32, 32, 3))
     whole = Extractor(keras.Model(given, keras.layers.AveragePooling2D(8)(given)), tmp_path, CONTRACT, 0, 2, 2)
     (tmp_path / "5.jpg").write_bytes(b"no photo")
-    cache = features.opened(tmp_path / "runs", {})
+    cache = feature_cache.opened(tmp_path / "runs", {})
     with pytest.raises(Problems, match=r"5\.jpg cannot be read as a photo"):
         whole.fill(cache, photos, 1)
-    assert set(features.entries(photos[:2], 1)) <= cache.rows.keys()
+    assert set(feature_cache.entries(photos[:2], 1)) <= cache.rows.keys()
 
 
 def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
     """Before anything is computed, with what is needed and what there is."""
-    features.enough_room(tmp_path, 1)
+    feature_cache.enough_room(tmp_path, 1)
     with pytest.raises(Problems, match=r"disk is too full: features need 1000000000 MB(.|\n)*--runs FOLDER"):
-        features.enough_room(tmp_path, 10**15)
+        feature_cache.enough_room(tmp_path, 10**15)
 
 
 def test_variations_are_of_the_same_photo(photos: list[Photo], tmp_path: Path) -> None:
@@ -106,7 +108,7 @@ def test_variations_are_of_the_same_photo(photos: list[Photo], tmp_path: Path) -
     path = tmp_path / photos[1].path
     made = augmentation.views(path, CONTRACT, "seed", 6)
 
-    assert (made[0] == pictures.read(path, CONTRACT)).all()
+    assert (made[0] == preprocessing.read(path, CONTRACT)).all()
     assert (made == augmentation.views(path, CONTRACT, "seed", 6)).all()
     assert (made[1:] != augmentation.views(path, CONTRACT, "other", 6)[1:]).any(axis=(1, 2, 3)).all()
     assert len({one.tobytes() for one in made}) == 6
@@ -125,7 +127,7 @@ def small(keras: Any) -> Any:
 def rows(count: int, seed: int) -> Rows:
     inputs = np.random.default_rng(seed).normal(size=(count, 4)).astype(np.float32)
     labels = (inputs[:, 0] + inputs[:, 1] > 0).astype(np.int64)
-    return Rows(inputs.__getitem__, labels, tuning.balanced(labels, 2))
+    return Rows(inputs.__getitem__, labels, training_loop.balanced(labels, 2))
 
 
 def test_a_stage_that_was_interrupted_ends_the_same(keras: Any, tmp_path: Path) -> None:
@@ -133,15 +135,15 @@ def test_a_stage_that_was_interrupted_ends_the_same(keras: Any, tmp_path: Path) 
     where = hardware.found("cpu")
     straight, stopped, fresh = small(keras), small(keras), small(keras)
     learn, check = rows(40, 1), rows(16, 2)
-    wanted = tuning.train(straight, PLAN, learn, check, tmp_path / "a.npz", where, lambda _: None)
+    wanted = training_loop.train(straight, PLAN, learn, check, tmp_path / "a.npz", where, lambda _: None)
 
     def interrupt(done: Epoch) -> None:
         if len(Progress.load(tmp_path / "b.npz").epochs) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tuning.train(stopped, PLAN, learn, check, tmp_path / "b.npz", where, interrupt)
-    got = tuning.train(fresh, PLAN, learn, check, tmp_path / "b.npz", where, lambda _: None)
+        training_loop.train(stopped, PLAN, learn, check, tmp_path / "b.npz", where, interrupt)
+    got = training_loop.train(fresh, PLAN, learn, check, tmp_path / "b.npz", where, lambda _: None)
 
     assert [one.validation_loss for one in got] == pytest.approx([one.validation_loss for one in wanted], rel=1e-5)
     assert len(got) == 6
@@ -157,7 +159,7 @@ def test_several_devices_learn_together(keras: Any, tmp_path: Path) -> None:
     where = Hardware(tf.distribute.MirroredStrategy(["/cpu:0"]), 0, False)
     with where.strategy.scope():
         model = small(keras)
-    done = tuning.train(model, PLAN, rows(40, 1), rows(16, 2), tmp_path / "a.npz", where, lambda _: None)
+    done = training_loop.train(model, PLAN, rows(40, 1), rows(16, 2), tmp_path / "a.npz", where, lambda _: None)
 
     assert done[-1].validation_loss < done[0].validation_loss
     assert len(Progress.load(tmp_path / "a.npz").state) > len(model.weights)
@@ -168,7 +170,7 @@ def test_it_stops_when_others_are_no_longer_recognised_better(keras: Any, tmp_pa
     model = small(keras)
     before = model.get_weights()
     plan = replace(PLAN, patience=2, beat=0.0)
-    done = tuning.train(
+    done = training_loop.train(
         model, plan, rows(24, 1), rows(16, 2), tmp_path / "a.npz", hardware.found("cpu"), lambda _: None
     )
 
@@ -225,10 +227,12 @@ def test_mixed_precision_learns(mixed: Network, tmp_path: Path) -> None:
     labels = np.arange(12) % 3
     photos = np.stack([np.asarray(photographs.photo(at % 3, at, 96), dtype=np.uint8) for at in range(12)])
     inputs = np.asarray(mixed.trunk(photos), dtype=np.float32)
-    learn = Rows(inputs.__getitem__, labels, tuning.balanced(labels, 3))
+    learn = Rows(inputs.__getitem__, labels, training_loop.balanced(labels, 3))
     mixed.freeze(crown=False)
     plan = replace(PLAN, batch=4, rate=1e-4)
-    done = tuning.train(mixed.upper, plan, learn, learn, tmp_path / "a.npz", hardware.found("cpu"), lambda _: None)
+    done = training_loop.train(
+        mixed.upper, plan, learn, learn, tmp_path / "a.npz", hardware.found("cpu"), lambda _: None
+    )
 
     assert min(one.validation_loss for one in done[1:]) < done[0].validation_loss
     assert "LossScale" in type(mixed.upper.optimizer).__name__
@@ -250,7 +254,7 @@ def test_an_epoch_takes_one_variation_of_each_photo(photos: int, views: int, fir
 def test_products_count_the_same_however_many_photos_they_have(counts: list[int]) -> None:
     """Unless one had to count more than ten times as much."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    weights = tuning.balanced(labels, len(counts))
+    weights = training_loop.balanced(labels, len(counts))
     each = [weights[labels == at].sum() for at in range(len(counts))]
 
     assert weights.max() <= 10

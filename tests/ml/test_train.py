@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import browser, dataset, export, exported, pictures, run, train_model
+from ml import run, train_model
+from ml.data import dataset, preprocessing
+from ml.evaluation import browser
+from ml.export import export, exported_model
 from ml.files import sha256
 from tests.ml import narrow, photographs
 from tests.ml.conftest import WORDS, Lesson
@@ -30,7 +33,7 @@ def test_it_recognises_photos_it_never_saw(lesson: Lesson, learned: Any) -> None
     """As often as it says, when asked again."""
     done = lesson.run
     held = done.split.held_out
-    answers = np.asarray(learned(pictures.read_all([lesson.data / one.path for one in held], done.preprocessing)))
+    answers = np.asarray(learned(preprocessing.read_all([lesson.data / one.path for one in held], done.preprocessing)))
     right = [done.classes[at] == one.product for at, one in zip(answers.argmax(axis=1), held, strict=True)]
 
     assert done.metrics.top1 >= 0.85
@@ -68,7 +71,7 @@ def test_products_with_few_photos_are_recognised(lesson: Lesson, learned: Any, t
         paths = [tmp_path / f"{number}-{shot}.png" for shot in shots]
         for path, shot in zip(paths, shots, strict=True):
             photographs.photo(number, shot).save(path)
-        return np.asarray(bones(pictures.read_all(paths, done.preprocessing), training=False))
+        return np.asarray(bones(preprocessing.read_all(paths, done.preprocessing), training=False))
 
     with np.load(lesson.place / run.PROTOTYPES) as found:
         known, products, trained = found["vectors"], found["products"].tolist(), found["trained"].tolist()
@@ -90,9 +93,9 @@ def test_the_export_says_the_same(lesson: Lesson, learned: Any) -> None:
     """With numpy and in a browser, of held-out photos."""
     done = lesson.run
     paths = [lesson.data / one.path for one in done.split.held_out][:4]
-    inputs = pictures.read_all(paths, done.preprocessing).astype(np.float32)
+    inputs = preprocessing.read_all(paths, done.preprocessing).astype(np.float32)
     wanted = np.asarray(learned(inputs, training=False))
-    told = exported.load(lesson.place / export.FOLDER)
+    told = exported_model.load(lesson.place / export.FOLDER)
 
     assert told.document["version"] == done.version
     assert np.abs(told.run(inputs)["probabilities"] - wanted).max() < 1e-4

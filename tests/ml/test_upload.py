@@ -15,12 +15,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ml import dataset, run, upload_model
+from ml import run, upload_model
+from ml.data import dataset
 from ml.run import HeldOut, Preprocessing, Run, Split
-from orchestrator import published, wire
+from orchestrator import canonical_json
 from orchestrator.emulator import Emulator, start
+from orchestrator.model_registry import registry
+from orchestrator.model_registry.registry import METADATA, Metadata, Parity, Verdict
 from orchestrator.problems import Problems
-from orchestrator.published import METADATA, Metadata, Parity, Verdict
 from orchestrator.storage import Stored
 from orchestrator.storage.local import LocalFileStorage
 from tests.emulator.account import client_of
@@ -39,7 +41,7 @@ def validated(folder: Path, name: str, against: str = "", says: str = "", **more
     contract = Preprocessing(**{**CONTRACT, "classes": tuple(CONTRACT["classes"])})  # type: ignore[arg-type]
     known = replace(known, preprocessing_hash=contract.hash, verdict=Verdict(says or ("same" if against else "first"),
                     against), **more)  # fmt: skip
-    (place / "web" / METADATA).write_bytes(published.checked(known))
+    (place / "web" / METADATA).write_bytes(registry.checked(known))
     held = HeldOut("photos/ring/1.jpg", "ring", "0" * 64)
     metrics = run.Metrics(0.9, 1.0, 0.3, 0.9, {"ring": run.Score(1, 1)})
     run.save(Run(name, "data", contract, contract.hash, Split(1, 1, (held,)), metrics, {}, {}, "", "2026-11-24", 1.0,
@@ -66,7 +68,7 @@ class Upload:
 
     @property
     def in_use(self) -> str:
-        pointer = published.current(self.storage)
+        pointer = registry.current(self.storage)
         return pointer.version if pointer else ""
 
 
@@ -80,9 +82,9 @@ def test_a_model_comes_into_use(upload: Upload) -> None:
     told = upload(validated(upload.folder, "v1"))
     assert "Model v1 is in use now: 2 products, top-1 90.0%." in told
     assert upload.in_use == "v1"
-    known = published.metadata(upload.storage, "v1")
+    known = registry.metadata(upload.storage, "v1")
     for name, file in known.files.items():
-        assert published.file_of(upload.folder / "bucket/ml-models/v1" / name) == file
+        assert registry.file_of(upload.folder / "bucket/ml-models/v1" / name) == file
     assert "is in use already" in upload(upload.folder / "runs/v1")
 
     told = upload(validated(upload.folder, "v2", against="v1", says="better"))
@@ -108,11 +110,11 @@ def test_what_is_not_fit_is_refused(upload: Upload, more: dict[str, Any], senten
     assert sentence in told
     assert "nothing was uploaded" in told
     assert upload.in_use == "v1"
-    assert published.versions(upload.storage) == ["v1"]
+    assert registry.versions(upload.storage) == ["v1"]
 
     assert f"forced: {REASON}" in upload(place, "--force", REASON)
     assert upload.in_use == "v2"
-    assert published.metadata(upload.storage, "v2").verdict.forced == REASON
+    assert registry.metadata(upload.storage, "v2").verdict.forced == REASON
 
 
 def _not_validated(place: Path) -> None:
@@ -255,8 +257,8 @@ def test_of_two_processes_at_once_one_wins(aws: Emulator, tmp_path: Path, monkey
     assert upload_model.main([str(runs[loser]), "--bucket", "files"]) == 1, "it was compared with v1"
 
     path = runs[loser] / "web" / METADATA
-    known = wire.load(path.read_bytes(), Metadata)
-    path.write_bytes(published.checked(replace(known, verdict=Verdict("better", winner))))
+    known = canonical_json.load(path.read_bytes(), Metadata)
+    path.write_bytes(registry.checked(replace(known, verdict=Verdict("better", winner))))
     assert upload_model.main([str(runs[loser]), "--bucket", "files"]) == 0
 
 
@@ -277,8 +279,8 @@ def test_the_state_service_is_told(
     aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the service down the model is in use all the same; the same command again tells it."""
-    from orchestrator.state.access import Grant, create_token
-    from orchestrator.state.store import Store
+    from orchestrator.state.server.access import Grant, create_token
+    from orchestrator.state.server.store import Store
 
     client_of(aws, "s3").create_bucket(
         Bucket="files-by-name", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}

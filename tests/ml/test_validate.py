@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import browser, exported, run, validate_model
-from ml.held_out import LEARNED
+from ml import run, validate_model
+from ml.evaluation import browser
+from ml.evaluation.holdout import LEARNED
+from ml.export import exported_model
 from ml.validate_model import Validation
-from orchestrator import published, wire
+from orchestrator import canonical_json
+from orchestrator.model_registry import registry
+from orchestrator.model_registry.registry import Metadata
 from orchestrator.problems import Problems
-from orchestrator.published import Metadata
 from tests.ml import narrow, trained
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
@@ -64,7 +67,7 @@ def test_a_good_model_passes(mine: Path, capsys: pytest.CaptureFixture[str]) -> 
         "Next: python -m ml.upload_model",
     ):  # fmt: skip
         assert line in told
-    known = wire.load((mine / "runs/v1/web/metadata.json").read_bytes(), Metadata)
+    known = canonical_json.load((mine / "runs/v1/web/metadata.json").read_bytes(), Metadata)
     assert known.parity.holds
     assert known.parity.browser is not None
     assert known.verdict.says == "first"
@@ -103,7 +106,7 @@ def test_a_browser_that_prepares_photos_otherwise_is_caught(mine: Path, tmp_path
 def _rescaled(folder: Path, factor: float, offset: float) -> None:
     """Give the export's rescaling other numbers, with the checksum that belongs to them."""
     web = folder / "runs/v1/web"
-    model = exported.load(web)
+    model = exported_model.load(web)
     numbers = model.weights.copy()
     (op,) = [op for op in model.document["ops"] if op["kind"] == "affine"]
     for name, value in (("weights", factor), ("bias", offset)):
@@ -144,8 +147,8 @@ def test_a_training_that_saw_other_photos_is_caught(mine: Path) -> None:
     """Where all agree and none is right, because the training turned the colours: training's own numbers tell."""
     path = mine / "runs/v1/run.json"
     contract = run.load(path.parent).preprocessing
-    wrong = {**json.loads(wire.dump(contract)), "channels": "BGR"}
-    edit(path, lambda said: said.update(preprocessing=wrong, preprocessing_hash=wire.digest(wrong)))
+    wrong = {**json.loads(canonical_json.dump(contract)), "channels": "BGR"}
+    edit(path, lambda said: said.update(preprocessing=wrong, preprocessing_hash=canonical_json.digest(wrong)))
     found = validate(mine, "--no-browser")
 
     assert found.known.metrics.top1 < 0.9
@@ -166,7 +169,7 @@ def test_it_is_compared_with_the_one_in_use(
     trained.train(mine / "runs/v3", mine / "data", "v3", spoilt=new)
     storage = LocalFileStorage(mine / "bucket")
     first = validate(mine, "--no-browser", version="v2")
-    published.publish(storage, first.folder, first.known, None)
+    registry.publish(storage, first.folder, first.known, None)
     capsys.readouterr()
     code = validate_model.main(words(mine, "--no-browser", version="v3"))
     told = capsys.readouterr().out

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ml import dataset, pictures, run
+from ml import run
+from ml.data import dataset, preprocessing
 from ml.download_photos import main as download
 from ml.files import sha256
 from ml.run import HeldOut, Metrics, Preprocessing, Run, Score, Split
@@ -55,7 +56,7 @@ def train(folder: Path, data: Path, version: str = "v1", *, classes: int = PRODU
     learned = [one for one in known if one not in held]
     model = network(len(contract.classes))
     bones = keras.Model(model.inputs[0], model.get_layer(run.EMBEDDING_LAYER).output)
-    features = np.asarray(bones(pictures.read_all([data / one.path for one in learned], contract), training=False))
+    features = np.asarray(bones(preprocessing.read_all([data / one.path for one in learned], contract), training=False))
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
     truth = np.eye(len(contract.classes))[[contract.classes.index(one.product) for one in learned]]
     scaled = (features - mean) / spread
@@ -67,7 +68,7 @@ def train(folder: Path, data: Path, version: str = "v1", *, classes: int = PRODU
         warnings.simplefilter("ignore")  # of Keras, about NumPy
         model.save(folder / run.MODEL)
     dataset.save(made, folder)
-    answers = np.asarray(model(pictures.read_all([data / one.path for one in held], contract), training=False))
+    answers = np.asarray(model(preprocessing.read_all([data / one.path for one in held], contract), training=False))
     right = [contract.classes[at] == one.product for at, one in zip(answers.argmax(axis=1), held, strict=True)]
     score = {name: Score(2, sum(ok for ok, one in zip(right, held, strict=True) if one.product == name))
              for name in contract.classes}  # fmt: skip

@@ -22,12 +22,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from orchestrator import pipeline
 from orchestrator.emulator import Emulator
-from orchestrator.events import ignore
-from orchestrator.model import Desired
-from orchestrator.plan import Planned
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.planning.plan import Planned
 from orchestrator.steps import is_read
+from orchestrator.vocabulary import Desired
 from tests.proofs import inside, world
 from tests.proofs.forks import in_fork, prepared
 from tests.proofs.scenarios import CREATED, DESTROYED, SERVICE_ALONE, SMALL, UPDATES

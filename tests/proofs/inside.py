@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.backends.ministack import MiniStackBackend
-from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.protocol import preload
 from orchestrator.emulator.service import World
 from tests.proofs.world import leading_to

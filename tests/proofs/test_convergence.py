@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator
-from orchestrator.model import Desired
+from orchestrator.vocabulary import Desired
 from tests.proofs import world
 from tests.proofs.scenarios import MORTAL, ONE_WAY, UPDATES
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.emulator import Emulator
+from orchestrator.planning import pipeline
 from tests.proofs import manifests, world
 
 

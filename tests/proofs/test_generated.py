@@ -8,10 +8,10 @@ import pytest
 import yaml
 from hypothesis import Phase, assume, given, note, settings
 
-from orchestrator import pipeline
 from orchestrator.emulator import Emulator
-from orchestrator.model import Desired
+from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
+from orchestrator.vocabulary import Desired
 from tests.proofs import strategies, world
 from tests.proofs.manifests import Document
 

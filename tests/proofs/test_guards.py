@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator
-from orchestrator.model import Desired, Plan
 from orchestrator.problems import Exit, Problems
+from orchestrator.vocabulary import Desired, Plan
 from tests.proofs import world
 from tests.proofs.scenarios import MORTAL
 from tests.proofs.world import Edit, swap
@@ -41,8 +41,8 @@ def vetoes(result: Plan) -> dict[str, str]:
 
 def refused(desired: Desired) -> None:
     """Applying does nothing and exits with 3."""
-    from orchestrator import pipeline
-    from orchestrator.events import ignore
+    from orchestrator.planning import pipeline
+    from orchestrator.planning.events import ignore
 
     with pytest.raises(Problems) as problems:
         pipeline.apply(pipeline.plan(desired), ignore)

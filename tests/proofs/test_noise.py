@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.emulator import Emulator
-from orchestrator.model import Desired
+from orchestrator.vocabulary import Desired
 from tests.proofs import world
 
 pytestmark = [pytest.mark.both_backends]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.events import Event, Finished, Started
-from orchestrator.model import Desired
+from orchestrator.planning.events import Event, Finished, Started
+from orchestrator.vocabulary import Desired
 from tests.proofs import world
 
 
@@ -30,7 +30,7 @@ def widest(emulator: Emulator) -> int:
 
 def test_the_stack_is_made_in_the_order_of_its_dependencies(stack: Desired) -> None:
     """No resource of the real stack begins before what it depends on has ended."""
-    from orchestrator import pipeline
+    from orchestrator.planning import pipeline
 
     ended: set[str] = set()
     early: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.emulator import Emulator
-from orchestrator.model import Desired
+from orchestrator.vocabulary import Desired
 from tests.proofs import world
 
 pytestmark = [pytest.mark.both_backends]

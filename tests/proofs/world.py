@@ -17,15 +17,15 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from orchestrator import pipeline
 from orchestrator.aws import Clients, Reader
 from orchestrator.aws.clients import ATTEMPTS
 from orchestrator.emulator import Emulator, Faults, start
 from orchestrator.emulator.faults import Rule
-from orchestrator.events import ignore
-from orchestrator.model import Desired, Outcome, Plan
-from orchestrator.plan import Planned
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.planning.plan import Planned
 from orchestrator.values import plain
+from orchestrator.vocabulary import Desired, Outcome, Plan
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 REGION = "eu-west-1"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from orchestrator import pipeline
 from orchestrator.aws import Clients
-from orchestrator.events import ignore
-from orchestrator.release import Ledger, wanted
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.release import Ledger, checkout
 from orchestrator.release.deploy import Deployment, Ended
-from orchestrator.release.record import Origin
+from orchestrator.release.entry import Origin
+from orchestrator.release.ledger_store import Store
 from orchestrator.release.ship import Prove
-from orchestrator.release.store import Store
 
 MANIFESTS = """
 apiVersion: orchestrator/v1
@@ -79,8 +79,8 @@ class Shop:
         store = Store(through, BUCKET, "prod")
         return Deployment(store, Origin("ana", "c0ffee"), through, ignore, proving=self.proving)
 
-    def wanted(self) -> wanted.Wanted:
-        return wanted.of(self.folder, "prod", self.clients)
+    def wanted(self) -> checkout.Wanted:
+        return checkout.of(self.folder, "prod", self.clients)
 
     def deploy(self, **values: object) -> Ended:
         """Commit, plan and deploy."""

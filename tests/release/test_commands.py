@@ -13,7 +13,7 @@ import pytest
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
 from orchestrator.release import lease
-from orchestrator.release.store import Store
+from orchestrator.release.ledger_store import Store
 from orchestrator.steps import is_read
 from tests.release.web import Web
 

@@ -6,12 +6,12 @@ import itertools
 
 import pytest
 
-from orchestrator import pipeline
+from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.release import lease, rollback
 from orchestrator.release.deploy import Ended
 from orchestrator.release.probe import Probe, Proof
-from orchestrator.render import endings
+from orchestrator.render import result
 from tests.release.project import BUCKET, Shop
 
 PLACE = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
@@ -159,7 +159,7 @@ def test_a_first_release_that_fails_has_none_to_go_back_to(shop: Shop) -> None:
 
     ended = shop.deploy()
 
-    told = endings.view(ended, 2.0, again="orchestrator deploy", look="orchestrator releases")
+    told = result.view(ended, 2.0, again="orchestrator deploy", look="orchestrator releases")
     assert (ended.end, ended.stands) == ("failed", None)
     assert (
         told.headline == "Failed: the first release is not whole, and there is none before it to go back to, in 2.0 s."

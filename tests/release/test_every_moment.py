@@ -6,14 +6,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from orchestrator import pipeline
 from orchestrator.aws.errors import AwsError
 from orchestrator.emulator import Emulator
-from orchestrator.events import ignore
-from orchestrator.release import rollback, wanted
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.release import checkout, rollback
 from orchestrator.release.deploy import Deployment
-from orchestrator.release.record import Origin
-from orchestrator.release.store import Store
+from orchestrator.release.entry import Origin
+from orchestrator.release.ledger_store import Store
 from orchestrator.steps import is_read
 from tests.proofs.world import Standing
 from tests.release.project import proved
@@ -74,7 +74,7 @@ def test_nothing_is_missed_at_any_moment(tmp_path: Path, emulator: Emulator) -> 
 
     def deploy(version: dict[str, str]) -> None:
         site.build(version)
-        asked = wanted.of(tmp_path, "prod", visitors)
+        asked = checkout.of(tmp_path, "prod", visitors)
         ended = run().deploy(pipeline.plan(asked.desired, clients=visitors), asked, lambda cause: None)
         assert (ended.end, ended.cause, ended.trouble) == ("released", "", ())
         visitors.look("the end of a deploy")

@@ -11,16 +11,16 @@ from typing import Any
 
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.aws import Clients
 from orchestrator.aws.errors import AwsError
-from orchestrator.events import Event, Finished
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import Event, Finished
 from orchestrator.problems import Problems
 from orchestrator.release import rollback
 from orchestrator.release.deploy import Deployment, Ended
-from orchestrator.release.record import Origin
-from orchestrator.release.store import Store
-from orchestrator.render import endings
+from orchestrator.release.entry import Origin
+from orchestrator.release.ledger_store import Store
+from orchestrator.render import result
 from orchestrator.render.style import Style
 from tests.proofs.world import Standing
 from tests.release.failing import Failing, Killed
@@ -139,7 +139,7 @@ def expires(shop: WithSite, after: int) -> tuple[Ended, str]:
 
     run = Deployment(Store(clients, BUCKET, "prod"), Origin("ana", "c"), clients, on_event, parallelism=1)
     done = run.deploy(planned, asked, lambda cause: None)
-    return done, endings.text(endings.view(done, 1.0, again="again", look="look"), Style())
+    return done, result.text(result.view(done, 1.0, again="again", look="look"), Style())
 
 
 def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(shop: WithSite) -> None:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator import pipeline
-from orchestrator.release import Vector, observe, restore
-from orchestrator.release.store import Store
+from orchestrator.planning import pipeline
+from orchestrator.release import Vector, live_state, restorability
+from orchestrator.release.ledger_store import Store
 from tests.release.failing import Failing
 from tests.release.web import V1, V2
 from tests.release.whole import NEW, OLD, WithSite
@@ -71,10 +71,10 @@ def test_a_fault_at_any_step_ends_in_the_old_or_the_new(shop: WithSite) -> None:
 def test_what_cannot_come_back_says_why(shop: WithSite) -> None:
     shop.clients.call("s3", "delete_object", {"Bucket": "shop-web", "Key": "assets/app-1a2b3c4d.js"})
 
-    found = restore.obstacles(shop.ledger, shop.ledger.releases[0], shop.store, reader(shop))
+    found = restorability.obstacles(shop.ledger, shop.ledger.releases[0], shop.store, reader(shop))
 
     assert found == ("1 of its files are gone from s3://shop-web, such as assets/app-1a2b3c4d.js",)
-    assert restore.obstacles(shop.ledger, shop.ledger.releases[1], shop.store, reader(shop)) == ()
+    assert restorability.obstacles(shop.ledger, shop.ledger.releases[1], shop.store, reader(shop)) == ()
 
 
 def test_a_bad_site_stays_away_until_it_changes(shop: WithSite) -> None:
@@ -98,7 +98,7 @@ def test_the_vector_says_what_stands(shop: WithSite) -> None:
     asked = shop.wanted()
     live = pipeline.plan(asked.desired, clients=shop.clients).live
 
-    found = observe.vector(asked, live, shop.clients)
+    found = live_state.vector(asked, live, shop.clients)
 
     assert isinstance(found, Vector)
     assert isinstance(shop.store, Store)

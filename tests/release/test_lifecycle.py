@@ -15,9 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from orchestrator import pipeline
-from orchestrator.model import Resource
+from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
+from orchestrator.vocabulary import Resource
 from tests.components.stacks import document
 
 PROJECT = """\

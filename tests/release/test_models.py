@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import published
 from orchestrator.cli.main import main
-from orchestrator.published import Verdict
+from orchestrator.model_registry import registry
+from orchestrator.model_registry.registry import Verdict
 from orchestrator.storage.s3 import S3FileStorage
 from tests.release.project import Shop
 from tests.storage.test_published import version
@@ -19,13 +19,13 @@ from tests.storage.test_published import version
 def upload(shop: Shop, folder: Path, name: str) -> None:
     """As ``ml.upload_model`` does it, with what it calls."""
     storage = S3FileStorage(shop.clients, "shop-files")
-    before = published.current(storage)
+    before = registry.current(storage)
     known = replace(version(folder / name, name), verdict=Verdict("same", before.version if before else ""))
-    published.publish(storage, folder / name, published.admitted(known, before, "", again=""), before)
+    registry.publish(storage, folder / name, registry.admitted(known, before, "", again=""), before)
 
 
 def in_use(shop: Shop) -> str:
-    pointer = published.current(S3FileStorage(shop.clients, "shop-files"))
+    pointer = registry.current(S3FileStorage(shop.clients, "shop-files"))
     return pointer.version if pointer else ""
 
 
@@ -61,7 +61,7 @@ def test_an_uploaded_model_goes_back(shop: Shop, tmp_path_factory: pytest.TempPa
     code, told = back("--only model --reason 'takes rings for chains'")
     assert (code, in_use(shop)) == (0, "m2"), told
     assert shop.issuer() == "three", "the rest stays"
-    pointer = published.current(S3FileStorage(shop.clients, "shop-files"))
+    pointer = registry.current(S3FileStorage(shop.clients, "shop-files"))
     assert pointer is not None
     assert pointer.model == "ml-models/m2/model.json", "the pointer is the very one that the upload wrote"
 

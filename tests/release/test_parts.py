@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import pipeline
 from orchestrator.artefacts import Artefacts, Image
+from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.release import Built, Ledger, Pin, Release, Vector, documents, pins, rollback
-from orchestrator.release.store import Store
+from orchestrator.release.ledger_store import Store
 from orchestrator.render import releases
 from orchestrator.render.style import Style
 from tests.release.manifests import PROJECT, SECRET

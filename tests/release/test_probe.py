@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator import pipeline
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.artefacts.sites.folder import scan
-from orchestrator.model import Live
+from orchestrator.planning import pipeline
 from orchestrator.release.probe import Probe, Proof, probes, prove
+from orchestrator.vocabulary import Live
 from tests.release.manifests import PROJECT, WEB
 
 Answer = tuple[int, Mapping[str, str], bytes]

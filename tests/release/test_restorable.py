@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import pipeline, wire
+from orchestrator import canonical_json
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.sites.folder import scan
 from orchestrator.aws import Reader
 from orchestrator.aws.errors import AwsError
+from orchestrator.planning import pipeline
 from orchestrator.release import Built, Ledger, Release, Vector, documents
-from orchestrator.release.restore import obstacles
-from orchestrator.release.store import Store
+from orchestrator.release.ledger_store import Store
+from orchestrator.release.restorability import obstacles
 from tests.release.manifests import PROJECT, SECRET, WEB
 
 MORE = """
@@ -39,7 +40,7 @@ class Cloud:
     """An AWS in memory that holds one release; what is taken out is gone."""
 
     def __init__(self, site: Site) -> None:
-        page, index = site.files["index.html"].sha256, wire.dump(replace(site, folder=None))
+        page, index = site.files["index.html"].sha256, canonical_json.dump(replace(site, folder=None))
         self.objects: dict[str, bytes] = {
             **dict.fromkeys((f"shop-web/{path}" for path in site.files), b""),
             f"shop-releases/bodies/{page}": b"",

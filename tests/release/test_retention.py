@@ -10,15 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws.errors import AwsError
-from orchestrator.model import Desired, Resource, Scope
 from orchestrator.problems import Position
 from orchestrator.release import Built, Ledger, Pin, Release, Result, Vector
-from orchestrator.release.record import retained
+from orchestrator.release.entry import retained
+from orchestrator.release.ledger_store import Store
 from orchestrator.release.retention import GRACE, Sweeper
-from orchestrator.release.store import Store
+from orchestrator.vocabulary import Desired, Resource, Scope
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ROOM = 17
@@ -68,7 +68,7 @@ class Cloud:
                 if key not in self.objects[parameters["Bucket"]]:
                     raise AwsError("s3", operation, "NoSuchKey", "gone")
                 number = int(key.removesuffix(".json")[-1])
-                return {"Body": io.BytesIO(wire.dump(site(number))), "ETag": "x"}
+                return {"Body": io.BytesIO(canonical_json.dump(site(number))), "ETag": "x"}
             case "delete_objects":
                 self.objects[parameters["Bucket"]] -= {item["Key"] for item in parameters["Delete"]["Objects"]}
             case "batch_delete_image":

@@ -20,8 +20,8 @@ import pytest
 
 from orchestrator import shell
 from orchestrator.aws import Clients
-from orchestrator.cli import sample
 from orchestrator.cli.main import main
+from orchestrator.demo import sample
 from orchestrator.emulator import Emulator, start
 from orchestrator.problems import Exit
 from tests.artefacts.images.store import quick_store

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from orchestrator.aws import Clients
-from orchestrator.cli import assembly, interpreter, sample
 from orchestrator.cli.main import main
+from orchestrator.demo import image_assembly, interpreter, sample
 from orchestrator.emulator import runtime, start
 from orchestrator.problems import Exit, Problems
 from orchestrator.release.probe import Probe, over_http
@@ -37,7 +37,7 @@ class Shop:
         """Merge and deploy a version."""
         image = sample.image(version, self.layer, healthy=healthy)
         token = self.clients.call("ecr", "get_authorization_token", {})
-        digest = assembly.push(token, sample.REPOSITORY, f"v{version}", image)
+        digest = image_assembly.push(token, sample.REPOSITORY, f"v{version}", image)
         manifests = sample.write(self.checkout, version, healthy=healthy, prebuilt=digest)
         text = (manifests / "shop.yaml").read_text()
         (manifests / "shop.yaml").write_text(text.replace("  cpu: 0.25\n", "  runtime: ecs-express\n  cpu: 0.25\n"))
@@ -72,7 +72,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
             monkeypatch.setenv(name, value)
         clients = Clients("eu-west-1")
         clients.call("ecr", "create_repository", {"repositoryName": sample.REPOSITORY})
-        yield Shop(tmp_path / "checkout", assembly.layer(tmp_path / "runtime"), clients, capsys)
+        yield Shop(tmp_path / "checkout", image_assembly.layer(tmp_path / "runtime"), clients, capsys)
 
 
 def test_it_is_shipped_it_breaks_and_it_comes_back(shop: Shop) -> None:

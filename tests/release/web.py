@@ -9,16 +9,16 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator import pipeline
 from orchestrator.artefacts import Artefacts, Site
 from orchestrator.artefacts.sites.folder import scan
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
-from orchestrator.events import ignore
 from orchestrator.manifest import expand
-from orchestrator.model import Desired
-from orchestrator.plan import Planned
-from orchestrator.release import wanted
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
+from orchestrator.planning.plan import Planned
+from orchestrator.release import checkout
+from orchestrator.vocabulary import Desired
 from tests.proofs import world
 from tests.proofs.world import failures
 
@@ -95,7 +95,7 @@ class Web:
     def desired(self, earlier: Site | None = None) -> Desired:
         """What the checkout wants, or with a site of an earlier release in its stead."""
         if earlier is None:
-            return wanted.of(self.folder, "prod", self.clients).desired
+            return checkout.of(self.folder, "prod", self.clients).desired
         sites = {"bucket.web": replace(earlier, folder=None)}
         return expand.expand(pipeline.validate(self.folder, "prod"), Artefacts(sites=sites))
 

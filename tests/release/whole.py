@@ -6,9 +6,9 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from orchestrator import pipeline
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
+from orchestrator.planning import pipeline
 from orchestrator.release import rollback
 from orchestrator.release.deploy import Ended
 from tests.proofs.world import clients

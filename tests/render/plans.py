@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from orchestrator.model import Action, Change, FieldChange, Health, Plan, PlannedStep, Unread, Veto
 from orchestrator.problems import Position
+from orchestrator.vocabulary import Action, Change, FieldChange, Health, Plan, PlannedStep, Unread, Veto
 
 DIGEST = "9f2b0c61d4a7e85310fbb2c9e07d4418a6d3f5c2e1b09847766554433221100f"
 

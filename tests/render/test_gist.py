@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator import resources
-from orchestrator.model import FieldChange
-from orchestrator.render.gist import GISTS, gist
+from orchestrator.render.summary import GISTS, gist
+from orchestrator.vocabulary import FieldChange
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
     ("s3_bucket", {"versioning": True, "encryption": {"algorithm": "AES256"}, "public_access": "blocked"},

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from pytest_regressions.file_regression import FileRegressionFixture
 
-from orchestrator import wire
-from orchestrator.model import Plan
+from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.render import drift, html, markdown, stale, text, view
+from orchestrator.render import drift, plan_html, plan_markdown, plan_text, plan_view, stale_plan
 from orchestrator.render.style import Style
+from orchestrator.vocabulary import Plan
 from tests.render.plans import RICH
 
-COST = view.CostView("About 27.10 USD a month", ("rds_instance.main  db.t3.micro, single-AZ  13.87 USD",))
+COST = plan_view.CostView("About 27.10 USD a month", ("rds_instance.main  db.t3.micro, single-AZ  13.87 USD",))
 
 
 @pytest.mark.parametrize(
@@ -22,19 +22,21 @@ COST = view.CostView("About 27.10 USD a month", ("rds_instance.main  db.t3.micro
 )
 def test_text(style: Style, name: str, file_regression: FileRegressionFixture) -> None:
     """The text of the plan, in a log, on a terminal, and where there is nothing but ASCII."""
-    file_regression.check(text.render(view.view(RICH, cost=COST), style), basename=f"plan-{name}", newline="")
+    file_regression.check(plan_text.render(plan_view.view(RICH, cost=COST), style), basename=f"plan-{name}", newline="")
 
 
 def test_text_in_brief(file_regression: FileRegressionFixture) -> None:
     """What is new on one line, what changes or goes with all there is to say: what `plan` prints unless told more."""
     file_regression.check(
-        text.render(view.view(RICH, cost=COST), Style(width=100), "brief"), basename="plan-brief", encoding="utf-8"
+        plan_text.render(plan_view.view(RICH, cost=COST), Style(width=100), "brief"),
+        basename="plan-brief",
+        encoding="utf-8",
     )
 
 
 def test_text_with_steps(file_regression: FileRegressionFixture) -> None:
     """With `--steps`: each API call, and the permissions they need by the names that IAM knows."""
-    seen = text.render(view.view(RICH, steps=True), Style())
+    seen = plan_text.render(plan_view.view(RICH, steps=True), Style())
 
     file_regression.check(seen, basename="plan-steps")
     assert "s3:PutEncryptionConfiguration" in seen
@@ -43,20 +45,23 @@ def test_text_with_steps(file_regression: FileRegressionFixture) -> None:
 def test_markdown(file_regression: FileRegressionFixture) -> None:
     """The comment on a pull request."""
     file_regression.check(
-        markdown.render(view.view(RICH, cost=COST, longest=400)), basename="plan", extension=".md", encoding="utf-8"
+        plan_markdown.render(plan_view.view(RICH, cost=COST, longest=400)),
+        basename="plan",
+        extension=".md",
+        encoding="utf-8",
     )
 
 
 def test_html(file_regression: FileRegressionFixture) -> None:
     """The page."""
-    page = html.render(view.view(RICH, cost=COST, steps=True, longest=4_000))
+    page = plan_html.render(plan_view.view(RICH, cost=COST, steps=True, longest=4_000))
 
     file_regression.check(page, basename="plan", extension=".html", encoding="utf-8")
 
 
 def test_json_is_the_plan() -> None:
     """JSON is no rendering: it is the plan, and can be read back."""
-    assert wire.load(wire.dump(RICH), Plan) == RICH
+    assert canonical_json.load(canonical_json.dump(RICH), Plan) == RICH
 
 
 def test_drift(file_regression: FileRegressionFixture) -> None:
@@ -72,7 +77,7 @@ def test_nothing_to_do() -> None:
     """A plan without changes says so in one line, and has nothing to approve."""
     quiet = Plan("shop", "prod", "123456789012", "eu-west-1", (), digest="d" * 64)
 
-    assert text.render(view.view(quiet)) == (
+    assert plan_text.render(plan_view.view(quiet)) == (
         "shop/prod (account 123456789012, eu-west-1)\nNo changes: there is nothing.\n"
     )
 
@@ -86,6 +91,6 @@ def test_stale(file_regression: FileRegressionFixture) -> None:
     fresh = replace(RICH, changes=(moved, *RICH.changes[1:5], *RICH.changes[6:]), digest="0" * 64)
 
     with pytest.raises(Problems) as found:
-        stale.refuse(fresh, reviewed=RICH)
+        stale_plan.refuse(fresh, reviewed=RICH)
 
     file_regression.check(str(found.value), basename="stale")

@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 
-from orchestrator.model import Action, Actuation, FieldChange, Health, Outcome, Plan
 from orchestrator.problems import Position, Problem
-from orchestrator.redaction import redact, safe, visible
-from orchestrator.render import actions, drift, html, problems, report, text, values, view
+from orchestrator.redaction.redact import redact, safe, visible
+from orchestrator.render import actions, apply_report, drift, plan_html, plan_text, plan_view, problems, value_text
 from orchestrator.render.style import Style
+from orchestrator.vocabulary import Action, Actuation, FieldChange, Health, Outcome, Plan
 from tests.render.plans import HOSTILE, PLANS, RICH, hostile
 
 ACTS = re.compile(
@@ -22,15 +22,15 @@ ACTS = re.compile(
 
 def everything(plan: Plan) -> list[str]:
     """Every plain-text rendering of a plan."""
-    seen = view.view(plan, steps=True)
+    seen = plan_view.view(plan, steps=True)
     narrow = Style(width=40)
     outcome = Outcome(plan.project, Action.CREATE, Actuation.FAILED, Health.FAILED, plan.environment, 1.0, plan.token)
-    ended = report.view([outcome], 1.0, "orchestrator apply")
+    ended = apply_report.view([outcome], 1.0, "orchestrator apply")
     return [
-        text.render(seen),
-        text.render(seen, narrow),
+        plan_text.render(seen),
+        plan_text.render(seen, narrow),
         drift.text(drift.view(plan), narrow),
-        report.text(ended, narrow),
+        apply_report.text(ended, narrow),
         problems.text([Problem(plan.project, Position(plan.region), plan.account)], narrow),
     ]
 
@@ -69,14 +69,14 @@ def test_a_page_has_the_same_tags_whatever_the_names(words: str) -> None:
     """Names and values add no tag and no attribute to the page."""
     harmless = "harm:less" if ":" in words else "harmless"  # only what has a colon is an API call
 
-    assert tags(html.render(view.view(hostile(words), steps=True))) == tags(
-        html.render(view.view(hostile(harmless), steps=True))
+    assert tags(plan_html.render(plan_view.view(hostile(words), steps=True))) == tags(
+        plan_html.render(plan_view.view(hostile(harmless), steps=True))
     )
 
 
 def test_a_page_needs_nothing_else() -> None:
     """No address in it, and only its own script may run."""
-    page = html.render(view.view(RICH))
+    page = plan_html.render(plan_view.view(RICH))
 
     assert not re.search(r"(src|href|url)\s*[=(]|https?:", page)
     assert "default-src 'none'" in page
@@ -105,15 +105,15 @@ def test_secrets_are_blotted_out(value: object, key: str, shown: object) -> None
 
 def test_no_secret_of_the_plan_shows() -> None:
     """A password that slipped into a plan is in no rendering."""
-    seen = view.view(RICH, steps=True, longest=4_000)
+    seen = plan_view.view(RICH, steps=True, longest=4_000)
 
-    assert [page for page in (text.render(seen), html.render(seen)) if "correct-horse" in page] == []
+    assert [page for page in (plan_text.render(seen), plan_html.render(seen)) if "correct-horse" in page] == []
 
 
 def test_cutting_does_not_hide_what_differs() -> None:
     """Of two long values the part that differs is shown."""
     old, new = "a" * 500 + "OLD" + "b" * 500, "a" * 500 + "NEW" + "b" * 500
-    (line,) = values.field_views((FieldChange(("code",), old, new),))
+    (line,) = value_text.field_views((FieldChange(("code",), old, new),))
 
     assert "OLD" in str(line)
     assert "NEW" in str(line)
@@ -122,12 +122,12 @@ def test_cutting_does_not_hide_what_differs() -> None:
 
 def test_a_long_value_says_how_long_it_is() -> None:
     """The middle makes way for the length."""
-    assert values.shorten("x" * 1_000, 60) == "x" * 27 + "…(1,000 characters)…" + "x" * 13
+    assert value_text.shorten("x" * 1_000, 60) == "x" * 27 + "…(1,000 characters)…" + "x" * 13
 
 
 def test_lists_show_what_comes_and_goes() -> None:
     """Items that stay are not repeated."""
-    lines = values.field_views((FieldChange(("methods",), ["GET", "PUT"], ["GET", "HEAD"]),))
+    lines = value_text.field_views((FieldChange(("methods",), ["GET", "PUT"], ["GET", "HEAD"]),))
 
     assert [str(line) for line in lines] == ['methods[]: "PUT"', 'methods[]: "HEAD"']
 

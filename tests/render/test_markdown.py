@@ -9,14 +9,14 @@ from hypothesis import given
 from markdown_it import MarkdownIt
 from msgspec.structs import replace
 
-from orchestrator.model import Action, Change, FieldChange, Plan, Veto
-from orchestrator.render import markdown, view
+from orchestrator.render import plan_markdown, plan_view
+from orchestrator.vocabulary import Action, Change, FieldChange, Plan, Veto
 from tests.render.plans import HOSTILE, PLANS, RICH, hostile
 
 OURS = re.compile(r"</?(details|summary|code|sub)>|<!-- orchestrator:plan [\w/.-]* -->")
 
 
-def check(text: str, limit: int = markdown.LIMIT) -> None:
+def check(text: str, limit: int = plan_markdown.LIMIT) -> None:
     assert len(text.encode()) <= limit
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
     raw = "".join(t.content for b in tokens for t in (b, *(b.children or ())) if t.type.startswith("html_"))
@@ -32,13 +32,13 @@ def check(text: str, limit: int = markdown.LIMIT) -> None:
 @given(PLANS)
 def test_any_plan_is_a_comment(plan: Plan) -> None:
     """Whatever is planned: under the limit, every fence and fold closed, no mark-up but ours, nobody is pinged."""
-    check(markdown.render(view.view(plan, steps=True, longest=400)))
+    check(plan_markdown.render(plan_view.view(plan, steps=True, longest=400)))
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_stays_text(text: str) -> None:
     """Names and values cannot leave their place."""
-    check(markdown.render(view.view(hostile(text), steps=True)))
+    check(plan_markdown.render(plan_view.view(hostile(text), steps=True)))
 
 
 @pytest.mark.parametrize("size", [400, 4_000])
@@ -49,7 +49,9 @@ def test_a_long_plan_is_cut_between_sections(size: int) -> None:
         for n in range(size)
     )
     doomed = replace(RICH.changes[2], address="rds_instance.last")
-    seen = markdown.render(view.view(replace(RICH, changes=(*changes, doomed))), elsewhere="the artefact plan.html")
+    seen = plan_markdown.render(
+        plan_view.view(replace(RICH, changes=(*changes, doomed))), elsewhere="the artefact plan.html"
+    )
 
     check(seen)
     assert "rds_instance.last" in seen
@@ -65,7 +67,7 @@ def test_a_huge_component_is_cut_between_changes() -> None:
         Change(f"s3_bucket.b{n}", Action.CREATE, f"b{n}", "bucket.all", (FieldChange(("f",), None, "x" * 300),))
         for n in range(400)
     )
-    seen = markdown.render(view.view(replace(RICH, changes=changes)))
+    seen = plan_markdown.render(plan_view.view(replace(RICH, changes=changes)))
 
     check(seen)
     assert re.search(r"# \d+ more changes of this component are left out here", seen)
@@ -74,7 +76,7 @@ def test_a_huge_component_is_cut_between_changes() -> None:
 def test_many_vetoes_still_say_vetoed() -> None:
     """However much is forbidden, and at whatever length, the comment opens with it."""
     vetoes = tuple(Veto("\U0001f600" * 200, "\U0001f600" * 2_000) for _ in range(500))
-    seen = markdown.render(view.view(replace(RICH, vetoes=vetoes)))
+    seen = plan_markdown.render(plan_view.view(replace(RICH, vetoes=vetoes)))
 
     check(seen)
     assert "Vetoed: nothing will be applied" in seen
@@ -82,7 +84,7 @@ def test_many_vetoes_still_say_vetoed() -> None:
 
 def test_the_comment_is_found_again() -> None:
     """The marker names the environment, so each environment keeps one comment."""
-    seen = markdown.render(view.view(RICH))
+    seen = plan_markdown.render(plan_view.view(RICH))
 
-    assert seen.startswith(markdown.marker("joiabagur/prod") + "\n")
-    assert markdown.marker("joiabagur/prod") != markdown.marker("joiabagur/dev")
+    assert seen.startswith(plan_markdown.marker("joiabagur/prod") + "\n")
+    assert plan_markdown.marker("joiabagur/prod") != plan_markdown.marker("joiabagur/dev")

@@ -7,11 +7,11 @@ import re
 
 from pytest_regressions.file_regression import FileRegressionFixture
 
-from orchestrator.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
-from orchestrator.model import Action, Actuation, Change, Health, Outcome, PlannedStep
-from orchestrator.render import report
+from orchestrator.planning.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
+from orchestrator.render import apply_report
 from orchestrator.render.progress import Board, Lines, Table
 from orchestrator.render.style import Style
+from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome, PlannedStep
 
 CHANGES = tuple(
     Change(address, Action.CREATE, address, "bucket.files")
@@ -42,28 +42,33 @@ EVENTS: tuple[Event, ...] = (
 
 def test_a_failed_run_is_explained(file_regression: FileRegressionFixture) -> None:
     """The first cause stands on top, the one next command at the end."""
-    seen = report.view(OUTCOMES, 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
+    seen = apply_report.view(OUTCOMES, 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
 
-    file_regression.check(report.text(seen, Style()), basename="report-failed")
+    file_regression.check(apply_report.text(seen, Style()), basename="report-failed")
 
 
 def test_an_unwell_run_is_explained(file_regression: FileRegressionFixture) -> None:
     """Applied but not well: what to look at, and how to look again."""
-    seen = report.view(OUTCOMES[1:3], 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
+    seen = apply_report.view(OUTCOMES[1:3], 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
 
-    file_regression.check(report.text(seen, Style()), basename="report-unwell")
+    file_regression.check(apply_report.text(seen, Style()), basename="report-unwell")
 
 
 def test_a_good_run_is_one_line() -> None:
     """When all went well there is nothing to read."""
-    seen = report.view(OUTCOMES[1:2], 1.5, "orchestrator apply")
+    seen = apply_report.view(OUTCOMES[1:2], 1.5, "orchestrator apply")
 
-    assert report.text(seen, Style()) == "Applied: 1 done, in 1.5 s.\n"
+    assert apply_report.text(seen, Style()) == "Applied: 1 done, in 1.5 s.\n"
 
 
 def test_elapsed_time_reads_well() -> None:
     """Tenths at first, then seconds, then minutes."""
-    assert [report.elapsed(seconds) for seconds in (0.04, 9.94, 59.4, 245)] == ["0.0 s", "9.9 s", "59 s", "4 min 05 s"]
+    assert [apply_report.elapsed(seconds) for seconds in (0.04, 9.94, 59.4, 245)] == [
+        "0.0 s",
+        "9.9 s",
+        "59 s",
+        "4 min 05 s",
+    ]
 
 
 def test_a_batch_shows_how_far_it_is() -> None:

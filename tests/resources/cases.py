@@ -25,10 +25,10 @@ from typing import Any
 import yaml
 
 from orchestrator import resources
-from orchestrator.diff import diff
-from orchestrator.model import Action, FieldChange, Health, Live, PlannedStep, Scope
+from orchestrator.planning.diff import diff
 from orchestrator.steps import Call, Recording, Step, Steps, Sweep, Wait, planned, record
 from orchestrator.values import Sensitive, Unknown, WriteOnly, plain
+from orchestrator.vocabulary import Action, FieldChange, Health, Live, PlannedStep, Scope
 
 FOLDER = Path(__file__).parent
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")

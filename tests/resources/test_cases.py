@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.diff import diff
-from orchestrator.model import Live
+from orchestrator.planning.diff import diff
 from orchestrator.steps import Steps, play
 from orchestrator.values import plain
+from orchestrator.vocabulary import Live
 from tests.resources import cases, parameters
 from tests.resources.cases import SCOPE, Case, written
 from tests.resources.conftest import Aws

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from orchestrator.aws import StepFailedError
-from orchestrator.model import Live
 from orchestrator.resources import cloudfront_distribution as distributions
 from orchestrator.steps import Steps, play
+from orchestrator.vocabulary import Live
 from tests.resources.cases import SCOPE, load
 from tests.resources.conftest import Aws
 from tests.resources.test_cases import BACKENDS

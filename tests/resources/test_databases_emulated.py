@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from orchestrator import apply, emulator, plan, snapshot
+from orchestrator import emulator
 from orchestrator.aws import Clients
-from orchestrator.events import ignore
-from orchestrator.model import Actuation, Desired
-from orchestrator.plan import Planned
+from orchestrator.planning import apply, plan, snapshot
+from orchestrator.planning.events import ignore
+from orchestrator.planning.plan import Planned
 from orchestrator.problems import Exit
+from orchestrator.vocabulary import Actuation, Desired
 from tests.components import stacks
 from tests.components.stacks import document
 from tests.resources.cases import SCOPE

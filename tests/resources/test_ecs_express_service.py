@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from orchestrator.aws import Reader
-from orchestrator.model import Health, Live
 from orchestrator.problems import Problems
 from orchestrator.resources import ecs_express_service
 from orchestrator.resources.ecs_express_service.shape import balancer_of, host_of
 from orchestrator.steps import record
+from orchestrator.vocabulary import Health, Live
 from tests.aws.fakes import Scripted
 from tests.resources.cases import SCOPE
 

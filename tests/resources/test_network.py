@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from orchestrator.aws import Reader
-from orchestrator.model import Health
 from orchestrator.problems import Problems
 from orchestrator.resources import ec2_security_group, ec2_vpc, ec2_vpc_endpoint
 from orchestrator.steps import record
+from orchestrator.vocabulary import Health
 from tests.aws.fakes import Scripted
 from tests.resources.cases import SCOPE
 

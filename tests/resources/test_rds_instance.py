@@ -8,11 +8,11 @@ import pytest
 
 from orchestrator import resources
 from orchestrator.aws import Reader
-from orchestrator.diff import diff
-from orchestrator.model import FieldChange, Health, Live
+from orchestrator.planning.diff import diff
 from orchestrator.problems import Problems
 from orchestrator.resources import rds_instance
 from orchestrator.resources.rds_instance.password import pick
+from orchestrator.vocabulary import FieldChange, Health, Live
 from tests.aws.fakes import Scripted
 from tests.resources.cases import SCOPE
 

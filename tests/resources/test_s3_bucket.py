@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from orchestrator.aws import AwsError, Reader
-from orchestrator.model import Live
 from orchestrator.resources import s3_bucket
 from orchestrator.steps import play
+from orchestrator.vocabulary import Live
 from tests.aws.fakes import Scripted
 from tests.resources.cases import SCOPE
 from tests.resources.conftest import Aws

@@ -23,12 +23,12 @@ from msgspec.structs import replace
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.sites.folder import digest, scan
 from orchestrator.aws import Actuator, AwsError, Reader
-from orchestrator.model import Live
 from orchestrator.problems import Problems
 from orchestrator.resources import s3_site
-from orchestrator.resources.s3_site.standing import Standing, look
+from orchestrator.resources.s3_site.live_site import Standing, look
 from orchestrator.steps import Batch, Call, play, record
 from orchestrator.values import WriteOnly
+from orchestrator.vocabulary import Live
 from tests.resources.cases import SCOPE
 
 WEB, STORE = "shop-web", "shop-releases"

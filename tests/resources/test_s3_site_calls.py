@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.sites.folder import scan
 from tests.resources.test_s3_site import S3, STORE, WEB, build, ship
@@ -49,7 +49,7 @@ def test_what_it_takes_depends_on_what_differs_not_on_the_size(tmp_path: Path) -
     (tmp_path / "index.html").write_text("two")
     calls, puts, bodies = shipped(scan(tmp_path))
     assert (puts, bodies) == (11 + 4, 11 + 2), "ten parts and the front page, its copy, the index; two marks are empty"
-    kept = wire.load(s3.things[STORE, f"sites/{WEB}/{first.digest}.json"].body, Site)
+    kept = canonical_json.load(s3.things[STORE, f"sites/{WEB}/{first.digest}.json"].body, Site)
     assert kept.folder is None
     calls, puts, bodies = shipped(kept)
     assert (1 + calls <= 10, puts, bodies) == (True, 2, 0), "with the index that says what it was; two marks are empty"

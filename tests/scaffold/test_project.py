@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from orchestrator.cli.main import main
-from orchestrator.doctor.workflows import NEEDS, read
+from orchestrator.doctor.workflow_checks import NEEDS, read
 from orchestrator.emulator import Emulator
 from orchestrator.problems import Exit, Problems
 from orchestrator.scaffold import answers, guess

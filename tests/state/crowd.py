@@ -9,10 +9,8 @@ from typing import Any
 from msgspec.structs import replace
 from sqlalchemy import Connection, Table, insert, select, update
 
-from orchestrator.model import Action, Actuation, Outcome
 from orchestrator.release import Built, Release, Vector
-from orchestrator.state.metrics import stamp
-from orchestrator.state.records import (
+from orchestrator.state.protocol.records import (
     AuditEntry,
     DriftedResource,
     DriftField,
@@ -23,11 +21,13 @@ from orchestrator.state.records import (
     RunEnd,
     StepEvent,
 )
-from orchestrator.state.store import Store, chain
-from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import writing
-from orchestrator.state.store.projection import text
-from orchestrator.state.store.weaving import woven
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server.store import Store, chain
+from orchestrator.state.server.store import tables as t
+from orchestrator.state.server.store.database import writing
+from orchestrator.state.server.store.event_hash import woven
+from orchestrator.state.server.store.projection import text
+from orchestrator.vocabulary import Action, Actuation, Outcome
 from tests.state.pages.past import GITHUB, NOW, PEOPLE, sha
 
 ENVIRONMENTS = tuple(f"shop/e{number}" for number in range(10))

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 from sqlalchemy import select
 
-from orchestrator.state import oidc
-from orchestrator.state.access import COOKIE, Grant, Role, create_token, open_session
-from orchestrator.state.settings import Settings
-from orchestrator.state.store import Store
-from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import reading
+from orchestrator.state.server import oidc
+from orchestrator.state.server.access import COOKIE, Grant, Role, create_token, open_session
+from orchestrator.state.server.settings import Settings
+from orchestrator.state.server.store import Store
+from orchestrator.state.server.store import tables as t
+from orchestrator.state.server.store.database import reading
 from tests.state.pages.house import serving
 
 DAY = 86_400.0

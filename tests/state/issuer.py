@@ -32,7 +32,7 @@ class Issuer:
 
     def fetch(self, url: str) -> Mapping[str, Any]:
         """What stands at the address of the keys."""
-        from orchestrator.state.oidc import NoKeysError
+        from orchestrator.state.server.oidc import NoKeysError
 
         assert url == f"{NAME}/.well-known/jwks"
         self.asked += 1

@@ -9,10 +9,10 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from orchestrator.state import app
-from orchestrator.state.pages.rendering import masked
-from orchestrator.state.settings import Settings
-from orchestrator.state.store import Store
+from orchestrator.state.server import app
+from orchestrator.state.server.pages.rendering import masked
+from orchestrator.state.server.settings import Settings
+from orchestrator.state.server.store import Store
 from tests.state.desk import PEOPLE, Desk, desk
 from tests.state.issuer import SETTINGS, Issuer
 

@@ -10,12 +10,12 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.state.metrics import stamp
-from orchestrator.state.records import DriftDecision, DriftedResource, DriftReport, Run, RunEnd, StepEvent
-from orchestrator.state.requests import Batch, Begin, Ending
-from orchestrator.state.store import Store
+from orchestrator.state.protocol.records import DriftDecision, DriftedResource, DriftReport, Run, RunEnd, StepEvent
+from orchestrator.state.protocol.requests import Batch, Begin, Ending
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server.store import Store
 from tests.state.desk import Desk, desk
 
 BASE = "/api/v1/environments/shop/prod"
@@ -35,7 +35,7 @@ def run(number: int, environment: str = "shop/prod") -> Run:
 
 def body(record: object) -> dict[str, Any]:
     """What a client sends."""
-    return {"content": wire.dump(record), "headers": {"content-type": "application/json"}}
+    return {"content": canonical_json.dump(record), "headers": {"content-type": "application/json"}}
 
 
 def is_problem(answer: httpx.Response, status: int, kind: str = "about:blank") -> bool:
@@ -82,7 +82,9 @@ def test_a_body_that_cannot_be_read_is_answered_with_its_place(house: Desk) -> N
     """Which member of which event; no number that JSON does not know, and nothing that a form could send."""
     ours, path = house.asks("write"), "/api/v1/runs/r1/events"
     fence = ours.post("/api/v1/runs", **body(Begin(run(1)))).json()["fence"]
-    good = wire.dump(Batch((StepEvent(1, AT, "step", "a.b"), StepEvent(2, AT, "step", "a.b")), fence)).decode()
+    good = canonical_json.dump(
+        Batch((StepEvent(1, AT, "step", "a.b"), StepEvent(2, AT, "step", "a.b")), fence)
+    ).decode()
     wrong = good.replace('"sequence":2', '"sequence":"2"')
 
     def said(text: str, kind: str = "application/json") -> tuple[int, str]:
@@ -187,7 +189,7 @@ def test_a_request_that_comes_twice_is_carried_out_once(house: Desk, store: Stor
     operates = house.asks("operate", "read")
     decision = DriftDecision("shop/prod", "a.b", "ignore", "x", AT, "fair", stamp(NOW + 9999))
     key = {"content-type": "application/json", "idempotency-key": "one"}
-    ask = {"url": f"{BASE}/drift/decisions", "content": wire.dump(decision), "headers": key}
+    ask = {"url": f"{BASE}/drift/decisions", "content": canonical_json.dump(decision), "headers": key}
     first, again = operates.post(**ask), operates.post(**ask)  # type: ignore[arg-type]
     other = operates.post(f"{BASE}/drift/decisions", json={**first.json(), "reason": "no"}, headers=key)
     stranger = house.asks("operate").post(**ask)  # type: ignore[arg-type]
@@ -205,7 +207,9 @@ def test_requests_at_one_moment_are_carried_out_once(house: Desk, store: Store) 
 
     def one(_: int) -> int:
         headers = {"content-type": "application/json", "idempotency-key": "two"}
-        return operates.post(f"{BASE}/drift/decisions", content=wire.dump(decision), headers=headers).status_code
+        return operates.post(
+            f"{BASE}/drift/decisions", content=canonical_json.dump(decision), headers=headers
+        ).status_code
 
     with ThreadPoolExecutor(10) as pool:
         statuses = set(pool.map(one, range(10)))
@@ -218,7 +222,7 @@ def test_a_request_that_failed_may_be_made_again(house: Desk) -> None:
     """A key is not used up by an error."""
     writes = house.asks("write")
     writes.post("/api/v1/runs", **body(Begin(run(1))))
-    ask: dict[str, Any] = {"content": wire.dump(Begin(run(2))), "headers": {"idempotency-key": "k"}}
+    ask: dict[str, Any] = {"content": canonical_json.dump(Begin(run(2))), "headers": {"idempotency-key": "k"}}
     ask["headers"]["content-type"] = "application/json"
     held = writes.post("/api/v1/runs", **ask)
     writes.post("/api/v1/runs/r1/end", **body(Ending(RunEnd("succeeded", AT))))

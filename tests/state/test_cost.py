@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from orchestrator.state.store import Store
-from orchestrator.state.store.checking import check
+from orchestrator.state.server.store import Store
+from orchestrator.state.server.store.verification import check
 from tests.state.crowd import Crowd, fill
 from tests.state.desk import Desk, desk
 

@@ -10,11 +10,11 @@ import httpx
 import pytest
 
 from orchestrator.problems import Problems
-from orchestrator.state import guard
-from orchestrator.state.access import proxy_signature
-from orchestrator.state.pages.rendering import masked
-from orchestrator.state.settings import gather, parsed
-from orchestrator.state.store import Store
+from orchestrator.state.server import middleware
+from orchestrator.state.server.access import proxy_signature
+from orchestrator.state.server.pages.rendering import masked
+from orchestrator.state.server.settings import gather, parsed
+from orchestrator.state.server.store import Store
 from tests.state.desk import PEOPLE, Desk, desk
 from tests.state.pages.past import Clock, fill
 
@@ -103,10 +103,10 @@ def test_a_body_may_not_be_endless(house: Desk) -> None:
     client = house.asks("write")
 
     def pieces() -> Iterator[bytes]:
-        for _ in range(guard.LARGEST // 65_536 + 2):
+        for _ in range(middleware.LARGEST // 65_536 + 2):
             yield b" " * 65_536
 
-    said = client.post("/api/v1/runs", content=b" " * (guard.LARGEST + 1))
+    said = client.post("/api/v1/runs", content=b" " * (middleware.LARGEST + 1))
     found = client.post("/api/v1/runs", content=pieces(), headers={"content-type": "application/json"})
 
     assert (said.status_code, found.status_code) == (413, 413)
@@ -114,14 +114,14 @@ def test_a_body_may_not_be_endless(house: Desk) -> None:
 
 def test_one_client_may_not_ask_endlessly(filled: Store) -> None:
     """The limit is a client's own, and a moment later it is served again."""
-    bucket = guard.Bucket(10.0, 20.0)
+    bucket = middleware.Bucket(10.0, 20.0)
 
     assert sum(bucket.admits("one", 100.0) for _ in range(50)) == 20
     assert bucket.admits("other", 100.0)
     assert sum(bucket.admits("one", 101.0) for _ in range(50)) == 10
     with desk(filled, **PEOPLE) as made:
         client = made.asks()
-        answers = [client.get("/auth/callback") for _ in range(int(guard.SIGN_IN_AT_ONCE) + 3)]
+        answers = [client.get("/auth/callback") for _ in range(int(middleware.SIGN_IN_AT_ONCE) + 3)]
         assert made.asks().get("/auth/callback").status_code == 400
     assert {answer.status_code for answer in answers[:20]} == {400}
     assert answers[-1].status_code == 429
@@ -130,7 +130,7 @@ def test_one_client_may_not_ask_endlessly(filled: Store) -> None:
 
 def test_a_bucket_forgets_the_oldest() -> None:
     """Nobody fills the memory by coming from many places."""
-    bucket = guard.Bucket(1.0, 1.0)
+    bucket = middleware.Bucket(1.0, 1.0)
     for number in range(bucket.MOST + 50):
         bucket.admits(str(number), 0.0)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator import pipeline
+from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.state.serving import settle
+from orchestrator.state.server.startup import settle
 from tests.state.process import ORCHESTRATOR, running
 
 ROOT = Path(__file__).parent.parent.parent

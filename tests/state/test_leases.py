@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from orchestrator.state.leases import LASTS, Asking, Line, LostLeaseError, beat, current, give_back, take
+from orchestrator.state.protocol.leases import LASTS, Asking, Line, LostLeaseError, beat, current, give_back, take
 
 RUNS = st.sampled_from(["a", "b", "c", "d"])
 

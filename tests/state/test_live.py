@@ -10,9 +10,9 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from orchestrator.state.metrics import stamp
-from orchestrator.state.records import Run, RunEnd, StepEvent
-from orchestrator.state.store import Store
+from orchestrator.state.protocol.records import Run, RunEnd, StepEvent
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server.store import Store
 from tests.state.desk import Desk, desk
 
 AT = stamp(time.time() - 50)

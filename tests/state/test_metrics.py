@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.state.metrics import weekly
-from orchestrator.state.questions import Delivery
-from orchestrator.state.records import Run
+from orchestrator.state.protocol.records import Run
+from orchestrator.state.server.delivery_metrics import weekly
+from orchestrator.state.server.filters import Delivery
 
 
 def run(minute: int, verb: Any, status: Any, day: int = 23, environment: str = "shop/prod", committed: str = "") -> Run:

@@ -13,12 +13,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from orchestrator.state.metrics import stamp
-from orchestrator.state.notify import FIRST, TRIES, Messenger
-from orchestrator.state.records import DriftedResource, DriftReport, Run, RunEnd
-from orchestrator.state.settings import Settings
-from orchestrator.state.store import Store
-from orchestrator.state.store import tables as t
+from orchestrator.state.protocol.records import DriftedResource, DriftReport, Run, RunEnd
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server.settings import Settings
+from orchestrator.state.server.store import Store
+from orchestrator.state.server.store import tables as t
+from orchestrator.state.server.webhooks import FIRST, TRIES, Messenger
 from tests.state.pages.past import Clock
 
 START = 1_790_000_000.0

@@ -13,10 +13,10 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from orchestrator.problems import Problems
-from orchestrator.state import oidc
-from orchestrator.state.access import Grant
-from orchestrator.state.settings import Settings
-from orchestrator.state.store import Store
+from orchestrator.state.server import oidc
+from orchestrator.state.server.access import Grant
+from orchestrator.state.server.settings import Settings
+from orchestrator.state.server.store import Store
 from tests.state.desk import Desk, desk
 from tests.state.issuer import NAME, SETTINGS, Issuer
 

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis import checks
 from schemathesis.specs.openapi import checks as openapi
 
-from orchestrator.state import app
-from orchestrator.state.settings import Settings
-from orchestrator.state.store import Store
+from orchestrator.state.server import app
+from orchestrator.state.server.settings import Settings
+from orchestrator.state.server.store import Store
 from tests.state.desk import Desk, desk
 
 EXAMPLES = 4

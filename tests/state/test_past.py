@@ -12,14 +12,14 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import Connection, delete, insert, select, update
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.state import transfer
-from orchestrator.state.metrics import stamp
-from orchestrator.state.records import AuditEntry, Run, RunEnd, StepEvent
-from orchestrator.state.store import Store, chain, checking
-from orchestrator.state.store import tables as t
-from orchestrator.state.store.database import reading, writing
+from orchestrator.state.protocol.records import AuditEntry, Run, RunEnd, StepEvent
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server import export_import
+from orchestrator.state.server.store import Store, chain, verification
+from orchestrator.state.server.store import tables as t
+from orchestrator.state.server.store.database import reading, writing
 from tests.state import postgres
 from tests.state.desk import desk
 from tests.state.pages.house import PAGES
@@ -90,7 +90,7 @@ def chop(connection: Connection) -> None:
 
 def touch_event(connection: Connection) -> None:
     """A step of a run that is over says something else."""
-    body = wire.dump(StepEvent(1, AT, "step", "a.b", what="nothing")).decode()
+    body = canonical_json.dump(StepEvent(1, AT, "step", "a.b", what="nothing")).decode()
     connection.execute(update(t.events).where(t.events.c.run == "r1").values(body=body))
 
 
@@ -134,19 +134,19 @@ def test_what_was_tampered_with_is_named(kind: str, written: Path, tmp_path: Pat
     """By whoever can write to the database, past the service."""
     shutil.copy(written, tmp_path / "state.db")
     store = Store.open(f"sqlite:///{tmp_path}/state.db")
-    assert checking.check(store.engine)[0] == 6
+    assert verification.check(store.engine)[0] == 6
     deed, named = TAMPERED[kind]
     with writing(store.engine) as connection:
         deed(connection)
     with pytest.raises(Problems, match=named):
-        checking.check(store.engine)
+        verification.check(store.engine)
     store.engine.dispose()
 
 
 def test_a_whole_history_is_whole(store: Store) -> None:
     write(store)
 
-    number, last = checking.check(store.engine)
+    number, last = verification.check(store.engine)
     with reading(store.engine) as connection:
         assert (number, last) == tuple(connection.execute(select(t.chain.c.number, t.chain.c.hash)).one())
 
@@ -156,7 +156,7 @@ def test_an_export_that_was_tampered_with_is_not_imported(kind: str, tmp_path: P
     """The first bad line is named, and nothing is written."""
     store, other = (Store.open(f"sqlite:///{tmp_path}/{name}.db") for name in ("one", "other"))
     write(store)
-    lines = list(transfer.export(store))
+    lines = list(export_import.export(store))
     place = next(place for place, line in enumerate(lines) if json.loads(line).get("entry", {}) and place > 3)
     if kind == "changed":
         lines[place] = lines[place].replace(b'"ana"', b'"eve"').replace(b'"bo"', b'"eve"')
@@ -167,7 +167,7 @@ def test_an_export_that_was_tampered_with_is_not_imported(kind: str, tmp_path: P
     else:
         lines[-1] = lines[-1][:-20]
     with pytest.raises(Problems):
-        transfer.restore(other, transfer.read(lines))
+        export_import.restore(other, export_import.read(lines))
 
     assert other.history().items == ()
     assert other.runs().items == ()
@@ -193,14 +193,14 @@ def test_an_export_rebuilds_the_same_pages(cluster: postgres.Cluster, tmp_path: 
         found = store.run(run)
         assert found is not None
         store.end(run, None, RunEnd("interrupted", stamp(NOW)), found.by)
-    first = list(transfer.export(store))
+    first = list(export_import.export(store))
     there = Store.open(cluster.database(), clock)
-    transfer.restore(there, transfer.read(first))
+    export_import.restore(there, export_import.read(first))
     back = Store.open(f"sqlite:///{tmp_path}/two.db", clock)
-    transfer.restore(back, transfer.read(transfer.export(there)))
+    export_import.restore(back, export_import.read(export_import.export(there)))
 
-    assert list(transfer.export(back)) == first
-    assert checking.check(there.engine) == checking.check(back.engine) == checking.check(store.engine)
+    assert list(export_import.export(back)) == first
+    assert verification.check(there.engine) == verification.check(back.engine) == verification.check(store.engine)
     before = pages(store)
     for name, text in pages(there).items():
         assert text == before[name], name

@@ -10,13 +10,13 @@ from contextlib import ExitStack
 
 import pytest
 
-from orchestrator.state.access import Grant, create_token
-from orchestrator.state.client import Client, RefusedError
-from orchestrator.state.metrics import stamp
-from orchestrator.state.records import Run, RunEnd, StepEvent
-from orchestrator.state.requests import Batch, Begin, Ending, Kept, Sign, Standing
-from orchestrator.state.store import Store, chain
-from orchestrator.state.store.database import reading
+from orchestrator.state.client.api_client import Client, RefusedError
+from orchestrator.state.protocol.records import Run, RunEnd, StepEvent
+from orchestrator.state.protocol.requests import Batch, Begin, Ending, Kept, Sign, Standing
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server.access import Grant, create_token
+from orchestrator.state.server.store import Store, chain
+from orchestrator.state.server.store.database import reading
 from tests.state import postgres
 from tests.state.process import running
 

@@ -9,9 +9,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from orchestrator.problems import Problems
-from orchestrator.state.records import Run
-from orchestrator.state.store import Store, database
-from orchestrator.state.store.tables import metadata
+from orchestrator.state.protocol.records import Run
+from orchestrator.state.server.store import Store, database
+from orchestrator.state.server.store.tables import metadata
 
 
 def test_the_migrations_make_the_tables(store: Store) -> None:

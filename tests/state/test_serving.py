@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestrator.state import serving
+from orchestrator.state.server import startup
 
 LOADED = """
 import sys
 from orchestrator.state import app, serving
-from orchestrator.state.settings import Settings
+from orchestrator.state.server.settings import Settings
 app.create(Settings(database="sqlite:///state.db"), log=serving.log(sys.stderr, "json", verbose=False))
 print(*sorted({"alembic", "boto3", "jinja2", "psycopg", "rich", "structlog", "yaml"} & sys.modules.keys()))
 """
@@ -34,7 +34,7 @@ def root() -> Iterator[logging.Logger]:
 def test_a_library_that_warns_first_opens_the_log(root: logging.Logger) -> None:
     """Its word is not lost, and comes once, as all others do."""
     stream = io.StringIO()
-    log = serving.log(stream, "json", verbose=False)
+    log = startup.log(stream, "json", verbose=False)
     logging.getLogger("uvicorn.error").warning("the address is taken")
     logging.getLogger("uvicorn.error").warning("again")
     log.info("request", status=200)

@@ -13,9 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from orchestrator.state.access import COOKIE
-from orchestrator.state.signin import STATE, role_of
-from orchestrator.state.store import Store
+from orchestrator.state.server.access import COOKIE
+from orchestrator.state.server.signin import STATE, role_of
+from orchestrator.state.server.store import Store
 from tests.state.desk import PEOPLE, Desk, desk
 
 READS = {"admin": False, "maintain": False, "push": False, "triage": False, "pull": True}

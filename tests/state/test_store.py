@@ -12,13 +12,22 @@ from sqlalchemy import text
 
 from orchestrator.problems import Problems
 from orchestrator.release import Release, Vector
-from orchestrator.state import times, transfer
-from orchestrator.state.leases import HeldError
-from orchestrator.state.metrics import moment
-from orchestrator.state.records import DriftReport, ModelVersion, PullRequestPlan, ReleaseRecord, Run, RunEnd, StepEvent
-from orchestrator.state.store import Store, chain
-from orchestrator.state.store.database import reading, writing
-from orchestrator.state.store.store import GapError, RunOverError
+from orchestrator.state.protocol import times
+from orchestrator.state.protocol.leases import HeldError
+from orchestrator.state.protocol.records import (
+    DriftReport,
+    ModelVersion,
+    PullRequestPlan,
+    ReleaseRecord,
+    Run,
+    RunEnd,
+    StepEvent,
+)
+from orchestrator.state.protocol.times import moment
+from orchestrator.state.server import export_import
+from orchestrator.state.server.store import Store, chain
+from orchestrator.state.server.store.database import reading, writing
+from orchestrator.state.server.store.store import GapError, RunOverError
 
 HANG_UP = (
     "SELECT pg_terminate_backend(pid, 9000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> %s"
@@ -101,7 +110,7 @@ def test_an_export_rebuilds_the_same(store: Store, tmp_path: Path) -> None:
     store.append("r1", fence, (step(1), step(2)))
     store.end("r1", fence, RunEnd("failed", AT.format(5), "it broke"), "ana")
     other = Store.open(f"sqlite:///{tmp_path}/other.db")
-    assert transfer.restore(other, transfer.read(transfer.export(store))) == 2
+    assert export_import.restore(other, export_import.read(export_import.export(store))) == 2
     assert other.runs() == store.runs()
     assert other.events("r1") == store.events("r1")
     assert other.history() == store.history()
@@ -125,7 +134,7 @@ def test_a_lost_run_tells_its_story_afterwards(store: Store, tmp_path: Path) -> 
         store.append("r1", None, (step(3),))
     assert (one_run(store).status, one_run(store).plan, one_run(store).sequence) == ("succeeded", "d" * 64, 2)
     other = Store.open(f"sqlite:///{tmp_path}/other.db")
-    transfer.restore(other, transfer.read(transfer.export(store)))
+    export_import.restore(other, export_import.read(export_import.export(store)))
     assert (other.runs(), other.events("r1")) == (store.runs(), store.events("r1"))
     other.engine.dispose()
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import catalogue, published
+from orchestrator.model_registry import registry, staleness
+from orchestrator.model_registry.registry import File, Metadata, Metrics, Parity, Verdict
 from orchestrator.problems import Problems
-from orchestrator.published import File, Metadata, Metrics, Parity, Verdict
 from orchestrator.storage import ConflictError
 from orchestrator.storage.local import LocalFileStorage
 
@@ -33,7 +33,7 @@ def version(folder: Path, name: str, photos: dict[str, dict[str, str]] | None = 
     contents = {"model.json": name, "weights-1.bin": "w" * 9, "catalogue.json": json.dumps(photos or {})}
     for file, content in contents.items():
         (folder / file).write_text(content)
-    files: dict[str, File] = {file: published.file_of(folder / file) for file in contents}
+    files: dict[str, File] = {file: registry.file_of(folder / file) for file in contents}
     return Metadata(
         name, "data", CONTRACT, "0" * 64, Metrics(0.9, 1.0, 0.05, 12.0), Parity(1e-4, 3, 1e-6, 1e-6), Verdict("first"),
         {"epochs": 3}, {"keras": "3"}, "c0ffee", "2026-11-24T10:00:00Z", files,
@@ -43,20 +43,20 @@ def version(folder: Path, name: str, photos: dict[str, dict[str, str]] | None = 
 def test_a_version_is_uploaded_and_made_the_current_one(storage: LocalFileStorage, tmp_path: Path) -> None:
     """All files, the metadata, then the pointer; again it changes nothing."""
     known = version(tmp_path / "v1", "v1")
-    pointer = published.publish(storage, tmp_path / "v1", known, None)
-    again = published.publish(storage, tmp_path / "v1", known, pointer)
+    pointer = registry.publish(storage, tmp_path / "v1", known, None)
+    again = registry.publish(storage, tmp_path / "v1", known, pointer)
 
-    assert published.current(storage) == pointer == again
+    assert registry.current(storage) == pointer == again
     assert pointer.model == "ml-models/v1/model.json"
     assert storage.download(pointer.model) == b"v1"
-    assert published.metadata(storage, "v1") == known
-    assert published.versions(storage) == ["v1"]
+    assert registry.metadata(storage, "v1") == known
+    assert registry.versions(storage) == ["v1"]
     assert known.size == 11
 
 
 def test_of_two_uploads_at_once_one_wins(storage: LocalFileStorage, tmp_path: Path) -> None:
     """Both began from the same current model; the other is told what won, and its version is there, unused."""
-    first = published.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)
+    first = registry.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)
     gate = threading.Barrier(2)
     told: dict[str, str] = {}
 
@@ -64,7 +64,7 @@ def test_of_two_uploads_at_once_one_wins(storage: LocalFileStorage, tmp_path: Pa
         known = version(tmp_path / name, name)
         gate.wait()
         try:
-            told[name] = published.publish(storage, tmp_path / name, known, first).version
+            told[name] = registry.publish(storage, tmp_path / name, known, first).version
         except ConflictError as conflict:
             told[name] = str(conflict)
 
@@ -74,26 +74,26 @@ def test_of_two_uploads_at_once_one_wins(storage: LocalFileStorage, tmp_path: Pa
     for thread in threads:
         thread.join()
 
-    now = published.current(storage)
+    now = registry.current(storage)
     assert now is not None
     (loser,) = {"v2", "v3"} - {now.version}
     assert told[now.version] == now.version
     assert f"model {now.version} became the current one while {loser} was uploaded" in told[loser]
-    assert published.versions(storage) == ["v1", "v2", "v3"]
+    assert registry.versions(storage) == ["v1", "v2", "v3"]
 
 
 def test_a_version_is_never_another(storage: LocalFileStorage, tmp_path: Path) -> None:
     """The same name with other content is refused before anything moves; so is a file that changed since."""
-    first = published.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)
+    first = registry.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1"), None)
     other = version(tmp_path / "other", "v1", {"ring": {"a": "1"}})
     with pytest.raises(Problems, match="other content"):
-        published.publish(storage, tmp_path / "other", other, first)
+        registry.publish(storage, tmp_path / "other", other, first)
     known = version(tmp_path / "v2", "v2")
     (tmp_path / "v2" / "weights-1.bin").write_text("broken")
     with pytest.raises(Problems, match="not what was validated"):
-        published.publish(storage, tmp_path / "v2", known, first)
+        registry.publish(storage, tmp_path / "v2", known, first)
 
-    assert published.current(storage) == first
+    assert registry.current(storage) == first
 
 
 def _nothing(known: Metadata) -> Metadata:
@@ -116,10 +116,10 @@ def test_metadata_keeps_to_its_schema(
     """What breaks it is named; what keeps to it passes."""
     known = change(version(tmp_path / "v", "v1"))
     if complaint is None:
-        assert json.loads(published.checked(known))["version"] == "v1"
+        assert json.loads(registry.checked(known))["version"] == "v1"
         return
     with pytest.raises(Problems, match=complaint.replace(".", r"\.")):
-        published.checked(known)
+        registry.checked(known)
 
 
 @pytest.mark.parametrize(
@@ -140,14 +140,14 @@ def test_the_catalogue_moves_on(storage: LocalFileStorage, tmp_path: Path) -> No
     """Products that came, went, or were photographed anew are named; over the threshold training is due."""
     for key, content in (("ring/a.jpg", b"1"), ("ring/b.jpg", b"2"), ("chain/a.jpg", b"3")):
         storage.put(f"product-photos/{key}", content)
-    then = {name: dict(photos) for name, photos in catalogue.of(storage.list("product-photos/")).items()}
-    published.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1", then), None)
-    assert catalogue.status(storage).share == 0
+    then = {name: dict(photos) for name, photos in staleness.of(storage.list("product-photos/")).items()}
+    registry.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1", then), None)
+    assert staleness.status(storage).share == 0
 
     storage.put("product-photos/ring/b.jpg", b"another")
     storage.delete("product-photos/chain/a.jpg")
     storage.put("product-photos/pearl/a.jpg", b"4")
-    seen = catalogue.status(storage, threshold=0.5)
+    seen = staleness.status(storage, threshold=0.5)
 
     assert (seen.version, seen.added, seen.removed, seen.changed) == ("v1", ("pearl",), ("chain",), ("ring",))
     assert (seen.photos_added, seen.photos_changed, seen.photos_removed) == (1, 1, 1)
@@ -156,7 +156,7 @@ def test_the_catalogue_moves_on(storage: LocalFileStorage, tmp_path: Path) -> No
 
 def test_a_model_that_says_nothing_of_its_photos(storage: LocalFileStorage) -> None:
     """Is no reason for a guess."""
-    storage.put(published.POINTER, b'{"version": "old"}')
+    storage.put(registry.POINTER, b'{"version": "old"}')
 
     with pytest.raises(Problems, match="does not say which photos"):
-        catalogue.status(storage)
+        staleness.status(storage)

@@ -18,12 +18,23 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec.structs import replace
 
 from orchestrator import shell
-from orchestrator.artefacts.images import base, dockerfile, ignore, layers, login, packages, push, registry, sbom, tools
+from orchestrator.artefacts.images import (
+    base_image,
+    builder_commands,
+    dockerfile,
+    dockerignore,
+    image_archive,
+    packages,
+    push,
+    registry,
+    registry_login,
+    sbom,
+)
+from orchestrator.artefacts.images.build_inputs import Recipe
+from orchestrator.artefacts.images.builder_commands import Tool, Work
 from orchestrator.artefacts.images.dockerfile import Base
-from orchestrator.artefacts.images.inputs import Recipe
 from orchestrator.artefacts.images.packages import Found
 from orchestrator.artefacts.images.registry import Descriptor, Reference
-from orchestrator.artefacts.images.tools import Tool, Work
 from orchestrator.problems import Position, Problem, Problems
 
 LAST_LINES = 30
@@ -45,9 +56,9 @@ def ship(
     host = urlsplit(data["proxyEndpoint"]).netloc
     recipe = Recipe.of(build)
     there = Reference(host, repository, tag)
-    with login.private(host, user, password) as folder:
+    with registry_login.private(host, user, password) as folder:
         work = _work(recipe, there, folder, cache)
-        tool = tools.find()
+        tool = builder_commands.find()
         _build(tool, recipe, work)
         found = _packages(tool, work) if recipe.sbom else None
         pushed, is_ours = _push(tool, work, there, (user, password))
@@ -70,7 +81,7 @@ def provenance(recipe: Recipe, text: str, tag: str) -> dict[str, str]:
     image = dockerfile.foundation(text, recipe.args, recipe.platform, recipe.target)
     if image is None:
         return found
-    [known] = base.digests([Base(image, 1)], recipe.dockerfile, ask=recipe.resolve).values()
+    [known] = base_image.digests([Base(image, 1)], recipe.dockerfile, ask=recipe.resolve).values()
     digest = known if known.startswith("sha256:") else registry.parse(image).digest
     pinned = {f"{LABEL}.base.digest": digest} if digest else {}
     return {**found, f"{LABEL}.base.name": image.partition("@")[0], **pinned}
@@ -79,7 +90,7 @@ def provenance(recipe: Recipe, text: str, tag: str) -> dict[str, str]:
 def _git(folder: Path, *words: str) -> str:
     if shell.which("git") is None:
         return ""
-    ran = shell.run(["git", "-C", str(folder), *words], timeout=tools.ASK)
+    ran = shell.run(["git", "-C", str(folder), *words], timeout=builder_commands.ASK)
     return "" if ran.status else ran.output.strip()
 
 
@@ -93,7 +104,7 @@ def _without_login(url: str) -> str:
 
 def _work(recipe: Recipe, there: Reference, folder: Path, cache: str | None) -> Work:
     place = f"{there.registry}/{there.repository}"
-    known = ignore.ignore_file(recipe.context, recipe.dockerfile)
+    known = dockerignore.ignore_file(recipe.context, recipe.dockerfile)
     ignored = folder / "ignore"
     if known is None:
         ignored.touch()
@@ -118,9 +129,11 @@ def _work(recipe: Recipe, there: Reference, folder: Path, cache: str | None) -> 
 
 
 def _build(tool: Tool, recipe: Recipe, work: Work) -> None:
-    ran = shell.run(tools.build(tool, recipe, work), environment=_environment(tool, work))
+    ran = shell.run(builder_commands.build(tool, recipe, work), environment=_environment(tool, work))
     if ran.status and work.layers and "cache" in _end(ran.output):  # refused, or a podman that knows no such option
-        ran = shell.run(tools.build(tool, recipe, replace(work, layers=None)), environment=_environment(tool, work))
+        ran = shell.run(
+            builder_commands.build(tool, recipe, replace(work, layers=None)), environment=_environment(tool, work)
+        )
     if ran.status:
         message = f"the image could not be built: {tool.name} ended with status {ran.status}\n{_end(ran.output)}"
         where = Position(str(recipe.dockerfile), _line(ran.output, recipe))
@@ -132,8 +145,8 @@ def _packages(tool: Tool, work: Work) -> Found:
     """What was built, looked into before it is pushed.  Raises Problems."""
     what = "the image was built and cannot be looked into for its SBOM; nothing was pushed"
     try:
-        shell.demand(tools.export(tool, work), what=what, environment=_environment(tool, work))
-        return packages.of(layers.files(work.archive, packages.tells))
+        shell.demand(builder_commands.export(tool, work), what=what, environment=_environment(tool, work))
+        return packages.of(image_archive.files(work.archive, packages.tells))
     except Problems as error:
         hint = "see to it, or say `sbom: false` under `image.build`"
         raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
@@ -156,7 +169,7 @@ def _tell(bom: bytes, image: Descriptor, there: Reference, login: tuple[str, str
 
 def _push(tool: Tool, work: Work, there: Reference, login: tuple[str, str]) -> tuple[Descriptor, bool]:
     """What the registry has under the tag now, and whether it is this very build."""
-    ran = shell.run(tools.push(tool, work), environment=_environment(tool, work))
+    ran = shell.run(builder_commands.push(tool, work), environment=_environment(tool, work))
     try:
         found = registry.descriptor(there, login)
     except Problems:

@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from orchestrator import shell
-from orchestrator.model import Component
+from orchestrator.vocabulary import Component
 
 WITHIN = 1800.0
 """Seconds."""

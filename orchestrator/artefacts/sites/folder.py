@@ -10,9 +10,9 @@ from io import FileIO
 from itertools import chain
 from pathlib import Path
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
-from orchestrator.artefacts.sites.content import cache_control, content_type, is_entry
+from orchestrator.artefacts.sites.http_headers import cache_control, content_type, is_entry
 from orchestrator.problems import Problem, Problems
 
 INDEX = "index.html"
@@ -46,7 +46,9 @@ def scan(folder: Path, index: str = INDEX) -> Site:
 
 def digest(files: dict[str, SiteFile]) -> str:
     """What a site is: its paths, bytes and headers, as one hash of 24 hex digits."""
-    return wire.digest({path: (one.sha256, one.content_type, one.cache_control) for path, one in files.items()})[:24]
+    return canonical_json.digest(
+        {path: (one.sha256, one.content_type, one.cache_control) for path, one in files.items()}
+    )[:24]
 
 
 def _found(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, int]]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator import tags
+from orchestrator import ownership_tags
 from orchestrator.components import Grant, Stack
-from orchestrator.components.bucket import keeping, site
-from orchestrator.model import Component, Resource, Scope
+from orchestrator.components.bucket import retention, static_site
 from orchestrator.values import Value
+from orchestrator.vocabulary import Component, Resource, Scope
 
 STATEMENTS_OF_OBJECTS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
 KMS_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -37,7 +37,9 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
         ("s3_bucket_cors", {"rules": rules}, frozenset({bucket})),
     ]
     if (shipped := stack.artefacts.sites.get(component.handle)) is not None:
-        made.append(("s3_site", site.spec(component, stack, shipped), frozenset(site.after(component, stack))))
+        made.append(
+            ("s3_site", static_site.spec(component, stack, shipped), frozenset(static_site.after(component, stack)))
+        )
     resources = [
         Resource(kind, component.name, name, spec, component.handle, component.where, after, component.adopt)
         for kind, spec, after in made
@@ -70,8 +72,8 @@ def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:
     """What S3 refuses, or understands otherwise than one would think."""
     spec = component.spec
-    yield from site.check(component, siblings)
-    yield from keeping.check(component, siblings)
+    yield from static_site.check(component, siblings)
+    yield from retention.check(component, siblings)
     if "kmsKey" in spec and spec["encryption"] == "AES256":
         yield ("kmsKey",), "a KMS key does nothing with `encryption: AES256`", "say `encryption: aws:kms`"
     lifecycle = spec["lifecycle"]
@@ -104,7 +106,7 @@ def _bucket(component: Component, scope: Scope) -> dict[str, Value]:
         "public_access": spec["publicAccess"],
         "ownership": "BucketOwnerEnforced",
         "lifecycle": list(_lifecycle(spec["lifecycle"])),
-        "tags": {**spec["tags"], **tags.claim(scope, component.handle, deletable=deletable)},
+        "tags": {**spec["tags"], **ownership_tags.claim(scope, component.handle, deletable=deletable)},
     }
     if "accessLog" in spec:
         found["logging"] = {"bucket": spec["accessLog"]["bucket"], "prefix": spec["accessLog"]["prefix"]}

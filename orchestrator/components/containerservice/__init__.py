@@ -14,8 +14,8 @@ from orchestrator.components.containerservice.checks import Finding, Siblings
 from orchestrator.components.containerservice.injection import injected
 from orchestrator.components.containerservice.migration import migration
 from orchestrator.components.containerservice.parts import called, databases
-from orchestrator.model import Component, Resource, Scope
 from orchestrator.values import Ref, Value
+from orchestrator.vocabulary import Component, Resource, Scope
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:

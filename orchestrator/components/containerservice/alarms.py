@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.components import Stack
 from orchestrator.components.containerservice.parts import make
-from orchestrator.model import Component, Resource
-from orchestrator.tags import phrase
+from orchestrator.ownership_tags import phrase
 from orchestrator.values import Ref, Value
+from orchestrator.vocabulary import Component, Resource
 
 MINUTES = 5
 

@@ -13,8 +13,8 @@ from orchestrator.components.containerservice import image, parts
 from orchestrator.components.containerservice.alarms import server_errors
 from orchestrator.components.containerservice.checks import Finding, pairs
 from orchestrator.components.containerservice.injection import injected, variables
-from orchestrator.model import Component, Resource
 from orchestrator.values import Ref, Value
+from orchestrator.vocabulary import Component, Resource
 
 SERVICE = "apprunner_service"
 PULL = "arn:aws:iam::aws:policy/service-role/AWSAppRunnerServicePolicyForECRAccess"

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
 from orchestrator.components.containerservice import injection
-from orchestrator.model import Component
+from orchestrator.vocabulary import Component
 
 Siblings: TypeAlias = Mapping[str, Component]
 Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]

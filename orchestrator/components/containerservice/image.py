@@ -9,9 +9,9 @@ from orchestrator.components import Stack
 from orchestrator.components.containerservice.checks import RELEASE
 from orchestrator.components.containerservice.injection import fingerprints
 from orchestrator.components.containerservice.parts import make
-from orchestrator.model import Component, Resource
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, Value, WriteOnly
+from orchestrator.vocabulary import Component, Resource
 
 PUBLIC_REGISTRY = "public.ecr.aws/"
 UNTAGGED_DAYS = 7

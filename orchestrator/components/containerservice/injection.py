@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 
 from orchestrator.components import Stack
-from orchestrator.model import Component
 from orchestrator.values import Ref, Text, Value
+from orchestrator.vocabulary import Component
 
 KEY = re.compile(r"(secret\.[a-z][a-z0-9-]*)\[(.+)\]")
 

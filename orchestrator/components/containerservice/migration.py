@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from orchestrator.components import Stack
-from orchestrator.model import Component, Resource
+from orchestrator.vocabulary import Component, Resource
 
 
 def migration(component: Component, stack: Stack) -> list[Resource]:

@@ -9,9 +9,9 @@ from typing import Any
 from orchestrator.components import Stack
 from orchestrator.components.containerservice.injection import injected, secret_arn
 from orchestrator.components.containerservice.migration import migration
-from orchestrator.model import Component, Resource, Scope
-from orchestrator.tags import claim
+from orchestrator.ownership_tags import claim
 from orchestrator.values import Ref, Value
+from orchestrator.vocabulary import Component, Resource, Scope
 
 FIRST = {"database": "rds_instance", "secret": "secretsmanager_value"}
 """What must be there before a service that uses it starts."""

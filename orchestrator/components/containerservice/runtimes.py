@@ -14,7 +14,7 @@ from typing import Protocol, cast
 from orchestrator.components import Stack
 from orchestrator.components.containerservice import apprunner, express
 from orchestrator.components.containerservice.checks import Finding
-from orchestrator.model import Component, Resource
+from orchestrator.vocabulary import Component, Resource
 
 
 class Runtime(Protocol):

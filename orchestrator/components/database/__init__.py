@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from orchestrator.components import Stack
 from orchestrator.components.database.alarms import alarms
 from orchestrator.components.database.checks import check
-from orchestrator.model import Component, Resource, Scope
-from orchestrator.tags import claim
+from orchestrator.ownership_tags import claim
 from orchestrator.values import Ref, Text, Value
+from orchestrator.vocabulary import Component, Resource, Scope
 
 __all__ = ["access", "check", "expand", "exports", "notes"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 from orchestrator.components import Stack
-from orchestrator.model import Component, Resource
-from orchestrator.tags import claim, phrase
+from orchestrator.ownership_tags import claim, phrase
 from orchestrator.values import Ref, Value
+from orchestrator.vocabulary import Component, Resource
 
 ABOVE = "GreaterThanOrEqualToThreshold"
 BELOW = "LessThanOrEqualToThreshold"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 from orchestrator.components.database.windows import minutes, overlap
-from orchestrator.model import Component
+from orchestrator.vocabulary import Component
 
 Siblings: TypeAlias = Mapping[str, Component]
 Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]

@@ -18,10 +18,10 @@ import threading
 import time
 from typing import IO, Any
 
+from orchestrator.emulator.error_responses import refuse
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.protocol import Target
-from orchestrator.emulator.refusal import refuse
 
 _START_SECONDS = 20.0
 _CALL_SECONDS = 30.0

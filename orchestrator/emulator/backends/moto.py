@@ -12,10 +12,10 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar
 
+from orchestrator.emulator.error_responses import refuse
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.protocol import Target, environ, moto_request
-from orchestrator.emulator.refusal import refuse
 
 _lock = threading.RLock()
 _PACKAGES = {

@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestrator.emulator.client import outgoing
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.protocol import Params, Target
 from orchestrator.emulator.registry.blobs import DIGEST, Blobs
 from orchestrator.emulator.service import Context, World

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Request, Response
+from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.runtime import health
 from orchestrator.emulator.runtime.image import Ask, ImageError, Source
 from orchestrator.emulator.runtime.instance import Instance

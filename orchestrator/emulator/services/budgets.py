@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Response
+from orchestrator.emulator.http_messages import Response
 from orchestrator.emulator.protocol import Params, operation_model
 from orchestrator.emulator.service import Context, Handler, Service, World
 from orchestrator.emulator.services.constraints import check_constraints

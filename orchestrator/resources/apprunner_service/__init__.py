@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from orchestrator.model import FieldChange, Health, Live, Scope
+from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws, standing_marks, standing_tags
 from orchestrator.resources.apprunner_service.shape import body, normalise, outputs, settings
 from orchestrator.steps import Call, Steps, Wait
-from orchestrator.tags import mapping, marks, pairs
 from orchestrator.values import Value, join
+from orchestrator.vocabulary import FieldChange, Health, Live, Scope
 
 __all__ = [
     "ARN",

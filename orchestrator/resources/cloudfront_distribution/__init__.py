@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.model import Health, Live, Scope
+from orchestrator.ownership_tags import Marks, mapping, marks, pairs, phrase, read_phrase
 from orchestrator.resources import Aws
 from orchestrator.resources.cloudfront_distribution.config import compose, normalise, parse
 from orchestrator.steps import Call, Compute, Steps, Wait
-from orchestrator.tags import Marks, mapping, marks, pairs, phrase, read_phrase
 from orchestrator.values import Sensitive, Value, join
+from orchestrator.vocabulary import Health, Live, Scope
 
 __all__ = [
     "ARN",

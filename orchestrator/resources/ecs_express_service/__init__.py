@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.model import FieldChange, Health, Live, Scope
+from orchestrator.ownership_tags import mapping, marks
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
 from orchestrator.resources.ecs_express_service.deployments import (
@@ -38,8 +38,8 @@ from orchestrator.resources.ecs_express_service.shape import (
     settings,
 )
 from orchestrator.steps import Call, Compute, Steps
-from orchestrator.tags import mapping, marks
 from orchestrator.values import Value
+from orchestrator.vocabulary import FieldChange, Health, Live, Scope
 
 __all__ = [
     "ARN",

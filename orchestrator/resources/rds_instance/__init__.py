@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from orchestrator.model import Live, Scope
+from orchestrator.ownership_tags import marks, pairs
 from orchestrator.resources import Aws
-from orchestrator.resources.rds_instance import password, reading, writing
-from orchestrator.resources.rds_instance.settings import BUSY, GONE
-from orchestrator.resources.rds_instance.telling import effects, stuck
+from orchestrator.resources.rds_instance import live_shape, modify, password
+from orchestrator.resources.rds_instance.fields import BUSY, GONE
+from orchestrator.resources.rds_instance.messages import effects, stuck
 from orchestrator.steps import Call, Outputs, Steps, Wait
-from orchestrator.tags import marks, pairs
 from orchestrator.values import Value, canonical
+from orchestrator.vocabulary import Live, Scope
 
 __all__ = ["effects", "stuck"]
 
@@ -44,13 +44,13 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
     instance = next((each for each in instances if each["DBInstanceIdentifier"] == name.lower()), None)
     if instance is None:
         return None
-    found = reading.spec_of(instance, spec)
+    found = live_shape.spec_of(instance, spec)
     return Live(
         normalise(found),
-        reading.outputs_of(instance),
-        reading.private_of(instance),
-        health=reading.health_of(instance),
-        status=reading.status_of(instance, spec),
+        live_shape.outputs_of(instance),
+        live_shape.private_of(instance),
+        health=live_shape.health_of(instance),
+        status=live_shape.status_of(instance, spec),
         **marks(found["tags"]),
     )
 
@@ -58,29 +58,29 @@ def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live |
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """The instance, then wait: nobody can use it before it has an address."""
     credentials = yield from password.given(spec["credentials"])
-    body = {**writing.creation(name, spec), **credentials, "Tags": pairs(writing.tags(spec))}
+    body = {**modify.creation(name, spec), **credentials, "Tags": pairs(modify.tags(spec))}
     yield Call("rds", "create_db_instance", body, ok=("DBInstanceAlreadyExists",))
-    answer = yield writing.available(name, patience=CREATION)
-    return {**reading.outputs_of(answer["DBInstances"][0]), "arn": writing.arn(scope, name)}
+    answer = yield modify.available(name, patience=CREATION)
+    return {**live_shape.outputs_of(answer["DBInstances"][0]), "arn": modify.arn(scope, name)}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
     """One ModifyDBInstance; the password by itself, for it must be in force before the tag says so."""
     outputs: Outputs = {}
-    modification = writing.modification(name, spec, live, changed)
+    modification = modify.modification(name, spec, live, changed)
     if modification is not None:
         yield modification.call
-        yield writing.available(name, modification.awaited)
+        yield modify.available(name, modification.awaited)
     if "ready" in changed:
-        answer = yield writing.available(name, patience=CREATION)
-        outputs = reading.outputs_of(answer["DBInstances"][0])
+        answer = yield modify.available(name, patience=CREATION)
+        outputs = live_shape.outputs_of(answer["DBInstances"][0])
     if "credentials" in changed:
         managed = bool(live.spec.get("credentials", {}).get("managed"))
         body = yield from password.given(spec["credentials"], handed_back=managed)
         yield Call("rds", "modify_db_instance", {"DBInstanceIdentifier": name, **body}, retry=BUSY, patience=1800)
-        yield writing.available(name, ("MasterUserPassword",))
+        yield modify.available(name, ("MasterUserPassword",))
     if changed & {"tags", "credentials", "apply"}:
-        body = {"ResourceName": writing.arn(scope, name), "Tags": pairs(writing.tags(spec))}
+        body = {"ResourceName": modify.arn(scope, name), "Tags": pairs(modify.tags(spec))}
         yield Call("rds", "add_tags_to_resource", body)
     return outputs
 

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.artefacts import Site
-from orchestrator.model import Live, Scope
 from orchestrator.resources import Aws
-from orchestrator.resources._inside import inside
+from orchestrator.resources._bucket_child import inside
 from orchestrator.resources.s3_site.invalidation import forget
+from orchestrator.resources.s3_site.live_site import BEGUN, WHOLE, Standing, look
 from orchestrator.resources.s3_site.sources import NEW_BUCKET, PATIENCE, source
-from orchestrator.resources.s3_site.standing import BEGUN, WHOLE, Standing, look
 from orchestrator.steps import Batch, Call, Steps, call
 from orchestrator.values import Value
+from orchestrator.vocabulary import Live, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
-from orchestrator import wire
+from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.problems import Problems
 from orchestrator.steps import Batch, Call, Steps
@@ -54,7 +54,7 @@ class Folder:
         if by_hash:
             bodies = tuple(self._body(path, sha256) for sha256, path in by_hash.items())
             yield Batch(bodies, "entry files, for the way back")
-        body = wire.dump(Site(self._site.digest, self._site.files))
+        body = canonical_json.dump(Site(self._site.digest, self._site.files))
         key = f"sites/{self._bucket}/{self._site.digest}.json"
         index = {"Bucket": self._store, "Key": key, "Body": body, "ContentType": "application/json", **self._owner}
         yield Batch((_patient("put_object", index),), "the index, for the way back")

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from orchestrator import shell
-from orchestrator.cli import workshop
+from orchestrator.demo import build_store
 
 
 def private_store(folder: Path, monkeypatch: pytest.MonkeyPatch, driver: str = "vfs") -> None:
     """Turn buildah to images of this test alone; ``vfs`` are plain copies, which every file system can do."""
-    for name, value in workshop.settings(folder, driver, "buildah").items():
+    for name, value in build_store.settings(folder, driver, "buildah").items():
         monkeypatch.setenv(name, value)
 
 

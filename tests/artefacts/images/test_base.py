@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.images import base, builder, registry
+from orchestrator.artefacts.images import base_image, builder, registry
+from orchestrator.artefacts.images.build_inputs import Recipe
 from orchestrator.artefacts.images.dockerfile import Base
-from orchestrator.artefacts.images.inputs import Recipe
 from orchestrator.problems import Problems
 
 DIGEST = "sha256:" + "d" * 64
@@ -62,7 +62,7 @@ def host() -> Iterator[str]:
 def test_a_tag_becomes_its_digest_of_today(host: str) -> None:
     """As anybody: refused, a token fetched, answered; and asked for once, however often it is needed."""
     image = f"{host}/team/base:1"
-    found = [base.digests([Base(image, 3)], FILE) for _ in range(2)]
+    found = [base_image.digests([Base(image, 3)], FILE) for _ in range(2)]
 
     assert found == [{image: DIGEST}] * 2
     assert len(Registry.asked) == 3
@@ -71,7 +71,7 @@ def test_a_tag_becomes_its_digest_of_today(host: str) -> None:
 def test_a_base_that_is_not_there_is_told_at_its_line(host: str) -> None:
     """Every one of them at once."""
     with pytest.raises(Problems) as found:
-        base.digests([Base(f"{host}/team/base:2", 3), Base(f"{host}/team/base:3", 5)], FILE)
+        base_image.digests([Base(f"{host}/team/base:2", 3), Base(f"{host}/team/base:3", 5)], FILE)
 
     assert [problem.where and problem.where.line for problem in found.value.problems] == [3, 5]
     assert "has no team/base:2" in found.value.problems[0].message
@@ -81,7 +81,7 @@ def test_a_registry_out_of_reach_is_told_with_the_ways_out() -> None:
     """Pin the base, or leave its digest out of the tag."""
     image = "127.0.0.1:9/team/base:1"
     with pytest.raises(Problems) as found:
-        base.digests([Base(image, 1)], FILE)
+        base_image.digests([Base(image, 1)], FILE)
 
     [problem] = found.value.problems
     assert "cannot be asked" in problem.message
@@ -93,8 +93,8 @@ def test_a_pinned_base_needs_nobody() -> None:
     """Nor does a tag that counts as it is written."""
     pinned, tag = f"127.0.0.1:9/team/base@{DIGEST}", "127.0.0.1:9/team/base:1"
 
-    assert base.digests([Base(pinned, 1)], FILE) == {pinned: pinned}
-    assert base.digests([Base(tag, 1)], FILE, ask=False) == {tag: tag}
+    assert base_image.digests([Base(pinned, 1)], FILE) == {pinned: pinned}
+    assert base_image.digests([Base(tag, 1)], FILE, ask=False) == {tag: tag}
 
 
 @pytest.mark.parametrize(

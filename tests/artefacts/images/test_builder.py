@@ -15,14 +15,15 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator import pipeline, shell
-from orchestrator.artefacts.images import builder, login, tools
-from orchestrator.artefacts.images.inputs import Recipe, tag
+from orchestrator import shell
+from orchestrator.artefacts.images import builder, builder_commands, registry_login
+from orchestrator.artefacts.images.build_inputs import Recipe, tag
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, start
-from orchestrator.events import ignore
-from orchestrator.model import Action, Actuation
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore
 from orchestrator.problems import Problems
+from orchestrator.vocabulary import Action, Actuation
 from tests.artefacts.images.store import private_store
 
 pytestmark = [
@@ -139,7 +140,7 @@ def tags(aws: Recording) -> dict[str, str]:
     """Tag -> digest, of the images that the repository holds; layers lie there, too."""
     found = aws.call("ecr", "describe_images", {"repositoryName": "shop-api"})["imageDetails"]
     named = {name: image["imageDigest"] for image in found for name in image.get("imageTags", ())}
-    return {name: digest for name, digest in named.items() if not tools.LAYER.fullmatch(name)}
+    return {name: digest for name, digest in named.items() if not builder_commands.LAYER.fullmatch(name)}
 
 
 def test_what_is_deployed_is_what_the_registry_holds(aws: Recording, checkout: Path) -> None:
@@ -233,7 +234,7 @@ def test_the_login_is_ours_alone_and_leaves_the_users_own(tmp_path: Path, monkey
     settings = {"auths": {"other": {"auth": "x"}}, "credsStore": "keychain", "currentContext": "remote"}
     (own / "config.json").write_text(json.dumps(settings))
     monkeypatch.setenv("DOCKER_CONFIG", str(own))
-    with login.private("here", "AWS", TOKEN) as folder:
+    with registry_login.private("here", "AWS", TOKEN) as folder:
         file = folder / "config.json"
         mode, found = file.stat().st_mode & 0o777, json.loads(file.read_text())
         plugins = (folder / "cli-plugins").resolve()
@@ -348,4 +349,4 @@ def test_without_a_builder_it_says_which_there_could_be(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("ORCHESTRATOR_BUILDER", chosen)
     with pytest.raises(Problems, match=sentence):
-        tools.find()
+        builder_commands.find()

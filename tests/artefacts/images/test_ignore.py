@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import shell
-from orchestrator.artefacts.images import ignore
+from orchestrator.artefacts.images import dockerignore
 from orchestrator.problems import Problems
 from tests.artefacts.images.store import private_store
 
@@ -56,7 +56,7 @@ def context(tmp_path: Path) -> Path:
 def seen(context: Path, text: str) -> set[str]:
     file = context.parent / "ignore"
     file.write_text(text)
-    return {path for path, _ in ignore.walk(context, ignore.patterns(file))}
+    return {path for path, _ in dockerignore.walk(context, dockerignore.patterns(file))}
 
 
 @pytest.mark.parametrize(("text", "left"), CASES)
@@ -89,11 +89,11 @@ def test_the_dockerfiles_own_file_comes_first(context: Path) -> None:
     """NAME.dockerignore beside the Dockerfile is used instead of the context's."""
     (context / ".dockerignore").write_text("docs")
     dockerfile = context.parent / "api.Dockerfile"
-    assert ignore.ignore_file(context, dockerfile) == context / ".dockerignore"
+    assert dockerignore.ignore_file(context, dockerfile) == context / ".dockerignore"
     own = context.parent / "api.Dockerfile.dockerignore"
     own.write_text("src")
 
-    assert ignore.ignore_file(context, dockerfile) == own
+    assert dockerignore.ignore_file(context, dockerfile) == own
 
 
 @pytest.mark.parametrize(("text", "line"), [("a\n!\n", 2), ("[a\n", 1), ("ok\nx\\\n", 2)])

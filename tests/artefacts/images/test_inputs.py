@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.artefacts.images.inputs import TAG_LENGTH, Recipe, tag
+from orchestrator.artefacts.images.build_inputs import TAG_LENGTH, Recipe, tag
 from orchestrator.problems import Problems
 
 DIGEST = "sha256:" + "a" * 64

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.images import layers, packages, sbom
+from orchestrator.artefacts.images import image_archive, packages, sbom
 from orchestrator.artefacts.images.packages import Found, Package
 from orchestrator.artefacts.images.registry import Descriptor, Reference
 from orchestrator.problems import Problems
@@ -65,7 +65,7 @@ def seen(folder: Path, *packed: bytes) -> dict[str, str]:
     listed = json.dumps([{"Config": "x.json", "RepoTags": None, "Layers": names}])
     archive = folder / "image.tar"
     archive.write_bytes(tar({"manifest.json": listed, **dict(zip(names, packed, strict=True))}))
-    return {path: content.decode() for path, content in layers.files(archive, lambda _: True).items()}
+    return {path: content.decode() for path, content in image_archive.files(archive, lambda _: True).items()}
 
 
 def test_the_layers_are_seen_as_a_container_sees_them(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_layers_are_seen_as_a_container_sees_them(tmp_path: Path) -> None:
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_bytes(b"no tar")
     with pytest.raises(Problems, match="its archive cannot be read"):
-        layers.files(tmp_path / "image.tar", packages.tells)
+        image_archive.files(tmp_path / "image.tar", packages.tells)
 
 
 @pytest.mark.parametrize(

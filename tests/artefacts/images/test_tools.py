@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.images import tools
-from orchestrator.artefacts.images.inputs import Recipe
-from orchestrator.artefacts.images.tools import Tool, Work
+from orchestrator.artefacts.images import builder_commands
+from orchestrator.artefacts.images.build_inputs import Recipe
+from orchestrator.artefacts.images.builder_commands import Tool, Work
 
 NAME = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop-api:3f2a91"
 CACHE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop-api:0a1b2c"
@@ -30,7 +30,7 @@ def work(folder: Path, *, pull: bool = False) -> Work:
 
 @pytest.mark.parametrize("tool", [BUILDX, DOCKER, BUILDAH, PODMAN], ids=["buildx", "docker", "buildah", "podman"])
 def test_each_is_told_all_of_the_recipe(tool: Tool, tmp_path: Path) -> None:
-    said = " ".join(tools.build(tool, RECIPE, work(tmp_path, pull=True)))
+    said = " ".join(builder_commands.build(tool, RECIPE, work(tmp_path, pull=True)))
 
     assert said.startswith(f"{tool.name} build")
     assert said.endswith(" /checkout/api")
@@ -48,7 +48,7 @@ def test_each_is_told_all_of_the_recipe(tool: Tool, tmp_path: Path) -> None:
 
 def test_buildx_takes_layers_from_the_registry_and_leaves_its_own_there(tmp_path: Path) -> None:
     """One manifest without an index, so that the digest pushed is the digest deployed."""
-    said = tools.build(BUILDX, RECIPE, work(tmp_path))
+    said = builder_commands.build(BUILDX, RECIPE, work(tmp_path))
 
     assert said[:4] == ["docker", "buildx", "build", "--load"]
     assert said[said.index("--cache-from") + 1] == f"type=registry,ref={CACHE}"
@@ -60,8 +60,8 @@ def test_buildx_takes_layers_from_the_registry_and_leaves_its_own_there(tmp_path
 @pytest.mark.parametrize("tool", [BUILDAH, PODMAN], ids=["buildah", "podman"])
 def test_the_others_keep_the_health_check_and_read_the_login_from_a_file(tool: Tool, tmp_path: Path) -> None:
     """Docker's format has HEALTHCHECK, the other one has not."""
-    said = " ".join(tools.build(tool, RECIPE, work(tmp_path)))
-    pushed = " ".join(tools.push(tool, work(tmp_path)))
+    said = " ".join(builder_commands.build(tool, RECIPE, work(tmp_path)))
+    pushed = " ".join(builder_commands.push(tool, work(tmp_path)))
 
     assert "--format docker --layers --force-rm" in said
     assert f"--cache-from {LAYERS} --cache-to {LAYERS}" in said
@@ -71,16 +71,16 @@ def test_the_others_keep_the_health_check_and_read_the_login_from_a_file(tool: T
         assert f"--authfile {tmp_path / 'config.json'}" in command
     assert f"--digestfile {tmp_path / 'digest'}" in pushed
     assert pushed.endswith(f"{NAME} docker://{NAME}")
-    assert tools.push(BUILDX, work(tmp_path)) == ["docker", "push", NAME]
+    assert builder_commands.push(BUILDX, work(tmp_path)) == ["docker", "push", NAME]
 
 
 def test_each_writes_what_it_built_in_the_same_format(tmp_path: Path) -> None:
     """To a file in the private folder, which is gone with it."""
     archive = tmp_path / "image.tar"
 
-    assert tools.export(BUILDX, work(tmp_path)) == ["docker", "save", "--output", str(archive), NAME]
-    assert tools.export(BUILDAH, work(tmp_path))[-2:] == [NAME, f"docker-archive:{archive}"]
-    assert tools.export(PODMAN, work(tmp_path))[2:4] == ["--format", "docker-archive"]
+    assert builder_commands.export(BUILDX, work(tmp_path)) == ["docker", "save", "--output", str(archive), NAME]
+    assert builder_commands.export(BUILDAH, work(tmp_path))[-2:] == [NAME, f"docker-archive:{archive}"]
+    assert builder_commands.export(PODMAN, work(tmp_path))[2:4] == ["--format", "docker-archive"]
 
 
 def program(folder: Path, name: str, script: str) -> None:
@@ -105,12 +105,12 @@ def test_the_first_that_works_is_taken(
     docker: str | None, others: tuple[str, ...], found: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A docker client without its daemon builds nothing."""
-    monkeypatch.delenv(tools.CHOICE, raising=False)
+    monkeypatch.delenv(builder_commands.CHOICE, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     for name, script in [*([("docker", docker)] if docker else []), *((one, "exit 0") for one in others)]:
         program(tmp_path / "bin", name, script)
 
-    assert tools.find() == found
+    assert builder_commands.find() == found
     if len(others) == 1:
-        monkeypatch.setenv(tools.CHOICE, others[0])
-        assert tools.find() == Tool(others[0])
+        monkeypatch.setenv(builder_commands.CHOICE, others[0])
+        assert builder_commands.find() == Tool(others[0])

@@ -8,11 +8,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from orchestrator.artefacts.images.inputs import Recipe, tag
+from orchestrator.artefacts.images.build_inputs import Recipe, tag
 from orchestrator.aws import Clients, Reader
-from orchestrator.cli import assembly
-from orchestrator.model import Scope
+from orchestrator.demo import image_assembly
 from orchestrator.resources import ecr_image
+from orchestrator.vocabulary import Scope
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 REPOSITORY = "web"
@@ -24,7 +24,7 @@ def main(folder: str, what: str) -> None:
     if what == "push":
         clients.call("ecr", "create_repository", {"repositoryName": REPOSITORY})
         token = clients.call("ecr", "get_authorization_token", {})
-        assembly.push(token, REPOSITORY, name, assembly.image([assembly.layer(Path(folder))], {}))
+        image_assembly.push(token, REPOSITORY, name, image_assembly.image([image_assembly.layer(Path(folder))], {}))
     spec = {"repository": REPOSITORY, "tag": name}
     sys.exit(ecr_image.read(Reader(clients), SCOPE, f"{REPOSITORY}:{name}", spec) is None)
 

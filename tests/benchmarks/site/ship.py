@@ -15,12 +15,12 @@ from orchestrator import process
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.sites.folder import scan
 from orchestrator.aws import Actuator, Clients, Reader
-from orchestrator.model import Live, Scope
+from orchestrator.canonical_json import load
 from orchestrator.resources import s3_site
-from orchestrator.resources.s3_site.standing import look
+from orchestrator.resources.s3_site.live_site import look
 from orchestrator.steps import play
 from orchestrator.values import WriteOnly
-from orchestrator.wire import load
+from orchestrator.vocabulary import Live, Scope
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 

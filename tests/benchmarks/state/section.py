@@ -19,12 +19,12 @@ from typing import Any
 import httpx
 import psutil
 
-from orchestrator import wire
-from orchestrator.state.access import Grant, create_token
-from orchestrator.state.metrics import stamp
-from orchestrator.state.records import Run, RunEnd, StepEvent
-from orchestrator.state.requests import Batch, Begin, Ending, Sign
-from orchestrator.state.store import Store
+from orchestrator import canonical_json
+from orchestrator.state.protocol.records import Run, RunEnd, StepEvent
+from orchestrator.state.protocol.requests import Batch, Begin, Ending, Sign
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server.access import Grant, create_token
+from orchestrator.state.server.store import Store
 from tests.benchmarks.table import Row
 from tests.benchmarks.tools import Failed
 from tests.state import postgres
@@ -211,7 +211,7 @@ def _end(client: httpx.Client, run: Run, fence: int) -> None:
 
 
 def _post(client: httpx.Client, path: str, record: object) -> Any:
-    answer = client.post(f"/api/v1{path}", content=wire.dump(record), headers=JSON)
+    answer = client.post(f"/api/v1{path}", content=canonical_json.dump(record), headers=JSON)
     if not answer.is_success:
         raise Failed(f"{path} answers {answer.status_code}: {answer.text}")
     return answer.json()

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from ml import dataset, pictures, weights
+from ml.data import dataset, preprocessing
+from ml.data.split import split
 from ml.run import Preprocessing
-from ml.split import split
+from ml.training import pretrained
 
 EPOCHS = 20
 
@@ -33,7 +34,7 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     sides = split(dataset.load(given.data), 8)
     contract = Preprocessing(sides.classes, given.size)
-    base = weights.base(given.weights, given.size)
+    base = pretrained.base(given.weights, given.size)
     base.trainable = False
     model = plain(base, given.size, len(sides.classes))
 
@@ -44,7 +45,7 @@ def main() -> None:
         made = made.shuffle(len(paths), seed=0) if shuffled else made
 
         def read(path: Any, label: Any) -> Any:
-            pixels = tf.numpy_function(lambda one: pictures.read(Path(one.decode()), contract), [path], tf.uint8)
+            pixels = tf.numpy_function(lambda one: preprocessing.read(Path(one.decode()), contract), [path], tf.uint8)
             return tf.ensure_shape(pixels, (given.size, given.size, 3)), label
 
         return made.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2)

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from ml import browser, export, run
+from ml import run
+from ml.evaluation import browser
+from ml.export import export
 from ml.run import Run
-from orchestrator.catalogue import PHOTOS
+from orchestrator.model_registry.staleness import PHOTOS
 from tests.benchmarks.process import Sample, measure
 from tests.benchmarks.table import Row, megabytes, seconds
 from tests.benchmarks.tools import NEUTRAL, ROOT, Failed

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.state.store import Store
+from orchestrator.state.server.store import Store
 from tests.state.pages.house import serving, settings, shop
 from tests.state.pages.past import NOW, Clock
 

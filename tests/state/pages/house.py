@@ -13,9 +13,9 @@ from typing import Any
 
 import uvicorn
 
-from orchestrator.state import app
-from orchestrator.state.settings import Settings
-from orchestrator.state.store import Store
+from orchestrator.state.server import app
+from orchestrator.state.server.settings import Settings
+from orchestrator.state.server.store import Store
 from tests.state.pages.past import NOW, Clock, fill
 
 PLAN = hashlib.sha256(b"rich").hexdigest()

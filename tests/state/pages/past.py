@@ -9,13 +9,11 @@ from functools import cache
 
 from msgspec.structs import replace
 
-from orchestrator import pipeline
-from orchestrator.model import Action, Actuation, Health, Outcome, Plan
-from orchestrator.plan import build, digest
+from orchestrator.planning import pipeline
+from orchestrator.planning.plan import build, digest
+from orchestrator.planning.snapshot import Snapshot
 from orchestrator.release import Built, Release, Vector, Written
-from orchestrator.snapshot import Snapshot
-from orchestrator.state.metrics import stamp
-from orchestrator.state.records import (
+from orchestrator.state.protocol.records import (
     DriftDecision,
     DriftedResource,
     DriftField,
@@ -29,7 +27,9 @@ from orchestrator.state.records import (
     RunEnd,
     StepEvent,
 )
-from orchestrator.state.store import Store
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server.store import Store
+from orchestrator.vocabulary import Action, Actuation, Health, Outcome, Plan
 from tests.proofs.world import MANIFESTS
 from tests.render.plans import RICH
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orchestrator.state.metrics import stamp
-from orchestrator.state.records import PlanRecord, Run, RunEnd
-from orchestrator.state.store import Store
+from orchestrator.state.protocol.records import PlanRecord, Run, RunEnd
+from orchestrator.state.protocol.times import stamp
+from orchestrator.state.server.store import Store
 from tests.state.pages.house import PAGES
 from tests.state.pages.looking import looking, violations
 from tests.state.pages.past import CAUSE, HINT, NOW, PROD, events, outcomes, usual_plan

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec.structs import replace
 
-from orchestrator import bundle, published, wire
+from orchestrator import canonical_json
+from orchestrator.model_registry import bundle, registry
+from orchestrator.model_registry.registry import METADATA, Metadata, Parity, Verdict
 from orchestrator.problems import Problems
-from orchestrator.published import METADATA, Metadata, Parity, Verdict
-from orchestrator.state import guard, shelves
-from orchestrator.state.access import COOKIE
-from orchestrator.state.pages.rendering import masked
-from orchestrator.state.store import Store
+from orchestrator.state.server import middleware, model_stores
+from orchestrator.state.server.access import COOKIE
+from orchestrator.state.server.pages.rendering import masked
+from orchestrator.state.server.store import Store
 from orchestrator.storage.local import LocalFileStorage
 from tests.state.desk import PEOPLE, Desk, desk
 from tests.state.pages.looking import looking, violations
@@ -47,7 +48,7 @@ def model(folder: Path, name: str, change: Callable[[Metadata], Metadata] = lamb
     """A bundle of a version that was trained with what the bucket holds."""
     photos = {"ring": {f"{PHOTOS}ring/0.jpg": "c4ca4238a0b923820dcc509a6f75849b"}}
     known = change(version(folder / name, name, photos))
-    known = replace(known, preprocessing_hash=wire.digest(known.preprocessing))
+    known = replace(known, preprocessing_hash=canonical_json.digest(known.preprocessing))
     bundle.pack(folder / name, known, folder / f"{name}.zip")
     return (folder / f"{name}.zip").read_bytes()
 
@@ -61,7 +62,7 @@ def hand_in(house: Desk, data: bytes, role: Any = "operator", **words: str) -> A
 def test_an_operator_hands_in_a_model(house: Desk, bucket: LocalFileStorage, tmp_path: Path) -> None:
     """It is uploaded whole, in use, written down, and shown as the current one with its numbers."""
     assert hand_in(house, model(tmp_path, "v1")).status_code == 303
-    pointer = published.current(bucket)
+    pointer = registry.current(bucket)
     assert pointer is not None
     assert pointer.version == "v1"
     (kept,) = house.store.models("shop/prod")
@@ -77,16 +78,16 @@ def test_an_operator_hands_in_a_model(house: Desk, bucket: LocalFileStorage, tmp
 def test_the_page_shows_what_the_bucket_shows(house: Desk, bucket: LocalFileStorage, tmp_path: Path) -> None:
     """After a rollback too, and when the shop has moved on: the alert of `orchestrator model status`."""
     assert hand_in(house, model(tmp_path, "v1")).status_code == 303
-    first = bucket.download(published.POINTER)
+    first = bucket.download(registry.POINTER)
     after = hand_in(house, model(tmp_path, "v2", lambda one: replace(one, verdict=Verdict("better", "v1"))))
     assert after.status_code == 303
-    bucket.put(published.POINTER, first)
+    bucket.put(registry.POINTER, first)
     bucket.put(f"{PHOTOS}pearl/0.jpg", b"new")
     client, _ = house.person("viewer-bea", "viewer")
     page = client.get("/models").text
     assert "current: v1" in page
     assert "Training needed.</b> 1 new: 50% of the products differ, 10% may." in page
-    fresh = shelves.of(f"shop/prod=file:{bucket.root}").look("shop/prod")
+    fresh = model_stores.of(f"shop/prod=file:{bucket.root}").look("shop/prod")
     assert (fresh.current, fresh.told) == ("v1", True)
     assert fresh.why == "1 new: 50% of the products differ, 10% may."
 
@@ -116,10 +117,10 @@ def test_what_is_not_fit_needs_a_reason(
     refused = hand_in(house, data)
     assert refused.status_code == 422
     assert sentence in refused.text
-    assert published.versions(bucket) == ["v1"]
+    assert registry.versions(bucket) == ["v1"]
 
     assert hand_in(house, data, reason="the shop asked").status_code == 303
-    assert published.metadata(bucket, "v2").verdict.forced == "the shop asked"
+    assert registry.metadata(bucket, "v2").verdict.forced == "the shop asked"
     assert house.store.models("shop/prod")[0].note == "the shop asked"
 
 
@@ -179,17 +180,17 @@ def test_who_may_and_how_much(house: Desk, bucket: LocalFileStorage, tmp_path: P
     line.request("POST", "/models/upload", headers={"Content-Length": str(66 << 20)})
     assert line.getresponse().status == 413
     line.close()
-    assert guard.LARGER["/models/upload"] > bundle.MOST_BYTES
+    assert middleware.LARGER["/models/upload"] > bundle.MOST_BYTES
     other = hand_in(house, data, environment="shop/other")
     assert "nothing says where the models of shop/other are kept" in other.text
-    assert published.current(bucket) is None
+    assert registry.current(bucket) is None
 
 
 @pytest.mark.parametrize("said", ["prod=s3://b", "shop/prod=", "shop/prod=http://b", "shop/prod=s3://"])
 def test_a_place_that_is_none_is_told(said: str) -> None:
     with pytest.raises(Problems, match="names no place of models"):
-        shelves.of(said)
-    assert "shop/prod" in shelves.of("shop/prod=s3://files@eu-central-1 shop/dev=file:/x").storages
+        model_stores.of(said)
+    assert "shop/prod" in model_stores.of("shop/prod=s3://files@eu-central-1 shop/dev=file:/x").storages
 
 
 @pytest.mark.slow

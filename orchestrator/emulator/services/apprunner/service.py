@@ -12,7 +12,7 @@ import shlex
 from copy import deepcopy
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Response
+from orchestrator.emulator.http_messages import Response
 from orchestrator.emulator.protocol import Params, operation_model
 from orchestrator.emulator.service import Context, Handler, Workload
 from orchestrator.emulator.services.apprunner.configuration import completed, invalid

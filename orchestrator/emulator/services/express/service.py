@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.exchange import Response
+from orchestrator.emulator.http_messages import Response
 from orchestrator.emulator.protocol import Params, operation_model
 from orchestrator.emulator.service import Context, Handler, Trial, Workload
 from orchestrator.emulator.services.constraints import check_constraints

@@ -1,0 +1,1 @@
+"""Photos: download, check, split, preprocess."""

@@ -1,0 +1,1 @@
+"""Train the network, stage by stage."""

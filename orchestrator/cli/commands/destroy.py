@@ -1,0 +1,43 @@
+"""``orchestrator destroy``: the whole pipeline, for no manifests."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.command import verb
+from orchestrator.cli.options import applying, common, recorded
+from orchestrator.runs.reporter import How
+from orchestrator.runs.settings import Settings
+
+
+@verb(
+    "destroy",
+    "orchestrator destroy -e staging",
+    "orchestrator destroy -e staging --allow 3f2a9c1b",
+)
+@click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
+@applying
+@recorded
+@common
+def command(settings: Settings, expect: str, auto_approve: bool, parallelism: int, allow: str, how: How) -> int:
+    """Delete everything of one environment.
+
+    Only what bears this environment's mark is touched. What holds data is vetoed until its manifest says
+    `deletionPolicy: delete`, was applied so, and the plan's token is given. Asks for the environment's name on a
+    terminal. Exits as apply does.
+    """
+    from orchestrator.aws import Clients
+    from orchestrator.planning import pipeline
+    from orchestrator.release import checkout
+    from orchestrator.runs import apply, lock
+    from orchestrator.runs.approval import Approval
+
+    approval = Approval(None, expect, auto_approve)
+    manifest = pipeline.validate(settings.manifests, settings.environment)
+    clients, desired = Clients(manifest.scope.region), pipeline.expanded(manifest, shipping=False)
+    store = checkout.store_of(manifest, clients)
+    with lock.taken(settings, manifest.scope, "destroy", how, clients, store) as turn:
+        planned = pipeline.plan(desired, destroying=True, allow=allow, clients=turn.clients)
+        name = manifest.environment
+        ask = f"Delete {{count}} resources of {{place}}? Type {name!r} to do it:", name
+        return apply.see_through(planned, settings, turn, approval, ask, settings.command("destroy"), parallelism)

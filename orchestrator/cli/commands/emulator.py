@@ -1,0 +1,58 @@
+"""``orchestrator emulator``: the embedded AWS in the foreground."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from orchestrator.cli.command import verb
+from orchestrator.cli.options import common
+from orchestrator.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.emulator import Emulator
+
+
+@verb(
+    "emulator",
+    "orchestrator emulator",
+    "orchestrator emulator --port 0 --latency 50 --faults faults.yaml",
+)
+@click.option("--port", type=click.IntRange(0, 65535), default=4566, show_default=True, help="0 for any free one.")
+@click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds added to each call.")
+@click.option("--faults", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="What goes wrong.")
+@click.option("--backend", type=click.Choice(["moto", "ministack"]), default="moto", show_default=True)
+@click.option("--run-services", is_flag=True, help="Run the images of container services as processes here.")
+@common
+def command(
+    settings: Settings,
+    port: int,
+    latency: float,
+    faults: Path | None,
+    backend: Literal["moto", "ministack"],
+    run_services: bool,
+) -> None:
+    """Run an AWS on this machine.
+
+    Listens on 127.0.0.1 until it is interrupted, keeps nothing, and prints the variables that turn any AWS client to
+    it. With --run-services (Linux only) App Runner and ECS Express Mode run the images that were pushed, each on the
+    port that PORT names, check their health, and answer for their hosts: in a browser
+    http://HOST.awsapprunner.com.localhost:PORT, or http://HOST.ecs.REGION.on.aws.localhost:PORT.
+    """
+    from orchestrator.problems import Problems
+
+    def ready(running: Emulator) -> None:
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
+        settings.terminal.say("\n".join([f"# An empty AWS listens on {running.url}; Ctrl-C ends it.", *exports]))
+
+    try:
+        from orchestrator.emulator import serve
+
+        serve(ready, port=port, backend=backend, latency_ms=latency, faults_file=faults, run_services=run_services)
+    except ImportError as error:
+        raise Problems.one(f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        raise Problems.one(f"the emulator did not start: {error}", hint="--port 0 takes any free port") from None

@@ -1,0 +1,31 @@
+"""Plans in files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator import canonical_json
+from orchestrator.problems import Problems
+from orchestrator.vocabulary import Plan
+
+VERSION = 1
+
+
+def write(path: Path, plan: Plan) -> None:
+    """Raises Problems when the file cannot be written."""
+    try:
+        path.write_bytes(canonical_json.dump(plan) + b"\n")
+    except OSError as error:
+        raise Problems.one(f"the plan cannot be written to {path}: {error.strerror}") from None
+
+
+def read(path: Path) -> Plan:
+    """Raises Problems when there is no plan of this version in it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise Problems.one(f"the plan cannot be read from {path}: {error.strerror}") from None
+    plan = canonical_json.load(data, Plan, str(path))
+    if plan.version != VERSION:
+        raise Problems.one(f"{path} is a plan of version {plan.version}", hint="make it again with this orchestrator")
+    return plan

@@ -1,0 +1,1 @@
+"""The demo: the real pipeline on an emulated AWS."""

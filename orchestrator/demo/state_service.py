@@ -1,0 +1,79 @@
+"""The state service of the demo: on loopback, with a database in a temporary folder, for as long as the demo lasts."""
+
+from __future__ import annotations
+
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from orchestrator.runs.settings import Settings
+
+SCOPES = ("read", "propose", "write")
+LASTS = 86_400.0
+STARTS = 30.0
+"""Seconds after which a service that does not start never will."""
+
+
+@contextmanager
+def running(environ: MutableMapping[str, str]) -> Iterator[str]:
+    """Start it and let every run of this process find it; its address, or "" where it is not installed."""
+    try:
+        import uvicorn
+
+        from orchestrator.state.server import app
+        from orchestrator.state.server.settings import Settings as Told
+    except ImportError:
+        yield ""
+        return
+    with tempfile.TemporaryDirectory(prefix="orchestrator-demo-state-") as folder:
+        listener = socket.create_server(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        told = Told(database=f"sqlite:///{Path(folder) / 'state.db'}", port=listener.getsockname()[1])
+        service: Any = app.create(told)
+        config = uvicorn.Config(service, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="dashboard", daemon=True)
+        thread.start()
+        before = {name: environ.pop(name, None) for name in ("ORCHESTRATOR_STATE_URL", "ORCHESTRATOR_STATE_TOKEN")}
+        try:
+            _wait(server)
+            environ["ORCHESTRATOR_STATE_URL"] = address
+            environ["ORCHESTRATOR_STATE_TOKEN"] = _token(service)
+            yield address
+        finally:
+            for name, value in before.items():
+                environ.pop(name, None)
+                environ.update({name: value} if value is not None else {})
+            server.should_exit = True
+            thread.join(10)
+            listener.close()
+
+
+def stay(settings: Settings, address: str) -> None:
+    """On a terminal, keep it up until Ctrl-C; else say nothing of it, for it goes with the demo."""
+    terminal = settings.terminal
+    if not address or not terminal.interactive:
+        return
+    terminal.say(f"\nWhat was done stands on the dashboard: {address} (Ctrl-C ends it)")
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        terminal.say("")
+
+
+def _wait(server: Any) -> None:
+    until = time.monotonic() + STARTS
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _token(service: Any) -> str:
+    from orchestrator.state.server.access import Grant, create_token
+
+    return create_token(service.state.store, "demo", Grant(SCOPES), LASTS, "the demo")

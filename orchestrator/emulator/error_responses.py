@@ -1,0 +1,56 @@
+"""AWS error answers: an AwsError in the wire form of the service it comes from."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from xml.sax.saxutils import escape
+
+from orchestrator.emulator.errors import AwsError
+from orchestrator.emulator.http_messages import Response
+from orchestrator.emulator.protocol import Target, service_model
+
+
+def refuse(target: Target, error: AwsError, request_id: str) -> Response:
+    """Serialise an error in the protocol of the service."""
+    from botocore.exceptions import UnknownServiceError
+
+    try:
+        model = service_model(target.service)
+        protocol = str(model.resolved_protocol)
+    except UnknownServiceError:  # there is no protocol to find: JSON is read by most
+        model, protocol = None, "json"
+    status = error.status or _status(model, error.code)
+    identity = ("x-amzn-RequestId", request_id)
+    if protocol in ("query", "ec2", "rest-xml"):
+        body = _xml_error(target.service, protocol, error, status, request_id)
+        return Response(status, (("Content-Type", "text/xml"), identity), body.encode())
+    content = {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
+    kind = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
+    headers = [("Content-Type", kind), ("x-amzn-ErrorType", error.code), identity]
+    if model is not None and "awsQueryCompatible" in model.metadata:
+        headers.append(("x-amzn-query-error", f"{error.code};Sender"))
+    return Response(status, tuple(headers), json.dumps(content).encode())
+
+
+def _xml_error(service: str, protocol: str, error: AwsError, status: int, request_id: str) -> str:
+    inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+    if service == "s3":
+        extra = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in error.fields.items())
+        return f"<?xml version='1.0' encoding='UTF-8'?><Error>{inner}{extra}<RequestId>{request_id}</RequestId></Error>"
+    if protocol == "ec2":
+        return f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
+    side = "Sender" if status < 500 else "Receiver"
+    return (
+        f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
+    )
+
+
+def _status(model: Any, code: str) -> int:
+    if model is None:
+        return 400
+    for shape in model.error_shapes:
+        error = shape.metadata.get("error", {})
+        if code in (shape.name, error.get("code")):
+            return int(error.get("httpStatusCode", 400))
+    return 400

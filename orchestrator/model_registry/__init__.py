@@ -1,0 +1,1 @@
+"""Trained models in a storage: upload, compare, switch, roll back."""

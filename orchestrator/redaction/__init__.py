@@ -1,0 +1,1 @@
+"""Keep secrets out of everything that is shown, logged or stored."""

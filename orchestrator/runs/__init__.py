@@ -1,0 +1,1 @@
+"""Run a verb from lock to report.  Knows neither click nor GitHub."""

@@ -1,8 +1,0 @@
-"""What alembic runs: the migrations, in the transaction that it is handed."""
-
-from alembic import context
-
-from orchestrator.state.store.tables import metadata
-
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
-context.run_migrations()

@@ -1,0 +1,1 @@
+"""Wire types of the state service, shared by its client and its server."""

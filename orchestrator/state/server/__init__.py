@@ -1,0 +1,1 @@
+"""The state service itself: HTTP API, pages, store."""

@@ -1,5 +1,0 @@
-"""The store: SQLAlchemy Core on SQLite or PostgreSQL, behind methods that speak in records."""
-
-from orchestrator.state.store.store import Store
-
-__all__ = ["Store"]
