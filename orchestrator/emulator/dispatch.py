@@ -27,21 +27,21 @@ _PACKAGE = "orchestrator.emulator"
 _SERVICES = {
     "apprunner": "services.apprunner.service:AppRunner",
     "budgets": "services.budgets:Budgets",
-    "cloudwatch": "corrections.cloudwatch:CloudWatch",
-    "ec2": "corrections.ec2:Ec2",
-    "ecr": "corrections.ecr:Ecr",
+    "cloudwatch": "overrides.cloudwatch:CloudWatch",
+    "ec2": "overrides.ec2:Ec2",
+    "ecr": "overrides.ecr:Ecr",
     "ecs": "services.express.service:Ecs",
-    "iam": "corrections.iam:Iam",
-    "logs": "corrections.logs:Logs",
-    "rds": "corrections.rds.service:Rds",
+    "iam": "overrides.iam:Iam",
+    "logs": "overrides.logs:Logs",
+    "rds": "overrides.rds.service:Rds",
     "resourcegroupstaggingapi": "services.tagging:Tagging",
-    "s3": "corrections.s3:S3",
-    "secretsmanager": "corrections.secretsmanager:SecretsManager",
-    "sns": "corrections.sns:Sns",
+    "s3": "overrides.s3:S3",
+    "secretsmanager": "overrides.secretsmanager:SecretsManager",
+    "sns": "overrides.sns:Sns",
 }
 _ON_BACKEND: dict[tuple[str, str], str] = {
     ("moto", "cloudfront"): "services.cloudfront.service:CloudFront",
-    ("ministack", "cloudfront"): "corrections.cloudfront:CloudFront",
+    ("ministack", "cloudfront"): "overrides.cloudfront:CloudFront",
 }
 _CODE = re.compile(rb"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
 
