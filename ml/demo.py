@@ -7,9 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ml import command
+from ml import command_runner
 from ml.evaluation import browser
-from ml.export import export, exported_model
+from ml.export import exported_model, writer
 
 
 def main(arguments: Sequence[str] | None = None, wait: Callable[[], object] | None = None) -> int:
@@ -20,14 +20,14 @@ def main(arguments: Sequence[str] | None = None, wait: Callable[[], object] | No
     given = parser.parse_args(arguments)
 
     def work() -> int:
-        folder = given.run / export.FOLDER if (given.run / export.FOLDER).is_dir() else given.run
+        folder = given.run / writer.FOLDER if (given.run / writer.FOLDER).is_dir() else given.run
         exported_model.load(folder)
         with browser.serving([browser.WEB, folder], {}, {}, port=given.port) as site:
             print(f"Open {site.address}/demo.html; end with Ctrl-C.", flush=True)
             (wait or threading.Event().wait)()
         return 0
 
-    return command.ended(work, "python -m ml.demo runs/VERSION", "Nothing was changed.")
+    return command_runner.ended(work, "python -m ml.demo runs/VERSION", "Nothing was changed.")
 
 
 if __name__ == "__main__":

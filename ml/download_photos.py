@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ml import command
-from ml.data import dataset, fetch, image_checks, product_mapping, storage_location
+from ml import command_runner
+from ml.data import dataset, image_checks, photo_sync, product_mapping, storage_location
 from ml.data.dataset import Dataset, Remark
-from ml.data.fetch import Done, Wanted
+from ml.data.photo_sync import Done, Wanted
 from orchestrator.model_registry.staleness import PHOTOS, is_hidden
 from orchestrator.problems import Problem, Problems
 from orchestrator.storage import FileStorage
@@ -66,9 +66,9 @@ def download(storage: FileStorage, given: argparse.Namespace) -> tuple[Dataset, 
             nobodys.append(Remark(stored.key, reason, key=stored.key, etag=stored.etag))
     nobodys += [Remark(name, f"is in {mapped.source} and has no photo") for name in mapped.strangers(
         one.key for one in listed)]  # fmt: skip
-    placed = fetch.placed(wanted, PHOTOS)
-    with command.progress("photos", len(placed)) as advance:
-        done = fetch.fetch(storage, placed, given.data, at_once=given.at_once, advance=advance)
+    placed = photo_sync.placed(wanted, PHOTOS)
+    with command_runner.progress("photos", len(placed)) as advance:
+        done = photo_sync.fetch(storage, placed, given.data, at_once=given.at_once, advance=advance)
     if done.failed:
         raise _unfinished(done, len(placed), given.data)
     made = assembled(done, placed, nobodys, given)
@@ -78,7 +78,7 @@ def download(storage: FileStorage, given: argparse.Namespace) -> tuple[Dataset, 
 
 def assembled(done: Done, wanted: Iterable[Wanted], nobodys: Iterable[Remark], given: argparse.Namespace) -> Dataset:
     """The data set of what was fetched: without what is broken, small or there twice; with what looks alike noted."""
-    photos, rejected, noted = fetch.photos_of(done, wanted, given.smallest)
+    photos, rejected, noted = photo_sync.photos_of(done, wanted, given.smallest)
     twice = image_checks.doubled(photos)
     rejected += [Remark(one.path, twice[one.path], one.product, one.key, one.etag)
                  for one in photos if one.path in twice]  # fmt: skip
@@ -126,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise Problems.one("no file there is a photo to learn from", hint="replace those that were left out")
         return 0
 
-    return command.ended(work, again, "The photos that are here stay; the next run fetches the others.")
+    return command_runner.ended(work, again, "The photos that are here stay; the next run fetches the others.")
 
 
 def _unfinished(done: Done, total: int, folder: Path) -> Problems:

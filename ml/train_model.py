@@ -14,11 +14,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ml import command
+from ml import command_runner
 from ml.data import dataset
 from ml.data.split import split
-from ml.training import cleanup, hardware, run_writer, stages
-from ml.training.stages import Settings, Training
+from ml.training import cleanup, hardware, run_writer, trainer
+from ml.training.trainer import Settings, Training
 from orchestrator.problems import Problems
 
 
@@ -65,7 +65,7 @@ def train(given: argparse.Namespace) -> run_writer.Result:
     """
     data = dataset.load(given.data)
     sides = split(data, given.fewest, given.seed)
-    stages.look(data, given.data)
+    trainer.look(data, given.data)
     hardware.enough_memory()
     machine = hardware.found(given.device, given.mixed_precision)
     one = Training(settings(given), data, sides, given.data, given.runs, machine)
@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(run_writer.told(done))
         return 0
 
-    return command.ended(work, again, "What was finished is kept; the same command goes on from there.")
+    return command_runner.ended(work, again, "What was finished is kept; the same command goes on from there.")
 
 
 def _from_zero(text: str) -> int:

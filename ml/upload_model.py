@@ -20,10 +20,10 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from ml import command
+from ml import command_runner
 from ml.data import storage_location
-from ml.export import export
-from ml.run import load
+from ml.export import writer
+from ml.training_run import load
 from orchestrator import canonical_json
 from orchestrator.model_registry import bundle, registry
 from orchestrator.model_registry.registry import METADATA, Metadata
@@ -65,7 +65,7 @@ def validated(run: Path) -> tuple[Path, Metadata]:
     Raises Problems: it was not validated, or trained again since.
     """
     trained = load(run)
-    folder = run / export.FOLDER
+    folder = run / writer.FOLDER
     try:
         known = canonical_json.load((folder / METADATA).read_bytes(), Metadata, str(folder / METADATA))
     except FileNotFoundError:
@@ -158,7 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(told)
         return 0
 
-    return command.ended(work, again, "The model in use is as it was, or the new one whole; the same command goes on.")
+    return command_runner.ended(
+        work, again, "The model in use is as it was, or the new one whole; the same command goes on."
+    )
 
 
 if __name__ == "__main__":

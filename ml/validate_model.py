@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from ml import command
+from ml import command_runner
+from ml.atomic_files import sha256, write_whole
 from ml.data import dataset, preprocessing, storage_location
 from ml.evaluation import browser, holdout, metrics, parity
 from ml.evaluation.holdout import LEARNED, Photos
 from ml.evaluation.metrics import Answers, Comparison
 from ml.evaluation.parity import Seen
-from ml.export import export, exported_model
+from ml.export import exported_model, writer
 from ml.export.exported_model import Array, Exported
-from ml.files import sha256, write_whole
-from ml.run import Run, load
+from ml.training_run import Run, load
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry
 from orchestrator.model_registry.registry import CATALOGUE, METADATA, Metadata, Parity
@@ -81,7 +81,7 @@ def validate(given: argparse.Namespace, web: Path = browser.WEB) -> Validation:
     _whole(run, given.run)
     photos = holdout.of(run, given.data)
     storage = None if given.no_compare else storage_location.of(given)
-    keras = export.loaded(given.run)
+    keras = writer.loaded(given.run)
     folder = _exported(run, given.run, keras)
     model = exported_model.load(folder)
     answers = Answers(run.classes, _ask_all(keras, photos, run), photos.truth)
@@ -114,13 +114,13 @@ def _whole(run: Run, folder: Path) -> None:
 
 def _exported(run: Run, folder: Path, keras: Any) -> Path:
     """The export of the run; made where there is none, or one of another run."""
-    target = folder / export.FOLDER
+    target = folder / writer.FOLDER
     try:
         if exported_model.load(target).document.get("version") == run.version:
             return target
     except Problems:
         pass
-    export.write(keras, run.preprocessing, target, version=run.version, near=export.nearest(run, folder))
+    writer.write(keras, run.preprocessing, target, version=run.version, near=writer.nearest(run, folder))
     return target
 
 
@@ -238,7 +238,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 0 if found.is_fit else 1
 
-    return command.ended(work, again, "Nothing was uploaded, and nothing is changed.")
+    return command_runner.ended(work, again, "Nothing was uploaded, and nothing is changed.")
 
 
 if __name__ == "__main__":

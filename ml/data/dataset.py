@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.files import write_whole
+from ml.atomic_files import write_whole
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 

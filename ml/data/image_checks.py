@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from ml.atomic_files import sha256
 from ml.data.dataset import Photo, Remark
 from ml.data.preprocessing import MOST_PIXELS, on_ground
-from ml.files import sha256
 from orchestrator.storage.content import HEAD, sniff
 
 SMALLEST = 64

@@ -1,6 +1,6 @@
 """A photo as the model's input, before scaling: upright, on white, cropped, resized.
 
-The contract says how (``ml.run.Preprocessing``); here Pillow keeps it, in a browser ``ml/web/predict.js``.
+The contract says how (``ml.training_run.Preprocessing``); here Pillow keeps it, in a browser ``ml/web/predict.js``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ml.run import Preprocessing
+from ml.training_run import Preprocessing
 from orchestrator.problems import Problems
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]

@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from ml.command import progress
+from ml.atomic_files import sha256
+from ml.command_runner import progress
 from ml.data import preprocessing
 from ml.evaluation.metrics import Answers, Comparison, compared
 from ml.export import exported_model
 from ml.export.exported_model import Array
-from ml.files import sha256
-from ml.run import HeldOut, Preprocessing, Run
+from ml.training_run import HeldOut, Preprocessing, Run
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry
 from orchestrator.problems import Problems

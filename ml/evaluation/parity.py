@@ -17,7 +17,7 @@ import numpy as np
 
 from ml.data import preprocessing
 from ml.export.exported_model import Array
-from ml.run import Preprocessing
+from ml.training_run import Preprocessing
 
 TOLERANCES: Mapping[str, float] = {"f4": 1e-4, "f2": 2e-2}
 """How far probabilities may lie apart, by the type of the exported weights."""

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from ml import run as runs
+from ml import training_run as runs
+from ml.atomic_files import make_whole, write_whole
 from ml.data.dataset import Photo
 from ml.data.preprocessing import on_ground
 from ml.data.split import Sides
-from ml.evaluation.scoring import Measured
-from ml.files import make_whole, write_whole
-from ml.run import Run
+from ml.evaluation.prototype_metrics import Measured
 from ml.training.network import Array
 from ml.training.training_loop import Epoch
+from ml.training_run import Run
 
 CURVES, CONFUSION = "curves.png", "confusion.png"
 PICTURES = (CURVES, CONFUSION)

@@ -15,7 +15,7 @@ from PIL import Image, ImageFilter, ImageStat
 
 from ml.data import preprocessing
 from ml.data.preprocessing import Pixels
-from ml.run import Preprocessing
+from ml.training_run import Preprocessing
 
 REVISION = 2
 """Goes up when the same seed would give other pictures: cached features are then made anew."""

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ml.run import RUN
+from ml.training_run import RUN
 
 DAYS = 100
 """Three trainings of a shop that trains once a month."""

@@ -19,12 +19,12 @@ from typing import Any
 
 import numpy as np
 
-from ml import command
+from ml import command_runner
+from ml.atomic_files import make_whole, write_whole
 from ml.data.dataset import Photo
-from ml.files import make_whole, write_whole
-from ml.run import Preprocessing
 from ml.training import augmentation
 from ml.training.network import Array, compiled
+from ml.training_run import Preprocessing
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
@@ -121,7 +121,7 @@ class Extractor:
         enough_room(cache.folder, len(missing) * views * row)
         kept: list[Array] = []
         done = begun = 0
-        with command.progress("features", len(missing)) as advance:
+        with command_runner.progress("features", len(missing)) as advance:
             for numbers in self._computed(missing, views):
                 kept.append(numbers)
                 done += len(numbers) // views

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ml.run import EMBEDDING_LAYER
 from ml.training import pretrained
+from ml.training_run import EMBEDDING_LAYER
 
 Array = np.ndarray[Any, np.dtype[Any]]
 CUT = "block_13_project_BN"

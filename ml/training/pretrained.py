@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ml.files import sha256
+from ml.atomic_files import sha256
 from orchestrator.problems import Problems
 
 IMAGENET = "imagenet"

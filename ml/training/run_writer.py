@@ -1,4 +1,4 @@
-"""The folder of a finished training, as ``ml.run`` says it; ``run.json`` is written last."""
+"""The folder of a finished training, as ``ml.training_run`` says it; ``run.json`` is written last."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from ml import files
-from ml import run as runs
+from ml import atomic_files
+from ml import training_run as runs
 from ml.evaluation import report
-from ml.evaluation.scoring import Measured
-from ml.export import export
-from ml.run import HeldOut, Run, Split
+from ml.evaluation.prototype_metrics import Measured
+from ml.export import writer
 from ml.training import network
-from ml.training.stages import Trained, Training
+from ml.training.trainer import Trained, Training
 from ml.training.training_loop import Epoch
+from ml.training_run import HeldOut, Run, Split
 from orchestrator import canonical_json, shell
 from orchestrator.problems import Problems
 
@@ -51,14 +51,14 @@ def leave(one: Training, trained: Trained) -> Result:
     folder.mkdir(parents=True, exist_ok=True)
     measured = trained.measured
     _write_model(folder, measured)
-    files.write_whole(folder / runs.DATASET, canonical_json.dump(one.data))
+    atomic_files.write_whole(folder / runs.DATASET, canonical_json.dump(one.data))
     done = _run(one, trained)
     report.write(folder, done, trained.epochs, measured, one.sides, one.folder)
-    near = export.nearest(done, folder)
-    size = export.write(measured.model, one.contract, folder / export.FOLDER, version=one.version, near=near)
+    near = writer.nearest(done, folder)
+    size = writer.write(measured.model, one.contract, folder / writer.FOLDER, version=one.version, near=near)
     names = (runs.MODEL, runs.PROTOTYPES, runs.DATASET, runs.REPORT, *report.PICTURES)
     spent = {**trained.spent, "writing": time.perf_counter() - began}
-    sums = {name: files.sha256(folder / name) for name in names}
+    sums = {name: atomic_files.sha256(folder / name) for name in names}
     done = replace(done, files=sums, seconds=round(sum(spent.values()), 2))
     runs.save(done, folder)
     then = ("python", "-m", "ml.validate_model", str(folder), "--data", str(one.folder), *one.data.place)
@@ -90,9 +90,9 @@ def _write_model(folder: Path, measured: Measured) -> None:
     """The model, and everybody's prototype."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras, about NumPy
-        files.make_whole(folder / runs.MODEL, measured.model.save)
+        atomic_files.make_whole(folder / runs.MODEL, measured.model.save)
     arrays = {"vectors": measured.vectors, "products": np.array(measured.products), "trained": measured.trained}
-    files.make_whole(folder / runs.PROTOTYPES, lambda part: np.savez(part, allow_pickle=False, **arrays))
+    atomic_files.make_whole(folder / runs.PROTOTYPES, lambda part: np.savez(part, allow_pickle=False, **arrays))
 
 
 def told(done: Result) -> str:

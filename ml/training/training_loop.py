@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ml.files import write_whole
+from ml.atomic_files import write_whole
 from ml.training.hardware import Hardware
 from ml.training.network import Array
 

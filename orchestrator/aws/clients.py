@@ -29,8 +29,8 @@ from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
 from orchestrator.aws import endpoint_rules
+from orchestrator.aws.botocore_hooks import Events
 from orchestrator.aws.errors import AwsError, translate
-from orchestrator.aws.hooks import Events
 from orchestrator.aws.s3_listing import Listings
 from orchestrator.aws.service_models import Models
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from orchestrator.bootstrap import policies
-from orchestrator.manifest import naming
+from orchestrator.bootstrap import policy_documents
+from orchestrator.manifest import aws_names
 from orchestrator.ownership_tags import claim
 from orchestrator.problems import Problem, Problems
 from orchestrator.values import Ref, Value
@@ -53,7 +53,7 @@ def expand(desired: Desired, repository: Repository) -> Desired:
     project = next(one for one in desired.components if one.kind == "Project")
     refuse_unbounded(project, desired)
     made = list(_resources(desired, repository, project))
-    problems = list(naming.problems(made))
+    problems = list(aws_names.problems(made))
     if problems:
         raise Problems(problems)
     return Desired(desired.scope.gate, tuple(made))
@@ -73,11 +73,13 @@ def refuse_unbounded(project: Component, desired: Desired) -> None:
 def _resources(desired: Desired, repository: Repository, project: Component) -> Iterator[Resource]:
     scope = desired.scope
     yield Resource("iam_oidc_provider", "github", ISSUER, {"audiences": [AUDIENCE]}, project.handle, project.where)
-    yield _policy(scope, "boundary", "What no role of a service may exceed", policies.boundary(desired), project)
-    yield _policy(scope, "ceiling", "What no workflow may exceed", policies.ceiling(scope), project)
+    yield _policy(
+        scope, "boundary", "What no role of a service may exceed", policy_documents.boundary(desired), project
+    )
+    yield _policy(scope, "ceiling", "What no workflow may exceed", policy_documents.ceiling(scope), project)
     for role, documents, condition in (
-        (PLAN, policies.plan_documents(desired), _may_plan(repository)),
-        (DEPLOY, policies.deploy_documents(desired), _may_deploy(repository, scope)),
+        (PLAN, policy_documents.plan_documents(desired), _may_plan(repository)),
+        (DEPLOY, policy_documents.deploy_documents(desired), _may_deploy(repository, scope)),
     ):
         parts = [
             _policy(scope, f"{role}-{number}", f"What the {role} role may do, part {number}", document, project)

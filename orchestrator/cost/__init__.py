@@ -7,6 +7,6 @@ Prices are before VAT, discounts, credits and traffic.  What has no price here i
 """
 
 from orchestrator.cost.estimate import Delta, Estimate, Line, delta, estimate
-from orchestrator.cost.format import headline, lines, notes
+from orchestrator.cost.summary import headline, lines, notes
 
 __all__ = ["Delta", "Estimate", "Line", "delta", "estimate", "headline", "lines", "notes"]

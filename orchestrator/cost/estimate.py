@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from orchestrator.cost.pricers import PRICERS, NoPriceError, is_public
-from orchestrator.cost.prices import AS_OF, BEHIND_ONE, FREE_ALARMS, HOURS, PRICES
+from orchestrator.cost.price_list import AS_OF, BEHIND_ONE, FREE_ALARMS, HOURS, PRICES
+from orchestrator.cost.resource_pricing import PRICERS, NoPriceError, is_public
 from orchestrator.vocabulary import Resource
 
 

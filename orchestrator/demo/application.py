@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.demo import build_store, image_assembly, interpreter, sample
+from orchestrator.demo import build_store, image_assembly, python_runtime, sample
 from orchestrator.planning import pipeline
 from orchestrator.problems import Exit
 from orchestrator.release import checkout, probe
@@ -45,9 +45,9 @@ class WrongVersionError(Exception):
 
 def impossible() -> str:
     """Why this machine cannot run the application, in a sentence, or nothing."""
-    from orchestrator.emulator import runtime
+    from orchestrator.emulator import container_runtime
 
-    return runtime.trouble()
+    return container_runtime.trouble()
 
 
 def tell(
@@ -165,7 +165,7 @@ class _Shop(Struct, frozen=True):
 
 
 def _runtime(folder: Path) -> bytes:
-    interpreter.copy(folder)
+    python_runtime.copy(folder)
     return image_assembly.layer(folder)
 
 

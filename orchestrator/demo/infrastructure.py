@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from orchestrator.demo import application, sample, state_service
+from orchestrator.demo import application, local_state_service, sample
 from orchestrator.planning import pipeline
 from orchestrator.problems import Exit, Problems
 from orchestrator.render import drift, plan_view
-from orchestrator.runs import apply, lock, plan_display, reporter
+from orchestrator.runs import apply, lock, plan_output, reporter
 from orchestrator.runs.settings import Settings
 from orchestrator.vocabulary import Change, Desired, Plan
 
@@ -71,9 +71,9 @@ class UnexpectedError(Exception):
 def tell(settings: Settings) -> int:
     """All chapters; exit code 0, or 1 with a sentence about the chapter that failed."""
     chapter = _Headings(settings)
-    with state_service.running(os.environ) as address:
+    with local_state_service.running(os.environ) as address:
         code = _chapters(settings, chapter, address)
-        state_service.stay(settings, address if code == Exit.OK else "")
+        local_state_service.stay(settings, address if code == Exit.OK else "")
     return code
 
 
@@ -163,7 +163,7 @@ def point_at(url: str, variables: dict[str, str], environ: MutableMapping[str, s
 
 def _plan(settings: Settings, desired: Desired) -> Planned:
     planned = pipeline.plan(desired)
-    plan_display.to(settings.terminal, planned)
+    plan_output.to(settings.terminal, planned)
     if planned.plan.is_vetoed:
         raise UnexpectedError("the plan is vetoed")
     return planned

@@ -7,7 +7,7 @@ import tempfile
 from importlib.resources import files
 from pathlib import Path
 
-from orchestrator.demo import image_assembly, interpreter
+from orchestrator.demo import image_assembly, python_runtime
 from orchestrator.demo.image_assembly import Assembled
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
@@ -27,7 +27,7 @@ def write(folder: Path, version: str, *, healthy: bool = True, prebuilt: str = "
     if not prebuilt:
         runtime = folder / "api" / "runtime"
         if not runtime.exists():
-            interpreter.copy(runtime)
+            python_runtime.copy(runtime)
         for name in _API:
             _put(folder / "api" / name, _text(f"api/{name}", said))
     site = folder / "web" / "dist"

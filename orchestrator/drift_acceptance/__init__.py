@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from orchestrator.artefacts import Artefacts
-from orchestrator.drift_acceptance import edited_files
-from orchestrator.drift_acceptance.accept import Acceptance, Edited
+from orchestrator.drift_acceptance import manifest_texts
 from orchestrator.drift_acceptance.draft import differences
+from orchestrator.drift_acceptance.session import Acceptance, Edited
 from orchestrator.manifest.check import Manifest
-from orchestrator.manifest.waivers import IGNORE
+from orchestrator.manifest.drift_ignore import IGNORE
 from orchestrator.planning.plan import Planned
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
@@ -82,7 +82,7 @@ def ignore(manifest: Manifest, planned: Planned, targets: Iterable[str], **words
         counts[change.component] += 1
         name = ".".join(one.path)
         entry = {"field": name, "resource": change.address, **words}
-        edited.texts = edited_files.edit(edited.texts, manifest, declared, path, entry)
+        edited.texts = manifest_texts.edit(edited.texts, manifest, declared, path, entry)
         edited.done.append(f"{change.address}: {name} is let be until {words['until']}")
     return edited
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from orchestrator import components, resources
 from orchestrator.artefacts import Artefacts
-from orchestrator.drift_acceptance.edited_files import Texts, reread
+from orchestrator.drift_acceptance.manifest_texts import Texts, reread
 from orchestrator.manifest import check, expand, schema
 from orchestrator.manifest.check import Manifest
 from orchestrator.manifest.document import Declared

@@ -6,7 +6,7 @@
 Importing this loads neither moto nor botocore; starting an emulator does.
 """
 
-from orchestrator.emulator.calls import Call
+from orchestrator.emulator.call_log import Call
 from orchestrator.emulator.emulator import Emulator, start
 from orchestrator.emulator.faults import Faults, Rule
 from orchestrator.emulator.foreground import serve

@@ -5,15 +5,15 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Literal, Self
 
-from orchestrator.emulator.calls import Call, CallLog
-from orchestrator.emulator.control import PREFIX, control
-from orchestrator.emulator.dispatch import Dispatcher
+from orchestrator.emulator.call_log import Call, CallLog
+from orchestrator.emulator.control_api import PREFIX, control
+from orchestrator.emulator.dispatcher import Dispatcher
+from orchestrator.emulator.fault_injector import Injector, When
 from orchestrator.emulator.faults import Faults
 from orchestrator.emulator.gateway import Gateway
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.injection import Injector, When
-from orchestrator.emulator.protocol import preload
-from orchestrator.emulator.service import Backend, World
+from orchestrator.emulator.server_protocol import preload
+from orchestrator.emulator.service_base import Backend, World
 
 BackendName = Literal["moto", "ministack"]
 
@@ -37,7 +37,7 @@ class Emulator:
 
     def run_services(self) -> None:
         """From now on, run the images of App Runner's and ECS's services as processes of this machine (Linux only)."""
-        from orchestrator.emulator.runtime import Fleet
+        from orchestrator.emulator.container_runtime import Fleet
 
         self._world.runs = Fleet(self._world, self._dispatcher.handle, lambda: self.environment)
 

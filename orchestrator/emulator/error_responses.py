@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Response
-from orchestrator.emulator.protocol import Target, service_model
+from orchestrator.emulator.server_protocol import Target, service_model
 
 
 def refuse(target: Target, error: AwsError, request_id: str) -> Response:

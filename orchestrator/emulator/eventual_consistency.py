@@ -6,11 +6,11 @@ import threading
 import time
 from dataclasses import dataclass
 
-from orchestrator.emulator.calls import access_of
+from orchestrator.emulator.call_log import access_of
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.protocol import Target, parse
-from orchestrator.emulator.service import World
+from orchestrator.emulator.server_protocol import Target, parse
+from orchestrator.emulator.service_base import World
 
 
 @dataclass(frozen=True)

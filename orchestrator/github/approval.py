@@ -10,7 +10,7 @@ from msgspec import Struct
 from orchestrator import resources
 from orchestrator.github.reviewed_plan import Seen
 from orchestrator.redaction.redact import safe
-from orchestrator.render.value_text import shorten
+from orchestrator.render.field_values import shorten
 from orchestrator.vocabulary import Action, Change, Plan
 
 Approval = Literal["strict", "safe", "none"]

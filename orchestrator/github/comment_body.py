@@ -16,10 +16,10 @@ from orchestrator.problems import Problem
 from orchestrator.redaction.redact import safe
 from orchestrator.render import drift as drifts
 from orchestrator.render import plan_markdown
+from orchestrator.render.deploy_view import Ending
+from orchestrator.render.field_values import shorten
 from orchestrator.render.plan_markdown import LIMIT, code, escape, fenced
 from orchestrator.render.plan_view import PlanView
-from orchestrator.render.result import Ending
-from orchestrator.render.value_text import shorten
 
 MOST: Final = 40
 """Lines of any list."""

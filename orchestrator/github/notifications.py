@@ -10,19 +10,19 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from orchestrator.github import comment, comment_body, review
+from orchestrator.github import comment_body, plan_status, sticky_comment
 from orchestrator.github.approval import Verdict
 from orchestrator.github.client import GitHub
 from orchestrator.github.deployments import Deployment, State
 from orchestrator.github.reviewed_plan import Seen
-from orchestrator.github.run import Run
-from orchestrator.manifest.environment import DEFAULT
+from orchestrator.github.workflow_run import Run
+from orchestrator.manifest.overlay import DEFAULT
 from orchestrator.problems import Problem, Problems
-from orchestrator.release import entry
+from orchestrator.release import ledger_entry
 from orchestrator.release.deploy import Ended
-from orchestrator.render import actions, plan_markdown
-from orchestrator.render.result import Ending
-from orchestrator.render.value_text import shorten
+from orchestrator.render import plan_markdown, workflow_commands
+from orchestrator.render.deploy_view import Ending
+from orchestrator.render.field_values import shorten
 
 
 class Bulletin:
@@ -41,7 +41,7 @@ class Bulletin:
     def here(cls, folder: Path, environment: str | None, *, silent: bool = False) -> Self:
         """The bulletin of this process's run.  Raises Problems outside of GitHub Actions."""
         run = Run.here()
-        commit = entry.origin(folder).commit or run.sha
+        commit = ledger_entry.origin(folder).commit or run.sha
         return cls(run, None if silent else run.client(), folder, environment, commit)
 
     @property
@@ -57,16 +57,16 @@ class Bulletin:
 
         def ask() -> None:
             if self.github is not None:
-                found.extend(int(one["number"]) for one in review.pull_requests(self.github, self.commit))
+                found.extend(int(one["number"]) for one in plan_status.pull_requests(self.github, self.commit))
 
         self.warn_of(ask)
         return found[0] if found else None
 
     def plan(self, text: str, view: Seen, headline: str, *, vetoed: bool) -> None:
         """The plan's comment and status on the pull request, if there is one.  Raises Problems."""
-        state: review.State = "failure" if vetoed else "success"
+        state: plan_status.State = "failure" if vetoed else "success"
         lead = "vetoed: " if vetoed else ""
-        self._on_pull_request(text, state, f"{shorten(lead + headline, 44)}; {review.seal(view)}")
+        self._on_pull_request(text, state, f"{shorten(lead + headline, 44)}; {plan_status.seal(view)}")
 
     def no_plan(self, problems: Sequence[Problem]) -> None:
         """Why there is no plan, on the pull request."""
@@ -121,7 +121,7 @@ class Bulletin:
             deed()
         except Problems as error:
             for problem in error.problems:
-                sys.stderr.write(actions.warning(f"{problem.message}\nhint: {problem.hint or ''}") + "\n")
+                sys.stderr.write(workflow_commands.warning(f"{problem.message}\nhint: {problem.hint or ''}") + "\n")
 
     def _close(self, state: State, headline: str, text: str, url: str = "") -> None:
         self.run.summary(text)
@@ -135,19 +135,19 @@ class Bulletin:
         if self.github is None:
             return
         marker = plan_markdown.marker(self.marker, "deploy")
-        for found in review.pull_requests(self.github, self.commit)[:1]:
+        for found in plan_status.pull_requests(self.github, self.commit)[:1]:
             number = int(found["number"])
-            if not well or comment.ours(self.github, number, marker):
-                comment.put(self.github, number, marker, f"{marker}\n{text}")
+            if not well or sticky_comment.ours(self.github, number, marker):
+                sticky_comment.put(self.github, number, marker, f"{marker}\n{text}")
 
-    def _on_pull_request(self, text: str, state: review.State, words: str) -> None:
+    def _on_pull_request(self, text: str, state: plan_status.State, words: str) -> None:
         asked = self.run.pull_request
         if self.github is None or asked is None:
             return
         now = self.github.get(f"/pulls/{asked.number}")
         if now["head"]["sha"] == asked.head:  # otherwise a later run tells of a later commit
-            comment.put(self.github, asked.number, self.marker, f"{self.marker}\n{text}")
-        review.set_status(self.github, asked.head, self.environment, state, words, self.run.url)
+            sticky_comment.put(self.github, asked.number, self.marker, f"{self.marker}\n{text}")
+        plan_status.set_status(self.github, asked.head, self.environment, state, words, self.run.url)
 
 
 def address(ended: Ended) -> str:

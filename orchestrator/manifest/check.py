@@ -13,10 +13,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import components
-from orchestrator.manifest import environment, references, schema, schema_error_text, secret_scan, suggest
+from orchestrator.manifest import overlay, references, schema, secret_scan, suggest, violation_messages
 from orchestrator.manifest.document import Declared, Path, written
 from orchestrator.manifest.load import Layer, Sources
-from orchestrator.manifest.resolution import Resolution
+from orchestrator.manifest.reference_resolver import Resolution
 from orchestrator.problems import Position, Problem, Problems
 from orchestrator.vocabulary import Component, Scope
 
@@ -59,14 +59,14 @@ class _Check:
         self._unresolved = False
 
     def run(self, name: str | None) -> Manifest:
-        chosen = environment.choose(self.sources, name)
+        chosen = overlay.choose(self.sources, name)
         if isinstance(chosen, Problem):
             self.problems.append(chosen)
-            chosen = (name or environment.DEFAULT, Layer())
+            chosen = (name or overlay.DEFAULT, Layer())
         name, layer = chosen
         self.problems += layer.problems
         complete = not self.problems
-        merged = environment.merge(self.sources.documents, layer, self.problems)
+        merged = overlay.merge(self.sources.documents, layer, self.problems)
         self.declared = {declared.handle: declared for declared in merged}
         self._schemas()
         self._secrets(layer)
@@ -85,7 +85,7 @@ class _Check:
         for handle, declared in self.declared.items():
             name = declared.kind.lower()
             errors = schema.validator(name).iter_errors(declared.value)
-            found = list(schema_error_text.problems(errors, declared))
+            found = list(violation_messages.problems(errors, declared))
             self.problems += found
             if not found:
                 self.valid[handle] = _component(declared)
@@ -114,7 +114,7 @@ class _Check:
                 continue
             declared = self.declared[handle]
             errors = schema.validator(declared.kind.lower()).iter_errors({**declared.value, "spec": changed})
-            found = list(schema_error_text.problems(errors, declared))
+            found = list(violation_messages.problems(errors, declared))
             self.problems += found
             self._unsettled = self._unsettled or bool(found)
         for handle in self.declared.keys() - self.valid.keys():

@@ -16,9 +16,9 @@ from msgspec.structs import replace
 from orchestrator import components
 from orchestrator.artefacts import Artefacts
 from orchestrator.components import Grant, Stack
-from orchestrator.manifest import naming, references, waivers
+from orchestrator.manifest import aws_names, drift_ignore, references
 from orchestrator.manifest.check import Manifest, scope_of
-from orchestrator.manifest.resolution import Resolution
+from orchestrator.manifest.reference_resolver import Resolution
 from orchestrator.problems import Problem, Problems
 from orchestrator.values import references as refs
 from orchestrator.vocabulary import Component, Desired, Resource
@@ -33,13 +33,13 @@ def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> Desired:
     """
     stack = replace(stack_of(manifest), artefacts=artefacts or Artefacts())
     made = [resource for component in stack.components.values() for resource in _expanded(component, stack)]
-    problems = [*_doubles(made), *naming.problems(made), *_dangling(made)]
+    problems = [*_doubles(made), *aws_names.problems(made), *_dangling(made)]
     if problems:
         raise Problems(problems)
     notes = [note for component in stack.components.values() for note in components.notes(component, stack)]
     ordered = _ordered(made)
     notes += stack.artefacts.notes
-    declared_waivers = tuple(waivers.waivers(manifest.declared, made))
+    declared_waivers = tuple(drift_ignore.waivers(manifest.declared, made))
     return Desired(
         stack.scope, ordered, tuple(dict.fromkeys(notes)), tuple(stack.components.values()), declared_waivers
     )

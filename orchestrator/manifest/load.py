@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from msgspec import Struct, field
 
-from orchestrator.manifest import files, schema, suggest
+from orchestrator.manifest import file_discovery, schema, suggest
 from orchestrator.manifest.document import Document, position, written
 from orchestrator.manifest.yaml_nodes import compose
 from orchestrator.manifest.yaml_values import Converter
@@ -45,18 +45,20 @@ def load(folder: Path) -> Sources:
 
     Raises Problems when the folder cannot be read or holds no manifest at all.
     """
-    files.expect_folder(folder)
+    file_discovery.expect_folder(folder)
     problems: list[Problem] = []
-    found = list(files.find(folder, problems))
+    found = list(file_discovery.find(folder, problems))
     base = _layer([file for file in found if file.parent != folder / ENVIRONMENTS], problems)
     layers: dict[str, Layer] = {}
     for file in found:
         if file.parent == folder / ENVIRONMENTS:
             if file.stem in layers:
-                problems.append(Problem(f"the environment {file.stem} has two files", Position(files.shown(file))))
+                problems.append(
+                    Problem(f"the environment {file.stem} has two files", Position(file_discovery.shown(file)))
+                )
             layers.setdefault(file.stem, _layer([file], []))
     if not base.documents and not base.problems and not problems:
-        message = f"there are no manifests (*.yaml) below {files.shown(folder)}"
+        message = f"there are no manifests (*.yaml) below {file_discovery.shown(folder)}"
         raise Problems.one(message, hint="begin with a document `kind: Project`; see `orchestrator explain project`")
     return Sources(folder, base.documents, layers, base.problems)
 
@@ -70,13 +72,13 @@ def _layer(paths: list[Path], problems: list[Problem]) -> Layer:
             if first is not document:
                 message = f"{document.handle} is declared twice; first at {first.where}"
                 problems.append(Problem(message, document.where, "give one of the two another name, or remove it"))
-    return Layer(tuple(documents.values()), tuple(problems), files.shown(paths[0]) if paths else "")
+    return Layer(tuple(documents.values()), tuple(problems), file_discovery.shown(paths[0]) if paths else "")
 
 
 def _documents(file: Path, problems: list[Problem]) -> Iterator[Document]:
-    text = files.text(file, problems)
+    text = file_discovery.text(file, problems)
     if text is not None:
-        yield from _parsed(text, files.shown(file), problems)
+        yield from _parsed(text, file_discovery.shown(file), problems)
 
 
 def recall(value: Mapping[str, Any], file: str) -> Document:

@@ -15,7 +15,7 @@ def find(manifests: Path, environment: str | None) -> FileStorage:
     """
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
-    from orchestrator.release.live_state import holds_models
+    from orchestrator.release.live_versions import holds_models
     from orchestrator.storage.s3 import S3FileStorage
 
     desired = pipeline.desired(manifests, environment, shipping=False)

@@ -14,7 +14,7 @@ from orchestrator.aws.reader import Caller
 from orchestrator.manifest import expand
 from orchestrator.manifest.check import Manifest
 from orchestrator.problems import Problems
-from orchestrator.release import Ledger, Release, live_state
+from orchestrator.release import Ledger, Release, live_versions
 from orchestrator.release.ledger_store import Store
 from orchestrator.release.rollback import WORDS
 
@@ -32,11 +32,11 @@ def pointers(manifest: Manifest, caller: Caller) -> Mapping[str, Pointer]:
     stack = expand.stack_of(manifest)
     found = {}
     for handle, component in stack.components.items():
-        if not live_state.holds_models(component):
+        if not live_versions.holds_models(component):
             continue
         bucket = str(stack.exported[handle]["name"])
-        body = live_state.pointer(bucket, caller)
-        version = live_state.version_of(body) if body is not None else None
+        body = live_versions.pointer(bucket, caller)
+        version = live_versions.version_of(body) if body is not None else None
         if body is not None and version is not None:
             found[handle] = Pointer(bucket, version, body)
     return found

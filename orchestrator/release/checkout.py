@@ -16,7 +16,7 @@ from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.release import Ledger, Written, documents, pins
+from orchestrator.release import Ledger, Written, manifest_documents, pins
 from orchestrator.release.ledger_store import Store
 from orchestrator.release.pins import Honoured
 from orchestrator.vocabulary import Desired
@@ -53,16 +53,16 @@ def of_manifest(manifest: Manifest, clients: Clients | None = None) -> Wanted:
     clients = clients or _clients(manifest)
     store = store_of(manifest, clients)
     ledger = store.read() if store else Ledger()
-    wanted = documents.written(manifest)
+    wanted = manifest_documents.written(manifest)
     instead, held = pins.documents(ledger, wanted)
     if instead:
-        mixed = documents.substitute(manifest.sources, manifest.environment, instead)
+        mixed = manifest_documents.substitute(manifest.sources, manifest.environment, instead)
         manifest = check.check(mixed, manifest.environment)
     stack = expand.stack_of(manifest)
     artefacts, honoured = _held_back(store, ledger, gather(stack.components.values()), wanted, stack)
     honoured = held + honoured
     artefacts = replace(artefacts, notes=(*artefacts.notes, *honoured.notes))
-    now = documents.written(manifest)
+    now = manifest_documents.written(manifest)
     return Wanted(expand.expand(manifest, artefacts), artefacts, now, store, ledger, honoured, clients)
 
 

@@ -18,9 +18,20 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import OnEvent
 from orchestrator.planning.plan import Planned
 from orchestrator.problems import Problem, Problems
-from orchestrator.release import Ledger, Pin, Release, Result, Vector, entry, live_state, pins, retention, rollback
+from orchestrator.release import (
+    Ledger,
+    Pin,
+    Release,
+    Result,
+    Vector,
+    garbage_collection,
+    ledger_entry,
+    live_versions,
+    pins,
+    rollback,
+)
 from orchestrator.release.checkout import Wanted
-from orchestrator.release.entry import Origin
+from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ledger_store import Store
 from orchestrator.release.probe import prove
 from orchestrator.release.rollback import Return
@@ -108,7 +119,7 @@ class Deployment:
         if back.cause:
             return Ended("failed", shipped, None, failed, shipped.cause, back, trouble)
         # What stood stands again: it is written down as such, so that nobody takes the failed attempt for it.
-        again = replace(way.standing, number=0, at=entry.now(), of=way.standing.number, reason=shipped.cause)
+        again = replace(way.standing, number=0, at=ledger_entry.now(), of=way.standing.number, reason=shipped.cause)
         with _standing(f"release {way.standing.number} stands again ({shipped.cause})"):
             again = self._written(again, way.before)
         return Ended("returned", shipped, again.number, again, shipped.cause, back, trouble)
@@ -126,16 +137,16 @@ class Deployment:
         self, planned: Planned, wanted: Wanted, before: Vector | None, of: int | None = None, reason: str = ""
     ) -> Release:
         """Write down what is about to be done; the very first deploy makes the bucket for it, and cannot yet."""
-        vector = live_state.intended(wanted, before)
+        vector = live_versions.intended(wanted, before)
         origin, digest = self._origin, planned.plan.digest
-        draft = Release(0, entry.now(), origin.by, origin.commit, vector, "started", digest, of, reason=reason)
+        draft = Release(0, ledger_entry.now(), origin.by, origin.commit, vector, "started", digest, of, reason=reason)
         return self._written(draft, wanted)
 
     def _written(self, release: Release, wanted: Wanted) -> Release:
         """``release`` as the ledger has it; as it is while there is no bucket to keep one."""
         if not release.number and not self._store.exists():
             return release
-        ledger = self._store.write(lambda now: entry.entry(now, release, wanted, now.pins))
+        ledger = self._store.write(lambda now: ledger_entry.entry(now, release, wanted, now.pins))
         return ledger.find(release.number) or ledger.releases[-1]
 
     def _failed(self, begun: Release, shipped: Shipped, wanted: Wanted) -> tuple[Release, tuple[str, ...]]:
@@ -170,15 +181,15 @@ class Deployment:
 
         def enter(now: Ledger) -> Ledger:
             kept = _pinned(way, now, made) if way else _without(now.pins, wanted)
-            return entry.entry(now, made, wanted, kept)
+            return ledger_entry.entry(now, made, wanted, kept)
 
         with _standing(f"release {way.target.number} is back, all of it" if way else "all of it stands"):
-            vector = live_state.vector(wanted, shipped.after.live, self._clients, begun.vector)
+            vector = live_versions.vector(wanted, shipped.after.live, self._clients, begun.vector)
             made = replace(begun, vector=vector, result=result, changes=shipped.changed)
-            live_state.keep_models(wanted, vector, self._clients, self._store)
+            live_versions.keep_models(wanted, vector, self._clients, self._store)
             ledger = self._store.write(enter)
         made = ledger.find(made.number) or ledger.releases[-1]
-        trouble = retention.Sweeper(self._clients, self._store, wanted.desired).sweep(ledger)
+        trouble = garbage_collection.Sweeper(self._clients, self._store, wanted.desired).sweep(ledger)
         return Ended("released", shipped, made.number, made, trouble=trouble)
 
     def _return(self, shipped: Shipped, failed: Release, way: Return) -> Ended:
@@ -191,11 +202,11 @@ class Deployment:
 
         def enter(now: Ledger) -> Ledger:
             kept = _pinned(way, now, again) if shipped.blames_the_build else now.pins
-            return entry.entry(now, again, way.wanted, kept)
+            return ledger_entry.entry(now, again, way.wanted, kept)
 
         with _standing(f"release {target.number} stands again ({cause})"):
-            vector = live_state.vector(way.wanted, back.after.live, self._clients, target.vector)
-            draft = Release(0, entry.now(), origin.by, origin.commit, vector, target.result, of=target.number)
+            vector = live_versions.vector(way.wanted, back.after.live, self._clients, target.vector)
+            draft = Release(0, ledger_entry.now(), origin.by, origin.commit, vector, target.result, of=target.number)
             again = replace(draft, reason=cause)
             made = self._store.write(enter).releases[-1]
         return Ended("returned", shipped, made.number, made, shipped.cause, back)

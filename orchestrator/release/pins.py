@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.release import Ledger, Pin, Release, Written
-from orchestrator.release.documents import handle, identity
+from orchestrator.release.manifest_documents import handle, identity
 
 PARTS = ("image", "site", "secret", "manifest")
 

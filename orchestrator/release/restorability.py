@@ -17,10 +17,10 @@ from orchestrator.aws.errors import AwsError
 from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
 from orchestrator.problems import Problems
-from orchestrator.release import Ledger, Release, documents
+from orchestrator.release import Ledger, Release, manifest_documents
 from orchestrator.release.checkout import Wanted, site
 from orchestrator.release.ledger_store import Store
-from orchestrator.release.live_state import MODELS, holds_models
+from orchestrator.release.live_versions import MODELS, holds_models
 from orchestrator.vocabulary import Desired
 
 T = TypeVar("T")
@@ -39,7 +39,7 @@ def manifest_of(ledger: Ledger, release: Release, environment: str) -> Manifest:
 
     Raises Problems.
     """
-    return check.check(documents.sources(ledger.written(release), environment), environment)
+    return check.check(manifest_documents.sources(ledger.written(release), environment), environment)
 
 
 def artefacts_of(release: Release, manifest: Manifest, store: Store) -> Artefacts:
@@ -66,7 +66,7 @@ def wanted_of(ledger: Ledger, release: Release, store: Store) -> Wanted:
     """
     manifest = manifest_of(ledger, release, store.environment)
     artefacts = artefacts_of(release, manifest, store)
-    written = {documents.handle(one): one for one in ledger.written(release)}
+    written = {manifest_documents.handle(one): one for one in ledger.written(release)}
     return Wanted(expand.expand(manifest, artefacts), artefacts, written, store, ledger)
 
 

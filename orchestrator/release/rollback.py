@@ -14,10 +14,10 @@ from msgspec.structs import replace
 
 from orchestrator.manifest import check, expand
 from orchestrator.problems import Problem, Problems
-from orchestrator.release import Ledger, Release, Written, documents, pins, restorability
+from orchestrator.release import Ledger, Release, Written, manifest_documents, pins, restorability
 from orchestrator.release.checkout import Wanted
-from orchestrator.release.documents import handle
 from orchestrator.release.ledger_store import Store
+from orchestrator.release.manifest_documents import handle
 
 WORDS = {"images": "image", "site": "site", "sites": "site", "secrets": "secret", "model": "model", "models": "model"}
 
@@ -116,7 +116,7 @@ def _mixed(ledger: Ledger, target: Release, parts: frozenset[str], before: Wante
         if kind == "manifest":
             mixed.pop(name, None)
             mixed |= {name: earlier[name]} if name in earlier else {}
-    manifest = check.check(documents.sources(mixed.values(), store.environment), store.environment)
+    manifest = check.check(manifest_documents.sources(mixed.values(), store.environment), store.environment)
     shipped = restorability.artefacts_of(target, manifest, store)
     artefacts = restorability.only(shipped, before.artefacts, parts)
     return replace(before, desired=expand.expand(manifest, artefacts), artefacts=artefacts, documents=mixed)

@@ -9,10 +9,10 @@ from enum import StrEnum
 from msgspec import Struct, to_builtins
 
 from orchestrator.redaction.redact import safe
+from orchestrator.render.field_values import FieldView, field_views
 from orchestrator.render.plan_markdown import LIMIT, code, escape, fenced, marker
 from orchestrator.render.plan_view import name, sentence, unread_view
 from orchestrator.render.style import BY_SIGN, Style
-from orchestrator.render.value_text import FieldView, field_views
 from orchestrator.vocabulary import Action, Change, Plan, Waived
 
 

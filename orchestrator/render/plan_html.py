@@ -13,8 +13,8 @@ from html import escape
 from importlib import resources
 from string import Template
 
+from orchestrator.render.field_values import FieldView
 from orchestrator.render.plan_view import ChangeView, ComponentView, PlanView, VetoView
-from orchestrator.render.value_text import FieldView
 
 _SIGNS = {"+": "plus", "-": "minus", "~": "tilde"}
 

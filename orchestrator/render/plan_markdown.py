@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from orchestrator.render.field_values import shorten
 from orchestrator.render.plan_view import ChangeView, ComponentView, PlanView, StepView, VetoView
-from orchestrator.render.value_text import shorten
 
 LIMIT: Final = 60_000
 """Bytes of UTF-8; some way below GitHub's 65,536 characters."""

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
+from orchestrator.render.field_values import FieldView, around_difference, shorten
 from orchestrator.render.plan_view import ChangeView, PlanView, VetoView
 from orchestrator.render.style import BY_SIGN, Style
-from orchestrator.render.value_text import FieldView, around_difference, shorten
 
 PLAIN = Style()
 Detail = Literal["full", "brief", "head"]

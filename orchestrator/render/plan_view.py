@@ -13,9 +13,9 @@ from typing import Final
 from msgspec import Struct
 
 from orchestrator.redaction.redact import redact, safe
-from orchestrator.render.permissions import permissions
-from orchestrator.render.summary import gist
-from orchestrator.render.value_text import LONGEST, FieldView, field_views, shorten, show
+from orchestrator.render.field_values import LONGEST, FieldView, field_views, shorten, show
+from orchestrator.render.iam_actions import permissions
+from orchestrator.render.resource_summary import gist
 from orchestrator.vocabulary import Action, Change, Health, Plan, PlannedStep, Unread, Veto
 
 SYMBOLS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "-/+", Action.DELETE: "-", Action.NONE: " "}

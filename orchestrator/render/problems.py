@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from orchestrator.problems import Problem
 from orchestrator.redaction.redact import safe
-from orchestrator.render import actions
+from orchestrator.render import workflow_commands
 from orchestrator.render.style import Style
 
 
@@ -26,7 +26,9 @@ def text(problems: Sequence[Problem], style: Style) -> str:
 def commands(problems: Sequence[Problem]) -> str:
     """One ``::error`` line a problem, with its place."""
     return "\n".join(
-        actions.error(safe(problem.message) + (f"\nhint: {safe(problem.hint)}" if problem.hint else ""), problem.where)
+        workflow_commands.error(
+            safe(problem.message) + (f"\nhint: {safe(problem.hint)}" if problem.hint else ""), problem.where
+        )
         for problem in problems
     )
 

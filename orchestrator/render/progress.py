@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from orchestrator.planning.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
 from orchestrator.redaction.redact import safe
-from orchestrator.render import actions
+from orchestrator.render import workflow_commands
 from orchestrator.render.apply_report import DONE, elapsed
 from orchestrator.render.plan_view import name, sentence
 from orchestrator.render.style import Style
@@ -145,7 +145,7 @@ class Lines:
 
     def __enter__(self) -> Self:
         if self._in_actions:
-            self._say(actions.group(f"Apply {len(self._board.rows)} changes"))
+            self._say(workflow_commands.group(f"Apply {len(self._board.rows)} changes"))
         self._pulse.start()
         return self
 
@@ -153,7 +153,7 @@ class Lines:
         self._ended.set()
         self._pulse.join()
         if self._in_actions:
-            self._say(actions.END_GROUP)
+            self._say(workflow_commands.END_GROUP)
 
     def __call__(self, event: Event) -> None:
         with self._lock:
@@ -161,7 +161,7 @@ class Lines:
             if isinstance(event, (Finished, Asking, Answered)):
                 self._say(self._line(row))
                 if self._in_actions and row.state is State.FAILED and not row.proof:
-                    self._say(actions.error(row.step, title=f"{row.address} failed"))
+                    self._say(workflow_commands.error(row.step, title=f"{row.address} failed"))
 
     def _line(self, row: Row) -> str:
         reason = f"  {row.step}" if row.step else ""

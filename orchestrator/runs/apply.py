@@ -29,13 +29,13 @@ def see_through(
     ``ask`` is the question, with ``{count}`` and ``{place}``, and the word that says yes; ``again`` is how to go on.
     Raises Problems when it is not what was reviewed, or nobody agrees.
     """
-    from orchestrator.runs import plan_display, reporter
+    from orchestrator.runs import plan_output, reporter
 
     plan, record, terminal = planned.plan, turn.record, settings.terminal
     reporter.choose(record, planned)
     with reporter.agreeing(record):
         approval.refuse_stale(plan)
-    plan_display.to(terminal, planned, approval.detail(verbose=settings.verbose))
+    plan_output.to(terminal, planned, approval.detail(verbose=settings.verbose))
     if plan.is_vetoed:
         reporter.vetoed(record, plan)
         return Exit.VETOED
@@ -57,7 +57,7 @@ def carry_out(planned: Planned, settings: Settings, parallelism: int, again: str
     from orchestrator.planning import pipeline
     from orchestrator.planning.apply import InterruptedApplyError, exit_code
     from orchestrator.runs import reporter
-    from orchestrator.state.client.null_reporter import Record
+    from orchestrator.state.client.run_reporter import Record
 
     record = turn.record if turn else Record()
     clients = turn.clients if turn else Clients(planned.scope.region)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from orchestrator.problems import Problems
-from orchestrator.render import stale_plan
+from orchestrator.render import plan_differences
 from orchestrator.render.plan_text import Detail
 from orchestrator.runs.terminal import Terminal
 from orchestrator.vocabulary import Plan
@@ -33,7 +33,7 @@ class Approval(Struct, frozen=True):
 
     def refuse_stale(self, fresh: Plan) -> None:
         """Raise Problems unless ``fresh`` does what was reviewed."""
-        stale_plan.refuse(fresh, reviewed=self.reviewed, expected=self.expected)
+        plan_differences.refuse(fresh, reviewed=self.reviewed, expected=self.expected)
 
     def obtain(self, terminal: Terminal, question: str, answer: str) -> None:
         """Raise Problems unless the approval is given, or a person types ``answer`` to ``question``."""

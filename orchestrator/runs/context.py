@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 def run(settings: Settings, environment: str, verb: Verb, reason: str = "", brought_by: int | None = None) -> Run:
     """A run that begins now, with an id of its own; ``brought_by`` is the pull request that brought its commit."""
-    from orchestrator.release import entry
+    from orchestrator.release import ledger_entry
     from orchestrator.state.client.payloads import now
     from orchestrator.state.protocol.records import Run
 
-    origin = entry.origin(settings.manifests)
+    origin = ledger_entry.origin(settings.manifests)
     at = datetime.now(UTC)
     number = f"{at:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
     url, ref = _surroundings(os.environ)

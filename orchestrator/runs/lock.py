@@ -16,11 +16,11 @@ from msgspec import Struct
 from orchestrator.problems import Problems
 from orchestrator.runs import reporter
 from orchestrator.runs.settings import Settings
-from orchestrator.state.client.null_reporter import Record
+from orchestrator.state.client.run_reporter import Record
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
-    from orchestrator.release.lease import Held
+    from orchestrator.release.bucket_lease import Held
     from orchestrator.release.ledger_store import Store
     from orchestrator.state.protocol.records import Verb
     from orchestrator.vocabulary import Scope
@@ -83,7 +83,7 @@ def _bucket(
 
     Waits ``patience`` seconds for somebody else who is, then raises Problems.
     """
-    from orchestrator.release import entry, lease
+    from orchestrator.release import bucket_lease, ledger_entry
 
     if store is None:
         yield None
@@ -91,18 +91,18 @@ def _bucket(
     if not store.exists():
         yield None
         return
-    by = entry.origin(settings.manifests).by
+    by = ledger_entry.origin(settings.manifests).by
     with ExitStack() as stack:
 
         def take() -> Held:
-            return stack.enter_context(lease.hold(store, by, verb, clock, goes=verb == "destroy"))
+            return stack.enter_context(bucket_lease.hold(store, by, verb, clock, goes=verb == "destroy"))
 
         yield _waiting(take, patience, settings.terminal.tell)
 
 
 def _waiting(take: Callable[[], Held], patience: float, tell: Callable[[str], None]) -> Held:
     """What ``take`` gives, once nobody else has it."""
-    from orchestrator.release.lease import LeaseTakenError
+    from orchestrator.release.bucket_lease import LeaseTakenError
 
     until, told = time.monotonic() + patience, False
     while True:

@@ -71,7 +71,7 @@ def _is_open(bulletin: Bulletin, client: Client, environment: str, number: int) 
 
 def _warn(bulletin: Bulletin, client: Client, environment: str, number: int) -> None:
     """A comment of its own on the other: its plan's was written before this one was known."""
-    from orchestrator.github import comment, comment_body
+    from orchestrator.github import comment_body, sticky_comment
     from orchestrator.render import plan_markdown
     from orchestrator.state.protocol.records import Conflict
 
@@ -81,4 +81,4 @@ def _warn(bulletin: Bulletin, client: Client, environment: str, number: int) -> 
     text = comment_body.overlaps((one.number, one.title, one.fields) for one in others)
     marker = plan_markdown.marker(bulletin.marker, "overlap")
     if text:
-        comment.put(bulletin.github, number, marker, f"{marker}\n{text}\n")
+        sticky_comment.put(bulletin.github, number, marker, f"{marker}\n{text}\n")

@@ -12,10 +12,10 @@ from msgspec.structs import replace
 
 from orchestrator.problems import Exit, Problem, Problems
 from orchestrator.render import apply_report
-from orchestrator.runs import apply, lock, plan_display, reporter
+from orchestrator.runs import apply, lock, plan_output, reporter
 from orchestrator.runs.approval import Approval
 from orchestrator.runs.settings import Settings
-from orchestrator.state.client.null_reporter import Record
+from orchestrator.state.client.run_reporter import Record
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.release.deploy import Deployment, Ended, OnFailure
     from orchestrator.release.ledger_store import Store
     from orchestrator.release.rollback import Return
-    from orchestrator.render.result import Ending
+    from orchestrator.render.deploy_view import Ending
     from orchestrator.state.protocol.records import Verb
 
 INTERRUPTED = apply.INTERRUPTED
@@ -81,7 +81,7 @@ class Desk(Struct, frozen=True):
         reporter.choose(self.record, planned)
         with reporter.agreeing(self.record):
             self.approval.refuse_stale(planned.plan)
-        plan_display.to(self.settings.terminal, planned, self.approval.detail(verbose=self.settings.verbose))
+        plan_output.to(self.settings.terminal, planned, self.approval.detail(verbose=self.settings.verbose))
         if planned.plan.is_vetoed:
             reporter.vetoed(self.record, planned.plan)
         return not planned.plan.is_vetoed
@@ -109,9 +109,9 @@ class Desk(Struct, frozen=True):
     ) -> Performed:
         """As ``carry_out``, with how it ended for whoever else has to be told."""
         from orchestrator.planning.apply import InterruptedApplyError
-        from orchestrator.release import entry
+        from orchestrator.release import ledger_entry
         from orchestrator.release.deploy import Deployment
-        from orchestrator.render import result
+        from orchestrator.render import deploy_view
 
         settings, began = self.settings, time.monotonic()
         with apply.display(planned, settings) as shown:
@@ -120,15 +120,15 @@ class Desk(Struct, frozen=True):
                 self.record.event(event)
                 shown(event)
 
-            origin = entry.origin(settings.manifests)
+            origin = ledger_entry.origin(settings.manifests)
             run = Deployment(self.store, origin, self.clients, tell, parallelism=parallelism)
             try:
                 ended = work(run, lambda cause: _failing(settings, cause))
             except InterruptedApplyError as stop:
                 reporter.applied(self.record, stop.outcomes, again, interrupted=True)
                 return Performed(_interrupted(stop.outcomes, settings, time.monotonic() - began, again))
-        seen = result.view(ended, time.monotonic() - began, again=again, look=settings.command("releases"))
-        settings.terminal.say("\n" + result.text(seen, settings.terminal.style))
+        seen = deploy_view.view(ended, time.monotonic() - began, again=again, look=settings.command("releases"))
+        settings.terminal.say("\n" + deploy_view.text(seen, settings.terminal.style))
         self._told(ended, seen)
         return Performed(CODES[ended.end], ended, seen)
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from orchestrator.planning.plan import Planned
     from orchestrator.render.drift import DriftView
     from orchestrator.state.client.api_client import Client
-    from orchestrator.state.client.null_reporter import Record
-    from orchestrator.state.client.reporter import Recording
+    from orchestrator.state.client.run_reporter import Record
+    from orchestrator.state.client.service_reporter import Recording
     from orchestrator.state.protocol.records import Run, Verb
     from orchestrator.state.protocol.requests import Standing
     from orchestrator.vocabulary import Outcome, Plan
@@ -57,7 +57,7 @@ def run(settings: Settings, environment: str, verb: Verb, how: How) -> Iterator[
 
     Raises Problems before anything is done: somebody else writes, or the service does not answer.
     """
-    from orchestrator.state.client.null_reporter import FAREWELL, Record
+    from orchestrator.state.client.run_reporter import FAREWELL, Record
 
     client = _client()
     if client is None and not how.without:
@@ -100,12 +100,12 @@ def vetoed(record: Record, plan: Plan) -> None:
 
 def seen(settings: Settings, planned: Planned) -> None:
     """Keep a plan with the service, if there is one; one that is away is only told of."""
-    from orchestrator.release import entry
+    from orchestrator.release import ledger_entry
 
     client = _client()
     if client is None:
         return
-    origin = entry.origin(settings.manifests)
+    origin = ledger_entry.origin(settings.manifests)
     made = planned_record(planned, origin.by, origin.commit)
     with client:
         path = f"/environments/{made.environment}/plans/{made.digest}"
@@ -114,13 +114,13 @@ def seen(settings: Settings, planned: Planned) -> None:
 
 def looked(settings: Settings, found: DriftView, planned: Planned) -> None:
     """Keep a report of drift with the service, if there is one."""
-    from orchestrator.release import entry
+    from orchestrator.release import ledger_entry
     from orchestrator.state.client import payloads
 
     client = _client()
     if client is None:
         return
-    origin = entry.origin(settings.manifests)
+    origin = ledger_entry.origin(settings.manifests)
     key = f"{planned.plan.project}/{planned.plan.environment}"
     report = payloads.drift(found, key, origin.by, origin.commit)
     with client:
@@ -142,10 +142,10 @@ def quietly(settings: Settings, what: str, deed: Callable[[], object]) -> bool:
 
 def planned_record(planned: Planned, by: str, commit: str) -> Any:
     """A plan as the service keeps it."""
-    from orchestrator.runs import plan_display
+    from orchestrator.runs import plan_output
     from orchestrator.state.client import payloads
 
-    before, after = plan_display.estimates(planned) or (None, None)
+    before, after = plan_output.estimates(planned) or (None, None)
     return payloads.plan(planned.plan, by, commit, before, after)
 
 
@@ -189,13 +189,13 @@ def _client() -> Client | None:
 
 
 def _open(settings: Settings, made: Run, client: Client | None, how: How) -> Recording:
-    from orchestrator.state.client import reporter
+    from orchestrator.state.client import service_reporter
     from orchestrator.state.client.api_client import UnreachableError
 
     terminal = settings.terminal
     if client is None or how.without:
         terminal.tell(f"The state service is not asked; this run keeps a journal in {_journal(made)}")
-        return reporter.past(made)
+        return service_reporter.past(made)
     told: list[str] = []
 
     def on_wait(standing: Standing) -> None:
@@ -205,8 +205,10 @@ def _open(settings: Settings, made: Run, client: Client | None, how: How) -> Rec
             terminal.tell(words)
 
     try:
-        waits, answers = how.patience > 0, reporter.ANSWERS if how.needed else SOON
-        told_live = reporter.live(made, client, waits=waits, patience=how.patience, on_wait=on_wait, answers=answers)
+        waits, answers = how.patience > 0, service_reporter.ANSWERS if how.needed else SOON
+        told_live = service_reporter.live(
+            made, client, waits=waits, patience=how.patience, on_wait=on_wait, answers=answers
+        )
     except UnreachableError as error:
         if how.needed:
             raise Problems.one(
@@ -214,7 +216,7 @@ def _open(settings: Settings, made: Run, client: Client | None, how: How) -> Rec
                 hint="see that it runs; or add --without-record, and hand in the journal of the run later",
             ) from None
         terminal.tell(f"{error}. Going on without it; this run keeps a journal in {_journal(made)}")
-        return reporter.past(made)
+        return service_reporter.past(made)
     terminal.tell(f"Recorded as it happens: {client.url}/runs/{made.id}")
     return told_live
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from orchestrator.manifest import check as checking
 from orchestrator.manifest import load
-from orchestrator.scaffold.answers import Answers
+from orchestrator.scaffold.questions import Answers
 
 FOLDER: Final = "manifests"
 _PROJECT: Final = """\

@@ -6,7 +6,7 @@ import pytest
 from botocore.hooks import EventAliaser, HierarchicalEmitter
 from botocore.utils import EVENT_ALIASES
 
-from orchestrator.aws.hooks import Events
+from orchestrator.aws.botocore_hooks import Events
 
 STAGES = ("before-parameter-build.{}.PutObject", "provide-client-params.{}", "{}", "a.{}.b.{}")
 

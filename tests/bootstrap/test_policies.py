@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from orchestrator import resources
-from orchestrator.bootstrap import policies, resource_permissions
+from orchestrator.bootstrap import policy_documents, resource_permissions
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore
 from orchestrator.release import checkout
 from orchestrator.release.deploy import Deployment
-from orchestrator.release.entry import Origin
+from orchestrator.release.ledger_entry import Origin
 from orchestrator.vocabulary import Desired
 from tests.bootstrap.calls import BOUNDARY, Recorder
 from tests.bootstrap.evaluator import Request, allows
@@ -38,8 +38,8 @@ class Roles:
     desired: Desired
 
     def may(self, role: str, request: Request) -> bool:
-        made = policies.plan_documents if role == "plan" else policies.deploy_documents
-        return allows(made(self.desired), policies.ceiling(self.desired.scope), request)
+        made = policy_documents.plan_documents if role == "plan" else policy_documents.deploy_documents
+        return allows(made(self.desired), policy_documents.ceiling(self.desired.scope), request)
 
 
 def manifests(folder: Path) -> Path:
@@ -164,7 +164,7 @@ def test_a_pull_request_may_not_do_what_a_deploy_may(request_: Request, roles: R
 def test_a_policy_that_somebody_attaches_by_hand_gives_no_more_than_the_ceiling(roles: Roles) -> None:
     """AdministratorAccess on the deploy role makes no users and touches no other role."""
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
-    ceiling = policies.ceiling(roles.desired.scope)
+    ceiling = policy_documents.ceiling(roles.desired.scope)
     wild = [each for each in DANGEROUS if each.action.startswith(("sts:", "organizations:")) or ":user/" in each.arn]
     wild.append(Request("iam:PutRolePolicy", f"{ROLE}/admin"))
 
@@ -174,7 +174,7 @@ def test_a_policy_that_somebody_attaches_by_hand_gives_no_more_than_the_ceiling(
 def test_a_service_gets_no_more_than_the_boundary(roles: Roles) -> None:
     """Whatever a deploy writes into a service's role, it can neither touch IAM nor read other buckets."""
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
-    boundary = policies.boundary(roles.desired)
+    boundary = policy_documents.boundary(roles.desired)
 
     def may(action: str, arn: str) -> bool:
         return allows([everything], boundary, Request(action, arn))
@@ -206,8 +206,8 @@ def test_every_resource_type_has_its_rules() -> None:
 
 def test_the_documents_fit_into_iam(roles: Roles) -> None:
     """6,144 characters a policy, ten policies a role."""
-    sets = [policies.plan_documents(roles.desired), policies.deploy_documents(roles.desired)]
-    fixed: list[Any] = [policies.boundary(roles.desired), policies.ceiling(roles.desired.scope)]
+    sets = [policy_documents.plan_documents(roles.desired), policy_documents.deploy_documents(roles.desired)]
+    fixed: list[Any] = [policy_documents.boundary(roles.desired), policy_documents.ceiling(roles.desired.scope)]
 
-    assert [len(documents) for documents in sets if len(documents) > policies.MOST] == []
-    assert max(policies.size(each) for each in [*sets[0], *sets[1], *fixed]) <= 6144
+    assert [len(documents) for documents in sets if len(documents) > policy_documents.MOST] == []
+    assert max(policy_documents.size(each) for each in [*sets[0], *sets[1], *fixed]) <= 6144

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.bootstrap import policies
+from orchestrator.bootstrap import policy_documents
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore
 from orchestrator.vocabulary import Action
@@ -94,7 +94,7 @@ def test_what_it_does_not_take_is_denied(role: str, request_: Request, roles: Ro
 def test_the_infrastructure_role_keeps_within_the_boundary_and_ecss_own_things(roles: Roles) -> None:
     """The managed policy's actions, and of load balancers only those that ECS marked."""
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
-    boundary = policies.boundary(roles.desired)
+    boundary = policy_documents.boundary(roles.desired)
     managed = {**HERE, "aws:ResourceTag/AmazonECSManaged": "true"}
 
     def may(action: str, context: Mapping[str, str]) -> bool:
@@ -109,6 +109,9 @@ def test_the_infrastructure_role_keeps_within_the_boundary_and_ecss_own_things(r
 
 def test_the_documents_fit_into_iam(roles: Roles) -> None:
     """6,144 characters a policy, ten policies a role."""
-    documents = [*policies.plan_documents(roles.desired), *policies.deploy_documents(roles.desired)]
+    documents = [*policy_documents.plan_documents(roles.desired), *policy_documents.deploy_documents(roles.desired)]
 
-    assert max(policies.size(each) for each in [*documents, policies.boundary(roles.desired)]) <= policies.LONGEST
+    assert (
+        max(policy_documents.size(each) for each in [*documents, policy_documents.boundary(roles.desired)])
+        <= policy_documents.LONGEST
+    )

@@ -11,7 +11,7 @@ import pytest
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
 from orchestrator.problems import Problems
-from orchestrator.release import lease
+from orchestrator.release import bucket_lease
 from orchestrator.release.ledger_store import Store
 from orchestrator.runs import lock
 from orchestrator.runs.reporter import How
@@ -41,8 +41,8 @@ def releases(manifests: Path, aws: Emulator) -> Store:
 def test_who_writes_without_the_service_keeps_others_out(aws: Emulator, run: Run, releases: Store) -> None:
     """Nothing is done, though plans are made; and whoever ends gives the lease back."""
     assert run("apply", "--auto-approve").code == 0
-    assert releases.fetch(lease.key(releases)) is None
-    with lease.hold(releases, "ben", "apply"):
+    assert releases.fetch(bucket_lease.key(releases)) is None
+    with bucket_lease.hold(releases, "ben", "apply"):
         aws.forget_calls()
         kept_out = [run(verb, "--auto-approve") for verb in ("apply", "destroy")]
         assert [call.name for call in aws.calls if call.access == "write"] == []
@@ -56,7 +56,7 @@ def test_whoever_waits_comes_next(aws: Emulator, releases: Store, capsys: pytest
     """It says once for whom, and goes on when they have ended."""
     clients = Clients("eu-west-1")
     clients.call("s3", "create_bucket", PLACE)
-    held = lease.hold(releases, "ben", "rollback")
+    held = bucket_lease.hold(releases, "ben", "rollback")
     held.__enter__()
     ends = threading.Timer(0.3, held.__exit__, (None, None, None))
     ends.start()
@@ -66,7 +66,7 @@ def test_whoever_waits_comes_next(aws: Emulator, releases: Store, capsys: pytest
 
     waiting = "Waiting: prod is being changed by ben (rollback), by the lease in the release bucket."
     assert capsys.readouterr().err.splitlines() == [waiting]
-    assert releases.fetch(lease.key(releases)) is None
+    assert releases.fetch(bucket_lease.key(releases)) is None
 
 
 def test_the_lease_goes_with_its_bucket(run: Run, releases: Store) -> None:
@@ -87,7 +87,7 @@ def test_a_run_that_was_overtaken_makes_no_further_call(aws: Emulator, releases:
         now[0] += 1000
         turn.clients.call("s3", "list_buckets", {})
         now[0] += 1000
-        with lease.hold(releases, "bo", "deploy", clock=lambda: now[0]):
+        with bucket_lease.hold(releases, "bo", "deploy", clock=lambda: now[0]):
             aws.forget_calls()
             with pytest.raises(Problems, match="another's now: this run stops"):
                 turn.clients.call("s3", "list_buckets", {})

@@ -12,7 +12,7 @@ from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.faults import Rule
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore
-from orchestrator.runs import plan_display
+from orchestrator.runs import plan_output
 from orchestrator.vocabulary import Action, Actuation, Desired, Health
 from tests.components import stacks
 from tests.components.deployed import NETWORK, apply, change_of, clients, failed, pending, plan
@@ -157,7 +157,7 @@ def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: st
     assert comes in goes.depends_on
     assert goes.effects[0].startswith("https://")
     assert goes.effects[0].endswith("answers no more.")
-    cost = plan_display.cost(first)
+    cost = plan_output.cost(first)
     assert cost is not None
     assert dearer in cost.headline
     outcomes = apply(wanted(runtime=new), allow=first.plan.token)

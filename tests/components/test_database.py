@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.components.database.windows import DAYS, minutes, overlap
+from orchestrator.components.database.maintenance_windows import DAYS, minutes, overlap
 from orchestrator.values import Ref, Text
 from tests.components import stacks
 from tests.components.stacks import document

@@ -20,7 +20,7 @@ import psutil
 import pytest
 from botocore.exceptions import ClientError
 
-from orchestrator.demo import image_assembly, interpreter
+from orchestrator.demo import image_assembly, python_runtime
 from orchestrator.emulator import Emulator, Faults, start
 from tests.emulator.account import Account, Client, client_of, source, until
 
@@ -132,7 +132,7 @@ class Service:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("image")
-    interpreter.copy(folder / "runtime")
+    python_runtime.copy(folder / "runtime")
     (folder / "app").mkdir()
     (folder / "app" / "app.py").write_text(APP)
     layers = [image_assembly.layer(folder / "runtime"), image_assembly.layer(folder / "app", "/app")]

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from orchestrator import canonical_json
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.release import Ledger, lease
+from orchestrator.release import Ledger, bucket_lease
 from orchestrator.release.ledger_store import Store
 from tests.github import act, events, fake
 from tests.github.act import Outcome, Runner
@@ -202,10 +202,10 @@ class Shop:
     def lease_expires(self) -> None:
         """The two minutes pass for which a lease outlives its holder."""
         store = Store(self.clients, "shop-releases", "prod")
-        stored = store.fetch(lease.key(store))
+        stored = store.fetch(bucket_lease.key(store))
         assert stored is not None
-        held = canonical_json.load(stored.data, lease.Lease)
-        store.put(lease.key(store), canonical_json.dump(replace(held, until=0.0)), over=stored)
+        held = canonical_json.load(stored.data, bucket_lease.Lease)
+        store.put(bucket_lease.key(store), canonical_json.dump(replace(held, until=0.0)), over=stored)
 
     def deny(self, *actions: str) -> None:
         """AWS refuses this from now on."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.github import comment
+from orchestrator.github import sticky_comment
 from orchestrator.github.client import GitHub
 from orchestrator.problems import Problems
 from tests.github import fake, server
@@ -26,7 +26,7 @@ def hub(tmp_path: Path) -> Iterator[fake.GitHub]:
 @pytest.fixture
 def put(hub: fake.GitHub) -> Iterator[Put]:
     github = GitHub("shop/shop", fake.WRITER, api=hub.url)
-    yield lambda text: comment.put(github, 1, MARKER, f"{MARKER}\n{text}")
+    yield lambda text: sticky_comment.put(github, 1, MARKER, f"{MARKER}\n{text}")
     github._http.close()
 
 

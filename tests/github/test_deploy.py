@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.aws import Clients
-from orchestrator.release import lease
+from orchestrator.release import bucket_lease
 from orchestrator.release.ledger_store import Store
 from tests.github.shop import PROJECT, Shop, bucket
 from tests.state.desk import Desk
@@ -179,7 +179,9 @@ def test_a_killed_runner_is_healed_by_the_next_merge(shop: Shop) -> None:
     assert shop.hub.states(lost) == ["in_progress", "error"]
     assert shop.hub.states(healed) == ["in_progress", "success"]
     assert (
-        Store(shop.clients, "shop-releases", "prod").fetch(lease.key(Store(shop.clients, "shop-releases", "prod")))
+        Store(shop.clients, "shop-releases", "prod").fetch(
+            bucket_lease.key(Store(shop.clients, "shop-releases", "prod"))
+        )
         is None
     )
 

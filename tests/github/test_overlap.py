@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.github.client import GitHub
 from orchestrator.github.notifications import Bulletin
-from orchestrator.github.run import Run
+from orchestrator.github.workflow_run import Run
 from orchestrator.runs import overlapping_plans
 from orchestrator.runs.settings import Settings
 from orchestrator.state.server.access import Grant, create_token

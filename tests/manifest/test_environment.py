@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from orchestrator import manifest
-from orchestrator.manifest import check, environment, load
+from orchestrator.manifest import check, load, overlay
 from orchestrator.problems import Problems
 
 BASE = Path(__file__).parent / "base"
@@ -65,8 +65,8 @@ def test_names_are_listed(tmp_path: Path) -> None:
         (tmp_path / "environments").mkdir(exist_ok=True)
         (tmp_path / "environments" / name).write_text("")
 
-    assert environment.names(tmp_path) == ("dev", "prod")
-    assert environment.names(tmp_path / "nowhere") == ()
+    assert overlay.names(tmp_path) == ("dev", "prod")
+    assert overlay.names(tmp_path / "nowhere") == ()
 
 
 def test_layers_are_merged(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.session import Session
 
-from orchestrator.manifest import check, expand, load, naming
+from orchestrator.manifest import aws_names, check, expand, load
 from orchestrator.problems import Position, Problems
 from orchestrator.vocabulary import Desired, Resource
 
@@ -53,7 +53,7 @@ def test_a_name_too_long_is_a_problem(tmp_path: Path) -> None:
     file = tmp_path / "database.yaml"
     long = "resource: would be called"
     made = [Resource("rds_instance", "main", "shop-" + "x" * 60, {}, "database.main", Position(str(file), 1, 1))]
-    found = [str(problem) for problem in naming.problems(made)]
+    found = [str(problem) for problem in aws_names.problems(made)]
 
     assert long not in found[0]
     assert f"{file}:1:1: rds_instance.main would be called shop-x" in found[0]
@@ -78,7 +78,7 @@ def test_a_name_of_wrong_letters_is_a_problem(kind: str, name: str) -> None:
     """Letters that AWS refuses in a name."""
     made = [Resource(kind, "x", name, {}, "bucket.x", Position("a.yaml"))]
 
-    assert len(list(naming.problems(made))) == 1
+    assert len(list(aws_names.problems(made))) == 1
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_limits_are_those_of_aws(kind: str, service: str, shape: str) -> Non
     """Each limit is the one in AWS's own service model."""
     found = Session().get_service_model(service).shape_for(shape)
 
-    assert naming.LONGEST[kind] == found.metadata["max"]
+    assert aws_names.LONGEST[kind] == found.metadata["max"]
 
 
 def test_one_name_for_two_is_a_problem(tmp_path: Path) -> None:

@@ -36,9 +36,7 @@ def test_validating_starts_light() -> None:
 
 def test_loading_needs_no_validator() -> None:
     """jsonschema is the heaviest import of all, and only checking uses it."""
-    probe = (
-        "import sys, orchestrator.manifest.load, orchestrator.manifest.environment; print('jsonschema' in sys.modules)"
-    )
+    probe = "import sys, orchestrator.manifest.load, orchestrator.manifest.overlay; print('jsonschema' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", probe], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert (run.stdout.strip(), run.stderr) == ("False", "")

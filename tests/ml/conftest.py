@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
-from ml import download_photos, run, train_model
-from ml.export import export
-from ml.run import Run
+from ml import download_photos, train_model, training_run
+from ml.export import writer
+from ml.training_run import Run
 from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
@@ -79,7 +79,7 @@ class Lesson:
 
     @property
     def run(self) -> Run:
-        return run.load(self.place)
+        return training_run.load(self.place)
 
     @contextmanager
     def inside(self) -> Iterator[pytest.MonkeyPatch]:
@@ -124,4 +124,4 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lesson]:
 @pytest.fixture(scope="session")
 def learned(lesson: Lesson) -> Any:
     """The trained model, as Keras loads it."""
-    return export.loaded(lesson.place)
+    return writer.loaded(lesson.place)

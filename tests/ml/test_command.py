@@ -10,10 +10,10 @@ import sys
 
 import pytest
 
-from ml import command
+from ml import command_runner
 from orchestrator.problems import Problems
 
-BAR = "from ml.command import progress\nwith progress('photos', 3) as advance: [advance() for _ in range(3)]"
+BAR = "from ml.command_runner import progress\nwith progress('photos', 3) as advance: [advance() for _ in range(3)]"
 FULL = """The disk is full: a file cannot be read or written (runs/a). What was finished before is kept.
     hint: make room, then: python -m ml.x
 """
@@ -36,7 +36,7 @@ def test_whatever_ends_a_command_is_a_sentence(
     def work() -> int:
         raise error
 
-    assert command.ended(work, "python -m ml.x", "Photos stay.") == code
+    assert command_runner.ended(work, "python -m ml.x", "Photos stay.") == code
     assert capsys.readouterr().err == told
 
 

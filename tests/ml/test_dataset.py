@@ -15,7 +15,7 @@ from PIL import Image
 
 from ml.data import dataset, preprocessing
 from ml.data.dataset import Photo, Remark
-from ml.run import Preprocessing
+from ml.training_run import Preprocessing
 from orchestrator.problems import Problems
 
 PHOTOS = st.lists(

@@ -13,7 +13,7 @@ import pytest
 
 from ml import demo
 from ml.evaluation import browser as served
-from ml.export import export
+from ml.export import writer
 from tests.ml import photographs
 from tests.ml.conftest import Lesson
 from tests.state.pages.looking import Look, looking, violations
@@ -25,7 +25,7 @@ LOOKS = [(1280, "light"), (390, "dark")]
 @pytest.fixture
 def exported(lesson: Lesson) -> Path:
     """The folder of an export."""
-    return lesson.place / export.FOLDER
+    return lesson.place / writer.FOLDER
 
 
 def shot(lesson: Lesson, product: int) -> Path:

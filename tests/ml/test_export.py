@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from ml.evaluation import browser
-from ml.export import export, exported_model
-from ml.run import Preprocessing
+from ml.export import exported_model, writer
+from ml.training_run import Preprocessing
 from orchestrator.problems import Problems
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
@@ -65,7 +65,7 @@ def prepared(path: Path) -> Any:
 
 def test_numpy_agrees_with_keras(model: Any, photos: list[Path], tmp_path: Path) -> None:
     """Embedding included; classes and contract travel along."""
-    size = export.write(model, CONTRACT, tmp_path, version="v1")
+    size = writer.write(model, CONTRACT, tmp_path, version="v1")
     inputs = np.stack([prepared(path) for path in photos])
     answers = exported_model.load(tmp_path).run(inputs)
 
@@ -82,7 +82,7 @@ def test_a_browser_agrees_with_keras(
     model: Any, photos: list[Path], tmp_path: Path, weights: str, bound: float
 ) -> None:
     """From the same files, which it decodes, crops and shrinks itself; halved weights within a wider bound."""
-    export.write(model, CONTRACT, tmp_path, weights=weights)
+    writer.write(model, CONTRACT, tmp_path, weights=weights)
     wanted = np.asarray(model(np.stack([prepared(path) for path in photos]), training=False))
     told = browser.ask(tmp_path, photos)
 
@@ -93,10 +93,10 @@ def test_a_browser_agrees_with_keras(
 def test_what_is_not_whole_is_refused(model: Any, tmp_path: Path) -> None:
     """A contract of another model, missing files, weights of another export."""
     with pytest.raises(Problems, match="its contract says 64 pixels"):
-        export.write(model, Preprocessing(CONTRACT.classes, 64), tmp_path)
+        writer.write(model, Preprocessing(CONTRACT.classes, 64), tmp_path)
     with pytest.raises(Problems, match="holds no exported model"):
         exported_model.load(tmp_path)
-    export.write(model, CONTRACT, tmp_path)
+    writer.write(model, CONTRACT, tmp_path)
     next(tmp_path.glob("weights-*.bin")).write_bytes(b"broken")
     with pytest.raises(Problems, match=r"is not what model\.json says"):
         exported_model.load(tmp_path)

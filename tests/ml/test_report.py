@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml import run
+from ml import training_run
 from ml.data.dataset import Photo
 from ml.data.split import Sides
 from ml.evaluation import report
-from ml.evaluation.scoring import Measured
-from ml.run import Metrics, Preprocessing, Run, Score, Split
+from ml.evaluation.prototype_metrics import Measured
 from ml.training.training_loop import Epoch
+from ml.training_run import Metrics, Preprocessing, Run, Score, Split
 from tests.ml import shop
 
 NAMES = ("<b>aro</b> $x$", "cadena", "perla ñ")
@@ -41,7 +41,7 @@ def test_the_worst_mistakes_come_first(sides: Sides, tmp_path: Path) -> None:
     done = Run("v1", "d", contract, contract.hash, Split(3, 0, ()), metrics, {"seed": 0}, {}, "", "2026", 1.0, 3, 0.5)
     epochs = [Epoch("head", 1.0, 0.5, 1.1, 0.4, 0.1), Epoch("top blocks", 0.8, 0.6, 1.0, 0.5, 0.1)]
     report.write(tmp_path, done, epochs, measured, sides, tmp_path)
-    text = (tmp_path / run.REPORT).read_text()
+    text = (tmp_path / training_run.REPORT).read_text()
     first, second = report.worst(measured, sides, tmp_path)
 
     assert (first.product, first.taken_for, first.sure, first.own) == ("cadena", "perla ñ", 90, 5)

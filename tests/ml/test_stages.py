@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from ml.data import preprocessing
 from ml.data.dataset import Photo
 from ml.data.split import Sides
-from ml.evaluation import scoring
-from ml.run import Preprocessing, Score
+from ml.evaluation import prototype_metrics
 from ml.training import augmentation, feature_cache, hardware, network, training_loop
 from ml.training.feature_cache import Extractor
 from ml.training.hardware import Hardware
 from ml.training.network import Network
 from ml.training.training_loop import Epoch, Plan, Progress, Rows
+from ml.training_run import Preprocessing, Score
 from orchestrator.problems import Problems
 from tests.ml import photographs, shop
 
@@ -283,7 +283,7 @@ def test_prototypes_know_their_products(seed: int) -> None:
     said = np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.0, 1.0]])
     seen = near("aabb")
     seen /= np.linalg.norm(seen, axis=1, keepdims=True)
-    found = scoring.measured(sides, (*learned, *few), near("abn"), said, seen, None)
+    found = prototype_metrics.measured(sides, (*learned, *few), near("abn"), said, seen, None)
 
     assert (found.metrics.top1, found.metrics.top3, found.metrics.prototypes) == (0.75, 1.0, 1.0)
     assert found.metrics.per_product == {"a": Score(2, 1), "b": Score(2, 2)}

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import run, train_model
+from ml import train_model, training_run
+from ml.atomic_files import sha256
 from ml.data import dataset, preprocessing
 from ml.evaluation import browser
-from ml.export import export, exported_model
-from ml.files import sha256
+from ml.export import exported_model, writer
 from tests.ml import narrow, photographs
 from tests.ml.conftest import WORDS, Lesson
 
@@ -49,7 +49,7 @@ def test_what_it_leaves_is_whole(lesson: Lesson) -> None:
     done = lesson.run
 
     assert done.data_hash == dataset.load(lesson.place).hash == dataset.load(lesson.data).hash
-    assert done.files.keys() == {path.name for path in lesson.place.iterdir() if path.is_file()} - {run.RUN}
+    assert done.files.keys() == {path.name for path in lesson.place.iterdir() if path.is_file()} - {training_run.RUN}
     assert all(sha256(lesson.place / name) == sums for name, sums in done.files.items())
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", done.version)
     assert done.config["weights_hash"] == sha256(photographs.weights())
@@ -65,7 +65,7 @@ def test_products_with_few_photos_are_recognised(lesson: Lesson, learned: Any, t
     import keras
 
     done = lesson.run
-    bones = keras.Model(learned.inputs[0], learned.get_layer(run.EMBEDDING_LAYER).output)
+    bones = keras.Model(learned.inputs[0], learned.get_layer(training_run.EMBEDDING_LAYER).output)
 
     def vectors(number: int, shots: range) -> Any:
         paths = [tmp_path / f"{number}-{shot}.png" for shot in shots]
@@ -73,7 +73,7 @@ def test_products_with_few_photos_are_recognised(lesson: Lesson, learned: Any, t
             photographs.photo(number, shot).save(path)
         return np.asarray(bones(preprocessing.read_all(paths, done.preprocessing), training=False))
 
-    with np.load(lesson.place / run.PROTOTYPES) as found:
+    with np.load(lesson.place / training_run.PROTOTYPES) as found:
         known, products, trained = found["vectors"], found["products"].tolist(), found["trained"].tolist()
     added = vectors(LATER, range(2)).mean(axis=0)
     known = np.vstack([known, added / np.linalg.norm(added)])
@@ -95,13 +95,13 @@ def test_the_export_says_the_same(lesson: Lesson, learned: Any) -> None:
     paths = [lesson.data / one.path for one in done.split.held_out][:4]
     inputs = preprocessing.read_all(paths, done.preprocessing).astype(np.float32)
     wanted = np.asarray(learned(inputs, training=False))
-    told = exported_model.load(lesson.place / export.FOLDER)
+    told = exported_model.load(lesson.place / writer.FOLDER)
 
     assert told.document["version"] == done.version
     assert np.abs(told.run(inputs)["probabilities"] - wanted).max() < 1e-4
     if browser.program() is None:
         pytest.skip("needs chromium: it runs the exported model")
-    assert np.abs(browser.ask(lesson.place / export.FOLDER, paths).probabilities - wanted).max() < 1e-4
+    assert np.abs(browser.ask(lesson.place / writer.FOLDER, paths).probabilities - wanted).max() < 1e-4
 
 
 def changed(data: Path) -> None:
@@ -218,7 +218,7 @@ def test_wherever_it_is_stopped_it_goes_on(lesson: Lesson, tmp_path: Path, capsy
 
     assert train_model.main(words) == 0
     (place,) = runs.glob("2*")
-    done = run.load(place)
+    done = training_run.load(place)
     assert done.metrics.top1 == pytest.approx(lesson.run.metrics.top1, abs=0.11)
     assert (done.config["head_epochs"], done.config["fine_epochs"]) == (lesson.run.config["head_epochs"], 1)
     assert not list((runs / ".training").iterdir())
@@ -236,7 +236,7 @@ def test_numbers_that_are_none_are_refused(capsys: pytest.CaptureFixture[str]) -
 def test_the_report_shows_what_there_is(lesson: Lesson) -> None:
     """One file that needs no other, of this training."""
     done = lesson.run
-    text = (lesson.place / run.REPORT).read_text()
+    text = (lesson.place / training_run.REPORT).read_text()
 
     assert f"<h1>Training {done.version}</h1>" in text
     assert text.count("data:image/png;base64,") == 2

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from ml import run, upload_model
+from ml import training_run, upload_model
 from ml.data import dataset
-from ml.run import HeldOut, Preprocessing, Run, Split
+from ml.training_run import HeldOut, Preprocessing, Run, Split
 from orchestrator import canonical_json
 from orchestrator.emulator import Emulator, start
 from orchestrator.model_registry import registry
@@ -43,9 +43,10 @@ def validated(folder: Path, name: str, against: str = "", says: str = "", **more
                     against), **more)  # fmt: skip
     (place / "web" / METADATA).write_bytes(registry.checked(known))
     held = HeldOut("photos/ring/1.jpg", "ring", "0" * 64)
-    metrics = run.Metrics(0.9, 1.0, 0.3, 0.9, {"ring": run.Score(1, 1)})
-    run.save(Run(name, "data", contract, contract.hash, Split(1, 1, (held,)), metrics, {}, {}, "", "2026-11-24", 1.0,
-                 8, 0.8), place)  # fmt: skip
+    metrics = training_run.Metrics(0.9, 1.0, 0.3, 0.9, {"ring": training_run.Score(1, 1)})
+    split = Split(1, 1, (held,))
+    run = Run(name, "data", contract, contract.hash, split, metrics, {}, {}, "", "2026-11-24", 1.0, 8, 0.8)
+    training_run.save(run, place)
     dataset.save(dataset.made_of(()), place)
     return place
 

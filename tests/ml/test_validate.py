@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ml import run, validate_model
+from ml import training_run, validate_model
 from ml.evaluation import browser
 from ml.evaluation.holdout import LEARNED
 from ml.export import exported_model
@@ -146,7 +146,7 @@ def _contract(folder: Path, **values: str) -> None:
 def test_a_training_that_saw_other_photos_is_caught(mine: Path) -> None:
     """Where all agree and none is right, because the training turned the colours: training's own numbers tell."""
     path = mine / "runs/v1/run.json"
-    contract = run.load(path.parent).preprocessing
+    contract = training_run.load(path.parent).preprocessing
     wrong = {**json.loads(canonical_json.dump(contract)), "channels": "BGR"}
     edit(path, lambda said: said.update(preprocessing=wrong, preprocessing_hash=canonical_json.digest(wrong)))
     found = validate(mine, "--no-browser")
@@ -242,7 +242,7 @@ def test_a_disk_that_fills_is_told(mine: Path, capsys: pytest.CaptureFixture[str
 
 def test_photos_that_went_are_counted(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The others do."""
-    gone = run.load(mine / "runs/v1").split.held_out[0]
+    gone = training_run.load(mine / "runs/v1").split.held_out[0]
     (mine / "data" / gone.path).unlink()
     assert validate_model.main(words(mine, "--no-browser")) == 0
     assert "7 held-out photos (1 more are not there any more)" in capsys.readouterr().out

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ml import run
+from ml import training_run
+from ml.atomic_files import sha256
 from ml.data import dataset, preprocessing
 from ml.download_photos import main as download
-from ml.files import sha256
-from ml.run import HeldOut, Metrics, Preprocessing, Run, Score, Split
+from ml.training_run import HeldOut, Metrics, Preprocessing, Run, Score, Split
 from orchestrator.storage.local import LocalFileStorage
 from tests.ml import shop
 
@@ -41,7 +41,7 @@ def network(classes: int) -> Any:
     seen = keras.layers.Conv2D(32, 3, strides=2, activation="relu", bias_initializer="random_normal")(seen)
     seen = keras.layers.DepthwiseConv2D(3, padding="same")(seen)
     seen = keras.layers.Conv2D(48, 1, activation="relu")(seen)
-    vectors = keras.layers.GlobalAveragePooling2D(name=run.EMBEDDING_LAYER)(seen)
+    vectors = keras.layers.GlobalAveragePooling2D(name=training_run.EMBEDDING_LAYER)(seen)
     return keras.Model(given, keras.layers.Dense(classes, activation="softmax")(vectors))
 
 
@@ -55,7 +55,7 @@ def train(folder: Path, data: Path, version: str = "v1", *, classes: int = PRODU
     held = [one for index, one in enumerate(known) if index % 4 == 3]
     learned = [one for one in known if one not in held]
     model = network(len(contract.classes))
-    bones = keras.Model(model.inputs[0], model.get_layer(run.EMBEDDING_LAYER).output)
+    bones = keras.Model(model.inputs[0], model.get_layer(training_run.EMBEDDING_LAYER).output)
     features = np.asarray(bones(preprocessing.read_all([data / one.path for one in learned], contract), training=False))
     mean, spread = features.mean(axis=0), features.std(axis=0) + 1e-6
     truth = np.eye(len(contract.classes))[[contract.classes.index(one.product) for one in learned]]
@@ -66,7 +66,7 @@ def train(folder: Path, data: Path, version: str = "v1", *, classes: int = PRODU
     folder.mkdir(parents=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras, about NumPy
-        model.save(folder / run.MODEL)
+        model.save(folder / training_run.MODEL)
     dataset.save(made, folder)
     answers = np.asarray(model(preprocessing.read_all([data / one.path for one in held], contract), training=False))
     right = [contract.classes[at] == one.product for at, one in zip(answers.argmax(axis=1), held, strict=True)]
@@ -77,7 +77,7 @@ def train(folder: Path, data: Path, version: str = "v1", *, classes: int = PRODU
         Split(len(learned), len(held), tuple(HeldOut(one.path, one.product, one.sha256) for one in held)),
         Metrics(float(np.mean(right)), 1.0, 0.3, 1.0, score), {"epochs": 1, "seed": 11}, {"keras": keras.__version__},
         "c0ffee0", f"2026-11-24T10:00:0{version[-1]}Z", 1.0, features.shape[1], 0.8,
-        files={name: sha256(folder / name) for name in (run.MODEL, run.DATASET)},
+        files={name: sha256(folder / name) for name in (training_run.MODEL, training_run.DATASET)},
     )  # fmt: skip
-    run.save(done, folder)
+    training_run.save(done, folder)
     return done

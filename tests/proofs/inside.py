@@ -17,8 +17,8 @@ from urllib.parse import unquote
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.backends.ministack import MiniStackBackend
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.protocol import preload
-from orchestrator.emulator.service import World
+from orchestrator.emulator.server_protocol import preload
+from orchestrator.emulator.service_base import World
 from tests.proofs.world import leading_to
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"

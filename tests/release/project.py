@@ -10,7 +10,7 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore
 from orchestrator.release import Ledger, checkout
 from orchestrator.release.deploy import Deployment, Ended
-from orchestrator.release.entry import Origin
+from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ledger_store import Store
 from orchestrator.release.ship import Prove
 

@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
-from orchestrator.release import lease
+from orchestrator.release import bucket_lease
 from orchestrator.release.ledger_store import Store
 from orchestrator.steps import is_read
 from tests.release.web import Web
@@ -113,7 +113,7 @@ def test_a_release_goes_out_and_comes_back(shop: Web, run: Run) -> None:
     assert (tried.code, "Back to release 1" in tried.out) == (0, True), tried
     assert [call.operation for call in shop.emulator.calls if not is_read(_snake(call.operation))] == []
 
-    with lease.hold(store(shop), "ben", "deploy"):
+    with bucket_lease.hold(store(shop), "ben", "deploy"):
         kept_out = run("rollback")
     assert kept_out.code == 1
     assert "prod is being changed by ben (deploy); nothing was done" in kept_out.err

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.release import lease, rollback
+from orchestrator.release import bucket_lease, rollback
 from orchestrator.release.deploy import Ended
 from orchestrator.release.probe import Probe, Proof
-from orchestrator.render import result
+from orchestrator.render import deploy_view
 from tests.release.project import BUCKET, Shop
 
 PLACE = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
@@ -159,7 +159,7 @@ def test_a_first_release_that_fails_has_none_to_go_back_to(shop: Shop) -> None:
 
     ended = shop.deploy()
 
-    told = result.view(ended, 2.0, again="orchestrator deploy", look="orchestrator releases")
+    told = deploy_view.view(ended, 2.0, again="orchestrator deploy", look="orchestrator releases")
     assert (ended.end, ended.stands) == ("failed", None)
     assert (
         told.headline == "Failed: the first release is not whole, and there is none before it to go back to, in 2.0 s."
@@ -202,10 +202,13 @@ def test_before_the_first_release_there_is_nothing_to_go_back_to(shop: Shop) -> 
 def test_two_do_not_deploy_at_once(shop: Shop) -> None:
     shop.deploy()
 
-    with lease.hold(shop.store, "ana", "deploy"):  # noqa: SIM117 - the inner one raises
-        with pytest.raises(Problems, match=r"is being changed by ana \(deploy\)"), lease.hold(shop.store, "ben", "x"):
+    with bucket_lease.hold(shop.store, "ana", "deploy"):  # noqa: SIM117 - the inner one raises
+        with (
+            pytest.raises(Problems, match=r"is being changed by ana \(deploy\)"),
+            bucket_lease.hold(shop.store, "ben", "x"),
+        ):
             pass
-    with lease.hold(shop.store, "ben", "deploy"):
+    with bucket_lease.hold(shop.store, "ben", "deploy"):
         pass
 
 
@@ -213,7 +216,7 @@ def test_a_dead_runs_lease_ends_by_itself(shop: Shop) -> None:
     shop.deploy()
     long_ago = itertools.repeat(1000.0).__next__
 
-    with lease.hold(shop.store, "ana", "deploy", clock=long_ago), lease.hold(shop.store, "ben", "deploy"):
+    with bucket_lease.hold(shop.store, "ana", "deploy", clock=long_ago), bucket_lease.hold(shop.store, "ben", "deploy"):
         pass
 
 
@@ -223,10 +226,10 @@ def test_a_lease_that_vanished_is_lost_unless_its_bucket_may_go(shop: Shop, goes
     shop.clients.call("s3", "create_bucket", PLACE)
     now = [1000.0]
 
-    with lease.hold(shop.store, "ana", "destroy", clock=lambda: now[0], goes=goes) as held:
+    with bucket_lease.hold(shop.store, "ana", "destroy", clock=lambda: now[0], goes=goes) as held:
         now[0] += 1000
         assert held.is_ours()
-        shop.store.remove(lease.key(shop.store))
+        shop.store.remove(bucket_lease.key(shop.store))
         assert held.is_ours(), "it is asked for once its time is over"
         now[0] += 1000
         assert held.is_ours() is goes

@@ -12,7 +12,7 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore
 from orchestrator.release import checkout, rollback
 from orchestrator.release.deploy import Deployment
-from orchestrator.release.entry import Origin
+from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ledger_store import Store
 from orchestrator.steps import is_read
 from tests.proofs.world import Standing

@@ -18,9 +18,9 @@ from orchestrator.planning.events import Event, Finished
 from orchestrator.problems import Problems
 from orchestrator.release import rollback
 from orchestrator.release.deploy import Deployment, Ended
-from orchestrator.release.entry import Origin
+from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ledger_store import Store
-from orchestrator.render import result
+from orchestrator.render import deploy_view
 from orchestrator.render.style import Style
 from tests.proofs.world import Standing
 from tests.release.failing import Failing, Killed
@@ -139,7 +139,7 @@ def expires(shop: WithSite, after: int) -> tuple[Ended, str]:
 
     run = Deployment(Store(clients, BUCKET, "prod"), Origin("ana", "c"), clients, on_event, parallelism=1)
     done = run.deploy(planned, asked, lambda cause: None)
-    return done, result.text(result.view(done, 1.0, again="again", look="look"), Style())
+    return done, deploy_view.text(deploy_view.view(done, 1.0, again="again", look="look"), Style())
 
 
 def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(shop: WithSite) -> None:

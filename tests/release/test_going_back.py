@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.planning import pipeline
-from orchestrator.release import Vector, live_state, restorability
+from orchestrator.release import Vector, live_versions, restorability
 from orchestrator.release.ledger_store import Store
 from tests.release.failing import Failing
 from tests.release.web import V1, V2
@@ -98,7 +98,7 @@ def test_the_vector_says_what_stands(shop: WithSite) -> None:
     asked = shop.wanted()
     live = pipeline.plan(asked.desired, clients=shop.clients).live
 
-    found = live_state.vector(asked, live, shop.clients)
+    found = live_versions.vector(asked, live, shop.clients)
 
     assert isinstance(found, Vector)
     assert isinstance(shop.store, Store)

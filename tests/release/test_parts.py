@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.release import Built, Ledger, Pin, Release, Vector, documents, pins, rollback
+from orchestrator.release import Built, Ledger, Pin, Release, Vector, manifest_documents, pins, rollback
 from orchestrator.release.ledger_store import Store
-from orchestrator.render import releases
+from orchestrator.render import release_list
 from orchestrator.render.style import Style
 from tests.release.manifests import PROJECT, SECRET
 
@@ -51,17 +51,17 @@ def history(folder: Path, *schemas: str, colours: Iterable[str] = itertools.repe
     (folder / "Dockerfile").write_text("FROM scratch\n")
     for number, (schema, colour) in enumerate(zip(schemas, colours, strict=False), start=1):
         (folder / "shop.yaml").write_text(MANIFESTS % (colour, f"\n  schema: {schema}" if schema else ""))
-        written = documents.written(pipeline.validate(folder, "prod"))
+        written = manifest_documents.written(pipeline.validate(folder, "prod"))
         wanted = written[API].value["spec"].get("schema", {})
         reached = max(reached, int(wanted.get("version", 0)))
         vector = Vector(
-            documents.manifests_digest(written.values()),
+            manifest_documents.manifests_digest(written.values()),
             {API: Built(f"tag{number}", f"sha256:{number:064d}")},
             secrets={"secret.app": "version"},
             schemas={API: reached} if reached else {},
         )
         made = Release(number, f"2026-01-0{number}T00:00:00Z", "ana", "", vector, "healthy")
-        ledger = documents.remember(replace(ledger, releases=(*ledger.releases, made)), written)
+        ledger = manifest_documents.remember(replace(ledger, releases=(*ledger.releases, made)), written)
     return ledger
 
 
@@ -141,7 +141,7 @@ def test_what_one_rollback_holds_back_is_told_with_its_cause_once(tmp_path: Path
     of = [(f"image:{API}", 1, 3, "slow"), (f"manifest:{API}", 1, 3, "slow"), ("secret:secret.app", 2, 3, "leaked")]
     held = tuple(Pin(part, "x", release, left, "", "ana", why) for part, release, left, why in of)
     first, second = pins.Honoured(held).notes
-    shown = releases.text(releases.view(ledger, {}), held, Style(), "orchestrator rollback")
+    shown = release_list.text(release_list.view(ledger, {}), held, Style(), "orchestrator rollback")
 
     assert (first.count("slow"), shown.count("slow"), shown.count("leaked")) == (1, 1, 1)
     assert first.endswith(f"orchestrator unpin image:{API} manifest:{API}")

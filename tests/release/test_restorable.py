@@ -15,7 +15,7 @@ from orchestrator.artefacts.sites.folder import scan
 from orchestrator.aws import Reader
 from orchestrator.aws.errors import AwsError
 from orchestrator.planning import pipeline
-from orchestrator.release import Built, Ledger, Release, Vector, documents
+from orchestrator.release import Built, Ledger, Release, Vector, manifest_documents
 from orchestrator.release.ledger_store import Store
 from orchestrator.release.restorability import obstacles
 from tests.release.manifests import PROJECT, SECRET, WEB
@@ -92,15 +92,15 @@ def site(tmp_path: Path) -> Site:
 @pytest.fixture
 def ledger(tmp_path: Path, site: Site) -> Ledger:
     """One release of all parts."""
-    written = documents.written(pipeline.validate(tmp_path, "prod"))
+    written = manifest_documents.written(pipeline.validate(tmp_path, "prod"))
     vector = Vector(
-        documents.manifests_digest(written.values()),
+        manifest_documents.manifests_digest(written.values()),
         {"containerservice.api": Built("tag1", DIGEST)},
         {"bucket.web": site.digest},
         {"secret.app": "v1-of-secret"},
         {"bucket.files": "m1"},
     )
-    return documents.remember(Ledger((Release(1, "", "ana", "", vector, "healthy"),)), written)
+    return manifest_documents.remember(Ledger((Release(1, "", "ana", "", vector, "healthy"),)), written)
 
 
 def said(ledger: Ledger, cloud: Cloud) -> tuple[str, ...]:

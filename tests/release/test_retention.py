@@ -15,9 +15,9 @@ from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Position
 from orchestrator.release import Built, Ledger, Pin, Release, Result, Vector
-from orchestrator.release.entry import retained
+from orchestrator.release.garbage_collection import GRACE, Sweeper
+from orchestrator.release.ledger_entry import retained
 from orchestrator.release.ledger_store import Store
-from orchestrator.release.retention import GRACE, Sweeper
 from orchestrator.vocabulary import Desired, Resource, Scope
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

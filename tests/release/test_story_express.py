@@ -16,8 +16,8 @@ import pytest
 
 from orchestrator.aws import Clients
 from orchestrator.cli.main import main
-from orchestrator.demo import image_assembly, interpreter, sample
-from orchestrator.emulator import runtime, start
+from orchestrator.demo import image_assembly, python_runtime, sample
+from orchestrator.emulator import container_runtime, start
 from orchestrator.problems import Exit, Problems
 from orchestrator.release.probe import Probe, over_http
 
@@ -61,10 +61,10 @@ class Shop:
 
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shop]:
-    if why := runtime.trouble():
+    if why := container_runtime.trouble():
         pytest.skip(why)
     try:
-        interpreter.copy(tmp_path / "runtime")
+        python_runtime.copy(tmp_path / "runtime")
     except Problems as error:
         pytest.skip(str(error))
     with start(settle_seconds=0, run_services=True) as emulator:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator import resources
-from orchestrator.render.summary import GISTS, gist
+from orchestrator.render.resource_summary import GISTS, gist
 from orchestrator.vocabulary import FieldChange
 
 CASES: list[tuple[str, dict[str, Any], str]] = [

@@ -7,7 +7,7 @@ from pytest_regressions.file_regression import FileRegressionFixture
 
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.render import drift, plan_html, plan_markdown, plan_text, plan_view, stale_plan
+from orchestrator.render import drift, plan_differences, plan_html, plan_markdown, plan_text, plan_view
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Plan
 from tests.render.plans import RICH
@@ -91,6 +91,6 @@ def test_stale(file_regression: FileRegressionFixture) -> None:
     fresh = replace(RICH, changes=(moved, *RICH.changes[1:5], *RICH.changes[6:]), digest="0" * 64)
 
     with pytest.raises(Problems) as found:
-        stale_plan.refuse(fresh, reviewed=RICH)
+        plan_differences.refuse(fresh, reviewed=RICH)
 
     file_regression.check(str(found.value), basename="stale")

@@ -10,7 +10,16 @@ from hypothesis import given
 
 from orchestrator.problems import Position, Problem
 from orchestrator.redaction.redact import redact, safe, visible
-from orchestrator.render import actions, apply_report, drift, plan_html, plan_text, plan_view, problems, value_text
+from orchestrator.render import (
+    apply_report,
+    drift,
+    field_values,
+    plan_html,
+    plan_text,
+    plan_view,
+    problems,
+    workflow_commands,
+)
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, FieldChange, Health, Outcome, Plan
 from tests.render.plans import HOSTILE, PLANS, RICH, hostile
@@ -113,7 +122,7 @@ def test_no_secret_of_the_plan_shows() -> None:
 def test_cutting_does_not_hide_what_differs() -> None:
     """Of two long values the part that differs is shown."""
     old, new = "a" * 500 + "OLD" + "b" * 500, "a" * 500 + "NEW" + "b" * 500
-    (line,) = value_text.field_views((FieldChange(("code",), old, new),))
+    (line,) = field_values.field_views((FieldChange(("code",), old, new),))
 
     assert "OLD" in str(line)
     assert "NEW" in str(line)
@@ -122,19 +131,19 @@ def test_cutting_does_not_hide_what_differs() -> None:
 
 def test_a_long_value_says_how_long_it_is() -> None:
     """The middle makes way for the length."""
-    assert value_text.shorten("x" * 1_000, 60) == "x" * 27 + "…(1,000 characters)…" + "x" * 13
+    assert field_values.shorten("x" * 1_000, 60) == "x" * 27 + "…(1,000 characters)…" + "x" * 13
 
 
 def test_lists_show_what_comes_and_goes() -> None:
     """Items that stay are not repeated."""
-    lines = value_text.field_views((FieldChange(("methods",), ["GET", "PUT"], ["GET", "HEAD"]),))
+    lines = field_values.field_views((FieldChange(("methods",), ["GET", "PUT"], ["GET", "HEAD"]),))
 
     assert [str(line) for line in lines] == ['methods[]: "PUT"', 'methods[]: "HEAD"']
 
 
 def test_annotations_cannot_be_ended_early() -> None:
     """Newlines, colons and commas in a file's name or a message are escaped as GitHub asks."""
-    line = actions.error("100%\nbad", Position("a,b:c.yaml", 3, 7))
+    line = workflow_commands.error("100%\nbad", Position("a,b:c.yaml", 3, 7))
 
     assert line == "::error file=a%2Cb%3Ac.yaml,line=3,col=7::100%25%0Abad"
 

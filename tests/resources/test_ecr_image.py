@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.problems import Problems
-from orchestrator.render.permissions import permissions
+from orchestrator.render.iam_actions import permissions
 from orchestrator.resources import ecr_image
 from orchestrator.steps import planned, record
 from tests.resources.cases import SCOPE

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.aws import Reader
 from orchestrator.problems import Problems
 from orchestrator.resources import ecs_express_service
-from orchestrator.resources.ecs_express_service.shape import balancer_of, host_of
+from orchestrator.resources.ecs_express_service.api_shape import balancer_of, host_of
 from orchestrator.steps import record
 from orchestrator.vocabulary import Health, Live
 from tests.aws.fakes import Scripted

@@ -16,7 +16,7 @@ from orchestrator.cli.main import main
 from orchestrator.doctor.workflow_checks import NEEDS, read
 from orchestrator.emulator import Emulator
 from orchestrator.problems import Exit, Problems
-from orchestrator.scaffold import answers, guess
+from orchestrator.scaffold import detection, questions
 from tests.proofs.world import aws
 
 TOOL = "team/orchestrator@0123456789abcdef0123456789abcdef01234567"
@@ -166,7 +166,7 @@ def test_a_person_is_asked_again_until_it_fits() -> None:
         return next(typed)
 
     given = {"name": "shop", "email": None}
-    found = answers.gather(given, {"repository": "team/other"}, ask, told.append)
+    found = questions.gather(given, {"repository": "team/other"}, ask, told.append)
 
     assert found.name == "shop"
     assert found.repository == "team/other"
@@ -178,7 +178,7 @@ def test_a_person_is_asked_again_until_it_fits() -> None:
 
 def test_the_end_of_the_input_ends_the_questions() -> None:
     with pytest.raises(Problems, match="--account is missing"):
-        answers.gather({}, {"name": "shop", "repository": "team/shop", "tool": TOOL}, lambda question: "", print)
+        questions.gather({}, {"name": "shop", "repository": "team/shop", "tool": TOOL}, lambda question: "", print)
 
 
 def test_on_a_terminal(tmp_path: Path) -> None:
@@ -204,7 +204,7 @@ def test_a_checkout_says_much_itself(tmp_path: Path) -> None:
     for name in ("backend/shop.csproj", "frontend/package.json"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("{}")
-    found = guess.guesses(tmp_path, {"AWS_REGION": "eu-central-1"})
+    found = detection.guesses(tmp_path, {"AWS_REGION": "eu-central-1"})
 
     assert {key: found[key] for key in ("name", "repository", "region", "api", "api-folder", "site", "site-build")} == {
         "name": "my-shop",

@@ -21,8 +21,8 @@ from orchestrator.state.protocol.records import (
     RunEnd,
     StepEvent,
 )
-from orchestrator.state.protocol.times import stamp
-from orchestrator.state.server.store import Store, chain
+from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.server.store import Store, history_chain
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import writing
 from orchestrator.state.server.store.event_hash import woven
@@ -115,7 +115,7 @@ class Crowd:
             yield {"environment": report.environment, "id": report.id, "at": report.at, "body": text(report)}
 
     def history_rows(self) -> Rows:
-        previous = chain.BEGINNING
+        previous = history_chain.BEGINNING
         for number in range(1, 2 * self.runs + 1):
             run, ends = self.run((number - 1) // 2), number % 2 == 0
             end = RunEnd(run.status, run.ended_at, run.cause, release=run.release, outcomes=run.outcomes,
@@ -123,7 +123,7 @@ class Crowd:
             told: Any = end if ends else run
             deed, at = ("run.end", run.ended_at) if ends else ("run.begin", run.started_at)
             entry = AuditEntry(number, at, run.by, deed, run.environment, run.id, text(told), previous, "")
-            previous = chain.link(entry)
+            previous = history_chain.link(entry)
             yield {name: getattr(entry, name) for name in entry.__struct_fields__} | {"hash": previous}
 
     def environment_rows(self) -> Rows:

@@ -14,7 +14,7 @@ from orchestrator import canonical_json
 from orchestrator.problems import Problems
 from orchestrator.state.protocol.records import DriftDecision, DriftedResource, DriftReport, Run, RunEnd, StepEvent
 from orchestrator.state.protocol.requests import Batch, Begin, Ending
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.store import Store
 from tests.state.desk import Desk, desk
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from orchestrator.state.protocol.records import Run, RunEnd, StepEvent
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.store import Store
 from tests.state.desk import Desk, desk
 

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select
 
 from orchestrator.state.protocol.records import DriftedResource, DriftReport, Run, RunEnd
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
 from orchestrator.state.server.store import tables as t

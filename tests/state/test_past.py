@@ -15,9 +15,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 from orchestrator.state.protocol.records import AuditEntry, Run, RunEnd, StepEvent
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server import export_import
-from orchestrator.state.server.store import Store, chain, verification
+from orchestrator.state.server.store import Store, history_chain, verification
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import reading, writing
 from tests.state import postgres
@@ -38,7 +38,7 @@ def write(store: Store) -> None:
 
 
 def entries(connection: Connection) -> list[AuditEntry]:
-    return list(chain.entries(connection))
+    return list(history_chain.entries(connection))
 
 
 def doing(statement: Any) -> Callable[[Connection], None]:
@@ -55,7 +55,7 @@ def change(**values: str) -> Callable[[Connection], None]:
 def reseal(connection: Connection) -> None:
     """Change an entry and give it a hash that fits it."""
     entry = replace(entries(connection)[2], by="eve")
-    sealed = replace(entry, hash=chain.link(entry))
+    sealed = replace(entry, hash=history_chain.link(entry))
     connection.execute(update(t.history).where(t.history.c.number == 3).values(by="eve", hash=sealed.hash))
 
 
@@ -78,8 +78,8 @@ def swap(connection: Connection) -> None:
 
 def put_in(connection: Connection) -> None:
     """An entry of one's own at the end, which does not know the last hash."""
-    made = AuditEntry(7, AT, "eve", "run.begin", "shop/prod", "r9", "{}", chain.BEGINNING, "")
-    made = replace(made, hash=chain.link(made))
+    made = AuditEntry(7, AT, "eve", "run.begin", "shop/prod", "r9", "{}", history_chain.BEGINNING, "")
+    made = replace(made, hash=history_chain.link(made))
     connection.execute(insert(t.history).values(**{name: getattr(made, name) for name in made.__struct_fields__}))
 
 

@@ -13,9 +13,9 @@ import pytest
 from orchestrator.state.client.api_client import Client, RefusedError
 from orchestrator.state.protocol.records import Run, RunEnd, StepEvent
 from orchestrator.state.protocol.requests import Batch, Begin, Ending, Kept, Sign, Standing
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.access import Grant, create_token
-from orchestrator.state.server.store import Store, chain
+from orchestrator.state.server.store import Store, history_chain
 from orchestrator.state.server.store.database import reading
 from tests.state import postgres
 from tests.state.process import running
@@ -94,7 +94,7 @@ def test_leases_go_from_one_to_the_next_in_order(replicas: tuple[str, list[Clien
     assert order == [f"r{number}" for number in range(1, WRITERS + 1)]
     assert [store.run(f"r{number}").status for number in range(WRITERS + 1)] == ["succeeded"] * (WRITERS + 1)  # type: ignore[union-attr]
     with reading(store.engine) as connection:
-        assert chain.verify(chain.entries(connection))[0] == store.history().items[0].number
+        assert history_chain.verify(history_chain.entries(connection))[0] == store.history().items[0].number
     store.engine.dispose()
 
 
@@ -116,8 +116,8 @@ def test_writers_of_many_environments_make_one_chain(replicas: tuple[str, list[C
         assert set(pool.map(one, range(24))) == {"succeeded"}
     store = Store.open(url)
     with reading(store.engine) as connection:
-        entries = list(chain.entries(connection))
-    assert chain.verify(entries)[0] == len(entries)
+        entries = list(history_chain.entries(connection))
+    assert history_chain.verify(entries)[0] == len(entries)
     assert sum(one.deed == "run.end" and one.environment.startswith("shop/e") for one in entries) == 24
     store.engine.dispose()
 

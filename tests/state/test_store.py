@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from orchestrator.problems import Problems
 from orchestrator.release import Release, Vector
-from orchestrator.state.protocol import times
+from orchestrator.state.protocol import timestamps
 from orchestrator.state.protocol.leases import HeldError
 from orchestrator.state.protocol.records import (
     DriftReport,
@@ -23,9 +23,9 @@ from orchestrator.state.protocol.records import (
     RunEnd,
     StepEvent,
 )
-from orchestrator.state.protocol.times import moment
+from orchestrator.state.protocol.timestamps import moment
 from orchestrator.state.server import export_import
-from orchestrator.state.server.store import Store, chain
+from orchestrator.state.server.store import Store, history_chain
 from orchestrator.state.server.store.database import reading, writing
 from orchestrator.state.server.store.store import GapError, RunOverError
 
@@ -98,11 +98,11 @@ def test_a_changed_history_is_found_out(store: Store) -> None:
     store.begin(run(1), "ana")
     store.note("sign-in", "bo", "viewer")
     with reading(store.engine) as connection:
-        assert chain.verify(chain.entries(connection))[0] == 2
+        assert history_chain.verify(history_chain.entries(connection))[0] == 2
     with writing(store.engine) as connection:
         connection.execute(text("UPDATE history SET \"by\" = 'eve' WHERE number = 1"))
     with reading(store.engine) as connection, pytest.raises(Problems, match="entry 1 of the history"):
-        chain.verify(chain.entries(connection))
+        history_chain.verify(history_chain.entries(connection))
 
 
 def test_an_export_rebuilds_the_same(store: Store, tmp_path: Path) -> None:
@@ -202,12 +202,12 @@ def test_a_report_that_is_sent_again_is_kept_once(store: Store) -> None:
 )
 def test_a_time_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(Problems, match="started_at is no time"):
-        times.check(replace(run(1), started_at=text), 2e9)
+        timestamps.check(replace(run(1), started_at=text), 2e9)
     with pytest.raises(Problems, match="at is no time"):
-        times.check((replace(step(1), at=text), RunEnd("failed", text or "?")), 2e9)
+        timestamps.check((replace(step(1), at=text), RunEnd("failed", text or "?")), 2e9)
 
 
 def test_a_clock_that_goes_ahead_is_refused() -> None:
     with pytest.raises(Problems, match="the sender's clock is wrong"):
-        times.check(run(1), moment(run(1).started_at) - 3600)
-    times.check(run(1), moment(run(1).started_at) - 60)
+        timestamps.check(run(1), moment(run(1).started_at) - 3600)
+    timestamps.check(run(1), moment(run(1).started_at) - 60)

@@ -36,7 +36,7 @@ def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> in
     from orchestrator.bootstrap import workflow_roles
     from orchestrator.planning import pipeline
     from orchestrator.problems import Exit
-    from orchestrator.runs import apply, plan_display
+    from orchestrator.runs import apply, plan_output
     from orchestrator.runs.approval import Approval
 
     desired = pipeline.desired(settings.manifests, settings.environment, shipping=False)
@@ -47,7 +47,7 @@ def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> in
     planned = pipeline.plan(workflow_roles.expand(desired, repository))
     wanted = standing.changes(api, desired.scope, repository.branch)
     terminal = settings.terminal
-    plan_display.to(terminal, planned, "full" if settings.verbose else "brief")
+    plan_output.to(terminal, planned, "full" if settings.verbose else "brief")
     terminal.say("\n".join([f"\nGitHub, {repository.name}:", *(f"  set {each.what}" for each in wanted)]))
     if planned.plan.is_vetoed:
         return Exit.VETOED

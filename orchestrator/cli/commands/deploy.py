@@ -41,7 +41,7 @@ def command(  # noqa: PLR0913 - its options
     from orchestrator.problems import Exit
     from orchestrator.release import checkout
     from orchestrator.runs import release
-    from orchestrator.state.client.null_reporter import Superseded
+    from orchestrator.state.client.run_reporter import Superseded
 
     desk = release.desk(settings, expect, auto_approve=auto_approve)
     if not no_build:

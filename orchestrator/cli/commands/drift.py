@@ -81,7 +81,7 @@ def _edit(
     from orchestrator.aws import Reader
     from orchestrator.planning import pipeline
     from orchestrator.problems import Exit, Problems
-    from orchestrator.release import entry
+    from orchestrator.release import ledger_entry
 
     if accept and ignore:
         raise Problems.one("--accept and --ignore are two answers", hint="give one of them, then the other")
@@ -90,7 +90,7 @@ def _edit(
         assert asked.clients is not None
         edited = drift_acceptance.accept(manifest, asked.artefacts, planned, accept, Reader(asked.clients))
     else:
-        words["owner"] = words["owner"] or entry.origin(settings.manifests).by
+        words["owner"] = words["owner"] or ledger_entry.origin(settings.manifests).by
         _demand(words["until"], words["reason"])
         edited = drift_acceptance.ignore(manifest, planned, ignore, **words)
     _save(settings, edited)

@@ -79,16 +79,16 @@ def _dockerfile(terminal: Terminal, template: str, folder: Path, *, force: bool)
 
 
 def _project(terminal: Terminal, folder: Path, given: Mapping[str, str | None], *, force: bool) -> None:
-    from orchestrator.scaffold import answers, guess, manifests, workflows
+    from orchestrator.scaffold import detection, manifests, questions, workflows
 
-    guesses = guess.guesses(folder)
+    guesses = detection.guesses(folder)
     there = folder / manifests.FOLDER
     if any(there.glob("*.y*ml")) and not force:
-        texts = workflows.files(answers.one("tool", given.get("tool") or guesses["tool"]))
+        texts = workflows.files(questions.one("tool", given.get("tool") or guesses["tool"]))
         terminal.say(f"There are manifests in {there}: only the workflows are written.")
     else:
         ask = terminal.ask if terminal.interactive else None
-        found = answers.gather(given, guesses, ask, terminal.tell)
+        found = questions.gather(given, guesses, ask, terminal.tell)
         texts = {**manifests.files(found), **workflows.files(found.tool)}
         if found.api:
             texts |= {f"{found.api_folder}/{name}": text for name, text in files(found.api).items()}

@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.command import verb
 from orchestrator.cli.options import choosing, common
-from orchestrator.runs.plan_display import Form
+from orchestrator.runs.plan_output import Form
 from orchestrator.runs.settings import Settings
 
 
@@ -45,7 +45,7 @@ def command(
     from orchestrator.planning import pipeline
     from orchestrator.problems import Exit
     from orchestrator.release import checkout
-    from orchestrator.runs import plan_display, reporter
+    from orchestrator.runs import plan_output, reporter
 
     asked = checkout.of(settings.manifests, settings.environment)
     planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=asked.clients)
@@ -54,7 +54,7 @@ def command(
         plan_file.write(out, made)
     reporter.seen(settings, planned)
     settings.terminal.say(
-        plan_display.plan(planned, form, settings.terminal.style, steps=steps, fields=settings.verbose)
+        plan_output.plan(planned, form, settings.terminal.style, steps=steps, fields=settings.verbose)
     )
     if made.is_vetoed:
         return Exit.VETOED

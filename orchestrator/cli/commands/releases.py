@@ -28,16 +28,18 @@ def command(settings: Settings, form: Literal["text", "json"]) -> int:
     from orchestrator.aws import Reader
     from orchestrator.problems import Exit
     from orchestrator.release import restorability
-    from orchestrator.render import releases
+    from orchestrator.render import release_list
     from orchestrator.runs import release
 
     desk = release.desk(settings)
     store, reader = desk.store, Reader(desk.clients)
     ledger = store.read()
     why = {one.number: restorability.obstacles(ledger, one, store, reader) for one in ledger.releases}
-    rows = releases.view(ledger, why)
+    rows = release_list.view(ledger, why)
     if form == "json":
         settings.terminal.say(canonical_json.dump(rows).decode() + "\n")
     else:
-        settings.terminal.say(releases.text(rows, ledger.pins, settings.terminal.style, settings.command("rollback")))
+        settings.terminal.say(
+            release_list.text(rows, ledger.pins, settings.terminal.style, settings.command("rollback"))
+        )
     return Exit.OK

@@ -49,7 +49,7 @@ def create(settings: Settings, name: str, scopes: tuple[str, ...], only: str, da
 @common
 def list_(settings: Settings, database: str) -> int:
     """List the tokens, without what would open anything."""
-    from orchestrator.state.protocol.times import stamp
+    from orchestrator.state.protocol.timestamps import stamp
     from orchestrator.state.server.access import list_tokens
 
     for token in list_tokens(_store(database)):

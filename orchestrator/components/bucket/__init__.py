@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator import ownership_tags
 from orchestrator.components import Grant, Stack
-from orchestrator.components.bucket import retention, static_site
+from orchestrator.components.bucket import retention_checks, static_site
 from orchestrator.values import Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
@@ -73,7 +73,7 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[P
     """What S3 refuses, or understands otherwise than one would think."""
     spec = component.spec
     yield from static_site.check(component, siblings)
-    yield from retention.check(component, siblings)
+    yield from retention_checks.check(component, siblings)
     if "kmsKey" in spec and spec["encryption"] == "AES256":
         yield ("kmsKey",), "a KMS key does nothing with `encryption: AES256`", "say `encryption: aws:kms`"
     lifecycle = spec["lifecycle"]

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from orchestrator.components import Grant, Stack
 from orchestrator.components.containerservice import checks, image, runtimes
+from orchestrator.components.containerservice.builders import called, databases
 from orchestrator.components.containerservice.checks import Finding, Siblings
-from orchestrator.components.containerservice.injection import injected
+from orchestrator.components.containerservice.injected_secrets import injected
 from orchestrator.components.containerservice.migration import migration
-from orchestrator.components.containerservice.parts import called, databases
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource, Scope
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orchestrator.components import Stack
-from orchestrator.components.containerservice.parts import make
+from orchestrator.components.containerservice.builders import make
 from orchestrator.ownership_tags import phrase
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from orchestrator.components.containerservice import injection
+from orchestrator.components.containerservice import injected_secrets
 from orchestrator.vocabulary import Component
 
 Siblings: TypeAlias = Mapping[str, Component]
@@ -80,7 +80,7 @@ def _keeps(component: Component) -> str | None:
 
 def _chosen(component: Component, siblings: Siblings) -> Iterator[Finding]:
     for variable, text in component.spec["secrets"].items():
-        handle, key = injection.key(text)
+        handle, key = injected_secrets.key(text)
         path = ("spec", "secrets", variable)
         known = _keys(handle, siblings)
         if handle not in siblings:
@@ -94,7 +94,7 @@ def _chosen(component: Component, siblings: Siblings) -> Iterator[Finding]:
 def _whole(component: Component, siblings: Siblings) -> Iterator[Finding]:
     given = dict.fromkeys(component.spec["environment"], "spec.environment")
     for index, handle in enumerate(component.spec["secrets"]):
-        for variable in map(injection.plain, _keys(handle, siblings)):
+        for variable in map(injected_secrets.plain, _keys(handle, siblings)):
             if variable in given:
                 sentence = f"{handle} injects {variable}, which {given[variable]} sets already"
                 yield ("spec", "secrets", index), sentence, "choose and name keys: `VARIABLE: secret.NAME[KEY]`"

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.artefacts import Image
 from orchestrator.components import Stack
+from orchestrator.components.containerservice.builders import make
 from orchestrator.components.containerservice.checks import RELEASE
-from orchestrator.components.containerservice.injection import fingerprints
-from orchestrator.components.containerservice.parts import make
+from orchestrator.components.containerservice.injected_secrets import fingerprints
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource

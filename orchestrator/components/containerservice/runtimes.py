@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol, cast
 
 from orchestrator.components import Stack
-from orchestrator.components.containerservice import apprunner, express
+from orchestrator.components.containerservice import app_runner, ecs_express
 from orchestrator.components.containerservice.checks import Finding
 from orchestrator.vocabulary import Component, Resource
 
@@ -34,8 +34,8 @@ class Runtime(Protocol):
 
 
 RUNTIMES: Mapping[str, Runtime] = {
-    "app-runner": cast(Runtime, apprunner),
-    "ecs-express": cast(Runtime, express),
+    "app-runner": cast(Runtime, app_runner),
+    "ecs-express": cast(Runtime, ecs_express),
 }
 
 

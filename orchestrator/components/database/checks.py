@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from orchestrator.components.database.windows import minutes, overlap
+from orchestrator.components.database.maintenance_windows import minutes, overlap
 from orchestrator.vocabulary import Component
 
 Siblings: TypeAlias = Mapping[str, Component]

@@ -21,7 +21,7 @@ from typing import IO, Any
 from orchestrator.emulator.error_responses import refuse
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.protocol import Target
+from orchestrator.emulator.server_protocol import Target
 
 _START_SECONDS = 20.0
 _CALL_SECONDS = 30.0

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 from orchestrator.emulator.error_responses import refuse
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.protocol import Target, environ, moto_request
+from orchestrator.emulator.server_protocol import Target, environ, moto_request
 
 _lock = threading.RLock()
 _PACKAGES = {

@@ -14,7 +14,7 @@ from email.utils import parsedate_to_datetime
 
 from orchestrator.emulator.cdn_edge.bucket_policy import like
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.server_protocol import Params
 
 ERROR_SECONDS = 10.0
 # An origin's other errors are kept only when it says for how long.

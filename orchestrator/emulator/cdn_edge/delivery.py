@@ -8,7 +8,7 @@ from dataclasses import replace
 from email.utils import parsedate_to_datetime
 
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.server_protocol import Params
 
 _SMALLEST, _LARGEST = 1_000, 10_000_000
 # After the developer guide, "File types that CloudFront compresses".

@@ -11,17 +11,17 @@ import threading
 import uuid
 from dataclasses import dataclass, replace
 
-from orchestrator.emulator.cdn_edge import cache, functions
+from orchestrator.emulator.cdn_edge import cache, function_runtime
 from orchestrator.emulator.cdn_edge.bucket_policy import like
-from orchestrator.emulator.cdn_edge.configuration import Configuration, Distribution
+from orchestrator.emulator.cdn_edge.control_plane import Configuration, Distribution
 from orchestrator.emulator.cdn_edge.delivery import delivered, header
-from orchestrator.emulator.cdn_edge.headers import with_policy
+from orchestrator.emulator.cdn_edge.error_pages import BLOCKED, FUNCTION, METHOD, cloudfront_error
 from orchestrator.emulator.cdn_edge.origin import Fetch, Origins
-from orchestrator.emulator.cdn_edge.pages import BLOCKED, FUNCTION, METHOD, cloudfront_error
+from orchestrator.emulator.cdn_edge.response_headers import with_policy
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import World
 from orchestrator.emulator.services.cloudfront.distribution_config import origins
 
 
@@ -59,7 +59,7 @@ class Viewer:
             return _signed(cloudfront_error(403, BLOCKED), found)
         try:
             answer = self._answer(found, request)
-        except functions.FunctionError as error:
+        except function_runtime.FunctionError as error:
             answer = cloudfront_error(503, f"{FUNCTION} {error}", "FunctionExecutionError")
         except Exception as error:  # noqa: BLE001 - a bug here must not look like a dead gateway
             answer = cloudfront_error(500, f"emulator: {type(error).__name__}: {error}")
@@ -78,7 +78,7 @@ class Viewer:
         found = self._with_error_page(visit, asked, self._fetched(visit, asked))
         told = self._with_headers(visit, request, delivered(found, asked, visit.behaviour, visit.caching))
         code = self._code(visit, "viewer-response")
-        return functions.on_response(code, asked, told, distribution) if code and told.status < 400 else told
+        return function_runtime.on_response(code, asked, told, distribution) if code and told.status < 400 else told
 
     def _visit(self, distribution: Distribution, path: str) -> _Visit:
         """By the first path pattern that fits."""
@@ -99,7 +99,7 @@ class Viewer:
 
     def _through_function(self, visit: _Visit, request: Request) -> Request | Response:
         code = self._code(visit, "viewer-request")
-        return functions.on_request(code, request, visit.distribution) if code else request
+        return function_runtime.on_request(code, request, visit.distribution) if code else request
 
     def _with_headers(self, visit: _Visit, request: Request, response: Response) -> Response:
         key = visit.behaviour.get("ResponseHeadersPolicyId", "")

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from urllib.parse import unquote
 
 from orchestrator.emulator.cdn_edge.bucket_policy import Access, allows
-from orchestrator.emulator.cdn_edge.configuration import Configuration, Distribution
-from orchestrator.emulator.cdn_edge.headers import bucket_cors
-from orchestrator.emulator.cdn_edge.pages import CONNECTION, cloudfront_error, s3_error
-from orchestrator.emulator.client import outgoing
+from orchestrator.emulator.cdn_edge.control_plane import Configuration, Distribution
+from orchestrator.emulator.cdn_edge.error_pages import CONNECTION, cloudfront_error, s3_error
+from orchestrator.emulator.cdn_edge.response_headers import bucket_cors
+from orchestrator.emulator.client_protocol import outgoing
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.protocol import Params, Target
-from orchestrator.emulator.service import World
+from orchestrator.emulator.server_protocol import Params, Target
+from orchestrator.emulator.service_base import World
 
 Fetch = Callable[[Request], Response | None]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service, World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service, World
 from orchestrator.emulator.services.cloudfront.distribution_config import behaviours, completed, origins
 from orchestrator.emulator.services.cloudfront.entity import without_empty_items
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service
 
 _NEW = "Unchecked: Initial alarm creation"
 

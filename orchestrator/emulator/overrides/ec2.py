@@ -8,8 +8,8 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service
 
 _GROUP_ID = re.compile(r"sg-(?:[0-9a-f]{8}|[0-9a-f]{17})")
 _ENDPOINT_FILTERS = {

@@ -9,9 +9,9 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.registry.registry import login
-from orchestrator.emulator.service import Context, Service, World
+from orchestrator.emulator.image_registry.registry import login
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service, World
 
 _BASIC: Params = {"scanType": "BASIC", "rules": []}
 

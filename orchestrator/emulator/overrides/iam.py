@@ -6,8 +6,8 @@ import json
 from functools import cache
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service
 
 _AWS = "arn:aws:iam::aws:policy/"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service
 
 _DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,

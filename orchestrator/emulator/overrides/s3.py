@@ -16,8 +16,8 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Response
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service, World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service, World
 
 _ENCRYPTION: Params = {
     "Rules": [

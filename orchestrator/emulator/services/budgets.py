@@ -12,10 +12,10 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Response
-from orchestrator.emulator.protocol import Params, operation_model
-from orchestrator.emulator.service import Context, Handler, Service, World
+from orchestrator.emulator.server_protocol import Params, operation_model
+from orchestrator.emulator.service_base import Context, Handler, Service, World
 from orchestrator.emulator.services.constraints import check_constraints
-from orchestrator.emulator.services.paging import page
+from orchestrator.emulator.services.pagination import page
 
 _COSTS = {
     "IncludeTax": True,

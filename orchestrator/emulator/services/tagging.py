@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service, World
-from orchestrator.emulator.services.paging import page
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service, World
+from orchestrator.emulator.services.pagination import page
 
 Tagged = Iterator[tuple[str, dict[str, str]]]
 _PAGE = 100

@@ -15,7 +15,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import mapping, marks, pairs
 from orchestrator.resources import Aws, standing_marks, standing_tags
-from orchestrator.resources.apprunner_service.shape import body, normalise, outputs, settings
+from orchestrator.resources.apprunner_service.api_shape import body, normalise, outputs, settings
 from orchestrator.steps import Call, Steps, Wait
 from orchestrator.values import Value, join
 from orchestrator.vocabulary import FieldChange, Health, Live, Scope

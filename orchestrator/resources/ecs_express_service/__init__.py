@@ -15,6 +15,16 @@ from typing import Any
 from orchestrator.ownership_tags import mapping, marks
 from orchestrator.problems import Problems
 from orchestrator.resources import Aws
+from orchestrator.resources.ecs_express_service.api_shape import (
+    CLUSTER,
+    balancer_of,
+    body,
+    host_of,
+    newest,
+    normalise,
+    outputs,
+    settings,
+)
 from orchestrator.resources.ecs_express_service.deployments import (
     BACK,
     DONE,
@@ -26,16 +36,6 @@ from orchestrator.resources.ecs_express_service.deployments import (
     keep_logs,
     revision_of,
     told,
-)
-from orchestrator.resources.ecs_express_service.shape import (
-    CLUSTER,
-    balancer_of,
-    body,
-    host_of,
-    newest,
-    normalise,
-    outputs,
-    settings,
 )
 from orchestrator.steps import Call, Compute, Steps
 from orchestrator.values import Value

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.resources.ecs_express_service.shape import CLUSTER, balancer_of, host_of, newest, outputs
+from orchestrator.resources.ecs_express_service.api_shape import CLUSTER, balancer_of, host_of, newest, outputs
 from orchestrator.steps import Call, Compute, Steps, Wait
 from orchestrator.values import Value, join
 

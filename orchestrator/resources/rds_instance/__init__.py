@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from orchestrator.ownership_tags import marks, pairs
 from orchestrator.resources import Aws
 from orchestrator.resources.rds_instance import live_shape, modify, password
-from orchestrator.resources.rds_instance.fields import BUSY, GONE
+from orchestrator.resources.rds_instance.api_members import BUSY, GONE
 from orchestrator.resources.rds_instance.messages import effects, stuck
 from orchestrator.steps import Call, Outputs, Steps, Wait
 from orchestrator.values import Value, canonical

@@ -9,7 +9,7 @@ from typing import Any
 import jmespath
 
 from orchestrator.ownership_tags import mapping
-from orchestrator.resources.rds_instance.fields import PENDING, SETTINGS, TAG_APPLY, TAG_CREDENTIALS
+from orchestrator.resources.rds_instance.api_members import PENDING, SETTINGS, TAG_APPLY, TAG_CREDENTIALS
 from orchestrator.values import Value
 from orchestrator.vocabulary import Health
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestrator.resources.rds_instance.fields import STORAGE
+from orchestrator.resources.rds_instance.api_members import STORAGE
 from orchestrator.resources.rds_instance.modify import IMMEDIATELY
 from orchestrator.vocabulary import FieldChange, Live
 

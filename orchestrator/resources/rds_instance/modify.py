@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from orchestrator.resources.rds_instance.fields import (
+from orchestrator.resources.rds_instance.api_members import (
     BUSY,
     OBEDIENT,
     OUTAGE,

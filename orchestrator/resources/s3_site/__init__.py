@@ -2,7 +2,7 @@
 CreateInvalidation.
 
 The bucket's own listing is the truth (see ``standing``).  Files that carry their hash in their name are never removed
-here, so every page that somebody still has open finds its parts; ``orchestrator.release.retention`` removes them when
+here, so every page that somebody still has open finds its parts; ``release.garbage_collection`` removes them when
 no release needs them.  Entry files go into the release bucket as well, by their hash: going back copies them from
 there.
 """
@@ -15,9 +15,9 @@ from typing import Any
 from orchestrator.artefacts import Site
 from orchestrator.resources import Aws
 from orchestrator.resources._bucket_child import inside
+from orchestrator.resources.s3_site.file_sources import NEW_BUCKET, PATIENCE, source
 from orchestrator.resources.s3_site.invalidation import forget
 from orchestrator.resources.s3_site.live_site import BEGUN, WHOLE, Standing, look
-from orchestrator.resources.s3_site.sources import NEW_BUCKET, PATIENCE, source
 from orchestrator.steps import Batch, Call, Steps, call
 from orchestrator.values import Value
 from orchestrator.vocabulary import Live, Scope

@@ -15,7 +15,7 @@ from typing import Any
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.resources import Aws
-from orchestrator.resources.s3_site import listing
+from orchestrator.resources.s3_site import object_listing
 from orchestrator.vocabulary import Scope
 
 WHOLE = ".orchestrator/site/"
@@ -130,7 +130,7 @@ def served(file: SiteFile) -> tuple[str, ...]:
 
 def look(aws: Aws, scope: Scope, bucket: str, site: Site, store: str, *, by_etag: bool) -> Standing:
     """What stands in ``bucket``.  API: S3 ListObjectsV2; GetObject once for each other site that a mark names."""
-    there = listing.keys(aws, bucket, scope.account, tuple(site.files))
+    there = object_listing.keys(aws, bucket, scope.account, tuple(site.files))
     named = {key.removeprefix(WHOLE).removeprefix(BEGUN) for key in there if key.startswith((WHOLE, BEGUN))}
     found = {digest: _index(aws, store, bucket, digest) for digest in sorted(named - {site.digest})}
     return Standing(site, there, by_etag, {digest: index for digest, index in found.items() if index})

@@ -14,9 +14,9 @@ from orchestrator.cost import Estimate
 from orchestrator.planning.events import Answered, Asking, Event, Finished, Progress, Started, StepDone
 from orchestrator.redaction.redact import safe
 from orchestrator.release.deploy import Ended
+from orchestrator.render.deploy_view import Ending
 from orchestrator.render.drift import DriftView, Sync
-from orchestrator.render.result import Ending
-from orchestrator.render.value_text import shorten
+from orchestrator.render.field_values import shorten
 from orchestrator.state.protocol.records import (
     DriftedResource,
     DriftField,

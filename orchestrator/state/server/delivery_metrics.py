@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from orchestrator.state.protocol.records import Run
-from orchestrator.state.protocol.times import moment
+from orchestrator.state.protocol.timestamps import moment
 from orchestrator.state.server.filters import Delivery
 
 COUNTED = frozenset({"deploy", "apply", "rollback"})

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 from orchestrator.state.protocol.records import AuditEntry, StepEvent
-from orchestrator.state.server.store import Store, chain
+from orchestrator.state.server.store import Store, history_chain
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import reading, writing
 from orchestrator.state.server.store.projection import project, text
@@ -36,7 +36,7 @@ def export(store: Store) -> Iterator[bytes]:
     yield _line(Line(FORMAT))
     with reading(store.engine) as connection:
         told: set[str] = set()
-        for entry in chain.entries(connection):
+        for entry in history_chain.entries(connection):
             if entry.deed == "run.end" and entry.subject not in told:
                 told.add(entry.subject)  # a run that was given up as lost may have a second end
                 yield from _events(store, entry.subject)
@@ -73,7 +73,7 @@ def verify(lines: Iterable[Line]) -> tuple[int, str]:
                 if line.entry.deed == "run.end":
                     seals.check(line.entry.subject, told.get(line.entry.subject, ()))
 
-    return chain.verify(seals.noting(through()))
+    return history_chain.verify(seals.noting(through()))
 
 
 def restore(store: Store, lines: Iterable[Line]) -> int:
@@ -82,7 +82,7 @@ def restore(store: Store, lines: Iterable[Line]) -> int:
     Raises Problems: the store is not empty, or the chain is broken.  Then nothing was written.
     """
     with writing(store.engine) as connection:
-        if chain.lock(connection)[0]:
+        if history_chain.lock(connection)[0]:
             raise Problems.one("there is a history here already; nothing was imported", hint="import into a new one")
 
         seals = Seals()
@@ -95,12 +95,12 @@ def restore(store: Store, lines: Iterable[Line]) -> int:
                     put_events(connection, line.run, row.sequence, row.events_hash, list(line.events))
                 if line.entry is not None:
                     yield line.entry  # and back here once it is found to be the next
-                    chain.put(connection, line.entry)
+                    history_chain.put(connection, line.entry)
                     project(connection, line.entry)
                     if line.entry.deed == "run.end":
                         seals.check(line.entry.subject, bodies(connection, line.entry.subject))
 
-        return chain.verify(seals.noting(through()))[0]
+        return history_chain.verify(seals.noting(through()))[0]
 
 
 def _line(line: Line) -> bytes:

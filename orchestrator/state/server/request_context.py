@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.state.protocol import times
+from orchestrator.state.protocol import timestamps
 from orchestrator.state.server.access import Access, Identity
 from orchestrator.state.server.store import Store
 
@@ -91,7 +91,7 @@ def fit(record: T) -> T:
         raise Problems.one("a value in it is none that JSON can hold") from None
     if b"\\u0000" in data:
         raise Problems.one("a text in it holds a NUL")
-    times.check(same, time.time())
+    timestamps.check(same, time.time())
     return same
 
 

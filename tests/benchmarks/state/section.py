@@ -22,7 +22,7 @@ import psutil
 from orchestrator import canonical_json
 from orchestrator.state.protocol.records import Run, RunEnd, StepEvent
 from orchestrator.state.protocol.requests import Batch, Begin, Ending, Sign
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.access import Grant, create_token
 from orchestrator.state.server.store import Store
 from tests.benchmarks.table import Row

@@ -15,8 +15,8 @@ import numpy as np
 
 from ml.data import dataset, preprocessing
 from ml.data.split import split
-from ml.run import Preprocessing
 from ml.training import pretrained
+from ml.training_run import Preprocessing
 
 EPOCHS = 20
 

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from ml import run
+from ml import training_run
 from ml.evaluation import browser
-from ml.export import export
-from ml.run import Run
+from ml.export import writer
+from ml.training_run import Run
 from orchestrator.model_registry.staleness import PHOTOS
 from tests.benchmarks.process import Sample, measure
 from tests.benchmarks.table import Row, megabytes, seconds
@@ -65,11 +65,11 @@ def rows(quick: bool, told: Callable[[str], None]) -> list[Row]:
         (quickly,) = set((folder / "runs").glob("2*")) - {place}
         told("the plain recipe (minutes) ...")
         theirs = process("tests.benchmarks.training.recipe", *given, "--epochs", str(shape.epochs))
-        done = run.load(place)
+        done = training_run.load(place)
         held = [folder / "data" / one.path for one in done.split.held_out[:ASKED]]
-        seen = browser.ask(place / export.FOLDER, held) if browser.program() else None
-        size = sum(path.stat().st_size for path in (place / export.FOLDER).iterdir())
-        made = against(shape, (ours, done), (again, run.load(quickly)), theirs)
+        seen = browser.ask(place / writer.FOLDER, held) if browser.program() else None
+        size = sum(path.stat().st_size for path in (place / writer.FOLDER).iterdir())
+        made = against(shape, (ours, done), (again, training_run.load(quickly)), theirs)
         return made + stages(shape, fetched, (ours, done)) + outcome(size, seen)
 
 

@@ -27,7 +27,7 @@ from orchestrator.state.protocol.records import (
     RunEnd,
     StepEvent,
 )
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.store import Store
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome, Plan
 from tests.proofs.world import MANIFESTS

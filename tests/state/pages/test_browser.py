@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.state.protocol.records import PlanRecord, Run, RunEnd
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.store import Store
 from tests.state.pages.house import PAGES
 from tests.state.pages.looking import looking, violations

@@ -55,7 +55,7 @@ def deploy(
     from orchestrator.release import checkout
     from orchestrator.runs import overlapping_plans, release, reporter
     from orchestrator.runs.reporter import How
-    from orchestrator.state.client.null_reporter import Superseded
+    from orchestrator.state.client.run_reporter import Superseded
 
     desk = release.desk(settings, auto_approve=True)
     bulletin.begin(what)
@@ -122,12 +122,12 @@ def demand(text: str, pattern: str, what: str, rule: str) -> None:
 def _approved(desk: Desk, bulletin: Bulletin, plan: Plan, ledger: Ledger, digest: str) -> bool:
     """Whether the plan may go ahead; says so, or why not."""
     from orchestrator.github import approval
-    from orchestrator.release import documents
+    from orchestrator.release import manifest_documents
 
     kind = cast("Approval", desk.manifest.project.spec["approval"])
     views = _reviewed(bulletin, ledger, digest, needed=kind != "none" and bool(plan.pending))
     whole = ledger.current
-    settled = {documents.handle(one) for one in ledger.written(whole)} if whole else set()
+    settled = {manifest_documents.handle(one) for one in ledger.written(whole)} if whole else set()
     verdict = approval.judge(plan, kind, views, settled)
     desk.settings.terminal.say(f"Approval: {verdict.why}.")
     for sentence in verdict.moved:
@@ -138,7 +138,7 @@ def _approved(desk: Desk, bulletin: Bulletin, plan: Plan, ledger: Ledger, digest
 
 
 def _reviewed(bulletin: Bulletin, ledger: Ledger, digest: str, *, needed: bool) -> list[Seen]:
-    from orchestrator.github import review
+    from orchestrator.github import plan_status
     from orchestrator.github.reviewed_plan import Seen
 
     views = [Seen(digest)] if digest else []
@@ -146,8 +146,8 @@ def _reviewed(bulletin: Bulletin, ledger: Ledger, digest: str, *, needed: bool) 
     if not needed or github is None:
         return views
     base = ledger.current.commit if ledger.current else ""
-    for found in review.since(github, base, bulletin.commit):
+    for found in plan_status.since(github, base, bulletin.commit):
         head = str(found["head"]["sha"])
-        view = review.reviewed(github, int(found["number"]), head, bulletin.environment, bulletin.marker)
+        view = plan_status.reviewed(github, int(found["number"]), head, bulletin.environment, bulletin.marker)
         views += [view] if view else []
     return views

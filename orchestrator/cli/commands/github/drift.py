@@ -61,7 +61,7 @@ def command(settings: Settings, answer: Answer, targets: str, allow: str) -> int
 
 def _report(settings: Settings, bulletin: Bulletin) -> tuple[Wanted, Planned]:
     """Look, and tell the issue, the run's page and its outputs."""
-    from orchestrator.github import comment_body, issue
+    from orchestrator.github import comment_body, drift_issue
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
     from orchestrator.render import drift, plan_markdown
@@ -80,11 +80,11 @@ def _report(settings: Settings, bulletin: Bulletin) -> tuple[Wanted, Planned]:
     github = bulletin.github
     assert github is not None
     if seen.has_drifted:
-        url = issue.drifted(github, marker, f"Drift in {seen.title}", body)
+        url = drift_issue.drifted(github, marker, f"Drift in {seen.title}", body)
     elif planned.plan.unread:
-        url = issue.unsure(github, marker, body)
+        url = drift_issue.unsure(github, marker, body)
     else:
-        url = issue.healed(github, marker, body, f"Healed: {seen.headline}. [Run]({bulletin.run.url})")
+        url = drift_issue.healed(github, marker, body, f"Healed: {seen.headline}. [Run]({bulletin.run.url})")
     bulletin.run.output(issue=url)
     return asked, planned
 

@@ -67,16 +67,16 @@ def _tell(settings: Settings, bulletin: Bulletin, planned: Planned, approval: st
     from orchestrator.cli import plan_file
     from orchestrator.github import comment_body, reviewed_plan
     from orchestrator.render import plan_html, plan_view
-    from orchestrator.runs import overlapping_plans, plan_display
+    from orchestrator.runs import overlapping_plans, plan_output
 
     made = planned.plan
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         plan_file.write(out / "plan.json", made)
-        shown = plan_view.view(made, cost=plan_display.cost(planned), steps=True, longest=4_000)
+        shown = plan_view.view(made, cost=plan_output.cost(planned), steps=True, longest=4_000)
         (out / "plan.html").write_text(plan_html.render(shown), encoding="utf-8")
-    plan_display.to(settings.terminal, planned, "full")
-    shown = plan_view.view(made, cost=plan_display.cost(planned), steps=True, longest=400)
+    plan_output.to(settings.terminal, planned, "full")
+    shown = plan_view.view(made, cost=plan_output.cost(planned), steps=True, longest=400)
     hidden, view_of_it = reviewed_plan.write(made)
     whole = comment_body.plan(
         shown, hidden="", commit=bulletin.commit, run=bulletin.run.url, approval=approval, limit=SUMMARY

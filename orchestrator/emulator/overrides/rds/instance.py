@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.server_protocol import Params
 
 _SETTLING_STARTS = 0.25  # of the settle time: AWS says "available" for a moment before it says "modifying"
 

@@ -9,13 +9,13 @@ import secrets
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.overrides.rds import rules
-from orchestrator.emulator.overrides.rds.catalogue import Catalogue
-from orchestrator.emulator.overrides.rds.groups import Groups
+from orchestrator.emulator.overrides.rds import validation
+from orchestrator.emulator.overrides.rds.engine_versions import Catalogue
 from orchestrator.emulator.overrides.rds.instance import Instance, group_shape
 from orchestrator.emulator.overrides.rds.snapshots import Snapshots
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context
+from orchestrator.emulator.overrides.rds.subnet_and_parameter_groups import Groups
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context
 
 _FORWARDED = (
     "DBInstanceIdentifier", "DBInstanceClass", "Engine", "AllocatedStorage", "MasterUsername", "MasterUserPassword",
@@ -30,13 +30,13 @@ class Rds(Snapshots, Groups, Catalogue):
 
     def create_db_instance(self, params: Params, context: Context) -> Params:
         """Start creating; it is ``creating`` and without an endpoint until it has settled."""
-        name = rules.identifier(params["DBInstanceIdentifier"])
+        name = validation.identifier(params["DBInstanceIdentifier"])
         if self._instance_or_none(name, context) is not None:
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists", 400)
         if not params.get("ManageMasterUserPassword") and "MasterUserPassword" not in params:
-            raise rules.invalid("The parameter MasterUserPassword must be provided and must not be blank.")
-        rules.check_password(params.get("MasterUserPassword"))
-        facts = rules.created(params, self.world.account, context.region)
+            raise validation.invalid("The parameter MasterUserPassword must be provided and must not be blank.")
+        validation.check_password(params.get("MasterUserPassword"))
+        facts = validation.created(params, self.world.account, context.region)
         return {"DBInstance": self._created(name, facts, params, context)}
 
     def describe_db_instances(self, params: Params, context: Context) -> Params:
@@ -57,15 +57,17 @@ class Rds(Snapshots, Groups, Catalogue):
         """At once, in time, or pending until the maintenance window, as the parameters and ApplyImmediately say."""
         found = self._instance(params["DBInstanceIdentifier"], context)
         found.require_available()
-        rules.check_password(params.get("MasterUserPassword"))
-        pending = rules.pending_of(params, found.facts)
-        at_once = rules.facts_of({name: value for name, value in params.items() if name not in rules.DEFERRED})
+        validation.check_password(params.get("MasterUserPassword"))
+        pending = validation.pending_of(params, found.facts)
+        at_once = validation.facts_of(
+            {name: value for name, value in params.items() if name not in validation.DEFERRED}
+        )
         if "BackupRetentionPeriod" in pending:
             at_once.pop("BackupRetentionPeriod", None)
-        rules.check({**found.facts, **at_once, **pending})
+        validation.check({**found.facts, **at_once, **pending})
         self._tell(params, found, context)
         found.facts.update(at_once)
-        rules.observe(found.facts)
+        validation.observe(found.facts)
         self._manage(found, params)
         self._apply(found, params, pending)
         answer = {"DBInstance": self._described(found)}
@@ -79,11 +81,11 @@ class Rds(Snapshots, Groups, Catalogue):
         if found.phase is not None and found.phase.status == "deleting":
             raise AwsError("InvalidDBInstanceState", f"Instance {found.name} is already being deleted.", 400)
         if found.facts["DeletionProtection"]:
-            raise rules.conflict(
+            raise validation.conflict(
                 "Cannot delete protected DB Instance, please disable deletion protection and try again."
             )
         if skipped == (final is not None):
-            raise rules.conflict("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
+            raise validation.conflict("FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified.")
         if final is not None:
             self._take_snapshot(found, final, [])
         keep = params.get("DeleteAutomatedBackups") is False and found.facts["BackupRetentionPeriod"] > 0
@@ -186,7 +188,7 @@ class Rds(Snapshots, Groups, Catalogue):
 
     def _renamed(self, found: Instance, new_name: str, context: Context) -> Params:
         """Move to another identifier: a reboot and a new endpoint."""
-        name = rules.identifier(new_name)
+        name = validation.identifier(new_name)
         if self._instance_or_none(name, context) is not None:
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists", 400)
         told = {"DBInstanceIdentifier": found.name, "NewDBInstanceIdentifier": name, "ApplyImmediately": True}

@@ -8,11 +8,11 @@ from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.overrides.rds import rules
+from orchestrator.emulator.overrides.rds import validation
+from orchestrator.emulator.overrides.rds.base import Registry
 from orchestrator.emulator.overrides.rds.instance import Instance
-from orchestrator.emulator.overrides.rds.registry import Registry
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, World
 
 # A restored instance does not take these over from its source.
 _NOT_RESTORED = ("DeletionProtection", "MultiAZ", "VpcSecurityGroups", "DBParameterGroups", "PubliclyAccessible")
@@ -74,7 +74,7 @@ class Snapshots(Registry):
             raise AwsError("PointInTimeRestoreNotEnabled", message, 400)
         wanted, latest = params.get("RestoreTime"), params.get("UseLatestRestorableTime", False)
         if (wanted is None) == (not latest):
-            raise rules.conflict("Specify either RestoreTime or UseLatestRestorableTime.")
+            raise validation.conflict("Specify either RestoreTime or UseLatestRestorableTime.")
         if wanted is not None:
             self._check_time(wanted, source)
         return self._restored(params["TargetDBInstanceIdentifier"], source.facts, params, context)
@@ -84,14 +84,14 @@ class Snapshots(Registry):
         earliest = max(source.created, datetime.now(UTC) - timedelta(days=source.facts["BackupRetentionPeriod"]))
         if not earliest <= at <= datetime.now(UTC):
             message = f"The specified instance cannot be restored to {at.isoformat()}: outside of its restore window."
-            raise rules.invalid(message)
+            raise validation.invalid(message)
 
     def _restored(self, target: str, source: Params, params: Params, context: Context) -> Params:
-        name = rules.identifier(target)
+        name = validation.identifier(target)
         if self._instance_or_none(name, context) is not None:
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists", 400)
         kept = {key: deepcopy(value) for key, value in source.items() if key not in _NOT_RESTORED}
-        facts = {**kept, **rules.facts_of(params)}
+        facts = {**kept, **validation.facts_of(params)}
         facts.setdefault("DeletionProtection", False)
         facts.setdefault("MultiAZ", False)
         facts.setdefault("PubliclyAccessible", False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.server_protocol import Params
 
 MEMBERS = (
     "SourceConfiguration",

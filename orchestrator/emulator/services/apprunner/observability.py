@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context
+from orchestrator.emulator.services.apprunner.auto_scaling_and_connectors import Base, tags_of
 from orchestrator.emulator.services.apprunner.configuration import invalid
-from orchestrator.emulator.services.apprunner.revisions import Base, tags_of
-from orchestrator.emulator.services.apprunner.state import Revision, identifier, now
-from orchestrator.emulator.services.paging import page
+from orchestrator.emulator.services.apprunner.entities import Revision, identifier, now
+from orchestrator.emulator.services.pagination import page
 
 _KIND = "observabilityconfiguration"
 

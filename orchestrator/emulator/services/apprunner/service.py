@@ -13,15 +13,15 @@ from copy import deepcopy
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Response
-from orchestrator.emulator.protocol import Params, operation_model
-from orchestrator.emulator.service import Context, Handler, Workload
+from orchestrator.emulator.server_protocol import Params, operation_model
+from orchestrator.emulator.service_base import Context, Handler, Workload
+from orchestrator.emulator.services.account_checks import fails, trusts
+from orchestrator.emulator.services.apprunner.auto_scaling_and_connectors import Connectors, Scalings, tags_of
 from orchestrator.emulator.services.apprunner.configuration import completed, invalid
+from orchestrator.emulator.services.apprunner.entities import Deployed, identifier, now
 from orchestrator.emulator.services.apprunner.observability import Observabilities
-from orchestrator.emulator.services.apprunner.revisions import Connectors, Scalings, tags_of
-from orchestrator.emulator.services.apprunner.state import Deployed, identifier, now
 from orchestrator.emulator.services.constraints import check_constraints
-from orchestrator.emulator.services.paging import page
-from orchestrator.emulator.services.references import fails, trusts
+from orchestrator.emulator.services.pagination import page
 
 _SERVICES = 30  # AWS's quota in a region
 _LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"

@@ -6,7 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.services.cloudfront.entity import check_quantities, without_empty_items
 
 _NONE = {"Quantity": 0}

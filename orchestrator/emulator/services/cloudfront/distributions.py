@@ -7,8 +7,8 @@ import time
 from dataclasses import dataclass, field
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, World
 from orchestrator.emulator.services.cloudfront.access_controls import AccessControls
 from orchestrator.emulator.services.cloudfront.distribution_config import behaviours, completed, origins
 from orchestrator.emulator.services.cloudfront.entity import Entity, entity_id, listing, now

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.server_protocol import Params
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 

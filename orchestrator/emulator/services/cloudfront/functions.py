@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service, World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service, World
 from orchestrator.emulator.services.cloudfront.entity import Entity, listing, now
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
+from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.services.cloudfront.entity import check_quantities, entity_id, now
 
 _PATHS_IN_PROGRESS = 3000

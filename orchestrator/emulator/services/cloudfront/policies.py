@@ -10,10 +10,10 @@ import uuid
 from functools import partial
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Handler, Service, World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Handler, Service, World
 from orchestrator.emulator.services.cloudfront.entity import Entity, check_quantities, listing, without_empty_items
-from orchestrator.emulator.services.cloudfront.managed import MANAGED
+from orchestrator.emulator.services.cloudfront.managed_policies import MANAGED
 
 _ASKED = re.compile(r"(Create|Get|Update|Delete|List)((?:Cache|OriginRequest|ResponseHeaders)Polic(?:y|ies))(Config)?")
 

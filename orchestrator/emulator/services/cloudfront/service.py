@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context
 from orchestrator.emulator.services.cloudfront.distributions import Distributions, tags_of
 
 

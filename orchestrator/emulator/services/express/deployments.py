@@ -9,13 +9,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import Context, Service, World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import Context, Service, World
 from orchestrator.emulator.services.express.configuration import invalid
+from orchestrator.emulator.services.express.entities import Deployment, Gateway
 from orchestrator.emulator.services.express.network import Network
 from orchestrator.emulator.services.express.shapes import brief_shape, deployment_shape, revision_shape
-from orchestrator.emulator.services.express.state import Deployment, Gateway
-from orchestrator.emulator.services.paging import page
+from orchestrator.emulator.services.pagination import page
 
 T = TypeVar("T")
 _PAGE = 100

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.service import World
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.service_base import World
 from orchestrator.emulator.services.express.configuration import invalid
-from orchestrator.emulator.services.express.state import Balancer
+from orchestrator.emulator.services.express.entities import Balancer
 
 MANAGED = {"Key": "AmazonECSManaged", "Value": "true"}
 _ZONES = 2  # a load balancer wants as many

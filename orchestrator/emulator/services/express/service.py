@@ -15,16 +15,16 @@ from collections.abc import Callable
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Response
-from orchestrator.emulator.protocol import Params, operation_model
-from orchestrator.emulator.service import Context, Handler, Trial, Workload
+from orchestrator.emulator.server_protocol import Params, operation_model
+from orchestrator.emulator.service_base import Context, Handler, Trial, Workload
+from orchestrator.emulator.services.account_checks import fails, trusts
 from orchestrator.emulator.services.constraints import check_constraints
 from orchestrator.emulator.services.express.configuration import completed, invalid, refused
 from orchestrator.emulator.services.express.deployments import cluster_name
-from orchestrator.emulator.services.express.listing import Listing, tags_of
+from orchestrator.emulator.services.express.entities import Gateway, Revision, host_of
 from orchestrator.emulator.services.express.network import Network
+from orchestrator.emulator.services.express.services_and_tags import Listing, tags_of
 from orchestrator.emulator.services.express.shapes import gateway_shape, tag_list, updated_shape
-from orchestrator.emulator.services.express.state import Gateway, Revision, host_of
-from orchestrator.emulator.services.references import fails, trusts
 
 HEALTH = {"Protocol": "HTTP", "Interval": 1, "Timeout": 5, "HealthyThreshold": 1, "UnhealthyThreshold": 2, "Grace": 30}
 """The load balancer's, with its times cut: who does not listen is waited for, who answers badly is found out soon."""
@@ -128,7 +128,7 @@ class Ecs(Listing):
 
     def _trouble(self, gateway: Gateway, settings: Params) -> str:
         """Why tasks of these settings will not start or be healthy, as far as that can be told without them."""
-        from orchestrator.emulator.runtime.secret import SecretError, value_of
+        from orchestrator.emulator.container_runtime.secret_values import SecretError, value_of
 
         container = settings["primaryContainer"]
         if fails(self.world, container["image"]):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from copy import deepcopy
 
-from orchestrator.emulator.protocol import Params
-from orchestrator.emulator.services.express.managed import managed
-from orchestrator.emulator.services.express.state import Deployment, Gateway, Revision
+from orchestrator.emulator.server_protocol import Params
+from orchestrator.emulator.services.express.entities import Deployment, Gateway, Revision
+from orchestrator.emulator.services.express.managed_resources import managed
 
 _CANARY = {
     "deploymentCircuitBreaker": {"enable": True, "rollback": True},

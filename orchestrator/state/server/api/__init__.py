@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 if TYPE_CHECKING:
-    from orchestrator.state.server.api.operations import Operations
+    from orchestrator.state.server.api.operation_router import Operations
 
 PREFIX = "/api/v1"
 

@@ -21,8 +21,8 @@ from orchestrator.state.protocol.records import (
     ReleaseRecord,
 )
 from orchestrator.state.protocol.requests import Shipped
-from orchestrator.state.protocol.times import stamp
-from orchestrator.state.server.api.operations import Operations
+from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.server.api.operation_router import Operations
 from orchestrator.state.server.filters import Delivery
 from orchestrator.state.server.idempotency import once
 from orchestrator.state.server.request_context import (

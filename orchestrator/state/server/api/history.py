@@ -11,7 +11,7 @@ from starlette.responses import Response, StreamingResponse
 
 from orchestrator.state.protocol.records import AuditEntry, Page
 from orchestrator.state.server import export_import, oidc
-from orchestrator.state.server.api.operations import Operations
+from orchestrator.state.server.api.operation_router import Operations
 from orchestrator.state.server.filters import HistoryFilter
 from orchestrator.state.server.request_context import Keeper, Reader, answered, store_of
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from orchestrator.state.protocol.records import Lease, Page, Run, StepEvent
 from orchestrator.state.protocol.requests import Batch, Begin, Choice, Ending, Kept, Sign, Standing
-from orchestrator.state.server.api.operations import Operations
+from orchestrator.state.server.api.operation_router import Operations
 from orchestrator.state.server.filters import RunFilter
 from orchestrator.state.server.idempotency import once
 from orchestrator.state.server.request_context import Keeper, Operator, Reader, Writer, answered, fit, permit

@@ -11,7 +11,7 @@ from msgspec import Struct
 from starlette.responses import RedirectResponse, Response
 
 from orchestrator.state.protocol.records import DriftDecision, DriftedResource
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.pages.environments import BASE, Name, known
 from orchestrator.state.server.pages.formatting import Command, seconds_of
 from orchestrator.state.server.pages.rendering import by_hand, show

@@ -9,7 +9,7 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from orchestrator.state.protocol.records import Conflict, Environment, Lease, PullRequestPlan
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.filters import RunFilter
 from orchestrator.state.server.pages.rendering import show
 from orchestrator.state.server.request_context import Keeper, Reader

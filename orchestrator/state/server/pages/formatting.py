@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 from msgspec import Struct
 
 from orchestrator.redaction.redact import safe
-from orchestrator.render.value_text import shorten
+from orchestrator.render.field_values import shorten
 
 LONGEST = 400
 NONE = "\u2013"

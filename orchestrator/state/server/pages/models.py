@@ -14,7 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from orchestrator.model_registry import bundle, registry
 from orchestrator.problems import Problems
 from orchestrator.state.protocol.records import ModelVersion
-from orchestrator.state.protocol.times import stamp
+from orchestrator.state.protocol.timestamps import stamp
 from orchestrator.state.server.access import Identity
 from orchestrator.state.server.model_stores import Seen, Shelves
 from orchestrator.state.server.pages.environments import BASE, Name, known

@@ -9,7 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from orchestrator.render.releases import WORDS
+from orchestrator.render.release_list import WORDS
 from orchestrator.state.protocol.records import ReleaseRecord
 from orchestrator.state.server.pages.environments import BASE, Name, known
 from orchestrator.state.server.pages.formatting import Command

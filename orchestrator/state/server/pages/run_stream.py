@@ -15,7 +15,7 @@ from starlette.responses import Response, StreamingResponse
 
 from orchestrator.state.protocol.records import PlanRecord, Run
 from orchestrator.state.server.pages.rendering import fragment
-from orchestrator.state.server.pages.run_table import Board, board, line
+from orchestrator.state.server.pages.resource_table import Board, board, line
 from orchestrator.state.server.pages.runs import RunId, RunView, elapsed, load
 from orchestrator.state.server.request_context import Keeper, Reader
 from orchestrator.state.server.routing import Route

@@ -12,7 +12,7 @@ from orchestrator.render import plan_view as plans
 from orchestrator.state.protocol.records import PlanRecord, Run
 from orchestrator.state.server.pages.formatting import seconds_of
 from orchestrator.state.server.pages.rendering import show
-from orchestrator.state.server.pages.run_table import Board, Line, board, line
+from orchestrator.state.server.pages.resource_table import Board, Line, board, line
 from orchestrator.state.server.request_context import Keeper, Reader
 from orchestrator.state.server.routing import Route
 from orchestrator.state.server.store import Store

@@ -13,8 +13,8 @@ from orchestrator.state.protocol import leases as rules
 from orchestrator.state.protocol.leases import Asking, Line
 from orchestrator.state.protocol.records import Lease, Run, RunEnd
 from orchestrator.state.protocol.requests import Standing
-from orchestrator.state.protocol.times import stamp
-from orchestrator.state.server.store import chain
+from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.server.store import history_chain
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import Clock, inserting, now, writing
 from orchestrator.state.server.store.projection import text
@@ -78,7 +78,7 @@ class Holding:
         Raises HeldError when it gets no lease and does not wait; then it is not written down.
         """
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             at = now(connection, self.clock)
             row = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run.id)).scalar()
             if row is not None:
@@ -97,7 +97,7 @@ class Holding:
         Raises UnknownRunError, and LostLeaseError when it was held and is another's now.
         """
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             run = msgspec.json.decode(self._run_row(connection, run_id).body, type=Run)
             return self._ask(connection, run, by, now(connection, self.clock), waits=waits)
 
@@ -115,7 +115,7 @@ class Holding:
     def free(self, environment: str, by: str) -> Lease:
         """Take the lease from whoever holds it: its next write is refused."""
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             row = line_of(connection, environment)
             if row.line.holder is not None:
                 held = row.line.holder.run
@@ -127,7 +127,7 @@ class Holding:
     def sweep(self, by: str = "service") -> int:
         """End runs whose lease ended long ago and of which nothing was heard since; how many."""
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             at = now(connection, self.clock)
             gone = 0
             for environment in connection.execute(select(t.leases.c.environment)).scalars().all():

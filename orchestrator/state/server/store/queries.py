@@ -27,7 +27,7 @@ from orchestrator.state.protocol.records import (
 )
 from orchestrator.state.server import delivery_metrics
 from orchestrator.state.server.filters import Delivery, HistoryFilter, RunFilter
-from orchestrator.state.server.store import cursors
+from orchestrator.state.server.store import pagination
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import Clock, reading
 from orchestrator.state.server.store.overview_queries import at_a_glance, leases
@@ -70,7 +70,7 @@ class Reading:
         """
         query = _filtered(select(t.runs.c.body, t.runs.c.started_at, t.runs.c.id), only or RunFilter())
         if cursor:
-            at, last = cursors.opened(cursor, str, str)
+            at, last = pagination.opened(cursor, str, str)
             query = query.where(tuple_(t.runs.c.started_at, t.runs.c.id) < (at, last))
         query = query.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc())
         return self._page(query, Run, limit, ("started_at", "id"))
@@ -94,7 +94,7 @@ class Reading:
         """The newest first."""
         query = select(t.releases.c.body, t.releases.c.number).where(t.releases.c.environment == environment)
         if cursor:
-            query = query.where(t.releases.c.number < cursors.number(cursor))
+            query = query.where(t.releases.c.number < pagination.number(cursor))
         return self._page(query.order_by(t.releases.c.number.desc()), ReleaseRecord, limit, ("number",))
 
     def release(self, environment: str, number: int) -> ReleaseRecord | None:
@@ -114,7 +114,7 @@ class Reading:
         """The newest first."""
         query = select(t.drifts.c.body, t.drifts.c.id).where(t.drifts.c.environment == environment)
         if cursor:
-            query = query.where(t.drifts.c.id < cursors.number(cursor))
+            query = query.where(t.drifts.c.id < pagination.number(cursor))
         return self._page(query.order_by(t.drifts.c.id.desc()), DriftReport, limit, ("id",))
 
     def decisions(self, environment: str) -> tuple[DriftDecision, ...]:
@@ -172,11 +172,11 @@ class Reading:
         """The newest first."""
         query = _told(select(t.history), only or HistoryFilter())
         if cursor:
-            query = query.where(t.history.c.number < cursors.number(cursor))
+            query = query.where(t.history.c.number < pagination.number(cursor))
         with reading(self.engine) as connection:
             rows = connection.execute(query.order_by(t.history.c.number.desc()).limit(_limit(limit) + 1)).all()
         entries = tuple(AuditEntry(**row._mapping) for row in rows[: _limit(limit)])
-        return Page(entries, cursors.cursor(entries[-1].number) if len(rows) > _limit(limit) else "")
+        return Page(entries, pagination.cursor(entries[-1].number) if len(rows) > _limit(limit) else "")
 
     def deliveries(self, environment: str = "") -> tuple[Delivery, ...]:
         """The delivery metrics by week, oldest first, of one environment or of all.
@@ -208,7 +208,7 @@ class Reading:
         with reading(self.engine) as connection:
             rows = connection.execute(query.limit(size + 1)).all()
         items = tuple(msgspec.json.decode(row.body, type=shape) for row in rows[:size])
-        more = cursors.cursor(*(getattr(rows[size - 1], name) for name in by)) if len(rows) > size else ""
+        more = pagination.cursor(*(getattr(rows[size - 1], name) for name in by)) if len(rows) > size else ""
         return Page(items, more)
 
     def _one(self, query: Select[Any], shape: type[T]) -> T | None:

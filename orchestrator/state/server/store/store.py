@@ -23,8 +23,8 @@ from orchestrator.state.protocol.records import (
     RunEnd,
     StepEvent,
 )
-from orchestrator.state.protocol.times import stamp
-from orchestrator.state.server.store import chain, database, outbox
+from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.server.store import database, history_chain, outbox
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import Clock, inserting, now, writing
 from orchestrator.state.server.store.event_hash import woven
@@ -69,14 +69,14 @@ class Store(Holding, Reading):
         engine = database.open_(url)
         database.upgrade(engine)
         with writing(engine) as connection:
-            first = inserting(connection, t.chain).values(id=1, number=0, hash=chain.BEGINNING)
+            first = inserting(connection, t.chain).values(id=1, number=0, hash=history_chain.BEGINNING)
             connection.execute(first.on_conflict_do_nothing())
         return cls(engine, clock)
 
     def record_plan(self, record: PlanRecord, by: str) -> PlanRecord:
         """Keep a plan; one that is there already is left as it is."""
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             body = connection.execute(select(t.plans.c.body).where(t.plans.c.digest == record.digest)).scalar()
             if body is None:
                 self._tell(connection, by, "plan", record.environment, record.digest, record)
@@ -86,7 +86,7 @@ class Store(Holding, Reading):
     def record_release(self, record: ReleaseRecord, content: ReleaseContent | None, by: str) -> None:
         """Keep a release, or what is known of it now; the same again leaves no new trace, and its run stays known."""
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             where = (t.releases.c.environment == record.environment, t.releases.c.number == record.release.number)
             row = connection.execute(select(t.releases.c.body, t.releases.c.content).where(*where)).first()
             if row is not None and not record.run:
@@ -100,7 +100,7 @@ class Store(Holding, Reading):
     def record_drift(self, report: DriftReport, by: str) -> DriftReport:
         """Keep a report, once; what was drifted in the report before has been so since then."""
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             newest = select(t.drifts.c.body).where(t.drifts.c.environment == report.environment)
             body = connection.execute(newest.order_by(t.drifts.c.id.desc()).limit(1)).scalar()
             before = msgspec.json.decode(body, type=DriftReport) if body else None
@@ -138,7 +138,7 @@ class Store(Holding, Reading):
         Raises as ``append`` does.
         """
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             run = msgspec.json.decode(self._run_row(connection, run_id).body, type=Run)
             if run.plan == plan:
                 return run
@@ -175,7 +175,7 @@ class Store(Holding, Reading):
         otherwise before.
         """
         with writing(self.engine) as connection:
-            chain.lock(connection)
+            history_chain.lock(connection)
             row = self._run_row(connection, run_id)
             run = msgspec.json.decode(row.body, type=Run)
             if run.is_over and (run.status == end.status or not _may_tell(run, fence)):
@@ -201,7 +201,7 @@ class Store(Holding, Reading):
         """One link of the history, and what it means for the tables."""
         at = stamp(now(connection, self.clock))
         draft = AuditEntry(0, at, by, deed, environment, subject, text(record), "", "")
-        project(connection, chain.append(connection, draft))
+        project(connection, history_chain.append(connection, draft))
 
 
 def _may_tell(run: Run, fence: int | None) -> bool:

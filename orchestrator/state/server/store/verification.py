@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, select
 
 from orchestrator.state.protocol.records import AuditEntry, RunEnd
-from orchestrator.state.server.store import chain
+from orchestrator.state.server.store import history_chain
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import reading
 from orchestrator.state.server.store.event_hash import woven
@@ -38,7 +38,7 @@ class Seals:
             hashed = woven(hashed, body)
             seen.add(hashed)
         if end.events_hash and hashed != end.events_hash and not (end.status == "lost" and end.events_hash in seen):
-            raise chain.broken(f"the events of run {run} are not as they were written")
+            raise history_chain.broken(f"the events of run {run} are not as they were written")
 
 
 def check(engine: Engine) -> tuple[int, str]:
@@ -48,12 +48,12 @@ def check(engine: Engine) -> tuple[int, str]:
     """
     with reading(engine) as connection:
         seals = Seals()
-        number, last = chain.verify(seals.noting(chain.entries(connection)))
+        number, last = history_chain.verify(seals.noting(history_chain.entries(connection)))
         known = connection.execute(select(t.chain.c.number, t.chain.c.hash).where(t.chain.c.id == 1)).one()
         if known.number > number:
-            raise chain.broken(f"entry {number + 1} of the history is missing")
+            raise history_chain.broken(f"entry {number + 1} of the history is missing")
         if (known.number, known.hash) != (number, last):
-            raise chain.broken(f"entry {number} of the history is not the last that was written")
+            raise history_chain.broken(f"entry {number} of the history is not the last that was written")
         for run in seals.ends:
             seals.check(run, bodies(connection, run))
         return number, last

@@ -1,5 +1,0 @@
-"""ECR's data plane: the registry that container engines push to and pull from, under ``/v2/``."""
-
-from orchestrator.emulator.registry.registry import Registry
-
-__all__ = ["Registry"]
