@@ -12,32 +12,32 @@ from pathlib import Path
 
 from orchestrator.problems import Problems
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+_DISK_FULL_CODES = {errno.ENOSPC, errno.EDQUOT}
 
 
-def write_whole(path: Path, content: bytes) -> None:
+def write_atomic(path: Path, content: bytes) -> None:
     """Put ``content`` at ``path``; a reader sees the old file or the new one, never a part.
 
     Raises OSError.
     """
-    make_whole(path, lambda part: part.write_bytes(content))
+    create_atomic(path, lambda temp_path: temp_path.write_bytes(content))
 
 
-def make_whole(path: Path, write: Callable[[Path], object]) -> None:
+def create_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a file beside ``path`` (with the same ending), then put it in its place.
 
     Raises OSError, and whatever ``write`` raises; then nothing is left.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{secrets.token_hex(4)}.part{path.suffix}")
+    temp_path = path.with_name(f".{secrets.token_hex(4)}.part{path.suffix}")
     try:
-        write(part)
-        with part.open("rb+") as stream:
+        write(temp_path)
+        with temp_path.open("rb+") as stream:
             os.fsync(stream.fileno())
-        part.replace(path)
+        temp_path.replace(path)
     except BaseException:
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            temp_path.unlink(missing_ok=True)
         raise
 
 
@@ -50,12 +50,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def told(error: OSError, doing: str, again: str) -> Problems:
+def describe_os_error(error: OSError, activity: str, retry_command: str) -> Problems:
     """``error`` as a sentence: what was being done, and the command that goes on from here."""
-    where = f" ({error.filename})" if error.filename else ""
-    if error.errno in _FULL:
-        return Problems.one(
-            f"The disk is full: {doing}{where}. What was finished before is kept.",
-            hint=f"make room, then: {again}",
+    location = f" ({error.filename})" if error.filename else ""
+    if error.errno in _DISK_FULL_CODES:
+        return Problems.from_message(
+            f"The disk is full: {activity}{location}. What was finished before is kept.",
+            hint=f"make room, then: {retry_command}",
         )
-    return Problems.one(f"{doing}{where}: {error.strerror or error}", hint=again)
+    return Problems.from_message(f"{activity}{location}: {error.strerror or error}", hint=retry_command)

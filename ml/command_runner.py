@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from ml.atomic_files import told
+from ml.atomic_files import describe_os_error
 from orchestrator.problems import Problems
 
-INTERRUPTED = 130
-Advance = Callable[[], None]
+INTERRUPTED_EXIT_CODE = 130
+ProgressCallback = Callable[[], None]
 
 
-def ended(work: Callable[[], int], again: str, kept: str) -> int:
+def run_command(work: Callable[[], int], retry_command: str, interrupt_note: str) -> int:
     """Do ``work``; its exit code.  Whatever goes wrong becomes sentences on stderr.
 
     ``again`` is the command that goes on from here, ``kept`` what an interruption leaves ("Photos that are here stay").
@@ -21,25 +21,25 @@ def ended(work: Callable[[], int], again: str, kept: str) -> int:
     try:
         return work()
     except Problems as problems:
-        way_out = "" if any(one.hint for one in problems.problems) else f"\n    hint: {again}"
-        print(f"{problems}{way_out}", file=sys.stderr)
+        hint_text = "" if any(problem.hint for problem in problems.problems) else f"\n    hint: {retry_command}"
+        print(f"{problems}{hint_text}", file=sys.stderr)
         return int(problems.exit_code)
     except KeyboardInterrupt:
-        print(f"\nInterrupted. {kept}\n    hint: {again}", file=sys.stderr)
-        return INTERRUPTED
+        print(f"\nInterrupted. {interrupt_note}\n    hint: {retry_command}", file=sys.stderr)
+        return INTERRUPTED_EXIT_CODE
     except OSError as error:
-        print(told(error, "a file cannot be read or written", again), file=sys.stderr)
+        print(describe_os_error(error, "a file cannot be read or written", retry_command), file=sys.stderr)
         return 1
 
 
 @contextmanager
-def progress(doing: str, total: int) -> Iterator[Advance]:
+def show_progress(description: str, total: int) -> Iterator[ProgressCallback]:
     """A bar on stderr while a terminal watches, nothing otherwise; call what is yielded once for each of ``total``."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal or not total) as bar:
-        task = bar.add_task(doing, total=total)
-        yield lambda: bar.advance(task)
+    with Progress(*columns, console=console, disable=not console.is_terminal or not total) as progress_bar:
+        task = progress_bar.add_task(description, total=total)
+        yield lambda: progress_bar.advance(task)

@@ -15,127 +15,145 @@ from pathlib import Path
 
 from ml import command_runner
 from ml.data import dataset, image_checks, photo_sync, product_mapping, storage_location
-from ml.data.dataset import Dataset, Remark
-from ml.data.photo_sync import Done, Wanted
-from orchestrator.model_registry.staleness import PHOTOS, is_hidden
+from ml.data.dataset import Dataset, FileIssue
+from ml.data.photo_sync import DownloadTask, SyncResult
+from orchestrator.model_registry.staleness import PHOTOS_PREFIX, is_hidden
 from orchestrator.problems import Problem, Problems
 from orchestrator.storage import FileStorage
 
-FEW = 8
+MAX_LISTED_FILES = 8
 """Files of a kind that are named; the rest is counted, and all are in dataset.json."""
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m ml.download_photos",
         description="Fetch the shop's product photos: only what changed, and with a report of what is wrong with them.",
-        epilog=f"The token of an API is taken from the environment: {product_mapping.TOKEN}.",
+        epilog=f"The token of an API is taken from the environment: {product_mapping.TOKEN_VARIABLE}.",
     )
-    made.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
-    storage_location.arguments(made)
-    made.add_argument("--mapping", default="", metavar="CSV|URL", help="which photo, or folder, shows which product")
-    made.add_argument(
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
+    storage_location.add_arguments(parser)
+    parser.add_argument("--mapping", default="", metavar="CSV|URL", help="which photo, or folder, shows which product")
+    parser.add_argument(
         "--photo-field", default="photo", metavar="NAME", help="the mapping's column of photos or folders"
     )
-    made.add_argument("--product-field", default="product", metavar="NAME", help="the mapping's column of products")
-    made.add_argument("--at-once", type=_above_zero, default=16, metavar="N", help="photos under way at once")
-    made.add_argument("--smallest", type=_above_zero, default=image_checks.SMALLEST, metavar="PIXELS",
+    parser.add_argument("--product-field", default="product", metavar="NAME", help="the mapping's column of products")
+    parser.add_argument("--at-once", type=_positive_int, default=16, metavar="N", help="photos under way at once")
+    parser.add_argument("--smallest", type=_positive_int, default=image_checks.MIN_SIDE_PIXELS, metavar="PIXELS",
                       help="leave out photos whose shorter side has fewer")  # fmt: skip
-    made.add_argument("--fewest", type=_above_zero, default=dataset.FEWEST, metavar="N",
+    parser.add_argument("--fewest", type=_positive_int, default=dataset.MIN_PHOTOS_PER_CLASS, metavar="N",
                       help="list products with fewer photos")  # fmt: skip
-    return made
+    return parser
 
 
-def download(storage: FileStorage, given: argparse.Namespace) -> tuple[Dataset, Done]:
+def download(storage: FileStorage, args: argparse.Namespace) -> tuple[Dataset, SyncResult]:
     """Bring the data set in ``given.data`` up to date; the data set and what was done.
 
     Raises Problems: there is no photo, the mapping is wrong, some could not be fetched (the others are kept).
     """
-    fields = product_mapping.Fields(given.photo_field, given.product_field)
-    mapped = product_mapping.load(given.mapping, fields, os.environ.get(product_mapping.TOKEN, ""))
-    listed = [one for one in storage.list(PHOTOS) if not is_hidden(one.key)]
-    if not listed:
-        raise Problems.one(f"there is no photo below {storage}/{PHOTOS}", hint="upload some, or look at -e or --bucket")
-    wanted, nobodys = [], []
-    for stored in listed:
-        if product := mapped.product_of(stored.key):
-            wanted.append((stored, product))
+    fields = product_mapping.FieldNames(args.photo_field, args.product_field)
+    product_map = product_mapping.load(args.mapping, fields, os.environ.get(product_mapping.TOKEN_VARIABLE, ""))
+    stored_files = [file for file in storage.list(PHOTOS_PREFIX) if not is_hidden(file.key)]
+    if not stored_files:
+        raise Problems.from_message(
+            f"there is no photo below {storage}/{PHOTOS_PREFIX}", hint="upload some, or look at -e or --bucket"
+        )
+    mapped_files, unmapped = [], []
+    for stored in stored_files:
+        if product := product_map.find_product(stored.key):
+            mapped_files.append((stored, product))
         else:
-            reason = f"is in no row of {mapped.source}" if mapped.source else "lies in no product's folder"
-            nobodys.append(Remark(stored.key, reason, key=stored.key, etag=stored.etag))
-    nobodys += [Remark(name, f"is in {mapped.source} and has no photo") for name in mapped.strangers(
-        one.key for one in listed)]  # fmt: skip
-    placed = photo_sync.placed(wanted, PHOTOS)
-    with command_runner.progress("photos", len(placed)) as advance:
-        done = photo_sync.fetch(storage, placed, given.data, at_once=given.at_once, advance=advance)
-    if done.failed:
-        raise _unfinished(done, len(placed), given.data)
-    made = assembled(done, placed, nobodys, given)
-    dataset.save(made, given.data)
-    return made, done
+            reason = f"is in no row of {product_map.source}" if product_map.source else "lies in no product's folder"
+            unmapped.append(FileIssue(stored.key, reason, key=stored.key, etag=stored.etag))
+    unmapped += [FileIssue(name, f"is in {product_map.source} and has no photo") for name in product_map.find_unmatched(
+        file.key for file in stored_files)]  # fmt: skip
+    tasks = photo_sync.assign_paths(mapped_files, PHOTOS_PREFIX)
+    with command_runner.show_progress("photos", len(tasks)) as advance:
+        result = photo_sync.sync(storage, tasks, args.data, max_parallel=args.at_once, advance=advance)
+    if result.problems:
+        raise _incomplete_download(result, len(tasks), args.data)
+    data_set = assemble(result, tasks, unmapped, args)
+    dataset.save(data_set, args.data)
+    return data_set, result
 
 
-def assembled(done: Done, wanted: Iterable[Wanted], nobodys: Iterable[Remark], given: argparse.Namespace) -> Dataset:
+def assemble(
+    result: SyncResult, tasks: Iterable[DownloadTask], unmapped: Iterable[FileIssue], args: argparse.Namespace
+) -> Dataset:
     """The data set of what was fetched: without what is broken, small or there twice; with what looks alike noted."""
-    photos, rejected, noted = photo_sync.photos_of(done, wanted, given.smallest)
-    twice = image_checks.doubled(photos)
-    rejected += [Remark(one.path, twice[one.path], one.product, one.key, one.etag)
-                 for one in photos if one.path in twice]  # fmt: skip
-    kept = sorted((one for one in photos if one.path not in twice), key=lambda one: one.path)
-    noted = [one for one in noted if one.path not in twice] + list(image_checks.lookalikes(kept))
-    return dataset.made_of(
-        tuple(kept), (*rejected, *nobodys), tuple(noted), given.fewest, storage_location.words(given)
+    photos, rejected, noted = photo_sync.classify_photos(result, tasks, args.smallest)
+    duplicates = image_checks.find_duplicates(photos)
+    rejected += [FileIssue(item.path, duplicates[item.path], item.product, item.key, item.etag)
+                 for item in photos if item.path in duplicates]  # fmt: skip
+    unique = sorted((item for item in photos if item.path not in duplicates), key=lambda item: item.path)
+    noted = [item for item in noted if item.path not in duplicates] + list(image_checks.find_lookalikes(unique))
+    return dataset.build(
+        tuple(unique), (*rejected, *unmapped), tuple(noted), args.fewest, storage_location.to_arguments(args)
     )
 
 
-def report(made: Dataset, done: Done, seconds: float, folder: Path) -> str:
+def render_report(data_set: Dataset, result: SyncResult, seconds: float, folder: Path) -> str:
     """What was done and what is wrong, for people."""
-    count, products = len(made.photos), len(made.products)
-    speed = f", {done.fresh / seconds:.0f} a second" if done.fresh and seconds > 1 else ""
+    count, products = len(data_set.photos), len(data_set.products)
+    speed = f", {result.downloaded_count / seconds:.0f} a second" if result.downloaded_count and seconds > 1 else ""
     lines = [
         f"{count} photos of {products} products in {folder}.",
         (
-            f"{done.fresh} fetched ({done.bytes / 1e6:.1f} MB{speed}), {len(done.fetched) - done.fresh} were here, "
-            f"{done.removed} removed."
+            f"{result.downloaded_count} fetched ({result.downloaded_bytes / 1e6:.1f} MB{speed}), "
+            f"{len(result.entries) - result.downloaded_count} were here, "
+            f"{result.removed_count} removed."
         ),
     ]
-    for title, remarks in (("Left out", made.rejected), ("Kept, but look at them", made.noted)):
-        if remarks:
-            lines += [f"{title}:", *(f"  {one.path} {one.reason}" for one in remarks[:FEW])]
-            lines += [f"  and {len(remarks) - FEW} more: see {folder / dataset.FILE}"] if len(remarks) > FEW else []
-    if made.sparse:
-        named = ", ".join(f"{name} ({made.products.get(name, 0)})" for name in made.sparse[:FEW])
-        more = f" and {len(made.sparse) - FEW} more" if len(made.sparse) > FEW else ""
-        lines.append(f"Products with too few photos to learn them well: {named}{more}")
-    lines.append(f"Data set {made.hash[:12]}. Next: python -m ml.train_model --data {shlex.quote(str(folder))}")
+    for title, issues in (("Left out", data_set.rejected), ("Kept, but look at them", data_set.noted)):
+        if issues:
+            lines += [f"{title}:", *(f"  {issue.path} {issue.reason}" for issue in issues[:MAX_LISTED_FILES])]
+            lines += (
+                [f"  and {len(issues) - MAX_LISTED_FILES} more: see {folder / dataset.FILE_NAME}"]
+                if len(issues) > MAX_LISTED_FILES
+                else []
+            )
+    if data_set.sparse:
+        named = ", ".join(f"{name} ({data_set.products.get(name, 0)})" for name in data_set.sparse[:MAX_LISTED_FILES])
+        more_text = (
+            f" and {len(data_set.sparse) - MAX_LISTED_FILES} more" if len(data_set.sparse) > MAX_LISTED_FILES else ""
+        )
+        lines.append(f"Products with too few photos to learn them well: {named}{more_text}")
+    lines.append(f"Data set {data_set.hash[:12]}. Next: python -m ml.train_model --data {shlex.quote(str(folder))}")
     return "\n".join(lines)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    given = parser().parse_args(words)
-    again = shlex.join(["python", "-m", "ml.download_photos", *words])
+    cli_args = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser().parse_args(cli_args)
+    retry_command = shlex.join(["python", "-m", "ml.download_photos", *cli_args])
 
     def work() -> int:
-        began = time.monotonic()
-        made, done = download(storage_location.of(given), given)
-        print(report(made, done, time.monotonic() - began, given.data))
-        if not made.photos:
-            raise Problems.one("no file there is a photo to learn from", hint="replace those that were left out")
+        started = time.monotonic()
+        data_set, result = download(storage_location.open_storage(args), args)
+        print(render_report(data_set, result, time.monotonic() - started, args.data))
+        if not data_set.photos:
+            raise Problems.from_message(
+                "no file there is a photo to learn from", hint="replace those that were left out"
+            )
         return 0
 
-    return command_runner.ended(work, again, "The photos that are here stay; the next run fetches the others.")
+    return command_runner.run_command(
+        work, retry_command, "The photos that are here stay; the next run fetches the others."
+    )
 
 
-def _unfinished(done: Done, total: int, folder: Path) -> Problems:
-    first = done.failed[0]
-    told = f"{len(done.failed)} of {total} photos could not be fetched; the other {len(done.fetched)} are in {folder}"
-    return Problems([Problem(told, hint="run it again: it fetches those that are missing"), first])
+def _incomplete_download(result: SyncResult, total: int, folder: Path) -> Problems:
+    first_problem = result.problems[0]
+    message = (
+        f"{len(result.problems)} of {total} photos could not be "
+        f"fetched; the other {len(result.entries)} are in {folder}"
+    )
+    return Problems([Problem(message, hint="run it again: it fetches those that are missing"), first_problem])
 
 
-def _above_zero(text: str) -> int:
+def _positive_int(text: str) -> int:
     number = int(text)
     if number <= 0:
         raise argparse.ArgumentTypeError("has to be above 0")

@@ -16,98 +16,106 @@ from pathlib import Path
 
 from ml import command_runner
 from ml.data import dataset
-from ml.data.split import split
+from ml.data.split import split_dataset
 from ml.training import cleanup, hardware, run_writer, trainer
-from ml.training.trainer import Settings, Training
+from ml.training.trainer import Settings, Trainer
 from orchestrator.problems import Problems
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m ml.train_model",
         description="Train a model that tells the shop's products apart, out of the data set's photos.",
         epilog="Interrupted, the same command goes on where it was. Trained again, only new photos are computed.",
     )
-    usual = Settings()
-    made.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
-    made.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the trainings (default: runs)")
-    made.add_argument("--weights", default=usual.weights, metavar="imagenet|PATH|none",
+    defaults = Settings()
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of the trainings (default: runs)")
+    parser.add_argument("--weights", default=defaults.weights, metavar="imagenet|PATH|none",
                       help="what MobileNetV2 begins with (default: imagenet, fetched once)")  # fmt: skip
-    made.add_argument("--size", type=int, default=usual.size, choices=(96, 128, 160, 192, 224),
+    parser.add_argument("--size", type=int, default=defaults.size, choices=(96, 128, 160, 192, 224),
                       help="pixels of the square that the model sees (default: 224)")  # fmt: skip
-    made.add_argument("--fewest", type=_from_one, default=usual.fewest, metavar="N",
+    parser.add_argument("--fewest", type=_positive_int, default=defaults.fewest, metavar="N",
                       help="photos that make a product a class; others are known by a prototype")  # fmt: skip
-    made.add_argument("--views", type=_from_one, default=usual.views, metavar="N",
+    parser.add_argument("--views", type=_positive_int, default=defaults.views, metavar="N",
                       help="pictures made of each photo: itself and variations of it")  # fmt: skip
-    made.add_argument("--epochs", type=_from_one, default=usual.epochs, metavar="N", help="most epochs of the head")
-    made.add_argument("--fine-tune", type=_from_zero, default=usual.fine_tune, metavar="N",
+    parser.add_argument(
+        "--epochs", type=_positive_int, default=defaults.epochs, metavar="N", help="most epochs of the head"
+    )
+    parser.add_argument("--fine-tune", type=_non_negative_int, default=defaults.fine_tune, metavar="N",
                       help="most epochs of the top blocks; 0 leaves them as they are")  # fmt: skip
-    made.add_argument("--batch", type=_from_one, default=usual.batch, metavar="N", help="less needs less memory")
-    made.add_argument("--seed", type=int, default=usual.seed, metavar="N", help="of the split, the variations, the net")
-    made.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="where to compute")
-    made.add_argument("--mixed-precision", action=argparse.BooleanOptionalAction, default=None,
+    parser.add_argument(
+        "--batch", type=_positive_int, default=defaults.batch, metavar="N", help="less needs less memory"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=defaults.seed, metavar="N", help="of the split, the variations, the net"
+    )
+    parser.add_argument("--device", choices=("auto", "cpu", "gpu"), default="auto", help="where to compute")
+    parser.add_argument("--mixed-precision", action=argparse.BooleanOptionalAction, default=None,
                       help="float16 where it is safe (default: on a GPU)")  # fmt: skip
-    return made
+    return parser
 
 
-def settings(given: argparse.Namespace) -> Settings:
+def settings_from_args(args: argparse.Namespace) -> Settings:
     """What the command line says of the training itself."""
     return Settings(
-        given.weights, given.size, given.fewest, given.views, given.epochs, given.fine_tune, given.batch, given.seed
+        args.weights, args.size, args.fewest, args.views, args.epochs, args.fine_tune, args.batch, args.seed
     )
 
 
-def train(given: argparse.Namespace) -> run_writer.Result:
+def train(args: argparse.Namespace) -> run_writer.FinishedRun:
     """Train as the command line says.
 
     Raises Problems, OSError.
     """
-    data = dataset.load(given.data)
-    sides = split(data, given.fewest, given.seed)
-    trainer.look(data, given.data)
-    hardware.enough_memory()
-    machine = hardware.found(given.device, given.mixed_precision)
-    one = Training(settings(given), data, sides, given.data, given.runs, machine)
-    print(one.begins, flush=True)
-    done = run_writer.leave(one, one.run())
-    shutil.rmtree(one.kept, ignore_errors=True)
-    if freed := cleanup.prune(given.runs):
-        print(f"Removed {freed / 1e6:.0f} MB that no training has used for {cleanup.DAYS} days.")
-    return done
+    data = dataset.load(args.data)
+    splits = split_dataset(data, args.fewest, args.seed)
+    trainer.verify_photos(data, args.data)
+    hardware.require_memory()
+    detected_hardware = hardware.detect(args.device, args.mixed_precision)
+    one = Trainer(settings_from_args(args), data, splits, args.data, args.runs, detected_hardware)
+    print(one.start_message, flush=True)
+    result = run_writer.write_run(one, one.run())
+    shutil.rmtree(one.checkpoint_folder, ignore_errors=True)
+    if freed_bytes := cleanup.prune(args.runs):
+        print(f"Removed {freed_bytes / 1e6:.0f} MB that no training has used for {cleanup.MAX_UNUSED_DAYS} days.")
+    return result
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    given = parser().parse_args(words)
-    again = shlex.join(["python", "-m", "ml.train_model", *words])
+    cli_args = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser().parse_args(cli_args)
+    retry_command = shlex.join(["python", "-m", "ml.train_model", *cli_args])
 
     def work() -> int:
         try:
-            done = train(given)
+            result = train(args)
         except Exception as error:
             if hardware.is_out_of_memory(error):
-                raise Problems.one(
+                raise Problems.from_message(
                     "Memory ran out. What was finished before is kept.",
-                    hint=f"close other programs, or halve the batch: {again} --batch {max(given.batch // 2, 1)}",
+                    hint=f"close other programs, or halve the batch: {retry_command} --batch {max(args.batch // 2, 1)}",
                 ) from None
             raise
-        print(run_writer.told(done))
+        print(run_writer.render_summary(result))
         return 0
 
-    return command_runner.ended(work, again, "What was finished is kept; the same command goes on from there.")
+    return command_runner.run_command(
+        work, retry_command, "What was finished is kept; the same command goes on from there."
+    )
 
 
-def _from_zero(text: str) -> int:
+def _non_negative_int(text: str) -> int:
     number = int(text)
     if number < 0:
         raise argparse.ArgumentTypeError("has to be 0 or more")
     return number
 
 
-def _from_one(text: str) -> int:
+def _positive_int(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("has to be above 0")

@@ -25,15 +25,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.atomic_files import write_whole
+from ml.atomic_files import write_atomic
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
-RUN = "run.json"
-MODEL = "model.keras"
-PROTOTYPES = "prototypes.npz"
-DATASET = "dataset.json"
-REPORT = "report.html"
+RUN_FILE = "run.json"
+MODEL_FILE = "model.keras"
+PROTOTYPES_FILE = "prototypes.npz"
+DATASET_FILE = "dataset.json"
+REPORT_FILE = "report.html"
 EMBEDDING_LAYER = "embedding"
 
 
@@ -99,7 +99,7 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TrainingRun:
     """One finished training.
 
     ``data_hash``: of the data set.  ``few_photos``: products that have a prototype and no class.
@@ -131,32 +131,34 @@ class Run:
         return self.preprocessing.classes
 
 
-def save(run: Run, folder: Path) -> None:
+def save(run: TrainingRun, folder: Path) -> None:
     """Write ``run.json`` into ``folder``, at once and whole.
 
     Raises OSError.
     """
     text = json.dumps(json.loads(canonical_json.dump(run)), indent=2, ensure_ascii=False, sort_keys=True)
-    write_whole(folder / RUN, text.encode() + b"\n")
+    write_atomic(folder / RUN_FILE, text.encode() + b"\n")
 
 
-def load(folder: Path) -> Run:
+def load(folder: Path) -> TrainingRun:
     """The run in ``folder``.
 
     Raises Problems: no finished run, or one that this version cannot read.
     """
-    path = folder / RUN
+    path = folder / RUN_FILE
     try:
-        run = canonical_json.load(path.read_bytes(), Run, str(path))
+        run = canonical_json.load(path.read_bytes(), TrainingRun, str(path))
     except FileNotFoundError:
-        raise Problems.one(
-            f"{folder} holds no finished training: there is no {RUN}",
+        raise Problems.from_message(
+            f"{folder} holds no finished training: there is no {RUN_FILE}",
             hint="python -m ml.train_model goes on with a training that was interrupted",
         ) from None
     except Problems as problems:
-        raise Problems.one(problems.problems[0].message, hint="train again: python -m ml.train_model") from None
+        raise Problems.from_message(
+            problems.problems[0].message, hint="train again: python -m ml.train_model"
+        ) from None
     if run.preprocessing.hash != run.preprocessing_hash:
-        raise Problems.one(
+        raise Problems.from_message(
             f"{path}: the preprocessing contract is not the one its hash was made of", hint="train again"
         )
     return run

@@ -22,223 +22,275 @@ from typing import Any
 import numpy as np
 
 from ml import command_runner
-from ml.atomic_files import sha256, write_whole
+from ml.atomic_files import sha256, write_atomic
 from ml.data import dataset, preprocessing, storage_location
 from ml.evaluation import browser, holdout, metrics, parity
-from ml.evaluation.holdout import LEARNED, Photos
-from ml.evaluation.metrics import Answers, Comparison
-from ml.evaluation.parity import Seen
+from ml.evaluation.holdout import LEARNED_FILE, HoldoutPhotos
+from ml.evaluation.metrics import Comparison, Predictions
+from ml.evaluation.parity import ModelOutput
 from ml.export import exported_model, writer
-from ml.export.exported_model import Array, Exported
-from ml.training_run import Run, load
+from ml.export.exported_model import Array, ExportedModel
+from ml.training_run import TrainingRun, load
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry
-from orchestrator.model_registry.registry import CATALOGUE, METADATA, Metadata, Parity
+from orchestrator.model_registry.registry import CATALOGUE_FILE, METADATA_FILE, ModelMetadata, Parity
 from orchestrator.problems import Problems
 
-SAMPLE = 8
-WEAKEST = 5
+DEFAULT_SAMPLE_SIZE = 8
+MAX_WEAK_PRODUCTS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Validation:
+class ValidationResult:
     """What was found: ``known`` is what will be published; times in ms, ``load_ms`` None where no browser was asked."""
 
-    known: Metadata
-    photos: Photos
+    metadata: ModelMetadata
+    photos: HoldoutPhotos
     comparison: Comparison | None
     load_ms: float | None
     folder: Path
 
     @property
-    def is_fit(self) -> bool:
+    def can_upload(self) -> bool:
         """Whether an upload would be taken without ``--force``."""
-        return self.known.parity.holds and self.known.verdict.says != "worse"
+        return self.metadata.parity.is_consistent and self.metadata.verdict.says != "worse"
 
 
-def parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """The command line."""
-    made = argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="python -m ml.validate_model",
         description="Measure a trained model, hold its export against it, and compare it with the one in use.",
         epilog="Exits 0 when the model may be uploaded, 1 when not.",
     )
-    made.add_argument("run", type=Path, help="folder of a finished training, runs/VERSION")
-    made.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
-    made.add_argument("--photos", type=int, default=SAMPLE, metavar="N", help="photos to compare everywhere with")
-    made.add_argument("--no-browser", action="store_true", help="leave unchecked what a browser says")
-    made.add_argument("--no-compare", action="store_true", help="do without the model in use")
-    storage_location.arguments(made)
-    return made
+    parser.add_argument("run", type=Path, help="folder of a finished training, runs/VERSION")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
+    parser.add_argument(
+        "--photos", type=int, default=DEFAULT_SAMPLE_SIZE, metavar="N", help="photos to compare everywhere with"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="leave unchecked what a browser says")
+    parser.add_argument("--no-compare", action="store_true", help="do without the model in use")
+    storage_location.add_arguments(parser)
+    return parser
 
 
-def validate(given: argparse.Namespace, web: Path = browser.WEB) -> Validation:
+def validate(args: argparse.Namespace, web_folder: Path = browser.WEB_FOLDER) -> ValidationResult:
     """Measure the model of the run in ``given.run``, and write what was found beside its export.
 
     Raises Problems: the run, its photos or the model in use cannot be read.
     """
-    run = load(given.run)
-    _whole(run, given.run)
-    photos = holdout.of(run, given.data)
-    storage = None if given.no_compare else storage_location.of(given)
-    keras = writer.loaded(given.run)
-    folder = _exported(run, given.run, keras)
+    run = load(args.run)
+    _verify_run_files(run, args.run)
+    photos = holdout.load_photos(run, args.data)
+    storage = None if args.no_compare else storage_location.open_storage(args)
+    keras_model = writer.load_keras_model(args.run)
+    folder = _ensure_export(run, args.run, keras_model)
     model = exported_model.load(folder)
-    answers = Answers(run.classes, _ask_all(keras, photos, run), photos.truth)
-    sample = photos.sample(max(given.photos, 1))
-    witnesses, latency, load_ms = _witnesses(run, model, folder, sample, None if given.no_browser else web)
-    found = _parity(run, model, keras, sample, witnesses)
-    measured = metrics.measured(answers, latency)
-    if not found.fault and (strayed := _strayed(run, measured.top1, photos, keras)):
-        found = Parity(found.tolerance, found.photos, found.exported, found.browser, strayed)
-    pointer = registry.current(storage) if storage else None
-    comparison = holdout.against(storage, pointer.version, photos, answers) if storage and pointer else None
-    _beside(run, given.run, folder)
-    known = Metadata(
-        run.version, run.data_hash, asdict(run.preprocessing), run.preprocessing_hash, measured, found,
-        metrics.verdict(pointer.version if pointer else "", comparison), run.config, run.tools, run.commit,
-        run.trained_at, {path.name: registry.file_of(path) for path in _files(folder)},
+    predictions = Predictions(run.classes, _predict_all(keras_model, photos, run), photos.truth)
+    sample = photos.sample(max(args.photos, 1))
+    outputs, latency, load_ms = _collect_outputs(run, model, folder, sample, None if args.no_browser else web_folder)
+    parity_result = _check_parity(run, model, keras_model, sample, outputs)
+    measured = metrics.compute_metrics(predictions, latency)
+    if not parity_result.fault and (deviation := _explain_deviation(run, measured.top1, photos, keras_model)):
+        parity_result = Parity(
+            parity_result.tolerance, parity_result.photos, parity_result.exported, parity_result.browser, deviation
+        )
+    pointer = registry.read_pointer(storage) if storage else None
+    comparison = (
+        holdout.compare_with_published(storage, pointer.version, photos, predictions) if storage and pointer else None
+    )
+    _write_training_photos(run, args.run, folder)
+    metadata = ModelMetadata(
+        run.version, run.data_hash, asdict(run.preprocessing), run.preprocessing_hash, measured, parity_result,
+        metrics.make_verdict(pointer.version if pointer else "", comparison), run.config, run.tools, run.commit,
+        run.trained_at, {path.name: registry.describe_file(path) for path in _list_published_files(folder)},
     )  # fmt: skip
-    write_whole(folder / METADATA, registry.checked(known))
-    return Validation(known, photos, comparison, load_ms, folder)
+    write_atomic(folder / METADATA_FILE, registry.encode_metadata(metadata))
+    return ValidationResult(metadata, photos, comparison, load_ms, folder)
 
 
-def _whole(run: Run, folder: Path) -> None:
+def _verify_run_files(run: TrainingRun, run_folder: Path) -> None:
     """Raises Problems: a file of the run is not what the training wrote."""
-    for name, sums in run.files.items():
-        if not (folder / name).is_file() or sha256(folder / name) != sums:
-            raise Problems.one(
-                f"{folder / name} is not what the training wrote", hint="train again: python -m ml.train_model"
+    for name, checksum in run.files.items():
+        if not (run_folder / name).is_file() or sha256(run_folder / name) != checksum:
+            raise Problems.from_message(
+                f"{run_folder / name} is not what the training wrote", hint="train again: python -m ml.train_model"
             )
 
 
-def _exported(run: Run, folder: Path, keras: Any) -> Path:
+def _ensure_export(run: TrainingRun, run_folder: Path, keras_model: Any) -> Path:
     """The export of the run; made where there is none, or one of another run."""
-    target = folder / writer.FOLDER
+    target = run_folder / writer.EXPORT_FOLDER
     try:
         if exported_model.load(target).document.get("version") == run.version:
             return target
     except Problems:
         pass
-    writer.write(keras, run.preprocessing, target, version=run.version, near=writer.nearest(run, folder))
+    writer.write(
+        keras_model, run.preprocessing, target, version=run.version, prototypes=writer.load_prototypes(run, run_folder)
+    )
     return target
 
 
-def _ask_all(keras: Any, photos: Photos, run: Run) -> Array:
-    return holdout.in_parts(photos.paths, run.preprocessing, lambda part: _ask(keras, part), "held-out photos")
-
-
-def _ask(keras: Any, photos: Array) -> Array:
-    return np.asarray(keras(photos, training=False), dtype=np.float32)
-
-
-def _witnesses(
-    run: Run, model: Exported, folder: Path, sample: Photos, web: Path | None
-) -> tuple[list[Seen], float, float | None]:
-    """What the export says with numpy and in a browser; ms for one photo, and to load the model."""
-    contract = holdout.contract_of(model.document)
-    inputs = preprocessing.read_all(sample.paths, contract).astype(np.float32)
-    began = time.perf_counter()
-    seen = [Seen("exported", inputs, model.run(inputs)["probabilities"])]
-    latency = (time.perf_counter() - began) * 1000 / len(inputs)
-    if web is None:
-        return seen, latency, None
-    told = browser.ask(folder, sample.paths, web=web)
-    spent = [sum(pair) for pair in zip(told.prepare_ms, told.predict_ms, strict=True)]
-    return [*seen, Seen("browser", told.inputs, told.probabilities)], float(median(spent)), told.load_ms
-
-
-def _parity(run: Run, model: Exported, keras: Any, sample: Photos, witnesses: Sequence[Seen]) -> Parity:
-    inputs = preprocessing.read_all(sample.paths, run.preprocessing).astype(np.float32)
-    reference = Seen("keras", inputs, _ask(keras, inputs))
-    tolerance = parity.TOLERANCES[model.document["weights"]["type"]]
-    apart = {one.who: parity.difference(reference, one) for one in witnesses}
-    fault = parity.broken_contract(run.preprocessing, model.document["preprocessing"])
-    for one in witnesses:
-        if not fault and apart[one.who] > tolerance:
-            told = parity.fault(reference, one, sample.paths, run.preprocessing, lambda changed: _ask(keras, changed))
-            fault = f"{told} ({one.who})"
-    return Parity(tolerance, len(sample.paths), apart.get("exported"), apart.get("browser"), fault)
-
-
-def _strayed(run: Run, top1: float, photos: Photos, keras: Any) -> str:
-    """What makes the trained model itself say another thing than in its training, or ""."""
-    if photos.missing or abs(top1 - run.metrics.top1) <= max(0.02, 1.5 / len(photos.paths)):
-        return ""
-    found = parity.strayed(
-        photos.paths, photos.truth, run.preprocessing, run.metrics.top1, lambda part: _ask(keras, part)
+def _predict_all(keras_model: Any, photos: HoldoutPhotos, run: TrainingRun) -> Array:
+    return holdout.predict_in_batches(
+        photos.paths, run.preprocessing, lambda batch: _predict(keras_model, batch), "held-out photos"
     )
-    return f"{found} (training measured {run.metrics.top1:.3f} on the photos that give {top1:.3f} now)"
 
 
-def _beside(run: Run, run_folder: Path, folder: Path) -> None:
+def _predict(keras_model: Any, photos: Array) -> Array:
+    return np.asarray(keras_model(photos, training=False), dtype=np.float32)
+
+
+def _collect_outputs(
+    run: TrainingRun, model: ExportedModel, folder: Path, sample: HoldoutPhotos, web_folder: Path | None
+) -> tuple[list[ModelOutput], float, float | None]:
+    """What the export says with numpy and in a browser; ms for one photo, and to load the model."""
+    contract = holdout.parse_contract(model.document)
+    inputs = preprocessing.read_all(sample.paths, contract).astype(np.float32)
+    started = time.perf_counter()
+    outputs = [ModelOutput("exported", inputs, model.predict(inputs)["probabilities"])]
+    latency = (time.perf_counter() - started) * 1000 / len(inputs)
+    if web_folder is None:
+        return outputs, latency, None
+    browser_result = browser.predict_in_browser(folder, sample.paths, web_folder=web_folder)
+    durations_ms = [
+        sum(photo_times) for photo_times in zip(browser_result.prepare_ms, browser_result.predict_ms, strict=True)
+    ]
+    return (
+        [*outputs, ModelOutput("browser", browser_result.inputs, browser_result.probabilities)],
+        float(median(durations_ms)),
+        browser_result.load_ms,
+    )
+
+
+def _check_parity(
+    run: TrainingRun, model: ExportedModel, keras_model: Any, sample: HoldoutPhotos, outputs: Sequence[ModelOutput]
+) -> Parity:
+    inputs = preprocessing.read_all(sample.paths, run.preprocessing).astype(np.float32)
+    reference = ModelOutput("keras", inputs, _predict(keras_model, inputs))
+    tolerance = parity.MAX_DIFFERENCES[model.document["weights"]["type"]]
+    differences = {output.source: parity.max_difference(reference, output) for output in outputs}
+    fault = parity.find_contract_mismatch(run.preprocessing, model.document["preprocessing"])
+    for output in outputs:
+        if not fault and differences[output.source] > tolerance:
+            cause = parity.find_fault(
+                reference,
+                output,
+                sample.paths,
+                run.preprocessing,
+                lambda changed_inputs: _predict(keras_model, changed_inputs),
+            )
+            fault = f"{cause} ({output.source})"
+    return Parity(tolerance, len(sample.paths), differences.get("exported"), differences.get("browser"), fault)
+
+
+def _explain_deviation(run: TrainingRun, top1: float, photos: HoldoutPhotos, keras_model: Any) -> str:
+    """What makes the trained model itself say another thing than in its training, or ""."""
+    if photos.missing_count or abs(top1 - run.metrics.top1) <= max(0.02, 1.5 / len(photos.paths)):
+        return ""
+    cause = parity.find_training_mismatch(
+        photos.paths, photos.truth, run.preprocessing, run.metrics.top1, lambda batch: _predict(keras_model, batch)
+    )
+    return f"{cause} (training measured {run.metrics.top1:.3f} on the photos that give {top1:.3f} now)"
+
+
+def _write_training_photos(run: TrainingRun, run_folder: Path, export_folder: Path) -> None:
     """What is published with a model: the photos it comes from."""
     data = dataset.load(run_folder)
-    write_whole(folder / CATALOGUE, canonical_json.dump(data.catalogue))
-    write_whole(folder / LEARNED, canonical_json.dump(holdout.marks(run, [one.sha256 for one in data.photos])))
+    write_atomic(export_folder / CATALOGUE_FILE, canonical_json.dump(data.catalogue))
+    write_atomic(
+        export_folder / LEARNED_FILE,
+        canonical_json.dump(holdout.list_learned_checksums(run, [photo.sha256 for photo in data.photos])),
+    )
 
 
-def _files(folder: Path) -> list[Path]:
-    weights = json.loads((folder / registry.MODEL).read_bytes())["weights"]["file"]
-    return [folder / name for name in (registry.MODEL, weights, CATALOGUE, LEARNED)]
+def _list_published_files(folder: Path) -> list[Path]:
+    weights = json.loads((folder / registry.MODEL_FILE).read_bytes())["weights"]["file"]
+    return [folder / name for name in (registry.MODEL_FILE, weights, CATALOGUE_FILE, LEARNED_FILE)]
 
 
-def report(found: Validation, again: str) -> str:
+def render_report(result: ValidationResult, next_command: str) -> str:
     """What was found, for people."""
-    known, metrics = found.known, found.known.metrics
-    count, left = len(found.photos.paths), found.photos.missing
+    metadata, metrics = result.metadata, result.metadata.metrics
+    photo_count, missing_count = len(result.photos.paths), result.photos.missing_count
     lines = [
-        f"Model {known.version}: {len(known.classes)} products, {count} held-out photos"
-        + (f" ({left} more are not there any more)." if left else "."),
+        f"Model {metadata.version}: {len(metadata.classes)} products, {photo_count} held-out photos"
+        + (f" ({missing_count} more are not there any more)." if missing_count else "."),
         f"  top-1 {metrics.top1:.1%}, top-3 {metrics.top3:.1%}, calibration error {metrics.ece:.3f}",
     ]
-    weak = sorted(metrics.per_product.items(), key=lambda item: item[1].right / item[1].photos)[:WEAKEST]
-    told = [f"{name} {score.right} of {score.photos}" for name, score in weak if score.right < score.photos]
-    lines += [f"  hardest products: {', '.join(told)}"] if told else []
-    where = "with numpy" if found.load_ms is None else f"in a browser, loaded in {found.load_ms:.0f} ms"
-    size = f"{known.size / 1e6:.1f} MB" if known.size > 1e6 else f"{known.size / 1e3:.0f} kB"
-    lines.append(f"  {size} to load; {metrics.latency_ms:.0f} ms a photo {where}")
-    lines += [_parity_told(known.parity), _comparison_told(known, found.comparison)]
-    lines.append(f"Next: {again}" if found.is_fit else "It should not go to the shop: train again, or look at why.")
+    weak_products = sorted(metrics.per_product.items(), key=lambda item: item[1].right / item[1].photos)[
+        :MAX_WEAK_PRODUCTS
+    ]
+    weak_lines = [
+        f"{name} {score.right} of {score.photos}" for name, score in weak_products if score.right < score.photos
+    ]
+    lines += [f"  hardest products: {', '.join(weak_lines)}"] if weak_lines else []
+    measured_where = "with numpy" if result.load_ms is None else f"in a browser, loaded in {result.load_ms:.0f} ms"
+    size = f"{metadata.size / 1e6:.1f} MB" if metadata.size > 1e6 else f"{metadata.size / 1e3:.0f} kB"
+    lines.append(f"  {size} to load; {metrics.latency_ms:.0f} ms a photo {measured_where}")
+    lines += [_render_parity(metadata.parity), _render_comparison(metadata, result.comparison)]
+    lines.append(
+        f"Next: {next_command}" if result.can_upload else "It should not go to the shop: train again, or look at why."
+    )
     return "\n".join(lines)
 
 
-def _parity_told(seen: Parity) -> str:
-    apart = [f"{name} {value:.1e}" for name, value in (("exported", seen.exported), ("browser", seen.browser))
-             if value is not None]  # fmt: skip
-    told = f"Parity on {seen.photos} photos: largest difference {', '.join(apart)}; {seen.tolerance:.0e} is allowed: "
-    unasked = "" if seen.browser is not None else " No browser was asked."
-    return told + ("it says the same everywhere." if seen.holds else f"FAILED. At fault: {seen.fault}.") + unasked
-
-
-def _comparison_told(known: Metadata, seen: Comparison | None) -> str:
-    if seen is None:
-        return "There is no model in use to compare with."
-    told = (
-        f"Against {known.verdict.against}, in use now, on {seen.photos} photos: {seen.after:.1%} instead of "
-        f"{seen.before:.1%}; {seen.won} recognised by the new one alone, {seen.lost} by the old one alone. "
-        f"Verdict: {known.verdict.says}."
+def _render_parity(parity_result: Parity) -> str:
+    differences = [
+        f"{name} {value:.1e}"
+        for name, value in (("exported", parity_result.exported), ("browser", parity_result.browser))
+        if value is not None
+    ]
+    text = (
+        f"Parity on {parity_result.photos} photos: largest difference "
+        f"{', '.join(differences)}; {parity_result.tolerance:.0e} is allowed: "
     )
-    return told + (f" The old one may have learned from {seen.learned} of them." if seen.learned else "")
+    browser_note = "" if parity_result.browser is not None else " No browser was asked."
+    return (
+        text
+        + (
+            "it says the same everywhere."
+            if parity_result.is_consistent
+            else f"FAILED. At fault: {parity_result.fault}."
+        )
+        + browser_note
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -> str:
+    if comparison is None:
+        return "There is no model in use to compare with."
+    text = (
+        f"Against {metadata.verdict.against}, in use now, on {comparison.photo_count} photos: "
+        f"{comparison.new_accuracy:.1%} instead of "
+        f"{comparison.old_accuracy:.1%}; {comparison.new_only} recognised by the new one alone, "
+        f"{comparison.old_only} by the old one alone. "
+        f"Verdict: {metadata.verdict.says}."
+    )
+    return text + (
+        f" The old one may have learned from {comparison.learned_count} of them." if comparison.learned_count else ""
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    words = list(sys.argv[1:] if arguments is None else arguments)
-    given = parser().parse_args(words)
-    again = shlex.join(["python", "-m", "ml.validate_model", *words])
+    cli_args = list(sys.argv[1:] if argv is None else argv)
+    args = build_parser().parse_args(cli_args)
+    retry_command = shlex.join(["python", "-m", "ml.validate_model", *cli_args])
 
     def work() -> int:
-        found = validate(given)
+        result = validate(args)
         print(
-            report(
-                found, shlex.join(["python", "-m", "ml.upload_model", str(given.run), *storage_location.words(given)])
+            render_report(
+                result,
+                shlex.join(["python", "-m", "ml.upload_model", str(args.run), *storage_location.to_arguments(args)]),
             )
         )
-        return 0 if found.is_fit else 1
+        return 0 if result.can_upload else 1
 
-    return command_runner.ended(work, again, "Nothing was uploaded, and nothing is changed.")
+    return command_runner.run_command(work, retry_command, "Nothing was uploaded, and nothing is changed.")
 
 
 if __name__ == "__main__":

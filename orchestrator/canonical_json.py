@@ -30,40 +30,42 @@ def digest(value: object) -> str:
     return hashlib.sha256(dump(value)).hexdigest()
 
 
-def load(data: bytes, shape: type[T], source: str = "the document") -> T:
+def load(data: bytes, expected_type: type[T], source: str = "the document") -> T:
     """The value of type ``shape`` that ``dump`` wrote; ``source`` names the document in problems.
 
     Raises Problems: not JSON, a member missing, unknown or of the wrong type.
     """
     try:
         raw = msgspec.json.decode(data)
-        value = msgspec.convert(raw, shape)
+        value = msgspec.convert(raw, expected_type)
     except msgspec.ValidationError as error:
-        raise Problems.one(f"{source}: {_sentence(str(error))}") from None
+        raise Problems.from_message(f"{source}: {_format_error(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problems.one(f"{source} is not JSON: {error}") from None
-    unknown = [Problem(f"{source}: {path} is unknown") for path in _strangers("", raw, msgspec.to_builtins(value))]
+        raise Problems.from_message(f"{source} is not JSON: {error}") from None
+    unknown = [
+        Problem(f"{source}: {path} is unknown") for path in _iter_unknown_paths("", raw, msgspec.to_builtins(value))
+    ]
     if unknown:
         raise Problems(unknown)
     return value
 
 
-def _sentence(message: str) -> str:
+def _format_error(message: str) -> str:
     """msgspec's "Expected `int`, got `str` - at `$.changes[0].where`" with the place first."""
-    complaint, _, place = message.partition(" - at `$")
-    where = place.rstrip("`").lstrip(".") or "the top"
-    return f"{where}: {complaint[:1].lower()}{complaint[1:]}"
+    reason, _, path = message.partition(" - at `$")
+    location = path.rstrip("`").lstrip(".") or "the top"
+    return f"{location}: {reason[:1].lower()}{reason[1:]}"
 
 
-def _strangers(path: str, raw: Any, known: Any) -> Iterator[str]:
+def _iter_unknown_paths(path: str, raw: Any, converted: Any) -> Iterator[str]:
     """Paths of members in ``raw`` that the shape has dropped: msgspec is lenient there."""
-    if isinstance(raw, Mapping) and isinstance(known, Mapping):
+    if isinstance(raw, Mapping) and isinstance(converted, Mapping):
         for key, item in raw.items():
-            inner = f"{path}.{key}".lstrip(".")
-            if key not in known:
-                yield inner
+            item_path = f"{path}.{key}".lstrip(".")
+            if key not in converted:
+                yield item_path
             else:
-                yield from _strangers(inner, item, known[key])
-    elif isinstance(raw, list) and isinstance(known, list | tuple):
-        for index, (item, kept) in enumerate(zip(raw, known, strict=False)):
-            yield from _strangers(f"{path}[{index}]", item, kept)
+                yield from _iter_unknown_paths(item_path, item, converted[key])
+    elif isinstance(raw, list) and isinstance(converted, list | tuple):
+        for index, (item, converted_item) in enumerate(zip(raw, converted, strict=False)):
+            yield from _iter_unknown_paths(f"{path}[{index}]", item, converted_item)

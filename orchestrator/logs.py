@@ -10,12 +10,12 @@ import logging
 from collections.abc import MutableMapping
 from typing import Any, Literal, TextIO
 
-from orchestrator.redaction.redact import redact, visible
+from orchestrator.redaction.redact import escape_unprintable, redact
 
-Format = Literal["text", "json"]
+LogFormat = Literal["text", "json"]
 
 
-def configure(stream: TextIO, form: Format, *, verbose: bool = False, colour: bool = False) -> Any:
+def configure(stream: TextIO, log_format: LogFormat, *, verbose: bool = False, colour: bool = False) -> Any:
     """Send what is logged, by structlog or by ``logging``, to ``stream``; a logger to begin with.
 
     ``verbose`` lets debug messages through; otherwise informational ones and worse.
@@ -23,48 +23,55 @@ def configure(stream: TextIO, form: Format, *, verbose: bool = False, colour: bo
     import structlog
 
     level = logging.DEBUG if verbose else logging.INFO
-    shared: list[Any] = [
+    shared_processors: list[Any] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        without_secrets,
+        redact_event,
     ]
-    final = structlog.processors.JSONRenderer(sort_keys=True) if form == "json" else _console(colour=colour)
+    renderer = (
+        structlog.processors.JSONRenderer(sort_keys=True)
+        if log_format == "json"
+        else _build_console_renderer(colour=colour)
+    )
     structlog.configure(
-        processors=[*shared, final],
+        processors=[*shared_processors, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=False,
     )
-    _capture(stream, shared, final, verbose=verbose)
+    _configure_stdlib_logging(stream, shared_processors, renderer, verbose=verbose)
     return structlog.get_logger()
 
 
-def without_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A structlog processor: blot out what looks like a secret, by its name or its looks; keep to one line."""
-    clean = {key: redact(value, key) for key, value in event.items()}
+    redacted = {key: redact(value, key) for key, value in event.items()}
     return {
-        key: visible(value) if isinstance(value, str) and key != "exception" else value for key, value in clean.items()
+        key: escape_unprintable(value) if isinstance(value, str) and key != "exception" else value
+        for key, value in redacted.items()
     }
 
 
-def _console(*, colour: bool) -> Any:
+def _build_console_renderer(*, colour: bool) -> Any:
     import structlog
 
     return structlog.dev.ConsoleRenderer(colors=colour, exception_formatter=structlog.dev.plain_traceback)
 
 
-def _capture(stream: TextIO, shared: list[Any], final: Any, *, verbose: bool) -> None:
+def _configure_stdlib_logging(stream: TextIO, shared_processors: list[Any], renderer: Any, *, verbose: bool) -> None:
     """Libraries speak through ``logging``: what they warn of is shown in the same form."""
     from structlog.stdlib import ProcessorFormatter
 
     handler = logging.StreamHandler(stream)
     handler.setFormatter(
-        ProcessorFormatter(foreign_pre_chain=shared, processors=[ProcessorFormatter.remove_processors_meta, final])
+        ProcessorFormatter(
+            foreign_pre_chain=shared_processors, processors=[ProcessorFormatter.remove_processors_meta, renderer]
+        )
     )
     handler.set_name(__name__)
     root = logging.getLogger()
-    for other in [other for other in root.handlers if other.get_name() == __name__]:
-        root.removeHandler(other)
+    for existing in [existing for existing in root.handlers if existing.get_name() == __name__]:
+        root.removeHandler(existing)
     root.addHandler(handler)
     root.setLevel(logging.INFO if verbose else logging.WARNING)

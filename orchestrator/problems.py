@@ -12,7 +12,7 @@ from typing import Self
 from msgspec import Struct
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """Exit codes of every command; scripts depend on them."""
 
     OK = 0
@@ -43,22 +43,22 @@ class Problem(Struct, frozen=True):
     hint: str | None = None
 
     def __str__(self) -> str:
-        place = f"{self.where}: " if self.where else ""
+        location = f"{self.where}: " if self.where else ""
         hint = f"\n    hint: {self.hint}" if self.hint else ""
-        return f"{place}{self.message}{hint}"
+        return f"{location}{self.message}{hint}"
 
 
 class Problems(Exception):  # noqa: N818 - it holds problems; "ProblemsError" would say less
     """Everything that was found, raised once; ordered by place, without repetitions."""
 
-    def __init__(self, problems: Iterable[Problem], exit_code: Exit = Exit.FAILED) -> None:
+    def __init__(self, problems: Iterable[Problem], exit_code: ExitCode = ExitCode.FAILED) -> None:
         unique = dict.fromkeys(problems)
-        nowhere = Position("")
-        self.problems = tuple(sorted(unique, key=lambda problem: (problem.where or nowhere, problem.message)))
+        no_position = Position("")
+        self.problems = tuple(sorted(unique, key=lambda problem: (problem.where or no_position, problem.message)))
         self.exit_code = exit_code
         super().__init__("\n".join(map(str, self.problems)))
 
     @classmethod
-    def one(cls, message: str, *, hint: str | None = None, where: Position | None = None) -> Self:
+    def from_message(cls, message: str, *, hint: str | None = None, where: Position | None = None) -> Self:
         """Wrap a single problem that is not one of several."""
         return cls([Problem(message, where, hint)])

@@ -11,15 +11,15 @@ import os
 import sys
 from typing import NoReturn
 
-SELDOM = (500_000, 20, 100)
+GC_THRESHOLDS = (500_000, 20, 100)
 
 
-def begin() -> None:
+def tune_gc() -> None:
     """From now on Python looks for garbage seldom."""
-    gc.set_threshold(*SELDOM)
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
-def end(code: int) -> NoReturn:
+def flush_and_exit(code: int) -> NoReturn:
     """Leave at once with ``code``, or with 1 instead of 0 when the last of the output could not be written.
 
     Files and folders are closed and removed by whoever opened them; nothing here waits for the interpreter's own end.

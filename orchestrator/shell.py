@@ -15,14 +15,14 @@ from msgspec import Struct
 
 from orchestrator.problems import Problems
 
-TAIL = 4000
+MAX_OUTPUT_CHARS = 4000
 """Characters of a failed process's output that a person is shown."""
 
 
-class Ran(Struct, frozen=True):
+class ProcessResult(Struct, frozen=True):
     """A process that has ended: its exit status and what it printed, both streams in order of arrival."""
 
-    status: int
+    exit_code: int
     output: str
 
 
@@ -38,13 +38,13 @@ def run(
     environment: Mapping[str, str] | None = None,
     stdin: str = "",
     timeout: float = 3600.0,
-) -> Ran:
+) -> ProcessResult:
     """Run one command to its end, ``environment`` laid over ours; ``timeout`` in seconds.
 
     Raises Problems when it cannot be started or does not end in time.
     """
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             list(command),
             cwd=folder,
             env={**os.environ, **(environment or {})},
@@ -57,16 +57,19 @@ def run(
             check=False,
         )
     except OSError as error:
-        raise Problems.one(f"cannot run {command[0]}: {error.strerror}") from None
+        raise Problems.from_message(f"cannot run {command[0]}: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise Problems.one(f"{command[0]} did not end within {timeout:.0f} s; it was stopped") from None
-    return Ran(done.returncode, done.stdout)
+        raise Problems.from_message(f"{command[0]} did not end within {timeout:.0f} s; it was stopped") from None
+    return ProcessResult(completed.returncode, completed.stdout)
 
 
-def demand(command: Sequence[str], *, what: str, hint: str | None = None, **options: object) -> str:
+def run_checked(command: Sequence[str], *, failure_message: str, hint: str | None = None, **options: object) -> str:
     """``run``, but a command that fails raises Problems with ``what`` failed and the end of its output."""
-    ran = run(command, **options)  # type: ignore[arg-type]
-    if ran.status:
-        message = f"{what}: {command[0]} ended with status {ran.status}\n{ran.output[-TAIL:].strip()}"
-        raise Problems.one(message, hint=hint)
-    return ran.output
+    result = run(command, **options)  # type: ignore[arg-type]
+    if result.exit_code:
+        message = (
+            f"{failure_message}: {command[0]} ended with status "
+            f"{result.exit_code}\n{result.output[-MAX_OUTPUT_CHARS:].strip()}"
+        )
+        raise Problems.from_message(message, hint=hint)
+    return result.output

@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 from msgspec import Struct, field
 
-from orchestrator.values import Sensitive, Unknown, Value, describe, plain
+from orchestrator.values import Sensitive, Unknown, Value, describe, to_plain
 from orchestrator.vocabulary import PlannedStep
 
 
-class Call(Struct, frozen=True):
+class ApiCall(Struct, frozen=True):
     """One API call: boto3's names, e.g. ``("rds", "create_db_instance")``.
 
     ``ok``: error codes that mean the call's work is done already (its answer is then ``{}``).
@@ -28,14 +28,14 @@ class Call(Struct, frozen=True):
     service: str
     operation: str
     parameters: Mapping[str, Value]
-    ok: tuple[str, ...] = ()
-    ok_text: str = ""
-    retry: tuple[str, ...] = ()
-    retry_text: str = ""
-    patience: float = 150.0
-    sensitive: bool = False
+    ok_codes: tuple[str, ...] = ()
+    ok_message: str = ""
+    retry_codes: tuple[str, ...] = ()
+    retry_message: str = ""
+    timeout_seconds: float = 150.0
+    is_sensitive: bool = False
     region: str | None = None
-    advice: Mapping[str, str] = field(default_factory=dict)
+    hints: Mapping[str, str] = field(default_factory=dict)
 
 
 class Wait(Struct, frozen=True):
@@ -47,19 +47,19 @@ class Wait(Struct, frozen=True):
     ``log``: the log group whose last lines say why it failed.  ``why``: the path of AWS's own reason in the answer.
     """
 
-    call: Call
+    call: ApiCall
     path: Value
-    until: tuple[Value, ...] = ()
-    failed: tuple[Value, ...] = ()
-    gone: tuple[str, ...] = ()
-    patience: float = 900.0
-    stuck: str = ""
-    what: str = ""
-    log: Value = ""
-    why: str = ""
+    target_values: tuple[Value, ...] = ()
+    failed_values: tuple[Value, ...] = ()
+    gone_codes: tuple[str, ...] = ()
+    timeout_seconds: float = 900.0
+    stuck_hint: str = ""
+    description: str = ""
+    log_group: Value = ""
+    reason_path: str = ""
 
 
-class Generate(Struct, frozen=True):
+class GenerateSecret(Struct, frozen=True):
     """A new random secret of ``length`` letters and digits; the answer is Sensitive."""
 
     length: int = 32
@@ -79,13 +79,13 @@ class Sweep(Struct, frozen=True):
     ``removal`` is the operation that ``remove`` calls, of the listing's service: the plan names it beforehand.
     """
 
-    listing: Call
+    listing: ApiCall
     removal: str
-    remove: Callable[[Any], Call | None]
+    remove: Callable[[Any], ApiCall | None]
     note: str
 
 
-def _tell_nobody(_: int) -> None:
+def _ignore_progress(_: int) -> None:
     """For those who do not want to know."""
 
 
@@ -97,12 +97,12 @@ class Batch(Struct, frozen=True):
     time; what it raises ends the batch.
     """
 
-    calls: tuple[Call, ...]
+    calls: tuple[ApiCall, ...]
     note: str
-    tell: Callable[[int], None] = _tell_nobody
+    on_progress: Callable[[int], None] = _ignore_progress
 
 
-class Run(Struct, frozen=True):
+class LocalCall(Struct, frozen=True):
     """Work on this machine, such as a build: ``function(*arguments)``, whose answer may be anything.
 
     ``function`` raises Problems when it fails.  ``name`` and ``note`` say in the plan what it does; arguments may be
@@ -115,97 +115,101 @@ class Run(Struct, frozen=True):
     note: str = ""
 
 
-Step: TypeAlias = Call | Wait | Generate | Compute | Sweep | Batch | Run
+Step: TypeAlias = ApiCall | Wait | GenerateSecret | Compute | Sweep | Batch | LocalCall
 Outputs: TypeAlias = Mapping[str, Value]
 Steps: TypeAlias = Generator[Step, Any, Outputs]
 
 
-def call(service: str, operation: str, /, **parameters: Value) -> Call:
+def call(service: str, operation: str, /, **parameters: Value) -> ApiCall:
     """A call with nothing special about it."""
-    return Call(service, operation, parameters)
+    return ApiCall(service, operation, parameters)
 
 
-class Recording(Struct, frozen=True):
+class StepTrace(Struct, frozen=True):
     """What a generator would do: its steps, and the outputs it would leave, Unknown where AWS decides."""
 
     steps: tuple[Step, ...]
     outputs: Outputs
 
 
-def record(address: str, steps: Steps) -> Recording:
+def trace_steps(address: str, steps: Steps) -> StepTrace:
     """Drive ``steps`` with Unknown answers and write down what it asks for."""
-    return _drive(steps, lambda step: _unknown_answer(address, step))
+    return _drive(steps, lambda step: _unknown_response(address, step))
 
 
-def play(steps: Steps, perform: Callable[[Step], Any]) -> Outputs:
+def execute_steps(steps: Steps, perform: Callable[[Step], Any]) -> Outputs:
     """Drive ``steps`` with ``perform``; what it raises is raised inside the generator, at the step's place."""
     return _drive(steps, perform).outputs
 
 
-def _drive(steps: Steps, answer: Callable[[Step], Any]) -> Recording:
-    done: list[Step] = []
+def _drive(steps: Steps, respond: Callable[[Step], Any]) -> StepTrace:
+    visited: list[Step] = []
     try:
         step = next(steps)
         while True:
-            done.append(step)
-            step = steps.send(answer(step))
-    except StopIteration as end:
-        return Recording(tuple(done), end.value or {})
+            visited.append(step)
+            step = steps.send(respond(step))
+    except StopIteration as stop:
+        return StepTrace(tuple(visited), stop.value or {})
 
 
-def _unknown_answer(address: str, step: Step) -> Value:
-    if isinstance(step, Generate) or (isinstance(step, Call) and step.sensitive):
+def _unknown_response(address: str, step: Step) -> Value:
+    if isinstance(step, GenerateSecret) or (isinstance(step, ApiCall) and step.is_sensitive):
         return Sensitive(Unknown(f"{address}.secret"))
     if isinstance(step, Compute) and any(isinstance(argument, Sensitive) for argument in step.arguments):
         return Sensitive(Unknown(f"{address}.{step.name}"))
     return Unknown(address)
 
 
-def planned(step: Step) -> PlannedStep:
+def to_planned_step(step: Step) -> PlannedStep:
     """A step as the plan shows it: the IAM-style action and parameters without secrets."""
     match step:
-        case Call():
-            return PlannedStep(_action(step), plain(step.parameters))
+        case ApiCall():
+            return PlannedStep(_iam_action(step), to_plain(step.parameters))
         case Wait(inner, path, until):
-            goal = " or ".join(map(str, until)) or "gone"
-            what = step.what or describe(path)
-            return PlannedStep(_action(inner), note=f"wait until {what} is {goal}" if until else "wait until gone")
-        case Generate(length):
+            target = " or ".join(map(str, until)) or "gone"
+            subject = step.description or describe(path)
+            return PlannedStep(
+                _iam_action(inner), note=f"wait until {subject} is {target}" if until else "wait until gone"
+            )
+        case GenerateSecret(length):
             return PlannedStep("generate", note=f"{length} random characters")
         case Compute(name):
             return PlannedStep("compute", note=name)
         case Sweep(listing, removal, _, note):
-            return PlannedStep(f"{listing.service}:{camel(removal)}", note=f"{note}, by {_action(listing)}")
+            return PlannedStep(
+                f"{listing.service}:{to_operation_name(removal)}", note=f"{note}, by {_iam_action(listing)}"
+            )
         case Batch(calls, note):
-            return PlannedStep(_action(calls[0]) if calls else "nothing", note=f"{len(calls)} times: {note}")
-        case Run(name, _, _, note):
+            return PlannedStep(_iam_action(calls[0]) if calls else "nothing", note=f"{len(calls)} times: {note}")
+        case LocalCall(name, _, _, note):
             return PlannedStep(name, note=note)
 
 
-def _action(step: Call) -> str:
-    return f"{step.service}:{camel(step.operation)}"
+def _iam_action(step: ApiCall) -> str:
+    return f"{step.service}:{to_operation_name(step.operation)}"
 
 
-SPELT_OTHERWISE = {"db": "DB", "id": "ID"}
+ACRONYMS = {"db": "DB", "id": "ID"}
 
 
-def camel(operation: str) -> str:
+def to_operation_name(operation: str) -> str:
     """boto3's ``create_db_instance`` as AWS writes it in policies and documents: ``CreateDBInstance``."""
-    return "".join(SPELT_OTHERWISE.get(word, word.capitalize()) for word in operation.split("_"))
+    return "".join(ACRONYMS.get(word, word.capitalize()) for word in operation.split("_"))
 
 
-def mutations(steps: tuple[Step, ...]) -> Iterator[Call]:
+def iter_mutations(steps: tuple[Step, ...]) -> Iterator[ApiCall]:
     """The calls among ``steps`` that change something."""
     for step in steps:
-        for each in step.calls if isinstance(step, Batch) else (step,):
-            if isinstance(each, Call) and not is_read(each.operation):
-                yield each
+        for item in step.calls if isinstance(step, Batch) else (step,):
+            if isinstance(item, ApiCall) and not is_read(item.operation):
+                yield item
 
 
 READ_PREFIXES = ("describe_", "get_", "list_", "head_", "lookup_", "batch_get_")
-NOT_READS = frozenset({"get_secret_value", "get_authorization_token"})
+NON_READ_OPERATIONS = frozenset({"get_secret_value", "get_authorization_token"})
 
 
 def is_read(operation: str) -> bool:
     """Whether an operation is on the read list: it changes nothing and hands out no secret."""
-    return operation.startswith(READ_PREFIXES) and operation not in NOT_READS
+    return operation.startswith(READ_PREFIXES) and operation not in NON_READ_OPERATIONS

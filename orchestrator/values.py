@@ -40,7 +40,7 @@ class Ref(Struct, frozen=True):
         return f"${{{self.address}.{self.output}}}"
 
 
-class Text(Struct, frozen=True):
+class TemplateString(Struct, frozen=True):
     """Text with references inside: the parts, in order, are joined once all are known."""
 
     parts: tuple[str | Ref | Unknown | Sensitive, ...]
@@ -49,7 +49,7 @@ class Text(Struct, frozen=True):
         return "".join(map(str, self.parts))
 
 
-class UnknownError(TypeError):
+class UnknownValueError(TypeError):
     """Code asked a question about a value that only AWS can tell."""
 
 
@@ -72,14 +72,16 @@ class Unknown:
         """Pick one member, as ``dict.get`` does."""
         return self[key]
 
-    def _asked(self, *_: object) -> NoReturn:
+    def _raise_unknown(self, *_: object) -> NoReturn:
         message = f"{self.label} is known only after apply"
-        raise UnknownError(message)
+        raise UnknownValueError(message)
 
-    __bool__ = __eq__ = __ne__ = __lt__ = __gt__ = __iter__ = __len__ = __contains__ = __int__ = __float__ = _asked
+    __bool__ = __eq__ = __ne__ = __lt__ = __gt__ = __iter__ = __len__ = __contains__ = __int__ = __float__ = (
+        _raise_unknown
+    )
 
     def __str__(self) -> str:
-        return self._asked()
+        return self._raise_unknown()
 
     def __repr__(self) -> str:
         return f"Unknown({self.label!r})"
@@ -108,8 +110,8 @@ def resolve(value: Value, lookup: Callable[[Ref], Value]) -> Value:
     match value:
         case Ref():
             return lookup(value)
-        case Text(parts):
-            return join([resolve(part, lookup) for part in parts])
+        case TemplateString(parts):
+            return join_parts([resolve(part, lookup) for part in parts])
         case WriteOnly(inner):
             return WriteOnly(resolve(inner, lookup))
         case Mapping():
@@ -120,7 +122,7 @@ def resolve(value: Value, lookup: Callable[[Ref], Value]) -> Value:
             return value
 
 
-def join(parts: list[Value]) -> Value:
+def join_parts(parts: list[Value]) -> Value:
     """Concatenate parts: Unknown if one of them is, Sensitive if one of them is, text otherwise."""
     if any(isinstance(part, Unknown) for part in parts):
         return Unknown("".join(describe(part) for part in parts))
@@ -129,27 +131,27 @@ def join(parts: list[Value]) -> Value:
     return "".join(map(str, parts))
 
 
-def references(value: Value) -> Iterator[Ref]:
+def iter_references(value: Value) -> Iterator[Ref]:
     """Every Ref inside ``value``, in order of appearance."""
     match value:
         case Ref():
             yield value
-        case Text(parts):
+        case TemplateString(parts):
             yield from (part for part in parts if isinstance(part, Ref))
         case WriteOnly(inner):
-            yield from references(inner)
+            yield from iter_references(inner)
         case Mapping():
             for item in value.values():
-                yield from references(item)
+                yield from iter_references(item)
         case list() | tuple():
             for item in value:
-                yield from references(item)
+                yield from iter_references(item)
 
 
 def is_known(value: Value) -> bool:
     """Whether nothing inside ``value`` waits for AWS."""
     match value:
-        case Unknown() | Ref() | Text():
+        case Unknown() | Ref() | TemplateString():
             return False
         case WriteOnly(inner):
             return is_known(inner)
@@ -168,19 +170,19 @@ def describe(value: Value) -> str:
     return str(value)
 
 
-def plain(value: Value) -> Value:
+def to_plain(value: Value) -> Value:
     """``value`` as plain JSON for plans and logs: unknowns by their reference, secrets never."""
     match value:
-        case Unknown() | Ref() | Text() | Sensitive():
+        case Unknown() | Ref() | TemplateString() | Sensitive():
             return describe(value)
         case WriteOnly(inner):
-            return plain(inner)
+            return to_plain(inner)
         case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
+            return {str(key): to_plain(item) for key, item in value.items()}
         case list() | tuple():
-            return [plain(item) for item in value]
+            return [to_plain(item) for item in value]
         case set() | frozenset():
-            return sorted(plain(item) for item in value)
+            return sorted(to_plain(item) for item in value)
         case None | bool() | int() | float() | str():
             return value
         case bytes():
@@ -207,10 +209,10 @@ def reveal(value: Value) -> Value:
 def to_json(value: Value) -> Value:
     """``value`` as compact JSON text with sorted keys, or Unknown while a part of it is."""
     if not is_known(value):
-        return Unknown(json.dumps(plain(value), sort_keys=True))
+        return Unknown(json.dumps(to_plain(value), sort_keys=True))
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
-def canonical(items: list[Value]) -> list[Value]:
+def sort_canonically(items: list[Value]) -> list[Value]:
     """A list whose order means nothing, in one order for every spelling of it."""
-    return sorted(items, key=lambda item: json.dumps(plain(item), sort_keys=True))
+    return sorted(items, key=lambda item: json.dumps(to_plain(item), sort_keys=True))

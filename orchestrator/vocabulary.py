@@ -18,7 +18,7 @@ from orchestrator.values import Value
 TAG_PROJECT = "orchestrator:project"
 TAG_ENVIRONMENT = "orchestrator:environment"
 TAG_COMPONENT = "orchestrator:component"
-TAG_DELETION = "orchestrator:deletion-policy"
+TAG_DELETION_POLICY = "orchestrator:deletion-policy"
 
 
 class Scope(Struct, frozen=True):
@@ -31,28 +31,28 @@ class Scope(Struct, frozen=True):
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def prefix(self) -> str:
+    def name_prefix(self) -> str:
         """What the physical names of this environment begin with."""
         return f"{self.project}-{self.environment}"
 
     @property
-    def path(self) -> str:
+    def iam_path(self) -> str:
         """The IAM path under which this environment's roles live."""
         return f"/orchestrator/{self.project}/{self.environment}/"
 
     @property
-    def gate(self) -> Scope:
+    def github_scope(self) -> Scope:
         """The scope of what lets workflows in: apart, so that no deploy touches it.  No environment can be so named."""
         return replace(self, environment=f"{self.environment}.github", tags={})
 
     @property
-    def is_gate(self) -> bool:
+    def is_github_scope(self) -> bool:
         return self.environment.endswith(".github")
 
     @property
-    def boundary(self) -> str:
+    def permissions_boundary_arn(self) -> str:
         """ARN of the policy that no role of this environment may exceed, once ``bootstrap github`` has made it."""
-        return f"arn:aws:iam::{self.account}:policy{self.gate.path}{self.prefix}-boundary"
+        return f"arn:aws:iam::{self.account}:policy{self.github_scope.iam_path}{self.name_prefix}-boundary"
 
     @property
     def owner(self) -> str:
@@ -61,10 +61,10 @@ class Scope(Struct, frozen=True):
 
     def owns(self, tags: Mapping[str, str]) -> bool:
         """Whether ``tags`` (of one live resource) carry this environment's mark."""
-        return owner_of(tags) == self.owner
+        return parse_owner(tags) == self.owner
 
 
-def owner_of(tags: Mapping[str, str]) -> str | None:
+def parse_owner(tags: Mapping[str, str]) -> str | None:
     """``project/environment`` as written in ``tags``, or None where no orchestrator wrote its mark."""
     if TAG_PROJECT not in tags:
         return None
@@ -95,7 +95,7 @@ class Resource(Struct, frozen=True):
     spec: Mapping[str, Value]
     component: str
     where: Position
-    after: frozenset[str] = frozenset()
+    depends_on: frozenset[str] = frozenset()
     adopt: bool = False
 
     @property
@@ -117,7 +117,7 @@ class Waiver(Struct, frozen=True):
     reason: str
 
 
-class Desired(Struct, frozen=True):
+class DesiredState(Struct, frozen=True):
     """What the manifests of one environment ask for: resources in dependency order."""
 
     scope: Scope
@@ -135,7 +135,7 @@ class Health(StrEnum):
     FAILED = "failed"
 
 
-class Live(Struct, frozen=True):
+class LiveResource(Struct, frozen=True):
     """One resource as AWS has it, normalised to the shape of a desired spec.
 
     ``outputs`` are what others may refer to; ``private`` is what update and delete need (ETags, ids) and nobody
@@ -152,7 +152,7 @@ class Live(Struct, frozen=True):
     status: str = ""
 
 
-class Found(Struct, frozen=True):
+class DiscoveredResource(Struct, frozen=True):
     """A live resource that bears our mark: its type and AWS's name for it."""
 
     type: str
@@ -246,7 +246,7 @@ class Plan(Struct, frozen=True):
     waived: tuple[Waived, ...] = ()
 
     @property
-    def pending(self) -> tuple[Change, ...]:
+    def pending_changes(self) -> tuple[Change, ...]:
         """The changes that do something."""
         return tuple(change for change in self.changes if change.action is not Action.NONE)
 

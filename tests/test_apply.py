@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.artefacts import Site, SiteFile
-from orchestrator.aws import Actuator, StepFailedError, UnsettledError
+from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
 from orchestrator.planning.apply import InterruptedApplyError, apply, exit_code
-from orchestrator.planning.events import Event, Finished, Progress, Started, ignore
-from orchestrator.planning.plan import Planned, build
+from orchestrator.planning.events import BatchProgress, ChangeFinished, ChangeStarted, Event, ignore_event
+from orchestrator.planning.plan import PreparedPlan, build
 from orchestrator.planning.snapshot import Snapshot
-from orchestrator.problems import Exit, Position
-from orchestrator.steps import Batch, Call, Step
+from orchestrator.problems import ExitCode, Position
+from orchestrator.steps import ApiCall, Batch, Step
 from orchestrator.values import WriteOnly
-from orchestrator.vocabulary import Action, Actuation, Desired, Health, Outcome, Resource, Scope
+from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, Outcome, Resource, Scope
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("roles.yaml")
@@ -30,20 +30,20 @@ HERE = Position("roles.yaml")
 
 def role(name: str, after: frozenset[str] = frozenset()) -> Resource:
     """A role that comes after other roles."""
-    spec = {"path": SCOPE.path, "trust": {}, "tags": {}}
+    spec = {"path": SCOPE.iam_path, "trust": {}, "tags": {}}
     return Resource(
         "iam_role", name, f"shop-prod-{name}", spec, "service.x", HERE, frozenset(f"iam_role.{n}" for n in after)
     )
 
 
-def plan_for(roles: list[Resource]) -> Planned:
+def plan_for(roles: list[Resource]) -> PreparedPlan:
     """A plan that creates all of them."""
-    return build(Desired(SCOPE, tuple(roles)), Snapshot(SCOPE.account))
+    return build(DesiredState(SCOPE, tuple(roles)), Snapshot(SCOPE.account))
 
 
 def created(step: Step) -> str | None:
     """The role that a step creates."""
-    return step.parameters["RoleName"] if isinstance(step, Call) and step.operation == "create_role" else None
+    return step.parameters["RoleName"] if isinstance(step, ApiCall) and step.operation == "create_role" else None
 
 
 @st.composite
@@ -64,9 +64,9 @@ def test_nothing_begins_before_what_it_depends_on_has_ended(graph: Mapping[str, 
 
     def watch(event: Event) -> None:
         name = event.address.partition(".")[2]
-        if isinstance(event, Started):
+        if isinstance(event, ChangeStarted):
             violations.extend(f"{dependency} before {name}" for dependency in graph[name] - ended)
-        elif isinstance(event, Finished):
+        elif isinstance(event, ChangeFinished):
             ended.add(name)
 
     planned = plan_for([role(name, after) for name, after in graph.items()])
@@ -74,7 +74,7 @@ def test_nothing_begins_before_what_it_depends_on_has_ended(graph: Mapping[str, 
 
     assert not violations
     assert ended == set(graph)
-    assert exit_code(outcomes) is Exit.OK
+    assert exit_code(outcomes) is ExitCode.OK
 
 
 @given(graphs(), st.data())
@@ -90,7 +90,7 @@ def test_a_failure_stops_what_needs_it_and_nothing_else(
             raise StepFailedError(message, "req-1")
         return {}
 
-    outcomes = apply(plan_for([role(name, after) for name, after in graph.items()]), perform, ignore)
+    outcomes = apply(plan_for([role(name, after) for name, after in graph.items()]), perform, ignore_event)
     by_name = {outcome.address.partition(".")[2]: outcome for outcome in outcomes}
     doomed = descendants(graph, broken)
 
@@ -119,9 +119,9 @@ def test_independent_resources_are_applied_at_the_same_time() -> None:
             barrier.wait()
         return {}
 
-    outcomes = apply(plan_for([role(f"r{n}") for n in range(4)]), perform, ignore)
+    outcomes = apply(plan_for([role(f"r{n}") for n in range(4)]), perform, ignore_event)
 
-    assert exit_code(outcomes) is Exit.OK
+    assert exit_code(outcomes) is ExitCode.OK
 
 
 def test_a_resource_that_does_not_settle_is_applied_but_unhealthy() -> None:
@@ -130,15 +130,15 @@ def test_a_resource_that_does_not_settle_is_applied_but_unhealthy() -> None:
     def perform(step: Step) -> Any:
         if created(step) == "shop-prod-slow":
             message = "still creating after 900 s. Look at the events."
-            raise UnsettledError(message)
+            raise WaitTimeoutError(message)
         return {}
 
-    outcomes = apply(plan_for([role("slow")]), perform, ignore)
+    outcomes = apply(plan_for([role("slow")]), perform, ignore_event)
 
     assert outcomes[0].actuation is Actuation.SUCCEEDED
     assert outcomes[0].health is Health.PROGRESSING
     assert outcomes[0].reason == "still creating after 900 s. Look at the events."
-    assert exit_code(outcomes) is Exit.UNHEALTHY
+    assert exit_code(outcomes) is ExitCode.UNHEALTHY
 
 
 def test_ctrl_c_ends_the_calls_under_way_and_says_what_was_done() -> None:
@@ -150,7 +150,7 @@ def test_ctrl_c_ends_the_calls_under_way_and_says_what_was_done() -> None:
         return {}
 
     def interrupt(event: Event) -> None:
-        if isinstance(event, Finished) and event.address == "iam_role.first":
+        if isinstance(event, ChangeFinished) and event.address == "iam_role.first":
             raise KeyboardInterrupt
 
     with pytest.raises(InterruptedApplyError) as stopped:
@@ -178,7 +178,7 @@ def test_a_crash_stops_every_thread_before_its_next_call() -> None:
         return {}
 
     with pytest.raises(Crash):
-        apply(plan_for([role(f"r{n}") for n in range(6)]), perform, ignore)
+        apply(plan_for([role(f"r{n}") for n in range(6)]), perform, ignore_event)
 
     assert all(at < crashed_at[0] + 0.5 for at in later)
     assert len(later) <= 5
@@ -192,34 +192,36 @@ def test_a_bug_in_one_resource_is_its_own_failure() -> None:
             return 1 // 0
         return {}
 
-    outcomes = apply(plan_for([role("r1"), role("r2")]), perform, ignore)
+    outcomes = apply(plan_for([role("r1"), role("r2")]), perform, ignore_event)
 
     assert "ZeroDivisionError" in outcomes[0].reason
     assert outcomes[1].actuation is Actuation.SUCCEEDED
 
 
-def shipping(calls: int) -> Planned:
+def shipping(calls: int) -> PreparedPlan:
     """A plan that ships a site of so many files."""
     file = SiteFile(1, "0" * 32, "0" * 64, "text/css", "no-cache", entry=False)
     files = {f"{number}.css": file for number in range(calls)}
     site = WriteOnly({"site": Site("d", files, "/nowhere"), "store": "s", "by_etag": True, "distributions": []})
     resource = Resource("s3_site", "web", "web", {"site": "d", "shipping": site}, "bucket.web", HERE)
-    return build(Desired(SCOPE, (resource,)), Snapshot(SCOPE.account))
+    return build(DesiredState(SCOPE, (resource,)), Snapshot(SCOPE.account))
 
 
 def test_a_batch_tells_how_far_it_is() -> None:
     """The last number is all of them, and what they do is told."""
-    told: list[Progress] = []
+    told: list[BatchProgress] = []
 
     def perform(step: Step) -> Any:
         for number in range(1, len(step.calls) + 1) if isinstance(step, Batch) else ():
-            step.tell(number)  # type: ignore[union-attr]
+            step.on_progress(number)  # type: ignore[union-attr]
         return {}
 
-    outcomes = apply(shipping(500), perform, lambda event: told.append(event) if isinstance(event, Progress) else None)
+    outcomes = apply(
+        shipping(500), perform, lambda event: told.append(event) if isinstance(event, BatchProgress) else None
+    )
 
-    assert exit_code(outcomes) is Exit.OK
-    assert (500, 500) in [(event.done, event.total) for event in told]
+    assert exit_code(outcomes) is ExitCode.OK
+    assert (500, 500) in [(event.completed, event.total) for event in told]
     assert len(told) < 100
 
 
@@ -235,7 +237,7 @@ def test_ctrl_c_stops_a_batch_between_two_calls() -> None:
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(InterruptedApplyError) as stopped:
-        apply(shipping(20_000), Actuator(client).perform, ignore)
+        apply(shipping(20_000), StepExecutor(client).perform, ignore_event)
 
     assert stopped.value.outcomes[0].reason == "the run was stopped half-way through it; run it again"
     assert 0 < len(made) < 10_000
@@ -259,17 +261,17 @@ class Slow:
         return []
 
 
-OUTCOMES: dict[str, tuple[Callable[[], tuple[Outcome, ...]], Exit]] = {
-    "nothing to do": (lambda: (), Exit.OK),
-    "skipped": (lambda: (Outcome("a.b", Action.CREATE, Actuation.SKIPPED),), Exit.FAILED),
+OUTCOMES: dict[str, tuple[Callable[[], tuple[Outcome, ...]], ExitCode]] = {
+    "nothing to do": (lambda: (), ExitCode.OK),
+    "skipped": (lambda: (Outcome("a.b", Action.CREATE, Actuation.SKIPPED),), ExitCode.FAILED),
     "unchanged but failed": (
         lambda: (Outcome("a.b", Action.NONE, Actuation.UNCHANGED, Health.FAILED),),
-        Exit.UNHEALTHY,
+        ExitCode.UNHEALTHY,
     ),
 }
 
 
 @pytest.mark.parametrize(("outcomes", "expected"), OUTCOMES.values(), ids=OUTCOMES.keys())
-def test_exit_codes(outcomes: Callable[[], tuple[Outcome, ...]], expected: Exit) -> None:
+def test_exit_codes(outcomes: Callable[[], tuple[Outcome, ...]], expected: ExitCode) -> None:
     """Scripts can tell failure from ill health."""
     assert exit_code(outcomes()) is expected

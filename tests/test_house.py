@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import orchestrator
-from orchestrator.cli.main import VERBS
+from orchestrator.cli.main import COMMANDS
 from tests import conftest
 
 ROOT = Path(__file__).parent.parent
@@ -96,7 +96,7 @@ def test_no_sentence_sends_a_reader_to_a_command_that_there_is_not() -> None:
     texts = [*SHIPPED, *(ROOT / "schemas").glob("*.json"), *(ROOT / "docs").rglob("*.md"), ROOT / "README.md"]
     named = {verb for path in texts for verb in COMMAND.findall(path.read_text())}
 
-    assert named - set(VERBS) == set()
+    assert named - set(COMMANDS) == set()
 
 
 def test_nothing_of_ours_is_patched() -> None:

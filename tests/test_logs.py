@@ -39,7 +39,7 @@ def test_json_is_one_object_a_line() -> None:
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
-def test_secrets_are_never_logged(form: logs.Format) -> None:
+def test_secrets_are_never_logged(form: logs.LogFormat) -> None:
     """Neither by name, nor by looks, nor inside of an exception."""
     stream = io.StringIO()
     log = logs.configure(stream, form, verbose=True)

@@ -11,8 +11,8 @@ from orchestrator import resources
 from orchestrator.planning.plan import build
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Position
-from orchestrator.values import Ref, Text
-from orchestrator.vocabulary import Action, Desired, Found, Live, Resource, Scope, Unread
+from orchestrator.values import Ref, TemplateString
+from orchestrator.vocabulary import Action, DesiredState, DiscoveredResource, LiveResource, Resource, Scope, Unread
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 HERE = Position("service.yaml", 3, 1)
@@ -21,7 +21,7 @@ OURS = {"orchestrator:project": "shop", "orchestrator:environment": "prod", "orc
 
 def role(name: str, policy: Any = None, **extra: Any) -> Resource:
     """A desired role."""
-    spec = {"path": SCOPE.path, "trust": {"who": "apprunner"}, "policy": policy, "attached": [], "tags": OURS}
+    spec = {"path": SCOPE.iam_path, "trust": {"who": "apprunner"}, "policy": policy, "attached": [], "tags": OURS}
     return Resource("iam_role", name, f"shop-prod-{name}", spec, "service.x", HERE, **extra)
 
 
@@ -30,21 +30,21 @@ def allow(resource: Any) -> dict[str, Any]:
     return {"Statement": [{"Effect": "Allow", "Action": "s3:GetObject", "Resource": resource}]}
 
 
-def live_role(name: str, *, owner: str | None = "shop/prod", **changed: Any) -> Live:
+def live_role(name: str, *, owner: str | None = "shop/prod", **changed: Any) -> LiveResource:
     """The same role as AWS has it."""
     spec = resources.load("iam_role").normalise({**role(name).spec, **changed})
-    outputs = {"arn": f"arn:aws:iam::123456789012:role{SCOPE.path}shop-prod-{name}", "name": f"shop-prod-{name}"}
-    return Live(spec, outputs, owner=owner, component="service.x")
+    outputs = {"arn": f"arn:aws:iam::123456789012:role{SCOPE.iam_path}shop-prod-{name}", "name": f"shop-prod-{name}"}
+    return LiveResource(spec, outputs, owner=owner, component="service.x")
 
 
-def snapshot(live: Mapping[str, Live] | None = None, **more: Any) -> Snapshot:
+def snapshot(live: Mapping[str, LiveResource] | None = None, **more: Any) -> Snapshot:
     """What was read, in the right account."""
     return Snapshot("123456789012", live or {}, **more)
 
 
 def test_what_is_missing_is_created_and_what_is_equal_is_left() -> None:
     """One change a resource, with place, steps and dependencies."""
-    desired = Desired(SCOPE, (role("a"), role("b", after=frozenset({"iam_role.a"}))))
+    desired = DesiredState(SCOPE, (role("a"), role("b", after=frozenset({"iam_role.a"}))))
 
     plan = build(desired, snapshot({"iam_role.b": live_role("b")})).plan
 
@@ -55,12 +55,12 @@ def test_what_is_missing_is_created_and_what_is_equal_is_left() -> None:
     assert plan.changes[0].steps[0].action == "iam:CreateRole"
     assert plan.changes[0].where == HERE
     assert plan.changes[1].depends_on == ("iam_role.a",)
-    assert [change.address for change in plan.pending] == ["iam_role.a"]
+    assert [change.address for change in plan.pending_changes] == ["iam_role.a"]
 
 
 def test_names_known_beforehand_are_shown_final() -> None:
     """A reference to a role that is yet to be made shows its ARN: we know how AWS will write it."""
-    plan = build(Desired(SCOPE, (role("a"), role("b", allow(Ref("iam_role.a", "arn"))))), snapshot()).plan
+    plan = build(DesiredState(SCOPE, (role("a"), role("b", allow(Ref("iam_role.a", "arn"))))), snapshot()).plan
 
     shown = next(field.after for field in plan.changes[1].fields if field.path == ("policy",))
     assert "arn:aws:iam::123456789012:role/orchestrator/shop/prod/shop-prod-a" in str(shown)
@@ -68,9 +68,9 @@ def test_names_known_beforehand_are_shown_final() -> None:
 
 def test_what_only_aws_can_tell_is_shown_as_the_reference() -> None:
     """Nothing reads '(known after apply)': the plan says where the value will come from."""
-    policy = allow(Text(("arn:", Ref("iam_role.a", "id"))))
+    policy = allow(TemplateString(("arn:", Ref("iam_role.a", "id"))))
 
-    plan = build(Desired(SCOPE, (role("a"), role("b", policy))), snapshot()).plan
+    plan = build(DesiredState(SCOPE, (role("a"), role("b", policy))), snapshot()).plan
 
     shown = next(field.after for field in plan.changes[1].fields if field.path == ("policy",))
     assert "'arn:${iam_role.a.id}'" in str(shown)
@@ -84,12 +84,12 @@ def test_a_reference_to_a_live_resource_is_resolved_from_what_aws_says() -> None
         "iam_role.b": live_role("b", policy={"Resource": live_role("a").outputs["arn"]}),
     }
 
-    assert build(Desired(SCOPE, (role("a"), role("b", policy))), snapshot(live)).plan.pending == ()
+    assert build(DesiredState(SCOPE, (role("a"), role("b", policy))), snapshot(live)).plan.pending_changes == ()
 
 
 def test_a_change_of_an_immutable_field_replaces() -> None:
     """The steps delete and make it again."""
-    plan = build(Desired(SCOPE, (role("a"),)), snapshot({"iam_role.a": live_role("a", path="/")})).plan
+    plan = build(DesiredState(SCOPE, (role("a"),)), snapshot({"iam_role.a": live_role("a", path="/")})).plan
 
     assert plan.changes[0].action is Action.REPLACE
     actions = [step.action for step in plan.changes[0].steps]
@@ -99,14 +99,14 @@ def test_a_change_of_an_immutable_field_replaces() -> None:
 def test_what_is_ours_but_no_longer_desired_is_deleted_after_what_used_it() -> None:
     """A service lets go of its role before the role goes."""
     strays = {
-        "iam_role.old": (Found("iam_role", "old"), live_role("old")),
+        "iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old")),
         "apprunner_service.old": (
-            Found("apprunner_service", "old"),
-            Live({}, {"arn": "arn:x"}, {"arn": "arn:x", "status": "RUNNING"}, owner="shop/prod"),
+            DiscoveredResource("apprunner_service", "old"),
+            LiveResource({}, {"arn": "arn:x"}, {"arn": "arn:x", "status": "RUNNING"}, owner="shop/prod"),
         ),
     }
 
-    plan = build(Desired(SCOPE, (role("a"),)), snapshot({"iam_role.a": live_role("a")}, strays=strays)).plan
+    plan = build(DesiredState(SCOPE, (role("a"),)), snapshot({"iam_role.a": live_role("a")}, strays=strays)).plan
 
     deletions = {change.address: change for change in plan.changes if change.action is Action.DELETE}
     assert set(deletions) == set(strays)
@@ -115,7 +115,7 @@ def test_what_is_ours_but_no_longer_desired_is_deleted_after_what_used_it() -> N
 
 def test_what_refers_to_something_unread_is_not_guessed_at() -> None:
     """Denied reads spread as 'not read', never as an invented change."""
-    desired = Desired(SCOPE, (role("a"), role("b", allow(Ref("iam_role.a", "id")))))
+    desired = DesiredState(SCOPE, (role("a"), role("b", allow(Ref("iam_role.a", "id")))))
     unread = {"iam_role.a": Unread("iam_role.a", "AccessDenied: no", "iam:GetRole")}
 
     plan = build(desired, snapshot({"iam_role.b": live_role("b")}, unread=unread)).plan
@@ -127,7 +127,7 @@ def test_what_refers_to_something_unread_is_not_guessed_at() -> None:
 
 def test_targets_bring_what_they_need() -> None:
     """``--target`` keeps an address or a component, with its dependencies, and leaves the rest."""
-    desired = Desired(SCOPE, (role("a"), role("b", after=frozenset({"iam_role.a"})), role("c")))
+    desired = DesiredState(SCOPE, (role("a"), role("b", after=frozenset({"iam_role.a"})), role("c")))
 
     plan = build(desired, snapshot(), targets=frozenset({"iam_role.b"})).plan
 
@@ -136,95 +136,104 @@ def test_targets_bring_what_they_need() -> None:
 
 def test_the_digest_is_about_what_will_be_done_and_nothing_else() -> None:
     """Same deeds, same digest; notes and untouched resources do not count, a field does."""
-    one = build(Desired(SCOPE, (role("a"),)), snapshot()).plan
-    same = build(Desired(SCOPE, (role("a"), role("b")), ("a note",)), snapshot({"iam_role.b": live_role("b")})).plan
-    other = build(Desired(SCOPE, (role("a", allow("*")),)), snapshot()).plan
+    one = build(DesiredState(SCOPE, (role("a"),)), snapshot()).plan
+    same = build(
+        DesiredState(SCOPE, (role("a"), role("b")), ("a note",)), snapshot({"iam_role.b": live_role("b")})
+    ).plan
+    other = build(DesiredState(SCOPE, (role("a", allow("*")),)), snapshot()).plan
 
     assert one.digest == same.digest
     assert one.digest != other.digest
 
 
-GUARDS: dict[str, tuple[Desired, Snapshot, dict[str, Any], list[str]]] = {
+GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
     "a thing with our name and no mark": (
-        Desired(SCOPE, (role("a", allow("*")),)),
+        DesiredState(SCOPE, (role("a", allow("*")),)),
         snapshot({"iam_role.a": live_role("a", owner=None)}),
         {},
         ["NotOurs: shop-prod-a exists already and bears no mark of any orchestrator."],
     ),
     "a thing of another environment": (
-        Desired(SCOPE, (role("a", allow("*")),)),
+        DesiredState(SCOPE, (role("a", allow("*")),)),
         snapshot({"iam_role.a": live_role("a", owner="shop/test")}),
         {},
         ["NotOurs: shop-prod-a exists already and belongs to shop/test."],
     ),
     "a thing that the manifest adopts": (
-        Desired(SCOPE, (role("a", allow("*"), adopt=True),)),
+        DesiredState(SCOPE, (role("a", allow("*"), adopt=True),)),
         snapshot({"iam_role.a": live_role("a", owner=None)}),
         {},
         [],
     ),
     "nobody adopts what belongs to another": (
-        Desired(SCOPE, (role("a", allow("*"), adopt=True),)),
+        DesiredState(SCOPE, (role("a", allow("*"), adopt=True),)),
         snapshot({"iam_role.a": live_role("a", owner="shop/test")}),
         {},
         ["NotOurs: "],
     ),
     "a replacement": (
-        Desired(SCOPE, (role("a"),)),
+        DesiredState(SCOPE, (role("a"),)),
         snapshot({"iam_role.a": live_role("a", path="/")}),
         {},
         ["Replacement: a change of path deletes shop-prod-a and makes it again."],
     ),
     "an empty manifest set": (
-        Desired(SCOPE, ()),
-        snapshot(strays={"iam_role.old": (Found("iam_role", "old"), live_role("old"))}),
+        DesiredState(SCOPE, ()),
+        snapshot(strays={"iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old"))}),
         {},
         ["EmptyManifests: the manifests ask for nothing and 1 resources of shop/prod would be deleted."],
     ),
     "destroying is meant": (
-        Desired(SCOPE, ()),
-        snapshot(strays={"iam_role.old": (Found("iam_role", "old"), live_role("old"))}),
+        DesiredState(SCOPE, ()),
+        snapshot(strays={"iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old"))}),
         {"destroying": True},
         [],
     ),
     "many deletions": (
-        Desired(SCOPE, (role("a"),)),
+        DesiredState(SCOPE, (role("a"),)),
         snapshot(
             {"iam_role.a": live_role("a")},
-            strays={f"iam_role.{n}": (Found("iam_role", f"{n}"), live_role(f"{n}")) for n in range(4)},
+            strays={f"iam_role.{n}": (DiscoveredResource("iam_role", f"{n}"), live_role(f"{n}")) for n in range(4)},
         ),
         {},
         ["MassRemoval: 4 of 5 resources would be deleted (80%)."],
     ),
     "the wrong account": (
-        Desired(SCOPE, (role("a"),)),
+        DesiredState(SCOPE, (role("a"),)),
         Snapshot("999999999999"),
         {},
         ["WrongAccount: the credentials are of account 999999999999, the manifests are for 123456789012."],
     ),
     "the wrong region": (
-        Desired(SCOPE, (role("a"),)),
+        DesiredState(SCOPE, (role("a"),)),
         snapshot(),
         {"configured_region": "us-east-1"},
         ["WrongRegion: AWS_REGION or the profile names region us-east-1, the manifests are for eu-west-1."],
     ),
     "a stateful thing without the manifest's word": (
-        Desired(SCOPE, (role("a"),)),
+        DesiredState(SCOPE, (role("a"),)),
         snapshot(
             {"iam_role.a": live_role("a")},
-            strays={"s3_bucket.old": (Found("s3_bucket", "old"), Live({}, owner="shop/prod", component="bucket.old"))},
+            strays={
+                "s3_bucket.old": (
+                    DiscoveredResource("s3_bucket", "old"),
+                    LiveResource({}, owner="shop/prod", component="bucket.old"),
+                )
+            },
         ),
         {},
         ["Stateful: this would delete old with all its data. To keep it, put it back. To let it go, put it back with "],
     ),
     "a protected thing with the manifest's word": (
-        Desired(SCOPE, (role("a"),)),
+        DesiredState(SCOPE, (role("a"),)),
         snapshot(
             {"iam_role.a": live_role("a")},
             strays={
                 "s3_bucket.old": (
-                    Found("s3_bucket", "old"),
-                    Live({"deletion_protection": True}, owner="shop/prod", component="bucket.old", deletable=True),
+                    DiscoveredResource("s3_bucket", "old"),
+                    LiveResource(
+                        {"deletion_protection": True}, owner="shop/prod", component="bucket.old", deletable=True
+                    ),
                 )
             },
         ),
@@ -232,10 +241,15 @@ GUARDS: dict[str, tuple[Desired, Snapshot, dict[str, Any], list[str]]] = {
         ["Stateful: this will delete", "Protected: old has its deletion protection on."],
     ),
     "a stateful thing with the manifest's word": (
-        Desired(SCOPE, (role("a"),)),
+        DesiredState(SCOPE, (role("a"),)),
         snapshot(
             {"iam_role.a": live_role("a")},
-            strays={"s3_bucket.old": (Found("s3_bucket", "old"), Live({}, owner="shop/prod", deletable=True))},
+            strays={
+                "s3_bucket.old": (
+                    DiscoveredResource("s3_bucket", "old"),
+                    LiveResource({}, owner="shop/prod", deletable=True),
+                )
+            },
         ),
         {},
         ["Stateful: this will delete old with all its data."],
@@ -244,7 +258,7 @@ GUARDS: dict[str, tuple[Desired, Snapshot, dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("desired", "seen", "options", "expected"), GUARDS.values(), ids=GUARDS.keys())
-def test_guards(desired: Desired, seen: Snapshot, options: dict[str, Any], expected: list[str]) -> None:
+def test_guards(desired: DesiredState, seen: Snapshot, options: dict[str, Any], expected: list[str]) -> None:
     """Each danger is vetoed with a sentence; what is no danger is not."""
     plan = build(desired, seen, **options).plan
     vetoes = [*plan.vetoes, *(veto for change in plan.changes for veto in change.vetoes)]
@@ -259,7 +273,7 @@ def test_the_token_of_this_plan_lets_it_through_and_no_other_does(case: str) -> 
     """Two keys: the manifest's word and a token that fits one plan."""
     desired, seen, _, _ = GUARDS[case]
     token = build(desired, seen).plan.token
-    other = build(Desired(SCOPE, (role("unrelated"),)), snapshot()).plan.token
+    other = build(DesiredState(SCOPE, (role("unrelated"),)), snapshot()).plan.token
 
     assert build(desired, seen).plan.is_vetoed
     assert build(desired, seen, allow=other).plan.is_vetoed

@@ -20,9 +20,9 @@ from pathlib import Path
 import click
 import pytest
 
-from orchestrator.cli.main import INTERRUPTED, VERBS, cli
+from orchestrator.cli.main import COMMANDS, INTERRUPTED_EXIT_CODE, cli
 from orchestrator.emulator import start
-from orchestrator.problems import Exit
+from orchestrator.problems import ExitCode
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -148,14 +148,14 @@ def test_every_command_line_can_be_typed(line: str) -> None:
 
 def test_every_command_is_documented() -> None:
     """The table of commands has all of them."""
-    assert set(re.findall(r"^\| `orchestrator (\w+)", README, re.MULTILINE)) == set(VERBS)
+    assert set(re.findall(r"^\| `orchestrator (\w+)", README, re.MULTILINE)) == set(COMMANDS)
 
 
 def test_every_exit_code_is_documented() -> None:
     """The table of exit codes has all of them, and no other."""
     told = {int(code) for code in re.findall(r"^\| (\d+) \|", README.split("| exit code |")[1], re.MULTILINE)}
 
-    assert told == {*map(int, Exit), INTERRUPTED}
+    assert told == {*map(int, ExitCode), INTERRUPTED_EXIT_CODE}
 
 
 def test_every_make_target_that_is_named_exists() -> None:

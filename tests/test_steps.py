@@ -6,13 +6,25 @@ from typing import Any
 
 import pytest
 
-from orchestrator.steps import Call, Compute, Generate, Step, Steps, Wait, call, is_read, planned, play, record
-from orchestrator.values import Sensitive, Unknown, UnknownError
+from orchestrator.steps import (
+    ApiCall,
+    Compute,
+    GenerateSecret,
+    Step,
+    Steps,
+    Wait,
+    call,
+    execute_steps,
+    is_read,
+    to_planned_step,
+    trace_steps,
+)
+from orchestrator.values import Sensitive, Unknown, UnknownValueError
 
 
 def make_database() -> Steps:
     """A change with an answer passed on, a secret, a computation and a wait."""
-    secret = yield Call("secretsmanager", "get_secret_value", {"SecretId": "app"}, sensitive=True)
+    secret = yield ApiCall("secretsmanager", "get_secret_value", {"SecretId": "app"}, is_sensitive=True)
     password = yield Compute("password", lambda answer: answer["SecretString"], (secret,))
     made = yield call("rds", "create_db_instance", DBInstanceIdentifier="main", MasterUserPassword=password)
     yield Wait(call("rds", "describe_db_instances"), "DBInstances[0].DBInstanceStatus", ("available",))
@@ -21,8 +33,8 @@ def make_database() -> Steps:
 
 def test_recording_shows_every_call_and_no_secret() -> None:
     """The plan names the exact calls; what is secret or not yet known is named, not shown."""
-    recording = record("rds_instance.main", make_database())
-    shown = [planned(step) for step in recording.steps]
+    recording = trace_steps("rds_instance.main", make_database())
+    shown = [to_planned_step(step) for step in recording.steps]
 
     assert [step.action for step in shown] == [
         "secretsmanager:GetSecretValue",
@@ -43,17 +55,17 @@ def test_playing_passes_answers_along() -> None:
     def perform(step: Step) -> Any:
         seen.append(step)
         match step:
-            case Call(_, "get_secret_value"):
+            case ApiCall(_, "get_secret_value"):
                 return Sensitive({"SecretString": "pw"})
             case Compute(_, function, arguments):
                 return Sensitive(function(*(argument.secret for argument in arguments)))
             case _:
                 return {"DBInstance": {"Endpoint": "db.example"}}
 
-    outputs = play(make_database(), perform)
+    outputs = execute_steps(make_database(), perform)
 
     assert outputs == {"name": "main", "host": "db.example"}
-    assert isinstance(seen[2], Call)
+    assert isinstance(seen[2], ApiCall)
     assert seen[2].parameters["MasterUserPassword"] == Sensitive("pw")
 
 
@@ -66,19 +78,19 @@ def test_a_change_that_decides_by_an_answer_cannot_be_planned() -> None:
             yield call("apprunner", "pause_service")
         return {}
 
-    with pytest.raises(UnknownError):
-        record("apprunner_service.api", branching())
+    with pytest.raises(UnknownValueError):
+        trace_steps("apprunner_service.api", branching())
 
 
 def test_generated_secrets_are_unknown_and_secret_while_planning() -> None:
     """A plan holds no password, not even one that nobody will use."""
 
     def generating() -> Steps:
-        password = yield Generate(40)
+        password = yield GenerateSecret(40)
         yield call("x", "put", Password=password)
         return {}
 
-    shown = [planned(step) for step in record("a.b", generating()).steps]
+    shown = [to_planned_step(step) for step in trace_steps("a.b", generating()).steps]
 
     assert shown[0].note == "40 random characters"
     assert shown[1].parameters == {"Password": "(secret)"}

@@ -9,7 +9,7 @@ from orchestrator import canonical_json
 from orchestrator.problems import Problems
 from orchestrator.values import Unknown
 from orchestrator.vocabulary import Plan
-from tests.render.plans import PLANS, RICH
+from tests.render.plans import FULL_PLAN, PLANS
 
 
 @given(PLANS)
@@ -50,7 +50,7 @@ def test_what_is_not_data_is_refused() -> None:
 )
 def test_a_spoilt_document_is_refused_with_its_place(before: bytes, after: bytes, sentence: str) -> None:
     """Whatever is wrong is said with the path at which it is wrong."""
-    spoilt = canonical_json.dump(RICH).replace(before, after, 1)
+    spoilt = canonical_json.dump(FULL_PLAN).replace(before, after, 1)
 
     with pytest.raises(Problems) as found:
         canonical_json.load(spoilt, Plan, "plan.json")

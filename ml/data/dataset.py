@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ml.atomic_files import write_whole
+from ml.atomic_files import write_atomic
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
-FILE = "dataset.json"
-PHOTOS = "photos"
-FEWEST = 8
+FILE_NAME = "dataset.json"
+PHOTOS_FOLDER = "photos"
+MIN_PHOTOS_PER_CLASS = 8
 """Photos below which a product is too sparse to be a class; it is recognised by its prototype."""
 
 
@@ -41,7 +41,7 @@ class Photo:
 
 
 @dataclass(frozen=True, slots=True)
-class Remark:
+class FileIssue:
     """Something about one file, for people; ``reason`` is a sentence without its subject ("is cut off")."""
 
     path: str
@@ -59,9 +59,9 @@ class Dataset:
     """
 
     photos: tuple[Photo, ...]
-    rejected: tuple[Remark, ...] = ()
+    rejected: tuple[FileIssue, ...] = ()
     sparse: tuple[str, ...] = ()
-    noted: tuple[Remark, ...] = ()
+    noted: tuple[FileIssue, ...] = ()
     hash: str = field(default="")
     place: tuple[str, ...] = ()
 
@@ -76,38 +76,38 @@ class Dataset:
 
         Files that show no product are there as well, under "".
         """
-        made: dict[str, dict[str, str]] = {}
-        kept = [(one.product, one.key, one.etag) for one in self.photos]
-        for product, key, etag in kept + [(one.product, one.key, one.etag) for one in self.rejected]:
+        etags_by_product: dict[str, dict[str, str]] = {}
+        photo_files = [(item.product, item.key, item.etag) for item in self.photos]
+        for product, key, etag in photo_files + [(item.product, item.key, item.etag) for item in self.rejected]:
             if key:
-                made.setdefault(product, {})[key] = etag
-        return made
+                etags_by_product.setdefault(product, {})[key] = etag
+        return etags_by_product
 
 
-def hash_of(photos: tuple[Photo, ...]) -> str:
+def compute_hash(photos: tuple[Photo, ...]) -> str:
     """SHA-256 over product, path and checksum of every photo, whatever their order; 64 hexadecimal digits."""
-    return canonical_json.digest(sorted((one.product, one.path, one.sha256) for one in photos))
+    return canonical_json.digest(sorted((photo.product, photo.path, photo.sha256) for photo in photos))
 
 
-def made_of(
+def build(
     photos: tuple[Photo, ...],
-    rejected: tuple[Remark, ...] = (),
-    noted: tuple[Remark, ...] = (),
-    fewest: int = FEWEST,
-    place: Sequence[str] = (),
+    rejected: tuple[FileIssue, ...] = (),
+    noted: tuple[FileIssue, ...] = (),
+    min_photos: int = MIN_PHOTOS_PER_CLASS,
+    storage_options: Sequence[str] = (),
 ) -> Dataset:
     """A data set with its hash and its sparse products; ``fewest``: photos that make a product a class."""
-    ordered = tuple(sorted(photos, key=lambda one: (one.product, one.path)))
-    counts = Counter(one.product for one in ordered)
-    counts.update({one.product: 0 for one in rejected if one.product})
-    sparse = tuple(sorted(name for name, count in counts.items() if count < fewest))
+    ordered = tuple(sorted(photos, key=lambda item: (item.product, item.path)))
+    counts = Counter(item.product for item in ordered)
+    counts.update({item.product: 0 for item in rejected if item.product})
+    sparse = tuple(sorted(name for name, count in counts.items() if count < min_photos))
     return Dataset(
         ordered,
-        tuple(sorted(rejected, key=lambda one: one.path)),
+        tuple(sorted(rejected, key=lambda item: item.path)),
         sparse,
-        tuple(sorted(noted, key=lambda one: one.path)),
-        hash_of(ordered),
-        tuple(place),
+        tuple(sorted(noted, key=lambda item: item.path)),
+        compute_hash(ordered),
+        tuple(storage_options),
     )
 
 
@@ -117,7 +117,7 @@ def save(dataset: Dataset, folder: Path) -> None:
     Raises OSError.
     """
     text = json.dumps(json.loads(canonical_json.dump(dataset)), indent=1, ensure_ascii=False, sort_keys=True)
-    write_whole(folder / FILE, text.encode() + b"\n")
+    write_atomic(folder / FILE_NAME, text.encode() + b"\n")
 
 
 def load(folder: Path) -> Dataset:
@@ -125,15 +125,15 @@ def load(folder: Path) -> Dataset:
 
     Raises Problems: there is none, it cannot be read, or it was changed by hand.
     """
-    path = folder / FILE
+    path = folder / FILE_NAME
     try:
-        found = canonical_json.load(path.read_bytes(), Dataset, str(path))
+        dataset = canonical_json.load(path.read_bytes(), Dataset, str(path))
     except FileNotFoundError:
-        raise Problems.one(
-            f"{folder} holds no data set: there is no {FILE}", hint="make one: python -m ml.download_photos"
+        raise Problems.from_message(
+            f"{folder} holds no data set: there is no {FILE_NAME}", hint="make one: python -m ml.download_photos"
         ) from None
-    if hash_of(found.photos) != found.hash:
-        raise Problems.one(
+    if compute_hash(dataset.photos) != dataset.hash:
+        raise Problems.from_message(
             f"{path}: its photos are not those its hash was made of", hint="make it again: python -m ml.download_photos"
         )
-    return found
+    return dataset

@@ -13,17 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from ml.data.dataset import Dataset, Photo
-from ml.data.image_checks import ALIKE
+from ml.data.image_checks import MAX_HASH_DISTANCE
 from orchestrator.problems import Problem, Problems
 
-HELD_OUT = 0.2
-VALIDATION = 0.15
-LEAST = 3
+HELD_OUT_RATIO = 0.2
+VALIDATION_RATIO = 0.15
+MIN_GROUPS_PER_CLASS = 3
 """Groups of alike photos that a product needs to be on all three sides."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sides:
+class DatasetSplits:
     """``train`` learns, ``validation`` says when to stop, ``held_out`` is measured with; all of ``classes``.
 
     ``others``: photos of products that have too few to be a class.
@@ -33,107 +33,133 @@ class Sides:
     train: tuple[Photo, ...]
     validation: tuple[Photo, ...]
     held_out: tuple[Photo, ...]
-    others: tuple[Photo, ...] = ()
+    sparse_photos: tuple[Photo, ...] = ()
 
     @property
-    def few_photos(self) -> tuple[str, ...]:
+    def sparse_products(self) -> tuple[str, ...]:
         """Products that are no class."""
-        return tuple(sorted({one.product for one in self.others}))
+        return tuple(sorted({photo.product for photo in self.sparse_photos}))
 
 
-def split(data: Dataset, fewest: int, seed: int = 0) -> Sides:
+def split_dataset(data: Dataset, min_photos: int, seed: int = 0) -> DatasetSplits:
     """The sides of a data set; ``fewest``: photos that make a product a class.
 
     Raises Problems: there are no two products to tell apart, or none has photos that differ.
     """
     if not data.photos:
-        raise Problems.one("the data set has no photo to learn from", hint="python -m ml.download_photos")
-    clusters = alike(data.photos)
-    kinds = Counter(name for cluster in clusters for name in {one.product for one in cluster})
+        raise Problems.from_message("the data set has no photo to learn from", hint="python -m ml.download_photos")
+    clusters = group_similar(data.photos)
+    group_counts = Counter(name for cluster in clusters for name in {item.product for item in cluster})
     counts = data.products
-    classes = tuple(sorted(name for name, count in counts.items() if count >= fewest and kinds[name] >= LEAST))
+    classes = tuple(
+        sorted(
+            name for name, count in counts.items() if count >= min_photos and group_counts[name] >= MIN_GROUPS_PER_CLASS
+        )
+    )
     if len(classes) < 2:
-        raise _too_few(counts, kinds, fewest)
-    known = [tuple(one for one in cluster if one.product in classes) for cluster in clusters]
-    placed = _placed([one for one in known if one], seed)
-    others = tuple(one for one in data.photos if one.product not in classes)
-    train, validation, held_out = (_in_order(placed[side]) for side in ("train", "validation", "held_out"))
-    return Sides(classes, train, validation, held_out, others)
+        raise _too_few_photos(counts, group_counts, min_photos)
+    class_groups = [tuple(item for item in cluster if item.product in classes) for cluster in clusters]
+    assigned = _assign_groups([item for item in class_groups if item], seed)
+    sparse_photos = tuple(item for item in data.photos if item.product not in classes)
+    train, validation, held_out = (
+        _sort_photos(assigned[split_name]) for split_name in ("train", "validation", "held_out")
+    )
+    return DatasetSplits(classes, train, validation, held_out, sparse_photos)
 
 
-def alike(photos: Sequence[Photo], most: int = ALIKE) -> list[tuple[Photo, ...]]:
+def group_similar(photos: Sequence[Photo], max_distance: int = MAX_HASH_DISTANCE) -> list[tuple[Photo, ...]]:
     """Photos in groups: whoever looks like one of a group (``most`` bits of the hash apart) belongs to it."""
-    hashes = np.array([int(one.phash, 16) for one in photos], dtype=np.uint64)
+    hashes = np.array([int(photo.phash, 16) for photo in photos], dtype=np.uint64)
     leader = np.arange(len(photos))
     for index in range(1, len(photos)):
-        near = np.flatnonzero(np.bitwise_count(hashes[:index] ^ hashes[index]) <= most)
-        joined = np.unique(leader[near])
-        if len(joined):
-            leader[np.isin(leader, joined)] = joined[0]
-            leader[index] = joined[0]
+        similar = np.flatnonzero(np.bitwise_count(hashes[:index] ^ hashes[index]) <= max_distance)
+        joined_leaders = np.unique(leader[similar])
+        if len(joined_leaders):
+            leader[np.isin(leader, joined_leaders)] = joined_leaders[0]
+            leader[index] = joined_leaders[0]
     groups: dict[int, list[Photo]] = {}
-    for one, lead in zip(photos, leader.tolist(), strict=True):
-        groups.setdefault(lead, []).append(one)
+    for photo, group_leader in zip(photos, leader.tolist(), strict=True):
+        groups.setdefault(group_leader, []).append(photo)
     return [tuple(group) for group in groups.values()]
 
 
-def _placed(clusters: list[tuple[Photo, ...]], seed: int) -> dict[str, list[Photo]]:
+def _assign_groups(clusters: list[tuple[Photo, ...]], seed: int) -> dict[str, list[Photo]]:
     """Each group on one side, in the order of its lot, while every product in it has room there."""
-    ordered = sorted(clusters, key=lambda cluster: _lot(cluster, seed))
-    total = _counts(one for cluster in ordered for one in cluster)
-    quota = {side: {name: max(1, round(count * share)) for name, count in total.items()}
-             for side, share in (("held_out", HELD_OUT), ("validation", VALIDATION))}  # fmt: skip
-    left = Counter(name for cluster in ordered for name in {one.product for one in cluster})
-    sides: dict[str, list[Photo]] = {"train": [], "validation": [], "held_out": []}
-    taken = {side: Counter[str]() for side in quota}
-    rest = []
+    ordered = sorted(clusters, key=lambda cluster: _order_key(cluster, seed))
+    total = _count_products(photo for cluster in ordered for photo in cluster)
+    quota = {split_name: {name: max(1, round(count * share)) for name, count in total.items()}
+             for split_name, share in (("held_out", HELD_OUT_RATIO), ("validation", VALIDATION_RATIO))}  # fmt: skip
+    remaining = Counter(name for cluster in ordered for name in {photo.product for photo in cluster})
+    splits: dict[str, list[Photo]] = {"train": [], "validation": [], "held_out": []}
+    assigned = {split_name: Counter[str]() for split_name in quota}
+    unassigned = []
     for cluster in ordered:
-        mine = _counts(cluster)
-        side = next((side for side in quota if _fits(mine, taken[side], quota[side])), "")
-        if not side or any(left[name] <= 1 for name in mine):
-            rest.append(cluster)
+        cluster_counts = _count_products(cluster)
+        split_name = next(
+            (
+                split_name
+                for split_name in quota
+                if _fits_quota(cluster_counts, assigned[split_name], quota[split_name])
+            ),
+            "",
+        )
+        if not split_name or any(remaining[name] <= 1 for name in cluster_counts):
+            unassigned.append(cluster)
             continue
-        sides[side] += cluster
-        taken[side].update(mine)
-        left.subtract(mine.keys())
-    for cluster in sorted(rest, key=len):
-        sides[_still_missing(_counts(cluster), taken, left)] += cluster
-    return sides
+        splits[split_name] += cluster
+        assigned[split_name].update(cluster_counts)
+        remaining.subtract(cluster_counts.keys())
+    for cluster in sorted(unassigned, key=len):
+        splits[_choose_missing_split(_count_products(cluster), assigned, remaining)] += cluster
+    return splits
 
 
-def _still_missing(mine: Counter[str], taken: Mapping[str, Counter[str]], left: Counter[str]) -> str:
+def _choose_missing_split(
+    cluster_counts: Counter[str], assigned: Mapping[str, Counter[str]], remaining: Counter[str]
+) -> str:
     """A side that has nothing yet of a product whose groups are all too large for their quota; or train."""
-    for side, got in taken.items():
-        if all(left[name] > 1 for name in mine) and any(not got[name] for name in mine):
-            got.update(mine)
-            left.subtract(mine.keys())
-            return side
+    for split_name, assigned_counts in assigned.items():
+        if all(remaining[name] > 1 for name in cluster_counts) and any(
+            not assigned_counts[name] for name in cluster_counts
+        ):
+            assigned_counts.update(cluster_counts)
+            remaining.subtract(cluster_counts.keys())
+            return split_name
     return "train"
 
 
-def _fits(mine: Counter[str], taken: Counter[str], quota: Mapping[str, int]) -> bool:
-    return all(taken[name] + count <= quota[name] for name, count in mine.items())
+def _fits_quota(cluster_counts: Counter[str], assigned_counts: Counter[str], quota: Mapping[str, int]) -> bool:
+    return all(assigned_counts[name] + count <= quota[name] for name, count in cluster_counts.items())
 
 
-def _counts(photos: Iterable[Photo]) -> Counter[str]:
-    return Counter(one.product for one in photos)
+def _count_products(photos: Iterable[Photo]) -> Counter[str]:
+    return Counter(photo.product for photo in photos)
 
 
-def _lot(cluster: tuple[Photo, ...], seed: int) -> str:
-    return min(hashlib.sha256(f"{seed}:{one.sha256}".encode()).hexdigest() for one in cluster)
+def _order_key(cluster: tuple[Photo, ...], seed: int) -> str:
+    return min(hashlib.sha256(f"{seed}:{photo.sha256}".encode()).hexdigest() for photo in cluster)
 
 
-def _in_order(photos: Iterable[Photo]) -> tuple[Photo, ...]:
-    return tuple(sorted(photos, key=lambda one: (one.product, one.path)))
+def _sort_photos(photos: Iterable[Photo]) -> tuple[Photo, ...]:
+    return tuple(sorted(photos, key=lambda photo: (photo.product, photo.path)))
 
 
-def _too_few(counts: Mapping[str, int], kinds: Mapping[str, int], fewest: int) -> Problems:
+def _too_few_photos(counts: Mapping[str, int], group_counts: Mapping[str, int], min_photos: int) -> Problems:
     """What each product lacks; at most eight are named."""
-    said = [
+    product_lines = [
         f"{name}: {count} photos"
-        + (f", but only {kinds[name]} that look different" if count >= fewest and kinds[name] < LEAST else "")
+        + (
+            f", but only {group_counts[name]} that look different"
+            if count >= min_photos and group_counts[name] < MIN_GROUPS_PER_CLASS
+            else ""
+        )
         for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
-    told = f"at least two products with {fewest} photos, {LEAST} of them different, are needed to tell them apart"
-    found = "; ".join(said[:8]) + (f"; and {len(said) - 8} more" if len(said) > 8 else "")
-    return Problems([Problem(f"{told}; there are {found}", hint="add photos, or take --fewest lower, then download")])
+    requirement = (
+        f"at least two products with {min_photos} photos, {MIN_GROUPS_PER_CLASS} "
+        "of them different, are needed to tell them apart"
+    )
+    summary = "; ".join(product_lines[:8]) + (f"; and {len(product_lines) - 8} more" if len(product_lines) > 8 else "")
+    return Problems(
+        [Problem(f"{requirement}; there are {summary}", hint="add photos, or take --fewest lower, then download")]
+    )

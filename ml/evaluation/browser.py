@@ -24,21 +24,21 @@ from ml.export.exported_model import Array
 from orchestrator import shell
 from orchestrator.problems import Problems
 
-WEB = Path(__file__).parents[1] / "web"
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
-QUIET = (
+WEB_FOLDER = Path(__file__).parents[1] / "web"
+BROWSER_COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
+HEADLESS_FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
 )  # fmt: skip
-KINDS = {
+CONTENT_TYPES = {
     ".html": "text/html; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".json": "application/json",
     ".css": "text/css; charset=utf-8", ".bin": "application/octet-stream", ".jpg": "image/jpeg", ".png": "image/png",
 }  # fmt: skip
-PAGE = "parity.html"
+PARITY_PAGE = "parity.html"
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class BrowserResult:
     """What a browser said: (photos, classes) probabilities, what it gave the network, and milliseconds."""
 
     probabilities: Array
@@ -46,59 +46,71 @@ class Told:
     load_ms: float
     prepare_ms: tuple[float, ...]
     predict_ms: tuple[float, ...]
-    agent: str = field(compare=False, default="")
+    user_agent: str = field(compare=False, default="")
 
 
-def program() -> str | None:
+def find_browser() -> str | None:
     """The browser of this machine, or None."""
-    return next((found for name in PROGRAMS if (found := shell.which(name))), None)
+    return next((executable for name in BROWSER_COMMANDS if (executable := shell.which(name))), None)
 
 
-def ask(export: Path, photos: Sequence[Path], *, web: Path = WEB, timeout: float = 120) -> Told:
+def predict_in_browser(
+    export_folder: Path, photos: Sequence[Path], *, web_folder: Path = WEB_FOLDER, timeout_seconds: float = 120
+) -> BrowserResult:
     """What the model in ``export`` says of ``photos`` in a browser that runs ``web/predict.js``.
 
     Raises Problems: no browser, it fails, or it does not answer within ``timeout`` seconds.
     """
-    found = program()
-    if found is None:
-        raise Problems.one(
+    executable = find_browser()
+    if executable is None:
+        raise Problems.from_message(
             "there is no Chromium, Chrome or Edge on this machine",
             hint="install one (apt install chromium), or pass --no-browser, which leaves its parity unchecked",
         )
     files = {f"/photos/{index}": path for index, path in enumerate(photos)}
-    wanted = {"photos": len(photos)}
+    request = {"photos": len(photos)}
     with (
-        serving([web, export], files, {"/wanted.json": wanted}, patience=timeout) as site,
+        serve([web_folder, export_folder], files, {"/wanted.json": request}, max_wait_seconds=timeout_seconds) as site,
         tempfile.TemporaryDirectory() as profile,
     ):
-        command = [found, *QUIET, f"--user-data-dir={profile}", "--dump-dom", f"{site.address}/{PAGE}"]
-        ran = shell.run(command, timeout=timeout + 30)
-    if site.told is None:
-        raise Problems.one(f"{found} did not answer: {_last(ran.output)}", hint="try again, or pass --no-browser")
-    if "error" in site.told:
-        raise Problems.one(f"the model does not run in {found}: {site.told['error']}", hint="export it again")
-    return _read(site.told)
+        command = [
+            executable,
+            *HEADLESS_FLAGS,
+            f"--user-data-dir={profile}",
+            "--dump-dom",
+            f"{site.address}/{PARITY_PAGE}",
+        ]
+        completed = shell.run(command, timeout=timeout_seconds + 30)
+    if site.report is None:
+        raise Problems.from_message(
+            f"{executable} did not answer: {_last_line(completed.output)}", hint="try again, or pass --no-browser"
+        )
+    if "error" in site.report:
+        raise Problems.from_message(
+            f"the model does not run in {executable}: {site.report['error']}", hint="export it again"
+        )
+    return _parse_result(site.report)
 
 
-def _last(output: str) -> str:
+def _last_line(output: str) -> str:
     return (output.strip().splitlines() or [""])[-1][:200]
 
 
-def _read(told: Mapping[str, Any]) -> Told:
-    answers = told["answers"]
-    return Told(
-        np.asarray([one["probabilities"] for one in answers], dtype=np.float32),
-        np.stack([_values(one["input"]) for one in answers]),
-        float(told["load"]),
-        tuple(float(one["prepare"]) for one in answers),
-        tuple(float(one["predict"]) for one in answers),
-        str(told["agent"]),
+def _parse_result(report: Mapping[str, Any]) -> BrowserResult:
+    answers = report["answers"]
+    return BrowserResult(
+        np.asarray([answer["probabilities"] for answer in answers], dtype=np.float32),
+        np.stack([_decode_input(answer["input"]) for answer in answers]),
+        float(report["load"]),
+        tuple(float(answer["prepare"]) for answer in answers),
+        tuple(float(answer["predict"]) for answer in answers),
+        str(report["agent"]),
     )
 
 
-def _values(text: str) -> Array:
+def _decode_input(encoded: str) -> Array:
     """A square of three channels."""
-    values = np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float32)
+    values = np.frombuffer(base64.b64decode(encoded), dtype="<f4").astype(np.float32)
     side = math.isqrt(len(values) // 3)
     return values.reshape(side, side, 3)
 
@@ -111,30 +123,32 @@ class Site:
         self.files = files
         self.documents = documents
         self.address = ""
-        self.told: dict[str, Any] | None = None
-        self.ended = threading.Event()
+        self.report: dict[str, Any] | None = None
+        self.reported = threading.Event()
 
-    def answer(self, path: str) -> tuple[str, bytes] | None:
+    def read_file(self, path: str) -> tuple[str, bytes] | None:
         """Content type and bytes of one path, or None; only files that lie directly in a folder are served."""
         path = path.partition("?")[0]
         if path in self.documents:
-            return KINDS[".json"], json.dumps(self.documents[path]).encode()
+            return CONTENT_TYPES[".json"], json.dumps(self.documents[path]).encode()
         if path in self.files:
-            return KINDS.get(self.files[path].suffix.lower(), KINDS[".bin"]), self.files[path].read_bytes()
+            return CONTENT_TYPES.get(self.files[path].suffix.lower(), CONTENT_TYPES[".bin"]), self.files[
+                path
+            ].read_bytes()
         for folder in self.folders:
-            there = {one.name: one for one in folder.iterdir() if one.is_file()}
-            if found := there.get(path.removeprefix("/")):
-                return KINDS.get(found.suffix, KINDS[".bin"]), found.read_bytes()
+            files_by_name = {entry.name: entry for entry in folder.iterdir() if entry.is_file()}
+            if file := files_by_name.get(path.removeprefix("/")):
+                return CONTENT_TYPES.get(file.suffix, CONTENT_TYPES[".bin"]), file.read_bytes()
         return None
 
 
 @contextmanager
-def serving(
+def serve(
     folders: Sequence[Path],
     files: Mapping[str, Path],
     documents: Mapping[str, Any],
     *,
-    patience: float = 60,
+    max_wait_seconds: float = 60,
     port: int = 0,
 ) -> Iterator[Site]:
     """Serve a site on 127.0.0.1 for a while.
@@ -143,7 +157,7 @@ def serving(
     back until the page has told what it found, or for ``patience`` seconds.
     """
     site = Site(folders, files, documents)
-    with ThreadingHTTPServer(("127.0.0.1", port), _answers(site, patience)) as server:
+    with ThreadingHTTPServer(("127.0.0.1", port), _make_handler(site, max_wait_seconds)) as server:
         site.address = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -154,20 +168,20 @@ def serving(
             thread.join()
 
 
-def _answers(site: Site, patience: float) -> type[BaseHTTPRequestHandler]:
+def _make_handler(site: Site, max_wait_seconds: float) -> type[BaseHTTPRequestHandler]:
     """The handler of one site's requests."""
 
-    class Answers(BaseHTTPRequestHandler):
+    class RequestHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/told.png":
-                site.ended.wait(patience)
-            found = site.answer(self.path)
+                site.reported.wait(max_wait_seconds)
+            found = site.read_file(self.path)
             self._send(200 if found else 404, *(found or ("text/plain", b"")))
 
         def do_POST(self) -> None:
-            site.told = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            site.report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self._send(200, "text/plain", b"")
-            site.ended.set()
+            site.reported.set()
 
         def _send(self, status: int, kind: str, body: bytes) -> None:
             self.send_response(status)
@@ -179,4 +193,4 @@ def _answers(site: Site, patience: float) -> type[BaseHTTPRequestHandler]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name for it
             """Nothing."""
 
-    return Answers
+    return RequestHandler

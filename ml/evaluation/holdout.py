@@ -12,138 +12,164 @@ import msgspec
 import numpy as np
 
 from ml.atomic_files import sha256
-from ml.command_runner import progress
+from ml.command_runner import show_progress
 from ml.data import preprocessing
-from ml.evaluation.metrics import Answers, Comparison, compared
+from ml.evaluation.metrics import Comparison, Predictions, compare
 from ml.export import exported_model
 from ml.export.exported_model import Array
-from ml.training_run import HeldOut, Preprocessing, Run
+from ml.training_run import HeldOut, Preprocessing, TrainingRun
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry
 from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage, MissingFileError
 
-LEARNED = "learned.json"
+LEARNED_FILE = "learned.json"
 """Beside a published model: the photos that it learned from, by the first ``MARK`` digits of their checksums."""
-MARK = 16
-FEWEST = 10
+CHECKSUM_PREFIX_LENGTH = 16
+MIN_UNSEEN_PHOTOS = 10
 """Photos that neither model has seen, below which those that the old one may have seen have to do."""
 
 
 @dataclass(frozen=True, slots=True)
-class Photos:
+class HoldoutPhotos:
     """Photos with their files; ``missing``: how many of those held out are not there any more, or were changed."""
 
     held_out: tuple[HeldOut, ...]
     paths: tuple[Path, ...]
-    missing: int = 0
+    missing_count: int = 0
 
     @property
     def truth(self) -> tuple[str, ...]:
         """What each shows."""
-        return tuple(one.product for one in self.held_out)
+        return tuple(photo.product for photo in self.held_out)
 
-    def only(self, wanted: Sequence[bool]) -> Photos:
+    def select(self, mask: Sequence[bool]) -> HoldoutPhotos:
         """Those for which ``wanted`` says so."""
-        kept = [index for index, keep in enumerate(wanted) if keep]
-        return Photos(tuple(self.held_out[at] for at in kept), tuple(self.paths[at] for at in kept), self.missing)
+        indices = [index for index, is_selected in enumerate(mask) if is_selected]
+        return HoldoutPhotos(
+            tuple(self.held_out[position] for position in indices),
+            tuple(self.paths[position] for position in indices),
+            self.missing_count,
+        )
 
-    def sample(self, most: int) -> Photos:
+    def sample(self, max_count: int) -> HoldoutPhotos:
         """At most ``most`` of them, evenly out of all products."""
-        step = max(len(self.paths) / most, 1)
-        chosen = {int(index * step) for index in range(min(most, len(self.paths)))}
-        return self.only([index in chosen for index in range(len(self.paths))])
+        step = max(len(self.paths) / max_count, 1)
+        chosen = {int(index * step) for index in range(min(max_count, len(self.paths)))}
+        return self.select([index in chosen for index in range(len(self.paths))])
 
 
-def of(run: Run, data: Path) -> Photos:
+def load_photos(run: TrainingRun, data_folder: Path) -> HoldoutPhotos:
     """The held-out photos of the run's classes, as they lie in the data set's folder.
 
     Raises Problems: there is none.
     """
-    wanted = sorted((one for one in run.split.held_out if one.product in run.classes), key=lambda one: one.product)
-    there = [one for one in wanted if _is_there(data / one.path, one.sha256)]
-    if not wanted:
-        raise Problems.one(f"training {run.version} held no photo out", hint="train again: python -m ml.train_model")
-    if not there:
-        raise Problems.one(
-            f"none of the {len(wanted)} held-out photos of training {run.version} is in {data} as it was",
+    expected = sorted(
+        (photo for photo in run.split.held_out if photo.product in run.classes), key=lambda photo: photo.product
+    )
+    present = [photo for photo in expected if _is_unchanged(data_folder / photo.path, photo.sha256)]
+    if not expected:
+        raise Problems.from_message(
+            f"training {run.version} held no photo out", hint="train again: python -m ml.train_model"
+        )
+    if not present:
+        raise Problems.from_message(
+            f"none of the {len(expected)} held-out photos of training {run.version} is in {data_folder} as it was",
             hint="name the data set's folder by --data, or fetch them: python -m ml.download_photos",
         )
-    return Photos(tuple(there), tuple(data / one.path for one in there), len(wanted) - len(there))
+    return HoldoutPhotos(
+        tuple(present), tuple(data_folder / photo.path for photo in present), len(expected) - len(present)
+    )
 
 
-def marks(run: Run, photos: Sequence[str]) -> list[str]:
+def list_learned_checksums(run: TrainingRun, checksums: Sequence[str]) -> list[str]:
     """What ``LEARNED`` holds: of the checksums ``photos`` of a data set those that were not held out."""
-    held_out = {one.sha256 for one in run.split.held_out}
-    return sorted(one[:MARK] for one in photos if one not in held_out)
+    held_out = {item.sha256 for item in run.split.held_out}
+    return sorted(item[:CHECKSUM_PREFIX_LENGTH] for item in checksums if item not in held_out)
 
 
-def against(storage: FileStorage, version: str, photos: Photos, new: Answers) -> Comparison:
+def compare_with_published(
+    storage: FileStorage, version: str, photos: HoldoutPhotos, new_predictions: Predictions
+) -> Comparison:
     """The answers of a new model compared with those of a published version, on photos that neither has seen.
 
     Raises Problems: that version cannot be read.
     """
-    learned = _learned(storage, version)
-    seen = [one.sha256[:MARK] in learned for one in photos.held_out]
-    fair = len(seen) - sum(seen)
-    chosen = [not one for one in seen] if fair >= min(FEWEST, len(seen)) else [True] * len(seen)
-    asked = photos.only(chosen)
-    old = _asked(storage, version, asked)
-    part = np.asarray(chosen)
-    mine = Answers(new.classes, new.probabilities[part], asked.truth)
-    return compared(mine, old, [one for one, keep in zip(seen, chosen, strict=True) if keep])
+    learned_checksums = _load_learned_checksums(storage, version)
+    learned_flags = [item.sha256[:CHECKSUM_PREFIX_LENGTH] in learned_checksums for item in photos.held_out]
+    unseen_count = len(learned_flags) - sum(learned_flags)
+    mask = (
+        [not item for item in learned_flags]
+        if unseen_count >= min(MIN_UNSEEN_PHOTOS, len(learned_flags))
+        else [True] * len(learned_flags)
+    )
+    compared_photos = photos.select(mask)
+    old_predictions = _predict_with_published(storage, version, compared_photos)
+    selection = np.asarray(mask)
+    new_subset = Predictions(new_predictions.classes, new_predictions.probabilities[selection], compared_photos.truth)
+    return compare(
+        new_subset,
+        old_predictions,
+        [item for item, is_selected in zip(learned_flags, mask, strict=True) if is_selected],
+    )
 
 
-def contract_of(document: Mapping[str, Any]) -> Preprocessing:
+def parse_contract(document: Mapping[str, Any]) -> Preprocessing:
     """The contract that an exported model's document holds.  Raises Problems."""
     try:
         return msgspec.convert(document["preprocessing"], Preprocessing)
     except (KeyError, msgspec.ValidationError) as error:
-        raise Problems.one(f"the exported model has no contract: {error}", hint="export it again") from None
+        raise Problems.from_message(f"the exported model has no contract: {error}", hint="export it again") from None
 
 
-def in_parts(paths: Sequence[Path], contract: Preprocessing, ask: Callable[[Array], Array], doing: str) -> Array:
+def predict_in_batches(
+    paths: Sequence[Path], contract: Preprocessing, predict: Callable[[Array], Array], description: str
+) -> Array:
     """What ``ask`` says of photos, a few at a time: (photos, classes).  Raises Problems."""
-    told = []
-    with progress(doing, len(paths)) as advance:
+    results = []
+    with show_progress(description, len(paths)) as advance:
         for start in range(0, len(paths), 16):
-            part = paths[start : start + 16]
-            told.append(ask(preprocessing.read_all(part, contract).astype(np.float32)))
-            for _ in part:
+            batch_paths = paths[start : start + 16]
+            results.append(predict(preprocessing.read_all(batch_paths, contract).astype(np.float32)))
+            for _ in batch_paths:
                 advance()
-    return np.concatenate(told)
+    return np.concatenate(results)
 
 
-def _asked(storage: FileStorage, version: str, photos: Photos) -> Answers:
+def _predict_with_published(storage: FileStorage, version: str, photos: HoldoutPhotos) -> Predictions:
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder)
-        place = f"{registry.FOLDER}/{version}"
+        version_prefix = f"{registry.MODELS_FOLDER}/{version}"
         try:
-            storage.fetch(f"{place}/{registry.MODEL}", target / registry.MODEL)
-            document = canonical_json.load((target / registry.MODEL).read_bytes(), dict[str, Any], f"{storage}/{place}")
-            file = Path(str(document.get("weights", {}).get("file", ""))).name
-            storage.fetch(f"{place}/{file}", target / file)
+            storage.download_file(f"{version_prefix}/{registry.MODEL_FILE}", target / registry.MODEL_FILE)
+            document = canonical_json.load(
+                (target / registry.MODEL_FILE).read_bytes(), dict[str, Any], f"{storage}/{version_prefix}"
+            )
+            weights_file = Path(str(document.get("weights", {}).get("file", ""))).name
+            storage.download_file(f"{version_prefix}/{weights_file}", target / weights_file)
             model = exported_model.load(target)
         except (Problems, AttributeError) as error:
-            raise Problems.one(
+            raise Problems.from_message(
                 f"the model in use, {version}, cannot be read: {error}".partition("\n")[0],
                 hint="--no-compare does without; uploading then takes --force and a reason",
             ) from None
-    contract = contract_of(model.document)
-    say = in_parts(photos.paths, contract, lambda part: model.run(part)["probabilities"], f"asking {version}")
-    return Answers(model.classes, say, photos.truth)
+    contract = parse_contract(model.document)
+    probabilities = predict_in_batches(
+        photos.paths, contract, lambda batch: model.predict(batch)["probabilities"], f"asking {version}"
+    )
+    return Predictions(model.classes, probabilities, photos.truth)
 
 
-def _learned(storage: FileStorage, version: str) -> frozenset[str]:
-    key = f"{registry.FOLDER}/{version}/{LEARNED}"
+def _load_learned_checksums(storage: FileStorage, version: str) -> frozenset[str]:
+    key = f"{registry.MODELS_FOLDER}/{version}/{LEARNED_FILE}"
     try:
         return frozenset(canonical_json.load(storage.download(key), list[str], f"{storage}/{key}"))
     except MissingFileError:
         return frozenset()
 
 
-def _is_there(path: Path, sums: str) -> bool:
+def _is_unchanged(path: Path, checksum: str) -> bool:
     try:
-        return sha256(path) == sums
+        return sha256(path) == checksum
     except OSError:
         return False

@@ -19,111 +19,120 @@ from ml.data import preprocessing
 from ml.export.exported_model import Array
 from ml.training_run import Preprocessing
 
-TOLERANCES: Mapping[str, float] = {"f4": 1e-4, "f2": 2e-2}
+MAX_DIFFERENCES: Mapping[str, float] = {"f4": 1e-4, "f2": 2e-2}
 """How far probabilities may lie apart, by the type of the exported weights."""
-LEVELS = 2.0
+MAX_INPUT_DIFFERENCE = 2.0
 """Of 255: how far two decoders of the same JPEG may lie apart."""
-CLOSE = 0.25
+MAX_REMAINING_SHARE = 0.25
 """A fault explains a difference when it leaves less than this share of it."""
-Ask = Callable[[Array], Array]
+Predict = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class ModelOutput:
     """What somebody made of some photos: the network's inputs (n, size, size, 3), 0 to 255, and (n, classes)."""
 
-    who: str
+    source: str
     inputs: Array
     probabilities: Array
 
 
-def difference(one: Seen, other: Seen) -> float:
+def max_difference(first: ModelOutput, second: ModelOutput) -> float:
     """The largest difference of a probability; 1 where they cannot be compared."""
-    if one.probabilities.shape != other.probabilities.shape:
+    if first.probabilities.shape != second.probabilities.shape:
         return 1.0
-    worst = float(np.abs(one.probabilities - other.probabilities).max(initial=0))
-    return worst if np.isfinite(worst) else 1.0
+    largest = float(np.abs(first.probabilities - second.probabilities).max(initial=0))
+    return largest if np.isfinite(largest) else 1.0
 
 
-def broken_contract(trained: Preprocessing, exported: Mapping[str, Any]) -> str:
+def find_contract_mismatch(trained: Preprocessing, exported: Mapping[str, Any]) -> str:
     """What the export says of the preparation of photos otherwise than the training did, or ""."""
-    said = {"scaling": "scaling", "channels": "channel order", "resize": "resize"}
-    wanted = asdict(trained) | {"classes": list(trained.classes)}
-    for name, value in wanted.items():
+    labels = {"scaling": "scaling", "channels": "channel order", "resize": "resize"}
+    expected = asdict(trained) | {"classes": list(trained.classes)}
+    for name, value in expected.items():
         if exported.get(name) != value:
-            shown = "" if name == "classes" else f": the export says {exported.get(name)}, the training {value}"
-            return f"{said.get(name, name)}{shown}"
+            detail = "" if name == "classes" else f": the export says {exported.get(name)}, the training {value}"
+            return f"{labels.get(name, name)}{detail}"
     return ""
 
 
-def fault(reference: Seen, witness: Seen, photos: Sequence[Path], contract: Preprocessing, ask: Ask) -> str:
+def find_fault(
+    reference: ModelOutput, candidate: ModelOutput, photos: Sequence[Path], contract: Preprocessing, predict: Predict
+) -> str:
     """What makes ``witness`` differ from ``reference``, for people; it begins with the fault's name."""
-    if reference.inputs.shape != witness.inputs.shape:
-        return f"size: photos of {witness.inputs.shape[1]} pixels, not {reference.inputs.shape[1]}"
-    apart = np.abs(reference.inputs - witness.inputs)
-    if apart.max(initial=0) > LEVELS:
-        return _of_preparation(reference.inputs, witness.inputs, photos, contract)
-    return _of_network(reference, witness, ask)
+    if reference.inputs.shape != candidate.inputs.shape:
+        return f"size: photos of {candidate.inputs.shape[1]} pixels, not {reference.inputs.shape[1]}"
+    differences = np.abs(reference.inputs - candidate.inputs)
+    if differences.max(initial=0) > MAX_INPUT_DIFFERENCE:
+        return _find_preparation_fault(reference.inputs, candidate.inputs, photos, contract)
+    return _find_network_fault(reference, candidate, predict)
 
 
-def strayed(photos: Sequence[Path], truth: Sequence[str], contract: Preprocessing, claimed: float, ask: Ask) -> str:
+def find_training_mismatch(
+    photos: Sequence[Path], truth: Sequence[str], contract: Preprocessing, expected_accuracy: float, predict: Predict
+) -> str:
     """Which wrong preparation makes the model as good as its training says it was; for people."""
-    right = np.asarray([contract.classes.index(name) for name in truth])
+    true_classes = np.asarray([contract.classes.index(name) for name in truth])
     inputs = preprocessing.read_all(photos, contract).astype(np.float32)
-    wrong = [*_prepared_wrongly(photos, contract), *((name, change(inputs)) for name, change in _SCALED_WRONGLY)]
-    shares = {name: float((_in_parts(made, ask).argmax(axis=1) == right).mean()) for name, made in wrong}
-    best = max(shares, key=lambda one: shares[one])
-    if shares[best] < claimed - max(0.02, 1.5 / len(photos)):
+    variants = [*_prepare_wrongly(photos, contract), *((name, change(inputs)) for name, change in _WRONG_SCALINGS)]
+    accuracies = {
+        name: float((_predict_in_batches(variant_inputs, predict).argmax(axis=1) == true_classes).mean())
+        for name, variant_inputs in variants
+    }
+    best = max(accuracies, key=lambda variant: accuracies[variant])
+    if accuracies[best] < expected_accuracy - max(0.02, 1.5 / len(photos)):
         return "photos reach the model otherwise than in its training"
     return best
 
 
-def _in_parts(inputs: Array, ask: Ask) -> Array:
-    return np.concatenate([ask(inputs[start : start + 16]) for start in range(0, len(inputs), 16)])
+def _predict_in_batches(inputs: Array, predict: Predict) -> Array:
+    return np.concatenate([predict(inputs[start : start + 16]) for start in range(0, len(inputs), 16)])
 
 
-def _of_preparation(wanted: Array, got: Array, photos: Sequence[Path], contract: Preprocessing) -> str:
-    factor, rest, fit = _line(wanted, got)
-    if fit > 0.999 and abs(factor - 1) > 0.01:
-        return f"scaling: values arrive as x * {factor:.4g} {'-' if rest < 0 else '+'} {abs(rest):.3g}"
-    found = _closest(got, wanted, _prepared_wrongly(photos, contract))
-    if found:
-        return found
-    coarse = np.abs(_coarse(wanted) - _coarse(got)).mean()
-    if coarse < np.abs(wanted - got).mean() * CLOSE:
+def _find_preparation_fault(expected: Array, actual: Array, photos: Sequence[Path], contract: Preprocessing) -> str:
+    factor, offset, correlation = _fit_line(expected, actual)
+    if correlation > 0.999 and abs(factor - 1) > 0.01:
+        return f"scaling: values arrive as x * {factor:.4g} {'-' if offset < 0 else '+'} {abs(offset):.3g}"
+    variant = _find_closest(actual, expected, _prepare_wrongly(photos, contract))
+    if variant:
+        return variant
+    coarse_difference = np.abs(_downsample(expected) - _downsample(actual)).mean()
+    if coarse_difference < np.abs(expected - actual).mean() * MAX_REMAINING_SHARE:
         return f"resize: another filter than {contract.resize}"
     return "preparation: photos arrive otherwise than the contract says"
 
 
-def _of_network(reference: Seen, witness: Seen, ask: Ask) -> str:
-    tried = ((name, ask(change(reference.inputs))) for name, change in _SCALED_WRONGLY)
-    found = _closest(witness.probabilities, reference.probabilities, tried)
-    return found or "network: its weights or operations are not those that were trained"
+def _find_network_fault(reference: ModelOutput, candidate: ModelOutput, predict: Predict) -> str:
+    variants = ((name, predict(change(reference.inputs))) for name, change in _WRONG_SCALINGS)
+    variant = _find_closest(candidate.probabilities, reference.probabilities, variants)
+    return variant or "network: its weights or operations are not those that were trained"
 
 
-def _closest(got: Array, wanted: Array, tried: Iterable[tuple[str, Array]]) -> str:
+def _find_closest(actual: Array, expected: Array, variants: Iterable[tuple[str, Array]]) -> str:
     """The name of what comes closest to ``got``, where it is far closer than what was wanted; or ""."""
-    apart = {name: float(np.abs(got - made).mean()) for name, made in tried if made.shape == got.shape}
-    name = min(apart, key=lambda one: apart[one], default="")
-    return name if name and apart[name] < CLOSE * float(np.abs(got - wanted).mean()) else ""
-
-
-def _prepared_wrongly(photos: Sequence[Path], contract: Preprocessing) -> Iterable[tuple[str, Array]]:
-    order = "BGR" if contract.channels == "RGB" else "RGB"
-    wrong = {f"channel order: {order} instead of {contract.channels}": replace(contract, channels=order)}
-    wrong |= {
-        f"resize: {filter_} instead of {contract.resize}": replace(contract, resize=filter_)
-        for filter_ in preprocessing.FILTERS
-        if filter_ != contract.resize
+    differences = {
+        name: float(np.abs(actual - values).mean()) for name, values in variants if values.shape == actual.shape
     }
-    wrong["crop: the whole photo is squeezed instead of its centre cut out"] = replace(contract, fit="stretch")
-    wrong["orientation: photos are not turned as their EXIF says"] = replace(contract, orientation="none")
-    wrong["transparency: black shows through instead of white"] = replace(contract, transparent="black")
-    for name, other in wrong.items():
-        yield name, preprocessing.read_all(photos, other).astype(np.float32)
+    name = min(differences, key=lambda variant: differences[variant], default="")
+    return name if name and differences[name] < MAX_REMAINING_SHARE * float(np.abs(actual - expected).mean()) else ""
 
 
-_SCALED_WRONGLY: Sequence[tuple[str, Callable[[Array], Any]]] = (
+def _prepare_wrongly(photos: Sequence[Path], contract: Preprocessing) -> Iterable[tuple[str, Array]]:
+    order = "BGR" if contract.channels == "RGB" else "RGB"
+    variants = {f"channel order: {order} instead of {contract.channels}": replace(contract, channels=order)}
+    variants |= {
+        f"resize: {resize_filter} instead of {contract.resize}": replace(contract, resize=resize_filter)
+        for resize_filter in preprocessing.RESIZE_FILTERS
+        if resize_filter != contract.resize
+    }
+    variants["crop: the whole photo is squeezed instead of its centre cut out"] = replace(contract, fit="stretch")
+    variants["orientation: photos are not turned as their EXIF says"] = replace(contract, orientation="none")
+    variants["transparency: black shows through instead of white"] = replace(contract, transparent="black")
+    for name, variant_contract in variants.items():
+        yield name, preprocessing.read_all(photos, variant_contract).astype(np.float32)
+
+
+_WRONG_SCALINGS: Sequence[tuple[str, Callable[[Array], Any]]] = (
     ("scaling: the network gets x / 255, not x / 127.5 - 1", lambda x: (x / 255 + 1) * 127.5),
     ("scaling: the network gets values from 0 to 255 as they are", lambda x: (x + 1) * 127.5),
     ("scaling: values are scaled twice", lambda x: x / 127.5 - 1),
@@ -132,18 +141,18 @@ _SCALED_WRONGLY: Sequence[tuple[str, Callable[[Array], Any]]] = (
 )
 
 
-def _line(wanted: Array, got: Array) -> tuple[float, float, float]:
+def _fit_line(expected: Array, actual: Array) -> tuple[float, float, float]:
     """The straight line that leads from one to the other, and how well it fits: factor, constant, correlation."""
-    x, y = wanted.ravel().astype(float), got.ravel().astype(float)
+    x, y = expected.ravel().astype(float), actual.ravel().astype(float)
     if x.std() == 0 or y.std() == 0:
         return 1.0, 0.0, 0.0
-    fit = float(np.corrcoef(x, y)[0, 1])
-    factor = fit * y.std() / x.std()
-    return float(factor), float(y.mean() - factor * x.mean()), fit
+    correlation = float(np.corrcoef(x, y)[0, 1])
+    factor = correlation * y.std() / x.std()
+    return float(factor), float(y.mean() - factor * x.mean()), correlation
 
 
-def _coarse(pixels: Array) -> Array:
+def _downsample(pixels: Array) -> Array:
     """The means of patches: what all filters leave alike."""
-    side = pixels.shape[1] // 4
-    cut = pixels[:, : side * 4, : side * 4]
-    return np.asarray(cut.reshape(len(pixels), 4, side, 4, side, 3).mean(axis=(2, 4)))
+    patch_size = pixels.shape[1] // 4
+    cropped = pixels[:, : patch_size * 4, : patch_size * 4]
+    return np.asarray(cropped.reshape(len(pixels), 4, patch_size, 4, patch_size, 3).mean(axis=(2, 4)))

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from ml.data.dataset import Photo
-from ml.data.split import Sides
+from ml.data.split import DatasetSplits
 from ml.training import network
 from ml.training.network import Array
 from ml.training_run import EMBEDDING_LAYER, Metrics, Score
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Evaluation:
     """``probabilities`` of the held-out photos (in the order of ``Sides.held_out``); ``vectors`` are prototypes.
 
     ``trained``: whether each of ``products`` is a class; ``model`` is the Keras model that was asked.
@@ -27,56 +27,69 @@ class Measured:
     probabilities: Array
     truth: Array
     products: tuple[str, ...]
-    vectors: Array
+    prototypes: Array
     trained: Array
     threshold: float
 
 
-def with_embedding(model: Any) -> Any:
+def add_embedding_output(model: Any) -> Any:
     """A model that gives probabilities and embedding."""
     import keras
 
     return keras.Model(model.inputs, [model.outputs[0], model.get_layer(EMBEDDING_LAYER).output])
 
 
-def measured(
-    sides: Sides, known: Sequence[Photo], vectors: Array, probabilities: Array, seen: Array, model: Any
-) -> Measured:
+def evaluate(
+    splits: DatasetSplits,
+    known_photos: Sequence[Photo],
+    known_embeddings: Array,
+    probabilities: Array,
+    held_out_embeddings: Array,
+    model: Any,
+) -> Evaluation:
     """``vectors`` are embeddings of ``known`` photos, ``seen`` those of the held-out ones."""
-    products = (*sides.classes, *sides.few_photos)
-    owners = np.array([products.index(one.product) for one in known])
-    prototypes = network.prototypes(vectors, owners, len(products))
-    trained = np.array([name in sides.classes for name in products])
-    truth = np.array([sides.classes.index(one.product) for one in sides.held_out])
-    return Measured(
-        model, _metrics(sides, probabilities, truth, seen @ prototypes[trained].T), probabilities, truth, products,
-        prototypes, trained, threshold(seen @ prototypes[trained].T, truth),
-    )  # fmt: skip
+    products = (*splits.classes, *splits.sparse_products)
+    labels = np.array([products.index(photo.product) for photo in known_photos])
+    prototypes = network.compute_prototypes(known_embeddings, labels, len(products))
+    trained = np.array([name in splits.classes for name in products])
+    truth = np.array([splits.classes.index(photo.product) for photo in splits.held_out])
+    return Evaluation(
+        model,
+        _compute_metrics(splits, probabilities, truth, held_out_embeddings @ prototypes[trained].T),
+        probabilities,
+        truth,
+        products,
+        prototypes,
+        trained,
+        find_threshold(held_out_embeddings @ prototypes[trained].T, truth),
+    )
 
 
-def _metrics(sides: Sides, probabilities: Array, truth: Array, near: Array) -> Metrics:
+def _compute_metrics(splits: DatasetSplits, probabilities: Array, truth: Array, similarities: Array) -> Metrics:
     ranked = np.argsort(-probabilities, axis=1, kind="stable")
-    right = ranked[:, 0] == truth
-    sure = np.clip(probabilities[np.arange(len(truth)), truth], 1e-7, 1)
-    scores = {name: Score(int((truth == at).sum()), int(right[truth == at].sum()))
-              for at, name in enumerate(sides.classes)}  # fmt: skip
+    is_correct = ranked[:, 0] == truth
+    true_probabilities = np.clip(probabilities[np.arange(len(truth)), truth], 1e-7, 1)
+    scores = {name: Score(int((truth == class_index).sum()), int(is_correct[truth == class_index].sum()))
+              for class_index, name in enumerate(splits.classes)}  # fmt: skip
     return Metrics(
-        float(right.mean()), float((ranked[:, :3] == truth[:, None]).any(axis=1).mean()),
-        float(-np.log(sure).mean()), float((near.argmax(axis=1) == truth).mean()), scores,
+        float(is_correct.mean()), float((ranked[:, :3] == truth[:, None]).any(axis=1).mean()),
+        float(-np.log(true_probabilities).mean()), float((similarities.argmax(axis=1) == truth).mean()), scores,
     )  # fmt: skip
 
 
-def threshold(near: Array, truth: Array) -> float:
+def find_threshold(similarities: Array, truth: Array) -> float:
     """The cosine that tells best whether a photo shows the product of the nearest prototype.
 
     ``near``: cosines of photos to prototypes.  Halfway between two that occur, where strangers and the product itself
     are mistaken least often; strangers are tried by leaving each photo's own prototype out.
     """
-    own = near[np.arange(len(truth)), truth]
-    others = near.copy()
-    others[np.arange(len(truth)), truth] = -np.inf
-    strange = others.max(axis=1)
-    steps = np.unique(np.concatenate([own, strange]))
-    tried = np.concatenate([steps[:1] - 1e-3, (steps[1:] + steps[:-1]) / 2])
-    wrong = [(own < one).mean() + (strange >= one).mean() for one in tried]
-    return float(np.clip(tried[int(np.argmin(wrong))], -1, 1))
+    own_similarities = similarities[np.arange(len(truth)), truth]
+    other_similarities = similarities.copy()
+    other_similarities[np.arange(len(truth)), truth] = -np.inf
+    best_others = other_similarities.max(axis=1)
+    levels = np.unique(np.concatenate([own_similarities, best_others]))
+    candidates = np.concatenate([levels[:1] - 1e-3, (levels[1:] + levels[:-1]) / 2])
+    error_rates = [
+        (own_similarities < candidate).mean() + (best_others >= candidate).mean() for candidate in candidates
+    ]
+    return float(np.clip(candidates[int(np.argmin(error_rates))], -1, 1))

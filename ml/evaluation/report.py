@@ -13,21 +13,21 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from ml import training_run as runs
-from ml.atomic_files import make_whole, write_whole
+from ml.atomic_files import create_atomic, write_atomic
 from ml.data.dataset import Photo
-from ml.data.preprocessing import on_ground
-from ml.data.split import Sides
-from ml.evaluation.prototype_metrics import Measured
+from ml.data.preprocessing import flatten_transparency
+from ml.data.split import DatasetSplits
+from ml.evaluation.prototype_metrics import Evaluation
 from ml.training.network import Array
-from ml.training.training_loop import Epoch
-from ml.training_run import Run
+from ml.training.training_loop import EpochMetrics
+from ml.training_run import TrainingRun
 
-CURVES, CONFUSION = "curves.png", "confusion.png"
-PICTURES = (CURVES, CONFUSION)
-WORST = 12
-WEAKEST = 10
-THUMBNAIL = (220, 220)
-MOST_NAMED = 30
+CURVES_FILE, CONFUSION_FILE = "curves.png", "confusion.png"
+CHART_FILES = (CURVES_FILE, CONFUSION_FILE)
+MAX_MISTAKES = 12
+MAX_WEAK_PRODUCTS = 10
+THUMBNAIL_SIZE = (220, 220)
+MAX_LABELLED_PRODUCTS = 30
 """Products whose names fit beside a confusion matrix."""
 BLUE, RUST, GREY = "#1f5fa8", "#b4532a", "#8a8f98"
 
@@ -45,15 +45,29 @@ class Mistake:
     alike: str
 
 
-def write(folder: Path, run: Run, epochs: Sequence[Epoch], measured: Measured, sides: Sides, data: Path) -> None:
+def write(
+    folder: Path,
+    run: TrainingRun,
+    epochs: Sequence[EpochMetrics],
+    evaluation: Evaluation,
+    splits: DatasetSplits,
+    data_folder: Path,
+) -> None:
     """Write the pictures and the page into the run's folder.  Raises OSError."""
-    make_whole(folder / CURVES, lambda part: _save(_curves(epochs), part))
-    make_whole(folder / CONFUSION, lambda part: _save(_confusion(measured, sides), part))
-    text = page(run, epochs, worst(measured, sides, data), [_inline(folder / name, "png") for name in PICTURES])
-    write_whole(folder / runs.REPORT, text.encode())
+    create_atomic(folder / CURVES_FILE, lambda temp_path: _save_png(_plot_curves(epochs), temp_path))
+    create_atomic(folder / CONFUSION_FILE, lambda temp_path: _save_png(_plot_confusion(evaluation, splits), temp_path))
+    text = render_page(
+        run,
+        epochs,
+        find_worst_mistakes(evaluation, splits, data_folder),
+        [_to_data_url(folder / name, "png") for name in CHART_FILES],
+    )
+    write_atomic(folder / runs.REPORT_FILE, text.encode())
 
 
-def page(run: Run, epochs: Sequence[Epoch], mistakes: Sequence[Mistake], pictures: Sequence[str]) -> str:
+def render_page(
+    run: TrainingRun, epochs: Sequence[EpochMetrics], mistakes: Sequence[Mistake], chart_urls: Sequence[str]
+) -> str:
     """The page as HTML."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -61,83 +75,94 @@ def page(run: Run, epochs: Sequence[Epoch], mistakes: Sequence[Mistake], picture
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    weak = sorted(run.metrics.per_product.items(), key=lambda item: (item[1].right / max(item[1].photos, 1), item[0]))
+    weak_products = sorted(
+        run.metrics.per_product.items(), key=lambda item: (item[1].right / max(item[1].photos, 1), item[0])
+    )
     return environment.get_template("report.html.j2").render(
-        run=run, epochs=epochs, mistakes=mistakes, curves=pictures[0], confusion=pictures[1],
-        weak=[(name, score) for name, score in weak if score.right < score.photos][:WEAKEST],
+        run=run, epochs=epochs, mistakes=mistakes, curves=chart_urls[0], confusion=chart_urls[1],
+        weak=[(name, score) for name, score in weak_products if score.right < score.photos][:MAX_WEAK_PRODUCTS],
         wrong=sum(score.photos - score.right for score in run.metrics.per_product.values()),
         unmeasured=[name for name, score in run.metrics.per_product.items() if not score.photos],
     )  # fmt: skip
 
 
-def worst(measured: Measured, sides: Sides, data: Path, most: int = WORST) -> list[Mistake]:
+def find_worst_mistakes(
+    evaluation: Evaluation, splits: DatasetSplits, data_folder: Path, limit: int = MAX_MISTAKES
+) -> list[Mistake]:
     """Where the model was surest and wrong, with a photo of the product that it saw instead."""
-    said = measured.probabilities.argmax(axis=1)
-    rows = np.arange(len(said))
-    wrong = np.flatnonzero(said != measured.truth)
-    ranked = wrong[np.argsort(-measured.probabilities[rows, said][wrong], kind="stable")][:most]
-    made = []
+    predicted = evaluation.probabilities.argmax(axis=1)
+    rows = np.arange(len(predicted))
+    wrong_rows = np.flatnonzero(predicted != evaluation.truth)
+    ranked = wrong_rows[np.argsort(-evaluation.probabilities[rows, predicted][wrong_rows], kind="stable")][:limit]
+    mistakes = []
     for row in ranked.tolist():
-        one, other = sides.held_out[row], sides.classes[said[row]]
-        percent = np.rint(measured.probabilities[row] * 100).astype(int)
-        example = next((photo for photo in sides.train if photo.product == other), None)
-        made.append(
-            Mistake(thumbnail(data, one), one.product, other, int(percent[said[row]]),
-                    int(percent[measured.truth[row]]), one.path, thumbnail(data, example))
-        )  # fmt: skip
-    return made
+        held_out_photo, predicted_product = splits.held_out[row], splits.classes[predicted[row]]
+        percent = np.rint(evaluation.probabilities[row] * 100).astype(int)
+        example = next((photo for photo in splits.train if photo.product == predicted_product), None)
+        mistakes.append(
+            Mistake(
+                make_thumbnail(data_folder, held_out_photo),
+                held_out_photo.product,
+                predicted_product,
+                int(percent[predicted[row]]),
+                int(percent[evaluation.truth[row]]),
+                held_out_photo.path,
+                make_thumbnail(data_folder, example),
+            )
+        )
+    return mistakes
 
 
-def thumbnail(data: Path, photo: Photo | None) -> str:
+def make_thumbnail(data_folder: Path, photo: Photo | None) -> str:
     """A small JPEG inside a URL, or "" where there is no photo any more."""
     stream = io.BytesIO()
     try:
         assert photo is not None
-        with Image.open(data / photo.path) as image:
-            image.draft("RGB", THUMBNAIL)
-            small = on_ground(ImageOps.exif_transpose(image))
-            small.thumbnail(THUMBNAIL)
-            small.save(stream, "JPEG", quality=82)
+        with Image.open(data_folder / photo.path) as image:
+            image.draft("RGB", THUMBNAIL_SIZE)
+            reduced = flatten_transparency(ImageOps.exif_transpose(image))
+            reduced.thumbnail(THUMBNAIL_SIZE)
+            reduced.save(stream, "JPEG", quality=82)
     except (OSError, ValueError, AssertionError):
         return ""
     return f"data:image/jpeg;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
-def _inline(path: Path, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+def _to_data_url(path: Path, image_type: str) -> str:
+    return f"data:image/{image_type};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
-def _figure(width: float, height: float) -> Any:
+def _new_figure(width: float, height: float) -> Any:
     """A figure that needs no screen, and no state of pyplot's."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(made)
-    return made
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
-def _save(figure: Any, path: Path) -> None:
+def _save_png(figure: Any, path: Path) -> None:
     figure.savefig(path, format="png", dpi=110)
 
 
-def _curves(epochs: Sequence[Epoch]) -> Any:
+def _plot_curves(epochs: Sequence[EpochMetrics]) -> Any:
     """Loss and accuracy by epoch; a line where the top blocks began to learn."""
-    figure = _figure(9, 3.4)
-    numbers = range(1, len(epochs) + 1)
-    fine = next((index for index, one in enumerate(epochs) if one.stage != "head"), None)
-    best = min(range(len(epochs)), key=lambda index: epochs[index].validation_loss)
-    shown = (
-        ("loss", [one.loss for one in epochs], [one.validation_loss for one in epochs]),
-        ("accuracy", [one.accuracy for one in epochs], [one.validation_accuracy for one in epochs]),
+    figure = _new_figure(9, 3.4)
+    epoch_numbers = range(1, len(epochs) + 1)
+    fine_tuning_start = next((index for index, epoch in enumerate(epochs) if epoch.stage != "head"), None)
+    best_index = min(range(len(epochs)), key=lambda index: epochs[index].validation_loss)
+    panels = (
+        ("loss", [epoch.loss for epoch in epochs], [epoch.validation_loss for epoch in epochs]),
+        ("accuracy", [epoch.accuracy for epoch in epochs], [epoch.validation_accuracy for epoch in epochs]),
     )
-    for place, (name, learned, checked) in enumerate(shown, 1):
-        axes = figure.add_subplot(1, 2, place)
-        axes.plot(numbers, learned, color=GREY, label="photos learned from")
-        axes.plot(numbers, checked, color=BLUE, label="other photos")
-        axes.plot([best + 1], [checked[best]], "o", color=BLUE, markersize=5, label="kept")
-        if fine is not None:
-            axes.axvline(fine + 0.5, color=RUST, linewidth=1, linestyle="--", label="top blocks from here")
+    for position, (name, train_values, validation_values) in enumerate(panels, 1):
+        axes = figure.add_subplot(1, 2, position)
+        axes.plot(epoch_numbers, train_values, color=GREY, label="photos learned from")
+        axes.plot(epoch_numbers, validation_values, color=BLUE, label="other photos")
+        axes.plot([best_index + 1], [validation_values[best_index]], "o", color=BLUE, markersize=5, label="kept")
+        if fine_tuning_start is not None:
+            axes.axvline(fine_tuning_start + 0.5, color=RUST, linewidth=1, linestyle="--", label="top blocks from here")
         axes.set(title=name, xlabel="epoch")
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(bottom=0, top=1.02 if name == "accuracy" else None)
@@ -145,31 +170,33 @@ def _curves(epochs: Sequence[Epoch]) -> Any:
     return figure
 
 
-def _confusion(measured: Measured, sides: Sides) -> Any:
+def _plot_confusion(evaluation: Evaluation, splits: DatasetSplits) -> Any:
     """Rows: what photos show; columns: what they were taken for; shares of the row."""
-    count = len(sides.classes)
-    table = np.zeros((count, count))
-    np.add.at(table, (measured.truth, measured.probabilities.argmax(axis=1)), 1)
-    share = table / np.maximum(table.sum(axis=1, keepdims=True), 1)
-    side = min(max(4.2, 0.34 * count + 2), 12)
-    figure = _figure(side + 1, side)
+    class_count = len(splits.classes)
+    counts = np.zeros((class_count, class_count))
+    np.add.at(counts, (evaluation.truth, evaluation.probabilities.argmax(axis=1)), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side_inches = min(max(4.2, 0.34 * class_count + 2), 12)
+    figure = _new_figure(side_inches + 1, side_inches)
     axes = figure.add_subplot()
-    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(picture, ax=axes, shrink=0.7, label="share of the product's photos")
+    heatmap = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(heatmap, ax=axes, shrink=0.7, label="share of the product's photos")
     axes.set(xlabel="taken for", ylabel="shows")
-    if count <= MOST_NAMED:
-        axes.set_xticks(range(count), [_short(name) for name in sides.classes], rotation=60, ha="right", fontsize=8)
-        axes.set_yticks(range(count), [_short(name) for name in sides.classes], fontsize=8)
-        _numbers(axes, table, share)
+    if class_count <= MAX_LABELLED_PRODUCTS:
+        axes.set_xticks(
+            range(class_count), [_shorten(name) for name in splits.classes], rotation=60, ha="right", fontsize=8
+        )
+        axes.set_yticks(range(class_count), [_shorten(name) for name in splits.classes], fontsize=8)
+        _draw_cell_counts(axes, counts, shares)
     return figure
 
 
-def _numbers(axes: Any, table: Array, share: Array) -> None:
-    for row, column in zip(*np.nonzero(table), strict=True):
-        colour = "white" if share[row, column] > 0.55 else "black"
-        axes.text(column, row, int(table[row, column]), ha="center", va="center", fontsize=7, color=colour)
+def _draw_cell_counts(axes: Any, counts: Array, shares: Array) -> None:
+    for row, column in zip(*np.nonzero(counts), strict=True):
+        colour = "white" if shares[row, column] > 0.55 else "black"
+        axes.text(column, row, int(counts[row, column]), ha="center", va="center", fontsize=7, color=colour)
 
 
-def _short(name: str) -> str:
+def _shorten(name: str) -> str:
     """A name that fits; a dollar sign would begin a formula."""
     return (name if len(name) <= 22 else f"{name[:21]}…").replace("$", r"\$")

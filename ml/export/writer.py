@@ -19,28 +19,35 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.atomic_files import write_whole
-from ml.export.exported_model import FORMAT, MODEL
-from ml.export.op_graph import Array, Graph, Op, graph_of
+from ml.atomic_files import write_atomic
+from ml.export.exported_model import FORMAT, MODEL_FILE
+from ml.export.op_graph import Array, Graph, Op, build_graph
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
 if TYPE_CHECKING:
-    from ml.training_run import Preprocessing, Run
+    from ml.training_run import Preprocessing, TrainingRun
 
-FOLDER = "web"
+EXPORT_FOLDER = "web"
 """Where in a run's folder the export goes."""
-TYPES = {"float32": "f4", "float16": "f2"}
+WEIGHT_DTYPES = {"float32": "f4", "float16": "f2"}
 
 
-def export(run: Run, folder: Path, weights: str = "float32") -> Path:
+def export(run: TrainingRun, run_folder: Path, weights_type: str = "float32") -> Path:
     """Export the model of the run in ``folder``; the folder of the export.
 
     Raises Problems: the model cannot be run by a browser, or does not fit its contract.
     """
-    target = folder / FOLDER
-    model = loaded(folder)
-    write(model, run.preprocessing, target, version=run.version, weights=weights, near=nearest(run, folder))
+    target = run_folder / EXPORT_FOLDER
+    model = load_keras_model(run_folder)
+    write(
+        model,
+        run.preprocessing,
+        target,
+        version=run.version,
+        weights_type=weights_type,
+        prototypes=load_prototypes(run, run_folder),
+    )
     return target
 
 
@@ -50,45 +57,45 @@ def write(
     target: Path,
     *,
     version: str = "",
-    weights: str = "float32",
-    near: tuple[Mapping[str, Any], Array] | None = None,
+    weights_type: str = "float32",
+    prototypes: tuple[Mapping[str, Any], Array] | None = None,
 ) -> int:
     """Write a Keras model and its contract to ``target``; the bytes that a browser has to load.
 
     Raises Problems.
     """
-    graph = graph_of(_with_embedding(model))
-    size = graph.ops[0].shape
-    units = next(op.shape for op in graph.ops if op.name == graph.outputs["probabilities"])
-    if size != (contract.size, contract.size, 3) or units != (len(contract.classes),):
-        raise Problems.one(
-            f"the model takes {size} and gives {units}, its contract says {contract.size} pixels and "
+    graph = build_graph(_add_embedding_output(model))
+    input_shape = graph.ops[0].shape
+    output_shape = next(op.shape for op in graph.ops if op.name == graph.outputs["probabilities"])
+    if input_shape != (contract.size, contract.size, 3) or output_shape != (len(contract.classes),):
+        raise Problems.from_message(
+            f"the model takes {input_shape} and gives {output_shape}, its contract says {contract.size} pixels and "
             f"{len(contract.classes)} classes",
             hint="train again: run.json belongs to another model",
         )
-    ops, data = _packed(graph, TYPES[weights])
-    said: dict[str, Any] = {}
-    if near is not None:
-        place = len(data) // np.dtype(TYPES[weights]).itemsize
-        said = {"nearest": {**near[0], "vectors": [place, list(near[1].shape)]}}
-        data += near[1].astype(f"<{TYPES[weights]}").tobytes()
-    sums = hashlib.sha256(data).hexdigest()
-    file = f"weights-{sums[:12]}.bin"
+    ops, data = _pack(graph, WEIGHT_DTYPES[weights_type])
+    nearest_section: dict[str, Any] = {}
+    if prototypes is not None:
+        offset = len(data) // np.dtype(WEIGHT_DTYPES[weights_type]).itemsize
+        nearest_section = {"nearest": {**prototypes[0], "vectors": [offset, list(prototypes[1].shape)]}}
+        data += prototypes[1].astype(f"<{WEIGHT_DTYPES[weights_type]}").tobytes()
+    checksum = hashlib.sha256(data).hexdigest()
+    weights_file = f"weights-{checksum[:12]}.bin"
     document = {
         "format": FORMAT, "version": version, "ops": ops, "outputs": dict(graph.outputs),
         "preprocessing": json.loads(canonical_json.dump(contract)), "preprocessing_hash": contract.hash,
-        "weights": {"file": file, "type": TYPES[weights], "sha256": sums, "bytes": len(data)},
-        **said,
+        "weights": {"file": weights_file, "type": WEIGHT_DTYPES[weights_type], "sha256": checksum, "bytes": len(data)},
+        **nearest_section,
     }  # fmt: skip
     text = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
-    for old in target.glob("weights-*.bin"):
-        old.unlink()
-    write_whole(target / file, data)
-    write_whole(target / MODEL, text)
+    for stale_file in target.glob("weights-*.bin"):
+        stale_file.unlink()
+    write_atomic(target / weights_file, data)
+    write_atomic(target / MODEL_FILE, text)
     return len(data) + len(text)
 
 
-def _with_embedding(model: Any) -> Any:
+def _add_embedding_output(model: Any) -> Any:
     """The model with its embedding as a second output, where it has one."""
     import keras
 
@@ -100,98 +107,106 @@ def _with_embedding(model: Any) -> Any:
     return keras.Model(model.inputs[0], outputs)
 
 
-def _packed(graph: Graph, kind: str) -> tuple[list[dict[str, Any]], bytes]:
+def _pack(graph: Graph, dtype: str) -> tuple[list[dict[str, Any]], bytes]:
     """Operations as JSON, each with the buffer it writes to, and their weights in a row."""
-    slots = _slots(graph)
+    slots = _assign_slots(graph)
     shapes = {op.name: op.shape for op in graph.ops}
-    pieces: list[bytes] = []
-    told: list[dict[str, Any]] = []
-    place = 0
+    chunks: list[bytes] = []
+    op_documents: list[dict[str, Any]] = []
+    offset = 0
     for op in graph.ops:
-        said: dict[str, Any] = {
-            "kind": op.kind, "name": op.name, "in": [slots[one] for one in op.reads], "out": slots[op.name],
-            "shape": list(op.shape), **op.settings,
+        op_document: dict[str, Any] = {
+            "kind": op.kind, "name": op.name, "in": [slots[source] for source in op.inputs], "out": slots[op.name],
+            "shape": list(op.shape), **op.attributes,
         }  # fmt: skip
-        said |= {"from": list(shapes[op.reads[0]])} if op.reads else {}
-        for name, numbers in (("weights", op.weights), ("bias", op.bias)):
-            if numbers is not None:
-                said[name] = [place, list(numbers.shape)]
-                place += numbers.size
-                pieces.append(_bytes(op, numbers, kind))
-        told.append(said)
-    return told, b"".join(pieces)
+        op_document |= {"from": list(shapes[op.inputs[0]])} if op.inputs else {}
+        for name, tensor in (("weights", op.weights), ("bias", op.bias)):
+            if tensor is not None:
+                op_document[name] = [offset, list(tensor.shape)]
+                offset += tensor.size
+                chunks.append(_encode_tensor(op, tensor, dtype))
+        op_documents.append(op_document)
+    return op_documents, b"".join(chunks)
 
 
-def _bytes(op: Op, numbers: Array, kind: str) -> bytes:
-    made = numbers.astype(f"<{kind}")
-    if not np.isfinite(made).all():
-        raise Problems.one(
-            f"the weights of {op.name!r} do not fit {kind}", hint="export with --weights float32, or train again"
+def _encode_tensor(op: Op, tensor: Array, dtype: str) -> bytes:
+    encoded = tensor.astype(f"<{dtype}")
+    if not np.isfinite(encoded).all():
+        raise Problems.from_message(
+            f"the weights of {op.name!r} do not fit {dtype}", hint="export with --weights float32, or train again"
         )
-    return made.tobytes()
+    return encoded.tobytes()
 
 
-def _slots(graph: Graph) -> dict[str, int]:
+def _assign_slots(graph: Graph) -> dict[str, int]:
     """A buffer for each operation's result, used again once nobody reads it any more; outputs keep theirs."""
-    last = {source: index for index, op in enumerate(graph.ops) for source in op.reads}
-    kept = set(graph.outputs.values())
-    free: list[int] = []
+    last_use = {source: index for index, op in enumerate(graph.ops) for source in op.inputs}
+    output_names = set(graph.outputs.values())
+    free_slots: list[int] = []
     slots: dict[str, int] = {}
     for index, op in enumerate(graph.ops):
-        slots[op.name] = free.pop() if free else len(set(slots.values()))
-        free += [slots[one] for one in dict.fromkeys(op.reads) if last[one] == index and one not in kept]
+        slots[op.name] = free_slots.pop() if free_slots else len(set(slots.values()))
+        free_slots += [
+            slots[input_name]
+            for input_name in dict.fromkeys(op.inputs)
+            if last_use[input_name] == index and input_name not in output_names
+        ]
     return slots
 
 
-def loaded(folder: Path) -> Any:
+def load_keras_model(run_folder: Path) -> Any:
     """The Keras model of the run in ``folder``.  Raises Problems."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from ml.training_run import MODEL as TRAINED
+    from ml.training_run import MODEL_FILE as TRAINED
 
     try:
-        return keras.models.load_model(folder / TRAINED, compile=False)
+        return keras.models.load_model(run_folder / TRAINED, compile=False)
     except (OSError, ValueError) as error:
-        line = str(error).splitlines()[0][:200]
-        raise Problems.one(
-            f"{folder / TRAINED} cannot be read: {line}", hint="train again: python -m ml.train_model"
+        reason = str(error).splitlines()[0][:200]
+        raise Problems.from_message(
+            f"{run_folder / TRAINED} cannot be read: {reason}", hint="train again: python -m ml.train_model"
         ) from None
 
 
-def nearest(run: Run, folder: Path) -> tuple[Mapping[str, Any], Array] | None:
+def load_prototypes(run: TrainingRun, run_folder: Path) -> tuple[Mapping[str, Any], Array] | None:
     """What tells products of few photos from all others: words for the document, and everybody's prototype.
 
     None where every product is a class.  Raises Problems.
     """
-    from ml.training_run import PROTOTYPES
+    from ml.training_run import PROTOTYPES_FILE
 
     if not run.few_photos:
         return None
     try:
-        with np.load(folder / PROTOTYPES, allow_pickle=False) as kept:
-            vectors, products, trained = (kept[name] for name in ("vectors", "products", "trained"))
+        with np.load(run_folder / PROTOTYPES_FILE, allow_pickle=False) as archive:
+            vectors, products, trained = (archive[name] for name in ("vectors", "products", "trained"))
     except (OSError, ValueError, KeyError) as error:
-        raise Problems.one(f"{folder / PROTOTYPES} cannot be read: {error}", hint="train again") from None
-    names, known = [str(name) for name in products], [bool(one) for one in trained]
-    return {"threshold": run.prototype_threshold, "products": names, "trained": known}, vectors.astype(np.float32)
+        raise Problems.from_message(
+            f"{run_folder / PROTOTYPES_FILE} cannot be read: {error}", hint="train again"
+        ) from None
+    names, trained_flags = [str(name) for name in products], [bool(flag) for flag in trained]
+    return {"threshold": run.prototype_threshold, "products": names, "trained": trained_flags}, vectors.astype(
+        np.float32
+    )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """The command; its exit code."""
     from ml.data import storage_location
     from ml.training_run import load
 
     parser = argparse.ArgumentParser(prog="python -m ml.export", description="Export a trained model for browsers.")
     parser.add_argument("run", type=Path, help="folder of a finished training, runs/VERSION")
-    parser.add_argument("--weights", choices=sorted(TYPES), default="float32", help="float16 halves the size")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--weights", choices=sorted(WEIGHT_DTYPES), default="float32", help="float16 halves the size")
+    args = parser.parse_args(argv)
     try:
-        target = export(load(given.run), given.run, given.weights)
+        target = export(load(args.run), args.run, args.weights)
     except Problems as problems:
         print(problems, file=sys.stderr)
         return int(problems.exit_code)
     size = sum(path.stat().st_size for path in target.iterdir())
-    then = ["python", "-m", "ml.validate_model", str(given.run), *storage_location.remembered(given.run)]
-    print(f"{target}: {size:,} bytes. Next: {shlex.join(then)}")
+    next_command = ["python", "-m", "ml.validate_model", str(args.run), *storage_location.load_arguments(args.run)]
+    print(f"{target}: {size:,} bytes. Next: {shlex.join(next_command)}")
     return 0

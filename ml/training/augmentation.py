@@ -19,73 +19,75 @@ from ml.training_run import Preprocessing
 
 REVISION = 2
 """Goes up when the same seed would give other pictures: cached features are then made anew."""
-NEAREST = 0.72
+MIN_CROP_RATIO = 0.72
 """Of the shorter side, what the nearest variation shows."""
-GREY = np.array([0.299, 0.587, 0.114])
+LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
 """How bright red, green and blue seem."""
 
 
-def views(path: Path, contract: Preprocessing, seed: str, count: int) -> Pixels:
+def make_views(path: Path, contract: Preprocessing, seed: str, count: int) -> Pixels:
     """A photo as it is, and ``count - 1`` variations of it: (count, size, size, 3).
 
     Raises Problems: it cannot be read.
     """
-    whole = preprocessing.upright(path, contract)
-    first = preprocessing.fitted(whole, contract)
-    small = _shrunk(whole, contract.size / NEAREST) if count > 1 else whole
-    draws = (random.Random(f"{seed}:{number}") for number in range(1, count))  # noqa: S311 - nothing is kept secret
-    return np.stack([first, *(varied(small, contract, one) for one in draws)])
+    full_image = preprocessing.load_upright(path, contract)
+    original = preprocessing.crop_and_resize(full_image, contract)
+    reduced = _limit_short_side(full_image, contract.size / MIN_CROP_RATIO) if count > 1 else full_image
+    generators = (random.Random(f"{seed}:{number}") for number in range(1, count))  # noqa: S311 - nothing is kept secret
+    return np.stack([original, *(augment(reduced, contract, rng) for rng in generators)])
 
 
-def _shrunk(image: Image.Image, side: float) -> Image.Image:
+def _limit_short_side(image: Image.Image, max_side: float) -> Image.Image:
     """The shorter side no longer than ``side``: the nearest variation then has every pixel that the network sees."""
-    factor = side / min(image.size)
+    factor = max_side / min(image.size)
     if factor >= 1:
         return image
     size = (round(image.width * factor), round(image.height * factor))
     return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0)
 
 
-def varied(image: Image.Image, contract: Preprocessing, draws: random.Random) -> Pixels:
+def augment(image: Image.Image, contract: Preprocessing, rng: random.Random) -> Pixels:
     """One variation of a picture: a window, turned and mirrored in one step, then its light."""
-    side = min(image.size) * draws.uniform(NEAREST, 1.0)
-    x = _near_middle(image.width - side, draws) + side / 2
-    y = _near_middle(image.height - side, draws) + side / 2
-    angle = math.radians(draws.uniform(-15, 15))
+    side = min(image.size) * rng.uniform(MIN_CROP_RATIO, 1.0)
+    x = _random_offset(image.width - side, rng) + side / 2
+    y = _random_offset(image.height - side, rng) + side / 2
+    angle = math.radians(rng.uniform(-15, 15))
     scale, half = side / contract.size, contract.size / 2
-    across = -scale if draws.random() < 0.5 else scale
+    mirrored_scale = -scale if rng.random() < 0.5 else scale
     cosine, sine = math.cos(angle), math.sin(angle)
     # Row by row, where in the picture a point of the window lies; its middle is at (x, y).
-    place = (across * cosine, scale * sine, x - half * (across * cosine + scale * sine),
-             -across * sine, scale * cosine, y - half * (scale * cosine - across * sine))  # fmt: skip
+    affine_coefficients = (mirrored_scale * cosine, scale * sine, x - half * (mirrored_scale * cosine + scale * sine),
+             -mirrored_scale * sine, scale * cosine, y - half * (scale * cosine - mirrored_scale * sine))  # fmt: skip
     window = image.transform(
-        (contract.size, contract.size), Image.Transform.AFFINE, place, Image.Resampling.BILINEAR,
-        fillcolor=_edge(image),
+        (contract.size, contract.size), Image.Transform.AFFINE, affine_coefficients, Image.Resampling.BILINEAR,
+        fillcolor=_corner_colour(image),
     )  # fmt: skip
-    return preprocessing.ordered(_lit(window, draws), contract)
+    return preprocessing.to_pixels(_vary_light(window, rng), contract)
 
 
-def _lit(image: Image.Image, draws: random.Random) -> Image.Image:
+def _vary_light(image: Image.Image, rng: random.Random) -> Image.Image:
     """In another light, through another lens: brightness, contrast, saturation and warmth are one matrix."""
-    bright, contrast, colour = (draws.uniform(1 - spread, 1 + spread) for spread in (0.2, 0.2, 0.15))
-    warmth = draws.uniform(-0.06, 0.06)
+    brightness, contrast, saturation = (rng.uniform(1 - spread, 1 + spread) for spread in (0.2, 0.2, 0.15))
+    warmth = rng.uniform(-0.06, 0.06)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
-    mixed = colour * np.eye(3) + (1 - colour) * GREY
+    saturation_matrix = saturation * np.eye(3) + (1 - saturation) * LUMA_WEIGHTS
     mean = ImageStat.Stat(image.convert("L")).mean[0]
-    matrix = tint[:, None] * np.hstack([bright * contrast * mixed, np.full((3, 1), bright * (1 - contrast) * mean)])
+    matrix = tint[:, None] * np.hstack(
+        [brightness * contrast * saturation_matrix, np.full((3, 1), brightness * (1 - contrast) * mean)]
+    )
     image = image.convert("RGB", tuple(matrix.ravel().tolist()))
-    if draws.random() < 0.2:
-        image = image.filter(ImageFilter.GaussianBlur(draws.uniform(0.3, 1.0)))
+    if rng.random() < 0.2:
+        image = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.3, 1.0)))
     return image
 
 
-def _near_middle(room: float, draws: random.Random) -> float:
+def _random_offset(max_offset: float, rng: random.Random) -> float:
     """Where a window begins that has ``room`` to move: in the middle, more often than not."""
-    return room * min(max(draws.gauss(0.5, 0.2), 0.0), 1.0)
+    return max_offset * min(max(rng.gauss(0.5, 0.2), 0.0), 1.0)
 
 
-def _edge(image: Image.Image) -> tuple[int, ...]:
+def _corner_colour(image: Image.Image) -> tuple[int, ...]:
     """The colour around the thing: the mean of the corners."""
-    last = (image.width - 1, image.height - 1)
-    corners = [image.getpixel(place) for place in ((0, 0), (last[0], 0), (0, last[1]), last)]
+    last_pixel = (image.width - 1, image.height - 1)
+    corners = [image.getpixel(corner) for corner in ((0, 0), (last_pixel[0], 0), (0, last_pixel[1]), last_pixel)]
     return tuple(int(value) for value in np.mean(np.asarray(corners, dtype=float), axis=0))

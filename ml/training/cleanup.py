@@ -14,46 +14,52 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from ml.training_run import RUN
+from ml.training_run import RUN_FILE
 
-DAYS = 100
+MAX_UNUSED_DAYS = 100
 """Three trainings of a shop that trains once a month."""
-TORN = 1
+MAX_PARTIAL_FILE_DAYS = 1
 """Days after which a file that was being written when the power went is nobody's."""
-DAY = 86_400.0
-VERSION = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+DAY_SECONDS = 86_400.0
+RUN_VERSION_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
-def prune(runs: Path, now: float | None = None) -> int:
+def prune(runs_folder: Path, now: float | None = None) -> int:
     """Remove what no training has used for ``DAYS`` days; the bytes that were freed.
 
     ``now``: seconds since 1970, the clock's when None.  What cannot be removed stays until the next time.
     """
-    moment = time.time() if now is None else now
-    freed = 0
-    for path in _forgotten(runs, moment):
+    now_seconds = time.time() if now is None else now
+    freed_bytes = 0
+    for path in _iter_unused_files(runs_folder, now_seconds):
         with suppress(OSError):
             size = path.stat().st_size
             path.unlink()
-            freed += size
-    for folder in (*runs.glob(".features/*"), *runs.glob(".training/*"), *_unfinished(runs)):
+            freed_bytes += size
+    for folder in (
+        *runs_folder.glob(".features/*"),
+        *runs_folder.glob(".training/*"),
+        *_iter_unfinished_runs(runs_folder),
+    ):
         if folder.is_dir() and not any(path.is_file() for path in folder.rglob("*")):
             shutil.rmtree(folder, ignore_errors=True)
-    return freed
+    return freed_bytes
 
 
-def _forgotten(runs: Path, moment: float) -> Iterator[Path]:
+def _iter_unused_files(runs_folder: Path, now_seconds: float) -> Iterator[Path]:
     """Files that nobody has used for too long: shards with their lists, checkpoints, half runs, parts of files."""
-    kept = (*runs.glob(".features/*/*"), *runs.glob(".training/*/*"))
-    for path in sorted((*kept, *(path for folder in _unfinished(runs) for path in folder.rglob("*")))):
-        days = TORN if ".part" in path.name else DAYS
+    cache_files = (*runs_folder.glob(".features/*/*"), *runs_folder.glob(".training/*/*"))
+    for path in sorted(
+        (*cache_files, *(path for folder in _iter_unfinished_runs(runs_folder) for path in folder.rglob("*")))
+    ):
+        max_days = MAX_PARTIAL_FILE_DAYS if ".part" in path.name else MAX_UNUSED_DAYS
         with suppress(OSError):
-            if path.is_file() and path.stat().st_mtime < moment - days * DAY:
+            if path.is_file() and path.stat().st_mtime < now_seconds - max_days * DAY_SECONDS:
                 yield path
 
 
-def _unfinished(runs: Path) -> Iterator[Path]:
+def _iter_unfinished_runs(runs_folder: Path) -> Iterator[Path]:
     """Folders of trainings that never came to their end."""
-    for folder in runs.glob("*"):
-        if VERSION.fullmatch(folder.name) and not (folder / RUN).exists():
+    for folder in runs_folder.glob("*"):
+        if RUN_VERSION_PATTERN.fullmatch(folder.name) and not (folder / RUN_FILE).exists():
             yield folder

@@ -10,7 +10,7 @@ from typing import Any
 
 from orchestrator.problems import Problems
 
-LEAST_MB = 1200
+MIN_MEMORY_MB = 1200
 """Memory that TensorFlow and a MobileNetV2 need before the first photo."""
 
 
@@ -19,17 +19,20 @@ class Hardware:
     """``strategy`` is TensorFlow's; ``mixed``: float16 where it is safe, float32 where it counts."""
 
     strategy: Any
-    gpus: int
-    mixed: bool
+    gpu_count: int
+    mixed_precision: bool
 
     def __str__(self) -> str:
         """For people."""
-        if not self.gpus:
+        if not self.gpu_count:
             return f"{os.cpu_count()} processors, no GPU"
-        return f"{self.gpus} GPU{'s' if self.gpus > 1 else ''}{', mixed precision' if self.mixed else ''}"
+        return (
+            f"{self.gpu_count} "
+            f"GPU{'s' if self.gpu_count > 1 else ''}{', mixed precision' if self.mixed_precision else ''}"
+        )
 
 
-def found(device: str = "auto", mixed: bool | None = None) -> Hardware:
+def detect(device: str = "auto", mixed_precision: bool | None = None) -> Hardware:
     """What there is; ``device`` "cpu" leaves GPUs alone, ``mixed`` None takes mixed precision where a GPU is.
 
     Raises Problems: "gpu" was asked for and there is none.
@@ -39,28 +42,28 @@ def found(device: str = "auto", mixed: bool | None = None) -> Hardware:
 
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
-        raise Problems.one(
+        raise Problems.from_message(
             "TensorFlow sees no GPU", hint="install its driver and tensorflow[and-cuda], or leave out --device"
         )
-    for one in gpus:
+    for gpu in gpus:
         with suppress(RuntimeError):  # in use already, as in a notebook
-            tf.config.experimental.set_memory_growth(one, True)
+            tf.config.experimental.set_memory_growth(gpu, True)
     strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
     if device == "cpu":
         with suppress(RuntimeError):
             tf.config.set_visible_devices([], "GPU")
-    return Hardware(strategy, len(gpus), bool(gpus) if mixed is None else mixed)
+    return Hardware(strategy, len(gpus), bool(gpus) if mixed_precision is None else mixed_precision)
 
 
-def enough_memory(meminfo: Path = Path("/proc/meminfo")) -> None:
+def require_memory(meminfo: Path = Path("/proc/meminfo")) -> None:
     """Raises Problems: there is too little to begin with; a machine that does not say is believed."""
-    available = None
+    available_mb = None
     with suppress(OSError, ValueError, IndexError):
         lines = [line.split() for line in meminfo.read_text().splitlines()]
-        available = next((int(line[1]) // 1024 for line in lines if line[:1] == ["MemAvailable:"]), None)
-    if available is not None and available < LEAST_MB:
-        raise Problems.one(
-            f"only {available} MB of memory are free; training needs {LEAST_MB} MB to begin with",
+        available_mb = next((int(line[1]) // 1024 for line in lines if line[:1] == ["MemAvailable:"]), None)
+    if available_mb is not None and available_mb < MIN_MEMORY_MB:
+        raise Problems.from_message(
+            f"only {available_mb} MB of memory are free; training needs {MIN_MEMORY_MB} MB to begin with",
             hint="close other programs (browsers first), then run it again",
         )
 
@@ -69,5 +72,5 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error of Python or TensorFlow says that memory ran out."""
     if isinstance(error, MemoryError):
         return True
-    said = f"{type(error).__name__}: {error}"
-    return any(word in said for word in ("ResourceExhausted", "OOM when allocating", "out of memory"))
+    text = f"{type(error).__name__}: {error}"
+    return any(word in text for word in ("ResourceExhausted", "OOM when allocating", "out of memory"))

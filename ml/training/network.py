@@ -20,12 +20,12 @@ from ml.training import pretrained
 from ml.training_run import EMBEDDING_LAYER
 
 Array = np.ndarray[Any, np.dtype[Any]]
-CUT = "block_13_project_BN"
-EMBEDDING = 256
-SHARPNESS = 16.0
+CUT_LAYER = "block_13_project_BN"
+EMBEDDING_SIZE = 256
+COSINE_SCALE = 16.0
 """By which the cosines are multiplied before they become probabilities."""
 SHRINKAGE = 0.1
-DROPOUT = 0.2
+DROPOUT_RATE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,114 +37,118 @@ class Network:
 
     base: Any
     trunk: Any
-    crown: Any
+    top_blocks: Any
     head: Any
-    upper: Any
-    average: Callable[[Any], Any]
+    top_model: Any
+    compute_averages: Callable[[Any], Any]
 
-    def freeze(self, *, crown: bool) -> None:
+    def freeze(self, *, top_blocks: bool) -> None:
         """Whether the crown stays as it is; its batch norms always do, a shop has too few photos for them."""
         self.trunk.trainable = False
-        for layer in self.crown.layers:
-            layer.trainable = not crown and type(layer).__name__ != "BatchNormalization"
+        for layer in self.top_blocks.layers:
+            layer.trainable = not top_blocks and type(layer).__name__ != "BatchNormalization"
 
 
-def build(given: str, size: int, classes: int, embedding: int, mixed: bool = False) -> Network:
+def build(weights_source: str, size: int, classes: int, embedding: int, mixed_precision: bool = False) -> Network:
     """The network with a base of the ``given`` weights (``ml.training.pretrained``).
 
     Raises Problems.
     """
     import keras
 
-    keras.config.set_dtype_policy("mixed_float16" if mixed else "float32")
+    keras.config.set_dtype_policy("mixed_float16" if mixed_precision else "float32")
     try:
-        base = pretrained.base(given, size)
-        middle = base.get_layer(CUT).output
-        below = keras.Model(base.input, middle)
+        base = pretrained.build_base(weights_source, size)
+        cut_output = base.get_layer(CUT_LAYER).output
+        lower_model = keras.Model(base.input, cut_output)
         photo, features, averages = (
-            keras.Input(shape) for shape in ((size, size, 3), middle.shape[1:], base.output.shape[-1:])
+            keras.Input(shape) for shape in ((size, size, 3), cut_output.shape[1:], base.output.shape[-1:])
         )
-        trunk = keras.Model(photo, below(_scaling()(photo)))
-        crown = keras.Model(middle, keras.layers.GlobalAveragePooling2D()(base.output))
-        head = keras.Model(averages, _head(averages, classes, embedding))
-        upper = keras.Model(features, head(crown(features)))
-        return Network(base, trunk, crown, head, upper, compiled(crown))
+        trunk = keras.Model(photo, lower_model(_scaling_layer()(photo)))
+        top_blocks = keras.Model(cut_output, keras.layers.GlobalAveragePooling2D()(base.output))
+        head = keras.Model(averages, _build_head(averages, classes, embedding))
+        top_model = keras.Model(features, head(top_blocks(features)))
+        return Network(base, trunk, top_blocks, head, top_model, compile_predictor(top_blocks))
     finally:
         keras.config.set_dtype_policy("float32")
 
 
-def finished(network: Network, size: int) -> Any:
+def build_final_model(network: Network, size: int) -> Any:
     """All of it as one model in float32, from values 0 to 255, with ``embedding`` a layer of its own."""
     import keras
 
-    base = pretrained.base(pretrained.NONE, size)
+    base = pretrained.build_base(pretrained.NONE, size)
     base.set_weights(network.base.get_weights())
     photo = keras.Input((size, size, 3), name="photo")
-    averages = keras.layers.GlobalAveragePooling2D(name="average")(base(_scaling()(photo)))
+    averages = keras.layers.GlobalAveragePooling2D(name="average")(base(_scaling_layer()(photo)))
     trained = [layer.get_weights() for layer in network.head.layers if layer.weights]
-    made = keras.Model(photo, _head(averages, network.head.output.shape[-1], trained[0][0].shape[1]))
-    for layer, numbers in zip([made.get_layer("projection"), made.get_layer("probabilities")], trained, strict=True):
-        layer.set_weights(numbers)
-    return made
+    model = keras.Model(photo, _build_head(averages, network.head.output.shape[-1], trained[0][0].shape[1]))
+    for layer, layer_weights in zip(
+        [model.get_layer("projection"), model.get_layer("probabilities")], trained, strict=True
+    ):
+        layer.set_weights(layer_weights)
+    return model
 
 
-def _scaling() -> Any:
+def _scaling_layer() -> Any:
     import keras
 
     return keras.layers.Rescaling(1 / 127.5, offset=-1)
 
 
-def _head(averages: Any, classes: int, embedding: int) -> Any:
+def _build_head(averages: Any, classes: int, embedding: int) -> Any:
     """Layers on top: a projection, made of length 1 (in float32, whatever the policy), and the classes."""
     import keras
 
     layers = keras.layers
     vectors = layers.Dense(embedding, name="projection", dtype="float32")(averages)
     vectors = layers.UnitNormalization(name=EMBEDDING_LAYER, dtype="float32")(vectors)
-    scaled = layers.Rescaling(SHARPNESS, name="scale", dtype="float32")(layers.Dropout(DROPOUT, seed=7)(vectors))
+    scaled = layers.Rescaling(COSINE_SCALE, name="scale", dtype="float32")(
+        layers.Dropout(DROPOUT_RATE, seed=7)(vectors)
+    )
     return layers.Dense(classes, activation="softmax", name="probabilities", dtype="float32")(scaled)
 
 
-def compiled(model: Any, dtype: str = "float32") -> Callable[[Any], Any]:
+def compile_predictor(model: Any, dtype: str = "float32") -> Callable[[Any], Any]:
     """A model as a function that answers, not learns; traced once, whatever the size of the batch."""
     import tensorflow as tf
 
-    batch = tf.TensorSpec((None, *model.inputs[0].shape[1:]), dtype)
-    return tf.function(lambda given: model(given, training=False), input_signature=[batch])  # type: ignore[no-any-return]
+    batch_spec = tf.TensorSpec((None, *model.inputs[0].shape[1:]), dtype)
+    return tf.function(lambda inputs: model(inputs, training=False), input_signature=[batch_spec])  # type: ignore[no-any-return]
 
 
-def embedder(network: Network) -> Any:
+def build_embedder(network: Network) -> Any:
     """Averages to vectors of length 1."""
     import keras
 
     return keras.Model(network.head.input, network.head.get_layer(EMBEDDING_LAYER).output)
 
 
-def start_head(network: Network, averages: Array, labels: Array) -> None:
+def initialise_head(network: Network, averages: Array, labels: Array) -> None:
     """Give the head what can be said without training: a whitening projection, and the classes' mean vectors."""
-    kernel, bias = whitening(averages, network.head.get_layer("projection").units)
+    kernel, bias = compute_whitening(averages, network.head.get_layer("projection").units)
     network.head.get_layer("projection").set_weights([kernel, bias])
     vectors = averages @ kernel + bias
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True) + 1e-9
-    means = prototypes(vectors, labels, network.head.output.shape[-1])
+    means = compute_prototypes(vectors, labels, network.head.output.shape[-1])
     network.head.get_layer("probabilities").set_weights([means.T, np.zeros(len(means), dtype=np.float32)])
 
 
-def whitening(averages: Array, size: int) -> tuple[Array, Array]:
+def compute_whitening(averages: Array, size: int) -> tuple[Array, Array]:
     """A projection on the ``size`` directions in which photos differ most, each made about equally long."""
     mean = averages.mean(axis=0, dtype=np.float64)
     centred = averages - mean
     # Of the covariance, not by an SVD of all rows: the same directions in a fraction of the time.
     variance, directions = np.linalg.eigh(centred.T @ centred / max(len(averages) - 1, 1))
     variance = np.maximum(variance[::-1][:size], 0)
-    longest = np.sqrt(variance + SHRINKAGE * variance.mean() + 1e-9)
-    kernel = directions[:, ::-1][:, :size] / longest
+    scales = np.sqrt(variance + SHRINKAGE * variance.mean() + 1e-9)
+    kernel = directions[:, ::-1][:, :size] / scales
     return kernel.astype(np.float32), (-mean @ kernel).astype(np.float32)
 
 
-def prototypes(vectors: Array, labels: Array, count: int) -> Array:
+def compute_prototypes(vectors: Array, labels: Array, count: int) -> Array:
     """The mean direction of each label's vectors: (count, size), of length 1."""
     sums = np.zeros((count, vectors.shape[1]), dtype=np.float64)
     np.add.at(sums, labels, vectors)
-    made: Array = sums / (np.linalg.norm(sums, axis=1, keepdims=True) + 1e-12)
-    return made.astype(np.float32)
+    directions: Array = sums / (np.linalg.norm(sums, axis=1, keepdims=True) + 1e-12)
+    return directions.astype(np.float32)

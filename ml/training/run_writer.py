@@ -14,94 +14,129 @@ import numpy as np
 from ml import atomic_files
 from ml import training_run as runs
 from ml.evaluation import report
-from ml.evaluation.prototype_metrics import Measured
+from ml.evaluation.prototype_metrics import Evaluation
 from ml.export import writer
 from ml.training import network
-from ml.training.trainer import Trained, Training
-from ml.training.training_loop import Epoch
-from ml.training_run import HeldOut, Run, Split
+from ml.training.trainer import Trainer, TrainingResult
+from ml.training.training_loop import EpochMetrics
+from ml.training_run import HeldOut, Split, TrainingRun
 from orchestrator import canonical_json, shell
 from orchestrator.problems import Problems
 
-TOOLS = ("tensorflow", "keras", "numpy", "pillow")
+TOOL_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class FinishedRun:
     """A finished training: its ``run.json``, its folder, the seconds of each stage, the bytes that a browser loads.
 
     ``then``: the command that comes next, in words.
     """
 
-    run: Run
+    run: TrainingRun
     folder: Path
-    trained: Trained
-    spent: Mapping[str, float]
-    exported: int
-    then: Sequence[str]
+    training_result: TrainingResult
+    stage_seconds: Mapping[str, float]
+    exported_bytes: int
+    next_command: Sequence[str]
 
 
-def leave(one: Training, trained: Trained) -> Result:
+def write_run(trainer: Trainer, training_result: TrainingResult) -> FinishedRun:
     """Write the run's folder.
 
     Raises Problems, OSError.
     """
-    began = time.perf_counter()
-    folder = one.runs / one.version
+    started = time.perf_counter()
+    folder = trainer.runs_folder / trainer.version
     folder.mkdir(parents=True, exist_ok=True)
-    measured = trained.measured
-    _write_model(folder, measured)
-    atomic_files.write_whole(folder / runs.DATASET, canonical_json.dump(one.data))
-    done = _run(one, trained)
-    report.write(folder, done, trained.epochs, measured, one.sides, one.folder)
-    near = writer.nearest(done, folder)
-    size = writer.write(measured.model, one.contract, folder / writer.FOLDER, version=one.version, near=near)
-    names = (runs.MODEL, runs.PROTOTYPES, runs.DATASET, runs.REPORT, *report.PICTURES)
-    spent = {**trained.spent, "writing": time.perf_counter() - began}
-    sums = {name: atomic_files.sha256(folder / name) for name in names}
-    done = replace(done, files=sums, seconds=round(sum(spent.values()), 2))
-    runs.save(done, folder)
-    then = ("python", "-m", "ml.validate_model", str(folder), "--data", str(one.folder), *one.data.place)
-    return Result(done, folder, trained, spent, size, then)
+    evaluation = training_result.evaluation
+    _write_model(folder, evaluation)
+    atomic_files.write_atomic(folder / runs.DATASET_FILE, canonical_json.dump(trainer.data))
+    run = _build_run(trainer, training_result)
+    report.write(folder, run, training_result.epochs, evaluation, trainer.splits, trainer.data_folder)
+    prototypes = writer.load_prototypes(run, folder)
+    exported_bytes = writer.write(
+        evaluation.model,
+        trainer.contract,
+        folder / writer.EXPORT_FOLDER,
+        version=trainer.version,
+        prototypes=prototypes,
+    )
+    names = (runs.MODEL_FILE, runs.PROTOTYPES_FILE, runs.DATASET_FILE, runs.REPORT_FILE, *report.CHART_FILES)
+    stage_seconds = {**training_result.stage_seconds, "writing": time.perf_counter() - started}
+    checksums = {name: atomic_files.sha256(folder / name) for name in names}
+    run = replace(run, files=checksums, seconds=round(sum(stage_seconds.values()), 2))
+    runs.save(run, folder)
+    next_command = (
+        "python",
+        "-m",
+        "ml.validate_model",
+        str(folder),
+        "--data",
+        str(trainer.data_folder),
+        *trainer.data.place,
+    )
+    return FinishedRun(run, folder, training_result, stage_seconds, exported_bytes, next_command)
 
 
-def _run(one: Training, trained: Trained) -> Run:
-    held_out = tuple(HeldOut(photo.path, photo.product, photo.sha256) for photo in one.sides.held_out)
-    measured = trained.measured
-    return Run(
-        one.version, one.data.hash, one.contract, one.contract.hash,
-        Split(len(one.sides.train), len(one.sides.validation), held_out), measured.metrics,
-        _config(one, trained.epochs), _tools(), _commit(), one.began.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        round(sum(trained.spent.values()), 2), measured.vectors.shape[1], measured.threshold, one.sides.few_photos,
-    )  # fmt: skip
+def _build_run(trainer: Trainer, training_result: TrainingResult) -> TrainingRun:
+    held_out = tuple(HeldOut(photo.path, photo.product, photo.sha256) for photo in trainer.splits.held_out)
+    evaluation = training_result.evaluation
+    return TrainingRun(
+        trainer.version,
+        trainer.data.hash,
+        trainer.contract,
+        trainer.contract.hash,
+        Split(len(trainer.splits.train), len(trainer.splits.validation), held_out),
+        evaluation.metrics,
+        _build_config(trainer, training_result.epochs),
+        _read_tool_versions(),
+        _read_commit(),
+        trainer.started_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        round(sum(training_result.stage_seconds.values()), 2),
+        evaluation.prototypes.shape[1],
+        evaluation.threshold,
+        trainer.splits.sparse_products,
+    )
 
 
-def _config(one: Training, epochs: Sequence[Epoch]) -> Mapping[str, str | int | float | bool | None]:
+def _build_config(trainer: Trainer, epochs: Sequence[EpochMetrics]) -> Mapping[str, str | int | float | bool | None]:
     """What training was told, and found."""
-    told = asdict(one.settings) | {"weights": Path(one.settings.weights).name, "weights_hash": one.weights_hash}
+    config = asdict(trainer.settings) | {
+        "weights": Path(trainer.settings.weights).name,
+        "weights_hash": trainer.weights_hash,
+    }
     stages = [epoch.stage for epoch in epochs]
-    return told | {
-        "base": "MobileNetV2", "fine_tuned_above": network.CUT, "mixed_precision": one.hardware.mixed,
-        "gpus": one.hardware.gpus, "head_epochs": stages.count("head"), "fine_epochs": stages.count("top blocks"),
-    }  # fmt: skip
+    return config | {
+        "base": "MobileNetV2",
+        "fine_tuned_above": network.CUT_LAYER,
+        "mixed_precision": trainer.hardware.mixed_precision,
+        "gpus": trainer.hardware.gpu_count,
+        "head_epochs": stages.count("head"),
+        "fine_epochs": stages.count("top blocks"),
+    }
 
 
-def _write_model(folder: Path, measured: Measured) -> None:
+def _write_model(folder: Path, evaluation: Evaluation) -> None:
     """The model, and everybody's prototype."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Keras, about NumPy
-        atomic_files.make_whole(folder / runs.MODEL, measured.model.save)
-    arrays = {"vectors": measured.vectors, "products": np.array(measured.products), "trained": measured.trained}
-    atomic_files.make_whole(folder / runs.PROTOTYPES, lambda part: np.savez(part, allow_pickle=False, **arrays))
+        atomic_files.create_atomic(folder / runs.MODEL_FILE, evaluation.model.save)
+    arrays = {
+        "vectors": evaluation.prototypes,
+        "products": np.array(evaluation.products),
+        "trained": evaluation.trained,
+    }
+    atomic_files.create_atomic(folder / runs.PROTOTYPES_FILE, lambda part: np.savez(part, allow_pickle=False, **arrays))
 
 
-def told(done: Result) -> str:
+def render_summary(finished_run: FinishedRun) -> str:
     """What came out, for people."""
-    run, metrics = done.run, done.run.metrics
-    spent = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in done.spent.items())
-    count = run.split.train + run.split.validation + len(run.split.held_out)
+    run, metrics = finished_run.run, finished_run.run.metrics
+    stage_times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in finished_run.stage_seconds.items())
+    photo_count = run.split.train + run.split.validation + len(run.split.held_out)
     lines = [
-        f"{count} photos, {len(run.classes)} products, {run.seconds:.0f} s ({spent}).",
+        f"{photo_count} photos, {len(run.classes)} products, {run.seconds:.0f} s ({stage_times}).",
         f"Of {len(run.split.held_out)} photos that it never saw it knows {metrics.top1:.1%}; in {metrics.top3:.1%} the",
         f"product is among the first three; by nearest prototype it knows {metrics.prototypes:.1%}.",
     ]
@@ -109,29 +144,32 @@ def told(done: Result) -> str:
         named = ", ".join(run.few_photos[:8]) + (" and more" if len(run.few_photos) > 8 else "")
         lines.append(f"Known by a prototype alone: {named}.")
     lines += [
-        f"Look at {done.folder / runs.REPORT}. The browser's model: {done.exported / 1e6:.1f} MB.",
-        f"Next: {shlex.join(done.then)}",
+        (
+            f"Look at {finished_run.folder / runs.REPORT_FILE}. The "
+            f"browser's model: {finished_run.exported_bytes / 1e6:.1f} MB."
+        ),
+        f"Next: {shlex.join(finished_run.next_command)}",
     ]
     return "\n".join(lines)
 
 
-def _tools() -> Mapping[str, str]:
+def _read_tool_versions() -> Mapping[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
-    found = {}
-    for name in TOOLS:
+    versions = {}
+    for name in TOOL_PACKAGES:
         for package in (name, f"{name}-cpu"):
             try:
-                found[name] = version(package)
+                versions[name] = version(package)
             except PackageNotFoundError:
                 continue
-    return found
+    return versions
 
 
-def _commit() -> str:
+def _read_commit() -> str:
 
     try:
-        said = shell.run(["git", "rev-parse", "HEAD"], folder=Path(__file__).parent)
+        git_result = shell.run(["git", "rev-parse", "HEAD"], folder=Path(__file__).parent)
     except Problems:
         return ""
-    return said.output.strip() if not said.status else ""
+    return git_result.output.strip() if not git_result.exit_code else ""

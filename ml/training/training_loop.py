@@ -18,7 +18,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from ml.atomic_files import write_whole
+from ml.atomic_files import write_atomic
 from ml.training.hardware import Hardware
 from ml.training.network import Array
 
@@ -27,7 +27,7 @@ Gather = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class StageConfig:
     """How to train: ``rate`` falls as a cosine over ``epochs``; ``patience``: epochs without a better validation.
 
     ``beat``: the validation loss that there was before; weights that are not better than that are not kept.
@@ -35,17 +35,17 @@ class Plan:
     """
 
     name: str
-    epochs: int
+    max_epochs: int
     patience: int
-    rate: float
-    batch: int = 64
+    learning_rate: float
+    batch_size: int = 64
     seed: int = 0
-    beat: float = math.inf
-    keep_every: float = 5.0
+    baseline_loss: float = math.inf
+    checkpoint_interval_seconds: float = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Epoch:
+class EpochMetrics:
     """What one epoch brought."""
 
     stage: str
@@ -57,7 +57,7 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class TrainingRows:
     """Inputs by row with their labels; ``weights``: how much each row counts.
 
     ``views``: rows that lie together and show the same; an epoch takes one of them, the next epoch the next one.
@@ -65,105 +65,115 @@ class Rows:
 
     gather: Gather
     labels: Array
-    weights: Array
+    sample_weights: Array
     views: int = 1
 
     @property
-    def each_epoch(self) -> int:
+    def rows_per_epoch(self) -> int:
         """Rows of one epoch."""
         return len(self.labels) // self.views
 
-    def order(self, seed: int, number: int) -> Array:
+    def shuffle(self, seed: int, epoch_number: int) -> Array:
         """The rows of epoch ``number``, shuffled."""
-        shows = np.random.default_rng((seed, number)).permutation(self.each_epoch)
-        return shows * self.views + (shows + number) % self.views
+        groups = np.random.default_rng((seed, epoch_number)).permutation(self.rows_per_epoch)
+        return groups * self.views + (groups + epoch_number) % self.views
 
 
 @dataclass(slots=True)
-class Progress:
+class Checkpoint:
     """Where a stage is: ``best`` are the weights of its best epoch, ``state`` all variables after the last one."""
 
-    epochs: list[Epoch] = field(default_factory=list)
-    best: list[Array] = field(default_factory=list)
-    state: list[Array] = field(default_factory=list)
+    epochs: list[EpochMetrics] = field(default_factory=list)
+    best_weights: list[Array] = field(default_factory=list)
+    variables: list[Array] = field(default_factory=list)
 
-    def best_loss(self, beat: float) -> float:
+    def best_loss(self, baseline_loss: float) -> float:
         """The lowest validation loss so far, ``beat`` before the first epoch."""
-        return min([beat, *(one.validation_loss for one in self.epochs)])
+        return min([baseline_loss, *(epoch.validation_loss for epoch in self.epochs)])
 
-    def since_best(self, beat: float) -> int:
+    def epochs_since_best(self, baseline_loss: float) -> int:
         """Epochs since then."""
-        losses = [beat, *(one.validation_loss for one in self.epochs)]
+        losses = [baseline_loss, *(epoch.validation_loss for epoch in self.epochs)]
         return len(losses) - 1 - losses.index(min(losses))
 
     def save(self, path: Path) -> None:
         """Keep it, whole.  Raises OSError."""
         stream = io.BytesIO()
-        arrays = {f"best{index}": one for index, one in enumerate(self.best)}
-        arrays |= {f"state{index}": one for index, one in enumerate(self.state)}
-        told = json.dumps([asdict(one) for one in self.epochs])
-        np.savez(stream, allow_pickle=False, epochs=np.array(told), **arrays)
-        write_whole(path, stream.getvalue())
+        arrays = {f"best{index}": item for index, item in enumerate(self.best_weights)}
+        arrays |= {f"state{index}": item for index, item in enumerate(self.variables)}
+        history = json.dumps([asdict(item) for item in self.epochs])
+        np.savez(stream, allow_pickle=False, epochs=np.array(history), **arrays)
+        write_atomic(path, stream.getvalue())
 
     @classmethod
-    def load(cls, path: Path) -> Progress:
+    def load(cls, path: Path) -> Checkpoint:
         """What was kept; a new beginning where nothing was, or it cannot be read."""
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as found:
-                told = [Epoch(**one) for one in json.loads(str(found["epochs"]))]
-                return cls(told, _numbered(found, "best"), _numbered(found, "state"))
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
+                history = [EpochMetrics(**item) for item in json.loads(str(archive["epochs"]))]
+                return cls(history, _read_numbered(archive, "best"), _read_numbered(archive, "state"))
         except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile):
             return cls()
 
 
-def _numbered(found: Any, name: str) -> list[Array]:
-    count = sum(key.startswith(name) for key in found.files)
-    return [found[f"{name}{index}"] for index in range(count)]
+def _read_numbered(archive: Any, name: str) -> list[Array]:
+    count = sum(key.startswith(name) for key in archive.files)
+    return [archive[f"{name}{index}"] for index in range(count)]
 
 
 def train(
-    model: Any, plan: Plan, learn: Rows, check: Rows, kept: Path, hardware: Hardware, tell: Callable[[Epoch], None]
-) -> list[Epoch]:
+    model: Any,
+    config: StageConfig,
+    train_rows: TrainingRows,
+    validation_rows: TrainingRows,
+    checkpoint_path: Path,
+    hardware: Hardware,
+    on_epoch: Callable[[EpochMetrics], None],
+) -> list[EpochMetrics]:
     """Train what is trainable of ``model``; it ends with the weights of the best epoch.
 
     Raises OSError, and what TensorFlow raises.
     """
-    progress = Progress.load(kept)
-    steps = math.ceil(learn.each_epoch / plan.batch)
-    variables = _prepared(model, plan, hardware)
-    if not progress.epochs:
-        progress.best = [np.asarray(one) for one in model.weights]
-    elif len(progress.state) == len(variables):
-        for variable, value in zip(variables, progress.state, strict=True):
+    checkpoint = Checkpoint.load(checkpoint_path)
+    steps = math.ceil(train_rows.rows_per_epoch / config.batch_size)
+    variables = _compile(model, config, hardware)
+    if not checkpoint.epochs:
+        checkpoint.best_weights = [np.asarray(tensor) for tensor in model.weights]
+    elif len(checkpoint.variables) == len(variables):
+        for variable, value in zip(variables, checkpoint.variables, strict=True):
             variable.assign(value)
-    saved = time.monotonic()
-    for number in range(len(progress.epochs), plan.epochs):
-        if progress.since_best(plan.beat) >= plan.patience:
+    saved_at = time.monotonic()
+    for epoch_number in range(len(checkpoint.epochs), config.max_epochs):
+        if checkpoint.epochs_since_best(config.baseline_loss) >= config.patience:
             break
-        model.optimizer.learning_rate = plan.rate * (0.05 + 0.95 * (1 + math.cos(math.pi * number / plan.epochs)) / 2)
-        done = _epoch(model, plan, number, learn, check, steps)
-        is_best = done.validation_loss < progress.best_loss(plan.beat)
-        progress.epochs.append(done)
-        progress.best = [np.asarray(one) for one in model.weights] if is_best else progress.best
-        tell(done)
-        if time.monotonic() - saved > plan.keep_every:
-            progress.state = [np.asarray(one) for one in variables]
-            progress.save(kept)
-            saved = time.monotonic()
-    model.set_weights(progress.best)
-    progress.state = [np.asarray(one) for one in variables]
-    progress.save(kept)
-    return progress.epochs
+        model.optimizer.learning_rate = config.learning_rate * (
+            0.05 + 0.95 * (1 + math.cos(math.pi * epoch_number / config.max_epochs)) / 2
+        )
+        epoch = _run_epoch(model, config, epoch_number, train_rows, validation_rows, steps)
+        is_best = epoch.validation_loss < checkpoint.best_loss(config.baseline_loss)
+        checkpoint.epochs.append(epoch)
+        checkpoint.best_weights = (
+            [np.asarray(tensor) for tensor in model.weights] if is_best else checkpoint.best_weights
+        )
+        on_epoch(epoch)
+        if time.monotonic() - saved_at > config.checkpoint_interval_seconds:
+            checkpoint.variables = [np.asarray(tensor) for tensor in variables]
+            checkpoint.save(checkpoint_path)
+            saved_at = time.monotonic()
+    model.set_weights(checkpoint.best_weights)
+    checkpoint.variables = [np.asarray(tensor) for tensor in variables]
+    checkpoint.save(checkpoint_path)
+    return checkpoint.epochs
 
 
-def _prepared(model: Any, plan: Plan, hardware: Hardware) -> list[Any]:
+def _compile(model: Any, config: StageConfig, hardware: Hardware) -> list[Any]:
     """Compile for this stage; every variable that an epoch may change."""
     import keras
 
-    keras.utils.set_random_seed(plan.seed)
+    keras.utils.set_random_seed(config.seed)
     with hardware.strategy.scope():
         model.compile(
-            optimizer=keras.optimizers.Adam(plan.rate),
+            optimizer=keras.optimizers.Adam(config.learning_rate),
             loss="sparse_categorical_crossentropy",
             weighted_metrics=["accuracy"],
             jit_compile=False,
@@ -172,38 +182,51 @@ def _prepared(model: Any, plan: Plan, hardware: Hardware) -> list[Any]:
     return [*model.variables, *model.optimizer.variables]
 
 
-def _epoch(model: Any, plan: Plan, number: int, learn: Rows, check: Rows, steps: int) -> Epoch:
-    began = time.perf_counter()
-    order = learn.order(plan.seed, number)
-    told = model.fit(
-        _stream(learn, order, plan.batch), epochs=1, steps_per_epoch=steps, verbose=0, shuffle=False
+def _run_epoch(
+    model: Any,
+    config: StageConfig,
+    epoch_number: int,
+    train_rows: TrainingRows,
+    validation_rows: TrainingRows,
+    steps: int,
+) -> EpochMetrics:
+    started = time.perf_counter()
+    order = train_rows.shuffle(config.seed, epoch_number)
+    history = model.fit(
+        _make_batches(train_rows, order, config.batch_size), epochs=1, steps_per_epoch=steps, verbose=0, shuffle=False
     ).history
-    seen = model.evaluate(_stream(check, np.arange(len(check.labels)), plan.batch), verbose=0, return_dict=True)
-    return Epoch(
-        plan.name, float(told["loss"][-1]), float(told["accuracy"][-1]), float(seen["loss"]),
-        float(seen["accuracy"]), time.perf_counter() - began,
+    validation = model.evaluate(
+        _make_batches(validation_rows, np.arange(len(validation_rows.labels)), config.batch_size),
+        verbose=0,
+        return_dict=True,
+    )
+    return EpochMetrics(
+        config.name, float(history["loss"][-1]), float(history["accuracy"][-1]), float(validation["loss"]),
+        float(validation["accuracy"]), time.perf_counter() - started,
     )  # fmt: skip
 
 
-def _stream(rows: Rows, order: Array, batch: int) -> Any:
+def _make_batches(rows: TrainingRows, order: Array, batch_size: int) -> Any:
     """Rows in an order, in batches, as tf.data."""
     import tensorflow as tf
 
     shape = rows.gather(order[:1]).shape[1:]
 
-    def take(indices: Any) -> Any:
+    def gather_batch(indices: Any) -> Any:
         inputs = tf.numpy_function(rows.gather, [indices], tf.float32, stateful=False)
         return (
             tf.ensure_shape(inputs, (None, *shape)),
             tf.gather(tf.constant(rows.labels), indices),
-            tf.gather(tf.constant(rows.weights), indices),
+            tf.gather(tf.constant(rows.sample_weights), indices),
         )
 
-    return tf.data.Dataset.from_tensor_slices(order).batch(batch).map(take, num_parallel_calls=2).prefetch(2)
+    return (
+        tf.data.Dataset.from_tensor_slices(order).batch(batch_size).map(gather_batch, num_parallel_calls=2).prefetch(2)
+    )
 
 
-def balanced(labels: Array, classes: int) -> Array:
+def compute_sample_weights(labels: Array, class_count: int) -> Array:
     """A weight for each row, so that every class counts the same; never more than ten times as much as another."""
-    counts = np.bincount(labels, minlength=classes).astype(np.float64)
-    weights = np.minimum(len(labels) / (classes * np.maximum(counts, 1)), 10.0)
+    counts = np.bincount(labels, minlength=class_count).astype(np.float64)
+    weights = np.minimum(len(labels) / (class_count * np.maximum(counts, 1)), 10.0)
     return np.asarray(weights[labels], dtype=np.float32)

@@ -12,15 +12,15 @@ import jmespath
 
 from orchestrator.aws import parallel
 from orchestrator.aws.errors import AwsError
-from orchestrator.aws.log_tail import last_words
-from orchestrator.aws.reader import Caller
+from orchestrator.aws.log_tail import read_log_tail
+from orchestrator.aws.reader import AwsCaller
 from orchestrator.redaction.github_masks import mask
-from orchestrator.redaction.redact import safe
-from orchestrator.steps import Batch, Call, Compute, Generate, Run, Step, Sweep, Wait
+from orchestrator.redaction.redact import sanitise
+from orchestrator.steps import ApiCall, Batch, Compute, GenerateSecret, LocalCall, Step, Sweep, Wait
 from orchestrator.values import Sensitive, Value, reveal
 
-ALPHABET = string.ascii_letters + string.digits
-MISSES = 4
+SECRET_ALPHABET = string.ascii_letters + string.digits
+MAX_MISSED_POLLS = 4
 """Looks in a row that a wait may miss, each with all its tries: what it waits for goes on without being seen."""
 
 
@@ -32,7 +32,7 @@ class StepFailedError(Exception):
         self.request_id = request_id
 
 
-class UnsettledError(Exception):
+class WaitTimeoutError(Exception):
     """The calls worked, but the thing did not become well in its time; says what to look at."""
 
 
@@ -44,10 +44,10 @@ class Clock(Protocol):
     def sleep(self, seconds: float, /) -> None: ...
 
 
-class Actuator:
+class StepExecutor:
     """Performs one step at a time; one instance serves all threads of a run."""
 
-    def __init__(self, clients: Caller, clock: Clock = time) -> None:
+    def __init__(self, clients: AwsCaller, clock: Clock = time) -> None:
         self._clients = clients
         self._clock = clock
 
@@ -57,37 +57,37 @@ class Actuator:
         Raises StepFailedError when AWS refuses it or it fails, UnsettledError when a wait runs out of patience.
         """
         match step:
-            case Call():
-                answer = _whole(step, self._call(step))
-                return Sensitive(answer) if step.sensitive else answer
+            case ApiCall():
+                response = _check_delete_errors(step, self._call(step))
+                return Sensitive(response) if step.is_sensitive else response
             case Wait():
                 return self._wait(step)
-            case Generate(length):
-                return Sensitive(mask("".join(secrets.choice(ALPHABET) for _ in range(length))))
+            case GenerateSecret(length):
+                return Sensitive(mask("".join(secrets.choice(SECRET_ALPHABET) for _ in range(length))))
             case Compute(_, function, arguments):
                 value = function(*(reveal(argument) for argument in arguments))
                 return Sensitive(value) if any(isinstance(a, Sensitive) for a in arguments) else value
             case Sweep():
                 return self._sweep(step)
-            case Batch(calls, _, tell):
-                parallel.perform(calls, self.perform, tell)
+            case Batch(calls, _, on_progress):
+                parallel.perform_all(calls, self.perform, on_progress)
                 return {}
-            case Run(_, function, arguments):
+            case LocalCall(_, function, arguments):
                 return function(*(reveal(argument) for argument in arguments))
 
-    def _call(self, step: Call) -> Any:
-        for remaining in self._pace(step.patience):
+    def _call(self, step: ApiCall) -> Any:
+        for remaining in self._iter_attempts(step.timeout_seconds):
             try:
                 return self._send(step)
             except AwsError as error:
-                if error.code in step.ok and step.ok_text in error.message:
+                if error.code in step.ok_codes and step.ok_message in error.message:
                     return {}
-                again = error.code in step.retry and step.retry_text in error.message
-                if not again or not remaining:
-                    raise StepFailedError(_advised(error, step), error.request_id) from None
+                is_retryable = error.code in step.retry_codes and step.retry_message in error.message
+                if not is_retryable or not remaining:
+                    raise StepFailedError(_format_error(error, step), error.request_id) from None
         raise AssertionError  # _pace always ends with a last, unrepeated try
 
-    def _send(self, step: Call) -> Any:
+    def _send(self, step: ApiCall) -> Any:
         parameters = reveal(step.parameters)
         try:
             return self._clients.call(step.service, step.operation, parameters, step.region)
@@ -95,65 +95,69 @@ class Actuator:
             raise StepFailedError(f"{error.filename} cannot be read: {error.strerror}") from None
 
     def _wait(self, step: Wait) -> Any:
-        seen: Any = None
-        missed = 0
-        for _ in self._pace(step.patience):
+        value: Any = None
+        missed_polls = 0
+        for _ in self._iter_attempts(step.timeout_seconds):
             try:
-                answer = self._clients.call(
+                response = self._clients.call(
                     step.call.service, step.call.operation, dict(step.call.parameters), step.call.region
                 )
             except AwsError as error:
-                if error.code in step.gone:
+                if error.code in step.gone_codes:
                     return {}
-                missed = missed + 1 if error.is_passing else 0
-                if error.code in step.call.retry or 0 < missed <= MISSES:  # not to be seen yet, or just now
+                missed_polls = missed_polls + 1 if error.is_transient else 0
+                if (
+                    error.code in step.call.retry_codes or 0 < missed_polls <= MAX_MISSED_POLLS
+                ):  # not to be seen yet, or just now
                     continue
                 raise StepFailedError(str(error), error.request_id) from None
-            missed = 0
-            seen = jmespath.search(step.path, answer)
-            if seen in step.until:
-                return answer
-            if seen in step.failed:
-                why = safe(str(jmespath.search(step.why, answer) or "")) if step.why else ""
-                said = f" ({why.rstrip('.')})" if why else ""
-                raise StepFailedError(self._told(f"{step.what or step.path} became {seen}{said}", step))
-        raise UnsettledError(self._told(f"still {seen} after {step.patience:.0f} s", step))
+            missed_polls = 0
+            value = jmespath.search(step.path, response)
+            if value in step.target_values:
+                return response
+            if value in step.failed_values:
+                reason = sanitise(str(jmespath.search(step.reason_path, response) or "")) if step.reason_path else ""
+                reason_suffix = f" ({reason.rstrip('.')})" if reason else ""
+                raise StepFailedError(
+                    self._describe_failure(f"{step.description or step.path} became {value}{reason_suffix}", step)
+                )
+        raise WaitTimeoutError(self._describe_failure(f"still {value} after {step.timeout_seconds:.0f} s", step))
 
-    def _told(self, what: str, step: Wait) -> str:
+    def _describe_failure(self, failure: str, step: Wait) -> str:
         """What became of a wait, the reason that the log gives, and what to look at."""
-        said = last_words(self._clients, str(step.log)) if step.log else ""
-        reason = f", and its log says: {said.rstrip('.')}" if said else ""
-        return f"{what}{reason}. {step.stuck}".strip()
+        log_tail = read_log_tail(self._clients, str(step.log_group)) if step.log_group else ""
+        reason = f", and its log says: {log_tail.rstrip('.')}" if log_tail else ""
+        return f"{failure}{reason}. {step.stuck_hint}".strip()
 
     def _sweep(self, step: Sweep) -> Any:
         while removal := step.remove(self._call(step.listing)):
-            refused = self._call(removal).get("Errors")
-            if refused:  # a batch answers 200 and says here what it has not done; it would be asked for ever
-                message = f"{step.note}: {refused[0].get('Code')}: {refused[0].get('Message')}"
+            errors = self._call(removal).get("Errors")
+            if errors:  # a batch answers 200 and says here what it has not done; it would be asked for ever
+                message = f"{step.note}: {errors[0].get('Code')}: {errors[0].get('Message')}"
                 raise StepFailedError(message)
         return {}
 
-    def _pace(self, patience: float) -> Iterator[float]:
+    def _iter_attempts(self, timeout_seconds: float) -> Iterator[float]:
         """Yield the seconds left before each try (0 before the last): quick at first, then every ten seconds."""
-        end = self._clock.monotonic() + patience
-        pause = 0.05
-        while (remaining := end - self._clock.monotonic()) > pause:
+        deadline = self._clock.monotonic() + timeout_seconds
+        delay = 0.05
+        while (remaining := deadline - self._clock.monotonic()) > delay:
             yield remaining
-            self._clock.sleep(pause)
-            pause = min(pause * 1.6, 10.0)
+            self._clock.sleep(delay)
+            delay = min(delay * 1.6, 10.0)
         yield 0.0
 
 
-def _advised(error: AwsError, step: Call) -> str:
+def _format_error(error: AwsError, step: ApiCall) -> str:
     """What AWS said, and what to do about it where that is known."""
-    advice = step.advice.get(error.code, "")
-    return f"{str(error).rstrip('.')}. {advice}" if advice else str(error)
+    hint = step.hints.get(error.code, "")
+    return f"{str(error).rstrip('.')}. {hint}" if hint else str(error)
 
 
-def _whole(step: Call, answer: Any) -> Any:
+def _check_delete_errors(step: ApiCall, response: Any) -> Any:
     """The answer of a call that did all of its work: S3 answers 200 and says inside what it has not deleted."""
-    refused = answer.get("Errors") if step.operation == "delete_objects" else None
-    if refused:
-        message = f"s3:DeleteObjects: {refused[0].get('Code')}: {refused[0].get('Message')} ({refused[0].get('Key')})"
+    errors = response.get("Errors") if step.operation == "delete_objects" else None
+    if errors:
+        message = f"s3:DeleteObjects: {errors[0].get('Code')}: {errors[0].get('Message')} ({errors[0].get('Key')})"
         raise StepFailedError(message)
-    return answer
+    return response

@@ -5,15 +5,15 @@ from __future__ import annotations
 from botocore.hooks import EventAliaser
 from botocore.utils import EVENT_ALIASES
 
-DOTTED = tuple(name for name in EVENT_ALIASES if "." in name)
-PLAIN = frozenset(EVENT_ALIASES) - frozenset(DOTTED)
+DOTTED_ALIASES = tuple(name for name in EVENT_ALIASES if "." in name)
+PLAIN_ALIASES = frozenset(EVENT_ALIASES) - frozenset(DOTTED_ALIASES)
 
 
-class Events(EventAliaser):  # type: ignore[misc]
+class FastEventAliaser(EventAliaser):  # type: ignore[misc]
     """Most events bear no old name, which two looks tell; botocore splits each at every one of 65 old names."""
 
     def _alias_event_name(self, event_name: str) -> str:
-        if PLAIN.isdisjoint(event_name.split(".")) and not any(name in event_name for name in DOTTED):
+        if PLAIN_ALIASES.isdisjoint(event_name.split(".")) and not any(name in event_name for name in DOTTED_ALIASES):
             return event_name
-        found: str = super()._alias_event_name(event_name)
-        return found
+        alias: str = super()._alias_event_name(event_name)
+        return alias

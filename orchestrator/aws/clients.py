@@ -29,15 +29,15 @@ from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
 from orchestrator.aws import endpoint_rules
-from orchestrator.aws.botocore_hooks import Events
+from orchestrator.aws.botocore_hooks import FastEventAliaser
 from orchestrator.aws.errors import AwsError, translate
-from orchestrator.aws.s3_listing import Listings
-from orchestrator.aws.service_models import Models
+from orchestrator.aws.s3_listing import ListingParser
+from orchestrator.aws.service_models import ServiceModelLoader
 
 if TYPE_CHECKING:
-    from orchestrator.aws.s3_upload import Uploads
+    from orchestrator.aws.s3_upload import FileUploader
 
-ATTEMPTS = 8
+MAX_ATTEMPTS = 8
 """Tries of one call: with 30 % of calls failing, one call in 15,000 runs out of them."""
 
 
@@ -47,7 +47,7 @@ class Clients:
     ``attempts``: tries of one call, with the waits of botocore's standard retry mode between them.
     """
 
-    def __init__(self, region: str, *, attempts: int = ATTEMPTS, connections: int = 64) -> None:
+    def __init__(self, region: str, *, attempts: int = MAX_ATTEMPTS, connections: int = 64) -> None:
         self.region = region
         self._config = Config(
             retries={"mode": "standard", "total_max_attempts": attempts},
@@ -60,16 +60,16 @@ class Clients:
         )
         self._lock = threading.Lock()
         self._session: botocore.session.Session | None = None
-        self._uploads: dict[str, Uploads] = {}
+        self._uploaders: dict[str, FileUploader] = {}
         self._clients: dict[tuple[str, str], Any] = {}
         self._signers: dict[str, Any] = {}
-        self._reached: set[str] = set()
-        self._admit: Callable[[], None] = lambda: None
+        self._reachable_services: set[str] = set()
+        self._before_call: Callable[[], None] = lambda: None
 
-    def guarded(self, admit: Callable[[], None]) -> Clients:
+    def with_before_call(self, before_call: Callable[[], None]) -> Clients:
         """The same clients for a run that asks ``admit`` before each call; it raises when no more may be made."""
         other = copy.copy(self)
-        other._admit = admit
+        other._before_call = before_call
         return other
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
@@ -77,7 +77,7 @@ class Clients:
 
         Raises AwsError, whatever went wrong; OSError when such a file cannot be read.
         """
-        self._admit()
+        self._before_call()
         try:
             if isinstance(parameters.get("Body"), Path):
                 return self._uploader(region or self.region).put(parameters)
@@ -90,11 +90,11 @@ class Clients:
 
         Raises AwsError.
         """
-        self._admit()
+        self._before_call()
         try:
             client = self._client(service, region or self.region)
             if not client.can_paginate(operation):
-                return list(_by_token(getattr(client, operation), parameters))
+                return list(_iter_pages(getattr(client, operation), parameters))
             return list(client.get_paginator(operation).paginate(**parameters))
         except (ClientError, BotoCoreError) as error:
             raise translate(service, operation, error) from None
@@ -123,47 +123,47 @@ class Clients:
         boto3 does not heed AWS_REGION, but every other tool of AWS does: whoever sets it means it.
         """
         try:
-            named = (self._shared_session().get_config_variable("region"), os.environ.get("AWS_REGION"))
+            regions = (self._shared_session().get_config_variable("region"), os.environ.get("AWS_REGION"))
         except ProfileNotFound as error:
             raise AwsError("sts", "get_caller_identity", "NoCredentials", str(error)) from None
-        return next((region for region in named if region and region != self.region), named[0])
+        return next((region for region in regions if region and region != self.region), regions[0])
 
-    def reach(self, service: str, operation: str) -> None:
+    def check_reachable(self, service: str, operation: str) -> None:
         """Knock at the door of the service that ``operation`` will ask, once: a dead network is told before all tries.
 
         Raises AwsError (``Unreachable``).  Behind a proxy there is no door to knock at.
         """
-        if service in self._reached:
+        if service in self._reachable_services:
             return
         try:
-            address = urlsplit(self._client(service, self.region).meta.endpoint_url)
+            endpoint = urlsplit(self._client(service, self.region).meta.endpoint_url)
         except BotoCoreError as error:
             raise translate(service, operation, error) from None
-        if getproxies().get(address.scheme):
+        if getproxies().get(endpoint.scheme):
             return
         try:
-            port = address.port or (443 if address.scheme == "https" else 80)
-            socket.create_connection((address.hostname, port), timeout=5).close()
+            port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
+            socket.create_connection((endpoint.hostname, port), timeout=5).close()
         except OSError as error:
-            message = f"no answer from {address.scheme}://{address.hostname}:{port} ({error})"
+            message = f"no answer from {endpoint.scheme}://{endpoint.hostname}:{port} ({error})"
             raise AwsError(service, operation, "Unreachable", message) from None
-        self._reached.add(service)
+        self._reachable_services.add(service)
 
-    def _uploader(self, region: str) -> Uploads:
-        found = self._uploads.get(region)
-        if found is None:
-            from orchestrator.aws.s3_upload import Uploads
+    def _uploader(self, region: str) -> FileUploader:
+        uploader = self._uploaders.get(region)
+        if uploader is None:
+            from orchestrator.aws.s3_upload import FileUploader
 
             client, session = self._client("s3", region), self._session
             assert session is not None
-            authorities = session.get_config_variable("ca_bundle") or get_cert_path(True)
-            found = self._uploads.setdefault(region, Uploads(client, self._frozen_credentials, authorities))
-        return found
+            ca_bundle = session.get_config_variable("ca_bundle") or get_cert_path(True)
+            uploader = self._uploaders.setdefault(region, FileUploader(client, self._frozen_credentials, ca_bundle))
+        return uploader
 
     def _frozen_credentials(self) -> ReadOnlyCredentials | None:
         """Key and token that belong together, fresh where they run out."""
-        found = self._session.get_credentials() if self._session else None
-        return found.get_frozen_credentials() if found else None
+        credentials = self._session.get_credentials() if self._session else None
+        return credentials.get_frozen_credentials() if credentials else None
 
     def _method(self, service: str, region: str, operation: str) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._client(service, region), operation)
@@ -184,29 +184,29 @@ class Clients:
             emitter = HierarchicalEmitter()
             session = botocore.session.Session(event_hooks=emitter)
             endpoint_rules.install()
-            session.register_component("event_emitter", Events(emitter))
-            session.register_component("data_loader", Models(session.get_config_variable("data_path")))
-            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_time)
+            session.register_component("event_emitter", FastEventAliaser(emitter))
+            session.register_component("data_loader", ServiceModelLoader(session.get_config_variable("data_path")))
+            session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
             # First of all: what looks into every answer of S3 for an error then has little to look at.
-            emitter.register_first("before-parse.s3.ListObjectsV2", Listings(_time).read)
+            emitter.register_first("before-parse.s3.ListObjectsV2", ListingParser(_parse_time).parse_response)
             self._session = session
         return self._session
 
 
-def _by_token(method: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Any]:
+def _iter_pages(method: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Any]:
     """The pages of an operation that botocore has no paginator for, as all of App Runner's."""
-    answer = method(**parameters)
-    yield answer
-    while token := answer.get("NextToken"):
-        answer = method(**{**parameters, "NextToken": token})
-        yield answer
+    response = method(**parameters)
+    yield response
+    while token := response.get("NextToken"):
+        response = method(**{**parameters, "NextToken": token})
+        yield response
 
 
-def _time(said: Any) -> datetime:
+def _parse_time(value: Any) -> datetime:
     """A time as AWS writes it, without the guessing that takes botocore two thirds of reading a long listing."""
     with suppress(TypeError, ValueError):
-        found = datetime.fromisoformat(said)
-        if found.tzinfo:
-            return found
-    parsed: datetime = parse_timestamp(said)
+        timestamp = datetime.fromisoformat(value)
+        if timestamp.tzinfo:
+            return timestamp
+    parsed: datetime = parse_timestamp(value)
     return parsed

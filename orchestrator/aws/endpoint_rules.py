@@ -11,20 +11,20 @@ from typing import Any
 from botocore.endpoint_provider import BaseRule, RuleCreator, RuleSetStandardLibrary
 
 
-class Branch(BaseRule):  # type: ignore[misc]
+class LazyTreeRule(BaseRule):  # type: ignore[misc]
     """botocore's TreeRule: conditions and what follows from them, which is made when they are met.
 
     ``rules`` are as JSON has them.
     """
 
-    def __init__(self, rules: list[dict[str, Any]], **rest: Any) -> None:
-        super().__init__(**rest)
-        self._unmade = rules
+    def __init__(self, rules: list[dict[str, Any]], **options: Any) -> None:
+        super().__init__(**options)
+        self._rule_definitions = rules
 
     @cached_property
     def rules(self) -> list[Any]:
         """What follows, in order."""
-        return [RuleCreator.create(**rule) for rule in self._unmade]
+        return [RuleCreator.create(**rule) for rule in self._rule_definitions]
 
     def evaluate(self, scope_vars: dict[str, Any], rule_lib: RuleSetStandardLibrary) -> Any:
         """The first answer of a rule below whose conditions are met, or None.
@@ -33,10 +33,10 @@ class Branch(BaseRule):  # type: ignore[misc]
         """
         if not self.evaluate_conditions(scope_vars, rule_lib):
             return None
-        answers = (rule.evaluate(scope_vars.copy(), rule_lib) for rule in self.rules)
-        return next((answer for answer in answers if answer), None)
+        results = (rule.evaluate(scope_vars.copy(), rule_lib) for rule in self.rules)
+        return next((result for result in results if result), None)
 
 
 def install() -> None:
     """From now on botocore takes Branch for its rules of type ``tree``."""
-    RuleCreator.tree = Branch
+    RuleCreator.tree = LazyTreeRule

@@ -6,12 +6,12 @@ import re
 
 from botocore import exceptions
 
-from orchestrator.steps import camel
+from orchestrator.steps import to_operation_name
 
-_DENIED = frozenset(
+_DENIED_CODES = frozenset(
     {"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError", "Forbidden", "403"}
 )
-_PASSING = frozenset(
+_TRANSIENT_CODES = frozenset(
     {
         *("Throttling", "ThrottlingException", "ThrottledException", "RequestThrottled", "RequestThrottledException"),
         *("TooManyRequestsException", "RequestLimitExceeded", "EC2ThrottledException", "SlowDown"),
@@ -20,7 +20,7 @@ _PASSING = frozenset(
         *("ServiceUnavailable", "ServiceUnavailableException", "500", "502", "503", "504", "Unreachable"),
     }
 )
-BROKEN_OFF = (exceptions.BotoCoreError,)
+BODY_READ_ERRORS = (exceptions.BotoCoreError,)
 """What reading the body of an answer may raise."""
 _ECHOED_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.MULTILINE)
 
@@ -33,7 +33,7 @@ class AwsError(Exception):
     """
 
     def __init__(self, service: str, operation: str, code: str, message: str, request_id: str = "") -> None:
-        self.action = f"{service}:{camel(operation)}"
+        self.action = f"{service}:{to_operation_name(operation)}"
         self.code = code
         self.message = message
         self.request_id = request_id
@@ -43,12 +43,12 @@ class AwsError(Exception):
     @property
     def is_denied(self) -> bool:
         """Whether the credentials lack the permission."""
-        return self.code in _DENIED
+        return self.code in _DENIED_CODES
 
     @property
-    def is_passing(self) -> bool:
+    def is_transient(self) -> bool:
         """Whether AWS was busy or out of reach, and the same call may well be answered a little later."""
-        return self.code in _PASSING
+        return self.code in _TRANSIENT_CODES
 
 
 def translate(service: str, operation: str, error: Exception) -> AwsError:
@@ -56,9 +56,9 @@ def translate(service: str, operation: str, error: Exception) -> AwsError:
     match error:
         case exceptions.ClientError():
             detail = error.response.get("Error", {})
-            request = str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))
+            request_id = str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))
             message = str(detail.get("Message") or detail.get("message") or "no message")
-            return AwsError(service, operation, str(detail.get("Code", "Unknown")), message, request)
+            return AwsError(service, operation, str(detail.get("Code", "Unknown")), message, request_id)
         case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError() | exceptions.ProfileNotFound():
             return AwsError(service, operation, "NoCredentials", str(error))
         case exceptions.ParamValidationError():

@@ -7,52 +7,56 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from orchestrator.steps import Call
+from orchestrator.steps import ApiCall
 
-MOST = 64
+MAX_WORKERS = 64
 """Calls that are under way at once; S3 answers one in about 50 ms, and a connection costs 2 ms to set up."""
-FEWEST_EACH = 4
+MIN_CALLS_PER_WORKER = 4
 """Calls that are worth a thread and a connection of their own."""
 
 
-def perform(calls: Sequence[Call], do: Callable[[Call], Any], tell: Callable[[int], None]) -> None:
+def perform_all(
+    calls: Sequence[ApiCall], perform_call: Callable[[ApiCall], Any], on_progress: Callable[[int], None]
+) -> None:
     """``do`` every call; after each, ``tell`` how many are done.
 
     Whatever ``do`` or ``tell`` raises is raised here, once the calls under way have ended; no other begins.
     """
-    workers = min(MOST, 1 + len(calls) // FEWEST_EACH)
-    crowd = _Crowd(calls, do, tell)
+    workers = min(MAX_WORKERS, 1 + len(calls) // MIN_CALLS_PER_WORKER)
+    call_queue = _CallQueue(calls, perform_call, on_progress)
     with ThreadPoolExecutor(workers, thread_name_prefix="batch") as pool:
-        for future in [pool.submit(crowd.work) for _ in range(workers)]:
+        for future in [pool.submit(call_queue.process_calls) for _ in range(workers)]:
             future.result()
 
 
-class _Crowd:
+class _CallQueue:
     """What the threads of one batch share."""
 
-    def __init__(self, calls: Sequence[Call], do: Callable[[Call], Any], tell: Callable[[int], None]) -> None:
-        self._waiting: Iterator[Call] = iter(calls)
-        self._do = do
-        self._tell = tell
+    def __init__(
+        self, calls: Sequence[ApiCall], perform_call: Callable[[ApiCall], Any], on_progress: Callable[[int], None]
+    ) -> None:
+        self._pending: Iterator[ApiCall] = iter(calls)
+        self._perform_call = perform_call
+        self._on_progress = on_progress
         self._lock = threading.Lock()
-        self._done = 0
+        self._completed = 0
         self._failed = False
 
-    def work(self) -> None:
+    def process_calls(self) -> None:
         """Take calls until there are none."""
-        while (call := self._next()) is not None:
+        while (call := self._take_next()) is not None:
             try:
-                self._do(call)
-                self._count()
+                self._perform_call(call)
+                self._report_completed()
             except BaseException:
                 self._failed = True
                 raise
 
-    def _next(self) -> Call | None:
+    def _take_next(self) -> ApiCall | None:
         with self._lock:
-            return None if self._failed else next(self._waiting, None)
+            return None if self._failed else next(self._pending, None)
 
-    def _count(self) -> None:
+    def _report_completed(self) -> None:
         with self._lock:
-            self._done += 1
-            self._tell(self._done)
+            self._completed += 1
+            self._on_progress(self._completed)

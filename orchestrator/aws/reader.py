@@ -12,7 +12,7 @@ from orchestrator.aws.errors import AwsError
 from orchestrator.steps import is_read
 
 
-class Caller(Protocol):
+class AwsCaller(Protocol):
     """What the reader needs of the clients; tests give their own."""
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any: ...
@@ -25,10 +25,10 @@ class Caller(Protocol):
 class Reader:
     """One snapshot's eyes.  Thread-safe: a read that another thread has under way is waited for, not repeated."""
 
-    def __init__(self, clients: Caller) -> None:
+    def __init__(self, clients: AwsCaller) -> None:
         self._clients = clients
         self._lock = threading.Lock()
-        self._answers: dict[str, Future[Any]] = {}
+        self._responses: dict[str, Future[Any]] = {}
 
     def get(
         self,
@@ -44,7 +44,7 @@ class Reader:
 
         Raises AwsError; PermissionError for an operation that is not a read.
         """
-        return self._once(
+        return self._read_once(
             (service, operation, region, parameters),
             missing,
             lambda: self._clients.call(service, operation, parameters, region),
@@ -65,39 +65,39 @@ class Reader:
 
         Raises as ``get`` does.
         """
-        pages = self._once(
+        pages = self._read_once(
             (service, operation, region, parameters, "pages"),
             missing,
             lambda: self._clients.pages(service, operation, parameters, region),
         )
-        return [item for page in pages or [] for item in _member(page, member)]
+        return [item for page in pages or [] for item in _get_member(page, member)]
 
-    def _once(self, key: tuple[Any, ...], missing: tuple[str, ...], read: Callable[[], Any]) -> Any:
+    def _read_once(self, key: tuple[Any, ...], missing: tuple[str, ...], read: Callable[[], Any]) -> Any:
         if not is_read(key[1]):
             message = f"{key[0]}:{key[1]} is not on the read list"
             raise PermissionError(message)
         try:
-            return self._share(json.dumps(key, sort_keys=True), read)
+            return self._share_read(json.dumps(key, sort_keys=True), read)
         except AwsError as error:
             if error.code in missing:
                 return None
             raise
 
-    def _share(self, key: str, read: Callable[[], Any]) -> Any:
+    def _share_read(self, key: str, read: Callable[[], Any]) -> Any:
         with self._lock:
-            answer = self._answers.get(key)
-            mine = answer is None
-            if answer is None:
-                answer = self._answers[key] = Future()
-        if mine:
+            future = self._responses.get(key)
+            is_owner = future is None
+            if future is None:
+                future = self._responses[key] = Future()
+        if is_owner:
             try:
-                answer.set_result(read())
+                future.set_result(read())
             except BaseException as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
-                answer.set_exception(error)
-        return answer.result()
+                future.set_exception(error)
+        return future.result()
 
 
-def _member(page: Any, path: str) -> list[Any]:
+def _get_member(page: Any, path: str) -> list[Any]:
     for name in path.split("."):
         page = (page or {}).get(name)
     return page or []

@@ -11,44 +11,47 @@ from datetime import datetime
 from typing import Any
 from xml.etree import ElementTree as ET
 
-FIRST, LAST = b"<Contents>", b"</Contents>"
-WORDS = ("Key", "ETag", "StorageClass", "ChecksumType")
-Reading = Callable[[Any], Any]
+OPENING_TAG, CLOSING_TAG = b"<Contents>", b"</Contents>"
+TEXT_FIELDS = ("Key", "ETag", "StorageClass", "ChecksumType")
+FieldParser = Callable[[Any], Any]
 
 
-class Listings:
+class ListingParser:
     """What reads the objects of ListObjectsV2; ``timestamp`` reads a time."""
 
-    def __init__(self, timestamp: Callable[[Any], datetime]) -> None:
-        self._readings: dict[str, Reading] = {"Size": int, "LastModified": timestamp}
-        self._readings |= {"ChecksumAlgorithm": lambda text: [_word(text)], **dict.fromkeys(WORDS, _word)}
+    def __init__(self, parse_timestamp: Callable[[Any], datetime]) -> None:
+        self._parsers: dict[str, FieldParser] = {"Size": int, "LastModified": parse_timestamp}
+        self._parsers |= {
+            "ChecksumAlgorithm": lambda text: [_parse_text(text)],
+            **dict.fromkeys(TEXT_FIELDS, _parse_text),
+        }
 
-    def read(self, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
+    def parse_response(self, response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any) -> None:
         """botocore's ``before-parse``: takes the objects out of the body, and gives them as they would be parsed.
 
         An answer that is no whole XML is left as it is: botocore knows how to complain.
         """
         body: bytes = response_dict["body"]
-        begin, end = body.find(FIRST), body.rfind(LAST) + len(LAST)
-        if begin < 0 or response_dict["status_code"] >= 300:
+        start, stop = body.find(OPENING_TAG), body.rfind(CLOSING_TAG) + len(CLOSING_TAG)
+        if start < 0 or response_dict["status_code"] >= 300:
             return
         try:
-            found = ET.fromstring(b"<objects>%b</objects>" % body[begin:end])  # noqa: S314 - expat, no entities
-            objects = [self._object(item) for item in found]
+            root = ET.fromstring(b"<objects>%b</objects>" % body[start:stop])  # noqa: S314 - expat, no entities
+            objects = [self._parse_object(item) for item in root]
         except (ET.ParseError, KeyError, ValueError, TypeError):
             return
-        response_dict["body"] = body[:begin] + body[end:]
+        response_dict["body"] = body[:start] + body[stop:]
         customized_response_dict["Contents"] = objects
 
-    def _object(self, item: ET.Element) -> dict[str, Any]:
+    def _parse_object(self, item: ET.Element) -> dict[str, Any]:
         """One object.  Raises KeyError for a member that is not known here, or is there twice."""
         if item.tag != "Contents":
             raise KeyError(item.tag)
-        known = {member.tag: self._readings[member.tag](member.text) for member in item}
-        if len(known) < len(item):
+        fields = {member.tag: self._parsers[member.tag](member.text) for member in item}
+        if len(fields) < len(item):
             raise KeyError(item.tag)
-        return known
+        return fields
 
 
-def _word(text: str | None) -> str:
+def _parse_text(text: str | None) -> str:
     return text or ""

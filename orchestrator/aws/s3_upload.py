@@ -25,22 +25,22 @@ from urllib.request import getproxies
 from msgspec import Struct
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.aws.signature import Credentials, Scope, signed
+from orchestrator.aws.signature import Credentials, SigningScope, sign_headers
 
-HEADERS = {
+HEADER_BY_PARAMETER = {
     "ContentType": "content-type",
     "CacheControl": "cache-control",
     "IfNoneMatch": "if-none-match",
     "ExpectedBucketOwner": "x-amz-expected-bucket-owner",
 }
-KNOWN = frozenset({"Bucket", "Key", "Body", "ChecksumSHA256", *HEADERS})
-AT_ONCE = 1 << 18
+SUPPORTED_PARAMETERS = frozenset({"Bucket", "Key", "Body", "ChecksumSHA256", *HEADER_BY_PARAMETER})
+CHUNK_BYTES = 1 << 18
 """Bytes that are sent in one piece; a longer file is read and sent in pieces of this size."""
-SECONDS = 60
-_SIGNED_FOR = re.compile(rb"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([a-z0-9-]+)/s3/aws4_request")
+TIMEOUT_SECONDS = 60
+_CREDENTIAL_REGION = re.compile(rb"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/([a-z0-9-]+)/s3/aws4_request")
 
 
-class Client(Protocol):
+class S3Client(Protocol):
     """What is needed of a boto3 S3 client."""
 
     meta: Any
@@ -48,27 +48,27 @@ class Client(Protocol):
     def put_object(self, **parameters: Any) -> Any: ...
 
 
-class _Place(Struct, frozen=True):
+class _BucketEndpoint(Struct, frozen=True):
     """Where the objects of one bucket are asked for: ``path`` before the key, signed for ``region``."""
 
-    secure: bool
+    is_https: bool
     host: str
     path: str
     region: str
 
 
-class Uploads:
+class FileUploader:
     """Uploads through one S3 client; one instance serves all threads."""
 
-    def __init__(self, client: Client, credentials: Callable[[], Credentials | None], authorities: str | None) -> None:
+    def __init__(self, client: S3Client, credentials: Callable[[], Credentials | None], ca_bundle: str | None) -> None:
         self._client = client
         self._credentials = credentials
-        self._authorities = authorities
+        self._ca_bundle = ca_bundle
         self._lock = threading.Lock()
-        self._places: dict[str, _Place | None] = {}
-        self._idle: dict[str, deque[http.client.HTTPConnection]] = {}
+        self._endpoints: dict[str, _BucketEndpoint | None] = {}
+        self._idle_connections: dict[str, deque[http.client.HTTPConnection]] = {}
         self._tls: ssl.SSLContext | None = None
-        weakref.finalize(self, _close, self._idle)
+        weakref.finalize(self, _close_connections, self._idle_connections)
 
     def put(self, parameters: Mapping[str, Any]) -> Any:
         """PutObject of the file that ``Body`` names.
@@ -76,109 +76,115 @@ class Uploads:
         Raises AwsError for an object that ``IfNoneMatch`` does not let be written again, OSError when the file cannot
         be read, what botocore raises for the rest.
         """
-        if not self._is_plain(parameters):
-            return self._slowly(parameters)
+        if not self._is_supported(parameters):
+            return self._put_with_botocore(parameters)
         bucket = parameters["Bucket"]
-        if bucket not in self._places:
+        if bucket not in self._endpoints:
             with self._lock:  # whoever comes first finds out, by an upload of its own
-                if bucket not in self._places:
-                    self._places[bucket] = self._learn(parameters)
+                if bucket not in self._endpoints:
+                    self._endpoints[bucket] = self._discover_endpoint(parameters)
                     return {}
-        place = self._places[bucket]
-        status = self._send(place, parameters) if place else 0
+        endpoint = self._endpoints[bucket]
+        status = self._send(endpoint, parameters) if endpoint else 0
         if status == http.client.PRECONDITION_FAILED:
             raise AwsError("s3", "put_object", "PreconditionFailed", "it is there already")
-        return {} if status == http.client.OK else self._slowly(parameters)
+        return {} if status == http.client.OK else self._put_with_botocore(parameters)
 
-    def _is_plain(self, parameters: Mapping[str, Any]) -> bool:
-        return parameters.keys() <= KNOWN and "ChecksumSHA256" in parameters
+    def _is_supported(self, parameters: Mapping[str, Any]) -> bool:
+        return parameters.keys() <= SUPPORTED_PARAMETERS and "ChecksumSHA256" in parameters
 
-    def _slowly(self, parameters: Mapping[str, Any]) -> Any:
+    def _put_with_botocore(self, parameters: Mapping[str, Any]) -> Any:
         with Path(parameters["Body"]).open("rb") as stream:
             return self._client.put_object(**{**parameters, "Body": stream})
 
-    def _learn(self, parameters: Mapping[str, Any]) -> _Place | None:
+    def _discover_endpoint(self, parameters: Mapping[str, Any]) -> _BucketEndpoint | None:
         """Upload by botocore, and look where it goes."""
-        seen: list[tuple[str, bytes]] = []
-        me = threading.get_ident()
+        sent_requests: list[tuple[str, bytes]] = []
+        thread_id = threading.get_ident()
 
-        def look(request: Any, **_: Any) -> None:
-            if threading.get_ident() == me:
-                seen.append((request.url, request.headers.get("Authorization", b"")))
+        def capture_request(request: Any, **_: Any) -> None:
+            if threading.get_ident() == thread_id:
+                sent_requests.append((request.url, request.headers.get("Authorization", b"")))
 
         events = self._client.meta.events
-        events.register_last("before-send.s3.PutObject", look, unique_id="orchestrator-uploads")
+        events.register_last("before-send.s3.PutObject", capture_request, unique_id="orchestrator-uploads")
         try:
-            self._slowly(parameters)
+            self._put_with_botocore(parameters)
         finally:
-            events.unregister("before-send.s3.PutObject", look, unique_id="orchestrator-uploads")
-        return _place_of(seen[-1][0], seen[-1][1], parameters["Key"]) if seen else None
+            events.unregister("before-send.s3.PutObject", capture_request, unique_id="orchestrator-uploads")
+        return _parse_endpoint(sent_requests[-1][0], sent_requests[-1][1], parameters["Key"]) if sent_requests else None
 
-    def _send(self, place: _Place, parameters: Mapping[str, Any]) -> int:
+    def _send(self, endpoint: _BucketEndpoint, parameters: Mapping[str, Any]) -> int:
         """The HTTP status; 0 when no answer came."""
         credentials = self._credentials()
         if credentials is None:
             return 0
-        target = place.path + quote(parameters["Key"], safe="/~")
-        headers = signed("PUT", target, _headers(place, parameters), credentials, Scope(place.region, "s3"))
+        path = endpoint.path + quote(parameters["Key"], safe="/~")
+        headers = sign_headers(
+            "PUT", path, _build_headers(endpoint, parameters), credentials, SigningScope(endpoint.region, "s3")
+        )
         with Path(parameters["Body"]).open("rb") as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(0)
-            body = stream.read() if size <= AT_ONCE else stream
+            body = stream.read() if size <= CHUNK_BYTES else stream
             try:
-                return self._exchange(place, target, body, {**headers, "content-length": str(size)})
+                return self._send_request(endpoint, path, body, {**headers, "content-length": str(size)})
             except (OSError, http.client.HTTPException):
                 return 0
 
-    def _exchange(self, place: _Place, target: str, body: Any, headers: Mapping[str, str]) -> int:
+    def _send_request(self, endpoint: _BucketEndpoint, path: str, body: Any, headers: Mapping[str, str]) -> int:
         """One request, on an idle connection or a new one, which is kept for the next if it ends well."""
-        connection = self._connection(place)
-        kept = False
+        connection = self._take_connection(endpoint)
+        is_reusable = False
         try:
-            connection.request("PUT", target, body, headers)
-            answer = connection.getresponse()
-            answer.read()
-            kept = not answer.will_close
-            return answer.status
+            connection.request("PUT", path, body, headers)
+            response = connection.getresponse()
+            response.read()
+            is_reusable = not response.will_close
+            return response.status
         finally:
-            if kept:
-                self._idle[place.host].append(connection)
+            if is_reusable:
+                self._idle_connections[endpoint.host].append(connection)
             else:
                 connection.close()
 
-    def _connection(self, place: _Place) -> http.client.HTTPConnection:
+    def _take_connection(self, endpoint: _BucketEndpoint) -> http.client.HTTPConnection:
         try:
-            return self._idle.setdefault(place.host, deque()).pop()
+            return self._idle_connections.setdefault(endpoint.host, deque()).pop()
         except IndexError:
             pass
-        if not place.secure:
-            return http.client.HTTPConnection(place.host, timeout=SECONDS, blocksize=AT_ONCE)
+        if not endpoint.is_https:
+            return http.client.HTTPConnection(endpoint.host, timeout=TIMEOUT_SECONDS, blocksize=CHUNK_BYTES)
         with self._lock:
             if self._tls is None:
-                self._tls = ssl.create_default_context(cafile=self._authorities)
-        return http.client.HTTPSConnection(place.host, timeout=SECONDS, blocksize=AT_ONCE, context=self._tls)
+                self._tls = ssl.create_default_context(cafile=self._ca_bundle)
+        return http.client.HTTPSConnection(
+            endpoint.host, timeout=TIMEOUT_SECONDS, blocksize=CHUNK_BYTES, context=self._tls
+        )
 
 
-def _close(idle: Mapping[str, deque[http.client.HTTPConnection]]) -> None:
-    for connections in idle.values():
+def _close_connections(idle_connections: Mapping[str, deque[http.client.HTTPConnection]]) -> None:
+    for connections in idle_connections.values():
         for connection in connections:
             connection.close()
 
 
-def _place_of(url: str, authorization: bytes, key: str) -> _Place | None:
+def _parse_endpoint(url: str, authorization: bytes, key: str) -> _BucketEndpoint | None:
     """Where a bucket is asked, from a request that went there; None where it is not the usual way."""
-    signed_for = _SIGNED_FOR.match(authorization)
-    quoted = quote(key, safe="/~")
-    if not signed_for or not url.endswith(f"/{quoted}"):
+    region_match = _CREDENTIAL_REGION.match(authorization)
+    quoted_key = quote(key, safe="/~")
+    if not region_match or not url.endswith(f"/{quoted_key}"):
         return None
-    base = urlsplit(url.removesuffix(quoted))
-    if getproxies().get(base.scheme) or base.username:
+    base_url = urlsplit(url.removesuffix(quoted_key))
+    if getproxies().get(base_url.scheme) or base_url.username:
         return None
-    return _Place(base.scheme == "https", base.netloc, base.path, signed_for[1].decode())
+    return _BucketEndpoint(base_url.scheme == "https", base_url.netloc, base_url.path, region_match[1].decode())
 
 
-def _headers(place: _Place, parameters: Mapping[str, Any]) -> dict[str, str]:
+def _build_headers(endpoint: _BucketEndpoint, parameters: Mapping[str, Any]) -> dict[str, str]:
     checksum = parameters["ChecksumSHA256"]
-    said = {header: str(parameters[name]) for name, header in HEADERS.items() if name in parameters}
-    sums = {"x-amz-checksum-sha256": checksum, "x-amz-content-sha256": base64.b64decode(checksum).hex()}
-    return {"host": place.host, **said, **sums}
+    optional_headers = {
+        header: str(parameters[name]) for name, header in HEADER_BY_PARAMETER.items() if name in parameters
+    }
+    checksum_headers = {"x-amz-checksum-sha256": checksum, "x-amz-content-sha256": base64.b64decode(checksum).hex()}
+    return {"host": endpoint.host, **optional_headers, **checksum_headers}

@@ -16,21 +16,21 @@ from typing import Any
 import msgspec
 from botocore.loaders import Loader
 
-GZIP = zlib.MAX_WBITS | 16
-LONG = 16_384
+GZIP_WBITS = zlib.MAX_WBITS | 16
+MIN_LAZY_BYTES = 16_384
 """Bytes of JSON from which on an object is parsed member by member."""
 
 
-class Members(dict[str, Any]):
+class LazyObject(dict[str, Any]):
     """A JSON object whose members are parsed when they are first asked for; a dict in all that botocore asks of it."""
 
     def __getitem__(self, name: str) -> Any:
         """The member, parsed."""
-        found = super().__getitem__(name)
-        if type(found) is msgspec.Raw:
-            found = parsed(found)
-            self[name] = found
-        return found
+        value = super().__getitem__(name)
+        if type(value) is msgspec.Raw:
+            value = parse_json(value)
+            self[name] = value
+        return value
 
     def get(self, name: str, default: Any = None) -> Any:
         """The member, parsed, or ``default``."""
@@ -61,48 +61,48 @@ class Members(dict[str, Any]):
         return repr(dict(self))
 
 
-def parsed(content: bytes | msgspec.Raw) -> Any:
+def parse_json(content: bytes | msgspec.Raw) -> Any:
     """The value of some JSON; long objects come as Members."""
     view = memoryview(content)
-    match bytes(view[:1]) if len(view) >= LONG else b"":
+    match bytes(view[:1]) if len(view) >= MIN_LAZY_BYTES else b"":
         case b"{":
-            return Members(msgspec.json.decode(content, type=dict[str, msgspec.Raw]))
+            return LazyObject(msgspec.json.decode(content, type=dict[str, msgspec.Raw]))
         case b"[":
-            return [parsed(item) for item in msgspec.json.decode(content, type=list[msgspec.Raw])]
+            return [parse_json(item) for item in msgspec.json.decode(content, type=list[msgspec.Raw])]
         case _:
             return msgspec.json.decode(content)
 
 
-class ModelFiles:
+class ModelFileLoader:
     """What botocore asks of a ``file_loader``; paths come without their ending."""
 
     def exists(self, file_path: str) -> bool:
         """Whether there is a model, packed or not."""
-        return any(Path(f"{file_path}{ending}").is_file() for ending in (".json.gz", ".json"))
+        return any(Path(f"{file_path}{extension}").is_file() for extension in (".json.gz", ".json"))
 
     def load_file(self, file_path: str) -> Any:
         """The content of a model, or None where there is none."""
-        for ending in (".json", ".json.gz"):
+        for extension in (".json", ".json.gz"):
             try:
-                content = Path(f"{file_path}{ending}").read_bytes()
+                content = Path(f"{file_path}{extension}").read_bytes()
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            return parsed(zlib.decompress(content, GZIP) if ending == ".json.gz" else content)
+            return parse_json(zlib.decompress(content, GZIP_WBITS) if extension == ".json.gz" else content)
         return None
 
 
-class Models(Loader):  # type: ignore[misc]
+class ServiceModelLoader(Loader):  # type: ignore[misc]
     """botocore's data loader; ``data_path`` is AWS_DATA_PATH or what a profile says instead of it."""
 
     def __init__(self, data_path: str | None) -> None:
         extra = (data_path or "").split(os.pathsep)
-        super().__init__([os.path.expandvars(Path(path).expanduser()) for path in extra if path], ModelFiles())
+        super().__init__([os.path.expandvars(Path(path).expanduser()) for path in extra if path], ModelFileLoader())
 
     def list_available_services(self, type_name: str) -> list[str]:
         """Every folder is taken for a service: botocore looks into all four hundred, once for each type of model."""
-        return self._folders
+        return self._services
 
     @cached_property
-    def _folders(self) -> list[str]:
-        places = [place for place in self.search_paths if Path(place).is_dir()]
-        return sorted({found.name for place in places for found in os.scandir(place)})
+    def _services(self) -> list[str]:
+        folders = [folder for folder in self.search_paths if Path(folder).is_dir()]
+        return sorted({entry.name for folder in folders for entry in os.scandir(folder)})

@@ -30,19 +30,19 @@ class Credentials(Protocol):
     def token(self) -> str | None: ...
 
 
-class Scope(Struct, frozen=True):
+class SigningScope(Struct, frozen=True):
     """What a signature is good for."""
 
     region: str
     service: str
 
 
-def signed(
+def sign_headers(
     method: str,
-    target: str,
+    path: str,
     headers: Mapping[str, str],
     credentials: Credentials,
-    scope: Scope,
+    scope: SigningScope,
     now: float | None = None,
 ) -> dict[str, str]:
     """``headers`` with those that sign them all.
@@ -50,28 +50,32 @@ def signed(
     ``target`` is the quoted path without a query.  ``headers`` have lower-case names, ``host`` and
     ``x-amz-content-sha256`` among them.  ``now`` in seconds since 1970.
     """
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
-    session = {"x-amz-security-token": credentials.token} if credentials.token else {}
-    given = {**headers, "x-amz-date": stamp, **session}
-    names = sorted(given)
-    listed = ";".join(names)
-    lines = "".join(f"{name}:{' '.join(given[name].split())}\n" for name in names)
-    request = f"{method}\n{target}\n\n{lines}\n{listed}\n{given['x-amz-content-sha256']}"
-    within = f"{stamp[:8]}/{scope.region}/{scope.service}/aws4_request"
-    text = f"{ALGORITHM}\n{stamp}\n{within}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    key = _key(credentials.secret_key, stamp[:8], scope)
-    signature = hmac.digest(key, text.encode(), "sha256").hex()
-    credential = f"{credentials.access_key}/{within}"
+    timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
+    token_header = {"x-amz-security-token": credentials.token} if credentials.token else {}
+    all_headers = {**headers, "x-amz-date": timestamp, **token_header}
+    names = sorted(all_headers)
+    signed_headers = ";".join(names)
+    canonical_headers = "".join(f"{name}:{' '.join(all_headers[name].split())}\n" for name in names)
+    canonical_request = (
+        f"{method}\n{path}\n\n{canonical_headers}\n{signed_headers}\n{all_headers['x-amz-content-sha256']}"
+    )
+    credential_scope = f"{timestamp[:8]}/{scope.region}/{scope.service}/aws4_request"
+    string_to_sign = (
+        f"{ALGORITHM}\n{timestamp}\n{credential_scope}\n{hashlib.sha256(canonical_request.encode()).hexdigest()}"
+    )
+    key = _derive_signing_key(credentials.secret_key, timestamp[:8], scope)
+    signature = hmac.digest(key, string_to_sign.encode(), "sha256").hex()
+    credential = f"{credentials.access_key}/{credential_scope}"
     return {
-        **given,
-        "authorization": f"{ALGORITHM} Credential={credential}, SignedHeaders={listed}, Signature={signature}",
+        **all_headers,
+        "authorization": f"{ALGORITHM} Credential={credential}, SignedHeaders={signed_headers}, Signature={signature}",
     }
 
 
 @lru_cache(maxsize=4)
-def _key(secret: str, day: str, scope: Scope) -> bytes:
+def _derive_signing_key(secret: str, date: str, scope: SigningScope) -> bytes:
     """The key of one day, the same for all its requests."""
     key = f"AWS4{secret}".encode()
-    for part in (day, scope.region, scope.service, "aws4_request"):
+    for part in (date, scope.region, scope.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
     return key

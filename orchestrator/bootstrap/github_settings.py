@@ -15,11 +15,11 @@ from orchestrator.bootstrap import workflow_roles
 from orchestrator.bootstrap.workflow_roles import Repository
 from orchestrator.vocabulary import Scope
 
-BRANCHES = {"protected_branches": False, "custom_branch_policies": True}
+NAMED_BRANCHES_POLICY = {"protected_branches": False, "custom_branch_policies": True}
 """Only branches that are named may deploy to the environment."""
 
 
-class Api(Protocol):
+class GitHubApi(Protocol):
     """What is asked of GitHub, below ``/repos/OWNER/NAME``; see ``orchestrator.github.client.GitHub``."""
 
     def get(self, path: str) -> Any: ...
@@ -36,37 +36,42 @@ class Api(Protocol):
 class Setting(Struct, frozen=True):
     """One thing that will be set: in words, and the requests that set it, in order (method, path, body)."""
 
-    what: str
+    description: str
     requests: tuple[tuple[str, str, Mapping[str, Any]], ...]
 
 
-def repository(api: Api) -> Repository:
+def fetch_repository(api: GitHubApi) -> Repository:
     """The repository with the ids that GitHub knows it by.  Raises Problems."""
-    found = api.get("")
-    return Repository(found["full_name"], found["id"], found["owner"]["id"], found["default_branch"])
+    response = api.get("")
+    return Repository(response["full_name"], response["id"], response["owner"]["id"], response["default_branch"])
 
 
-def variables(scope: Scope) -> dict[str, str]:
+def repository_variables(scope: Scope) -> dict[str, str]:
     """The repository's variables, which pull requests see too; there is one plan role an environment."""
-    other = "" if scope.environment == "prod" else f"_{scope.environment.upper().replace('-', '_')}"
+    suffix = "" if scope.environment == "prod" else f"_{scope.environment.upper().replace('-', '_')}"
     return {
-        f"ORCHESTRATOR_PLAN_ROLE{other}": workflow_roles.role_arn(scope, workflow_roles.PLAN),
+        f"ORCHESTRATOR_PLAN_ROLE{suffix}": workflow_roles.role_arn(scope, workflow_roles.PLAN_ROLE),
         "ORCHESTRATOR_PROJECT": scope.project,
         "ORCHESTRATOR_REGION": scope.region,
     }
 
 
-def changes(api: Api, scope: Scope, branch: str) -> list[Setting]:
+def list_pending_settings(api: GitHubApi, scope: Scope, branch: str) -> list[Setting]:
     """What has to be set; nothing where all stands.  Only reads.  Raises Problems."""
-    found = [*_environment(api, scope, branch)]
-    for name, value in variables(scope).items():
-        found += _variable(api, "/actions/variables", name, value, "the repository")
-    place = f"/environments/{quote(scope.environment, safe='')}/variables"
-    deploy = workflow_roles.role_arn(scope, workflow_roles.DEPLOY)
-    return [*found, *_variable(api, place, "ORCHESTRATOR_DEPLOY_ROLE", deploy, f"environment {scope.environment}")]
+    pending = [*_environment_settings(api, scope, branch)]
+    for name, value in repository_variables(scope).items():
+        pending += _variable_settings(api, "/actions/variables", name, value, "the repository")
+    variables_path = f"/environments/{quote(scope.environment, safe='')}/variables"
+    deploy_role_arn = workflow_roles.role_arn(scope, workflow_roles.DEPLOY_ROLE)
+    return [
+        *pending,
+        *_variable_settings(
+            api, variables_path, "ORCHESTRATOR_DEPLOY_ROLE", deploy_role_arn, f"environment {scope.environment}"
+        ),
+    ]
 
 
-def apply(api: Api, settings: list[Setting]) -> Iterator[str]:
+def apply(api: GitHubApi, settings: list[Setting]) -> Iterator[str]:
     """Set each; yields its words once that is done.  Raises Problems."""
     for setting in settings:
         for method, path, body in setting.requests:
@@ -76,26 +81,30 @@ def apply(api: Api, settings: list[Setting]) -> Iterator[str]:
                 api.put(path, body)
             else:
                 api.post(path, body)
-        yield setting.what
+        yield setting.description
 
 
-def _environment(api: Api, scope: Scope, branch: str) -> Iterator[Setting]:
+def _environment_settings(api: GitHubApi, scope: Scope, branch: str) -> Iterator[Setting]:
     path = f"/environments/{quote(scope.environment, safe='')}"
-    found = api.find(path)
-    if found is None or found.get("deployment_branch_policy") != BRANCHES:
-        body = {"deployment_branch_policy": BRANCHES}
+    environment = api.find(path)
+    if environment is None or environment.get("deployment_branch_policy") != NAMED_BRANCHES_POLICY:
+        body = {"deployment_branch_policy": NAMED_BRANCHES_POLICY}
         yield Setting(f"environment {scope.environment}: only named branches deploy to it", (("PUT", path, body),))
-    policies = f"{path}/deployment-branch-policies"
-    listed = (api.find(policies) or {}).get("branch_policies", []) if found else []
-    if branch not in [each["name"] for each in listed]:
-        what = f"environment {scope.environment}: branch {branch} deploys to it"
-        yield Setting(what, (("POST", policies, {"name": branch}),))
+    policies_path = f"{path}/deployment-branch-policies"
+    branch_policies = (api.find(policies_path) or {}).get("branch_policies", []) if environment else []
+    if branch not in [branch_policy["name"] for branch_policy in branch_policies]:
+        description = f"environment {scope.environment}: branch {branch} deploys to it"
+        yield Setting(description, (("POST", policies_path, {"name": branch}),))
 
 
-def _variable(api: Api, place: str, name: str, value: str, where: str) -> Iterator[Setting]:
-    found = api.find(f"{place}/{name}")
-    if found is not None and found["value"] == value:
+def _variable_settings(
+    api: GitHubApi, variables_path: str, name: str, value: str, owner_name: str
+) -> Iterator[Setting]:
+    variable = api.find(f"{variables_path}/{name}")
+    if variable is not None and variable["value"] == value:
         return
-    make = ("POST", place, {"name": name, "value": value})
-    gone: tuple[tuple[str, str, Mapping[str, Any]], ...] = (("DELETE", f"{place}/{name}", {}),) if found else ()
-    yield Setting(f"variable {name} of {where}: {value}", (*gone, make))
+    create_request = ("POST", variables_path, {"name": name, "value": value})
+    delete_requests: tuple[tuple[str, str, Mapping[str, Any]], ...] = (
+        (("DELETE", f"{variables_path}/{name}", {}),) if variable else ()
+    )
+    yield Setting(f"variable {name} of {owner_name}: {value}", (*delete_requests, create_request))

@@ -10,31 +10,33 @@ from typing import Final
 
 from msgspec import Struct
 
-ANY: Final = ("*",)
+ANY_RESOURCE: Final = ("*",)
 
 
-class Rule(Struct, frozen=True):
+class PermissionRule(Struct, frozen=True):
     """``actions`` (of one service) on ``arns``.
 
     ``who``: ``read`` for planning and deploying, ``write`` for deploying, ``destroy`` for deploying where the manifest
     lets the data go.  ``when``: a name in ``policies.CONDITIONS``.
     """
 
-    who: str
+    access_level: str
     actions: tuple[str, ...]
-    arns: tuple[str, ...] = ANY
-    when: str = ""
+    arns: tuple[str, ...] = ANY_RESOURCE
+    condition: str = ""
 
 
-def rule(who: str, service: str, actions: str, *arns: str, when: str = "") -> Rule:
+def allow(access_level: str, service: str, actions: str, *arns: str, condition: str = "") -> PermissionRule:
     """The ``actions`` of one service, parted by spaces."""
-    return Rule(who, tuple(f"{service}:{action}" for action in actions.split()), arns or ANY, when)
+    return PermissionRule(
+        access_level, tuple(f"{service}:{action}" for action in actions.split()), arns or ANY_RESOURCE, condition
+    )
 
 
-def each(what: str) -> str:
+def crud_actions(resource_name: str) -> str:
     """Making, changing and deleting it."""
-    return f"Create{what} Update{what} Delete{what}"
+    return f"Create{resource_name} Update{resource_name} Delete{resource_name}"
 
 
-ROLES: Final = "arn:aws:iam::{a}:role{path}*"
-LINKED: Final = "arn:aws:iam::{a}:role/aws-service-role/*"
+ROLE_ARN: Final = "arn:aws:iam::{a}:role{path}*"
+SERVICE_LINKED_ROLE_ARN: Final = "arn:aws:iam::{a}:role/aws-service-role/*"

@@ -12,34 +12,47 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
-from orchestrator.bootstrap.permission_rules import Rule
-from orchestrator.bootstrap.resource_permissions import ALWAYS, RELEASES, TYPES
-from orchestrator.bootstrap.runtime_permissions import LINKED_SERVICES, PRINCIPALS, balancing, leaving
+from orchestrator.bootstrap.permission_rules import PermissionRule
+from orchestrator.bootstrap.resource_permissions import DISCOVERY_RULES, RELEASE_BUCKET_RULES, RULES_BY_TYPE
+from orchestrator.bootstrap.runtime_permissions import (
+    PASS_ROLE_PRINCIPALS,
+    SERVICE_LINKED_ROLE_PRINCIPALS,
+    load_balancer_permissions,
+    previous_runtime_rules,
+)
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, resolve
-from orchestrator.vocabulary import TAG_DELETION, TAG_ENVIRONMENT, TAG_PROJECT, Component, Desired, Resource, Scope
+from orchestrator.vocabulary import (
+    TAG_DELETION_POLICY,
+    TAG_ENVIRONMENT,
+    TAG_PROJECT,
+    Component,
+    DesiredState,
+    Resource,
+    Scope,
+)
 
 Statement = dict[str, Any]
-Document = Mapping[str, Any]
+PolicyDocument = Mapping[str, Any]
 
-LONGEST: Final = 6144
+MAX_POLICY_CHARACTERS: Final = 6144
 """Characters of a managed policy, white space left out."""
-MOST: Final = 10
+MAX_POLICIES_PER_ROLE: Final = 10
 """Managed policies of a role."""
-_CHUNK: Final = 2000
-_SERVICES: Final = (
+_MAX_CHUNK_CHARACTERS: Final = 2000
+_ALLOWED_SERVICES: Final = (
     "apprunner", "budgets", "cloudfront", "cloudwatch", "ec2", "ecr", "ecs", "kms", "logs", "rds", "s3",
     "secretsmanager", "sns", "tag",
 )  # fmt: skip
-_KMS: Final = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
-_PULL: Final = (
+_KMS_ACTIONS: Final = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
+_IMAGE_PULL_ACTIONS: Final = (
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
     "ecr:DescribeImages",
     "ecr:GetDownloadUrlForLayer",
 )
-_WRITE_LOGS: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
-_TRACE: Final = (
+_LOG_WRITE_ACTIONS: Final = ("logs:CreateLogStream", "logs:PutLogEvents")
+_XRAY_WRITE_ACTIONS: Final = (
     "xray:GetSamplingRules",
     "xray:GetSamplingStatisticSummaries",
     "xray:GetSamplingTargets",
@@ -48,147 +61,165 @@ _TRACE: Final = (
 )
 
 
-class Subject(Struct, frozen=True):
+class RuleTarget(Struct, frozen=True):
     """One thing that is worked on: its type's rules, its name in AWS, and whether its data may go."""
 
-    rules: tuple[Rule, ...]
+    rules: tuple[PermissionRule, ...]
     name: str = ""
     deletable: bool = False
 
 
-class _Merged(Struct):
+class _MergedStatement(Struct):
     actions: set[str] = field(default_factory=set)
     arns: set[str] = field(default_factory=set)
 
 
-def plan_documents(desired: Desired) -> list[Document]:
+def build_plan_policies(desired: DesiredState) -> list[PolicyDocument]:
     """What the plan role may do: read the configuration of what the manifests make.  No secret's value.
 
     Raises Problems when it does not fit into a role.
     """
-    return packed(_statements(desired, ("read",)), "plan")
+    return pack_statements(_build_statements(desired, ("read",)), "plan")
 
 
-def deploy_documents(desired: Desired) -> list[Document]:
+def build_deploy_policies(desired: DesiredState) -> list[PolicyDocument]:
     """What the deploy role may do: make and change what the manifests make, destroy what they let go.
 
     Raises Problems when it does not fit into a role.
     """
-    return packed(_statements(desired, ("read", "write", "destroy")), "deploy")
+    return pack_statements(_build_statements(desired, ("read", "write", "destroy")), "deploy")
 
 
-def boundary(desired: Desired) -> Document:
+def build_permissions_boundary(desired: DesiredState) -> PolicyDocument:
     """What no role of a service may exceed, whatever a deploy writes into it."""
     scope, statements = desired.scope, []
     roles = [resource for resource in desired.resources if resource.type == "iam_role"]
     for role in roles:
-        policy = resolve(role.spec.get("policy"), lambda ref: _stand_in(ref, desired))
+        policy = resolve(role.spec.get("policy"), lambda ref: _secret_arn_pattern(ref, desired))
         if isinstance(policy, Mapping):
-            statements += [dict(each) for each in policy["Statement"]]
-    names = [resource.physical for resource in desired.resources if resource.type == "ecr_repository"]
-    if names:
-        arns = [f"arn:aws:ecr:{scope.region}:{scope.account}:repository/{name}" for name in names]
-        statements += [_allow(_PULL, arns), _allow(("ecr:GetAuthorizationToken",), ["*"])]
+            statements += [dict(statement) for statement in policy["Statement"]]
+    repository_names = [resource.physical for resource in desired.resources if resource.type == "ecr_repository"]
+    if repository_names:
+        arns = [f"arn:aws:ecr:{scope.region}:{scope.account}:repository/{name}" for name in repository_names]
+        statements += [
+            _allow_statement(_IMAGE_PULL_ACTIONS, arns),
+            _allow_statement(("ecr:GetAuthorizationToken",), ["*"]),
+        ]
     if any("XRay" in str(role.spec.get("attached")) for role in roles):
-        statements.append(_allow(_TRACE, ["*"]))
+        statements.append(_allow_statement(_XRAY_WRITE_ACTIONS, ["*"]))
     if any("AmazonECSTaskExecutionRolePolicy" in str(role.spec.get("attached")) for role in roles):
-        statements.append(_allow(_WRITE_LOGS, [f"arn:aws:logs:{scope.region}:{scope.account}:log-group:/ecs/*"]))
-    merged: dict[str, _Merged] = {}
-    for each in statements:
-        arns = [each["Resource"]] if isinstance(each["Resource"], str) else each["Resource"]
-        group = merged.setdefault(json.dumps(sorted(each["Action"])), _Merged(set(each["Action"])))
+        statements.append(
+            _allow_statement(_LOG_WRITE_ACTIONS, [f"arn:aws:logs:{scope.region}:{scope.account}:log-group:/ecs/*"])
+        )
+    merged: dict[str, _MergedStatement] = {}
+    for statement in statements:
+        arns = [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
+        group = merged.setdefault(json.dumps(sorted(statement["Action"])), _MergedStatement(set(statement["Action"])))
         group.arns |= set(arns)
-    allowed = [_allow(group.actions, group.arns) for group in merged.values()]
+    merged_statements = [_allow_statement(group.actions, group.arns) for group in merged.values()]
     if any("ExpressGatewayServices" in str(role.spec.get("attached")) for role in roles):
-        allowed += [_allow(actions, ["*"], condition) for actions, condition in balancing(scope)]
-    documents = packed(allowed or [_allow(("sts:GetCallerIdentity",), ["*"])], "services", most=1)
+        merged_statements += [
+            _allow_statement(actions, ["*"], condition) for actions, condition in load_balancer_permissions(scope)
+        ]
+    documents = pack_statements(
+        merged_statements or [_allow_statement(("sts:GetCallerIdentity",), ["*"])], "services", max_policies=1
+    )
     return documents[0]
 
 
-def ceiling(scope: Scope) -> Document:
+def build_workflow_boundary(scope: Scope) -> PolicyDocument:
     """What the plan and the deploy role may not exceed, even if somebody gives them more: no users, no other roles."""
-    roles = f"arn:aws:iam::{scope.account}:role{scope.path}*"
-    linked = f"arn:aws:iam::{scope.account}:role/aws-service-role/*"
-    return _document(
+    role_arn = f"arn:aws:iam::{scope.account}:role{scope.iam_path}*"
+    service_linked_role_arn = f"arn:aws:iam::{scope.account}:role/aws-service-role/*"
+    return _build_document(
         [
-            _allow([f"{service}:*" for service in _SERVICES], ["*"]),
-            _allow(
-                ("iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"), [roles]
+            _allow_statement([f"{service}:*" for service in _ALLOWED_SERVICES], ["*"]),
+            _allow_statement(
+                ("iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"), [role_arn]
             ),
-            _allow(("iam:ListRoles",), ["*"]),
-            _allow(
+            _allow_statement(("iam:ListRoles",), ["*"]),
+            _allow_statement(
                 ("iam:*Role", "iam:*RolePolicy", "iam:PutRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy"),
-                [roles],
+                [role_arn],
             ),
-            _allow(("iam:CreateServiceLinkedRole",), [linked]),
+            _allow_statement(("iam:CreateServiceLinkedRole",), [service_linked_role_arn]),
         ]
     )
 
 
-def packed(statements: Iterable[Statement], role: str, most: int = MOST) -> list[Document]:
+def pack_statements(
+    statements: Iterable[Statement], role: str, max_policies: int = MAX_POLICIES_PER_ROLE
+) -> list[PolicyDocument]:
     """Statements in as few documents as hold them, first fit.
 
     Raises Problems when it would take more than ``most``.
     """
     bins: list[list[Statement]] = []
-    for statement in (part for whole in statements for part in _split(whole)):
-        for each in bins:
-            if size(_document([*each, statement])) <= LONGEST:
-                each.append(statement)
+    for statement in (statement_part for original in statements for statement_part in _split_statement(original)):
+        for bin_statements in bins:
+            if policy_size(_build_document([*bin_statements, statement])) <= MAX_POLICY_CHARACTERS:
+                bin_statements.append(statement)
                 break
         else:
             bins.append([statement])
-    if len(bins) > most:
-        raise Problems.one(
-            f"what the {role} role must be allowed takes {len(bins)} policies, AWS allows {most}",
+    if len(bins) > max_policies:
+        raise Problems.from_message(
+            f"what the {role} role must be allowed takes {len(bins)} policies, AWS allows {max_policies}",
             hint="split the project, or the environment's largest component, in two",
         )
-    return [_document(each) for each in bins]
+    return [_build_document(bin_statements) for bin_statements in bins]
 
 
-def size(document: Document) -> int:
+def policy_size(document: PolicyDocument) -> int:
     """Characters of a document as IAM counts them."""
     return len(json.dumps(document, separators=(",", ":")))
 
 
-def _statements(desired: Desired, who: tuple[str, ...]) -> list[Statement]:
-    merged: dict[tuple[str, tuple[str, ...], str], _Merged] = {}
-    for subject in _subjects(desired):
-        for rule in subject.rules:
-            if rule.who not in who or (rule.who == "destroy" and not subject.deletable):
+def _build_statements(desired: DesiredState, access_levels: tuple[str, ...]) -> list[Statement]:
+    merged: dict[tuple[str, tuple[str, ...], str], _MergedStatement] = {}
+    for target in _list_targets(desired):
+        for rule in target.rules:
+            if rule.access_level not in access_levels or (rule.access_level == "destroy" and not target.deletable):
                 continue
-            arns = tuple(sorted(_fill(arn, desired.scope, subject.name) for arn in rule.arns))
+            arns = tuple(sorted(_fill_arn_template(arn, desired.scope, target.name) for arn in rule.arns))
             service = rule.actions[0].partition(":")[0]
-            merged.setdefault((service, arns, rule.when), _Merged()).actions.update(rule.actions)
+            merged.setdefault((service, arns, rule.condition), _MergedStatement()).actions.update(rule.actions)
     # Rules of one place are one statement; places that allow the same are one statement too.
-    alike: dict[tuple[tuple[str, ...], str], _Merged] = {}
-    for (_, arns, when), found in merged.items():
-        group = alike.setdefault((tuple(sorted(found.actions)), when), _Merged(found.actions))
+    merged_by_actions: dict[tuple[tuple[str, ...], str], _MergedStatement] = {}
+    for (_, arns, condition), merged_statement in merged.items():
+        group = merged_by_actions.setdefault(
+            (tuple(sorted(merged_statement.actions)), condition), _MergedStatement(merged_statement.actions)
+        )
         group.arns.update(arns)
-    conditions = _conditions(desired)
-    return [_allow(group.actions, group.arns, conditions[when]) for (_, when), group in sorted(alike.items())]
+    conditions = _build_conditions(desired)
+    return [
+        _allow_statement(group.actions, group.arns, conditions[condition])
+        for (_, condition), group in sorted(merged_by_actions.items())
+    ]
 
 
-def _subjects(desired: Desired) -> Iterator[Subject]:
-    yield Subject(ALWAYS)
+def _list_targets(desired: DesiredState) -> Iterator[RuleTarget]:
+    yield RuleTarget(DISCOVERY_RULES)
     for resource in desired.resources:
         if resource.type not in {"ecr_image", "migration", "s3_model", "s3_site"}:  # what is shipped: below
-            yield Subject(TYPES[resource.type], resource.physical, _is_deletable(resource))
-            yield Subject(tuple(leaving(resource.type)), resource.physical)
-    names = {(resource.type, resource.component): resource.physical for resource in desired.resources}
+            yield RuleTarget(RULES_BY_TYPE[resource.type], resource.physical, _is_deletable(resource))
+            yield RuleTarget(tuple(previous_runtime_rules(resource.type)), resource.physical)
+    physical_names = {(resource.type, resource.component): resource.physical for resource in desired.resources}
     for component in desired.components:
-        for kind, holder in _shipped(component):
-            yield Subject(TYPES[kind], names.get((holder, component.handle), ""))
-    keys = sorted({key for resource in desired.resources for key in _keys(resource.spec)})
-    if keys:
-        yield Subject((Rule("write", _KMS, tuple(keys)),))
-    released = next((one.spec["releases"] for one in desired.components if one.kind == "Project"), None)
-    handle = released.get("bucket") if isinstance(released, Mapping) else None
+        for resource_type, parent_type in _list_artefact_types(component):
+            yield RuleTarget(RULES_BY_TYPE[resource_type], physical_names.get((parent_type, component.handle), ""))
+    kms_keys = sorted({key for resource in desired.resources for key in _find_kms_keys(resource.spec)})
+    if kms_keys:
+        yield RuleTarget((PermissionRule("write", _KMS_ACTIONS, tuple(kms_keys)),))
+    release_settings = next(
+        (project.spec["releases"] for project in desired.components if project.kind == "Project"), None
+    )
+    handle = release_settings.get("bucket") if isinstance(release_settings, Mapping) else None
     if handle:
-        yield Subject(RELEASES, names["s3_bucket", str(handle)])
+        yield RuleTarget(RELEASE_BUCKET_RULES, physical_names["s3_bucket", str(handle)])
 
 
-def _shipped(component: Component) -> Iterator[tuple[str, str]]:
+def _list_artefact_types(component: Component) -> Iterator[tuple[str, str]]:
     """What deploys ship of a component, whether or not there is anything to ship now: type, and what holds it."""
     spec: Mapping[str, Any] = component.spec
     if component.kind == "Bucket" and spec.get("spa"):
@@ -204,72 +235,80 @@ def _shipped(component: Component) -> Iterator[tuple[str, str]]:
 
 def _is_deletable(resource: Resource) -> bool:
     tags = resource.spec.get("tags")
-    return isinstance(tags, Mapping) and tags.get(TAG_DELETION) == "delete"
+    return isinstance(tags, Mapping) and tags.get(TAG_DELETION_POLICY) == "delete"
 
 
-def _keys(value: Any) -> Iterator[str]:
+def _find_kms_keys(value: Any) -> Iterator[str]:
     match value:
         case str() if value.startswith("arn:aws:kms:"):
             yield value
         case Mapping():
-            for each in value.values():
-                yield from _keys(each)
+            for item in value.values():
+                yield from _find_kms_keys(item)
         case list() | tuple():
-            for each in value:
-                yield from _keys(each)
+            for item in value:
+                yield from _find_kms_keys(item)
 
 
-def _conditions(desired: Desired) -> Mapping[str, Mapping[str, Any]]:
+def _build_conditions(desired: DesiredState) -> Mapping[str, Mapping[str, Any]]:
     scope = desired.scope
-    ours = {TAG_PROJECT: scope.project, TAG_ENVIRONMENT: scope.environment}
-    made = {f"aws:RequestTag/{key}": value for key, value in ours.items()}
-    theirs = {f"aws:ResourceTag/{key}": value for key, value in ours.items()}
-    bounded = {"StringEquals": {"iam:PermissionsBoundary": scope.boundary}}
-    attached = sorted({arn for each in desired.resources if each.type == "iam_role" for arn in _attached(each)})
-    types = {each.type for each in desired.resources}
-    services = sorted(name for each, names in LINKED_SERVICES.items() if each in types for name in names)
-    passed = sorted(name for each, names in PRINCIPALS.items() if each in types for name in names)
+    ownership_tags = {TAG_PROJECT: scope.project, TAG_ENVIRONMENT: scope.environment}
+    request_tags = {f"aws:RequestTag/{key}": value for key, value in ownership_tags.items()}
+    resource_tags = {f"aws:ResourceTag/{key}": value for key, value in ownership_tags.items()}
+    boundary_condition = {"StringEquals": {"iam:PermissionsBoundary": scope.permissions_boundary_arn}}
+    attached_arns = sorted(
+        {arn for item in desired.resources if item.type == "iam_role" for arn in _attached_policy_arns(item)}
+    )
+    resource_types = {item.type for item in desired.resources}
+    linked_services = sorted(
+        name for item, names in SERVICE_LINKED_ROLE_PRINCIPALS.items() if item in resource_types for name in names
+    )
+    pass_role_services = sorted(
+        name for item, names in PASS_ROLE_PRINCIPALS.items() if item in resource_types for name in names
+    )
     return {
         "": {},
-        "made": {"StringEquals": made, "StringEqualsIfExists": theirs},
-        "ours": {"StringEquals": theirs},
-        "bounded": bounded,
-        "attached": {**bounded, "ArnEquals": {"iam:PolicyARN": attached}},
-        "linked": {"StringEquals": {"iam:AWSServiceName": services}},
-        "passed": {"StringEquals": {"iam:PassedToService": passed}},
+        "made": {"StringEquals": request_tags, "StringEqualsIfExists": resource_tags},
+        "ours": {"StringEquals": resource_tags},
+        "bounded": boundary_condition,
+        "attached": {**boundary_condition, "ArnEquals": {"iam:PolicyARN": attached_arns}},
+        "linked": {"StringEquals": {"iam:AWSServiceName": linked_services}},
+        "passed": {"StringEquals": {"iam:PassedToService": pass_role_services}},
     }
 
 
-def _attached(role: Resource) -> list[str]:
-    found = role.spec.get("attached")
-    return [str(arn) for arn in found] if isinstance(found, list) else []
+def _attached_policy_arns(role: Resource) -> list[str]:
+    attached = role.spec.get("attached")
+    return [str(arn) for arn in attached] if isinstance(attached, list) else []
 
 
-def _fill(template: str, scope: Scope, name: str) -> str:
-    return template.format(a=scope.account, r=scope.region, n=name, p=scope.prefix, path=scope.path)
+def _fill_arn_template(template: str, scope: Scope, name: str) -> str:
+    return template.format(a=scope.account, r=scope.region, n=name, p=scope.name_prefix, path=scope.iam_path)
 
 
-def _stand_in(ref: Ref, desired: Desired) -> str:
+def _secret_arn_pattern(ref: Ref, desired: DesiredState) -> str:
     """The ARN of a secret before it is made: AWS adds six characters of its own."""
-    resource = next(each for each in desired.resources if each.address == ref.address)
+    resource = next(candidate for candidate in desired.resources if candidate.address == ref.address)
     return f"arn:aws:secretsmanager:{desired.scope.region}:{desired.scope.account}:secret:{resource.physical}-??????"
 
 
-def _allow(actions: Iterable[str], arns: Iterable[str], condition: Mapping[str, Any] | None = None) -> Statement:
-    said: Statement = {"Effect": "Allow", "Action": sorted(actions), "Resource": sorted(arns)}
-    return {**said, "Condition": dict(condition)} if condition else said
+def _allow_statement(
+    actions: Iterable[str], arns: Iterable[str], condition: Mapping[str, Any] | None = None
+) -> Statement:
+    statement: Statement = {"Effect": "Allow", "Action": sorted(actions), "Resource": sorted(arns)}
+    return {**statement, "Condition": dict(condition)} if condition else statement
 
 
-def _split(statement: Statement) -> Iterator[Statement]:
+def _split_statement(statement: Statement) -> Iterator[Statement]:
     """A statement about very many things, in pieces that fit into a document each."""
-    part: list[str] = []
+    arn_chunk: list[str] = []
     for arn in statement["Resource"]:
-        if sum(len(each) + 3 for each in part) > _CHUNK:
-            yield {**statement, "Resource": part}
-            part = []
-        part = [*part, arn]
-    yield {**statement, "Resource": part}
+        if sum(len(chunked_arn) + 3 for chunked_arn in arn_chunk) > _MAX_CHUNK_CHARACTERS:
+            yield {**statement, "Resource": arn_chunk}
+            arn_chunk = []
+        arn_chunk = [*arn_chunk, arn]
+    yield {**statement, "Resource": arn_chunk}
 
 
-def _document(statements: list[Statement]) -> Document:
+def _build_document(statements: list[Statement]) -> PolicyDocument:
     return {"Version": "2012-10-17", "Statement": statements}

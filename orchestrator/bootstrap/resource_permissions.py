@@ -7,238 +7,273 @@ from __future__ import annotations
 
 from typing import Final
 
-from orchestrator.bootstrap.permission_rules import LINKED, ROLES, Rule, each, rule
-from orchestrator.bootstrap.runtime_permissions import SERVICES
+from orchestrator.bootstrap.permission_rules import (
+    ROLE_ARN,
+    SERVICE_LINKED_ROLE_ARN,
+    PermissionRule,
+    allow,
+    crud_actions,
+)
+from orchestrator.bootstrap.runtime_permissions import RUNTIME_RULES_BY_TYPE
 
-BUCKET: Final = "arn:aws:s3:::{n}"
-OBJECTS: Final = "arn:aws:s3:::{n}/*"
-SECRET: Final = ("arn:aws:secretsmanager:{r}:{a}:secret:{n}", "arn:aws:secretsmanager:{r}:{a}:secret:{n}-??????")
-_CDN = "arn:aws:cloudfront::{a}:"
-_FUNCTION = f"{_CDN}function/{{n}}"
-_HEADERS, _OAC = f"{_CDN}response-headers-policy/*", f"{_CDN}origin-access-control/*"
-_EC2 = "arn:aws:ec2:{r}:{a}:"
-_RDS = "arn:aws:rds:{r}:{a}:"
-_REPOSITORY = "arn:aws:ecr:{r}:{a}:repository/{n}"
-_ALARM = "arn:aws:cloudwatch:{r}:{a}:alarm:{n}"
-_TOPIC = "arn:aws:sns:{r}:{a}:{n}"
-_BUDGET = "arn:aws:budgets::{a}:budget/{n}"
+BUCKET_ARN: Final = "arn:aws:s3:::{n}"
+OBJECTS_ARN: Final = "arn:aws:s3:::{n}/*"
+SECRET_ARNS: Final = ("arn:aws:secretsmanager:{r}:{a}:secret:{n}", "arn:aws:secretsmanager:{r}:{a}:secret:{n}-??????")
+_CLOUDFRONT_ARN_PREFIX = "arn:aws:cloudfront::{a}:"
+_FUNCTION_ARN = f"{_CLOUDFRONT_ARN_PREFIX}function/{{n}}"
+_HEADERS_POLICY_ARN, _ORIGIN_ACCESS_CONTROL_ARN = (
+    f"{_CLOUDFRONT_ARN_PREFIX}response-headers-policy/*",
+    f"{_CLOUDFRONT_ARN_PREFIX}origin-access-control/*",
+)
+_EC2_ARN_PREFIX = "arn:aws:ec2:{r}:{a}:"
+_RDS_ARN_PREFIX = "arn:aws:rds:{r}:{a}:"
+_REPOSITORY_ARN = "arn:aws:ecr:{r}:{a}:repository/{n}"
+_ALARM_ARN = "arn:aws:cloudwatch:{r}:{a}:alarm:{n}"
+_TOPIC_ARN = "arn:aws:sns:{r}:{a}:{n}"
+_BUDGET_ARN = "arn:aws:budgets::{a}:budget/{n}"
 
-ALWAYS: Final = (
-    rule("read", "tag", "GetResources"),
-    rule("read", "iam", "ListRoles"),
-    rule("read", "cloudfront", "ListDistributions ListFunctions"),
-    rule("read", "cloudfront", "ListOriginAccessControls ListResponseHeadersPolicies"),
-    rule(
+DISCOVERY_RULES: Final = (
+    allow("read", "tag", "GetResources"),
+    allow("read", "iam", "ListRoles"),
+    allow("read", "cloudfront", "ListDistributions ListFunctions"),
+    allow("read", "cloudfront", "ListOriginAccessControls ListResponseHeadersPolicies"),
+    allow(
         "read",
         "apprunner",
         "ListServices ListAutoScalingConfigurations ListVpcConnectors ListObservabilityConfigurations",
     ),
-    rule("read", "ecs", "ListServices"),
-    rule("read", "s3", "ListAllMyBuckets"),
-    rule("read", "budgets", "ViewBudget", "arn:aws:budgets::{a}:budget/*"),
+    allow("read", "ecs", "ListServices"),
+    allow("read", "s3", "ListAllMyBuckets"),
+    allow("read", "budgets", "ViewBudget", "arn:aws:budgets::{a}:budget/*"),
 )
 """What looking for forgotten things asks, whatever the manifests hold."""
 
-TYPES: Final[dict[str, tuple[Rule, ...]]] = {
-    **SERVICES,
+RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
+    **RUNTIME_RULES_BY_TYPE,
     "budgets_budget": (
-        rule("read", "budgets", "ListTagsForResource", _BUDGET),
-        rule("write", "budgets", "ModifyBudget TagResource", _BUDGET),
+        allow("read", "budgets", "ListTagsForResource", _BUDGET_ARN),
+        allow("write", "budgets", "ModifyBudget TagResource", _BUDGET_ARN),
     ),
     "cloudfront_distribution": (
-        rule("read", "cloudfront", "GetDistribution GetDistributionConfig", f"{_CDN}distribution/*"),
-        rule("read", "cloudfront", "ListTagsForResource", f"{_CDN}distribution/*"),
-        rule("write", "cloudfront", "CreateDistribution", f"{_CDN}distribution/*", when="made"),
-        rule(
+        allow("read", "cloudfront", "GetDistribution GetDistributionConfig", f"{_CLOUDFRONT_ARN_PREFIX}distribution/*"),
+        allow("read", "cloudfront", "ListTagsForResource", f"{_CLOUDFRONT_ARN_PREFIX}distribution/*"),
+        allow("write", "cloudfront", "CreateDistribution", f"{_CLOUDFRONT_ARN_PREFIX}distribution/*", condition="made"),
+        allow(
             "write",
             "cloudfront",
             "UpdateDistribution DeleteDistribution CreateInvalidation",
-            f"{_CDN}distribution/*",
-            when="ours",
+            f"{_CLOUDFRONT_ARN_PREFIX}distribution/*",
+            condition="ours",
         ),
-        rule("write", "cloudfront", "TagResource", f"{_CDN}distribution/*", when="made"),
+        allow("write", "cloudfront", "TagResource", f"{_CLOUDFRONT_ARN_PREFIX}distribution/*", condition="made"),
     ),
     "cloudfront_function": (
-        rule("read", "cloudfront", "DescribeFunction GetFunction", _FUNCTION),
-        rule("write", "cloudfront", f"{each('Function')} PublishFunction", _FUNCTION),
+        allow("read", "cloudfront", "DescribeFunction GetFunction", _FUNCTION_ARN),
+        allow("write", "cloudfront", f"{crud_actions('Function')} PublishFunction", _FUNCTION_ARN),
     ),
     "cloudfront_headers": (
-        rule("read", "cloudfront", "GetResponseHeadersPolicy", _HEADERS),
-        rule("write", "cloudfront", each("ResponseHeadersPolicy"), _HEADERS),
+        allow("read", "cloudfront", "GetResponseHeadersPolicy", _HEADERS_POLICY_ARN),
+        allow("write", "cloudfront", crud_actions("ResponseHeadersPolicy"), _HEADERS_POLICY_ARN),
     ),
     "cloudfront_oac": (
-        rule("read", "cloudfront", "GetOriginAccessControl", _OAC),
-        rule("write", "cloudfront", each("OriginAccessControl"), _OAC),
+        allow("read", "cloudfront", "GetOriginAccessControl", _ORIGIN_ACCESS_CONTROL_ARN),
+        allow("write", "cloudfront", crud_actions("OriginAccessControl"), _ORIGIN_ACCESS_CONTROL_ARN),
     ),
     "cloudwatch_alarm": (
-        rule("read", "cloudwatch", "DescribeAlarms", "arn:aws:cloudwatch:{r}:{a}:alarm:*"),
-        rule("read", "cloudwatch", "ListTagsForResource", _ALARM),
-        rule("write", "cloudwatch", "PutMetricAlarm DeleteAlarms TagResource", _ALARM),
+        allow("read", "cloudwatch", "DescribeAlarms", "arn:aws:cloudwatch:{r}:{a}:alarm:*"),
+        allow("read", "cloudwatch", "ListTagsForResource", _ALARM_ARN),
+        allow("write", "cloudwatch", "PutMetricAlarm DeleteAlarms TagResource", _ALARM_ARN),
     ),
     "ec2_security_group": (
-        rule("read", "ec2", "DescribeSecurityGroups DescribeSecurityGroupRules"),
-        rule("write", "ec2", "CreateSecurityGroup", f"{_EC2}vpc/*"),
-        rule("write", "ec2", "CreateSecurityGroup CreateTags", f"{_EC2}security-group/*", when="made"),
-        rule(
+        allow("read", "ec2", "DescribeSecurityGroups DescribeSecurityGroupRules"),
+        allow("write", "ec2", "CreateSecurityGroup", f"{_EC2_ARN_PREFIX}vpc/*"),
+        allow("write", "ec2", "CreateSecurityGroup CreateTags", f"{_EC2_ARN_PREFIX}security-group/*", condition="made"),
+        allow(
             "write",
             "ec2",
             "AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress RevokeSecurityGroupIngress"
             " RevokeSecurityGroupEgress DeleteSecurityGroup",
-            f"{_EC2}security-group/*",
-            when="ours",
+            f"{_EC2_ARN_PREFIX}security-group/*",
+            condition="ours",
         ),
     ),
     "ec2_vpc": (
-        rule("read", "ec2", "DescribeVpcs DescribeSubnets DescribeRouteTables"),
-        rule("write", "ec2", "CreateDefaultVpc"),
+        allow("read", "ec2", "DescribeVpcs DescribeSubnets DescribeRouteTables"),
+        allow("write", "ec2", "CreateDefaultVpc"),
     ),
     "ec2_vpc_endpoint": (
-        rule("read", "ec2", "DescribeVpcEndpoints"),
-        rule("write", "ec2", "CreateVpcEndpoint ModifyVpcEndpoint", f"{_EC2}vpc/*", f"{_EC2}route-table/*"),
-        rule("write", "ec2", "CreateVpcEndpoint CreateTags", f"{_EC2}vpc-endpoint/*", when="made"),
-        rule("write", "ec2", "ModifyVpcEndpoint DeleteVpcEndpoints", f"{_EC2}vpc-endpoint/*", when="ours"),
+        allow("read", "ec2", "DescribeVpcEndpoints"),
+        allow(
+            "write",
+            "ec2",
+            "CreateVpcEndpoint ModifyVpcEndpoint",
+            f"{_EC2_ARN_PREFIX}vpc/*",
+            f"{_EC2_ARN_PREFIX}route-table/*",
+        ),
+        allow("write", "ec2", "CreateVpcEndpoint CreateTags", f"{_EC2_ARN_PREFIX}vpc-endpoint/*", condition="made"),
+        allow(
+            "write", "ec2", "ModifyVpcEndpoint DeleteVpcEndpoints", f"{_EC2_ARN_PREFIX}vpc-endpoint/*", condition="ours"
+        ),
     ),
     "ecr_image": (
-        rule("read", "ecr", "DescribeImages BatchGetImage", _REPOSITORY),
-        rule("write", "ecr", "GetAuthorizationToken"),
-        rule(
+        allow("read", "ecr", "DescribeImages BatchGetImage", _REPOSITORY_ARN),
+        allow("write", "ecr", "GetAuthorizationToken"),
+        allow(
             "write",
             "ecr",
             "BatchCheckLayerAvailability CompleteLayerUpload GetDownloadUrlForLayer InitiateLayerUpload PutImage"
             " UploadLayerPart",
-            _REPOSITORY,
+            _REPOSITORY_ARN,
         ),
     ),
     "ecr_repository": (
-        rule(
+        allow(
             "read",
             "ecr",
             "DescribeRepositories GetLifecyclePolicy ListTagsForResource DescribeImages BatchGetImage",
-            _REPOSITORY,
+            _REPOSITORY_ARN,
         ),
-        rule(
+        allow(
             "write",
             "ecr",
             "CreateRepository TagResource PutImageTagMutability PutImageScanningConfiguration PutLifecyclePolicy"
             " DeleteLifecyclePolicy ListImages BatchDeleteImage",
-            _REPOSITORY,
+            _REPOSITORY_ARN,
         ),
-        rule("destroy", "ecr", "DeleteRepository", _REPOSITORY),
+        allow("destroy", "ecr", "DeleteRepository", _REPOSITORY_ARN),
     ),
     "iam_role": (
-        rule("read", "iam", "GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies", ROLES),
-        rule(
+        allow("read", "iam", "GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies", ROLE_ARN),
+        allow(
             "write",
             "iam",
             "CreateRole PutRolePolicy DeleteRolePolicy DetachRolePolicy PutRolePermissionsBoundary",
-            ROLES,
-            when="bounded",
+            ROLE_ARN,
+            condition="bounded",
         ),
-        rule("write", "iam", "AttachRolePolicy", ROLES, when="attached"),
-        rule("write", "iam", "DeleteRole TagRole UpdateAssumeRolePolicy", ROLES),
+        allow("write", "iam", "AttachRolePolicy", ROLE_ARN, condition="attached"),
+        allow("write", "iam", "DeleteRole TagRole UpdateAssumeRolePolicy", ROLE_ARN),
     ),
     "migration": (
-        rule("read", "rds", "DescribeDBSnapshots"),
-        rule("write", "rds", "CreateDBSnapshot AddTagsToResource", f"{_RDS}db:{{p}}-*", f"{_RDS}snapshot:{{p}}-*"),
+        allow("read", "rds", "DescribeDBSnapshots"),
+        allow(
+            "write",
+            "rds",
+            "CreateDBSnapshot AddTagsToResource",
+            f"{_RDS_ARN_PREFIX}db:{{p}}-*",
+            f"{_RDS_ARN_PREFIX}snapshot:{{p}}-*",
+        ),
     ),
     "rds_instance": (
-        rule("read", "rds", "DescribeDBInstances", f"{_RDS}db:*"),
-        rule("read", "rds", "ListTagsForResource", f"{_RDS}db:{{n}}"),
-        rule(
+        allow("read", "rds", "DescribeDBInstances", f"{_RDS_ARN_PREFIX}db:*"),
+        allow("read", "rds", "ListTagsForResource", f"{_RDS_ARN_PREFIX}db:{{n}}"),
+        allow(
             "write",
             "rds",
             "CreateDBInstance ModifyDBInstance AddTagsToResource",
-            f"{_RDS}db:{{n}}",
-            f"{_RDS}subgrp:{{p}}-*",
-            f"{_RDS}pg:{{p}}-*",
+            f"{_RDS_ARN_PREFIX}db:{{n}}",
+            f"{_RDS_ARN_PREFIX}subgrp:{{p}}-*",
+            f"{_RDS_ARN_PREFIX}pg:{{p}}-*",
         ),
-        rule("write", "rds", "CreateDBInstance ModifyDBInstance", f"{_RDS}og:default*", f"{_RDS}pg:default*"),
-        rule("write", "iam", "CreateServiceLinkedRole", LINKED, when="linked"),
-        rule("destroy", "rds", "DeleteDBInstance", f"{_RDS}db:{{n}}"),
-        rule("destroy", "rds", "CreateDBSnapshot DeleteDBInstance", f"{_RDS}snapshot:{{n}}-*", f"{_RDS}db:{{n}}"),
+        allow(
+            "write",
+            "rds",
+            "CreateDBInstance ModifyDBInstance",
+            f"{_RDS_ARN_PREFIX}og:default*",
+            f"{_RDS_ARN_PREFIX}pg:default*",
+        ),
+        allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
+        allow("destroy", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}"),
+        allow(
+            "destroy",
+            "rds",
+            "CreateDBSnapshot DeleteDBInstance",
+            f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*",
+            f"{_RDS_ARN_PREFIX}db:{{n}}",
+        ),
     ),
     "rds_parameter_group": (
-        rule(
+        allow(
             "read",
             "rds",
             "DescribeDBParameterGroups DescribeDBParameters ListTagsForResource",
-            f"{_RDS}pg:{{n}}",
+            f"{_RDS_ARN_PREFIX}pg:{{n}}",
         ),
-        rule(
+        allow(
             "write",
             "rds",
             "CreateDBParameterGroup ModifyDBParameterGroup DeleteDBParameterGroup AddTagsToResource",
-            f"{_RDS}pg:{{n}}",
+            f"{_RDS_ARN_PREFIX}pg:{{n}}",
         ),
     ),
     "rds_subnet_group": (
-        rule("read", "rds", "DescribeDBSubnetGroups ListTagsForResource", f"{_RDS}subgrp:{{n}}"),
-        rule(
+        allow("read", "rds", "DescribeDBSubnetGroups ListTagsForResource", f"{_RDS_ARN_PREFIX}subgrp:{{n}}"),
+        allow(
             "write",
             "rds",
             "CreateDBSubnetGroup ModifyDBSubnetGroup DeleteDBSubnetGroup AddTagsToResource",
-            f"{_RDS}subgrp:{{n}}",
+            f"{_RDS_ARN_PREFIX}subgrp:{{n}}",
         ),
     ),
     "s3_bucket": (
-        rule(
+        allow(
             "read",
             "s3",
             "ListBucket GetBucketTagging GetBucketVersioning GetEncryptionConfiguration GetBucketPublicAccessBlock"
             " GetBucketOwnershipControls GetLifecycleConfiguration GetBucketLogging GetBucketNotification",
-            BUCKET,
+            BUCKET_ARN,
         ),
-        rule(
+        allow(
             "write",
             "s3",
             "CreateBucket PutBucketTagging TagResource PutBucketVersioning PutEncryptionConfiguration"
             " PutBucketPublicAccessBlock PutBucketOwnershipControls PutLifecycleConfiguration PutBucketLogging"
             " PutBucketNotification",
-            BUCKET,
+            BUCKET_ARN,
         ),
-        rule("destroy", "s3", "DeleteBucket ListBucketVersions ListBucketMultipartUploads", BUCKET),
-        rule("destroy", "s3", "DeleteObject DeleteObjectVersion AbortMultipartUpload", OBJECTS),
+        allow("destroy", "s3", "DeleteBucket ListBucketVersions ListBucketMultipartUploads", BUCKET_ARN),
+        allow("destroy", "s3", "DeleteObject DeleteObjectVersion AbortMultipartUpload", OBJECTS_ARN),
     ),
     "s3_bucket_cors": (
-        rule("read", "s3", "ListBucket GetBucketTagging GetBucketCORS", BUCKET),
-        rule("write", "s3", "PutBucketCORS", BUCKET),
+        allow("read", "s3", "ListBucket GetBucketTagging GetBucketCORS", BUCKET_ARN),
+        allow("write", "s3", "PutBucketCORS", BUCKET_ARN),
     ),
     "s3_bucket_policy": (
-        rule("read", "s3", "ListBucket GetBucketTagging GetBucketPolicy", BUCKET),
-        rule("write", "s3", "PutBucketPolicy DeleteBucketPolicy", BUCKET),
+        allow("read", "s3", "ListBucket GetBucketTagging GetBucketPolicy", BUCKET_ARN),
+        allow("write", "s3", "PutBucketPolicy DeleteBucketPolicy", BUCKET_ARN),
     ),
     "s3_model": (
-        rule("read", "s3", "GetObject", f"{BUCKET}/ml-models/*"),
-        rule("write", "s3", "PutObject", f"{BUCKET}/ml-models/current.json"),
+        allow("read", "s3", "GetObject", f"{BUCKET_ARN}/ml-models/*"),
+        allow("write", "s3", "PutObject", f"{BUCKET_ARN}/ml-models/current.json"),
     ),
     "s3_site": (
-        rule("read", "s3", "ListBucket GetBucketTagging", BUCKET),
-        rule("read", "s3", "GetObject", OBJECTS),
-        rule("write", "s3", "PutObject DeleteObject", OBJECTS),
+        allow("read", "s3", "ListBucket GetBucketTagging", BUCKET_ARN),
+        allow("read", "s3", "GetObject", OBJECTS_ARN),
+        allow("write", "s3", "PutObject DeleteObject", OBJECTS_ARN),
     ),
     "secretsmanager_secret": (
-        rule("read", "secretsmanager", "DescribeSecret", *SECRET),
-        rule(
+        allow("read", "secretsmanager", "DescribeSecret", *SECRET_ARNS),
+        allow(
             "write",
             "secretsmanager",
             "CreateSecret TagResource UntagResource UpdateSecret RestoreSecret GetSecretValue PutSecretValue"
             " ListSecretVersionIds UpdateSecretVersionStage",
-            *SECRET,
+            *SECRET_ARNS,
         ),
-        rule("destroy", "secretsmanager", "DeleteSecret", *SECRET),
+        allow("destroy", "secretsmanager", "DeleteSecret", *SECRET_ARNS),
     ),
     "secretsmanager_value": (),
     "sns_topic": (
-        rule("read", "sns", "GetTopicAttributes ListTagsForResource ListSubscriptionsByTopic", _TOPIC),
-        rule("write", "sns", "CreateTopic SetTopicAttributes TagResource Subscribe DeleteTopic", _TOPIC),
-        rule("write", "sns", "Unsubscribe"),
+        allow("read", "sns", "GetTopicAttributes ListTagsForResource ListSubscriptionsByTopic", _TOPIC_ARN),
+        allow("write", "sns", "CreateTopic SetTopicAttributes TagResource Subscribe DeleteTopic", _TOPIC_ARN),
+        allow("write", "sns", "Unsubscribe"),
     ),
 }
 """Every type a manifest can lead to; a type that is missing here is a KeyError, and a failing test."""
 
-RELEASES: Final = (
-    rule("read", "s3", "ListBucket", BUCKET),
-    rule("read", "s3", "GetObject", OBJECTS),
-    rule("write", "s3", "PutObject DeleteObject", OBJECTS),
+RELEASE_BUCKET_RULES: Final = (
+    allow("read", "s3", "ListBucket", BUCKET_ARN),
+    allow("read", "s3", "GetObject", OBJECTS_ARN),
+    allow("write", "s3", "PutObject DeleteObject", OBJECTS_ARN),
 )
 """On the release bucket."""

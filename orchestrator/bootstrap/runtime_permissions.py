@@ -10,80 +10,105 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from orchestrator.bootstrap.permission_rules import LINKED, ROLES, Rule, each, rule
+from orchestrator.bootstrap.permission_rules import (
+    ROLE_ARN,
+    SERVICE_LINKED_ROLE_ARN,
+    PermissionRule,
+    allow,
+    crud_actions,
+)
 from orchestrator.vocabulary import Scope
 
-_APP = "arn:aws:apprunner:{r}:{a}:"
-_SERVICE, _SCALING = f"{_APP}service/{{n}}/*", f"{_APP}autoscalingconfiguration/{{n}}/*"
-_CONNECTOR, _TRACING = f"{_APP}vpcconnector/{{n}}/*", f"{_APP}observabilityconfiguration/{{n}}/*"
-_LOGS = "arn:aws:logs:{r}:{a}:log-group:/aws/apprunner/{n}/*"
-_EXPRESS = (
+_APP_RUNNER_ARN_PREFIX = "arn:aws:apprunner:{r}:{a}:"
+_SERVICE_ARN, _AUTOSCALING_ARN = (
+    f"{_APP_RUNNER_ARN_PREFIX}service/{{n}}/*",
+    f"{_APP_RUNNER_ARN_PREFIX}autoscalingconfiguration/{{n}}/*",
+)
+_VPC_CONNECTOR_ARN, _OBSERVABILITY_ARN = (
+    f"{_APP_RUNNER_ARN_PREFIX}vpcconnector/{{n}}/*",
+    f"{_APP_RUNNER_ARN_PREFIX}observabilityconfiguration/{{n}}/*",
+)
+_APP_RUNNER_LOG_GROUP_ARN = "arn:aws:logs:{r}:{a}:log-group:/aws/apprunner/{n}/*"
+_EXPRESS_SERVICE_ARNS = (
     "arn:aws:ecs:{r}:{a}:service/default/{n}",
     "arn:aws:ecs:{r}:{a}:service-deployment/default/{n}/*",
     "arn:aws:ecs:{r}:{a}:service-revision/default/{n}/*",
 )
-_EXPRESS_LOGS = ("arn:aws:logs:{r}:{a}:log-group:/ecs/{n}", "arn:aws:logs:{r}:{a}:log-group:/ecs/{n}:*")
+_EXPRESS_LOG_GROUP_ARNS = ("arn:aws:logs:{r}:{a}:log-group:/ecs/{n}", "arn:aws:logs:{r}:{a}:log-group:/ecs/{n}:*")
 
-SERVICES: Final[dict[str, tuple[Rule, ...]]] = {
+RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     "apprunner_autoscaling": (
-        rule("read", "apprunner", "DescribeAutoScalingConfiguration ListTagsForResource", _SCALING),
-        rule("write", "apprunner", "CreateAutoScalingConfiguration", _SCALING),
-        rule("write", "apprunner", "DeleteAutoScalingConfiguration", _SCALING, _SCALING.removesuffix("/*")),
-        rule("write", "apprunner", "TagResource", _SCALING),
+        allow("read", "apprunner", "DescribeAutoScalingConfiguration ListTagsForResource", _AUTOSCALING_ARN),
+        allow("write", "apprunner", "CreateAutoScalingConfiguration", _AUTOSCALING_ARN),
+        allow(
+            "write",
+            "apprunner",
+            "DeleteAutoScalingConfiguration",
+            _AUTOSCALING_ARN,
+            _AUTOSCALING_ARN.removesuffix("/*"),
+        ),
+        allow("write", "apprunner", "TagResource", _AUTOSCALING_ARN),
     ),
     "apprunner_connector": (
-        rule("read", "apprunner", "DescribeVpcConnector ListTagsForResource", _CONNECTOR),
-        rule("write", "apprunner", "CreateVpcConnector DeleteVpcConnector TagResource", _CONNECTOR),
-        rule("write", "iam", "CreateServiceLinkedRole", LINKED, when="linked"),
+        allow("read", "apprunner", "DescribeVpcConnector ListTagsForResource", _VPC_CONNECTOR_ARN),
+        allow("write", "apprunner", "CreateVpcConnector DeleteVpcConnector TagResource", _VPC_CONNECTOR_ARN),
+        allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
     "apprunner_observability": (
-        rule("read", "apprunner", "DescribeObservabilityConfiguration ListTagsForResource", _TRACING),
-        rule("write", "apprunner", "TagResource CreateObservabilityConfiguration", _TRACING),
-        rule("write", "apprunner", "DeleteObservabilityConfiguration", _TRACING),
+        allow("read", "apprunner", "DescribeObservabilityConfiguration ListTagsForResource", _OBSERVABILITY_ARN),
+        allow("write", "apprunner", "TagResource CreateObservabilityConfiguration", _OBSERVABILITY_ARN),
+        allow("write", "apprunner", "DeleteObservabilityConfiguration", _OBSERVABILITY_ARN),
     ),
     "apprunner_service": (
-        rule("read", "apprunner", "DescribeService ListOperations ListTagsForResource", _SERVICE),
-        rule("read", "logs", "DescribeLogGroups"),
-        rule("write", "apprunner", "UpdateService DeleteService ResumeService TagResource", _SERVICE),
-        rule("write", "apprunner", "CreateService", _SERVICE),
-        rule("write", "apprunner", "CreateService UpdateService", _SCALING, _CONNECTOR, _TRACING),
-        rule("write", "logs", "CreateLogGroup PutRetentionPolicy TagResource", _LOGS),
-        rule("write", "logs", "DescribeLogStreams GetLogEvents", _LOGS),
-        rule("write", "iam", "PassRole", ROLES, when="passed"),
-        rule("write", "iam", "CreateServiceLinkedRole", LINKED, when="linked"),
+        allow("read", "apprunner", "DescribeService ListOperations ListTagsForResource", _SERVICE_ARN),
+        allow("read", "logs", "DescribeLogGroups"),
+        allow("write", "apprunner", "UpdateService DeleteService ResumeService TagResource", _SERVICE_ARN),
+        allow("write", "apprunner", "CreateService", _SERVICE_ARN),
+        allow(
+            "write",
+            "apprunner",
+            "CreateService UpdateService",
+            _AUTOSCALING_ARN,
+            _VPC_CONNECTOR_ARN,
+            _OBSERVABILITY_ARN,
+        ),
+        allow("write", "logs", "CreateLogGroup PutRetentionPolicy TagResource", _APP_RUNNER_LOG_GROUP_ARN),
+        allow("write", "logs", "DescribeLogStreams GetLogEvents", _APP_RUNNER_LOG_GROUP_ARN),
+        allow("write", "iam", "PassRole", ROLE_ARN, condition="passed"),
+        allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
     "ecs_express_service": (
-        rule(
+        allow(
             "read",
             "ecs",
             "DescribeExpressGatewayService ListServiceDeployments DescribeServiceDeployments DescribeServiceRevisions",
-            *_EXPRESS,
+            *_EXPRESS_SERVICE_ARNS,
         ),
-        rule("read", "ec2", "DescribeSecurityGroups"),
-        rule("read", "logs", "DescribeLogGroups"),
-        rule("write", "ecs", f"{each('ExpressGatewayService')} TagResource", *_EXPRESS),
-        rule("write", "ecs", "CreateCluster", "arn:aws:ecs:{r}:{a}:cluster/default"),
-        rule("write", "ecs", "RegisterTaskDefinition"),
-        rule("write", "logs", "CreateLogGroup PutRetentionPolicy TagResource", *_EXPRESS_LOGS),
-        rule("write", "logs", "DescribeLogStreams GetLogEvents", *_EXPRESS_LOGS),
-        rule("write", "iam", "PassRole", ROLES, when="passed"),
-        rule("write", "iam", "CreateServiceLinkedRole", LINKED, when="linked"),
+        allow("read", "ec2", "DescribeSecurityGroups"),
+        allow("read", "logs", "DescribeLogGroups"),
+        allow("write", "ecs", f"{crud_actions('ExpressGatewayService')} TagResource", *_EXPRESS_SERVICE_ARNS),
+        allow("write", "ecs", "CreateCluster", "arn:aws:ecs:{r}:{a}:cluster/default"),
+        allow("write", "ecs", "RegisterTaskDefinition"),
+        allow("write", "logs", "CreateLogGroup PutRetentionPolicy TagResource", *_EXPRESS_LOG_GROUP_ARNS),
+        allow("write", "logs", "DescribeLogStreams GetLogEvents", *_EXPRESS_LOG_GROUP_ARNS),
+        allow("write", "iam", "PassRole", ROLE_ARN, condition="passed"),
+        allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
 }
 """By resource type."""
 
-LEFT: Final = {
+PREVIOUS_RUNTIME_TYPES: Final = {
     "apprunner_service": ("ecs_express_service",),
-    "ecs_express_service": tuple(name for name in SERVICES if name.startswith("apprunner_")),
+    "ecs_express_service": tuple(name for name in RUNTIME_RULES_BY_TYPE if name.startswith("apprunner_")),
 }
 """What a service of a type may have run in before: the types of the other runtime, under the same name."""
 
-PRINCIPALS: Final = {
+PASS_ROLE_PRINCIPALS: Final = {
     "apprunner_service": ("build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com"),
     "ecs_express_service": ("ecs-tasks.amazonaws.com", "ecs.amazonaws.com"),
 }
 """To whom roles are handed on."""
-LINKED_SERVICES: Final = {
+SERVICE_LINKED_ROLE_PRINCIPALS: Final = {
     "apprunner_service": ("apprunner.amazonaws.com", "networking.apprunner.amazonaws.com"),
     "ecs_express_service": (
         "ecs.amazonaws.com",
@@ -94,25 +119,34 @@ LINKED_SERVICES: Final = {
 }
 """Whose service-linked roles are made the first time."""
 
-_MANAGED: Final = "AmazonECSManaged"
-_CREATED: Final = ["CreateListener", "CreateLoadBalancer", "CreateRule", "CreateTargetGroup"]
+_MANAGED_TAG: Final = "AmazonECSManaged"
+_TAGGED_CREATE_ACTIONS: Final = ["CreateListener", "CreateLoadBalancer", "CreateRule", "CreateTargetGroup"]
 
 
-def balancing(scope: Scope) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
+def load_balancer_permissions(scope: Scope) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
     """What ECS does as the infrastructure role, with its conditions: only to what it has made, and marked, itself.
 
     Source: AWS's managed policy AmazonECSInfrastructureRoleforExpressGatewayServices, version 6.
     """
-    here = {"aws:RequestedRegion": scope.region}
-    yield _BALANCER_CHANGES, {"StringEquals": {**here, f"aws:ResourceTag/{_MANAGED}": "true"}}
-    yield _BALANCER_CREATIONS, {"StringEquals": {**here, f"aws:RequestTag/{_MANAGED}": "true"}}
-    yield ("elasticloadbalancing:AddTags",), {"StringEquals": {**here, "elasticloadbalancing:CreateAction": _CREATED}}
-    yield _BALANCER_REST, {"StringEquals": here}
-    names = LINKED_SERVICES["ecs_express_service"]
-    yield ("iam:CreateServiceLinkedRole",), {"StringEquals": {"iam:AWSServiceName": list(names)}}
+    region_condition = {"aws:RequestedRegion": scope.region}
+    yield (
+        _LOAD_BALANCER_CHANGE_ACTIONS,
+        {"StringEquals": {**region_condition, f"aws:ResourceTag/{_MANAGED_TAG}": "true"}},
+    )
+    yield (
+        _LOAD_BALANCER_CREATE_ACTIONS,
+        {"StringEquals": {**region_condition, f"aws:RequestTag/{_MANAGED_TAG}": "true"}},
+    )
+    yield (
+        ("elasticloadbalancing:AddTags",),
+        {"StringEquals": {**region_condition, "elasticloadbalancing:CreateAction": _TAGGED_CREATE_ACTIONS}},
+    )
+    yield _LOAD_BALANCER_OTHER_ACTIONS, {"StringEquals": region_condition}
+    service_principals = SERVICE_LINKED_ROLE_PRINCIPALS["ecs_express_service"]
+    yield ("iam:CreateServiceLinkedRole",), {"StringEquals": {"iam:AWSServiceName": list(service_principals)}}
 
 
-_BALANCER_CHANGES: Final = (
+_LOAD_BALANCER_CHANGE_ACTIONS: Final = (
     "acm:AddTagsToCertificate",
     "acm:DeleteCertificate",
     "acm:DescribeCertificate",
@@ -142,7 +176,7 @@ _BALANCER_CHANGES: Final = (
     "elasticloadbalancing:RegisterTargets",
     "elasticloadbalancing:RemoveListenerCertificates",
 )
-_BALANCER_CREATIONS: Final = (
+_LOAD_BALANCER_CREATE_ACTIONS: Final = (
     "cloudwatch:PutMetricAlarm",
     "cloudwatch:TagResource",
     "ec2:AuthorizeSecurityGroupEgress",
@@ -150,7 +184,7 @@ _BALANCER_CREATIONS: Final = (
     "logs:CreateLogGroup",
     "logs:TagResource",
 )
-_BALANCER_REST: Final = (
+_LOAD_BALANCER_OTHER_ACTIONS: Final = (
     "application-autoscaling:DeleteScalingPolicy",
     "application-autoscaling:DescribeScalableTargets",
     "application-autoscaling:DescribeScalingActivities",
@@ -171,14 +205,16 @@ _BALANCER_REST: Final = (
 )
 
 
-def leaving(resource_type: str) -> Iterator[Rule]:
+def previous_runtime_rules(resource_type: str) -> Iterator[PermissionRule]:
     """What it takes to find what a service of the type left behind in the other runtime, and to remove it."""
-    for name in LEFT.get(resource_type, ()):
-        for each_rule in SERVICES[name]:
-            kept = each_rule.actions if each_rule.who == "read" else _removals(each_rule)
-            if kept:
-                yield replace(each_rule, actions=kept)
+    for previous_type in PREVIOUS_RUNTIME_TYPES.get(resource_type, ()):
+        for permission_rule in RUNTIME_RULES_BY_TYPE[previous_type]:
+            actions = (
+                permission_rule.actions if permission_rule.access_level == "read" else _delete_actions(permission_rule)
+            )
+            if actions:
+                yield replace(permission_rule, actions=actions)
 
 
-def _removals(found: Rule) -> tuple[str, ...]:
-    return tuple(action for action in found.actions if ":Delete" in action)
+def _delete_actions(permission_rule: PermissionRule) -> tuple[str, ...]:
+    return tuple(action for action in permission_rule.actions if ":Delete" in action)

@@ -12,14 +12,14 @@ from msgspec import Struct
 
 from orchestrator.bootstrap import policy_documents
 from orchestrator.manifest import aws_names
-from orchestrator.ownership_tags import claim
+from orchestrator.ownership_tags import build_ownership_tags
 from orchestrator.problems import Problem, Problems
 from orchestrator.values import Ref, Value
-from orchestrator.vocabulary import Component, Desired, Resource, Scope
+from orchestrator.vocabulary import Component, DesiredState, Resource, Scope
 
-ISSUER: Final = "token.actions.githubusercontent.com"
-AUDIENCE: Final = "sts.amazonaws.com"
-PLAN, DEPLOY = "plan", "deploy"
+OIDC_ISSUER: Final = "token.actions.githubusercontent.com"
+OIDC_AUDIENCE: Final = "sts.amazonaws.com"
+PLAN_ROLE, DEPLOY_ROLE = "plan", "deploy"
 
 
 class Repository(Struct, frozen=True):
@@ -30,38 +30,38 @@ class Repository(Struct, frozen=True):
     owner_id: int
     branch: str = "main"
 
-    def subjects(self, tail: str) -> list[Value]:
+    def oidc_subjects(self, suffix: str) -> list[Value]:
         """What GitHub may call a run of it: the classic form, and the one with ids of newer repositories."""
         owner, _, name = self.name.partition("/")
-        return [f"repo:{owner}/{name}:{tail}", f"repo:{owner}@{self.owner_id}/{name}@{self.id}:{tail}"]
+        return [f"repo:{owner}/{name}:{suffix}", f"repo:{owner}@{self.owner_id}/{name}@{self.id}:{suffix}"]
 
 
 def role_arn(scope: Scope, role: str) -> str:
     """ARN of the ``plan`` or ``deploy`` role of an environment."""
-    return f"arn:aws:iam::{scope.account}:role{scope.gate.path}{role_name(scope, role)}"
+    return f"arn:aws:iam::{scope.account}:role{scope.github_scope.iam_path}{role_name(scope, role)}"
 
 
 def role_name(scope: Scope, role: str) -> str:
-    return f"{scope.prefix}-{role}"
+    return f"{scope.name_prefix}-{role}"
 
 
-def expand(desired: Desired, repository: Repository) -> Desired:
+def expand(desired: DesiredState, repository: Repository) -> DesiredState:
     """What lets the workflows of ``repository`` plan and deploy what is ``desired``.
 
     Raises Problems: names that are too long, policies that do not fit, a project without a boundary.
     """
-    project = next(one for one in desired.components if one.kind == "Project")
-    refuse_unbounded(project, desired)
-    made = list(_resources(desired, repository, project))
-    problems = list(aws_names.problems(made))
+    project = next(component for component in desired.components if component.kind == "Project")
+    require_permissions_boundary(project, desired)
+    resources = list(_build_resources(desired, repository, project))
+    problems = list(aws_names.check_names(resources))
     if problems:
         raise Problems(problems)
-    return Desired(desired.scope.gate, tuple(made))
+    return DesiredState(desired.scope.github_scope, tuple(resources))
 
 
-def refuse_unbounded(project: Component, desired: Desired) -> None:
+def require_permissions_boundary(project: Component, desired: DesiredState) -> None:
     """Raise Problems where services get roles without a boundary, which a deploy role may not make."""
-    if any(each.type == "iam_role" for each in desired.resources) and not project.spec["permissionsBoundary"]:
+    if any(resource.type == "iam_role" for resource in desired.resources) and not project.spec["permissionsBoundary"]:
         message = (
             "the Project does not ask for a permissions boundary; without one, whoever deploys could make a role "
             "that may do anything"
@@ -70,73 +70,88 @@ def refuse_unbounded(project: Component, desired: Desired) -> None:
         raise Problems([Problem(message, project.where, hint)])
 
 
-def _resources(desired: Desired, repository: Repository, project: Component) -> Iterator[Resource]:
+def _build_resources(desired: DesiredState, repository: Repository, project: Component) -> Iterator[Resource]:
     scope = desired.scope
-    yield Resource("iam_oidc_provider", "github", ISSUER, {"audiences": [AUDIENCE]}, project.handle, project.where)
-    yield _policy(
-        scope, "boundary", "What no role of a service may exceed", policy_documents.boundary(desired), project
+    yield Resource(
+        "iam_oidc_provider", "github", OIDC_ISSUER, {"audiences": [OIDC_AUDIENCE]}, project.handle, project.where
     )
-    yield _policy(scope, "ceiling", "What no workflow may exceed", policy_documents.ceiling(scope), project)
+    yield _build_policy(
+        scope,
+        "boundary",
+        "What no role of a service may exceed",
+        policy_documents.build_permissions_boundary(desired),
+        project,
+    )
+    yield _build_policy(
+        scope, "ceiling", "What no workflow may exceed", policy_documents.build_workflow_boundary(scope), project
+    )
     for role, documents, condition in (
-        (PLAN, policy_documents.plan_documents(desired), _may_plan(repository)),
-        (DEPLOY, policy_documents.deploy_documents(desired), _may_deploy(repository, scope)),
+        (PLAN_ROLE, policy_documents.build_plan_policies(desired), _plan_trust_condition(repository)),
+        (DEPLOY_ROLE, policy_documents.build_deploy_policies(desired), _deploy_trust_condition(repository, scope)),
     ):
-        parts = [
-            _policy(scope, f"{role}-{number}", f"What the {role} role may do, part {number}", document, project)
+        role_policies = [
+            _build_policy(scope, f"{role}-{number}", f"What the {role} role may do, part {number}", document, project)
             for number, document in enumerate(documents, start=1)
         ]
-        yield from parts
-        yield _role(scope, role, parts, condition, project)
+        yield from role_policies
+        yield _build_role(scope, role, role_policies, condition, project)
 
 
-def _policy(scope: Scope, name: str, description: str, document: Mapping[str, Any], project: Component) -> Resource:
+def _build_policy(
+    scope: Scope, name: str, description: str, document: Mapping[str, Any], project: Component
+) -> Resource:
     spec: Mapping[str, Value] = {
-        "path": scope.gate.path,
+        "path": scope.github_scope.iam_path,
         "description": f"{description} ({scope.owner})",
         "document": dict(document),
-        "tags": claim(scope.gate, project.handle),
+        "tags": build_ownership_tags(scope.github_scope, project.handle),
     }
-    physical = f"{scope.prefix}-{name}"
+    physical = f"{scope.name_prefix}-{name}"
     return Resource("iam_policy", name, physical, spec, project.handle, project.where)
 
 
-def _role(
-    scope: Scope, role: str, parts: list[Resource], condition: Mapping[str, Value], project: Component
+def _build_role(
+    scope: Scope, role: str, policies_attached: list[Resource], condition: Mapping[str, Value], project: Component
 ) -> Resource:
     spec: Mapping[str, Value] = {
-        "path": scope.gate.path,
-        "trust": _trust(scope, condition),
+        "path": scope.github_scope.iam_path,
+        "trust": _trust_policy(scope, condition),
         "policy": None,
         "boundary": Ref("iam_policy.ceiling", "arn"),
-        "attached": [Ref(part.address, "arn") for part in parts],
-        "tags": claim(scope.gate, project.handle),
+        "attached": [Ref(attached_policy.address, "arn") for attached_policy in policies_attached],
+        "tags": build_ownership_tags(scope.github_scope, project.handle),
     }
     after = frozenset({"iam_oidc_provider.github", "iam_policy.boundary"})
     return Resource("iam_role", role, role_name(scope, role), spec, project.handle, project.where, after)
 
 
-def _trust(scope: Scope, condition: Mapping[str, Value]) -> Value:
-    equals: dict[str, Value] = {f"{ISSUER}:{claim}": value for claim, value in {"aud": AUDIENCE, **condition}.items()}
+def _trust_policy(scope: Scope, condition: Mapping[str, Value]) -> Value:
+    string_equals: dict[str, Value] = {
+        f"{OIDC_ISSUER}:{claim_name}": value for claim_name, value in {"aud": OIDC_AUDIENCE, **condition}.items()
+    }
     statement: dict[str, Value] = {
         "Effect": "Allow",
-        "Principal": {"Federated": f"arn:aws:iam::{scope.account}:oidc-provider/{ISSUER}"},
+        "Principal": {"Federated": f"arn:aws:iam::{scope.account}:oidc-provider/{OIDC_ISSUER}"},
         "Action": "sts:AssumeRoleWithWebIdentity",
-        "Condition": {"StringEquals": equals},
+        "Condition": {"StringEquals": string_equals},
     }
     return {"Version": "2012-10-17", "Statement": [statement]}
 
 
-def _may_plan(repository: Repository) -> Mapping[str, Value]:
+def _plan_trust_condition(repository: Repository) -> Mapping[str, Value]:
     """Pull requests, and the main branch, where drift is looked for."""
-    subjects = [*repository.subjects("pull_request"), *repository.subjects(f"ref:refs/heads/{repository.branch}")]
+    subjects = [
+        *repository.oidc_subjects("pull_request"),
+        *repository.oidc_subjects(f"ref:refs/heads/{repository.branch}"),
+    ]
     return {"repository_id": str(repository.id), "sub": subjects}
 
 
-def _may_deploy(repository: Repository, scope: Scope) -> Mapping[str, Value]:
+def _deploy_trust_condition(repository: Repository, scope: Scope) -> Mapping[str, Value]:
     """The main branch, in a job that names the environment, whose rules then hold."""
     return {
         "repository_id": str(repository.id),
         "environment": scope.environment,
         "ref": f"refs/heads/{repository.branch}",
-        "sub": repository.subjects(f"environment:{scope.environment}"),
+        "sub": repository.oidc_subjects(f"environment:{scope.environment}"),
     }

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 
-class Verb(click.Command):
+class CliCommand(click.Command):
     """A command with ``examples``, each a line that can be typed."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
@@ -21,6 +21,6 @@ class Verb(click.Command):
                 formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
 
 
-def verb(name: str, *examples: str) -> Callable[[Callable[..., Any]], Verb]:
+def cli_command(name: str, *examples: str) -> Callable[[Callable[..., Any]], CliCommand]:
     """Make a function the verb ``name``; its docstring is the help."""
-    return click.command(name, cls=Verb, examples=examples)
+    return click.command(name, cls=CliCommand, examples=examples)

@@ -10,10 +10,10 @@ import click
 
 import orchestrator
 from orchestrator import process
-from orchestrator.problems import Exit, Problem, Problems
+from orchestrator.problems import ExitCode, Problem, Problems
 from orchestrator.runs.settings import Settings
 
-VERBS = {
+COMMANDS = {
     "init": "Write the first files of a project.",
     "bootstrap": "Let GitHub's workflows plan and deploy.",
     "doctor": "Say what a set-up lacks, and how to mend it.",
@@ -39,17 +39,17 @@ VERBS = {
 }
 """Every verb and its line in ``--help``, which imports none of them."""
 
-INTERRUPTED = 130
+INTERRUPTED_EXIT_CODE = 130
 
 
-class Verbs(click.Group):
+class LazyGroup(click.Group):
     """A group whose commands are modules of this package, imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"orchestrator.cli.commands.{cmd_name}").command
         return command
@@ -62,17 +62,17 @@ class Verbs(click.Group):
         except click.UsageError as error:
             import difflib
 
-            close = difflib.get_close_matches(args[0], VERBS, 1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            close_matches = difflib.get_close_matches(args[0], COMMANDS, 1)
+            hint = f" Did you mean {close_matches[0]!r}?" if close_matches else ""
             raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.command(
-    cls=Verbs,
+    cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `orchestrator demo`, which needs no AWS account.",
 )
@@ -84,42 +84,42 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> int:
     """Run one command line; its exit code.  Without ``arguments`` it is this process's own, which ends with it."""
     if arguments is None:
-        process.begin()
-        process.end(_run(None, command))
+        process.tune_gc()
+        process.flush_and_exit(_run(None, command))
     return _run(arguments, command)
 
 
 def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
     settings = Settings()
     try:
-        done = command.main(args=arguments, prog_name="orchestrator", obj=settings, standalone_mode=False)
-        return int(done or Exit.OK)
-    except Problems as found:
-        _complain(found, settings)
-        return int(found.exit_code)
+        exit_code = command.main(args=arguments, prog_name="orchestrator", obj=settings, standalone_mode=False)
+        return int(exit_code or ExitCode.OK)
+    except Problems as problems:
+        _print_problems(problems, settings)
+        return int(problems.exit_code)
     except click.exceptions.NoArgsIsHelpError as error:
-        settings.terminal.say(error.format_message())
-        return Exit.OK
+        settings.terminal.print_out(error.format_message())
+        return ExitCode.OK
     except click.ClickException as error:
-        _complain(Problems([_usage(error)]), settings)
-        return Exit.FAILED
+        _print_problems(Problems([_usage_problem(error)]), settings)
+        return ExitCode.FAILED
     except (click.Abort, KeyboardInterrupt):
-        settings.terminal.tell("Interrupted. Run the same command again; it goes on from what AWS has.")
-        return INTERRUPTED
+        settings.terminal.print_err("Interrupted. Run the same command again; it goes on from what AWS has.")
+        return INTERRUPTED_EXIT_CODE
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a user
         from orchestrator.cli import crash_report
 
-        settings.terminal.tell(crash_report.report(error, sys.argv[1:], verbose=settings.verbose))
-        return Exit.FAILED
+        settings.terminal.print_err(crash_report.report(error, sys.argv[1:], verbose=settings.verbose))
+        return ExitCode.FAILED
 
 
-def _usage(error: click.ClickException) -> Problem:
+def _usage_problem(error: click.ClickException) -> Problem:
     context = getattr(error, "ctx", None)
     hint = f"{context.command_path} --help" if context else None
     return Problem(error.format_message(), hint=hint)
 
 
-def _complain(found: Problems, settings: Settings) -> None:
+def _print_problems(error: Problems, settings: Settings) -> None:
     """Every problem on standard error, in the form asked for; annotations in GitHub Actions."""
     from orchestrator.render import problems
 
@@ -127,9 +127,9 @@ def _complain(found: Problems, settings: Settings) -> None:
     if settings.log_format == "json":
         import json
 
-        for record in problems.records(found.problems):
-            terminal.tell(json.dumps(record, ensure_ascii=False))
+        for record in problems.to_log_entries(error.problems):
+            terminal.print_err(json.dumps(record, ensure_ascii=False))
     else:
-        terminal.tell(problems.text(found.problems, terminal.style))
-    if terminal.in_actions:
-        terminal.tell(problems.commands(found.problems))
+        terminal.print_err(problems.render_text(error.problems, terminal.style))
+    if terminal.is_github_actions:
+        terminal.print_err(problems.render_annotations(error.problems))

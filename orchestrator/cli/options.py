@@ -9,14 +9,14 @@ from typing import Any, TypeVar
 
 import click
 
-from orchestrator.runs.reporter import ENOUGH, How
+from orchestrator.runs.reporter import MAX_WAIT_SECONDS, RunOptions
 from orchestrator.runs.settings import Settings
 from orchestrator.runs.terminal import Terminal
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def common(function: F) -> F:
+def common_options(function: F) -> F:
     """``-f -e --verbose --log-format --no-color``; the verb gets them as its first argument, a Settings."""
 
     @click.option(
@@ -36,21 +36,21 @@ def common(function: F) -> F:
     @click.option("--no-color", is_flag=True, help="No colours; so does NO_COLOR.")
     @click.pass_context
     @functools.wraps(function)
-    def wrapper(context: click.Context, /, no_color: bool, **given: Any) -> Any:
+    def wrapper(context: click.Context, /, no_color: bool, **options: Any) -> Any:
         settings: Settings = context.ensure_object(Settings)
         for name in ("manifests", "environment", "verbose", "log_format"):
-            setattr(settings, name, given.pop(name))
-        settings.terminal = Terminal.here(no_colour=no_color)
-        if log := settings.logger():
+            setattr(settings, name, options.pop(name))
+        settings.terminal = Terminal.from_environment(no_colour=no_color)
+        if log := settings.create_logger():
             log.debug(
                 "begin", verb=context.info_name, manifests=str(settings.manifests), environment=settings.environment
             )
-        return function(settings, **given)
+        return function(settings, **options)
 
     return wrapper  # type: ignore[return-value]
 
 
-def choosing(function: F) -> F:
+def plan_options(function: F) -> F:
     """``--target`` and ``--allow``, for verbs that make a plan."""
     target = click.option(
         "--target", "targets", multiple=True, metavar="ADDRESS", help="Only this resource or component, and its needs."
@@ -59,7 +59,7 @@ def choosing(function: F) -> F:
     return target(allow(function))
 
 
-def applying(function: F) -> F:
+def apply_options(function: F) -> F:
     """``--expect``, ``--auto-approve``, ``--parallelism``, for verbs that change AWS."""
     expect = click.option("--expect", default="", metavar="DIGEST", help="Apply only the plan with this digest.")
     approve = click.option("--auto-approve", is_flag=True, help="Do not ask.")
@@ -69,7 +69,7 @@ def applying(function: F) -> F:
     return expect(approve(parallel(function)))
 
 
-def recorded(function: F) -> F:
+def run_options(function: F) -> F:
     """``--wait`` and ``--without-record``; the verb gets them as ``how``."""
 
     @click.option("--wait", is_flag=True, help="Wait for whoever else writes; those who wait take turns.")
@@ -77,7 +77,7 @@ def recorded(function: F) -> F:
         "--without-record", is_flag=True, help="Do not ask the state service; keep a journal to hand in later."
     )
     @functools.wraps(function)
-    def wrapper(*args: Any, wait: bool, without_record: bool, **given: Any) -> Any:
-        return function(*args, how=How(without_record, ENOUGH if wait else 0.0), **given)
+    def wrapper(*args: Any, wait: bool, without_record: bool, **arguments: Any) -> Any:
+        return function(*args, how=RunOptions(without_record, MAX_WAIT_SECONDS if wait else 0.0), **arguments)
 
     return wrapper  # type: ignore[return-value]

@@ -31,8 +31,8 @@ from orchestrator.vocabulary import Component, Resource, Scope
 class Grant(Struct, frozen=True):
     """What one component asks of another, e.g. the CDN to read a prefix of a bucket, a service to reach a database."""
 
-    to: str
-    by: str
+    target: str
+    requester: str
     kind: str
     data: Mapping[str, Value] = field(default_factory=dict)
 
@@ -43,27 +43,27 @@ class Stack(Struct, frozen=True):
     scope: Scope
     project: Component
     components: Mapping[str, Component]
-    granted: Mapping[str, tuple[Grant, ...]]
-    accesses: Mapping[str, tuple[Mapping[str, Any], ...]]
-    exported: Mapping[str, Mapping[str, Value]]
+    grants_by_target: Mapping[str, tuple[Grant, ...]]
+    access_statements: Mapping[str, tuple[Mapping[str, Any], ...]]
+    exports_by_handle: Mapping[str, Mapping[str, Value]]
     artefacts: Artefacts = field(default_factory=Artefacts)
 
     @property
     def release_bucket(self) -> str | None:
         """Name of the bucket that keeps the releases, or None where the Project names none."""
         handle = (self.project.spec.get("releases") or {}).get("bucket")
-        return None if handle is None else str(self.export(handle, "name"))
+        return None if handle is None else str(self.get_export(handle, "name"))
 
-    def grants(self, component: Component, kind: str) -> tuple[Grant, ...]:
+    def grants_for(self, component: Component, kind: str) -> tuple[Grant, ...]:
         """What others ask of ``component``, of one kind."""
-        return tuple(grant for grant in self.granted.get(component.handle, ()) if grant.kind == kind)
+        return tuple(grant for grant in self.grants_by_target.get(component.handle, ()) if grant.kind == kind)
 
-    def export(self, handle: str, name: str) -> Value:
+    def get_export(self, handle: str, name: str) -> Value:
         """What ``${handle.name}`` stands for; checked before, so it exists."""
-        return self.exported[handle][name]
+        return self.exports_by_handle[handle][name]
 
 
-class ComponentKind(Protocol):
+class ComponentModule(Protocol):
     """What a module of this package offers (the module itself is the object)."""
 
     def expand(self, component: Component, stack: Stack) -> list[Resource]:
@@ -71,47 +71,47 @@ class ComponentKind(Protocol):
 
 
 @cache
-def kinds() -> tuple[str, ...]:
+def list_kinds() -> tuple[str, ...]:
     """Module names of every kind, sorted: the kind in lower case."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 @cache
-def load(kind: str) -> ComponentKind:
+def load_module(kind: str) -> ComponentModule:
     """The module of one kind, e.g. ``ContainerService``.
 
     Raises KeyError when there is none.
     """
-    if kind.lower() not in kinds():
+    if kind.lower() not in list_kinds():
         raise KeyError(kind)
-    return cast(ComponentKind, importlib.import_module(f"{__name__}.{kind.lower()}"))
+    return cast(ComponentModule, importlib.import_module(f"{__name__}.{kind.lower()}"))
 
 
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
     """What ``${component.NAME}`` may name."""
-    teller = getattr(load(component.kind), "exports", None)
-    return {} if teller is None else cast(Mapping[str, Value], teller(component, scope))
+    hook = getattr(load_module(component.kind), "exports", None)
+    return {} if hook is None else cast(Mapping[str, Value], hook(component, scope))
 
 
 def answers(component: Component) -> str | None:
     """The address of the resource by which a component answers HTTP; its outputs hold ``host`` and ``url``."""
-    teller = getattr(load(component.kind), "answers", None)
-    return None if teller is None else str(teller(component))
+    hook = getattr(load_module(component.kind), "answers", None)
+    return None if hook is None else str(hook(component))
 
 
 def access(component: Component, scope: Scope) -> tuple[Mapping[str, Any], ...]:
     """The IAM statements that access to the component means."""
-    teller = getattr(load(component.kind), "access", None)
-    return () if teller is None else tuple(teller(component, scope))
+    hook = getattr(load_module(component.kind), "access", None)
+    return () if hook is None else tuple(hook(component, scope))
 
 
 def grants(component: Component, scope: Scope) -> Iterable[Grant]:
     """What the component asks of others."""
-    teller = getattr(load(component.kind), "grants", None)
-    return () if teller is None else cast(Iterable[Grant], teller(component, scope))
+    hook = getattr(load_module(component.kind), "grants", None)
+    return () if hook is None else cast(Iterable[Grant], hook(component, scope))
 
 
 def notes(component: Component, stack: Stack) -> tuple[str, ...]:
     """What the reader of a plan should know of the component."""
-    teller = getattr(load(component.kind), "notes", None)
-    return () if teller is None else tuple(teller(component, stack))
+    hook = getattr(load_module(component.kind), "notes", None)
+    return () if hook is None else tuple(hook(component, stack))

@@ -9,9 +9,9 @@ from orchestrator.components import Stack
 from orchestrator.values import Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
-NOTIFICATIONS = 5
+MAX_NOTIFICATIONS = 5
 
-Problem = tuple[tuple[str | int, ...], str, str | None]
+Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
@@ -29,32 +29,32 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
             *(_notification("ACTUAL", amount, spec["email"]) for amount in spec["alerts"]),
             *(_notification("FORECASTED", amount, spec["email"]) for amount in spec["forecast"]),
         ],
-        "tags": {**spec["tags"], **ownership_tags.claim(stack.scope, component.handle)},
+        "tags": {**spec["tags"], **ownership_tags.build_ownership_tags(stack.scope, component.handle)},
     }
-    name = _name(component, stack.scope)
+    name = _budget_name(component, stack.scope)
     where = component.where
     return [Resource("budgets_budget", component.name, name, desired, component.handle, where, adopt=component.adopt)]
 
 
 def exports(component: Component, scope: Scope) -> dict[str, Value]:
     """Only its name: nothing else is of use to others."""
-    return {"name": _name(component, scope)}
+    return {"name": _budget_name(component, scope)}
 
 
-def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:
+def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
     """AWS's limit is on both lists together."""
     alerts, forecast = component.spec["alerts"], component.spec["forecast"]
-    if len(alerts) + len(forecast) > NOTIFICATIONS:
-        sentence = (
-            f"{len(alerts)} alerts and {len(forecast)} forecasts: AWS allows {NOTIFICATIONS} notifications a budget"
+    if len(alerts) + len(forecast) > MAX_NOTIFICATIONS:
+        message = (
+            f"{len(alerts)} alerts and {len(forecast)} forecasts: AWS allows {MAX_NOTIFICATIONS} notifications a budget"
         )
-        yield ("alerts",), sentence, "drop some, or make a second Budget"
+        yield ("alerts",), message, "drop some, or make a second Budget"
     if not alerts and not forecast:
         yield ("alerts",), "a budget without alerts and forecasts tells nobody", "say `alerts: [AMOUNT, ...]`"
 
 
-def _name(component: Component, scope: Scope) -> str:
-    return f"{scope.prefix}-{component.name}"
+def _budget_name(component: Component, scope: Scope) -> str:
+    return f"{scope.name_prefix}-{component.name}"
 
 
 def _notification(kind: str, amount: float, email: list[Value]) -> dict[str, Value]:

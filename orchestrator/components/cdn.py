@@ -11,24 +11,27 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator import ownership_tags
 from orchestrator.components import Grant, Stack
-from orchestrator.values import Ref, Text, Value
+from orchestrator.values import Ref, TemplateString, Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
 PRICE_CLASSES = {"europe": "PriceClass_100", "asia": "PriceClass_200", "world": "PriceClass_All"}
 # Ids of the policies that AWS manages, from the CloudFront developer guide.
-CACHE = {"optimized": "658327ea-f89d-4fab-a63d-7e88639e58f6", "disabled": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"}
-ALL_BUT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
-CORS_TO_S3 = "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf"
-CORS_HEADERS = "5cc3b908-e619-4b99-88e5-2cf7f45965bd"
-SECURITY_HEADERS = "67f7725c-6f97-4210-82d7-5512b31e9d03"
-CORS_AND_SECURITY_HEADERS = "eaab4381-ed33-4a86-88ca-d9558dc6cd63"
+CACHE_POLICY_IDS = {
+    "optimized": "658327ea-f89d-4fab-a63d-7e88639e58f6",
+    "disabled": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+}
+ALL_VIEWER_EXCEPT_HOST_POLICY_ID = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+CORS_S3_ORIGIN_POLICY_ID = "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf"
+CORS_HEADERS_POLICY_ID = "5cc3b908-e619-4b99-88e5-2cf7f45965bd"
+SECURITY_HEADERS_POLICY_ID = "67f7725c-6f97-4210-82d7-5512b31e9d03"
+CORS_AND_SECURITY_HEADERS_POLICY_ID = "eaab4381-ed33-4a86-88ca-d9558dc6cd63"
 
-READ = ["GET", "HEAD"]
-PREFLIGHT = [*READ, "OPTIONS"]
-EVERYTHING = [*PREFLIGHT, "PUT", "POST", "PATCH", "DELETE"]
-YEAR = 31536000
+READ_METHODS = ["GET", "HEAD"]
+PREFLIGHT_METHODS = [*READ_METHODS, "OPTIONS"]
+ALL_METHODS = [*PREFLIGHT_METHODS, "PUT", "POST", "PATCH", "DELETE"]
+SECONDS_PER_YEAR = 31536000
 
-DEEP_LINKS = """\
+DEEP_LINK_FUNCTION = """\
 function handler(event) {
   var request = event.request;
   var last = request.uri.slice(request.uri.lastIndexOf('/') + 1);
@@ -39,41 +42,45 @@ function handler(event) {
 }
 """
 
-Problem = tuple[tuple[str | int, ...], str, str | None]
+Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
     """What the distribution uses, then the distribution."""
     spec, scope = component.spec, stack.scope
-    mark = ownership_tags.phrase(scope, component.handle)
-    made: dict[str, Mapping[str, Value]] = {}
-    if any(_is_bucket(handle) for handle in _origins(component)):
-        made["cloudfront_oac"] = {
-            "description": mark,
+    ownership_comment = ownership_tags.format_ownership_comment(scope, component.handle)
+    specs: dict[str, Mapping[str, Value]] = {}
+    if any(_is_bucket(handle) for handle in _list_origins(component)):
+        specs["cloudfront_oac"] = {
+            "description": ownership_comment,
             "origin_type": "s3",
             "signing_behavior": "always",
             "signing_protocol": "sigv4",
         }
     if spec["deepLinks"]:
-        code = DEEP_LINKS % json.dumps(spec["index"])
-        made["cloudfront_function"] = {"comment": mark, "runtime": "cloudfront-js-2.0", "code": code}
+        function_code = DEEP_LINK_FUNCTION % json.dumps(spec["index"])
+        specs["cloudfront_function"] = {
+            "comment": ownership_comment,
+            "runtime": "cloudfront-js-2.0",
+            "code": function_code,
+        }
     if isinstance(spec["securityHeaders"], Mapping):
-        made["cloudfront_headers"] = {"comment": mark, **_headers(spec["securityHeaders"])}
-    made["cloudfront_distribution"] = _distribution(component, stack)
-    buckets = frozenset(f"s3_{handle}" for handle in _origins(component) if _is_bucket(handle))
-    physical = f"{scope.prefix}-{component.name}"
+        specs["cloudfront_headers"] = {"comment": ownership_comment, **_headers_policy_spec(spec["securityHeaders"])}
+    specs["cloudfront_distribution"] = _distribution_spec(component, stack)
+    buckets = frozenset(f"s3_{handle}" for handle in _list_origins(component) if _is_bucket(handle))
+    physical = f"{scope.name_prefix}-{component.name}"
     return [
         Resource(
-            kind,
+            resource_type,
             component.name,
             physical,
-            desired,
+            resource_spec,
             component.handle,
             component.where,
-            buckets if kind == "cloudfront_distribution" else frozenset(),
+            buckets if resource_type == "cloudfront_distribution" else frozenset(),
             component.adopt,
         )
-        for kind, desired in made.items()
+        for resource_type, resource_spec in specs.items()
     ]
 
 
@@ -82,22 +89,22 @@ def exports(component: Component, scope: Scope) -> dict[str, Value]:
     address = f"cloudfront_distribution.{component.name}"
     aliases = component.spec["aliases"]
     domain = aliases[0] if aliases else Ref(address, "domain")
-    return {"domain": domain, "url": _text("https://", domain), "id": Ref(address, "id")}
+    return {"domain": domain, "url": _join_text("https://", domain), "id": Ref(address, "id")}
 
 
 def grants(component: Component, scope: Scope) -> Iterator[Grant]:
     """To read from each bucket, only what is served from it; and by which id it is told that this has changed."""
     address = f"cloudfront_distribution.{component.name}"
-    served_by = {"distribution_arn": Ref(address, "arn"), "distribution_id": Ref(address, "id")}
+    distribution = {"distribution_arn": Ref(address, "arn"), "distribution_id": Ref(address, "id")}
     patterns = [(component.spec["origin"], "*")]
-    patterns += [(_origin(path, component), path["pattern"].removeprefix("/")) for path in component.spec["paths"]]
-    whole = {handle for handle, pattern in patterns if pattern == "*"}
+    patterns += [(_path_origin(path, component), path["pattern"].removeprefix("/")) for path in component.spec["paths"]]
+    whole_bucket_handles = {handle for handle, pattern in patterns if pattern == "*"}
     for handle, pattern in dict.fromkeys(patterns):
-        if _is_bucket(handle) and (pattern == "*" or handle not in whole):
-            yield Grant(handle, component.handle, "cdn-read", {**served_by, "pattern": pattern})
+        if _is_bucket(handle) and (pattern == "*" or handle not in whole_bucket_handles):
+            yield Grant(handle, component.handle, "cdn-read", {**distribution, "pattern": pattern})
 
 
-def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:
+def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
     """What CloudFront refuses, or answers otherwise than one would think."""
     spec = component.spec
     if spec["aliases"] and "certificate" not in spec:
@@ -113,9 +120,13 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[P
             yield ("paths", index, "pattern"), f"there is a path `{pattern}` already", "the first that fits counts"
     if "geo" in spec and (spec["geo"]["rule"] == "none") == bool(spec["geo"]["countries"]):
         yield ("geo", "countries"), "`allow` and `deny` need countries, `none` has none", None
-    strict = isinstance(spec["securityHeaders"], Mapping) and spec["securityHeaders"]["strictTransport"]
-    if strict and strict["preload"] and not (strict["includeSubdomains"] and strict["maxAgeSeconds"] >= YEAR):
-        hint = f"say `includeSubdomains: true` and `maxAgeSeconds: {YEAR}`"
+    strict_transport = isinstance(spec["securityHeaders"], Mapping) and spec["securityHeaders"]["strictTransport"]
+    if (
+        strict_transport
+        and strict_transport["preload"]
+        and not (strict_transport["includeSubdomains"] and strict_transport["maxAgeSeconds"] >= SECONDS_PER_YEAR)
+    ):
+        hint = f"say `includeSubdomains: true` and `maxAgeSeconds: {SECONDS_PER_YEAR}`"
         yield ("securityHeaders", "strictTransport", "preload"), "browsers' lists take no shorter promise", hint
 
 
@@ -123,21 +134,21 @@ def _is_bucket(handle: str) -> bool:
     return handle.startswith("bucket.")
 
 
-def _origin(path: Mapping[str, Value], component: Component) -> str:
+def _path_origin(path: Mapping[str, Value], component: Component) -> str:
     return str(path.get("origin") or component.spec["origin"])
 
 
-def _origins(component: Component) -> list[str]:
+def _list_origins(component: Component) -> list[str]:
     """Every origin once, the site's own first."""
-    found = [component.spec["origin"], *(_origin(path, component) for path in component.spec["paths"])]
-    return list(dict.fromkeys(found))
+    handles = [component.spec["origin"], *(_path_origin(path, component) for path in component.spec["paths"])]
+    return list(dict.fromkeys(handles))
 
 
-def _distribution(component: Component, stack: Stack) -> dict[str, Value]:
+def _distribution_spec(component: Component, stack: Stack) -> dict[str, Value]:
     spec, scope = component.spec, stack.scope
     certificate = {"arn": spec["certificate"], "minimum_tls": spec["minimumTls"]} if "certificate" in spec else None
-    found = {
-        "comment": ownership_tags.phrase(scope, component.handle),
+    distribution = {
+        "comment": ownership_tags.format_ownership_comment(scope, component.handle),
         "enabled": spec["enabled"],
         "aliases": spec["aliases"],
         "certificate": certificate,
@@ -145,60 +156,60 @@ def _distribution(component: Component, stack: Stack) -> dict[str, Value]:
         "price_class": PRICE_CLASSES[spec["priceClass"]],
         "http_version": spec["httpVersion"],
         "ipv6": spec["ipv6"],
-        "origins": {handle: _origin_of(handle, component, stack) for handle in _origins(component)},
-        "default_behaviour": _default_behaviour(component),
-        "behaviours": {path["pattern"]: _path_behaviour(path, component) for path in spec["paths"]},
+        "origins": {handle: _origin_spec(handle, component, stack) for handle in _list_origins(component)},
+        "default_behaviour": _default_behaviour_spec(component),
+        "behaviours": {path["pattern"]: _path_behaviour_spec(path, component) for path in spec["paths"]},
         "order": [path["pattern"] for path in spec["paths"]],
-        "tags": {**spec["tags"], **ownership_tags.claim(scope, component.handle)},
+        "tags": {**spec["tags"], **ownership_tags.build_ownership_tags(scope, component.handle)},
     }
     if "firewall" in spec:
-        found["waf"] = spec["firewall"]
+        distribution["waf"] = spec["firewall"]
     if "geo" in spec:
-        found["geo"] = dict(spec["geo"])
+        distribution["geo"] = dict(spec["geo"])
     if "logs" in spec:
-        found["logging"] = dict(spec["logs"])
-    return found
+        distribution["logging"] = dict(spec["logs"])
+    return distribution
 
 
-def _origin_of(handle: str, component: Component, stack: Stack) -> dict[str, Value]:
+def _origin_spec(handle: str, component: Component, stack: Stack) -> dict[str, Value]:
     """A bucket is asked with our signature, a service over https."""
     if _is_bucket(handle):
-        control = Ref(f"cloudfront_oac.{component.name}", "id")
-        return {"domain": stack.export(handle, "domain"), "path": "", "access_control": control}
-    return {"domain": stack.export(handle, "host"), "path": "", "access_control": None}
+        access_control = Ref(f"cloudfront_oac.{component.name}", "id")
+        return {"domain": stack.get_export(handle, "domain"), "path": "", "access_control": access_control}
+    return {"domain": stack.get_export(handle, "host"), "path": "", "access_control": None}
 
 
-def _default_behaviour(component: Component) -> dict[str, Value]:
+def _default_behaviour_spec(component: Component) -> dict[str, Value]:
     spec = component.spec
     function = Ref(f"cloudfront_function.{component.name}", "arn") if spec["deepLinks"] else None
-    headers: Value = SECURITY_HEADERS if spec["securityHeaders"] else None
+    headers: Value = SECURITY_HEADERS_POLICY_ID if spec["securityHeaders"] else None
     if isinstance(spec["securityHeaders"], Mapping):
         headers = Ref(f"cloudfront_headers.{component.name}", "id")
-    behaviour = _behaviour(spec["origin"], None, component)
+    behaviour = _base_behaviour_spec(spec["origin"], None, component)
     return {**behaviour, "compress": spec["compress"], "viewer_request": function, "headers_policy": headers}
 
 
-def _path_behaviour(path: Mapping[str, Value], component: Component) -> dict[str, Value]:
+def _path_behaviour_spec(path: Mapping[str, Value], component: Component) -> dict[str, Value]:
     """No deep links here: what is missing is missing."""
-    behaviour = _behaviour(_origin(path, component), path.get("cache"), component)
+    behaviour = _base_behaviour_spec(_path_origin(path, component), path.get("cache"), component)
     behaviour["compress"] = path["compress"] and component.spec["compress"]
     if not path["cors"]:
-        return {**behaviour, "headers_policy": _default_behaviour(component)["headers_policy"]}
+        return {**behaviour, "headers_policy": _default_behaviour_spec(component)["headers_policy"]}
     if _is_bucket(behaviour["origin"]):
-        behaviour |= {"methods": PREFLIGHT, "request_policy": CORS_TO_S3}
-    policy = CORS_AND_SECURITY_HEADERS if component.spec["securityHeaders"] else CORS_HEADERS
+        behaviour |= {"methods": PREFLIGHT_METHODS, "request_policy": CORS_S3_ORIGIN_POLICY_ID}
+    policy = CORS_AND_SECURITY_HEADERS_POLICY_ID if component.spec["securityHeaders"] else CORS_HEADERS_POLICY_ID
     return {**behaviour, "headers_policy": policy}
 
 
-def _behaviour(origin: str, cache: str | None, component: Component) -> dict[str, Value]:
+def _base_behaviour_spec(origin: str, cache: str | None, component: Component) -> dict[str, Value]:
     """Files are cached and read; a service is asked every time, by every method."""
-    files = _is_bucket(origin)
+    is_bucket = _is_bucket(origin)
     return {
         "origin": origin,
         "viewer_protocol": _viewer_protocol(component.spec),
-        "methods": READ if files else EVERYTHING,
-        "cache_policy": CACHE[cache or ("optimized" if files else "disabled")],
-        "request_policy": None if files else ALL_BUT_HOST,
+        "methods": READ_METHODS if is_bucket else ALL_METHODS,
+        "cache_policy": CACHE_POLICY_IDS[cache or ("optimized" if is_bucket else "disabled")],
+        "request_policy": None if is_bucket else ALL_VIEWER_EXCEPT_HOST_POLICY_ID,
         "viewer_request": None,
     }
 
@@ -209,16 +220,16 @@ def _viewer_protocol(spec: Mapping[str, Value]) -> str:
     return "redirect-to-https" if spec["httpRedirect"] else "https-only"
 
 
-def _headers(spec: Mapping[str, Value]) -> dict[str, Value]:
-    strict = spec["strictTransport"]
+def _headers_policy_spec(spec: Mapping[str, Value]) -> dict[str, Value]:
+    strict_transport = spec["strictTransport"]
     custom = dict(spec["custom"])
     if "permissions" in spec:
         custom["Permissions-Policy"] = spec["permissions"]
     return {
         "hsts": {
-            "max_age": strict["maxAgeSeconds"],
-            "subdomains": strict["includeSubdomains"],
-            "preload": strict["preload"],
+            "max_age": strict_transport["maxAgeSeconds"],
+            "subdomains": strict_transport["includeSubdomains"],
+            "preload": strict_transport["preload"],
         },
         "csp": spec.get("contentSecurityPolicy"),
         "frame": spec["frames"],
@@ -228,8 +239,8 @@ def _headers(spec: Mapping[str, Value]) -> dict[str, Value]:
     }
 
 
-def _text(*parts: Value) -> Value:
+def _join_text(*parts: Value) -> Value:
     """Plain text where every part is."""
     if all(isinstance(part, str) for part in parts):
         return "".join(parts)
-    return Text(parts)
+    return TemplateString(parts)

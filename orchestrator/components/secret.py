@@ -10,17 +10,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.components import Grant, Stack
-from orchestrator.ownership_tags import claim
-from orchestrator.values import Ref, Text, Value
+from orchestrator.ownership_tags import build_ownership_tags
+from orchestrator.values import Ref, TemplateString, Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
-PASSWORD = "password"  # noqa: S105 - the name of an export
+PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
 PASSWORD_LENGTH = 32
-MOST_GENERATED = 30
+MAX_GENERATED_VALUES = 30
 """Each generated value is declared by a tag, and AWS allows 50 tags."""
 
-_WITH_PASSWORD = re.compile(r"\$\{\s*(database\.[a-z][a-z0-9-]*)\.(?:connectionString|url|password)\s*\}")
-_LIKE_AN_ARN = re.compile(r".*-[A-Za-z0-9]{6}")
+_PASSWORD_REFERENCE_PATTERN = re.compile(r"\$\{\s*(database\.[a-z][a-z0-9-]*)\.(?:connectionString|url|password)\s*\}")
+_ARN_SUFFIX_PATTERN = re.compile(r".*-[A-Za-z0-9]{6}")
 
 Siblings = Mapping[str, Component]
 Finding = tuple[tuple[str | int, ...], str, str | None]
@@ -29,7 +29,7 @@ Finding = tuple[tuple[str | int, ...], str, str | None]
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
     """Its name, its ARN, and a hash that changes when its declaration does."""
     return {
-        "name": _physical(component, scope),
+        "name": _physical_name(component, scope),
         "arn": Ref(f"secretsmanager_secret.{component.name}", "arn"),
         "fingerprint": Ref(f"secretsmanager_value.{component.name}", "fingerprint"),
     }
@@ -37,7 +37,7 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
 
 def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
     """Reading it; AWS adds six characters of its own to the name, which the pattern stands for."""
-    arn = f"arn:aws:secretsmanager:{scope.region}:{scope.account}:secret:{_physical(component, scope)}-??????"
+    arn = f"arn:aws:secretsmanager:{scope.region}:{scope.account}:secret:{_physical_name(component, scope)}-??????"
     actions = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
     yield {"Effect": "Allow", "Action": actions, "Resource": [arn]}
     if "kmsKey" in component.spec:
@@ -47,75 +47,83 @@ def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
 def grants(component: Component, scope: Scope) -> Iterator[Grant]:
     """The password of each database that it names."""
     secret = Ref(f"secretsmanager_secret.{component.name}", "arn")
-    for handle in _databases(component):
-        yield Grant(handle, component.handle, "credentials", {"secret": secret, "key": _part(handle, "Password")})
+    for handle in _list_databases(component):
+        yield Grant(
+            handle, component.handle, "credentials", {"secret": secret, "key": _database_key(handle, "Password")}
+        )
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     """Keys that fall together, names AWS advises against, and two secrets for one password."""
     data = component.spec["data"]
-    names: dict[str, str] = {}
-    taken = tuple(_part(handle, "") for handle in _databases(component))
+    keys_by_variable: dict[str, str] = {}
+    reserved_prefixes = tuple(_database_key(handle, "") for handle in _list_databases(component))
     for key in data:
-        other = names.setdefault(key.replace(":", "__"), key)
-        if other != key:
-            yield ("spec", "data", key), f"{key} and {other} are one and the same environment variable", None
-        if key.startswith(taken):
+        first_key = keys_by_variable.setdefault(key.replace(":", "__"), key)
+        if first_key != key:
+            yield ("spec", "data", key), f"{key} and {first_key} are one and the same environment variable", None
+        if key.startswith(reserved_prefixes):
             yield ("spec", "data", key), f"{key} is written by itself: the secret holds the database's password", None
-    generated = sum(1 for value in data.values() if _is_generated(value))
-    if generated > MOST_GENERATED:
-        yield ("spec", "data"), f"{generated} values are to be generated; a secret has {MOST_GENERATED} at most", None
-    if _LIKE_AN_ARN.fullmatch(str(component.spec.get("name", ""))) and "${" not in component.spec["name"]:
-        sentence = "a name that ends with a hyphen and six characters is taken by AWS for a part of the ARN"
-        yield ("spec", "name"), sentence, "add or drop a character at the end"
-    yield from _rivals(component, siblings)
+    generated_count = sum(1 for value in data.values() if _is_generated(value))
+    if generated_count > MAX_GENERATED_VALUES:
+        yield (
+            ("spec", "data"),
+            f"{generated_count} values are to be generated; a secret has {MAX_GENERATED_VALUES} at most",
+            None,
+        )
+    if _ARN_SUFFIX_PATTERN.fullmatch(str(component.spec.get("name", ""))) and "${" not in component.spec["name"]:
+        message = "a name that ends with a hyphen and six characters is taken by AWS for a part of the ARN"
+        yield ("spec", "name"), message, "add or drop a character at the end"
+    yield from _check_shared_passwords(component, siblings)
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
     """The container with the generated values, and then the document inside of it."""
-    physical = _physical(component, stack.scope)
+    physical = _physical_name(component, stack.scope)
     where, adopt = component.where, component.adopt
     name, handle = component.name, component.handle
-    template: dict[str, Value]
-    container, template = _container(component, stack), {"template": _template(component, stack)}
+    value_spec: dict[str, Value]
+    secret_spec, value_spec = _secret_spec(component, stack), {"template": _build_template(component, stack)}
     if (version := stack.artefacts.secrets.get(handle)) is not None:
-        template["version"] = version
-    secret = Resource("secretsmanager_secret", name, physical, container, handle, where, adopt=adopt)
+        value_spec["version"] = version
+    secret = Resource("secretsmanager_secret", name, physical, secret_spec, handle, where, adopt=adopt)
     after = frozenset({secret.address})
-    return [secret, Resource("secretsmanager_value", name, physical, template, handle, where, after, adopt)]
+    return [secret, Resource("secretsmanager_value", name, physical, value_spec, handle, where, after, adopt)]
 
 
-def _container(component: Component, stack: Stack) -> Mapping[str, Value]:
-    wanted = component.spec
-    lengths = {key: value["generate"]["length"] for key, value in wanted["data"].items() if _is_generated(value)}
-    passwords = {_part(handle, "Password"): PASSWORD_LENGTH for handle in _databases(component)}
+def _secret_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
+    spec = component.spec
+    lengths = {key: value["generate"]["length"] for key, value in spec["data"].items() if _is_generated(value)}
+    passwords = {_database_key(handle, "Password"): PASSWORD_LENGTH for handle in _list_databases(component)}
     return {
-        "description": wanted["description"],
+        "description": spec["description"],
         "generate": {**lengths, **passwords},
-        "tags": claim(stack.scope, component.handle, deletable=wanted["deletionPolicy"] == "delete"),
-        **({"kms_key": wanted["kmsKey"]} if "kmsKey" in wanted else {}),
+        "tags": build_ownership_tags(stack.scope, component.handle, deletable=spec["deletionPolicy"] == "delete"),
+        **({"kms_key": spec["kmsKey"]} if "kmsKey" in spec else {}),
     }
 
 
-def _template(component: Component, stack: Stack) -> Mapping[str, Value]:
+def _build_template(component: Component, stack: Stack) -> Mapping[str, Value]:
     template = {
-        key: _placeholder(key) if _is_generated(value) else _without_passwords(value)
+        key: _placeholder(key) if _is_generated(value) else _replace_passwords(value)
         for key, value in component.spec["data"].items()
     }
-    for handle in _databases(component):
-        parts = {part: stack.export(handle, part.lower()) for part in ("Host", "Port", "Database", "Username")}
-        template |= {_part(handle, part): _without_passwords(value) for part, value in parts.items()}
-        template[_part(handle, "Password")] = _placeholder(_part(handle, "Password"))
+    for handle in _list_databases(component):
+        connection_parts = {
+            part: stack.get_export(handle, part.lower()) for part in ("Host", "Port", "Database", "Username")
+        }
+        template |= {_database_key(handle, part): _replace_passwords(value) for part, value in connection_parts.items()}
+        template[_database_key(handle, "Password")] = _placeholder(_database_key(handle, "Password"))
     return template
 
 
-def _without_passwords(value: Value) -> Value:
+def _replace_passwords(value: Value) -> Value:
     """A value as text; where a database's password belongs, what stands for it."""
     match value:
         case Ref() if _is_password(value):
-            return _placeholder(_part(value.address, "Password"))
-        case Text(parts):
-            return Text(tuple(_without_passwords(part) for part in parts))
+            return _placeholder(_database_key(value.address, "Password"))
+        case TemplateString(parts):
+            return TemplateString(tuple(_replace_passwords(part) for part in parts))
         case bool():
             return "true" if value else "false"
         case int() | float():
@@ -125,48 +133,48 @@ def _without_passwords(value: Value) -> Value:
 
 
 def _is_password(ref: Ref) -> bool:
-    return ref.output == PASSWORD and ref.address.startswith("database.")
+    return ref.output == PASSWORD_EXPORT and ref.address.startswith("database.")
 
 
 def _placeholder(key: str) -> str:
     return f"{{{{generated {key}}}}}"
 
 
-def _databases(component: Component) -> list[str]:
+def _list_databases(component: Component) -> list[str]:
     """Handles of the databases whose password it holds, before or after references were resolved."""
-    found = {handle for value in component.spec["data"].values() for handle in _named(value)}
-    return sorted(found)
+    handles = {handle for value in component.spec["data"].values() for handle in _referenced_databases(value)}
+    return sorted(handles)
 
 
-def _named(value: Value) -> Iterator[str]:
+def _referenced_databases(value: Value) -> Iterator[str]:
     match value:
         case str():
-            yield from _WITH_PASSWORD.findall(value)
+            yield from _PASSWORD_REFERENCE_PATTERN.findall(value)
         case Ref() if _is_password(value):
             yield value.address
-        case Text(parts):
+        case TemplateString(parts):
             for part in parts:
                 if isinstance(part, Ref):
-                    yield from _named(part)
+                    yield from _referenced_databases(part)
 
 
-def _part(handle: str, part: str) -> str:
+def _database_key(handle: str, suffix: str) -> str:
     """``database.main`` and ``Password``: ``Database:main:Password``."""
-    return f"Database:{handle.partition('.')[2]}:{part}"
+    return f"Database:{handle.partition('.')[2]}:{suffix}"
 
 
 def _is_generated(value: Value) -> bool:
     return isinstance(value, Mapping) and "generate" in value
 
 
-def _physical(component: Component, scope: Scope) -> str:
-    return str(component.spec.get("name") or f"{scope.prefix}-{component.name}")
+def _physical_name(component: Component, scope: Scope) -> str:
+    return str(component.spec.get("name") or f"{scope.name_prefix}-{component.name}")
 
 
-def _rivals(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    for other in siblings.values():
-        if other.kind != component.kind or other.handle >= component.handle:  # said once, by the later one
+def _check_shared_passwords(component: Component, siblings: Siblings) -> Iterator[Finding]:
+    for sibling in siblings.values():
+        if sibling.kind != component.kind or sibling.handle >= component.handle:  # said once, by the later one
             continue
-        for handle in sorted(set(_databases(component)) & set(_databases(other))):
-            sentence = f"the password of {handle} is kept by {other.handle} already; one secret keeps it"
-            yield ("spec", "data"), sentence, f"use {other.handle} instead, or {handle}.host and a user of its own"
+        for handle in sorted(set(_list_databases(component)) & set(_list_databases(sibling))):
+            message = f"the password of {handle} is kept by {sibling.handle} already; one secret keeps it"
+            yield ("spec", "data"), message, f"use {sibling.handle} instead, or {handle}.host and a user of its own"

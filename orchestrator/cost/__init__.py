@@ -6,7 +6,16 @@
 Prices are before VAT, discounts, credits and traffic.  What has no price here is named, never guessed.
 """
 
-from orchestrator.cost.estimate import Delta, Estimate, Line, delta, estimate
-from orchestrator.cost.summary import headline, lines, notes
+from orchestrator.cost.estimate import CostChange, Estimate, LineItem, compare, estimate
+from orchestrator.cost.summary import format_headline, format_line_items, list_warnings
 
-__all__ = ["Delta", "Estimate", "Line", "delta", "estimate", "headline", "lines", "notes"]
+__all__ = [
+    "CostChange",
+    "Estimate",
+    "LineItem",
+    "compare",
+    "estimate",
+    "format_headline",
+    "format_line_items",
+    "list_warnings",
+]

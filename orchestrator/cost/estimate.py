@@ -6,18 +6,24 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from orchestrator.cost.price_list import AS_OF, BEHIND_ONE, FREE_ALARMS, HOURS, PRICES
-from orchestrator.cost.resource_pricing import PRICERS, NoPriceError, is_public
+from orchestrator.cost.price_list import (
+    FREE_TIER_ALARMS,
+    HOURS_PER_MONTH,
+    MAX_SERVICES_PER_LOAD_BALANCER,
+    PRICES_AS_OF,
+    PRICES_BY_REGION,
+)
+from orchestrator.cost.resource_pricing import PRICING_FUNCTIONS, NoPriceError, is_internet_facing
 from orchestrator.vocabulary import Resource
 
 
-class Line(Struct, frozen=True):
+class LineItem(Struct, frozen=True):
     """What one resource costs: USD a month while nobody uses it, and while it works all day, every day."""
 
     address: str
     idle: float
     active: float
-    assumes: str
+    assumptions: str
 
 
 class Estimate(Struct, frozen=True):
@@ -27,28 +33,28 @@ class Estimate(Struct, frozen=True):
     """
 
     region: str
-    lines: tuple[Line, ...]
+    line_items: tuple[LineItem, ...]
     unpriced: tuple[tuple[str, str], ...] = ()
-    alerts: tuple[float, ...] = ()
-    as_of: str = AS_OF
+    budget_alerts: tuple[float, ...] = ()
+    as_of: str = PRICES_AS_OF
 
     @property
     def idle(self) -> float:
         """The sum while nobody uses it."""
-        return round(sum(line.idle for line in self.lines), 2)
+        return round(sum(line_item.idle for line_item in self.line_items), 2)
 
     @property
     def active(self) -> float:
         """The sum if the instances that are always there work all day, every day."""
-        return round(sum(line.active for line in self.lines), 2)
+        return round(sum(line_item.active for line_item in self.line_items), 2)
 
 
-class Delta(Struct, frozen=True):
+class CostChange(Struct, frozen=True):
     """What a change adds (or saves, below 0), in USD a month; ``lines`` are (address, before, after), idle."""
 
     idle: float
     active: float
-    lines: tuple[tuple[str, float, float], ...]
+    changed_items: tuple[tuple[str, float, float], ...]
 
 
 def estimate(resources: Iterable[Resource], region: str) -> Estimate:
@@ -56,70 +62,95 @@ def estimate(resources: Iterable[Resource], region: str) -> Estimate:
 
     Types that cost nothing by themselves have no line.  A size or a region without a price is ``unpriced``.
     """
-    table = list(resources)
-    by_address = {resource.address: resource for resource in table}
-    lines: list[Line] = []
+    resource_list = list(resources)
+    by_address = {resource.address: resource for resource in resource_list}
+    line_items: list[LineItem] = []
     unpriced: list[tuple[str, str]] = []
-    for resource in table:
+    for resource in resource_list:
         try:
-            lines.extend(_line(resource, by_address, region))
+            line_items.extend(_price_resource(resource, by_address, region))
         except NoPriceError as error:
             unpriced.append((resource.address, str(error)))
-    lines.extend(_balancers([one for one in table if one.type == "ecs_express_service"], region))
-    lines.extend(_alarms([one for one in table if one.type == "cloudwatch_alarm"], region))
-    return Estimate(region, tuple(lines), tuple(unpriced), tuple(sorted(_alerts(table))))
+    line_items.extend(
+        _price_load_balancers([item for item in resource_list if item.type == "ecs_express_service"], region)
+    )
+    line_items.extend(_price_alarms([item for item in resource_list if item.type == "cloudwatch_alarm"], region))
+    return Estimate(region, tuple(line_items), tuple(unpriced), tuple(sorted(_budget_alerts(resource_list))))
 
 
-def delta(before: Estimate, after: Estimate) -> Delta:
+def compare(before: Estimate, after: Estimate) -> CostChange:
     """What it costs more (or less) after than before.  What has no price on one side is in neither sum."""
-    unknown = {address for address, _ in (*before.unpriced, *after.unpriced)}
-    old = {line.address: line for line in before.lines if line.address not in unknown}
-    new = {line.address: line for line in after.lines if line.address not in unknown}
-    nothing = Line("", 0.0, 0.0, "")
-    sides = [(address, old.get(address, nothing), new.get(address, nothing)) for address in {**old, **new}]
-    idle = sum(will.idle - was.idle for _, was, will in sides)
-    active = sum(will.active - was.active for _, was, will in sides)
-    moved = tuple((address, was.idle, will.idle) for address, was, will in sides if was.idle != will.idle)
-    return Delta(round(idle, 2), round(active, 2), moved)
+    unpriced_addresses = {address for address, _ in (*before.unpriced, *after.unpriced)}
+    old_items = {
+        line_item.address: line_item for line_item in before.line_items if line_item.address not in unpriced_addresses
+    }
+    new_items = {
+        line_item.address: line_item for line_item in after.line_items if line_item.address not in unpriced_addresses
+    }
+    zero_item = LineItem("", 0.0, 0.0, "")
+    item_pairs = [
+        (address, old_items.get(address, zero_item), new_items.get(address, zero_item))
+        for address in {**old_items, **new_items}
+    ]
+    idle = sum(new_item.idle - old_item.idle for _, old_item, new_item in item_pairs)
+    active = sum(new_item.active - old_item.active for _, old_item, new_item in item_pairs)
+    changed_items = tuple(
+        (address, old_item.idle, new_item.idle)
+        for address, old_item, new_item in item_pairs
+        if old_item.idle != new_item.idle
+    )
+    return CostChange(round(idle, 2), round(active, 2), changed_items)
 
 
-def _line(resource: Resource, table: Mapping[str, Resource], region: str) -> Iterator[Line]:
-    price = PRICERS.get(resource.type)
-    if price is None:
+def _price_resource(
+    resource: Resource, resources_by_address: Mapping[str, Resource], region: str
+) -> Iterator[LineItem]:
+    pricing_function = PRICING_FUNCTIONS.get(resource.type)
+    if pricing_function is None:
         return
-    if region not in PRICES:
+    if region not in PRICES_BY_REGION:
         raise NoPriceError(f"there is no price list of {region}")
-    idle, active, assumes = price(resource, table, PRICES[region])
-    yield Line(resource.address, round(idle, 2), round(active, 2), assumes)
+    idle, active, assumptions = pricing_function(resource, resources_by_address, PRICES_BY_REGION[region])
+    yield LineItem(resource.address, round(idle, 2), round(active, 2), assumptions)
 
 
-def _balancers(services: list[Resource], region: str) -> Iterator[Line]:
+def _price_load_balancers(services: list[Resource], region: str) -> Iterator[LineItem]:
     """Express services of one network share a load balancer, 25 at a time; it has an address in each of two zones."""
     for public in (True, False):
-        behind = sum(is_public(one) is public for one in services)
-        if behind and region in PRICES:
-            prices, count = PRICES[region], -(-behind // BEHIND_ONE)
-            addresses = 2 * prices.address if public else 0.0
-            cost = round(count * (prices.balancer + addresses) * HOURS, 2)
-            word = "service" if behind == 1 else "services"
-            what = "two public addresses" if public else "inside the network"
+        service_count = sum(is_internet_facing(service) is public for service in services)
+        if service_count and region in PRICES_BY_REGION:
+            region_prices, load_balancer_count = (
+                PRICES_BY_REGION[region],
+                -(-service_count // MAX_SERVICES_PER_LOAD_BALANCER),
+            )
+            addresses = 2 * region_prices.public_ipv4_hour if public else 0.0
+            cost = round(load_balancer_count * (region_prices.load_balancer_hour + addresses) * HOURS_PER_MONTH, 2)
+            noun = "service" if service_count == 1 else "services"
+            address_note = "two public addresses" if public else "inside the network"
             name = "load_balancer" if public else "load_balancer.internal"
-            yield Line(name, cost, cost, f"{count} for {behind} Express {word}, {what}; traffic on top")
+            yield LineItem(
+                name,
+                cost,
+                cost,
+                f"{load_balancer_count} for {service_count} Express {noun}, {address_note}; traffic on top",
+            )
 
 
-def _alarms(alarms: list[Resource], region: str) -> Iterator[Line]:
-    charged = len(alarms) - FREE_ALARMS
-    if charged > 0 and region in PRICES:
-        cost = round(charged * PRICES[region].alarm, 2)
-        yield Line("cloudwatch_alarm", cost, cost, f"{charged} alarms beyond the {FREE_ALARMS} free ones")
+def _price_alarms(alarms: list[Resource], region: str) -> Iterator[LineItem]:
+    charged_count = len(alarms) - FREE_TIER_ALARMS
+    if charged_count > 0 and region in PRICES_BY_REGION:
+        cost = round(charged_count * PRICES_BY_REGION[region].alarm_month, 2)
+        yield LineItem(
+            "cloudwatch_alarm", cost, cost, f"{charged_count} alarms beyond the {FREE_TIER_ALARMS} free ones"
+        )
 
 
-def _alerts(resources: Iterable[Resource]) -> Iterator[float]:
+def _budget_alerts(resources: Iterable[Resource]) -> Iterator[float]:
     """Amounts of USD at which the budgets write to somebody about what was really spent."""
     for budget in resources:
         if budget.type != "budgets_budget" or budget.spec.get("currency", "USD") != "USD":
             continue
-        for notice in budget.spec.get("notifications", ()):
-            if notice.get("type", "ACTUAL") == "ACTUAL":
-                is_share = notice.get("unit", "PERCENTAGE") == "PERCENTAGE"
-                yield float(notice["threshold"]) * (float(budget.spec["limit"]) / 100 if is_share else 1)
+        for notification in budget.spec.get("notifications", ()):
+            if notification.get("type", "ACTUAL") == "ACTUAL":
+                is_percentage = notification.get("unit", "PERCENTAGE") == "PERCENTAGE"
+                yield float(notification["threshold"]) * (float(budget.spec["limit"]) / 100 if is_percentage else 1)

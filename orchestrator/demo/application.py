@@ -18,40 +18,40 @@ from msgspec.structs import replace
 
 from orchestrator.demo import build_store, image_assembly, python_runtime, sample
 from orchestrator.planning import pipeline
-from orchestrator.problems import Exit
+from orchestrator.problems import ExitCode
 from orchestrator.release import checkout, probe
 from orchestrator.render import plan_view
 from orchestrator.runs import release, reporter
-from orchestrator.runs.reporter import How
+from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
     from orchestrator.emulator import Emulator
 
-DEEP_LINK = "/sales/42"
-MODEL, NO_MODEL = "/ml-models/current.json", "/ml-models/no-such-model.json"
-BUILT = "{builder} builds its image, in a store that goes with the demo, and it is pushed to the emulated ECR."
-ASSEMBLED = (
+DEEP_LINK_PATH = "/sales/42"
+MODEL_PATH, MISSING_MODEL_PATH = "/ml-models/current.json", "/ml-models/no-such-model.json"
+BUILT_MESSAGE = "{builder} builds its image, in a store that goes with the demo, and it is pushed to the emulated ECR."
+ASSEMBLED_MESSAGE = (
     "Its image is put together here, without a builder ({why}), and pushed to the emulated ECR; in a project "
     "`image.build` has docker, buildah or podman build it."
 )
-PLAYED = "App Runner's part is played by a real process with a real health check."
+RUNTIME_MESSAGE = "App Runner's part is played by a real process with a real health check."
 
 
 class WrongVersionError(Exception):
     """What answers is not what should; says what."""
 
 
-def impossible() -> str:
+def unsupported_reason() -> str:
     """Why this machine cannot run the application, in a sentence, or nothing."""
     from orchestrator.emulator import container_runtime
 
-    return container_runtime.trouble()
+    return container_runtime.check_isolation()
 
 
-def tell(
-    settings: Settings, chapter: Callable[[str], None], emulator: Emulator, environ: MutableMapping[str, str]
+def run_application_demo(
+    settings: Settings, start_chapter: Callable[[str], None], emulator: Emulator, environ: MutableMapping[str, str]
 ) -> None:
     """Four chapters.
 
@@ -62,24 +62,29 @@ def tell(
 
     with (
         tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as folder,
-        build_store.opened(environ, Path(folder)) as (builder, why),
+        build_store.open_build_store(environ, Path(folder)) as (builder, reason),
     ):
-        chapter("Ship: version 1 of an application, an API and its site")
-        settings.terminal.say(f"{BUILT.format(builder=builder) if builder else ASSEMBLED.format(why=why)} {PLAYED}")
-        there = replace(settings, manifests=Path(folder) / "shop" / "manifests", environment="prod")
-        runtime = None if builder else _runtime(Path(folder) / "runtime")
-        shop = _Shop(there, Path(folder) / "shop", runtime, emulator, Clients(sample.REGION))
-        shop.found()
-        shop.deploy("1", answers="1")
-        chapter("Ship version 2")
-        shop.deploy("2", answers="2")
-        chapter("Ship version 3, which fails its health check")
-        shop.deploy("3", answers="2", ends=Exit.ROLLED_BACK)
-        chapter("Go back to version 1: image, site and manifests, with one command")
-        shop.go_back(1, answers="1")
+        start_chapter("Ship: version 1 of an application, an API and its site")
+        settings.terminal.print_out(
+            f"{BUILT_MESSAGE.format(builder=builder) if builder else ASSEMBLED_MESSAGE.format(why=reason)} "
+            f"{RUNTIME_MESSAGE}"
+        )
+        shop_settings = replace(settings, manifests=Path(folder) / "shop" / "manifests", environment="prod")
+        runtime = None if builder else _build_runtime_layer(Path(folder) / "runtime")
+        application = _SampleApplication(
+            shop_settings, Path(folder) / "shop", runtime, emulator, Clients(sample.REGION)
+        )
+        application.create_repository()
+        application.deploy("1", expected_version="1")
+        start_chapter("Ship version 2")
+        application.deploy("2", expected_version="2")
+        start_chapter("Ship version 3, which fails its health check")
+        application.deploy("3", expected_version="2", expected_exit_code=ExitCode.ROLLED_BACK)
+        start_chapter("Go back to version 1: image, site and manifests, with one command")
+        application.rollback(1, expected_version="1")
 
 
-class _Shop(Struct, frozen=True):
+class _SampleApplication(Struct, frozen=True):
     """The application's checkout, and the AWS that it is shipped to.
 
     ``runtime`` is the layer below its code; None where a builder makes the image.
@@ -91,84 +96,106 @@ class _Shop(Struct, frozen=True):
     emulator: Emulator
     clients: Clients
 
-    def found(self) -> None:
+    def create_repository(self) -> None:
         """What whoever builds images has made beforehand; where the project builds them, it is the project's."""
         if self.runtime is not None:
-            self.clients.call("ecr", "create_repository", {"repositoryName": sample.REPOSITORY})
+            self.clients.call("ecr", "create_repository", {"repositoryName": sample.REPOSITORY_NAME})
 
-    def deploy(self, version: str, *, answers: str, ends: Exit = Exit.OK) -> None:
+    def deploy(self, version: str, *, expected_version: str, expected_exit_code: ExitCode = ExitCode.OK) -> None:
         """Merge and deploy a version; ``answers`` is the one that answers afterwards."""
-        well = ends is Exit.OK
-        sample.write(self.folder, version, healthy=well, prebuilt=self._assembled(version, healthy=well))
-        desk = release.desk(self.settings, auto_approve=True, clients=self.clients)
-        with desk.writing("deploy", How(reason=f"version {version}")) as ours:
-            asked = checkout.of_manifest(ours.manifest, ours.clients)
-            planned = pipeline.plan(asked.desired, clients=ours.clients)
-            reporter.choose(ours.record, planned)
-            self.settings.terminal.say(f"{plan_view.headline(planned.plan)}.")
-            again = self.settings.command("deploy")
-            code = ours.carry_out(planned, lambda run, told: run.deploy(planned, asked, told), 16, again)
+        is_healthy = expected_exit_code is ExitCode.OK
+        sample.write_checkout(
+            self.folder, version, healthy=is_healthy, prebuilt=self._push_assembled_image(version, healthy=is_healthy)
+        )
+        session = release.open_session(self.settings, auto_approve=True, clients=self.clients)
+        with session.acquire_lock("deploy", RunOptions(reason=f"version {version}")) as locked_session:
+            candidate = checkout.from_manifest(locked_session.manifest, locked_session.clients)
+            planned = pipeline.plan(candidate.desired, clients=locked_session.clients)
+            reporter.record_chosen_plan(locked_session.record, planned)
+            self.settings.terminal.print_out(f"{plan_view.format_headline(planned.plan)}.")
+            retry_command = self.settings.command_line("deploy")
+            exit_code = locked_session.execute(
+                planned,
+                lambda deployment, on_failure: deployment.deploy(planned, candidate, on_failure),
+                16,
+                retry_command,
+            )
         if version == "1":
-            model = {"Bucket": sample.FILES, "Key": MODEL.lstrip("/"), "Body": b'{"version": "7"}'}
-            self.clients.call("s3", "put_object", {**model, "ContentType": "application/json"})
-        self._expect(code, ends, answers)
+            model_object = {"Bucket": sample.BUCKET_NAME, "Key": MODEL_PATH.lstrip("/"), "Body": b'{"version": "7"}'}
+            self.clients.call("s3", "put_object", {**model_object, "ContentType": "application/json"})
+        self._check_result(exit_code, expected_exit_code, expected_version)
 
-    def _assembled(self, version: str, *, healthy: bool) -> str:
+    def _push_assembled_image(self, version: str, *, healthy: bool) -> str:
         """The digest of an image that was put together and pushed; "" where a builder makes it."""
         if self.runtime is None:
             return ""
-        image = sample.image(version, self.runtime, healthy=healthy)
-        token = self.clients.call("ecr", "get_authorization_token", {})
-        return image_assembly.push(token, sample.REPOSITORY, f"v{version}", image)
+        image = sample.build_image(version, self.runtime, healthy=healthy)
+        authorization = self.clients.call("ecr", "get_authorization_token", {})
+        return image_assembly.push_image(authorization, sample.REPOSITORY_NAME, f"v{version}", image)
 
-    def go_back(self, number: int, *, answers: str) -> None:
+    def rollback(self, number: int, *, expected_version: str) -> None:
         """What `orchestrator rollback --to NUMBER` does."""
-        desk = release.desk(self.settings, auto_approve=True, clients=self.clients)
-        with desk.writing("rollback", How(needed=False, reason="version 1 was better")) as ours:
-            way = release.way(ours, number, "", keeping=True)
-            planned = pipeline.plan(way.wanted.desired, clients=ours.clients)
-            reporter.choose(ours.record, planned)
-            self.settings.terminal.say(f"{release.heading(way)}\n{plan_view.headline(planned.plan)}.")
-            again = self.settings.command("rollback", "--to", str(number))
-            code = ours.carry_out(planned, lambda run, told: run.go_back(planned, way, "", told), 16, again)
-        self._expect(code, Exit.OK, answers)
+        session = release.open_session(self.settings, auto_approve=True, clients=self.clients)
+        with session.acquire_lock(
+            "rollback", RunOptions(is_service_required=False, reason="version 1 was better")
+        ) as locked_session:
+            rollback_target = release.find_rollback_target(locked_session, number, "", should_save_pointers=True)
+            planned = pipeline.plan(rollback_target.candidate.desired, clients=locked_session.clients)
+            reporter.record_chosen_plan(locked_session.record, planned)
+            self.settings.terminal.print_out(
+                f"{release.describe_rollback(rollback_target)}\n{plan_view.format_headline(planned.plan)}."
+            )
+            retry_command = self.settings.command_line("rollback", "--to", str(number))
+            exit_code = locked_session.execute(
+                planned,
+                lambda deployment, on_failure: deployment.rollback(planned, rollback_target, "", on_failure),
+                16,
+                retry_command,
+            )
+        self._check_result(exit_code, ExitCode.OK, expected_version)
 
-    def _expect(self, code: int, wished: Exit, version: str) -> None:
-        if code == release.INTERRUPTED:
+    def _check_result(self, exit_code: int, expected_exit_code: ExitCode, version: str) -> None:
+        if exit_code == release.INTERRUPTED_EXIT_CODE:
             raise KeyboardInterrupt
-        if code != wished:
-            message = f"it ended with exit code {code} instead of {int(wished)}"
+        if exit_code != expected_exit_code:
+            message = f"it ended with exit code {exit_code} instead of {int(expected_exit_code)}"
             raise WrongVersionError(message)
-        self._look(version)
+        self._check_answers(version)
 
-    def _look(self, version: str) -> None:
+    def _check_answers(self, version: str) -> None:
         """Ask as users do, and tell what they get."""
         services = self.clients.call("apprunner", "list_services", {})["ServiceSummaryList"]
         sites = self.clients.call("cloudfront", "list_distributions", {})["DistributionList"]["Items"]
-        api, site = str(services[0]["ServiceUrl"]), str(sites[0]["DomainName"])
-        page = _get(site, DEEP_LINK)[1]
+        api_host, site_host = str(services[0]["ServiceUrl"]), str(sites[0]["DomainName"])
+        page = _http_get(site_host, DEEP_LINK_PATH)[1]
         [script] = re.findall(r'src="(/assets/app-\w+\.js)"', page)
-        [chunk] = re.findall(r"sale-\w+\.js", _get(site, script)[1])
-        asked = [
-            (api, "/version"),
-            *((site, path) for path in (DEEP_LINK, script, f"/assets/{chunk}", MODEL, NO_MODEL)),
+        [chunk] = re.findall(r"sale-\w+\.js", _http_get(site_host, script)[1])
+        requests = [
+            (api_host, "/version"),
+            *(
+                (site_host, path)
+                for path in (DEEP_LINK_PATH, script, f"/assets/{chunk}", MODEL_PATH, MISSING_MODEL_PATH)
+            ),
         ]
-        answers = [(path, *_get(host, path)) for host, path in asked]
-        lines = [f"  {status}  {path}" for path, status, _ in answers]
-        say = self.settings.terminal.say
-        say(f"What answers now is version {version}. The site's page is {self.emulator.browse(site)}{DEEP_LINK}:")
-        say("\n".join(lines))
-        seen = {json.loads(answers[0][2])["version"], *re.findall(r"version (\d+)", page)}
-        if seen != {version} or [status for _, status, _ in answers] != [200, 200, 200, 200, 200, 404]:
-            message = f"version {', '.join(sorted(seen))} answers instead of {version}"
+        responses = [(path, *_http_get(host, path)) for host, path in requests]
+        lines = [f"  {status}  {path}" for path, status, _ in responses]
+        print_out = self.settings.terminal.print_out
+        print_out(
+            f"What answers now is version {version}. The site's page is "
+            f"{self.emulator.browser_url(site_host)}{DEEP_LINK_PATH}:"
+        )
+        print_out("\n".join(lines))
+        served_versions = {json.loads(responses[0][2])["version"], *re.findall(r"version (\d+)", page)}
+        if served_versions != {version} or [status for _, status, _ in responses] != [200, 200, 200, 200, 200, 404]:
+            message = f"version {', '.join(sorted(served_versions))} answers instead of {version}"
             raise WrongVersionError(message)
 
 
-def _runtime(folder: Path) -> bytes:
-    python_runtime.copy(folder)
-    return image_assembly.layer(folder)
+def _build_runtime_layer(folder: Path) -> bytes:
+    python_runtime.copy_python(folder)
+    return image_assembly.build_layer(folder)
 
 
-def _get(host: str, path: str) -> tuple[int, str]:
-    status, _, body = probe.over_http(probe.Probe("the demo", host, path))
+def _http_get(host: str, path: str) -> tuple[int, str]:
+    status, _, body = probe.http_get(probe.Probe("the demo", host, path))
     return status, body.decode()

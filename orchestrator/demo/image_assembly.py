@@ -18,13 +18,13 @@ from urllib.parse import urlsplit
 
 from orchestrator.artefacts.images import push as registry
 
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar"
+MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_MEDIA_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 
 @dataclass(frozen=True, slots=True)
-class Assembled:
+class OciImage:
     """An image as bytes: ``blobs`` by digest (its configuration is one), and the ``manifest`` that lists them."""
 
     blobs: Mapping[str, bytes] = field(repr=False)
@@ -33,15 +33,15 @@ class Assembled:
     @property
     def digest(self) -> str:
         """What it is deployed by."""
-        return _digest(self.manifest)
+        return _sha256_digest(self.manifest)
 
 
-def layer(folder: Path, place: str = "/") -> bytes:
+def build_layer(folder: Path, target_path: str = "/") -> bytes:
     """The files of a folder as a layer that puts them at ``place``.  Same files, same bytes: no times, no owners."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(folder.rglob("*")):
-            name = str(Path(place) / path.relative_to(folder)).lstrip("/")
+            name = str(Path(target_path) / path.relative_to(folder)).lstrip("/")
             entry = tar.gettarinfo(path, name)
             entry.uid = entry.gid = entry.mtime = 0
             entry.uname = entry.gname = ""
@@ -50,41 +50,43 @@ def layer(folder: Path, place: str = "/") -> bytes:
                     tar.addfile(entry, content)
             else:
                 tar.addfile(entry)
-    return out.getvalue()
+    return buffer.getvalue()
 
 
-def image(layers: Sequence[bytes], settings: Mapping[str, Any]) -> Assembled:
+def build_image(layers: Sequence[bytes], settings: Mapping[str, Any]) -> OciImage:
     """An image for Linux; ``settings`` are ``Cmd``, ``Env``, ``User`` and the like."""
-    digests = [_digest(each) for each in layers]
+    digests = [_sha256_digest(layer) for layer in layers]
     rootfs = {"type": "layers", "diff_ids": digests}
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": settings, "rootfs": rootfs}).encode()
-    listed = [_named(LAYER, digest, data) for digest, data in zip(digests, layers, strict=True)]
+    layer_descriptors = [
+        _descriptor(LAYER_MEDIA_TYPE, digest, data) for digest, data in zip(digests, layers, strict=True)
+    ]
     manifest = {
         "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "config": _named(CONFIG, _digest(config), config),
-        "layers": listed,
+        "mediaType": MANIFEST_MEDIA_TYPE,
+        "config": _descriptor(CONFIG_MEDIA_TYPE, _sha256_digest(config), config),
+        "layers": layer_descriptors,
     }
-    blobs = {**dict(zip(digests, layers, strict=True)), _digest(config): config}
-    return Assembled(blobs, json.dumps(manifest).encode())
+    blobs = {**dict(zip(digests, layers, strict=True)), _sha256_digest(config): config}
+    return OciImage(blobs, json.dumps(manifest).encode())
 
 
-def push(authorization: Mapping[str, Any], repository: str, tag: str, pushed: Assembled) -> str:
+def push_image(authorization: Mapping[str, Any], repository: str, tag: str, image: OciImage) -> str:
     """Push to the registry that ECR GetAuthorizationToken names; the digest.  What is there is not sent again.
 
     Raises Problems.
     """
     [data] = authorization["authorizationData"]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
-    with registry.repository(urlsplit(data["proxyEndpoint"]).netloc, repository, (user, password)) as there:
-        for content in pushed.blobs.values():
-            there.blob(content)
-        return there.manifest(pushed.manifest, MANIFEST, tag)
+    with registry.open_repository(urlsplit(data["proxyEndpoint"]).netloc, repository, (user, password)) as connection:
+        for content in image.blobs.values():
+            connection.push_blob(content)
+        return connection.push_manifest(image.manifest, MANIFEST_MEDIA_TYPE, tag)
 
 
-def _named(kind: str, digest: str, data: bytes) -> dict[str, Any]:
-    return {"mediaType": kind, "digest": digest, "size": len(data)}
+def _descriptor(media_type: str, digest: str, data: bytes) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": digest, "size": len(data)}
 
 
-def _digest(data: bytes) -> str:
+def _sha256_digest(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"

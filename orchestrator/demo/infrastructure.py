@@ -14,47 +14,47 @@ from msgspec import Struct
 
 from orchestrator.demo import application, local_state_service, sample
 from orchestrator.planning import pipeline
-from orchestrator.problems import Exit, Problems
+from orchestrator.problems import ExitCode, Problems
 from orchestrator.render import drift, plan_view
 from orchestrator.runs import apply, lock, plan_output, reporter
 from orchestrator.runs.settings import Settings
-from orchestrator.vocabulary import Change, Desired, Plan
+from orchestrator.vocabulary import Change, DesiredState, Plan
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
-    from orchestrator.planning.plan import Planned
+    from orchestrator.planning.plan import PreparedPlan
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 SETTLE_SECONDS = 0.4
 """How long the emulator's slow operations take: long enough to be seen."""
 
 
-class Meddling(Struct, frozen=True):
+class ManualChange(Struct, frozen=True):
     """Something a colleague might do by hand: a call on a resource of one type, in words and as a call."""
 
     resource_type: str
-    words: str
+    description: str
     service: str
     operation: str
     parameters: Callable[[str], dict[str, Any]]
 
 
-MEDDLINGS = (
-    Meddling(
+MANUAL_CHANGES = (
+    ManualChange(
         "s3_bucket",
         "switch off the versioning of bucket {}",
         "s3",
         "put_bucket_versioning",
         lambda name: {"Bucket": name, "VersioningConfiguration": {"Status": "Suspended"}},
     ),
-    Meddling(
+    ManualChange(
         "rds_instance",
         "keep the backups of database {} for one day only",
         "rds",
         "modify_db_instance",
         lambda name: {"DBInstanceIdentifier": name, "BackupRetentionPeriod": 1, "ApplyImmediately": True},
     ),
-    Meddling(
+    ManualChange(
         "ecr_repository",
         "let tags move in image repository {}",
         "ecr",
@@ -64,77 +64,81 @@ MEDDLINGS = (
 )
 
 
-class UnexpectedError(Exception):
+class DemoError(Exception):
     """A chapter did not end as it should; says how."""
 
 
-def tell(settings: Settings) -> int:
+def run_demo(settings: Settings) -> int:
     """All chapters; exit code 0, or 1 with a sentence about the chapter that failed."""
-    chapter = _Headings(settings)
-    with local_state_service.running(os.environ) as address:
-        code = _chapters(settings, chapter, address)
-        local_state_service.stay(settings, address if code == Exit.OK else "")
-    return code
+    start_chapter = _ChapterHeadings(settings)
+    with local_state_service.run_state_service(os.environ) as address:
+        exit_code = _run_chapters(settings, start_chapter, address)
+        local_state_service.wait_for_interrupt(settings, address if exit_code == ExitCode.OK else "")
+    return exit_code
 
 
-def _chapters(settings: Settings, chapter: _Headings, address: str) -> int:
+def _run_chapters(settings: Settings, start_chapter: _ChapterHeadings, address: str) -> int:
     from orchestrator.emulator import start
 
     try:
-        chapter("Validate the manifests, offline")
-        desired = pipeline.desired(settings.manifests, settings.environment)
-        settings.terminal.say(f"They are valid, and describe {len(desired.resources)} AWS resources.")
+        start_chapter("Validate the manifests, offline")
+        desired = pipeline.load_desired(settings.manifests, settings.environment)
+        settings.terminal.print_out(f"They are valid, and describe {len(desired.resources)} AWS resources.")
         scope = desired.scope
         with start(settle_seconds=SETTLE_SECONDS, account=scope.account, region=scope.region) as emulator:
-            point_at(emulator.url, emulator.environment, os.environ)
-            settings.terminal.say(f"An empty AWS listens on {emulator.url}; no real one is touched.")
+            redirect_aws_clients(emulator.url, emulator.environment, os.environ)
+            settings.terminal.print_out(f"An empty AWS listens on {emulator.url}; no real one is touched.")
             if address:
-                settings.terminal.say(f"The state service shows on {address} what is done, while it happens.")
-            _play(settings, chapter, desired)
-        _ship(settings, chapter)
-    except (UnexpectedError, application.WrongVersionError) as error:
-        settings.terminal.tell(f"The demo failed in chapter {chapter.number}, {chapter.title}: {error}")
-        return Exit.FAILED
-    settings.terminal.say(_farewell(settings))
-    return Exit.OK
+                settings.terminal.print_out(f"The state service shows on {address} what is done, while it happens.")
+            _run_infrastructure_demo(settings, start_chapter, desired)
+        _run_application_demo(settings, start_chapter)
+    except (DemoError, application.WrongVersionError) as error:
+        settings.terminal.print_err(
+            f"The demo failed in chapter {start_chapter.number}, {start_chapter.title}: {error}"
+        )
+        return ExitCode.FAILED
+    settings.terminal.print_out(_next_steps(settings))
+    return ExitCode.OK
 
 
-def _play(settings: Settings, chapter: _Headings, desired: Desired) -> None:
+def _run_infrastructure_demo(settings: Settings, start_chapter: _ChapterHeadings, desired: DesiredState) -> None:
     from orchestrator.aws import Clients
 
-    chapter("Plan: compare them with AWS")
+    start_chapter("Plan: compare them with AWS")
     planned = _plan(settings, desired)
-    chapter("Apply: do what the plan says")
+    start_chapter("Apply: do what the plan says")
     _apply(settings, planned)
-    chapter("Plan again: nothing is left to do")
-    _expect_nothing(settings, desired)
-    meddling = _meddling(planned.plan.changes)
-    if meddling is not None:
-        words, act = meddling
-        chapter(f"By hand: {words}")
-        act(Clients(desired.scope.region))
-        settings.terminal.say("Done, as somebody in a hurry would do it in the console.")
-        chapter("Drift: what in AWS is not as the manifests say")
+    start_chapter("Plan again: nothing is left to do")
+    _expect_no_changes(settings, desired)
+    manual_change = _choose_manual_change(planned.plan.changes)
+    if manual_change is not None:
+        description, make_change = manual_change
+        start_chapter(f"By hand: {description}")
+        make_change(Clients(desired.scope.region))
+        settings.terminal.print_out("Done, as somebody in a hurry would do it in the console.")
+        start_chapter("Drift: what in AWS is not as the manifests say")
         _expect_drift(settings, desired)
-        chapter("Apply: heal it")
+        start_chapter("Apply: heal it")
         _apply(settings, _plan(settings, desired))
-        chapter("Plan once more: nothing is left to do")
-        _expect_nothing(settings, desired)
+        start_chapter("Plan once more: nothing is left to do")
+        _expect_no_changes(settings, desired)
 
 
-def _ship(settings: Settings, chapter: _Headings) -> None:
+def _run_application_demo(settings: Settings, start_chapter: _ChapterHeadings) -> None:
     """The second half, on an AWS of its own; or why this machine has to do without it."""
     from orchestrator.emulator import start
 
-    if why := application.impossible():
-        settings.terminal.say(f"\nLeft out: an application that is shipped, breaks and comes back. Here {why}.")
+    if reason := application.unsupported_reason():
+        settings.terminal.print_out(
+            f"\nLeft out: an application that is shipped, breaks and comes back. Here {reason}."
+        )
         return
     with start(settle_seconds=SETTLE_SECONDS, account=sample.ACCOUNT, region=sample.REGION, run_services=True) as aws:
-        point_at(aws.url, aws.environment, os.environ)
-        application.tell(settings, chapter, aws, os.environ)
+        redirect_aws_clients(aws.url, aws.environment, os.environ)
+        application.run_application_demo(settings, start_chapter, aws, os.environ)
 
 
-class _Headings:
+class _ChapterHeadings:
     """Numbers the chapters."""
 
     def __init__(self, settings: Settings) -> None:
@@ -145,102 +149,108 @@ class _Headings:
     def __call__(self, title: str) -> None:
         self.number += 1
         self.title = title
-        line = f"{self.number}. {title}"
+        heading = f"{self.number}. {title}"
         style = self._terminal.style
-        rule = style.fit("─" * len(line)) if self._terminal.interactive else "-" * len(line)
-        self._terminal.say(f"\n{style.paint(line, 'bold')}\n{style.paint(rule, 'dim')}")
+        underline = (
+            style.replace_unencodable("─" * len(heading)) if self._terminal.is_interactive else "-" * len(heading)
+        )
+        self._terminal.print_out(f"\n{style.paint(heading, 'bold')}\n{style.paint(underline, 'dim')}")
 
 
-def point_at(url: str, variables: dict[str, str], environ: MutableMapping[str, str]) -> None:
+def redirect_aws_clients(url: str, variables: dict[str, str], environ: MutableMapping[str, str]) -> None:
     """Turn every AWS client of this process to ``url``; raise UnexpectedError when that is another machine."""
-    if urlsplit(url).hostname not in LOOPBACK:
-        raise UnexpectedError(f"{url} is not on this machine")
+    if urlsplit(url).hostname not in LOOPBACK_HOSTS:
+        raise DemoError(f"{url} is not on this machine")
     for name in [name for name in environ if name.startswith("AWS_")]:
         del environ[name]
-    nowhere = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
-    environ.update(nowhere | variables)
+    empty_configuration = {"AWS_CONFIG_FILE": os.devnull, "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
+    environ.update(empty_configuration | variables)
 
 
-def _plan(settings: Settings, desired: Desired) -> Planned:
+def _plan(settings: Settings, desired: DesiredState) -> PreparedPlan:
     planned = pipeline.plan(desired)
-    plan_output.to(settings.terminal, planned)
+    plan_output.print_plan(settings.terminal, planned)
     if planned.plan.is_vetoed:
-        raise UnexpectedError("the plan is vetoed")
+        raise DemoError("the plan is vetoed")
     return planned
 
 
-def _apply(settings: Settings, planned: Planned) -> None:
+def _apply(settings: Settings, planned: PreparedPlan) -> None:
     from orchestrator.aws import Clients
 
-    alone, how = Clients(planned.scope.region), reporter.How()  # on an AWS of its own
-    with lock.taken(settings, planned.scope, "apply", how, alone, None) as turn:
-        reporter.choose(turn.record, planned)
-        code = apply.carry_out(planned, settings, 16, settings.command("demo"), turn)
-    if code == apply.INTERRUPTED:
+    clients, options = Clients(planned.scope.region), reporter.RunOptions()  # on an AWS of its own
+    with lock.write_lock(settings, planned.scope, "apply", options, clients, None) as turn:
+        reporter.record_chosen_plan(turn.record, planned)
+        exit_code = apply.apply_with_progress(planned, settings, 16, settings.command_line("demo"), turn)
+    if exit_code == apply.INTERRUPTED_EXIT_CODE:
         raise KeyboardInterrupt
-    if code:
-        raise UnexpectedError(f"apply ended with exit code {code}")
+    if exit_code:
+        raise DemoError(f"apply ended with exit code {exit_code}")
 
 
-def _expect_nothing(settings: Settings, desired: Desired) -> None:
+def _expect_no_changes(settings: Settings, desired: DesiredState) -> None:
     planned = pipeline.plan(desired)
     plan = planned.plan
-    reporter.looked(settings, drift.view(plan), planned)
-    settings.terminal.say(f"{plan_view.headline(plan)}.")
-    if plan.pending or plan.unread:
-        raise UnexpectedError(f"there should be no changes, but: {_names(plan)}")
+    reporter.record_drift(settings, drift.build_view(plan), planned)
+    settings.terminal.print_out(f"{plan_view.format_headline(plan)}.")
+    if plan.pending_changes or plan.unread:
+        raise DemoError(f"there should be no changes, but: {_pending_addresses(plan)}")
 
 
-def _expect_drift(settings: Settings, desired: Desired) -> None:
+def _expect_drift(settings: Settings, desired: DesiredState) -> None:
     planned = pipeline.plan(desired)
-    seen = drift.view(planned.plan)
-    reporter.looked(settings, seen, planned)
-    settings.terminal.say(drift.text(seen, settings.terminal.style, loud=True))
-    if not seen.has_drifted:
-        raise UnexpectedError("there should be drift, and there is none")
+    drift_view = drift.build_view(planned.plan)
+    reporter.record_drift(settings, drift_view, planned)
+    settings.terminal.print_out(drift.render_text(drift_view, settings.terminal.style, hide_in_sync=True))
+    if not drift_view.has_drifted:
+        raise DemoError("there should be drift, and there is none")
 
 
-def _names(plan: Plan) -> str:
-    return plan_view.sentence(
-        ", ".join([*(change.address for change in plan.pending), *(u.address for u in plan.unread)])
+def _pending_addresses(plan: Plan) -> str:
+    return plan_view.clean_sentence(
+        ", ".join([*(change.address for change in plan.pending_changes), *(unread.address for unread in plan.unread)])
     )
 
 
-def _meddling(changes: Iterable[Change]) -> tuple[str, Callable[[Clients], None]] | None:
+def _choose_manual_change(changes: Iterable[Change]) -> tuple[str, Callable[[Clients], None]] | None:
     """The first thing that can be done to what was just applied, in words and as a deed."""
-    by_type = {change.address.partition(".")[0]: change for change in changes}
-    for meddling in MEDDLINGS:
-        change = by_type.get(meddling.resource_type)
+    changes_by_type = {change.address.partition(".")[0]: change for change in changes}
+    for manual_change in MANUAL_CHANGES:
+        change = changes_by_type.get(manual_change.resource_type)
         if change is not None:
-            return meddling.words.format(change.physical), _deed(meddling, change.physical)
+            return manual_change.description.format(change.physical), _manual_change_call(
+                manual_change, change.physical
+            )
     return None
 
 
-def _deed(meddling: Meddling, physical: str) -> Callable[[Clients], None]:
+def _manual_change_call(manual_change: ManualChange, physical: str) -> Callable[[Clients], None]:
     from orchestrator.aws import AwsError
 
-    def act(clients: Clients) -> None:
+    def make_change(clients: Clients) -> None:
         try:
-            clients.call(meddling.service, meddling.operation, meddling.parameters(physical))
+            clients.call(manual_change.service, manual_change.operation, manual_change.parameters(physical))
         except AwsError as error:
-            raise Problems.one(f"the demo could not {meddling.words.format(physical)}: {error}") from None
+            raise Problems.from_message(
+                f"the demo could not {manual_change.description.format(physical)}: {error}"
+            ) from None
 
-    return act
+    return make_change
 
 
-def _farewell(settings: Settings) -> str:
+def _next_steps(settings: Settings) -> str:
     style = settings.terminal.style
-    here = [
+    commands_here = [
         ("orchestrator explain bucket.spec.lifecycle", "what a manifest may say"),
-        (settings.command("render"), "the manifests with everything filled in"),
+        (settings.command_line("render"), "the manifests with everything filled in"),
         ("orchestrator emulator", "keep such an AWS running; paste what it prints into another terminal, and there:"),
     ]
-    there = [
-        (settings.command("plan", "--steps"), "each API call, and the permissions they need"),
-        (settings.command("apply"), "asks first, and shows a table while it works"),
-        (settings.command("drift"), "change something by hand before"),
+    commands_there = [
+        (settings.command_line("plan", "--steps"), "each API call, and the permissions they need"),
+        (settings.command_line("apply"), "asks first, and shows a table while it works"),
+        (settings.command_line("drift"), "change something by hand before"),
     ]
-    commands = [*here, *((f"  {command}", why) for command, why in there)]
+    commands = [*commands_here, *((f"  {command}", description) for command, description in commands_there)]
     width = max(len(command) for command, _ in commands)
-    lines = [f"  {style.paint(command.ljust(width), 'cyan')}  {why}" for command, why in commands]
+    lines = [f"  {style.paint(command.ljust(width), 'cyan')}  {description}" for command, description in commands]
     return "\n".join([f"\n{style.paint('What to try next', 'bold')}", *lines])

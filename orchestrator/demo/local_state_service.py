@@ -13,14 +13,14 @@ from typing import Any
 
 from orchestrator.runs.settings import Settings
 
-SCOPES = ("read", "propose", "write")
-LASTS = 86_400.0
-STARTS = 30.0
+TOKEN_SCOPES = ("read", "propose", "write")
+TOKEN_TTL_SECONDS = 86_400.0
+START_TIMEOUT_SECONDS = 30.0
 """Seconds after which a service that does not start never will."""
 
 
 @contextmanager
-def running(environ: MutableMapping[str, str]) -> Iterator[str]:
+def run_state_service(environ: MutableMapping[str, str]) -> Iterator[str]:
     """Start it and let every run of this process find it; its address, or "" where it is not installed."""
     try:
         import uvicorn
@@ -33,20 +33,22 @@ def running(environ: MutableMapping[str, str]) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="orchestrator-demo-state-") as folder:
         listener = socket.create_server(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        told = Told(database=f"sqlite:///{Path(folder) / 'state.db'}", port=listener.getsockname()[1])
-        service: Any = app.create(told)
+        service_settings = Told(database=f"sqlite:///{Path(folder) / 'state.db'}", port=listener.getsockname()[1])
+        service: Any = app.create_app(service_settings)
         config = uvicorn.Config(service, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="dashboard", daemon=True)
         thread.start()
-        before = {name: environ.pop(name, None) for name in ("ORCHESTRATOR_STATE_URL", "ORCHESTRATOR_STATE_TOKEN")}
+        previous_environment = {
+            name: environ.pop(name, None) for name in ("ORCHESTRATOR_STATE_URL", "ORCHESTRATOR_STATE_TOKEN")
+        }
         try:
-            _wait(server)
+            _wait_until_started(server)
             environ["ORCHESTRATOR_STATE_URL"] = address
-            environ["ORCHESTRATOR_STATE_TOKEN"] = _token(service)
+            environ["ORCHESTRATOR_STATE_TOKEN"] = _create_token(service)
             yield address
         finally:
-            for name, value in before.items():
+            for name, value in previous_environment.items():
                 environ.pop(name, None)
                 environ.update({name: value} if value is not None else {})
             server.should_exit = True
@@ -54,26 +56,26 @@ def running(environ: MutableMapping[str, str]) -> Iterator[str]:
             listener.close()
 
 
-def stay(settings: Settings, address: str) -> None:
+def wait_for_interrupt(settings: Settings, address: str) -> None:
     """On a terminal, keep it up until Ctrl-C; else say nothing of it, for it goes with the demo."""
     terminal = settings.terminal
-    if not address or not terminal.interactive:
+    if not address or not terminal.is_interactive:
         return
-    terminal.say(f"\nWhat was done stands on the dashboard: {address} (Ctrl-C ends it)")
+    terminal.print_out(f"\nWhat was done stands on the dashboard: {address} (Ctrl-C ends it)")
     try:
         while True:
             time.sleep(3600)
     except KeyboardInterrupt:
-        terminal.say("")
+        terminal.print_out("")
 
 
-def _wait(server: Any) -> None:
-    until = time.monotonic() + STARTS
-    while not server.started and time.monotonic() < until:
+def _wait_until_started(server: Any) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while not server.started and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
-def _token(service: Any) -> str:
-    from orchestrator.state.server.access import Grant, create_token
+def _create_token(service: Any) -> str:
+    from orchestrator.state.server.access import TokenGrant, create_token
 
-    return create_token(service.state.store, "demo", Grant(SCOPES), LASTS, "the demo")
+    return create_token(service.state.store, "demo", TokenGrant(TOKEN_SCOPES), TOKEN_TTL_SECONDS, "the demo")

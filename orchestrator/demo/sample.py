@@ -8,66 +8,70 @@ from importlib.resources import files
 from pathlib import Path
 
 from orchestrator.demo import image_assembly, python_runtime
-from orchestrator.demo.image_assembly import Assembled
+from orchestrator.demo.image_assembly import OciImage
 
 REGION, ACCOUNT = "eu-west-1", "123456789012"
-REPOSITORY, FILES = "sample-api", "sample-files"
-_API = ("Dockerfile", "main.py")
-BUILT = f"repository: {REPOSITORY}, build: {{context: ../api}}"
-_STARTED = ("/bin/python3", "-I", "-u", "/app/main.py")
+REPOSITORY_NAME, BUCKET_NAME = "sample-api", "sample-files"
+_API_FILES = ("Dockerfile", "main.py")
+BUILD_FIELDS = f"repository: {REPOSITORY_NAME}, build: {{context: ../api}}"
+_START_COMMAND = ("/bin/python3", "-I", "-u", "/app/main.py")
 
 
-def write(folder: Path, version: str, *, healthy: bool = True, prebuilt: str = "") -> Path:
+def write_checkout(folder: Path, version: str, *, healthy: bool = True, prebuilt: str = "") -> Path:
     """Write version ``version`` to ``folder``, over an earlier one; the folder of its manifests.
 
     One that is not ``healthy`` starts and fails its health check.  With ``prebuilt``, a digest, there is nothing to
     build.  Raises Problems when this machine's Python cannot be put into an image.
     """
-    said = _said(version, healthy=healthy)
+    template_values = _template_values(version, healthy=healthy)
     if not prebuilt:
         runtime = folder / "api" / "runtime"
         if not runtime.exists():
-            python_runtime.copy(runtime)
-        for name in _API:
-            _put(folder / "api" / name, _text(f"api/{name}", said))
+            python_runtime.copy_python(runtime)
+        for name in _API_FILES:
+            _write_file(folder / "api" / name, _render_template(f"api/{name}", template_values))
     site = folder / "web" / "dist"
-    for old in (site / "assets").glob("*.js"):
-        old.unlink()
-    sale = _hashed(site, "sale", _text("web/sale.js", said))
-    app = _hashed(site, "app", _text("web/app.js", {**said, "SALE": sale}))
-    _put(site / "index.html", _text("web/index.html", {**said, "APP": app}))
+    for old_script in (site / "assets").glob("*.js"):
+        old_script.unlink()
+    sale_hash = _write_hashed_script(site, "sale", _render_template("web/sale.js", template_values))
+    app_hash = _write_hashed_script(site, "app", _render_template("web/app.js", {**template_values, "SALE": sale_hash}))
+    _write_file(site / "index.html", _render_template("web/index.html", {**template_values, "APP": app_hash}))
     registry = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
-    image = f'prebuilt: "{registry}/{REPOSITORY}@{prebuilt}"' if prebuilt else BUILT
-    _put(folder / "manifests" / "shop.yaml", _text("shop.yaml", {**said, "IMAGE": image}))
+    image = f'prebuilt: "{registry}/{REPOSITORY_NAME}@{prebuilt}"' if prebuilt else BUILD_FIELDS
+    _write_file(folder / "manifests" / "shop.yaml", _render_template("shop.yaml", {**template_values, "IMAGE": image}))
     return folder / "manifests"
 
 
-def image(version: str, runtime: bytes, *, healthy: bool = True) -> Assembled:
+def build_image(version: str, runtime: bytes, *, healthy: bool = True) -> OciImage:
     """The API's image as its Dockerfile has it, put together without a builder; ``runtime`` is the layer of Python."""
     with tempfile.TemporaryDirectory() as folder:
-        _put(Path(folder) / "main.py", _text("api/main.py", _said(version, healthy=healthy)))
-        code = image_assembly.layer(Path(folder), "/app")
-    return image_assembly.image([runtime, code], {"Cmd": _STARTED, "User": "1000:1000", "Env": ["PORT=8080"]})
+        _write_file(
+            Path(folder) / "main.py", _render_template("api/main.py", _template_values(version, healthy=healthy))
+        )
+        code_layer = image_assembly.build_layer(Path(folder), "/app")
+    return image_assembly.build_image(
+        [runtime, code_layer], {"Cmd": _START_COMMAND, "User": "1000:1000", "Env": ["PORT=8080"]}
+    )
 
 
-def _said(version: str, *, healthy: bool) -> dict[str, str]:
+def _template_values(version: str, *, healthy: bool) -> dict[str, str]:
     return {"VERSION": version, "HEALTH": "healthy" if healthy else "broken"}
 
 
-def _hashed(site: Path, name: str, text: str) -> str:
+def _write_hashed_script(site: Path, name: str, text: str) -> str:
     """Write a script under a name that holds its hash; the hash."""
-    found = hashlib.sha256(text.encode()).hexdigest()[:8]
-    _put(site / "assets" / f"{name}-{found}.js", text)
-    return found
+    content_hash = hashlib.sha256(text.encode()).hexdigest()[:8]
+    _write_file(site / "assets" / f"{name}-{content_hash}.js", text)
+    return content_hash
 
 
-def _text(name: str, said: dict[str, str]) -> str:
+def _render_template(name: str, template_values: dict[str, str]) -> str:
     text = files("orchestrator.templates").joinpath("sample", name).read_text(encoding="utf-8")
-    for word, value in said.items():
-        text = text.replace(f"@{word}@", value)
+    for placeholder, value in template_values.items():
+        text = text.replace(f"@{placeholder}@", value)
     return text
 
 
-def _put(path: Path, text: str) -> None:
+def _write_file(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.github.client import GitHub
     from orchestrator.manifest.check import Manifest
 
-State = Literal["ok", "missing", "not checked"]
+FindingState = Literal["ok", "missing", "not checked"]
 
 CHECKS: Final = {
     "git": "The manifests lie in a repository, which is the Project's.",
@@ -40,29 +40,29 @@ class Finding(Struct, frozen=True):
     """One thing that was looked at: what is so, and the ``fix`` where it should not be so."""
 
     check: str
-    state: State
-    what: str
+    state: FindingState
+    message: str
     fix: str = ""
     where: Position | None = None
 
 
-class Case(Struct, frozen=True):
+class DoctorContext(Struct, frozen=True):
     """What is examined.  ``again`` is the command line of a verb for the same manifests and environment."""
 
     folder: Path
     environment: str | None
     environ: Mapping[str, str]
-    again: Callable[..., str]
-    clients: Callable[[str], Clients]
-    github: Callable[[str], GitHub]
+    command_for: Callable[..., str]
+    make_clients: Callable[[str], Clients]
+    make_github: Callable[[str], GitHub]
     manifest: Manifest | None = field(default=None)
 
 
-def missing(check: str, error: Problems) -> list[Finding]:
+def findings_from_problems(check: str, error: Problems) -> list[Finding]:
     """Every problem as a finding."""
-    return [Finding(check, "missing", each.message, each.hint or "", each.where) for each in error.problems]
+    return [Finding(check, "missing", problem.message, problem.hint or "", problem.where) for problem in error.problems]
 
 
-def unchecked(check: str, why: str, fix: str = "") -> Finding:
+def not_checked_finding(check: str, reason: str, fix: str = "") -> Finding:
     """Nobody could look."""
-    return Finding(check, "not checked", why, fix)
+    return Finding(check, "not checked", reason, fix)

@@ -11,14 +11,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Clock:
+class Deadline:
     """One deadline for everything that is begun."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self._until = time.monotonic() + seconds
+    def __init__(self, timeout_seconds: float) -> None:
+        self.timeout_seconds = timeout_seconds
+        self._expires_at = time.monotonic() + timeout_seconds
 
-    def begin(self, work: Callable[[], T]) -> Future[T]:
+    def start(self, work: Callable[[], T]) -> Future[T]:
         """Begin ``work`` in a thread that keeps no process alive: a lookup that hangs ends with us."""
         future: Future[T] = Future()
 
@@ -33,4 +33,4 @@ class Clock:
 
     def result(self, future: Future[T]) -> T:
         """What ``future`` came to.  Raises TimeoutError when the time is up."""
-        return future.result(max(0.0, self._until - time.monotonic()))
+        return future.result(max(0.0, self._expires_at - time.monotonic()))

@@ -6,49 +6,53 @@ from msgspec import Struct, field
 
 from orchestrator.bootstrap import github_settings
 from orchestrator.bootstrap.workflow_roles import Repository
-from orchestrator.doctor import Case, Finding, unchecked
+from orchestrator.doctor import DoctorContext, Finding, not_checked_finding
 from orchestrator.github.client import GitHubProblems
 from orchestrator.manifest.check import Manifest
 from orchestrator.problems import Problems
 
-_TOKEN = "log in with `gh auth login`, or set GITHUB_TOKEN"  # noqa: S105 - a hint, no token
+_TOKEN_HINT = "log in with `gh auth login`, or set GITHUB_TOKEN"  # noqa: S105 - a hint, no token
 
 
-class Asked(Struct, frozen=True):
+class RepositoryCheck(Struct, frozen=True):
     """The repository as GitHub knows it (None where it was not to be had), and what was found."""
 
     repository: Repository | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
-def ask(case: Case, manifest: Manifest) -> Asked:
+def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCheck:
     """The repository's ids, and what the workflows will find in it."""
     name = str(manifest.project.spec["repository"])
     try:
-        api = case.github(name)
+        api = context.make_github(name)
     except Problems as error:
-        return Asked(None, [unchecked("github", each.message, each.hint or _TOKEN) for each in error.problems])
+        return RepositoryCheck(
+            None, [not_checked_finding("github", item.message, item.hint or _TOKEN_HINT) for item in error.problems]
+        )
     try:
-        repository = github_settings.repository(api)
+        repository = github_settings.fetch_repository(api)
     except GitHubProblems as error:
-        return Asked(None, [_no_repository(name, error)])
+        return RepositoryCheck(None, [_repository_error_finding(name, error)])
     try:
-        lacking = github_settings.changes(api, manifest.scope, repository.branch)
+        pending_settings = github_settings.list_pending_settings(api, manifest.scope, repository.branch)
     except GitHubProblems as error:
-        what = f"variables and environment of {repository.name}: {error.problems[0].message}"
-        return Asked(repository, [unchecked("github", what, "use a token of somebody who administers it")])
-    fix = case.again("bootstrap", "github")
-    found = [Finding("github", "missing", f"not set: {each.what}", fix) for each in lacking]
-    told = f"{repository.name} has its variables and environment {manifest.scope.environment}"
-    return Asked(repository, found or [Finding("github", "ok", told)])
+        message = f"variables and environment of {repository.name}: {error.problems[0].message}"
+        return RepositoryCheck(
+            repository, [not_checked_finding("github", message, "use a token of somebody who administers it")]
+        )
+    fix = context.command_for("bootstrap", "github")
+    findings = [Finding("github", "missing", f"not set: {item.description}", fix) for item in pending_settings]
+    ok_message = f"{repository.name} has its variables and environment {manifest.scope.environment}"
+    return RepositoryCheck(repository, findings or [Finding("github", "ok", ok_message)])
 
 
-def _no_repository(name: str, error: GitHubProblems) -> Finding:
+def _repository_error_finding(name: str, error: GitHubProblems) -> Finding:
     match error.status:
         case 401:
-            return Finding("github", "missing", "GitHub does not accept the token", _TOKEN)
+            return Finding("github", "missing", "GitHub does not accept the token", _TOKEN_HINT)
         case 404:
-            what = f"GitHub has no repository {name}, or the token may not see it"
-            return Finding("github", "missing", what, f"gh repo create {name} --private --source=. --push")
+            message = f"GitHub has no repository {name}, or the token may not see it"
+            return Finding("github", "missing", message, f"gh repo create {name} --private --source=. --push")
         case _:
-            return unchecked("github", error.problems[0].message, "check the network, and run it again")
+            return not_checked_finding("github", error.problems[0].message, "check the network, and run it again")

@@ -7,61 +7,65 @@ from typing import Any, Final
 
 from orchestrator.doctor import Finding
 from orchestrator.problems import Problem
-from orchestrator.redaction.redact import safe
+from orchestrator.redaction.redact import sanitise
 from orchestrator.render.style import Style
 
-_LOOKS: Final = {"ok": "green", "missing": "alarm", "not checked": "yellow"}
-_WIDTHS: Final = (13, 13)
+_STATE_STYLES: Final = {"ok": "green", "missing": "alarm", "not checked": "yellow"}
+_COLUMN_WIDTHS: Final = (13, 13)
 
 
-def text(findings: Sequence[Finding], style: Style) -> str:
+def render_text(findings: Sequence[Finding], style: Style) -> str:
     """One line each, its fix below, and the sum at the end."""
     lines: list[str] = []
-    for each in findings:
-        state = style.paint(each.state.ljust(_WIDTHS[0]), _LOOKS[each.state])
-        place = f"{each.where}: " if each.where and each.state != "ok" else ""
-        indent = " " * sum(_WIDTHS)
-        first, *others = style.wrap(safe(f"{place}{each.what}"), indent)
-        lines += [f"{state}{each.check.ljust(_WIDTHS[1])}{first.lstrip()}", *others]
-        if each.fix:
-            lead = f"{indent}{style.paint('fix:', 'cyan')} "
+    for finding in findings:
+        state = style.paint(finding.state.ljust(_COLUMN_WIDTHS[0]), _STATE_STYLES[finding.state])
+        location = f"{finding.where}: " if finding.where and finding.state != "ok" else ""
+        indent = " " * sum(_COLUMN_WIDTHS)
+        first_line, *other_lines = style.wrap(sanitise(f"{location}{finding.message}"), indent)
+        lines += [f"{state}{finding.check.ljust(_COLUMN_WIDTHS[1])}{first_line.lstrip()}", *other_lines]
+        if finding.fix:
+            fix_prefix = f"{indent}{style.paint('fix:', 'cyan')} "
             lines += [
-                f"{lead}{line.lstrip()}" if number == 0 else line
-                for number, line in enumerate(style.wrap(safe(each.fix), f"{indent}     "))
+                f"{fix_prefix}{line.lstrip()}" if line_index == 0 else line
+                for line_index, line in enumerate(style.wrap(sanitise(finding.fix), f"{indent}     "))
             ]
-    return style.fit("\n".join([*lines, "", summary(findings)]))
+    return style.replace_unencodable("\n".join([*lines, "", render_summary(findings)]))
 
 
-def summary(findings: Sequence[Finding]) -> str:
+def render_summary(findings: Sequence[Finding]) -> str:
     """In a sentence."""
-    lacking = sum(each.state == "missing" for each in findings)
-    dark = sum(each.state == "not checked" for each in findings)
-    unlit = f" {dark} could not be checked." if dark else ""
-    if not lacking:
-        return f"Nothing is missing.{unlit}"
-    return f"{'1 thing is' if lacking == 1 else f'{lacking} things are'} missing.{unlit}"
+    missing_count = sum(finding.state == "missing" for finding in findings)
+    unchecked_count = sum(finding.state == "not checked" for finding in findings)
+    unchecked_note = f" {unchecked_count} could not be checked." if unchecked_count else ""
+    if not missing_count:
+        return f"Nothing is missing.{unchecked_note}"
+    return f"{'1 thing is' if missing_count == 1 else f'{missing_count} things are'} missing.{unchecked_note}"
 
 
-def problems(findings: Sequence[Finding]) -> list[Problem]:
+def to_problems(findings: Sequence[Finding]) -> list[Problem]:
     """What is missing, as GitHub's annotations want it."""
-    return [Problem(each.what, each.where, each.fix or None) for each in findings if each.state == "missing"]
+    return [
+        Problem(finding.message, finding.where, finding.fix or None)
+        for finding in findings
+        if finding.state == "missing"
+    ]
 
 
-def document(findings: Sequence[Finding], environment: str | None) -> dict[str, Any]:
+def to_document(findings: Sequence[Finding], environment: str | None) -> dict[str, Any]:
     """For programs."""
     return {
         "environment": environment,
-        "missing": sum(each.state == "missing" for each in findings),
-        "not_checked": sum(each.state == "not checked" for each in findings),
+        "missing": sum(finding.state == "missing" for finding in findings),
+        "not_checked": sum(finding.state == "not checked" for finding in findings),
         "findings": [
             {
-                "check": each.check,
-                "state": each.state,
-                "what": safe(each.what),
-                "fix": safe(each.fix) or None,
-                "file": each.where.file if each.where else None,
-                "line": each.where.line if each.where else None,
+                "check": finding.check,
+                "state": finding.state,
+                "what": sanitise(finding.message),
+                "fix": sanitise(finding.fix) or None,
+                "file": finding.where.file if finding.where else None,
+                "line": finding.where.line if finding.where else None,
             }
-            for each in findings
+            for finding in findings
         ],
     }

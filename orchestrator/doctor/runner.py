@@ -8,85 +8,95 @@ from concurrent.futures import Future
 from orchestrator.aws import Clients
 from orchestrator.doctor import (
     CHECKS,
-    Case,
+    DoctorContext,
     Finding,
     aws_checks,
+    findings_from_problems,
     github_checks,
     local_checks,
-    missing,
+    not_checked_finding,
     state_service_checks,
-    unchecked,
 )
-from orchestrator.doctor.deadline import Clock
+from orchestrator.doctor.deadline import Deadline
 from orchestrator.manifest.check import Manifest
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.vocabulary import Desired
+from orchestrator.vocabulary import DesiredState
 
-Begun = dict[str, "Future[list[Finding]]"]
+FindingsFutures = dict[str, "Future[list[Finding]]"]
 
-SECONDS = 30.0
+DEFAULT_TIMEOUT_SECONDS = 30.0
 """All of it takes no longer, however dead the network is."""
 
 
-def examine(case: Case, seconds: float = SECONDS) -> list[Finding]:
+def run_checks(context: DoctorContext, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> list[Finding]:
     """What is there, what is missing and what could not be looked at, in the order of CHECKS."""
-    clock = Clock(seconds)
-    case, found = local_checks.manifests(case)
-    begun: Begun = {
-        "git": clock.begin(lambda: list(local_checks.git(case))),
-        "workflows": clock.begin(lambda: list(local_checks.workflows(case))),
-        "state": clock.begin(lambda: list(state_service_checks.look(case.environ))),
+    deadline = Deadline(timeout_seconds)
+    context, findings = local_checks.check_manifests(context)
+    futures: FindingsFutures = {
+        "git": deadline.start(lambda: list(local_checks.check_git(context))),
+        "workflows": deadline.start(lambda: list(local_checks.check_workflows(context))),
+        "state": deadline.start(lambda: list(state_service_checks.check_state_service(context.environ))),
     }
-    if case.manifest is not None:
-        begun |= _distant(case, case.manifest, clock)
+    if context.manifest is not None:
+        futures |= _start_remote_checks(context, context.manifest, deadline)
     for name in CHECKS:
-        if name in begun:
-            found += _end(clock, name, begun[name])
+        if name in futures:
+            findings += _await_findings(deadline, name, futures[name])
         elif name != "manifests":
-            found.append(unchecked(name, "the manifests are not valid", "correct them first"))
+            findings.append(not_checked_finding(name, "the manifests are not valid", "correct them first"))
     order = list(CHECKS)
-    return sorted(found, key=lambda each: order.index(each.check))
+    return sorted(findings, key=lambda finding: order.index(finding.check))
 
 
-def _distant(case: Case, manifest: Manifest, clock: Clock) -> Begun:
+def _start_remote_checks(context: DoctorContext, manifest: Manifest, deadline: Deadline) -> FindingsFutures:
     """What needs a valid manifest: the builder, GitHub, and AWS, which is asked for more only when it lets us in."""
-    clients = case.clients(manifest.scope.region)
-    aws = clock.begin(lambda: list(aws_checks.identity(manifest, clients)))
-    asked = clock.begin(lambda: github_checks.ask(case, manifest))
-    desired = clock.begin(lambda: pipeline.desired(case.folder, case.environment, shipping=False))
-    fix = case.again("bootstrap", "github")
+    clients = context.make_clients(manifest.scope.region)
+    identity_future = deadline.start(lambda: list(aws_checks.check_identity(manifest, clients)))
+    github_future = deadline.start(lambda: github_checks.check_repository(context, manifest))
+    desired_future = deadline.start(
+        lambda: pipeline.load_desired(context.folder, context.environment, include_artefacts=False)
+    )
+    fix = context.command_for("bootstrap", "github")
 
-    def once_in(check: str, look: Callable[[], Iterable[Finding]]) -> Future[list[Finding]]:
+    def start_after_identity(check: str, run_check: Callable[[], Iterable[Finding]]) -> Future[list[Finding]]:
         def run() -> list[Finding]:
-            if any(each.state != "ok" for each in clock.result(aws)):
-                return [unchecked(check, "AWS did not let us in")]
+            if any(finding.state != "ok" for finding in deadline.result(identity_future)):
+                return [not_checked_finding(check, "AWS did not let us in")]
             try:
-                return list(look())
+                return list(run_check())
             except Problems as error:
-                return missing(check, error)
+                return findings_from_problems(check, error)
 
-        return clock.begin(run)
+        return deadline.start(run)
 
     return {
-        "aws": aws,
-        "github": clock.begin(lambda: clock.result(asked).findings),
-        "builder": clock.begin(lambda: list(local_checks.builder(case))),
-        "releases": once_in("releases", lambda: aws_checks.releases(manifest, clients)),
-        "permissions": once_in("permissions", lambda: _reading(clock.result(desired), clients, fix)),
-        "roles": once_in(
-            "roles", lambda: aws_checks.roles(clock.result(desired), clients, clock.result(asked).repository, fix)
+        "aws": identity_future,
+        "github": deadline.start(lambda: deadline.result(github_future).findings),
+        "builder": deadline.start(lambda: list(local_checks.check_builder(context))),
+        "releases": start_after_identity("releases", lambda: aws_checks.check_release_bucket(manifest, clients)),
+        "permissions": start_after_identity(
+            "permissions", lambda: _check_permissions(deadline.result(desired_future), clients, fix)
+        ),
+        "roles": start_after_identity(
+            "roles",
+            lambda: aws_checks.check_roles(
+                deadline.result(desired_future), clients, deadline.result(github_future).repository, fix
+            ),
         ),
     }
 
 
-def _reading(desired: Desired, clients: Clients, fix: str) -> list[Finding]:
-    return [*aws_checks.permissions(desired, clients, fix), *aws_checks.closed(desired, clients)]
+def _check_permissions(desired: DesiredState, clients: Clients, fix: str) -> list[Finding]:
+    return [
+        *aws_checks.check_permissions(desired, clients, fix),
+        *aws_checks.check_app_runner_availability(desired, clients),
+    ]
 
 
-def _end(clock: Clock, name: str, begun: Future[list[Finding]]) -> list[Finding]:
+def _await_findings(deadline: Deadline, name: str, future: Future[list[Finding]]) -> list[Finding]:
     try:
-        return clock.result(begun)
+        return deadline.result(future)
     except TimeoutError:
-        why = f"no answer within {clock.seconds:.0f} s"
-        return [unchecked(name, why, "check the network, or give it more time with --timeout")]
+        reason = f"no answer within {deadline.timeout_seconds:.0f} s"
+        return [not_checked_finding(name, reason, "check the network, or give it more time with --timeout")]

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.doctor import Finding, missing
+from orchestrator.doctor import Finding, findings_from_problems
 from orchestrator.problems import Problems
-from orchestrator.state.client.api_client import Client, RefusedError, UnreachableError
+from orchestrator.state.client.api_client import RefusedError, StateClient, UnreachableError
 
-URL = "ORCHESTRATOR_STATE_URL"
-_TOKEN = "set ORCHESTRATOR_STATE_TOKEN to what `orchestrator token create` prints where the service runs"  # noqa: S105
+STATE_URL_VARIABLE = "ORCHESTRATOR_STATE_URL"
+_TOKEN_HINT = "set ORCHESTRATOR_STATE_TOKEN to what `orchestrator token create` prints where the service runs"  # noqa: S105
 
 
-def look(environ: Mapping[str, str]) -> Iterator[Finding]:
+def check_state_service(environ: Mapping[str, str]) -> Iterator[Finding]:
     """None need be named; one that is named has to answer."""
-    url = environ.get(URL)
+    url = environ.get(STATE_URL_VARIABLE)
     if not url:
-        yield Finding("state", "ok", f"none is named ({URL}), and none is needed")
+        yield Finding("state", "ok", f"none is named ({STATE_URL_VARIABLE}), and none is needed")
         return
     try:
-        Client.of(environ).ask("GET", "/environments", patience=0.0)
+        StateClient.from_environ(environ).request("GET", "/environments", timeout_seconds=0.0)
         yield Finding("state", "ok", f"{url} answers")
     except UnreachableError as error:
-        yield Finding("state", "missing", str(error), f"see that it runs, or unset {URL}; a deploy goes on without it")
+        yield Finding(
+            "state",
+            "missing",
+            str(error),
+            f"see that it runs, or unset {STATE_URL_VARIABLE}; a deploy goes on without it",
+        )
     except RefusedError as error:
-        yield Finding("state", "missing", f"{url} refuses: {error.detail}", _TOKEN)
+        yield Finding("state", "missing", f"{url} refuses: {error.detail}", _TOKEN_HINT)
     except Problems as error:
-        yield from missing("state", error)
+        yield from findings_from_problems("state", error)

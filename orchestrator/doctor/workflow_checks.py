@@ -13,7 +13,7 @@ from msgspec import Struct
 from orchestrator.doctor import Finding
 from orchestrator.problems import Position
 
-NEEDS: Final[Mapping[str, Mapping[str, str]]] = {
+REQUIRED_PERMISSIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "plan": {"contents": "read", "id-token": "write", "pull-requests": "write", "statuses": "write"},
     "deploy": {
         "contents": "read",
@@ -33,94 +33,120 @@ NEEDS: Final[Mapping[str, Mapping[str, str]]] = {
 }
 """What whoever calls one of the workflows has to allow it; GitHub starts it for no less."""
 
-_CALLED: Final = re.compile(r"\.github/workflows/(plan|deploy|rollback|drift)\.ya?ml(?:@|$)")
-_RUN: Final = re.compile(r"\borchestrator github (plan|deploy|rollback|drift)\b")
-_PINNED: Final = re.compile(r"@(?:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")
-_LOCAL: Final = ("./", "$/")
+_REUSABLE_WORKFLOW_PATTERN: Final = re.compile(r"\.github/workflows/(plan|deploy|rollback|drift)\.ya?ml(?:@|$)")
+_CLI_COMMAND_PATTERN: Final = re.compile(r"\borchestrator github (plan|deploy|rollback|drift)\b")
+_PINNED_REFERENCE_PATTERN: Final = re.compile(r"@(?:[0-9a-f]{40}|sha256:[0-9a-f]{64})$")
+_LOCAL_PREFIXES: Final = ("./", "$/")
 
 
 class _Job(Struct, frozen=True):
     """One job, with the permissions that hold for it, and where its file is."""
 
     path: str
-    text: str
+    file_text: str
     name: str
     content: Mapping[str, Any]
-    allowed: Any
+    permissions: Any
 
-    def uses(self) -> Iterator[str]:
+    def used_actions(self) -> Iterator[str]:
         """The job's own ``uses``, and its steps'."""
-        for place in (self.content, *_mappings(self.content.get("steps"))):
-            if isinstance(place.get("uses"), str):
-                yield place["uses"]
+        for job_or_step in (self.content, *_list_mappings(self.content.get("steps"))):
+            if isinstance(job_or_step.get("uses"), str):
+                yield job_or_step["uses"]
 
-    def runs(self) -> str:
-        return "\n".join(str(step.get("run", "")) for step in _mappings(self.content.get("steps")))
+    def run_script(self) -> str:
+        return "\n".join(str(step.get("run", "")) for step in _list_mappings(self.content.get("steps")))
 
-    def where(self, word: str) -> Position:
-        lines = self.text.splitlines()
-        line = next((number for number, each in enumerate(lines, start=1) if word in each), 1)
-        return Position(self.path, line, lines[line - 1].find(word) + 1 if lines else 1)
+    def position_of(self, text: str) -> Position:
+        lines = self.file_text.splitlines()
+        line_number = next((index for index, line in enumerate(lines, start=1) if text in line), 1)
+        return Position(self.path, line_number, lines[line_number - 1].find(text) + 1 if lines else 1)
 
 
-def read(root: Path, init: str) -> Iterator[Finding]:
+def check_workflow_files(root: Path, init_command: str) -> Iterator[Finding]:
     """What the workflows below ``root`` lack; ``init`` is the command that writes them."""
     jobs: list[_Job] = []
     for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
-        shown = str(path.relative_to(root))
+        relative_path = str(path.relative_to(root))
         try:
             text = path.read_text(encoding="utf-8")
-            jobs += _jobs(shown, text, yaml.safe_load(text))
+            jobs += _parse_jobs(relative_path, text, yaml.safe_load(text))
         except (OSError, ValueError, yaml.YAMLError):
-            yield Finding("workflows", "missing", f"{shown} cannot be read as YAML", "correct it", Position(shown))
-    wrong = [*_absent(jobs, init), *_unpinned(jobs), *_forbidden(jobs)]
-    yield from wrong or [Finding("workflows", "ok", "plan, deploy, rollback and drift are there, and pinned")]
+            yield Finding(
+                "workflows", "missing", f"{relative_path} cannot be read as YAML", "correct it", Position(relative_path)
+            )
+    findings = [
+        *_find_missing_workflows(jobs, init_command),
+        *_find_unpinned_actions(jobs),
+        *_find_insufficient_permissions(jobs),
+    ]
+    yield from findings or [Finding("workflows", "ok", "plan, deploy, rollback and drift are there, and pinned")]
 
 
-def _jobs(path: str, text: str, document: Any) -> Iterator[_Job]:
+def _parse_jobs(path: str, text: str, document: Any) -> Iterator[_Job]:
     if not isinstance(document, dict) or not isinstance(document.get("jobs"), dict):
         return
     for name, content in document["jobs"].items():
         if isinstance(content, dict):
-            allowed = content.get("permissions", document.get("permissions"))
-            yield _Job(path, text, str(name), content, allowed)
+            permissions = content.get("permissions", document.get("permissions"))
+            yield _Job(path, text, str(name), content, permissions)
 
 
-def _absent(jobs: list[_Job], init: str) -> Iterator[Finding]:
-    found = {name for job in jobs for name in _CALLED.findall("\n".join(job.uses())) + _RUN.findall(job.runs())}
-    for name in NEEDS:
-        if name not in found:
-            yield Finding("workflows", "missing", f"no workflow of this repository runs {name}", init)
+def _find_missing_workflows(jobs: list[_Job], init_command: str) -> Iterator[Finding]:
+    present_names = {
+        name
+        for job in jobs
+        for name in _REUSABLE_WORKFLOW_PATTERN.findall("\n".join(job.used_actions()))
+        + _CLI_COMMAND_PATTERN.findall(job.run_script())
+    }
+    for name in REQUIRED_PERMISSIONS:
+        if name not in present_names:
+            yield Finding("workflows", "missing", f"no workflow of this repository runs {name}", init_command)
 
 
-def _unpinned(jobs: list[_Job]) -> Iterator[Finding]:
+def _find_unpinned_actions(jobs: list[_Job]) -> Iterator[Finding]:
     for job in jobs:
-        for uses in dict.fromkeys(job.uses()):
-            if not uses.startswith(_LOCAL) and not _PINNED.search(uses):
-                what = f"{uses} may become something else: a tag or branch can be moved"
-                yield Finding("workflows", "missing", what, "name the commit, by its 40 digits", job.where(uses))
+        for action in dict.fromkeys(job.used_actions()):
+            if not action.startswith(_LOCAL_PREFIXES) and not _PINNED_REFERENCE_PATTERN.search(action):
+                message = f"{action} may become something else: a tag or branch can be moved"
+                yield Finding(
+                    "workflows", "missing", message, "name the commit, by its 40 digits", job.position_of(action)
+                )
 
 
-def _forbidden(jobs: list[_Job]) -> Iterator[Finding]:
+def _find_insufficient_permissions(jobs: list[_Job]) -> Iterator[Finding]:
     for job in jobs:
-        called = _CALLED.search(str(job.content.get("uses", "")))
-        lacking = [] if called is None else list(_lacking(NEEDS[called[1]], job.allowed))
-        if lacking:
-            what = f"job {job.name} may not call {called[1] if called else ''}: it lacks {', '.join(lacking)}"
-            where = job.where(str(job.content["uses"]))
-            yield Finding("workflows", "missing", what, f"add to the job: permissions: {{{', '.join(lacking)}}}", where)
+        reusable_workflow = _REUSABLE_WORKFLOW_PATTERN.search(str(job.content.get("uses", "")))
+        missing_permissions = (
+            []
+            if reusable_workflow is None
+            else list(_missing_permissions(REQUIRED_PERMISSIONS[reusable_workflow[1]], job.permissions))
+        )
+        if missing_permissions:
+            message = (
+                f"job {job.name} may not call {reusable_workflow[1] if reusable_workflow else ''}: "
+                f"it lacks {', '.join(missing_permissions)}"
+            )
+            where = job.position_of(str(job.content["uses"]))
+            yield Finding(
+                "workflows",
+                "missing",
+                message,
+                f"add to the job: permissions: {{{', '.join(missing_permissions)}}}",
+                where,
+            )
 
 
-def _lacking(needed: Mapping[str, str], allowed: Any) -> Iterator[str]:
+def _missing_permissions(required: Mapping[str, str], permissions: Any) -> Iterator[str]:
     """What is needed and not allowed; without a word about permissions GitHub's own setting holds, which may do."""
-    if allowed is None or allowed == "write-all":
+    if permissions is None or permissions == "write-all":
         return
-    given = allowed if isinstance(allowed, dict) else {}
-    for name, level in needed.items():
-        may = given.get(name, "read" if allowed == "read-all" else "none")
-        if may not in {"write", level}:
+    granted = permissions if isinstance(permissions, dict) else {}
+    for name, level in required.items():
+        granted_level = granted.get(name, "read" if permissions == "read-all" else "none")
+        if granted_level not in {"write", level}:
             yield f"{name}: {level}"
 
 
-def _mappings(items: Any) -> list[Mapping[str, Any]]:
+def _list_mappings(items: Any) -> list[Mapping[str, Any]]:
     return [item for item in items or () if isinstance(item, dict)] if isinstance(items, list) else []

@@ -12,19 +12,19 @@ from collections.abc import Iterable
 
 from orchestrator.artefacts import Artefacts
 from orchestrator.drift_acceptance import manifest_texts
-from orchestrator.drift_acceptance.draft import differences
-from orchestrator.drift_acceptance.session import Acceptance, Edited
+from orchestrator.drift_acceptance.draft import list_differences
+from orchestrator.drift_acceptance.session import AcceptanceSession, ManifestEdits
 from orchestrator.manifest.check import Manifest
-from orchestrator.manifest.drift_ignore import IGNORE
-from orchestrator.planning.plan import Planned
+from orchestrator.manifest.drift_ignore import IGNORE_PATH
+from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import Problems
-from orchestrator.resources import Aws
+from orchestrator.resources import AwsReader
 from orchestrator.vocabulary import Action, Change, FieldChange, Plan
 
-__all__ = ["ALL", "Edited", "accept", "chosen", "ignore"]
+__all__ = ["ALL_TARGETS", "ManifestEdits", "accept", "ignore", "select_differences"]
 
-ALL = "all"
-_WHOLE = {
+ALL_TARGETS = "all"
+_NOT_IGNORABLE_REASONS = {
     Action.CREATE: "it is not in AWS, and only a field can be let be; `--accept` it, or put it back with "
     "`orchestrator apply`",
     Action.DELETE: "no manifest declares it, and only a field can be let be; `--accept` it, or remove it with "
@@ -32,64 +32,70 @@ _WHOLE = {
 }
 
 
-def chosen(plan: Plan, targets: Iterable[str]) -> list[tuple[Change, FieldChange | None]]:
+def select_differences(plan: Plan, targets: Iterable[str]) -> list[tuple[Change, FieldChange | None]]:
     """The differences that ``targets`` name: ``all``, an address, a component, or ``ADDRESS:FIELD``.
 
     A whole resource that is missing or too many comes without a field.  Raises Problems for a target that names none.
     """
-    pairs = [(change, one) for change in plan.pending for one in differences(change)]
-    found: dict[tuple[str, tuple[str, ...]], tuple[Change, FieldChange | None]] = {}
+    differences_by_change = [
+        (change, difference) for change in plan.pending_changes for difference in list_differences(change)
+    ]
+    selected: dict[tuple[str, tuple[str, ...]], tuple[Change, FieldChange | None]] = {}
     for target in targets:
-        fitting = [pair for pair in pairs if _meant(target, *pair)]
-        if not fitting:
-            known = ", ".join(dict.fromkeys(change.address for change in plan.pending)) or "nothing"
-            raise Problems.one(f"no drift is called {target}", hint=f"what has drifted: {known}")
-        for change, one in fitting:
-            found[change.address, one.path if one else ()] = (change, one)
-    return list(found.values())
+        matches = [pair for pair in differences_by_change if _matches_target(target, *pair)]
+        if not matches:
+            drifted_addresses = ", ".join(dict.fromkeys(change.address for change in plan.pending_changes)) or "nothing"
+            raise Problems.from_message(f"no drift is called {target}", hint=f"what has drifted: {drifted_addresses}")
+        for change, difference in matches:
+            selected[change.address, difference.path if difference else ()] = (change, difference)
+    return list(selected.values())
 
 
-def accept(manifest: Manifest, artefacts: Artefacts, planned: Planned, targets: Iterable[str], aws: Aws) -> Edited:
+def accept(
+    manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, targets: Iterable[str], aws: AwsReader
+) -> ManifestEdits:
     """The texts that say what AWS has, for what ``targets`` name.
 
     Raises Problems.
     """
-    run = Acceptance(manifest, artefacts, planned, aws)
+    session = AcceptanceSession(manifest, artefacts, planned, aws)
     # Whole resources first: what the others say of them is settled with them.
-    open_ = sorted(chosen(planned.plan, targets), key=lambda pair: pair[1] is not None)
-    while before := len(open_):
-        open_ = [pair for pair in open_ if not run.take(*pair)]
-        if len(open_) == before or not run.edited.done:
+    pending = sorted(select_differences(planned.plan, targets), key=lambda pair: pair[1] is not None)
+    while pending_count := len(pending):
+        pending = [pair for pair in pending if not session.accept(*pair)]
+        if len(pending) == pending_count or not session.edits.applied:
             break
-    for pair in open_:
-        run.leave(*pair)
-    return run.edited
+    for pair in pending:
+        session.mark_unresolved(*pair)
+    return session.edits
 
 
-def ignore(manifest: Manifest, planned: Planned, targets: Iterable[str], **words: str) -> Edited:
+def ignore(manifest: Manifest, planned: PreparedPlan, targets: Iterable[str], **waiver_fields: str) -> ManifestEdits:
     """The texts that let be what ``targets`` name; ``words`` are ``until``, ``owner`` and ``reason``.
 
     Raises Problems.
     """
-    edited, counts = Edited(), dict.fromkeys(manifest.declared, 0)
-    for change, one in chosen(planned.plan, targets):
-        if one is None or change.component not in manifest.declared:
-            edited.left.append(f"{change.address}: {_WHOLE.get(change.action, 'no manifest declares it')}")
+    edited, added_counts = ManifestEdits(), dict.fromkeys(manifest.declarations, 0)
+    for change, difference in select_differences(planned.plan, targets):
+        if difference is None or change.component not in manifest.declarations:
+            edited.unresolved.append(
+                f"{change.address}: {_NOT_IGNORABLE_REASONS.get(change.action, 'no manifest declares it')}"
+            )
             continue
-        declared = manifest.declared[change.component]
-        known = (declared.value["metadata"].get("drift") or {}).get("ignore", ())
-        path = (*IGNORE, len(known) + counts[change.component])
-        counts[change.component] += 1
-        name = ".".join(one.path)
-        entry = {"field": name, "resource": change.address, **words}
-        edited.texts = manifest_texts.edit(edited.texts, manifest, declared, path, entry)
-        edited.done.append(f"{change.address}: {name} is let be until {words['until']}")
+        declared = manifest.declarations[change.component]
+        existing_waivers = (declared.value["metadata"].get("drift") or {}).get("ignore", ())
+        path = (*IGNORE_PATH, len(existing_waivers) + added_counts[change.component])
+        added_counts[change.component] += 1
+        field_name = ".".join(difference.path)
+        entry = {"field": field_name, "resource": change.address, **waiver_fields}
+        edited.texts = manifest_texts.edit_field(edited.texts, manifest, declared, path, entry)
+        edited.applied.append(f"{change.address}: {field_name} is let be until {waiver_fields['until']}")
     return edited
 
 
-def _meant(target: str, change: Change, one: FieldChange | None) -> bool:
-    name, _, wanted = target.partition(":")
-    if name not in {ALL, change.address, change.component}:
+def _matches_target(target: str, change: Change, difference: FieldChange | None) -> bool:
+    target_name, _, field_prefix = target.partition(":")
+    if target_name not in {ALL_TARGETS, change.address, change.component}:
         return False
-    path = ".".join(one.path) if one else ""
-    return not wanted or path == wanted or path.startswith(f"{wanted}.")
+    path = ".".join(difference.path) if difference else ""
+    return not field_prefix or path == field_prefix or path.startswith(f"{field_prefix}.")

@@ -12,144 +12,161 @@ from typing import Any, Final
 from orchestrator.drift_acceptance import object_guess
 from orchestrator.manifest import schema
 from orchestrator.manifest.document import Path
-from orchestrator.manifest.references import OPENING
-from orchestrator.manifest.text_edits import REMOVED, Inserted
+from orchestrator.manifest.references import REFERENCE_START
+from orchestrator.manifest.text_edits import REMOVE, Insertion
 from orchestrator.values import Value
 from orchestrator.vocabulary import FieldChange
 
-MOST: Final = 400
+MAX_CANDIDATES: Final = 400
 
-Place = tuple[Path, Mapping[str, Any], Any]
+FieldSlot = tuple[Path, Mapping[str, Any], Any]
 """Of a field: its path, what the schema says of it, and its value now (None: it is not said)."""
 
 
-def candidates(value: Mapping[str, Any], difference: FieldChange) -> Iterator[tuple[Path, Value]]:
+def generate_edits(value: Mapping[str, Any], difference: FieldChange) -> Iterator[tuple[Path, Value]]:
     """At most MOST edits of one document's ``value``, likely ones first; the new value may be REMOVED or Inserted."""
-    places = list(_places(value, difference.path[-1]))
-    name = "".join(difference.path)
-    likely = sorted(places, key=lambda place: -_likeness(name, place[0]))
-    found = itertools.chain(
-        _items(value, places, difference),
-        ((path, new) for path, part, now in likely for new in _values(part, now, difference.before)),
-        (edit for place in likely for edit in _scalars(value, place, difference.before)),
+    slots = list(_list_field_slots(value, difference.path[-1]))
+    field_name = "".join(difference.path)
+    ranked_slots = sorted(slots, key=lambda slot: -_path_similarity(field_name, slot[0]))
+    edits = itertools.chain(
+        _list_object_edits(value, slots, difference),
+        (
+            (path, new_value)
+            for path, part, current_value in ranked_slots
+            for new_value in _candidate_values(part, current_value, difference.before)
+        ),
+        (edit for slot in ranked_slots for edit in _list_value_edits(value, slot, difference.before)),
     )
-    yield from itertools.islice(found, MOST)
+    yield from itertools.islice(edits, MAX_CANDIDATES)
 
 
-def lighter(value: Mapping[str, Any], address: str) -> Iterator[tuple[Path, Value]]:
+def generate_removals(value: Mapping[str, Any], address: str) -> Iterator[tuple[Path, Value]]:
     """Edits of one document's ``value`` by which it says less, those that sound like ``address`` first."""
-    said = [place for place in _places(value, "") if len(place[0]) > 1]
-    around: dict[Path, tuple[Mapping[str, Any], Any]] = {
-        path[:depth]: ({}, True) for path, _, now in said if now is not None for depth in range(2, len(path))
+    nested_slots = [slot for slot in _list_field_slots(value, "") if len(slot[0]) > 1]
+    parent_slots: dict[Path, tuple[Mapping[str, Any], Any]] = {
+        path[:depth]: ({}, True)
+        for path, _, current_value in nested_slots
+        if current_value is not None
+        for depth in range(2, len(path))
     }
-    places = {path: (part, now) for path, part, now in said} | around
-    for path in sorted(places, key=lambda path: (-_likeness(address, path), -len(path))):
-        part, now = places[path]
-        if "boolean" in _types(part) and now is not False:
+    slots = {path: (part, current_value) for path, part, current_value in nested_slots} | parent_slots
+    for path in sorted(slots, key=lambda path: (-_path_similarity(address, path), -len(path))):
+        part, current_value = slots[path]
+        if "boolean" in _schema_types(part) and current_value is not False:
             yield path, False
-        yield from ((path, one) for one in part.get("enum", ()) if one != now)
-        if now is not None:
-            yield path, REMOVED
+        yield from ((path, enum_value) for enum_value in part.get("enum", ()) if enum_value != current_value)
+        if current_value is not None:
+            yield path, REMOVE
 
 
-def _likeness(name: str, path: Path) -> float:
-    words = tuple(str(part) for part in path[1:] if not isinstance(part, int))
-    return object_guess.likeness(name, words)
+def _path_similarity(name: str, path: Path) -> float:
+    field_names = tuple(str(part) for part in path[1:] if not isinstance(part, int))
+    return object_guess.name_similarity(name, field_names)
 
 
-def _places(value: Mapping[str, Any], tail: str) -> Iterator[Place]:
+def _list_field_slots(value: Mapping[str, Any], member_name: str) -> Iterator[FieldSlot]:
     """Every field of the spec that is said or filled in, and every one that could be.
 
     ``tail`` is the name that an open mapping may get a member by.
     """
     kind = str(value["kind"]).lower()
     root = schema.load(kind)
-    for path, found, part in schema.walk(kind, schema.fill(kind, value)):
+    for path, current_value, part in schema.iter_values(kind, schema.fill_defaults(kind, value)):
         if path[:1] != ("spec",):
             continue
-        if not isinstance(found, Mapping):
-            yield path, part, found
+        if not isinstance(current_value, Mapping):
+            yield path, part, current_value
             continue
-        for key, sub in part.get("properties", {}).items():
-            if key not in found:
-                yield from _absent(root, (*path, key), sub)
-        if tail and tail not in found and tail not in part.get("properties", {}):
-            open_to = schema.member(root, part, tail)
-            if isinstance(open_to, Mapping):
-                yield from _absent(root, (*path, tail), open_to)
+        for key, subschema in part.get("properties", {}).items():
+            if key not in current_value:
+                yield from _absent_fields(root, (*path, key), subschema)
+        if member_name and member_name not in current_value and member_name not in part.get("properties", {}):
+            member_schema = schema.property_schema(root, part, member_name)
+            if isinstance(member_schema, Mapping):
+                yield from _absent_fields(root, (*path, member_name), member_schema)
 
 
-def _absent(root: Mapping[str, Any], path: Path, sub: Any) -> Iterator[Place]:
-    for part in schema.forms(root, sub):
-        for key, inner in part.get("properties", {}).items():
-            yield from _absent(root, (*path, key), inner)
+def _absent_fields(root: Mapping[str, Any], path: Path, subschema: Any) -> Iterator[FieldSlot]:
+    for part in schema.iter_forms(root, subschema):
+        for key, property_schema in part.get("properties", {}).items():
+            yield from _absent_fields(root, (*path, key), property_schema)
         if "properties" not in part:
             yield path, part, None
 
 
-def _items(value: Mapping[str, Any], places: list[Place], difference: FieldChange) -> Iterator[tuple[Path, Value]]:
+def _list_object_edits(
+    value: Mapping[str, Any], slots: list[FieldSlot], difference: FieldChange
+) -> Iterator[tuple[Path, Value]]:
     """An object more in a list of objects, at the place that it has in AWS; or one of them less."""
     kind = str(value["kind"]).lower()
-    fresh = [
+    added_objects = [
         pair
-        for pair in object_guess.objects(difference.before)
-        if pair not in list(object_guess.objects(difference.after))
+        for pair in object_guess.iterate_list_objects(difference.before)
+        if pair not in list(object_guess.iterate_list_objects(difference.after))
     ]
-    for path, part, now in places:
-        items = schema.deref(schema.load(kind), part.get("items"))
+    for path, part, current_value in slots:
+        items = schema.resolve_ref(schema.load(kind), part.get("items"))
         if "properties" not in items:
             continue
-        standing = now or []
-        for at, found in fresh:
-            made = object_guess.guess(kind, items, found)
-            for place in dict.fromkeys((min(at, len(standing)), len(standing))):
-                yield (*path, place), Inserted(made)
-        yield from (((*path, at), REMOVED) for at in range(len(standing)))
+        current_items = current_value or []
+        for position, aws_object in added_objects:
+            manifest_object = object_guess.guess_object(kind, items, aws_object)
+            for insert_position in dict.fromkeys((min(position, len(current_items)), len(current_items))):
+                yield (*path, insert_position), Insertion(manifest_object)
+        yield from (((*path, position), REMOVE) for position in range(len(current_items)))
 
 
-def _scalars(value: Mapping[str, Any], place: Place, before: Any) -> Iterator[tuple[Path, Value]]:
+def _list_value_edits(value: Mapping[str, Any], slot: FieldSlot, aws_value: Any) -> Iterator[tuple[Path, Value]]:
     """One text or number more in a list of them."""
-    path, part, now = place
-    types = _types(schema.deref(schema.load(str(value["kind"]).lower()), part.get("items")))
-    found = object_guess.leaves(before, str) if "string" in types else iter(())
+    path, part, current_value = slot
+    types = _schema_types(schema.resolve_ref(schema.load(str(value["kind"]).lower()), part.get("items")))
+    suggested_values = object_guess.iterate_leaves(aws_value, str) if "string" in types else iter(())
     if types & {"number", "integer"}:
-        found = object_guess.numbers(before)
-    standing = now or []
-    yield from (((*path, len(standing)), Inserted(one)) for one in dict.fromkeys(found) if one not in standing)
+        suggested_values = object_guess.iterate_numbers(aws_value)
+    current_items = current_value or []
+    yield from (
+        ((*path, len(current_items)), Insertion(suggestion))
+        for suggestion in dict.fromkeys(suggested_values)
+        if suggestion not in current_items
+    )
 
 
-def _types(part: Mapping[str, Any]) -> set[str]:
-    kinds = part.get("type", [])
-    return {kinds} if isinstance(kinds, str) else set(kinds)
+def _schema_types(part: Mapping[str, Any]) -> set[str]:
+    type_names = part.get("type", [])
+    return {type_names} if isinstance(type_names, str) else set(type_names)
 
 
-def _values(part: Mapping[str, Any], now: Any, before: Any) -> Iterator[Value]:
+def _candidate_values(part: Mapping[str, Any], current_value: Any, aws_value: Any) -> Iterator[Value]:
     """Values of the right type that AWS's ``before`` suggests."""
-    if isinstance(now, str) and OPENING in now:
+    if isinstance(current_value, str) and REFERENCE_START in current_value:
         return
-    types = _types(part)
-    guesses: list[Any] = [one for one in part.get("enum", ()) if one != now]
+    types = _schema_types(part)
+    guesses: list[Any] = [guess for guess in part.get("enum", ()) if guess != current_value]
     if "boolean" in types:
-        guesses += [one for one in (True, False) if one is not now]
+        guesses += [guess for guess in (True, False) if guess is not current_value]
     if types & {"number", "integer"}:
-        guesses += [one for one in object_guess.numbers(before) if one != now]
+        guesses += [guess for guess in object_guess.iterate_numbers(aws_value) if guess != current_value]
     if "string" in types and "enum" not in part:
-        guesses += [one for one in object_guess.leaves(before, str) if one != now]
+        guesses += [guess for guess in object_guess.iterate_leaves(aws_value, str) if guess != current_value]
     if "array" in types:
-        guesses += [list(one) for one in _lists(before) if one != now]
-        guesses += [[*now[:index], *now[index + 1 :]] for index in range(len(now or ()))] if now else []
-    seen: list[Any] = []
-    for one in guesses:
-        if not any(one == other and type(one) is type(other) for other in seen):
-            seen.append(one)
-            yield one
-    if now is not None:
-        yield REMOVED
+        guesses += [list(guess) for guess in _scalar_lists(aws_value) if guess != current_value]
+        guesses += (
+            [[*current_value[:index], *current_value[index + 1 :]] for index in range(len(current_value or ()))]
+            if current_value
+            else []
+        )
+    yielded_guesses: list[Any] = []
+    for guess in guesses:
+        if not any(guess == yielded_guess and type(guess) is type(yielded_guess) for yielded_guess in yielded_guesses):
+            yielded_guesses.append(guess)
+            yield guess
+    if current_value is not None:
+        yield REMOVE
 
 
-def _lists(value: Any) -> Iterator[list[Any]]:
+def _scalar_lists(value: Any) -> Iterator[list[Any]]:
     if isinstance(value, list) and not any(isinstance(item, Mapping | list) for item in value):
         yield value
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    for item in inner:
-        yield from _lists(item)
+    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for item in children:
+        yield from _scalar_lists(item)

@@ -14,21 +14,31 @@ from msgspec.structs import replace
 
 from orchestrator import components, resources
 from orchestrator.artefacts import Artefacts
-from orchestrator.drift_acceptance.manifest_texts import Texts, reread
+from orchestrator.drift_acceptance.manifest_texts import Texts, reload_sources
 from orchestrator.manifest import check, expand, schema
 from orchestrator.manifest.check import Manifest
-from orchestrator.manifest.document import Declared
+from orchestrator.manifest.document import Declaration
 from orchestrator.planning import plan as planning
-from orchestrator.planning.plan import Planned
+from orchestrator.planning.plan import PreparedPlan
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Problems
-from orchestrator.resources import Aws
+from orchestrator.resources import AwsReader
 from orchestrator.values import Ref, Unknown, Value, resolve
-from orchestrator.vocabulary import Action, Change, Component, Desired, FieldChange, Found, Live, Plan, Resource
+from orchestrator.vocabulary import (
+    Action,
+    Change,
+    Component,
+    DesiredState,
+    DiscoveredResource,
+    FieldChange,
+    LiveResource,
+    Plan,
+    Resource,
+)
 
-Pair = tuple[str, tuple[str, ...]]
+DifferenceKey = tuple[str, tuple[str, ...]]
 """A difference: an address and a field's path, which is empty where the whole resource differs."""
-Thing = tuple[str, str]
+ResourceKey = tuple[str, str]
 """A resource by its type and AWS's name for it."""
 
 
@@ -38,116 +48,126 @@ class Trial(Struct, frozen=True):
     texts: Texts
     manifest: Manifest
     plan: Plan
-    left: frozenset[Pair]
-    gained: frozenset[Pair]
+    remaining: frozenset[DifferenceKey]
+    introduced: frozenset[DifferenceKey]
 
     @property
-    def owners(self) -> set[tuple[str, Action]]:
+    def introduced_changes(self) -> set[tuple[str, Action]]:
         """Of what was gained: whose it is, and what would be done about it."""
-        addresses = {address for address, _ in self.gained}
-        return {(change.address, change.action) for change in self.plan.pending if change.address in addresses}
+        addresses = {address for address, _ in self.introduced}
+        return {(change.address, change.action) for change in self.plan.pending_changes if change.address in addresses}
 
 
 class Draft:
     """The manifests so far; ``left`` are the differences that the plan made with them still has."""
 
-    def __init__(self, manifest: Manifest, artefacts: Artefacts, planned: Planned, aws: Aws) -> None:
+    def __init__(self, manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, aws: AwsReader) -> None:
         self.manifest = manifest
         self.texts: Texts = {}
-        self.left = frozenset(pairs(planned.plan))
+        self.remaining = frozenset(list_difference_keys(planned.plan))
         self._artefacts = artefacts
         self._aws = aws
         self._scope = planned.scope
-        self.strays = {
-            (task.found.type, task.found.physical): (task.found, task.live)
+        self.orphans = {
+            (task.discovered.type, task.discovered.physical): (task.discovered, task.live)
             for task in planned.tasks.values()
-            if task.found and task.live
+            if task.discovered and task.live
         }
-        unread = {one.address: one for one in planned.plan.unread}
-        strays = {f"{found.type}.{found.physical}": (found, live) for found, live in self.strays.values()}
-        self._snapshot = Snapshot(planned.plan.account, planned.live, unread, strays)
-        wanted = [task.resource for task in planned.tasks.values() if task.resource]
-        self._seen: dict[Thing, Live | None] = {
-            (one.type, one.physical): planned.live.get(one.address) for one in wanted
+        unread_by_address = {resource.address: resource for resource in planned.plan.unread}
+        orphans_by_address = {
+            f"{orphan.type}.{orphan.physical}": (orphan, live) for orphan, live in self.orphans.values()
+        }
+        self._snapshot = Snapshot(planned.plan.account, planned.live, unread_by_address, orphans_by_address)
+        desired_resources = [task.resource for task in planned.tasks.values() if task.resource]
+        self._live_by_key: dict[ResourceKey, LiveResource | None] = {
+            (resource.type, resource.physical): planned.live.get(resource.address) for resource in desired_resources
         }
 
-    def keep(self, trial: Trial) -> None:
+    def adopt(self, trial: Trial) -> None:
         """Go on from an edit."""
-        self.texts, self.manifest, self.left = trial.texts, trial.manifest, trial.left
+        self.texts, self.manifest, self.remaining = trial.texts, trial.manifest, trial.remaining
 
-    def tried(self, texts: Texts, *, looking: bool = False) -> Trial:
+    def try_texts(self, texts: Texts, *, should_read: bool = False) -> Trial:
         """What would come of these texts; ``looking`` in AWS for what they want and nobody has looked for yet.
 
         Raises Problems where they are no manifests, AwsError where AWS cannot be asked.
         """
-        manifest = check.check(reread(self.manifest.sources, texts), self.manifest.environment)
+        manifest = check.check(reload_sources(self.manifest.sources, texts), self.manifest.environment)
         desired = expand.expand(manifest, self._artefacts)
-        plan = planning.build(desired, self._looked(desired, looking=looking)).plan
-        left = frozenset(pairs(plan))
-        return Trial(texts, manifest, plan, left, left - self.left)
+        plan = planning.build(desired, self._build_snapshot(desired, should_read=should_read)).plan
+        remaining = frozenset(list_difference_keys(plan))
+        return Trial(texts, manifest, plan, remaining, remaining - self.remaining)
 
-    def made(self, value: Mapping[str, Any]) -> Mapping[Thing, Resource] | None:
+    def expand_document(self, value: Mapping[str, Any]) -> Mapping[ResourceKey, Resource] | None:
         """The resources of one document's ``value``; quick, and only a hint.  None where it is not valid."""
         kind, name = str(value["kind"]).lower(), value["metadata"]["name"]
-        if not schema.validator(kind).is_valid(value):
+        if not schema.get_validator(kind).is_valid(value):
             return None
         try:
-            stack = replace(expand.stack_of(self._with(f"{kind}.{name}", value)), artefacts=self._artefacts)
-            owner = stack.components[f"{kind}.{name}"]
-            found = components.load(owner.kind).expand(owner, stack)
+            stack = replace(expand.build_stack(self._manifest_with(f"{kind}.{name}", value)), artefacts=self._artefacts)
+            component = stack.components[f"{kind}.{name}"]
+            expanded = components.load_module(component.kind).expand(component, stack)
         except (Problems, LookupError, TypeError, ValueError):  # a component may count on what `check` would refuse
             return None
-        return {(one.type, one.physical): one for one in found}
+        return {(resource.type, resource.physical): resource for resource in expanded}
 
-    def spec(self, resource: Resource) -> Mapping[str, Value]:
+    def resolve_spec(self, resource: Resource) -> Mapping[str, Value]:
         """What is desired, with references resolved as far as AWS knows them; a hint as well."""
         try:
-            return resources.load(resource.type).normalise(resolve(dict(resource.spec), self._output))
+            return resources.load(resource.type).normalise(resolve(dict(resource.spec), self._resolve_output))
         except (LookupError, TypeError, ValueError):
             return resource.spec
 
-    def live(self, resource: Resource, *, looking: bool) -> Live | None:
+    def read_live(self, resource: Resource, *, should_read: bool) -> LiveResource | None:
         """What AWS has of a resource, as far as it is known without ``looking``.  Raises AwsError."""
-        thing = (resource.type, resource.physical)
-        if thing not in self._seen and looking:
+        resource_key = (resource.type, resource.physical)
+        if resource_key not in self._live_by_key and should_read:
             module = resources.load(resource.type)
-            self._seen[thing] = module.read(self._aws, self._scope, resource.physical, resource.spec)
-        return self._seen.get(thing)
+            self._live_by_key[resource_key] = module.read(self._aws, self._scope, resource.physical, resource.spec)
+        return self._live_by_key.get(resource_key)
 
-    def _output(self, ref: Ref) -> Value:
+    def _resolve_output(self, ref: Ref) -> Value:
         live = self._snapshot.live.get(ref.address)
         return live.outputs.get(ref.output, Unknown(ref.output)) if live else Unknown(ref.output)
 
-    def _looked(self, desired: Desired, *, looking: bool) -> Snapshot:
-        readable = [one for one in desired.resources if one.address not in self._snapshot.unread]
-        live = {one.address: self.live(one, looking=looking) for one in readable}
-        wanted = {f"{one.type}.{one.physical}" for one in desired.resources}
-        strays = {address: stray for address, stray in self._snapshot.strays.items() if address not in wanted}
-        strays |= self._dropped(desired)
-        return replace(self._snapshot, live={name: one for name, one in live.items() if one}, strays=strays)
+    def _build_snapshot(self, desired: DesiredState, *, should_read: bool) -> Snapshot:
+        readable = [item for item in desired.resources if item.address not in self._snapshot.unread]
+        live = {item.address: self.read_live(item, should_read=should_read) for item in readable}
+        desired_names = {f"{item.type}.{item.physical}" for item in desired.resources}
+        orphans = {
+            address: orphan for address, orphan in self._snapshot.orphans.items() if address not in desired_names
+        }
+        orphans |= self._find_undeclared(desired)
+        return replace(self._snapshot, live={name: item for name, item in live.items() if item}, orphans=orphans)
 
-    def _dropped(self, desired: Desired) -> Mapping[str, tuple[Found, Live]]:
+    def _find_undeclared(self, desired: DesiredState) -> Mapping[str, tuple[DiscoveredResource, LiveResource]]:
         """What AWS has and the edit no longer wants: it would be found by its mark, and deleted."""
-        wanted = {(one.type, one.physical) for one in desired.resources}
+        desired_keys = {(resource.type, resource.physical) for resource in desired.resources}
         return {
-            f"{kind}.{name}": (Found(kind, name), live)
-            for (kind, name), live in self._seen.items()
-            if live is not None and (kind, name) not in wanted and live.owner == self._scope.owner
+            f"{kind}.{name}": (DiscoveredResource(kind, name), live)
+            for (kind, name), live in self._live_by_key.items()
+            if live is not None and (kind, name) not in desired_keys and live.owner == self._scope.owner
         }
 
-    def _with(self, handle: str, value: Mapping[str, Value]) -> Manifest:
-        spec = schema.fill(handle.partition(".")[0], value)["spec"]
-        old = self.manifest.declared.get(handle)
-        each = tuple(replace(one, spec=spec) if one.handle == handle else one for one in self.manifest.components)
-        if old is None:
+    def _manifest_with(self, handle: str, value: Mapping[str, Value]) -> Manifest:
+        spec = schema.fill_defaults(handle.partition(".")[0], value)["spec"]
+        previous = self.manifest.declarations.get(handle)
+        updated_components = tuple(
+            replace(component, spec=spec) if component.handle == handle else component
+            for component in self.manifest.components
+        )
+        if previous is None:
             name = value["metadata"]["name"]
-            each = (*each, Component(value["kind"], name, spec, self.manifest.project.where))
-        project = next(one for one in each if one.kind == check.PROJECT)
-        declared = {**self.manifest.declared, handle: Declared(value, old.layers if old else ())}
-        return replace(self.manifest, components=each, project=project, declared=declared)
+            updated_components = (
+                *updated_components,
+                Component(value["kind"], name, spec, self.manifest.project.where),
+            )
+        project = next(component for component in updated_components if component.kind == check.PROJECT_KIND)
+        declared = {**self.manifest.declarations, handle: Declaration(value, previous.layers if previous else ())}
+        return replace(self.manifest, components=updated_components, project=project, declarations=declared)
 
 
-def differences(change: Change) -> Iterator[FieldChange | None]:
+def list_differences(change: Change) -> Iterator[FieldChange | None]:
     """The fields in which a resource differs; None where the whole of it is missing or too many."""
     if change.action in {Action.CREATE, Action.DELETE}:
         yield None
@@ -155,7 +175,7 @@ def differences(change: Change) -> Iterator[FieldChange | None]:
         yield from change.fields
 
 
-def pairs(plan: Plan) -> Iterator[Pair]:
+def list_difference_keys(plan: Plan) -> Iterator[DifferenceKey]:
     """Every difference of a plan."""
-    for change in plan.pending:
-        yield from ((change.address, one.path if one else ()) for one in differences(change))
+    for change in plan.pending_changes:
+        yield from ((change.address, difference.path if difference else ()) for difference in list_differences(change))

@@ -13,173 +13,210 @@ from typing import Any, Final
 from msgspec import Struct, field
 
 from orchestrator.drift_acceptance import candidate_edits
-from orchestrator.drift_acceptance.draft import Draft, Thing
+from orchestrator.drift_acceptance.draft import Draft, ResourceKey
 from orchestrator.manifest import minimal_edits, text_edits
-from orchestrator.manifest.document import Declared
+from orchestrator.manifest.document import Declaration
 from orchestrator.manifest.document import Path as FieldPath
 from orchestrator.planning.diff import diff
-from orchestrator.values import Value, WriteOnly, plain
-from orchestrator.vocabulary import FieldChange, Live, Resource
+from orchestrator.values import Value, WriteOnly, to_plain
+from orchestrator.vocabulary import FieldChange, LiveResource, Resource
 
-STEPS: Final = 24
-TRIES: Final = 2000, 20, 200
+MAX_STEPS: Final = 24
+TRIAL_LIMITS: Final = 2000, 20, 200
 """At most so many steps for one difference, and looks at what an edit makes: 2,000 where there are few components, half
 at 20, and at least 200.  Each look costs as much as there are components."""
-WHOLE: Final = 1000.0
+WHOLE_RESOURCE_DISTANCE: Final = 1000.0
 """How far off a component is for a resource that it should ask for and does not, or the other way round."""
 
-ASIDE: Final = 0.1
+SIDE_EFFECT_WEIGHT: Final = 0.1
 """What a change beside the focus weighs: a description may follow, but nothing is changed by the way for nothing."""
 
 Document = Mapping[str, Any]
-Spot = tuple[Thing, str]
+FieldKey = tuple[ResourceKey, str]
 """A field of a resource; "" is the whole of it."""
 
 
-class Focus(Struct, frozen=True):
+class SearchGoal(Struct, frozen=True):
     """What a search is about: one ``spot``; or things that are ``wanted``; or the ``whole`` document."""
 
-    spot: Spot | None = None
-    wanted: Mapping[Thing, Live] = field(default_factory=dict)
-    whole: bool = False
+    field_key: FieldKey | None = None
+    wanted_resources: Mapping[ResourceKey, LiveResource] = field(default_factory=dict)
+    is_whole_document: bool = False
 
-    def __contains__(self, spot: Spot) -> bool:
-        return self.whole or spot == self.spot or spot[0] in self.wanted
+    def __contains__(self, field_key: FieldKey) -> bool:
+        return self.is_whole_document or field_key == self.field_key or field_key[0] in self.wanted_resources
 
 
-def singles(draft: Draft, thing: Thing, one: FieldChange, declared: Declared) -> Iterator[tuple[FieldPath, Value]]:
+def find_single_edits(
+    draft: Draft, resource_key: ResourceKey, difference: FieldChange, declared: Declaration
+) -> Iterator[tuple[FieldPath, Value]]:
     """Edits of one field of ``declared`` that change what is asked for of ``thing``."""
-    before = _asked(draft, declared.value, thing)
-    for path, value in candidate_edits.candidates(declared.value, one):
-        made = _asked(draft, text_edits.changed(declared.value, path, value), thing)
-        if made is not None and made != before:
+    spec_before = _desired_spec(draft, declared.value, resource_key)
+    for path, value in candidate_edits.generate_edits(declared.value, difference):
+        spec_after = _desired_spec(draft, text_edits.with_value(declared.value, path, value), resource_key)
+        if spec_after is not None and spec_after != spec_before:
             yield path, value
 
 
-def lighter(draft: Draft, thing: Thing, address: str, declared: Declared) -> Iterator[tuple[FieldPath, Value]]:
+def find_removals(
+    draft: Draft, resource_key: ResourceKey, address: str, declared: Declaration
+) -> Iterator[tuple[FieldPath, Value]]:
     """Edits of ``declared`` by which ``thing`` is no longer asked for."""
-    for path, value in candidate_edits.lighter(declared.value, address):
-        made = draft.made(text_edits.changed(declared.value, path, value))
-        if made is not None and thing not in made:
+    for path, value in candidate_edits.generate_removals(declared.value, address):
+        expanded = draft.expand_document(text_edits.with_value(declared.value, path, value))
+        if expanded is not None and resource_key not in expanded:
             yield path, value
 
 
-def nearer(draft: Draft, start: Document, focus: Focus) -> Document:
+def climb_towards(draft: Draft, initial_document: Document, goal: SearchGoal) -> Document:
     """From ``start`` towards a document that asks for what AWS has of ``focus``, and for nothing else than before.
 
     Looks in AWS at what stands under a name that ``focus`` wants: at all of it that is asked for (what was found by its
     mark was only looked at for that), and at what belongs to it, such as the policy of a bucket.  Raises AwsError.
     """
-    climb = _Climb(draft, start, focus)
-    most, half, least = TRIES
-    allowed = max(least, most * half // (half + len(draft.manifest.components)))
-    value, gap, tries = start, climb.gap(start), 0
-    for _ in range(STEPS):
-        best, nearest = value, gap
-        for path, new in climb.moves(value) if gap.size else ():
-            tries += 1
-            there = text_edits.changed(value, path, new)
-            now = climb.gap(there)
-            if now.size < nearest.size:
-                best, nearest = there, now
-            if nearest.fields < gap.fields or tries > allowed:
+    hill_climb = _HillClimb(draft, initial_document, goal)
+    max_trials, half_at_count, min_trials = TRIAL_LIMITS
+    trial_limit = max(min_trials, max_trials * half_at_count // (half_at_count + len(draft.manifest.components)))
+    document, distance, trial_count = initial_document, hill_climb.distance(initial_document), 0
+    for _ in range(MAX_STEPS):
+        best_document, best_distance = document, distance
+        for path, new_value in hill_climb.neighbours(document) if distance.size else ():
+            trial_count += 1
+            neighbour = text_edits.with_value(document, path, new_value)
+            neighbour_distance = hill_climb.distance(neighbour)
+            if neighbour_distance.size < best_distance.size:
+                best_document, best_distance = neighbour, neighbour_distance
+            if best_distance.field_count < distance.field_count or trial_count > trial_limit:
                 break  # a field less that differs: that is as well as it gets
-        if best is value or tries > allowed:
-            return best
-        value, gap = best, nearest
-    return value
+        if best_document is document or trial_count > trial_limit:
+            return best_document
+        document, distance = best_document, best_distance
+    return document
 
 
-def fewest(old: Document, new: Document) -> list[tuple[FieldPath, Value]]:
+def shortest_edits(old_document: Document, new_document: Document) -> list[tuple[FieldPath, Value]]:
     """The edits that lead from one document to another and touch the least."""
-    return list(minimal_edits.between(old, new))
+    return list(minimal_edits.diff_values(old_document, new_document))
 
 
-def _asked(draft: Draft, value: Document, thing: Thing) -> Mapping[str, Value] | None:
-    found = (draft.made(value) or {}).get(thing)
-    return found.spec if found else None
+def _desired_spec(draft: Draft, value: Document, resource_key: ResourceKey) -> Mapping[str, Value] | None:
+    desired_resource = (draft.expand_document(value) or {}).get(resource_key)
+    return desired_resource.spec if desired_resource else None
 
 
-class _Gap(Struct, frozen=True):
+class _Distance(Struct, frozen=True):
     """How far off a document is, and in how many fields."""
 
     size: float
-    fields: int = 0
+    field_count: int = 0
 
 
-class _Climb:
+class _HillClimb:
     """How far a document is off, and where one might go from it."""
 
-    def __init__(self, draft: Draft, start: Document, focus: Focus) -> None:
+    def __init__(self, draft: Draft, initial_document: Document, goal: SearchGoal) -> None:
         self._draft = draft
-        self._focus = focus
-        self._names = {name for _, name in focus.wanted}
-        self._first = self._gaps(start) or {}
+        self._goal = goal
+        self._names = {name for _, name in goal.wanted_resources}
+        self._initial_distances = self._field_distances(initial_document) or {}
 
-    def gap(self, value: Document) -> _Gap:
+    def distance(self, value: Document) -> _Distance:
         """How far off ``value`` is in the focus; what it changes beside that adds a little."""
-        found, first, focus = self._gaps(value), self._first, self._focus
-        if found is None:
-            return _Gap(WHOLE * WHOLE, len(first) + 1)
-        aside = [spot for spot in {*found, *first} if spot not in focus]
-        moved = sum(abs(found.get(spot, WHOLE) - first.get(spot, 0.0)) for spot in aside)
-        inside = [gap for spot, gap in found.items() if spot in focus and gap]
-        return _Gap(sum(inside) + moved * ASIDE, len(inside))
+        distances, initial_distances, goal = self._field_distances(value), self._initial_distances, self._goal
+        if distances is None:
+            return _Distance(WHOLE_RESOURCE_DISTANCE * WHOLE_RESOURCE_DISTANCE, len(initial_distances) + 1)
+        side_effects = [field_key for field_key in {*distances, *initial_distances} if field_key not in goal]
+        side_effect_distance = sum(
+            abs(distances.get(field_key, WHOLE_RESOURCE_DISTANCE) - initial_distances.get(field_key, 0.0))
+            for field_key in side_effects
+        )
+        goal_distances = [
+            field_distance for field_key, field_distance in distances.items() if field_key in goal and field_distance
+        ]
+        return _Distance(sum(goal_distances) + side_effect_distance * SIDE_EFFECT_WEIGHT, len(goal_distances))
 
-    def moves(self, value: Document) -> Iterator[tuple[FieldPath, Value]]:
+    def neighbours(self, value: Document) -> Iterator[tuple[FieldPath, Value]]:
         """Edits that what AWS has of the focus suggests."""
-        made = self._draft.made(value) or {}
-        for (_, name), found in ((thing, live) for thing, live in self._focus.wanted.items() if thing not in made):
-            suggestion = {"name": name, **{key: plain(each) for key, each in found.spec.items()}}
-            yield from candidate_edits.candidates(value, FieldChange((name,), suggestion, None))
-        for thing, resource in made.items():
-            standing = self._live(resource)
-            for one in diff(self._draft.spec(resource), standing.spec) if standing else ():
-                if (thing, one.path[0]) in self._focus:
-                    yield from candidate_edits.candidates(value, one)
+        expanded = self._draft.expand_document(value) or {}
+        for (_, name), wanted_live in (
+            (resource_key, live)
+            for resource_key, live in self._goal.wanted_resources.items()
+            if resource_key not in expanded
+        ):
+            suggested_object = {
+                "name": name,
+                **{key: to_plain(field_value) for key, field_value in wanted_live.spec.items()},
+            }
+            yield from candidate_edits.generate_edits(value, FieldChange((name,), suggested_object, None))
+        for resource_key, resource in expanded.items():
+            current_live = self._read_live(resource)
+            for difference in diff(self._draft.resolve_spec(resource), current_live.spec) if current_live else ():
+                if (resource_key, difference.path[0]) in self._goal:
+                    yield from candidate_edits.generate_edits(value, difference)
 
-    def _live(self, resource: Resource) -> Live | None:
-        return self._draft.live(resource, looking=resource.physical in self._names)
+    def _read_live(self, resource: Resource) -> LiveResource | None:
+        return self._draft.read_live(resource, should_read=resource.physical in self._names)
 
-    def _gaps(self, value: Document) -> dict[Spot, float] | None:
-        made = self._draft.made(value)
-        if made is None:
+    def _field_distances(self, value: Document) -> dict[FieldKey, float] | None:
+        expanded = self._draft.expand_document(value)
+        if expanded is None:
             return None
-        found = {spot: gap for thing, one in made.items() for spot, gap in self._of(thing, one)}
-        return found | {(thing, ""): WHOLE for thing in self._focus.wanted.keys() - made.keys()}
+        distances = {
+            field_key: field_distance
+            for resource_key, resource in expanded.items()
+            for field_key, field_distance in self._resource_distances(resource_key, resource)
+        }
+        return distances | {
+            (resource_key, ""): WHOLE_RESOURCE_DISTANCE
+            for resource_key in self._goal.wanted_resources.keys() - expanded.keys()
+        }
 
-    def _of(self, thing: Thing, resource: Resource) -> Iterator[tuple[Spot, float]]:
+    def _resource_distances(self, resource_key: ResourceKey, resource: Resource) -> Iterator[tuple[FieldKey, float]]:
         """How many leaves differ between what is asked for and what is there; their places in lists count a little."""
-        live = self._live(resource)
+        live = self._read_live(resource)
         if live is None:
-            yield (thing, ""), WHOLE
+            yield (resource_key, ""), WHOLE_RESOURCE_DISTANCE
             return
-        for name, asked in self._draft.spec(resource).items():
-            found = _only(live.spec.get(name), asked)
-            loose = Counter(_leaves(asked)), Counter(_leaves(found))
-            strict = Counter(_leaves(asked, places=True)), Counter(_leaves(found, places=True))
-            yield (thing, name), _apart(*loose) + _apart(*strict) / WHOLE
+        for name, desired_value in self._draft.resolve_spec(resource).items():
+            live_value = _restrict_to(live.spec.get(name), desired_value)
+            unordered_leaves = Counter(_iterate_leaves(desired_value)), Counter(_iterate_leaves(live_value))
+            ordered_leaves = (
+                Counter(_iterate_leaves(desired_value, with_positions=True)),
+                Counter(_iterate_leaves(live_value, with_positions=True)),
+            )
+            yield (
+                (resource_key, name),
+                _count_differing(*unordered_leaves) + _count_differing(*ordered_leaves) / WHOLE_RESOURCE_DISTANCE,
+            )
 
 
-def _apart(one: Counter[Any], other: Counter[Any]) -> float:
-    return float((one - other).total() + (other - one).total())
+def _count_differing(first: Counter[Any], second: Counter[Any]) -> float:
+    return float((first - second).total() + (second - first).total())
 
 
-def _only(found: Value, asked: Value) -> Value:
+def _restrict_to(live_value: Value, desired_value: Value) -> Value:
     """Of what is there only what is asked for: the rest is left alone."""
-    if isinstance(found, Mapping) and isinstance(asked, Mapping):
-        return {name: _only(found[name], each) for name, each in asked.items() if name in found}
-    return found
+    if isinstance(live_value, Mapping) and isinstance(desired_value, Mapping):
+        return {
+            name: _restrict_to(live_value[name], desired_member)
+            for name, desired_member in desired_value.items()
+            if name in live_value
+        }
+    return live_value
 
 
-def _leaves(value: Value, path: tuple[str, ...] = (), *, places: bool = False) -> Iterator[tuple[tuple[str, ...], str]]:
+def _iterate_leaves(
+    value: Value, path: tuple[str, ...] = (), *, with_positions: bool = False
+) -> Iterator[tuple[tuple[str, ...], str]]:
     if isinstance(value, WriteOnly):
         return
     if isinstance(value, Mapping):
-        for name, each in value.items():
-            yield from _leaves(each, (*path, str(name)), places=places)
+        for name, member in value.items():
+            yield from _iterate_leaves(member, (*path, str(name)), with_positions=with_positions)
     elif isinstance(value, list):
-        for at, each in enumerate(value):
-            yield from _leaves(each, (*path, str(at) if places else "[]"), places=places)
+        for position, member in enumerate(value):
+            yield from _iterate_leaves(
+                member, (*path, str(position) if with_positions else "[]"), with_positions=with_positions
+            )
     else:
-        yield path, repr(plain(value))
+        yield path, repr(to_plain(value))

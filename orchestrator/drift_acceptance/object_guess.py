@@ -15,111 +15,145 @@ from typing import Any, Final
 from orchestrator.manifest import schema
 from orchestrator.manifest.schema import Schema
 
-SCALES: Final = (1.0, 1 / 1024, 1 / 2**30, 1024.0, 1 / 60, 1 / 86400)
+UNIT_FACTORS: Final = (1.0, 1 / 1024, 1 / 2**30, 1024.0, 1 / 60, 1 / 86400)
 """AWS counts in other units: MiB, bytes, seconds."""
-ALIKE: Final = 0.6
+MIN_SIMILARITY: Final = 0.6
 """How like two names have to be where nothing else demands the pair."""
 
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 
 
-def guess(kind: str, part: Schema, found: Mapping[str, Any], *, needed: bool = False) -> dict[str, Any]:
+def guess_object(
+    kind: str, part: Schema, aws_object: Mapping[str, Any], *, is_required_only: bool = False
+) -> dict[str, Any]:
     """The object that ``part`` of a kind's schema describes, as ``found`` suggests it; it may lack what it needs.
 
     With ``needed`` only what it needs, and its name; where nothing suggests a value, an example, to search on from.
     """
     root = schema.load(kind)
-    wanted = {name: sub for each in schema.forms(root, part) for name, sub in each.get("properties", {}).items()}
-    required = {name for each in schema.forms(root, part) for name in each.get("required", ())}
-    parts = list(_parts(found))
-    if needed:
-        wanted = {name: sub for name, sub in wanted.items() if name in required or name == "name"}
-    pairs = sorted(((likeness(name, path), name, at) for name in wanted for at, (path, _) in enumerate(parts)))
-    made: dict[str, Any] = {}
-    taken: set[int] = set()
-    for alike, name, at in reversed(pairs):
-        if name in made or at in taken or (alike < ALIKE and name not in required):
+    property_schemas = {
+        name: subschema
+        for form in schema.iter_forms(root, part)
+        for name, subschema in form.get("properties", {}).items()
+    }
+    required = {name for form in schema.iter_forms(root, part) for name in form.get("required", ())}
+    aws_members = list(_iterate_members(aws_object))
+    if is_required_only:
+        property_schemas = {
+            name: subschema for name, subschema in property_schemas.items() if name in required or name == "name"
+        }
+    ranked_pairs = sorted(
+        (
+            (name_similarity(name, path), name, position)
+            for name in property_schemas
+            for position, (path, _) in enumerate(aws_members)
+        )
+    )
+    guessed_object: dict[str, Any] = {}
+    used_positions: set[int] = set()
+    for similarity, name, position in reversed(ranked_pairs):
+        if (
+            name in guessed_object
+            or position in used_positions
+            or (similarity < MIN_SIMILARITY and name not in required)
+        ):
             continue
-        fitting = list(_fitting(kind, wanted[name], parts[at][1]))
-        if fitting:
-            made[name] = fitting[0]
-            taken.add(at)
-    if needed:
-        made |= {name: schema.deref(root, wanted[name]).get("examples", [""])[0] for name in required - made.keys()}
-    unsaid = {name for name, sub in wanted.items() if name in made and _default(root, sub) == made[name]}
-    return {name: made[name] for name in wanted if name in made and name not in unsaid}
+        fitting_values = list(_fit_values(kind, property_schemas[name], aws_members[position][1]))
+        if fitting_values:
+            guessed_object[name] = fitting_values[0]
+            used_positions.add(position)
+    if is_required_only:
+        guessed_object |= {
+            name: schema.resolve_ref(root, property_schemas[name]).get("examples", [""])[0]
+            for name in required - guessed_object.keys()
+        }
+    default_names = {
+        name
+        for name, subschema in property_schemas.items()
+        if name in guessed_object and _schema_default(root, subschema) == guessed_object[name]
+    }
+    return {
+        name: guessed_object[name] for name in property_schemas if name in guessed_object and name not in default_names
+    }
 
 
-def _default(root: Schema, sub: Any) -> Any:
+def _schema_default(root: Schema, subschema: Any) -> Any:
     """What goes without saying."""
-    return schema.deref(root, sub).get("default", ...)
+    return schema.resolve_ref(root, subschema).get("default", ...)
 
 
-def likeness(name: str, path: tuple[str, ...]) -> float:
+def name_similarity(name: str, path: tuple[str, ...]) -> float:
     """How like a name is to where a value stands, by its last word or by all of them: from 0 to 1."""
-    words = [plain(part) for part in path]
-    return max(_alike(plain(name), word) for word in ("".join(words), words[-1] if words else ""))
+    normalised_parts = [normalise_name(part) for part in path]
+    return max(
+        _text_similarity(normalise_name(name), word)
+        for word in ("".join(normalised_parts), normalised_parts[-1] if normalised_parts else "")
+    )
 
 
 @cache
-def _alike(one: str, other: str) -> float:
-    return difflib.SequenceMatcher(None, one, other).ratio()
+def _text_similarity(first: str, second: str) -> float:
+    return difflib.SequenceMatcher(None, first, second).ratio()
 
 
-def plain(name: str) -> str:
+def normalise_name(name: str) -> str:
     """A name without what only its language puts in."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def leaves(value: Any, kind: type) -> Iterator[Any]:
+def iterate_leaves(value: Any, kind: type) -> Iterator[Any]:
     """Every value of a type inside of another."""
     if isinstance(value, Mapping):
         for item in value.values():
-            yield from leaves(item, kind)
+            yield from iterate_leaves(item, kind)
     elif isinstance(value, list):
         for item in value:
-            yield from leaves(item, kind)
+            yield from iterate_leaves(item, kind)
     elif isinstance(value, kind):
         yield value
 
 
-def numbers(value: Any) -> Iterator[int | float]:
+def iterate_numbers(value: Any) -> Iterator[int | float]:
     """Every number inside of a value, of its texts too, in each unit that it may have been counted in."""
-    texts = (found[0] for text in leaves(value, str) for found in _NUMBER.finditer(text))
-    plain_ones = [float(one) for kind in (int, float) for one in leaves(value, kind) if not isinstance(one, bool)]
-    for number in (*plain_ones, *map(float, texts)):
-        for scale in SCALES:
+    texts = (number_match[0] for text in iterate_leaves(value, str) for number_match in _NUMBER.finditer(text))
+    number_leaves = [
+        float(leaf) for kind in (int, float) for leaf in iterate_leaves(value, kind) if not isinstance(leaf, bool)
+    ]
+    for number in (*number_leaves, *map(float, texts)):
+        for scale in UNIT_FACTORS:
             scaled = number * scale
             yield int(scaled) if scaled.is_integer() else round(scaled, 6)
 
 
-def objects(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
+def iterate_list_objects(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
     """Every mapping that stands in a list, with its place there."""
-    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    for at, item in enumerate(inner):
+    children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for position, item in enumerate(children):
         if isinstance(value, list) and isinstance(item, Mapping):
-            yield at, item
-        yield from objects(item)
+            yield position, item
+        yield from iterate_list_objects(item)
 
 
-def _parts(found: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _iterate_members(mapping: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every member at every depth of mappings."""
-    for name, value in found.items():
+    for name, value in mapping.items():
         yield (*path, name), value
         if isinstance(value, Mapping):
-            yield from _parts(value, (*path, name))
+            yield from _iterate_members(value, (*path, name))
 
 
-def _fitting(kind: str, part: Any, value: Any) -> Iterator[Any]:
+def _fit_values(kind: str, subschema: Any, value: Any) -> Iterator[Any]:
     """``value`` as ``part`` of the schema can take it."""
     root = schema.load(kind)
-    if schema.fits(kind, part, value):
+    if schema.is_valid_against(kind, subschema, value):
         yield value
-    for form in schema.forms(root, part):
+    for form in schema.iter_forms(root, subschema):
         types = form.get("type", ())
-        if "items" in form and isinstance(value, list) and any(isinstance(one, Mapping) for one in value):
-            made = [guess(kind, form["items"], one) for one in value if isinstance(one, Mapping)]
-            if made and schema.fits(kind, form, made):
-                yield made
+        if "items" in form and isinstance(value, list) and any(isinstance(number, Mapping) for number in value):
+            guessed_objects = [
+                guess_object(kind, form["items"], number) for number in value if isinstance(number, Mapping)
+            ]
+            if guessed_objects and schema.is_valid_against(kind, form, guessed_objects):
+                yield guessed_objects
         if {"number", "integer"} & ({types} if isinstance(types, str) else set(types)):
-            yield from (one for one in numbers(value) if schema.fits(kind, form, one))
+            yield from (number for number in iterate_numbers(value) if schema.is_valid_against(kind, form, number))

@@ -11,197 +11,219 @@ from msgspec import Struct, field
 from orchestrator.artefacts import Artefacts
 from orchestrator.aws.errors import AwsError
 from orchestrator.drift_acceptance import edit_search, manifest_texts, object_guess
-from orchestrator.drift_acceptance.draft import Draft, Thing, Trial
+from orchestrator.drift_acceptance.draft import Draft, ResourceKey, Trial
 from orchestrator.drift_acceptance.manifest_texts import Texts
 from orchestrator.manifest import schema
 from orchestrator.manifest.check import Manifest
-from orchestrator.manifest.document import Declared, written
+from orchestrator.manifest.document import Declaration, format_path
 from orchestrator.manifest.load import API_VERSION
-from orchestrator.planning.plan import Planned, kind
+from orchestrator.planning.plan import PreparedPlan, resource_type_of
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import redact
-from orchestrator.resources import Aws
-from orchestrator.values import plain
-from orchestrator.vocabulary import Action, Change, FieldChange, Live
+from orchestrator.resources import AwsReader
+from orchestrator.values import to_plain
+from orchestrator.vocabulary import Action, Change, FieldChange, LiveResource
 
-_NO_WAY = (
+_NO_EDIT_FOUND = (
     "no edit of {} that was tried makes it so; edit the manifest by hand, or let it be for a while with `--ignore`"
 )
-_HIDDEN = "what is secret stands in no manifest; put it back with `orchestrator apply`"
-_MISSING = "it is not in AWS, and {}; take it out of the manifests by hand, or put it back with `orchestrator apply`"
-_STRAY = "no manifest declares it, and {}; declare it by hand, or remove it with `orchestrator apply`"
+_SECRET_REASON = "what is secret stands in no manifest; put it back with `orchestrator apply`"  # noqa: S105 - a sentence
+_MISSING_FROM_AWS = (
+    "it is not in AWS, and {}; take it out of the manifests by hand, or put it back with `orchestrator apply`"
+)
+_NOT_DECLARED = "no manifest declares it, and {}; declare it by hand, or remove it with `orchestrator apply`"
 
 
-class Edited(Struct):
+class ManifestEdits(Struct):
     """Texts by file as they would be, empty where the file goes; in sentences what was ``done``, and what ``left``."""
 
     texts: Texts = field(default_factory=dict)
-    done: list[str] = field(default_factory=list)
-    left: list[str] = field(default_factory=list)
+    applied: list[str] = field(default_factory=list)
+    unresolved: list[str] = field(default_factory=list)
 
 
-class Acceptance:
+class AcceptanceSession:
     """The edits so far."""
 
-    def __init__(self, manifest: Manifest, artefacts: Artefacts, planned: Planned, aws: Aws) -> None:
-        self.edited = Edited()
+    def __init__(self, manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, aws: AwsReader) -> None:
+        self.edits = ManifestEdits()
         self._draft = Draft(manifest, artefacts, planned, aws)
 
-    def take(self, change: Change, one: FieldChange | None) -> bool:
+    def accept(self, change: Change, difference: FieldChange | None) -> bool:
         """Accept a difference of a field, or (None) a resource that is missing or too many; or write down why not.
 
         False where no edit was found that does it: another that is accepted may open the way.
         """
-        if (change.address, one.path if one else ()) not in self._draft.left:
+        if (change.address, difference.path if difference else ()) not in self._draft.remaining:
             return True  # an edit before has settled it
-        if one is not None:
-            return self._field(change, one)
+        if difference is not None:
+            return self._accept_field(change, difference)
         if change.action is Action.CREATE:
-            self._missing(change)
+            self._accept_missing(change)
         else:
-            self._stray(change)
+            self._accept_orphan(change)
         return True
 
-    def leave(self, change: Change, one: FieldChange | None) -> None:
+    def mark_unresolved(self, change: Change, difference: FieldChange | None) -> None:
         """Write down that no edit does it."""
-        name = ".".join(one.path) if one else ""
-        self.edited.left.append(f"{change.address}: {name}: {_NO_WAY.format(change.component)}")
+        field_name = ".".join(difference.path) if difference else ""
+        self.edits.unresolved.append(f"{change.address}: {field_name}: {_NO_EDIT_FOUND.format(change.component)}")
 
-    def _field(self, change: Change, one: FieldChange) -> bool:
-        name = f"{change.address}: {'.'.join(one.path)}"
-        declared = self._draft.manifest.declared.get(change.component)
+    def _accept_field(self, change: Change, difference: FieldChange) -> bool:
+        field_label = f"{change.address}: {'.'.join(difference.path)}"
+        declared = self._draft.manifest.declarations.get(change.component)
         if declared is None:
-            self.edited.left.append(f"{name}: no manifest declares it")
-        elif redact(one.before) != one.before or declared.kind == "Secret":
-            self.edited.left.append(f"{name}: {_HIDDEN}")
-        elif found := self._single(change, one) or self._several(change, one, declared):
-            trial, where = found
-            follows = sorted(".".join(path) for address, path in trial.gained if address == change.address)
-            aside = f"; applying it changes {', '.join(follows)} to fit" if follows else ""
-            self._keep(trial, f"{name}: {change.component} says so in {where}{aside}")
+            self.edits.unresolved.append(f"{field_label}: no manifest declares it")
+        elif redact(difference.before) != difference.before or declared.kind == "Secret":
+            self.edits.unresolved.append(f"{field_label}: {_SECRET_REASON}")
+        elif accepted_edit := self._find_single_edit(change, difference) or self._find_combined_edit(
+            change, difference, declared
+        ):
+            trial, field_list = accepted_edit
+            dependent_fields = sorted(".".join(path) for address, path in trial.introduced if address == change.address)
+            note = f"; applying it changes {', '.join(dependent_fields)} to fit" if dependent_fields else ""
+            self._keep_trial(trial, f"{field_label}: {change.component} says so in {field_list}{note}")
         else:
             return False
         return True
 
-    def _single(self, change: Change, one: FieldChange) -> tuple[Trial, str] | None:
+    def _find_single_edit(self, change: Change, difference: FieldChange) -> tuple[Trial, str] | None:
         """An edit of one field of the component, else of the project; None where none will do."""
         manifest = self._draft.manifest
         for handle in dict.fromkeys((change.component, manifest.project.handle)):
-            declared = manifest.declared[handle]
-            likely = list(edit_search.singles(self._draft, _thing(change), one, declared))
-            for alone in (True, False):
-                for path, value in likely:
-                    trial = self._tried(partial(self._edit, declared, [(path, value)]))
-                    if isinstance(trial, Trial) and _settles(trial, change, one.path, alone=alone):
-                        return trial, written(path)
+            declared = manifest.declarations[handle]
+            candidate_edits = list(
+                edit_search.find_single_edits(self._draft, _resource_key(change), difference, declared)
+            )
+            for is_exact in (True, False):
+                for path, value in candidate_edits:
+                    trial = self._try_texts(partial(self._apply_edits, declared, [(path, value)]))
+                    if isinstance(trial, Trial) and _resolves(trial, change, difference.path, is_exact=is_exact):
+                        return trial, format_path(path)
         return None
 
-    def _several(self, change: Change, one: FieldChange, declared: Declared) -> tuple[Trial, str] | None:
+    def _find_combined_edit(
+        self, change: Change, difference: FieldChange, declared: Declaration
+    ) -> tuple[Trial, str] | None:
         """An edit of several fields of the component; None where none was found."""
-        focus = edit_search.Focus(spot=(_thing(change), one.path[0]))
-        value = edit_search.nearer(self._draft, declared.value, focus)
-        edits = edit_search.fewest(declared.value, value)
-        trial = self._tried(lambda: self._edit(declared, edits))
+        focus = edit_search.SearchGoal(field_key=(_resource_key(change), difference.path[0]))
+        value = edit_search.climb_towards(self._draft, declared.value, focus)
+        edits = edit_search.shortest_edits(declared.value, value)
+        trial = self._try_texts(lambda: self._apply_edits(declared, edits))
         if edits and isinstance(trial, Trial):
-            where = ", ".join(dict.fromkeys(written(path) for path, _ in edits))
-            for alone in (True, False):
-                if _settles(trial, change, one.path, alone=alone):
-                    return trial, where
+            field_list = ", ".join(dict.fromkeys(format_path(path) for path, _ in edits))
+            for is_exact in (True, False):
+                if _resolves(trial, change, difference.path, is_exact=is_exact):
+                    return trial, field_list
         return None
 
-    def _missing(self, change: Change) -> None:
+    def _accept_missing(self, change: Change) -> None:
         """What makes the component ask for it goes; else the whole component."""
-        declared = self._draft.manifest.declared[change.component]
-        for path, value in edit_search.lighter(self._draft, _thing(change), change.address, declared):
-            trial = self._tried(partial(self._edit, declared, [(path, value)]))
-            if isinstance(trial, Trial) and _settles(trial, change, (), alone=True):
-                return self._keep(trial, f"{change.address}: {change.component} leaves it out by {written(path)}")
-        trial = self._tried(lambda: manifest_texts.undeclare(self._draft.texts, self._draft.manifest, declared))
-        if isinstance(trial, Trial) and _settles(trial, change, (), alone=True):
-            return self._keep(trial, f"{change.address}: {change.component} is declared no more")
-        why = f"taking {change.component} out will not do: {_named(trial)}"
-        return self.edited.left.append(f"{change.address}: {_MISSING.format(why)}")
+        declared = self._draft.manifest.declarations[change.component]
+        for path, value in edit_search.find_removals(self._draft, _resource_key(change), change.address, declared):
+            trial = self._try_texts(partial(self._apply_edits, declared, [(path, value)]))
+            if isinstance(trial, Trial) and _resolves(trial, change, (), is_exact=True):
+                return self._keep_trial(
+                    trial, f"{change.address}: {change.component} leaves it out by {format_path(path)}"
+                )
+        trial = self._try_texts(
+            lambda: manifest_texts.remove_documents(self._draft.texts, self._draft.manifest, declared)
+        )
+        if isinstance(trial, Trial) and _resolves(trial, change, (), is_exact=True):
+            return self._keep_trial(trial, f"{change.address}: {change.component} is declared no more")
+        reason = f"taking {change.component} out will not do: {_describe_trial(trial)}"
+        return self.edits.unresolved.append(f"{change.address}: {_MISSING_FROM_AWS.format(reason)}")
 
-    def _stray(self, change: Change) -> None:
+    def _accept_orphan(self, change: Change) -> None:
         """Its component, which the mark on it names, asks for it; or is declared."""
-        strays = self._of(change.component)
-        name, _, rest = change.component.partition(".")
-        written_kind = schema.kind_of(name)
-        if not rest or written_kind is None:
-            return self._leave_stray(change, "the mark on it names no component")
-        if written_kind == "Secret":
-            return self._leave_stray(change, "what is secret stands in no manifest")
-        declared = self._draft.manifest.declared.get(change.component)
-        start = declared.value if declared else _begun(written_kind, rest, strays)
+        orphans = self._orphans_of(change.component)
+        kind_prefix, _, component_name = change.component.partition(".")
+        manifest_kind = schema.manifest_kind(kind_prefix)
+        if not component_name or manifest_kind is None:
+            return self._mark_orphan_unresolved(change, "the mark on it names no component")
+        if manifest_kind == "Secret":
+            return self._mark_orphan_unresolved(change, "what is secret stands in no manifest")
+        declared = self._draft.manifest.declarations.get(change.component)
+        initial_document = declared.value if declared else _initial_document(manifest_kind, component_name, orphans)
         try:
-            value = edit_search.nearer(self._draft, start, edit_search.Focus(wanted=strays, whole=declared is None))
+            nearest_document = edit_search.climb_towards(
+                self._draft,
+                initial_document,
+                edit_search.SearchGoal(wanted_resources=orphans, is_whole_document=declared is None),
+            )
         except AwsError as error:
-            return self._leave_stray(change, f"the rest of {change.component} could not be read ({error.code})")
-        trial = self._tried(lambda: self._declared(declared, value), looking=True)
-        if isinstance(trial, Trial) and _settles(trial, change, (), alone=True):
-            how = "asks for it" if declared else "is declared"
-            return self._keep(trial, f"{change.address}: {change.component} {how}")
-        return self._leave_stray(change, f"the nearest declaration that was found will not do: {_named(trial)}")
+            return self._mark_orphan_unresolved(
+                change, f"the rest of {change.component} could not be read ({error.code})"
+            )
+        trial = self._try_texts(lambda: self._declare_or_edit(declared, nearest_document), should_read=True)
+        if isinstance(trial, Trial) and _resolves(trial, change, (), is_exact=True):
+            description = "asks for it" if declared else "is declared"
+            return self._keep_trial(trial, f"{change.address}: {change.component} {description}")
+        return self._mark_orphan_unresolved(
+            change, f"the nearest declaration that was found will not do: {_describe_trial(trial)}"
+        )
 
-    def _leave_stray(self, change: Change, why: str) -> None:
-        self.edited.left.append(f"{change.address}: {_STRAY.format(why)}")
+    def _mark_orphan_unresolved(self, change: Change, reason: str) -> None:
+        self.edits.unresolved.append(f"{change.address}: {_NOT_DECLARED.format(reason)}")
 
-    def _declared(self, declared: Declared | None, value: Mapping[str, Any]) -> Texts:
+    def _declare_or_edit(self, declared: Declaration | None, value: Mapping[str, Any]) -> Texts:
         draft = self._draft
         if declared is None:
-            return manifest_texts.declare(draft.texts, draft.manifest, value)
-        return self._edit(declared, edit_search.fewest(declared.value, value))
+            return manifest_texts.add_document(draft.texts, draft.manifest, value)
+        return self._apply_edits(declared, edit_search.shortest_edits(declared.value, value))
 
-    def _edit(self, declared: Declared, edits: Iterable[tuple[Any, Any]]) -> Texts:
-        made = self._draft.texts
+    def _apply_edits(self, declared: Declaration, edits: Iterable[tuple[Any, Any]]) -> Texts:
+        edited_texts = self._draft.texts
         for path, value in edits:
-            made = manifest_texts.edit(made, self._draft.manifest, declared, path, value)
-        return made
+            edited_texts = manifest_texts.edit_field(edited_texts, self._draft.manifest, declared, path, value)
+        return edited_texts
 
-    def _of(self, component: str) -> dict[Thing, Live]:
-        strays = self._draft.strays.items()
-        return {thing: live for thing, (_, live) in strays if live.component == component}
+    def _orphans_of(self, component: str) -> dict[ResourceKey, LiveResource]:
+        orphans = self._draft.orphans.items()
+        return {resource_key: live for resource_key, (_, live) in orphans if live.component == component}
 
-    def _tried(self, make: Callable[[], Texts], *, looking: bool = False) -> Trial | str:
+    def _try_texts(self, build_texts: Callable[[], Texts], *, should_read: bool = False) -> Trial | str:
         """What comes of an edit; in a sentence why it is none."""
         try:
-            return self._draft.tried(make(), looking=looking)
+            return self._draft.try_texts(build_texts(), should_read=should_read)
         except Problems as error:
             return error.problems[0].message
         except (AwsError, OSError) as error:
             return str(error)
 
-    def _keep(self, trial: Trial, sentence: str) -> None:
-        self._draft.keep(trial)
-        self.edited.texts = trial.texts
-        self.edited.done.append(sentence)
+    def _keep_trial(self, trial: Trial, sentence: str) -> None:
+        self._draft.adopt(trial)
+        self.edits.texts = trial.texts
+        self.edits.applied.append(sentence)
 
 
-def _settles(trial: Trial, change: Change, path: tuple[str, ...], *, alone: bool) -> bool:
+def _resolves(trial: Trial, change: Change, path: tuple[str, ...], *, is_exact: bool) -> bool:
     """Whether the difference is gone and none came; unless ``alone``, of the same resource some may, for an update."""
-    if (change.address, path) in trial.left:
+    if (change.address, path) in trial.remaining:
         return False
-    return not trial.gained or (not alone and trial.owners == {(change.address, Action.UPDATE)})
+    return not trial.introduced or (not is_exact and trial.introduced_changes == {(change.address, Action.UPDATE)})
 
 
-def _begun(written_kind: str, name: str, strays: Mapping[Thing, Live]) -> dict[str, Any]:
+def _initial_document(manifest_kind: str, name: str, orphans: Mapping[ResourceKey, LiveResource]) -> dict[str, Any]:
     """A document to begin the search with: what the kind has to say, by the likeness of names."""
-    lower = written_kind.lower()
-    found: dict[str, Any] = {}
-    for (_, physical), live in strays.items():
-        found |= {key: plain(value) for key, value in live.spec.items()} | {"name": physical}
-    spec = schema.load(lower)["properties"]["spec"]
-    made = object_guess.guess(lower, spec, found, needed=True)
-    return {"apiVersion": API_VERSION, "kind": written_kind, "metadata": {"name": name}, "spec": made}
+    schema_name = manifest_kind.lower()
+    suggested_values: dict[str, Any] = {}
+    for (_, physical), live in orphans.items():
+        suggested_values |= {key: to_plain(value) for key, value in live.spec.items()} | {"name": physical}
+    spec = schema.load(schema_name)["properties"]["spec"]
+    spec_value = object_guess.guess_object(schema_name, spec, suggested_values, is_required_only=True)
+    return {"apiVersion": API_VERSION, "kind": manifest_kind, "metadata": {"name": name}, "spec": spec_value}
 
 
-def _named(trial: Trial | str) -> str:
+def _describe_trial(trial: Trial | str) -> str:
     """What an edit would bring, or why it is none."""
     if isinstance(trial, str):
         return trial
-    gained = sorted(f"{address}{':' if path else ''} {'.'.join(path)}".strip() for address, path in trial.gained)
-    return ", ".join(gained[:3]) + (f" and {len(gained) - 3} more" if len(gained) > 3 else "") or "the same"
+    introduced = sorted(
+        f"{address}{':' if path else ''} {'.'.join(path)}".strip() for address, path in trial.introduced
+    )
+    return ", ".join(introduced[:3]) + (f" and {len(introduced) - 3} more" if len(introduced) > 3 else "") or "the same"
 
 
-def _thing(change: Change) -> Thing:
-    return kind(change), change.physical
+def _resource_key(change: Change) -> ResourceKey:
+    return resource_type_of(change), change.physical

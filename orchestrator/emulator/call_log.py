@@ -16,12 +16,12 @@ _READ_PREFIXES = (
     "Describe", "Get", "List", "Head", "Lookup", "BatchGet", "BatchCheck", "Select", "Search", "Filter", "Simulate",
     "Estimate", "Validate", "Test", "Decode", "Query", "Scan", "Preview", "AssumeRole",
 )  # fmt: skip
-_SECRET_READS = frozenset(
+_SECRET_READ_OPERATIONS = frozenset(
     {("secretsmanager", "GetSecretValue"), ("secretsmanager", "BatchGetSecretValue"), ("ecr", "GetAuthorizationToken")}
 )
 
 
-def access_of(operation: str) -> Access:
+def classify_access(operation: str) -> Access:
     """Whether an operation (``DescribeDBInstances``) reads or writes, by the prefix of its name."""
     return "read" if operation.startswith(_READ_PREFIXES) else "write"
 
@@ -60,34 +60,42 @@ class CallLog:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: list[Call] = []
-        self._next = 1
+        self._next_number = 1
 
-    def begin(self, service: str, operation: str, region: str) -> Call:
+    def start(self, service: str, operation: str, region: str) -> Call:
         """Note a call that has just arrived."""
-        reads_secret = (service, operation) in _SECRET_READS
+        reads_secret = (service, operation) in _SECRET_READ_OPERATIONS
         with self._lock:
             call = Call(
-                self._next, service, operation, region, access_of(operation), reads_secret, started=time.monotonic()
+                self._next_number,
+                service,
+                operation,
+                region,
+                classify_access(operation),
+                reads_secret,
+                started=time.monotonic(),
             )
-            self._next += 1
+            self._next_number += 1
             self._calls.append(call)
             return call
 
-    def end(self, call: Call, *, status: int, error: str, executed: bool, fault: str) -> None:
+    def finish(self, call: Call, *, status: int, error: str, executed: bool, fault: str) -> None:
         """Note how the call ended."""
-        done = replace(call, ended=time.monotonic(), status=status, error=error, executed=executed, fault=fault)
+        finished_call = replace(
+            call, ended=time.monotonic(), status=status, error=error, executed=executed, fault=fault
+        )
         with self._lock:
-            first = self._calls[0].n if self._calls else self._next
-            if call.n >= first:
-                self._calls[call.n - first] = done
+            first_number = self._calls[0].n if self._calls else self._next_number
+            if call.n >= first_number:
+                self._calls[call.n - first_number] = finished_call
 
-    def all(self) -> list[Call]:
+    def list_calls(self) -> list[Call]:
         """A copy of the calls so far, in order of arrival, in-flight ones included."""
         with self._lock:
             return list(self._calls)
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Drop what was recorded and number from 1 again."""
         with self._lock:
             self._calls.clear()
-            self._next = 1
+            self._next_number = 1

@@ -10,26 +10,26 @@ from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.server_protocol import Params, Target, operation_model
 
 
-def outgoing(target: Target, params: Params, access_key: str) -> Request:
+def serialise_request(target: Target, params: Params, access_key: str) -> Request:
     """The request an AWS client would send, with a credential scope but no true signature."""
     from botocore.serialize import create_serializer
 
     operation = operation_model(target.service, target.operation)
-    made = create_serializer(str(operation.service_model.resolved_protocol), False).serialize_to_request(
+    serialized = create_serializer(str(operation.service_model.resolved_protocol), False).serialize_to_request(
         params, operation
     )
-    scope = f"{access_key}/20260101/{target.region}/{operation.service_model.signing_name}/aws4_request"
+    credential_scope = f"{access_key}/20260101/{target.region}/{operation.service_model.signing_name}/aws4_request"
     headers = {
-        **made["headers"],
+        **serialized["headers"],
         "Host": "127.0.0.1",
-        "Authorization": f"AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0",
+        "Authorization": f"AWS4-HMAC-SHA256 Credential={credential_scope}, SignedHeaders=host, Signature=0",
     }
-    body = _outgoing_body(made["body"], headers)
-    path = made["url_path"] + _outgoing_query(made["url_path"], made["query_string"])
-    return Request(made["method"], path, tuple((name, str(value)) for name, value in headers.items()), body)
+    body = _encode_body(serialized["body"], headers)
+    path = serialized["url_path"] + _encode_query(serialized["url_path"], serialized["query_string"])
+    return Request(serialized["method"], path, tuple((name, str(value)) for name, value in headers.items()), body)
 
 
-def _outgoing_body(body: Any, headers: dict[str, str]) -> bytes:
+def _encode_body(body: Any, headers: dict[str, str]) -> bytes:
     from urllib.parse import urlencode
 
     if isinstance(body, dict):
@@ -40,27 +40,31 @@ def _outgoing_body(body: Any, headers: dict[str, str]) -> bytes:
     return bytes(body or b"")
 
 
-def _outgoing_query(path: str, query: Any) -> str:
+def _encode_query(path: str, query: Any) -> str:
     pairs = (
-        query.items() if isinstance(query, dict) else [part.partition("=")[::2] for part in str(query or "").split("&")]
+        query.items()
+        if isinstance(query, dict)
+        else [parameter.partition("=")[::2] for parameter in str(query or "").split("&")]
     )
-    text = "&".join(f"{quote(str(name), safe='')}={quote(str(value), safe='')}" for name, value in pairs if name)
-    return f"{'&' if '?' in path else '?'}{text}" if text else ""
+    query_string = "&".join(
+        f"{quote(str(name), safe='')}={quote(str(value), safe='')}" for name, value in pairs if name
+    )
+    return f"{'&' if '?' in path else '?'}{query_string}" if query_string else ""
 
 
-def incoming(target: Target, response: Response) -> Params:
+def parse_response(target: Target, response: Response) -> Params:
     """What an AWS client would make of a response.  Raises AwsError when it is an error."""
     from botocore.parsers import create_parser
 
     operation = operation_model(target.service, target.operation)
     parser = create_parser(str(operation.service_model.resolved_protocol))
-    message = {
+    response_dict = {
         "status_code": response.status,
-        "headers": _Headers(response.headers),
+        "headers": _CaseInsensitiveHeaders(response.headers),
         "body": response.body,
         "context": {"operation_name": operation.name},
     }
-    parsed: Params = parser.parse(message, operation.output_shape)
+    parsed: Params = parser.parse(response_dict, operation.output_shape)
     if response.status >= 300:
         error = parsed.get("Error", {})
         raise AwsError(str(error.get("Code", response.status)), str(error.get("Message", "")), response.status)
@@ -68,7 +72,7 @@ def incoming(target: Target, response: Response) -> Params:
     return parsed
 
 
-class _Headers(dict[str, str]):
+class _CaseInsensitiveHeaders(dict[str, str]):
     """Response headers under lower-case names, as botocore's parsers look them up."""
 
     def __init__(self, pairs: tuple[tuple[str, str], ...]) -> None:

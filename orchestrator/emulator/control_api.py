@@ -11,14 +11,14 @@ from dataclasses import asdict
 from typing import Any, Protocol
 
 from orchestrator.emulator.call_log import Call
-from orchestrator.emulator.fault_injector import When
+from orchestrator.emulator.fault_injector import CrashTiming
 from orchestrator.emulator.faults import Faults
 from orchestrator.emulator.http_messages import Request, Response
 
-PREFIX = "/_orchestrator/"
+CONTROL_PREFIX = "/_orchestrator/"
 
 
-class Controlled(Protocol):
+class ControllableEmulator(Protocol):
     """What the control endpoint acts on."""
 
     backend: str
@@ -29,48 +29,48 @@ class Controlled(Protocol):
         """The calls so far."""
         ...
 
-    def forget_calls(self) -> None:
+    def clear_calls(self) -> None:
         """Drop the calls."""
 
     def reset(self) -> None:
         """Empty AWS."""
 
-    def crash_at(self, n: int, when: When = "before") -> None:
+    def crash_at(self, write_number: int, when: CrashTiming = "before") -> None:
         """Arm a crash."""
 
     def revive(self) -> None:
         """End a crash."""
 
 
-def control(emulator: Controlled, request: Request) -> Response:
+def handle_control_request(emulator: ControllableEmulator, request: Request) -> Response:
     """Answer one control request: JSON, 400 for bad input, 404 for anything unknown."""
-    asked = f"{request.method} {request.path.removeprefix(PREFIX)}"
+    command = f"{request.method} {request.path.removeprefix(CONTROL_PREFIX)}"
     try:
-        result = _act(emulator, asked, request.body)
+        result = _run_command(emulator, command, request.body)
     except (ValueError, TypeError, KeyError) as error:
-        return _json(400, {"error": str(error)})
+        return _json_response(400, {"error": str(error)})
     if result is None:
-        return _json(404, {"error": f"no such control: {asked}"})
-    return _json(200, result)
+        return _json_response(404, {"error": f"no such control: {command}"})
+    return _json_response(200, result)
 
 
-def _act(emulator: Controlled, asked: str, body: bytes) -> Any:
-    match asked:
+def _run_command(emulator: ControllableEmulator, command: str, body: bytes) -> Any:
+    match command:
         case "GET health":
             return {"status": "ok", "backend": emulator.backend}
         case "GET calls":
             return {"calls": [asdict(call) for call in emulator.calls]}
         case "DELETE calls":
-            emulator.forget_calls()
+            emulator.clear_calls()
         case "GET faults":
-            return emulator.faults.data()
+            return emulator.faults.to_dict()
         case "PUT faults":
-            emulator.faults = Faults.of(json.loads(body))
+            emulator.faults = Faults.from_dict(json.loads(body))
         case "POST reset":
             emulator.reset()
         case "POST crash":
-            wanted = json.loads(body)
-            emulator.crash_at(int(wanted["n"]), wanted.get("when", "before"))
+            crash_options = json.loads(body)
+            emulator.crash_at(int(crash_options["n"]), crash_options.get("when", "before"))
         case "POST revive":
             emulator.revive()
         case _:
@@ -78,5 +78,5 @@ def _act(emulator: Controlled, asked: str, body: bytes) -> Any:
     return {"status": "ok"}
 
 
-def _json(status: int, content: Any) -> Response:
+def _json_response(status: int, content: Any) -> Response:
     return Response(status, (("Content-Type", "application/json"),), json.dumps(content).encode())

@@ -12,19 +12,32 @@ from importlib import import_module
 from typing import Any
 
 from orchestrator.emulator.call_log import CallLog
-from orchestrator.emulator.cdn_edge import Viewer
-from orchestrator.emulator.error_responses import refuse
+from orchestrator.emulator.cdn_edge import Edge
+from orchestrator.emulator.error_responses import serialise_error
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.eventual_consistency import Visibility
-from orchestrator.emulator.fault_injector import Drop, Injector, hold_back
+from orchestrator.emulator.eventual_consistency import EventualConsistency
+from orchestrator.emulator.fault_injector import DropConnection, Injector, wait_latency
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.image_registry import Registry
-from orchestrator.emulator.routing import EDGE, REGISTRY, may_be_alias, route, service_host
-from orchestrator.emulator.server_protocol import Target, answer, identify, is_understood, operation_model, parse
-from orchestrator.emulator.service_base import Context, Handler, Service, World
+from orchestrator.emulator.routing import (
+    EDGE_SERVICE,
+    REGISTRY_SERVICE,
+    could_be_alias,
+    identify_service,
+    match_service_host,
+)
+from orchestrator.emulator.server_protocol import (
+    Target,
+    identify_target,
+    is_supported_protocol,
+    operation_model,
+    parse_params,
+    serialise_result,
+)
+from orchestrator.emulator.service_base import CallContext, EmulatorState, Handler, Service
 
 _PACKAGE = "orchestrator.emulator"
-_SERVICES = {
+_SERVICE_CLASSES = {
     "apprunner": "services.apprunner.service:AppRunner",
     "budgets": "services.budgets:Budgets",
     "cloudwatch": "overrides.cloudwatch:CloudWatch",
@@ -39,17 +52,19 @@ _SERVICES = {
     "secretsmanager": "overrides.secretsmanager:SecretsManager",
     "sns": "overrides.sns:Sns",
 }
-_ON_BACKEND: dict[tuple[str, str], str] = {
+_BACKEND_SERVICE_CLASSES: dict[tuple[str, str], str] = {
     ("moto", "cloudfront"): "services.cloudfront.service:CloudFront",
     ("ministack", "cloudfront"): "overrides.cloudfront:CloudFront",
 }
-_CODE = re.compile(rb"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
+_ERROR_CODE_PATTERN = re.compile(rb"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
 
-_NOT_RUN = Response(404, (("Content-Type", "text/plain"),), b"this emulator runs no services: start it to run them\n")
+_NO_RUNTIME_RESPONSE = Response(
+    404, (("Content-Type", "text/plain"),), b"this emulator runs no services: start it to run them\n"
+)
 
 
 @dataclass(frozen=True)
-class _Done:
+class _CallResult:
     response: Response | None
     executed: bool
     error: str = ""
@@ -59,131 +74,152 @@ class _Done:
 class Dispatcher:
     """Answers the AWS calls of one emulator."""
 
-    def __init__(self, world: World, injector: Injector, log: CallLog, latency_ms: float) -> None:
-        self._world = world
+    def __init__(self, state: EmulatorState, injector: Injector, call_log: CallLog, latency_ms: float) -> None:
+        self._state = state
         self._injector = injector
-        self._log = log
+        self._call_log = call_log
         self._latency_ms = latency_ms
-        self._visibility = Visibility(world)
+        self._consistency = EventualConsistency(state)
         self._services: dict[str, Service | None] = {}
-        world.find = self._service
-        self._viewer = Viewer(world, self.handle)
-        self._registry = Registry(world)
+        state.find_service = self._find_service
+        self._edge = Edge(state, self.handle)
+        self._registry = Registry(state)
 
-    def forget_state(self) -> None:
+    def reset(self) -> None:
         """Empty the services that live here."""
-        with self._world.lock:
+        with self._state.lock:
             self._services.clear()
-            self._world.role_born.clear()
-            self._world.writes += 1
-            self._visibility.forget()
-            self._viewer.forget()
-            self._registry.forget()
-        if self._world.runs is not None:
-            self._world.runs.stop_all()
+            self._state.role_created_at.clear()
+            self._state.write_count += 1
+            self._consistency.clear()
+            self._edge.clear()
+            self._registry.clear()
+        if self._state.container_runtime is not None:
+            self._state.container_runtime.stop_all()
 
     def stop(self) -> None:
         """Let go of what runs and lies on this machine."""
-        if self._world.runs is not None:
-            self._world.runs.stop_all()
-        self._registry.forget()
+        if self._state.container_runtime is not None:
+            self._state.container_runtime.stop_all()
+        self._registry.clear()
 
     def handle(self, request: Request) -> Response | None:
         """Answer one request; None drops the connection."""
-        running = service_host(request)
-        if running is not None:
-            return self._world.runs.visit(running, request) if self._world.runs else _NOT_RUN
-        service, region = route(request, self._world.region)
-        if service == EDGE or (may_be_alias(request) and self._viewer.knows(request.header("host").partition(":")[0])):
-            return self._viewer.handle(request)
-        if service == REGISTRY:
-            return _headless(self._world.backend.edge(request) or self._registry.handle(request), request)
-        target = identify(service, region, request)
-        call = self._log.begin(target.service, target.operation, region)
-        done = _Done(None, False, error="Unanswered")
-        self._world.writes += call.access == "write"
+        container_host = match_service_host(request)
+        if container_host is not None:
+            return (
+                self._state.container_runtime.forward(container_host, request)
+                if self._state.container_runtime
+                else _NO_RUNTIME_RESPONSE
+            )
+        service, region = identify_service(request, self._state.region)
+        if service == EDGE_SERVICE or (
+            could_be_alias(request) and self._edge.serves_host(request.header("host").partition(":")[0])
+        ):
+            return self._edge.handle(request)
+        if service == REGISTRY_SERVICE:
+            return _strip_head_body(
+                self._state.backend.handle_registry(request) or self._registry.handle(request), request
+            )
+        target = identify_target(service, region, request)
+        call = self._call_log.start(target.service, target.operation, region)
+        call_result = _CallResult(None, False, error="Unanswered")
+        self._state.write_count += call.access == "write"
         try:
-            done = self._answer(target, request)
+            call_result = self._respond(target, request)
         finally:
-            self._world.writes += call.access == "write"
-            status = done.response.status if done.response else 0
-            self._log.end(call, status=status, error=done.error, executed=done.executed, fault=done.fault)
-        return done.response
+            self._state.write_count += call.access == "write"
+            status = call_result.response.status if call_result.response else 0
+            self._call_log.finish(
+                call, status=status, error=call_result.error, executed=call_result.executed, fault=call_result.fault
+            )
+        return call_result.response
 
-    def _answer(self, target: Target, request: Request) -> _Done:
-        hold_back(self._injector.latency(self._latency_ms))
-        decision = self._injector.decide(target)
-        if isinstance(decision, AwsError):
-            return _Done(refuse(target, decision, _request_id()), False, decision.code, "error answer")
-        if isinstance(decision, Drop):
-            if decision.executed:
+    def _respond(self, target: Target, request: Request) -> _CallResult:
+        wait_latency(self._injector.latency_seconds(self._latency_ms))
+        injected = self._injector.choose_fault(target)
+        if isinstance(injected, AwsError):
+            return _CallResult(
+                serialise_error(target, injected, _generate_request_id()), False, injected.code, "error answer"
+            )
+        if isinstance(injected, DropConnection):
+            if injected.executed:
                 self._execute(target, request)
-            return _Done(None, decision.executed, "Dropped", decision.fault)
-        unseen = self._visibility.before(target, request)
-        if unseen is not None:
-            return _Done(_headless(refuse(target, unseen, _request_id()), request), False, unseen.code, "unseen")
+            return _CallResult(None, injected.executed, "Dropped", injected.fault)
+        not_found_error = self._consistency.check_read(target, request)
+        if not_found_error is not None:
+            return _CallResult(
+                _strip_head_body(serialise_error(target, not_found_error, _generate_request_id()), request),
+                False,
+                not_found_error.code,
+                "unseen",
+            )
         response = self._execute(target, request)
-        return _Done(response, True, error_code(response))
+        return _CallResult(response, True, extract_error_code(response))
 
     def _execute(self, target: Target, request: Request) -> Response:
-        request_id = _request_id()
+        request_id = _generate_request_id()
         try:
-            service = self._service(target.service)
-            spoken = service is not None and is_understood(target, request)
-            handler = service.handler(target.operation) if service and spoken else None
-            if service is None or (handler is None and not service.complete):
-                response = self._world.backend.forward(request, target)
+            service = self._find_service(target.service)
+            can_parse = service is not None and is_supported_protocol(target, request)
+            handler = service.handler(target.operation) if service and can_parse else None
+            if service is None or (handler is None and not service.is_complete):
+                response = self._state.backend.forward(request, target)
             elif handler is None:
                 raise AwsError("UnknownOperationException", f"{target.name} is not emulated", 501)
             else:
-                response = self._handled(handler, target, request, request_id)
+                response = self._call_handler(handler, target, request, request_id)
         except AwsError as error:
-            response = refuse(target, error, request_id)
+            response = serialise_error(target, error, request_id)
         except Exception as error:  # noqa: BLE001 - a bug here must not look like a dead gateway
-            failure = AwsError("InternalFailure", f"emulator: {type(error).__name__}: {error}", 500)
-            response = refuse(target, failure, request_id)
-        self._visibility.after(target, request, response)
-        return _headless(response, request)
+            internal_error = AwsError("InternalFailure", f"emulator: {type(error).__name__}: {error}", 500)
+            response = serialise_error(target, internal_error, request_id)
+        self._consistency.record_create(target, request, response)
+        return _strip_head_body(response, request)
 
-    def _handled(self, handler: Handler, target: Target, request: Request, request_id: str) -> Response:
+    def _call_handler(self, handler: Handler, target: Target, request: Request, request_id: str) -> Response:
         operation_model(target.service, target.operation)
-        params = parse(request, target)
-        with self._world.lock:
-            result = handler(params, Context(self._world, target, request, request_id))
-        return result if isinstance(result, Response) else answer(target, request, result, request_id)
+        params = parse_params(request, target)
+        with self._state.lock:
+            result = handler(params, CallContext(self._state, target, request, request_id))
+        return result if isinstance(result, Response) else serialise_result(target, request, result, request_id)
 
-    def _service(self, name: str) -> Service | None:
+    def _find_service(self, name: str) -> Service | None:
         """The service or correction for a name, made at its first call."""
         if name not in self._services:
-            with self._world.lock:
+            with self._state.lock:
                 if name not in self._services:
-                    self._services[name] = self._make(name)
+                    self._services[name] = self._create_service(name)
         return self._services[name]
 
-    def _make(self, name: str) -> Service | None:
-        place = _ON_BACKEND.get((self._world.backend.name, name)) or _SERVICES.get(name)
-        if place is None:
+    def _create_service(self, name: str) -> Service | None:
+        class_path = _BACKEND_SERVICE_CLASSES.get((self._state.backend.name, name)) or _SERVICE_CLASSES.get(name)
+        if class_path is None:
             return None
-        module, _, attribute = place.partition(":")
-        factory: Any = getattr(import_module(f"{_PACKAGE}.{module}"), attribute)
-        made: Service = factory(self._world)
-        return made
+        module, _, class_name = class_path.partition(":")
+        service_class: Any = getattr(import_module(f"{_PACKAGE}.{module}"), class_name)
+        service: Service = service_class(self._state)
+        return service
 
 
-def _request_id() -> str:
+def _generate_request_id() -> str:
     return str(uuid.uuid4())
 
 
-def _headless(response: Response, request: Request) -> Response:
+def _strip_head_body(response: Response, request: Request) -> Response:
     """HEAD gets no body, whoever answered."""
     if request.method != "HEAD" or not response.body:
         return response
     return Response(response.status, response.headers, b"", response.length)
 
 
-def error_code(response: Response) -> str:
+def extract_error_code(response: Response) -> str:
     """The AWS error code in an error response, or "" for a success."""
     if response.status < 400:
         return ""
-    found = _CODE.search(response.body)
-    return next((part.decode() for part in found.groups() if part), "") if found else str(response.status)
+    code_match = _ERROR_CODE_PATTERN.search(response.body)
+    return (
+        next((matched_text.decode() for matched_text in code_match.groups() if matched_text), "")
+        if code_match
+        else str(response.status)
+    )

@@ -11,7 +11,7 @@ from orchestrator.emulator.http_messages import Response
 from orchestrator.emulator.server_protocol import Target, service_model
 
 
-def refuse(target: Target, error: AwsError, request_id: str) -> Response:
+def serialise_error(target: Target, error: AwsError, request_id: str) -> Response:
     """Serialise an error in the protocol of the service."""
     from botocore.exceptions import UnknownServiceError
 
@@ -20,33 +20,36 @@ def refuse(target: Target, error: AwsError, request_id: str) -> Response:
         protocol = str(model.resolved_protocol)
     except UnknownServiceError:  # there is no protocol to find: JSON is read by most
         model, protocol = None, "json"
-    status = error.status or _status(model, error.code)
-    identity = ("x-amzn-RequestId", request_id)
+    status = error.status or _error_status(model, error.code)
+    request_id_header = ("x-amzn-RequestId", request_id)
     if protocol in ("query", "ec2", "rest-xml"):
-        body = _xml_error(target.service, protocol, error, status, request_id)
-        return Response(status, (("Content-Type", "text/xml"), identity), body.encode())
+        body = _xml_error_body(target.service, protocol, error, status, request_id)
+        return Response(status, (("Content-Type", "text/xml"), request_id_header), body.encode())
     content = {"__type": error.code, "message": error.message, "Message": error.message, **error.fields}
-    kind = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
-    headers = [("Content-Type", kind), ("x-amzn-ErrorType", error.code), identity]
+    content_type = "application/json" if protocol == "rest-json" else "application/x-amz-json-1.1"
+    headers = [("Content-Type", content_type), ("x-amzn-ErrorType", error.code), request_id_header]
     if model is not None and "awsQueryCompatible" in model.metadata:
         headers.append(("x-amzn-query-error", f"{error.code};Sender"))
     return Response(status, tuple(headers), json.dumps(content).encode())
 
 
-def _xml_error(service: str, protocol: str, error: AwsError, status: int, request_id: str) -> str:
-    inner = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
+def _xml_error_body(service: str, protocol: str, error: AwsError, status: int, request_id: str) -> str:
+    code_and_message = f"<Code>{escape(error.code)}</Code><Message>{escape(error.message)}</Message>"
     if service == "s3":
-        extra = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in error.fields.items())
-        return f"<?xml version='1.0' encoding='UTF-8'?><Error>{inner}{extra}<RequestId>{request_id}</RequestId></Error>"
+        extra_fields = "".join(f"<{name}>{escape(str(value))}</{name}>" for name, value in error.fields.items())
+        return (
+            "<?xml version='1.0' "
+            f"encoding='UTF-8'?><Error>{code_and_message}{extra_fields}<RequestId>{request_id}</RequestId></Error>"
+        )
     if protocol == "ec2":
-        return f"<Response><Errors><Error>{inner}</Error></Errors><RequestID>{request_id}</RequestID></Response>"
-    side = "Sender" if status < 500 else "Receiver"
-    return (
-        f"<ErrorResponse><Error><Type>{side}</Type>{inner}</Error><RequestId>{request_id}</RequestId></ErrorResponse>"
-    )
+        errors = f"<Errors><Error>{code_and_message}</Error></Errors>"
+        return f"<Response>{errors}<RequestID>{request_id}</RequestID></Response>"
+    fault_side = "Sender" if status < 500 else "Receiver"
+    error = f"<Error><Type>{fault_side}</Type>{code_and_message}</Error>"
+    return f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>"
 
 
-def _status(model: Any, code: str) -> int:
+def _error_status(model: Any, code: str) -> int:
     if model is None:
         return 400
     for shape in model.error_shapes:

@@ -6,86 +6,86 @@ import threading
 import time
 from dataclasses import dataclass
 
-from orchestrator.emulator.call_log import access_of
+from orchestrator.emulator.call_log import classify_access
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.server_protocol import Target, parse
-from orchestrator.emulator.service_base import World
+from orchestrator.emulator.server_protocol import Target, parse_params
+from orchestrator.emulator.service_base import EmulatorState
 
 
 @dataclass(frozen=True)
-class _Kind:
+class _ResourceKind:
     setting: str
-    create: str
-    named: tuple[str, ...]
-    code: str
-    status: int
+    create_operation: str
+    name_parameters: tuple[str, ...]
+    error_code: str
+    error_status: int
 
 
-_KINDS = {
-    "iam": _Kind("role", "CreateRole", ("RoleName",), "NoSuchEntity", 404),
-    "s3": _Kind("bucket", "CreateBucket", ("Bucket",), "NoSuchBucket", 404),
-    "ecs": _Kind(
+_RESOURCE_KINDS = {
+    "iam": _ResourceKind("role", "CreateRole", ("RoleName",), "NoSuchEntity", 404),
+    "s3": _ResourceKind("bucket", "CreateBucket", ("Bucket",), "NoSuchBucket", 404),
+    "ecs": _ResourceKind(
         "service",
         "CreateExpressGatewayService",
         ("serviceArn", "serviceName"),
         "ResourceNotFoundException",
         400,
     ),
-    "secretsmanager": _Kind("secret", "CreateSecret", ("SecretId", "Name"), "ResourceNotFoundException", 400),
+    "secretsmanager": _ResourceKind("secret", "CreateSecret", ("SecretId", "Name"), "ResourceNotFoundException", 400),
 }
 
 
-class Visibility:
+class EventualConsistency:
     """Which of the newly made roles, buckets, secrets and Express services reads still miss, in one emulator."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: EmulatorState) -> None:
+        self._state = state
         self._lock = threading.Lock()
-        self._unseen: dict[tuple[str, str], int] = {}
+        self._hidden_reads_left: dict[tuple[str, str], int] = {}
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Everything is seen again."""
         with self._lock:
-            self._unseen.clear()
+            self._hidden_reads_left.clear()
 
-    def before(self, target: Target, request: Request) -> AwsError | None:
+    def check_read(self, target: Target, request: Request) -> AwsError | None:
         """The not-found error a read of something too new gets."""
-        kind = _KINDS.get(target.service)
-        if kind is None or not self._unseen or access_of(target.operation) == "write":
+        kind = _RESOURCE_KINDS.get(target.service)
+        if kind is None or not self._hidden_reads_left or classify_access(target.operation) == "write":
             return None
-        name = _name(kind, target, request)
+        name = _resource_name(kind, target, request)
         with self._lock:
-            left = self._unseen.get((kind.setting, name), 0)
-            if left <= 0:
+            reads_left = self._hidden_reads_left.get((kind.setting, name), 0)
+            if reads_left <= 0:
                 return None
-            self._unseen[kind.setting, name] = left - 1
-        return AwsError(kind.code, f"{name} cannot be found", kind.status)
+            self._hidden_reads_left[kind.setting, name] = reads_left - 1
+        return AwsError(kind.error_code, f"{name} cannot be found", kind.error_status)
 
-    def after(self, target: Target, request: Request, response: Response) -> None:
+    def record_create(self, target: Target, request: Request, response: Response) -> None:
         """Note what a successful create made."""
-        kind = _KINDS.get(target.service)
-        faults = self._world.faults
-        if kind is None or target.operation != kind.create or response.status >= 300:
+        kind = _RESOURCE_KINDS.get(target.service)
+        faults = self._state.faults
+        if kind is None or target.operation != kind.create_operation or response.status >= 300:
             return
-        reads = int(faults.unseen_reads.get(kind.setting, 0))
-        if not reads and not faults.role_assumable_after_seconds:
+        hidden_reads = int(faults.unseen_reads.get(kind.setting, 0))
+        if not hidden_reads and not faults.role_assumable_after_seconds:
             return
-        name = _name(kind, target, request)
+        name = _resource_name(kind, target, request)
         with self._lock:
-            if reads:
-                self._unseen[kind.setting, name] = reads
+            if hidden_reads:
+                self._hidden_reads_left[kind.setting, name] = hidden_reads
             if kind.setting == "role":
-                self._world.role_born[name] = time.monotonic()
+                self._state.role_created_at[name] = time.monotonic()
 
 
-def _name(kind: _Kind, target: Target, request: Request) -> str:
+def _resource_name(kind: _ResourceKind, target: Target, request: Request) -> str:
     """The name a call gives its thing; of the ARN of a secret or a service the name in it."""
     try:
-        params = parse(request, target)
+        params = parse_params(request, target)
     except AwsError:
         return ""
-    name = str(next((params[key] for key in kind.named if key in params), ""))
+    name = str(next((params[parameter] for parameter in kind.name_parameters if parameter in params), ""))
     if name.startswith("arn:") and kind.setting == "secret":
         return name.rpartition(":")[2].rpartition("-")[0]
     return name.rpartition("/")[2] if kind.setting == "service" else name

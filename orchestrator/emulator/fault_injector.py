@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from orchestrator.emulator.call_log import access_of
+from orchestrator.emulator.call_log import classify_access
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.faults import Faults, Rule
 from orchestrator.emulator.server_protocol import Target
 
-When = Literal["before", "after"]
+CrashTiming = Literal["before", "after"]
 
-_THROTTLING = {
+_THROTTLING_ERRORS = {
     "s3": ("SlowDown", 503),
     "ec2": ("RequestLimitExceeded", 503),
     "rds": ("Throttling", 400),
@@ -31,7 +31,7 @@ _THROTTLING = {
     "cloudfront": ("Throttling", 400),
     "elbv2": ("Throttling", 400),
 }
-_IAM_PREFIX = {"resourcegroupstaggingapi": "tag", "elbv2": "elasticloadbalancing"}
+_IAM_PREFIXES = {"resourcegroupstaggingapi": "tag", "elbv2": "elasticloadbalancing"}
 _IAM_ACTIONS = {
     "s3:HeadBucket": "s3:ListBucket",
     "s3:ListBuckets": "s3:ListAllMyBuckets",
@@ -51,18 +51,18 @@ _IAM_ACTIONS = {
     "s3:PutBucketCors": "s3:PutBucketCORS",
     "s3:DeleteBucketCors": "s3:PutBucketCORS",
 }
-_DENIED = {"s3": ("AccessDenied", 403), "ec2": ("UnauthorizedOperation", 403)}
-_DENIED_XML = frozenset({"rds", "iam", "sns", "sts", "cloudfront", "elbv2", "cloudwatch"})
+_ACCESS_DENIED_ERRORS = {"s3": ("AccessDenied", 403), "ec2": ("UnauthorizedOperation", 403)}
+_XML_PROTOCOL_SERVICES = frozenset({"rds", "iam", "sns", "sts", "cloudfront", "elbv2", "cloudwatch"})
 
 
-def iam_action(target: Target) -> str:
+def iam_action_of(target: Target) -> str:
     """The IAM action that allows a call: ``s3:ListBucket`` for HeadBucket."""
-    name = f"{_IAM_PREFIX.get(target.service, target.service)}:{target.operation}"
+    name = f"{_IAM_PREFIXES.get(target.service, target.service)}:{target.operation}"
     return _IAM_ACTIONS.get(name, name)
 
 
 @dataclass(frozen=True)
-class Drop:
+class DropConnection:
     """Close the connection without an answer; ``executed`` first does the call."""
 
     executed: bool
@@ -75,92 +75,94 @@ class Injector:
     def __init__(self, faults: Faults, account: str) -> None:
         self._lock = threading.Lock()
         self._account = account
-        self._countdown: int | None = None
-        self._when: When = "before"
-        self.crashed = False
-        self.replace(faults)
+        self._writes_until_crash: int | None = None
+        self._crash_timing: CrashTiming = "before"
+        self.is_crashed = False
+        self.set_faults(faults)
 
-    def replace(self, faults: Faults) -> None:
+    def set_faults(self, faults: Faults) -> None:
         """Start anew with other faults: the generator is seeded again, limits count from zero."""
         with self._lock:
             self.faults = faults
             self._random = random.Random(faults.seed)  # noqa: S311 - repeatable faults, not secrets
-            self._used: dict[int, int] = {}
+            self._rule_use_counts: dict[int, int] = {}
 
-    def crash_at(self, n: int, when: When) -> None:
+    def crash_at(self, write_number: int, when: CrashTiming) -> None:
         """From now on count writes; at the n-th (from 1) drop it, before or after it is done, and all that follows."""
-        if n < 1 or when not in ("before", "after"):
+        if write_number < 1 or when not in ("before", "after"):
             raise ValueError("crash_at wants n >= 1 and when 'before' or 'after'")
         with self._lock:
-            self.crashed, self._countdown, self._when = False, n, when
+            self.is_crashed, self._writes_until_crash, self._crash_timing = False, write_number, when
 
     def revive(self) -> None:
         """Answer again after a crash, and forget a crash that has not come."""
         with self._lock:
-            self.crashed, self._countdown = False, None
+            self.is_crashed, self._writes_until_crash = False, None
 
-    def latency(self, base_ms: float) -> float:
+    def latency_seconds(self, base_ms: float) -> float:
         """Seconds to hold a call back."""
         return (base_ms + self.faults.latency_ms) / 1000
 
-    def decide(self, target: Target) -> Drop | AwsError | None:
+    def choose_fault(self, target: Target) -> DropConnection | AwsError | None:
         """What befalls this call: a dropped connection, an error answer, or nothing."""
-        access = access_of(target.operation)
+        access = classify_access(target.operation)
         with self._lock:
-            drop = self._crash(access)
-            if drop is not None:
-                return drop
+            crash = self._choose_crash(access)
+            if crash is not None:
+                return crash
             for index, rule in enumerate(self.faults.rules):
-                if self._strikes(index, rule, target, access):
-                    return _outcome(rule, target)
-        return self._denied(target, access)
+                if self._should_apply(index, rule, target, access):
+                    return _apply_rule(rule, target)
+        return self._deny_access(target, access)
 
-    def _crash(self, access: str) -> Drop | None:
-        if self.crashed:
-            return Drop(False, "crashed")
-        if self._countdown is None or access == "read":
+    def _choose_crash(self, access: str) -> DropConnection | None:
+        if self.is_crashed:
+            return DropConnection(False, "crashed")
+        if self._writes_until_crash is None or access == "read":
             return None
-        self._countdown -= 1
-        if self._countdown > 0:
+        self._writes_until_crash -= 1
+        if self._writes_until_crash > 0:
             return None
-        self.crashed, self._countdown = True, None
-        return Drop(self._when == "after", f"crash {self._when}")
+        self.is_crashed, self._writes_until_crash = True, None
+        return DropConnection(self._crash_timing == "after", f"crash {self._crash_timing}")
 
-    def _strikes(self, index: int, rule: Rule, target: Target, access: str) -> bool:
-        used = self._used.get(index, 0)
+    def _should_apply(self, index: int, rule: Rule, target: Target, access: str) -> bool:
+        use_count = self._rule_use_counts.get(index, 0)
         if not rule.matches(target.service, target.operation, access) or (
-            rule.limit is not None and used >= rule.limit
+            rule.limit is not None and use_count >= rule.limit
         ):
             return False
         if self._random.random() >= rule.probability:
             return False
-        self._used[index] = used + 1
+        self._rule_use_counts[index] = use_count + 1
         return True
 
-    def _denied(self, target: Target, access: str) -> AwsError | None:
-        action = iam_action(target)
+    def _deny_access(self, target: Target, access: str) -> AwsError | None:
+        action = iam_action_of(target)
         patterns = self.faults.denied
-        if not (self.faults.deny_writes and access == "write") and not any(fnmatchcase(action, p) for p in patterns):
+        if not (self.faults.deny_writes and access == "write") and not any(
+            fnmatchcase(action, pattern) for pattern in patterns
+        ):
             return None
         user = f"arn:aws:iam::{self._account}:user/orchestrator"
         message = f"User: {user} is not authorized to perform: {action} because no identity-based policy allows it"
-        code, status = _DENIED.get(target.service) or (
-            ("AccessDenied", 403) if target.service in _DENIED_XML else ("AccessDeniedException", 400)
+        code, status = _ACCESS_DENIED_ERRORS.get(target.service) or (
+            ("AccessDenied", 403) if target.service in _XML_PROTOCOL_SERVICES else ("AccessDeniedException", 400)
         )
         return AwsError(code, message, status)
 
 
-def _outcome(rule: Rule, target: Target) -> Drop | AwsError:
+def _apply_rule(rule: Rule, target: Target) -> DropConnection | AwsError:
     if rule.kind == "throttle":
-        code, status = _THROTTLING.get(target.service, ("ThrottlingException", 400))
+        code, status = _THROTTLING_ERRORS.get(target.service, ("ThrottlingException", 400))
         return AwsError(code, "Rate exceeded", status)
     if rule.kind == "error":
         code = "ServiceUnavailable" if rule.status == 503 else "InternalFailure"
         return AwsError(code, "We encountered an internal error. Please try again.", rule.status)
-    return Drop(rule.kind == "reset_after", rule.kind)
+    return DropConnection(rule.kind == "reset_after", rule.kind)
 
 
-def hold_back(seconds: float) -> None:
+def wait_latency(seconds: float) -> None:
     """Wait out a latency."""
     if seconds > 0:
         time.sleep(seconds)

@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-Kind = Literal["throttle", "error", "reset", "reset_after"]
+FaultKind = Literal["throttle", "error", "reset", "reset_after"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Rule:
     ``probability`` is 0..1, drawn from a generator seeded by ``Faults.seed``; ``limit`` ends it after so many.
     """
 
-    kind: Kind
+    kind: FaultKind
     service: str = "*"
     operation: str = "*"
     access: Literal["any", "read", "write"] = "any"
@@ -32,8 +32,8 @@ class Rule:
     status: int = 500
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise ValueError(f"faults: kind {self.kind!r} is none of {', '.join(get_args(Kind))}")
+        if self.kind not in get_args(FaultKind):
+            raise ValueError(f"faults: kind {self.kind!r} is none of {', '.join(get_args(FaultKind))}")
         if not 0 <= self.probability <= 1:
             raise ValueError(f"faults: probability {self.probability} is not between 0 and 1")
         if self.access not in ("any", "read", "write"):
@@ -72,11 +72,11 @@ class Faults:
     require_images: bool = False
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> Faults:
+    def from_dict(cls, data: Mapping[str, Any]) -> Faults:
         """Faults from a mapping with the fields' names.  Raises ValueError naming a field that does not exist."""
-        unknown = sorted(set(data) - {each.name for each in fields(cls)})
-        if unknown:
-            raise ValueError(f"faults: no such setting: {', '.join(unknown)}")
+        unknown_settings = sorted(set(data) - {setting.name for setting in fields(cls)})
+        if unknown_settings:
+            raise ValueError(f"faults: no such setting: {', '.join(unknown_settings)}")
         values = dict(data)
         try:
             values["rules"] = tuple(Rule(**rule) for rule in values.get("rules", ()))
@@ -87,18 +87,18 @@ class Faults:
         return cls(**values)
 
     @classmethod
-    def read(cls, path: Path) -> Faults:
+    def load(cls, path: Path) -> Faults:
         """Faults from a YAML or JSON file.  Raises OSError, ValueError."""
         import yaml
 
         try:
-            data = yaml.safe_load(path.read_text(encoding="utf-8"))
+            document = yaml.safe_load(path.read_text(encoding="utf-8"))
         except yaml.YAMLError as error:
             raise ValueError(f"faults: {path}: {error}") from error
-        if not isinstance(data, dict):
+        if not isinstance(document, dict):
             raise ValueError(f"faults: {path}: must be a mapping")
-        return cls.of(data)
+        return cls.from_dict(document)
 
-    def data(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The mapping that ``of`` reads."""
         return asdict(self)

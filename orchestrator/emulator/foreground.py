@@ -28,19 +28,21 @@ def serve(  # noqa: PLR0913 - mirrors start()
 
     Runs in the main thread.  Raises OSError for a taken port or an unreadable faults file, ValueError for a bad one.
     """
-    faults = Faults.read(faults_file) if faults_file else Faults()
-    ended = threading.Event()
+    faults = Faults.load(faults_file) if faults_file else Faults()
+    stop_event = threading.Event()
 
-    def end(_: int, __: FrameType | None) -> None:
-        ended.set()
+    def on_signal(_: int, __: FrameType | None) -> None:
+        stop_event.set()
 
-    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous_handlers = {
+        signal_number: signal.signal(signal_number, on_signal) for signal_number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         with start(
             backend, port, latency_ms, faults, settle_seconds, account, region, run_services=run_services
         ) as emulator:
             on_ready(emulator)
-            ended.wait()
+            stop_event.wait()
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for signal_number, handler in previous_handlers.items():
+            signal.signal(signal_number, handler)

@@ -15,26 +15,33 @@ from typing import BinaryIO
 
 from orchestrator.emulator.http_messages import Request, Response
 
-Handle = Callable[[Request], Response | None]
+RequestHandler = Callable[[Request], Response | None]
 
-_REASONS = {200: "OK", 204: "No Content", 304: "Not Modified", 400: "Bad Request", 403: "Forbidden", 404: "Not Found"}
-_BACKLOG = 128
-_BODILESS = (204, 304)
+_REASON_PHRASES = {
+    200: "OK",
+    204: "No Content",
+    304: "Not Modified",
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+}
+_LISTEN_BACKLOG = 128
+_BODILESS_CODES = (204, 304)
 
 
-TLS_HANDSHAKE = b"\x16"
+TLS_HANDSHAKE_BYTE = b"\x16"
 """What a TLS connection begins with."""
 
 
 class Gateway:
     """One listening socket on 127.0.0.1 and the threads that serve its connections."""
 
-    def __init__(self, handle: Handle) -> None:
+    def __init__(self, handle: RequestHandler) -> None:
         self._handle = handle
         self._lock = threading.Lock()
-        self._connections: dict[socket.socket, threading.Thread] = {}
+        self._threads_by_connection: dict[socket.socket, threading.Thread] = {}
         self._listener: socket.socket | None = None
-        self._acceptor: threading.Thread | None = None
+        self._accept_thread: threading.Thread | None = None
         self.port = 0
 
     def open(self, port: int) -> None:
@@ -43,27 +50,29 @@ class Gateway:
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", port))
-            listener.listen(_BACKLOG)
+            listener.listen(_LISTEN_BACKLOG)
         except OSError:
             listener.close()
             raise
         self._listener, self.port = listener, listener.getsockname()[1]
-        self._acceptor = threading.Thread(target=self._accept, args=(listener,), name="emulator-accept", daemon=True)
-        self._acceptor.start()
+        self._accept_thread = threading.Thread(
+            target=self._accept_connections, args=(listener,), name="emulator-accept", daemon=True
+        )
+        self._accept_thread.start()
 
     def close(self) -> None:
         """Stop listening, cut every connection and wait for the threads."""
-        listener, acceptor = self._listener, self._acceptor
-        self._listener = self._acceptor = None
-        if listener is None or acceptor is None:
+        listener, accept_thread = self._listener, self._accept_thread
+        self._listener = self._accept_thread = None
+        if listener is None or accept_thread is None:
             return
         # A blocked accept() is only woken by shutdown, not by close.
         with contextlib.suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
-        acceptor.join()
+        accept_thread.join()
         with self._lock:
-            open_connections = dict(self._connections)
+            open_connections = dict(self._threads_by_connection)
         for connection in open_connections:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -71,48 +80,50 @@ class Gateway:
             if thread is not threading.current_thread():
                 thread.join()
 
-    def _accept(self, listener: socket.socket) -> None:
+    def _accept_connections(self, listener: socket.socket) -> None:
         while True:
             try:
                 connection, _ = listener.accept()
             except OSError:
                 return
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            thread = threading.Thread(target=self._serve, args=(connection,), name="emulator-connection", daemon=True)
+            thread = threading.Thread(
+                target=self._serve_connection, args=(connection,), name="emulator-connection", daemon=True
+            )
             with self._lock:
-                self._connections[connection] = thread
+                self._threads_by_connection[connection] = thread
             thread.start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _serve_connection(self, connection: socket.socket) -> None:
         try:
             with connection.makefile("rb") as stream:
-                while self._exchange(connection, stream):
+                while self._serve_request(connection, stream):
                     pass
         except (OSError, ValueError):
             pass  # the client went away, or spoke no HTTP: there is nobody to tell
         finally:
             with self._lock:
-                self._connections.pop(connection, None)
+                self._threads_by_connection.pop(connection, None)
             connection.close()
 
-    def _exchange(self, connection: socket.socket, stream: BinaryIO) -> bool:
+    def _serve_request(self, connection: socket.socket, stream: BinaryIO) -> bool:
         """Answer one request; whether the connection lives on."""
         head = read_head(stream)
         if head is None:
             return False
         method, target, headers = head
-        named = {name.lower(): value for name, value in headers}
-        if named.get("expect", "").lower() == "100-continue":
+        headers_by_name = {name.lower(): value for name, value in headers}
+        if headers_by_name.get("expect", "").lower() == "100-continue":
             connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        body = read_body(stream, named)
+        body = read_body(stream, headers_by_name)
         response = self._handle(Request(method, target, tuple(headers), body))
         if response is None:
             # Linger 0 turns the close into a TCP reset, which is what a crash looks like from outside.
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             return False
-        keep = named.get("connection", "").lower() != "close"
-        connection.sendall(written(response, method, keep))
-        return keep
+        keep_alive = headers_by_name.get("connection", "").lower() != "close"
+        connection.sendall(serialise_response(response, method, keep_alive))
+        return keep_alive
 
 
 def read_head(stream: BinaryIO) -> tuple[str, str, list[tuple[str, str]]] | None:
@@ -120,10 +131,10 @@ def read_head(stream: BinaryIO) -> tuple[str, str, list[tuple[str, str]]] | None
 
     Clients of registries try TLS first, also on loopback, and would wait for the rest of a line that never comes.
     """
-    first = stream.read(1)
-    if first == TLS_HANDSHAKE:
+    first_byte = stream.read(1)
+    if first_byte == TLS_HANDSHAKE_BYTE:
         return None
-    line = first + stream.readline(65537)
+    line = first_byte + stream.readline(65537)
     if not line.strip():
         return None
     method, target, _ = line.decode("latin-1").split(maxsplit=2)
@@ -138,23 +149,23 @@ def read_body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
     """The whole body, by length or chunked."""
     if headers.get("transfer-encoding", "").lower() != "chunked":
         return stream.read(int(headers.get("content-length") or 0))
-    parts = []
+    chunks = []
     while size := int(stream.readline().partition(b";")[0], 16):
-        parts.append(stream.read(size))
+        chunks.append(stream.read(size))
         stream.readline()
     while stream.readline().strip():
         pass
-    return b"".join(parts)
+    return b"".join(chunks)
 
 
-def written(response: Response, method: str, keep: bool) -> bytes:
+def serialise_response(response: Response, method: str, keep_alive: bool) -> bytes:
     """A response as it goes over the wire."""
-    lines = [f"HTTP/1.1 {response.status} {_REASONS.get(response.status, 'Status')}"]
-    lines += [f"{name}: {value}" for name, value in response.headers]
+    head_lines = [f"HTTP/1.1 {response.status} {_REASON_PHRASES.get(response.status, 'Status')}"]
+    head_lines += [f"{name}: {value}" for name, value in response.headers]
     length = len(response.body) if response.length is None else response.length
-    if response.status not in _BODILESS:
-        lines.append(f"Content-Length: {length}")
-    if not keep:
-        lines.append("Connection: close")
-    body = b"" if method == "HEAD" or response.status in _BODILESS else response.body
-    return "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
+    if response.status not in _BODILESS_CODES:
+        head_lines.append(f"Content-Length: {length}")
+    if not keep_alive:
+        head_lines.append("Connection: close")
+    body = b"" if method == "HEAD" or response.status in _BODILESS_CODES else response.body
+    return "\r\n".join([*head_lines, "", ""]).encode("latin-1", "replace") + body

@@ -19,8 +19,8 @@ from orchestrator.emulator.http_messages import Request, Response
 
 Params = dict[str, Any]
 
-_ACTION = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]+)")
-_loading = threading.RLock()
+_ACTION_PATTERN = re.compile(rb"(?:^|&)Action=([A-Za-z0-9]+)")
+_load_lock = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Target:
     service: str
     region: str
     operation: str
-    uri: tuple[tuple[str, Any], ...] = ()
+    uri_params: tuple[tuple[str, Any], ...] = ()
 
     @property
     def name(self) -> str:
@@ -39,7 +39,7 @@ class Target:
 
 
 @cache
-def _load(service: str) -> Any:
+def _load_model(service: str) -> Any:
     from moto.core.utils import get_service_model
 
     model = get_service_model(service)
@@ -50,8 +50,8 @@ def _load(service: str) -> Any:
 
 def service_model(service: str) -> Any:
     """The service model of ``service``; botocore's UnknownServiceError when there is none."""
-    with _loading:
-        return _load(service)
+    with _load_lock:
+        return _load_model(service)
 
 
 @lru_cache(maxsize=4096)
@@ -67,11 +67,11 @@ def _rest_router(service: str) -> Any:
     return ServiceOperationRouter(service_model(service))
 
 
-def environ(request: Request, host: str = "") -> dict[str, Any]:
+def build_wsgi_environ(request: Request, host: str = "") -> dict[str, Any]:
     """The WSGI environment of a request, as moto's and werkzeug's request classes read it."""
     path, _, query = request.target.partition("?")
-    names: dict[str, str] = {}
-    env: dict[str, Any] = {
+    metadata_header_names: dict[str, str] = {}
+    environ_dict: dict[str, Any] = {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
@@ -89,63 +89,65 @@ def environ(request: Request, host: str = "") -> dict[str, Any]:
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
-        "moto.preserved_header_names": names,
+        "moto.preserved_header_names": metadata_header_names,
     }
     for name, value in request.headers:
         key = name.upper().replace("-", "_")
         if key not in ("CONTENT_TYPE", "CONTENT_LENGTH"):
             key = f"HTTP_{key}"
         if "_" in name and name.lower().startswith("x-amz-meta-"):
-            names[key] = name
-        env[key] = f"{env[key]},{value}" if key in env else value
-    env["CONTENT_LENGTH"] = str(len(request.body))
-    env.pop("HTTP_TRANSFER_ENCODING", None)
+            metadata_header_names[key] = name
+        environ_dict[key] = f"{environ_dict[key]},{value}" if key in environ_dict else value
+    environ_dict["CONTENT_LENGTH"] = str(len(request.body))
+    environ_dict.pop("HTTP_TRANSFER_ENCODING", None)
     if host:
-        env["HTTP_HOST"] = host
-    return env
+        environ_dict["HTTP_HOST"] = host
+    return environ_dict
 
 
-def moto_request(request: Request, host: str = "") -> Any:
+def to_moto_request(request: Request, host: str = "") -> Any:
     """The request as moto's own class."""
     from moto.core.request import Request as MotoRequest
 
-    return MotoRequest(environ(request, host))
+    return MotoRequest(build_wsgi_environ(request, host))
 
 
 def preload() -> None:
     """Import what requests need, in one thread: two that import one package at a time can see it half made."""
-    moto = (f"moto.core.{name}" for name in ("parse", "routing", "utils"))
-    for module in ("botocore.exceptions", "werkzeug.exceptions", *moto):
+    moto_modules = (f"moto.core.{name}" for name in ("parse", "routing", "utils"))
+    for module in ("botocore.exceptions", "werkzeug.exceptions", *moto_modules):
         importlib.import_module(module)
 
 
-def identify(service: str, region: str, request: Request) -> Target:
+def identify_target(service: str, region: str, request: Request) -> Target:
     """Find the operation a request asks for, by the target header, the Action parameter or the path."""
-    target = request.header("x-amz-target")
-    if target:
-        return Target(service, region, target.rpartition(".")[2])
+    target_header = request.header("x-amz-target")
+    if target_header:
+        return Target(service, region, target_header.rpartition(".")[2])
     if request.header("content-type").startswith("application/x-www-form-urlencoded") or not request.body:
-        found = _ACTION.search(request.body) or _ACTION.search(request.target.partition("?")[2].encode())
-        if found:
-            return Target(service, region, found.group(1).decode())
-    return _identify_by_path(service, region, request)
+        action_match = _ACTION_PATTERN.search(request.body) or _ACTION_PATTERN.search(
+            request.target.partition("?")[2].encode()
+        )
+        if action_match:
+            return Target(service, region, action_match.group(1).decode())
+    return _identify_target_by_path(service, region, request)
 
 
-def _identify_by_path(service: str, region: str, request: Request) -> Target:
+def _identify_target_by_path(service: str, region: str, request: Request) -> Target:
     from botocore.exceptions import UnknownServiceError
     from werkzeug.exceptions import HTTPException
 
     try:
-        with _loading:  # the first match of a service compiles its routes, which two threads cannot do at once
-            operation, uri = _rest_router(service).match(moto_request(request))
+        with _load_lock:  # the first match of a service compiles its routes, which two threads cannot do at once
+            operation, uri_params = _rest_router(service).match(to_moto_request(request))
     except (UnknownServiceError, HTTPException, NotImplementedError):
         return Target(
             service, region, request.path.rpartition("/operation/")[2] if "/operation/" in request.path else ""
         )
-    return Target(service, region, str(operation.name), tuple(uri.items()))
+    return Target(service, region, str(operation.name), tuple(uri_params.items()))
 
 
-def parse(request: Request, target: Target) -> Params:
+def parse_params(request: Request, target: Target) -> Params:
     """The parameters of a request, validated by botocore's own validator.
 
     Raises AwsError ValidationException (or the protocol's equal of it) when they break the model.
@@ -153,23 +155,23 @@ def parse(request: Request, target: Target) -> Params:
     from moto.core.parse import PROTOCOL_PARSERS
 
     operation = operation_model(target.service, target.operation)
-    wire = moto_request(request)
-    protocol = _protocol(operation.service_model, request.header("content-type"))
+    wire_request = to_moto_request(request)
+    protocol = _determine_protocol(operation.service_model, request.header("content-type"))
     parser = PROTOCOL_PARSERS[protocol](operation)
     message = {
-        "method": wire.method,
-        "values": wire.values,
-        "headers": wire.headers,
+        "method": wire_request.method,
+        "values": wire_request.values,
+        "headers": wire_request.headers,
         "body": request.body,
-        "url_path": wire.path,
-        "url_params": dict(target.uri),
+        "url_path": wire_request.path,
+        "url_params": dict(target.uri_params),
     }
     params: Params = parser.parse(message)
-    _validate(operation, params)
+    _validate_params(operation, params)
     return params
 
 
-def _validate(operation: Any, params: Params) -> None:
+def _validate_params(operation: Any, params: Params) -> None:
     from botocore.validate import ParamValidator
 
     shape = operation.input_shape
@@ -182,35 +184,35 @@ def _validate(operation: Any, params: Params) -> None:
         raise AwsError(code or "ValidationException", report.generate_report())
 
 
-def answer(target: Target, request: Request, result: Params, request_id: str) -> Response:
+def serialise_result(target: Target, request: Request, result: Params, request_id: str) -> Response:
     """Serialise a result (a dict in the shape of the operation's output) as AWS would send it to this request."""
     from moto.core.serialize import SerializationContext, get_serializer_class
 
     operation = operation_model(target.service, target.operation)
-    protocol = _protocol(operation.service_model, request.header("content-type"))
+    protocol = _determine_protocol(operation.service_model, request.header("content-type"))
     serializer = get_serializer_class(target.service, protocol)(
-        operation, context=SerializationContext(request_id), value_picker=_picker
+        operation, context=SerializationContext(request_id), value_picker=_pick_member
     )
-    made = serializer.serialize(result)
-    body = made["body"]
-    headers = [(name, str(value)) for name, value in made["headers"].items()]
+    serialized = serializer.serialize(result)
+    body = serialized["body"]
+    headers = [(name, str(value)) for name, value in serialized["headers"].items()]
     headers.append(("x-amzn-RequestId", request_id))
     encoded = body.encode() if isinstance(body, str) else bytes(body)
-    return Response(int(made["status_code"]), tuple(headers), encoded)
+    return Response(int(serialized["status_code"]), tuple(headers), encoded)
 
 
-def _protocol(model: Any, content_type: str) -> str:
+def _determine_protocol(model: Any, content_type: str) -> str:
     """The protocol of a request; a service with several is told apart by the content type."""
     from moto.core.request import determine_request_protocol
 
     return str(determine_request_protocol(model, content_type))
 
 
-def is_understood(target: Target, request: Request) -> bool:
+def is_supported_protocol(target: Target, request: Request) -> bool:
     """Whether a request is in a protocol this module speaks (CBOR is left to the backend)."""
     return "cbor" not in request.header("content-type") and "/operation/" not in request.path
 
 
-def _picker(context: Any) -> Any:
+def _pick_member(context: Any) -> Any:
     """Take members from dicts by their exact name, so that nothing but what a service said is sent."""
     return context.obj.get(context.key)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar, Protocol
 
-from orchestrator.emulator.client_protocol import incoming, outgoing
+from orchestrator.emulator.client_protocol import parse_response, serialise_request
 from orchestrator.emulator.faults import Faults
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.server_protocol import Params, Target
 
-_INTERNAL_KEY = "AKIAIOSFODNN7EXAMPLE"
+_INTERNAL_ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 
 
 class Backend(Protocol):
@@ -40,13 +40,13 @@ class Backend(Protocol):
         """Answer one AWS request."""
         ...
 
-    def adopt(self, name: str, policy: dict[str, Any]) -> None:
+    def add_managed_policy(self, name: str, policy: dict[str, Any]) -> None:
         """Have one of AWS's managed policies in place, by name and with the data moto publishes of it."""
 
-    def settle(self, region: str, secret: str, version: str) -> None:
+    def set_current_secret_version(self, region: str, secret_id: str, version_id: str) -> None:
         """Have a secret's value be that of the version that was labelled AWSCURRENT."""
 
-    def edge(self, request: Request) -> Response | None:
+    def handle_registry(self, request: Request) -> Response | None:
         """Answer a registry request, or None where it has no registry."""
         ...
 
@@ -64,29 +64,29 @@ class Workload:
     region: str
     image: str
     port: str
-    health: Params
+    health_check: Params
     command: tuple[str, ...] = ()
     arguments: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
-    output: tuple[str, str] | None = None
-    verdicts: str = ""
+    output_log: tuple[str, str] | None = None
+    event_log_group: str = ""
 
 
-class Trial(Protocol):
+class StartAttempt(Protocol):
     """An attempt to run a service: ``verdict`` is None while it lasts, then whether it is healthy; else ``reason``."""
 
-    verdict: bool | None
+    is_healthy: bool | None
     reason: str
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Nobody wants it any more; what has taken over already goes on."""
 
 
-class Runs(Protocol):
+class ContainerRuntime(Protocol):
     """What runs the images of services."""
 
-    def begin(self, workload: Workload) -> Trial:
+    def start(self, workload: Workload) -> StartAttempt:
         """Start to run one, beside what may run behind its host already."""
         ...
 
@@ -96,60 +96,62 @@ class Runs(Protocol):
     def stop_all(self) -> None:
         """Stop all of them."""
 
-    def visit(self, host: str, request: Request) -> Response:
+    def forward(self, host: str, request: Request) -> Response:
         """What it answers."""
         ...
 
 
 @dataclass
-class World:
+class EmulatorState:
     """What the services of one emulator share: the account, the backend, the faults and one lock."""
 
     account: str
     region: str
     backend: Backend
-    settle_default: float
+    default_settle_seconds: float
     faults: Faults = field(default_factory=Faults)
     lock: threading.RLock = field(default_factory=threading.RLock)
-    role_born: dict[str, float] = field(default_factory=dict)
-    writes: int = 0
+    role_created_at: dict[str, float] = field(default_factory=dict)
+    write_count: int = 0
     """Grows when a write begins and when it ends: what was read at one number holds as long as it stays."""
-    find: Callable[[str], Service | None] = lambda _: None
-    runs: Runs | None = None
+    find_service: Callable[[str], Service | None] = lambda _: None
+    container_runtime: ContainerRuntime | None = None
     """Runs the services of App Runner and of ECS Express Mode, where the emulator was told to."""
     registry_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
     """What ECR gives out and its registry asks for."""
 
-    def settle(self, service: str) -> float:
+    def settle_seconds(self, service: str) -> float:
         """Seconds an asynchronous operation of ``service`` takes."""
-        return float(self.faults.settle_seconds.get(service, self.settle_default))
+        return float(self.faults.settle_seconds.get(service, self.default_settle_seconds))
 
     def call(self, service: str, operation: str, region: str = "", **params: Any) -> Params:
         """Make one AWS call of the backend itself: not counted, no faults.  Raises AwsError."""
         target = Target(service, region or self.region, operation)
-        return incoming(target, self.backend.forward(outgoing(target, params, _INTERNAL_KEY), target))
+        return parse_response(
+            target, self.backend.forward(serialise_request(target, params, _INTERNAL_ACCESS_KEY_ID), target)
+        )
 
-    def groups_in_use(self, region: str) -> set[str]:
+    def security_groups_in_use(self, region: str) -> set[str]:
         """The security groups that network interfaces of a region hold, as the services here know."""
-        services = [self.find(name) for name in ("rds", "apprunner", "ecs")]
-        return {group for service in services if service for group in service.groups_in_use(region)}
+        services = [self.find_service(name) for name in ("rds", "apprunner", "ecs")]
+        return {group for service in services if service for group in service.security_groups_in_use(region)}
 
-    def tagged(self, service: str, region: str) -> dict[str, dict[str, str]]:
+    def tags_by_arn(self, service: str, region: str) -> dict[str, dict[str, str]]:
         """The tags of a service's resources by ARN, where the service lives here."""
-        found = self.find(service)
-        return found.tagged(region) if found else {}
+        tag_source = self.find_service(service)
+        return tag_source.tags_by_arn(region) if tag_source else {}
 
-    def role_is_assumable(self, name: str) -> bool:
+    def is_role_assumable(self, name: str) -> bool:
         """Whether a role made lately can be assumed by a service by now."""
-        born = self.role_born.get(name)
-        return born is None or time.monotonic() - born >= self.faults.role_assumable_after_seconds
+        created_at = self.role_created_at.get(name)
+        return created_at is None or time.monotonic() - created_at >= self.faults.role_assumable_after_seconds
 
 
 @dataclass(frozen=True)
-class Context:
+class CallContext:
     """One call: where it is addressed, its request id, and the way on to the backend."""
 
-    world: World
+    state: EmulatorState
     target: Target
     request: Request
     request_id: str
@@ -162,22 +164,22 @@ class Context:
     @property
     def account(self) -> str:
         """The account of the emulator."""
-        return self.world.account
+        return self.state.account
 
     def forward(self, params: Params) -> Params:
         """The backend's own answer to this operation, with these parameters.  Raises AwsError."""
-        return self.world.call(self.target.service, self.target.operation, self.region, **params)
+        return self.state.call(self.target.service, self.target.operation, self.region, **params)
 
     def forward_raw(self) -> Response:
         """The backend's own answer to the request as it came."""
-        return self.world.backend.forward(self.request, self.target)
+        return self.state.backend.forward(self.request, self.target)
 
 
-Handler = Callable[[Params, Context], Params | Response]
+Handler = Callable[[Params, CallContext], Params | Response]
 
 
 @lru_cache(maxsize=4096)
-def method_name(operation: str) -> str:
+def to_method_name(operation: str) -> str:
     """botocore's Python name of an operation: ``DescribeDBInstances`` is ``describe_db_instances``."""
     from botocore import xform_name
 
@@ -192,21 +194,21 @@ class Service:
     """
 
     service: ClassVar[str]
-    complete: ClassVar[bool] = False
+    is_complete: ClassVar[bool] = False
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, state: EmulatorState) -> None:
+        self.state = state
 
-    def tagged(self, region: str) -> dict[str, dict[str, str]]:
+    def tags_by_arn(self, region: str) -> dict[str, dict[str, str]]:
         """The tags of the resources that live here, by ARN."""
         return {}
 
-    def groups_in_use(self, region: str) -> set[str]:
+    def security_groups_in_use(self, region: str) -> set[str]:
         """The security groups its network interfaces hold."""
         return set()
 
     def handler(self, operation: str) -> Handler | None:
         """The method for an operation, or None."""
-        name = method_name(operation)
-        found = None if name.startswith("_") else getattr(self, name, None)
-        return found if callable(found) and not hasattr(Service, name) else None
+        name = to_method_name(operation)
+        method = None if name.startswith("_") else getattr(self, name, None)
+        return method if callable(method) and not hasattr(Service, name) else None

@@ -13,18 +13,18 @@ from typing import Any, Final
 import httpx
 
 from orchestrator.problems import Problems
-from orchestrator.redaction.redact import safe
+from orchestrator.redaction.redact import sanitise
 
-API: Final = "https://api.github.com"
-ATTEMPTS: Final = 5
-LONGEST_WAIT: Final = 120.0
+DEFAULT_API_URL: Final = "https://api.github.com"
+MAX_ATTEMPTS: Final = 5
+MAX_WAIT_SECONDS: Final = 120.0
 """Seconds; a rate limit that lasts longer is told instead of waited for."""
-PAGE: Final = 100
+PAGE_SIZE: Final = 100
 
-_RATE: Final = (403, 429)
-_PASSING: Final = (500, 502, 503, 504)
+_RATE_LIMIT_CODES: Final = (403, 429)
+_TRANSIENT_CODES: Final = (500, 502, 503, 504)
 
-PERMISSIONS: Final = (
+PERMISSIONS_BY_PATH: Final = (
     ("/comments", "pull-requests: write (for a pull request) or issues: write"),
     ("/statuses", "statuses: write"),
     ("/deployments", "deployments: write"),
@@ -50,16 +50,16 @@ class GitHub:
         repository: str,
         token: str,
         *,
-        api: str = API,
-        attempts: int = ATTEMPTS,
+        api_url: str = DEFAULT_API_URL,
+        max_attempts: int = MAX_ATTEMPTS,
         sleep: Callable[[float], None] = time.sleep,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self.repository = repository
-        self._attempts = attempts
+        self._attempts = max_attempts
         self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=api.rstrip("/"),
+        self._client = httpx.Client(
+            base_url=api_url.rstrip("/"),
             headers={
                 "Accept": "application/vnd.github+json",
                 "Authorization": f"Bearer {token}",
@@ -72,7 +72,7 @@ class GitHub:
 
     def get(self, path: str, **query: str | int) -> Any:
         """One object.  Raises GitHubProblems."""
-        return self._ask("GET", path, query=query).json()
+        return self._request("GET", path, query=query).json()
 
     def find(self, path: str, **query: str | int) -> Any | None:
         """One object, or None where GitHub says that there is none.  Raises GitHubProblems."""
@@ -83,35 +83,35 @@ class GitHub:
                 return None
             raise
 
-    def pages(self, path: str, *, most: int = 1000, **query: str | int) -> Iterator[Any]:
+    def paginate(self, path: str, *, max_items: int = 1000, **query: str | int) -> Iterator[Any]:
         """The items of a list, page by page, at most ``most``.  Raises GitHubProblems."""
-        for number in range(1, most // PAGE + 1):
-            found = self.get(path, **query, per_page=PAGE, page=number)
-            yield from found
-            if len(found) < PAGE:
+        for number in range(1, max_items // PAGE_SIZE + 1):
+            items = self.get(path, **query, per_page=PAGE_SIZE, page=number)
+            yield from items
+            if len(items) < PAGE_SIZE:
                 return
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
         """Make something.  Not repeated where it may have been made already.  Raises GitHubProblems."""
-        return _content(self._ask("POST", path, body=body))
+        return _parse_body(self._request("POST", path, body=body))
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
         """Change something; None where GitHub has nothing to say of it.  Raises GitHubProblems."""
-        return _content(self._ask("PATCH", path, body=body))
+        return _parse_body(self._request("PATCH", path, body=body))
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
         """Set something; None where GitHub has nothing to say of it.  Raises GitHubProblems."""
-        return _content(self._ask("PUT", path, body=body))
+        return _parse_body(self._request("PUT", path, body=body))
 
     def delete(self, path: str) -> None:
         """Remove something.  What is gone already is no failure.  Raises GitHubProblems."""
         try:
-            self._ask("DELETE", path)
+            self._request("DELETE", path)
         except GitHubProblems as error:
             if error.status != 404:
                 raise
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
@@ -121,73 +121,75 @@ class GitHub:
     ) -> httpx.Response:
         url = f"/repos/{self.repository}{path}"
         for attempt in range(1, self._attempts + 1):
-            answer: httpx.Response | None = None
+            response: httpx.Response | None = None
             try:
-                answer = self._http.request(method, url, params=query or None, json=body)
+                response = self._client.request(method, url, params=query or None, json=body)
             except httpx.TransportError as error:
-                pause, said = _after_silence(method, error, attempt), type(error).__name__
+                delay, message = _retry_delay_after_error(method, error, attempt), type(error).__name__
             else:
-                if answer.is_success:
-                    return answer
-                pause, said = _after(method, answer, attempt), _said(answer)
-            if pause is None or attempt == self._attempts:
-                raise _refusal(method, path, answer, said)
-            self._sleep(pause)
+                if response.is_success:
+                    return response
+                delay, message = _retry_delay_after_response(method, response, attempt), _error_message(response)
+            if delay is None or attempt == self._attempts:
+                raise _build_problems(method, path, response, message)
+            self._sleep(delay)
         raise AssertionError("unreachable")
 
 
-def _content(answer: httpx.Response) -> Any:
-    return answer.json() if answer.content else None
+def _parse_body(response: httpx.Response) -> Any:
+    return response.json() if response.content else None
 
 
-def _after_silence(method: str, error: httpx.TransportError, attempt: int) -> float | None:
+def _retry_delay_after_error(method: str, error: httpx.TransportError, attempt: int) -> float | None:
     """Seconds until the next try; None where what was asked may have been done already."""
-    never_arrived = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
-    return _pause(attempt) if never_arrived or method != "POST" else None
+    was_not_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return _backoff_delay(attempt) if was_not_sent or method != "POST" else None
 
 
-def _after(method: str, answer: httpx.Response, attempt: int) -> float | None:
-    if answer.status_code in _RATE:
-        wait = _rate_limit(answer)
-        return wait if wait is None or wait <= LONGEST_WAIT else None
-    if answer.status_code in _PASSING:
-        return _pause(attempt) if method != "POST" else None
+def _retry_delay_after_response(method: str, response: httpx.Response, attempt: int) -> float | None:
+    if response.status_code in _RATE_LIMIT_CODES:
+        delay = _rate_limit_delay(response)
+        return delay if delay is None or delay <= MAX_WAIT_SECONDS else None
+    if response.status_code in _TRANSIENT_CODES:
+        return _backoff_delay(attempt) if method != "POST" else None
     return None
 
 
-def _rate_limit(answer: httpx.Response) -> float | None:
+def _rate_limit_delay(response: httpx.Response) -> float | None:
     """Seconds that GitHub asks us to wait; None where the refusal is no rate limit."""
-    if (after := answer.headers.get("retry-after", "")).isdigit():
-        return float(after)
-    if answer.headers.get("x-ratelimit-remaining") == "0":
-        reset = answer.headers.get("x-ratelimit-reset", "")
+    if (retry_after := response.headers.get("retry-after", "")).isdigit():
+        return float(retry_after)
+    if response.headers.get("x-ratelimit-remaining") == "0":
+        reset = response.headers.get("x-ratelimit-reset", "")
         return max(1.0, float(reset) - time.time()) if reset.isdigit() else 60.0
-    if answer.status_code == 429 or "secondary rate limit" in answer.text.lower():
+    if response.status_code == 429 or "secondary rate limit" in response.text.lower():
         return 60.0
     return None
 
 
-def _pause(attempt: int) -> float:
+def _backoff_delay(attempt: int) -> float:
     return float(min(0.5 * 2**attempt, 15))
 
 
-def _said(answer: httpx.Response) -> str:
+def _error_message(response: httpx.Response) -> str:
     try:
-        found = answer.json()
+        body = response.json()
     except ValueError:
-        return answer.reason_phrase
-    return str(found.get("message", answer.reason_phrase)) if isinstance(found, dict) else answer.reason_phrase
+        return response.reason_phrase
+    return str(body.get("message", response.reason_phrase)) if isinstance(body, dict) else response.reason_phrase
 
 
-def _refusal(method: str, path: str, answer: httpx.Response | None, said: str) -> GitHubProblems:
-    status = answer.status_code if answer is not None else 0
-    code = f"{status} " if status else ""
+def _build_problems(method: str, path: str, response: httpx.Response | None, message: str) -> GitHubProblems:
+    status = response.status_code if response is not None else 0
+    status_text = f"{status} " if status else ""
     hint = "see https://www.githubstatus.com, and run the job again"
     if status in {401, 403, 404}:
-        needs = next((need for part, need in PERMISSIONS if part in path), "contents: read")
-        hint = f"give the job `permissions:` {needs}"
-    if answer is not None and status in _RATE and _rate_limit(answer) is not None:
+        permission = next((required for part, required in PERMISSIONS_BY_PATH if part in path), "contents: read")
+        hint = f"give the job `permissions:` {permission}"
+    if response is not None and status in _RATE_LIMIT_CODES and _rate_limit_delay(response) is not None:
         hint = "GitHub's rate limit is used up; run the job again later"
-    problems = GitHubProblems.one(f"GitHub refused {method} {safe(path)}: {code}{safe(said)}", hint=hint)
+    problems = GitHubProblems.from_message(
+        f"GitHub refused {method} {sanitise(path)}: {status_text}{sanitise(message)}", hint=hint
+    )
     problems.status = status
     return problems

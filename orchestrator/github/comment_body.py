@@ -11,171 +11,207 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from orchestrator.github.approval import Verdict
+from orchestrator.github.approval import ApprovalDecision
 from orchestrator.problems import Problem
-from orchestrator.redaction.redact import safe
+from orchestrator.redaction.redact import sanitise
 from orchestrator.render import drift as drifts
 from orchestrator.render import plan_markdown
-from orchestrator.render.deploy_view import Ending
+from orchestrator.render.deploy_view import DeployView
 from orchestrator.render.field_values import shorten
-from orchestrator.render.plan_markdown import LIMIT, code, escape, fenced
+from orchestrator.render.plan_markdown import MAX_COMMENT_BYTES, code_block, code_span, escape
 from orchestrator.render.plan_view import PlanView
 
-MOST: Final = 40
+MAX_LIST_ITEMS: Final = 40
 """Lines of any list."""
-_ROOM_FOR_CALLS: Final = 12_000
-_ON_MERGE: Final = {
+_MAX_CALLS_BYTES: Final = 12_000
+_MERGE_NOTES: Final = {
     "strict": "On merge exactly these changes are made, or none.",
     "safe": "On merge these changes are made; of others only those that delete, replace and interrupt nothing.",
     "none": "On merge whatever is due then is made: the Project asks for no approval.",
 }
 
 
-def plan(
-    seen: PlanView, *, hidden: str, commit: str, run: str, approval: str, limit: int = LIMIT, overlaps: str = ""
+def render_plan(
+    plan_view: PlanView,
+    *,
+    marker_comment: str,
+    commit: str,
+    run_url: str,
+    approval: str,
+    limit: int = MAX_COMMENT_BYTES,
+    overlaps: str = "",
 ) -> str:
     """The comment on a pull request, under ``limit`` bytes; ``seen`` has its steps, ``hidden`` is the marker's line.
 
     ``overlaps`` says which other pull requests touch the same.
     """
-    calls = "" if not seen.digest else _calls(seen)
-    foot = "\n\n".join(part for part in (overlaps, calls, _foot(seen, commit, run, approval), hidden) if part)
-    without = _without_steps(seen)
-    body = plan_markdown.render(without, limit - len(foot.encode()) - 4, "the artefact of the run that is linked below")
-    return f"{body}\n{foot}\n"
+    calls = "" if not plan_view.digest else _render_calls(plan_view)
+    footer = "\n\n".join(
+        part for part in (overlaps, calls, _render_footer(plan_view, commit, run_url, approval), marker_comment) if part
+    )
+    view_without_steps = _remove_steps(plan_view)
+    body = plan_markdown.render(
+        view_without_steps, limit - len(footer.encode()) - 4, "the artefact of the run that is linked below"
+    )
+    return f"{body}\n{footer}\n"
 
 
-def overlaps(found: Iterable[tuple[int, str, tuple[str, ...]]]) -> str:
+def render_overlaps(pull_requests: Iterable[tuple[int, str, tuple[str, ...]]]) -> str:
     """Which other open pull requests touch the same fields: their number, title and the fields; "" for none."""
     lines = []
-    for number, title, fields in list(found)[:MOST]:
+    for number, title, fields in list(pull_requests)[:MAX_LIST_ITEMS]:
         more = f" and {len(fields) - 3} more" if len(fields) > 3 else ""
-        same = ", ".join(code(safe(shorten(field, 120))) for field in fields[:3])
-        lines.append(f"- #{number} ({escape(shorten(safe(title), 120))}): {same}{more}")
-    head = "> [!WARNING]\n> Other open pull requests touch the same; whichever is merged last decides:"
-    return "\n".join([head, "", *lines]) if lines else ""
+        field_list = ", ".join(code_span(sanitise(shorten(field, 120))) for field in fields[:3])
+        lines.append(f"- #{number} ({escape(shorten(sanitise(title), 120))}): {field_list}{more}")
+    header = "> [!WARNING]\n> Other open pull requests touch the same; whichever is merged last decides:"
+    return "\n".join([header, "", *lines]) if lines else ""
 
 
-def problems(title: str, found: Iterable[Problem], commit: str, run: str) -> str:
+def render_problems(title: str, problem_list: Iterable[Problem], commit: str, run_url: str) -> str:
     """The comment where there is no plan: what is wrong with the manifests, or why AWS could not be asked."""
-    listed = list(found)
-    lines = [_problem(problem) for problem in listed[:MOST]]
-    lines += [f"- and {len(listed) - MOST} more"] if len(listed) > MOST else []
-    count = "1 problem" if len(listed) == 1 else f"{len(listed)} problems"
-    head = f"{plan_markdown.marker(title)}\n### {code(title)}: no plan, {count}"
-    return "\n\n".join([head, "\n".join(lines), _sub(f"Commit {code(commit[:12])}, [run]({run}).")]) + "\n"
+    shown = list(problem_list)
+    lines = [_render_problem(problem) for problem in shown[:MAX_LIST_ITEMS]]
+    lines += [f"- and {len(shown) - MAX_LIST_ITEMS} more"] if len(shown) > MAX_LIST_ITEMS else []
+    count = "1 problem" if len(shown) == 1 else f"{len(shown)} problems"
+    header = f"{plan_markdown.marker(title)}\n### {code_span(title)}: no plan, {count}"
+    return (
+        "\n\n".join([header, "\n".join(lines), _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")])
+        + "\n"
+    )
 
 
-def ended(title: str, ending: Ending, commit: str, run: str) -> str:
+def render_result(title: str, result_view: DeployView, commit: str, run_url: str) -> str:
     """How a deploy or rollback ended: first cause, done and not done, what to type next."""
-    head = f"{plan_markdown.marker(title, 'deploy')}\n### {code(title)}: {escape(ending.headline)}"
-    parts = [head, *_body(ending), _sub(f"Commit {code(commit[:12])}, [run]({run}).")]
+    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: {escape(result_view.headline)}"
+    parts = [header, *_render_result(result_view), _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def stopped(title: str, verdict: Verdict, commit: str, run: str, digest: str) -> str:
+def render_not_approved(title: str, decision: ApprovalDecision, commit: str, run_url: str, digest: str) -> str:
     """Why nothing was begun: what moved since the review, and how to agree to it."""
-    shown = [f"- {escape(shorten(one, 400))}" for one in verdict.moved[:MOST]]
-    shown += [f"- and {len(verdict.moved) - MOST} more"] if len(verdict.moved) > MOST else []
-    way = (
-        "To go ahead with what is due now, look at the plan in the run, and then run the workflow `deploy` by hand "
-        f"with its digest: {code(digest)}. Otherwise open a pull request that changes it."
+    items = [f"- {escape(shorten(change, 400))}" for change in decision.unreviewed_changes[:MAX_LIST_ITEMS]]
+    items += (
+        [f"- and {len(decision.unreviewed_changes) - MAX_LIST_ITEMS} more"]
+        if len(decision.unreviewed_changes) > MAX_LIST_ITEMS
+        else []
     )
-    head = f"{plan_markdown.marker(title, 'deploy')}\n### {code(title)}: not deployed, nothing was done"
-    parts = [head, f"{escape(verdict.why[:1].upper() + verdict.why[1:])}:", "\n".join(shown), way]
-    return "\n\n".join([*parts, _sub(f"Commit {code(commit[:12])}, [run]({run}).")]) + "\n"
+    next_steps = (
+        "To go ahead with what is due now, look at the plan in the run, and then run the workflow `deploy` by hand "
+        f"with its digest: {code_span(digest)}. Otherwise open a pull request that changes it."
+    )
+    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed, nothing was done"
+    parts = [header, f"{escape(decision.reason[:1].upper() + decision.reason[1:])}:", "\n".join(items), next_steps]
+    return "\n\n".join([*parts, _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]) + "\n"
 
 
-def failed(title: str, found: Iterable[Problem], commit: str, run: str, command: str) -> str:
+def render_failure(title: str, problem_list: Iterable[Problem], commit: str, run_url: str, command: str) -> str:
     """A deploy that stopped before it changed anything, or was refused: every problem, and what to type."""
-    lines = [_problem(problem) for problem in list(found)[:MOST]]
-    head = f"{plan_markdown.marker(title, 'deploy')}\n### {code(title)}: not deployed"
-    again = f"Settle it, then run the job again, or: {code(command)}"
-    return "\n\n".join([head, "\n".join(lines), again, _sub(f"Commit {code(commit[:12])}, [run]({run}).")]) + "\n"
+    lines = [_render_problem(problem) for problem in list(problem_list)[:MAX_LIST_ITEMS]]
+    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed"
+    next_step = f"Settle it, then run the job again, or: {code_span(command)}"
+    return (
+        "\n\n".join(
+            [header, "\n".join(lines), next_step, _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]
+        )
+        + "\n"
+    )
 
 
-def drift(seen: drifts.DriftView, marker: str, commit: str, run: str) -> str:
+def render_drift(drift_view: drifts.DriftView, marker: str, commit: str, run_url: str) -> str:
     """The issue about drift: what differs, and the three answers to it."""
-    answers = (
+    options = (
         "Three answers, by the workflow `drift` (Actions, drift, Run workflow):\n\n"
         "- `revert`: AWS becomes again what the manifests say.\n"
         "- `accept`: a pull request by which the manifests say what AWS has; `targets` names what, e.g. an address.\n"
         "- let it be until a day, with an owner and a reason, in the manifest: "
-        f"{code('orchestrator drift --ignore ADDRESS:FIELD --until DATE --reason TEXT')}"
+        f"{code_span('orchestrator drift --ignore ADDRESS:FIELD --until DATE --reason TEXT')}"
     )
-    parts = [marker, drifts.markdown(seen).strip(), answers if seen.has_drifted else ""]
-    parts.append(_sub(f"Looked at with the manifests of {code(commit[:12])}, in [this run]({run})."))
+    parts = [marker, drifts.render_markdown(drift_view).strip(), options if drift_view.has_drifted else ""]
+    parts.append(_render_small(f"Looked at with the manifests of {code_span(commit[:12])}, in [this run]({run_url})."))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def accepted(done: Iterable[str], left: Iterable[str], run: str) -> str:
+def render_accepted_drift(edits: Iterable[str], unresolved: Iterable[str], run_url: str) -> str:
     """The pull request that accepts drift: what each edit is for, and what it does not settle."""
-    parts = ["By these edits the manifests say what AWS has.", "\n".join(f"- {escape(one)}" for one in done)]
-    if rest := [f"- {escape(one)}" for one in left]:
-        parts += ["**Not settled by this:**", "\n".join(rest[:MOST])]
+    parts = ["By these edits the manifests say what AWS has.", "\n".join(f"- {escape(item)}" for item in edits)]
+    if remaining := [f"- {escape(item)}" for item in unresolved]:
+        parts += ["**Not settled by this:**", "\n".join(remaining[:MAX_LIST_ITEMS])]
     note = "What a workflow proposes starts no workflow: close and open this pull request again to see its plan."
-    return "\n\n".join([*parts, note, _sub(f"Made by [this run]({run}).")]) + "\n"
+    return "\n\n".join([*parts, note, _render_small(f"Made by [this run]({run_url}).")]) + "\n"
 
 
-def _problem(problem: Problem) -> str:
-    place = f"{code(safe(str(problem.where)))}: " if problem.where else ""
-    hint = f"<br>{escape(shorten(safe(problem.hint), 400))}" if problem.hint else ""
-    return f"- {place}{escape(shorten(safe(problem.message), 600))}{hint}"
+def _render_problem(problem: Problem) -> str:
+    prefix = f"{code_span(sanitise(str(problem.where)))}: " if problem.where else ""
+    hint = f"<br>{escape(shorten(sanitise(problem.hint), 400))}" if problem.hint else ""
+    return f"- {prefix}{escape(shorten(sanitise(problem.message), 600))}{hint}"
 
 
-def _body(ending: Ending) -> Iterator[str]:
-    if ending.cause:
-        yield f"> [!CAUTION]\n> **First cause:** {escape(ending.cause)}"
-    groups = (("Failed", ending.deeds.failed), ("Not done", ending.deeds.skipped), ("Done", ending.deeds.done))
+def _render_result(result_view: DeployView) -> Iterator[str]:
+    if result_view.cause:
+        yield f"> [!CAUTION]\n> **First cause:** {escape(result_view.cause)}"
+    groups = (
+        ("Failed", result_view.report.failed),
+        ("Not done", result_view.report.skipped),
+        ("Done", result_view.report.succeeded),
+    )
     for name, items in groups:
         if items:
-            lines = [f"- {code(item.address)}: {escape(item.text)}" for item in items[:MOST]]
-            lines += [f"- and {len(items) - MOST} more"] if len(items) > MOST else []
-            yield _section(f"{name} ({len(items)})", "\n".join(lines), folded=name == "Done")
-    if ending.proofs:
-        marks = ("✅" if passed else "❌" for passed, _ in ending.proofs)
-        lines = [f"- {mark} {escape(line)}" for mark, (_, line) in zip(marks, ending.proofs, strict=True)]
-        yield _section("Proved", "\n".join(lines))
-    if ending.asides:
-        yield "\n".join(f"- {escape(aside)}" for aside in ending.asides)
-    if ending.advice:
-        yield f"{escape(ending.advice)}\n\n{fenced([ending.next_command], 'sh')}"
+            lines = [f"- {code_span(item.address)}: {escape(item.text)}" for item in items[:MAX_LIST_ITEMS]]
+            lines += [f"- and {len(items) - MAX_LIST_ITEMS} more"] if len(items) > MAX_LIST_ITEMS else []
+            yield _render_section(f"{name} ({len(items)})", "\n".join(lines), is_collapsed=name == "Done")
+    if result_view.proofs:
+        symbols = ("✅" if passed else "❌" for passed, _ in result_view.proofs)
+        lines = [f"- {symbol} {escape(text)}" for symbol, (_, text) in zip(symbols, result_view.proofs, strict=True)]
+        yield _render_section("Proved", "\n".join(lines))
+    if result_view.notes:
+        yield "\n".join(f"- {escape(note)}" for note in result_view.notes)
+    if result_view.next_step:
+        yield f"{escape(result_view.next_step)}\n\n{code_block([result_view.next_command], 'sh')}"
 
 
-def _section(title: str, body: str, *, folded: bool = False) -> str:
-    if folded:
+def _render_section(title: str, body: str, *, is_collapsed: bool = False) -> str:
+    if is_collapsed:
         return f"<details><summary>{html.escape(title)}</summary>\n\n{body}\n\n</details>"
     return f"**{escape(title)}**\n\n{body}"
 
 
-def _calls(seen: PlanView) -> str:
+def _render_calls(plan_view: PlanView) -> str:
     """What will run, on demand: every call in order, as far as there is room."""
     lines: list[str] = []
-    room = _ROOM_FOR_CALLS
-    changes = [change for component in seen.components for change in component.changes]
+    bytes_left = _MAX_CALLS_BYTES
+    changes = [change for component in plan_view.components for change in component.changes]
     for number, change in enumerate(changes):
-        added = [f"{change.action} {change.address}", *(f"  {step.action} {step.detail}" for step in change.steps)]
-        added = [shorten(line, 200) for line in added]
-        room -= sum(len(line.encode()) + 1 for line in added)
-        if room < 0:
+        change_lines = [
+            f"{change.action} {change.address}",
+            *(f"  {step.action} {step.detail}" for step in change.steps),
+        ]
+        change_lines = [shorten(line, 200) for line in change_lines]
+        bytes_left -= sum(len(line.encode()) + 1 for line in change_lines)
+        if bytes_left < 0:
             lines.append(f"... and {len(changes) - number} more changes; the whole plan has them")
             break
-        lines += added
+        lines += change_lines
     count = sum(len(change.steps) for change in changes)
-    return _section(f"What will run: {count} calls", fenced(lines, "text"), folded=True) if count else ""
-
-
-def _without_steps(seen: PlanView) -> PlanView:
-    components = tuple(
-        replace(one, changes=tuple(replace(change, steps=()) for change in one.changes)) for one in seen.components
+    return (
+        _render_section(f"What will run: {count} calls", code_block(lines, "text"), is_collapsed=True) if count else ""
     )
-    return replace(seen, components=components)
 
 
-def _foot(seen: PlanView, commit: str, run: str, approval: str) -> str:
-    rule = f" {_ON_MERGE[approval]}" if seen.components and not seen.vetoes else ""
-    return _sub(f"Planned at {code(commit[:12])}; the whole plan is an artefact of [this run]({run}#artifacts).{rule}")
+def _remove_steps(plan_view: PlanView) -> PlanView:
+    components = tuple(
+        replace(component, changes=tuple(replace(change, steps=()) for change in component.changes))
+        for component in plan_view.components
+    )
+    return replace(plan_view, components=components)
 
 
-def _sub(text: str) -> str:
+def _render_footer(plan_view: PlanView, commit: str, run_url: str, approval: str) -> str:
+    merge_note = f" {_MERGE_NOTES[approval]}" if plan_view.components and not plan_view.vetoes else ""
+    return _render_small(
+        f"Planned at {code_span(commit[:12])}; the whole plan is an "
+        f"artefact of [this run]({run_url}#artifacts).{merge_note}"
+    )
+
+
+def _render_small(text: str) -> str:
     return f"<sub>{text}</sub>"

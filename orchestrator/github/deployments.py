@@ -6,56 +6,71 @@ from typing import Literal
 
 from orchestrator.github.client import GitHub
 
-State = Literal["in_progress", "success", "failure", "error", "inactive"]
+DeploymentState = Literal["in_progress", "success", "failure", "error", "inactive"]
 TASK = "deploy"
-_LONGEST = 140
+_MAX_DESCRIPTION_CHARACTERS = 140
 
 
 class Deployment:
     """One deployment of a commit to an environment, from ``begin`` to ``end``."""
 
-    def __init__(self, github: GitHub, number: int, log: str) -> None:
+    def __init__(self, github: GitHub, number: int, log_url: str) -> None:
         self._github = github
         self.number = number
-        self._log = log
+        self._log_url = log_url
 
     @classmethod
-    def begin(cls, github: GitHub, sha: str, environment: str, log: str, *, what: str = TASK) -> Deployment:
+    def start(cls, github: GitHub, sha: str, environment: str, log_url: str, *, description: str = TASK) -> Deployment:
         """Tell GitHub that it begins; ``log`` is the run's URL.  Runs that never came to an end are closed."""
-        for lost in _unended(github, environment):
-            _say(github, lost, "error", "its runner was lost; a later run goes on from what AWS has", log)
+        for unfinished in _list_unfinished(github, environment):
+            _create_status(
+                github, unfinished, "error", "its runner was lost; a later run goes on from what AWS has", log_url
+            )
         body = {
             "ref": sha,
             "environment": environment,
             "task": TASK,
-            "description": what[:_LONGEST],
+            "description": description[:_MAX_DESCRIPTION_CHARACTERS],
             "auto_merge": False,
             "required_contexts": [],
             "production_environment": environment == "prod",
         }
-        made = cls(github, int(github.post("/deployments", body)["id"]), log)
-        made._tell("in_progress", what)
-        return made
+        deployment = cls(github, int(github.post("/deployments", body)["id"]), log_url)
+        deployment._set_status("in_progress", description)
+        return deployment
 
-    def end(self, state: State, text: str, url: str = "") -> None:
+    def finish(self, state: DeploymentState, description: str, environment_url: str = "") -> None:
         """Tell how it ended; ``url`` is where the environment answers."""
-        self._tell(state, text, url)
+        self._set_status(state, description, environment_url)
 
-    def _tell(self, state: State, text: str, url: str = "") -> None:
-        _say(self._github, self.number, state, text, self._log, url)
+    def _set_status(self, state: DeploymentState, description: str, environment_url: str = "") -> None:
+        _create_status(self._github, self.number, state, description, self._log_url, environment_url)
 
 
-def _unended(github: GitHub, environment: str) -> list[int]:
+def _list_unfinished(github: GitHub, environment: str) -> list[int]:
     """The newest deployments whose last word is that they are under way."""
-    found = github.get("/deployments", environment=environment, task=TASK, per_page=5)
-    return [one["id"] for one in found if _last(github, one["id"]) in {"in_progress", "pending", "queued"}]
+    deployments = github.get("/deployments", environment=environment, task=TASK, per_page=5)
+    return [
+        deployment["id"]
+        for deployment in deployments
+        if _latest_state(github, deployment["id"]) in {"in_progress", "pending", "queued"}
+    ]
 
 
-def _last(github: GitHub, number: int) -> str:
-    told = github.get(f"/deployments/{number}/statuses", per_page=1)
-    return str(told[0]["state"]) if told else "pending"
+def _latest_state(github: GitHub, number: int) -> str:
+    statuses = github.get(f"/deployments/{number}/statuses", per_page=1)
+    return str(statuses[0]["state"]) if statuses else "pending"
 
 
-def _say(github: GitHub, number: int, state: State, text: str, log: str, url: str = "") -> None:
-    body = {"state": state, "description": text[:_LONGEST], "log_url": log, "auto_inactive": True}
-    github.post(f"/deployments/{number}/statuses", {**body, **({"environment_url": url} if url else {})})
+def _create_status(
+    github: GitHub, number: int, state: DeploymentState, description: str, log_url: str, environment_url: str = ""
+) -> None:
+    body = {
+        "state": state,
+        "description": description[:_MAX_DESCRIPTION_CHARACTERS],
+        "log_url": log_url,
+        "auto_inactive": True,
+    }
+    github.post(
+        f"/deployments/{number}/statuses", {**body, **({"environment_url": environment_url} if environment_url else {})}
+    )

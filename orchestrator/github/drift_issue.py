@@ -14,56 +14,56 @@ from orchestrator.github.client import GitHub
 LABEL = "drift"
 
 
-def drifted(github: GitHub, marker: str, title: str, body: str) -> str:
+def open_or_update(github: GitHub, marker: str, title: str, body: str) -> str:
     """Say in the issue that there is drift, in a new one or the one that was closed; its URL.
 
     Raises Problems.
     """
-    found = ours(github, marker)
-    if found is None:
+    issue = find(github, marker)
+    if issue is None:
         return str(github.post("/issues", {"title": title, "body": body, "labels": [LABEL]})["html_url"])
-    if found["state"] == "closed":
-        _say(github, found, "There is drift again.")
-        github.patch(f"/issues/{found['number']}", {"state": "open", "title": title, "body": body})
-    elif found["body"] != body:
-        github.patch(f"/issues/{found['number']}", {"title": title, "body": body})
-    return str(found["html_url"])
+    if issue["state"] == "closed":
+        _comment(github, issue, "There is drift again.")
+        github.patch(f"/issues/{issue['number']}", {"state": "open", "title": title, "body": body})
+    elif issue["body"] != body:
+        github.patch(f"/issues/{issue['number']}", {"title": title, "body": body})
+    return str(issue["html_url"])
 
 
-def healed(github: GitHub, marker: str, body: str, words: str) -> str:
+def close(github: GitHub, marker: str, body: str, text: str) -> str:
     """Close the issue with ``words`` if it is open; its URL, or nothing where none was.
 
     Raises Problems.
     """
-    found = ours(github, marker)
-    if found is None or found["state"] == "closed":
+    issue = find(github, marker)
+    if issue is None or issue["state"] == "closed":
         return ""
-    _say(github, found, words)
-    github.patch(f"/issues/{found['number']}", {"state": "closed", "state_reason": "completed", "body": body})
-    return str(found["html_url"])
+    _comment(github, issue, text)
+    github.patch(f"/issues/{issue['number']}", {"state": "closed", "state_reason": "completed", "body": body})
+    return str(issue["html_url"])
 
 
-def unsure(github: GitHub, marker: str, body: str) -> str:
+def update(github: GitHub, marker: str, body: str) -> str:
     """Bring the issue up to date, and leave it as it is: not all could be looked at; its URL, or nothing.
 
     Raises Problems.
     """
-    found = ours(github, marker)
-    if found is None or found["state"] == "closed":
+    issue = find(github, marker)
+    if issue is None or issue["state"] == "closed":
         return ""
-    github.patch(f"/issues/{found['number']}", {"body": body})
-    return str(found["html_url"])
+    github.patch(f"/issues/{issue['number']}", {"body": body})
+    return str(issue["html_url"])
 
 
-def ours(github: GitHub, marker: str) -> Mapping[str, Any] | None:
+def find(github: GitHub, marker: str) -> Mapping[str, Any] | None:
     """The newest issue that bears ``marker`` and was written by a workflow, or None."""
-    for found in github.pages("/issues", state="all", labels=LABEL):
-        is_issue = "pull_request" not in found and sticky_comment.is_bot(found.get("user"))
-        if is_issue and marker in (found.get("body") or ""):
-            issue: Mapping[str, Any] = found
+    for item in github.paginate("/issues", state="all", labels=LABEL):
+        is_issue = "pull_request" not in item and sticky_comment.is_bot(item.get("user"))
+        if is_issue and marker in (item.get("body") or ""):
+            issue: Mapping[str, Any] = item
             return issue
     return None
 
 
-def _say(github: GitHub, found: Mapping[str, Any], words: str) -> None:
-    github.post(f"/issues/{found['number']}/comments", {"body": words})
+def _comment(github: GitHub, issue: Mapping[str, Any], text: str) -> None:
+    github.post(f"/issues/{issue['number']}/comments", {"body": text})

@@ -11,147 +11,161 @@ from pathlib import Path
 from typing import Self
 
 from orchestrator.github import comment_body, plan_status, sticky_comment
-from orchestrator.github.approval import Verdict
+from orchestrator.github.approval import ApprovalDecision
 from orchestrator.github.client import GitHub
-from orchestrator.github.deployments import Deployment, State
-from orchestrator.github.reviewed_plan import Seen
-from orchestrator.github.workflow_run import Run
-from orchestrator.manifest.overlay import DEFAULT
+from orchestrator.github.deployments import Deployment, DeploymentState
+from orchestrator.github.reviewed_plan import ReviewedPlan
+from orchestrator.github.workflow_run import WorkflowRun
+from orchestrator.manifest.overlay import DEFAULT_NAME
 from orchestrator.problems import Problem, Problems
 from orchestrator.release import ledger_entry
-from orchestrator.release.deploy import Ended
+from orchestrator.release.deploy import DeployResult
 from orchestrator.render import plan_markdown, workflow_commands
-from orchestrator.render.deploy_view import Ending
+from orchestrator.render.deploy_view import DeployView
 from orchestrator.render.field_values import shorten
 
 
-class Bulletin:
+class Notifier:
     """One run's news of one environment.  ``commit`` is what is checked out; ``github`` is None where it is silent."""
 
-    def __init__(self, run: Run, github: GitHub | None, folder: Path, environment: str | None, commit: str) -> None:
+    def __init__(
+        self, run: WorkflowRun, github: GitHub | None, folder: Path, environment: str | None, commit: str
+    ) -> None:
         self.run = run
         self.github = github
         self.commit = commit
-        self.environment = environment or DEFAULT
+        self.environment = environment or DEFAULT_NAME
         self.marker = plan_markdown.marker(f"{folder}/{self.environment}", "pull-request")
         self._title = self.environment
         self._deployment: Deployment | None = None
 
     @classmethod
-    def here(cls, folder: Path, environment: str | None, *, silent: bool = False) -> Self:
+    def from_environment(cls, folder: Path, environment: str | None, *, is_silent: bool = False) -> Self:
         """The bulletin of this process's run.  Raises Problems outside of GitHub Actions."""
-        run = Run.here()
-        commit = ledger_entry.origin(folder).commit or run.sha
-        return cls(run, None if silent else run.client(), folder, environment, commit)
+        run = WorkflowRun.from_environment()
+        commit = ledger_entry.detect_origin(folder).commit or run.sha
+        return cls(run, None if is_silent else run.create_client(), folder, environment, commit)
 
     @property
-    def overtakes(self) -> bool:
+    def has_newer_commit(self) -> bool:
         """Whether a push started this run, and by now there is a newer commit, which is checked out."""
         return (
             self.run.environ.get("GITHUB_EVENT_NAME") == "push" and bool(self.run.sha) and self.run.sha != self.commit
         )
 
-    def brought_by(self) -> int | None:
+    def find_merged_pull_request(self) -> int | None:
         """The pull request that brought the commit; None where GitHub knows none, or is away."""
-        found: list[int] = []
+        pull_request_numbers: list[int] = []
 
-        def ask() -> None:
+        def look_up() -> None:
             if self.github is not None:
-                found.extend(int(one["number"]) for one in plan_status.pull_requests(self.github, self.commit))
+                pull_request_numbers.extend(
+                    int(one["number"]) for one in plan_status.list_merged_pull_requests(self.github, self.commit)
+                )
 
-        self.warn_of(ask)
-        return found[0] if found else None
+        self.warn_on_failure(look_up)
+        return pull_request_numbers[0] if pull_request_numbers else None
 
-    def plan(self, text: str, view: Seen, headline: str, *, vetoed: bool) -> None:
+    def report_plan(self, text: str, reviewed_plan: ReviewedPlan, headline: str, *, is_vetoed: bool) -> None:
         """The plan's comment and status on the pull request, if there is one.  Raises Problems."""
-        state: plan_status.State = "failure" if vetoed else "success"
-        lead = "vetoed: " if vetoed else ""
-        self._on_pull_request(text, state, f"{shorten(lead + headline, 44)}; {plan_status.seal(view)}")
+        state: plan_status.StatusState = "failure" if is_vetoed else "success"
+        prefix = "vetoed: " if is_vetoed else ""
+        self._comment_on_pull_request(
+            text, state, f"{shorten(prefix + headline, 44)}; {plan_status.format_digests(reviewed_plan)}"
+        )
 
-    def no_plan(self, problems: Sequence[Problem]) -> None:
+    def report_no_plan(self, problems: Sequence[Problem]) -> None:
         """Why there is no plan, on the pull request."""
-        text = comment_body.problems(self.environment, problems, self.commit, self.run.url)
-        self.run.summary(text)
-        first = f"{len(problems)} problems" if len(problems) > 1 else problems[0].message
-        self.warn_of(lambda: self._on_pull_request(text, "failure", f"no plan: {first}"))
+        text = comment_body.render_problems(self.environment, problems, self.commit, self.run.url)
+        self.run.append_summary(text)
+        summary = f"{len(problems)} problems" if len(problems) > 1 else problems[0].message
+        self.warn_on_failure(lambda: self._comment_on_pull_request(text, "failure", f"no plan: {summary}"))
 
-    def begin(self, what: str) -> None:
+    def start_deployment(self, description: str) -> None:
         """The deployment has begun."""
 
-        def tell() -> None:
+        def create() -> None:
             if self.github is not None:
-                begun = Deployment.begin(self.github, self.commit, self.environment, self.run.url, what=what)
+                begun = Deployment.start(
+                    self.github, self.commit, self.environment, self.run.url, description=description
+                )
                 self._deployment = begun
 
-        self.warn_of(tell)
+        self.warn_on_failure(create)
 
-    def ended(self, title: str, ending: Ending, ended: Ended) -> None:
+    def report_result(self, title: str, result_view: DeployView, result: DeployResult) -> None:
         """How it ended, everywhere; on the merged pull request only when it did not go well, or did not before."""
-        text = comment_body.ended(title, ending, self.commit, self.run.url)
-        url = address(ended)
-        self.run.output(result=ended.end, release=ended.stands or "", url=url)
-        self._close("success" if ending.well else "failure", ending.headline, text, url)
+        text = comment_body.render_result(title, result_view, self.commit, self.run.url)
+        url = environment_url(result)
+        self.run.set_outputs(result=result.status, release=result.current_release_number or "", url=url)
+        self._finish("success" if result_view.is_success else "failure", result_view.headline, text, url)
 
-    def stopped(self, title: str, verdict: Verdict, digest: str) -> None:
+    def report_not_approved(self, title: str, decision: ApprovalDecision, digest: str) -> None:
         """Why nothing was begun."""
-        self.run.output(result="stopped", digest=digest)
-        self._close("failure", verdict.why, comment_body.stopped(title, verdict, self.commit, self.run.url, digest))
+        self.run.set_outputs(result="stopped", digest=digest)
+        self._finish(
+            "failure",
+            decision.reason,
+            comment_body.render_not_approved(title, decision, self.commit, self.run.url, digest),
+        )
 
-    def superseded(self, by: str) -> None:
+    def report_superseded(self, superseding_run: str) -> None:
         """A newer run does what this one was to do."""
-        text = f"superseded by run {by}, which deploys a newer commit"
-        self.run.output(result="superseded")
-        self._close("inactive", text, f"### {self.environment}: {text}")
+        text = f"superseded by run {superseding_run}, which deploys a newer commit"
+        self.run.set_outputs(result="superseded")
+        self._finish("inactive", text, f"### {self.environment}: {text}")
 
-    def failed(self, problems: Sequence[Problem], command: str) -> None:
+    def report_failure(self, problems: Sequence[Problem], command: str) -> None:
         """What went wrong before anything was changed, or stopped it."""
-        self.run.output(result="failed")
-        text = comment_body.failed(self.environment, problems, self.commit, self.run.url, command)
-        self._close("failure", problems[0].message, text)
+        self.run.set_outputs(result="failed")
+        text = comment_body.render_failure(self.environment, problems, self.commit, self.run.url, command)
+        self._finish("failure", problems[0].message, text)
 
-    def broken_off(self) -> None:
+    def report_interrupted(self) -> None:
         """The run ends in the middle."""
-        self.run.output(result="interrupted")
+        self.run.set_outputs(result="interrupted")
         text = "stopped in the middle; the next run goes on from what AWS has"
-        self._close("error", text, f"### {self.environment}: {text}")
+        self._finish("error", text, f"### {self.environment}: {text}")
 
-    def warn_of(self, deed: Callable[[], None]) -> None:
+    def warn_on_failure(self, notify: Callable[[], None]) -> None:
         """Do ``deed``; a refusal becomes a warning in the log."""
         try:
-            deed()
+            notify()
         except Problems as error:
             for problem in error.problems:
                 sys.stderr.write(workflow_commands.warning(f"{problem.message}\nhint: {problem.hint or ''}") + "\n")
 
-    def _close(self, state: State, headline: str, text: str, url: str = "") -> None:
-        self.run.summary(text)
+    def _finish(self, state: DeploymentState, headline: str, text: str, url: str = "") -> None:
+        self.run.append_summary(text)
         if self._deployment is not None:
             deployment = self._deployment
-            self.warn_of(lambda: deployment.end(state, headline, url))
-        self.warn_of(lambda: self._on_merged(text, well=state in {"success", "inactive"}))
+            self.warn_on_failure(lambda: deployment.finish(state, headline, url))
+        self.warn_on_failure(
+            lambda: self._comment_on_merged_pull_request(text, is_success=state in {"success", "inactive"})
+        )
 
-    def _on_merged(self, text: str, *, well: bool) -> None:
+    def _comment_on_merged_pull_request(self, text: str, *, is_success: bool) -> None:
         """A comment on the pull request that brought the commit; good news only over bad news."""
         if self.github is None:
             return
         marker = plan_markdown.marker(self.marker, "deploy")
-        for found in plan_status.pull_requests(self.github, self.commit)[:1]:
-            number = int(found["number"])
-            if not well or sticky_comment.ours(self.github, number, marker):
-                sticky_comment.put(self.github, number, marker, f"{marker}\n{text}")
+        for pull_request in plan_status.list_merged_pull_requests(self.github, self.commit)[:1]:
+            number = int(pull_request["number"])
+            if not is_success or sticky_comment.find(self.github, number, marker):
+                sticky_comment.upsert(self.github, number, marker, f"{marker}\n{text}")
 
-    def _on_pull_request(self, text: str, state: plan_status.State, words: str) -> None:
-        asked = self.run.pull_request
-        if self.github is None or asked is None:
+    def _comment_on_pull_request(self, text: str, state: plan_status.StatusState, description: str) -> None:
+        pull_request = self.run.pull_request
+        if self.github is None or pull_request is None:
             return
-        now = self.github.get(f"/pulls/{asked.number}")
-        if now["head"]["sha"] == asked.head:  # otherwise a later run tells of a later commit
-            sticky_comment.put(self.github, asked.number, self.marker, f"{self.marker}\n{text}")
-        plan_status.set_status(self.github, asked.head, self.environment, state, words, self.run.url)
+        current = self.github.get(f"/pulls/{pull_request.number}")
+        if current["head"]["sha"] == pull_request.head:  # otherwise a later run tells of a later commit
+            sticky_comment.upsert(self.github, pull_request.number, self.marker, f"{self.marker}\n{text}")
+        plan_status.set_status(self.github, pull_request.head, self.environment, state, description, self.run.url)
 
 
-def address(ended: Ended) -> str:
+def environment_url(result: DeployResult) -> str:
     """Where the environment answers: the site, else a service; empty where nothing does."""
-    proofs = (ended.back or ended.shipped).proofs
-    subjects = sorted((proof.probe.subject.partition(".")[0] != "cdn", proof.probe.host) for proof in proofs)
+    proofs = (result.rollback_result or result.ship_result).probe_results
+    subjects = sorted((proof.probe.component_handle.partition(".")[0] != "cdn", proof.probe.host) for proof in proofs)
     return f"https://{subjects[0][1]}/" if subjects else ""

@@ -8,73 +8,80 @@ from typing import Any, Final, Literal
 
 from orchestrator.github import reviewed_plan, sticky_comment
 from orchestrator.github.client import GitHub
-from orchestrator.github.reviewed_plan import Seen
+from orchestrator.github.reviewed_plan import ReviewedPlan
 
-State = Literal["success", "failure", "error", "pending"]
+StatusState = Literal["success", "failure", "error", "pending"]
 
-MOST_COMMITS: Final = 60
+MAX_COMMITS: Final = 60
 """Commits since the last release whose pull requests are looked at."""
 
-_SEALED: Final = re.compile(r"plan ([0-9a-f]{64}) seal ([0-9a-f]{16})")
-_LONGEST: Final = 140
+_DIGESTS_PATTERN: Final = re.compile(r"plan ([0-9a-f]{64}) seal ([0-9a-f]{16})")
+_MAX_DESCRIPTION_CHARACTERS: Final = 140
 
 
-def context(environment: str) -> str:
+def status_context(environment: str) -> str:
     """The name of the status, as branch protection may require it."""
     return f"orchestrator/{environment}"
 
 
-def seal(view: Seen) -> str:
+def format_digests(reviewed_plan: ReviewedPlan) -> str:
     """The part of a status that ``reviewed`` reads again."""
-    return f"plan {view.digest} seal {view.seal}"
+    return f"plan {reviewed_plan.digest} seal {reviewed_plan.checksum}"
 
 
-def set_status(github: GitHub, sha: str, environment: str, state: State, text: str, url: str) -> None:
+def set_status(
+    github: GitHub, sha: str, environment: str, state: StatusState, description: str, target_url: str
+) -> None:
     """Put a status on a commit; ``text`` is cut to what GitHub keeps."""
-    body = {"state": state, "context": context(environment), "description": text[:_LONGEST], "target_url": url}
+    body = {
+        "state": state,
+        "context": status_context(environment),
+        "description": description[:_MAX_DESCRIPTION_CHARACTERS],
+        "target_url": target_url,
+    }
     github.post(f"/statuses/{sha}", body)
 
 
-def reviewed(github: GitHub, number: int, head: str, environment: str, marker: str) -> Seen | None:
+def read_reviewed_plan(github: GitHub, number: int, head: str, environment: str, marker: str) -> ReviewedPlan | None:
     """What was reviewed on one pull request at its last commit; None where that was nothing, or was tampered with."""
-    sealed = _sealed(github, head, environment)
-    if sealed is None:
+    status_digests = _read_status_digests(github, head, environment)
+    if status_digests is None:
         return None
-    digest, mark = sealed
-    found = sticky_comment.ours(github, number, marker)
-    view = reviewed_plan.read(found["body"]) if found else None
+    digest, checksum = status_digests
+    plan_comment = sticky_comment.find(github, number, marker)
+    view = reviewed_plan.parse_marker(plan_comment["body"]) if plan_comment else None
     # A status cannot be rewritten, a comment can: without its seal it says nothing of single changes.
-    return view if view and view.seal == mark and view.digest == digest else Seen(digest)
+    return view if view and view.checksum == checksum and view.digest == digest else ReviewedPlan(digest)
 
 
-def pull_requests(github: GitHub, sha: str) -> list[Any]:
+def list_merged_pull_requests(github: GitHub, sha: str) -> list[Any]:
     """The merged pull requests that brought a commit to the main branch."""
-    found = github.find(f"/commits/{sha}/pulls") or []
-    return [one for one in found if one.get("merged_at")]
+    candidates = github.find(f"/commits/{sha}/pulls") or []
+    return [pull_request for pull_request in candidates if pull_request.get("merged_at")]
 
 
-def since(github: GitHub, base: str, head: str) -> Iterator[Any]:
+def list_pull_requests_since(github: GitHub, base: str, head: str) -> Iterator[Any]:
     """The pull requests merged after commit ``base`` up to ``head``, newest first, each once."""
-    told: set[int] = set()
-    for sha in _commits(github, base, head):
-        for found in pull_requests(github, sha):
-            if found["number"] not in told:
-                told.add(found["number"])
-                yield found
+    yielded_numbers: set[int] = set()
+    for sha in _list_commits(github, base, head):
+        for pull_request in list_merged_pull_requests(github, sha):
+            if pull_request["number"] not in yielded_numbers:
+                yielded_numbers.add(pull_request["number"])
+                yield pull_request
 
 
-def _commits(github: GitHub, base: str, head: str) -> list[str]:
+def _list_commits(github: GitHub, base: str, head: str) -> list[str]:
     if not base or base == head:
         return [head]
-    compared = github.find(f"/compare/{base}...{head}")
-    shas = [str(one["sha"]) for one in (compared or {}).get("commits", ())]
-    return list(dict.fromkeys([head, *reversed(shas)]))[:MOST_COMMITS]
+    comparison = github.find(f"/compare/{base}...{head}")
+    shas = [str(commit["sha"]) for commit in (comparison or {}).get("commits", ())]
+    return list(dict.fromkeys([head, *reversed(shas)]))[:MAX_COMMITS]
 
 
-def _sealed(github: GitHub, sha: str, environment: str) -> tuple[str, str] | None:
+def _read_status_digests(github: GitHub, sha: str, environment: str) -> tuple[str, str] | None:
     """Digest and seal of the newest status that a workflow put there."""
-    for one in github.pages(f"/commits/{sha}/statuses"):
-        if one.get("context") == context(environment) and sticky_comment.is_bot(one.get("creator")):
-            found = _SEALED.search(one.get("description") or "")
-            return (found[1], found[2]) if found else None
+    for status in github.paginate(f"/commits/{sha}/statuses"):
+        if status.get("context") == status_context(environment) and sticky_comment.is_bot(status.get("creator")):
+            digest_match = _DIGESTS_PATTERN.search(status.get("description") or "")
+            return (digest_match[1], digest_match[2]) if digest_match else None
     return None

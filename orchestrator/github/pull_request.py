@@ -11,13 +11,13 @@ from typing import Any
 from orchestrator.github.client import GitHub, GitHubProblems
 from orchestrator.problems import Problems
 
-FORBIDDEN = (
+FORBIDDEN_HINT = (
     "let workflows make pull requests: Settings, Actions, General, `Allow GitHub Actions to create and approve pull "
     "requests`; or open one by hand from the branch {}"
 )
 
 
-def propose(
+def create_or_update(
     github: GitHub, branch: str, base: str, parent: str, files: Mapping[str, str], text: tuple[str, str]
 ) -> str:
     """Put ``files`` on top of commit ``parent`` and ask to merge them into ``base``; the URL.
@@ -26,33 +26,33 @@ def propose(
     the body.  Raises Problems.
     """
     title, body = text
-    commit = _commit(github, parent, files, title)
-    _point(github, branch, commit)
+    commit = _create_commit(github, parent, files, title)
+    _update_branch(github, branch, commit)
     owner = github.repository.partition("/")[0]
-    standing = github.get("/pulls", state="open", head=f"{owner}:{branch}", base=base)
-    if standing:
-        found = github.patch(f"/pulls/{standing[0]['number']}", {"title": title, "body": body})
-        return str(found["html_url"])
+    open_pull_requests = github.get("/pulls", state="open", head=f"{owner}:{branch}", base=base)
+    if open_pull_requests:
+        updated = github.patch(f"/pulls/{open_pull_requests[0]['number']}", {"title": title, "body": body})
+        return str(updated["html_url"])
     try:
-        made = github.post("/pulls", {"title": title, "body": body, "head": branch, "base": base})
+        created = github.post("/pulls", {"title": title, "body": body, "head": branch, "base": base})
     except GitHubProblems as error:
         if error.status != 403:
             raise
-        raise Problems.one(error.problems[0].message, hint=FORBIDDEN.format(branch)) from None
-    return str(made["html_url"])
+        raise Problems.from_message(error.problems[0].message, hint=FORBIDDEN_HINT.format(branch)) from None
+    return str(created["html_url"])
 
 
-def _commit(github: GitHub, parent: str, files: Mapping[str, str], title: str) -> str:
+def _create_commit(github: GitHub, parent: str, files: Mapping[str, str], title: str) -> str:
     tree = github.get(f"/git/commits/{parent}")["tree"]["sha"]
     entries: list[Mapping[str, Any]] = [
         {"path": path, "mode": "100644", "type": "blob", **({"content": text} if text else {"sha": None})}
         for path, text in files.items()
     ]
-    made = github.post("/git/trees", {"base_tree": tree, "tree": entries})
-    return str(github.post("/git/commits", {"message": title, "tree": made["sha"], "parents": [parent]})["sha"])
+    new_tree = github.post("/git/trees", {"base_tree": tree, "tree": entries})
+    return str(github.post("/git/commits", {"message": title, "tree": new_tree["sha"], "parents": [parent]})["sha"])
 
 
-def _point(github: GitHub, branch: str, commit: str) -> None:
+def _update_branch(github: GitHub, branch: str, commit: str) -> None:
     """Let the branch be at ``commit``.  In one move: a branch that has nothing of its own closes its pull request."""
     if github.find(f"/git/ref/heads/{branch}") is None:
         github.post("/git/refs", {"ref": f"refs/heads/{branch}", "sha": commit})

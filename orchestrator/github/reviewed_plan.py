@@ -19,66 +19,66 @@ from msgspec import Struct, field
 from orchestrator import canonical_json
 from orchestrator.vocabulary import Change, Plan
 
-LONGEST: Final = 18_000
+MAX_MARKER_CHARACTERS: Final = 18_000
 """Characters of the marker.  A plan whose changes do not fit is compared by its digest alone."""
-BOMB: Final = 4_000_000
+MAX_DECOMPRESSED_BYTES: Final = 4_000_000
 """Bytes that a marker may unfold to."""
 
-_MARKER: Final = re.compile(r"<!-- orchestrator:seen ([A-Za-z0-9+/=]+) -->")
+_MARKER_PATTERN: Final = re.compile(r"<!-- orchestrator:seen ([A-Za-z0-9+/=]+) -->")
 
 
-class Seen(Struct, frozen=True):
+class ReviewedPlan(Struct, frozen=True):
     """A plan's ``digest`` and its changes: hash by address; none where they did not fit."""
 
     digest: str
     changes: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def seal(self) -> str:
+    def checksum(self) -> str:
         """What the commit status says of it."""
         return canonical_json.digest(self)[:16]
 
-    def covers(self, change: Change) -> bool:
+    def has_reviewed(self, change: Change) -> bool:
         """Whether this very change was shown."""
-        return self.changes.get(change.address) == hash_of(change)
+        return self.changes.get(change.address) == hash_change(change)
 
 
-def of(plan: Plan) -> Seen:
+def from_plan(plan: Plan) -> ReviewedPlan:
     """What somebody who reads ``plan`` sees."""
-    return Seen(plan.digest, {change.address: hash_of(change) for change in plan.pending})
+    return ReviewedPlan(plan.digest, {change.address: hash_change(change) for change in plan.pending_changes})
 
 
-def hash_of(change: Change) -> str:
+def hash_change(change: Change) -> str:
     """One change, with its fields and its calls, in 12 hexadecimal digits."""
-    deed = (change.address, change.action, change.physical, change.fields, change.steps)
-    return canonical_json.digest(deed)[:12]
+    content = (change.address, change.action, change.physical, change.fields, change.steps)
+    return canonical_json.digest(content)[:12]
 
 
-def write(plan: Plan) -> tuple[str, Seen]:
+def create_marker(plan: Plan) -> tuple[str, ReviewedPlan]:
     """The hidden line of a comment, and what it says."""
-    seen = of(plan)
-    line = _line(seen)
-    if len(line) > LONGEST:
-        seen = Seen(plan.digest)
-        line = _line(seen)
-    return line, seen
+    reviewed_plan = from_plan(plan)
+    marker = _format_marker(reviewed_plan)
+    if len(marker) > MAX_MARKER_CHARACTERS:
+        reviewed_plan = ReviewedPlan(plan.digest)
+        marker = _format_marker(reviewed_plan)
+    return marker, reviewed_plan
 
 
-def read(body: str) -> Seen | None:
+def parse_marker(body: str) -> ReviewedPlan | None:
     """What a comment hides; None where that is nothing that we wrote."""
-    found = _MARKER.search(body)
-    if found is None:
+    marker_match = _MARKER_PATTERN.search(body)
+    if marker_match is None:
         return None
     try:
-        unfold = zlib.decompressobj()
-        data = unfold.decompress(base64.b64decode(found[1], validate=True), BOMB)
-        held = json.loads(data)
-        changes = {str(address): str(digest) for address, digest in held["changes"].items()}
-        return Seen(str(held["digest"]), changes)
+        decompressor = zlib.decompressobj()
+        data = decompressor.decompress(base64.b64decode(marker_match[1], validate=True), MAX_DECOMPRESSED_BYTES)
+        payload = json.loads(data)
+        changes = {str(address): str(digest) for address, digest in payload["changes"].items()}
+        return ReviewedPlan(str(payload["digest"]), changes)
     except (ValueError, zlib.error, KeyError, TypeError, AttributeError):
         return None
 
 
-def _line(seen: Seen) -> str:
-    packed = zlib.compress(canonical_json.dump(seen), 9)
-    return f"<!-- orchestrator:seen {base64.b64encode(packed).decode()} -->"
+def _format_marker(reviewed_plan: ReviewedPlan) -> str:
+    compressed = zlib.compress(canonical_json.dump(reviewed_plan), 9)
+    return f"<!-- orchestrator:seen {base64.b64encode(compressed).decode()} -->"

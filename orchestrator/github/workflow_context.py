@@ -11,7 +11,7 @@ from orchestrator.vocabulary import Scope
 
 
 @contextmanager
-def emulated(scope: Scope) -> Iterator[None]:
+def emulated_aws(scope: Scope) -> Iterator[None]:
     """An empty AWS on this machine, and an environment that leads there and nowhere else.
 
     Raises Problems where the emulator is not installed.
@@ -19,16 +19,18 @@ def emulated(scope: Scope) -> Iterator[None]:
     try:
         from orchestrator.emulator import start
 
-        running = start(account=scope.account, region=scope.region)
+        emulator = start(account=scope.account, region=scope.region)
     except ImportError as error:
-        raise Problems.one(f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'") from None
-    before = dict(os.environ)
-    with running:
+        raise Problems.from_message(
+            f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'"
+        ) from None
+    previous_environment = dict(os.environ)
+    with emulator:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             del os.environ[name]
-        os.environ.update(running.environment)
+        os.environ.update(emulator.environment)
         try:
             yield
         finally:
             os.environ.clear()
-            os.environ.update(before)
+            os.environ.update(previous_environment)

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from orchestrator.github.client import API, GitHub
+from orchestrator.github.client import DEFAULT_API_URL, GitHub
 from orchestrator.problems import Problems
 
 
@@ -25,7 +25,7 @@ class PullRequest(Struct, frozen=True):
     head: str
 
 
-class Run(Struct, frozen=True):
+class WorkflowRun(Struct, frozen=True):
     """One run of a workflow.  ``url`` is its page; ``event`` its payload."""
 
     repository: str
@@ -36,55 +36,55 @@ class Run(Struct, frozen=True):
     environ: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def here(cls, environ: Mapping[str, str] = os.environ) -> Run:
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> WorkflowRun:
         """The run of this process.  Raises Problems outside of GitHub Actions."""
         repository = environ.get("GITHUB_REPOSITORY", "")
         if not repository:
-            raise Problems.one(
+            raise Problems.from_message(
                 "this is no run of GitHub Actions: GITHUB_REPOSITORY is not set",
                 hint="on a laptop use `orchestrator plan`, `deploy`, `rollback` and `drift`",
             )
         server = environ.get("GITHUB_SERVER_URL", "https://github.com")
         url = f"{server}/{repository}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}"
         actor = environ.get("GITHUB_ACTOR", "")
-        return cls(repository, environ.get("GITHUB_SHA", ""), actor, url, _event(environ), environ)
+        return cls(repository, environ.get("GITHUB_SHA", ""), actor, url, _read_event(environ), environ)
 
     @property
     def pull_request(self) -> PullRequest | None:
         """The pull request that the run is about, or None."""
-        found = self.event.get("pull_request")
-        return PullRequest(int(found["number"]), str(found["head"]["sha"])) if isinstance(found, dict) else None
+        payload = self.event.get("pull_request")
+        return PullRequest(int(payload["number"]), str(payload["head"]["sha"])) if isinstance(payload, dict) else None
 
-    def client(self) -> GitHub:
+    def create_client(self) -> GitHub:
         """GitHub as this run's token may see it.  Raises Problems when the step was given none."""
         token = self.environ.get("GITHUB_TOKEN", "")
         if not token:
-            raise Problems.one("the step has no GITHUB_TOKEN", hint="env: {GITHUB_TOKEN: ${{ github.token }}}")
-        return GitHub(self.repository, token, api=self.environ.get("GITHUB_API_URL", "") or API)
+            raise Problems.from_message("the step has no GITHUB_TOKEN", hint="env: {GITHUB_TOKEN: ${{ github.token }}}")
+        return GitHub(self.repository, token, api_url=self.environ.get("GITHUB_API_URL", "") or DEFAULT_API_URL)
 
-    def output(self, **values: object) -> None:
+    def set_outputs(self, **values: object) -> None:
         """Set outputs of the step, for later steps and for callers of the workflow."""
         lines = []
         for name, value in values.items():
-            end = uuid.uuid4().hex  # a value cannot guess where it ends
-            lines += [f"{name.replace('_', '-')}<<{end}", str(value), end]
-        _append(self.environ.get("GITHUB_OUTPUT"), "\n".join(lines) + "\n")
+            delimiter = uuid.uuid4().hex  # a value cannot guess where it ends
+            lines += [f"{name.replace('_', '-')}<<{delimiter}", str(value), delimiter]
+        _append_to_file(self.environ.get("GITHUB_OUTPUT"), "\n".join(lines) + "\n")
 
-    def summary(self, markdown: str) -> None:
+    def append_summary(self, markdown: str) -> None:
         """Add to the page of the run."""
-        _append(self.environ.get("GITHUB_STEP_SUMMARY"), markdown.rstrip() + "\n\n")
+        _append_to_file(self.environ.get("GITHUB_STEP_SUMMARY"), markdown.rstrip() + "\n\n")
 
 
-def _append(path: str | None, text: str) -> None:
+def _append_to_file(path: str | None, text: str) -> None:
     if path:
         with Path(path).open("a", encoding="utf-8") as file:
             file.write(text)
 
 
-def _event(environ: Mapping[str, str]) -> Mapping[str, Any]:
+def _read_event(environ: Mapping[str, str]) -> Mapping[str, Any]:
     path = environ.get("GITHUB_EVENT_PATH", "")
     try:
-        found = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
+        payload = json.loads(Path(path).read_text(encoding="utf-8")) if path else {}
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return payload if isinstance(payload, dict) else {}

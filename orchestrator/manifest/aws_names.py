@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from orchestrator.problems import Problem
 from orchestrator.vocabulary import Resource
 
-LONGEST = {
+MAX_NAME_LENGTHS = {
     "apprunner_autoscaling": 32,
     "apprunner_connector": 40,
     "apprunner_service": 40,
@@ -32,11 +32,16 @@ LONGEST = {
     "secretsmanager_secret": 512,
     "sns_topic": 256,
 }
-_BUCKET = re.compile(r"(?!xn--|sthree-)(?!.*(\.\.|-s3alias\Z|--ol-s3\Z))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
-_DASHED = re.compile(r"[a-z](-?[a-z0-9])*\Z")
-_RULES = {
-    "s3_bucket": (_BUCKET, "3 to 63 lower case letters, digits, hyphens and dots, a letter or digit at both ends"),
-    "rds_instance": (_DASHED, "lower case letters, digits and single hyphens, a letter first"),
+_BUCKET_NAME_PATTERN = re.compile(
+    r"(?!xn--|sthree-)(?!.*(\.\.|-s3alias\Z|--ol-s3\Z))[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z"
+)
+_HYPHENATED_NAME_PATTERN = re.compile(r"[a-z](-?[a-z0-9])*\Z")
+_NAME_RULES = {
+    "s3_bucket": (
+        _BUCKET_NAME_PATTERN,
+        "3 to 63 lower case letters, digits, hyphens and dots, a letter or digit at both ends",
+    ),
+    "rds_instance": (_HYPHENATED_NAME_PATTERN, "lower case letters, digits and single hyphens, a letter first"),
     "ecr_repository": (
         re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*\Z"),
         "lower case letters and digits, separated by single . _ - or /",
@@ -44,17 +49,17 @@ _RULES = {
 }
 
 
-def problems(made: list[Resource]) -> Iterator[Problem]:
+def check_names(resources: list[Resource]) -> Iterator[Problem]:
     """Names that AWS would refuse."""
-    for resource in made:
-        longest = LONGEST.get(resource.type)
-        if longest is not None and len(resource.physical) > longest:
+    for resource in resources:
+        max_length = MAX_NAME_LENGTHS.get(resource.type)
+        if max_length is not None and len(resource.physical) > max_length:
             message = (
                 f"{resource.address} would be called {resource.physical}: "
-                f"{len(resource.physical)} characters, AWS allows {longest}"
+                f"{len(resource.physical)} characters, AWS allows {max_length}"
             )
             yield Problem(message, resource.where, "shorten the name of the component, the project or the environment")
             continue
-        pattern, words = _RULES.get(resource.type, (None, ""))
+        pattern, rule = _NAME_RULES.get(resource.type, (None, ""))
         if pattern is not None and not pattern.match(resource.physical):
-            yield Problem(f"AWS allows no {resource.address} called `{resource.physical}`", resource.where, words)
+            yield Problem(f"AWS allows no {resource.address} called `{resource.physical}`", resource.where, rule)

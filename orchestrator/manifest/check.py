@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from orchestrator import components
 from orchestrator.manifest import overlay, references, schema, secret_scan, suggest, violation_messages
-from orchestrator.manifest.document import Declared, Path, written
+from orchestrator.manifest.document import Declaration, Path, format_path
 from orchestrator.manifest.load import Layer, Sources
-from orchestrator.manifest.reference_resolver import Resolution
+from orchestrator.manifest.reference_resolver import ReferenceResolver
 from orchestrator.problems import Position, Problem, Problems
 from orchestrator.vocabulary import Component, Scope
 
-PROJECT = "Project"
+PROJECT_KIND = "Project"
 
 
 class Manifest(Struct, frozen=True):
@@ -31,11 +31,11 @@ class Manifest(Struct, frozen=True):
     components: tuple[Component, ...]
     sources: Sources
     scope: Scope
-    declared: Mapping[str, Declared]
+    declarations: Mapping[str, Declaration]
 
     def where(self, handle: str, path: Path = ()) -> Position:
         """Where a value of a component was written, e.g. ``("bucket.files", ("spec", "name"))``."""
-        return self.declared[handle].where(path)
+        return self.declarations[handle].where(path)
 
 
 def check(sources: Sources, environment: str | None) -> Manifest:
@@ -43,162 +43,170 @@ def check(sources: Sources, environment: str | None) -> Manifest:
 
     Raises Problems that hold all that is wrong.
     """
-    return _Check(sources).run(environment)
+    return _Checker(sources).run(environment)
 
 
-class _Check:
+class _Checker:
     """One pass over one environment, collecting problems."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
         self.problems = list(sources.problems)
-        self.declared: dict[str, Declared] = {}
-        self.valid: dict[str, Component] = {}
-        self.final: dict[str, Component] = {}
-        self._unsettled = False
-        self._unresolved = False
+        self.declarations: dict[str, Declaration] = {}
+        self.valid_components: dict[str, Component] = {}
+        self.resolved_components: dict[str, Component] = {}
+        self._has_invalid_values = False
+        self._has_unresolved_references = False
 
     def run(self, name: str | None) -> Manifest:
-        chosen = overlay.choose(self.sources, name)
-        if isinstance(chosen, Problem):
-            self.problems.append(chosen)
-            chosen = (name or overlay.DEFAULT, Layer())
-        name, layer = chosen
+        selection = overlay.select_environment(self.sources, name)
+        if isinstance(selection, Problem):
+            self.problems.append(selection)
+            selection = (name or overlay.DEFAULT_NAME, Layer())
+        name, layer = selection
         self.problems += layer.problems
         complete = not self.problems
-        merged = overlay.merge(self.sources.documents, layer, self.problems)
-        self.declared = {declared.handle: declared for declared in merged}
-        self._schemas()
-        self._secrets(layer)
-        project = self._project(complete)
+        merged_declarations = overlay.merge(self.sources.documents, layer, self.problems)
+        self.declarations = {declaration.handle: declaration for declaration in merged_declarations}
+        self._check_schemas()
+        self._check_for_secrets(layer)
+        project = self._find_project(complete)
         if project is not None:
-            scope = scope_of(project, name)
-            resolution = Resolution(scope, self.declared, self.valid, complete=complete)
-            self._references(resolution)
-            self._handles(complete)
-            self._kinds()
+            scope = project_scope(project, name)
+            resolution = ReferenceResolver(scope, self.declarations, self.valid_components, complete=complete)
+            self._check_references(resolution)
+            self._check_handles(complete)
+            self._check_kinds()
         if self.problems or project is None:
-            raise Problems(self._without_echoes())
-        return Manifest(project, name, tuple(self.valid.values()), self.sources, scope, self.declared)
+            raise Problems(self._without_duplicates())
+        return Manifest(project, name, tuple(self.valid_components.values()), self.sources, scope, self.declarations)
 
-    def _schemas(self) -> None:
-        for handle, declared in self.declared.items():
-            name = declared.kind.lower()
-            errors = schema.validator(name).iter_errors(declared.value)
-            found = list(violation_messages.problems(errors, declared))
-            self.problems += found
-            if not found:
-                self.valid[handle] = _component(declared)
+    def _check_schemas(self) -> None:
+        for handle, declaration in self.declarations.items():
+            name = declaration.kind.lower()
+            errors = schema.get_validator(name).iter_errors(declaration.value)
+            schema_problems = list(violation_messages.to_problems(errors, declaration))
+            self.problems += schema_problems
+            if not schema_problems:
+                self.valid_components[handle] = _build_component(declaration)
 
-    def _secrets(self, layer: Layer) -> None:
+    def _check_for_secrets(self, layer: Layer) -> None:
         for document in (*self.sources.documents, *layer.documents):
-            self.problems += secret_scan.problems(document)
+            self.problems += secret_scan.find_secrets(document)
 
-    def _project(self, complete: bool) -> Component | None:
+    def _find_project(self, complete: bool) -> Component | None:
         """The one Project, or None where there is no valid one."""
-        projects = [declared for declared in self.declared.values() if declared.kind == PROJECT]
+        projects = [declaration for declaration in self.declarations.values() if declaration.kind == PROJECT_KIND]
         if not projects and complete:
             hint = "add a document `kind: Project`; see `orchestrator explain project`"
             self.problems.append(Problem("there is no Project among the manifests", None, hint))
-        for other in projects[1:]:
+        for duplicate in projects[1:]:
             message = f"there is a second Project; the first is at {projects[0].where()}"
-            self.problems.append(Problem(message, other.where(), "a folder of manifests describes one project"))
-        return self.valid.get(projects[0].handle) if projects else None
+            self.problems.append(Problem(message, duplicate.where(), "a folder of manifests describes one project"))
+        return self.valid_components.get(projects[0].handle) if projects else None
 
-    def _references(self, resolution: Resolution) -> None:
+    def _check_references(self, resolution: ReferenceResolver) -> None:
         """Resolve all, then judge the values that could not be judged while they were references."""
-        for handle, component in self.valid.items():
-            changed = _written_back(component.spec, resolution.component(handle).spec)
-            self.final[handle] = replace(component, spec=changed)
-            if changed == component.spec or resolution.problems:
+        for handle, component in self.valid_components.items():
+            resolved_spec = _substitute_resolved(component.spec, resolution.resolve_component(handle).spec)
+            self.resolved_components[handle] = replace(component, spec=resolved_spec)
+            if resolved_spec == component.spec or resolution.problems:
                 continue
-            declared = self.declared[handle]
-            errors = schema.validator(declared.kind.lower()).iter_errors({**declared.value, "spec": changed})
-            found = list(violation_messages.problems(errors, declared))
-            self.problems += found
-            self._unsettled = self._unsettled or bool(found)
-        for handle in self.declared.keys() - self.valid.keys():
-            declared = self.declared[handle]
-            broken = Component(declared.kind, declared.name, {}, declared.where())
-            resolution.value(broken, ("spec",), declared.value.get("spec"))
+            declaration = self.declarations[handle]
+            errors = schema.get_validator(declaration.kind.lower()).iter_errors(
+                {**declaration.value, "spec": resolved_spec}
+            )
+            schema_problems = list(violation_messages.to_problems(errors, declaration))
+            self.problems += schema_problems
+            self._has_invalid_values = self._has_invalid_values or bool(schema_problems)
+        for handle in self.declarations.keys() - self.valid_components.keys():
+            declaration = self.declarations[handle]
+            invalid_component = Component(declaration.kind, declaration.name, {}, declaration.where())
+            resolution.resolve_value(invalid_component, ("spec",), declaration.value.get("spec"))
         self.problems += resolution.problems
-        self._unresolved = bool(resolution.problems)
+        self._has_unresolved_references = bool(resolution.problems)
 
-    def _handles(self, complete: bool) -> None:
-        judged = {problem.where for problem in self.problems}
-        for declared in self.declared.values():
-            for path, value, part in schema.walk(declared.kind.lower(), declared.value):
-                if "x-handle" in part and isinstance(value, str) and references.OPENING not in value:
-                    found = self._handle(declared, path, value, part["x-handle"], complete)
-                    self.problems += (problem for problem in found if problem.where not in judged)
+    def _check_handles(self, complete: bool) -> None:
+        reported_positions = {problem.where for problem in self.problems}
+        for declaration in self.declarations.values():
+            for path, value, value_schema in schema.iter_values(declaration.kind.lower(), declaration.value):
+                if "x-handle" in value_schema and isinstance(value, str) and references.REFERENCE_START not in value:
+                    handle_problems = self._check_handle(declaration, path, value, value_schema["x-handle"], complete)
+                    self.problems += (problem for problem in handle_problems if problem.where not in reported_positions)
 
-    def _handle(self, declared: Declared, path: Path, value: str, kinds: Any, complete: bool) -> Iterator[Problem]:
-        fitting = [name for name in self.declared if kinds is True or name.split(".")[0] in kinds]
-        if value in fitting:
+    def _check_handle(
+        self, declaration: Declaration, path: Path, value: str, kinds: Any, complete: bool
+    ) -> Iterator[Problem]:
+        matching_handles = [name for name in self.declarations if kinds is True or name.split(".")[0] in kinds]
+        if value in matching_handles:
             return
-        if value in self.declared:
-            message = f"{written(path)}: {value} cannot stand here, it is a {self.declared[value].kind}"
-            hint = f"what fits: {', '.join(sorted(fitting))}" if fitting else _declare(kinds)
-            yield Problem(message, declared.where(path), hint)
+        if value in self.declarations:
+            message = f"{format_path(path)}: {value} cannot stand here, it is a {self.declarations[value].kind}"
+            hint = (
+                f"what fits: {', '.join(sorted(matching_handles))}"
+                if matching_handles
+                else _missing_component_hint(kinds)
+            )
+            yield Problem(message, declaration.where(path), hint)
         elif complete:
-            hint = suggest.hint(value, fitting, there_are="what fits") or _declare(kinds)
-            yield Problem(f"{written(path)}: there is no {value[:60]}", declared.where(path), hint)
+            hint = suggest.hint(value, matching_handles, list_prefix="what fits") or _missing_component_hint(kinds)
+            yield Problem(f"{format_path(path)}: there is no {value[:60]}", declaration.where(path), hint)
 
-    def _kinds(self) -> None:
+    def _check_kinds(self) -> None:
         """What the modules of the kinds have to say; they rely on valid specs, their siblings' too."""
-        if len(self.valid) < len(self.declared) or self._unsettled:
+        if len(self.valid_components) < len(self.declarations) or self._has_invalid_values:
             return
-        for component in self.final.values():
-            declared = self.declared[component.handle]
-            for path, message, hint in self._asked(component):
-                place = path if path[:1] in {("spec",), ("metadata",)} else ("spec", *path)
-                self.problems.append(Problem(message, declared.where(place), hint))
+        for component in self.resolved_components.values():
+            declaration = self.declarations[component.handle]
+            for path, message, hint in self._run_kind_check(component):
+                spec_path = path if path[:1] in {("spec",), ("metadata",)} else ("spec", *path)
+                self.problems.append(Problem(message, declaration.where(spec_path), hint))
 
-    def _asked(self, component: Component) -> list[tuple[Path, str, str | None]]:
-        checker = getattr(_module(component.kind), "check", None)
+    def _run_kind_check(self, component: Component) -> list[tuple[Path, str, str | None]]:
+        checker = getattr(_load_kind_module(component.kind), "check", None)
         try:
-            return list(checker(component, self.final)) if checker else []
+            return list(checker(component, self.resolved_components)) if checker else []
         except (TypeError, ValueError):
             # A reference that could not be resolved left text where a module may count on a number.
-            if self._unresolved:
+            if self._has_unresolved_references:
                 return []
             raise
 
-    def _without_echoes(self) -> list[Problem]:
+    def _without_duplicates(self) -> list[Problem]:
         """One problem a value: what the loader said of it makes the schema's complaint superfluous."""
-        loaded = set(self.sources.problems)
-        places = {problem.where for problem in loaded if problem.where}
-        return [problem for problem in self.problems if problem in loaded or problem.where not in places]
+        load_problems = set(self.sources.problems)
+        load_positions = {problem.where for problem in load_problems if problem.where}
+        return [problem for problem in self.problems if problem in load_problems or problem.where not in load_positions]
 
 
-def scope_of(project: Component, environment: str) -> Scope:
+def project_scope(project: Component, environment: str) -> Scope:
     """Whose resources an environment's are; tags that refer to the project itself are resolved in ``expand``."""
     spec = project.spec
     return Scope(project.name, environment, str(spec["account"]), str(spec["region"]), dict(spec.get("tags") or {}))
 
 
-def _component(declared: Declared) -> Component:
-    filled = cast(dict[str, Any], schema.fill(declared.kind.lower(), declared.value))
-    adopt = bool(filled["metadata"].get("adopt", False))
-    return Component(declared.kind, declared.name, filled.get("spec", {}), declared.where(), adopt)
+def _build_component(declaration: Declaration) -> Component:
+    filled_value = cast(dict[str, Any], schema.fill_defaults(declaration.kind.lower(), declaration.value))
+    adopt = bool(filled_value["metadata"].get("adopt", False))
+    return Component(declaration.kind, declaration.name, filled_value.get("spec", {}), declaration.where(), adopt)
 
 
-def _module(kind: str) -> object:
+def _load_kind_module(kind: str) -> object:
     try:
-        return components.load(kind)
+        return components.load_module(kind)
     except KeyError:
         return None
 
 
-def _written_back(raw: Any, resolved: Any) -> Any:
+def _substitute_resolved(raw: Any, resolved: Any) -> Any:
     """The resolved value where it is final JSON, the text of the manifest where AWS alone can tell."""
     if isinstance(raw, Mapping):
-        return {key: _written_back(item, resolved[key]) for key, item in raw.items()}
+        return {key: _substitute_resolved(item, resolved[key]) for key, item in raw.items()}
     if isinstance(raw, list):
-        return [_written_back(item, resolved[index]) for index, item in enumerate(raw)]
+        return [_substitute_resolved(item, resolved[index]) for index, item in enumerate(raw)]
     return resolved if isinstance(resolved, str | int | float | bool | dict | list) else raw
 
 
-def _declare(kinds: Any) -> str:
-    wanted = " or ".join(kinds) if isinstance(kinds, list) else "component"
-    return f"no {wanted} is declared; it would be written kind.name"
+def _missing_component_hint(kinds: Any) -> str:
+    expected_kind = " or ".join(kinds) if isinstance(kinds, list) else "component"
+    return f"no {expected_kind} is declared; it would be written kind.name"

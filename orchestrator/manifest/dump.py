@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from orchestrator.manifest.check import Manifest
-from orchestrator.manifest.document import Declared, Path
+from orchestrator.manifest.document import Declaration, Path
 from orchestrator.manifest.load import API_VERSION
 from orchestrator.vocabulary import Component
 
@@ -21,59 +21,69 @@ INDENT = "  "
 def render(manifest: Manifest) -> str:
     """One document a component, in order; a comment says of a value that the environment or a default gave it."""
     return "---\n".join(
-        "".join(f"{line}\n" for line in _document(component, manifest.declared[component.handle]))
+        "".join(f"{line}\n" for line in _document_lines(component, manifest.declarations[component.handle]))
         for component in manifest.components
     )
 
 
-def _document(component: Component, declared: Declared) -> Iterator[str]:
+def _document_lines(component: Component, declaration: Declaration) -> Iterator[str]:
     metadata = {"name": component.name, **({"adopt": True} if component.adopt else {})}
     value = {
         "apiVersion": API_VERSION,
         "kind": component.kind,
-        "metadata": {**declared.value["metadata"], **metadata},
+        "metadata": {**declaration.value["metadata"], **metadata},
         "spec": component.spec,
     }
-    yield from _mapping(value, (), declared)
+    yield from _mapping_lines(value, (), declaration)
 
 
-def _mapping(value: Mapping[str, Any], path: Path, declared: Declared) -> Iterator[str]:
+def _mapping_lines(value: Mapping[str, Any], path: Path, declaration: Declaration) -> Iterator[str]:
     for key, item in value.items():
-        yield from _entry(f"{_scalar(key)}:", item, (*path, key), declared)
+        yield from _entry_lines(f"{_format_scalar(key)}:", item, (*path, key), declaration)
 
 
-def _entry(start: str, item: Any, path: Path, declared: Declared) -> Iterator[str]:
+def _entry_lines(prefix: str, item: Any, path: Path, declaration: Declaration) -> Iterator[str]:
     if item and isinstance(item, Mapping | list):
-        note = _origin(declared, path) if declared.layer(path) < 0 or isinstance(item, list) else ""
-        yield f"{start}{note}"
-        lines = _mapping(item, path, declared) if isinstance(item, Mapping) else _list(item, path, declared)
+        origin_note = (
+            _origin_note(declaration, path) if declaration.layer_index(path) < 0 or isinstance(item, list) else ""
+        )
+        yield f"{prefix}{origin_note}"
+        lines = (
+            _mapping_lines(item, path, declaration)
+            if isinstance(item, Mapping)
+            else _list_lines(item, path, declaration)
+        )
         yield from (f"{INDENT}{line}" for line in lines)
     else:
-        yield f"{start} {_scalar(item)}{_origin(declared, path)}"
+        yield f"{prefix} {_format_scalar(item)}{_origin_note(declaration, path)}"
 
 
-def _list(items: list[Any], path: Path, declared: Declared) -> Iterator[str]:
+def _list_lines(items: list[Any], path: Path, declaration: Declaration) -> Iterator[str]:
     for index, item in enumerate(items):
-        place = (*path, index)
+        item_path = (*path, index)
         if item and isinstance(item, Mapping | list):
-            lines = list(_mapping(item, place, declared) if isinstance(item, Mapping) else _list(item, place, declared))
+            lines = list(
+                _mapping_lines(item, item_path, declaration)
+                if isinstance(item, Mapping)
+                else _list_lines(item, item_path, declaration)
+            )
             yield f"- {lines[0]}"
             yield from (f"{INDENT}{line}" for line in lines[1:])
         else:
-            yield f"- {_scalar(item)}"
+            yield f"- {_format_scalar(item)}"
 
 
-def _origin(declared: Declared, path: Path) -> str:
+def _origin_note(declaration: Declaration, path: Path) -> str:
     """Who gave a value, unless it was the base; members of a default need no note of their own."""
-    layer = declared.layer(path)
+    layer = declaration.layer_index(path)
     if layer == 0 or path[0] != "spec":
         return ""
     if layer < 0:
-        return "  # default" if declared.layer(path[:-1]) >= 0 else ""
-    where = declared.where(path)
+        return "  # default" if declaration.layer_index(path[:-1]) >= 0 else ""
+    where = declaration.where(path)
     return f"  # {where.file}:{where.line}"
 
 
-def _scalar(value: Any) -> str:
+def _format_scalar(value: Any) -> str:
     text = yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=True, width=1 << 30, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")

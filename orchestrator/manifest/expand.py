@@ -17,116 +17,130 @@ from orchestrator import components
 from orchestrator.artefacts import Artefacts
 from orchestrator.components import Grant, Stack
 from orchestrator.manifest import aws_names, drift_ignore, references
-from orchestrator.manifest.check import Manifest, scope_of
-from orchestrator.manifest.reference_resolver import Resolution
+from orchestrator.manifest.check import Manifest, project_scope
+from orchestrator.manifest.reference_resolver import ReferenceResolver
 from orchestrator.problems import Problem, Problems
-from orchestrator.values import references as refs
-from orchestrator.vocabulary import Component, Desired, Resource
+from orchestrator.values import iter_references as refs
+from orchestrator.vocabulary import Component, DesiredState, Resource
 
-REPORT = "this is a mistake in the orchestrator; please report it"
+REPORT_BUG_HINT = "this is a mistake in the orchestrator; please report it"
 
 
-def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> Desired:
+def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> DesiredState:
     """Resolve every reference and ask each component for its resources, which ship ``artefacts``.
 
     Raises Problems: names that AWS does not allow, and dependencies that lead in a circle.
     """
-    stack = replace(stack_of(manifest), artefacts=artefacts or Artefacts())
-    made = [resource for component in stack.components.values() for resource in _expanded(component, stack)]
-    problems = [*_doubles(made), *aws_names.problems(made), *_dangling(made)]
+    stack = replace(build_stack(manifest), artefacts=artefacts or Artefacts())
+    resources = [
+        resource for component in stack.components.values() for resource in _expand_component(component, stack)
+    ]
+    problems = [*_find_duplicates(resources), *aws_names.check_names(resources), *_find_missing_dependencies(resources)]
     if problems:
         raise Problems(problems)
     notes = [note for component in stack.components.values() for note in components.notes(component, stack)]
-    ordered = _ordered(made)
+    ordered_resources = _sort_by_dependency(resources)
     notes += stack.artefacts.notes
-    declared_waivers = tuple(drift_ignore.waivers(manifest.declared, made))
-    return Desired(
-        stack.scope, ordered, tuple(dict.fromkeys(notes)), tuple(stack.components.values()), declared_waivers
+    declared_waivers = tuple(drift_ignore.read_waivers(manifest.declarations, resources))
+    return DesiredState(
+        stack.scope, ordered_resources, tuple(dict.fromkeys(notes)), tuple(stack.components.values()), declared_waivers
     )
 
 
-def stack_of(manifest: Manifest) -> Stack:
+def build_stack(manifest: Manifest) -> Stack:
     """All components with their references resolved, and what they ask of each other."""
-    found = {component.handle: component for component in manifest.components}
+    components_by_handle = {component.handle: component for component in manifest.components}
     handle = manifest.project.handle
-    project = Resolution(manifest.scope, manifest.declared, found).component(handle)
-    scope = scope_of(project, manifest.environment)
-    resolution = Resolution(scope, manifest.declared, found)
-    resolved = {name: resolution.component(name) for name in found}
-    granted: dict[str, list[Grant]] = defaultdict(list)
-    for component in resolved.values():
-        for grant in components.grants(component, scope) if _is_known(component) else ():
-            granted[grant.to].append(grant)
+    project = ReferenceResolver(manifest.scope, manifest.declarations, components_by_handle).resolve_component(handle)
+    scope = project_scope(project, manifest.environment)
+    resolution = ReferenceResolver(scope, manifest.declarations, components_by_handle)
+    resolved_components = {name: resolution.resolve_component(name) for name in components_by_handle}
+    grants_by_target: dict[str, list[Grant]] = defaultdict(list)
+    for component in resolved_components.values():
+        for grant in components.grants(component, scope) if _has_module(component) else ():
+            grants_by_target[grant.target].append(grant)
     return Stack(
         scope,
-        resolved[handle],
-        resolved,
-        {to: tuple(grants) for to, grants in granted.items()},
-        {name: components.access(each, scope) for name, each in resolved.items() if _is_known(each)},
-        {name: resolution.exported(name) for name in (*resolved, references.PROJECT)},
+        resolved_components[handle],
+        resolved_components,
+        {target: tuple(grants) for target, grants in grants_by_target.items()},
+        {
+            name: components.access(resolved_component, scope)
+            for name, resolved_component in resolved_components.items()
+            if _has_module(resolved_component)
+        },
+        {name: resolution.exports_of(name) for name in (*resolved_components, references.PROJECT_HANDLE)},
     )
 
 
-def _is_known(component: Component) -> bool:
-    return component.kind.lower() in components.kinds()
+def _has_module(component: Component) -> bool:
+    return component.kind.lower() in components.list_kinds()
 
 
-def _expanded(component: Component, stack: Stack) -> Iterable[Resource]:
-    if not _is_known(component):
-        raise Problems.one(f"nothing makes a {component.kind}", where=component.where, hint=REPORT)
-    return components.load(component.kind).expand(component, stack)
+def _expand_component(component: Component, stack: Stack) -> Iterable[Resource]:
+    if not _has_module(component):
+        raise Problems.from_message(f"nothing makes a {component.kind}", where=component.where, hint=REPORT_BUG_HINT)
+    return components.load_module(component.kind).expand(component, stack)
 
 
-def _doubles(made: list[Resource]) -> Iterator[Problem]:
+def _find_duplicates(resources: list[Resource]) -> Iterator[Problem]:
     """Two resources of one address are our mistake, two of one name in AWS are the manifests'."""
-    addresses: dict[str, Resource] = {}
-    names: dict[tuple[str, str], Resource] = {}
-    for resource in made:
-        first = addresses.setdefault(resource.address, resource)
-        if first is not resource:
-            message = f"{first.component} and {resource.component} both make {resource.address}"
-            yield Problem(message, resource.where, REPORT)
+    first_by_address: dict[str, Resource] = {}
+    first_by_name: dict[tuple[str, str], Resource] = {}
+    for resource in resources:
+        first_resource = first_by_address.setdefault(resource.address, resource)
+        if first_resource is not resource:
+            message = f"{first_resource.component} and {resource.component} both make {resource.address}"
+            yield Problem(message, resource.where, REPORT_BUG_HINT)
             continue
-        first = names.setdefault((resource.type, resource.physical), resource)
-        if first is not resource:
-            message = f"{resource.component} and {first.component} would both be called {resource.physical} in AWS"
-            yield Problem(message, resource.where, f"give one of the two another name; the other is at {first.where}")
+        first_resource = first_by_name.setdefault((resource.type, resource.physical), resource)
+        if first_resource is not resource:
+            message = (
+                f"{resource.component} and {first_resource.component} would both be called {resource.physical} in AWS"
+            )
+            yield Problem(
+                message, resource.where, f"give one of the two another name; the other is at {first_resource.where}"
+            )
 
 
-def depends_on(resource: Resource) -> frozenset[str]:
+def direct_dependencies(resource: Resource) -> frozenset[str]:
     """The addresses that must be there before ``resource``."""
-    return resource.after | {ref.address for ref in refs(resource.spec)}
+    return resource.depends_on | {ref.address for ref in refs(resource.spec)}
 
 
-def _dangling(made: list[Resource]) -> Iterator[Problem]:
-    known = {resource.address for resource in made}
-    for resource in made:
-        for address in sorted(depends_on(resource) - known):
-            yield Problem(f"{resource.address} needs {address}, which nothing makes", resource.where, REPORT)
+def _find_missing_dependencies(resources: list[Resource]) -> Iterator[Problem]:
+    known_addresses = {resource.address for resource in resources}
+    for resource in resources:
+        for address in sorted(direct_dependencies(resource) - known_addresses):
+            yield Problem(f"{resource.address} needs {address}, which nothing makes", resource.where, REPORT_BUG_HINT)
 
 
-def _ordered(made: list[Resource]) -> tuple[Resource, ...]:
+def _sort_by_dependency(resources: list[Resource]) -> tuple[Resource, ...]:
     """Dependencies first; among equals, as the manifests have them."""
-    by_address = {resource.address: resource for resource in made}
-    place = {address: index for index, address in enumerate(by_address)}
-    sorter: TopologicalSorter[str] = TopologicalSorter({name: depends_on(each) for name, each in by_address.items()})
+    by_address = {resource.address: resource for resource in resources}
+    manifest_order = {address: index for index, address in enumerate(by_address)}
+    sorter: TopologicalSorter[str] = TopologicalSorter(
+        {name: direct_dependencies(dependent) for name, dependent in by_address.items()}
+    )
     try:
         sorter.prepare()
     except CycleError as error:
-        raise Problems([_circle(error.args[1], by_address)]) from None
+        raise Problems([_cycle_problem(error.args[1], by_address)]) from None
     ordered: list[Resource] = []
     while sorter.is_active():
-        ready = sorted(sorter.get_ready(), key=place.__getitem__)
+        ready = sorted(sorter.get_ready(), key=manifest_order.__getitem__)
         ordered += [by_address[address] for address in ready]
         sorter.done(*ready)
     return tuple(ordered)
 
 
-def _circle(addresses: list[str], made: Mapping[str, Any]) -> Problem:
+def _cycle_problem(addresses: list[str], resources_by_address: Mapping[str, Any]) -> Problem:
     path = list(reversed(addresses))
-    places = dict.fromkeys(f"{made[name].component} at {made[name].where}" for name in path)
+    locations = dict.fromkeys(
+        f"{resources_by_address[name].component} at {resources_by_address[name].where}" for name in path
+    )
     return Problem(
         f"resources depend on each other in a circle: {' -> '.join(path)}",
-        made[path[0]].where,
-        f"remove one of the references between {', '.join(places)}",
+        resources_by_address[path[0]].where,
+        f"remove one of the references between {', '.join(locations)}",
     )

@@ -13,9 +13,9 @@ from orchestrator.manifest import schema, suggest
 from orchestrator.manifest.schema import Schema
 from orchestrator.problems import Problems
 
-WIDTH = 100
+MAX_WIDTH = 100
 INDENT = "  "
-_RULES = (
+_CONSTRAINT_TEXTS = (
     ("pattern", "matches {}"),
     ("minimum", "at least {}"),
     ("maximum", "at most {}"),
@@ -34,86 +34,93 @@ def explain(path: str, recursive: bool = False) -> str:
 
     Raises Problems when there is no such field, with the one that was probably meant.
     """
-    head, *rest = [part.removesuffix("[]") for part in path.strip().strip(".").split(".") if part] or [""]
-    if not head:
-        return "\n".join(_contents()) + "\n"
-    name = _schema_name(head)
+    schema_word, *field_names = [
+        field_schema.removesuffix("[]") for field_schema in path.strip().strip(".").split(".") if field_schema
+    ] or [""]
+    if not schema_word:
+        return "\n".join(_list_kinds()) + "\n"
+    name = _find_schema_name(schema_word)
     root = schema.load(name)
-    part: Schema = schema.deref(root, root)
-    walked = [schema.kind_of(name) or name]
-    for key in rest:
-        fields = _fields(root, part)
+    field_schema: Schema = schema.resolve_ref(root, root)
+    path_names = [schema.manifest_kind(name) or name]
+    for key in field_names:
+        fields = _collect_fields(root, field_schema)
         if key not in fields:
-            message = f"{'.'.join(walked)} has no field `{key}`"
-            raise Problems.one(message, hint=suggest.hint(key, fields, there_are="its fields are"))
-        part = schema.deref(root, fields[key])
-        walked.append(key)
-    return "\n".join(_page(root, part, walked, recursive)) + "\n"
+            message = f"{'.'.join(path_names)} has no field `{key}`"
+            raise Problems.from_message(message, hint=suggest.hint(key, fields, list_prefix="its fields are"))
+        field_schema = schema.resolve_ref(root, fields[key])
+        path_names.append(key)
+    return "\n".join(_page_lines(root, field_schema, path_names, recursive)) + "\n"
 
 
-def _contents() -> Iterator[str]:
-    for name in schema.names():
+def _list_kinds() -> Iterator[str]:
+    for name in schema.list_names():
         root = schema.load(name)
-        yield schema.kind_of(name) or name
-        yield from (f"{INDENT}{line}" for line in _wrapped(str(root.get("description", ""))))
+        yield schema.manifest_kind(name) or name
+        yield from (f"{INDENT}{line}" for line in _wrap(str(root.get("description", ""))))
 
 
-def _schema_name(word: str) -> str:
-    known = {**{name: name for name in schema.names()}, **{kind: kind.lower() for kind in schema.kinds()}}
-    if word in known or word.lower() in known:
-        return known.get(word, word.lower())
-    choices = [schema.kind_of(name) or name for name in schema.names()]
-    raise Problems.one(f"nothing is called `{word}`", hint=suggest.hint(word, choices, there_are="there are"))
+def _find_schema_name(word: str) -> str:
+    schema_names = {
+        **{name: name for name in schema.list_names()},
+        **{kind: kind.lower() for kind in schema.manifest_kinds()},
+    }
+    if word in schema_names or word.lower() in schema_names:
+        return schema_names.get(word, word.lower())
+    choices = [schema.manifest_kind(name) or name for name in schema.list_names()]
+    raise Problems.from_message(
+        f"nothing is called `{word}`", hint=suggest.hint(word, choices, list_prefix="there are")
+    )
 
 
-def _fields(root: Schema, part: Schema) -> dict[str, Any]:
+def _collect_fields(root: Schema, field_schema: Schema) -> dict[str, Any]:
     """The fields of an object, of the items of a list, or of any form a value may take."""
-    found: dict[str, Any] = {}
-    for form in schema.forms(root, part):
-        found.update({key: value for key, value in form.get("properties", {}).items() if key not in found})
-        for nested in (form.get("items"), form.get("additionalProperties")):
-            if isinstance(nested, Mapping):
-                found = {**_fields(root, nested), **found}
-    return found
+    fields: dict[str, Any] = {}
+    for form in schema.iter_forms(root, field_schema):
+        fields.update({key: value for key, value in form.get("properties", {}).items() if key not in fields})
+        for nested_schema in (form.get("items"), form.get("additionalProperties")):
+            if isinstance(nested_schema, Mapping):
+                fields = {**_collect_fields(root, nested_schema), **fields}
+    return fields
 
 
-def _type(root: Schema, part: Any) -> str:
+def _describe_type(root: Schema, field_schema: Any) -> str:
     names: list[str] = []
-    for form in schema.forms(root, part):
+    for form in schema.iter_forms(root, field_schema):
         types = form.get("type", ())
-        names += [_typed(root, form, name) for name in ([types] if isinstance(types, str) else types)]
+        names += [_describe_json_type(root, form, name) for name in ([types] if isinstance(types, str) else types)]
     return " or ".join(dict.fromkeys(names)) or "any"
 
 
-def _typed(root: Schema, form: Schema, name: str) -> str:
+def _describe_json_type(root: Schema, form: Schema, name: str) -> str:
     if name == "array":
-        return f"[]{_type(root, form.get('items', {}))}"
+        return f"[]{_describe_type(root, form.get('items', {}))}"
     if name == "object" and isinstance(form.get("additionalProperties"), Mapping):
-        return f"map of {_type(root, form['additionalProperties'])}"
+        return f"map of {_describe_type(root, form['additionalProperties'])}"
     return name
 
 
-def _required(root: Schema, part: Schema) -> set[str]:
-    return {key for form in schema.forms(root, part) for key in form.get("required", ())}
+def _required_fields(root: Schema, field_schema: Schema) -> set[str]:
+    return {key for form in schema.iter_forms(root, field_schema) for key in form.get("required", ())}
 
 
-def _page(root: Schema, part: Schema, walked: list[str], recursive: bool) -> Iterator[str]:
-    yield f"KIND:     {walked[0]}"
-    if walked[1:]:
-        yield f"FIELD:    {'.'.join(walked[1:])} <{_type(root, part)}>"
-    yield from _block("DESCRIPTION", _wrapped(str(part.get("description", ""))))
-    if "default" in part:
-        yield from _block("DEFAULT", [_shown(part["default"])])
-    yield from _block("ALLOWED", _allowed(root, part))
-    examples = part.get("examples", ())
+def _page_lines(root: Schema, field_schema: Schema, path_names: list[str], recursive: bool) -> Iterator[str]:
+    yield f"KIND:     {path_names[0]}"
+    if path_names[1:]:
+        yield f"FIELD:    {'.'.join(path_names[1:])} <{_describe_type(root, field_schema)}>"
+    yield from _section("DESCRIPTION", _wrap(str(field_schema.get("description", ""))))
+    if "default" in field_schema:
+        yield from _section("DEFAULT", [_format_value(field_schema["default"])])
+    yield from _section("ALLOWED", _constraint_lines(root, field_schema))
+    examples = field_schema.get("examples", ())
     title = "EXAMPLES" if len(examples) > 1 else "EXAMPLE"
-    yield from _block(title, [line for example in examples for line in _yaml(example)])
-    fields = _fields(root, part)
-    tree = _tree(root, part, 1) if recursive else _listed(root, part, fields)
-    yield from _block("FIELDS", tree)
+    yield from _section(title, [line for example in examples for line in _example_lines(example)])
+    fields = _collect_fields(root, field_schema)
+    field_lines = _tree_lines(root, field_schema, 1) if recursive else _field_lines(root, field_schema, fields)
+    yield from _section("FIELDS", field_lines)
 
 
-def _block(title: str, lines: Any) -> Iterator[str]:
+def _section(title: str, lines: Any) -> Iterator[str]:
     lines = list(lines)
     if lines:
         yield ""
@@ -121,50 +128,50 @@ def _block(title: str, lines: Any) -> Iterator[str]:
         yield from (f"{INDENT}{line}".rstrip() for line in lines)
 
 
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH - len(INDENT))
+def _wrap(text: str) -> list[str]:
+    return textwrap.wrap(text, MAX_WIDTH - len(INDENT))
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _yaml(value: Any) -> list[str]:
+def _example_lines(value: Any) -> list[str]:
     """An example as it would be written in a manifest; several of more than a line each are lists or mappings."""
     if not isinstance(value, Mapping | list):
-        return [_shown(value)]
+        return [_format_value(value)]
     text = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, width=1 << 30, allow_unicode=True)
     return str(text).splitlines()
 
 
-def _allowed(root: Schema, part: Schema) -> Iterator[str]:
-    for form in schema.forms(root, part):
+def _constraint_lines(root: Schema, field_schema: Schema) -> Iterator[str]:
+    for form in schema.iter_forms(root, field_schema):
         if "enum" in form or "const" in form:
-            yield ", ".join(_shown(value) for value in form.get("enum", [form.get("const")]))
-        for keyword, words in _RULES:
+            yield ", ".join(_format_value(value) for value in form.get("enum", [form.get("const")]))
+        for keyword, template in _CONSTRAINT_TEXTS:
             if keyword in form:
-                yield words.format(form[keyword])
+                yield template.format(form[keyword])
         if "x-handle" in form:
             kinds = form["x-handle"]
             yield f"the handle of a {' or '.join(kinds) if isinstance(kinds, list) else 'component'}, as kind.name"
         if "x-reason" in form:
-            yield from _wrapped(f"({form['x-reason']})")
+            yield from _wrap(f"({form['x-reason']})")
 
 
-def _listed(root: Schema, part: Schema, fields: Mapping[str, Any]) -> Iterator[str]:
-    required = _required(root, part)
-    for key, sub in fields.items():
-        described = schema.deref(root, sub)
-        mark = " required" if key in required else ""
-        default = f" (default {_shown(described['default'])})" if "default" in described else ""
-        yield f"{key} <{_type(root, described)}>{mark}{default}"
-        yield from (f"{INDENT}{line}" for line in _wrapped(str(described.get("description", ""))))
+def _field_lines(root: Schema, field_schema: Schema, fields: Mapping[str, Any]) -> Iterator[str]:
+    required = _required_fields(root, field_schema)
+    for key, subschema in fields.items():
+        resolved_schema = schema.resolve_ref(root, subschema)
+        required_mark = " required" if key in required else ""
+        default_text = f" (default {_format_value(resolved_schema['default'])})" if "default" in resolved_schema else ""
+        yield f"{key} <{_describe_type(root, resolved_schema)}>{required_mark}{default_text}"
+        yield from (f"{INDENT}{line}" for line in _wrap(str(resolved_schema.get("description", ""))))
 
 
-def _tree(root: Schema, part: Schema, depth: int) -> Iterator[str]:
-    required = _required(root, part)
-    for key, sub in _fields(root, part).items():
-        described = schema.deref(root, sub)
-        yield f"{key} <{_type(root, described)}>{' required' if key in required else ''}"
+def _tree_lines(root: Schema, field_schema: Schema, depth: int) -> Iterator[str]:
+    required = _required_fields(root, field_schema)
+    for key, subschema in _collect_fields(root, field_schema).items():
+        resolved_schema = schema.resolve_ref(root, subschema)
+        yield f"{key} <{_describe_type(root, resolved_schema)}>{' required' if key in required else ''}"
         if depth < 10:
-            yield from (f"{INDENT}{line}" for line in _tree(root, described, depth + 1))
+            yield from (f"{INDENT}{line}" for line in _tree_lines(root, resolved_schema, depth + 1))

@@ -8,38 +8,40 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.manifest.document import Path
-from orchestrator.manifest.text_edits import REMOVED, Inserted
+from orchestrator.manifest.text_edits import REMOVE, Insertion
 
 
-def between(old: Any, new: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
+def diff_values(old: Any, new: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
     """Edits for ``editing.edit``, in this order: of a list the last items come first, so that places stay true."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*old, *(key for key in new if key not in old)]:
             if key not in new:
-                yield (*path, key), REMOVED
+                yield (*path, key), REMOVE
             elif key not in old:
                 yield (*path, key), new[key]
             else:
-                yield from between(old[key], new[key], (*path, key))
+                yield from diff_values(old[key], new[key], (*path, key))
     elif isinstance(old, list) and isinstance(new, list) and old and new:
-        yield from _of_lists(old, new, path)
-    elif _spelt(old) != _spelt(new):
+        yield from _diff_lists(old, new, path)
+    elif _to_json(old) != _to_json(new):
         yield path, new
 
 
-def _of_lists(old: list[Any], new: list[Any], path: Path) -> Iterator[tuple[Path, Any]]:
-    matcher = difflib.SequenceMatcher(None, [_spelt(one) for one in old], [_spelt(one) for one in new], autojunk=False)
-    for tag, start, end, into, until in reversed(matcher.get_opcodes()):
+def _diff_lists(old: list[Any], new: list[Any], path: Path) -> Iterator[tuple[Path, Any]]:
+    matcher = difflib.SequenceMatcher(
+        None, [_to_json(item) for item in old], [_to_json(item) for item in new], autojunk=False
+    )
+    for tag, old_start, old_end, new_start, new_end in reversed(matcher.get_opcodes()):
         if tag == "equal":
             continue
-        paired = min(end - start, until - into)
-        for at in reversed(range(start + paired, end)):
-            yield (*path, at), REMOVED
-        for item in reversed(new[into + paired : until]):
-            yield (*path, start + paired), Inserted(item)
-        for number in reversed(range(paired)):
-            yield from between(old[start + number], new[into + number], (*path, start + number))
+        paired_count = min(old_end - old_start, new_end - new_start)
+        for index in reversed(range(old_start + paired_count, old_end)):
+            yield (*path, index), REMOVE
+        for new_item in reversed(new[new_start + paired_count : new_end]):
+            yield (*path, old_start + paired_count), Insertion(new_item)
+        for offset in reversed(range(paired_count)):
+            yield from diff_values(old[old_start + offset], new[new_start + offset], (*path, old_start + offset))
 
 
-def _spelt(value: Any) -> str:
+def _to_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True)

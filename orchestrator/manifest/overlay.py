@@ -11,80 +11,80 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.manifest import file_discovery, suggest
-from orchestrator.manifest.document import Declared, Document
+from orchestrator.manifest.document import Declaration, Document
 from orchestrator.manifest.load import ENVIRONMENTS, Layer, Sources
 from orchestrator.problems import Position, Problem
 
-DEFAULT = "prod"
-NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
-LONGEST_NAME = 16
+DEFAULT_NAME = "prod"
+NAME_PATTERN = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
+MAX_NAME_LENGTH = 16
 
 
-def names(folder: Path) -> tuple[str, ...]:
+def list_names(folder: Path) -> tuple[str, ...]:
     """The environments that have a file, sorted."""
     try:
-        found = [path.stem for path in (folder / ENVIRONMENTS).iterdir() if path.suffix in file_discovery.SUFFIXES]
+        stems = [path.stem for path in (folder / ENVIRONMENTS).iterdir() if path.suffix in file_discovery.SUFFIXES]
     except OSError:
         return ()
-    return tuple(sorted({name for name in found if not name.startswith(".")}))
+    return tuple(sorted({name for name in stems if not name.startswith(".")}))
 
 
-def choose(sources: Sources, name: str | None) -> tuple[str, Layer] | Problem:
+def select_environment(sources: Sources, name: str | None) -> tuple[str, Layer] | Problem:
     """The environment that is meant by ``name``: the only one, or ``prod``, where none is said."""
-    known = sorted(sources.environments)
+    known_names = sorted(sources.environments)
     if name is None:
-        name = known[0] if len(known) == 1 else DEFAULT
-        if known and name not in known:
-            return Problem("which environment?", hint=f"say -e NAME, one of: {', '.join(known)}")
-    if name not in known and (known or name != DEFAULT):
-        where = f"{file_discovery.shown(sources.folder / ENVIRONMENTS / name)}.yaml"
-        hint = suggest.hint(name, known, there_are="the environments are")
+        name = known_names[0] if len(known_names) == 1 else DEFAULT_NAME
+        if known_names and name not in known_names:
+            return Problem("which environment?", hint=f"say -e NAME, one of: {', '.join(known_names)}")
+    if name not in known_names and (known_names or name != DEFAULT_NAME):
+        where = f"{file_discovery.display_path(sources.folder / ENVIRONMENTS / name)}.yaml"
+        hint = suggest.hint(name, known_names, list_prefix="the environments are")
         return Problem(f"there is no environment `{name}`", hint=hint or f"write {where}; it may be empty")
     layer = sources.environments.get(name, Layer())
-    if not NAME.match(name) or len(name) > LONGEST_NAME:
-        rule = f"lower case letters, digits and single hyphens, at most {LONGEST_NAME} characters"
+    if not NAME_PATTERN.match(name) or len(name) > MAX_NAME_LENGTH:
+        rule = f"lower case letters, digits and single hyphens, at most {MAX_NAME_LENGTH} characters"
         return Problem(f"`{name}` is no name for an environment", Position(layer.file), f"{rule}; rename the file")
     return name, layer
 
 
-def merge(base: tuple[Document, ...], layer: Layer, problems: list[Problem]) -> tuple[Declared, ...]:
+def merge(base: tuple[Document, ...], layer: Layer, problems: list[Problem]) -> tuple[Declaration, ...]:
     """Every component of the environment: base documents in order, then what only the environment has."""
-    over = {document.handle: document for document in layer.documents}
-    declared = [_over(document, over.pop(document.handle, None)) for document in base]
-    for document in over.values():
-        meant = _typo(document, base)
-        if meant:
+    overlay_documents = {document.handle: document for document in layer.documents}
+    declarations = [_declare(document, overlay_documents.pop(document.handle, None)) for document in base]
+    for document in overlay_documents.values():
+        suggestion = _suggest_base_component(document, base)
+        if suggestion:
             message = f"there is no {document.handle} in the base manifests"
-            problems.append(Problem(message, document.where, f"did you mean `{meant}`?"))
+            problems.append(Problem(message, document.where, f"did you mean `{suggestion}`?"))
         else:
-            declared.append(Declared(document.value, (document,)))
-    return tuple(declared)
+            declarations.append(Declaration(document.value, (document,)))
+    return tuple(declarations)
 
 
-def _over(base: Document, over: Document | None) -> Declared:
-    if over is None:
-        return Declared(base.value, (base,))
-    return Declared(merged(base.value, over.value), (base, over))
+def _declare(base: Document, overlay: Document | None) -> Declaration:
+    if overlay is None:
+        return Declaration(base.value, (base,))
+    return Declaration(merge_values(base.value, overlay.value), (base, overlay))
 
 
-def _typo(document: Document, base: tuple[Document, ...]) -> str | None:
+def _suggest_base_component(document: Document, base: tuple[Document, ...]) -> str | None:
     """The base component that an environment's document probably means; ``db1`` and ``db2`` are two things."""
-    alike = [other.handle for other in base if other.kind == document.kind]
-    meant = suggest.closest(document.handle, alike, cutoff=0.85)
-    if meant is None or re.sub(r"\d", "", meant) == re.sub(r"\d", "", document.handle):
+    same_kind_handles = [base_document.handle for base_document in base if base_document.kind == document.kind]
+    suggestion = suggest.find_closest(document.handle, same_kind_handles, cutoff=0.85)
+    if suggestion is None or re.sub(r"\d", "", suggestion) == re.sub(r"\d", "", document.handle):
         return None
-    return meant
+    return suggestion
 
 
-def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merge_values(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with ``over`` laid on top."""
     result = dict(base)
-    for key, value in over.items():
-        below = result.get(key)
+    for key, value in overlay.items():
+        base_value = result.get(key)
         if value is None:
             result.pop(key, None)
         elif isinstance(value, Mapping):
-            result[key] = merged(below if isinstance(below, Mapping) else {}, value)
+            result[key] = merge_values(base_value if isinstance(base_value, Mapping) else {}, value)
         else:
             result[key] = value
     return result

@@ -11,14 +11,14 @@ from typing import Any
 
 from orchestrator import components
 from orchestrator.manifest import references, suggest
-from orchestrator.manifest.document import Declared, Path, written
-from orchestrator.manifest.references import Malformed, Part, Reference
+from orchestrator.manifest.document import Declaration, Path, format_path
+from orchestrator.manifest.references import MalformedReference, Reference, TextPart
 from orchestrator.problems import Problem
-from orchestrator.values import Ref, Text, Value
-from orchestrator.values import references as refs
+from orchestrator.values import Ref, TemplateString, Value
+from orchestrator.values import iter_references as refs
 from orchestrator.vocabulary import Component, Scope
 
-KEEPS_SECRETS = "Secret"
+SECRET_KIND = "Secret"  # noqa: S105 - the name of a kind
 
 
 def project_exports(scope: Scope) -> Mapping[str, Value]:
@@ -35,15 +35,15 @@ def project_exports(scope: Scope) -> Mapping[str, Value]:
 class _LazySpec(Mapping[str, Value]):
     """A spec whose top-level members are resolved when they are asked for."""
 
-    def __init__(self, resolution: Resolution, component: Component) -> None:
-        self._resolution = resolution
+    def __init__(self, resolver: ReferenceResolver, component: Component) -> None:
+        self._resolver = resolver
         self._component = component
         self._resolved: dict[str, Value] = {}
 
     def __getitem__(self, key: str) -> Value:
         if key not in self._resolved:
             raw = self._component.spec[key]
-            self._resolved[key] = self._resolution.value(self._component, ("spec", key), raw)
+            self._resolved[key] = self._resolver.resolve_value(self._component, ("spec", key), raw)
         return self._resolved[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -53,11 +53,16 @@ class _LazySpec(Mapping[str, Value]):
         return len(self._component.spec)
 
 
-class Resolution:
+class ReferenceResolver:
     """Resolves the references of one environment's components; ``problems`` grows as they are met."""
 
     def __init__(
-        self, scope: Scope, declared: Mapping[str, Declared], found: Mapping[str, Component], *, complete: bool = True
+        self,
+        scope: Scope,
+        declarations: Mapping[str, Declaration],
+        valid_components: Mapping[str, Component],
+        *,
+        complete: bool = True,
     ) -> None:
         """``declared`` are all components, ``found`` those among them whose spec is valid.
 
@@ -66,112 +71,128 @@ class Resolution:
         self.problems: list[Problem] = []
         self._complete = complete
         self._scope = scope
-        self._declared = declared
-        self._lazy = {handle: self._with_spec(component) for handle, component in found.items()}
-        self._exported: dict[str, Mapping[str, Value]] = {references.PROJECT: project_exports(scope)}
-        self._open: list[str] = []
+        self._declarations = declarations
+        self._lazy_components = {
+            handle: self._with_lazy_spec(component) for handle, component in valid_components.items()
+        }
+        self._exports: dict[str, Mapping[str, Value]] = {references.PROJECT_HANDLE: project_exports(scope)}
+        self._open_handles: list[str] = []
 
-    def _with_spec(self, component: Component) -> Component:
+    def _with_lazy_spec(self, component: Component) -> Component:
         return Component(component.kind, component.name, _LazySpec(self, component), component.where, component.adopt)
 
-    def component(self, handle: str) -> Component:
+    def resolve_component(self, handle: str) -> Component:
         """The component with every reference of its spec resolved."""
-        lazy = self._lazy[handle]
-        return Component(lazy.kind, lazy.name, dict(lazy.spec), lazy.where, lazy.adopt)
+        lazy_component = self._lazy_components[handle]
+        return Component(
+            lazy_component.kind,
+            lazy_component.name,
+            dict(lazy_component.spec),
+            lazy_component.where,
+            lazy_component.adopt,
+        )
 
-    def exported(self, handle: str) -> Mapping[str, Value]:
+    def exports_of(self, handle: str) -> Mapping[str, Value]:
         """What a valid component exports; its references must not lead in a circle, see ``value``."""
-        if handle not in self._exported:
-            self._open.append(handle)
+        if handle not in self._exports:
+            self._open_handles.append(handle)
             try:
-                self._exported[handle] = components.exports(self._lazy[handle], self._scope)
+                self._exports[handle] = components.exports(self._lazy_components[handle], self._scope)
             except KeyError as error:
                 # A kind without a module exports nothing; anything else is the module's own mistake.
-                if error.args != (self._lazy[handle].kind,):
+                if error.args != (self._lazy_components[handle].kind,):
                     raise
-                self._exported[handle] = {}
+                self._exports[handle] = {}
             finally:
-                self._open.pop()
-        return self._exported[handle]
+                self._open_handles.pop()
+        return self._exports[handle]
 
-    def value(self, component: Component, path: Path, raw: Value) -> Value:
+    def resolve_value(self, component: Component, path: Path, raw: Value) -> Value:
         """``raw`` with its references replaced by what they stand for: final values, or Ref and Text."""
         if isinstance(raw, str):
-            return self._text(component, path, raw) if references.OPENING in raw else raw
+            return self._resolve_text(component, path, raw) if references.REFERENCE_START in raw else raw
         if isinstance(raw, Mapping):
             for key in raw:
-                if references.OPENING in key:
+                if references.REFERENCE_START in key:
                     self._report(component, (*path, key), f"`{key[:60]}`: a key cannot hold a reference", key=True)
-            return {key: self.value(component, (*path, key), item) for key, item in raw.items()}
+            return {key: self.resolve_value(component, (*path, key), item) for key, item in raw.items()}
         if isinstance(raw, list):
-            return [self.value(component, (*path, index), item) for index, item in enumerate(raw)]
+            return [self.resolve_value(component, (*path, index), item) for index, item in enumerate(raw)]
         return raw
 
-    def _text(self, component: Component, path: Path, raw: str) -> Value:
-        parts = references.parse(raw)
-        values = [self._part(component, path, part) for part in parts]
+    def _resolve_text(self, component: Component, path: Path, raw: str) -> Value:
+        parts = references.parse_text(raw)
+        values = [self._resolve_part(component, path, part) for part in parts]
         if any(value is None for value in values):
             return raw
-        if component.kind != KEEPS_SECRETS and any(ref.address in self._declared for ref in refs(values)):
+        if component.kind != SECRET_KIND and any(ref.address in self._declarations for ref in refs(values)):
             hint = "put it into a Secret, and list that secret under `secrets` of the service"
-            self._report(component, path, f"{written(path)} would hold a password; only a Secret may", hint)
+            self._report(component, path, f"{format_path(path)} would hold a password; only a Secret may", hint)
             return raw
         if len(values) == 1:
             return values[0]
-        return self._joined(component, path, values, raw)
+        return self._join_parts(component, path, values, raw)
 
-    def _joined(self, component: Component, path: Path, values: list[Value], raw: str) -> Value:
+    def _join_parts(self, component: Component, path: Path, values: list[Value], raw: str) -> Value:
         parts: list[Any] = []
         for value in values:
             if isinstance(value, Mapping | list):
-                self._report(component, path, f"{written(path)}: a list or a mapping cannot stand inside of text")
+                self._report(component, path, f"{format_path(path)}: a list or a mapping cannot stand inside of text")
                 return raw
-            parts += value.parts if isinstance(value, Text) else [value if isinstance(value, Ref) else _plain(value)]
+            parts += (
+                value.parts
+                if isinstance(value, TemplateString)
+                else [value if isinstance(value, Ref) else _to_text(value)]
+            )
         if all(isinstance(part, str) for part in parts):
             return "".join(parts)
-        return Text(tuple(parts))
+        return TemplateString(tuple(parts))
 
-    def _part(self, component: Component, path: Path, part: Part) -> Value | None:
+    def _resolve_part(self, component: Component, path: Path, part: TextPart) -> Value | None:
         """What one part stands for; None, once reported, where that cannot be told."""
         match part:
             case str():
                 return part
-            case Malformed(text):
-                self._report(component, path, f"`{text[:60]}` is no reference", references.mended(text))
+            case MalformedReference(text):
+                self._report(component, path, f"`{text[:60]}` is no reference", references.suggest_correction(text))
                 return None
             case Reference(handle):
-                return self._lookup(component, path, part) if self._is_open_to(component, path, handle, part) else None
+                return (
+                    self._find_export(component, path, part)
+                    if self._can_resolve(component, path, handle, part)
+                    else None
+                )
 
-    def _is_open_to(self, component: Component, path: Path, handle: str, part: Reference) -> bool:
-        if handle in self._open:
-            circle = [*self._open[self._open.index(handle) :], handle]
-            self._report(component, path, f"references lead in a circle: {' -> '.join(circle)}", "break one of them")
+    def _can_resolve(self, component: Component, path: Path, handle: str, reference: Reference) -> bool:
+        if handle in self._open_handles:
+            cycle = [*self._open_handles[self._open_handles.index(handle) :], handle]
+            self._report(component, path, f"references lead in a circle: {' -> '.join(cycle)}", "break one of them")
             return False
-        if handle in self._declared or handle == references.PROJECT:
-            return handle in self._lazy or handle == references.PROJECT
+        if handle in self._declarations or handle == references.PROJECT_HANDLE:
+            return handle in self._lazy_components or handle == references.PROJECT_HANDLE
         if self._complete:
-            self._unknown(component, path, part)
+            self._report_unknown(component, path, reference)
         return False
 
-    def _lookup(self, component: Component, path: Path, part: Reference) -> Value | None:
-        exported = self.exported(part.handle)
-        if part.export in exported:
-            return exported[part.export]
-        hint = suggest.hint(part.export, exported, there_are=f"{part.handle} exports")
-        self._report(component, path, f"{part.handle} exports no `{part.export}`", hint)
+    def _find_export(self, component: Component, path: Path, reference: Reference) -> Value | None:
+        component_exports = self.exports_of(reference.handle)
+        if reference.export in component_exports:
+            return component_exports[reference.export]
+        hint = suggest.hint(reference.export, component_exports, list_prefix=f"{reference.handle} exports")
+        self._report(component, path, f"{reference.handle} exports no `{reference.export}`", hint)
         return None
 
-    def _unknown(self, component: Component, path: Path, part: Reference) -> None:
-        known = [*self._declared, references.PROJECT]
-        hint = suggest.hint(part.handle, known, there_are="the components are")
-        self._report(component, path, f"`{part}`: there is no component {part.handle}", hint)
+    def _report_unknown(self, component: Component, path: Path, reference: Reference) -> None:
+        known_handles = [*self._declarations, references.PROJECT_HANDLE]
+        hint = suggest.hint(reference.handle, known_handles, list_prefix="the components are")
+        self._report(component, path, f"`{reference}`: there is no component {reference.handle}", hint)
 
     def _report(
         self, component: Component, path: Path, message: str, hint: str | None = None, *, key: bool = False
     ) -> None:
-        where = self._declared[component.handle].where(path, key=key)
+        where = self._declarations[component.handle].where(path, key=key)
         self.problems.append(Problem(message, where, hint))
 
 
-def _plain(value: Value) -> str:
+def _to_text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -7,11 +7,11 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-PROJECT = "project"
-OPENING = "${"
-_TOKEN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
-_NAME = re.compile(r"(project)\.([A-Za-z][A-Za-z0-9]*)\Z|([a-z]+\.[a-z][a-z0-9-]*)\.([A-Za-z][A-Za-z0-9]*)\Z")
-SYNTAX = "write ${kind.name.export}, or $${ for the two characters themselves"
+PROJECT_HANDLE = "project"
+REFERENCE_START = "${"
+_TOKEN_PATTERN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
+_NAME_PATTERN = re.compile(r"(project)\.([A-Za-z][A-Za-z0-9]*)\Z|([a-z]+\.[a-z][a-z0-9-]*)\.([A-Za-z][A-Za-z0-9]*)\Z")
+SYNTAX_HINT = "write ${kind.name.export}, or $${ for the two characters themselves"
 
 
 class Reference(Struct, frozen=True):
@@ -24,41 +24,41 @@ class Reference(Struct, frozen=True):
         return f"${{{self.handle}.{self.export}}}"
 
 
-class Malformed(Struct, frozen=True):
+class MalformedReference(Struct, frozen=True):
     """Something that begins like a reference and is none."""
 
     text: str
 
 
-Part: TypeAlias = str | Reference | Malformed
+TextPart: TypeAlias = str | Reference | MalformedReference
 
 
-def parse(text: str) -> list[Part]:
+def parse_text(text: str) -> list[TextPart]:
     """The parts of a text in order; neighbouring plain parts are joined, empty ones left out."""
-    parts: list[Part] = []
-    plain, end = "", 0
-    for token in _TOKEN.finditer(text):
-        plain += text[end : token.start()]
+    parts: list[TextPart] = []
+    plain_text, end = "", 0
+    for token in _TOKEN_PATTERN.finditer(text):
+        plain_text += text[end : token.start()]
         end = token.end()
         if token[0] == "$${":
-            plain += OPENING
+            plain_text += REFERENCE_START
             continue
-        parts += [plain] if plain else []
-        plain = ""
-        parts.append(_reference(token))
-    plain += text[end:]
-    return [*parts, plain] if plain or not parts else parts
+        parts += [plain_text] if plain_text else []
+        plain_text = ""
+        parts.append(_parse_reference(token))
+    plain_text += text[end:]
+    return [*parts, plain_text] if plain_text or not parts else parts
 
 
-def _reference(token: re.Match[str]) -> Reference | Malformed:
-    name = _NAME.match(token[1].strip())
+def _parse_reference(token: re.Match[str]) -> Reference | MalformedReference:
+    name = _NAME_PATTERN.match(token[1].strip())
     if not token[2] or name is None:
-        return Malformed(token[0])
+        return MalformedReference(token[0])
     return Reference(name[1] or name[3], name[2] or name[4])
 
 
-def mended(text: str) -> str:
+def suggest_correction(text: str) -> str:
     """A hint for what is no reference: the same with a kind in lower case, where that makes it one, or the syntax."""
-    kind, dot, rest = text.strip(OPENING + "}").partition(".")
-    guess = kind.lower() + dot + rest
-    return f"did you mean `${{{guess}}}`?" if _NAME.match(guess) else SYNTAX
+    kind, dot, remainder = text.strip(REFERENCE_START + "}").partition(".")
+    guess = kind.lower() + dot + remainder
+    return f"did you mean `${{{guess}}}`?" if _NAME_PATTERN.match(guess) else SYNTAX_HINT

@@ -25,17 +25,17 @@ SUFFIX = ".schema.json"
 
 
 @cache
-def folder() -> pathlib.Path:
+def schema_folder() -> pathlib.Path:
     """Where the schemas are: inside the package in a wheel, beside it in a checkout."""
     package = pathlib.Path(orchestrator.__file__).parent
-    inside = package / "schemas"
-    return inside if inside.is_dir() else package.parent / "schemas"
+    packaged = package / "schemas"
+    return packaged if packaged.is_dir() else package.parent / "schemas"
 
 
 @cache
-def names() -> tuple[str, ...]:
+def list_names() -> tuple[str, ...]:
     """Every schema there is, by file name: ``bucket``, ``plan``."""
-    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in folder().glob(f"*{SUFFIX}")))
+    return tuple(sorted(path.name.removesuffix(SUFFIX) for path in schema_folder().glob(f"*{SUFFIX}")))
 
 
 @cache
@@ -44,127 +44,134 @@ def load(name: str) -> Schema:
 
     Raises KeyError when there is none.
     """
-    if name not in names():
+    if name not in list_names():
         raise KeyError(name)
-    return cast(Schema, json.loads((folder() / f"{name}{SUFFIX}").read_text(encoding="utf-8")))
+    return cast(Schema, json.loads((schema_folder() / f"{name}{SUFFIX}").read_text(encoding="utf-8")))
 
 
-def kind_of(name: str) -> str | None:
+def manifest_kind(name: str) -> str | None:
     """The manifest kind that schema ``name`` describes (``ContainerService``), or None: it describes something else."""
-    kind = load(name).get("properties", {}).get("kind", {}).get("const") if name in names() else None
+    kind = load(name).get("properties", {}).get("kind", {}).get("const") if name in list_names() else None
     return cast("str | None", kind)
 
 
 @cache
-def kinds() -> tuple[str, ...]:
+def manifest_kinds() -> tuple[str, ...]:
     """Every manifest kind, as it is written."""
-    return tuple(kind for kind in map(kind_of, names()) if kind)
+    return tuple(kind for kind in map(manifest_kind, list_names()) if kind)
 
 
 @cache
-def validator(name: str) -> Draft202012Validator:
+def get_validator(name: str) -> Draft202012Validator:
     """The validator of one schema; formats are not checked, and the schema itself is checked by the tests."""
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(load(name))
 
 
-def deref(root: Schema, schema: Any) -> Schema:
+def resolve_ref(root: Schema, schema: Any) -> Schema:
     """``schema`` with its local ``$ref`` followed; what stands beside the ``$ref`` wins."""
     if not isinstance(schema, Mapping):
         return {}
-    seen: set[str] = set()
-    flat: Schema = schema
-    while "$ref" in flat and flat["$ref"] not in seen:
-        seen.add(flat["$ref"])
-        beside = {key: value for key, value in flat.items() if key != "$ref"}
-        flat = {**_pointed(root, flat["$ref"]), **beside}
-    return flat
+    visited_refs: set[str] = set()
+    resolved: Schema = schema
+    while "$ref" in resolved and resolved["$ref"] not in visited_refs:
+        visited_refs.add(resolved["$ref"])
+        siblings = {key: value for key, value in resolved.items() if key != "$ref"}
+        resolved = {**_follow_pointer(root, resolved["$ref"]), **siblings}
+    return resolved
 
 
-def _pointed(root: Schema, pointer: str) -> Schema:
+def _follow_pointer(root: Schema, pointer: str) -> Schema:
     target: Any = root
     for part in pointer.removeprefix("#").split("/")[1:]:
         target = target[part.replace("~1", "/").replace("~0", "~")]
     return cast(Schema, target)
 
 
-def forms(root: Schema, schema: Any) -> Iterator[Schema]:
+def iter_forms(root: Schema, schema: Any) -> Iterator[Schema]:
     """``schema`` and every form it offers (allOf, anyOf, oneOf, then, else), local references followed."""
-    flat = deref(root, schema)
-    yield flat
+    resolved = resolve_ref(root, schema)
+    yield resolved
     for keyword in ("allOf", "anyOf", "oneOf"):
-        for branch in flat.get(keyword, ()):
-            yield from forms(root, branch)
+        for branch in resolved.get(keyword, ()):
+            yield from iter_forms(root, branch)
     for keyword in ("then", "else"):
-        if keyword in flat:
-            yield from forms(root, flat[keyword])
+        if keyword in resolved:
+            yield from iter_forms(root, resolved[keyword])
 
 
-def applying(name: str, schema: Any, value: Any) -> Iterator[Schema]:
+def iter_matching_forms(name: str, schema: Any, value: Any) -> Iterator[Schema]:
     """Of the forms of ``schema`` those that ``value`` takes."""
     root = load(name)
-    flat = deref(root, schema)
-    yield flat
-    for branch in flat.get("allOf", ()):
-        yield from applying(name, branch, value)
+    resolved = resolve_ref(root, schema)
+    yield resolved
+    for branch in resolved.get("allOf", ()):
+        yield from iter_matching_forms(name, branch, value)
     for keyword in ("anyOf", "oneOf"):
-        for branch in flat.get(keyword, ()):
-            if fits(name, branch, value):
-                yield from applying(name, branch, value)
-    if "if" in flat:
-        yield from applying(name, flat.get("then" if fits(name, flat["if"], value) else "else", {}), value)
+        for branch in resolved.get(keyword, ()):
+            if is_valid_against(name, branch, value):
+                yield from iter_matching_forms(name, branch, value)
+    if "if" in resolved:
+        yield from iter_matching_forms(
+            name, resolved.get("then" if is_valid_against(name, resolved["if"], value) else "else", {}), value
+        )
 
 
-def fits(name: str, schema: Any, value: Any) -> bool:
+def is_valid_against(name: str, schema: Any, value: Any) -> bool:
     """Whether ``value`` is valid under a part of the schema ``name``."""
-    return bool(validator(name).evolve(schema=schema).is_valid(value))
+    return bool(get_validator(name).evolve(schema=schema).is_valid(value))
 
 
-def member(root: Schema, schema: Schema, key: str) -> Any:
+def property_schema(root: Schema, schema: Schema, key: str) -> Any:
     """The schema of one member of an object, or None when it may have none of that name."""
     properties = schema.get("properties", {})
     if key in properties:
         return properties[key]
     import re
 
-    for pattern, found in schema.get("patternProperties", {}).items():
+    for pattern, pattern_schema in schema.get("patternProperties", {}).items():
         if re.search(pattern, key):
-            return found
-    rest = schema.get("additionalProperties")
-    return rest if isinstance(rest, Mapping) else None
+            return pattern_schema
+    additional = schema.get("additionalProperties")
+    return additional if isinstance(additional, Mapping) else None
 
 
-def fill(name: str, value: Any, schema: Any = None) -> Any:
+def fill_defaults(name: str, value: Any, schema: Any = None) -> Any:
     """A valid ``value`` with the defaults of its schema filled in, at every depth."""
-    parts = list(applying(name, load(name) if schema is None else schema, value))
+    matching_forms = list(iter_matching_forms(name, load(name) if schema is None else schema, value))
     if isinstance(value, Mapping):
         filled = dict(value)
-        for part in parts:
-            for key, sub in part.get("properties", {}).items():
-                if key not in filled and "default" in (default := deref(load(name), sub)):
-                    filled[key] = deepcopy(default["default"])
-        return {key: fill(name, item, _merged(name, parts, key)) for key, item in filled.items()}
+        for form in matching_forms:
+            for key, subschema in form.get("properties", {}).items():
+                if key not in filled and "default" in (resolved := resolve_ref(load(name), subschema)):
+                    filled[key] = deepcopy(resolved["default"])
+        return {
+            key: fill_defaults(name, item, _merge_property_schemas(name, matching_forms, key))
+            for key, item in filled.items()
+        }
     if isinstance(value, list):
-        items = {"allOf": [part["items"] for part in parts if "items" in part]}
-        return [fill(name, item, items) for item in value]
+        items = {"allOf": [form["items"] for form in matching_forms if "items" in form]}
+        return [fill_defaults(name, item, items) for item in value]
     return value
 
 
-def _merged(name: str, parts: list[Schema], key: str) -> Schema:
+def _merge_property_schemas(name: str, matching_forms: list[Schema], key: str) -> Schema:
     root = load(name)
-    return {"allOf": [found for part in parts if (found := member(root, part, key)) is not None]}
+    return {
+        "allOf": [subschema for form in matching_forms if (subschema := property_schema(root, form, key)) is not None]
+    }
 
 
-def walk(name: str, value: Any, schema: Any = None, path: Path = ()) -> Iterator[tuple[Path, Any, Schema]]:
+def iter_values(name: str, value: Any, schema: Any = None, path: Path = ()) -> Iterator[tuple[Path, Any, Schema]]:
     """Every value inside a valid ``value`` with each schema that speaks of it."""
-    parts = list(applying(name, load(name) if schema is None else schema, value))
-    for part in parts:
-        yield path, value, part
+    matching_forms = list(iter_matching_forms(name, load(name) if schema is None else schema, value))
+    for form in matching_forms:
+        yield path, value, form
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from walk(name, item, _merged(name, parts, key), (*path, key))
+            yield from iter_values(name, item, _merge_property_schemas(name, matching_forms, key), (*path, key))
     if isinstance(value, list):
-        items = {"allOf": [part["items"] for part in parts if "items" in part]}
+        items = {"allOf": [form["items"] for form in matching_forms if "items" in form]}
         for index, item in enumerate(value):
-            yield from walk(name, item, items, (*path, index))
+            yield from iter_values(name, item, items, (*path, index))

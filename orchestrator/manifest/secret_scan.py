@@ -14,21 +14,21 @@ from itertools import pairwise
 
 import yaml
 
-from orchestrator.manifest.document import Document, Path, position, written
+from orchestrator.manifest.document import Document, Path, format_path, node_position
 from orchestrator.problems import Problem
 
-ALLOW = "orchestrator: not-a-secret"
-HINT = (
+ALLOW_COMMENT = "orchestrator: not-a-secret"
+PLAIN_TEXT_SECRET_HINT = (
     "let a Secret make it (`generate: {length: 64}`) or hold it, and refer to that; "
-    f"if it is no secret, end the line with `# {ALLOW}`"
+    f"if it is no secret, end the line with `# {ALLOW_COMMENT}`"
 )
 
-_SECRET_WORD = re.compile(
+_SECRET_WORD_PATTERN = re.compile(
     "password|passwd|passphrase|pwd|secret|token|credentials?|dsn|connectionstring|clientsecret"
     "|(api|secret|private|access|auth|signing|encryption)key"
 )
-_WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
-_SHAPES = tuple(
+_WORD_PATTERN = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z0-9]+|[A-Z0-9]+")
+_SECRET_PATTERNS = tuple(
     (re.compile(pattern), name)
     for pattern, name in (
         (r"-----BEGIN [A-Z ]*PRIVATE KEY", "a private key"),
@@ -48,73 +48,86 @@ _SHAPES = tuple(
         (r"(?i)\bbearer\s+[\w.~+/-]{16,}", "a bearer token"),
     )
 )
-_HARMLESS = re.compile(
+_HARMLESS_PATTERN = re.compile(
     r"(?i)(sha(256|384|512)[:-][a-z0-9+/=]+|\b[0-9a-f]{40}\b|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     r"|\barn:[^\s,;]+|\$\{[^}]*\})"
 )
-_TOKEN = re.compile(r"[A-Za-z0-9+]{20,}")
-_AWS_SECRET = re.compile(r"[A-Za-z0-9/+]{40}\Z")
-_HANDLE = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*(\[.+\])?\Z")
-_POINTER = re.compile(r"(arn:|alias/|https?://)\S+\Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_TOKEN_PATTERN = re.compile(r"[A-Za-z0-9+]{20,}")
+_AWS_SECRET_PATTERN = re.compile(r"[A-Za-z0-9/+]{40}\Z")
+_HANDLE_PATTERN = re.compile(r"[a-z]+\.[a-z][a-z0-9-]*(\[.+\])?\Z")
+_IDENTIFIER_PATTERN = re.compile(r"(arn:|alias/|https?://)\S+\Z|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
-def problems(document: Document) -> Iterator[Problem]:
+def find_secrets(document: Document) -> Iterator[Problem]:
     """Every value of a document that looks like a secret."""
-    for path, key, value in _scalars(document.node, (), document.node, 0):
-        found = reason(path, value.value)
-        if found and not any(ALLOW in document.lines[node.start_mark.line] for node in (key, value)):
-            yield Problem(f"{written(path)} holds {found} in plain text", position(document.file, value), HINT)
+    for path, key, value in _walk_scalars(document.node, (), document.node, 0):
+        secret_type = detect_secret_type(path, value.value)
+        if secret_type and not any(ALLOW_COMMENT in document.lines[node.start_mark.line] for node in (key, value)):
+            yield Problem(
+                f"{format_path(path)} holds {secret_type} in plain text",
+                node_position(document.file, value),
+                PLAIN_TEXT_SECRET_HINT,
+            )
 
 
-def _scalars(
+def _walk_scalars(
     node: yaml.Node, path: Path, key: yaml.Node, depth: int
 ) -> Iterator[tuple[Path, yaml.Node, yaml.ScalarNode]]:
     """Every scalar with its path and the key it stands under; an alias into itself ends at the deepest level."""
     if isinstance(node, yaml.ScalarNode):
         yield path, key, node
     elif isinstance(node, yaml.MappingNode) and depth < 100:
-        for inner, value in node.value:
-            name = inner.value if isinstance(inner, yaml.ScalarNode) else "?"
-            yield from _scalars(value, (*path, name), inner, depth + 1)
+        for key_node, value in node.value:
+            name = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
+            yield from _walk_scalars(value, (*path, name), key_node, depth + 1)
     elif isinstance(node, yaml.SequenceNode) and depth < 100:
         for index, item in enumerate(node.value):
-            yield from _scalars(item, (*path, index), item, depth + 1)
+            yield from _walk_scalars(item, (*path, index), item, depth + 1)
 
 
-def reason(path: Path, text: str) -> str | None:
+def detect_secret_type(path: Path, text: str) -> str | None:
     """What kind of secret ``text`` at ``path`` seems to be; None when it seems to be none."""
-    for shape, name in _SHAPES:
-        if shape.search(text):
+    for pattern, name in _SECRET_PATTERNS:
+        if pattern.search(text):
             return name
-    if _names_secret(path) and _could_be_secret(text):
+    if _is_secret_key(path) and _could_be_secret(text):
         return "what its key calls a secret"
-    return "a random string that looks like a secret" if _is_random(text) else None
+    return "a random string that looks like a secret" if _looks_random(text) else None
 
 
-def _names_secret(path: Path) -> bool:
+def _is_secret_key(path: Path) -> bool:
     """Whether the key ends in a word for a secret: ``DB_PASSWORD``, ``Jwt:SecretKey``, not ``TOKEN_LIFETIME``."""
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
-    words = [word.lower() for word in _WORD.findall(key)]
-    return any(_SECRET_WORD.fullmatch("".join(words[-count:])) for count in (1, 2) if words)
+    words = [word.lower() for word in _WORD_PATTERN.findall(key)]
+    return any(_SECRET_WORD_PATTERN.fullmatch("".join(words[-count:])) for count in (1, 2) if words)
 
 
 def _could_be_secret(text: str) -> bool:
-    plain = text.strip()
-    is_pointer = "${" in plain or _HANDLE.match(plain) or _POINTER.match(plain)
-    return bool(plain) and not is_pointer and plain.lower() not in {"true", "false", "null", "none", "~"}
+    stripped = text.strip()
+    is_identifier = "${" in stripped or _HANDLE_PATTERN.match(stripped) or _IDENTIFIER_PATTERN.match(stripped)
+    return bool(stripped) and not is_identifier and stripped.lower() not in {"true", "false", "null", "none", "~"}
 
 
-def _is_random(text: str) -> bool:
-    if _AWS_SECRET.match(text) and _mixed(text, 3, 0.25) and not _HARMLESS.search(text):
+def _looks_random(text: str) -> bool:
+    if _AWS_SECRET_PATTERN.match(text) and _has_mixed_characters(text, 3, 0.25) and not _HARMLESS_PATTERN.search(text):
         return True
-    rest = _HARMLESS.sub(" ", text)
-    return any(_mixed(token, 3 if len(token) < 32 else 2) for token in _TOKEN.findall(rest))
+    remaining_text = _HARMLESS_PATTERN.sub(" ", text)
+    return any(
+        _has_mixed_characters(token, 3 if len(token) < 32 else 2) for token in _TOKEN_PATTERN.findall(remaining_text)
+    )
 
 
-def _mixed(token: str, classes: int, often: float = 0.4) -> bool:
+def _has_mixed_characters(token: str, min_classes: int, min_change_ratio: float = 0.4) -> bool:
     """Whether letters and digits alternate as in no word: many kinds, many changes between them, many symbols."""
-    kinds = ["digit" if char.isdigit() else "upper" if char.isupper() else "lower" for char in token if char.isalnum()]
-    changes = sum(a != b for a, b in pairwise(kinds))
+    character_classes = [
+        "digit" if char.isdigit() else "upper" if char.isupper() else "lower" for char in token if char.isalnum()
+    ]
+    changes = sum(previous != current for previous, current in pairwise(character_classes))
     counts = Counter(token)
-    bits = -sum(count / len(token) * math.log2(count / len(token)) for count in counts.values())
-    return len(set(kinds)) >= classes and "digit" in kinds and changes >= often * len(token) and bits >= 3.3
+    entropy_bits = -sum(count / len(token) * math.log2(count / len(token)) for count in counts.values())
+    return (
+        len(set(character_classes)) >= min_classes
+        and "digit" in character_classes
+        and changes >= min_change_ratio * len(token)
+        and entropy_bits >= 3.3
+    )

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from orchestrator.manifest import schema, secret_scan, suggest
-from orchestrator.manifest.document import Declared, written
-from orchestrator.manifest.schema_violation import Complaint, inline, show
+from orchestrator.manifest.document import Declaration, format_path
+from orchestrator.manifest.schema_violation import Violation, format_inline, format_value
 from orchestrator.problems import Problem
 
 if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
-LONGEST_HINT = 80
-WORDS = {
+MAX_HINT_LENGTH = 80
+TYPE_DESCRIPTIONS = {
     "object": "a mapping",
     "array": "a list",
     "string": "text",
@@ -27,229 +27,250 @@ WORDS = {
 }
 
 
-def problems(errors: Iterator[ValidationError], declared: Declared) -> Iterator[Problem]:
+def to_problems(errors: Iterator[ValidationError], declaration: Declaration) -> Iterator[Problem]:
     """Every schema error as a problem; a value that still holds a reference is judged once that is resolved."""
     for error in errors:
         if isinstance(error.instance, str) and "${" in error.instance:
             continue
-        yield from _problems(error, declared)
+        yield from _error_problems(error, declaration)
 
 
-def _problems(error: ValidationError, declared: Declared) -> Iterator[Problem]:
-    complaint = Complaint(error, declared)
+def _error_problems(error: ValidationError, declaration: Declaration) -> Iterator[Problem]:
+    violation = Violation(error, declaration)
     if "propertyNames" in error.absolute_schema_path:
-        yield _key_name(complaint)
+        yield _invalid_key_problem(violation)
         return
-    reason = complaint.schema.get("x-reason")
-    if reason and error.validator not in _STRUCTURE:
-        yield complaint.problem(f"{complaint.name} {_is(complaint)}: {reason}")
+    reason = violation.schema.get("x-reason")
+    if reason and error.validator not in _STRUCTURAL_KEYWORDS:
+        yield violation.problem(f"{violation.name} {_describe_rejection(violation)}: {reason}")
         return
-    yield from _SAYERS.get(str(error.validator), _other)(complaint)
+    yield from _REPORTERS.get(str(error.validator), _report_other_violation)(violation)
 
 
-def _is(complaint: Complaint) -> str:
-    return f"cannot be {complaint.shown}"
+def _describe_rejection(violation: Violation) -> str:
+    return f"cannot be {violation.formatted_value}"
 
 
-def _unknown_members(complaint: Complaint) -> Iterator[Problem]:
-    known = complaint.schema.get("properties", {})
-    patterns = complaint.schema.get("patternProperties", {})
-    for key in complaint.value:
-        if key not in known and not (patterns and schema.member({}, complaint.schema, key) is not None):
-            hint = _elsewhere(complaint, key) or suggest.hint(key, known, there_are=f"{complaint.name} has")
-            message = f"{complaint.name} has no `{key[:60]}`"
-            yield complaint.problem(message, hint, path=(*complaint.path, key), key=True)
+def _report_unknown_properties(violation: Violation) -> Iterator[Problem]:
+    known_properties = violation.schema.get("properties", {})
+    patterns = violation.schema.get("patternProperties", {})
+    for key in violation.value:
+        if key not in known_properties and not (
+            patterns and schema.property_schema({}, violation.schema, key) is not None
+        ):
+            hint = _misplaced_key_hint(violation, key) or suggest.hint(
+                key, known_properties, list_prefix=f"{violation.name} has"
+            )
+            message = f"{violation.name} has no `{key[:60]}`"
+            yield violation.problem(message, hint, path=(*violation.path, key), key=True)
 
 
-def _elsewhere(complaint: Complaint, key: str) -> str | None:
+def _misplaced_key_hint(violation: Violation, key: str) -> str | None:
     """Where in the manifest a misplaced key belongs."""
-    name = complaint.declared.kind.lower()
-    places = [path for path in _paths(name, schema.load(name), ()) if path[-1] == key and path[:-1] != complaint.path]
-    if suggest.closest(key, complaint.schema.get("properties", {}), cutoff=0.8) or not places:
+    name = violation.declaration.kind.lower()
+    matching_paths = [
+        path for path in _property_paths(name, schema.load(name), ()) if path[-1] == key and path[:-1] != violation.path
+    ]
+    if suggest.find_closest(key, violation.schema.get("properties", {}), cutoff=0.8) or not matching_paths:
         return None
-    nearest = min(len(path) for path in places)
-    return f"it belongs there: {written(next(path for path in places if len(path) == nearest))}"
+    shortest_length = min(len(path) for path in matching_paths)
+    return f"it belongs there: {format_path(next(path for path in matching_paths if len(path) == shortest_length))}"
 
 
-def _paths(name: str, part: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for form in schema.forms(schema.load(name), part):
-        for key, sub in form.get("properties", {}).items():
+def _property_paths(name: str, subschema: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for form in schema.iter_forms(schema.load(name), subschema):
+        for key, property_schema in form.get("properties", {}).items():
             yield (*path, key)
-            yield from _paths(name, sub, (*path, key))
+            yield from _property_paths(name, property_schema, (*path, key))
 
 
-def _missing(complaint: Complaint) -> Iterator[Problem]:
-    for key in complaint.rule:
-        if key not in complaint.value:
-            root = schema.load(complaint.declared.kind.lower())
-            sub = schema.deref(root, schema.member(root, complaint.schema, key))
-            place = written((complaint.declared.kind, *complaint.path, key))
-            hint = _written_out(key, sub) or f"see `orchestrator explain {place}`"
-            yield complaint.problem(f"{written((*complaint.path, key))} is missing", hint, path=(*complaint.path, key))
+def _report_missing_properties(violation: Violation) -> Iterator[Problem]:
+    for key in violation.rule_value:
+        if key not in violation.value:
+            root = schema.load(violation.declaration.kind.lower())
+            property_schema = schema.resolve_ref(root, schema.property_schema(root, violation.schema, key))
+            explain_path = format_path((violation.declaration.kind, *violation.path, key))
+            hint = _example_hint(key, property_schema) or f"see `orchestrator explain {explain_path}`"
+            yield violation.problem(
+                f"{format_path((*violation.path, key))} is missing", hint, path=(*violation.path, key)
+            )
 
 
-def _written_out(key: str, sub: schema.Schema) -> str | None:
-    examples = sub.get("examples")
-    text = f"{key}: {inline(examples[0])}" if examples else ""
-    return text if 0 < len(text) <= LONGEST_HINT else None
+def _example_hint(key: str, property_schema: schema.Schema) -> str | None:
+    examples = property_schema.get("examples")
+    text = f"{key}: {format_inline(examples[0])}" if examples else ""
+    return text if 0 < len(text) <= MAX_HINT_LENGTH else None
 
 
-def _type(complaint: Complaint) -> Iterator[Problem]:
-    types = [complaint.rule] if isinstance(complaint.rule, str) else list(complaint.rule)
-    wanted = " or ".join(WORDS[name] for name in types)
-    value, node = complaint.value, complaint.declared.node(complaint.path)
+def _report_wrong_type(violation: Violation) -> Iterator[Problem]:
+    types = [violation.rule_value] if isinstance(violation.rule_value, str) else list(violation.rule_value)
+    expected_types = " or ".join(TYPE_DESCRIPTIONS[name] for name in types)
+    value, node = violation.value, violation.declaration.find_node(violation.path)
     raw = node.value if isinstance(node, yaml.ScalarNode) else ""
     if value is None:
-        yield complaint.problem(f"{complaint.name} is empty; it must be {wanted}", complaint.example)
+        yield violation.problem(f"{violation.name} is empty; it must be {expected_types}", violation.example_hint)
     elif "string" in types and isinstance(value, bool):
-        message = f"{complaint.name} must be text, but `{raw}` is read by YAML as {str(value).lower()}"
-        yield complaint.problem(message, f'quote it: "{raw}"')
+        message = f"{violation.name} must be text, but `{raw}` is read by YAML as {str(value).lower()}"
+        yield violation.problem(message, f'quote it: "{raw}"')
     elif "string" in types and isinstance(value, int | float):
-        yield complaint.problem(f"{complaint.name} must be text, but `{raw}` is a number", f'quote it: "{raw}"')
+        yield violation.problem(f"{violation.name} must be text, but `{raw}` is a number", f'quote it: "{raw}"')
     elif isinstance(value, bool) and raw.lower() != str(value).lower():
-        message = f"{complaint.name} must be {wanted}, but `{raw}` is read by YAML as {str(value).lower()}"
-        yield complaint.problem(message, complaint.example)
+        message = f"{violation.name} must be {expected_types}, but `{raw}` is read by YAML as {str(value).lower()}"
+        yield violation.problem(message, violation.example_hint)
     else:
-        message = f"{complaint.name} must be {wanted}, not {complaint.called}"
-        yield complaint.problem(message, _hint_type(types, complaint))
+        message = f"{violation.name} must be {expected_types}, not {violation.value_description}"
+        yield violation.problem(message, _type_hint(types, violation))
 
 
-def _hint_type(types: list[str], complaint: Complaint) -> str | None:
-    value = complaint.value
+def _type_hint(types: list[str], violation: Violation) -> str | None:
+    value = violation.value
     if isinstance(value, str) and {"integer", "number"} & set(types):
         try:
             number = float(value)
         except ValueError:
-            return complaint.example
+            return violation.example_hint
         if number == number and abs(number) < 1e15:
             return f"write it without quotes: {number:.15g}"
     if isinstance(value, str) and "boolean" in types and value.lower() in {"true", "yes", "on", "false", "no", "off"}:
         return "write it without quotes"
-    if "array" in types and isinstance(value, str) and not secret_scan.reason(complaint.path, value):
+    if "array" in types and isinstance(value, str) and not secret_scan.detect_secret_type(violation.path, value):
         return f"a list of one is written [{value[:60]}]"
-    return complaint.example
+    return violation.example_hint
 
 
-def _enum(complaint: Complaint) -> Iterator[Problem]:
-    allowed = [inline(value) for value in complaint.rule]
-    meant = suggest.closest(inline(complaint.value), allowed)
-    message = f"{complaint.name} must be one of {', '.join(allowed)}, not {complaint.shown}"
-    yield complaint.problem(message, f"did you mean `{meant}`?" if meant else None)
+def _report_value_not_in_enum(violation: Violation) -> Iterator[Problem]:
+    allowed = [format_inline(value) for value in violation.rule_value]
+    suggestion = suggest.find_closest(format_inline(violation.value), allowed)
+    message = f"{violation.name} must be one of {', '.join(allowed)}, not {violation.formatted_value}"
+    yield violation.problem(message, f"did you mean `{suggestion}`?" if suggestion else None)
 
 
-def _const(complaint: Complaint) -> Iterator[Problem]:
-    yield complaint.problem(f"{complaint.name} must be {inline(complaint.rule)}, not {complaint.shown}")
+def _report_wrong_constant(violation: Violation) -> Iterator[Problem]:
+    yield violation.problem(
+        f"{violation.name} must be {format_inline(violation.rule_value)}, not {violation.formatted_value}"
+    )
 
 
-def _pattern(complaint: Complaint) -> Iterator[Problem]:
-    message = f"{complaint.name} cannot be {complaint.shown}: it must match {complaint.rule}"
-    yield complaint.problem(message, complaint.example)
+def _report_pattern_mismatch(violation: Violation) -> Iterator[Problem]:
+    message = f"{violation.name} cannot be {violation.formatted_value}: it must match {violation.rule_value}"
+    yield violation.problem(message, violation.example_hint)
 
 
-def _bound(words: str) -> Callable[[Complaint], Iterator[Problem]]:
-    def say(complaint: Complaint) -> Iterator[Problem]:
-        yield complaint.problem(f"{complaint.name} must be {words} {inline(complaint.rule)}, not {complaint.shown}")
+def _limit_reporter(comparison: str) -> Callable[[Violation], Iterator[Problem]]:
+    def report(violation: Violation) -> Iterator[Problem]:
+        yield violation.problem(
+            f"{violation.name} must be {comparison} "
+            f"{format_inline(violation.rule_value)}, not {violation.formatted_value}"
+        )
 
-    return say
-
-
-def _size(words: str, unit: str) -> Callable[[Complaint], Iterator[Problem]]:
-    def say(complaint: Complaint) -> Iterator[Problem]:
-        count = len(complaint.value)
-        plural = unit if complaint.rule == 1 else {"entry": "entries"}.get(unit, f"{unit}s")
-        message = f"{complaint.name} must have {words} {complaint.rule} {plural}, not {count}"
-        yield complaint.problem(message, complaint.example)
-
-    return say
+    return report
 
 
-def _twice(complaint: Complaint) -> Iterator[Problem]:
-    items: list[Any] = complaint.value
+def _size_reporter(comparison: str, unit: str) -> Callable[[Violation], Iterator[Problem]]:
+    def report(violation: Violation) -> Iterator[Problem]:
+        count = len(violation.value)
+        plural = unit if violation.rule_value == 1 else {"entry": "entries"}.get(unit, f"{unit}s")
+        message = f"{violation.name} must have {comparison} {violation.rule_value} {plural}, not {count}"
+        yield violation.problem(message, violation.example_hint)
+
+    return report
+
+
+def _report_duplicate_items(violation: Violation) -> Iterator[Problem]:
+    items: list[Any] = violation.value
     for index, item in enumerate(items):
         if item in items[:index]:
-            path = (*complaint.path, index)
-            message = f"{written(path)}: {show(path, item)} is there twice"
-            yield complaint.problem(message, "keep one of them", path=path)
+            path = (*violation.path, index)
+            message = f"{format_path(path)}: {format_value(path, item)} is there twice"
+            yield violation.problem(message, "keep one of them", path=path)
 
 
-def _key_name(complaint: Complaint) -> Problem:
+def _invalid_key_problem(violation: Violation) -> Problem:
     """``propertyNames``: what is wrong is a key; the error's path is that of the mapping around it."""
-    key = str(complaint.value)
-    message = f"`{key[:60]}` cannot be a key of {complaint.name}"
-    hint = complaint.schema.get("x-reason") or complaint.example or complaint.schema.get("description")
-    return complaint.problem(message, hint, path=(*complaint.path, key), key=True)
+    key = str(violation.value)
+    message = f"`{key[:60]}` cannot be a key of {violation.name}"
+    hint = violation.schema.get("x-reason") or violation.example_hint or violation.schema.get("description")
+    return violation.problem(message, hint, path=(*violation.path, key), key=True)
 
 
-def _depends(complaint: Complaint) -> Iterator[Problem]:
-    for key, needed in complaint.rule.items():
-        for other in needed:
-            if key in complaint.value and other not in complaint.value:
-                path = (*complaint.path, key)
-                message = f"{written(path)} needs {written((*complaint.path, other))}"
-                yield complaint.problem(message, path=path, key=True)
+def _report_missing_dependents(violation: Violation) -> Iterator[Problem]:
+    for key, required_keys in violation.rule_value.items():
+        for required_key in required_keys:
+            if key in violation.value and required_key not in violation.value:
+                path = (*violation.path, key)
+                message = f"{format_path(path)} needs {format_path((*violation.path, required_key))}"
+                yield violation.problem(message, path=path, key=True)
 
 
-def _branches(complaint: Complaint) -> Iterator[Problem]:
+def _report_no_matching_form(violation: Violation) -> Iterator[Problem]:
     """anyOf, oneOf: the errors of the form that was probably meant."""
-    if not complaint.error.context:
-        yield complaint.problem(f"{complaint.name} fits more than one of its forms", complaint.example)
+    if not violation.error.context:
+        yield violation.problem(f"{violation.name} fits more than one of its forms", violation.example_hint)
         return
-    groups: dict[Any, list[ValidationError]] = {}
-    for inner in complaint.error.context:
-        groups.setdefault(inner.relative_schema_path[0], []).append(inner)
-    meant = [errors for errors in groups.values() if not any(_is_other_form(error) for error in errors)]
-    if meant:
-        closest = min(meant, key=lambda errors: (len(errors), -max(len(error.relative_path) for error in errors)))
-        for inner in closest:
-            yield from _problems(inner, complaint.declared)
+    errors_by_form: dict[Any, list[ValidationError]] = {}
+    for form_error in violation.error.context:
+        errors_by_form.setdefault(form_error.relative_schema_path[0], []).append(form_error)
+    same_type_forms = [
+        errors for errors in errors_by_form.values() if not any(_is_type_mismatch(error) for error in errors)
+    ]
+    if same_type_forms:
+        closest_errors = min(
+            same_type_forms, key=lambda errors: (len(errors), -max(len(error.relative_path) for error in errors))
+        )
+        for form_error in closest_errors:
+            yield from _error_problems(form_error, violation.declaration)
         return
-    wanted = " or ".join(dict.fromkeys(filter(None, map(_form, complaint.rule)))) or "something else"
-    yield complaint.problem(f"{complaint.name} must be {wanted}, not {complaint.called}", complaint.example)
+    expected_forms = (
+        " or ".join(dict.fromkeys(filter(None, map(_describe_form, violation.rule_value)))) or "something else"
+    )
+    yield violation.problem(
+        f"{violation.name} must be {expected_forms}, not {violation.value_description}", violation.example_hint
+    )
 
 
-def _is_other_form(error: ValidationError) -> bool:
+def _is_type_mismatch(error: ValidationError) -> bool:
     """Whether the value is of another kind altogether than this form wants."""
     return not error.relative_path and error.validator in {"type", "enum", "const"}
 
 
-def _form(branch: Any) -> str:
-    if not isinstance(branch, Mapping):
+def _describe_form(form: Any) -> str:
+    if not isinstance(form, Mapping):
         return ""
     for keyword in ("const", "enum"):
-        if keyword in branch:
-            values = branch["enum"] if keyword == "enum" else [branch["const"]]
-            return " or ".join(inline(value) for value in values)
-    types = branch.get("type", ())
-    return " or ".join(WORDS[name] for name in ([types] if isinstance(types, str) else types))
+        if keyword in form:
+            values = form["enum"] if keyword == "enum" else [form["const"]]
+            return " or ".join(format_inline(value) for value in values)
+    types = form.get("type", ())
+    return " or ".join(TYPE_DESCRIPTIONS[name] for name in ([types] if isinstance(types, str) else types))
 
 
-def _other(complaint: Complaint) -> Iterator[Problem]:
-    message = f"{complaint.name} is not as it must be ({complaint.error.validator})"
-    yield complaint.problem(message, complaint.schema.get("description"))
+def _report_other_violation(violation: Violation) -> Iterator[Problem]:
+    message = f"{violation.name} is not as it must be ({violation.error.validator})"
+    yield violation.problem(message, violation.schema.get("description"))
 
 
-_STRUCTURE = {"type", "required", "additionalProperties", "unevaluatedProperties", "anyOf", "oneOf"}
-_SAYERS: dict[str, Callable[[Complaint], Iterator[Problem]]] = {
-    "additionalProperties": _unknown_members,
-    "unevaluatedProperties": _unknown_members,
-    "required": _missing,
-    "type": _type,
-    "enum": _enum,
-    "const": _const,
-    "pattern": _pattern,
-    "minimum": _bound("at least"),
-    "maximum": _bound("at most"),
-    "exclusiveMinimum": _bound("more than"),
-    "exclusiveMaximum": _bound("less than"),
-    "multipleOf": _bound("a multiple of"),
-    "minLength": _size("at least", "character"),
-    "maxLength": _size("at most", "character"),
-    "minItems": _size("at least", "item"),
-    "maxItems": _size("at most", "item"),
-    "minProperties": _size("at least", "entry"),
-    "maxProperties": _size("at most", "entry"),
-    "uniqueItems": _twice,
-    "dependentRequired": _depends,
-    "anyOf": _branches,
-    "oneOf": _branches,
+_STRUCTURAL_KEYWORDS = {"type", "required", "additionalProperties", "unevaluatedProperties", "anyOf", "oneOf"}
+_REPORTERS: dict[str, Callable[[Violation], Iterator[Problem]]] = {
+    "additionalProperties": _report_unknown_properties,
+    "unevaluatedProperties": _report_unknown_properties,
+    "required": _report_missing_properties,
+    "type": _report_wrong_type,
+    "enum": _report_value_not_in_enum,
+    "const": _report_wrong_constant,
+    "pattern": _report_pattern_mismatch,
+    "minimum": _limit_reporter("at least"),
+    "maximum": _limit_reporter("at most"),
+    "exclusiveMinimum": _limit_reporter("more than"),
+    "exclusiveMaximum": _limit_reporter("less than"),
+    "multipleOf": _limit_reporter("a multiple of"),
+    "minLength": _size_reporter("at least", "character"),
+    "maxLength": _size_reporter("at most", "character"),
+    "minItems": _size_reporter("at least", "item"),
+    "maxItems": _size_reporter("at most", "item"),
+    "minProperties": _size_reporter("at least", "entry"),
+    "maxProperties": _size_reporter("at most", "entry"),
+    "uniqueItems": _report_duplicate_items,
+    "dependentRequired": _report_missing_dependents,
+    "anyOf": _report_no_matching_form,
+    "oneOf": _report_no_matching_form,
 }

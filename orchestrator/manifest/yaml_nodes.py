@@ -15,15 +15,17 @@ from yaml.resolver import Resolver
 
 from orchestrator.problems import Position, Problem
 
-DEEPEST = 40
+MAX_DEPTH = 40
 # What YAML forbids, and the line ends that YAML knows and no editor does.
 # As four short ranges Python compiles it ten times faster than as what is not allowed.
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\u2028\u2029]|[\ud800-\udfff]|[\ufffe\uffff]")
-_TAB = "a tab stands where YAML wants spaces"
+_FORBIDDEN_CHARACTERS = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|[\u2028\u2029]|[\ud800-\udfff]|[\ufffe\uffff]"
+)
+_TAB_MESSAGE = "a tab stands where YAML wants spaces"
 
 # libyaml's words -> ours: what is wrong, and what to do.
-_REASONS = (
-    ("violates indentation", _TAB, "indent with spaces"),
+_ERROR_MESSAGES = (
+    ("violates indentation", _TAB_MESSAGE, "indent with spaces"),
     ("mapping values are not allowed", "a `:` stands where no key can be", "quote text that contains `: `"),
     ("did not find expected key", "this line does not fit the indentation around it", "line keys up with those above"),
     (
@@ -42,7 +44,7 @@ _REASONS = (
     ),
     ("undefined alias", "an alias (`*name`) without its anchor (`&name`)", "quote text that begins with `*`"),
     ("duplicate anchor", "an anchor (`&name`) is set twice", "give each anchor a name of its own"),
-    ("nested too deeply", f"nested more than {DEEPEST} levels deep", None),
+    ("nested too deeply", f"nested more than {MAX_DEPTH} levels deep", None),
     ("<document start>", "text after the end of the document", "separate documents by a line `---`"),
     ("unknown directive", "a YAML directive (`%...`) that is not known", "quote text that begins with `%`"),
 )
@@ -60,7 +62,7 @@ class _Loader(Composer, CParser, Resolver):
     def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
         """One node; what is nested too deeply is refused before it is built."""
         self._depth += 1
-        if self._depth > DEEPEST:
+        if self._depth > MAX_DEPTH:
             mark = getattr(self.peek_event(), "start_mark", None)
             raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=mark)
         try:
@@ -69,11 +71,11 @@ class _Loader(Composer, CParser, Resolver):
             self._depth -= 1
 
 
-def compose(text: str, file: str) -> Iterator[yaml.Node | Problem]:
+def parse_nodes(text: str, file: str) -> Iterator[yaml.Node | Problem]:
     """The documents of a text in order; the first thing that YAML cannot read ends them, as a Problem."""
-    bad = _FORBIDDEN.search(text)
-    if bad:
-        yield _forbidden(text, file, bad)
+    forbidden_match = _FORBIDDEN_CHARACTERS.search(text)
+    if forbidden_match:
+        yield _forbidden_character_problem(text, file, forbidden_match)
         return
     loader = _Loader(text)
     try:
@@ -82,43 +84,43 @@ def compose(text: str, file: str) -> Iterator[yaml.Node | Problem]:
             if node is not None:
                 yield node
     except yaml.MarkedYAMLError as error:
-        yield _explained(error, text, file)
+        yield _syntax_problem(error, text, file)
     except yaml.YAMLError as error:
         yield Problem(f"not YAML: {' '.join(str(error).split())}", Position(file))
     finally:
         loader.dispose()
 
 
-def _forbidden(text: str, file: str, bad: re.Match[str]) -> Problem:
-    before = text[: bad.start()]
-    where = Position(file, before.count("\n") + 1, bad.start() - before.rfind("\n"))
-    name = "a NUL character" if bad[0] == "\0" else f"the control character U+{ord(bad[0]):04X}"
+def _forbidden_character_problem(text: str, file: str, match: re.Match[str]) -> Problem:
+    preceding_text = text[: match.start()]
+    where = Position(file, preceding_text.count("\n") + 1, match.start() - preceding_text.rfind("\n"))
+    name = "a NUL character" if match[0] == "\0" else f"the control character U+{ord(match[0]):04X}"
     return Problem(f"{name} cannot stand in YAML", where, 'remove it, or write it as "\\x.." in double quotes')
 
 
-def _explained(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
+def _syntax_problem(error: yaml.MarkedYAMLError, text: str, file: str) -> Problem:
     mark = error.problem_mark or error.context_mark
     where = Position(file, mark.line + 1, mark.column + 1) if mark else Position(file)
     problem = error.problem or "not YAML"
     if "cannot start any token" in problem:
-        return _bad_start(text, where)
-    for words, message, hint in _REASONS:
-        if words in problem:
-            opened = _opened(error)
-            return Problem(message + opened, where, hint)
-    return Problem(f"not YAML: {problem}{_opened(error)}", where)
+        return _invalid_start_problem(text, where)
+    for libyaml_phrase, message, hint in _ERROR_MESSAGES:
+        if libyaml_phrase in problem:
+            context_note = _context_note(error)
+            return Problem(message + context_note, where, hint)
+    return Problem(f"not YAML: {problem}{_context_note(error)}", where)
 
 
-def _opened(error: yaml.MarkedYAMLError) -> str:
+def _context_note(error: yaml.MarkedYAMLError) -> str:
     context, mark = error.context_mark, error.problem_mark
     if context is None or mark is None or context.line == mark.line:
         return ""
     return f" (it began on line {context.line + 1})"
 
 
-def _bad_start(text: str, where: Position) -> Problem:
+def _invalid_start_problem(text: str, where: Position) -> Problem:
     line = text.split("\n")[where.line - 1]
     character = line[where.column - 1 : where.column]
     if character == "\t":
-        return Problem(_TAB, where, "indent with spaces")
+        return Problem(_TAB_MESSAGE, where, "indent with spaces")
     return Problem(f"text cannot begin with `{character}`", where, f'quote it: "{character}..."')

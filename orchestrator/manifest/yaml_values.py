@@ -13,133 +13,133 @@ from typing import Any
 
 import yaml
 
-from orchestrator.manifest.document import position
+from orchestrator.manifest.document import node_position
 from orchestrator.problems import Problem
 
-MOST_VALUES = 20_000
-LONGEST_NUMBER = 40
-_TAG = "tag:yaml.org,2002:"
-MERGE = f"{_TAG}merge"
-_OCTAL = re.compile(r"[-+]?0[0-7_]+\Z")
+MAX_VALUES = 20_000
+MAX_NUMBER_LENGTH = 40
+_TAG_PREFIX = "tag:yaml.org,2002:"
+MERGE_TAG = f"{_TAG_PREFIX}merge"
+_OCTAL_PATTERN = re.compile(r"[-+]?0[0-7_]+\Z")
 
 
-class Converter:
+class NodeConverter:
     """Converts the nodes of one file; ``problems`` grows as they are met."""
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.problems: list[Problem] = []
-        self._open: set[int] = set()
-        self._values = 0
+        self._open_node_ids: set[int] = set()
+        self._value_count = 0
 
-    def value(self, node: yaml.Node) -> Any:
+    def to_value(self, node: yaml.Node) -> Any:
         """The JSON value of a node.  Aliases are copied, up to a limit and never into themselves."""
-        self._values += 1
-        if self._values > MOST_VALUES:
-            if self._values == MOST_VALUES + 1:
-                self._report(node, f"more than {MOST_VALUES} values in one file, aliases counted", "split the file")
+        self._value_count += 1
+        if self._value_count > MAX_VALUES:
+            if self._value_count == MAX_VALUES + 1:
+                self._report(node, f"more than {MAX_VALUES} values in one file, aliases counted", "split the file")
             return None
-        if id(node) in self._open:
+        if id(node) in self._open_node_ids:
             self._report(node, "an alias stands inside of its own anchor", "write the value out")
             return None
-        self._open.add(id(node))
+        self._open_node_ids.add(id(node))
         try:
-            return self._kinds[type(node)](self, node)
+            return self._converters[type(node)](self, node)
         finally:
-            self._open.discard(id(node))
+            self._open_node_ids.discard(id(node))
 
     def _report(self, node: yaml.Node, message: str, hint: str | None = None) -> None:
-        self.problems.append(Problem(message, position(self.file, node), hint))
+        self.problems.append(Problem(message, node_position(self.file, node), hint))
 
-    def _mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
+    def _convert_mapping(self, node: yaml.MappingNode) -> dict[str, Any]:
         self._expect_tag(node, "map")
         self._check_keys(node)
-        return {key.value: self.value(value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+        return {key.value: self.to_value(value) for key, value in node.value if isinstance(key, yaml.ScalarNode)}
 
     def _check_keys(self, node: yaml.MappingNode) -> None:
-        seen: dict[str, yaml.Node] = {}
+        keys: dict[str, yaml.Node] = {}
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
                 self._report(key, "a key must be text, not a list or a mapping")
-            elif key.tag == MERGE:
+            elif key.tag == MERGE_TAG:
                 self._report(key, "`<<` merges nothing here", "write the keys out; environments/ has what differs")
-            elif key.value in seen:
-                first = position(self.file, seen[key.value])
-                message = f"the key `{_cut(key.value)}` is there twice; first at {first}"
+            elif key.value in keys:
+                first_position = node_position(self.file, keys[key.value])
+                message = f"the key `{_truncate(key.value)}` is there twice; first at {first_position}"
                 self._report(key, message, "keep one of the two")
             else:
-                seen[key.value] = key
+                keys[key.value] = key
 
-    def _sequence(self, node: yaml.SequenceNode) -> list[Any]:
+    def _convert_sequence(self, node: yaml.SequenceNode) -> list[Any]:
         self._expect_tag(node, "seq")
-        return [self.value(item) for item in node.value]
+        return [self.to_value(item) for item in node.value]
 
     def _expect_tag(self, node: yaml.Node, name: str) -> None:
-        if node.tag != _TAG + name:
-            shown = node.tag.replace(_TAG, "!!")
-            self._report(node, f"the tag `{shown}` means nothing here", "remove the tag; manifests are plain YAML")
+        if node.tag != _TAG_PREFIX + name:
+            short_tag = node.tag.replace(_TAG_PREFIX, "!!")
+            self._report(node, f"the tag `{short_tag}` means nothing here", "remove the tag; manifests are plain YAML")
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
-        reader = _SCALARS.get(node.tag.removeprefix(_TAG))
-        if reader is None:
+    def _convert_scalar(self, node: yaml.ScalarNode) -> Any:
+        parse_scalar = _SCALAR_PARSERS.get(node.tag.removeprefix(_TAG_PREFIX))
+        if parse_scalar is None:
             self._expect_tag(node, "str")
             return node.value
         try:
-            value, surprise = reader(node.value)
+            value, warning = parse_scalar(node.value)
         except ValueError:
-            value, surprise = node.value, "cannot be read as a number"
-        if surprise:
-            self._report(node, f"`{_cut(node.value)}` {surprise}", f'quote it: "{_cut(node.value)}"')
+            value, warning = node.value, "cannot be read as a number"
+        if warning:
+            self._report(node, f"`{_truncate(node.value)}` {warning}", f'quote it: "{_truncate(node.value)}"')
         return value
 
-    _kinds: dict[type[yaml.Node], Callable[[Converter, Any], Any]] = {  # noqa: RUF012 - never written to
-        yaml.MappingNode: _mapping,
-        yaml.SequenceNode: _sequence,
-        yaml.ScalarNode: _scalar,
+    _converters: dict[type[yaml.Node], Callable[[NodeConverter, Any], Any]] = {  # noqa: RUF012 - never written to
+        yaml.MappingNode: _convert_mapping,
+        yaml.SequenceNode: _convert_sequence,
+        yaml.ScalarNode: _convert_scalar,
     }
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_NUMBER else f"{text[:LONGEST_NUMBER]}..."
+def _truncate(text: str) -> str:
+    return text if len(text) <= MAX_NUMBER_LENGTH else f"{text[:MAX_NUMBER_LENGTH]}..."
 
 
-def _integer(text: str) -> tuple[int, str]:
+def _parse_integer(text: str) -> tuple[int, str]:
     digits = text.replace("_", "").lower()
     if ":" in digits:
-        number = _base_60(digits)
+        number = _parse_sexagesimal(digits)
         return int(number), f"is read by YAML as the number {int(number)} (base 60)"
-    if len(digits) > LONGEST_NUMBER:
+    if len(digits) > MAX_NUMBER_LENGTH:
         return 0, "is too long for a number"
-    if _OCTAL.match(text):
+    if _OCTAL_PATTERN.match(text):
         number = int(digits, 8)
         return number, f"is read by YAML as the number {number} (octal)"
     return int(digits, 0), ""
 
 
-def _float(text: str) -> tuple[float, str]:
+def _parse_float(text: str) -> tuple[float, str]:
     digits = text.replace("_", "").lower()
     if ":" in digits:
-        return _base_60(digits), f"is read by YAML as the number {_base_60(digits):g} (base 60)"
+        return _parse_sexagesimal(digits), f"is read by YAML as the number {_parse_sexagesimal(digits):g} (base 60)"
     number = float(digits.replace(".inf", "inf").replace(".nan", "nan"))
     return (number, "") if math.isfinite(number) else (0.0, "is no number that JSON or AWS know")
 
 
-def _base_60(digits: str) -> float:
+def _parse_sexagesimal(digits: str) -> float:
     sign = -1 if digits.startswith("-") else 1
     total = 0.0
     for part in digits.lstrip("+-").split(":"):
         total = total * 60 + float(part)
     if not math.isfinite(total):
-        raise ValueError(digits[:LONGEST_NUMBER])
+        raise ValueError(digits[:MAX_NUMBER_LENGTH])
     return sign * total
 
 
-_SCALARS: dict[str, Callable[[str], tuple[Any, str]]] = {
+_SCALAR_PARSERS: dict[str, Callable[[str], tuple[Any, str]]] = {
     "str": lambda text: (text, ""),
     "null": lambda text: (None, ""),
     "bool": lambda text: (text.lower() in {"true", "yes", "on"}, ""),
-    "int": _integer,
-    "float": _float,
+    "int": _parse_integer,
+    "float": _parse_float,
     "timestamp": lambda text: (text, ""),
     "value": lambda text: (text, ""),
     "merge": lambda text: (text, ""),

@@ -8,23 +8,25 @@ from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage
 
 
-def find(manifests: Path, environment: str | None) -> FileStorage:
+def find_storage(manifests: Path, environment: str | None) -> FileStorage:
     """The storage of that bucket, as the manifests name it.
 
     Raises Problems: there is none, or several.
     """
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
-    from orchestrator.release.live_versions import holds_models
+    from orchestrator.release.live_versions import is_model_bucket
     from orchestrator.storage.s3 import S3FileStorage
 
-    desired = pipeline.desired(manifests, environment, shipping=False)
-    holding = {one.handle for one in desired.components if holds_models(one)}
-    made = [one for one in desired.resources if one.type == "s3_bucket" and one.component in holding]
-    if len(made) != 1:
-        counted = "no bucket has" if not made else f"{len(made)} buckets have"
-        raise Problems.one(
-            f"{counted} ml-models among the prefixes, so nothing says where models are kept",
+    desired = pipeline.load_desired(manifests, environment, include_artefacts=False)
+    bucket_handles = {item.handle for item in desired.components if is_model_bucket(item)}
+    model_buckets = [
+        item for item in desired.resources if item.type == "s3_bucket" and item.component in bucket_handles
+    ]
+    if len(model_buckets) != 1:
+        count_phrase = "no bucket has" if not model_buckets else f"{len(model_buckets)} buckets have"
+        raise Problems.from_message(
+            f"{count_phrase} ml-models among the prefixes, so nothing says where models are kept",
             hint="write prefixes: [product-photos, ml-models] in the spec of one Bucket",
         )
-    return S3FileStorage(Clients(desired.scope.region), made[0].physical)
+    return S3FileStorage(Clients(desired.scope.region), model_buckets[0].physical)

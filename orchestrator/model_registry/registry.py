@@ -20,39 +20,39 @@ from msgspec.structs import replace
 
 from orchestrator import canonical_json
 from orchestrator.problems import Problem, Problems
-from orchestrator.storage import NEW, ConflictError, FileStorage, MissingFileError
+from orchestrator.storage import MUST_NOT_EXIST, ConflictError, FileStorage, MissingFileError
 
-FOLDER = "ml-models"
-POINTER = f"{FOLDER}/current.json"
-METADATA = "metadata.json"
-MODEL = "model.json"
-CATALOGUE = "catalogue.json"
-FORMAT = "orchestrator-model/1"
-FOREVER = "public, max-age=31536000, immutable"
+MODELS_FOLDER = "ml-models"
+POINTER_KEY = f"{MODELS_FOLDER}/current.json"
+METADATA_FILE = "metadata.json"
+MODEL_FILE = "model.json"
+CATALOGUE_FILE = "catalogue.json"
+METADATA_FORMAT = "orchestrator-model/1"
+IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 
-class File(Struct, frozen=True):
+class ModelFile(Struct, frozen=True):
     """One file of a version: SHA-256 as hexadecimal digits, size in bytes."""
 
     sha256: str
     bytes: int
 
 
-class Score(Struct, frozen=True):
+class ProductScore(Struct, frozen=True):
     """Held-out photos of one product, and how many were recognised."""
 
     photos: int
     right: int
 
 
-class Metrics(Struct, frozen=True):
+class ModelMetrics(Struct, frozen=True):
     """On the held-out photos: shares from 0 to 1; ``ece``: expected calibration error; latency of one photo in ms."""
 
     top1: float
     top3: float
     ece: float
     latency_ms: float
-    per_product: Mapping[str, Score] = field(default_factory=dict)
+    per_product: Mapping[str, ProductScore] = field(default_factory=dict)
 
 
 class Parity(Struct, frozen=True):
@@ -68,10 +68,10 @@ class Parity(Struct, frozen=True):
     fault: str = ""
 
     @property
-    def holds(self) -> bool:
+    def is_consistent(self) -> bool:
         """Whether everybody who was asked agrees."""
-        asked = [one for one in (self.exported, self.browser) if one is not None]
-        return bool(asked) and not self.fault and max(asked) <= self.tolerance
+        differences = [difference for difference in (self.exported, self.browser) if difference is not None]
+        return bool(differences) and not self.fault and max(differences) <= self.tolerance
 
 
 class Verdict(Struct, frozen=True):
@@ -82,22 +82,22 @@ class Verdict(Struct, frozen=True):
     forced: str = ""
 
 
-class Metadata(Struct, frozen=True):
+class ModelMetadata(Struct, frozen=True):
     """What is known of one version; ``training`` is what training was told, ``tools`` are versions."""
 
     version: str
     data_hash: str
     preprocessing: Mapping[str, Any]
     preprocessing_hash: str
-    metrics: Metrics
+    metrics: ModelMetrics
     parity: Parity
     verdict: Verdict
     training: Mapping[str, str | int | float | bool | None]
     tools: Mapping[str, str]
     commit: str
     trained_at: str
-    files: Mapping[str, File]
-    format: str = FORMAT
+    files: Mapping[str, ModelFile]
+    format: str = METADATA_FORMAT
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -107,10 +107,10 @@ class Metadata(Struct, frozen=True):
     @property
     def size(self) -> int:
         """Bytes that a browser loads."""
-        return sum(file.bytes for name, file in self.files.items() if name == MODEL or name.startswith("weights-"))
+        return sum(file.bytes for name, file in self.files.items() if name == MODEL_FILE or name.startswith("weights-"))
 
 
-class Pointer(Struct, frozen=True):
+class ModelPointer(Struct, frozen=True):
     """What ``current.json`` holds, and the etag under which it was read."""
 
     version: str
@@ -119,34 +119,34 @@ class Pointer(Struct, frozen=True):
     etag: str = ""
 
 
-def current(storage: FileStorage) -> Pointer | None:
+def read_pointer(storage: FileStorage) -> ModelPointer | None:
     """The version that browsers load now, or None.
 
     Raises Problems.
     """
     try:
-        data, etag = storage.read(POINTER)
+        data, etag = storage.read(POINTER_KEY)
     except MissingFileError:
         return None
-    return pointer_of(data, etag, f"{storage}/{POINTER}")
+    return parse_pointer(data, etag, f"{storage}/{POINTER_KEY}")
 
 
-def pointer_of(data: bytes, etag: str, where: str) -> Pointer:
+def parse_pointer(data: bytes, etag: str, source: str) -> ModelPointer:
     """A pointer from its bytes.  Raises Problems."""
-    found = canonical_json.load(data, dict[str, Any], where)
-    if not found.get("version"):
-        raise Problems.one(f"{where} names no version", hint="go back: orchestrator rollback --only model")
-    version = str(found["version"])
-    return Pointer(version, str(found.get("model", "")), str(found.get("metadata", "")), etag)
+    document = canonical_json.load(data, dict[str, Any], source)
+    if not document.get("version"):
+        raise Problems.from_message(f"{source} names no version", hint="go back: orchestrator rollback --only model")
+    version = str(document["version"])
+    return ModelPointer(version, str(document.get("model", "")), str(document.get("metadata", "")), etag)
 
 
-def metadata(storage: FileStorage, version: str) -> Metadata:
+def read_metadata(storage: FileStorage, version: str) -> ModelMetadata:
     """What is known of a version.  Raises Problems."""
-    key = f"{FOLDER}/{version}/{METADATA}"
-    return canonical_json.load(storage.download(key), Metadata, f"{storage}/{key}")
+    key = f"{MODELS_FOLDER}/{version}/{METADATA_FILE}"
+    return canonical_json.load(storage.download(key), ModelMetadata, f"{storage}/{key}")
 
 
-def checked(known: Metadata) -> bytes:
+def encode_metadata(metadata: ModelMetadata) -> bytes:
     """``known`` as bytes that keep to ``schemas/model.schema.json``.
 
     Raises Problems: every way in which it does not.
@@ -157,131 +157,172 @@ def checked(known: Metadata) -> bytes:
 
     from orchestrator.manifest import schema
 
-    data = canonical_json.dump(known)
-    found = Draft202012Validator(dict(schema.load("model"))).iter_errors(json.loads(data))
-    if problems := [Problem(f"metadata: {error.json_path}: {error.message[:200]}") for error in found]:
+    data = canonical_json.dump(metadata)
+    errors = Draft202012Validator(dict(schema.load("model"))).iter_errors(json.loads(data))
+    if problems := [Problem(f"metadata: {error.json_path}: {error.message[:200]}") for error in errors]:
         raise Problems(problems)
     return data
 
 
-def publish(storage: FileStorage, folder: Path, known: Metadata, over: Pointer | None) -> Pointer:
+def publish(
+    storage: FileStorage, folder: Path, metadata: ModelMetadata, expected_current: ModelPointer | None
+) -> ModelPointer:
     """Upload a version, all of it, and then make it the current one in place of ``over``; the pointer now.
 
     Can be called again after it was interrupted: what is there already is not sent again.  Raises Problems: a file
     differs from what ``known`` says, the version is another's, or another model became the current one meanwhile
     (ConflictError; then the version is uploaded, and not the current one).
     """
-    data = checked(known)
-    place = f"{FOLDER}/{known.version}"
-    for name, file in sorted(known.files.items()):
-        _upload(storage, f"{place}/{name}", verified(folder / name, file))
-    _describe(storage, known, data)
-    return _switch(storage, known, data, over)
+    data = encode_metadata(metadata)
+    prefix = f"{MODELS_FOLDER}/{metadata.version}"
+    for name, file in sorted(metadata.files.items()):
+        _upload(storage, f"{prefix}/{name}", read_verified(folder / name, file))
+    _write_metadata(storage, metadata, data)
+    return _update_pointer(storage, metadata, data, expected_current)
 
 
-def admitted(known: Metadata, over: Pointer | None, force: str, *, again: str) -> Metadata:
+def check_publishable(
+    metadata: ModelMetadata, current_pointer: ModelPointer | None, force_reason: str, *, validate_command: str
+) -> ModelMetadata:
     """``known``, if it may take the place of ``over``: with ``force`` as the reason why it may all the same.
 
     ``again`` is the command that validates.  Raises Problems: it is worse, differs between Keras and browsers, or was
     compared with another model than the one in use.
     """
-    if over is not None and over.version == known.version:
-        return known
-    found = []
-    if not known.parity.holds:
-        why = known.parity.fault or "nobody compared them"
-        found.append(Problem(f"model {known.version} does not say the same everywhere: {why}", hint=again))
-    if known.verdict.says == "worse":
-        found.append(Problem(f"model {known.version} is worse than {known.verdict.against}", hint="train again"))
-    if known.verdict.against != (over.version if over else ""):
-        now, then = (over.version if over else "none"), known.verdict.against or "none"
-        found.append(Problem(f"the model in use is {now}; {known.version} was compared with {then}", hint=again))
-    if found and not force.strip():
-        way = Problem(
+    if current_pointer is not None and current_pointer.version == metadata.version:
+        return metadata
+    problems = []
+    if not metadata.parity.is_consistent:
+        reason = metadata.parity.fault or "nobody compared them"
+        problems.append(
+            Problem(f"model {metadata.version} does not say the same everywhere: {reason}", hint=validate_command)
+        )
+    if metadata.verdict.says == "worse":
+        problems.append(
+            Problem(f"model {metadata.version} is worse than {metadata.verdict.against}", hint="train again")
+        )
+    if metadata.verdict.against != (current_pointer.version if current_pointer else ""):
+        current_version, compared_version = (
+            (current_pointer.version if current_pointer else "none"),
+            metadata.verdict.against or "none",
+        )
+        problems.append(
+            Problem(
+                f"the model in use is {current_version}; {metadata.version} was compared with {compared_version}",
+                hint=validate_command,
+            )
+        )
+    if problems and not force_reason.strip():
+        override_problem = Problem(
             "nothing was uploaded", hint="--force REASON uploads it all the same, and keeps the reason with it"
         )
-        raise Problems([*found, way])
-    return replace(known, verdict=replace(known.verdict, forced=force.strip() if found else ""))
+        raise Problems([*problems, override_problem])
+    return replace(metadata, verdict=replace(metadata.verdict, forced=force_reason.strip() if problems else ""))
 
 
-def file_of(path: Path) -> File:
+def describe_file(path: Path) -> ModelFile:
     """Checksum and size of a file.  Raises OSError."""
     data = path.read_bytes()
-    return File(hashlib.sha256(data).hexdigest(), len(data))
+    return ModelFile(hashlib.sha256(data).hexdigest(), len(data))
 
 
-def registered(known: Metadata, at: str, by: str) -> Mapping[str, Any]:
+def build_registration(metadata: ModelMetadata, published_at: str, published_by: str) -> Mapping[str, Any]:
     """What the state service is told of a version that has become the current one."""
     return {
-        "name": "products", "version": known.version, "at": at, "by": by, "size": known.size, "current": True,
-        "digest": known.data_hash, "note": known.verdict.forced,
-        "metrics": {"top1": known.metrics.top1, "top3": known.metrics.top3, "ece": known.metrics.ece},
-    }  # fmt: skip
+        "name": "products",
+        "version": metadata.version,
+        "at": published_at,
+        "by": published_by,
+        "size": metadata.size,
+        "current": True,
+        "digest": metadata.data_hash,
+        "note": metadata.verdict.forced,
+        "metrics": {"top1": metadata.metrics.top1, "top3": metadata.metrics.top3, "ece": metadata.metrics.ece},
+    }
 
 
-def verified(path: Path, file: File) -> bytes:
+def read_verified(path: Path, file: ModelFile) -> bytes:
     """The bytes of a file, where they are those that were validated.  Raises Problems."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Problems.one(f"cannot read {path}: {error.strerror}", hint="export again: python -m ml.export") from None
+        raise Problems.from_message(
+            f"cannot read {path}: {error.strerror}", hint="export again: python -m ml.export"
+        ) from None
     if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise Problems.one(f"{path} is not what was validated", hint="python -m ml.validate_model, then upload again")
+        raise Problems.from_message(
+            f"{path} is not what was validated", hint="python -m ml.validate_model, then upload again"
+        )
     return data
 
 
 def _upload(storage: FileStorage, key: str, data: bytes) -> None:
     """Write one file of a version once; the same bytes again are no news."""
-    there = storage.find(key)
-    same = hashlib.md5(data, usedforsecurity=False).hexdigest()
-    if there is None:
+    existing = storage.find(key)
+    expected_etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    if existing is None:
         try:
-            storage.put(key, data, cache=FOREVER, over=NEW)
+            storage.put(key, data, cache_control=IMMUTABLE_CACHE_CONTROL, expected_etag=MUST_NOT_EXIST)
             return
         except ConflictError:
-            there = storage.find(key)
-    if there is None or there.size != len(data) or there.etag != same:
-        raise _another(storage, key)
+            existing = storage.find(key)
+    if existing is None or existing.size != len(data) or existing.etag != expected_etag:
+        raise _version_conflict(storage, key)
 
 
-def _another(storage: FileStorage, key: str) -> Problems:
-    return Problems.one(
+def _version_conflict(storage: FileStorage, key: str) -> Problems:
+    return Problems.from_message(
         f"{storage}/{key} is there with other content: this version was uploaded from another training",
         hint="a version is never changed: train again, which makes a new one",
     )
 
 
-def _describe(storage: FileStorage, known: Metadata, data: bytes) -> None:
+def _write_metadata(storage: FileStorage, metadata: ModelMetadata, data: bytes) -> None:
     """Write the metadata; another judgement of the same files takes the place of an earlier one."""
-    key = f"{FOLDER}/{known.version}/{METADATA}"
+    key = f"{MODELS_FOLDER}/{metadata.version}/{METADATA_FILE}"
     try:
         before, etag = storage.read(key)
     except MissingFileError:
-        before, etag = data, NEW
-    if canonical_json.load(before, Metadata, key).files != known.files:
-        raise _another(storage, key)
-    if before != data or etag == NEW:
-        storage.put(key, data, cache="no-cache", over=etag)
+        before, etag = data, MUST_NOT_EXIST
+    if canonical_json.load(before, ModelMetadata, key).files != metadata.files:
+        raise _version_conflict(storage, key)
+    if before != data or etag == MUST_NOT_EXIST:
+        storage.put(key, data, cache_control="no-cache", expected_etag=etag)
 
 
-def _switch(storage: FileStorage, known: Metadata, data: bytes, over: Pointer | None) -> Pointer:
-    place = f"{FOLDER}/{known.version}"
-    sums = hashlib.sha256(data).hexdigest()
-    said = {"version": known.version, "model": f"{place}/{MODEL}", "metadata": f"{place}/{METADATA}", "sha256": sums}
+def _update_pointer(
+    storage: FileStorage, metadata: ModelMetadata, data: bytes, expected_current: ModelPointer | None
+) -> ModelPointer:
+    prefix = f"{MODELS_FOLDER}/{metadata.version}"
+    checksum = hashlib.sha256(data).hexdigest()
+    document = {
+        "version": metadata.version,
+        "model": f"{prefix}/{MODEL_FILE}",
+        "metadata": f"{prefix}/{METADATA_FILE}",
+        "sha256": checksum,
+    }
     try:
-        stored = storage.put(POINTER, canonical_json.dump(said), cache="no-cache", over=over.etag if over else NEW)
+        stored = storage.put(
+            POINTER_KEY,
+            canonical_json.dump(document),
+            cache_control="no-cache",
+            expected_etag=expected_current.etag if expected_current else MUST_NOT_EXIST,
+        )
     except ConflictError:
-        now = current(storage)
-        if now is not None and now.version == known.version:
-            return now
-        raise ConflictError.one(
-            f"model {now.version if now else 'none'} became the current one while {known.version} was uploaded",
-            hint=f"{known.version} is uploaded and not in use: validate it against the new one, then upload again",
+        latest = read_pointer(storage)
+        if latest is not None and latest.version == metadata.version:
+            return latest
+        raise ConflictError.from_message(
+            (
+                f"model {latest.version if latest else 'none'} became "
+                f"the current one while {metadata.version} was uploaded"
+            ),
+            hint=f"{metadata.version} is uploaded and not in use: validate it against the new one, then upload again",
         ) from None
-    return Pointer(known.version, said["model"], said["metadata"], stored.etag)
+    return ModelPointer(metadata.version, document["model"], document["metadata"], stored.etag)
 
 
-def versions(storage: FileStorage) -> Sequence[str]:
+def list_versions(storage: FileStorage) -> Sequence[str]:
     """The versions that were uploaded whole."""
-    keys = [stored.key.split("/") for stored in storage.list(f"{FOLDER}/")]
-    return sorted(parts[1] for parts in keys if len(parts) == 3 and parts[2] == METADATA)
+    keys = [stored.key.split("/") for stored in storage.list(f"{MODELS_FOLDER}/")]
+    return sorted(parts[1] for parts in keys if len(parts) == 3 and parts[2] == METADATA_FILE)

@@ -15,23 +15,30 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 from orchestrator import resources
-from orchestrator.aws.actuator import StepFailedError, UnsettledError
+from orchestrator.aws.actuator import StepFailedError, WaitTimeoutError
 from orchestrator.planning import plan as planning
 from orchestrator.planning import waivers
 from orchestrator.planning.diff import diff
-from orchestrator.planning.events import Finished, OnEvent, Progress, Started, StepDone, Waiting
-from orchestrator.planning.plan import Planned, Task
-from orchestrator.problems import Exit, Problems
-from orchestrator.steps import Batch, Outputs, Step, Steps, Wait, is_read, planned, play
-from orchestrator.steps import Call as ApiCall
+from orchestrator.planning.events import (
+    BatchProgress,
+    ChangeFinished,
+    ChangeStarted,
+    OnEvent,
+    StepCompleted,
+    WaitStarted,
+)
+from orchestrator.planning.plan import PreparedPlan, Task
+from orchestrator.problems import ExitCode, Problems
+from orchestrator.steps import ApiCall
+from orchestrator.steps import Batch, Outputs, Step, Steps, Wait, execute_steps, is_read, to_planned_step
 from orchestrator.values import Ref, Value, resolve
 from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome
 
 Perform: TypeAlias = Callable[[Step], Any]
-WORKERS = 16
-PROGRESS_SECONDS = 0.2
+MAX_WORKERS = 16
+PROGRESS_INTERVAL_SECONDS = 0.2
 """Between two events that tell how far a batch is."""
-LISTEN_SECONDS = 0.2
+POLL_INTERVAL_SECONDS = 0.2
 """How long the walking thread sleeps at most: a Ctrl-C that another thread was handed does not wake it."""
 
 
@@ -47,178 +54,184 @@ class _StoppedError(Exception):
     """Raised before a step of a run that is stopping."""
 
 
-def apply(planned_: Planned, perform: Perform, on_event: OnEvent, *, workers: int = WORKERS) -> tuple[Outcome, ...]:
+def apply(
+    prepared: PreparedPlan, perform: Perform, on_event: OnEvent, *, workers: int = MAX_WORKERS
+) -> tuple[Outcome, ...]:
     """Carry out every pending change, each after what it depends on; outcomes come in the plan's order.
 
     Raises InterruptedApplyError on Ctrl-C, once the calls under way have ended.  Anything else that is no ordinary
     failure of a step (a crash of the program) stops the run and is raised as it is.
     """
-    run = _Run(planned_, perform, on_event)
+    walk = _GraphWalk(prepared, perform, on_event)
     try:
         with ThreadPoolExecutor(workers, thread_name_prefix="apply") as pool:
-            run.walk(pool)
+            walk.execute(pool)
     except KeyboardInterrupt:
-        raise InterruptedApplyError(run.in_order()) from None
-    return run.in_order()
+        raise InterruptedApplyError(walk.ordered_outcomes()) from None
+    return walk.ordered_outcomes()
 
 
-def exit_code(outcomes: tuple[Outcome, ...]) -> Exit:
+def exit_code(outcomes: tuple[Outcome, ...]) -> ExitCode:
     """What the outcomes mean for a script."""
     if any(outcome.actuation in {Actuation.FAILED, Actuation.SKIPPED} for outcome in outcomes):
-        return Exit.FAILED
+        return ExitCode.FAILED
     if any(outcome.health is not Health.HEALTHY for outcome in outcomes):
-        return Exit.UNHEALTHY
-    return Exit.OK
+        return ExitCode.UNHEALTHY
+    return ExitCode.OK
 
 
-class _Run:
+class _GraphWalk:
     """One walk.  Only the walking thread changes ``outcomes`` and ``outputs``; workers only read them."""
 
-    def __init__(self, planned_: Planned, perform: Perform, on_event: OnEvent) -> None:
-        self._planned = planned_
+    def __init__(self, prepared: PreparedPlan, perform: Perform, on_event: OnEvent) -> None:
+        self._prepared = prepared
         self._perform = perform
-        self._tell = on_event
-        self._began = time.monotonic()
-        self._stopping = threading.Event()
-        self._changes = {change.address: change for change in planned_.plan.changes}
-        self._outputs: dict[str, Outputs] = {address: live.outputs for address, live in planned_.live.items()}
+        self._on_event = on_event
+        self._started_at = time.monotonic()
+        self._stop_requested = threading.Event()
+        self._changes = {change.address: change for change in prepared.plan.changes}
+        self._outputs: dict[str, Outputs] = {address: live.outputs for address, live in prepared.live.items()}
         self._outcomes: dict[str, Outcome] = {}
 
-    def in_order(self) -> tuple[Outcome, ...]:
+    def ordered_outcomes(self) -> tuple[Outcome, ...]:
         """Outcomes in the plan's order; what was never begun counts as skipped."""
-        missing = "the run was stopped before it"
+        skip_reason = "the run was stopped before it"
         return tuple(
-            self._outcomes.get(address) or Outcome(address, change.action, Actuation.SKIPPED, reason=missing)
+            self._outcomes.get(address) or Outcome(address, change.action, Actuation.SKIPPED, reason=skip_reason)
             for address, change in self._changes.items()
         )
 
-    def walk(self, pool: ThreadPoolExecutor) -> None:
-        known = self._changes.keys()
-        graph = TopologicalSorter({a: [d for d in c.depends_on if d in known] for a, c in self._changes.items()})
+    def execute(self, pool: ThreadPoolExecutor) -> None:
+        addresses = self._changes.keys()
+        graph = TopologicalSorter({a: [d for d in c.depends_on if d in addresses] for a, c in self._changes.items()})
         graph.prepare()
-        running: dict[Future[tuple[Outcome, Outputs]], str] = {}
+        futures: dict[Future[tuple[Outcome, Outputs]], str] = {}
         try:
             while graph.is_active():
                 for address in graph.get_ready():
-                    self._start(address, pool, running, graph)
-                if running:
-                    for future in wait(running, LISTEN_SECONDS, FIRST_COMPLETED).done:
-                        self._settle(running.pop(future), future, graph)
+                    self._start(address, pool, futures, graph)
+                if futures:
+                    for future in wait(futures, POLL_INTERVAL_SECONDS, FIRST_COMPLETED).done:
+                        self._complete(futures.pop(future), future, graph)
         except KeyboardInterrupt:
-            self._stopping.set()
-            for future, address in running.items():  # each ends before its next step
-                self._settle(address, future, None)
+            self._stop_requested.set()
+            for future, address in futures.items():  # each ends before its next step
+                self._complete(address, future, None)
             raise
         finally:
-            self._stopping.set()
+            self._stop_requested.set()
 
     def _start(
-        self, address: str, pool: ThreadPoolExecutor, running: dict[Future[tuple[Outcome, Outputs]], str], graph: Any
+        self, address: str, pool: ThreadPoolExecutor, futures: dict[Future[tuple[Outcome, Outputs]], str], graph: Any
     ) -> None:
         change = self._changes[address]
-        blocker = next((d for d in change.depends_on if d in self._outcomes and _blocks(self._outcomes[d])), None)
+        blocker = next(
+            (d for d in change.depends_on if d in self._outcomes and _blocks_dependents(self._outcomes[d])), None
+        )
         if change.action is Action.NONE:
             self._outcomes[address] = Outcome(address, change.action, Actuation.UNCHANGED, change.health, change.status)
             graph.done(address)
         elif blocker is not None:
-            reason = f"because {blocker} {_why(self._outcomes[blocker])}"
-            self._finish(Outcome(address, change.action, Actuation.SKIPPED, reason=reason))
+            reason = f"because {blocker} {_describe_block_reason(self._outcomes[blocker])}"
+            self._save_outcome(Outcome(address, change.action, Actuation.SKIPPED, reason=reason))
             graph.done(address)
         else:
-            running[pool.submit(self._carry_out, change)] = address
+            futures[pool.submit(self._execute_change, change)] = address
 
-    def _settle(self, address: str, future: Future[tuple[Outcome, Outputs]], graph: Any) -> None:
+    def _complete(self, address: str, future: Future[tuple[Outcome, Outputs]], graph: Any) -> None:
         outcome, outputs = future.result()
         self._outputs[address] = {**self._outputs.get(address, {}), **outputs}
-        self._finish(outcome)
+        self._save_outcome(outcome)
         if graph is not None:
             graph.done(address)
 
-    def _finish(self, outcome: Outcome) -> None:
+    def _save_outcome(self, outcome: Outcome) -> None:
         self._outcomes[outcome.address] = outcome
-        self._tell(Finished(outcome.address, outcome))
+        self._on_event(ChangeFinished(outcome.address, outcome))
 
-    def _carry_out(self, change: Change) -> tuple[Outcome, Outputs]:
-        work = _Work(change, self._perform, self._tell, self._stopping)
-        self._tell(Started(change.address, change.action, time.monotonic() - self._began))
-        return work.do(lambda: self._steps(change, self._planned.tasks[change.address]))
+    def _execute_change(self, change: Change) -> tuple[Outcome, Outputs]:
+        executor = _ChangeExecutor(change, self._perform, self._on_event, self._stop_requested)
+        self._on_event(ChangeStarted(change.address, change.action, time.monotonic() - self._started_at))
+        return executor.execute(lambda: self._build_steps(change, self._prepared.tasks[change.address]))
 
-    def _steps(self, change: Change, task: Task) -> Steps | None:
+    def _build_steps(self, change: Change, task: Task) -> Steps | None:
         """The change's generator with what is known by now; None when nothing is left to do."""
         if task.resource is None:
-            assert task.found is not None
+            assert task.discovered is not None
             assert task.live is not None
-            module = resources.load(task.found.type)
-            return module.delete(self._planned.scope, task.found.physical, task.live)
+            module = resources.load(task.discovered.type)
+            return module.delete(self._prepared.scope, task.discovered.physical, task.live)
         module = resources.load(task.resource.type)
-        spec = module.normalise(resolve(task.resource.spec, self._lookup))
+        spec = module.normalise(resolve(task.resource.spec, self._resolve_ref))
         if task.live:
-            spec = waivers.leave(spec, task.live.spec, task.waived)
+            spec = waivers.apply_waivers(spec, task.live.spec, task.waived)
         fields = diff(spec, task.live.spec) if task.live else ()
         if task.live and not fields:
             return None
-        return planning.steps(self._planned.scope, task.resource, spec, task.live, change.action, fields)
+        return planning.build_steps(self._prepared.scope, task.resource, spec, task.live, change.action, fields)
 
-    def _lookup(self, ref: Ref) -> Value:
+    def _resolve_ref(self, ref: Ref) -> Value:
         return self._outputs[ref.address][ref.output]
 
 
-class _Work:
+class _ChangeExecutor:
     """One change being carried out by one worker thread."""
 
-    def __init__(self, change: Change, perform: Perform, tell: OnEvent, stopping: threading.Event) -> None:
+    def __init__(self, change: Change, perform: Perform, on_event: OnEvent, stop_requested: threading.Event) -> None:
         self._change = change
         self._perform = perform
-        self._tell = tell
-        self._stopping = stopping
-        self._began = time.monotonic()
-        self._done = 0
+        self._on_event = on_event
+        self._stop_requested = stop_requested
+        self._started_at = time.monotonic()
+        self._completed_steps = 0
 
-    def do(self, make: Callable[[], Steps | None]) -> tuple[Outcome, Outputs]:
+    def execute(self, make_steps: Callable[[], Steps | None]) -> tuple[Outcome, Outputs]:
         try:
-            steps = make()
+            steps = make_steps()
             if steps is None:
-                return self._outcome(Actuation.UNCHANGED), {}
-            outputs = play(steps, self._step)
-            return self._outcome(Actuation.SUCCEEDED), outputs
-        except UnsettledError as error:
-            return self._outcome(Actuation.SUCCEEDED, str(error), Health.PROGRESSING), {}
+                return self._build_outcome(Actuation.UNCHANGED), {}
+            outputs = execute_steps(steps, self._perform_step)
+            return self._build_outcome(Actuation.SUCCEEDED), outputs
+        except WaitTimeoutError as error:
+            return self._build_outcome(Actuation.SUCCEEDED, str(error), Health.PROGRESSING), {}
         except StepFailedError as error:
-            return self._outcome(Actuation.FAILED, str(error), request_id=error.request_id), {}
+            return self._build_outcome(Actuation.FAILED, str(error), request_id=error.request_id), {}
         except Problems as error:  # AWS gave something that no step can go on with
-            return self._outcome(Actuation.FAILED, str(error)), {}
+            return self._build_outcome(Actuation.FAILED, str(error)), {}
         except _StoppedError:
-            return self._outcome(Actuation.SKIPPED, "the run was stopped half-way through it; run it again"), {}
+            return self._build_outcome(Actuation.SKIPPED, "the run was stopped half-way through it; run it again"), {}
         except Exception as error:  # noqa: BLE001 - a bug in one resource must not take the other branches down
             reason = f"a bug of the orchestrator: {type(error).__name__}: {error}"
-            return self._outcome(Actuation.FAILED, reason), {}
+            return self._build_outcome(Actuation.FAILED, reason), {}
 
-    def _step(self, step: Step) -> Any:
-        if self._stopping.is_set():
+    def _perform_step(self, step: Step) -> Any:
+        if self._stop_requested.is_set():
             raise _StoppedError
         if isinstance(step, Wait):
-            self._tell(Waiting(self._change.address, planned(step).note, self._seconds()))
-        answer = self._perform(self._followed(step) if isinstance(step, Batch) else step)
-        self._done += isinstance(step, ApiCall) and not is_read(step.operation)
-        self._tell(StepDone(self._change.address, planned(step), self._seconds()))
-        return answer
+            self._on_event(WaitStarted(self._change.address, to_planned_step(step).note, self._elapsed_seconds()))
+        response = self._perform(self._with_progress(step) if isinstance(step, Batch) else step)
+        self._completed_steps += isinstance(step, ApiCall) and not is_read(step.operation)
+        self._on_event(StepCompleted(self._change.address, to_planned_step(step), self._elapsed_seconds()))
+        return response
 
-    def _followed(self, batch: Batch) -> Batch:
+    def _with_progress(self, batch: Batch) -> Batch:
         """A batch that tells how far it is, and ends between two calls when the run is stopping."""
-        total, told = len(batch.calls), [0.0]
+        total, last_report = len(batch.calls), [0.0]
 
-        def tell(done: int) -> None:
-            self._done += 1
-            if self._stopping.is_set() and done < total:
+        def on_progress(completed: int) -> None:
+            self._completed_steps += 1
+            if self._stop_requested.is_set() and completed < total:
                 raise _StoppedError
             now = time.monotonic()
-            if now - told[0] >= PROGRESS_SECONDS or done == total:
-                told[0] = now
-                self._tell(Progress(self._change.address, batch.note, done, total, self._seconds()))
+            if now - last_report[0] >= PROGRESS_INTERVAL_SECONDS or completed == total:
+                last_report[0] = now
+                self._on_event(
+                    BatchProgress(self._change.address, batch.note, completed, total, self._elapsed_seconds())
+                )
 
-        return replace(batch, tell=tell)
+        return replace(batch, on_progress=on_progress)
 
-    def _outcome(
+    def _build_outcome(
         self, actuation: Actuation, reason: str = "", health: Health = Health.HEALTHY, request_id: str = ""
     ) -> Outcome:
         return Outcome(
@@ -227,22 +240,22 @@ class _Work:
             actuation,
             health,
             reason,
-            seconds=round(self._seconds(), 3),
+            seconds=round(self._elapsed_seconds(), 3),
             request_id=request_id,
-            steps_done=self._done,
+            steps_done=self._completed_steps,
         )
 
-    def _seconds(self) -> float:
-        return time.monotonic() - self._began
+    def _elapsed_seconds(self) -> float:
+        return time.monotonic() - self._started_at
 
 
-def _blocks(outcome: Outcome) -> bool:
+def _blocks_dependents(outcome: Outcome) -> bool:
     """Whether what depends on this must not be tried."""
-    bad = outcome.actuation in {Actuation.FAILED, Actuation.SKIPPED}
-    return bad or (outcome.actuation is Actuation.SUCCEEDED and outcome.health is not Health.HEALTHY)
+    is_failed = outcome.actuation in {Actuation.FAILED, Actuation.SKIPPED}
+    return is_failed or (outcome.actuation is Actuation.SUCCEEDED and outcome.health is not Health.HEALTHY)
 
 
-def _why(outcome: Outcome) -> str:
+def _describe_block_reason(outcome: Outcome) -> str:
     if outcome.actuation is Actuation.SKIPPED:
         return "was skipped"
     return "failed" if outcome.actuation is Actuation.FAILED else "did not settle"

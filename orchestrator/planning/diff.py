@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from orchestrator.values import ABSENT, Value, WriteOnly, is_known, plain
+from orchestrator.values import ABSENT, Value, WriteOnly, is_known, to_plain
 from orchestrator.vocabulary import FieldChange
 
 
@@ -17,33 +17,33 @@ def diff(desired: Value, live: Value) -> tuple[FieldChange, ...]:
     A desired ABSENT means "must not be there".  An Unknown on the desired side always differs, a
     WriteOnly never does.
     """
-    return tuple(_compare((), desired, live))
+    return tuple(_iter_changes((), desired, live))
 
 
-def _compare(path: tuple[str, ...], desired: Value, live: Value) -> Iterator[FieldChange]:
+def _iter_changes(path: tuple[str, ...], desired: Value, live: Value) -> Iterator[FieldChange]:
     if isinstance(desired, Mapping) and isinstance(live, Mapping):
         for key, value in desired.items():
-            yield from _compare((*path, str(key)), value, live.get(key, ABSENT))
+            yield from _iter_changes((*path, str(key)), value, live.get(key, ABSENT))
     elif isinstance(desired, WriteOnly):
         return
-    elif not is_known(desired) or _plain_pair(desired, live):
-        yield FieldChange(path, _shown(live), _shown(desired))
+    elif not is_known(desired) or _values_differ(desired, live):
+        yield FieldChange(path, _to_display_value(live), _to_display_value(desired))
 
 
-def _plain_pair(desired: Value, live: Value) -> bool:
+def _values_differ(desired: Value, live: Value) -> bool:
     if desired is ABSENT or live is ABSENT:
         return desired is not live
-    return (type(desired) is not type(live) and not _numbers(desired, live)) or bool(desired != live)
+    return (type(desired) is not type(live) and not _are_numbers(desired, live)) or bool(desired != live)
 
 
-def _numbers(desired: Value, live: Value) -> bool:
-    numeric = (int, float)
+def _are_numbers(desired: Value, live: Value) -> bool:
+    number_types = (int, float)
     return (
-        isinstance(desired, numeric)
-        and isinstance(live, numeric)
+        isinstance(desired, number_types)
+        and isinstance(live, number_types)
         and isinstance(desired, bool) == isinstance(live, bool)
     )
 
 
-def _shown(value: Value) -> Value:
-    return plain(value)
+def _to_display_value(value: Value) -> Value:
+    return to_plain(value)

@@ -10,15 +10,15 @@ from msgspec import Struct
 from orchestrator.vocabulary import Action, Outcome, PlannedStep
 
 
-class Started(Struct, frozen=True):
+class ChangeStarted(Struct, frozen=True):
     """Work on a resource begins; ``at`` is in seconds since the run began."""
 
     address: str
     action: Action
-    at: float
+    started_after_seconds: float
 
 
-class StepDone(Struct, frozen=True):
+class StepCompleted(Struct, frozen=True):
     """One step of it is done; ``seconds`` since work on the resource began."""
 
     address: str
@@ -26,50 +26,52 @@ class StepDone(Struct, frozen=True):
     seconds: float
 
 
-class Waiting(Struct, frozen=True):
+class WaitStarted(Struct, frozen=True):
     """It waits for AWS; ``what`` says for which state."""
 
     address: str
-    what: str
+    description: str
     seconds: float
 
 
-class Progress(Struct, frozen=True):
+class BatchProgress(Struct, frozen=True):
     """So many of a batch's ``total`` calls are done; ``what`` they do, in words.  Told a few times a second."""
 
     address: str
-    what: str
-    done: int
+    description: str
+    completed: int
     total: int
     seconds: float
 
 
-class Finished(Struct, frozen=True):
+class ChangeFinished(Struct, frozen=True):
     """Work on it has ended, one way or another."""
 
     address: str
     outcome: Outcome
 
 
-class Asking(Struct, frozen=True):
+class ProbeStarted(Struct, frozen=True):
     """What was shipped is asked whether it answers: ``address`` is a component and a path, ``what`` the question."""
 
     address: str
-    what: str
+    description: str
 
 
-class Answered(Struct, frozen=True):
+class ProbeFinished(Struct, frozen=True):
     """What came of it: whether it ``passed``, and what was seen where it did not."""
 
     address: str
     passed: bool
-    saw: str
+    observed: str
     seconds: float
 
 
-Event: TypeAlias = Started | StepDone | Waiting | Progress | Finished | Asking | Answered
+Event: TypeAlias = (
+    ChangeStarted | StepCompleted | WaitStarted | BatchProgress | ChangeFinished | ProbeStarted | ProbeFinished
+)
 OnEvent: TypeAlias = Callable[[Event], None]
 
 
-def ignore(_: Event) -> None:
+def ignore_event(_: Event) -> None:
     """For callers that only want the outcomes."""

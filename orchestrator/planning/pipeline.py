@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from orchestrator.aws import Clients
     from orchestrator.manifest.check import Manifest
     from orchestrator.planning.events import OnEvent
-    from orchestrator.planning.plan import Planned
-    from orchestrator.vocabulary import Desired, Outcome
+    from orchestrator.planning.plan import PreparedPlan
+    from orchestrator.vocabulary import DesiredState, Outcome
 
 
 def validate(folder: Path, environment: str | None = None) -> Manifest:
@@ -28,31 +28,31 @@ def validate(folder: Path, environment: str | None = None) -> Manifest:
     return check.check(load.load(folder), environment)
 
 
-def desired(folder: Path, environment: str | None = None, *, shipping: bool = True) -> Desired:
+def load_desired(folder: Path, environment: str | None = None, *, include_artefacts: bool = True) -> DesiredState:
     """Load, check, look at what the checkout would ship (unless nothing is), and expand.
 
     Raises Problems.
     """
-    return expanded(validate(folder, environment), shipping=shipping)
+    return expand_manifest(validate(folder, environment), include_artefacts=include_artefacts)
 
 
-def expanded(manifest: Manifest, *, shipping: bool = True) -> Desired:
+def expand_manifest(manifest: Manifest, *, include_artefacts: bool = True) -> DesiredState:
     """The same, of manifests that were checked already."""
-    from orchestrator.artefacts.collect import gather, nothing
+    from orchestrator.artefacts.collect import collect_artefacts, placeholder_artefacts
     from orchestrator.manifest import expand
 
-    look = gather if shipping else nothing
-    return expand.expand(manifest, look(expand.stack_of(manifest).components.values()))
+    collect = collect_artefacts if include_artefacts else placeholder_artefacts
+    return expand.expand(manifest, collect(expand.build_stack(manifest).components.values()))
 
 
 def plan(
-    wanted: Desired,
+    desired_state: DesiredState,
     *,
     targets: Iterable[str] = (),
     allow: str = "",
     destroying: bool = False,
     clients: Clients | None = None,
-) -> Planned:
+) -> PreparedPlan:
     """Read AWS and compare.  Makes no call that is not on the read list.
 
     ``destroying`` plans for no resources at all.  Raises Problems when AWS cannot be asked, or a target is unknown.
@@ -65,23 +65,23 @@ def plan(
     from orchestrator.planning import plan as planning
     from orchestrator.planning import snapshot
 
-    clients = clients or Clients(wanted.scope.region)
+    clients = clients or Clients(desired_state.scope.region)
     if destroying:
-        wanted = replace(wanted, resources=(), notes=(), waivers=())
-    configured = reach(clients)
-    seen = snapshot.take(Reader(clients), wanted)
+        desired_state = replace(desired_state, resources=(), notes=(), waivers=())
+    configured_region = check_connection(clients)
+    live_snapshot = snapshot.take(Reader(clients), desired_state)
     return planning.build(
-        wanted,
-        seen,
+        desired_state,
+        live_snapshot,
         targets=frozenset(targets),
         allow=allow,
         destroying=destroying,
-        configured_region=configured,
+        configured_region=configured_region,
         today=datetime.now(UTC).date().isoformat(),
     )
 
 
-def reach(clients: Clients) -> str | None:
+def check_connection(clients: Clients) -> str | None:
     """See that AWS can be asked at all; the region that the surroundings name.
 
     Raises Problems within seconds where there is no network, not after all tries of a call.
@@ -90,26 +90,26 @@ def reach(clients: Clients) -> str | None:
     from orchestrator.planning import snapshot
 
     try:
-        configured = clients.configured_region()
-        clients.reach("sts", "get_caller_identity")
+        configured_region = clients.configured_region()
+        clients.check_reachable("sts", "get_caller_identity")
     except AwsError as error:
-        raise snapshot.hopeless(error) from None
-    return configured
+        raise snapshot.connection_problem(error) from None
+    return configured_region
 
 
 def apply(
-    planned: Planned, on_event: OnEvent, *, parallelism: int = 16, clients: Clients | None = None
+    prepared: PreparedPlan, on_event: OnEvent, *, parallelism: int = 16, clients: Clients | None = None
 ) -> tuple[Outcome, ...]:
     """Carry a plan out.
 
     Raises Problems (exit code 3) without having done anything when the plan is vetoed.
     """
-    from orchestrator.aws import Actuator, Clients
+    from orchestrator.aws import Clients, StepExecutor
     from orchestrator.planning import apply as applying
-    from orchestrator.problems import Exit, Problem, Problems
+    from orchestrator.problems import ExitCode, Problem, Problems
 
-    if planned.plan.is_vetoed:
-        vetoes = [*planned.plan.vetoes, *(veto for change in planned.plan.changes for veto in change.vetoes)]
-        raise Problems([Problem(f"{veto.name}: {veto.sentence}") for veto in vetoes], Exit.VETOED)
-    actuator = Actuator(clients or Clients(planned.scope.region))
-    return applying.apply(planned, actuator.perform, on_event, workers=parallelism)
+    if prepared.plan.is_vetoed:
+        vetoes = [*prepared.plan.vetoes, *(veto for change in prepared.plan.changes for veto in change.vetoes)]
+        raise Problems([Problem(f"{veto.name}: {veto.sentence}") for veto in vetoes], ExitCode.VETOED)
+    actuator = StepExecutor(clients or Clients(prepared.scope.region))
+    return applying.apply(prepared, actuator.perform, on_event, workers=parallelism)

@@ -18,15 +18,15 @@ from orchestrator.planning import guards, waivers
 from orchestrator.planning.diff import diff
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Problem, Problems
-from orchestrator.steps import Outputs, Recording, Steps, planned, record
-from orchestrator.values import Ref, Unknown, Value, references, resolve
+from orchestrator.steps import Outputs, Steps, StepTrace, to_planned_step, trace_steps
+from orchestrator.values import Ref, Unknown, Value, iter_references, resolve
 from orchestrator.vocabulary import (
     Action,
     Change,
-    Desired,
+    DesiredState,
+    DiscoveredResource,
     FieldChange,
-    Found,
-    Live,
+    LiveResource,
     Plan,
     Resource,
     Scope,
@@ -43,26 +43,26 @@ class Task(Struct, frozen=True):
     """
 
     resource: Resource | None
-    live: Live | None
-    found: Found | None = None
+    live: LiveResource | None
+    discovered: DiscoveredResource | None = None
     waived: tuple[Waived, ...] = ()
 
 
-class Planned(Struct, frozen=True):
+class PreparedPlan(Struct, frozen=True):
     """A plan with what it takes to carry it out; the plan alone is what is shown, stored and compared."""
 
     plan: Plan
     scope: Scope
     tasks: Mapping[str, Task]
-    live: Mapping[str, Live]
+    live: Mapping[str, LiveResource]
 
 
-class UnreadableError(LookupError):
+class UnreadableReferenceError(LookupError):
     """A reference leads to a resource that could not be read."""
 
 
 def build(
-    desired: Desired,
+    desired: DesiredState,
     snapshot: Snapshot,
     *,
     targets: frozenset[str] = frozenset(),
@@ -70,20 +70,20 @@ def build(
     destroying: bool = False,
     configured_region: str | None = None,
     today: str = "",
-) -> Planned:
+) -> PreparedPlan:
     """Compare and order.  ``targets``: addresses or component handles to keep, with what they need.
 
     ``allow``: the token of this very plan, which lifts the vetoes that say so.  ``today`` (YEAR-MONTH-DAY) tells which
     waivers are past; without it none is.
     """
-    draft = _Draft(desired.scope, snapshot, desired.waivers, today)
+    builder = _PlanBuilder(desired.scope, snapshot, desired.waivers, today)
     for resource in desired.resources:
-        draft.add(resource)
-    for address, (found, live) in snapshot.strays.items():
-        draft.remove(address, found, live)
-    unread = {**snapshot.unread, **draft.unread}
-    refuse_unknown(targets, draft.changes, unread)
-    changes = tuple(_ordered(_with_delete_order(draft.changes), targets))
+        builder.add_resource(resource)
+    for address, (discovered, live) in snapshot.orphans.items():
+        builder.add_deletion(address, discovered, live)
+    unread = {**snapshot.unread, **builder.unread}
+    validate_targets(targets, builder.changes, unread)
+    changes = tuple(_select_targets(_order_deletions(builder.changes), targets))
     plan = Plan(
         project=desired.scope.project,
         environment=desired.scope.environment,
@@ -91,35 +91,37 @@ def build(
         region=desired.scope.region,
         changes=changes,
         unread=tuple(unread[address] for address in sorted(unread)),
-        notes=(*desired.notes, *waivers.notes(draft.waived, desired.waivers, today)),
-        waived=tuple(draft.waived),
+        notes=(*desired.notes, *waivers.describe_waivers(builder.waived, desired.waivers, today)),
+        waived=tuple(builder.waived),
     )
-    plan = replace(plan, digest=digest(plan))
-    plan = replace(plan, token=token(plan))
-    context = guards.Context(desired, snapshot, draft.tasks, destroying, configured_region)
-    plan = guards.check(plan, context, allowed=bool(allow) and allow == plan.token)
-    return Planned(plan, desired.scope, draft.tasks, snapshot.live)
+    plan = replace(plan, digest=compute_digest(plan))
+    plan = replace(plan, token=compute_token(plan))
+    context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region)
+    plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
+    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live)
 
 
-def digest(plan: Plan) -> str:
+def compute_digest(plan: Plan) -> str:
     """What the plan will do, as one hash: no times, no notes, nothing of what stays as it is."""
     identity = (plan.project, plan.environment, plan.account, plan.region)
-    deeds = [(change.address, change.action, change.physical, change.fields, change.steps) for change in plan.pending]
-    return canonical_json.digest((identity, deeds))
+    changes = [
+        (change.address, change.action, change.physical, change.fields, change.steps) for change in plan.pending_changes
+    ]
+    return canonical_json.digest((identity, changes))
 
 
-def token(plan: Plan) -> str:
+def compute_token(plan: Plan) -> str:
     """The word that lets a destructive plan through; it fits this plan and no other."""
     return hashlib.sha256(f"allow {plan.digest}".encode()).hexdigest()[:8]
 
 
-class _Draft:
+class _PlanBuilder:
     """Collects the changes of one plan while it walks the desired resources in dependency order."""
 
-    def __init__(self, scope: Scope, snapshot: Snapshot, let_be: tuple[Waiver, ...], today: str) -> None:
+    def __init__(self, scope: Scope, snapshot: Snapshot, active_waivers: tuple[Waiver, ...], today: str) -> None:
         self._scope = scope
         self._snapshot = snapshot
-        self._waivers = let_be
+        self._waivers = active_waivers
         self._today = today
         self.waived: list[Waived] = []
         self._outputs: dict[str, Outputs] = {}
@@ -127,74 +129,74 @@ class _Draft:
         self.tasks: dict[str, Task] = {}
         self.unread: dict[str, Unread] = {}
 
-    def add(self, resource: Resource) -> None:
+    def add_resource(self, resource: Resource) -> None:
         address = resource.address
         if address in self._snapshot.unread:
             return
         live = self._snapshot.live.get(address)
         try:
-            change, outputs = self._compare(resource, live)
-        except UnreadableError as error:
+            change, outputs = self._build_change(resource, live)
+        except UnreadableReferenceError as error:
             self.unread[address] = Unread(address, f"it refers to {error}, which could not be read")
             return
         self._outputs[address] = outputs
         self.changes.append(change)
-        told = tuple(one for one in self.waived if one.address == address)
-        self.tasks[address] = Task(resource, live, waived=told)
+        waived = tuple(item for item in self.waived if item.address == address)
+        self.tasks[address] = Task(resource, live, waived=waived)
 
-    def remove(self, address: str, found: Found, live: Live) -> None:
-        module = resources.load(found.type)
-        recording = record(address, module.delete(self._scope, found.physical, live))
-        self.tasks[address] = Task(None, live, found)
+    def add_deletion(self, address: str, discovered: DiscoveredResource, live: LiveResource) -> None:
+        module = resources.load(discovered.type)
+        step_trace = trace_steps(address, module.delete(self._scope, discovered.physical, live))
+        self.tasks[address] = Task(None, live, discovered)
         self.changes.append(
             Change(
                 address,
                 Action.DELETE,
-                found.physical,
+                discovered.physical,
                 live.component or "",
-                steps=tuple(map(planned, recording.steps)),
-                effects=resources.losses(found.type, live),
+                steps=tuple(map(to_planned_step, step_trace.steps)),
+                effects=resources.deletion_effects(discovered.type, live),
                 stateful=module.STATEFUL,
                 health=live.health,
                 status=live.status,
             )
         )
 
-    def lookup(self, ref: Ref) -> Value:
+    def resolve_ref(self, ref: Ref) -> Value:
         if ref.address not in self._outputs:
-            raise UnreadableError(ref.address)
+            raise UnreadableReferenceError(ref.address)
         value = self._outputs[ref.address].get(ref.output, Unknown(ref.output))
         return Unknown(f"{ref.address}.{ref.output}") if isinstance(value, Unknown) else value
 
-    def _compare(self, resource: Resource, live: Live | None) -> tuple[Change, Outputs]:
+    def _build_change(self, resource: Resource, live: LiveResource | None) -> tuple[Change, Outputs]:
         module = resources.load(resource.type)
-        spec = module.normalise(resolve(resource.spec, self.lookup))
+        spec = module.normalise(resolve(resource.spec, self.resolve_ref))
         fields = diff(spec, live.spec if live else {})
         if live and self._waivers and fields:
-            told = waivers.waived(resource.address, fields, self._waivers, self._today)
-            self.waived += told
-            spec = waivers.leave(spec, live.spec, told)
+            waived = waivers.match_waivers(resource.address, fields, self._waivers, self._today)
+            self.waived += waived
+            spec = waivers.apply_waivers(spec, live.spec, waived)
             fields = diff(spec, live.spec)
-        action = decide(resource.type, live, fields)
-        recording = record(resource.address, steps(self._scope, resource, spec, live, action, fields))
+        action = decide_action(resource.type, live, fields)
+        step_trace = trace_steps(resource.address, build_steps(self._scope, resource, spec, live, action, fields))
         change = Change(
             resource.address,
             action,
             resource.physical,
             resource.component,
             fields=fields,
-            steps=tuple(map(planned, recording.steps)),
-            depends_on=tuple(sorted(dependencies(resource))),
-            effects=resources.effects(resource.type, fields, live) if live and fields else (),
+            steps=tuple(map(to_planned_step, step_trace.steps)),
+            depends_on=tuple(sorted(collect_dependencies(resource))),
+            effects=resources.update_effects(resource.type, fields, live) if live and fields else (),
             where=resource.where,
-            health=live.health if live else Live({}).health,
+            health=live.health if live else LiveResource({}).health,
             status=live.status if live else "",
             stateful=module.STATEFUL,
         )
-        return change, _left_outputs(live, action, recording)
+        return change, _merge_outputs(live, action, step_trace)
 
 
-def decide(resource_type: str, live: Live | None, fields: tuple[FieldChange, ...]) -> Action:
+def decide_action(resource_type: str, live: LiveResource | None, fields: tuple[FieldChange, ...]) -> Action:
     """What kind of change it takes."""
     if live is None:
         return Action.CREATE
@@ -204,11 +206,11 @@ def decide(resource_type: str, live: Live | None, fields: tuple[FieldChange, ...
     return Action.REPLACE if any(field.path[0] in immutable for field in fields) else Action.UPDATE
 
 
-def steps(
+def build_steps(
     scope: Scope,
     resource: Resource,
     spec: Mapping[str, Value],
-    live: Live | None,
+    live: LiveResource | None,
     action: Action,
     fields: tuple[FieldChange, ...],
 ) -> Steps:
@@ -221,72 +223,77 @@ def steps(
         return resources.replace(resource.type, scope, resource.physical, spec, live, changed)
     if action is Action.UPDATE:
         return module.update(scope, resource.physical, spec, live, changed)
-    return _nothing()
+    return _no_steps()
 
 
-def _nothing() -> Steps:
+def _no_steps() -> Steps:
     yield from ()
     return {}
 
 
-def _left_outputs(live: Live | None, action: Action, recording: Recording) -> Outputs:
+def _merge_outputs(live: LiveResource | None, action: Action, step_trace: StepTrace) -> Outputs:
     if live is None or action is Action.REPLACE:
-        return recording.outputs
-    return {**live.outputs, **recording.outputs}
+        return step_trace.outputs
+    return {**live.outputs, **step_trace.outputs}
 
 
-def dependencies(resource: Resource) -> frozenset[str]:
+def collect_dependencies(resource: Resource) -> frozenset[str]:
     """Addresses a resource must come after."""
-    return resource.after | {ref.address for ref in references(dict(resource.spec))}
+    return resource.depends_on | {ref.address for ref in iter_references(dict(resource.spec))}
 
 
-def _with_delete_order(changes: list[Change]) -> list[Change]:
+def _order_deletions(changes: list[Change]) -> list[Change]:
     """Deletions come after whatever uses them, changed or deleted, has let go, and what takes their place is there."""
-    users: dict[str, set[str]] = {}
-    for name in resources.types():
-        for used in resources.load(name).USES:
-            users.setdefault(used, set()).add(name)
+    users_by_type: dict[str, set[str]] = {}
+    for name in resources.list_types():
+        for used_type in resources.load(name).USES:
+            users_by_type.setdefault(used_type, set()).add(name)
     return [
-        replace(change, depends_on=tuple(sorted(_lets_go(change, changes, users))))
+        replace(change, depends_on=tuple(sorted(_iter_deletion_dependencies(change, changes, users_by_type))))
         if change.action is Action.DELETE
         else change
         for change in changes
     ]
 
 
-def _lets_go(change: Change, changes: list[Change], users: Mapping[str, set[str]]) -> Iterator[str]:
-    using = users.get(kind(change), set())
+def _iter_deletion_dependencies(
+    change: Change, changes: list[Change], users_by_type: Mapping[str, set[str]]
+) -> Iterator[str]:
+    user_types = users_by_type.get(resource_type_of(change), set())
     for other in changes:
-        stays = other.action is not Action.DELETE
-        follows = stays and (kind(other) == kind(change) or kind(change) in resources.takes_over(kind(other)))
-        if other.action is not Action.NONE and (kind(other) in using or follows):
+        is_kept = other.action is not Action.DELETE
+        is_successor = is_kept and (
+            resource_type_of(other) == resource_type_of(change)
+            or resource_type_of(change) in resources.replaceable_types(resource_type_of(other))
+        )
+        if other.action is not Action.NONE and (resource_type_of(other) in user_types or is_successor):
             yield other.address
 
 
-def refuse_unknown(targets: frozenset[str], changes: Iterable[Change], unread: Iterable[str]) -> None:
+def validate_targets(targets: frozenset[str], changes: Iterable[Change], unread: Iterable[str]) -> None:
     """Raise Problems for targets that there are not: a slip of the finger must not plan nothing."""
-    known = {name for change in changes for name in (change.address, change.component)} | set(unread)
+    valid_targets = {name for change in changes for name in (change.address, change.component)} | set(unread)
     problems = []
-    for target in sorted(targets - known):
-        close = difflib.get_close_matches(target, known, 1)
-        hint = f"did you mean {close[0]}?" if close else None
+    for target in sorted(targets - valid_targets):
+        matches = difflib.get_close_matches(target, valid_targets, 1)
+        hint = f"did you mean {matches[0]}?" if matches else None
         problems.append(Problem(f"there is no resource or component {target}", hint=hint))
     if problems:
         raise Problems(problems)
 
 
-def kind(change: Change) -> str:
+def resource_type_of(change: Change) -> str:
     """The resource type of a change."""
     return change.address.partition(".")[0]
 
 
-def _ordered(changes: list[Change], targets: frozenset[str]) -> Iterator[Change]:
+def _select_targets(changes: list[Change], targets: frozenset[str]) -> Iterator[Change]:
     """The targeted changes with all they need, in the order they were drafted (dependencies first)."""
     if not targets:
         yield from changes
         return
-    wanted = {change.address for change in changes if change.address in targets or change.component in targets}
+    selected = {change.address for change in changes if change.address in targets or change.component in targets}
     for change in reversed(changes):
-        if change.address in wanted:
-            wanted.update(change.depends_on)
-    yield from (change for change in changes if change.address in wanted)
+        if change.address in selected:
+            selected.update(change.depends_on)
+    yield from (change for change in changes if change.address in selected)

@@ -11,13 +11,13 @@ from msgspec import Struct, field
 from orchestrator import resources
 from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Problems
-from orchestrator.resources import Aws
-from orchestrator.vocabulary import Desired, Found, Live, Resource, Scope, Unread
+from orchestrator.resources import AwsReader
+from orchestrator.vocabulary import DesiredState, DiscoveredResource, LiveResource, Resource, Scope, Unread
 
 T = TypeVar("T")
-WORKERS = (16, 64)
+WORKER_LIMITS = (16, 64)
 """Threads at least and at most, between them one for four resources: more open more connections than they save time."""
-HOPELESS = {
+FATAL_ERROR_HINTS = {
     "NoCredentials": "set a profile (AWS_PROFILE), log in, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "Unreachable": "check the network, and AWS_ENDPOINT_URL if it is set",
     "ExpiredToken": "the session has expired: log in again",
@@ -36,106 +36,112 @@ class Snapshot(Struct, frozen=True):
     """
 
     account: str
-    live: Mapping[str, Live] = field(default_factory=dict)
+    live: Mapping[str, LiveResource] = field(default_factory=dict)
     unread: Mapping[str, Unread] = field(default_factory=dict)
-    strays: Mapping[str, tuple[Found, Live]] = field(default_factory=dict)
+    orphans: Mapping[str, tuple[DiscoveredResource, LiveResource]] = field(default_factory=dict)
 
 
-def take(aws: Aws, desired: Desired, *, workers: int | None = None) -> Snapshot:
+def take(aws: AwsReader, desired: DesiredState, *, workers: int | None = None) -> Snapshot:
     """Read what ``desired`` names and what else is ours, with as many threads as WORKERS says, or ``workers``.
 
     Raises Problems when AWS cannot be asked at all (no credentials, no network); a single read that is denied or
     fails becomes an Unread instead.
     """
     scope = desired.scope
-    least, most = WORKERS
-    hands = workers or min(max(least, len(desired.resources) // 4), most)
-    with ThreadPoolExecutor(hands, thread_name_prefix="read") as pool:
-        account = pool.submit(aws.get, "sts", "get_caller_identity")
-        found = _discover(pool, aws, scope)  # before the reads: some of these are long, and more reads may follow
-        reads = {item.address: pool.submit(_read, aws, scope, item) for item in desired.resources}
-        identity = _answer(account)
-        live, unread = _collect(reads)
-        searches, unfound = _collect(found)
-        strays = {
+    min_workers, max_workers = WORKER_LIMITS
+    worker_count = workers or min(max(min_workers, len(desired.resources) // 4), max_workers)
+    with ThreadPoolExecutor(worker_count, thread_name_prefix="read") as pool:
+        identity_future = pool.submit(aws.get, "sts", "get_caller_identity")
+        search_futures = _start_searches(
+            pool, aws, scope
+        )  # before the reads: some of these are long, and more reads may follow
+        read_futures = {item.address: pool.submit(_read_resource, aws, scope, item) for item in desired.resources}
+        identity = _get_result(identity_future)
+        live, unread = _collect_results(read_futures)
+        searches, unread_searches = _collect_results(search_futures)
+        orphans = {
             f"{item.type}.{item.physical}": item
-            for item in _undesired(desired.resources, [item for search in searches.values() for item in search])
+            for item in _find_orphans(desired.resources, [item for search in searches.values() for item in search])
         }
-        stray_reads = {address: pool.submit(_read_stray, aws, scope, item) for address, item in strays.items()}
-        stray_live, stray_unread = _collect(stray_reads)
+        orphan_futures = {address: pool.submit(_read_orphan, aws, scope, item) for address, item in orphans.items()}
+        orphan_live, orphan_unread = _collect_results(orphan_futures)
     return Snapshot(
         account=identity["Account"],
-        live={address: thing for address, thing in live.items() if thing is not None},
-        unread={**unread, **unfound, **stray_unread},
-        strays={
-            address: (strays[address], thing)
-            for address, thing in stray_live.items()
-            if thing is not None and thing.owner == scope.owner
+        live={address: live_resource for address, live_resource in live.items() if live_resource is not None},
+        unread={**unread, **unread_searches, **orphan_unread},
+        orphans={
+            address: (orphans[address], live_resource)
+            for address, live_resource in orphan_live.items()
+            if live_resource is not None and live_resource.owner == scope.owner
         },
     )
 
 
-def _read(aws: Aws, scope: Scope, resource: Resource) -> Live | None:
+def _read_resource(aws: AwsReader, scope: Scope, resource: Resource) -> LiveResource | None:
     return resources.load(resource.type).read(aws, scope, resource.physical, resource.spec)
 
 
-def _read_stray(aws: Aws, scope: Scope, found: Found) -> Live | None:
-    return resources.load(found.type).read(aws, scope, found.physical, {})
+def _read_orphan(aws: AwsReader, scope: Scope, discovered: DiscoveredResource) -> LiveResource | None:
+    return resources.load(discovered.type).read(aws, scope, discovered.physical, {})
 
 
-def _discover(pool: ThreadPoolExecutor, aws: Aws, scope: Scope) -> dict[str, Future[list[Found]]]:
+def _start_searches(
+    pool: ThreadPoolExecutor, aws: AwsReader, scope: Scope
+) -> dict[str, Future[list[DiscoveredResource]]]:
     """The tagging API knows most of this region; each type that it does not know, global ones too, searches itself."""
-    searches: dict[str, Future[list[Found]]] = {f"tagged.{scope.region}": pool.submit(_tagged, aws, scope)}
-    for name in resources.types():
+    searches: dict[str, Future[list[DiscoveredResource]]] = {
+        f"tagged.{scope.region}": pool.submit(_find_tagged, aws, scope)
+    }
+    for name in resources.list_types():
         if resources.load(name).ARN is None and hasattr(resources.load(name), "discover"):
-            searches[f"{name}.*"] = pool.submit(_listed, aws, scope, name)
+            searches[f"{name}.*"] = pool.submit(_find_by_type, aws, scope, name)
     return searches
 
 
-def _tagged(aws: Aws, scope: Scope) -> list[Found]:
-    items = resources.tagged(aws, scope)
-    return [found for item in items if (found := recognise(item["ResourceARN"])) is not None]
+def _find_tagged(aws: AwsReader, scope: Scope) -> list[DiscoveredResource]:
+    items = resources.list_tagged(aws, scope)
+    return [discovered for item in items if (discovered := resource_from_arn(item["ResourceARN"])) is not None]
 
 
-def _listed(aws: Aws, scope: Scope, resource_type: str) -> list[Found]:
-    return [Found(resource_type, name) for name in resources.discover(resource_type, aws, scope)]
+def _find_by_type(aws: AwsReader, scope: Scope, resource_type: str) -> list[DiscoveredResource]:
+    return [DiscoveredResource(resource_type, name) for name in resources.discover(resource_type, aws, scope)]
 
 
-def recognise(arn: str) -> Found | None:
+def resource_from_arn(arn: str) -> DiscoveredResource | None:
     """Which of our resource types an ARN belongs to, and its physical name; None for types we do not manage."""
-    for resource_type in resources.types():
+    for resource_type in resources.list_types():
         pattern = resources.load(resource_type).ARN
         if pattern is not None and (match := pattern.fullmatch(arn)):
-            return Found(resource_type, match["name"])
+            return DiscoveredResource(resource_type, match["name"])
     return None
 
 
-def _undesired(desired: Iterable[Resource], found: Iterable[Found]) -> list[Found]:
-    wanted = {(resource.type, resource.physical) for resource in desired}
-    return [item for item in dict.fromkeys(found) if (item.type, item.physical) not in wanted]
+def _find_orphans(desired: Iterable[Resource], discovered: Iterable[DiscoveredResource]) -> list[DiscoveredResource]:
+    desired_keys = {(resource.type, resource.physical) for resource in desired}
+    return [item for item in dict.fromkeys(discovered) if (item.type, item.physical) not in desired_keys]
 
 
-def _collect(futures: Mapping[str, Future[T]]) -> tuple[dict[str, T], dict[str, Unread]]:
-    answers: dict[str, T] = {}
+def _collect_results(futures: Mapping[str, Future[T]]) -> tuple[dict[str, T], dict[str, Unread]]:
+    results: dict[str, T] = {}
     unread: dict[str, Unread] = {}
     for address, future in futures.items():
         try:
-            answers[address] = future.result()
+            results[address] = future.result()
         except AwsError as error:
-            if error.code in HOPELESS:
-                raise hopeless(error) from None
+            if error.code in FATAL_ERROR_HINTS:
+                raise connection_problem(error) from None
             unread[address] = Unread(address, f"{error.code}: {error.message}", error.action)
-    return answers, unread
+    return results, unread
 
 
-def _answer(future: Future[T]) -> T:
+def _get_result(future: Future[T]) -> T:
     try:
         return future.result()
     except AwsError as error:
-        raise hopeless(error) from None
+        raise connection_problem(error) from None
 
 
-def hopeless(error: AwsError) -> Problems:
+def connection_problem(error: AwsError) -> Problems:
     """AWS could not be asked at all, and so nothing was done: what happened and what to do."""
-    hint = f"{HOPELESS.get(error.code, 'run it again')}; nothing was changed"
-    return Problems.one(f"cannot ask AWS: {error}", hint=hint)
+    hint = f"{FATAL_ERROR_HINTS.get(error.code, 'run it again')}; nothing was changed"
+    return Problems.from_message(f"cannot ask AWS: {error}", hint=hint)

@@ -13,52 +13,60 @@ from orchestrator.values import ABSENT, Value
 from orchestrator.vocabulary import FieldChange, Waived, Waiver
 
 
-def waived(address: str, fields: Iterable[FieldChange], waivers: Iterable[Waiver], today: str) -> tuple[Waived, ...]:
+def match_waivers(
+    address: str, fields: Iterable[FieldChange], waivers: Iterable[Waiver], today: str
+) -> tuple[Waived, ...]:
     """The ``fields`` of one resource that some waiver speaks of; ``today`` is a day, "" before all days."""
-    mine = [waiver for waiver in waivers if address in waiver.addresses]
-    found = []
-    for field in fields if mine else ():
-        fitting = [waiver for waiver in mine if _covers(waiver, field)]
-        if fitting:
-            last = max(fitting, key=lambda waiver: waiver.until)
-            found.append(Waived(address, field, last.until, last.owner, last.reason, last.until < today))
-    return tuple(found)
+    applicable = [waiver for waiver in waivers if address in waiver.addresses]
+    waived_fields = []
+    for field in fields if applicable else ():
+        matching = [waiver for waiver in applicable if _matches_field(waiver, field)]
+        if matching:
+            latest = max(matching, key=lambda waiver: waiver.until)
+            waived_fields.append(
+                Waived(address, field, latest.until, latest.owner, latest.reason, latest.until < today)
+            )
+    return tuple(waived_fields)
 
 
-def leave(spec: Mapping[str, Value], live: Mapping[str, Value], told: Iterable[Waived]) -> Mapping[str, Value]:
+def apply_waivers(
+    spec: Mapping[str, Value], live: Mapping[str, Value], waived: Iterable[Waived]
+) -> Mapping[str, Value]:
     """``spec`` with what ``live`` has wherever a difference is let be."""
-    for one in told:
-        if not one.past:
-            spec = _with(spec, live, one.field.path)
+    for item in waived:
+        if not item.past:
+            spec = _copy_live_value(spec, live, item.field.path)
     return spec
 
 
-def notes(told: Iterable[Waived], waivers: Iterable[Waiver], today: str) -> Iterator[str]:
+def describe_waivers(waived: Iterable[Waived], waivers: Iterable[Waiver], today: str) -> Iterator[str]:
     """What a reader of the plan should know: what is let be, what no longer is, and which entries can go."""
-    told = tuple(told)
-    for one in told:
-        name = f"{one.address}: {'.'.join(one.field.path)}"
-        if one.past:
-            yield f"{name} was let be until {one.until} ({one.owner}: {one.reason}). That day is past: it is drift."
+    waived = tuple(waived)
+    for item in waived:
+        name = f"{item.address}: {'.'.join(item.field.path)}"
+        if item.past:
+            yield f"{name} was let be until {item.until} ({item.owner}: {item.reason}). That day is past: it is drift."
         else:
-            yield f"{name} differs and is let be until {one.until} ({one.owner}: {one.reason})."
+            yield f"{name} differs and is let be until {item.until} ({item.owner}: {item.reason})."
     for waiver in waivers:
-        spoken = any(one.address in waiver.addresses and _covers(waiver, one.field) for one in told)
-        if waiver.until < today and not spoken:
+        is_used = any(item.address in waiver.addresses and _matches_field(waiver, item.field) for item in waived)
+        if waiver.until < today and not is_used:
             entry = f"`{waiver.field}`, let be until {waiver.until}"
             yield f"{waiver.component}: nothing differs in {entry}; the entry in `drift.ignore` can go."
 
 
-def _covers(waiver: Waiver, field: FieldChange) -> bool:
+def _matches_field(waiver: Waiver, field: FieldChange) -> bool:
     name = ".".join(field.path)
     return name == waiver.field or name.startswith(f"{waiver.field}.")
 
 
-def _with(spec: Mapping[str, Value], live: Mapping[str, Value], path: tuple[str, ...]) -> Mapping[str, Value]:
+def _copy_live_value(
+    spec: Mapping[str, Value], live: Mapping[str, Value], path: tuple[str, ...]
+) -> Mapping[str, Value]:
     head, *rest = path
     value: Any = live.get(head, ABSENT)
     if rest and isinstance(value, Mapping):
-        return {**spec, head: _with(spec[head], value, tuple(rest))}
+        return {**spec, head: _copy_live_value(spec[head], value, tuple(rest))}
     if value is ABSENT:
         return {key: item for key, item in spec.items() if key != head}
     return {**spec, head: value}

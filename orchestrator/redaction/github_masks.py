@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-SHORTEST = 6
+MIN_MASK_LENGTH = 6
 """Characters: a mask of a shorter word would blot out half of a log."""
 
 
@@ -23,7 +23,7 @@ def mask(secret: str, stream: TextIO | None = None, environ: Mapping[str, str] =
     alone, so a line that somebody has begun is ended first.
     """
     if environ.get("GITHUB_ACTIONS") == "true":
-        lines = [line for line in secret.splitlines() if len(line.strip()) >= SHORTEST]
+        lines = [line for line in secret.splitlines() if len(line.strip()) >= MIN_MASK_LENGTH]
         out = stream or sys.stderr
         out.write("".join(f"\n::add-mask::{line.replace('%', '%25')}\n" for line in lines))
         out.flush()

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-SECRET: Final = "(secret)"  # noqa: S105 - the word that stands in for one
+REDACTED: Final = "(secret)"
 
 _SECRET_KEY = re.compile(
     r"(?i)(^|[-_.:\s])(master_?user_?)?(password|passwd|passphrase|secret_?(string|binary|key|value|access_?key)"
@@ -22,8 +22,8 @@ _SECRET_TEXT = re.compile(
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)",
     re.DOTALL,
 )
-_COMMAND = re.compile(r"(?:^|(?<=\s))::|##(?=\[)")
-_NO_SECRET = re.compile(r"\(secret\)|\(\d+ bytes\)|(\$\{[\w.:/-]+\}|arn:aws:secretsmanager:)[\w.:/-]*")
+_WORKFLOW_COMMAND = re.compile(r"(?:^|(?<=\s))::|##(?=\[)")
+_NOT_SECRET = re.compile(r"\(secret\)|\(\d+ bytes\)|(\$\{[\w.:/-]+\}|arn:aws:secretsmanager:)[\w.:/-]*")
 """Stand-ins, and where a secret is to be found."""
 
 
@@ -34,32 +34,32 @@ def redact(value: Any, key: str = "") -> Any:
             return {name: redact(item, str(name)) for name, item in value.items()}
         case list() | tuple():
             return [redact(item, key) for item in value]
-        case str() if value and _SECRET_KEY.search(key) and not _NO_SECRET.fullmatch(value):
-            return SECRET
+        case str() if value and _SECRET_KEY.search(key) and not _NOT_SECRET.fullmatch(value):
+            return REDACTED
         case str():
-            return _SECRET_TEXT.sub(_blot, value)
+            return _SECRET_TEXT.sub(_redact_match, value)
         case _:
             return value
 
 
-def _blot(match: re.Match[str]) -> str:
-    return f"{match['lead'] or match['user'] or ''}{SECRET}"
+def _redact_match(match: re.Match[str]) -> str:
+    return f"{match['lead'] or match['user'] or ''}{REDACTED}"
 
 
-def visible(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     r"""``text`` on one line that does nothing: controls, escapes and direction marks are spelt out (``\x1b``).
 
     GitHub's runner obeys lines that begin with ``::``, and ``##[`` anywhere; both are broken up.
     """
     if not text.isprintable():
-        text = "".join(char if char.isprintable() else _spelt(char) for char in text)
-    return _COMMAND.sub(lambda found: r"\x3a:" if found[0] == "::" else "# #", text)
+        text = "".join(char if char.isprintable() else _escape_char(char) for char in text)
+    return _WORKFLOW_COMMAND.sub(lambda match: r"\x3a:" if match[0] == "::" else "# #", text)
 
 
-def _spelt(char: str) -> str:
+def _escape_char(char: str) -> str:
     return char.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
-def safe(text: str) -> str:
+def sanitise(text: str) -> str:
     """A sentence fit to be shown: redacted and visible."""
-    return visible(str(redact(text)))
+    return escape_unprintable(str(redact(text)))

@@ -11,11 +11,11 @@ from typing import Any, Literal
 
 from msgspec import Struct, field
 
-Result = Literal["healthy", "unproved", "failed", "started"]
+ReleaseResult = Literal["healthy", "unproved", "failed", "started"]
 """``unproved``: applied, with nothing to ask.  ``started``: under way, or killed."""
 
 
-class Built(Struct, frozen=True):
+class ImageReference(Struct, frozen=True):
     """An image as it runs: the ``tag`` is the hash of its build inputs, "" for a prebuilt one."""
 
     tag: str
@@ -30,7 +30,7 @@ class Vector(Struct, frozen=True):
     """
 
     manifests: str
-    images: Mapping[str, Built] = field(default_factory=dict)
+    images: Mapping[str, ImageReference] = field(default_factory=dict)
     sites: Mapping[str, str] = field(default_factory=dict)
     secrets: Mapping[str, str] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
@@ -48,14 +48,14 @@ class Release(Struct, frozen=True):
     by: str
     commit: str
     vector: Vector
-    result: Result
+    result: ReleaseResult
     plan: str = ""
     of: int | None = None
     changes: tuple[str, ...] = ()
     reason: str = ""
 
     @property
-    def is_whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether AWS held all of it at its end."""
         return self.result in {"healthy", "unproved"}
 
@@ -77,7 +77,7 @@ class Pin(Struct, frozen=True):
     reason: str = ""
 
 
-class Written(Struct, frozen=True):
+class ManifestDocument(Struct, frozen=True):
     """One manifest document as a release had it, environment merged; ``file`` is where it stood."""
 
     file: str
@@ -92,17 +92,17 @@ class Ledger(Struct, frozen=True):
 
     releases: tuple[Release, ...] = ()
     manifests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    documents: Mapping[str, Written] = field(default_factory=dict)
+    documents: Mapping[str, ManifestDocument] = field(default_factory=dict)
     pins: tuple[Pin, ...] = ()
     version: int = 1
 
     @property
-    def current(self) -> Release | None:
+    def last_complete(self) -> Release | None:
         """The newest release that AWS held whole."""
-        return next((release for release in reversed(self.releases) if release.is_whole), None)
+        return next((release for release in reversed(self.releases) if release.is_complete), None)
 
     @property
-    def standing(self) -> Release | None:
+    def current_release(self) -> Release | None:
         """The newest attempt, failed or not: what AWS holds comes from it."""
         return self.releases[-1] if self.releases else None
 
@@ -114,6 +114,6 @@ class Ledger(Struct, frozen=True):
         """The release of one number, or None."""
         return next((release for release in self.releases if release.number == number), None)
 
-    def written(self, release: Release) -> tuple[Written, ...]:
+    def documents_of(self, release: Release) -> tuple[ManifestDocument, ...]:
         """The documents of a release."""
         return tuple(self.documents[digest] for digest in self.manifests.get(release.vector.manifests, ()))

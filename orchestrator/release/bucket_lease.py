@@ -18,14 +18,14 @@ from msgspec.structs import replace
 
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.release.ledger_store import Store, Stored
+from orchestrator.release.ledger_store import LedgerStore, StoredObject
 
-LASTS = 120.0
+LEASE_TTL_SECONDS = 120.0
 """Seconds a lease is good for without a sign of life."""
-BEATS = LASTS / 4
+RENEW_INTERVAL_SECONDS = LEASE_TTL_SECONDS / 4
 
 
-class LeaseTakenError(Problems):
+class LockHeldError(Problems):
     """Somebody else is writing: who, since what, until when."""
 
 
@@ -38,100 +38,102 @@ class Lease(Struct, frozen=True):
     until: float
 
 
-class Held:
+class HeldLease:
     """A lease that is ours, kept alive in the background.  ``lost`` tells that it is not ours any more.
 
     ``goes``: the run may delete the bucket, and the lease with it, which is no loss.
     """
 
-    def __init__(self, store: Store, lease: Lease, clock: Callable[[], float], *, goes: bool = False) -> None:
+    def __init__(
+        self, store: LedgerStore, lease: Lease, clock: Callable[[], float], *, allow_missing: bool = False
+    ) -> None:
         self._store = store
         self._lease = lease
         self._clock = clock
-        self._goes = goes
-        self._one = threading.Lock()
-        self._stop = threading.Event()
-        self.lost = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="lease", daemon=True)
+        self._allow_missing = allow_missing
+        self._renew_lock = threading.Lock()
+        self._stop_event = threading.Event()
+        self.lost_event = threading.Event()
+        self._thread = threading.Thread(target=self._renew_loop, name="lease", daemon=True)
         self._thread.start()
 
-    def is_ours(self) -> bool:
+    def is_held(self) -> bool:
         """Whether it is ours still; asks the bucket when its time is over, as after a machine's sleep.
 
         Raises Problems when the bucket does not say.
         """
         if self._clock() > self._lease.until:
-            self._beat()
-        return not self.lost.is_set()
+            self._renew()
+        return not self.lost_event.is_set()
 
     def release(self) -> None:
         """Give it back, if it is still ours; one that cannot be given back (credentials ran out) ends by itself."""
-        self._stop.set()
+        self._stop_event.set()
         self._thread.join()
         with suppress(Problems):
-            stored = self._store.fetch(key(self._store))
-            if stored and _lease(stored).token == self._lease.token:
-                self._store.remove(key(self._store))
+            stored = self._store.fetch(lease_key(self._store))
+            if stored and _decode_lease(stored).token == self._lease.token:
+                self._store.delete(lease_key(self._store))
 
-    def _work(self) -> None:
-        while not self._stop.wait(BEATS) and not self.lost.is_set():
+    def _renew_loop(self) -> None:
+        while not self._stop_event.wait(RENEW_INTERVAL_SECONDS) and not self.lost_event.is_set():
             with suppress(Problems):  # it lasts longer than one missed beat
-                self._beat()
+                self._renew()
 
-    def _beat(self) -> None:
-        with self._one:
-            stored = self._store.fetch(key(self._store))
-            mine = stored is not None and _lease(stored).token == self._lease.token
-            fresh = replace(self._lease, until=self._clock() + LASTS)
-            if mine and self._store.put(key(self._store), canonical_json.dump(fresh), over=stored):
-                self._lease = fresh
-            elif mine or stored is None:
-                self._gone(fresh)
+    def _renew(self) -> None:
+        with self._renew_lock:
+            stored = self._store.fetch(lease_key(self._store))
+            is_held = stored is not None and _decode_lease(stored).token == self._lease.token
+            renewed_lease = replace(self._lease, until=self._clock() + LEASE_TTL_SECONDS)
+            if is_held and self._store.put(lease_key(self._store), canonical_json.dump(renewed_lease), previous=stored):
+                self._lease = renewed_lease
+            elif is_held or stored is None:
+                self._handle_missing(renewed_lease)
             else:
-                self.lost.set()
+                self.lost_event.set()
 
-    def _gone(self, fresh: Lease) -> None:
+    def _handle_missing(self, renewed_lease: Lease) -> None:
         """Its object has vanished, or did so while it was written anew."""
-        if self._goes:
-            self._lease = fresh
+        if self._allow_missing:
+            self._lease = renewed_lease
         else:
-            self.lost.set()
+            self.lost_event.set()
 
 
-def key(store: Store) -> str:
+def lease_key(store: LedgerStore) -> str:
     """Where the lease of the store's environment lies."""
     return f"lease/{store.environment}.json"
 
 
 @contextmanager
-def hold(
-    store: Store, owner: str, reason: str, clock: Callable[[], float] = time.time, *, goes: bool = False
-) -> Iterator[Held]:
+def acquire(
+    store: LedgerStore, owner: str, reason: str, clock: Callable[[], float] = time.time, *, allow_missing: bool = False
+) -> Iterator[HeldLease]:
     """Hold the environment's lease for the length of a ``with`` block; ``goes`` as in Held.
 
     Raises LeaseTakenError when somebody else holds it.
     """
-    lease = Lease(owner, reason, uuid.uuid4().hex, clock() + LASTS)
-    before = store.fetch(key(store))
-    if before is not None and (other := _lease(before)).until > clock():
-        raise _taken(store, other)
-    if not store.put(key(store), canonical_json.dump(lease), over=before):
-        now = store.fetch(key(store))
-        raise _taken(store, _lease(now) if now else lease)
-    held = Held(store, lease, clock, goes=goes)
+    lease = Lease(owner, reason, uuid.uuid4().hex, clock() + LEASE_TTL_SECONDS)
+    existing = store.fetch(lease_key(store))
+    if existing is not None and (holder := _decode_lease(existing)).until > clock():
+        raise _lock_held_error(store, holder)
+    if not store.put(lease_key(store), canonical_json.dump(lease), previous=existing):
+        winner = store.fetch(lease_key(store))
+        raise _lock_held_error(store, _decode_lease(winner) if winner else lease)
+    held_lease = HeldLease(store, lease, clock, allow_missing=allow_missing)
     try:
-        yield held
+        yield held_lease
     finally:
-        held.release()
+        held_lease.release()
 
 
-def _lease(stored: Stored) -> Lease:
+def _decode_lease(stored: StoredObject) -> Lease:
     return canonical_json.load(stored.data, Lease, "the lease")
 
 
-def _taken(store: Store, other: Lease) -> LeaseTakenError:
-    until = datetime.fromtimestamp(other.until, UTC).strftime("%H:%M:%S UTC")
-    return LeaseTakenError.one(
-        f"{store.environment} is being changed by {other.owner} ({other.reason}); nothing was done",
+def _lock_held_error(store: LedgerStore, holder: Lease) -> LockHeldError:
+    until = datetime.fromtimestamp(holder.until, UTC).strftime("%H:%M:%S UTC")
+    return LockHeldError.from_message(
+        f"{store.environment} is being changed by {holder.owner} ({holder.reason}); nothing was done",
         hint=f"wait for it, or, if that run is dead, until {until}, when its lease ends by itself",
     )

@@ -16,13 +16,13 @@ from msgspec.structs import replace
 from orchestrator.aws.errors import AwsError
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import OnEvent
-from orchestrator.planning.plan import Planned
+from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import Problem, Problems
 from orchestrator.release import (
     Ledger,
     Pin,
     Release,
-    Result,
+    ReleaseResult,
     Vector,
     garbage_collection,
     ledger_entry,
@@ -30,34 +30,34 @@ from orchestrator.release import (
     pins,
     rollback,
 )
-from orchestrator.release.checkout import Wanted
+from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_entry import Origin
-from orchestrator.release.ledger_store import Store
-from orchestrator.release.probe import prove
-from orchestrator.release.rollback import Return
-from orchestrator.release.ship import Prove, Shipped, look, ship
+from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.release.probe import run_probes
+from orchestrator.release.rollback import RollbackTarget
+from orchestrator.release.ship import Prober, ShipResult, ship, verify
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
 
-End = Literal["released", "unchanged", "failed", "returned"]
+DeployStatus = Literal["released", "unchanged", "failed", "returned"]
 OnFailure = Callable[[str], None]
 
 
-class Ended(Struct, frozen=True):
+class DeployResult(Struct, frozen=True):
     """How a deploy or rollback ended.
 
     ``stands`` is the number of the release that AWS holds now, None when it is no whole one; ``cause`` why it failed;
     ``back`` what became of the return to what stood before; ``trouble`` what could not be tidied up.
     """
 
-    end: End
-    shipped: Shipped
-    stands: int | None
+    status: DeployStatus
+    ship_result: ShipResult
+    current_release_number: int | None
     release: Release | None = None
     cause: str = ""
-    back: Shipped | None = None
-    trouble: tuple[str, ...] = ()
+    rollback_result: ShipResult | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class Deployment:
@@ -65,185 +65,286 @@ class Deployment:
 
     def __init__(
         self,
-        store: Store,
+        store: LedgerStore,
         origin: Origin,
         clients: Clients,
         on_event: OnEvent,
         *,
         parallelism: int = 16,
-        proving: Prove = prove,
+        prober: Prober = run_probes,
     ) -> None:
         self._store = store
         self._origin = origin
         self._clients = clients
         self._on_event = on_event
         self._parallelism = parallelism
-        self._proving = proving
+        self._prober = prober
 
-    def deploy(self, planned: Planned, wanted: Wanted, on_failure: OnFailure) -> Ended:
+    def deploy(self, planned: PreparedPlan, candidate: ReleaseCandidate, on_failure: OnFailure) -> DeployResult:
         """Carry out the plan for ``wanted``; on failure go back to the last proved release if the project says so.
 
         ``on_failure`` is told the cause before anything is done about it.  Raises as the pipeline does.
         """
-        standing = wanted.ledger.standing
-        if not planned.plan.pending and standing is not None and standing.is_whole:
-            return self._confirm(wanted, standing)
-        begun = self._begin(planned, wanted, standing.vector if standing else None)
-        shipped = self._ship(planned, wanted)
-        if not shipped.cause:
-            return self._released(begun, shipped, wanted)
-        on_failure(shipped.cause)
-        failed, trouble = self._failed(begun, shipped, wanted)
-        stays = Ended("failed", shipped, None, failed, shipped.cause, trouble=trouble)
-        if shipped.is_unseen:
-            return stays  # nothing is known to be wrong, and blindly nothing is gone back from
+        current_release = candidate.ledger.current_release
+        if not planned.plan.pending_changes and current_release is not None and current_release.is_complete:
+            return self._confirm_unchanged(candidate, current_release)
+        started_release = self._record_start(planned, candidate, current_release.vector if current_release else None)
+        ship_result = self._ship(planned, candidate)
+        if not ship_result.cause:
+            return self._record_release(started_release, ship_result, candidate)
+        on_failure(ship_result.cause)
+        failed_release, cleanup_warnings = self._record_failure(started_release, ship_result, candidate)
+        failed_result = DeployResult(
+            "failed", ship_result, None, failed_release, ship_result.cause, warnings=cleanup_warnings
+        )
+        if ship_result.is_unverified:
+            return failed_result  # nothing is known to be wrong, and blindly nothing is gone back from
         try:
             ledger = self._store.read()
-            target = _return_to(ledger, wanted)
-            way = rollback.prepare(ledger, target, (), self._store) if target else None
+            target_release = _automatic_rollback_release(ledger, candidate)
+            rollback_target = rollback.prepare(ledger, target_release, (), self._store) if target_release else None
         except Problems as error:
-            return replace(stays, back=Shipped((), None, trouble=_said(error)))
-        return replace(self._return(shipped, failed, way), trouble=trouble) if way else stays
+            return replace(failed_result, rollback_result=ShipResult((), None, error=_join_messages(error)))
+        return (
+            replace(
+                self._rollback_automatically(ship_result, failed_release, rollback_target), warnings=cleanup_warnings
+            )
+            if rollback_target
+            else failed_result
+        )
 
-    def go_back(self, planned: Planned, way: Return, reason: str, on_failure: OnFailure) -> Ended:
+    def rollback(
+        self, planned: PreparedPlan, rollback_target: RollbackTarget, reason: str, on_failure: OnFailure
+    ) -> DeployResult:
         """Carry out the plan of a rollback.  The end is the target or what stood before, and it says which."""
-        begun = self._begin(planned, way.wanted, way.target.vector, of=way.target.number, reason=reason)
-        shipped = self._ship(planned, way.wanted)
-        if not shipped.cause:
-            return self._released(begun, shipped, way.wanted, way)
-        on_failure(shipped.cause)
-        failed, trouble = self._failed(begun, shipped, way.wanted)
-        if way.before is None or shipped.is_unseen:
-            return Ended("failed", shipped, None, failed, shipped.cause, trouble=trouble)
-        back = self._again(way.before)
-        if back.cause:
-            return Ended("failed", shipped, None, failed, shipped.cause, back, trouble)
+        started_release = self._record_start(
+            planned,
+            rollback_target.candidate,
+            rollback_target.release.vector,
+            rollback_of=rollback_target.release.number,
+            reason=reason,
+        )
+        ship_result = self._ship(planned, rollback_target.candidate)
+        if not ship_result.cause:
+            return self._record_release(started_release, ship_result, rollback_target.candidate, rollback_target)
+        on_failure(ship_result.cause)
+        failed_release, cleanup_warnings = self._record_failure(started_release, ship_result, rollback_target.candidate)
+        if rollback_target.fallback is None or ship_result.is_unverified:
+            return DeployResult(
+                "failed", ship_result, None, failed_release, ship_result.cause, warnings=cleanup_warnings
+            )
+        rollback_result = self._plan_and_ship(rollback_target.fallback)
+        if rollback_result.cause:
+            return DeployResult(
+                "failed", ship_result, None, failed_release, ship_result.cause, rollback_result, cleanup_warnings
+            )
         # What stood stands again: it is written down as such, so that nobody takes the failed attempt for it.
-        again = replace(way.standing, number=0, at=ledger_entry.now(), of=way.standing.number, reason=shipped.cause)
-        with _standing(f"release {way.standing.number} stands again ({shipped.cause})"):
-            again = self._written(again, way.before)
-        return Ended("returned", shipped, again.number, again, shipped.cause, back, trouble)
+        restored_release = replace(
+            rollback_target.current_release,
+            number=0,
+            at=ledger_entry.utc_timestamp(),
+            of=rollback_target.current_release.number,
+            reason=ship_result.cause,
+        )
+        with _explain_unrecorded(
+            f"release {rollback_target.current_release.number} stands again ({ship_result.cause})"
+        ):
+            restored_release = self._save_release(restored_release, rollback_target.fallback)
+        return DeployResult(
+            "returned",
+            ship_result,
+            restored_release.number,
+            restored_release,
+            ship_result.cause,
+            rollback_result,
+            cleanup_warnings,
+        )
 
-    def _confirm(self, wanted: Wanted, standing: Release) -> Ended:
+    def _confirm_unchanged(self, candidate: ReleaseCandidate, current_release: Release) -> DeployResult:
         """Nothing is to change; what stands is asked whether it is well all the same."""
-        shipped = look(wanted, self._on_event, clients=self._clients, proving=self._proving)
-        if shipped.cause:
-            return Ended("failed", shipped, standing.number, standing, shipped.cause)
-        if wanted.pins.lifted:
-            self._store.write(lambda now: replace(now, pins=_without(now.pins, wanted)))
-        return Ended("unchanged", shipped, standing.number, standing)
+        ship_result = verify(candidate, self._on_event, clients=self._clients, prober=self._prober)
+        if ship_result.cause:
+            return DeployResult("failed", ship_result, current_release.number, current_release, ship_result.cause)
+        if candidate.pin_resolution.lifted:
+            self._store.write(lambda ledger: replace(ledger, pins=_pins_without_lifted(ledger.pins, candidate)))
+        return DeployResult("unchanged", ship_result, current_release.number, current_release)
 
-    def _begin(
-        self, planned: Planned, wanted: Wanted, before: Vector | None, of: int | None = None, reason: str = ""
+    def _record_start(
+        self,
+        planned: PreparedPlan,
+        candidate: ReleaseCandidate,
+        previous_vector: Vector | None,
+        rollback_of: int | None = None,
+        reason: str = "",
     ) -> Release:
         """Write down what is about to be done; the very first deploy makes the bucket for it, and cannot yet."""
-        vector = live_versions.intended(wanted, before)
+        vector = live_versions.intended_vector(candidate, previous_vector)
         origin, digest = self._origin, planned.plan.digest
-        draft = Release(0, ledger_entry.now(), origin.by, origin.commit, vector, "started", digest, of, reason=reason)
-        return self._written(draft, wanted)
+        draft = Release(
+            0,
+            ledger_entry.utc_timestamp(),
+            origin.actor,
+            origin.commit,
+            vector,
+            "started",
+            digest,
+            rollback_of,
+            reason=reason,
+        )
+        return self._save_release(draft, candidate)
 
-    def _written(self, release: Release, wanted: Wanted) -> Release:
+    def _save_release(self, release: Release, candidate: ReleaseCandidate) -> Release:
         """``release`` as the ledger has it; as it is while there is no bucket to keep one."""
         if not release.number and not self._store.exists():
             return release
-        ledger = self._store.write(lambda now: ledger_entry.entry(now, release, wanted, now.pins))
+        ledger = self._store.write(
+            lambda current_ledger: ledger_entry.add_release(current_ledger, release, candidate, current_ledger.pins)
+        )
         return ledger.find(release.number) or ledger.releases[-1]
 
-    def _failed(self, begun: Release, shipped: Shipped, wanted: Wanted) -> tuple[Release, tuple[str, ...]]:
+    def _record_failure(
+        self, started_release: Release, ship_result: ShipResult, candidate: ReleaseCandidate
+    ) -> tuple[Release, tuple[str, ...]]:
         """Write down that it failed, as far as that works: going back is worth more than the note."""
-        failed = replace(begun, result="failed", reason=shipped.cause, changes=shipped.changed)
+        failed_release = replace(
+            started_release, result="failed", reason=ship_result.cause, changes=ship_result.applied_changes
+        )
         try:
-            return self._written(failed, wanted), ()
+            return self._save_release(failed_release, candidate), ()
         except Problems as error:
-            return failed, tuple(f"the failure could not be written down: {one.message}" for one in error.problems)
+            return failed_release, tuple(
+                f"the failure could not be written down: {problem.message}" for problem in error.problems
+            )
 
-    def _ship(self, planned: Planned, wanted: Wanted) -> Shipped:
+    def _ship(self, planned: PreparedPlan, candidate: ReleaseCandidate) -> ShipResult:
         return ship(
             planned,
-            wanted,
+            candidate,
             self._on_event,
             parallelism=self._parallelism,
             clients=self._clients,
-            proving=self._proving,
+            prober=self._prober,
         )
 
-    def _again(self, wanted: Wanted) -> Shipped:
+    def _plan_and_ship(self, candidate: ReleaseCandidate) -> ShipResult:
         """Plan and ship what was shipped before; a veto or a problem is a cause like any other."""
         try:
-            return self._ship(pipeline.plan(wanted.desired, clients=self._clients), wanted)
+            return self._ship(pipeline.plan(candidate.desired, clients=self._clients), candidate)
         except Problems as error:
-            return Shipped((), None, trouble=_said(error))
+            return ShipResult((), None, error=_join_messages(error))
 
-    def _released(self, begun: Release, shipped: Shipped, wanted: Wanted, way: Return | None = None) -> Ended:
+    def _record_release(
+        self,
+        started_release: Release,
+        ship_result: ShipResult,
+        candidate: ReleaseCandidate,
+        rollback_target: RollbackTarget | None = None,
+    ) -> DeployResult:
         """Write down what stands, with the pins that follow from it, and tidy up."""
-        assert shipped.after is not None
-        result: Result = "healthy" if shipped.proofs else "unproved"
+        assert ship_result.verification is not None
+        result: ReleaseResult = "healthy" if ship_result.probe_results else "unproved"
 
-        def enter(now: Ledger) -> Ledger:
-            kept = _pinned(way, now, made) if way else _without(now.pins, wanted)
-            return ledger_entry.entry(now, made, wanted, kept)
+        def add_release(current_ledger: Ledger) -> Ledger:
+            updated_pins = (
+                _pins_after_rollback(rollback_target, current_ledger, new_release)
+                if rollback_target
+                else _pins_without_lifted(current_ledger.pins, candidate)
+            )
+            return ledger_entry.add_release(current_ledger, new_release, candidate, updated_pins)
 
-        with _standing(f"release {way.target.number} is back, all of it" if way else "all of it stands"):
-            vector = live_versions.vector(wanted, shipped.after.live, self._clients, begun.vector)
-            made = replace(begun, vector=vector, result=result, changes=shipped.changed)
-            live_versions.keep_models(wanted, vector, self._clients, self._store)
-            ledger = self._store.write(enter)
-        made = ledger.find(made.number) or ledger.releases[-1]
-        trouble = garbage_collection.Sweeper(self._clients, self._store, wanted.desired).sweep(ledger)
-        return Ended("released", shipped, made.number, made, trouble=trouble)
+        with _explain_unrecorded(
+            f"release {rollback_target.release.number} is back, all of it" if rollback_target else "all of it stands"
+        ):
+            vector = live_versions.read_vector(
+                candidate, ship_result.verification.live, self._clients, started_release.vector
+            )
+            new_release = replace(started_release, vector=vector, result=result, changes=ship_result.applied_changes)
+            live_versions.save_model_pointers(candidate, vector, self._clients, self._store)
+            ledger = self._store.write(add_release)
+        new_release = ledger.find(new_release.number) or ledger.releases[-1]
+        cleanup_warnings = garbage_collection.GarbageCollector(self._clients, self._store, candidate.desired).collect(
+            ledger
+        )
+        return DeployResult("released", ship_result, new_release.number, new_release, warnings=cleanup_warnings)
 
-    def _return(self, shipped: Shipped, failed: Release, way: Return) -> Ended:
+    def _rollback_automatically(
+        self, ship_result: ShipResult, failed_release: Release, rollback_target: RollbackTarget
+    ) -> DeployResult:
         """Go back by itself.  A build that did not prove well is held back; a call that failed says nothing of it."""
-        target = way.target
-        back = self._again(way.wanted)
-        if back.cause or back.after is None:
-            return Ended("failed", shipped, None, failed, shipped.cause, back)
-        origin, cause = self._origin, shipped.cause
+        target_release = rollback_target.release
+        rollback_result = self._plan_and_ship(rollback_target.candidate)
+        if rollback_result.cause or rollback_result.verification is None:
+            return DeployResult("failed", ship_result, None, failed_release, ship_result.cause, rollback_result)
+        origin, cause = self._origin, ship_result.cause
 
-        def enter(now: Ledger) -> Ledger:
-            kept = _pinned(way, now, again) if shipped.blames_the_build else now.pins
-            return ledger_entry.entry(now, again, way.wanted, kept)
+        def add_release(current_ledger: Ledger) -> Ledger:
+            updated_pins = (
+                _pins_after_rollback(rollback_target, current_ledger, restored_release)
+                if ship_result.is_build_failure
+                else current_ledger.pins
+            )
+            return ledger_entry.add_release(current_ledger, restored_release, rollback_target.candidate, updated_pins)
 
-        with _standing(f"release {target.number} stands again ({cause})"):
-            vector = live_versions.vector(way.wanted, back.after.live, self._clients, target.vector)
-            draft = Release(0, ledger_entry.now(), origin.by, origin.commit, vector, target.result, of=target.number)
-            again = replace(draft, reason=cause)
-            made = self._store.write(enter).releases[-1]
-        return Ended("returned", shipped, made.number, made, shipped.cause, back)
+        with _explain_unrecorded(f"release {target_release.number} stands again ({cause})"):
+            vector = live_versions.read_vector(
+                rollback_target.candidate, rollback_result.verification.live, self._clients, target_release.vector
+            )
+            draft = Release(
+                0,
+                ledger_entry.utc_timestamp(),
+                origin.actor,
+                origin.commit,
+                vector,
+                target_release.result,
+                of=target_release.number,
+            )
+            restored_release = replace(draft, reason=cause)
+            saved_release = self._store.write(add_release).releases[-1]
+        return DeployResult(
+            "returned", ship_result, saved_release.number, saved_release, ship_result.cause, rollback_result
+        )
 
 
 @contextmanager
-def _standing(what: str) -> Iterator[None]:
+def _explain_unrecorded(summary: str) -> Iterator[None]:
     """Say ``what`` stands when it cannot be written down.  Raises Problems."""
     try:
         yield
     except (AwsError, Problems) as error:
-        found = [one.message for one in error.problems] if isinstance(error, Problems) else [str(error)]
-        messages = (f"{what}, but that could not be written down: {one}" for one in found)
+        error_messages = [item.message for item in error.problems] if isinstance(error, Problems) else [str(error)]
+        messages = (f"{summary}, but that could not be written down: {item}" for item in error_messages)
         hint = "run the same again: nothing but the note is missing"
         raise Problems([Problem(message, hint=hint) for message in messages]) from None
 
 
-def _said(error: Problems) -> str:
-    return "; ".join(one.message for one in error.problems)
+def _join_messages(error: Problems) -> str:
+    return "; ".join(problem.message for problem in error.problems)
 
 
-def _return_to(ledger: Ledger, wanted: Wanted) -> Release | None:
+def _automatic_rollback_release(ledger: Ledger, candidate: ReleaseCandidate) -> Release | None:
     """Where a failed deploy goes back to: nowhere if the project says so, or nothing good came before."""
-    project = next(one for one in wanted.desired.components if one.kind == "Project")
+    project = next(component for component in candidate.desired.components if component.kind == "Project")
     if project.spec["releases"]["onFailure"] == "stop":
         return None
     try:
-        return rollback.choose(ledger, None)
+        return rollback.choose_release(ledger, None)
     except Problems:
         return None
 
 
-def _pinned(way: Return, ledger: Ledger, release: Release) -> tuple[Pin, ...]:
-    fresh = pins.made(way.standing, way.target, ledger, way.parts, release.at, release.by, release.reason)
-    return pins.renew(ledger, fresh)
+def _pins_after_rollback(rollback_target: RollbackTarget, ledger: Ledger, release: Release) -> tuple[Pin, ...]:
+    new_pins = pins.create_pins(
+        rollback_target.current_release,
+        rollback_target.release,
+        ledger,
+        rollback_target.parts,
+        release.at,
+        release.by,
+        release.reason,
+    )
+    return pins.merge_pins(ledger, new_pins)
 
 
-def _without(standing: tuple[Pin, ...], wanted: Wanted) -> tuple[Pin, ...]:
-    lifted = set(wanted.pins.lifted)
-    return tuple(pin for pin in standing if pin not in lifted)
+def _pins_without_lifted(current_pins: tuple[Pin, ...], candidate: ReleaseCandidate) -> tuple[Pin, ...]:
+    lifted = set(candidate.pin_resolution.lifted)
+    return tuple(pin for pin in current_pins if pin not in lifted)

@@ -16,23 +16,23 @@ from msgspec import Struct, field
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.images import builder_commands
 from orchestrator.aws.errors import AwsError
-from orchestrator.aws.reader import Caller
+from orchestrator.aws.reader import AwsCaller
 from orchestrator.problems import Problems
 from orchestrator.release import Ledger, Release
-from orchestrator.release.ledger_store import Store
-from orchestrator.vocabulary import Desired
+from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.vocabulary import DesiredState
 
-LABEL = "orchestrator-release-"
-LABELS = 16
+LABEL_PREFIX = "orchestrator-release-"
+MAX_LABELS = 16
 """Labels of ours on one secret: AWS allows 20, and has up to three of its own."""
-GRACE = timedelta(days=1)
+GRACE_PERIOD = timedelta(days=1)
 """What is younger may belong to a deploy that is under way."""
-CACHED = timedelta(days=14)
+CACHE_RETENTION = timedelta(days=14)
 """How long a layer that no release needs is kept for the next build."""
-AT_ONCE = {"s3": 1000, "ecr": 100}
+MAX_BATCH_SIZES = {"s3": 1000, "ecr": 100}
 
 
-class Needed(Struct, frozen=True):
+class RetainedContent(Struct, frozen=True):
     """What the releases of a ledger need, by handle; ``paths`` and ``bodies`` of sites, ``indexes`` by digest."""
 
     images: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -42,141 +42,156 @@ class Needed(Struct, frozen=True):
     secrets: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-def needed(ledger: Ledger, sites: Mapping[tuple[str, str], Site]) -> Needed:
+def compute_retained(ledger: Ledger, sites: Mapping[tuple[str, str], Site]) -> RetainedContent:
     """What to keep; ``sites`` by handle and digest.  Failed releases need nothing: nobody goes back to them."""
-    good = [release for release in ledger.releases if release.is_whole]
+    complete_releases = [release for release in ledger.releases if release.is_complete]
     paths: dict[str, set[str]] = {}
     bodies: set[str] = set()
     for (handle, _), site in sites.items():
         paths.setdefault(handle, set()).update(site.files)
         bodies.update(file.sha256 for file in site.files.values() if file.entry)
-    return Needed(
-        images=_by_handle((name, built.digest) for one in good for name, built in one.vector.images.items()),
-        paths={handle: frozenset(found) for handle, found in paths.items()},
-        indexes=_by_handle(shipped(good)),
+    return RetainedContent(
+        images=_group_by_handle(
+            (name, image.digest)
+            for complete_release in complete_releases
+            for name, image in complete_release.vector.images.items()
+        ),
+        paths={handle: frozenset(site_paths) for handle, site_paths in paths.items()},
+        indexes=_group_by_handle(list_site_digests(complete_releases)),
         bodies=frozenset(bodies),
-        secrets=_by_handle((name, version) for one in good for name, version in one.vector.secrets.items()),
+        secrets=_group_by_handle(
+            (name, version)
+            for complete_release in complete_releases
+            for name, version in complete_release.vector.secrets.items()
+        ),
     )
 
 
-def shipped(releases: Iterable[Release]) -> list[tuple[str, str]]:
+def list_site_digests(releases: Iterable[Release]) -> list[tuple[str, str]]:
     """Handle and digest of every site of ``releases``."""
-    return list(dict.fromkeys((name, digest) for one in releases for name, digest in one.vector.sites.items()))
+    return list(dict.fromkeys((name, digest) for release in releases for name, digest in release.vector.sites.items()))
 
 
-class Sweeper:
+class GarbageCollector:
     """One clean-up after one release."""
 
-    def __init__(self, caller: Caller, store: Store, desired: Desired, now: datetime | None = None) -> None:
+    def __init__(
+        self, caller: AwsCaller, store: LedgerStore, desired: DesiredState, now: datetime | None = None
+    ) -> None:
         self._caller = caller
         self._store = store
         self._names = {resource.address: resource.physical for resource in desired.resources}
-        self._before = (now or datetime.now(UTC)) - GRACE
+        self._cutoff = (now or datetime.now(UTC)) - GRACE_PERIOD
 
-    def sweep(self, ledger: Ledger) -> tuple[str, ...]:
+    def collect(self, ledger: Ledger) -> tuple[str, ...]:
         """Remove what is not needed; sentences about what could not be."""
-        good = [release for release in ledger.releases if release.is_whole]
+        complete_releases = [release for release in ledger.releases if release.is_complete]
         try:
-            sites = self._sites(good)
+            sites = self._load_sites(complete_releases)
         except Problems as error:
             return tuple(problem.message for problem in error.problems)
-        keep = needed(ledger, sites)
-        trouble: list[str] = []
-        for work in (self._images, self._assets, self._bodies, self._versions):
+        retained = compute_retained(ledger, sites)
+        cleanup_warnings: list[str] = []
+        for cleanup in (self._delete_images, self._delete_assets, self._delete_bodies, self._label_secret_versions):
             try:
-                work(keep)
+                cleanup(retained)
             except AwsError as error:
-                trouble.append(f"{error}; the next release tries again")
-        return tuple(trouble)
+                cleanup_warnings.append(f"{error}; the next release tries again")
+        return tuple(cleanup_warnings)
 
-    def _sites(self, good: list[Release]) -> dict[tuple[str, str], Site]:
-        found = {}
-        for handle, digest in shipped(good):
-            bucket = self._bucket(handle)
-            site = self._store.site(bucket, digest) if bucket else None
+    def _load_sites(self, complete_releases: list[Release]) -> dict[tuple[str, str], Site]:
+        sites = {}
+        for handle, digest in list_site_digests(complete_releases):
+            bucket = self._bucket_name(handle)
+            site = self._store.load_site(bucket, digest) if bucket else None
             if bucket and site is None:  # without it we do not know what is needed: keep everything
-                raise Problems.one(f"the index of site {digest[:12]} is gone; no file of {bucket} was removed")
+                raise Problems.from_message(f"the index of site {digest[:12]} is gone; no file of {bucket} was removed")
             if site is not None:
-                found[handle, digest] = site
-        return found
+                sites[handle, digest] = site
+        return sites
 
-    def _bucket(self, handle: str) -> str | None:
+    def _bucket_name(self, handle: str) -> str | None:
         return self._names.get(f"s3_bucket.{handle.partition('.')[2]}")
 
-    def _images(self, keep: Needed) -> None:
-        for handle, digests in keep.images.items():
+    def _delete_images(self, retained: RetainedContent) -> None:
+        for handle, digests in retained.images.items():
             repository = self._names.get(f"ecr_repository.{handle.partition('.')[2]}")
             if repository is None:
                 continue
             pages = self._caller.pages("ecr", "describe_images", {"repositoryName": repository})
             details = [detail for page in pages for detail in page["imageDetails"]]
-            old = [
+            expired_images = [
                 {"imageDigest": detail["imageDigest"]}
                 for detail in details
                 if not {detail["imageDigest"], detail.get("subjectManifestDigest")} & digests  # an SBOM has a subject
-                and detail["imagePushedAt"] < self._before - (CACHED - GRACE if _is_layer(detail) else timedelta())
+                and detail["imagePushedAt"]
+                < self._cutoff - (CACHE_RETENTION - GRACE_PERIOD if _is_layer(detail) else timedelta())
             ]
-            for part in _parts(old, AT_ONCE["ecr"]):
-                self._caller.call("ecr", "batch_delete_image", {"repositoryName": repository, "imageIds": part})
+            for batch in _batches(expired_images, MAX_BATCH_SIZES["ecr"]):
+                self._caller.call("ecr", "batch_delete_image", {"repositoryName": repository, "imageIds": batch})
 
-    def _assets(self, keep: Needed) -> None:
+    def _delete_assets(self, retained: RetainedContent) -> None:
         """What a site shipped that no release needs any more; whatever else is in the bucket is not ours."""
-        for handle, paths in keep.paths.items():
-            bucket = self._bucket(handle)
+        for handle, paths in retained.paths.items():
+            bucket = self._bucket_name(handle)
             prefix = f"sites/{bucket}/"
-            for key in self._old(self._store.bucket, prefix) if bucket else ():
+            for key in self._expired_keys(self._store.bucket, prefix) if bucket else ():
                 digest = key.removeprefix(prefix).removesuffix(".json")
-                site = None if digest in keep.indexes[handle] else self._store.site(str(bucket), digest)
+                site = None if digest in retained.indexes[handle] else self._store.load_site(str(bucket), digest)
                 if site is not None:
-                    self._delete(str(bucket), sorted(set(site.files) - paths))
-                    self._delete(self._store.bucket, [key])
+                    self._delete_objects(str(bucket), sorted(set(site.files) - paths))
+                    self._delete_objects(self._store.bucket, [key])
 
-    def _bodies(self, keep: Needed) -> None:
-        needed = {f"bodies/{body}" for body in keep.bodies}
-        self._delete(self._store.bucket, sorted(set(self._old(self._store.bucket, "bodies/")) - needed))
+    def _delete_bodies(self, retained: RetainedContent) -> None:
+        needed_keys = {f"bodies/{body}" for body in retained.bodies}
+        self._delete_objects(
+            self._store.bucket, sorted(set(self._expired_keys(self._store.bucket, "bodies/")) - needed_keys)
+        )
 
-    def _versions(self, keep: Needed) -> None:
+    def _label_secret_versions(self, retained: RetainedContent) -> None:
         """AWS drops versions without a label beyond a hundred, the oldest first: so the oldest needed ones get one."""
-        for handle, wanted in keep.secrets.items():
+        for handle, needed_versions in retained.secrets.items():
             secret = self._names.get(f"secretsmanager_secret.{handle.partition('.')[2]}")
             if secret is None:
                 continue
             pages = self._caller.pages("secretsmanager", "list_secret_version_ids", {"SecretId": secret})
-            versions = sorted((one for page in pages for one in page["Versions"]), key=lambda one: one["CreatedDate"])
-            oldest = [one["VersionId"] for one in versions if one["VersionId"] in wanted][:LABELS]
-            labelled = [one["VersionId"] for one in versions if any(map(_is_label, one.get("VersionStages", ())))]
-            moves = [("RemoveFromVersionId", version) for version in labelled if version not in oldest]
-            moves += [("MoveToVersionId", version) for version in oldest if version not in labelled]
-            for move, version in moves:
-                given = {"SecretId": secret, "VersionStage": f"{LABEL}{version[:8]}", move: version}
-                self._caller.call("secretsmanager", "update_secret_version_stage", given)
+            versions = sorted(
+                (item for page in pages for item in page["Versions"]), key=lambda item: item["CreatedDate"]
+            )
+            oldest = [item["VersionId"] for item in versions if item["VersionId"] in needed_versions][:MAX_LABELS]
+            labelled = [item["VersionId"] for item in versions if any(map(_is_label, item.get("VersionStages", ())))]
+            label_updates = [("RemoveFromVersionId", version) for version in labelled if version not in oldest]
+            label_updates += [("MoveToVersionId", version) for version in oldest if version not in labelled]
+            for direction, version in label_updates:
+                request = {"SecretId": secret, "VersionStage": f"{LABEL_PREFIX}{version[:8]}", direction: version}
+                self._caller.call("secretsmanager", "update_secret_version_stage", request)
 
-    def _old(self, bucket: str, prefix: str) -> list[str]:
+    def _expired_keys(self, bucket: str, prefix: str) -> list[str]:
         """Keys that belong to no deploy that may be under way."""
         pages = self._caller.pages("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix})
         items = [item for page in pages for item in page.get("Contents", ())]
-        return [item["Key"] for item in items if item["LastModified"] < self._before]
+        return [item["Key"] for item in items if item["LastModified"] < self._cutoff]
 
-    def _delete(self, bucket: str, keys: list[str]) -> None:
-        for part in _parts([{"Key": key} for key in keys], AT_ONCE["s3"]):
-            self._caller.call("s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": part, "Quiet": True}})
+    def _delete_objects(self, bucket: str, keys: list[str]) -> None:
+        for batch in _batches([{"Key": key} for key in keys], MAX_BATCH_SIZES["s3"]):
+            self._caller.call("s3", "delete_objects", {"Bucket": bucket, "Delete": {"Objects": batch, "Quiet": True}})
 
 
 def _is_layer(detail: Mapping[str, Any]) -> bool:
-    return any(map(builder_commands.LAYER.fullmatch, detail.get("imageTags", ())))
+    return any(map(builder_commands.LAYER_TAG_PATTERN.fullmatch, detail.get("imageTags", ())))
 
 
 def _is_label(stage: str) -> bool:
-    return stage.startswith(LABEL)
+    return stage.startswith(LABEL_PREFIX)
 
 
-def _by_handle(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
+def _group_by_handle(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
+    groups: dict[str, set[str]] = {}
     for handle, value in pairs:
-        found.setdefault(handle, set()).add(value)
-    return {handle: frozenset(values) for handle, values in found.items()}
+        groups.setdefault(handle, set()).add(value)
+    return {handle: frozenset(values) for handle, values in groups.items()}
 
 
-def _parts(items: list[dict[str, str]], size: int) -> Iterator[list[dict[str, str]]]:
+def _batches(items: list[dict[str, str]], size: int) -> Iterator[list[dict[str, str]]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]

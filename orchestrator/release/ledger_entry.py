@@ -12,65 +12,67 @@ from msgspec.structs import replace
 
 from orchestrator import shell
 from orchestrator.release import Ledger, Pin, Release
-from orchestrator.release.checkout import Wanted
-from orchestrator.release.manifest_documents import forget, remember
+from orchestrator.release.checkout import ReleaseCandidate
+from orchestrator.release.manifest_documents import add_documents, prune_documents
 
-FAILURES = 20
+MAX_FAILED_RELEASES = 20
 """Failed releases that are remembered; they hold nothing that one could go back to."""
 
 
 class Origin(Struct, frozen=True):
     """Where a release comes from."""
 
-    by: str
+    actor: str
     commit: str
 
 
-def origin(folder: Path) -> Origin:
+def detect_origin(folder: Path) -> Origin:
     """Who runs this, from which commit: git's HEAD, because a run may check out another commit than its event's."""
-    by = os.environ.get("GITHUB_ACTOR") or _user()
-    commit = _head(folder) or os.environ.get("GITHUB_SHA", "")
-    return Origin(by, commit)
+    actor = os.environ.get("GITHUB_ACTOR") or _current_user()
+    commit = _head_commit(folder) or os.environ.get("GITHUB_SHA", "")
+    return Origin(actor, commit)
 
 
-def now() -> str:
+def utc_timestamp() -> str:
     """The time as a ledger writes it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def entry(ledger: Ledger, release: Release, wanted: Wanted, pins: tuple[Pin, ...]) -> Ledger:
+def add_release(ledger: Ledger, release: Release, candidate: ReleaseCandidate, pins: tuple[Pin, ...]) -> Ledger:
     """``ledger`` with ``release`` in its place, or at the end with a number of its own, and these ``pins``.
 
     No more releases are kept than the project says, and no documents that none of them needs.
     """
-    longer = remember(ledger, wanted.documents)
+    updated = add_documents(ledger, candidate.documents)
     if release.number:
-        releases = tuple(release if one.number == release.number else one for one in ledger.releases)
+        releases = tuple(release if item.number == release.number else item for item in ledger.releases)
     else:
         releases = (*ledger.releases, replace(release, number=ledger.next_number))
-    project = next(one for one in wanted.desired.components if one.kind == "Project")
-    longer = replace(longer, releases=releases, pins=pins)
-    return forget(replace(longer, releases=retained(longer, int(project.spec["releases"]["keep"]))))
+    project = next(item for item in candidate.desired.components if item.kind == "Project")
+    updated = replace(updated, releases=releases, pins=pins)
+    return prune_documents(replace(updated, releases=select_retained(updated, int(project.spec["releases"]["keep"]))))
 
 
-def retained(ledger: Ledger, keep: int) -> tuple[Release, ...]:
+def select_retained(ledger: Ledger, max_releases: int) -> tuple[Release, ...]:
     """The newest ``keep`` releases that did not fail, what pins lead to, and the newest failures; oldest first."""
-    good = [release for release in ledger.releases if release.is_whole]
-    bad = [release for release in ledger.releases if not release.is_whole]
-    needed = {pin.release for pin in ledger.pins} | {pin.left for pin in ledger.pins}
-    kept = {release.number for release in (*good[-keep:], *bad[-FAILURES:])} | needed
-    return tuple(release for release in ledger.releases if release.number in kept)
+    complete_releases = [release for release in ledger.releases if release.is_complete]
+    failed_releases = [release for release in ledger.releases if not release.is_complete]
+    pinned_numbers = {pin.release for pin in ledger.pins} | {pin.left for pin in ledger.pins}
+    kept_numbers = {
+        release.number for release in (*complete_releases[-max_releases:], *failed_releases[-MAX_FAILED_RELEASES:])
+    } | pinned_numbers
+    return tuple(release for release in ledger.releases if release.number in kept_numbers)
 
 
-def _user() -> str:
+def _current_user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):
         return "unknown"
 
 
-def _head(folder: Path) -> str:
+def _head_commit(folder: Path) -> str:
     if shell.which("git") is None or not folder.is_dir():
         return ""
-    ran = shell.run(["git", "rev-parse", "HEAD"], folder=folder, timeout=10)
-    return ran.output.strip() if ran.status == 0 else ""
+    result = shell.run(["git", "rev-parse", "HEAD"], folder=folder, timeout=10)
+    return result.output.strip() if result.exit_code == 0 else ""

@@ -7,121 +7,133 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.aws.reader import Caller
+from orchestrator.aws.reader import AwsCaller
 from orchestrator.components import answers
-from orchestrator.release import Built, Vector
-from orchestrator.release.checkout import Wanted
-from orchestrator.release.ledger_store import MISSING, Store
+from orchestrator.release import ImageReference, Vector
+from orchestrator.release.checkout import ReleaseCandidate
+from orchestrator.release.ledger_store import NOT_FOUND_CODES, LedgerStore
 from orchestrator.release.manifest_documents import manifests_digest
-from orchestrator.vocabulary import Component, Live
+from orchestrator.vocabulary import Component, LiveResource
 
-MODELS = "ml-models"
-POINTER = f"{MODELS}/current.json"
+MODELS_PREFIX = "ml-models"
+POINTER_KEY = f"{MODELS_PREFIX}/current.json"
 
 
-def vector(wanted: Wanted, live: Mapping[str, Live], caller: Caller, before: Vector | None = None) -> Vector:
+def read_vector(
+    candidate: ReleaseCandidate, live: Mapping[str, LiveResource], caller: AwsCaller, previous: Vector | None = None
+) -> Vector:
     """The vector of what is ``live``; what was not looked at (a site that was not built) is as ``before``."""
-    components = wanted.desired.components
-    names = {one.component: one.physical for one in wanted.desired.resources if one.type == "s3_bucket"}
+    components = candidate.desired.components
+    bucket_names = {item.component: item.physical for item in candidate.desired.resources if item.type == "s3_bucket"}
     return Vector(
-        manifests=manifests_digest(wanted.documents.values()),
-        images={one.handle: built for one in components if (built := _image(one, live, wanted))},
-        sites={**_sites_before(components, before), **_sites(wanted)},
-        secrets={one.handle: version for one in components if (version := _secret(one, live))},
-        models={one.handle: version for one in components if (version := model(one, names, caller))},
-        schemas=_schemas(components, before),
+        manifests=manifests_digest(candidate.documents.values()),
+        images={item.handle: image for item in components if (image := _live_image(item, live, candidate))},
+        sites={**_previous_site_digests(components, previous), **_site_digests(candidate)},
+        secrets={item.handle: version for item in components if (version := _live_secret_version(item, live))},
+        models={
+            item.handle: version for item in components if (version := read_model_version(item, bucket_names, caller))
+        },
+        schemas=_schema_versions(components, previous),
     )
 
 
-def intended(wanted: Wanted, before: Vector | None) -> Vector:
+def intended_vector(candidate: ReleaseCandidate, previous: Vector | None) -> Vector:
     """The vector that was meant to be: of a release that failed.  An image that was never built has no digest."""
-    components = wanted.desired.components
+    components = candidate.desired.components
     return Vector(
-        manifests=manifests_digest(wanted.documents.values()),
-        images={name: Built(image.tag, image.digest or "") for name, image in wanted.artefacts.images.items()},
-        sites={**_sites_before(components, before), **_sites(wanted)},
-        secrets=dict(before.secrets) if before else {},
-        models=dict(before.models) if before else {},
-        schemas=_schemas(components, before),
+        manifests=manifests_digest(candidate.documents.values()),
+        images={
+            name: ImageReference(image.tag, image.digest or "") for name, image in candidate.artefacts.images.items()
+        },
+        sites={**_previous_site_digests(components, previous), **_site_digests(candidate)},
+        secrets=dict(previous.secrets) if previous else {},
+        models=dict(previous.models) if previous else {},
+        schemas=_schema_versions(components, previous),
     )
 
 
-def model(component: Component, buckets: Mapping[str, str], caller: Caller) -> str | None:
+def read_model_version(component: Component, bucket_names: Mapping[str, str], caller: AwsCaller) -> str | None:
     """The version of the model that a bucket's pointer names, or None; ``buckets`` are names by handle."""
-    if not holds_models(component):
+    if not is_model_bucket(component):
         return None
-    stored = pointer(buckets[component.handle], caller)
-    return None if stored is None else version_of(stored)
+    pointer_bytes = read_model_pointer(bucket_names[component.handle], caller)
+    return None if pointer_bytes is None else parse_pointer_version(pointer_bytes)
 
 
-def keep_models(wanted: Wanted, vector: Vector, caller: Caller, store: Store) -> None:
+def save_model_pointers(candidate: ReleaseCandidate, vector: Vector, caller: AwsCaller, store: LedgerStore) -> None:
     """Keep a copy of every pointer that ``vector`` names: by it a rollback leads back to the same model.
 
     Raises Problems.
     """
-    names = {one.component: one.physical for one in wanted.desired.resources if one.type == "s3_bucket"}
+    bucket_names = {
+        resource.component: resource.physical
+        for resource in candidate.desired.resources
+        if resource.type == "s3_bucket"
+    }
     for handle, version in vector.models.items():
-        stored = pointer(names[handle], caller)
-        if stored is not None and version_of(stored) == version:
-            store.put(f"models/{names[handle]}/{version}.json", stored, over=None)
+        pointer_bytes = read_model_pointer(bucket_names[handle], caller)
+        if pointer_bytes is not None and parse_pointer_version(pointer_bytes) == version:
+            store.put(f"models/{bucket_names[handle]}/{version}.json", pointer_bytes, previous=None)
 
 
-def holds_models(component: Component) -> bool:
+def is_model_bucket(component: Component) -> bool:
     """Whether a component is a bucket with a place for models."""
-    return component.kind == "Bucket" and MODELS in (component.spec.get("prefixes") or ())
+    return component.kind == "Bucket" and MODELS_PREFIX in (component.spec.get("prefixes") or ())
 
 
-def pointer(bucket: str, caller: Caller) -> bytes | None:
+def read_model_pointer(bucket: str, caller: AwsCaller) -> bytes | None:
     """The object that says which model is the current one."""
     try:
-        body: bytes = caller.call("s3", "get_object", {"Bucket": bucket, "Key": POINTER})["Body"].read()
+        body: bytes = caller.call("s3", "get_object", {"Bucket": bucket, "Key": POINTER_KEY})["Body"].read()
     except AwsError as error:
-        if error.code in MISSING:
+        if error.code in NOT_FOUND_CODES:
             return None
         raise
     return body
 
 
-def version_of(stored: bytes) -> str | None:
+def parse_pointer_version(pointer_bytes: bytes) -> str | None:
     """The version a pointer names, or None where it is not one."""
     try:
-        found: Any = json.loads(stored)
+        document: Any = json.loads(pointer_bytes)
     except ValueError:
         return None
-    return str(found["version"]) if isinstance(found, Mapping) and found.get("version") else None
+    return str(document["version"]) if isinstance(document, Mapping) and document.get("version") else None
 
 
-def _image(component: Component, live: Mapping[str, Live], wanted: Wanted) -> Built | None:
+def _live_image(
+    component: Component, live: Mapping[str, LiveResource], candidate: ReleaseCandidate
+) -> ImageReference | None:
     service = live.get(answers(component) or "") if component.kind == "ContainerService" else None
     if service is None:
         return None
-    shipped = wanted.artefacts.images.get(component.handle)
+    built_image = candidate.artefacts.images.get(component.handle)
     digest = str(service.spec["image"]).partition("@")[2]
-    return Built(shipped.tag if shipped else "", digest)
+    return ImageReference(built_image.tag if built_image else "", digest)
 
 
-def _sites(wanted: Wanted) -> Mapping[str, str]:
-    return {handle: site.digest for handle, site in wanted.artefacts.sites.items()}
+def _site_digests(candidate: ReleaseCandidate) -> Mapping[str, str]:
+    return {handle: site.digest for handle, site in candidate.artefacts.sites.items()}
 
 
-def _sites_before(components: tuple[Component, ...], before: Vector | None) -> Mapping[str, str]:
-    known = {one.handle for one in components if one.spec.get("spa")}
-    return {name: digest for name, digest in before.sites.items() if name in known} if before else {}
+def _previous_site_digests(components: tuple[Component, ...], previous: Vector | None) -> Mapping[str, str]:
+    site_handles = {component.handle for component in components if component.spec.get("spa")}
+    return {name: digest for name, digest in previous.sites.items() if name in site_handles} if previous else {}
 
 
-def _secret(component: Component, live: Mapping[str, Live]) -> str | None:
+def _live_secret_version(component: Component, live: Mapping[str, LiveResource]) -> str | None:
     value = live.get(f"secretsmanager_value.{component.name}") if component.kind == "Secret" else None
     version = value.outputs.get("version") if value else None
     return None if version is None else str(version)
 
 
-def _schemas(components: tuple[Component, ...], before: Vector | None) -> Mapping[str, int]:
+def _schema_versions(components: tuple[Component, ...], previous: Vector | None) -> Mapping[str, int]:
     """A database's schema only ever goes forward: going back ships older code, not an older schema."""
-    return {**(before.schemas if before else {}), **dict(_declared(components, before))}
+    return {**(previous.schemas if previous else {}), **dict(_declared_schema_versions(components, previous))}
 
 
-def _declared(components: tuple[Component, ...], before: Vector | None) -> Iterator[tuple[str, int]]:
-    for one in components:
-        if one.kind == "ContainerService" and (schema := one.spec.get("schema")):
-            reached = before.schemas.get(one.handle, 0) if before else 0
-            yield one.handle, max(reached, int(schema["version"]))
+def _declared_schema_versions(components: tuple[Component, ...], previous: Vector | None) -> Iterator[tuple[str, int]]:
+    for component in components:
+        if component.kind == "ContainerService" and (schema := component.spec.get("schema")):
+            previous_version = previous.schemas.get(component.handle, 0) if previous else 0
+            yield component.handle, max(previous_version, int(schema["version"]))

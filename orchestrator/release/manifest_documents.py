@@ -9,60 +9,71 @@ from msgspec.structs import replace
 
 from orchestrator import canonical_json
 from orchestrator.manifest.check import Manifest
-from orchestrator.manifest.load import Layer, Sources, recall
-from orchestrator.release import Ledger, Written
+from orchestrator.manifest.load import Layer, Sources, document_from_value
+from orchestrator.release import Ledger, ManifestDocument
 
 
-def written(manifest: Manifest) -> dict[str, Written]:
+def from_manifest(manifest: Manifest) -> dict[str, ManifestDocument]:
     """Every document of ``manifest`` by handle, its environment merged in."""
-    return {handle: Written(declared.layers[0].file, declared.value) for handle, declared in manifest.declared.items()}
+    return {
+        handle: ManifestDocument(declared.layers[0].file, declared.value)
+        for handle, declared in manifest.declarations.items()
+    }
 
 
-def identity(document: Written) -> str:
+def document_digest(document: ManifestDocument) -> str:
     """What tells two documents apart: their content, wherever they stand."""
     return canonical_json.digest(document.value)
 
 
-def manifests_digest(documents: Iterable[Written]) -> str:
+def manifests_digest(documents: Iterable[ManifestDocument]) -> str:
     """One digest for a set of documents, in whatever order."""
-    return canonical_json.digest(sorted(map(identity, documents)))
+    return canonical_json.digest(sorted(map(document_digest, documents)))
 
 
-def handle(document: Written) -> str:
+def document_handle(document: ManifestDocument) -> str:
     """``bucket.files``."""
     return f"{str(document.value['kind']).lower()}.{document.value['metadata']['name']}"
 
 
-def remember(ledger: Ledger, documents: Mapping[str, Written]) -> Ledger:
+def add_documents(ledger: Ledger, documents: Mapping[str, ManifestDocument]) -> Ledger:
     """``ledger`` with ``documents`` in it, each once."""
-    named = {identity(document): document for document in documents.values()}
+    documents_by_digest = {document_digest(document): document for document in documents.values()}
     digest = manifests_digest(documents.values())
     return replace(
         ledger,
-        documents={**ledger.documents, **named},
-        manifests={**ledger.manifests, digest: tuple(named)},
+        documents={**ledger.documents, **documents_by_digest},
+        manifests={**ledger.manifests, digest: tuple(documents_by_digest)},
     )
 
 
-def forget(ledger: Ledger) -> Ledger:
+def prune_documents(ledger: Ledger) -> Ledger:
     """``ledger`` without documents that no release in it needs."""
-    used = {release.vector.manifests for release in ledger.releases}
-    manifests = {digest: names for digest, names in ledger.manifests.items() if digest in used}
-    kept = {name for names in manifests.values() for name in names}
-    return replace(ledger, manifests=manifests, documents={k: v for k, v in ledger.documents.items() if k in kept})
+    used_digests = {release.vector.manifests for release in ledger.releases}
+    manifests = {digest: names for digest, names in ledger.manifests.items() if digest in used_digests}
+    kept_digests = {name for names in manifests.values() for name in names}
+    return replace(
+        ledger,
+        manifests=manifests,
+        documents={key: document for key, document in ledger.documents.items() if key in kept_digests},
+    )
 
 
-def sources(documents: Iterable[Written], environment: str) -> Sources:
+def build_sources(documents: Iterable[ManifestDocument], environment: str) -> Sources:
     """``documents`` as if they had just been loaded: merged already, so the environment has nothing to add."""
-    found = tuple(recall(document.value, document.file) for document in documents)
-    return Sources(Path(), found, {environment: Layer()})
+    recalled_documents = tuple(document_from_value(document.value, document.file) for document in documents)
+    return Sources(Path(), recalled_documents, {environment: Layer()})
 
 
-def substitute(sources: Sources, environment: str, instead: Mapping[str, Written | None]) -> Sources:
+def replace_documents(
+    sources: Sources, environment: str, replacements: Mapping[str, ManifestDocument | None]
+) -> Sources:
     """``sources`` with some documents, by handle, replaced whole, environment included, or left out (None)."""
     layer = sources.environments.get(environment, Layer())
-    kept = tuple(document for document in layer.documents if document.handle not in instead)
-    base = [document for document in sources.documents if document.handle not in instead]
-    base += [recall(document.value, document.file) for document in instead.values() if document is not None]
-    layers = {**sources.environments, environment: replace(layer, documents=kept)}
-    return replace(sources, documents=tuple(base), environments=layers)
+    overlay_documents = tuple(document for document in layer.documents if document.handle not in replacements)
+    base_documents = [document for document in sources.documents if document.handle not in replacements]
+    base_documents += [
+        document_from_value(document.value, document.file) for document in replacements.values() if document is not None
+    ]
+    layers = {**sources.environments, environment: replace(layer, documents=overlay_documents)}
+    return replace(sources, documents=tuple(base_documents), environments=layers)

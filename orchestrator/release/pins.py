@@ -12,13 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.artefacts import Artefacts, Image
-from orchestrator.release import Ledger, Pin, Release, Written
-from orchestrator.release.manifest_documents import handle, identity
+from orchestrator.release import Ledger, ManifestDocument, Pin, Release
+from orchestrator.release.manifest_documents import document_digest, document_handle
 
 PARTS = ("image", "site", "secret", "manifest")
 
 
-class Honoured(Struct, frozen=True):
+class PinResolution(Struct, frozen=True):
     """Pins that hold, in words for the plan's reader, and pins that what is wanted now has lifted."""
 
     held: tuple[Pin, ...] = ()
@@ -26,148 +26,168 @@ class Honoured(Struct, frozen=True):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        return tuple(map(sentence, together(self.held)))
+        return tuple(map(describe, group_by_rollback(self.held)))
 
-    def __add__(self, other: Honoured) -> Honoured:
-        return Honoured(self.held + other.held, self.lifted + other.lifted)
+    def __add__(self, other: PinResolution) -> PinResolution:
+        return PinResolution(self.held + other.held, self.lifted + other.lifted)
 
 
-def together(pins: Iterable[Pin]) -> tuple[tuple[Pin, ...], ...]:
+def group_by_rollback(pins: Iterable[Pin]) -> tuple[tuple[Pin, ...], ...]:
     """The pins by the rollback that made them: what they have in common is told once."""
-    found: dict[tuple[int, int, str], list[Pin]] = {}
+    groups: dict[tuple[int, int, str], list[Pin]] = {}
     for pin in pins:
-        found.setdefault((pin.left, pin.release, pin.reason), []).append(pin)
-    return tuple(map(tuple, found.values()))
+        groups.setdefault((pin.left, pin.release, pin.reason), []).append(pin)
+    return tuple(map(tuple, groups.values()))
 
 
-def sentence(held: tuple[Pin, ...]) -> str:
+def describe(pins: tuple[Pin, ...]) -> str:
     """Held pins of one rollback, with their way out."""
-    why = f" ({held[0].reason})" if held[0].reason else ""
-    named = [pin.part.partition(":") for pin in held]
-    what = ", ".join(f"{name} ({kind})" for kind, _, name in named)
-    several = len(held) > 1
+    reason = f" ({pins[0].reason})" if pins[0].reason else ""
+    named_parts = [pin.part.partition(":") for pin in pins]
+    part_list = ", ".join(f"{name} ({kind})" for kind, _, name in named_parts)
+    is_plural = len(pins) > 1
     return (
-        f"release {held[0].left} was rolled back{why}, and what is wanted now is the same again: {what} "
-        f"{'stay' if several else 'stays'} as in release {held[0].release}. A change of {'one' if several else 'it'} "
-        f"lifts this, or: orchestrator unpin {' '.join(pin.part for pin in held)}"
+        f"release {pins[0].left} was rolled back{reason}, and what is wanted now is the same again: "
+        f"{part_list} {'stay' if is_plural else 'stays'} as in release {pins[0].release}. A change of {'one' if is_plural else 'it'} "
+        f"lifts this, or: orchestrator unpin {' '.join(pin.part for pin in pins)}"
     )
 
 
-def parts(before: Release, after: Release, ledger: Ledger) -> Iterator[tuple[str, str]]:
+def differing_parts(old_release: Release, new_release: Release, ledger: Ledger) -> Iterator[tuple[str, str]]:
     """Each part in which ``before`` differs from ``after``, and what identifies its content in ``before``."""
-    for name, built in before.vector.images.items():
-        if built.tag and built != after.vector.images.get(name):
-            yield f"image:{name}", built.tag
-    for name, digest in before.vector.sites.items():
-        if digest != after.vector.sites.get(name):
+    for name, image in old_release.vector.images.items():
+        if image.tag and image != new_release.vector.images.get(name):
+            yield f"image:{name}", image.tag
+    for name, digest in old_release.vector.sites.items():
+        if digest != new_release.vector.sites.get(name):
             yield f"site:{name}", digest
-    old, new = _documents(ledger, before), _documents(ledger, after)
-    for name, version in before.vector.secrets.items():
-        if version != after.vector.secrets.get(name):
-            yield f"secret:{name}", old.get(name, "")
-    for name in sorted({*old, *new}):
-        if old.get(name) != new.get(name):
-            yield f"manifest:{name}", old.get(name, "")
+    old_digests, new_digests = _document_digests(ledger, old_release), _document_digests(ledger, new_release)
+    for name, version in old_release.vector.secrets.items():
+        if version != new_release.vector.secrets.get(name):
+            yield f"secret:{name}", old_digests.get(name, "")
+    for name in sorted({*old_digests, *new_digests}):
+        if old_digests.get(name) != new_digests.get(name):
+            yield f"manifest:{name}", old_digests.get(name, "")
 
 
-def made(
-    before: Release, after: Release, ledger: Ledger, chosen: Iterable[str], at: str, by: str, why: str
+def create_pins(
+    old_release: Release,
+    new_release: Release,
+    ledger: Ledger,
+    chosen_parts: Iterable[str],
+    at: str,
+    by: str,
+    reason: str,
 ) -> tuple[Pin, ...]:
     """The pins of a rollback from ``before`` to ``after``, for the ``chosen`` parts."""
-    wanted = set(chosen)
+    wanted_parts = set(chosen_parts)
     return tuple(
-        Pin(part, refused, after.number, before.number, at, by, why)
-        for part, refused in parts(before, after, ledger)
-        if part in wanted
+        Pin(part, refused, new_release.number, old_release.number, at, by, reason)
+        for part, refused in differing_parts(old_release, new_release, ledger)
+        if part in wanted_parts
     )
 
 
-def renew(ledger: Ledger, fresh: Iterable[Pin]) -> tuple[Pin, ...]:
+def merge_pins(ledger: Ledger, new_pins: Iterable[Pin]) -> tuple[Pin, ...]:
     """The ledger's pins with ``fresh`` ones beside them; several contents of one part may be refused."""
-    added = {(pin.part, pin.refused): pin for pin in fresh}
+    added_pins = {(pin.part, pin.refused): pin for pin in new_pins}
     # What an older pin gave in its stead may be what is refused now: all pins of a part lead to the newest answer.
-    answers = {pin.part: pin.release for pin in added.values()}
-    kept = [
-        replace(pin, release=answers.get(pin.part, pin.release))
+    replacement_releases = {pin.part: pin.release for pin in added_pins.values()}
+    kept_pins = [
+        replace(pin, release=replacement_releases.get(pin.part, pin.release))
         for pin in ledger.pins
-        if (pin.part, pin.refused) not in added
+        if (pin.part, pin.refused) not in added_pins
     ]
-    return (*kept, *added.values())
+    return (*kept_pins, *added_pins.values())
 
 
-def documents(ledger: Ledger, wanted: Mapping[str, Written]) -> tuple[Mapping[str, Written | None], Honoured]:
+def resolve_documents(
+    ledger: Ledger, current_documents: Mapping[str, ManifestDocument]
+) -> tuple[Mapping[str, ManifestDocument | None], PinResolution]:
     """By handle, the documents to put in place of ``wanted`` ones (None: leave it out), and which pins that is."""
-    instead: dict[str, Written | None] = {}
+    replacements: dict[str, ManifestDocument | None] = {}
     held, lifted = [], []
-    for pin, name in _of(ledger, "manifest"):
-        now = identity(wanted[name]) if name in wanted else ""
-        if now != pin.refused:
+    for pin, name in _pins_of_kind(ledger, "manifest"):
+        current_digest = document_digest(current_documents[name]) if name in current_documents else ""
+        if current_digest != pin.refused:
             lifted.append(pin)
             continue
         held.append(pin)
         release = ledger.find(pin.release)
-        found = {handle(one): one for one in ledger.written(release)} if release else {}
-        instead[name] = found.get(name)
-    return instead, _settled(held, lifted)
+        release_documents = (
+            {document_handle(document): document for document in ledger.documents_of(release)} if release else {}
+        )
+        replacements[name] = release_documents.get(name)
+    return replacements, _build_resolution(held, lifted)
 
 
-def images(ledger: Ledger, artefacts: Artefacts) -> tuple[Artefacts, Honoured]:
+def resolve_images(ledger: Ledger, artefacts: Artefacts) -> tuple[Artefacts, PinResolution]:
     """``artefacts`` with every refused build replaced by the image that was gone back to."""
-    found = dict(artefacts.images)
+    resolved_images = dict(artefacts.images)
     held, lifted = [], []
-    for pin, name in _of(ledger, "image"):
+    for pin, name in _pins_of_kind(ledger, "image"):
         release = ledger.find(pin.release)
-        good = release.vector.images.get(name) if release else None
-        if name in found and artefacts.images[name].tag == pin.refused and good is not None:
-            found[name] = Image(good.tag, found[name].build, good.digest)
+        replacement = release.vector.images.get(name) if release else None
+        if name in resolved_images and artefacts.images[name].tag == pin.refused and replacement is not None:
+            resolved_images[name] = Image(replacement.tag, resolved_images[name].build, replacement.digest)
             held.append(pin)
         else:
             lifted.append(pin)
-    return replace(artefacts, images=found), _settled(held, lifted)
+    return replace(artefacts, images=resolved_images), _build_resolution(held, lifted)
 
 
-def sites(ledger: Ledger, artefacts: Artefacts) -> tuple[Mapping[str, str], Honoured]:
+def resolve_sites(ledger: Ledger, artefacts: Artefacts) -> tuple[Mapping[str, str], PinResolution]:
     """Digests of earlier sites that stand in for refused ones, by handle."""
-    instead: dict[str, str] = {}
+    replacements: dict[str, str] = {}
     held, lifted = [], []
-    for pin, name in _of(ledger, "site"):
+    for pin, name in _pins_of_kind(ledger, "site"):
         release = ledger.find(pin.release)
-        good = release.vector.sites.get(name) if release else None
-        if name in artefacts.sites and artefacts.sites[name].digest == pin.refused and good is not None:
-            instead[name] = good
+        replacement = release.vector.sites.get(name) if release else None
+        if name in artefacts.sites and artefacts.sites[name].digest == pin.refused and replacement is not None:
+            replacements[name] = replacement
             held.append(pin)
         elif name in artefacts.sites:  # a site that was not built says nothing
             lifted.append(pin)
         else:
             held.append(pin)
-    return instead, _settled(held, lifted)
+    return replacements, _build_resolution(held, lifted)
 
 
-def secrets(ledger: Ledger, wanted: Mapping[str, Written]) -> tuple[Mapping[str, str], Honoured]:
+def resolve_secrets(
+    ledger: Ledger, current_documents: Mapping[str, ManifestDocument]
+) -> tuple[Mapping[str, str], PinResolution]:
     """Version ids of secrets that stay as they were gone back to, by handle."""
-    instead: dict[str, str] = {}
+    replacements: dict[str, str] = {}
     held, lifted = [], []
-    for pin, name in _of(ledger, "secret"):
+    for pin, name in _pins_of_kind(ledger, "secret"):
         release = ledger.find(pin.release)
-        good = release.vector.secrets.get(name) if release else None
-        same = {pin.refused, _documents(ledger, release).get(name, "")} if release else set()
-        if good is not None and name in wanted and identity(wanted[name]) in same:
-            instead[name] = good
+        replacement = release.vector.secrets.get(name) if release else None
+        held_digests = {pin.refused, _document_digests(ledger, release).get(name, "")} if release else set()
+        if (
+            replacement is not None
+            and name in current_documents
+            and document_digest(current_documents[name]) in held_digests
+        ):
+            replacements[name] = replacement
             held.append(pin)
         else:
             lifted.append(pin)
-    return instead, _settled(held, lifted)
+    return replacements, _build_resolution(held, lifted)
 
 
-def _of(ledger: Ledger, kind: str) -> list[tuple[Pin, str]]:
+def _pins_of_kind(ledger: Ledger, kind: str) -> list[tuple[Pin, str]]:
     return [(pin, pin.part.partition(":")[2]) for pin in ledger.pins if pin.part.startswith(f"{kind}:")]
 
 
-def _settled(held: list[Pin], lifted: list[Pin]) -> Honoured:
+def _build_resolution(held: list[Pin], lifted: list[Pin]) -> PinResolution:
     """A part of which one content is held keeps its other pins: nothing new has come yet."""
-    busy = {pin.part for pin in held}
-    return Honoured(tuple(held), tuple(pin for pin in lifted if pin.part not in busy))
+    held_parts = {pin.part for pin in held}
+    return PinResolution(tuple(held), tuple(pin for pin in lifted if pin.part not in held_parts))
 
 
-def _documents(ledger: Ledger, release: Release | None) -> dict[str, str]:
-    return {handle(one): identity(one) for one in ledger.written(release)} if release else {}
+def _document_digests(ledger: Ledger, release: Release | None) -> dict[str, str]:
+    return (
+        {document_handle(document): document_digest(document) for document in ledger.documents_of(release)}
+        if release
+        else {}
+    )

@@ -18,133 +18,151 @@ from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
 from orchestrator.problems import Problems
 from orchestrator.release import Ledger, Release, manifest_documents
-from orchestrator.release.checkout import Wanted, site
-from orchestrator.release.ledger_store import Store
-from orchestrator.release.live_versions import MODELS, holds_models
-from orchestrator.vocabulary import Desired
+from orchestrator.release.checkout import ReleaseCandidate, load_site
+from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.release.live_versions import MODELS_PREFIX, is_model_bucket
+from orchestrator.vocabulary import DesiredState
 
 T = TypeVar("T")
-GONE = ("ResourceNotFoundException", "RepositoryNotFoundException", "ImageNotFoundException", "NoSuchBucket", "404")
+NOT_FOUND_CODES = (
+    "ResourceNotFoundException",
+    "RepositoryNotFoundException",
+    "ImageNotFoundException",
+    "NoSuchBucket",
+    "404",
+)
 
 
-class Checkout(Struct, frozen=True):
+class RestoredRelease(Struct, frozen=True):
     """A release's manifests, checked again, with its artefacts: all that a plan for it takes."""
 
     manifest: Manifest
     artefacts: Artefacts
 
 
-def manifest_of(ledger: Ledger, release: Release, environment: str) -> Manifest:
+def load_manifest(ledger: Ledger, release: Release, environment: str) -> Manifest:
     """The manifests of an earlier release, checked by today's schemas.
 
     Raises Problems.
     """
-    return check.check(manifest_documents.sources(ledger.written(release), environment), environment)
+    return check.check(manifest_documents.build_sources(ledger.documents_of(release), environment), environment)
 
 
-def artefacts_of(release: Release, manifest: Manifest, store: Store) -> Artefacts:
+def load_artefacts(release: Release, manifest: Manifest, store: LedgerStore) -> Artefacts:
     """What an earlier release shipped, by digest: nothing of it is built again.
 
     Raises Problems when the index of a site is gone.
     """
-    named = expand.stack_of(manifest).exported
-    shipped = release.vector
+    exports = expand.build_stack(manifest).exports_by_handle
+    vector = release.vector
     return Artefacts(
-        images={n: Image(b.tag, {}, b.digest) for n, b in shipped.images.items() if b.tag and n in named},
-        sites={
-            n: site(store, str(named[n]["name"]), digest) for n, digest in release.vector.sites.items() if n in named
+        images={
+            handle: Image(image.tag, {}, image.digest)
+            for handle, image in vector.images.items()
+            if image.tag and handle in exports
         },
-        secrets={n: version for n, version in shipped.secrets.items() if n in named},
-        models={n: version for n, version in shipped.models.items() if n in named},
+        sites={
+            handle: load_site(store, str(exports[handle]["name"]), digest)
+            for handle, digest in release.vector.sites.items()
+            if handle in exports
+        },
+        secrets={handle: version for handle, version in vector.secrets.items() if handle in exports},
+        models={handle: version for handle, version in vector.models.items() if handle in exports},
     )
 
 
-def wanted_of(ledger: Ledger, release: Release, store: Store) -> Wanted:
+def load_candidate(ledger: Ledger, release: Release, store: LedgerStore) -> ReleaseCandidate:
     """An earlier release as something to be planned for.
 
     Raises Problems.
     """
-    manifest = manifest_of(ledger, release, store.environment)
-    artefacts = artefacts_of(release, manifest, store)
-    written = {manifest_documents.handle(one): one for one in ledger.written(release)}
-    return Wanted(expand.expand(manifest, artefacts), artefacts, written, store, ledger)
+    manifest = load_manifest(ledger, release, store.environment)
+    artefacts = load_artefacts(release, manifest, store)
+    documents_by_handle = {
+        manifest_documents.document_handle(document): document for document in ledger.documents_of(release)
+    }
+    return ReleaseCandidate(expand.expand(manifest, artefacts), artefacts, documents_by_handle, store, ledger)
 
 
-def obstacles(ledger: Ledger, release: Release, store: Store, reader: Reader) -> tuple[str, ...]:
+def find_obstacles(ledger: Ledger, release: Release, store: LedgerStore, reader: Reader) -> tuple[str, ...]:
     """Why a release cannot come back, one sentence each; none when it can."""
-    if not release.is_whole:
+    if not release.is_complete:
         return ("it never worked",)
     try:
-        manifest = manifest_of(ledger, release, store.environment)
-        artefacts = artefacts_of(release, manifest, store)
-    except Problems as problems:
-        return tuple(problem.message for problem in problems.problems)
+        manifest = load_manifest(ledger, release, store.environment)
+        artefacts = load_artefacts(release, manifest, store)
+    except Problems as load_error:
+        return tuple(problem.message for problem in load_error.problems)
     try:
-        return tuple(_missing(expand.expand(manifest, artefacts), artefacts, store, reader))
+        return tuple(_find_missing(expand.expand(manifest, artefacts), artefacts, store, reader))
     except AwsError as error:
         return (f"it could not be checked: {error}",)
 
 
-def _missing(desired: Desired, artefacts: Artefacts, store: Store, reader: Reader) -> Iterator[str]:
+def _find_missing(desired: DesiredState, artefacts: Artefacts, store: LedgerStore, reader: Reader) -> Iterator[str]:
     names = {resource.address: resource.physical for resource in desired.resources}
     for handle, image in artefacts.images.items():
         repository = names[f"ecr_repository.{handle.partition('.')[2]}"]
         ids = [{"imageDigest": image.digest}]
-        answer = reader.get("ecr", "batch_get_image", repositoryName=repository, imageIds=ids, missing=GONE)
-        if not (answer or {}).get("images"):
+        response = reader.get(
+            "ecr", "batch_get_image", repositoryName=repository, imageIds=ids, missing=NOT_FOUND_CODES
+        )
+        if not (response or {}).get("images"):
             yield f"image {str(image.digest)[:19]} is gone from repository {repository}"
-    for handle, shipped in artefacts.sites.items():
-        yield from _files_gone(names[f"s3_bucket.{handle.partition('.')[2]}"], shipped, store, reader)
+    for handle, earlier_site in artefacts.sites.items():
+        yield from _find_missing_files(names[f"s3_bucket.{handle.partition('.')[2]}"], earlier_site, store, reader)
     for handle, version in artefacts.secrets.items():
         secret = names[f"secretsmanager_secret.{handle.partition('.')[2]}"]
         versions = reader.all(
             "secretsmanager",
             "list_secret_version_ids",
             "Versions",
-            missing=GONE,
+            missing=NOT_FOUND_CODES,
             SecretId=secret,
             IncludeDeprecated=True,
         )
-        if version not in {one["VersionId"] for one in versions}:
+        if version not in {item["VersionId"] for item in versions}:
             yield f"version {version[:8]} of secret {secret} is gone"
     for component in desired.components:
-        if component.handle in artefacts.models and holds_models(component):
+        if component.handle in artefacts.models and is_model_bucket(component):
             bucket, version = names[f"s3_bucket.{component.name}"], artefacts.models[component.handle]
-            yield from _model_gone(bucket, version, store, reader)
+            yield from _find_missing_model(bucket, version, store, reader)
 
 
-def _files_gone(bucket: str, shipped: Site, store: Store, reader: Reader) -> Iterator[str]:
-    listed = reader.all("s3", "list_objects_v2", "Contents", Bucket=bucket, missing=GONE)
-    there = {item["Key"] for item in listed}
-    assets = [path for path, file in shipped.files.items() if not file.entry and path not in there]
+def _find_missing_files(bucket: str, earlier_site: Site, store: LedgerStore, reader: Reader) -> Iterator[str]:
+    bucket_objects = reader.all("s3", "list_objects_v2", "Contents", Bucket=bucket, missing=NOT_FOUND_CODES)
+    bucket_keys = {item["Key"] for item in bucket_objects}
+    assets = [path for path, file in earlier_site.files.items() if not file.entry and path not in bucket_keys]
     if assets:
         yield f"{len(assets)} of its files are gone from s3://{bucket}, such as {assets[0]}"
-    kept = reader.all("s3", "list_objects_v2", "Contents", Bucket=store.bucket, Prefix="bodies/", missing=GONE)
-    bodies = {item["Key"].removeprefix("bodies/") for item in kept}
-    lost = [path for path, file in shipped.files.items() if file.entry and file.sha256 not in bodies]
-    if lost:
-        yield f"the bytes of {len(lost)} pages are gone from s3://{store.bucket}, such as {lost[0]}"
+    body_objects = reader.all(
+        "s3", "list_objects_v2", "Contents", Bucket=store.bucket, Prefix="bodies/", missing=NOT_FOUND_CODES
+    )
+    bodies = {item["Key"].removeprefix("bodies/") for item in body_objects}
+    lost_pages = [path for path, file in earlier_site.files.items() if file.entry and file.sha256 not in bodies]
+    if lost_pages:
+        yield f"the bytes of {len(lost_pages)} pages are gone from s3://{store.bucket}, such as {lost_pages[0]}"
 
 
-def _model_gone(bucket: str, version: str, store: Store, reader: Reader) -> Iterator[str]:
-    prefix = f"{MODELS}/{version}/"
-    if not reader.all("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, missing=GONE):
+def _find_missing_model(bucket: str, version: str, store: LedgerStore, reader: Reader) -> Iterator[str]:
+    prefix = f"{MODELS_PREFIX}/{version}/"
+    if not reader.all("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, missing=NOT_FOUND_CODES):
         yield f"model {version} is gone from s3://{bucket}/{prefix}"
-    kept = f"models/{bucket}/{version}.json"
-    if reader.get("s3", "head_object", Bucket=store.bucket, Key=kept, missing=GONE) is None:
-        yield f"the pointer to model {version} is gone from s3://{store.bucket}/{kept}"
+    pointer_key = f"models/{bucket}/{version}.json"
+    if reader.get("s3", "head_object", Bucket=store.bucket, Key=pointer_key, missing=NOT_FOUND_CODES) is None:
+        yield f"the pointer to model {version} is gone from s3://{store.bucket}/{pointer_key}"
 
 
-def only(wanted: Artefacts, standing: Artefacts, parts: frozenset[str]) -> Artefacts:
+def merge_parts(restored: Artefacts, current: Artefacts, parts: frozenset[str]) -> Artefacts:
     """``standing`` with the ``parts`` (``image:HANDLE``...) of ``wanted`` put in."""
 
-    def mix(kind: str, base: Mapping[str, T], over: Mapping[str, T]) -> dict[str, T]:
-        return {**base, **{name: value for name, value in over.items() if f"{kind}:{name}" in parts}}
+    def merge(kind: str, base: Mapping[str, T], overrides: Mapping[str, T]) -> dict[str, T]:
+        return {**base, **{name: value for name, value in overrides.items() if f"{kind}:{name}" in parts}}
 
     return replace(
-        standing,
-        images=mix("image", standing.images, wanted.images),
-        sites=mix("site", standing.sites, wanted.sites),
-        secrets=mix("secret", standing.secrets, wanted.secrets),
-        models=mix("model", standing.models, wanted.models),
+        current,
+        images=merge("image", current.images, restored.images),
+        sites=merge("site", current.sites, restored.sites),
+        secrets=merge("secret", current.secrets, restored.secrets),
+        models=merge("model", current.models, restored.models),
     )

@@ -14,177 +14,220 @@ from msgspec.structs import replace
 
 from orchestrator.manifest import check, expand
 from orchestrator.problems import Problem, Problems
-from orchestrator.release import Ledger, Release, Written, manifest_documents, pins, restorability
-from orchestrator.release.checkout import Wanted
-from orchestrator.release.ledger_store import Store
-from orchestrator.release.manifest_documents import handle
+from orchestrator.release import Ledger, ManifestDocument, Release, manifest_documents, pins, restorability
+from orchestrator.release.checkout import ReleaseCandidate
+from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.release.manifest_documents import document_handle
 
-WORDS = {"images": "image", "site": "site", "sites": "site", "secrets": "secret", "model": "model", "models": "model"}
+PART_KINDS = {
+    "images": "image",
+    "site": "site",
+    "sites": "site",
+    "secrets": "secret",
+    "model": "model",
+    "models": "model",
+}
 
 
-class Return(Struct, frozen=True):
+class RollbackTarget(Struct, frozen=True):
     """One rollback: from ``standing`` to ``target``, for ``parts`` (``image:HANDLE``).
 
     ``standing`` is what is left: the newest attempt, but for rollbacks that never ended.  ``whole`` when no part is
     left out.  ``before`` is what to return to on failure; None where ``standing`` failed.
     """
 
-    standing: Release
-    target: Release
+    current_release: Release
+    release: Release
     parts: frozenset[str]
-    whole: bool
-    wanted: Wanted
-    before: Wanted | None
+    is_full: bool
+    candidate: ReleaseCandidate
+    fallback: ReleaseCandidate | None
 
 
-def choose(ledger: Ledger, number: int | None) -> Release:
+def choose_release(ledger: Ledger, number: int | None) -> Release:
     """The release of ``number``, or the last one before the current that was proved and is not the same.
 
     A rollback that never ended has its own target still.  Raises Problems.
     """
-    standing = ledger.standing
-    if standing is None:
-        raise Problems.one("there is no release yet, so there is nothing to go back to", hint="orchestrator deploy")
+    current_release = ledger.current_release
+    if current_release is None:
+        raise Problems.from_message(
+            "there is no release yet, so there is nothing to go back to", hint="orchestrator deploy"
+        )
     if number is not None:
-        found = ledger.find(number)
-        if found is None:
-            known = ", ".join(str(release.number) for release in ledger.releases)
-            raise Problems.one(f"there is no release {number}", hint=f"there are {known}; see: orchestrator releases")
-        return found
-    if not standing.is_whole and standing.of is not None and (begun := ledger.find(standing.of)) is not None:
-        return begun  # a rollback that never ended goes on
-    refused = {pin.left for pin in ledger.pins}
-    earlier = [
+        requested_release = ledger.find(number)
+        if requested_release is None:
+            known_numbers = ", ".join(str(release.number) for release in ledger.releases)
+            raise Problems.from_message(
+                f"there is no release {number}", hint=f"there are {known_numbers}; see: orchestrator releases"
+            )
+        return requested_release
+    if (
+        not current_release.is_complete
+        and current_release.of is not None
+        and (interrupted_target := ledger.find(current_release.of)) is not None
+    ):
+        return interrupted_target  # a rollback that never ended goes on
+    pinned_numbers = {pin.left for pin in ledger.pins}
+    earlier_releases = [
         release
         for release in reversed(ledger.releases)
-        if release.number < standing.number
-        and release.is_whole
-        and release.vector != standing.vector
-        and not {release.number, release.of} & refused
+        if release.number < current_release.number
+        and release.is_complete
+        and release.vector != current_release.vector
+        and not {release.number, release.of} & pinned_numbers
     ]
     # What has nothing to ask is never proved: then the last that AWS held whole has to do.
-    proved = [release for release in earlier if release.result == "healthy"]
-    if proved or earlier:
-        return (proved or earlier)[0]
-    raise Problems.one(
-        f"no earlier release is whole, was not rolled back itself, and differs from release {standing.number}",
+    healthy_releases = [release for release in earlier_releases if release.result == "healthy"]
+    if healthy_releases or earlier_releases:
+        return (healthy_releases or earlier_releases)[0]
+    raise Problems.from_message(
+        f"no earlier release is whole, was not rolled back itself, and differs from release {current_release.number}",
         hint="name one: orchestrator rollback --to NUMBER",
     )
 
 
-def prepare(ledger: Ledger, target: Release, words: Iterable[str], store: Store) -> Return:
+def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: LedgerStore) -> RollbackTarget:
     """What going back to ``target`` means; ``words`` limit it to components or kinds of parts.
 
     Raises Problems: unknown words, nothing that differs, what cannot come back, a schema that does not fit.
     """
-    assert ledger.standing is not None  # ``choose`` has seen to it
-    standing = _left(ledger)
-    differing = {part for part, _ in pins.parts(standing, target, ledger)} | set(_models(standing, target))
-    chosen = _chosen(frozenset(words), differing, standing, target)
-    if not chosen and (words or ledger.standing.is_whole):
-        what = f"in {', '.join(sorted(words))} " if words else ""
-        raise Problems.one(f"release {target.number} does not differ {what}from what stands; there is nothing to do")
-    _fit(standing, target, ledger, chosen)
-    before = None if not standing.is_whole else restorability.wanted_of(ledger, standing, store)
-    whole = chosen >= differing
-    if not whole and before is None:
-        raise Problems.one(
-            f"release {standing.number} failed half-way: what stands is no release of which parts could be kept",
+    assert ledger.current_release is not None  # ``choose`` has seen to it
+    current_release = _release_to_leave(ledger)
+    differing_parts = {part for part, _ in pins.differing_parts(current_release, target, ledger)} | set(
+        _differing_models(current_release, target)
+    )
+    chosen_parts = _select_parts(frozenset(part_words), differing_parts, current_release, target)
+    if not chosen_parts and (part_words or ledger.current_release.is_complete):
+        scope_phrase = f"in {', '.join(sorted(part_words))} " if part_words else ""
+        raise Problems.from_message(
+            f"release {target.number} does not differ {scope_phrase}from what stands; there is nothing to do"
+        )
+    _check_schemas(current_release, target, ledger, chosen_parts)
+    fallback = None if not current_release.is_complete else restorability.load_candidate(ledger, current_release, store)
+    is_full = chosen_parts >= differing_parts
+    if not is_full and fallback is None:
+        raise Problems.from_message(
+            f"release {current_release.number} failed half-way: what stands is no release of which parts could be kept",
             hint=f"go back whole: orchestrator rollback --to {target.number}",
         )
-    if whole or before is None:
-        wanted = restorability.wanted_of(ledger, target, store)
+    if is_full or fallback is None:
+        candidate = restorability.load_candidate(ledger, target, store)
     else:
-        wanted = _mixed(ledger, target, chosen, before)
-    return Return(standing, target, chosen, whole, wanted, before)
+        candidate = _merge_candidate(ledger, target, chosen_parts, fallback)
+    return RollbackTarget(current_release, target, chosen_parts, is_full, candidate, fallback)
 
 
-def _left(ledger: Ledger) -> Release:
+def _release_to_leave(ledger: Ledger) -> Release:
     """What is gone back from: a rollback that never ended left what came before it, as it does itself."""
-    ended = (one for one in reversed(ledger.releases) if one.is_whole or one.of is None)
-    return next(ended, ledger.releases[-1])
+    finished_releases = (release for release in reversed(ledger.releases) if release.is_complete or release.of is None)
+    return next(finished_releases, ledger.releases[-1])
 
 
-def _mixed(ledger: Ledger, target: Release, parts: frozenset[str], before: Wanted) -> Wanted:
+def _merge_candidate(
+    ledger: Ledger, target: Release, parts: frozenset[str], fallback: ReleaseCandidate
+) -> ReleaseCandidate:
     """What stands, with some parts of an earlier release."""
-    store = before.store
+    store = fallback.store
     assert store is not None
-    earlier = {handle(one): one for one in ledger.written(target)}
-    mixed: dict[str, Written] = dict(before.documents)
+    earlier_documents = {document_handle(document): document for document in ledger.documents_of(target)}
+    merged_documents: dict[str, ManifestDocument] = dict(fallback.documents)
     for part in parts:
         kind, _, name = part.partition(":")
         if kind == "manifest":
-            mixed.pop(name, None)
-            mixed |= {name: earlier[name]} if name in earlier else {}
-    manifest = check.check(manifest_documents.sources(mixed.values(), store.environment), store.environment)
-    shipped = restorability.artefacts_of(target, manifest, store)
-    artefacts = restorability.only(shipped, before.artefacts, parts)
-    return replace(before, desired=expand.expand(manifest, artefacts), artefacts=artefacts, documents=mixed)
+            merged_documents.pop(name, None)
+            merged_documents |= {name: earlier_documents[name]} if name in earlier_documents else {}
+    manifest = check.check(
+        manifest_documents.build_sources(merged_documents.values(), store.environment), store.environment
+    )
+    restored_artefacts = restorability.load_artefacts(target, manifest, store)
+    artefacts = restorability.merge_parts(restored_artefacts, fallback.artefacts, parts)
+    return replace(
+        fallback, desired=expand.expand(manifest, artefacts), artefacts=artefacts, documents=merged_documents
+    )
 
 
-def _models(standing: Release, target: Release) -> Iterator[str]:
+def _differing_models(current_release: Release, target: Release) -> Iterator[str]:
     for name, version in target.vector.models.items():
-        if standing.vector.models.get(name) != version:
+        if current_release.vector.models.get(name) != version:
             yield f"model:{name}"
 
 
-def _chosen(words: frozenset[str], differing: set[str], standing: Release, target: Release) -> frozenset[str]:
-    if not words:
-        return frozenset(differing)
-    known = {*WORDS, "manifests", *(name for part in differing for name in _names(part))}
-    vectors = (standing.vector, target.vector)
-    known |= {n.partition(".")[2] for v in vectors for m in (v.images, v.sites, v.secrets, v.models) for n in m}
-    strangers = sorted(words - known)
-    if strangers:
-        close = difflib.get_close_matches(strangers[0], known, 1)
-        hint = f"did you mean {close[0]}?" if close else f"what there is: {', '.join(sorted(known))}"
-        raise Problems([Problem(f"there is nothing called {word} to go back", hint=hint) for word in strangers])
-    return frozenset(part for part in differing if words & {*_names(part), *_kinds(part)})
+def _select_parts(
+    part_words: frozenset[str], differing_parts: set[str], current_release: Release, target: Release
+) -> frozenset[str]:
+    if not part_words:
+        return frozenset(differing_parts)
+    known_words = {*PART_KINDS, "manifests", *(name for part in differing_parts for name in _part_names(part))}
+    vectors = (current_release.vector, target.vector)
+    known_words |= {
+        handle.partition(".")[2]
+        for vector in vectors
+        for versions in (vector.images, vector.sites, vector.secrets, vector.models)
+        for handle in versions
+    }
+    unknown_words = sorted(part_words - known_words)
+    if unknown_words:
+        close_matches = difflib.get_close_matches(unknown_words[0], known_words, 1)
+        hint = (
+            f"did you mean {close_matches[0]}?" if close_matches else f"what there is: {', '.join(sorted(known_words))}"
+        )
+        raise Problems([Problem(f"there is nothing called {word} to go back", hint=hint) for word in unknown_words])
+    return frozenset(part for part in differing_parts if part_words & {*_part_names(part), *_part_words(part)})
 
 
-def _names(part: str) -> tuple[str, str]:
+def _part_names(part: str) -> tuple[str, str]:
     name = part.partition(":")[2]
     return name, name.partition(".")[2]
 
 
-def _kinds(part: str) -> set[str]:
+def _part_words(part: str) -> set[str]:
     kind = part.partition(":")[0]
-    return {word for word, meant in WORDS.items() if meant == kind} | ({"manifests"} if kind == "manifest" else set())
+    return {word for word, word_kind in PART_KINDS.items() if word_kind == kind} | (
+        {"manifests"} if kind == "manifest" else set()
+    )
 
 
-def _fit(standing: Release, target: Release, ledger: Ledger, chosen: frozenset[str]) -> None:
+def _check_schemas(current_release: Release, target: Release, ledger: Ledger, chosen_parts: frozenset[str]) -> None:
     """Refuse code that cannot run on the database's schema of today."""
     problems = []
-    for document in ledger.written(target):
-        name, schema = handle(document), document.value.get("spec", {}).get("schema")
-        reached = standing.vector.schemas.get(name)
-        if schema is None or reached is None or not {f"image:{name}", f"manifest:{name}"} & chosen:
+    for document in ledger.documents_of(target):
+        name, schema = document_handle(document), document.value.get("spec", {}).get("schema")
+        database_version = current_release.vector.schemas.get(name)
+        if schema is None or database_version is None or not {f"image:{name}", f"manifest:{name}"} & chosen_parts:
             continue
-        least, most = int(schema.get("runsOn", {}).get("from", schema["version"])), _most(schema)
-        if not least <= reached <= most:
+        min_version, max_version = (
+            int(schema.get("runsOn", {}).get("from", schema["version"])),
+            _max_schema_version(schema),
+        )
+        if not min_version <= database_version <= max_version:
             message = (
-                f"{name} of release {target.number} runs on database schema {least} to {most}, and the database is at "
-                f"{reached}; nothing was done"
+                f"{name} of release {target.number} runs on database schema {min_version} to {max_version}, "
+                f"and the database is at {database_version}; nothing was done"
             )
-            hint = _choices(ledger, name, reached)
+            hint = _schema_hint(ledger, name, database_version)
             problems.append(Problem(message, hint=hint))
     if problems:
         raise Problems(problems)
 
 
-def _most(schema: dict[str, object]) -> int:
+def _max_schema_version(schema: dict[str, object]) -> int:
     runs_on = schema.get("runsOn") or {}
     assert isinstance(runs_on, dict)
     return int(runs_on.get("to", schema["version"]))
 
 
-def _choices(ledger: Ledger, name: str, reached: int) -> str:
-    fitting = []
+def _schema_hint(ledger: Ledger, name: str, database_version: int) -> str:
+    fitting_numbers = []
     for release in ledger.releases:
-        found = {handle(one): one for one in ledger.written(release)}.get(name)
-        schema = found.value.get("spec", {}).get("schema") if found else None
-        if schema and release.is_whole:
-            least = int((schema.get("runsOn") or {}).get("from", schema["version"]))
-            fitting += [str(release.number)] if least <= reached <= _most(schema) else []
-    those = f"go back to one that fits ({', '.join(fitting)})" if fitting else "no release fits"
-    return f"{those}; go back with the other parts only (--only site); or restore the database to an older schema first"
+        document = {document_handle(item): item for item in ledger.documents_of(release)}.get(name)
+        schema = document.value.get("spec", {}).get("schema") if document else None
+        if schema and release.is_complete:
+            min_version = int((schema.get("runsOn") or {}).get("from", schema["version"]))
+            fitting_numbers += (
+                [str(release.number)] if min_version <= database_version <= _max_schema_version(schema) else []
+            )
+    advice = f"go back to one that fits ({', '.join(fitting_numbers)})" if fitting_numbers else "no release fits"
+    return (
+        f"{advice}; go back with the other parts only (--only site); or restore the database to an older schema first"
+    )

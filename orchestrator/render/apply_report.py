@@ -10,21 +10,23 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from orchestrator.render.plan_view import name, sentence
+from orchestrator.render.plan_view import clean_name, clean_sentence
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome
 
-DONE = {
+COMPLETED_LABELS = {
     Action.CREATE: "created",
     Action.UPDATE: "updated",
     Action.REPLACE: "replaced",
     Action.DELETE: "deleted",
     Action.NONE: "unchanged",
 }
-_DENIED = re.compile(r"\b([a-z0-9-]+:[A-Z]\w+): (?:AccessDenied\w*|UnauthorizedOperation|AuthorizationError|Forbidden)")
+_ACCESS_DENIED_PATTERN = re.compile(
+    r"\b([a-z0-9-]+:[A-Z]\w+): (?:AccessDenied\w*|UnauthorizedOperation|AuthorizationError|Forbidden)"
+)
 
 
-class Item(Struct, frozen=True):
+class ReportItem(Struct, frozen=True):
     """One resource and one sentence."""
 
     address: str
@@ -35,103 +37,116 @@ class Report(Struct, frozen=True):
     """What became of a run.  ``next_command`` is what to type; empty when nothing is left to do."""
 
     headline: str
-    failed: tuple[Item, ...]
-    unwell: tuple[Item, ...]
-    done: tuple[Item, ...]
-    skipped: tuple[Item, ...]
-    advice: str
+    failed: tuple[ReportItem, ...]
+    unhealthy: tuple[ReportItem, ...]
+    succeeded: tuple[ReportItem, ...]
+    skipped: tuple[ReportItem, ...]
+    next_step: str
     next_command: str
 
 
-def view(outcomes: Sequence[Outcome], seconds: float, command: str, look: str = "") -> Report:
+def build_view(outcomes: Sequence[Outcome], seconds: float, retry_command: str, status_command: str = "") -> Report:
     """``seconds`` is the run's wall time; ``command`` what to type to go on, ``look`` to see how things stand."""
     failed = [outcome for outcome in outcomes if outcome.actuation is Actuation.FAILED]
     skipped = [outcome for outcome in outcomes if outcome.actuation is Actuation.SKIPPED]
-    done = [outcome for outcome in outcomes if outcome.actuation is Actuation.SUCCEEDED]
-    unwell = [
+    succeeded = [outcome for outcome in outcomes if outcome.actuation is Actuation.SUCCEEDED]
+    unhealthy = [
         outcome for outcome in outcomes if outcome not in failed + skipped and outcome.health is not Health.HEALTHY
     ]
     return Report(
-        headline=_headline(failed, skipped, unwell, done, seconds),
-        failed=tuple(Item(name(outcome.address), _failure(outcome)) for outcome in failed),
-        unwell=tuple(Item(name(outcome.address), sentence(outcome.reason or outcome.health)) for outcome in unwell),
-        done=tuple(Item(name(o.address), f"{DONE[o.action]} in {elapsed(o.seconds)}") for o in done),
-        skipped=tuple(Item(name(o.address), f"{o.action} skipped: {sentence(o.reason)}") for o in skipped),
-        advice=_advice(failed, skipped, unwell),
-        next_command=command if failed or skipped else look if unwell else "",
+        headline=_format_headline(failed, skipped, unhealthy, succeeded, seconds),
+        failed=tuple(ReportItem(clean_name(outcome.address), _describe_failure(outcome)) for outcome in failed),
+        unhealthy=tuple(
+            ReportItem(clean_name(outcome.address), clean_sentence(outcome.reason or outcome.health))
+            for outcome in unhealthy
+        ),
+        succeeded=tuple(
+            ReportItem(
+                clean_name(applied.address), f"{COMPLETED_LABELS[applied.action]} in {format_duration(applied.seconds)}"
+            )
+            for applied in succeeded
+        ),
+        skipped=tuple(
+            ReportItem(clean_name(applied.address), f"{applied.action} skipped: {clean_sentence(applied.reason)}")
+            for applied in skipped
+        ),
+        next_step=_next_step(failed, skipped, unhealthy),
+        next_command=retry_command if failed or skipped else status_command if unhealthy else "",
     )
 
 
-def text(report: Report, style: Style) -> str:
+def render_text(report: Report, style: Style) -> str:
     """Ends with a newline."""
     sections = [
-        list(_failures(report, style)),
-        list(_listed("Not well: the calls worked, the thing is not there yet", report.unwell, style, "yellow")),
-        list(_listed("Not done", report.skipped, style, "yellow")),
-        list(_listed("Done", report.done, style, "green")) if report.failed or report.skipped else [],
+        list(_render_failures(report, style)),
+        list(
+            _render_items("Not well: the calls worked, the thing is not there yet", report.unhealthy, style, "yellow")
+        ),
+        list(_render_items("Not done", report.skipped, style, "yellow")),
+        list(_render_items("Done", report.succeeded, style, "green")) if report.failed or report.skipped else [],
         [style.paint(report.headline, "alarm" if report.failed else "yellow" if report.next_command else "good")],
-        list(_next(report, style)),
+        list(_render_next_step(report, style)),
     ]
-    return style.fit("\n\n".join("\n".join(section) for section in sections if section) + "\n")
+    return style.replace_unencodable("\n\n".join("\n".join(section) for section in sections if section) + "\n")
 
 
-def elapsed(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """``0.4 s``, ``12 s``, ``4 min 05 s``."""
     if seconds < 10:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"
+    whole_seconds = round(seconds)
+    return f"{whole_seconds} s" if whole_seconds < 60 else f"{whole_seconds // 60} min {whole_seconds % 60:02} s"
 
 
-def _headline(
+def _format_headline(
     failed: Sequence[Outcome],
     skipped: Sequence[Outcome],
-    unwell: Sequence[Outcome],
-    done: Sequence[Outcome],
+    unhealthy: Sequence[Outcome],
+    succeeded: Sequence[Outcome],
     seconds: float,
 ) -> str:
-    parts = [f"{len(done)} done"]
+    parts = [f"{len(succeeded)} done"]
     parts += [f"{len(failed)} failed"] if failed else []
     parts += [f"{len(skipped)} skipped"] if skipped else []
-    parts += [f"{len(unwell)} not well"] if unwell else []
-    word = "Failed" if failed or skipped else "Applied, but not all is well" if unwell else "Applied"
-    return f"{word}: {', '.join(parts)}, in {elapsed(seconds)}."
+    parts += [f"{len(unhealthy)} not well"] if unhealthy else []
+    outcome_label = "Failed" if failed or skipped else "Applied, but not all is well" if unhealthy else "Applied"
+    return f"{outcome_label}: {', '.join(parts)}, in {format_duration(seconds)}."
 
 
-def _failure(outcome: Outcome) -> str:
-    request = outcome.request_id
-    aside = f" (request {request})" if request and request not in outcome.reason else ""
-    steps = f"; {outcome.steps_done} of its calls were done before" if outcome.steps_done else ""
-    return sentence(f"{outcome.action} failed: {outcome.reason}{aside}{steps}")
+def _describe_failure(outcome: Outcome) -> str:
+    request_id = outcome.request_id
+    request_note = f" (request {request_id})" if request_id and request_id not in outcome.reason else ""
+    steps_note = f"; {outcome.steps_done} of its calls were done before" if outcome.steps_done else ""
+    return clean_sentence(f"{outcome.action} failed: {outcome.reason}{request_note}{steps_note}")
 
 
-def _advice(failed: Sequence[Outcome], skipped: Sequence[Outcome], unwell: Sequence[Outcome]) -> str:
+def _next_step(failed: Sequence[Outcome], skipped: Sequence[Outcome], unhealthy: Sequence[Outcome]) -> str:
     for outcome in failed:
-        if denied := _DENIED.search(outcome.reason):
-            return f"Allow {denied[1]} to the credentials of this run, then run it again:"
+        if denied_match := _ACCESS_DENIED_PATTERN.search(outcome.reason):
+            return f"Allow {denied_match[1]} to the credentials of this run, then run it again:"
     if failed:
         return "Nothing needs to be undone. Settle the cause, then run the same again; it goes on from what AWS has:"
     if skipped:
         return "Nothing needs to be undone. Run the same again; it goes on from what AWS has:"
-    return "Look at the above; to see whether it has become well, run:" if unwell else ""
+    return "Look at the above; to see whether it has become well, run:" if unhealthy else ""
 
 
-def _failures(report: Report, style: Style) -> Iterator[str]:
+def _render_failures(report: Report, style: Style) -> Iterator[str]:
     for number, item in enumerate(report.failed):
-        lead = "First cause: " if number == 0 else "Also failed: "
-        first, *more = style.wrap(f"{item.address}: {item.text}", lead, "    ")
-        yield style.paint(lead, "alarm") + first[len(lead) :]
-        yield from more
+        prefix = "First cause: " if number == 0 else "Also failed: "
+        first, *continuation = style.wrap(f"{item.address}: {item.text}", prefix, "    ")
+        yield style.paint(prefix, "alarm") + first[len(prefix) :]
+        yield from continuation
 
 
-def _listed(title: str, items: Sequence[Item], style: Style, colour: str) -> Iterator[str]:
+def _render_items(title: str, items: Sequence[ReportItem], style: Style, colour: str) -> Iterator[str]:
     if items:
         yield style.paint(title, colour)
         for item in items:
             yield from style.wrap(f"{item.address}: {item.text}", "  • ")
 
 
-def _next(report: Report, style: Style) -> Iterator[str]:
+def _render_next_step(report: Report, style: Style) -> Iterator[str]:
     if report.next_command:
-        yield from style.wrap(report.advice, "")
+        yield from style.wrap(report.next_step, "")
         yield f"    {style.paint(report.next_command, 'bold')}"

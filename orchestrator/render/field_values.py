@@ -8,14 +8,14 @@ from typing import Any, Final
 
 from msgspec import Struct
 
-from orchestrator.redaction.redact import redact, safe, visible
-from orchestrator.vocabulary import TAG_COMPONENT, TAG_DELETION, TAG_ENVIRONMENT, TAG_PROJECT, FieldChange
+from orchestrator.redaction.redact import escape_unprintable, redact, sanitise
+from orchestrator.vocabulary import TAG_COMPONENT, TAG_DELETION_POLICY, TAG_ENVIRONMENT, TAG_PROJECT, FieldChange
 
-LONGEST: Final = 160
+MAX_VALUE_CHARACTERS: Final = 160
 """Characters of a value before its middle is left out."""
 
-_CONTEXT = 24
-_MARKS: Final = frozenset({TAG_PROJECT, TAG_ENVIRONMENT, TAG_COMPONENT, TAG_DELETION})
+_MIN_CONTEXT_CHARACTERS = 24
+_OWNERSHIP_TAGS: Final = frozenset({TAG_PROJECT, TAG_ENVIRONMENT, TAG_COMPONENT, TAG_DELETION_POLICY})
 
 
 class FieldView(Struct, frozen=True):
@@ -31,68 +31,77 @@ class FieldView(Struct, frozen=True):
         return "+" if self.before is None else "-" if self.after is None else "~"
 
     def __str__(self) -> str:
-        return f"{self.path}: " + " -> ".join(side for side in (self.before, self.after) if side is not None)
+        return f"{self.path}: " + " -> ".join(value for value in (self.before, self.after) if value is not None)
 
 
-def show(value: Any) -> str:
+def format_value(value: Any) -> str:
     """JSON on one line, nothing in it that acts; references and secrets stand without quotes."""
     if isinstance(value, str) and (value == "(secret)" or (value.startswith("${") and value.endswith("}"))):
-        return visible(value)
-    return visible(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
+        return escape_unprintable(value)
+    return escape_unprintable(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
 
 
-def shorten(text: str, limit: int = LONGEST) -> str:
+def shorten(text: str, max_characters: int = MAX_VALUE_CHARACTERS) -> str:
     """``text`` in at most ``limit`` characters or so: its middle makes way for its length."""
-    if len(text) <= limit:
+    if len(text) <= max_characters:
         return text
-    note = f"…({len(text):,} characters)…"
-    kept = max(8, limit - len(note))
-    return f"{text[: kept - kept // 3]}{note}{text[len(text) - kept // 3 :]}"
+    omission = f"…({len(text):,} characters)…"
+    kept_characters = max(8, max_characters - len(omission))
+    return f"{text[: kept_characters - kept_characters // 3]}{omission}{text[len(text) - kept_characters // 3 :]}"
 
 
-def field_views(fields: tuple[FieldChange, ...], limit: int = LONGEST) -> tuple[FieldView, ...]:
+def build_field_views(
+    fields: tuple[FieldChange, ...], max_characters: int = MAX_VALUE_CHARACTERS
+) -> tuple[FieldView, ...]:
     """Field changes as lines: mappings member by member, lists by what comes and goes.
 
     Nothing that stays nothing (null where nothing was) has no line.
     """
-    told = (field for field in fields if field.before is not None or field.after is not None)
-    return tuple(view for field in told for view in _views(field.path, field.before, field.after, limit))
+    changed = (field for field in fields if field.before is not None or field.after is not None)
+    return tuple(
+        field_view
+        for field in changed
+        for field_view in _expand_field(field.path, field.before, field.after, max_characters)
+    )
 
 
-def _views(path: tuple[str, ...], before: Any, after: Any, limit: int) -> Iterator[FieldView]:
+def _expand_field(path: tuple[str, ...], before: Any, after: Any, max_characters: int) -> Iterator[FieldView]:
     key = path[-1] if path else ""
-    sides = [side for side in (before, after) if side is not None]
-    if sides and all(isinstance(side, Mapping) and side for side in sides):
+    present_values = [present_value for present_value in (before, after) if present_value is not None]
+    if present_values and all(isinstance(present_value, Mapping) and present_value for present_value in present_values):
         before, after = before or {}, after or {}
-        if not before and after.keys() >= _MARKS:
-            yield _mark((*path, "orchestrator:*"), after)
+        if not before and after.keys() >= _OWNERSHIP_TAGS:
+            yield _ownership_view((*path, "orchestrator:*"), after)
             after = {name: value for name, value in after.items() if not name.startswith("orchestrator:")}
         for name in dict.fromkeys([*before, *after]):
-            yield from _members((*path, str(name)), before.get(name), after.get(name), limit)
-    elif isinstance(before, list) and isinstance(after, list) and _by_place(before, after):
-        for number, (old, new) in enumerate(zip(before, after, strict=True)):
-            yield from _members((*path[:-1], f"{key}[{number}]"), old, new, limit)
-    elif isinstance(before, list) and isinstance(after, list) and _by_item(before, after):
-        yield from _items(path, before, after, limit)
-    elif before is None and isinstance(after, list) and len(after) > 1 and len(show(after)) > limit:
-        yield from _items(path, [], after, limit)
+            yield from _expand_if_changed((*path, str(name)), before.get(name), after.get(name), max_characters)
+    elif isinstance(before, list) and isinstance(after, list) and _has_same_layout(before, after):
+        for index, (old, new) in enumerate(zip(before, after, strict=True)):
+            yield from _expand_if_changed((*path[:-1], f"{key}[{index}]"), old, new, max_characters)
+    elif isinstance(before, list) and isinstance(after, list) and _has_common_items(before, after):
+        yield from _diff_items(path, before, after, max_characters)
+    elif before is None and isinstance(after, list) and len(after) > 1 and len(format_value(after)) > max_characters:
+        yield from _diff_items(path, [], after, max_characters)
     else:
-        yield _view(path, redact(before, key), redact(after, key), limit)
+        yield _field_view(path, redact(before, key), redact(after, key), max_characters)
 
 
-def _mark(path: tuple[str, ...], tags: Mapping[str, Any]) -> FieldView:
+def _ownership_view(path: tuple[str, ...], tags: Mapping[str, Any]) -> FieldView:
     """The ownership marks of a new thing, four tags, on one line."""
     owner = "/".join(str(tags[name]) for name in (TAG_PROJECT, TAG_ENVIRONMENT))
-    words = [owner, *(str(tags[name]) for name in sorted(tags) if name in _MARKS - {TAG_PROJECT, TAG_ENVIRONMENT})]
-    return FieldView(_path(path), None, shorten(show(" ".join(words)), LONGEST))
+    labels = [
+        owner,
+        *(str(tags[name]) for name in sorted(tags) if name in _OWNERSHIP_TAGS - {TAG_PROJECT, TAG_ENVIRONMENT}),
+    ]
+    return FieldView(_format_path(path), None, shorten(format_value(" ".join(labels)), MAX_VALUE_CHARACTERS))
 
 
-def _members(path: tuple[str, ...], before: Any, after: Any, limit: int) -> Iterator[FieldView]:
+def _expand_if_changed(path: tuple[str, ...], before: Any, after: Any, max_characters: int) -> Iterator[FieldView]:
     if before != after or type(before) is not type(after):
-        yield from _views(path, before, after, limit)
+        yield from _expand_field(path, before, after, max_characters)
 
 
-def _by_place(before: list[Any], after: list[Any]) -> bool:
+def _has_same_layout(before: list[Any], after: list[Any]) -> bool:
     """Whether each item is still there, where it was, with the same keys: then only what differs in it is told."""
     if len(before) != len(after) or not all(isinstance(item, Mapping) and item for item in (*before, *after)):
         return False
@@ -100,52 +109,56 @@ def _by_place(before: list[Any], after: list[Any]) -> bool:
     return all(old.keys() == new.keys() and old not in after and new not in before for old, new in changed)
 
 
-def _by_item(before: list[Any], after: list[Any]) -> bool:
+def _has_common_items(before: list[Any], after: list[Any]) -> bool:
     """Whether the items tell the story: something stays, and something comes or goes."""
-    same = sum(item in before for item in after)
-    return 0 < same < max(len(before), len(after))
+    common_count = sum(item in before for item in after)
+    return 0 < common_count < max(len(before), len(after))
 
 
-def _items(path: tuple[str, ...], before: list[Any], after: list[Any], limit: int) -> Iterator[FieldView]:
-    inner = (*path[:-1], f"{path[-1]}[]") if path else ("[]",)
+def _diff_items(path: tuple[str, ...], before: list[Any], after: list[Any], max_characters: int) -> Iterator[FieldView]:
+    item_path = (*path[:-1], f"{path[-1]}[]") if path else ("[]",)
     key = path[-1] if path else ""
     for item in before:
         if item not in after:
-            yield FieldView(_path(inner), shorten(show(redact(item, key)), limit), None)
+            yield FieldView(_format_path(item_path), shorten(format_value(redact(item, key)), max_characters), None)
     for item in after:
         if item not in before:
-            yield FieldView(_path(inner), None, shorten(show(redact(item, key)), limit))
+            yield FieldView(_format_path(item_path), None, shorten(format_value(redact(item, key)), max_characters))
 
 
-def _view(path: tuple[str, ...], before: Any, after: Any, limit: int) -> FieldView:
-    old = None if before is None else show(before)
-    new = None if after is None else show(after)
+def _field_view(path: tuple[str, ...], before: Any, after: Any, max_characters: int) -> FieldView:
+    old = None if before is None else format_value(before)
+    new = None if after is None else format_value(after)
     if old is not None and new is not None:
-        old, new = around_difference(old, new, limit, _CONTEXT)
-    return FieldView(_path(path), old and shorten(old, limit), new and shorten(new, limit))
+        old, new = trim_common_text(old, new, max_characters, _MIN_CONTEXT_CHARACTERS)
+    return FieldView(_format_path(path), old and shorten(old, max_characters), new and shorten(new, max_characters))
 
 
-def around_difference(old: str, new: str, limit: int, most: int = LONGEST) -> tuple[str, str]:
+def trim_common_text(
+    old: str, new: str, max_characters: int, max_context: int = MAX_VALUE_CHARACTERS
+) -> tuple[str, str]:
     """Both without most of what they share, so that cutting at ``limit`` does not hide what differs.
 
     ``most`` characters of what they share stay on either side, fewer where there is no room.
     """
-    if max(len(old), len(new)) <= limit:
+    if max(len(old), len(new)) <= max_characters:
         return old, new
-    shared = next((n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new)))
-    rest = min(len(old), len(new)) - shared
-    tail = next((n for n in range(rest) if old[-1 - n] != new[-1 - n]), rest)
-    differing = max(len(old), len(new)) - shared - tail
-    context = min(most, max(_CONTEXT, (limit - differing - 2) // 2))
-    start, end = max(0, shared - context), max(0, tail - context)
-    return _window(old, start, end), _window(new, start, end)
+    prefix_length = next(
+        (offset for offset, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
+    max_suffix = min(len(old), len(new)) - prefix_length
+    suffix_length = next((offset for offset in range(max_suffix) if old[-1 - offset] != new[-1 - offset]), max_suffix)
+    difference_length = max(len(old), len(new)) - prefix_length - suffix_length
+    context = min(max_context, max(_MIN_CONTEXT_CHARACTERS, (max_characters - difference_length - 2) // 2))
+    start, end = max(0, prefix_length - context), max(0, suffix_length - context)
+    return _cut_ends(old, start, end), _cut_ends(new, start, end)
 
 
-def _window(text: str, start: int, end: int) -> str:
-    head = "…" if start else ""
-    tail = "…" if end else ""
-    return f"{head}{text[start : len(text) - end]}{tail}"
+def _cut_ends(text: str, start: int, end: int) -> str:
+    leading = "…" if start else ""
+    trailing = "…" if end else ""
+    return f"{leading}{text[start : len(text) - end]}{trailing}"
 
 
-def _path(path: tuple[str, ...]) -> str:
-    return shorten(safe(".".join(path)) or "(all)", 120)
+def _format_path(path: tuple[str, ...]) -> str:
+    return shorten(sanitise(".".join(path)) or "(all)", 120)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-DIFFERENT: Final[dict[str, tuple[str, ...]]] = {
+IAM_ACTIONS_BY_API_CALL: Final[dict[str, tuple[str, ...]]] = {
     "apprunner:CreateAutoScalingConfiguration": ("apprunner:CreateAutoScalingConfiguration", "apprunner:TagResource"),
     "apprunner:CreateService": (
         "apprunner:CreateService",
@@ -81,7 +81,12 @@ DIFFERENT: Final[dict[str, tuple[str, ...]]] = {
 }
 
 
-def permissions(actions: Iterable[str]) -> tuple[str, ...]:
+def list_required_actions(api_calls: Iterable[str]) -> tuple[str, ...]:
     """What a role must be allowed to make these calls, sorted; steps that are no API call need nothing."""
-    needed = {needs for action in actions if ":" in action for needs in DIFFERENT.get(action, (action,))}
-    return tuple(sorted(needed))
+    required = {
+        iam_action
+        for api_call in api_calls
+        if ":" in api_call
+        for iam_action in IAM_ACTIONS_BY_API_CALL.get(api_call, (api_call,))
+    }
+    return tuple(sorted(required))

@@ -5,72 +5,88 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from orchestrator.problems import Problem, Problems
-from orchestrator.redaction.redact import redact, safe
-from orchestrator.render.field_values import shorten, show
+from orchestrator.redaction.redact import redact, sanitise
+from orchestrator.render.field_values import format_value, shorten
 from orchestrator.vocabulary import Change, Plan
 
-_LONGEST_LIST = 20
+_MAX_DIFFERENCES = 20
 
 
-def refuse(fresh: Plan, *, reviewed: Plan | None = None, expected: str = "") -> None:
+def raise_if_stale(current: Plan, *, reviewed: Plan | None = None, reviewed_digest: str = "") -> None:
     """Raise Problems unless ``fresh`` does what was reviewed (a plan, or only its digest)."""
-    wanted = {digest for digest in (expected, reviewed.digest if reviewed else "") if digest}
-    if wanted <= {fresh.digest}:
+    reviewed_digests = {digest for digest in (reviewed_digest, reviewed.digest if reviewed else "") if digest}
+    if reviewed_digests <= {current.digest}:
         return
     hint = "look at the plan made now, and apply that"
-    lead = f"the plan is stale: {' and '.join(sorted(map(safe, wanted)))} was reviewed, {fresh.digest} is due now"
-    problems = [Problem(lead, hint=hint)]
+    summary = (
+        f"the plan is stale: {' and '.join(sorted(map(sanitise, reviewed_digests)))} "
+        f"was reviewed, {current.digest} is due now"
+    )
+    problems = [Problem(summary, hint=hint)]
     if reviewed is not None:
-        moves = list(moved(reviewed, fresh))
-        problems += [Problem(f"the plan is stale: {move}") for move in moves[:_LONGEST_LIST]]
+        differences = list(list_differences(reviewed, current))
+        problems += [Problem(f"the plan is stale: {difference}") for difference in differences[:_MAX_DIFFERENCES]]
     raise Problems(problems)
 
 
-def moved(reviewed: Plan, fresh: Plan) -> Iterator[str]:
+def list_differences(reviewed: Plan, current: Plan) -> Iterator[str]:
     """One sentence for each difference that counts, in the order of the fresh plan."""
-    for what in ("project", "environment", "account", "region"):
-        then, now = getattr(reviewed, what), getattr(fresh, what)
-        if then != now:
-            yield f"{what} was {safe(then)}, is {safe(now)}"
-    old = {change.address: change for change in reviewed.pending}
-    new = {change.address: change for change in fresh.pending}
-    for address, change in new.items():
-        if address not in old:
-            yield f"{safe(address)}: {change.action} was not in the reviewed plan{_fields(change)}"
+    for attribute in ("project", "environment", "account", "region"):
+        reviewed_value, current_value = getattr(reviewed, attribute), getattr(current, attribute)
+        if reviewed_value != current_value:
+            yield f"{attribute} was {sanitise(reviewed_value)}, is {sanitise(current_value)}"
+    reviewed_changes = {change.address: change for change in reviewed.pending_changes}
+    current_changes = {change.address: change for change in current.pending_changes}
+    for address, change in current_changes.items():
+        if address not in reviewed_changes:
+            yield f"{sanitise(address)}: {change.action} was not in the reviewed plan{_format_fields(change)}"
         else:
-            yield from _differences(old[address], change)
-    for address, change in old.items():
-        if address not in new:
-            yield f"{safe(address)}: {change.action} is no longer needed{_fields(change)}"
+            yield from _compare_changes(reviewed_changes[address], change)
+    for address, change in reviewed_changes.items():
+        if address not in current_changes:
+            yield f"{sanitise(address)}: {change.action} is no longer needed{_format_fields(change)}"
 
 
-def _fields(change: Change) -> str:
+def _format_fields(change: Change) -> str:
     names = [".".join(field.path) for field in change.fields]
-    return f" ({safe(shorten(', '.join(names), 200))})" if names else ""
+    return f" ({sanitise(shorten(', '.join(names), 200))})" if names else ""
 
 
-def _differences(then: Change, now: Change) -> Iterator[str]:
-    address = safe(now.address)
-    if then.action is not now.action:
-        yield f"{address}: the action was {then.action}, is {now.action}"
-    if then.physical != now.physical:
-        yield f"{address}: the name was {safe(then.physical)}, is {safe(now.physical)}"
-    old = {field.path: field for field in then.fields}
-    new = {field.path: field for field in now.fields}
-    for path in dict.fromkeys([*new, *old]):
-        was, is_ = old.get(path), new.get(path)
-        name = safe(".".join(path))
-        if was is None and is_ is not None:
-            yield f"{address}: {name} is {_value(path, is_.before)} in AWS now; the reviewed plan did not change it"
-        elif is_ is None:
-            yield f"{address}: {name} needs no change any more"
-        elif was is not None and was.before != is_.before:
-            yield f"{address}: {name} was {_value(path, was.before)} in AWS, is {_value(path, is_.before)}"
-        elif was is not None and was.after != is_.after:
-            yield f"{address}: {name} was to become {_value(path, was.after)}, now {_value(path, is_.after)}"
-    if then.fields == now.fields and then.action is now.action and then.steps != now.steps:
+def _compare_changes(reviewed_change: Change, current_change: Change) -> Iterator[str]:
+    address = sanitise(current_change.address)
+    if reviewed_change.action is not current_change.action:
+        yield f"{address}: the action was {reviewed_change.action}, is {current_change.action}"
+    if reviewed_change.physical != current_change.physical:
+        yield f"{address}: the name was {sanitise(reviewed_change.physical)}, is {sanitise(current_change.physical)}"
+    reviewed_fields = {field.path: field for field in reviewed_change.fields}
+    current_fields = {field.path: field for field in current_change.fields}
+    for path in dict.fromkeys([*current_fields, *reviewed_fields]):
+        reviewed_field, current_field = reviewed_fields.get(path), current_fields.get(path)
+        field_name = sanitise(".".join(path))
+        if reviewed_field is None and current_field is not None:
+            yield (
+                f"{address}: {field_name} is {_format_value(path, current_field.before)} "
+                "in AWS now; the reviewed plan did not change it"
+            )
+        elif current_field is None:
+            yield f"{address}: {field_name} needs no change any more"
+        elif reviewed_field is not None and reviewed_field.before != current_field.before:
+            yield (
+                f"{address}: {field_name} was {_format_value(path, reviewed_field.before)} "
+                f"in AWS, is {_format_value(path, current_field.before)}"
+            )
+        elif reviewed_field is not None and reviewed_field.after != current_field.after:
+            yield (
+                f"{address}: {field_name} was to become {_format_value(path, reviewed_field.after)}, "
+                f"now {_format_value(path, current_field.after)}"
+            )
+    if (
+        reviewed_change.fields == current_change.fields
+        and reviewed_change.action is current_change.action
+        and reviewed_change.steps != current_change.steps
+    ):
         yield f"{address}: the API calls differ"
 
 
-def _value(path: tuple[str, ...], value: object) -> str:
-    return "not there" if value is None else shorten(show(redact(value, path[-1] if path else "")))
+def _format_value(path: tuple[str, ...], value: object) -> str:
+    return "not there" if value is None else shorten(format_value(redact(value, path[-1] if path else "")))

@@ -6,167 +6,169 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from orchestrator.render.field_values import FieldView, around_difference, shorten
+from orchestrator.render.field_values import FieldView, shorten, trim_common_text
 from orchestrator.render.plan_view import ChangeView, PlanView, VetoView
-from orchestrator.render.style import BY_SIGN, Style
+from orchestrator.render.style import COLOUR_BY_SIGN, Style
 
-PLAIN = Style()
-Detail = Literal["full", "brief", "head"]
-_WIDEST_ADDRESS = 40
-_PRICED = re.compile(r"\S+ +[\d.]+(?: to [\d.]+)? +")
+PLAIN_STYLE = Style()
+DetailLevel = Literal["full", "brief", "head"]
+_MAX_ADDRESS_WIDTH = 40
+_PRICE_PREFIX = re.compile(r"\S+ +[\d.]+(?: to [\d.]+)? +")
 """The beginning of a line of the estimate, up to what it assumes."""
 
 
-def render(plan: PlanView, style: Style = PLAIN, detail: Detail = "full") -> str:
+def render(plan: PlanView, style: Style = PLAIN_STYLE, detail: DetailLevel = "full") -> str:
     """The plan in ``full``, ``brief`` (what is new on one line each), or its ``head`` alone; ends with a newline."""
     sections = [
-        list(_head(plan, style)),
-        *_components(plan, style, detail),
-        list(_folded(plan, style, detail)),
-        list(_listed("Not checked", [f"{item.address}: {item.reason}" for item in plan.unread], style, "yellow")),
-        list(_listed("Not well", plan.unwell, style, "yellow")),
-        list(_listed("Notes", plan.notes, style, "bold")),
-        list(_cost(plan, style, detail)),
-        list(_listed("Permissions that applying needs", plan.permissions, style, "bold")),
-        list(_vetoes(plan, style)),
-        list(_foot(plan, style)),
+        list(_render_header(plan, style)),
+        *_render_components(plan, style, detail),
+        list(_render_summary_note(plan, style, detail)),
+        list(_render_list("Not checked", [f"{item.address}: {item.reason}" for item in plan.unread], style, "yellow")),
+        list(_render_list("Not well", plan.unhealthy, style, "yellow")),
+        list(_render_list("Notes", plan.notes, style, "bold")),
+        list(_render_cost(plan, style, detail)),
+        list(_render_list("Permissions that applying needs", plan.permissions, style, "bold")),
+        list(_render_vetoes(plan, style)),
+        list(_render_footer(plan, style)),
     ]
-    return style.fit("\n\n".join("\n".join(section) for section in sections if section) + "\n")
+    return style.replace_unencodable("\n\n".join("\n".join(section) for section in sections if section) + "\n")
 
 
-def _head(plan: PlanView, style: Style) -> Iterator[str]:
+def _render_header(plan: PlanView, style: Style) -> Iterator[str]:
     yield f"{style.paint(plan.title, 'bold')} {style.paint(f'({plan.place})', 'dim')}"
     colour = "alarm" if plan.vetoes else "good" if not plan.components else "bold"
-    lead = "" if not plan.components else "Plan: "
-    tail = " Vetoed, see below." if plan.vetoes else ""
-    yield style.paint(f"{lead}{plan.headline}.{tail}", colour)
+    prefix = "" if not plan.components else "Plan: "
+    suffix = " Vetoed, see below." if plan.vetoes else ""
+    yield style.paint(f"{prefix}{plan.headline}.{suffix}", colour)
 
 
-def _components(plan: PlanView, style: Style, detail: Detail) -> Iterator[list[str]]:
+def _render_components(plan: PlanView, style: Style, detail: DetailLevel) -> Iterator[list[str]]:
     if detail == "head":
         return
-    usual = f"{plan.title.replace('/', '-')}-"
-    short = [change for component in plan.components for change in component.changes if _is_short(change)]
-    width = min(_WIDEST_ADDRESS, max((len(change.address) for change in short), default=0))
+    name_prefix = f"{plan.title.replace('/', '-')}-"
+    summarized = [change for component in plan.components for change in component.changes if _can_summarize(change)]
+    width = min(_MAX_ADDRESS_WIDTH, max((len(change.address) for change in summarized), default=0))
     for component in plan.components:
         lines = [f"{style.paint(component.name, 'bold')}  {style.paint(component.headline, 'dim')}"]
         for change in component.changes:
-            if detail == "brief" and _is_short(change):
-                lines += _line(change, usual, width, style)
+            if detail == "brief" and _can_summarize(change):
+                lines += _render_summary_line(change, name_prefix, width, style)
             else:
-                lines += _change(change, style)
+                lines += _render_change(change, style)
         yield lines
 
 
-def _is_short(change: ChangeView) -> bool:
+def _can_summarize(change: ChangeView) -> bool:
     """Whether one line says what a reviewer needs: it is new, and nothing is odd about it."""
     return change.symbol == "+" and not change.steps
 
 
-def _folded(plan: PlanView, style: Style, detail: Detail) -> Iterator[str]:
-    if detail == "brief" and any(_is_short(change) for component in plan.components for change in component.changes):
+def _render_summary_note(plan: PlanView, style: Style, detail: DetailLevel) -> Iterator[str]:
+    if detail == "brief" and any(
+        _can_summarize(change) for component in plan.components for change in component.changes
+    ):
         yield style.paint(
             "What is new is told in one line each; every field: --verbose, every API call: --steps.", "dim"
         )
 
 
-def _line(change: ChangeView, usual: str, width: int, style: Style) -> Iterator[str]:
+def _render_summary_line(change: ChangeView, name_prefix: str, width: int, style: Style) -> Iterator[str]:
     """A new thing in a few words; by its name in AWS too, when that is not what one would expect."""
-    own = change.physical.removeprefix(usual) != change.address.partition(".")[2]
-    words = ", ".join(word for word in (change.physical if own else "", change.gist) if word)
-    address = change.address.ljust(width) if words else change.address
-    room = max(20, style.width - len(address) - 6) if style.width else len(words)
-    words = words if len(words) <= room else f"{words[: room - 1]}…"
-    yield f"{_sign(change, style)} {style.paint(address, 'green')}  {words}".rstrip()
-    yield from _warnings(change, style)
+    has_custom_name = change.physical.removeprefix(name_prefix) != change.address.partition(".")[2]
+    details = ", ".join(detail for detail in (change.physical if has_custom_name else "", change.summary) if detail)
+    address = change.address.ljust(width) if details else change.address
+    max_width = max(20, style.width - len(address) - 6) if style.width else len(details)
+    details = details if len(details) <= max_width else f"{details[: max_width - 1]}…"
+    yield f"{_render_sign(change, style)} {style.paint(address, 'green')}  {details}".rstrip()
+    yield from _render_dangers(change, style)
 
 
-def _change(change: ChangeView, style: Style) -> Iterator[str]:
-    yield from _title(change, style)
+def _render_change(change: ChangeView, style: Style) -> Iterator[str]:
+    yield from _render_title(change, style)
     width = max((len(field.path) for field in change.fields), default=0)
     for field in change.fields:
-        yield from _field(field, min(width, 48), style)
+        yield from _render_field(field, min(width, 48), style)
     for number, step in enumerate(change.steps, start=1):
-        first, *more = style.wrap(f"{step.action} {step.detail}".rstrip(), f"      {number:>2}. ")
+        first, *continuation = style.wrap(f"{step.action} {step.detail}".rstrip(), f"      {number:>2}. ")
         yield first.replace(step.action, style.paint(step.action, "cyan"), 1)
-        yield from more
-    if change.where and (change.dangers or change.vetoes):
-        yield style.paint(f"        {change.where}", "dim")
+        yield from continuation
+    if change.source_location and (change.dangers or change.vetoes):
+        yield style.paint(f"        {change.source_location}", "dim")
 
 
-def _title(change: ChangeView, style: Style) -> Iterator[str]:
-    colour = BY_SIGN.get(change.symbol, "dim")
-    also = [change.action] if change.symbol == "!" else []
+def _render_title(change: ChangeView, style: Style) -> Iterator[str]:
+    colour = COLOUR_BY_SIGN.get(change.symbol, "dim")
+    annotations = [change.action] if change.symbol == "!" else []
     if change.physical and change.physical != change.address.partition(".")[2]:
-        also.append(change.physical)
-    aside = style.paint(f"  {' '.join(also)}", "dim") if also else ""
-    yield f"{_sign(change, style)} {style.paint(change.address, colour)}{aside}"
-    yield from _warnings(change, style)
+        annotations.append(change.physical)
+    suffix = style.paint(f"  {' '.join(annotations)}", "dim") if annotations else ""
+    yield f"{_render_sign(change, style)} {style.paint(change.address, colour)}{suffix}"
+    yield from _render_dangers(change, style)
 
 
-def _sign(change: ChangeView, style: Style) -> str:
-    return style.paint(change.symbol.rjust(3), BY_SIGN.get(change.symbol, "dim"))
+def _render_sign(change: ChangeView, style: Style) -> str:
+    return style.paint(change.symbol.rjust(3), COLOUR_BY_SIGN.get(change.symbol, "dim"))
 
 
-def _warnings(change: ChangeView, style: Style) -> Iterator[str]:
+def _render_dangers(change: ChangeView, style: Style) -> Iterator[str]:
     for danger in change.dangers:
-        yield from _painted(style.wrap(danger, "        ! ", "          "), style, "alarm")
+        yield from _paint_lines(style.wrap(danger, "        ! ", "          "), style, "alarm")
 
 
-def _field(field: FieldView, width: int, style: Style) -> Iterator[str]:
+def _render_field(field: FieldView, width: int, style: Style) -> Iterator[str]:
     """One line, or three where a terminal is too narrow for both sides."""
-    sign = style.paint(field.sign, BY_SIGN[field.sign])
+    sign = style.paint(field.sign, COLOUR_BY_SIGN[field.sign])
     path = f"{field.path}:".ljust(width + 1)
-    sides = [side for side in (field.before, field.after) if side is not None]
-    value = " → ".join(sides)
-    room = max(40, style.width - len(path) - 11) if style.width else len(value)
-    if len(sides) == 2 and len(value) > room:
-        below = max(40, style.width - 14)
-        old, new = around_difference(sides[0], sides[1], below)
+    values = [field_value for field_value in (field.before, field.after) if field_value is not None]
+    change_text = " → ".join(values)
+    max_width = max(40, style.width - len(path) - 11) if style.width else len(change_text)
+    if len(values) == 2 and len(change_text) > max_width:
+        line_width = max(40, style.width - 14)
+        old, new = trim_common_text(values[0], values[1], line_width)
         yield f"        {sign} {field.path}:"
-        yield f"            {style.paint('-', 'red')} {shorten(old, below)}"
-        yield f"            {style.paint('+', 'green')} {shorten(new, below)}"
+        yield f"            {style.paint('-', 'red')} {shorten(old, line_width)}"
+        yield f"            {style.paint('+', 'green')} {shorten(new, line_width)}"
     else:
-        yield f"        {sign} {path} {shorten(value, room)}"
+        yield f"        {sign} {path} {shorten(change_text, max_width)}"
 
 
-def _vetoes(plan: PlanView, style: Style) -> Iterator[str]:
+def _render_vetoes(plan: PlanView, style: Style) -> Iterator[str]:
     if not plan.vetoes:
         return
     yield style.paint("Vetoed: nothing will be applied until this is settled", "alarm")
     for veto in plan.vetoes:
-        yield from _veto(veto, style)
+        yield from _render_veto(veto, style)
     if plan.token_hint:
         yield from style.wrap(f"If this is what you want, say so for this very plan: {plan.token_hint}", "  ")
 
 
-def _veto(veto: VetoView, style: Style) -> Iterator[str]:
-    place = f"{veto.address}: " if veto.address else ""
-    first, *more = style.wrap(f"{place}{veto.sentence} ({veto.name})", "  ! ")
+def _render_veto(veto: VetoView, style: Style) -> Iterator[str]:
+    prefix = f"{veto.address}: " if veto.address else ""
+    first, *continuation = style.wrap(f"{prefix}{veto.sentence} ({veto.name})", "  ! ")
     yield style.paint("  !", "alarm") + first[3:]
-    yield from more
+    yield from continuation
 
 
-def _listed(title: str, items: list[str] | tuple[str, ...], style: Style, colour: str) -> Iterator[str]:
+def _render_list(title: str, items: list[str] | tuple[str, ...], style: Style, colour: str) -> Iterator[str]:
     if items:
         yield style.paint(title, colour)
         for item in items:
             yield from style.wrap(item, "  • ")
 
 
-def _cost(plan: PlanView, style: Style, detail: Detail) -> Iterator[str]:
+def _render_cost(plan: PlanView, style: Style, detail: DetailLevel) -> Iterator[str]:
     if plan.cost is not None:
-        yield from _painted(style.wrap(plan.cost.headline, "", "  "), style, "bold")
+        yield from _paint_lines(style.wrap(plan.cost.headline, "", "  "), style, "bold")
         for line in plan.cost.lines if detail != "head" else ():
-            priced = _PRICED.match(line)
-            yield from style.wrap(line, "  ", " " * (2 + (min(priced.end(), 42) if priced else 4)))
+            price_match = _PRICE_PREFIX.match(line)
+            yield from style.wrap(line, "  ", " " * (2 + (min(price_match.end(), 42) if price_match else 4)))
 
 
-def _foot(plan: PlanView, style: Style) -> Iterator[str]:
+def _render_footer(plan: PlanView, style: Style) -> Iterator[str]:
     if plan.components and plan.digest:
         yield style.paint(f"Digest {plan.digest}", "dim")
 
 
-def _painted(lines: list[str], style: Style, colour: str) -> Iterator[str]:
+def _paint_lines(lines: list[str], style: Style, colour: str) -> Iterator[str]:
     for line in lines:
         yield style.paint(line, colour)

@@ -12,21 +12,27 @@ from typing import Final
 
 from msgspec import Struct
 
-from orchestrator.redaction.redact import redact, safe
-from orchestrator.render.field_values import LONGEST, FieldView, field_views, shorten, show
-from orchestrator.render.iam_actions import permissions
-from orchestrator.render.resource_summary import gist
+from orchestrator.redaction.redact import redact, sanitise
+from orchestrator.render.field_values import MAX_VALUE_CHARACTERS, FieldView, build_field_views, format_value, shorten
+from orchestrator.render.iam_actions import list_required_actions
+from orchestrator.render.resource_summary import summarize_resource
 from orchestrator.vocabulary import Action, Change, Health, Plan, PlannedStep, Unread, Veto
 
-SYMBOLS: Final = {Action.CREATE: "+", Action.UPDATE: "~", Action.REPLACE: "-/+", Action.DELETE: "-", Action.NONE: " "}
-VETOED: Final = "!"
-_VERBS: Final = (
+ACTION_SYMBOLS: Final = {
+    Action.CREATE: "+",
+    Action.UPDATE: "~",
+    Action.REPLACE: "-/+",
+    Action.DELETE: "-",
+    Action.NONE: " ",
+}
+VETO_SYMBOL: Final = "!"
+_ACTION_LABELS: Final = (
     (Action.REPLACE, "replace"),
     (Action.DELETE, "delete"),
     (Action.CREATE, "create"),
     (Action.UPDATE, "update"),
 )
-_SENTENCE = 1000
+_MAX_SENTENCE_CHARACTERS = 1000
 
 
 class StepView(Struct, frozen=True):
@@ -59,9 +65,9 @@ class ChangeView(Struct, frozen=True):
     steps: tuple[StepView, ...]
     dangers: tuple[str, ...]
     vetoes: tuple[VetoView, ...]
-    where: str
+    source_location: str
     rank: int
-    gist: str = ""
+    summary: str = ""
 
 
 class ComponentView(Struct, frozen=True):
@@ -95,7 +101,7 @@ class PlanView(Struct, frozen=True):
     headline: str
     components: tuple[ComponentView, ...]
     vetoes: tuple[VetoView, ...]
-    unwell: tuple[str, ...]
+    unhealthy: tuple[str, ...]
     unread: tuple[UnreadView, ...]
     notes: tuple[str, ...]
     cost: CostView | None
@@ -106,95 +112,117 @@ class PlanView(Struct, frozen=True):
     @property
     def dangers(self) -> tuple[tuple[str, str], ...]:
         """What deserves a second look, worst first: address and why."""
-        changes = [change for component in self.components for change in component.changes if change.rank < _HARMLESS]
+        changes = [
+            change for component in self.components for change in component.changes if change.rank < _HARMLESS_RANK
+        ]
         changes.sort(key=lambda change: change.rank)
         return tuple((change.address, " ".join(change.dangers) or f"is {change.action}d") for change in changes)
 
 
-def view(plan: Plan, *, cost: CostView | None = None, steps: bool = False, longest: int = LONGEST) -> PlanView:
+def build_view(
+    plan: Plan,
+    *,
+    cost: CostView | None = None,
+    include_steps: bool = False,
+    max_value_characters: int = MAX_VALUE_CHARACTERS,
+) -> PlanView:
     """``plan`` for people.  ``steps`` adds API calls and permissions; values are cut at ``longest`` characters."""
-    pending = plan.pending
-    changes = [_change(change, steps=steps, longest=longest) for change in pending]
-    vetoes = (*(_veto("", veto) for veto in plan.vetoes), *(veto for change in changes for veto in change.vetoes))
+    pending = plan.pending_changes
+    changes = [
+        _build_change_view(change, include_steps=include_steps, max_value_characters=max_value_characters)
+        for change in pending
+    ]
+    vetoes = (
+        *(_build_veto_view("", veto) for veto in plan.vetoes),
+        *(veto for change in changes for veto in change.vetoes),
+    )
     return PlanView(
-        title=safe(shorten(f"{plan.project}/{plan.environment}", 120)),
-        place=safe(shorten(f"account {plan.account}, {plan.region}", 120)),
-        headline=headline(plan),
-        components=_components(pending, changes),
+        title=sanitise(shorten(f"{plan.project}/{plan.environment}", 120)),
+        place=sanitise(shorten(f"account {plan.account}, {plan.region}", 120)),
+        headline=format_headline(plan),
+        components=_build_component_views(pending, changes),
         vetoes=vetoes,
-        unwell=tuple(unwell(change) for change in plan.changes if change.health is not Health.HEALTHY),
-        unread=tuple(map(unread_view, plan.unread)),
-        notes=tuple(sentence(note) for note in (*plan.notes, *(cost.notes if cost else ()))),
-        cost=_cost(cost),
-        permissions=tuple(map(name, _permissions(pending))) if steps else (),
-        digest=safe(plan.digest[:128]),
-        token_hint=_token_hint(plan, vetoes),
+        unhealthy=tuple(describe_unhealthy(change) for change in plan.changes if change.health is not Health.HEALTHY),
+        unread=tuple(map(build_unread_view, plan.unread)),
+        notes=tuple(clean_sentence(note) for note in (*plan.notes, *(cost.notes if cost else ()))),
+        cost=_build_cost_view(cost),
+        permissions=tuple(map(clean_name, _list_permissions(pending))) if include_steps else (),
+        digest=sanitise(plan.digest[:128]),
+        token_hint=_build_token_hint(plan, vetoes),
     )
 
 
-def headline(plan: Plan) -> str:
+def format_headline(plan: Plan) -> str:
     """``3 to create, 1 to update, 27 unchanged``, or ``No changes: all 31 resources are as the manifests say``."""
     counts = Counter(change.action for change in plan.changes)
-    if not plan.pending:
-        checked = f"all {len(plan.changes)} resources are as the manifests say" if plan.changes else "there is nothing"
-        return f"No changes: {checked}" + (f", {len(plan.unread)} could not be read" if plan.unread else "")
-    parts = [f"{counts[action]} to {verb}" for action, verb in _VERBS if counts[action]]
+    if not plan.pending_changes:
+        checked_text = (
+            f"all {len(plan.changes)} resources are as the manifests say" if plan.changes else "there is nothing"
+        )
+        return f"No changes: {checked_text}" + (f", {len(plan.unread)} could not be read" if plan.unread else "")
+    parts = [f"{counts[action]} to {label}" for action, label in _ACTION_LABELS if counts[action]]
     parts += [f"{counts[Action.NONE]} unchanged"] if counts[Action.NONE] else []
     parts += [f"{len(plan.unread)} not read"] if plan.unread else []
     return ", ".join(parts)
 
 
-def sentence(text: str) -> str:
+def clean_sentence(text: str) -> str:
     """One sentence of prose, made harmless and not endless."""
-    return shorten(safe(text), _SENTENCE)
+    return shorten(sanitise(text), _MAX_SENTENCE_CHARACTERS)
 
 
-def name(text: str) -> str:
+def clean_name(text: str) -> str:
     """An address or AWS's name for a thing, made harmless and not endless."""
-    return shorten(safe(text), 160)
+    return shorten(sanitise(text), 160)
 
 
-def unread_view(unread: Unread) -> UnreadView:
+def build_unread_view(unread: Unread) -> UnreadView:
     """``reason`` with the failed action, unless it names it already."""
     action = f" ({unread.action})" if unread.action and unread.action not in unread.reason else ""
-    return UnreadView(name(unread.address), sentence(f"{unread.reason}{action}"))
+    return UnreadView(clean_name(unread.address), clean_sentence(f"{unread.reason}{action}"))
 
 
-def unwell(change: Change) -> str:
+def describe_unhealthy(change: Change) -> str:
     """A resource that exists and is not well, in a sentence."""
-    return sentence(f"{change.address} is {change.health}" + (f": {change.status}" if change.status else ""))
+    return clean_sentence(f"{change.address} is {change.health}" + (f": {change.status}" if change.status else ""))
 
 
-def _cost(cost: CostView | None) -> CostView | None:
+def _build_cost_view(cost: CostView | None) -> CostView | None:
     if cost is None or not (cost.headline or cost.lines):
         return None
-    return CostView(sentence(cost.headline), tuple(sentence(line) for line in cost.lines))
+    return CostView(clean_sentence(cost.headline), tuple(clean_sentence(line) for line in cost.lines))
 
 
-def _permissions(changes: Sequence[Change]) -> tuple[str, ...]:
-    return permissions(step.action for change in changes for step in change.steps)
+def _list_permissions(changes: Sequence[Change]) -> tuple[str, ...]:
+    return list_required_actions(step.action for change in changes for step in change.steps)
 
 
-def _components(pending: Sequence[Change], changes: Sequence[ChangeView]) -> tuple[ComponentView, ...]:
+def _build_component_views(pending: Sequence[Change], changes: Sequence[ChangeView]) -> tuple[ComponentView, ...]:
     groups: dict[str, list[ChangeView]] = {}
-    for change, shown in zip(pending, changes, strict=True):
-        groups.setdefault(change.component or "not in the manifests", []).append(shown)
+    for change, change_view in zip(pending, changes, strict=True):
+        groups.setdefault(change.component or "not in the manifests", []).append(change_view)
     views = [
-        ComponentView(name(group), _count(members), tuple(sorted(members, key=lambda member: member.rank)))
-        for group, members in groups.items()
+        ComponentView(
+            clean_name(group_name),
+            _count_actions(group_changes),
+            tuple(sorted(group_changes, key=lambda member: member.rank)),
+        )
+        for group_name, group_changes in groups.items()
     ]
-    return tuple(sorted(views, key=lambda group: (min(_HARMLESS, group.changes[0].rank), group.name)))
+    return tuple(
+        sorted(views, key=lambda group_name: (min(_HARMLESS_RANK, group_name.changes[0].rank), group_name.name))
+    )
 
 
-def _count(changes: Iterable[ChangeView]) -> str:
+def _count_actions(changes: Iterable[ChangeView]) -> str:
     counts = Counter(change.action for change in changes)
-    return ", ".join(f"{counts[action]} to {verb}" for action, verb in _VERBS if counts[action])
+    return ", ".join(f"{counts[action]} to {label}" for action, label in _ACTION_LABELS if counts[action])
 
 
-_HARMLESS = 4
+_HARMLESS_RANK = 4
 
 
-def _rank(change: Change) -> int:
+def _severity_rank(change: Change) -> int:
     """The worst come first: vetoed, data at risk, replaced or deleted, noticeable, then what is harmless."""
     if change.vetoes:
         return 0
@@ -202,56 +230,58 @@ def _rank(change: Change) -> int:
         return 1 if change.stateful else 2
     if change.effects:
         return 3
-    return _HARMLESS if change.action is Action.UPDATE else _HARMLESS + 1
+    return _HARMLESS_RANK if change.action is Action.UPDATE else _HARMLESS_RANK + 1
 
 
-def _change(change: Change, *, steps: bool, longest: int) -> ChangeView:
-    vetoes = tuple(_veto(change.address, veto) for veto in change.vetoes)
+def _build_change_view(change: Change, *, include_steps: bool, max_value_characters: int) -> ChangeView:
+    vetoes = tuple(_build_veto_view(change.address, veto) for veto in change.vetoes)
     return ChangeView(
-        symbol=VETOED if vetoes else SYMBOLS[change.action],
-        address=name(change.address),
+        symbol=VETO_SYMBOL if vetoes else ACTION_SYMBOLS[change.action],
+        address=clean_name(change.address),
         action=change.action.value,
-        physical=name(change.physical),
-        fields=field_views(change.fields, longest),
-        steps=tuple(_step(step, longest) for step in change.steps) if steps else (),
-        dangers=_dangers(change),
+        physical=clean_name(change.physical),
+        fields=build_field_views(change.fields, max_value_characters),
+        steps=tuple(_build_step_view(step, max_value_characters) for step in change.steps) if include_steps else (),
+        dangers=_list_dangers(change),
         vetoes=vetoes,
-        where=name(f"{change.where.file}:{change.where.line}") if change.where else "",
-        rank=_rank(change),
-        gist=_gist(change),
+        source_location=clean_name(f"{change.where.file}:{change.where.line}") if change.where else "",
+        rank=_severity_rank(change),
+        summary=_summarize_creation(change),
     )
 
 
-def _gist(change: Change) -> str:
-    kind = change.address.partition(".")[0]
-    return gist(kind, change.fields) if change.action is Action.CREATE else ""
+def _summarize_creation(change: Change) -> str:
+    resource_type = change.address.partition(".")[0]
+    return summarize_resource(resource_type, change.fields) if change.action is Action.CREATE else ""
 
 
-def _dangers(change: Change) -> tuple[str, ...]:
+def _list_dangers(change: Change) -> tuple[str, ...]:
     """What the action's name does not say by itself."""
-    words = []
+    dangers = []
     if change.stateful and change.action in {Action.DELETE, Action.REPLACE}:
-        words.append("All its data is deleted with it.")
+        dangers.append("All its data is deleted with it.")
     elif change.action is Action.REPLACE:
-        words.append("It is deleted and made again.")
-    return (*words, *(sentence(effect) for effect in change.effects))
+        dangers.append("It is deleted and made again.")
+    return (*dangers, *(clean_sentence(effect) for effect in change.effects))
 
 
-def _veto(address: str, veto: Veto) -> VetoView:
-    return VetoView(name(address), name(veto.name), sentence(veto.sentence), veto.token_lifts)
+def _build_veto_view(address: str, veto: Veto) -> VetoView:
+    return VetoView(clean_name(address), clean_name(veto.name), clean_sentence(veto.sentence), veto.token_lifts)
 
 
-def _step(step: PlannedStep, longest: int) -> StepView:
+def _build_step_view(step: PlannedStep, max_value_characters: int) -> StepView:
     parameters = redact(step.parameters)
     if isinstance(parameters, dict):
-        detail = ", ".join(f"{safe(key)}={shorten(show(item), longest)}" for key, item in parameters.items())
+        detail = ", ".join(
+            f"{sanitise(key)}={shorten(format_value(item), max_value_characters)}" for key, item in parameters.items()
+        )
     else:
-        detail = "" if parameters is None else shorten(show(parameters), longest)
-    return StepView(name(step.action), f"{detail} {sentence(step.note)}".strip())
+        detail = "" if parameters is None else shorten(format_value(parameters), max_value_characters)
+    return StepView(clean_name(step.action), f"{detail} {clean_sentence(step.note)}".strip())
 
 
-def _token_hint(plan: Plan, vetoes: Sequence[VetoView]) -> str:
+def _build_token_hint(plan: Plan, vetoes: Sequence[VetoView]) -> str:
     """How to go on when a token can lift every veto; empty when none does or one stays."""
     if not vetoes or not all(veto.token_lifts for veto in vetoes):
         return ""
-    return f"--allow {safe(plan.token)}"
+    return f"--allow {sanitise(plan.token)}"

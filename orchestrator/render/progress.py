@@ -15,167 +15,193 @@ from typing import IO, Any, Protocol, Self
 
 from msgspec import Struct
 
-from orchestrator.planning.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
-from orchestrator.redaction.redact import safe
+from orchestrator.planning.events import (
+    BatchProgress,
+    ChangeFinished,
+    ChangeStarted,
+    Event,
+    ProbeFinished,
+    ProbeStarted,
+    StepCompleted,
+    WaitStarted,
+)
+from orchestrator.redaction.redact import sanitise
 from orchestrator.render import workflow_commands
-from orchestrator.render.apply_report import DONE, elapsed
-from orchestrator.render.plan_view import name, sentence
+from orchestrator.render.apply_report import COMPLETED_LABELS, format_duration
+from orchestrator.render.plan_view import clean_name, clean_sentence
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome, PlannedStep
 
-DOING = {
+IN_PROGRESS_LABELS = {
     Action.CREATE: "creating",
     Action.UPDATE: "updating",
     Action.REPLACE: "replacing",
     Action.DELETE: "deleting",
     Action.NONE: "checking",
 }
-HEARTBEAT_SECONDS = 30.0
+HEARTBEAT_INTERVAL_SECONDS = 30.0
 
 
-class Display(AbstractContextManager["Display"], Protocol):
+class ProgressDisplay(AbstractContextManager["ProgressDisplay"], Protocol):
     """What follows a run from inside a ``with``; calling it with an event may not fail."""
 
     def __call__(self, event: Event) -> None: ...
 
 
-class State(Enum):
+class RowState(Enum):
     """How far one change is; the value is its colour."""
 
     PENDING = "dim"
     RUNNING = "cyan"
     DONE = "green"
-    UNWELL = "yellow"
+    UNHEALTHY = "yellow"
     SKIPPED = "magenta"
     FAILED = "red"
 
 
-class Row(Struct):
+class ProgressRow(Struct):
     """One change on the board; ``began`` and ``took`` in seconds."""
 
     address: str
     action: Action
-    state: State = State.PENDING
-    began: float = 0.0
-    took: float = 0.0
-    step: str = ""
-    proof: bool = False
+    state: RowState = RowState.PENDING
+    started_at: float = 0.0
+    duration_seconds: float = 0.0
+    detail: str = ""
+    is_probe: bool = False
 
     @property
     def status(self) -> str:
         """``creating``, ``created``, ``failed`` ..."""
         match self.state:
-            case State.PENDING:
+            case RowState.PENDING:
                 return "waiting"
-            case State.RUNNING:
-                return "proving" if self.proof else DOING[self.action]
-            case State.DONE:
-                return "proved" if self.proof else DONE[self.action]
-            case State.UNWELL:
+            case RowState.RUNNING:
+                return "proving" if self.is_probe else IN_PROGRESS_LABELS[self.action]
+            case RowState.DONE:
+                return "proved" if self.is_probe else COMPLETED_LABELS[self.action]
+            case RowState.UNHEALTHY:
                 return "not well"
             case _:
                 return self.state.name.lower()
 
-    def seconds(self, now: float) -> float:
+    def elapsed_seconds(self, now: float) -> float:
         """How long it has taken so far."""
-        return now - self.began if self.state is State.RUNNING else self.took
+        return now - self.started_at if self.state is RowState.RUNNING else self.duration_seconds
 
 
-class Board:
+class ProgressState:
     """What the events have told so far.  Not thread-safe: displays hold their lock around it."""
 
     def __init__(self, changes: Iterable[Change], clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.began = clock()
-        self.rows = {change.address: Row(name(change.address), change.action) for change in changes}
+        self.started_at = clock()
+        self.rows = {change.address: ProgressRow(clean_name(change.address), change.action) for change in changes}
 
-    def note(self, event: Event) -> Row:
+    def handle_event(self, event: Event) -> ProgressRow:
         """Take an event in; the row it is about."""
-        row = self.rows.setdefault(event.address, Row(name(event.address), Action.NONE))
+        row = self.rows.setdefault(event.address, ProgressRow(clean_name(event.address), Action.NONE))
         match event:
-            case Started(_, action):
-                row.action, row.state, row.began = action, State.RUNNING, self.clock()
-            case StepDone(_, step):
-                row.step = said(step)
-            case Waiting(_, what):
-                row.step = sentence(what)
-            case Progress(_, what, done, total):
-                row.step = safe(f"{done:,}/{total:,} {what}")
-            case Finished(_, outcome):
-                row.state, row.took, row.step = state(outcome), outcome.seconds, sentence(outcome.reason)
-            case Asking(_, what):
-                row.proof, row.state, row.began, row.step = True, State.RUNNING, self.clock(), safe(what)
-            case Answered(_, passed, saw, seconds):
-                row.state, row.took, row.step = State.DONE if passed else State.FAILED, seconds, sentence(saw)
+            case ChangeStarted(_, action):
+                row.action, row.state, row.started_at = action, RowState.RUNNING, self.clock()
+            case StepCompleted(_, step):
+                row.detail = describe_step(step)
+            case WaitStarted(_, description):
+                row.detail = clean_sentence(description)
+            case BatchProgress(_, description, done, total):
+                row.detail = sanitise(f"{done:,}/{total:,} {description}")
+            case ChangeFinished(_, outcome):
+                row.state, row.duration_seconds, row.detail = (
+                    to_row_state(outcome),
+                    outcome.seconds,
+                    clean_sentence(outcome.reason),
+                )
+            case ProbeStarted(_, description):
+                row.is_probe, row.state, row.started_at, row.detail = (
+                    True,
+                    RowState.RUNNING,
+                    self.clock(),
+                    sanitise(description),
+                )
+            case ProbeFinished(_, passed, observation, seconds):
+                row.state, row.duration_seconds, row.detail = (
+                    RowState.DONE if passed else RowState.FAILED,
+                    seconds,
+                    clean_sentence(observation),
+                )
         return row
 
-    def running(self) -> list[Row]:
+    def list_running(self) -> list[ProgressRow]:
         """What is under way, longest first."""
-        return sorted((row for row in self.rows.values() if row.state is State.RUNNING), key=lambda row: row.began)
+        return sorted(
+            (row for row in self.rows.values() if row.state is RowState.RUNNING), key=lambda row: row.started_at
+        )
 
 
-def state(outcome: Outcome) -> State:
+def to_row_state(outcome: Outcome) -> RowState:
     """The outcome as a state of the board."""
     if outcome.actuation is Actuation.FAILED:
-        return State.FAILED
+        return RowState.FAILED
     if outcome.actuation is Actuation.SKIPPED:
-        return State.SKIPPED
-    return State.DONE if outcome.health is Health.HEALTHY else State.UNWELL
+        return RowState.SKIPPED
+    return RowState.DONE if outcome.health is Health.HEALTHY else RowState.UNHEALTHY
 
 
-def said(step: PlannedStep) -> str:
+def describe_step(step: PlannedStep) -> str:
     """A step without its parameters."""
-    return safe(f"{step.action} {step.note}".strip())
+    return sanitise(f"{step.action} {step.note}".strip())
 
 
-class Lines:
+class LineDisplay:
     """One plain line for each resource that ends, and a sign of life for those that take long.
 
     ``write`` gets each line without its end.  In GitHub Actions the lines are folded and failures are annotated.
     """
 
-    def __init__(self, board: Board, write: Callable[[str], None], style: Style, *, in_actions: bool = False) -> None:
-        self._board = board
+    def __init__(
+        self, progress: ProgressState, write: Callable[[str], None], style: Style, *, is_github_actions: bool = False
+    ) -> None:
+        self._progress = progress
         self._write: Callable[[str], None] | None = write
         self._style = style
-        self._in_actions = in_actions
+        self._in_actions = is_github_actions
         self._lock = threading.Lock()
-        self._ended = threading.Event()
-        self._pulse = threading.Thread(target=self._beat, name="progress", daemon=True)
+        self._stopped = threading.Event()
+        self._heartbeat_thread = threading.Thread(target=self._write_heartbeats, name="progress", daemon=True)
 
     def __enter__(self) -> Self:
         if self._in_actions:
-            self._say(workflow_commands.group(f"Apply {len(self._board.rows)} changes"))
-        self._pulse.start()
+            self._write_line(workflow_commands.group(f"Apply {len(self._progress.rows)} changes"))
+        self._heartbeat_thread.start()
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._ended.set()
-        self._pulse.join()
+        self._stopped.set()
+        self._heartbeat_thread.join()
         if self._in_actions:
-            self._say(workflow_commands.END_GROUP)
+            self._write_line(workflow_commands.END_GROUP)
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            row = self._board.note(event)
-            if isinstance(event, (Finished, Asking, Answered)):
-                self._say(self._line(row))
-                if self._in_actions and row.state is State.FAILED and not row.proof:
-                    self._say(workflow_commands.error(row.step, title=f"{row.address} failed"))
+            row = self._progress.handle_event(event)
+            if isinstance(event, (ChangeFinished, ProbeStarted, ProbeFinished)):
+                self._write_line(self._format_row(row))
+                if self._in_actions and row.state is RowState.FAILED and not row.is_probe:
+                    self._write_line(workflow_commands.error(row.detail, title=f"{row.address} failed"))
 
-    def _line(self, row: Row) -> str:
-        reason = f"  {row.step}" if row.step else ""
+    def _format_row(self, row: ProgressRow) -> str:
+        reason = f"  {row.detail}" if row.detail else ""
         status = self._style.paint(f"{row.status:<9}", row.state.value)
-        took = "" if row.state is State.SKIPPED else elapsed(row.seconds(self._board.clock()))
-        return self._style.fit(f"{took:>12}  {status}  {row.address}{reason}")
+        duration = "" if row.state is RowState.SKIPPED else format_duration(row.elapsed_seconds(self._progress.clock()))
+        return self._style.replace_unencodable(f"{duration:>12}  {status}  {row.address}{reason}")
 
-    def _beat(self) -> None:
-        while not self._ended.wait(HEARTBEAT_SECONDS):
+    def _write_heartbeats(self) -> None:
+        while not self._stopped.wait(HEARTBEAT_INTERVAL_SECONDS):
             with self._lock:
-                for row in self._board.running():
-                    self._say(self._line(row))
+                for row in self._progress.list_running():
+                    self._write_line(self._format_row(row))
 
-    def _say(self, line: str) -> None:
+    def _write_line(self, line: str) -> None:
         if self._write is None:
             return
         try:
@@ -184,19 +210,21 @@ class Lines:
             self._write = None
 
 
-class Table:
+class TableDisplay:
     """A table on a terminal, drawn anew several times a second; whole when it ends, as high as fits until then."""
 
-    def __init__(self, board: Board, stream: IO[str], *, colour: bool = True, width: int | None = None) -> None:
+    def __init__(
+        self, progress: ProgressState, stream: IO[str], *, colour: bool = True, width: int | None = None
+    ) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        self._board = board
+        self._progress = progress
         self._console = Console(file=stream, no_color=not colour, highlight=False, width=width)
         self._lock = threading.Lock()
-        self._final = False
+        self._is_finished = False
         self._live = Live(
-            console=self._console, get_renderable=self._frame, refresh_per_second=8, redirect_stderr=False
+            console=self._console, get_renderable=self._render, refresh_per_second=8, redirect_stderr=False
         )
 
     def __enter__(self) -> Self:
@@ -205,7 +233,7 @@ class Table:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._final = True
+        self._is_finished = True
         try:
             self._live.stop()
         except (OSError, ValueError):
@@ -213,51 +241,67 @@ class Table:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            self._board.note(event)
+            self._progress.handle_event(event)
 
-    def _frame(self) -> Any:
+    def _render(self) -> Any:
         from rich.table import Table as Grid
         from rich.text import Text
 
         grid = Grid(box=None, padding=(0, 2, 0, 0), show_header=False, expand=True)
         grid.add_column(width=9, no_wrap=True)
-        grid.add_column(width=self._widest(), no_wrap=True, overflow="ellipsis")
+        grid.add_column(width=self._address_width(), no_wrap=True, overflow="ellipsis")
         grid.add_column(width=12, no_wrap=True, justify="right")
         grid.add_column(no_wrap=True, overflow="ellipsis", ratio=1, style="dim")
         with self._lock:
-            now = self._board.clock()
-            for row in self._visible():
-                took = "" if row.state in {State.PENDING, State.SKIPPED} else elapsed(row.seconds(now))
+            now = self._progress.clock()
+            for row in self._visible_rows():
+                duration = (
+                    ""
+                    if row.state in {RowState.PENDING, RowState.SKIPPED}
+                    else format_duration(row.elapsed_seconds(now))
+                )
                 status = Text(row.status, style=row.state.value)
-                grid.add_row(status, Text(row.address), Text(took), Text(row.step))
-            took = elapsed(now - self._board.began)
-            grid.add_row(Text("total", style="bold"), self._bar(), Text(took, style="bold"), Text(self._counted()))
+                grid.add_row(status, Text(row.address), Text(duration), Text(row.detail))
+            duration = format_duration(now - self._progress.started_at)
+            grid.add_row(
+                Text("total", style="bold"),
+                self._render_bar(),
+                Text(duration, style="bold"),
+                Text(self._format_counts()),
+            )
         return grid
 
-    def _widest(self) -> int:
-        longest = max((len(row.address) for row in self._board.rows.values()), default=0)
-        return max(20, min(longest, self._console.width // 2))
+    def _address_width(self) -> int:
+        longest_address = max((len(row.address) for row in self._progress.rows.values()), default=0)
+        return max(20, min(longest_address, self._console.width // 2))
 
-    def _bar(self) -> Any:
+    def _render_bar(self) -> Any:
         """How much has ended, as a bar; red once something failed."""
         from rich.progress_bar import ProgressBar
 
-        states = [row.state for row in self._board.rows.values()]
-        ended = sum(state not in {State.PENDING, State.RUNNING} for state in states)
-        colour = "red" if State.FAILED in states else "green"
-        return ProgressBar(len(states) or 1, ended, style="dim", complete_style=colour, finished_style=colour)
+        states = [row.state for row in self._progress.rows.values()]
+        finished = sum(state not in {RowState.PENDING, RowState.RUNNING} for state in states)
+        colour = "red" if RowState.FAILED in states else "green"
+        return ProgressBar(len(states) or 1, finished, style="dim", complete_style=colour, finished_style=colour)
 
-    def _visible(self) -> list[Row]:
+    def _visible_rows(self) -> list[ProgressRow]:
         """All rows at the end; before that, what matters most and fits."""
-        rows = list(self._board.rows.values())
-        room = max(3, self._console.height - 2)
-        if self._final or len(rows) <= room:
+        rows = list(self._progress.rows.values())
+        max_rows = max(3, self._console.height - 2)
+        if self._is_finished or len(rows) <= max_rows:
             return rows
-        order = [State.RUNNING, State.FAILED, State.UNWELL, State.PENDING, State.SKIPPED, State.DONE]
-        return sorted(rows, key=lambda row: order.index(row.state))[:room]
+        order = [
+            RowState.RUNNING,
+            RowState.FAILED,
+            RowState.UNHEALTHY,
+            RowState.PENDING,
+            RowState.SKIPPED,
+            RowState.DONE,
+        ]
+        return sorted(rows, key=lambda row: order.index(row.state))[:max_rows]
 
-    def _counted(self) -> str:
-        rows = self._board.rows.values()
-        ended = sum(row.state not in {State.PENDING, State.RUNNING} for row in rows)
-        failed = sum(row.state is State.FAILED for row in rows)
-        return f"{ended} of {len(rows)}" + (f", {failed} failed" if failed else "")
+    def _format_counts(self) -> str:
+        rows = self._progress.rows.values()
+        finished = sum(row.state not in {RowState.PENDING, RowState.RUNNING} for row in rows)
+        failed = sum(row.state is RowState.FAILED for row in rows)
+        return f"{finished} of {len(rows)}" + (f", {failed} failed" if failed else "")

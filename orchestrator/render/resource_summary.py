@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from orchestrator.redaction.redact import redact
-from orchestrator.render.field_values import show
+from orchestrator.render.field_values import format_value
 from orchestrator.vocabulary import FieldChange
 
-LONGEST_PART: Final = 96
-_HOLE: Final = re.compile(r"\{([\w.]+)([#!?]?)\}")
+MAX_PART_CHARACTERS: Final = 96
+_PLACEHOLDER: Final = re.compile(r"\{([\w.]+)([#!?]?)\}")
 
-GISTS: Final[Mapping[str, tuple[str, ...]]] = {
+SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "apprunner_autoscaling": ("{min_size} to {max_size} instances", "{max_concurrency} requests at once each"),
     "apprunner_connector": ("{subnets#} subnets",),
     "apprunner_service": (
@@ -70,39 +70,39 @@ GISTS: Final[Mapping[str, tuple[str, ...]]] = {
 condition, ``{path!}`` the first sentence of a text."""
 
 
-def gist(resource_type: str, fields: tuple[FieldChange, ...]) -> str:
+def summarize_resource(resource_type: str, fields: tuple[FieldChange, ...]) -> str:
     """The telling fields of a new resource, parted by commas; empty when there is nothing to tell."""
     spec = {field.path[0]: redact(field.after, field.path[0]) for field in fields if len(field.path) == 1}
-    parts = (_filled(template, spec) for template in GISTS.get(resource_type, ()))
+    parts = (_fill_template(template, spec) for template in SUMMARY_TEMPLATES.get(resource_type, ()))
     return ", ".join(part for part in parts if part)
 
 
-def _filled(template: str, spec: Mapping[str, Any]) -> str:
-    values = [_value(spec, *hole) for hole in _HOLE.findall(template)]
+def _fill_template(template: str, spec: Mapping[str, Any]) -> str:
+    values = [_placeholder_value(spec, *placeholder) for placeholder in _PLACEHOLDER.findall(template)]
     if any(value is None for value in values):
         return ""
-    rest = iter(values)
-    part = _HOLE.sub(lambda _: next(rest) or "", template)
-    return _singular(part) if len(part) <= LONGEST_PART else ""
+    remaining_values = iter(values)
+    part = _PLACEHOLDER.sub(lambda _: next(remaining_values) or "", template)
+    return _singularize(part) if len(part) <= MAX_PART_CHARACTERS else ""
 
 
-def _value(spec: Mapping[str, Any], path: str, how: str) -> str | None:
+def _placeholder_value(spec: Mapping[str, Any], path: str, modifier: str) -> str | None:
     """What stands in a hole; None when the part is to be left out."""
-    found = _at(spec, path.split("."))
-    if found in (None, False, "", 0) or (isinstance(found, list | dict) and how != "#"):
+    value = _look_up(spec, path.split("."))
+    if value in (None, False, "", 0) or (isinstance(value, list | dict) and modifier != "#"):
         return None
-    match how:
+    match modifier:
         case "#":
-            return str(len(found)) if isinstance(found, list | dict) and found else None
+            return str(len(value)) if isinstance(value, list | dict) and value else None
         case "?":
             return ""
         case "!":
-            return _shown(str(found).partition(". ")[0])
+            return _format_value(str(value).partition(". ")[0])
         case _:
-            return _shown(int(found) if isinstance(found, float) and found.is_integer() else found)
+            return _format_value(int(value) if isinstance(value, float) and value.is_integer() else value)
 
 
-def _at(value: Any, path: list[str]) -> Any:
+def _look_up(value: Any, path: list[str]) -> Any:
     for key in path:
         if isinstance(value, Mapping):
             value = value.get(key)
@@ -113,11 +113,11 @@ def _at(value: Any, path: list[str]) -> Any:
     return value
 
 
-def _shown(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """As ``show`` has it, harmless, without the quotes of a text."""
-    text = show(value)
+    text = format_value(value)
     return text[1:-1] if text.startswith('"') else text
 
 
-def _singular(part: str) -> str:
+def _singularize(part: str) -> str:
     return re.sub(r"^1 (\w+?)s\b", r"1 \1", part)

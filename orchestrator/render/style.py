@@ -7,7 +7,7 @@ from typing import Final
 
 from msgspec import Struct
 
-_CODES: Final = {
+_ANSI_CODES: Final = {
     "bold": "1",
     "dim": "2",
     "red": "31",
@@ -19,8 +19,8 @@ _CODES: Final = {
     "alarm": "1;31",
     "good": "1;32",
 }
-BY_SIGN: Final = {"+": "green", "~": "yellow", "-": "red", "-/+": "magenta", "!": "alarm"}
-_ASCII: Final = str.maketrans({"…": "...", "·": "|", "→": "->", "✓": "ok", "✗": "x", "—": "-", "•": "*"})
+COLOUR_BY_SIGN: Final = {"+": "green", "~": "yellow", "-": "red", "-/+": "magenta", "!": "alarm"}
+_ASCII_REPLACEMENTS: Final = str.maketrans({"…": "...", "·": "|", "→": "->", "✓": "ok", "✗": "x", "—": "-", "•": "*"})
 
 
 class Style(Struct, frozen=True):
@@ -30,25 +30,25 @@ class Style(Struct, frozen=True):
     width: int = 0
     encoding: str = "utf-8"
 
-    def paint(self, text: str, name: str) -> str:
+    def paint(self, text: str, colour_name: str) -> str:
         """``text`` in a colour, where there are colours."""
-        return f"\x1b[{_CODES[name]}m{text}\x1b[0m" if self.colour and text else text
+        return f"\x1b[{_ANSI_CODES[colour_name]}m{text}\x1b[0m" if self.colour and text else text
 
-    def wrap(self, text: str, first: str, following: str | None = None) -> list[str]:
+    def wrap(self, text: str, first_indent: str, next_indent: str | None = None) -> list[str]:
         """``text`` as lines that begin with ``first``, then with ``following`` (default: blanks as wide)."""
-        following = " " * len(first) if following is None else following
-        if not self.width or len(first) + len(text) <= self.width:
-            return [first + text]
-        width = max(self.width, 30 + len(following), 30 + len(first))
-        wrapper = textwrap.TextWrapper(width, initial_indent=first, subsequent_indent=following)
+        next_indent = " " * len(first_indent) if next_indent is None else next_indent
+        if not self.width or len(first_indent) + len(text) <= self.width:
+            return [first_indent + text]
+        width = max(self.width, 30 + len(next_indent), 30 + len(first_indent))
+        wrapper = textwrap.TextWrapper(width, initial_indent=first_indent, subsequent_indent=next_indent)
         wrapper.break_long_words = wrapper.break_on_hyphens = False
-        return wrapper.wrap(text) or [first]
+        return wrapper.wrap(text) or [first_indent]
 
-    def fit(self, text: str) -> str:
+    def replace_unencodable(self, text: str) -> str:
         """``text`` with nothing in it that the stream's encoding cannot show."""
         try:
             text.encode(self.encoding)
         except (UnicodeEncodeError, LookupError):
-            plain = text.translate(_ASCII)
-            return plain.encode("ascii", "backslashreplace").decode("ascii")
+            ascii_text = text.translate(_ASCII_REPLACEMENTS)
+            return ascii_text.encode("ascii", "backslashreplace").decode("ascii")
         return text

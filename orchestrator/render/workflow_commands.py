@@ -6,34 +6,34 @@ Source: GitHub's "Workflow commands".  Data is escaped as the runner unescapes i
 from __future__ import annotations
 
 from orchestrator.problems import Position
-from orchestrator.redaction.redact import safe
+from orchestrator.redaction.redact import sanitise
 
 
-def error(message: str, where: Position | None = None, title: str = "") -> str:
+def error(message: str, position: Position | None = None, title: str = "") -> str:
     """An error annotation, at a place in a file when there is one."""
-    properties = {"file": where.file, "line": str(where.line), "col": str(where.column)} if where else {}
+    properties = {"file": position.file, "line": str(position.line), "col": str(position.column)} if position else {}
     if title:
         properties["title"] = title
-    said = ",".join(f"{key}={_property(value)}" for key, value in properties.items())
-    return f"::error{f' {said}' if said else ''}::{_data(message)}"
+    property_list = ",".join(f"{key}={_escape_property(value)}" for key, value in properties.items())
+    return f"::error{f' {property_list}' if property_list else ''}::{_escape_data(message)}"
 
 
 def warning(message: str) -> str:
     """A warning annotation."""
-    return f"::warning::{_data(safe(message))}"
+    return f"::warning::{_escape_data(sanitise(message))}"
 
 
 def group(title: str) -> str:
     """The line that opens a folded part of the log; ``END_GROUP`` closes it."""
-    return f"::group::{_data(safe(title))}"
+    return f"::group::{_escape_data(sanitise(title))}"
 
 
 END_GROUP = "::endgroup::"
 
 
-def _data(text: str) -> str:
+def _escape_data(text: str) -> str:
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(text: str) -> str:
+    return _escape_data(text).replace(":", "%3A").replace(",", "%2C")

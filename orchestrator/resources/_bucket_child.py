@@ -9,36 +9,41 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.ownership_tags import Marks, mapping
-from orchestrator.resources import Aws, standing_marks
+from orchestrator.ownership_tags import Ownership, from_aws_tags
+from orchestrator.resources import AwsReader, read_ownership
 from orchestrator.vocabulary import Scope
 
 Seen = TypeVar("Seen")
 
-NOT_THERE = ("404", "NoSuchBucket")
-NO_BUCKET = (*NOT_THERE, "403", "Forbidden", "AccessDenied")
+BUCKET_NOT_FOUND_CODES = ("404", "NoSuchBucket")
+NO_ACCESSIBLE_BUCKET_CODES = (*BUCKET_NOT_FOUND_CODES, "403", "Forbidden", "AccessDenied")
 
 
-def inside(aws: Aws, scope: Scope, name: str, look: Callable[[Mapping[str, str]], Seen]) -> tuple[Seen, Marks] | None:
+def read_bucket_setting(
+    aws: AwsReader, scope: Scope, name: str, read_setting: Callable[[Mapping[str, str]], Seen]
+) -> tuple[Seen, Ownership] | None:
     """What ``look`` sees in bucket ``name``, given how to name the bucket to S3, and whose the bucket is.
 
     None only where there is no bucket of ours.  Raises AwsError.
     """
-    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
+    bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
     try:
-        seen = look(where)
+        setting = read_setting(bucket_params)
     except AwsError as error:
-        if _is_absent(aws, where, error.code):
+        if _is_missing_bucket(aws, bucket_params, error.code):
             return None
         raise
-    return seen, standing_marks(aws, scope, f"arn:aws:s3:::{name}", lambda: _tags(aws, where))
+    return setting, read_ownership(aws, scope, f"arn:aws:s3:::{name}", lambda: _tags(aws, bucket_params))
 
 
-def _tags(aws: Aws, where: Mapping[str, str]) -> dict[str, str]:
-    answer = aws.get("s3", "get_bucket_tagging", missing=("NoSuchTagSet", "NoSuchBucket"), **where) or {}
-    return mapping(answer.get("TagSet"))
+def _tags(aws: AwsReader, bucket_params: Mapping[str, str]) -> dict[str, str]:
+    response = aws.get("s3", "get_bucket_tagging", missing=("NoSuchTagSet", "NoSuchBucket"), **bucket_params) or {}
+    return from_aws_tags(response.get("TagSet"))
 
 
-def _is_absent(aws: Aws, where: Mapping[str, str], code: str) -> bool:
+def _is_missing_bucket(aws: AwsReader, bucket_params: Mapping[str, str], error_code: str) -> bool:
     """Whether a refusal means that there is no bucket of ours; a missing permission means nothing of the kind."""
-    return code in NOT_THERE or (code in NO_BUCKET and aws.get("s3", "head_bucket", missing=NO_BUCKET, **where) is None)
+    return error_code in BUCKET_NOT_FOUND_CODES or (
+        error_code in NO_ACCESSIBLE_BUCKET_CODES
+        and aws.get("s3", "head_bucket", missing=NO_ACCESSIBLE_BUCKET_CODES, **bucket_params) is None
+    )

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws, standing_marks, standing_tags
-from orchestrator.steps import Call, Steps
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader, read_ownership, read_tags
+from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = None
 
-GONE = ("ResourceNotFoundException",)
-IN_USE = ("InvalidRequestException",)
+NOT_FOUND_CODES = ("ResourceNotFoundException",)
+IN_USE_CODES = ("InvalidRequestException",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -30,98 +30,107 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     return {"min_size": 1, "max_size": 25, "max_concurrency": 100, **spec}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing for all, then the latest revision (or the one that ``name`` names) with its tags."""
     family, _, revision = name.partition("/")
-    revisions = _revisions(aws).get(family, [])
-    found = [one for one in revisions if str(one["AutoScalingConfigurationRevision"]) == revision or not revision]
-    if not found:
+    revisions = _list_revisions(aws).get(family, [])
+    matching = [item for item in revisions if str(item["AutoScalingConfigurationRevision"]) == revision or not revision]
+    if not matching:
         return None
-    arn = found[-1]["AutoScalingConfigurationArn"]
-    answer = aws.get("apprunner", "describe_auto_scaling_configuration", AutoScalingConfigurationArn=arn, missing=GONE)
-    if answer is None or not _is_active(answer["AutoScalingConfiguration"]):
+    arn = matching[-1]["AutoScalingConfigurationArn"]
+    response = aws.get(
+        "apprunner", "describe_auto_scaling_configuration", AutoScalingConfigurationArn=arn, missing=NOT_FOUND_CODES
+    )
+    if response is None or not _is_active(response["AutoScalingConfiguration"]):
         return None
-    detail = answer["AutoScalingConfiguration"]
-    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
-    sizes = {"min_size": "MinSize", "max_size": "MaxSize", "max_concurrency": "MaxConcurrency"}
-    live = {**{key: detail[member] for key, member in sizes.items()}, "tags": tags}
-    private = {"is_idle": not found[-1].get("HasAssociatedService", True), "is_leftover": bool(revision)}
-    return Live(live, {"arn": arn}, private, **marks(tags))
+    configuration = response["AutoScalingConfiguration"]
+    tags = read_tags(aws, scope, arn, spec.get("tags"), lambda: _fetch_tags(aws, arn))
+    size_members = {"min_size": "MinSize", "max_size": "MaxSize", "max_concurrency": "MaxConcurrency"}
+    live_spec = {**{key: configuration[member] for key, member in size_members.items()}, "tags": tags}
+    private = {"is_idle": not matching[-1].get("HasAssociatedService", True), "is_leftover": bool(revision)}
+    return LiveResource(live_spec, {"arn": arn}, private, **parse_ownership(tags))
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """Ours, by their tags: each name, and of each the older revisions that nothing uses."""
-    for family, revisions in _revisions(aws).items():
-        if not family.startswith(scope.prefix[:20]):  # others' are not asked for their tags
+    for family, revisions in _list_revisions(aws).items():
+        if not family.startswith(scope.name_prefix[:20]):  # others' are not asked for their tags
             continue
         latest = revisions[-1]
-        for one in revisions:
-            if one is not latest and one.get("HasAssociatedService"):
+        for item in revisions:
+            if item is not latest and item.get("HasAssociatedService"):
                 continue
-            if _owner(aws, scope, one["AutoScalingConfigurationArn"]) == scope.owner:
-                yield family if one is latest else f"{family}/{one['AutoScalingConfigurationRevision']}"
+            if _read_owner(aws, scope, item["AutoScalingConfigurationArn"]) == scope.owner:
+                yield family if item is latest else f"{family}/{item['AutoScalingConfigurationRevision']}"
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """A new revision; made twice by a lost answer, the older one is a leftover that pruning finds."""
-    body = {
+    request = {
         "AutoScalingConfigurationName": name,
         "MinSize": spec["min_size"],
         "MaxSize": spec["max_size"],
         "MaxConcurrency": spec["max_concurrency"],
-        "Tags": pairs(spec["tags"]),
+        "Tags": to_aws_tags(spec["tags"]),
     }
-    answer = yield Call("apprunner", "create_auto_scaling_configuration", body)
-    return {"arn": answer["AutoScalingConfiguration"]["AutoScalingConfigurationArn"]}
+    response = yield ApiCall("apprunner", "create_auto_scaling_configuration", request)
+    return {"arn": response["AutoScalingConfiguration"]["AutoScalingConfigurationArn"]}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Other sizes are a new revision with another ARN; tags alone are laid on the one there is.
 
     The service deletes the revision it leaves; one that it never came to use (a deployment failed) is deleted here.
     """
     arn = live.outputs["arn"]
     if changed <= {"tags"}:
-        yield Call("apprunner", "tag_resource", {"ResourceArn": arn, "Tags": pairs(spec["tags"])})
+        yield ApiCall("apprunner", "tag_resource", {"ResourceArn": arn, "Tags": to_aws_tags(spec["tags"])})
         return {}
     outputs = yield from create(scope, name, spec)
     if live.private["is_idle"]:
-        yield _delete({"AutoScalingConfigurationArn": arn})
+        yield _delete_call({"AutoScalingConfigurationArn": arn})
     return outputs
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """All revisions of a name, or the one leftover.  App Runner refuses while a service that goes still holds it."""
     if live.private["is_leftover"]:
-        yield _delete({"AutoScalingConfigurationArn": live.outputs["arn"]})
+        yield _delete_call({"AutoScalingConfigurationArn": live.outputs["arn"]})
     else:
         partial = f"arn:aws:apprunner:{scope.region}:{scope.account}:autoscalingconfiguration/{name}"
-        yield _delete({"AutoScalingConfigurationArn": partial, "DeleteAllRevisions": True})
+        yield _delete_call({"AutoScalingConfigurationArn": partial, "DeleteAllRevisions": True})
     return {}
 
 
-def _delete(what: Mapping[str, Value]) -> Call:
-    return Call("apprunner", "delete_auto_scaling_configuration", what, ok=GONE, retry=IN_USE)
+def _delete_call(request: Mapping[str, Value]) -> ApiCall:
+    return ApiCall(
+        "apprunner", "delete_auto_scaling_configuration", request, ok_codes=NOT_FOUND_CODES, retry_codes=IN_USE_CODES
+    )
 
 
-def _revisions(aws: Aws) -> Mapping[str, list[Mapping[str, Any]]]:
+def _list_revisions(aws: AwsReader) -> Mapping[str, list[Mapping[str, Any]]]:
     """Every active configuration of the account, by name, the latest last."""
     member = "AutoScalingConfigurationSummaryList"
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for one in aws.all("apprunner", "list_auto_scaling_configurations", member, LatestOnly=False):
-        if _is_active(one):
-            found.setdefault(one["AutoScalingConfigurationName"], []).append(one)
-    return {name: sorted(each, key=lambda one: one["AutoScalingConfigurationRevision"]) for name, each in found.items()}
+    by_name: dict[str, list[Mapping[str, Any]]] = {}
+    for item in aws.all("apprunner", "list_auto_scaling_configurations", member, LatestOnly=False):
+        if _is_active(item):
+            by_name.setdefault(item["AutoScalingConfigurationName"], []).append(item)
+    return {
+        name: sorted(items, key=lambda item: item["AutoScalingConfigurationRevision"])
+        for name, items in by_name.items()
+    }
 
 
-def _is_active(one: Mapping[str, Any]) -> bool:
+def _is_active(configuration: Mapping[str, Any]) -> bool:
     """AWS answers ``active`` where its model says ``ACTIVE``."""
-    return str(one.get("Status", "ACTIVE")).upper() == "ACTIVE"
+    return str(configuration.get("Status", "ACTIVE")).upper() == "ACTIVE"
 
 
-def _owner(aws: Aws, scope: Scope, arn: str) -> str | None:
-    return standing_marks(aws, scope, arn, lambda: _tags(aws, arn))["owner"]
+def _read_owner(aws: AwsReader, scope: Scope, arn: str) -> str | None:
+    return read_ownership(aws, scope, arn, lambda: _fetch_tags(aws, arn))["owner"]
 
 
-def _tags(aws: Aws, arn: str) -> dict[str, str]:
-    return mapping(aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=GONE))
+def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
+    return from_aws_tags(
+        aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=NOT_FOUND_CODES)
+    )

@@ -11,136 +11,151 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws, standing_marks, standing_tags
-from orchestrator.steps import Call, Steps
-from orchestrator.values import Value, canonical
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader, read_ownership, read_tags
+from orchestrator.steps import ApiCall, Steps
+from orchestrator.values import Value, sort_canonically
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES = frozenset({"ec2_vpc", "ec2_security_group"})
 ARN = None
 
-GONE = ("ResourceNotFoundException",)
-IN_USE = ("InvalidRequestException",)
+NOT_FOUND_CODES = ("ResourceNotFoundException",)
+IN_USE_CODES = ("InvalidRequestException",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Subnets and security groups have no order; while unknown, they have no members either."""
-    sets = {key: canonical(spec[key]) for key in ("subnets", "security_groups") if isinstance(spec.get(key), list)}
-    return {**spec, **sets}
+    sorted_fields = {
+        key: sort_canonically(spec[key]) for key in ("subnets", "security_groups") if isinstance(spec.get(key), list)
+    }
+    return {**spec, **sorted_fields}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing for all, with their subnets and groups; then the tags of the one."""
-    family, _, member = name.partition("/")
-    connectors = _connectors(aws).get(family, [])
-    found = [one for one in connectors if one["VpcConnectorName"] == member or not member]
-    if not found:
+    family, _, connector_name = name.partition("/")
+    connectors = _list_connectors(aws).get(family, [])
+    matching = [item for item in connectors if item["VpcConnectorName"] == connector_name or not connector_name]
+    if not matching:
         return None
-    connector = found[-1]
+    connector = matching[-1]
     arn = connector["VpcConnectorArn"]
-    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
-    live = {
+    tags = read_tags(aws, scope, arn, spec.get("tags"), lambda: _fetch_tags(aws, arn))
+    live_spec = {
         "subnets": connector.get("Subnets", []),
         "security_groups": connector.get("SecurityGroups", []),
         "tags": tags,
     }
-    arns = [one["VpcConnectorArn"] for one in reversed(found)]
-    is_idle = len(connectors) > 1 and arn not in _used(aws)
-    private = {"arns": arns, "number": _number(connector["VpcConnectorName"]), "is_idle": is_idle}
-    return Live(normalise(live), {"arn": arn}, private, **marks(tags))
+    arns = [item["VpcConnectorArn"] for item in reversed(matching)]
+    is_idle = len(connectors) > 1 and arn not in _list_used_arns(aws)
+    private = {"arns": arns, "number": _family_number(connector["VpcConnectorName"]), "is_idle": is_idle}
+    return LiveResource(normalise(live_spec), {"arn": arn}, private, **parse_ownership(tags))
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """Ours, by their tags: each family's newest, and of each the older ones that nothing uses."""
-    for family, connectors in _connectors(aws).items():
-        if not family.startswith(scope.prefix[:20]):  # others' are not asked for their tags
+    for family, connectors in _list_connectors(aws).items():
+        if not family.startswith(scope.name_prefix[:20]):  # others' are not asked for their tags
             continue
         newest = connectors[-1]
-        used = _used(aws) if len(connectors) > 1 else frozenset()
-        for one in connectors:
-            if one is not newest and one["VpcConnectorArn"] in used:
+        used_arns = _list_used_arns(aws) if len(connectors) > 1 else frozenset()
+        for item in connectors:
+            if item is not newest and item["VpcConnectorArn"] in used_arns:
                 continue
-            if _owner(aws, scope, one["VpcConnectorArn"]) == scope.owner:
-                yield family if one is newest else f"{family}/{one['VpcConnectorName']}"
+            if _read_owner(aws, scope, item["VpcConnectorArn"]) == scope.owner:
+                yield family if item is newest else f"{family}/{item['VpcConnectorName']}"
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """The first of its family."""
-    return (yield from _create(name, spec))
+    return (yield from _create_connector(name, spec))
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Another network is a new connector under the next number; tags alone are laid on the one there is.
 
     The service deletes the connector it leaves; one that it never came to use (a deployment failed) is deleted here.
     """
     arn = live.outputs["arn"]
     if changed <= {"tags"}:
-        yield Call("apprunner", "tag_resource", {"ResourceArn": arn, "Tags": pairs(spec["tags"])})
+        yield ApiCall("apprunner", "tag_resource", {"ResourceArn": arn, "Tags": to_aws_tags(spec["tags"])})
         return {}
-    outputs = yield from _create(f"{name}_{live.private['number'] + 1}", spec)
+    outputs = yield from _create_connector(f"{name}_{live.private['number'] + 1}", spec)
     if live.private["is_idle"]:
-        yield _delete(arn)
+        yield _delete_call(arn)
     return outputs
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """All of a family, or the one leftover.  App Runner refuses while a service that goes still holds it."""
     for arn in live.private["arns"]:
-        yield _delete(arn)
+        yield _delete_call(arn)
     return {}
 
 
-def _delete(arn: str) -> Call:
-    return Call("apprunner", "delete_vpc_connector", {"VpcConnectorArn": arn}, ok=GONE, retry=IN_USE)
+def _delete_call(arn: str) -> ApiCall:
+    return ApiCall(
+        "apprunner",
+        "delete_vpc_connector",
+        {"VpcConnectorArn": arn},
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=IN_USE_CODES,
+    )
 
 
-def _create(name: str, spec: Mapping[str, Value]) -> Steps:
-    body = {
+def _create_connector(name: str, spec: Mapping[str, Value]) -> Steps:
+    request = {
         "VpcConnectorName": name,
         "Subnets": spec["subnets"],
         "SecurityGroups": spec["security_groups"],
-        "Tags": pairs(spec["tags"]),
+        "Tags": to_aws_tags(spec["tags"]),
     }
-    answer = yield Call("apprunner", "create_vpc_connector", body)
-    return {"arn": answer["VpcConnector"]["VpcConnectorArn"]}
+    response = yield ApiCall("apprunner", "create_vpc_connector", request)
+    return {"arn": response["VpcConnector"]["VpcConnectorArn"]}
 
 
-def _connectors(aws: Aws) -> Mapping[str, list[Mapping[str, Any]]]:
+def _list_connectors(aws: AwsReader) -> Mapping[str, list[Mapping[str, Any]]]:
     """Every active connector of the account, by family, the highest number last."""
-    found: dict[str, list[Mapping[str, Any]]] = {}
-    for one in aws.all("apprunner", "list_vpc_connectors", "VpcConnectors"):
-        if one.get("Status", "ACTIVE") == "ACTIVE":
-            found.setdefault(_family(one["VpcConnectorName"]), []).append(one)
-    return {name: sorted(each, key=lambda one: _number(one["VpcConnectorName"])) for name, each in found.items()}
+    by_family: dict[str, list[Mapping[str, Any]]] = {}
+    for item in aws.all("apprunner", "list_vpc_connectors", "VpcConnectors"):
+        if item.get("Status", "ACTIVE") == "ACTIVE":
+            by_family.setdefault(_family_name(item["VpcConnectorName"]), []).append(item)
+    return {
+        name: sorted(items, key=lambda item: _family_number(item["VpcConnectorName"]))
+        for name, items in by_family.items()
+    }
 
 
-def _used(aws: Aws) -> frozenset[str]:
+def _list_used_arns(aws: AwsReader) -> frozenset[str]:
     """ARNs of the connectors that services use."""
     services = [
-        aws.get("apprunner", "describe_service", ServiceArn=one["ServiceArn"], missing=GONE)
-        for one in aws.all("apprunner", "list_services", "ServiceSummaryList")
+        aws.get("apprunner", "describe_service", ServiceArn=item["ServiceArn"], missing=NOT_FOUND_CODES)
+        for item in aws.all("apprunner", "list_services", "ServiceSummaryList")
     ]
-    egress = [answer["Service"]["NetworkConfiguration"].get("EgressConfiguration", {}) for answer in services if answer]
-    return frozenset(one["VpcConnectorArn"] for one in egress if one.get("VpcConnectorArn"))
+    egress = [
+        response["Service"]["NetworkConfiguration"].get("EgressConfiguration", {}) for response in services if response
+    ]
+    return frozenset(item["VpcConnectorArn"] for item in egress if item.get("VpcConnectorArn"))
 
 
-def _family(name: str) -> str:
+def _family_name(name: str) -> str:
     family, _, number = name.rpartition("_")
     return family if family and number.isdigit() else name
 
 
-def _number(name: str) -> int:
+def _family_number(name: str) -> int:
     _, _, number = name.rpartition("_")
-    return int(number) if _family(name) != name else 1
+    return int(number) if _family_name(name) != name else 1
 
 
-def _owner(aws: Aws, scope: Scope, arn: str) -> str | None:
-    return standing_marks(aws, scope, arn, lambda: _tags(aws, arn))["owner"]
+def _read_owner(aws: AwsReader, scope: Scope, arn: str) -> str | None:
+    return read_ownership(aws, scope, arn, lambda: _fetch_tags(aws, arn))["owner"]
 
 
-def _tags(aws: Aws, arn: str) -> dict[str, str]:
-    return mapping(aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=GONE))
+def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
+    return from_aws_tags(
+        aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=NOT_FOUND_CODES)
+    )

@@ -9,20 +9,20 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = re.compile(r"arn:aws:apprunner:[^:]+:\d+:observabilityconfiguration/(?P<name>[^/]+)/.+")
 
-GONE = ("ResourceNotFoundException",)
-IN_USE = ("InvalidRequestException",)
-LISTED = "ObservabilityConfigurationSummaryList"
+NOT_FOUND_CODES = ("ResourceNotFoundException",)
+IN_USE_CODES = ("InvalidRequestException",)
+LIST_MEMBER = "ObservabilityConfigurationSummaryList"
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -30,42 +30,50 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     return spec
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing for all, which holds the active ones; then the tags of the latest revision."""
-    listed: list[Mapping[str, Any]] = aws.all(
-        "apprunner", "list_observability_configurations", LISTED, LatestOnly=False
+    configurations: list[Mapping[str, Any]] = aws.all(
+        "apprunner", "list_observability_configurations", LIST_MEMBER, LatestOnly=False
     )
-    found = sorted(
-        (one for one in listed if one["ObservabilityConfigurationName"] == name),
-        key=lambda one: -one["ObservabilityConfigurationRevision"],
+    revisions = sorted(
+        (item for item in configurations if item["ObservabilityConfigurationName"] == name),
+        key=lambda item: -item["ObservabilityConfigurationRevision"],
     )
-    if not found:
+    if not revisions:
         return None
-    arns = [one["ObservabilityConfigurationArn"] for one in found]
-    tags = mapping(aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arns[0], missing=GONE))
-    return Live({"tags": tags}, {"arn": arns[0]}, {"arns": arns}, **marks(tags))
+    arns = [item["ObservabilityConfigurationArn"] for item in revisions]
+    tags = from_aws_tags(
+        aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arns[0], missing=NOT_FOUND_CODES)
+    )
+    return LiveResource({"tags": tags}, {"arn": arns[0]}, {"arns": arns}, **parse_ownership(tags))
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Made twice by a lost answer it has two revisions, which are deleted together."""
-    body = {
+    request = {
         "ObservabilityConfigurationName": name,
         "TraceConfiguration": {"Vendor": "AWSXRAY"},
-        "Tags": pairs(spec["tags"]),
+        "Tags": to_aws_tags(spec["tags"]),
     }
-    answer = yield Call("apprunner", "create_observability_configuration", body)
-    return {"arn": answer["ObservabilityConfiguration"]["ObservabilityConfigurationArn"]}
+    response = yield ApiCall("apprunner", "create_observability_configuration", request)
+    return {"arn": response["ObservabilityConfiguration"]["ObservabilityConfigurationArn"]}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Marks."""
-    yield Call("apprunner", "tag_resource", {"ResourceArn": live.outputs["arn"], "Tags": pairs(spec["tags"])})
+    yield ApiCall("apprunner", "tag_resource", {"ResourceArn": live.outputs["arn"], "Tags": to_aws_tags(spec["tags"])})
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Every revision.  App Runner refuses while a service that goes still holds it."""
     for arn in live.private["arns"]:
-        body = {"ObservabilityConfigurationArn": arn}
-        yield Call("apprunner", "delete_observability_configuration", body, ok=GONE, retry=IN_USE)
+        request = {"ObservabilityConfigurationArn": arn}
+        yield ApiCall(
+            "apprunner",
+            "delete_observability_configuration",
+            request,
+            ok_codes=NOT_FOUND_CODES,
+            retry_codes=IN_USE_CODES,
+        )
     return {}

@@ -10,146 +10,183 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps
-from orchestrator.values import Value, canonical
-from orchestrator.vocabulary import FieldChange, Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps
+from orchestrator.values import Value, sort_canonically
+from orchestrator.vocabulary import FieldChange, LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = None
 
-GONE = ("NotFoundException",)
-CHARGES = {
+NOT_FOUND_CODES = ("NotFoundException",)
+COST_TYPE_MEMBERS = {
     "include_credit": "IncludeCredit",
     "include_refund": "IncludeRefund",
     "include_tax": "IncludeTax",
     "include_support": "IncludeSupport",
 }
-CARRIED = ("CostFilters", "TimePeriod")
+PRESERVED_MEMBERS = ("CostFilters", "TimePeriod")
 
-RECOUNT = "The budget shows nothing spent until AWS has counted again, within a day."
-GENTLE = frozenset({RECOUNT})
+RECOUNT_EFFECT = "The budget shows nothing spent until AWS has counted again, within a day."
+GENTLE = frozenset({RECOUNT_EFFECT})
 """Effects that nobody has to agree to."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Amounts are numbers, and notifications a set."""
-    found = dict(spec)
+    normalised = dict(spec)
     if "limit" in spec:
-        found["limit"] = float(spec["limit"])
+        normalised["limit"] = float(spec["limit"])
     if "notifications" in spec:
-        found["notifications"] = canonical([_notification(each) for each in spec["notifications"]])
-    return found
+        normalised["notifications"] = sort_canonically(
+            [_normalise_notification(notification) for notification in spec["notifications"]]
+        )
+    return normalised
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing for all, and its tags; then, where they are asked about, its notifications and who hears of each."""
-    budget = next((each for each in _listed(aws, scope) if each["BudgetName"] == name), None)
+    budget = next((item for item in _list_budgets(aws, scope) if item["BudgetName"] == name), None)
     if budget is None:
         return None
-    listed = aws.get("budgets", "list_tags_for_resource", ResourceARN=_arn(scope, name), missing=GONE) or {}
-    tags = mapping(listed.get("ResourceTags"))
+    tag_response = (
+        aws.get("budgets", "list_tags_for_resource", ResourceARN=_budget_arn(scope, name), missing=NOT_FOUND_CODES)
+        or {}
+    )
+    tags = from_aws_tags(tag_response.get("ResourceTags"))
     limit, charges = budget.get("BudgetLimit", {}), budget.get("CostTypes", {})
-    found = {
+    live_spec = {
         "limit": limit.get("Amount", 0),
         "currency": limit.get("Unit"),
         "period": budget["TimeUnit"],
-        **{ours: charges.get(theirs, True) for ours, theirs in CHARGES.items()},
+        **{field: charges.get(member, True) for field, member in COST_TYPE_MEMBERS.items()},
         "tags": tags,
     }
     if "notifications" in spec:
-        found["notifications"] = _notifications(aws, scope, name)
-    return Live(normalise(found), {"name": name, "arn": _arn(scope, name)}, {"budget": budget}, **marks(tags))
+        live_spec["notifications"] = _read_notifications(aws, scope, name)
+    return LiveResource(
+        normalise(live_spec),
+        {"name": name, "arn": _budget_arn(scope, name)},
+        {"budget": budget},
+        **parse_ownership(tags),
+    )
 
 
-def discover(aws: Aws, scope: Scope) -> list[str]:
+def discover(aws: AwsReader, scope: Scope) -> list[str]:
     """The tagging API knows no budgets; of those with our prefix, the tags tell whose they are."""
-    return [each["BudgetName"] for each in _listed(aws, scope) if each["BudgetName"].startswith(f"{scope.prefix}-")]
+    return [
+        budget["BudgetName"]
+        for budget in _list_budgets(aws, scope)
+        if budget["BudgetName"].startswith(f"{scope.name_prefix}-")
+    ]
 
 
-def _listed(aws: Aws, scope: Scope) -> list[Any]:
-    return aws.all("budgets", "describe_budgets", "Budgets", AccountId=scope.account, missing=GONE)
+def _list_budgets(aws: AwsReader, scope: Scope) -> list[Any]:
+    return aws.all("budgets", "describe_budgets", "Budgets", AccountId=scope.account, missing=NOT_FOUND_CODES)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """With its notifications and its tags at once."""
-    body = {
+    request = {
         "AccountId": scope.account,
-        "Budget": _budget(name, spec, {}),
+        "Budget": _build_budget(name, spec, {}),
         "NotificationsWithSubscribers": [
-            {"Notification": _shape(each), "Subscribers": _subscribers(each["emails"])}
-            for each in spec["notifications"]
+            {
+                "Notification": _build_notification(notification),
+                "Subscribers": _build_subscribers(notification["emails"]),
+            }
+            for notification in spec["notifications"]
         ],
-        "ResourceTags": pairs(spec["tags"]),
+        "ResourceTags": to_aws_tags(spec["tags"]),
     }
-    yield Call("budgets", "create_budget", body, ok=("DuplicateRecordException",))
-    return {"name": name, "arn": _arn(scope, name)}
+    yield ApiCall("budgets", "create_budget", request, ok_codes=("DuplicateRecordException",))
+    return {"name": name, "arn": _budget_arn(scope, name)}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """The budget itself only when it differs: AWS forgets the amount spent until it has counted again."""
     if "tags" in changed:
-        yield Call("budgets", "tag_resource", {"ResourceARN": _arn(scope, name), "ResourceTags": pairs(spec["tags"])})
+        yield ApiCall(
+            "budgets",
+            "tag_resource",
+            {"ResourceARN": _budget_arn(scope, name), "ResourceTags": to_aws_tags(spec["tags"])},
+        )
     if changed - {"tags", "notifications"}:
-        budget = _budget(name, spec, live.private["budget"])
-        yield Call("budgets", "update_budget", {"AccountId": scope.account, "NewBudget": budget})
+        budget = _build_budget(name, spec, live.private["budget"])
+        yield ApiCall("budgets", "update_budget", {"AccountId": scope.account, "NewBudget": budget})
     if "notifications" in changed:
-        yield from _renotify({"AccountId": scope.account, "BudgetName": name}, spec, live)
+        yield from _update_notifications({"AccountId": scope.account, "BudgetName": name}, spec, live)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Its notifications go with it."""
-    yield Call("budgets", "delete_budget", {"AccountId": scope.account, "BudgetName": name}, ok=GONE)
+    yield ApiCall(
+        "budgets", "delete_budget", {"AccountId": scope.account, "BudgetName": name}, ok_codes=NOT_FOUND_CODES
+    )
     return {}
 
 
-def effects(fields: tuple[FieldChange, ...], live: Live) -> tuple[str, ...]:
+def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:
     """What the API says of UpdateBudget."""
     if all(field.path[0] in {"tags", "notifications"} for field in fields):
         return ()
-    return (RECOUNT,)
+    return (RECOUNT_EFFECT,)
 
 
-def _arn(scope: Scope, name: str) -> str:
+def _budget_arn(scope: Scope, name: str) -> str:
     return f"arn:aws:budgets::{scope.account}:budget/{name}"
 
 
-def _budget(name: str, spec: Mapping[str, Value], live: Mapping[str, Any]) -> dict[str, Any]:
-    charges = {theirs: spec[ours] for ours, theirs in CHARGES.items() if ours in spec}
+def _build_budget(name: str, spec: Mapping[str, Value], live: Mapping[str, Any]) -> dict[str, Any]:
+    cost_types = {member_name: spec[field] for field, member_name in COST_TYPE_MEMBERS.items() if field in spec}
     return {
-        **{member: live[member] for member in CARRIED if live.get(member)},
+        **{member: live[member] for member in PRESERVED_MEMBERS if live.get(member)},
         "BudgetName": name,
         "BudgetType": "COST",
         "TimeUnit": spec["period"],
-        "BudgetLimit": {"Amount": _amount(spec["limit"]), "Unit": spec["currency"]},
-        "CostTypes": {**live.get("CostTypes", {}), **charges},
+        "BudgetLimit": {"Amount": _format_amount(spec["limit"]), "Unit": spec["currency"]},
+        "CostTypes": {**live.get("CostTypes", {}), **cost_types},
     }
 
 
-def _amount(limit: float) -> str:
+def _format_amount(limit: float) -> str:
     """Every digit: AWS takes no exponent."""
     return f"{Decimal(str(limit)):f}".removesuffix(".0")
 
 
-def _notifications(aws: Aws, scope: Scope, name: str) -> list[dict[str, Any]]:
-    key = {"AccountId": scope.account, "BudgetName": name}
-    listed = aws.all("budgets", "describe_notifications_for_budget", "Notifications", missing=GONE, **key)
-    found = []
-    for each in listed:
-        asked = {member: each[member] for member in MEMBERS.values() if member in each}
-        members = aws.all(
-            "budgets", "describe_subscribers_for_notification", "Subscribers", missing=GONE, Notification=asked, **key
+def _read_notifications(aws: AwsReader, scope: Scope, name: str) -> list[dict[str, Any]]:
+    budget_key = {"AccountId": scope.account, "BudgetName": name}
+    notifications = aws.all(
+        "budgets", "describe_notifications_for_budget", "Notifications", missing=NOT_FOUND_CODES, **budget_key
+    )
+    live_notifications = []
+    for notification in notifications:
+        notification_members = {
+            item: notification[item] for item in NOTIFICATION_MEMBERS.values() if item in notification
+        }
+        subscribers = aws.all(
+            "budgets",
+            "describe_subscribers_for_notification",
+            "Subscribers",
+            missing=NOT_FOUND_CODES,
+            Notification=notification_members,
+            **budget_key,
         )
-        emails = [member["Address"] for member in members if member["SubscriptionType"] == "EMAIL"]
-        found.append({**{ours: each.get(theirs) for ours, theirs in MEMBERS.items()}, "emails": emails})
-    return found
+        emails = [item["Address"] for item in subscribers if item["SubscriptionType"] == "EMAIL"]
+        live_notifications.append(
+            {
+                **{field: notification.get(member_name) for field, member_name in NOTIFICATION_MEMBERS.items()},
+                "emails": emails,
+            }
+        )
+    return live_notifications
 
 
-MEMBERS = {
+NOTIFICATION_MEMBERS = {
     "type": "NotificationType",
     "operator": "ComparisonOperator",
     "threshold": "Threshold",
@@ -157,57 +194,67 @@ MEMBERS = {
 }
 
 
-def _notification(each: Mapping[str, Value]) -> dict[str, Value]:
+def _normalise_notification(notification: Mapping[str, Value]) -> dict[str, Value]:
     """AWS takes a threshold for a percentage unless it is told otherwise."""
     return {
-        "type": each["type"],
-        "operator": each.get("operator") or "GREATER_THAN",
-        "threshold": float(each["threshold"]),
-        "unit": each.get("unit") or "PERCENTAGE",
-        "emails": canonical(list(each["emails"])),
+        "type": notification["type"],
+        "operator": notification.get("operator") or "GREATER_THAN",
+        "threshold": float(notification["threshold"]),
+        "unit": notification.get("unit") or "PERCENTAGE",
+        "emails": sort_canonically(list(notification["emails"])),
     }
 
 
-def _shape(each: Mapping[str, Value]) -> dict[str, Value]:
-    return {theirs: each[ours] for ours, theirs in MEMBERS.items()}
+def _build_notification(notification: Mapping[str, Value]) -> dict[str, Value]:
+    return {member: notification[field] for field, member in NOTIFICATION_MEMBERS.items()}
 
 
-def _with_subscribers(each: Mapping[str, Value]) -> dict[str, Value]:
-    return {"Notification": _shape(each), "Subscribers": _subscribers(each["emails"])}
+def _build_notification_with_subscribers(notification: Mapping[str, Value]) -> dict[str, Value]:
+    return {
+        "Notification": _build_notification(notification),
+        "Subscribers": _build_subscribers(notification["emails"]),
+    }
 
 
-def _subscribers(emails: list[Value]) -> list[dict[str, Value]]:
+def _build_subscribers(emails: list[Value]) -> list[dict[str, Value]]:
     return [{"SubscriptionType": "EMAIL", "Address": email} for email in emails]
 
 
-def _renotify(budget: Mapping[str, Value], spec: Mapping[str, Value], live: Live) -> Steps:
+def _update_notifications(budget: Mapping[str, Value], spec: Mapping[str, Value], live: LiveResource) -> Steps:
     """Remove what is too much first: AWS allows few of them."""
-    wanted = {_key(each): each for each in spec["notifications"]}
-    found = {_key(each): each for each in live.spec.get("notifications", ())}
-    for key in [key for key in found if key not in wanted]:
-        yield Call("budgets", "delete_notification", {**budget, "Notification": _shape(found[key])}, ok=GONE)
-    for key, each in wanted.items():
-        body = {**budget, "Notification": _shape(each)}
-        if key not in found:
-            new = {**body, "Subscribers": _subscribers(each["emails"])}
-            yield Call("budgets", "create_notification", new, ok=("DuplicateRecordException",))
+    desired = {_notification_key(notification): notification for notification in spec["notifications"]}
+    existing = {_notification_key(notification): notification for notification in live.spec.get("notifications", ())}
+    for key in [key for key in existing if key not in desired]:
+        yield ApiCall(
+            "budgets",
+            "delete_notification",
+            {**budget, "Notification": _build_notification(existing[key])},
+            ok_codes=NOT_FOUND_CODES,
+        )
+    for key, notification in desired.items():
+        request = {**budget, "Notification": _build_notification(notification)}
+        if key not in existing:
+            create_request = {**request, "Subscribers": _build_subscribers(notification["emails"])}
+            yield ApiCall("budgets", "create_notification", create_request, ok_codes=("DuplicateRecordException",))
         else:
-            yield from _resubscribe(body, each["emails"], found[key]["emails"])
+            yield from _update_subscribers(request, notification["emails"], existing[key]["emails"])
     return {}
 
 
-def _resubscribe(body: Mapping[str, Value], wanted: list[str], found: list[str]) -> Steps:
+def _update_subscribers(
+    notification: Mapping[str, Value], desired_emails: list[str], current_emails: list[str]
+) -> Steps:
     """A notification never stands without anybody to hear it: the last subscriber cannot be removed."""
-    for email in wanted:
-        if email not in found:
-            subscriber = {**body, "Subscriber": _subscribers([email])[0]}
-            yield Call("budgets", "create_subscriber", subscriber, ok=("DuplicateRecordException",))
-    for email in found:
-        if email not in wanted:
-            subscriber = {**body, "Subscriber": _subscribers([email])[0]}
-            yield Call("budgets", "delete_subscriber", subscriber, ok=GONE)
+    for email in desired_emails:
+        if email not in current_emails:
+            request = {**notification, "Subscriber": _build_subscribers([email])[0]}
+            yield ApiCall("budgets", "create_subscriber", request, ok_codes=("DuplicateRecordException",))
+    for email in current_emails:
+        if email not in desired_emails:
+            request = {**notification, "Subscriber": _build_subscribers([email])[0]}
+            yield ApiCall("budgets", "delete_subscriber", request, ok_codes=NOT_FOUND_CODES)
     return {}
 
 
-def _key(each: Mapping[str, Value]) -> tuple[Value, ...]:
-    return tuple(each[member] for member in MEMBERS)
+def _notification_key(notification: Mapping[str, Value]) -> tuple[Value, ...]:
+    return tuple(notification[member] for member in NOTIFICATION_MEMBERS)

@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import read_phrase
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps
+from orchestrator.ownership_tags import parse_ownership_comment
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = None
 
-GONE = ("NoSuchFunctionExists",)
+NOT_FOUND_CODES = ("NoSuchFunctionExists",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -28,70 +28,86 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     return {**spec, "code": spec["code"].rstrip() + "\n"} if isinstance(spec.get("code"), str) else spec
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing serves all functions, in both stages; the code that runs is one more read.
 
     The edited version alone would not do: a run killed before it published leaves new settings that do not run.  One
     that the listing shows in that stage only is asked for by itself before it counts as never published.
     """
-    edited, running = _summary(aws, name, "DEVELOPMENT"), _summary(aws, name, "LIVE")
-    if edited and not running:
-        published = aws.get("cloudfront", "describe_function", Name=name, Stage="LIVE", missing=GONE) or {}
-        running = published.get("FunctionSummary")
-    summary = running or edited
+    development_summary, live_summary = _find_summary(aws, name, "DEVELOPMENT"), _find_summary(aws, name, "LIVE")
+    if development_summary and not live_summary:
+        response = aws.get("cloudfront", "describe_function", Name=name, Stage="LIVE", missing=NOT_FOUND_CODES) or {}
+        live_summary = response.get("FunctionSummary")
+    summary = live_summary or development_summary
     if summary is None:
         return None
     config = summary["FunctionConfig"]
-    found = {"comment": config.get("Comment", ""), "runtime": config["Runtime"], "code": None}
-    if "code" in spec and running:
-        found["code"] = _code(aws.get("cloudfront", "get_function", Name=name, Stage="LIVE", missing=GONE))
-    marks = read_phrase(found["comment"])
-    return Live(normalise(found), _outputs(scope, name), status="published" if running else "not published", **marks)
+    live_spec = {"comment": config.get("Comment", ""), "runtime": config["Runtime"], "code": None}
+    if "code" in spec and live_summary:
+        live_spec["code"] = _read_code(
+            aws.get("cloudfront", "get_function", Name=name, Stage="LIVE", missing=NOT_FOUND_CODES)
+        )
+    ownership = parse_ownership_comment(live_spec["comment"])
+    return LiveResource(
+        normalise(live_spec),
+        _build_outputs(scope, name),
+        status="published" if live_summary else "not published",
+        **ownership,
+    )
 
 
-def discover(aws: Aws, scope: Scope) -> list[str]:
+def discover(aws: AwsReader, scope: Scope) -> list[str]:
     """The tagging API knows none of them; what is ours in one stage is ours."""
-    marked = [(item["Name"], read_phrase(item["FunctionConfig"].get("Comment", ""))) for item in _listed(aws)]
-    return sorted({name for name, marks in marked if marks["owner"] == scope.owner})
+    owned_names = [
+        (item["Name"], parse_ownership_comment(item["FunctionConfig"].get("Comment", "")))
+        for item in _list_functions(aws)
+    ]
+    return sorted({name for name, ownership in owned_names if ownership["owner"] == scope.owner})
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Only a published function can be used by a distribution."""
-    yield Call("cloudfront", "create_function", _body(name, spec), ok=("FunctionAlreadyExists",))
-    edited = yield Call("cloudfront", "describe_function", {"Name": name, "Stage": "DEVELOPMENT"}, retry=GONE)
-    yield Call("cloudfront", "publish_function", {"Name": name, "IfMatch": edited["ETag"]})
-    return _outputs(scope, name)
+    yield ApiCall("cloudfront", "create_function", _build_request(name, spec), ok_codes=("FunctionAlreadyExists",))
+    development_version = yield ApiCall(
+        "cloudfront", "describe_function", {"Name": name, "Stage": "DEVELOPMENT"}, retry_codes=NOT_FOUND_CODES
+    )
+    yield ApiCall("cloudfront", "publish_function", {"Name": name, "IfMatch": development_version["ETag"]})
+    return _build_outputs(scope, name)
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Distributions run the new code without being touched."""
-    stage = {"Name": name, "Stage": "DEVELOPMENT"}
-    edited = yield Call("cloudfront", "describe_function", stage)
-    yield Call("cloudfront", "update_function", {**_body(name, spec), "IfMatch": edited["ETag"]})
-    edited = yield Call("cloudfront", "describe_function", stage)  # the API spells UpdateFunction's own answer "ETtag"
-    yield Call("cloudfront", "publish_function", {"Name": name, "IfMatch": edited["ETag"]})
+    development_stage = {"Name": name, "Stage": "DEVELOPMENT"}
+    development_version = yield ApiCall("cloudfront", "describe_function", development_stage)
+    yield ApiCall(
+        "cloudfront", "update_function", {**_build_request(name, spec), "IfMatch": development_version["ETag"]}
+    )
+    development_version = yield ApiCall(
+        "cloudfront", "describe_function", development_stage
+    )  # the API spells UpdateFunction's own answer "ETtag"
+    yield ApiCall("cloudfront", "publish_function", {"Name": name, "IfMatch": development_version["ETag"]})
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Refused while a distribution uses it, and a moment longer."""
-    stage = {"Name": name, "Stage": "DEVELOPMENT"}
-    edited = yield Call("cloudfront", "describe_function", stage, ok=GONE)
-    body = {"Name": name, "IfMatch": edited.get("ETag", "gone")}
-    yield Call("cloudfront", "delete_function", body, ok=GONE, retry=("FunctionInUse",))
+    development_stage = {"Name": name, "Stage": "DEVELOPMENT"}
+    development_version = yield ApiCall("cloudfront", "describe_function", development_stage, ok_codes=NOT_FOUND_CODES)
+    request = {"Name": name, "IfMatch": development_version.get("ETag", "gone")}
+    yield ApiCall("cloudfront", "delete_function", request, ok_codes=NOT_FOUND_CODES, retry_codes=("FunctionInUse",))
     return {}
 
 
-def _body(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
+def _build_request(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
     config = {"Comment": spec["comment"], "Runtime": spec["runtime"]}
     return {"Name": name, "FunctionConfig": config, "FunctionCode": spec["code"].encode()}
 
 
-def _outputs(scope: Scope, name: str) -> dict[str, str]:
+def _build_outputs(scope: Scope, name: str) -> dict[str, str]:
     return {"name": name, "arn": f"arn:aws:cloudfront::{scope.account}:function/{name}"}
 
 
-def _listed(aws: Aws) -> list[Any]:
+def _list_functions(aws: AwsReader) -> list[Any]:
     """Every function, once a stage that it has."""
     return aws.all("cloudfront", "list_functions", "FunctionList.Items")
 
@@ -100,13 +116,13 @@ def _stage(summary: Any) -> str:
     return str(summary["FunctionMetadata"].get("Stage", ""))
 
 
-def _summary(aws: Aws, name: str, stage: str) -> Any:
-    return next((item for item in _listed(aws) if item["Name"] == name and _stage(item) == stage), None)
+def _find_summary(aws: AwsReader, name: str, stage: str) -> Any:
+    return next((item for item in _list_functions(aws) if item["Name"] == name and _stage(item) == stage), None)
 
 
-def _code(answer: Any) -> str | None:
+def _read_code(response: Any) -> str | None:
     """The answer's code comes as a stream that can be read once."""
-    if answer is None:
+    if response is None:
         return None
-    code = answer["FunctionCode"]
+    code = response["FunctionCode"]
     return str((code if isinstance(code, bytes) else code.read()).decode())

@@ -8,77 +8,90 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import read_phrase
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Compute, Steps
-from orchestrator.values import Value, canonical
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.ownership_tags import parse_ownership_comment
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Compute, Steps
+from orchestrator.values import Value, sort_canonically
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = None
 
-GONE = ("NoSuchResponseHeadersPolicy",)
+NOT_FOUND_CODES = ("NoSuchResponseHeadersPolicy",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Headers of one's own and headers to remove have no order."""
-    found = dict(spec)
-    for members in {"custom", "remove"} & found.keys():
-        found[members] = canonical(list(found[members]))
-    return found
+    normalised = dict(spec)
+    for field in {"custom", "remove"} & normalised.keys():
+        normalised[field] = sort_canonically(list(normalised[field]))
+    return normalised
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing serves all of them, and holds the whole policy."""
-    for key, config in _listed(aws):
+    for policy_id, config in _list_policies(aws):
         if config["Name"] == name:
-            return Live(normalise(_parse(config)), {"id": key}, {"id": key}, **read_phrase(config.get("Comment", "")))
+            return LiveResource(
+                normalise(_parse_config(config)),
+                {"id": policy_id},
+                {"id": policy_id},
+                **parse_ownership_comment(config.get("Comment", "")),
+            )
     return None
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """The tagging API knows none of them."""
-    for _, config in _listed(aws):
-        if read_phrase(config.get("Comment", ""))["owner"] == scope.owner:
+    for _, config in _list_policies(aws):
+        if parse_ownership_comment(config.get("Comment", ""))["owner"] == scope.owner:
             yield config["Name"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """A name that is taken is ours of a moment ago: then the listing tells its id."""
-    body = {"ResponseHeadersPolicyConfig": _config(name, spec)}
-    made = yield Call("cloudfront", "create_response_headers_policy", body, ok=("ResponseHeadersPolicyAlreadyExists",))
-    listed = yield Call("cloudfront", "list_response_headers_policies", {"Type": "custom"})
-    key = yield Compute("its id", _identify, (made, listed, name))
-    return {"id": key}
+    request = {"ResponseHeadersPolicyConfig": _build_config(name, spec)}
+    created = yield ApiCall(
+        "cloudfront", "create_response_headers_policy", request, ok_codes=("ResponseHeadersPolicyAlreadyExists",)
+    )
+    policies = yield ApiCall("cloudfront", "list_response_headers_policies", {"Type": "custom"})
+    policy_id = yield Compute("its id", _find_policy_id, (created, policies, name))
+    return {"id": policy_id}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """The version that is there at that moment."""
-    key = live.private["id"]
-    now = yield Call("cloudfront", "get_response_headers_policy", {"Id": key})
-    body = {"Id": key, "IfMatch": now["ETag"], "ResponseHeadersPolicyConfig": _config(name, spec)}
-    yield Call("cloudfront", "update_response_headers_policy", body)
+    policy_id = live.private["id"]
+    current = yield ApiCall("cloudfront", "get_response_headers_policy", {"Id": policy_id})
+    request = {"Id": policy_id, "IfMatch": current["ETag"], "ResponseHeadersPolicyConfig": _build_config(name, spec)}
+    yield ApiCall("cloudfront", "update_response_headers_policy", request)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Refused while a distribution uses it, and a moment longer."""
-    key = live.private["id"]
-    now = yield Call("cloudfront", "get_response_headers_policy", {"Id": key}, ok=GONE)
-    body = {"Id": key, "IfMatch": now.get("ETag", "gone")}
-    yield Call("cloudfront", "delete_response_headers_policy", body, ok=GONE, retry=("ResponseHeadersPolicyInUse",))
+    policy_id = live.private["id"]
+    current = yield ApiCall("cloudfront", "get_response_headers_policy", {"Id": policy_id}, ok_codes=NOT_FOUND_CODES)
+    request = {"Id": policy_id, "IfMatch": current.get("ETag", "gone")}
+    yield ApiCall(
+        "cloudfront",
+        "delete_response_headers_policy",
+        request,
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=("ResponseHeadersPolicyInUse",),
+    )
     return {}
 
 
-def _listed(aws: Aws) -> Iterator[tuple[str, Any]]:
+def _list_policies(aws: AwsReader) -> Iterator[tuple[str, Any]]:
     member = "ResponseHeadersPolicyList.Items"
     for item in aws.all("cloudfront", "list_response_headers_policies", member, Type="custom"):
         yield item["ResponseHeadersPolicy"]["Id"], item["ResponseHeadersPolicy"]["ResponseHeadersPolicyConfig"]
 
 
-def _config(name: str, spec: Mapping[str, Value]) -> dict[str, Any]:
+def _build_config(name: str, spec: Mapping[str, Value]) -> dict[str, Any]:
     """Every header replaces the origin's own."""
     security: dict[str, Any] = {"ContentTypeOptions": {"Override": True}}
     if hsts := spec["hsts"]:
@@ -94,18 +107,18 @@ def _config(name: str, spec: Mapping[str, Value]) -> dict[str, Any]:
         security["FrameOptions"] = {"Override": True, "FrameOption": spec["frame"]}
     if spec["referrer"]:
         security["ReferrerPolicy"] = {"Override": True, "ReferrerPolicy": spec["referrer"]}
-    custom = [{"Header": each["name"], "Value": each["value"], "Override": True} for each in spec["custom"]]
-    remove = [{"Header": each} for each in spec["remove"]]
+    custom = [{"Header": header["name"], "Value": header["value"], "Override": True} for header in spec["custom"]]
+    remove = [{"Header": header} for header in spec["remove"]]
     return {
         "Name": name,
         "Comment": spec["comment"],
         "SecurityHeadersConfig": security,
-        "CustomHeadersConfig": _list(custom),
-        "RemoveHeadersConfig": _list(remove),
+        "CustomHeadersConfig": _to_quantity_list(custom),
+        "RemoveHeadersConfig": _to_quantity_list(remove),
     }
 
 
-def _parse(config: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_config(config: Mapping[str, Any]) -> dict[str, Any]:
     security = config.get("SecurityHeadersConfig", {})
     hsts = security.get("StrictTransportSecurity")
     custom = config.get("CustomHeadersConfig", {}).get("Items", ())
@@ -121,20 +134,20 @@ def _parse(config: Mapping[str, Any]) -> dict[str, Any]:
         "csp": security.get("ContentSecurityPolicy", {}).get("ContentSecurityPolicy"),
         "frame": security.get("FrameOptions", {}).get("FrameOption"),
         "referrer": security.get("ReferrerPolicy", {}).get("ReferrerPolicy"),
-        "custom": [{"name": each["Header"], "value": each["Value"]} for each in custom],
-        "remove": [each["Header"] for each in remove],
+        "custom": [{"name": header["Header"], "value": header["Value"]} for header in custom],
+        "remove": [header["Header"] for header in remove],
     }
 
 
-def _list(items: list[Any]) -> dict[str, Any]:
+def _to_quantity_list(items: list[Any]) -> dict[str, Any]:
     return {"Quantity": len(items), **({"Items": items} if items else {})}
 
 
-def _identify(made: Mapping[str, Any], listed: Mapping[str, Any], name: str) -> str:
+def _find_policy_id(created: Mapping[str, Any], policies: Mapping[str, Any], name: str) -> str:
     """The id from the creation's own answer, or else from the listing."""
-    if made:
-        return str(made["ResponseHeadersPolicy"]["Id"])
-    for item in listed.get("ResponseHeadersPolicyList", {}).get("Items", ()):
+    if created:
+        return str(created["ResponseHeadersPolicy"]["Id"])
+    for item in policies.get("ResponseHeadersPolicyList", {}).get("Items", ()):
         if item["ResponseHeadersPolicy"]["ResponseHeadersPolicyConfig"]["Name"] == name:
             return str(item["ResponseHeadersPolicy"]["Id"])
     return "not-listed-yet"

@@ -8,19 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import read_phrase
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Compute, Steps
+from orchestrator.ownership_tags import parse_ownership_comment
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Compute, Steps
 from orchestrator.values import Value
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = None
 
-GONE = ("NoSuchOriginAccessControl",)
-MEMBERS = {
+NOT_FOUND_CODES = ("NoSuchOriginAccessControl",)
+CONFIG_MEMBERS = {
     "description": "Description",
     "origin_type": "OriginAccessControlOriginType",
     "signing_behavior": "SigningBehavior",
@@ -33,60 +33,76 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     return spec
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing serves all of them."""
-    for item in _listed(aws):
+    for item in _list_access_controls(aws):
         if item["Name"] == name:
-            found = {ours: item.get(theirs, "") for ours, theirs in MEMBERS.items()}
-            return Live(found, {"id": item["Id"]}, {"id": item["Id"]}, **read_phrase(found["description"]))
+            live_spec = {field: item.get(member, "") for field, member in CONFIG_MEMBERS.items()}
+            return LiveResource(
+                live_spec, {"id": item["Id"]}, {"id": item["Id"]}, **parse_ownership_comment(live_spec["description"])
+            )
     return None
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """The tagging API knows none of them."""
-    for item in _listed(aws):
-        if read_phrase(item.get("Description", ""))["owner"] == scope.owner:
+    for item in _list_access_controls(aws):
+        if parse_ownership_comment(item.get("Description", ""))["owner"] == scope.owner:
             yield item["Name"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """A name that is taken is ours of a moment ago: then the listing tells its id."""
-    body = {"OriginAccessControlConfig": _config(name, spec)}
-    made = yield Call("cloudfront", "create_origin_access_control", body, ok=("OriginAccessControlAlreadyExists",))
-    listed = yield Call("cloudfront", "list_origin_access_controls", {})
-    key = yield Compute("its id", _identify, (made, listed, name))
-    return {"id": key}
+    request = {"OriginAccessControlConfig": _build_config(name, spec)}
+    created = yield ApiCall(
+        "cloudfront", "create_origin_access_control", request, ok_codes=("OriginAccessControlAlreadyExists",)
+    )
+    access_controls = yield ApiCall("cloudfront", "list_origin_access_controls", {})
+    access_control_id = yield Compute("its id", _find_access_control_id, (created, access_controls, name))
+    return {"id": access_control_id}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """The version that is there at that moment."""
-    key = live.private["id"]
-    now = yield Call("cloudfront", "get_origin_access_control", {"Id": key})
-    body = {"Id": key, "IfMatch": now["ETag"], "OriginAccessControlConfig": _config(name, spec)}
-    yield Call("cloudfront", "update_origin_access_control", body)
+    access_control_id = live.private["id"]
+    current = yield ApiCall("cloudfront", "get_origin_access_control", {"Id": access_control_id})
+    request = {
+        "Id": access_control_id,
+        "IfMatch": current["ETag"],
+        "OriginAccessControlConfig": _build_config(name, spec),
+    }
+    yield ApiCall("cloudfront", "update_origin_access_control", request)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Refused while a distribution uses it, and a moment longer."""
-    key = live.private["id"]
-    now = yield Call("cloudfront", "get_origin_access_control", {"Id": key}, ok=GONE)
-    body = {"Id": key, "IfMatch": now.get("ETag", "gone")}
-    yield Call("cloudfront", "delete_origin_access_control", body, ok=GONE, retry=("OriginAccessControlInUse",))
+    access_control_id = live.private["id"]
+    current = yield ApiCall(
+        "cloudfront", "get_origin_access_control", {"Id": access_control_id}, ok_codes=NOT_FOUND_CODES
+    )
+    request = {"Id": access_control_id, "IfMatch": current.get("ETag", "gone")}
+    yield ApiCall(
+        "cloudfront",
+        "delete_origin_access_control",
+        request,
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=("OriginAccessControlInUse",),
+    )
     return {}
 
 
-def _listed(aws: Aws) -> list[Any]:
+def _list_access_controls(aws: AwsReader) -> list[Any]:
     return aws.all("cloudfront", "list_origin_access_controls", "OriginAccessControlList.Items")
 
 
-def _config(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
-    return {"Name": name, **{theirs: spec[ours] for ours, theirs in MEMBERS.items()}}
+def _build_config(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
+    return {"Name": name, **{member: spec[field] for field, member in CONFIG_MEMBERS.items()}}
 
 
-def _identify(made: Mapping[str, Any], listed: Mapping[str, Any], name: str) -> str:
+def _find_access_control_id(created: Mapping[str, Any], access_controls: Mapping[str, Any], name: str) -> str:
     """The id from the creation's own answer, or else from the listing."""
-    if made:
-        return str(made["OriginAccessControl"]["Id"])
-    items = listed.get("OriginAccessControlList", {}).get("Items", ())
+    if created:
+        return str(created["OriginAccessControl"]["Id"])
+    items = access_controls.get("OriginAccessControlList", {}).get("Items", ())
     return next((str(item["Id"]) for item in items if item["Name"] == name), "not-listed-yet")

@@ -10,11 +10,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import Marks, pairs, read_phrase
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps
-from orchestrator.values import Value, WriteOnly, canonical
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.ownership_tags import Ownership, parse_ownership_comment, to_aws_tags
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps
+from orchestrator.values import Value, WriteOnly, sort_canonically
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
@@ -31,7 +31,7 @@ DEFAULTS: Mapping[str, Value] = {
     "actions": [],
     "ok_actions": [],
 }
-MEMBERS = {
+ALARM_MEMBERS = {
     "namespace": "Namespace",
     "metric": "MetricName",
     "statistic": "Statistic",
@@ -46,67 +46,67 @@ MEMBERS = {
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """CloudWatch's defaults; actions have no order; tags are written and not read."""
-    full = {**DEFAULTS, **spec}
+    normalised = {**DEFAULTS, **spec}
     for key in ("actions", "ok_actions"):
-        if isinstance(full[key], list):
-            full[key] = canonical(full[key])
-    if isinstance(full.get("threshold"), int | float):
-        full["threshold"] = float(full["threshold"])
-    tags = full.pop("tags", {})
-    return {**full, "tags": tags if isinstance(tags, WriteOnly) else WriteOnly(tags)}
+        if isinstance(normalised[key], list):
+            normalised[key] = sort_canonically(normalised[key])
+    if isinstance(normalised.get("threshold"), int | float):
+        normalised["threshold"] = float(normalised["threshold"])
+    tags = normalised.pop("tags", {})
+    return {**normalised, "tags": tags if isinstance(tags, WriteOnly) else WriteOnly(tags)}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One DescribeAlarms for all of them."""
-    alarms = aws.all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{scope.prefix}-")
-    alarm = next((one for one in alarms if one["AlarmName"] == name), None)
+    alarms = aws.all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{scope.name_prefix}-")
+    alarm = next((item for item in alarms if item["AlarmName"] == name), None)
     if alarm is None:
         return None
-    found = {key: alarm[member] for key, member in MEMBERS.items() if member in alarm}
-    found["dimensions"] = {one["Name"]: one["Value"] for one in alarm.get("Dimensions", [])}
-    found["actions"] = alarm.get("AlarmActions", [])
-    found["ok_actions"] = alarm.get("OKActions", [])
-    return Live(
-        normalise(found),
+    live_spec = {key: alarm[member] for key, member in ALARM_MEMBERS.items() if member in alarm}
+    live_spec["dimensions"] = {item["Name"]: item["Value"] for item in alarm.get("Dimensions", [])}
+    live_spec["actions"] = alarm.get("AlarmActions", [])
+    live_spec["ok_actions"] = alarm.get("OKActions", [])
+    return LiveResource(
+        normalise(live_spec),
         {"arn": alarm["AlarmArn"], "name": name},
         status=f"in alarm: {alarm.get('StateReason', '')}" if alarm.get("StateValue") == "ALARM" else "",
-        **_marks(alarm.get("AlarmDescription", "")),
+        **_read_ownership(alarm.get("AlarmDescription", "")),
     )
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """One call makes it with its tags; made again, it is overwritten."""
-    body = {**_body(name, spec), "Tags": pairs(spec["tags"].value)}
-    yield Call("cloudwatch", "put_metric_alarm", body)
-    return {"arn": _arn(scope, name), "name": name}
+    request = {**_build_request(name, spec), "Tags": to_aws_tags(spec["tags"].value)}
+    yield ApiCall("cloudwatch", "put_metric_alarm", request)
+    return {"arn": _alarm_arn(scope, name), "name": name}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """The whole alarm again; its tags only when it becomes ours, for they are ignored on an alarm that exists."""
-    yield Call("cloudwatch", "put_metric_alarm", _body(name, spec))
+    yield ApiCall("cloudwatch", "put_metric_alarm", _build_request(name, spec))
     if "description" in changed:
-        body = {"ResourceARN": _arn(scope, name), "Tags": pairs(spec["tags"].value)}
-        yield Call("cloudwatch", "tag_resource", body)
+        request = {"ResourceARN": _alarm_arn(scope, name), "Tags": to_aws_tags(spec["tags"].value)}
+        yield ApiCall("cloudwatch", "tag_resource", request)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Its history stays with CloudWatch for a while."""
-    yield Call("cloudwatch", "delete_alarms", {"AlarmNames": [name]}, ok=("ResourceNotFound",))
+    yield ApiCall("cloudwatch", "delete_alarms", {"AlarmNames": [name]}, ok_codes=("ResourceNotFound",))
     return {}
 
 
-def _body(name: str, spec: Mapping[str, Value]) -> dict[str, Any]:
-    body = {member: spec[key] for key, member in MEMBERS.items() if key in spec}
+def _build_request(name: str, spec: Mapping[str, Value]) -> dict[str, Any]:
+    members = {member: spec[key] for key, member in ALARM_MEMBERS.items() if key in spec}
     dimensions = [{"Name": key, "Value": value} for key, value in sorted(spec["dimensions"].items())]
     actions = {"ActionsEnabled": True, "AlarmActions": spec["actions"], "OKActions": spec["ok_actions"]}
-    return {"AlarmName": name, **body, "Dimensions": dimensions, **actions}
+    return {"AlarmName": name, **members, "Dimensions": dimensions, **actions}
 
 
-def _arn(scope: Scope, name: str) -> str:
+def _alarm_arn(scope: Scope, name: str) -> str:
     return f"arn:aws:cloudwatch:{scope.region}:{scope.account}:alarm:{name}"
 
 
-def _marks(description: str) -> Marks:
-    mark = description.rpartition("[")[2]
-    return read_phrase(mark.rstrip("]"))
+def _read_ownership(description: str) -> Ownership:
+    phrase = description.rpartition("[")[2]
+    return parse_ownership_comment(phrase.rstrip("]"))

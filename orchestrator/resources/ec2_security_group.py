@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps, Sweep, Wait
-from orchestrator.values import Unknown, Value, canonical, is_known
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps, Sweep, Wait
+from orchestrator.values import Unknown, Value, is_known, sort_canonically
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE = frozenset({"description", "vpc"})
 STATEFUL = False
 USES = frozenset({"ec2_vpc"})
 ARN = None
 
-GONE = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
-NO_RULE = ("InvalidPermission.NotFound", *GONE)
-ALL = "-1"
-LINGERING = 1200.0
+NOT_FOUND_CODES = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
+RULE_NOT_FOUND_CODES = ("InvalidPermission.NotFound", *NOT_FOUND_CODES)
+ALL_PROTOCOLS = "-1"
+INTERFACE_RELEASE_TIMEOUT_SECONDS = 1200.0
 """Seconds that the network interfaces of a deleted database or connector may hold on to a group."""
 
 Rule = Mapping[str, Value]
@@ -31,124 +31,140 @@ Rule = Mapping[str, Value]
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Rules are a set; TCP is meant where nothing is said."""
-    rules = {key: _rules(spec[key]) for key in ("ingress", "egress") if isinstance(spec.get(key), list)}
-    return {**spec, **rules}
+    normalised_rules = {
+        key: _normalise_rules(spec[key]) for key in ("ingress", "egress") if isinstance(spec.get(key), list)
+    }
+    return {**spec, **normalised_rules}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing by the environment's prefix for all groups.
 
     Names are unique in a VPC only: of several, ours is meant.
     """
-    named = [group for group in _ours_by_name(aws, scope) if group["GroupName"] == name]
-    group = next((one for one in named if scope.owns(mapping(one.get("Tags")))), named[0] if named else None)
+    matching = [group for group in _list_by_prefix(aws, scope) if group["GroupName"] == name]
+    group = next(
+        (item for item in matching if scope.owns(from_aws_tags(item.get("Tags")))), matching[0] if matching else None
+    )
     if group is None:
         return None
-    tags = mapping(group.get("Tags"))
-    found = {
+    tags = from_aws_tags(group.get("Tags"))
+    live_spec = {
         "description": group["Description"],
         "vpc": group["VpcId"],
-        "ingress": list(_flat(group.get("IpPermissions", []))),
-        "egress": list(_flat(group.get("IpPermissionsEgress", []))),
+        "ingress": list(_flatten_permissions(group.get("IpPermissions", []))),
+        "egress": list(_flatten_permissions(group.get("IpPermissionsEgress", []))),
         "tags": tags,
     }
-    return Live(normalise(found), {"id": group["GroupId"], "name": name}, **marks(tags))
+    return LiveResource(normalise(live_spec), {"id": group["GroupId"], "name": name}, **parse_ownership(tags))
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """The tagging API gives ids; the name is what we go by."""
-    for group in _ours_by_name(aws, scope):
-        if scope.owns(mapping(group.get("Tags"))):
+    for group in _list_by_prefix(aws, scope):
+        if scope.owns(from_aws_tags(group.get("Tags"))):
             yield group["GroupName"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """The group with its marks, then its rules; a rule that is lost on the way is a difference on the next run."""
-    tags = pairs({**spec["tags"], "Name": name})
-    body = {
+    tags = to_aws_tags({**spec["tags"], "Name": name})
+    request = {
         "GroupName": name,
         "Description": spec["description"],
         "VpcId": spec["vpc"],
         "TagSpecifications": [{"ResourceType": "security-group", "Tags": tags}],
     }
-    yield Call("ec2", "create_security_group", body, ok=("InvalidGroup.Duplicate",))
-    where = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [spec["vpc"]]}]
-    listing = Call("ec2", "describe_security_groups", {"Filters": where})
-    seen = yield Wait(listing, "SecurityGroups[0].GroupName", until=(name,), patience=60, what="its name")
-    group = seen["SecurityGroups"][0]["GroupId"]
+    yield ApiCall("ec2", "create_security_group", request, ok_codes=("InvalidGroup.Duplicate",))
+    filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [spec["vpc"]]}]
+    listing = ApiCall("ec2", "describe_security_groups", {"Filters": filters})
+    response = yield Wait(
+        listing, "SecurityGroups[0].GroupName", target_values=(name,), timeout_seconds=60, description="its name"
+    )
+    group_id = response["SecurityGroups"][0]["GroupId"]
     for direction in ("ingress", "egress"):
         for rule in spec.get(direction, []):
-            yield _change("authorize", direction, group, rule)
+            yield _rule_call("authorize", direction, group_id, rule)
     if "egress" in spec:
-        for rule in _without([EVERYTHING], spec["egress"]):
-            yield _change("revoke", "egress", group, rule)
-    return {"id": group, "name": name}
+        for rule in _subtract_rules([ALLOW_ALL_RULE], spec["egress"]):
+            yield _rule_call("revoke", "egress", group_id, rule)
+    return {"id": group_id, "name": name}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """New rules before old ones go, so that nobody is cut off in between."""
-    group = live.outputs["id"]
+    group_id = live.outputs["id"]
     directions = sorted(changed & {"ingress", "egress"})
     for direction in directions:
-        for rule in _without(spec[direction], live.spec[direction]):
-            yield _change("authorize", direction, group, rule)
+        for rule in _subtract_rules(spec[direction], live.spec[direction]):
+            yield _rule_call("authorize", direction, group_id, rule)
     for direction in directions:
-        for rule in _without(live.spec[direction], spec[direction]):
-            yield _change("revoke", direction, group, rule)
+        for rule in _subtract_rules(live.spec[direction], spec[direction]):
+            yield _rule_call("revoke", direction, group_id, rule)
     if "tags" in changed:
-        yield Call("ec2", "create_tags", {"Resources": [group], "Tags": pairs(spec["tags"])})
+        yield ApiCall("ec2", "create_tags", {"Resources": [group_id], "Tags": to_aws_tags(spec["tags"])})
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """First our other groups' rules that name it, so that two which name each other can both go."""
-    group = live.outputs["id"]
-    where = [{"Name": "ip-permission.group-id", "Values": [group]}]
-    listing = Call("ec2", "describe_security_groups", {"Filters": where})
-    revoking = "revoke_security_group_ingress"
-    yield Sweep(listing, revoking, lambda answer: _let_go(scope, group, answer), "revoke our rules that name it")
-    yield Call(
-        "ec2", "delete_security_group", {"GroupId": group}, ok=GONE, retry=("DependencyViolation",), patience=LINGERING
+    group_id = live.outputs["id"]
+    filters = [{"Name": "ip-permission.group-id", "Values": [group_id]}]
+    listing = ApiCall("ec2", "describe_security_groups", {"Filters": filters})
+    revoke_operation = "revoke_security_group_ingress"
+    yield Sweep(
+        listing,
+        revoke_operation,
+        lambda response: _revoke_references(scope, group_id, response),
+        "revoke our rules that name it",
+    )
+    yield ApiCall(
+        "ec2",
+        "delete_security_group",
+        {"GroupId": group_id},
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=("DependencyViolation",),
+        timeout_seconds=INTERFACE_RELEASE_TIMEOUT_SECONDS,
     )
     return {}
 
 
-EVERYTHING: Rule = {"protocol": ALL, "port": "all", "source": "0.0.0.0/0"}
+ALLOW_ALL_RULE: Rule = {"protocol": ALL_PROTOCOLS, "port": "all", "source": "0.0.0.0/0"}
 
 
-def _ours_by_name(aws: Aws, scope: Scope) -> list[Any]:
-    where = [{"Name": "group-name", "Values": [f"{scope.prefix}-*"]}]
-    return aws.all("ec2", "describe_security_groups", "SecurityGroups", Filters=where)
+def _list_by_prefix(aws: AwsReader, scope: Scope) -> list[Any]:
+    filters = [{"Name": "group-name", "Values": [f"{scope.name_prefix}-*"]}]
+    return aws.all("ec2", "describe_security_groups", "SecurityGroups", Filters=filters)
 
 
-def _rules(rules: list[Rule]) -> list[Rule]:
-    return canonical([{"protocol": "tcp", **rule, "port": _port(rule["port"])} for rule in rules])
+def _normalise_rules(rules: list[Rule]) -> list[Rule]:
+    return sort_canonically([{"protocol": "tcp", **rule, "port": _normalise_port(rule["port"])} for rule in rules])
 
 
-def _port(port: Value) -> Value:
+def _normalise_port(port: Value) -> Value:
     return port if isinstance(port, Unknown) else str(port)
 
 
-def _flat(permissions: list[Any]) -> Iterator[Rule]:
+def _flatten_permissions(permissions: list[Any]) -> Iterator[Rule]:
     """AWS groups sources by port; here each is a rule."""
     for permission in permissions:
         low, high = permission.get("FromPort", -1), permission.get("ToPort", -1)
         port = "all" if low in (-1, None) else str(low) if low == high else f"{low}-{high}"
         sources = [
             *(pair["GroupId"] for pair in permission.get("UserIdGroupPairs", [])),
-            *(block["CidrIp"] for block in permission.get("IpRanges", [])),
-            *(block["CidrIpv6"] for block in permission.get("Ipv6Ranges", [])),
-            *(entry["PrefixListId"] for entry in permission.get("PrefixListIds", [])),
+            *(ip_range["CidrIp"] for ip_range in permission.get("IpRanges", [])),
+            *(ip_range["CidrIpv6"] for ip_range in permission.get("Ipv6Ranges", [])),
+            *(prefix_list["PrefixListId"] for prefix_list in permission.get("PrefixListIds", [])),
         ]
         for source in sources:
             yield {"protocol": permission["IpProtocol"], "port": port, "source": source}
 
 
-def _permission(rule: Rule) -> dict[str, Value]:
+def _build_permission(rule: Rule) -> dict[str, Value]:
     permission: dict[str, Value] = {"IpProtocol": rule["protocol"]}
     if rule["port"] != "all":
-        low, _, high = str(rule["port"]).partition("-")
-        permission |= {"FromPort": int(low), "ToPort": int(high or low)}
+        from_port, _, to_port = str(rule["port"]).partition("-")
+        permission |= {"FromPort": int(from_port), "ToPort": int(to_port or from_port)}
     source = rule["source"]
     if isinstance(source, Unknown) or source.startswith("sg-"):
         return {**permission, "UserIdGroupPairs": [{"GroupId": source}]}
@@ -159,24 +175,38 @@ def _permission(rule: Rule) -> dict[str, Value]:
     return {**permission, "IpRanges": [{"CidrIp": source}]}
 
 
-def _change(verb: str, direction: str, group: Value, rule: Rule) -> Call:
-    body = {"GroupId": group, "IpPermissions": [_permission(rule)]}
-    operation = f"{verb}_security_group_{direction}"
-    if verb == "authorize":
-        return Call("ec2", operation, body, ok=("InvalidPermission.Duplicate",), retry=GONE, patience=60)
-    return Call("ec2", operation, body, ok=NO_RULE)
+def _rule_call(action: str, direction: str, group_id: Value, rule: Rule) -> ApiCall:
+    request = {"GroupId": group_id, "IpPermissions": [_build_permission(rule)]}
+    operation = f"{action}_security_group_{direction}"
+    if action == "authorize":
+        return ApiCall(
+            "ec2",
+            operation,
+            request,
+            ok_codes=("InvalidPermission.Duplicate",),
+            retry_codes=NOT_FOUND_CODES,
+            timeout_seconds=60,
+        )
+    return ApiCall("ec2", operation, request, ok_codes=RULE_NOT_FOUND_CODES)
 
 
-def _without(rules: list[Rule], others: list[Rule]) -> list[Rule]:
+def _subtract_rules(rules: list[Rule], excluded_rules: list[Rule]) -> list[Rule]:
     """``rules`` that are not among ``others``; what is not known yet is among nothing."""
-    known = [other for other in others if is_known(other)]
-    return [rule for rule in rules if not is_known(rule) or rule not in known]
+    known_excluded = [excluded for excluded in excluded_rules if is_known(excluded)]
+    return [rule for rule in rules if not is_known(rule) or rule not in known_excluded]
 
 
-def _let_go(scope: Scope, group: str, listed: Any) -> Call | None:
-    for holder in listed.get("SecurityGroups", []):
-        rules = [rule for rule in _flat(holder.get("IpPermissions", [])) if rule["source"] == group]
-        if rules and scope.owns(mapping(holder.get("Tags"))):
-            body = {"GroupId": holder["GroupId"], "IpPermissions": [_permission(rule) for rule in rules]}
-            return Call("ec2", "revoke_security_group_ingress", body, ok=NO_RULE)
+def _revoke_references(scope: Scope, group_id: str, response: Any) -> ApiCall | None:
+    for referencing_group in response.get("SecurityGroups", []):
+        rules = [
+            rule
+            for rule in _flatten_permissions(referencing_group.get("IpPermissions", []))
+            if rule["source"] == group_id
+        ]
+        if rules and scope.owns(from_aws_tags(referencing_group.get("Tags"))):
+            request = {
+                "GroupId": referencing_group["GroupId"],
+                "IpPermissions": [_build_permission(rule) for rule in rules],
+            }
+            return ApiCall("ec2", "revoke_security_group_ingress", request, ok_codes=RULE_NOT_FOUND_CODES)
     return None

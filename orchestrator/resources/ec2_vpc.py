@@ -10,18 +10,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.problems import Problems
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Compute, Steps, Wait, call
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Compute, Steps, Wait, call
 from orchestrator.values import Value
-from orchestrator.vocabulary import Health, Live, Scope
+from orchestrator.vocabulary import Health, LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = None
 
-DEFAULT = "default"
-ZONES_NEEDED = 2
+DEFAULT_VPC = "default"
+MIN_ZONES = 2
 """RDS wants subnets in at least two zones, also for a database that lives in one; a load balancer, too."""
 
 
@@ -30,120 +30,142 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     return {**spec, "subnets": sorted(spec["subnets"])} if "subnets" in spec else spec
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Three listings; the endpoint makes the same ones, so they cost nothing twice."""
-    wanted = spec.get("vpc", DEFAULT)
-    vpcs = aws.all("ec2", "describe_vpcs", "Vpcs", Filters=_which(wanted))
+    vpc_reference = spec.get("vpc", DEFAULT_VPC)
+    vpcs = aws.all("ec2", "describe_vpcs", "Vpcs", Filters=_vpc_filters(vpc_reference))
     if not vpcs:
         return None
     vpc = vpcs[0]
-    inside = _filter("vpc-id", vpc["VpcId"])
-    subnets = aws.all("ec2", "describe_subnets", "Subnets", Filters=inside)
-    tables = aws.all("ec2", "describe_route_tables", "RouteTables", Filters=inside)
+    vpc_id_filters = _build_filters("vpc-id", vpc["VpcId"])
+    subnets = aws.all("ec2", "describe_subnets", "Subnets", Filters=vpc_id_filters)
+    route_table_list = aws.all("ec2", "describe_route_tables", "RouteTables", Filters=vpc_id_filters)
     outputs = {
         "id": vpc["VpcId"],
         "cidr": vpc["CidrBlock"],
-        "subnets": one_a_zone({"Subnets": subnets}, spec.get("subnets")),
-        "public_subnets": in_two_zones({"Subnets": subnets}, {"RouteTables": tables}, spec.get("subnets"), True),
-        "private_subnets": in_two_zones({"Subnets": subnets}, {"RouteTables": tables}, spec.get("subnets"), False),
-        "route_tables": route_tables({"RouteTables": tables}),
+        "subnets": select_subnet_per_zone({"Subnets": subnets}, spec.get("subnets")),
+        "public_subnets": select_two_subnets(
+            {"Subnets": subnets}, {"RouteTables": route_table_list}, spec.get("subnets"), True
+        ),
+        "private_subnets": select_two_subnets(
+            {"Subnets": subnets}, {"RouteTables": route_table_list}, spec.get("subnets"), False
+        ),
+        "route_tables": list_route_table_ids({"RouteTables": route_table_list}),
     }
-    found: dict[str, Value] = {"vpc": wanted}
+    live_spec: dict[str, Value] = {"vpc": vpc_reference}
     if "subnets" in spec:
-        found["subnets"] = sorted(item["SubnetId"] for item in subnets if item["SubnetId"] in spec["subnets"])
-    zones = len(outputs["subnets"])
-    return Live(
-        found,
+        live_spec["subnets"] = sorted(item["SubnetId"] for item in subnets if item["SubnetId"] in spec["subnets"])
+    zone_count = len(outputs["subnets"])
+    return LiveResource(
+        live_spec,
         outputs,
         owner=scope.owner,
-        health=Health.HEALTHY if zones >= ZONES_NEEDED else Health.FAILED,
-        status=vpc["VpcId"] if zones >= ZONES_NEEDED else f"{vpc['VpcId']} has subnets in {zones} availability zone(s)",
+        health=Health.HEALTHY if zone_count >= MIN_ZONES else Health.FAILED,
+        status=vpc["VpcId"]
+        if zone_count >= MIN_ZONES
+        else f"{vpc['VpcId']} has subnets in {zone_count} availability zone(s)",
     )
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Only the default VPC can be made (again); Problems for any other, while planning."""
-    if spec["vpc"] != DEFAULT:
+    if spec["vpc"] != DEFAULT_VPC:
         message = f"there is no VPC {spec['vpc']} in {scope.region}"
         hint = "correct `network.vpc` in the Project, or leave it out for the default VPC"
-        raise Problems.one(message, hint=hint)
-    yield Call("ec2", "create_default_vpc", {}, ok=("DefaultVpcAlreadyExists",))
-    listing = call("ec2", "describe_vpcs", Filters=_which(DEFAULT))
-    answer = yield Wait(listing, "Vpcs[0].State", until=("available",), patience=120)
-    vpc = answer["Vpcs"][0]
-    inside = _filter("vpc-id", vpc["VpcId"])
-    subnets = yield call("ec2", "describe_subnets", Filters=inside)
-    tables = yield call("ec2", "describe_route_tables", Filters=inside)
+        raise Problems.from_message(message, hint=hint)
+    yield ApiCall("ec2", "create_default_vpc", {}, ok_codes=("DefaultVpcAlreadyExists",))
+    listing = call("ec2", "describe_vpcs", Filters=_vpc_filters(DEFAULT_VPC))
+    response = yield Wait(listing, "Vpcs[0].State", target_values=("available",), timeout_seconds=120)
+    vpc = response["Vpcs"][0]
+    vpc_id_filters = _build_filters("vpc-id", vpc["VpcId"])
+    subnets = yield call("ec2", "describe_subnets", Filters=vpc_id_filters)
+    route_table_response = yield call("ec2", "describe_route_tables", Filters=vpc_id_filters)
     return {
         "id": vpc["VpcId"],
         "cidr": vpc["CidrBlock"],
-        "subnets": (yield Compute("one subnet a zone", one_a_zone, (subnets, spec.get("subnets")))),
-        "public_subnets": (yield Compute("public subnets", in_two_zones, (subnets, tables, spec.get("subnets"), True))),
-        "private_subnets": (
-            yield Compute("private subnets", in_two_zones, (subnets, tables, spec.get("subnets"), False))
+        "subnets": (yield Compute("one subnet a zone", select_subnet_per_zone, (subnets, spec.get("subnets")))),
+        "public_subnets": (
+            yield Compute(
+                "public subnets", select_two_subnets, (subnets, route_table_response, spec.get("subnets"), True)
+            )
         ),
-        "route_tables": (yield Compute("route tables", route_tables, (tables,))),
+        "private_subnets": (
+            yield Compute(
+                "private subnets", select_two_subnets, (subnets, route_table_response, spec.get("subnets"), False)
+            )
+        ),
+        "route_tables": (yield Compute("route tables", list_route_table_ids, (route_table_response,))),
     }
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Nothing of it can be changed from here: Problems, while planning."""
-    lost = sorted(set(spec.get("subnets", ())) - set(live.spec.get("subnets", ())))
-    message = f"the VPC {live.outputs['id']} has no subnet {', '.join(lost)}"
-    raise Problems.one(message, hint="correct `network.subnets` in the Project, or leave it out")
+    missing_subnets = sorted(set(spec.get("subnets", ())) - set(live.spec.get("subnets", ())))
+    message = f"the VPC {live.outputs['id']} has no subnet {', '.join(missing_subnets)}"
+    raise Problems.from_message(message, hint="correct `network.subnets` in the Project, or leave it out")
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """It stays."""
     yield from ()
     return {}
 
 
-def stuck(live: Live) -> str:
+def stuck(live: LiveResource) -> str:
     """What a VPC in too few zones needs."""
     return f"{live.status}; a database needs two. Add a subnet in another zone, or name another VPC in the Project."
 
 
-def one_a_zone(answer: Any, wanted: list[str] | None) -> list[str]:
+def select_subnet_per_zone(response: Any, subnet_ids: list[str] | None) -> list[str]:
     """Subnet ids in the order of their zones: the ``wanted`` ones, or else the default (or lowest) of each zone."""
     chosen: dict[str, tuple[bool, str]] = {}
-    for subnet in answer["Subnets"]:
+    for subnet in response["Subnets"]:
         rank = (not subnet.get("DefaultForAz", False), subnet["SubnetId"])
-        if wanted is None or subnet["SubnetId"] in wanted:
+        if subnet_ids is None or subnet["SubnetId"] in subnet_ids:
             zone = subnet["AvailabilityZone"]
             chosen[zone] = min(chosen.get(zone, rank), rank)
     return [chosen[zone][1] for zone in sorted(chosen)]
 
 
-def in_two_zones(answer: Any, tables: Any, wanted: list[str] | None, public: bool) -> list[str]:
+def select_two_subnets(
+    subnet_response: Any, route_table_response: Any, subnet_ids: list[str] | None, is_public_kind: bool
+) -> list[str]:
     """Two of the subnets that ``one_a_zone`` finds among the public ones, or among the others.
 
     No more than two: in each, what faces the internet has an address of its own to pay for.
     """
-    kind = [subnet for subnet in answer["Subnets"] if is_public(subnet, tables["RouteTables"]) is public]
-    return one_a_zone({"Subnets": kind}, wanted)[:ZONES_NEEDED]
+    subnets = [
+        subnet
+        for subnet in subnet_response["Subnets"]
+        if has_internet_route(subnet, route_table_response["RouteTables"]) is is_public_kind
+    ]
+    return select_subnet_per_zone({"Subnets": subnets}, subnet_ids)[:MIN_ZONES]
 
 
-def is_public(subnet: Any, tables: list[Any]) -> bool:
+def has_internet_route(subnet: Any, tables: list[Any]) -> bool:
     """Whether its way out leads to an internet gateway; a subnet that no table names goes by its VPC's main one."""
-    named = [table for table in tables if _names(table, "SubnetId", subnet["SubnetId"])]
-    ways = named or [table for table in tables if _names(table, "Main", True)]
-    gateways = (str(route.get("GatewayId", "")) for table in ways for route in table.get("Routes", ()))
+    associated = [table for table in tables if _has_association(table, "SubnetId", subnet["SubnetId"])]
+    effective_tables = associated or [table for table in tables if _has_association(table, "Main", True)]
+    gateways = (str(route.get("GatewayId", "")) for table in effective_tables for route in table.get("Routes", ()))
     return any(gateway.startswith("igw-") for gateway in gateways)
 
 
-def _names(table: Any, member: str, value: Any) -> bool:
-    return any(one.get(member) == value for one in table.get("Associations", ()))
+def _has_association(table: Any, member: str, value: Any) -> bool:
+    return any(association.get(member) == value for association in table.get("Associations", ()))
 
 
-def route_tables(answer: Any) -> list[str]:
+def list_route_table_ids(response: Any) -> list[str]:
     """Route table ids, sorted."""
-    return sorted(table["RouteTableId"] for table in answer["RouteTables"])
+    return sorted(table["RouteTableId"] for table in response["RouteTables"])
 
 
-def _which(wanted: Value) -> list[dict[str, Any]]:
-    return _filter("is-default", "true") if wanted == DEFAULT else _filter("vpc-id", wanted)
+def _vpc_filters(vpc_reference: Value) -> list[dict[str, Any]]:
+    return (
+        _build_filters("is-default", "true")
+        if vpc_reference == DEFAULT_VPC
+        else _build_filters("vpc-id", vpc_reference)
+    )
 
 
-def _filter(name: str, value: Value) -> list[dict[str, Any]]:
+def _build_filters(name: str, value: Value) -> list[dict[str, Any]]:
     return [{"Name": name, "Values": [value]}]

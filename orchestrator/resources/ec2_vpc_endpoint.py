@@ -9,122 +9,138 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps, Wait
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps, Wait
 from orchestrator.values import Value, WriteOnly
-from orchestrator.vocabulary import Health, Live, Scope
+from orchestrator.vocabulary import Health, LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES = frozenset({"ec2_vpc"})
 ARN = None
 
-GONE = ("InvalidVpcEndpointId.NotFound",)
-DEAD = ("deleting", "deleted", "rejected", "expired")
-WRITTEN = ("vpc", "route_tables")
+NOT_FOUND_CODES = ("InvalidVpcEndpointId.NotFound",)
+INACTIVE_STATES = ("deleting", "deleted", "rejected", "expired")
+WRITE_ONLY_FIELDS = ("vpc", "route_tables")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """The VPC and its route tables are found anew on each read: what is compared is whether all of them are served."""
-    written = {
-        key: spec[key] if isinstance(spec[key], WriteOnly) else WriteOnly(spec[key]) for key in WRITTEN if key in spec
+    write_only = {
+        key: spec[key] if isinstance(spec[key], WriteOnly) else WriteOnly(spec[key])
+        for key in WRITE_ONLY_FIELDS
+        if key in spec
     }
-    return {"complete": True, **spec, **written}
+    return {"complete": True, **spec, **write_only}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """The gateway endpoints of S3; then, as for the VPC, which VPC and which route tables."""
-    endpoints = _gateways(aws, scope)
+    endpoints = _list_gateway_endpoints(aws, scope)
     if not spec:
-        mine = [one for one in endpoints if _is_ours(scope, name, one)]
-        return _live(mine[0], complete=True) if mine else None
-    which = {"is-default": "true"} if spec["network"] == "default" else {"vpc-id": spec["network"]}
-    vpcs = aws.all("ec2", "describe_vpcs", "Vpcs", Filters=_filters(which))
-    inside = [one for one in endpoints if vpcs and one["VpcId"] == vpcs[0]["VpcId"]]
-    if not inside:
+        owned = [item for item in endpoints if _is_ours(scope, name, item)]
+        return _build_live(owned[0], is_complete=True) if owned else None
+    vpc_filters = {"is-default": "true"} if spec["network"] == "default" else {"vpc-id": spec["network"]}
+    vpcs = aws.all("ec2", "describe_vpcs", "Vpcs", Filters=_build_filters(vpc_filters))
+    in_vpc = [item for item in endpoints if vpcs and item["VpcId"] == vpcs[0]["VpcId"]]
+    if not in_vpc:
         return None
-    endpoint = next((one for one in inside if _is_ours(scope, name, one)), inside[0])
-    if not scope.owns(mapping(endpoint.get("Tags"))):
-        return _theirs(scope, endpoint, spec)
-    tables = aws.all("ec2", "describe_route_tables", "RouteTables", Filters=_filters({"vpc-id": endpoint["VpcId"]}))
-    served = set(endpoint.get("RouteTableIds", []))
-    return _live(endpoint, complete=served >= {table["RouteTableId"] for table in tables}, network=spec["network"])
+    endpoint = next((item for item in in_vpc if _is_ours(scope, name, item)), in_vpc[0])
+    if not scope.owns(from_aws_tags(endpoint.get("Tags"))):
+        return _build_foreign_live(scope, endpoint, spec)
+    route_tables = aws.all(
+        "ec2", "describe_route_tables", "RouteTables", Filters=_build_filters({"vpc-id": endpoint["VpcId"]})
+    )
+    attached_table_ids = set(endpoint.get("RouteTableIds", []))
+    return _build_live(
+        endpoint,
+        is_complete=attached_table_ids >= {table["RouteTableId"] for table in route_tables},
+        network=spec["network"],
+    )
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """The tagging API gives ids; the name is what we go by."""
-    for endpoint in _gateways(aws, scope):
-        tags = mapping(endpoint.get("Tags"))
+    for endpoint in _list_gateway_endpoints(aws, scope):
+        tags = from_aws_tags(endpoint.get("Tags"))
         if scope.owns(tags):
-            yield tags.get("Name", f"{scope.prefix}-s3")
+            yield tags.get("Name", f"{scope.name_prefix}-s3")
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """One call; an endpoint that came into being meanwhile serves as well."""
-    tags = pairs({**spec["tags"], "Name": name})
-    body = {
+    tags = to_aws_tags({**spec["tags"], "Name": name})
+    request = {
         "VpcEndpointType": "Gateway",
         "VpcId": spec["vpc"].value,
-        "ServiceName": _service(scope),
+        "ServiceName": _service_name(scope),
         "RouteTableIds": spec["route_tables"].value,
         "TagSpecifications": [{"ResourceType": "vpc-endpoint", "Tags": tags}],
     }
-    yield Call("ec2", "create_vpc_endpoint", body, ok=("RouteAlreadyExists",))
+    yield ApiCall("ec2", "create_vpc_endpoint", request, ok_codes=("RouteAlreadyExists",))
     return {}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Route tables that came later, and tags."""
-    endpoint = live.outputs["id"]
+    endpoint_id = live.outputs["id"]
     if "complete" in changed:
-        served = live.private["route_tables"]
-        missing = [table for table in spec["route_tables"].value if table not in served]
-        yield Call("ec2", "modify_vpc_endpoint", {"VpcEndpointId": endpoint, "AddRouteTableIds": missing})
+        attached_table_ids = live.private["route_tables"]
+        missing = [table for table in spec["route_tables"].value if table not in attached_table_ids]
+        yield ApiCall("ec2", "modify_vpc_endpoint", {"VpcEndpointId": endpoint_id, "AddRouteTableIds": missing})
     if "tags" in changed:
-        yield Call("ec2", "create_tags", {"Resources": [endpoint], "Tags": pairs(spec["tags"])})
+        yield ApiCall("ec2", "create_tags", {"Resources": [endpoint_id], "Tags": to_aws_tags(spec["tags"])})
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Ours goes; somebody else's stays."""
     if not live.private.get("theirs"):
-        endpoint = live.outputs["id"]
-        yield Call("ec2", "delete_vpc_endpoints", {"VpcEndpointIds": [endpoint]}, ok=GONE)
-        listing = Call("ec2", "describe_vpc_endpoints", {"Filters": _filters({"vpc-endpoint-id": endpoint})})
-        yield Wait(listing, "VpcEndpoints[0].State || 'deleted'", until=("deleted",), what="its state", patience=300)
+        endpoint_id = live.outputs["id"]
+        yield ApiCall("ec2", "delete_vpc_endpoints", {"VpcEndpointIds": [endpoint_id]}, ok_codes=NOT_FOUND_CODES)
+        listing = ApiCall(
+            "ec2", "describe_vpc_endpoints", {"Filters": _build_filters({"vpc-endpoint-id": endpoint_id})}
+        )
+        yield Wait(
+            listing,
+            "VpcEndpoints[0].State || 'deleted'",
+            target_values=("deleted",),
+            description="its state",
+            timeout_seconds=300,
+        )
     return {}
 
 
-def _gateways(aws: Aws, scope: Scope) -> list[Any]:
-    where = _filters({"service-name": _service(scope), "vpc-endpoint-type": "Gateway"})
-    found = aws.all("ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=where)
-    return [one for one in found if str(one.get("State", "available")).lower() not in DEAD]
+def _list_gateway_endpoints(aws: AwsReader, scope: Scope) -> list[Any]:
+    filters = _build_filters({"service-name": _service_name(scope), "vpc-endpoint-type": "Gateway"})
+    endpoints = aws.all("ec2", "describe_vpc_endpoints", "VpcEndpoints", Filters=filters)
+    return [item for item in endpoints if str(item.get("State", "available")).lower() not in INACTIVE_STATES]
 
 
-def _service(scope: Scope) -> str:
+def _service_name(scope: Scope) -> str:
     return f"com.amazonaws.{scope.region}.s3"
 
 
 def _is_ours(scope: Scope, name: str, endpoint: Any) -> bool:
-    tags = mapping(endpoint.get("Tags"))
+    tags = from_aws_tags(endpoint.get("Tags"))
     return scope.owns(tags) and tags.get("Name", name) == name
 
 
-def _live(endpoint: Any, *, complete: bool, network: Value = None) -> Live:
-    tags = mapping(endpoint.get("Tags"))
-    healthy = str(endpoint.get("State", "available")).lower() == "available"
-    return Live(
-        {"network": network, "complete": complete, "tags": tags},
+def _build_live(endpoint: Any, *, is_complete: bool, network: Value = None) -> LiveResource:
+    tags = from_aws_tags(endpoint.get("Tags"))
+    is_available = str(endpoint.get("State", "available")).lower() == "available"
+    return LiveResource(
+        {"network": network, "complete": is_complete, "tags": tags},
         {"id": endpoint["VpcEndpointId"]},
         {"route_tables": endpoint.get("RouteTableIds", [])},
-        health=Health.HEALTHY if healthy else Health.PROGRESSING,
-        **marks(tags),
+        health=Health.HEALTHY if is_available else Health.PROGRESSING,
+        **parse_ownership(tags),
     )
 
 
-def _theirs(scope: Scope, endpoint: Any, spec: Mapping[str, Value]) -> Live:
-    return Live(
+def _build_foreign_live(scope: Scope, endpoint: Any, spec: Mapping[str, Value]) -> LiveResource:
+    return LiveResource(
         {"network": spec["network"], "complete": True, "tags": spec.get("tags", {})},
         {"id": endpoint["VpcEndpointId"]},
         {"theirs": True},
@@ -133,5 +149,5 @@ def _theirs(scope: Scope, endpoint: Any, spec: Mapping[str, Value]) -> Live:
     )
 
 
-def _filters(wanted: Mapping[str, Value]) -> list[dict[str, Any]]:
-    return [{"Name": name, "Values": [value]} for name, value in wanted.items()]
+def _build_filters(values_by_name: Mapping[str, Value]) -> list[dict[str, Any]]:
+    return [{"Name": name, "Values": [value]} for name, value in values_by_name.items()]

@@ -11,18 +11,18 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.problems import Problems
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Compute, Run, Steps
-from orchestrator.values import Value, WriteOnly, join
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Compute, LocalCall, Steps
+from orchestrator.values import Value, WriteOnly, join_parts
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES = frozenset({"ecr_repository"})
 ARN = None
 
-GONE = ("ImageNotFoundException", "RepositoryNotFoundException")
-PUSH = "ecr:PutImage"
+NOT_FOUND_CODES = ("ImageNotFoundException", "RepositoryNotFoundException")
+PUSH_ACTION = "ecr:PutImage"
 """The step is named after the call that ends a push; a plan shows no `docker push`."""
 
 
@@ -34,16 +34,18 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     return {**spec, "build": WriteOnly(build)}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One call: by its tag, or by its digest where that is given."""
-    wanted = {"imageDigest": spec["digest"]} if "digest" in spec else {"imageTag": spec["tag"]}
+    image_id = {"imageDigest": spec["digest"]} if "digest" in spec else {"imageTag": spec["tag"]}
     repository = spec["repository"]
-    answer = aws.get("ecr", "describe_images", repositoryName=repository, imageIds=[wanted], missing=GONE)
-    if not answer or not answer.get("imageDetails"):
+    response = aws.get(
+        "ecr", "describe_images", repositoryName=repository, imageIds=[image_id], missing=NOT_FOUND_CODES
+    )
+    if not response or not response.get("imageDetails"):
         return None
-    digest = answer["imageDetails"][0]["imageDigest"]
-    found = {key: spec[key] for key in ("repository", "tag", "digest", "source") if key in spec}
-    return Live(found, _outputs(scope, repository, digest), owner=scope.owner)
+    digest = response["imageDetails"][0]["imageDigest"]
+    live_spec = {key: spec[key] for key in ("repository", "tag", "digest", "source") if key in spec}
+    return LiveResource(live_spec, _build_outputs(scope, repository, digest), owner=scope.owner)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
@@ -54,39 +56,41 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     repository, tag = spec["repository"], spec["tag"]
     if "digest" in spec:
         message = f"image {spec['digest'][:19]} is gone from repository {repository}, and it is not built anew"
-        raise Problems.one(message, hint="orchestrator releases shows which releases can come back")
+        raise Problems.from_message(message, hint="orchestrator releases shows which releases can come back")
     from orchestrator.artefacts.images import builder
 
     build = spec["build"].value if isinstance(spec["build"], WriteOnly) else spec["build"]
-    images = yield Call("ecr", "describe_images", {"repositoryName": repository}, ok=GONE)
-    cache = yield Compute("the newest image, whose layers may be taken", newest, (images,))
-    login = yield Call("ecr", "get_authorization_token", {}, sensitive=True)
+    images = yield ApiCall("ecr", "describe_images", {"repositoryName": repository}, ok_codes=NOT_FOUND_CODES)
+    cache_tag = yield Compute("the newest image, whose layers may be taken", newest_tag, (images,))
+    login = yield ApiCall("ecr", "get_authorization_token", {}, is_sensitive=True)
     note = f"build {spec['source']} and push"
-    digest = yield Run(PUSH, builder.ship, (login, build, repository, tag, cache), note)
-    return _outputs(scope, repository, digest)
+    digest = yield LocalCall(PUSH_ACTION, builder.build_and_push, (login, build, repository, tag, cache_tag), note)
+    return _build_outputs(scope, repository, digest)
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """There is nothing that could differ: other bytes are another image."""
     yield from ()
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """It stays until retention removes it, or goes with its repository."""
     yield from ()
     return {}
 
 
-def newest(answer: Mapping[str, Any]) -> str | None:
+def newest_tag(response: Mapping[str, Any]) -> str | None:
     """The tag of the image pushed last, of those that one answer of DescribeImages lists; a layer's is none."""
     from orchestrator.artefacts.images import builder_commands
 
-    listed = sorted(answer.get("imageDetails", ()), key=lambda image: str(image.get("imagePushedAt", "")), reverse=True)
-    tags = (str(tag) for image in listed for tag in image.get("imageTags", ()))
-    return next((tag for tag in tags if not builder_commands.LAYER.fullmatch(tag)), None)
+    newest_first = sorted(
+        response.get("imageDetails", ()), key=lambda image: str(image.get("imagePushedAt", "")), reverse=True
+    )
+    tags = (str(tag) for image in newest_first for tag in image.get("imageTags", ()))
+    return next((tag for tag in tags if not builder_commands.LAYER_TAG_PATTERN.fullmatch(tag)), None)
 
 
-def _outputs(scope: Scope, repository: str, digest: Value) -> dict[str, Value]:
-    place = f"{scope.account}.dkr.ecr.{scope.region}.amazonaws.com/{repository}"
-    return {"digest": digest, "reference": join([f"{place}@", digest])}
+def _build_outputs(scope: Scope, repository: str, digest: Value) -> dict[str, Value]:
+    registry_url = f"{scope.account}.dkr.ecr.{scope.region}.amazonaws.com/{repository}"
+    return {"digest": digest, "reference": join_parts([f"{registry_url}@", digest])}

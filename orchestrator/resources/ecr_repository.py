@@ -11,26 +11,26 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws, standing_tags
-from orchestrator.steps import Call, Steps, Sweep
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader, read_tags
+from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Value, to_json
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE = frozenset({"encryption"})
 STATEFUL = True
 USES: frozenset[str] = frozenset()
 ARN = re.compile(r"arn:aws:ecr:[^:]+:\d+:repository/(?P<name>.+)")
 
-GONE = ("RepositoryNotFoundException",)
-NO_LIFECYCLE = ("LifecyclePolicyNotFoundException", *GONE)
+NOT_FOUND_CODES = ("RepositoryNotFoundException",)
+NO_LIFECYCLE_CODES = ("LifecyclePolicyNotFoundException", *NOT_FOUND_CODES)
 DEFAULTS: Mapping[str, Value] = {
     "tag_mutability": "IMMUTABLE",
     "scan_on_push": True,
     "encryption": {"type": "AES256", "key": None},
     "lifecycle": None,
 }
-A_BATCH = 100
+MAX_IMAGES_PER_DELETE = 100
 """Images one BatchDeleteImage takes."""
 
 
@@ -39,29 +39,31 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     return {**DEFAULTS, **spec}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing for all repositories, the tags, and the lifecycle policy where it is asked for."""
     repositories = aws.all("ecr", "describe_repositories", "repositories")
-    repository = next((each for each in repositories if each["repositoryName"] == name), None)
+    repository = next((item for item in repositories if item["repositoryName"] == name), None)
     if repository is None:
         return None
     arn = repository["repositoryArn"]
-    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
+    tags = read_tags(aws, scope, arn, spec.get("tags"), lambda: _fetch_tags(aws, arn))
     encryption = repository.get("encryptionConfiguration") or {}
-    found = {
+    live_spec = {
         "tag_mutability": repository.get("imageTagMutability", "MUTABLE"),
         "scan_on_push": bool((repository.get("imageScanningConfiguration") or {}).get("scanOnPush", False)),
         "encryption": {"type": encryption.get("encryptionType", "AES256"), "key": encryption.get("kmsKey")},
         "tags": tags,
     }
     if "lifecycle" in spec:
-        policy = aws.get("ecr", "get_lifecycle_policy", repositoryName=name, missing=NO_LIFECYCLE)
-        found["lifecycle"] = json.loads(policy["lifecyclePolicyText"]) if policy else None
-    return Live(found, {"arn": arn, "name": name, "url": repository["repositoryUri"]}, **marks(tags))
+        policy = aws.get("ecr", "get_lifecycle_policy", repositoryName=name, missing=NO_LIFECYCLE_CODES)
+        live_spec["lifecycle"] = json.loads(policy["lifecyclePolicyText"]) if policy else None
+    return LiveResource(
+        live_spec, {"arn": arn, "name": name, "url": repository["repositoryUri"]}, **parse_ownership(tags)
+    )
 
 
-def _tags(aws: Aws, arn: str) -> dict[str, str]:
-    return mapping(aws.all("ecr", "list_tags_for_resource", "tags", resourceArn=arn, missing=GONE))
+def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
+    return from_aws_tags(aws.all("ecr", "list_tags_for_resource", "tags", resourceArn=arn, missing=NOT_FOUND_CODES))
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
@@ -69,57 +71,64 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     encryption = {"encryptionType": spec["encryption"]["type"]}
     if spec["encryption"]["key"] is not None:
         encryption["kmsKey"] = spec["encryption"]["key"]
-    body = {
+    request = {
         "repositoryName": name,
         "imageTagMutability": spec["tag_mutability"],
         "imageScanningConfiguration": {"scanOnPush": spec["scan_on_push"]},
         "encryptionConfiguration": encryption,
-        "tags": pairs(spec["tags"]),
+        "tags": to_aws_tags(spec["tags"]),
     }
-    yield Call("ecr", "create_repository", body, ok=("RepositoryAlreadyExistsException",))
+    yield ApiCall("ecr", "create_repository", request, ok_codes=("RepositoryAlreadyExistsException",))
     if spec["lifecycle"] is not None:
-        yield _put_lifecycle(name, spec["lifecycle"])
-    place = f"{scope.account}.dkr.ecr.{scope.region}.amazonaws.com"
+        yield _put_lifecycle_call(name, spec["lifecycle"])
+    registry_host = f"{scope.account}.dkr.ecr.{scope.region}.amazonaws.com"
     arn = f"arn:aws:ecr:{scope.region}:{scope.account}:repository/{name}"
-    return {"arn": arn, "name": name, "url": f"{place}/{name}"}
+    return {"arn": arn, "name": name, "url": f"{registry_host}/{name}"}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """One call an aspect that differs."""
     repository = {"repositoryName": name}
     if "tag_mutability" in changed:
-        body = {**repository, "imageTagMutability": spec["tag_mutability"]}
-        yield Call("ecr", "put_image_tag_mutability", body)
+        request = {**repository, "imageTagMutability": spec["tag_mutability"]}
+        yield ApiCall("ecr", "put_image_tag_mutability", request)
     if "scan_on_push" in changed:
-        body = {**repository, "imageScanningConfiguration": {"scanOnPush": spec["scan_on_push"]}}
-        yield Call("ecr", "put_image_scanning_configuration", body)
+        request = {**repository, "imageScanningConfiguration": {"scanOnPush": spec["scan_on_push"]}}
+        yield ApiCall("ecr", "put_image_scanning_configuration", request)
     if "lifecycle" in changed:
         if spec["lifecycle"] is None:
-            yield Call("ecr", "delete_lifecycle_policy", repository, ok=NO_LIFECYCLE)
+            yield ApiCall("ecr", "delete_lifecycle_policy", repository, ok_codes=NO_LIFECYCLE_CODES)
         else:
-            yield _put_lifecycle(name, spec["lifecycle"])
+            yield _put_lifecycle_call(name, spec["lifecycle"])
     if "tags" in changed:
-        yield Call("ecr", "tag_resource", {"resourceArn": live.outputs["arn"], "tags": pairs(spec["tags"])})
+        yield ApiCall("ecr", "tag_resource", {"resourceArn": live.outputs["arn"], "tags": to_aws_tags(spec["tags"])})
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """An empty repository; or all images first, if the mark on it says ``deletionPolicy: delete``."""
     if live.deletable:
-        listing = Call("ecr", "list_images", {"repositoryName": name, "maxResults": A_BATCH}, ok=GONE)
-        yield Sweep(listing, "batch_delete_image", lambda answer: _remove_images(name, answer), "delete every image")
-    yield Call("ecr", "delete_repository", {"repositoryName": name}, ok=GONE)
+        listing = ApiCall(
+            "ecr",
+            "list_images",
+            {"repositoryName": name, "maxResults": MAX_IMAGES_PER_DELETE},
+            ok_codes=NOT_FOUND_CODES,
+        )
+        yield Sweep(
+            listing, "batch_delete_image", lambda response: _delete_images_call(name, response), "delete every image"
+        )
+    yield ApiCall("ecr", "delete_repository", {"repositoryName": name}, ok_codes=NOT_FOUND_CODES)
     return {}
 
 
-def _put_lifecycle(name: str, lifecycle: Value) -> Call:
-    body = {"repositoryName": name, "lifecyclePolicyText": to_json(lifecycle)}
-    return Call("ecr", "put_lifecycle_policy", body, retry=GONE, patience=30)
+def _put_lifecycle_call(name: str, lifecycle: Value) -> ApiCall:
+    request = {"repositoryName": name, "lifecyclePolicyText": to_json(lifecycle)}
+    return ApiCall("ecr", "put_lifecycle_policy", request, retry_codes=NOT_FOUND_CODES, timeout_seconds=30)
 
 
-def _remove_images(name: str, listed: Any) -> Call | None:
-    digests = list(dict.fromkeys(image["imageDigest"] for image in listed.get("imageIds") or ()))
+def _delete_images_call(name: str, response: Any) -> ApiCall | None:
+    digests = list(dict.fromkeys(image["imageDigest"] for image in response.get("imageIds") or ()))
     if not digests:
         return None
-    body = {"repositoryName": name, "imageIds": [{"imageDigest": digest} for digest in digests]}
-    return Call("ecr", "batch_delete_image", body, ok=GONE)
+    request = {"repositoryName": name, "imageIds": [{"imageDigest": digest} for digest in digests]}
+    return ApiCall("ecr", "batch_delete_image", request, ok_codes=NOT_FOUND_CODES)

@@ -9,65 +9,69 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps, call
-from orchestrator.values import Value, canonical
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps, call
+from orchestrator.values import Value, sort_canonically
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN: re.Pattern[str] | None = None
 
-GONE = ("NoSuchEntity",)
-THERE = ("EntityAlreadyExists",)
+NOT_FOUND_CODES = ("NoSuchEntity",)
+ALREADY_EXISTS_CODES = ("EntityAlreadyExists",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Audiences have no order."""
-    return {**spec, "audiences": canonical(spec["audiences"])}
+    return {**spec, "audiences": sort_canonically(spec["audiences"])}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """The wanted audiences it has; what else it serves is other projects' business."""
-    arn = _arn(scope, name)
-    answer = aws.get("iam", "get_open_id_connect_provider", OpenIDConnectProviderArn=arn, missing=GONE)
-    if answer is None:
+    arn = _provider_arn(scope, name)
+    response = aws.get("iam", "get_open_id_connect_provider", OpenIDConnectProviderArn=arn, missing=NOT_FOUND_CODES)
+    if response is None:
         return None
-    wanted = spec.get("audiences")
-    known = [each for each in answer.get("ClientIDList") or () if isinstance(wanted, list) and each in wanted]
-    return Live(normalise({"audiences": known}), {"arn": arn}, owner=scope.owner)
+    desired_audiences = spec.get("audiences")
+    live_audiences = [
+        audience
+        for audience in response.get("ClientIDList") or ()
+        if isinstance(desired_audiences, list) and audience in desired_audiences
+    ]
+    return LiveResource(normalise({"audiences": live_audiences}), {"arn": arn}, owner=scope.owner)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """One call; no tags, since it is nobody's alone."""
-    given: dict[str, Value] = {"Url": f"https://{name}", "ClientIDList": spec["audiences"]}
-    yield Call("iam", "create_open_id_connect_provider", given, ok=THERE)
-    return {"arn": _arn(scope, name)}
+    request: dict[str, Value] = {"Url": f"https://{name}", "ClientIDList": spec["audiences"]}
+    yield ApiCall("iam", "create_open_id_connect_provider", request, ok_codes=ALREADY_EXISTS_CODES)
+    return {"arn": _provider_arn(scope, name)}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Add the audiences that it lacks."""
-    wanted, known = spec["audiences"], live.spec["audiences"]
-    assert isinstance(wanted, list)
-    assert isinstance(known, list)
-    for audience in wanted:
-        if audience not in known:
+    desired_audiences, live_audiences = spec["audiences"], live.spec["audiences"]
+    assert isinstance(desired_audiences, list)
+    assert isinstance(live_audiences, list)
+    for audience in desired_audiences:
+        if audience not in live_audiences:
             yield call(
                 "iam",
                 "add_client_id_to_open_id_connect_provider",
-                OpenIDConnectProviderArn=_arn(scope, name),
+                OpenIDConnectProviderArn=_provider_arn(scope, name),
                 ClientID=audience,
             )
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """The whole provider: no plan gets here, because nothing looks for providers that are not desired."""
-    given = {"OpenIDConnectProviderArn": _arn(scope, name)}
-    yield Call("iam", "delete_open_id_connect_provider", given, ok=GONE)
+    request = {"OpenIDConnectProviderArn": _provider_arn(scope, name)}
+    yield ApiCall("iam", "delete_open_id_connect_provider", request, ok_codes=NOT_FOUND_CODES)
     return {}
 
 
-def _arn(scope: Scope, name: str) -> str:
+def _provider_arn(scope: Scope, name: str) -> str:
     return f"arn:aws:iam::{scope.account}:oidc-provider/{name}"

@@ -9,22 +9,22 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps, Sweep
-from orchestrator.values import Value, canonical, to_json
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps, Sweep
+from orchestrator.values import Value, sort_canonically, to_json
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE = frozenset({"path", "description"})
 STATEFUL = False
 USES = frozenset({"iam_role"})
 ARN: re.Pattern[str] | None = None
 
-GONE = ("NoSuchEntity",)
-BUSY = ("ConcurrentModification",)
-VERSIONS = 5
+NOT_FOUND_CODES = ("NoSuchEntity",)
+BUSY_CODES = ("ConcurrentModification",)
+MAX_VERSIONS = 5
 """How many versions of a policy AWS keeps."""
-SETS = ("Action", "NotAction", "Resource", "NotResource")
+UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -33,37 +33,43 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     if not isinstance(document, Mapping):
         return spec
     statements = document.get("Statement", [])
-    listed = statements if isinstance(statements, list) else [statements]
-    return {**spec, "document": {**document, "Statement": canonical([_statement(each) for each in listed])}}
+    statement_list = statements if isinstance(statements, list) else [statements]
+    return {
+        **spec,
+        "document": {
+            **document,
+            "Statement": sort_canonically([_normalise_statement(statement) for statement in statement_list]),
+        },
+    }
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """GetPolicy gives path, tags and the default version, whose document is a second read."""
-    arn = f"arn:aws:iam::{scope.account}:policy{spec.get('path', scope.path)}{name}"
-    answer = aws.get("iam", "get_policy", PolicyArn=arn, missing=GONE)
-    if answer is None:
+    arn = f"arn:aws:iam::{scope.account}:policy{spec.get('path', scope.iam_path)}{name}"
+    response = aws.get("iam", "get_policy", PolicyArn=arn, missing=NOT_FOUND_CODES)
+    if response is None:
         return None
-    policy = answer["Policy"]
-    tags = mapping(policy.get("Tags"))
-    found: dict[str, Value] = {"path": policy["Path"], "description": policy.get("Description", ""), "tags": tags}
+    policy = response["Policy"]
+    tags = from_aws_tags(policy.get("Tags"))
+    live_spec: dict[str, Value] = {"path": policy["Path"], "description": policy.get("Description", ""), "tags": tags}
     if "document" in spec:
         version = policy["DefaultVersionId"]
-        version = aws.get("iam", "get_policy_version", PolicyArn=arn, VersionId=version, missing=GONE)
-        found["document"] = version["PolicyVersion"]["Document"] if version else None
-    return Live(normalise(found), {"arn": arn}, **marks(tags))
+        version = aws.get("iam", "get_policy_version", PolicyArn=arn, VersionId=version, missing=NOT_FOUND_CODES)
+        live_spec["document"] = version["PolicyVersion"]["Document"] if version else None
+    return LiveResource(normalise(live_spec), {"arn": arn}, **parse_ownership(tags))
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """The tagging API knows no policies; their path does.  Manifests lead to none: only a gate is searched."""
-    if not scope.is_gate:
+    if not scope.is_github_scope:
         return
-    for policy in aws.all("iam", "list_policies", "Policies", Scope="Local", PathPrefix=scope.path):
+    for policy in aws.all("iam", "list_policies", "Policies", Scope="Local", PathPrefix=scope.iam_path):
         yield policy["PolicyName"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """One call, with its marks."""
-    yield Call(
+    yield ApiCall(
         "iam",
         "create_policy",
         {
@@ -71,57 +77,67 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
             "Path": spec["path"],
             "Description": spec["description"],
             "PolicyDocument": to_json(spec["document"]),
-            "Tags": pairs(spec["tags"]),
+            "Tags": to_aws_tags(spec["tags"]),
         },
-        ok=("EntityAlreadyExists",),
-        retry=BUSY,
+        ok_codes=("EntityAlreadyExists",),
+        retry_codes=BUSY_CODES,
     )
     return {"arn": f"arn:aws:iam::{scope.account}:policy{spec['path']}{name}"}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """A new version takes the place of the oldest where AWS keeps no more."""
     arn = str(live.outputs["arn"])
     if "document" in changed:
-        listing = Call("iam", "list_policy_versions", {"PolicyArn": arn})
-        remover = _remover(arn, VERSIONS - 1)
-        yield Sweep(listing, "delete_policy_version", remover, f"keep the newest {VERSIONS - 1} versions")
-        given = {"PolicyArn": arn, "PolicyDocument": to_json(spec["document"]), "SetAsDefault": True}
-        yield Call("iam", "create_policy_version", given, retry=BUSY)
+        listing = ApiCall("iam", "list_policy_versions", {"PolicyArn": arn})
+        remover = _build_version_remover(arn, MAX_VERSIONS - 1)
+        yield Sweep(listing, "delete_policy_version", remover, f"keep the newest {MAX_VERSIONS - 1} versions")
+        request = {"PolicyArn": arn, "PolicyDocument": to_json(spec["document"]), "SetAsDefault": True}
+        yield ApiCall("iam", "create_policy_version", request, retry_codes=BUSY_CODES)
     if "tags" in changed:
-        yield Call("iam", "tag_policy", {"PolicyArn": arn, "Tags": pairs(spec["tags"])}, retry=BUSY)
+        yield ApiCall(
+            "iam", "tag_policy", {"PolicyArn": arn, "Tags": to_aws_tags(spec["tags"])}, retry_codes=BUSY_CODES
+        )
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """IAM refuses to delete a policy that has other versions than its default."""
     arn = str(live.outputs["arn"])
-    listing = Call("iam", "list_policy_versions", {"PolicyArn": arn}, ok=GONE)
-    yield Sweep(listing, "delete_policy_version", _remover(arn, 1), "delete every version but the default")
-    yield Call("iam", "delete_policy", {"PolicyArn": arn}, ok=GONE, retry=(*BUSY, "DeleteConflict"))
+    listing = ApiCall("iam", "list_policy_versions", {"PolicyArn": arn}, ok_codes=NOT_FOUND_CODES)
+    yield Sweep(
+        listing, "delete_policy_version", _build_version_remover(arn, 1), "delete every version but the default"
+    )
+    yield ApiCall(
+        "iam",
+        "delete_policy",
+        {"PolicyArn": arn},
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=(*BUSY_CODES, "DeleteConflict"),
+    )
     return {}
 
 
-def _remover(arn: str, keep: int) -> Callable[[Any], Call | None]:
+def _build_version_remover(arn: str, max_versions: int) -> Callable[[Any], ApiCall | None]:
     """Deletes the oldest version that is not the default, while there are more than ``keep``."""
 
-    def remove(listed: Any) -> Call | None:
-        versions = listed.get("Versions") or []
-        old = [version for version in versions if not version["IsDefaultVersion"]]
-        if len(versions) <= keep or not old:
+    def remove(response: Any) -> ApiCall | None:
+        versions = response.get("Versions") or []
+        deletable = [version for version in versions if not version["IsDefaultVersion"]]
+        if len(versions) <= max_versions or not deletable:
             return None
-        oldest = min(old, key=lambda version: int(version["VersionId"].removeprefix("v")))
-        given = {"PolicyArn": arn, "VersionId": oldest["VersionId"]}
-        return Call("iam", "delete_policy_version", given, ok=GONE, retry=BUSY)
+        oldest = min(deletable, key=lambda version: int(version["VersionId"].removeprefix("v")))
+        request = {"PolicyArn": arn, "VersionId": oldest["VersionId"]}
+        return ApiCall("iam", "delete_policy_version", request, ok_codes=NOT_FOUND_CODES, retry_codes=BUSY_CODES)
 
     return remove
 
 
-def _statement(statement: Value) -> Value:
+def _normalise_statement(statement: Value) -> Value:
     if not isinstance(statement, Mapping):
         return statement
-    return {key: _listed(value) if key in SETS else value for key, value in statement.items()}
+    return {key: _to_sorted_list(value) if key in UNORDERED_MEMBERS else value for key, value in statement.items()}
 
 
-def _listed(value: Value) -> Value:
-    return canonical(value) if isinstance(value, list) else [value]
+def _to_sorted_list(value: Value) -> Value:
+    return sort_canonically(value) if isinstance(value, list) else [value]

@@ -9,172 +9,214 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws
-from orchestrator.steps import Call, Steps, Sweep
-from orchestrator.values import Value, canonical, to_json
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader
+from orchestrator.steps import ApiCall, Steps, Sweep
+from orchestrator.values import Value, sort_canonically, to_json
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE = frozenset({"path"})
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = None
 
-POLICY = "orchestrator"
-GONE = ("NoSuchEntity",)
-BUSY = ("ConcurrentModification",)
-NOT_SEEN_YET = (*BUSY, *GONE)
-SETS = ("Action", "NotAction", "Resource", "NotResource")
+INLINE_POLICY_NAME = "orchestrator"
+NOT_FOUND_CODES = ("NoSuchEntity",)
+BUSY_CODES = ("ConcurrentModification",)
+NOT_PROPAGATED_CODES = (*BUSY_CODES, *NOT_FOUND_CODES)
+UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Attached policies have no order, and documents are compared by what they mean."""
-    documents = {key: _document(spec[key]) for key in ("trust", "policy") if key in spec}
-    return {**spec, **documents, "attached": canonical(spec.get("attached", []))}
+    documents = {key: _normalise_document(spec[key]) for key in ("trust", "policy") if key in spec}
+    return {**spec, **documents, "attached": sort_canonically(spec.get("attached", []))}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """GetRole gives the trust policy, path and tags; the policies are two further reads."""
-    answer = aws.get("iam", "get_role", RoleName=name, missing=GONE)
-    if answer is None:
+    response = aws.get("iam", "get_role", RoleName=name, missing=NOT_FOUND_CODES)
+    if response is None:
         return None
-    role = answer["Role"]
-    tags = mapping(role.get("Tags"))
-    found = {"path": role["Path"], "trust": role["AssumeRolePolicyDocument"], "tags": tags}
+    role = response["Role"]
+    tags = from_aws_tags(role.get("Tags"))
+    live_spec = {"path": role["Path"], "trust": role["AssumeRolePolicyDocument"], "tags": tags}
     if "boundary" in spec:
-        found["boundary"] = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
+        live_spec["boundary"] = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
     if "policy" in spec:
-        inline = aws.get("iam", "get_role_policy", RoleName=name, PolicyName=POLICY, missing=GONE)
-        found["policy"] = inline["PolicyDocument"] if inline else None
+        inline = aws.get(
+            "iam", "get_role_policy", RoleName=name, PolicyName=INLINE_POLICY_NAME, missing=NOT_FOUND_CODES
+        )
+        live_spec["policy"] = inline["PolicyDocument"] if inline else None
     if "attached" in spec:
-        policies = aws.all("iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name, missing=GONE)
-        found["attached"] = [policy["PolicyArn"] for policy in policies]
-    return Live(normalise(found), {"arn": role["Arn"], "name": name}, **marks(tags))
+        policies = aws.all(
+            "iam", "list_attached_role_policies", "AttachedPolicies", RoleName=name, missing=NOT_FOUND_CODES
+        )
+        live_spec["attached"] = [policy["PolicyArn"] for policy in policies]
+    return LiveResource(normalise(live_spec), {"arn": role["Arn"], "name": name}, **parse_ownership(tags))
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """The tagging API knows no roles; their path does."""
-    for role in aws.all("iam", "list_roles", "Roles", PathPrefix=scope.path):
+    for role in aws.all("iam", "list_roles", "Roles", PathPrefix=scope.iam_path):
         yield role["RoleName"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """The role, then what it may do.  Killed in between, the missing policy is a difference on the next run."""
-    yield Call(
+    yield ApiCall(
         "iam",
         "create_role",
         {
             "RoleName": name,
             "Path": spec["path"],
             "AssumeRolePolicyDocument": to_json(spec["trust"]),
-            "Tags": pairs(spec["tags"]),
+            "Tags": to_aws_tags(spec["tags"]),
             **({"PermissionsBoundary": spec["boundary"]} if spec.get("boundary") else {}),
         },
-        ok=("EntityAlreadyExists",),
-        retry=(*BUSY, *(GONE if spec.get("boundary") else ())),
-        patience=60,
+        ok_codes=("EntityAlreadyExists",),
+        retry_codes=(*BUSY_CODES, *(NOT_FOUND_CODES if spec.get("boundary") else ())),
+        timeout_seconds=60,
     )
-    wanted = {key for key in ("policy", "attached") if spec.get(key)}
-    yield from _policies(name, spec, frozenset(wanted), [])
+    declared_fields = {key for key in ("policy", "attached") if spec.get(key)}
+    yield from _update_policies(name, spec, frozenset(declared_fields), [])
     return {"arn": f"arn:aws:iam::{scope.account}:role{spec['path']}{name}", "name": name}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """One call an aspect that differs; the boundary first, so that nothing is granted without it."""
     if "boundary" in changed:
-        yield from _boundary(name, spec)
+        yield from _update_boundary(name, spec)
     if "trust" in changed:
-        yield Call(
-            "iam", "update_assume_role_policy", {"RoleName": name, "PolicyDocument": to_json(spec["trust"])}, retry=BUSY
+        yield ApiCall(
+            "iam",
+            "update_assume_role_policy",
+            {"RoleName": name, "PolicyDocument": to_json(spec["trust"])},
+            retry_codes=BUSY_CODES,
         )
     if "tags" in changed:
-        yield Call("iam", "tag_role", {"RoleName": name, "Tags": pairs(spec["tags"])}, retry=BUSY)
-    yield from _policies(name, spec, changed, live.spec.get("attached", []))
+        yield ApiCall("iam", "tag_role", {"RoleName": name, "Tags": to_aws_tags(spec["tags"])}, retry_codes=BUSY_CODES)
+    yield from _update_policies(name, spec, changed, live.spec.get("attached", []))
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """IAM refuses to delete a role that still has policies, ours or added by hand."""
     role = {"RoleName": name}
-    attached = Call("iam", "list_attached_role_policies", role, ok=GONE)
+    attached = ApiCall("iam", "list_attached_role_policies", role, ok_codes=NOT_FOUND_CODES)
     yield Sweep(
         attached,
         "detach_role_policy",
-        _remover(name, "detach_role_policy", "PolicyArn", _first_attached),
+        _build_remover(name, "detach_role_policy", "PolicyArn", _first_attached_arn),
         "detach every policy",
     )
-    inline = Call("iam", "list_role_policies", role, ok=GONE)
+    inline = ApiCall("iam", "list_role_policies", role, ok_codes=NOT_FOUND_CODES)
     yield Sweep(
         inline,
         "delete_role_policy",
-        _remover(name, "delete_role_policy", "PolicyName", _first_inline),
+        _build_remover(name, "delete_role_policy", "PolicyName", _first_inline_name),
         "delete every inline policy",
     )
-    yield Call("iam", "delete_role", role, ok=GONE, retry=(*BUSY, "DeleteConflict"))
+    yield ApiCall("iam", "delete_role", role, ok_codes=NOT_FOUND_CODES, retry_codes=(*BUSY_CODES, "DeleteConflict"))
     return {}
 
 
-def _boundary(name: str, spec: Mapping[str, Value]) -> Steps:
+def _update_boundary(name: str, spec: Mapping[str, Value]) -> Steps:
     if spec.get("boundary"):
-        given = {"RoleName": name, "PermissionsBoundary": spec["boundary"]}
-        yield Call("iam", "put_role_permissions_boundary", given, retry=NOT_SEEN_YET, patience=60)
+        request = {"RoleName": name, "PermissionsBoundary": spec["boundary"]}
+        yield ApiCall(
+            "iam", "put_role_permissions_boundary", request, retry_codes=NOT_PROPAGATED_CODES, timeout_seconds=60
+        )
     else:
-        yield Call("iam", "delete_role_permissions_boundary", {"RoleName": name}, ok=GONE, retry=BUSY)
+        yield ApiCall(
+            "iam",
+            "delete_role_permissions_boundary",
+            {"RoleName": name},
+            ok_codes=NOT_FOUND_CODES,
+            retry_codes=BUSY_CODES,
+        )
     return {}
 
 
-def _policies(name: str, spec: Mapping[str, Value], changed: frozenset[str], attached: list[Any]) -> Steps:
+def _update_policies(name: str, spec: Mapping[str, Value], changed: frozenset[str], attached: list[Any]) -> Steps:
     if "policy" in changed:
-        inline = {"RoleName": name, "PolicyName": POLICY}
+        inline = {"RoleName": name, "PolicyName": INLINE_POLICY_NAME}
         if spec.get("policy"):
-            body = {**inline, "PolicyDocument": to_json(spec["policy"])}
-            yield Call("iam", "put_role_policy", body, retry=NOT_SEEN_YET, patience=60)
+            request = {**inline, "PolicyDocument": to_json(spec["policy"])}
+            yield ApiCall("iam", "put_role_policy", request, retry_codes=NOT_PROPAGATED_CODES, timeout_seconds=60)
         else:
-            yield Call("iam", "delete_role_policy", inline, ok=GONE, retry=BUSY)
+            yield ApiCall("iam", "delete_role_policy", inline, ok_codes=NOT_FOUND_CODES, retry_codes=BUSY_CODES)
     if "attached" in changed:
         for arn in spec["attached"]:
             if arn not in attached:
-                body = {"RoleName": name, "PolicyArn": arn}
-                yield Call("iam", "attach_role_policy", body, retry=NOT_SEEN_YET, patience=60)
+                request = {"RoleName": name, "PolicyArn": arn}
+                yield ApiCall(
+                    "iam", "attach_role_policy", request, retry_codes=NOT_PROPAGATED_CODES, timeout_seconds=60
+                )
         for arn in attached:
             if arn not in spec["attached"]:
-                yield Call("iam", "detach_role_policy", {"RoleName": name, "PolicyArn": arn}, ok=GONE, retry=BUSY)
+                yield ApiCall(
+                    "iam",
+                    "detach_role_policy",
+                    {"RoleName": name, "PolicyArn": arn},
+                    ok_codes=NOT_FOUND_CODES,
+                    retry_codes=BUSY_CODES,
+                )
     return {}
 
 
-def _document(document: Value) -> Value:
+def _normalise_document(document: Value) -> Value:
     """A policy document with AWS's free choices settled: one or a list of one, and orders that mean nothing."""
     if not isinstance(document, Mapping):
         return document
     statements = document.get("Statement", [])
-    listed = statements if isinstance(statements, list) else [statements]
-    return {**document, "Statement": canonical([_statement(item) for item in listed])}
+    statement_list = statements if isinstance(statements, list) else [statements]
+    return {
+        **document,
+        "Statement": sort_canonically([_normalise_statement(statement) for statement in statement_list]),
+    }
 
 
-def _statement(statement: Value) -> Value:
+def _normalise_statement(statement: Value) -> Value:
     if not isinstance(statement, Mapping):
         return statement
-    settled = {key: _listed(value) if key in SETS else value for key, value in statement.items()}
+    normalised = {
+        key: _to_sorted_list(value) if key in UNORDERED_MEMBERS else value for key, value in statement.items()
+    }
     if isinstance(principal := statement.get("Principal"), Mapping):
-        settled["Principal"] = {kind: _listed(who) for kind, who in principal.items()}
-    return settled
+        normalised["Principal"] = {
+            principal_type: _to_sorted_list(principals) for principal_type, principals in principal.items()
+        }
+    return normalised
 
 
-def _listed(value: Value) -> Value:
-    return canonical(value) if isinstance(value, list) else [value]
+def _to_sorted_list(value: Value) -> Value:
+    return sort_canonically(value) if isinstance(value, list) else [value]
 
 
-def _remover(name: str, operation: str, key: str, first: Callable[[Any], str | None]) -> Callable[[Any], Call | None]:
-    def remove(listed: Any) -> Call | None:
-        found = first(listed)
-        return Call("iam", operation, {"RoleName": name, key: found}, ok=GONE, retry=BUSY) if found else None
+def _build_remover(
+    name: str, operation: str, member: str, find_first: Callable[[Any], str | None]
+) -> Callable[[Any], ApiCall | None]:
+    def remove(response: Any) -> ApiCall | None:
+        first_found = find_first(response)
+        return (
+            ApiCall(
+                "iam",
+                operation,
+                {"RoleName": name, member: first_found},
+                ok_codes=NOT_FOUND_CODES,
+                retry_codes=BUSY_CODES,
+            )
+            if first_found
+            else None
+        )
 
     return remove
 
 
-def _first_attached(listed: Any) -> str | None:
-    return next((policy["PolicyArn"] for policy in listed.get("AttachedPolicies") or ()), None)
+def _first_attached_arn(response: Any) -> str | None:
+    return next((policy["PolicyArn"] for policy in response.get("AttachedPolicies") or ()), None)
 
 
-def _first_inline(listed: Any) -> str | None:
-    return next(iter(listed.get("PolicyNames") or ()), None)
+def _first_inline_name(response: Any) -> str | None:
+    return next(iter(response.get("PolicyNames") or ()), None)

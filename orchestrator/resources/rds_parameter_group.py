@@ -9,23 +9,23 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws, standing_tags
-from orchestrator.steps import Call, Steps
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader, read_tags
+from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE = frozenset({"family", "description"})
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = re.compile(r"arn:aws:rds:[^:]+:\d+:pg:(?P<name>.+)")
 
-GONE = ("DBParameterGroupNotFound", "DBParameterGroupNotFoundFault")
-IN_USE = ("InvalidDBParameterGroupState",)
-A_BATCH = 20
+NOT_FOUND_CODES = ("DBParameterGroupNotFound", "DBParameterGroupNotFoundFault")
+IN_USE_CODES = ("InvalidDBParameterGroupState",)
+MAX_PARAMETERS_PER_CALL = 20
 """Parameters that one call may change."""
 
-STATIC = re.compile(
+STATIC_PARAMETERS = re.compile(
     r"rds\.(logical_replication|custom_dns_resolution|pg_stat_ramdisk_size|enable_plan_management)"
     r"|shared_(buffers|preload_libraries|memory_type)|max_(connections|worker_processes|wal_senders)"
     r"|max_(prepared_transactions|locks_per_transaction|pred_locks_per_transaction|files_per_process)"
@@ -39,77 +39,89 @@ STATIC = re.compile(
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """RDS keeps every value as text."""
-    return {**spec, "parameters": {key: _text(value) for key, value in spec.get("parameters", {}).items()}}
+    return {**spec, "parameters": {key: _to_text(value) for key, value in spec.get("parameters", {}).items()}}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """The group, its tags, and the parameters that somebody has set."""
-    answer = aws.get("rds", "describe_db_parameter_groups", DBParameterGroupName=name, missing=GONE)
-    if not answer or not answer.get("DBParameterGroups"):
+    response = aws.get("rds", "describe_db_parameter_groups", DBParameterGroupName=name, missing=NOT_FOUND_CODES)
+    if not response or not response.get("DBParameterGroups"):
         return None
-    group = answer["DBParameterGroups"][0]
-    arn = group.get("DBParameterGroupArn") or _arn(scope, name)
-    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
-    found = {"family": group["DBParameterGroupFamily"], "description": group.get("Description", ""), "tags": tags}
+    group = response["DBParameterGroups"][0]
+    arn = group.get("DBParameterGroupArn") or _group_arn(scope, name)
+    tags = read_tags(aws, scope, arn, spec.get("tags"), lambda: _fetch_tags(aws, arn))
+    live_spec = {"family": group["DBParameterGroupFamily"], "description": group.get("Description", ""), "tags": tags}
     if "parameters" in spec:
-        where = {"DBParameterGroupName": name, "Source": "user"}
-        listed = aws.all("rds", "describe_db_parameters", "Parameters", missing=GONE, **where)
-        found["parameters"] = {one["ParameterName"]: one["ParameterValue"] for one in listed if "ParameterValue" in one}
-    return Live(normalise(found), {"name": name, "arn": arn}, **marks(tags))
+        request = {"DBParameterGroupName": name, "Source": "user"}
+        parameters = aws.all("rds", "describe_db_parameters", "Parameters", missing=NOT_FOUND_CODES, **request)
+        live_spec["parameters"] = {
+            parameter["ParameterName"]: parameter["ParameterValue"]
+            for parameter in parameters
+            if "ParameterValue" in parameter
+        }
+    return LiveResource(normalise(live_spec), {"name": name, "arn": arn}, **parse_ownership(tags))
 
 
-def _tags(aws: Aws, arn: str) -> dict[str, str]:
-    return mapping((aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=GONE) or {}).get("TagList"))
+def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
+    return from_aws_tags(
+        (aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=NOT_FOUND_CODES) or {}).get("TagList")
+    )
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """The group, then its parameters; those that are lost on the way are a difference on the next run."""
-    body = {
+    request = {
         "DBParameterGroupName": name,
         "DBParameterGroupFamily": spec["family"],
         "Description": spec["description"],
-        "Tags": pairs(spec["tags"]),
+        "Tags": to_aws_tags(spec["tags"]),
     }
-    yield Call("rds", "create_db_parameter_group", body, ok=("DBParameterGroupAlreadyExists",))
-    yield from _set(name, spec["parameters"])
-    return {"name": name, "arn": _arn(scope, name)}
+    yield ApiCall("rds", "create_db_parameter_group", request, ok_codes=("DBParameterGroupAlreadyExists",))
+    yield from _set_parameters(name, spec["parameters"])
+    return {"name": name, "arn": _group_arn(scope, name)}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Only the parameters that differ."""
     if "parameters" in changed:
-        there = live.spec.get("parameters", {})
-        yield from _set(name, {key: value for key, value in spec["parameters"].items() if there.get(key) != value})
+        live_parameters = live.spec.get("parameters", {})
+        yield from _set_parameters(
+            name, {key: value for key, value in spec["parameters"].items() if live_parameters.get(key) != value}
+        )
     if "tags" in changed:
-        yield Call("rds", "add_tags_to_resource", {"ResourceName": live.outputs["arn"], "Tags": pairs(spec["tags"])})
+        yield ApiCall(
+            "rds", "add_tags_to_resource", {"ResourceName": live.outputs["arn"], "Tags": to_aws_tags(spec["tags"])}
+        )
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """One that an instance keeps until its maintenance window stays, and is found again on a later run."""
-    yield Call("rds", "delete_db_parameter_group", {"DBParameterGroupName": name}, ok=(*GONE, *IN_USE))
+    yield ApiCall(
+        "rds", "delete_db_parameter_group", {"DBParameterGroupName": name}, ok_codes=(*NOT_FOUND_CODES, *IN_USE_CODES)
+    )
     return {}
 
 
-def _set(name: str, parameters: Mapping[str, Value]) -> Iterator[Call]:
+def _set_parameters(name: str, parameters: Mapping[str, Value]) -> Iterator[ApiCall]:
     items = [
         {
             "ParameterName": key,
             "ParameterValue": value,
-            "ApplyMethod": "pending-reboot" if STATIC.fullmatch(key) else "immediate",
+            "ApplyMethod": "pending-reboot" if STATIC_PARAMETERS.fullmatch(key) else "immediate",
         }
         for key, value in sorted(parameters.items())
     ]
-    for start in range(0, len(items), A_BATCH):
-        body = {"DBParameterGroupName": name, "Parameters": items[start : start + A_BATCH]}
-        yield Call("rds", "modify_db_parameter_group", body, retry=(*IN_USE, *GONE))
+    for start in range(0, len(items), MAX_PARAMETERS_PER_CALL):
+        request = {"DBParameterGroupName": name, "Parameters": items[start : start + MAX_PARAMETERS_PER_CALL]}
+        yield ApiCall("rds", "modify_db_parameter_group", request, retry_codes=(*IN_USE_CODES, *NOT_FOUND_CODES))
 
 
-def _text(value: Value) -> Value:
+def _to_text(value: Value) -> Value:
     if isinstance(value, bool):
         return "1" if value else "0"
     return str(value) if isinstance(value, int | float) else value
 
 
-def _arn(scope: Scope, name: str) -> str:
+def _group_arn(scope: Scope, name: str) -> str:
     return f"arn:aws:rds:{scope.region}:{scope.account}:pg:{name}"

@@ -5,70 +5,81 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws, standing_tags
-from orchestrator.steps import Call, Steps
-from orchestrator.values import Value, canonical
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader, read_tags
+from orchestrator.steps import ApiCall, Steps
+from orchestrator.values import Value, sort_canonically
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES = frozenset({"ec2_vpc"})
 ARN = re.compile(r"arn:aws:rds:[^:]+:\d+:subgrp:(?P<name>.+)")
 
-GONE = ("DBSubnetGroupNotFoundFault", "DBSubnetGroupNotFound")
-IN_USE = ("InvalidDBSubnetGroupStateFault",)
+NOT_FOUND_CODES = ("DBSubnetGroupNotFoundFault", "DBSubnetGroupNotFound")
+IN_USE_CODES = ("InvalidDBSubnetGroupStateFault",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Subnets have no order; while unknown, they have no members either."""
-    return {**spec, "subnets": canonical(spec["subnets"])} if isinstance(spec.get("subnets"), list) else spec
+    return {**spec, "subnets": sort_canonically(spec["subnets"])} if isinstance(spec.get("subnets"), list) else spec
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing for all groups, and the tags of this one."""
     groups = aws.all("rds", "describe_db_subnet_groups", "DBSubnetGroups")
-    group = next((each for each in groups if each["DBSubnetGroupName"] == name.lower()), None)
+    group = next((item for item in groups if item["DBSubnetGroupName"] == name.lower()), None)
     if group is None:
         return None
-    arn = group.get("DBSubnetGroupArn") or _arn(scope, name)
-    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
-    found = {
+    arn = group.get("DBSubnetGroupArn") or _group_arn(scope, name)
+    tags = read_tags(aws, scope, arn, spec.get("tags"), lambda: _fetch_tags(aws, arn))
+    live_spec = {
         "description": group.get("DBSubnetGroupDescription", ""),
         "subnets": [subnet["SubnetIdentifier"] for subnet in group.get("Subnets", [])],
         "tags": tags,
     }
-    return Live(normalise(found), {"name": name, "arn": arn}, **marks(tags))
+    return LiveResource(normalise(live_spec), {"name": name, "arn": arn}, **parse_ownership(tags))
 
 
-def _tags(aws: Aws, arn: str) -> dict[str, str]:
-    return mapping((aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=GONE) or {}).get("TagList"))
+def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
+    return from_aws_tags(
+        (aws.get("rds", "list_tags_for_resource", ResourceName=arn, missing=NOT_FOUND_CODES) or {}).get("TagList")
+    )
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """One call."""
-    body = {**_body(name, spec), "Tags": pairs(spec["tags"])}
-    yield Call("rds", "create_db_subnet_group", body, ok=("DBSubnetGroupAlreadyExists",))
-    return {"name": name, "arn": _arn(scope, name)}
+    request = {**_build_request(name, spec), "Tags": to_aws_tags(spec["tags"])}
+    yield ApiCall("rds", "create_db_subnet_group", request, ok_codes=("DBSubnetGroupAlreadyExists",))
+    return {"name": name, "arn": _group_arn(scope, name)}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Subnets and description go together."""
     if changed & {"subnets", "description"}:
-        yield Call("rds", "modify_db_subnet_group", _body(name, spec))
+        yield ApiCall("rds", "modify_db_subnet_group", _build_request(name, spec))
     if "tags" in changed:
-        yield Call("rds", "add_tags_to_resource", {"ResourceName": live.outputs["arn"], "Tags": pairs(spec["tags"])})
+        yield ApiCall(
+            "rds", "add_tags_to_resource", {"ResourceName": live.outputs["arn"], "Tags": to_aws_tags(spec["tags"])}
+        )
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """RDS refuses while an instance is going from it."""
-    body = {"DBSubnetGroupName": name}
-    yield Call("rds", "delete_db_subnet_group", body, ok=GONE, retry=IN_USE, patience=600)
+    request = {"DBSubnetGroupName": name}
+    yield ApiCall(
+        "rds",
+        "delete_db_subnet_group",
+        request,
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=IN_USE_CODES,
+        timeout_seconds=600,
+    )
     return {}
 
 
-def _body(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
+def _build_request(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
     return {
         "DBSubnetGroupName": name,
         "DBSubnetGroupDescription": spec["description"],
@@ -76,5 +87,5 @@ def _body(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
     }
 
 
-def _arn(scope: Scope, name: str) -> str:
+def _group_arn(scope: Scope, name: str) -> str:
     return f"arn:aws:rds:{scope.region}:{scope.account}:subgrp:{name}"

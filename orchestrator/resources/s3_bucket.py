@@ -11,155 +11,168 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws, standing_tags
-from orchestrator.steps import Call, Steps, Sweep
-from orchestrator.values import Value, canonical
-from orchestrator.vocabulary import Health, Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader, read_tags
+from orchestrator.steps import ApiCall, Steps, Sweep
+from orchestrator.values import Value, sort_canonically
+from orchestrator.vocabulary import Health, LiveResource, Scope
 
 IMMUTABLE = frozenset({"region", "namespace"})
 STATEFUL = True
 USES: frozenset[str] = frozenset()
 ARN = re.compile(r"arn:aws[a-z-]*:s3:::(?P<name>[^/]+)")
 
-GONE = ("NoSuchBucket",)
-NOT_THERE = ("404", *GONE)
-REFUSED = ("403", "Forbidden", "AccessDenied")
-BUSY = ("OperationAborted",)
-TAKEN = "another AWS account"
-BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+NOT_FOUND_CODES = ("NoSuchBucket",)
+BUCKET_NOT_FOUND_CODES = ("404", *NOT_FOUND_CODES)
+ACCESS_DENIED_CODES = ("403", "Forbidden", "AccessDenied")
+BUSY_CODES = ("OperationAborted",)
+FOREIGN_OWNER = "another AWS account"
+PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Lifecycle rules have no order, and their ids mean nothing."""
-    found = dict(spec)
+    normalised = dict(spec)
     if "lifecycle" in spec:
-        found["lifecycle"] = canonical([_rule(rule) for rule in spec["lifecycle"]])
-    return found
+        normalised["lifecycle"] = sort_canonically([_normalise_lifecycle_rule(rule) for rule in spec["lifecycle"]])
+    return normalised
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """HeadBucket and the tags, then one read an aspect that ``spec`` asks about."""
-    head = _head(aws, scope, name)
-    if not head:
-        return None if head is None else Live({}, owner=TAKEN, health=Health.FAILED, status="the name is taken")
-    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    region = head.get("BucketRegion") or scope.region
-    tags = standing_tags(aws, scope, f"arn:aws:s3:::{name}", spec.get("tags"), lambda: _tags(aws, where))
-    found = {aspect: look(aws, where) for aspect, look in ASPECTS.items() if aspect in spec}
-    found |= {"region": region, "namespace": _namespace(name, scope.account, region), "tags": tags}
-    return Live(normalise(found), _outputs(name, region), {"region": region}, **marks(tags))
+    location = _locate(aws, scope, name)
+    if not location:
+        return (
+            None
+            if location is None
+            else LiveResource({}, owner=FOREIGN_OWNER, health=Health.FAILED, status="the name is taken")
+        )
+    bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
+    region = location.get("BucketRegion") or scope.region
+    tags = read_tags(aws, scope, f"arn:aws:s3:::{name}", spec.get("tags"), lambda: _fetch_tags(aws, bucket_params))
+    live_spec = {
+        aspect: read_aspect(aws, bucket_params) for aspect, read_aspect in ASPECT_READERS.items() if aspect in spec
+    }
+    live_spec |= {"region": region, "namespace": _infer_namespace(name, scope.account, region), "tags": tags}
+    return LiveResource(normalise(live_spec), _build_outputs(name, region), {"region": region}, **parse_ownership(tags))
 
 
-def _tags(aws: Aws, where: Mapping[str, Any]) -> dict[str, str]:
-    return mapping(_get(aws, "get_bucket_tagging", "TagSet", where, "NoSuchTagSet"))
+def _fetch_tags(aws: AwsReader, bucket_params: Mapping[str, Any]) -> dict[str, str]:
+    return from_aws_tags(_get_member(aws, "get_bucket_tagging", "TagSet", bucket_params, "NoSuchTagSet"))
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """The bucket comes into being with its tags, private and encrypted; its other settings follow, each in one call."""
-    home = {"Tags": pairs(spec["tags"])}
+    configuration = {"Tags": to_aws_tags(spec["tags"])}
     if spec["region"] != "us-east-1":  # S3 refuses the name of its first region
-        home["LocationConstraint"] = spec["region"]
+        configuration["LocationConstraint"] = spec["region"]
     ownership = spec.get("ownership", "BucketOwnerEnforced")
-    body = {"Bucket": name, "CreateBucketConfiguration": home, "ObjectOwnership": ownership}
+    request = {"Bucket": name, "CreateBucketConfiguration": configuration, "ObjectOwnership": ownership}
     if spec.get("namespace") == "account-regional":
-        body["BucketNamespace"] = "account-regional"
-    yield Call("s3", "create_bucket", body, ok=("BucketAlreadyOwnedByYou",), retry=BUSY)
-    for aspect in PUTS:
+        request["BucketNamespace"] = "account-regional"
+    yield ApiCall("s3", "create_bucket", request, ok_codes=("BucketAlreadyOwnedByYou",), retry_codes=BUSY_CODES)
+    for aspect in ASPECT_WRITERS:
         if spec.get(aspect):
-            yield PUTS[aspect](scope, name, spec, {})
-    return _outputs(name, spec["region"])
+            yield ASPECT_WRITERS[aspect](scope, name, spec, {})
+    return _build_outputs(name, spec["region"])
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """One call an aspect that differs.  S3 replaces the whole aspect, so foreign tags are written back."""
     if "tags" in changed:
         tags = {**live.spec.get("tags", {}), **spec["tags"]}
-        yield _put("put_bucket_tagging", scope, name, Tagging={"TagSet": pairs(tags)})
-    for aspect in PUTS:
+        yield _put_call("put_bucket_tagging", scope, name, Tagging={"TagSet": to_aws_tags(tags)})
+    for aspect in ASPECT_WRITERS:
         if aspect in changed:
-            yield PUTS[aspect](scope, name, spec, live.spec)
+            yield ASPECT_WRITERS[aspect](scope, name, spec, live.spec)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """S3 deletes only what is empty: every version, every delete marker, every unfinished upload goes first."""
-    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    versions = Call("s3", "list_object_versions", where, ok=GONE)
+    bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
+    versions = ApiCall("s3", "list_object_versions", bucket_params, ok_codes=NOT_FOUND_CODES)
     yield Sweep(
         versions,
         "delete_objects",
-        lambda answer: _remove_versions(where, answer),
+        lambda response: _delete_versions_call(bucket_params, response),
         "delete every version and delete marker",
     )
-    uploads = Call("s3", "list_multipart_uploads", where, ok=GONE)
+    uploads = ApiCall("s3", "list_multipart_uploads", bucket_params, ok_codes=NOT_FOUND_CODES)
     yield Sweep(
-        uploads, "abort_multipart_upload", lambda answer: _abort_upload(where, answer), "abort every unfinished upload"
+        uploads,
+        "abort_multipart_upload",
+        lambda response: _abort_upload_call(bucket_params, response),
+        "abort every unfinished upload",
     )
-    yield Call("s3", "delete_bucket", where, ok=GONE, retry=BUSY)
+    yield ApiCall("s3", "delete_bucket", bucket_params, ok_codes=NOT_FOUND_CODES, retry_codes=BUSY_CODES)
     return {}
 
 
-def stuck(live: Live) -> str:
+def stuck(live: LiveResource) -> str:
     """The one thing that can be wrong with a bucket as a whole."""
-    if live.owner == TAKEN:
+    if live.owner == FOREIGN_OWNER:
         return "Another AWS account has a bucket of this name, and names are the world's: choose another spec.name."
     return ""
 
 
-def _outputs(name: str, region: str) -> dict[str, str]:
+def _build_outputs(name: str, region: str) -> dict[str, str]:
     return {"name": name, "arn": f"arn:aws:s3:::{name}", "domain": f"{name}.s3.{region}.amazonaws.com"}
 
 
-def _namespace(name: str, account: str, region: str) -> str:
+def _infer_namespace(name: str, account: str, region: str) -> str:
     return "account-regional" if name.endswith(f"-{account}-{region}-an") else "global"
 
 
-def _head(aws: Aws, scope: Scope, name: str) -> dict[str, Any] | None:
+def _locate(aws: AwsReader, scope: Scope, name: str) -> dict[str, Any] | None:
     """Where the bucket is: None where there is no such bucket, {} where it is another account's.
 
     Our own list of buckets tells it of all at once; HeadBucket is asked about what is not on it, and answers 403
     both for another's bucket and for a missing permission: that list tells them apart.
     """
     try:
-        listed = next((bucket for bucket in _ours(aws) if bucket["Name"] == name), None)
+        own_bucket = next((bucket for bucket in _list_own_buckets(aws) if bucket["Name"] == name), None)
     except AwsError:  # may not be asked: the one bucket may be
-        listed = None
-    if listed and listed.get("BucketRegion"):
-        return {"BucketRegion": listed["BucketRegion"]}
+        own_bucket = None
+    if own_bucket and own_bucket.get("BucketRegion"):
+        return {"BucketRegion": own_bucket["BucketRegion"]}
     try:
-        answer = aws.get("s3", "head_bucket", Bucket=name, ExpectedBucketOwner=scope.account, missing=NOT_THERE)
+        response = aws.get(
+            "s3", "head_bucket", Bucket=name, ExpectedBucketOwner=scope.account, missing=BUCKET_NOT_FOUND_CODES
+        )
     except AwsError as error:
-        if error.code not in REFUSED or _is_listed(aws, name):
+        if error.code not in ACCESS_DENIED_CODES or _is_own_bucket(aws, name):
             raise
         return {}
-    return answer if answer is None else {"BucketRegion": answer.get("BucketRegion")}
+    return response if response is None else {"BucketRegion": response.get("BucketRegion")}
 
 
-def _is_listed(aws: Aws, name: str) -> bool:
+def _is_own_bucket(aws: AwsReader, name: str) -> bool:
     """Whether the bucket is among ours.  Raises AwsError when that may not be asked either."""
-    return any(bucket["Name"] == name for bucket in _ours(aws))
+    return any(bucket["Name"] == name for bucket in _list_own_buckets(aws))
 
 
-def _ours(aws: Aws) -> list[Any]:
+def _list_own_buckets(aws: AwsReader) -> list[Any]:
     """All buckets of the account; S3 tells their regions only where it is asked for pages."""
     return aws.all("s3", "list_buckets", "Buckets", MaxBuckets=1000)
 
 
-def _get(aws: Aws, operation: str, member: str, where: Mapping[str, Any], *missing: str) -> Any:
-    answer = aws.get("s3", operation, missing=(*missing, *GONE), **where)
-    return (answer or {}).get(member)
+def _get_member(aws: AwsReader, operation: str, member: str, bucket_params: Mapping[str, Any], *missing: str) -> Any:
+    response = aws.get("s3", operation, missing=(*missing, *NOT_FOUND_CODES), **bucket_params)
+    return (response or {}).get(member)
 
 
-def _versioning(aws: Aws, where: Mapping[str, Any]) -> bool:
+def _read_versioning(aws: AwsReader, bucket_params: Mapping[str, Any]) -> bool:
     """Suspended and never enabled keep no new versions alike."""
-    return bool(_get(aws, "get_bucket_versioning", "Status", where) == "Enabled")
+    return bool(_get_member(aws, "get_bucket_versioning", "Status", bucket_params) == "Enabled")
 
 
-def _encryption(aws: Aws, where: Mapping[str, Any]) -> dict[str, Any]:
+def _read_encryption(aws: AwsReader, bucket_params: Mapping[str, Any]) -> dict[str, Any]:
     missing = "ServerSideEncryptionConfigurationNotFoundError"
-    answer = _get(aws, "get_bucket_encryption", "ServerSideEncryptionConfiguration", where, missing) or {}
-    rule: dict[str, Any] = next(iter(answer.get("Rules", ())), {})
+    configuration = (
+        _get_member(aws, "get_bucket_encryption", "ServerSideEncryptionConfiguration", bucket_params, missing) or {}
+    )
+    rule: dict[str, Any] = next(iter(configuration.get("Rules", ())), {})
     default = rule.get("ApplyServerSideEncryptionByDefault", {})
     return {
         "algorithm": default.get("SSEAlgorithm"),
@@ -169,105 +182,107 @@ def _encryption(aws: Aws, where: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _public_access(aws: Aws, where: Mapping[str, Any]) -> str:
+def _read_public_access(aws: AwsReader, bucket_params: Mapping[str, Any]) -> str:
     missing = "NoSuchPublicAccessBlockConfiguration"
-    block = _get(aws, "get_public_access_block", "PublicAccessBlockConfiguration", where, missing) or {}
-    return "blocked" if all(block.get(each) for each in BLOCKS) else "open"
+    block = _get_member(aws, "get_public_access_block", "PublicAccessBlockConfiguration", bucket_params, missing) or {}
+    return "blocked" if all(block.get(setting) for setting in PUBLIC_ACCESS_BLOCKS) else "open"
 
 
-def _ownership(aws: Aws, where: Mapping[str, Any]) -> str:
-    controls = _get(aws, "get_bucket_ownership_controls", "OwnershipControls", where, "OwnershipControlsNotFoundError")
+def _read_ownership_controls(aws: AwsReader, bucket_params: Mapping[str, Any]) -> str:
+    controls = _get_member(
+        aws, "get_bucket_ownership_controls", "OwnershipControls", bucket_params, "OwnershipControlsNotFoundError"
+    )
     return next((str(rule["ObjectOwnership"]) for rule in (controls or {}).get("Rules", ())), "ObjectWriter")
 
 
-def _lifecycle(aws: Aws, where: Mapping[str, Any]) -> list[Any]:
+def _read_lifecycle(aws: AwsReader, bucket_params: Mapping[str, Any]) -> list[Any]:
     missing = "NoSuchLifecycleConfiguration"
-    return _get(aws, "get_bucket_lifecycle_configuration", "Rules", where, missing) or []
+    return _get_member(aws, "get_bucket_lifecycle_configuration", "Rules", bucket_params, missing) or []
 
 
-def _logging(aws: Aws, where: Mapping[str, Any]) -> dict[str, Any]:
-    target = _get(aws, "get_bucket_logging", "LoggingEnabled", where) or {}
+def _read_logging(aws: AwsReader, bucket_params: Mapping[str, Any]) -> dict[str, Any]:
+    target = _get_member(aws, "get_bucket_logging", "LoggingEnabled", bucket_params) or {}
     return {"bucket": target.get("TargetBucket"), "prefix": target.get("TargetPrefix", "")}
 
 
-def _notifications(aws: Aws, where: Mapping[str, Any]) -> str:
-    answer = aws.get("s3", "get_bucket_notification_configuration", missing=GONE, **where) or {}
-    kinds = {kind for kind in answer if kind.endswith(("Configuration", "Configurations"))}
-    return "none" if not kinds else "eventbridge" if kinds == {"EventBridgeConfiguration"} else "other"
+def _read_notifications(aws: AwsReader, bucket_params: Mapping[str, Any]) -> str:
+    response = aws.get("s3", "get_bucket_notification_configuration", missing=NOT_FOUND_CODES, **bucket_params) or {}
+    configured = {member for member in response if member.endswith(("Configuration", "Configurations"))}
+    return "none" if not configured else "eventbridge" if configured == {"EventBridgeConfiguration"} else "other"
 
 
-ASPECTS: Mapping[str, Callable[[Aws, Mapping[str, Any]], Any]] = {
-    "versioning": _versioning,
-    "encryption": _encryption,
-    "public_access": _public_access,
-    "ownership": _ownership,
-    "lifecycle": _lifecycle,
-    "logging": _logging,
-    "notifications": _notifications,
+ASPECT_READERS: Mapping[str, Callable[[AwsReader, Mapping[str, Any]], Any]] = {
+    "versioning": _read_versioning,
+    "encryption": _read_encryption,
+    "public_access": _read_public_access,
+    "ownership": _read_ownership_controls,
+    "lifecycle": _read_lifecycle,
+    "logging": _read_logging,
+    "notifications": _read_notifications,
 }
 
 
-def _rule(rule: Mapping[str, Any]) -> dict[str, Any]:
+def _normalise_lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
     """One lifecycle rule without its id, its filter where today's S3 puts it."""
-    shaped = {key: value for key, value in rule.items() if key not in ("ID", "Prefix")}
-    shaped["Filter"] = dict(rule.get("Filter") or {"Prefix": rule.get("Prefix", "")})
-    for transitions in {"Transitions", "NoncurrentVersionTransitions"} & shaped.keys():
-        shaped[transitions] = canonical(list(shaped[transitions]))
-    return shaped
+    normalised = {key: value for key, value in rule.items() if key not in ("ID", "Prefix")}
+    normalised["Filter"] = dict(rule.get("Filter") or {"Prefix": rule.get("Prefix", "")})
+    for transitions in {"Transitions", "NoncurrentVersionTransitions"} & normalised.keys():
+        normalised[transitions] = sort_canonically(list(normalised[transitions]))
+    return normalised
 
 
-def _put(operation: str, scope: Scope, name: str, **body: Any) -> Call:
+def _put_call(operation: str, scope: Scope, name: str, **body: Any) -> ApiCall:
     """A new bucket may not be known everywhere for a moment."""
     parameters = {"Bucket": name, "ExpectedBucketOwner": scope.account, **body}
-    return Call("s3", operation, parameters, retry=(*BUSY, *GONE), patience=60.0)
+    return ApiCall("s3", operation, parameters, retry_codes=(*BUSY_CODES, *NOT_FOUND_CODES), timeout_seconds=60.0)
 
 
-def _put_versioning(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> Call:
+def _put_versioning(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> ApiCall:
     status = "Enabled" if spec["versioning"] else "Suspended"
-    return _put("put_bucket_versioning", scope, name, VersioningConfiguration={"Status": status})
+    return _put_call("put_bucket_versioning", scope, name, VersioningConfiguration={"Status": status})
 
 
-def _put_encryption(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> Call:
+def _put_encryption(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> ApiCall:
     """Keys that customers send with each request are refused from the start; a bucket that allows them goes on."""
-    wanted, blocked = spec["encryption"], live.get("encryption", {}).get("blocked", ["SSE-C"])
-    default = {"SSEAlgorithm": wanted["algorithm"]}
-    if wanted.get("key"):
-        default["KMSMasterKeyID"] = wanted["key"]
-    rule = {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": wanted.get("bucket_key", False)}
+    encryption, blocked = spec["encryption"], live.get("encryption", {}).get("blocked", ["SSE-C"])
+    default = {"SSEAlgorithm": encryption["algorithm"]}
+    if encryption.get("key"):
+        default["KMSMasterKeyID"] = encryption["key"]
+    rule = {"ApplyServerSideEncryptionByDefault": default, "BucketKeyEnabled": encryption.get("bucket_key", False)}
     if blocked:
         rule["BlockedEncryptionTypes"] = {"EncryptionType": blocked}
-    return _put("put_bucket_encryption", scope, name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+    return _put_call("put_bucket_encryption", scope, name, ServerSideEncryptionConfiguration={"Rules": [rule]})
 
 
-def _put_public_access(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> Call:
-    block = dict.fromkeys(BLOCKS, spec["public_access"] == "blocked")
-    return _put("put_public_access_block", scope, name, PublicAccessBlockConfiguration=block)
+def _put_public_access(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> ApiCall:
+    block = dict.fromkeys(PUBLIC_ACCESS_BLOCKS, spec["public_access"] == "blocked")
+    return _put_call("put_public_access_block", scope, name, PublicAccessBlockConfiguration=block)
 
 
-def _put_ownership(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> Call:
+def _put_ownership(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> ApiCall:
     controls = {"Rules": [{"ObjectOwnership": spec["ownership"]}]}
-    return _put("put_bucket_ownership_controls", scope, name, OwnershipControls=controls)
+    return _put_call("put_bucket_ownership_controls", scope, name, OwnershipControls=controls)
 
 
-def _put_lifecycle(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> Call:
+def _put_lifecycle(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> ApiCall:
     if not spec["lifecycle"]:
-        return _put("delete_bucket_lifecycle", scope, name)
+        return _put_call("delete_bucket_lifecycle", scope, name)
     rules = [{"ID": f"orchestrator-{number}", **rule} for number, rule in enumerate(spec["lifecycle"], start=1)]
-    return _put("put_bucket_lifecycle_configuration", scope, name, LifecycleConfiguration={"Rules": rules})
+    return _put_call("put_bucket_lifecycle_configuration", scope, name, LifecycleConfiguration={"Rules": rules})
 
 
-def _put_logging(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> Call:
+def _put_logging(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> ApiCall:
     target = spec["logging"]
     status = {"LoggingEnabled": {"TargetBucket": target["bucket"], "TargetPrefix": target["prefix"]}}
-    return _put("put_bucket_logging", scope, name, BucketLoggingStatus=status if target["bucket"] else {})
+    return _put_call("put_bucket_logging", scope, name, BucketLoggingStatus=status if target["bucket"] else {})
 
 
-def _put_notifications(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> Call:
-    wanted: dict[str, Any] = {"EventBridgeConfiguration": {}} if spec["notifications"] == "eventbridge" else {}
-    return _put("put_bucket_notification_configuration", scope, name, NotificationConfiguration=wanted)
+def _put_notifications(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> ApiCall:
+    configuration: dict[str, Any] = {"EventBridgeConfiguration": {}} if spec["notifications"] == "eventbridge" else {}
+    return _put_call("put_bucket_notification_configuration", scope, name, NotificationConfiguration=configuration)
 
 
-PUTS: Mapping[str, Callable[[Scope, str, Mapping[str, Value], Mapping[str, Value]], Call]] = {
+ASPECT_WRITERS: Mapping[str, Callable[[Scope, str, Mapping[str, Value], Mapping[str, Value]], ApiCall]] = {
     "public_access": _put_public_access,
     "ownership": _put_ownership,
     "encryption": _put_encryption,
@@ -278,16 +293,21 @@ PUTS: Mapping[str, Callable[[Scope, str, Mapping[str, Value], Mapping[str, Value
 }
 
 
-def _remove_versions(where: Mapping[str, Any], answer: Any) -> Call | None:
-    listed = [*answer.get("Versions", ()), *answer.get("DeleteMarkers", ())]
-    if not listed:
+def _delete_versions_call(bucket_params: Mapping[str, Any], response: Any) -> ApiCall | None:
+    versions = [*response.get("Versions", ()), *response.get("DeleteMarkers", ())]
+    if not versions:
         return None
-    objects = [{"Key": each["Key"], "VersionId": each["VersionId"]} for each in listed]
-    return Call("s3", "delete_objects", {**where, "Delete": {"Objects": objects, "Quiet": True}}, ok=GONE)
+    objects = [{"Key": version["Key"], "VersionId": version["VersionId"]} for version in versions]
+    return ApiCall(
+        "s3",
+        "delete_objects",
+        {**bucket_params, "Delete": {"Objects": objects, "Quiet": True}},
+        ok_codes=NOT_FOUND_CODES,
+    )
 
 
-def _abort_upload(where: Mapping[str, Any], answer: Any) -> Call | None:
-    for upload in answer.get("Uploads", ()):
-        body = {**where, "Key": upload["Key"], "UploadId": upload["UploadId"]}
-        return Call("s3", "abort_multipart_upload", body, ok=("NoSuchUpload", *GONE))
+def _abort_upload_call(bucket_params: Mapping[str, Any], response: Any) -> ApiCall | None:
+    for upload in response.get("Uploads", ()):
+        request = {**bucket_params, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+        return ApiCall("s3", "abort_multipart_upload", request, ok_codes=("NoSuchUpload", *NOT_FOUND_CODES))
     return None

@@ -7,67 +7,71 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from orchestrator.resources import Aws
-from orchestrator.resources._bucket_child import inside
-from orchestrator.steps import Call, Steps
-from orchestrator.values import Value, canonical
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.resources import AwsReader
+from orchestrator.resources._bucket_child import read_bucket_setting
+from orchestrator.steps import ApiCall, Steps
+from orchestrator.values import Value, sort_canonically
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES = frozenset({"s3_bucket", "cloudfront_distribution"})
 ARN = None
 
-NO_CORS = ("NoSuchCORSConfiguration",)
-NO_RULES = (*NO_CORS, "NoSuchBucket")
-BUSY = ("OperationAborted", "NoSuchBucket")
-LISTS = ("AllowedOrigins", "AllowedMethods", "AllowedHeaders", "ExposeHeaders")
+NO_CORS_CODES = ("NoSuchCORSConfiguration",)
+NOTHING_TO_DELETE_CODES = (*NO_CORS_CODES, "NoSuchBucket")
+BUSY_CODES = ("OperationAborted", "NoSuchBucket")
+UNORDERED_MEMBERS = ("AllowedOrigins", "AllowedMethods", "AllowedHeaders", "ExposeHeaders")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """The order of rules counts (the first that fits wins), that of their members does not; ids mean nothing."""
-    return {**spec, "rules": [_rule(rule) for rule in spec["rules"]]}
+    return {**spec, "rules": [_normalise_rule(rule) for rule in spec["rules"]]}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """None only where there is no bucket of ours; a bucket without CORS has no rules."""
-    seen = inside(aws, scope, name, lambda where: aws.get("s3", "get_bucket_cors", missing=NO_CORS, **where))
-    if seen is None:
+    bucket_setting = read_bucket_setting(
+        aws, scope, name, lambda bucket_params: aws.get("s3", "get_bucket_cors", missing=NO_CORS_CODES, **bucket_params)
+    )
+    if bucket_setting is None:
         return None
-    answer, marks = seen
-    found = {"rules": (answer or {}).get("CORSRules", [])}
-    return Live(normalise(found), {}, **marks)
+    response, ownership = bucket_setting
+    live_spec = {"rules": (response or {}).get("CORSRules", [])}
+    return LiveResource(normalise(live_spec), {}, **ownership)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Nothing to do where nothing is said."""
     if spec["rules"]:
-        yield _put(scope, name, spec)
+        yield _put_call(scope, name, spec)
     return {}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """The rules are replaced as a whole."""
     if spec["rules"]:
-        yield _put(scope, name, spec)
+        yield _put_call(scope, name, spec)
     else:
         yield from delete(scope, name, live)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """The bucket stays."""
-    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    yield Call("s3", "delete_bucket_cors", where, ok=NO_RULES, retry=("OperationAborted",))
+    bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
+    yield ApiCall(
+        "s3", "delete_bucket_cors", bucket_params, ok_codes=NOTHING_TO_DELETE_CODES, retry_codes=("OperationAborted",)
+    )
     return {}
 
 
-def _put(scope: Scope, name: str, spec: Mapping[str, Value]) -> Call:
+def _put_call(scope: Scope, name: str, spec: Mapping[str, Value]) -> ApiCall:
     rules = {"CORSRules": list(spec["rules"])}
-    body = {"Bucket": name, "ExpectedBucketOwner": scope.account, "CORSConfiguration": rules}
-    return Call("s3", "put_bucket_cors", body, retry=BUSY, patience=60.0)
+    request = {"Bucket": name, "ExpectedBucketOwner": scope.account, "CORSConfiguration": rules}
+    return ApiCall("s3", "put_bucket_cors", request, retry_codes=BUSY_CODES, timeout_seconds=60.0)
 
 
-def _rule(rule: Mapping[str, Value]) -> dict[str, Value]:
-    shaped = {key: value for key, value in rule.items() if key not in ("ID", *LISTS)}
-    return shaped | {key: canonical(list(rule[key])) for key in LISTS if rule.get(key)}
+def _normalise_rule(rule: Mapping[str, Value]) -> dict[str, Value]:
+    normalised = {key: value for key, value in rule.items() if key not in ("ID", *UNORDERED_MEMBERS)}
+    return normalised | {key: sort_canonically(list(rule[key])) for key in UNORDERED_MEMBERS if rule.get(key)}

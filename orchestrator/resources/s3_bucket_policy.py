@@ -11,73 +11,87 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.resources import Aws
-from orchestrator.resources._bucket_child import inside
-from orchestrator.steps import Call, Steps
-from orchestrator.values import Value, canonical, to_json
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.resources import AwsReader
+from orchestrator.resources._bucket_child import read_bucket_setting
+from orchestrator.steps import ApiCall, Steps
+from orchestrator.values import Value, sort_canonically, to_json
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES = frozenset({"s3_bucket", "cloudfront_distribution"})
 ARN = None
 
-VERSION = "2012-10-17"
-NO_POLICY = ("NoSuchBucketPolicy",)
-BUSY = ("OperationAborted", "NoSuchBucket")
-_ACCOUNT = re.compile(r"\d{12}")
+POLICY_VERSION = "2012-10-17"
+NO_POLICY_CODES = ("NoSuchBucketPolicy",)
+BUSY_CODES = ("OperationAborted", "NoSuchBucket")
+_ACCOUNT_ID = re.compile(r"\d{12}")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Statements without order, every value a sorted list, an account by the ARN of its root."""
-    return {**spec, "statements": canonical([_statement(each) for each in spec["statements"]])}
+    return {
+        **spec,
+        "statements": sort_canonically([_normalise_statement(statement) for statement in spec["statements"]]),
+    }
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """None only where there is no bucket of ours; a bucket without a policy has one without statements."""
-    seen = inside(aws, scope, name, lambda where: aws.get("s3", "get_bucket_policy", missing=NO_POLICY, **where))
-    if seen is None:
+    bucket_setting = read_bucket_setting(
+        aws,
+        scope,
+        name,
+        lambda bucket_params: aws.get("s3", "get_bucket_policy", missing=NO_POLICY_CODES, **bucket_params),
+    )
+    if bucket_setting is None:
         return None
-    answer, marks = seen
-    statements = json.loads(answer["Policy"]).get("Statement", []) if answer else []
-    found = {"statements": statements if isinstance(statements, list) else [statements]}
-    return Live(normalise(found), {}, **marks)
+    response, ownership = bucket_setting
+    statements = json.loads(response["Policy"]).get("Statement", []) if response else []
+    live_spec = {"statements": statements if isinstance(statements, list) else [statements]}
+    return LiveResource(normalise(live_spec), {}, **ownership)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Nothing to do where nothing is said."""
     if spec["statements"]:
-        yield _put(scope, name, spec)
+        yield _put_call(scope, name, spec)
     return {}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """The document is replaced as a whole."""
     if spec["statements"]:
-        yield _put(scope, name, spec)
+        yield _put_call(scope, name, spec)
     else:
         yield from delete(scope, name, live)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """The bucket stays."""
-    where = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    yield Call("s3", "delete_bucket_policy", where, ok=(*NO_POLICY, "NoSuchBucket"), retry=("OperationAborted",))
+    bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
+    yield ApiCall(
+        "s3",
+        "delete_bucket_policy",
+        bucket_params,
+        ok_codes=(*NO_POLICY_CODES, "NoSuchBucket"),
+        retry_codes=("OperationAborted",),
+    )
     return {}
 
 
-def _put(scope: Scope, name: str, spec: Mapping[str, Value]) -> Call:
-    document = to_json({"Version": VERSION, "Statement": list(spec["statements"])})
-    body = {"Bucket": name, "ExpectedBucketOwner": scope.account, "Policy": document}
-    return Call("s3", "put_bucket_policy", body, retry=BUSY, patience=60.0)
+def _put_call(scope: Scope, name: str, spec: Mapping[str, Value]) -> ApiCall:
+    document = to_json({"Version": POLICY_VERSION, "Statement": list(spec["statements"])})
+    request = {"Bucket": name, "ExpectedBucketOwner": scope.account, "Policy": document}
+    return ApiCall("s3", "put_bucket_policy", request, retry_codes=BUSY_CODES, timeout_seconds=60.0)
 
 
-def _statement(statement: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: _part(name, value) for name, value in statement.items()}
+def _normalise_statement(statement: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _normalise_member(name, value) for name, value in statement.items()}
 
 
-def _part(name: str, value: Any) -> Value:
+def _normalise_member(name: str, value: Any) -> Value:
     """One member of a statement: who, when, or a list of names."""
     match name:
         case "Sid" | "Effect":
@@ -85,23 +99,31 @@ def _part(name: str, value: Any) -> Value:
         case "Principal" | "NotPrincipal" if value == "*":
             return {"AWS": ["*"]}
         case "Principal" | "NotPrincipal":
-            return {kind: canonical([_principal(each) for each in _listed(names)]) for kind, names in value.items()}
+            return {
+                principal_type: sort_canonically(
+                    [_normalise_principal(principal) for principal in _to_list(principals)]
+                )
+                for principal_type, principals in value.items()
+            }
         case "Condition":
-            return {test: {key: _values(found) for key, found in keys.items()} for test, keys in value.items()}
+            return {
+                operator_name: {key: _normalise_values(expected) for key, expected in values_by_key.items()}
+                for operator_name, values_by_key in value.items()
+            }
         case _:
-            return canonical(_listed(value))
+            return sort_canonically(_to_list(value))
 
 
-def _listed(value: Any) -> list[Any]:
+def _to_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-def _values(value: Any) -> list[Any]:
+def _normalise_values(value: Any) -> list[Any]:
     """IAM writes truths and numbers as text."""
-    return canonical([str(each).lower() if isinstance(each, bool | int) else each for each in _listed(value)])
+    return sort_canonically([str(item).lower() if isinstance(item, bool | int) else item for item in _to_list(value)])
 
 
-def _principal(name: Any) -> Any:
-    if isinstance(name, str) and _ACCOUNT.fullmatch(name):
+def _normalise_principal(name: Any) -> Any:
+    if isinstance(name, str) and _ACCOUNT_ID.fullmatch(name):
         return f"arn:aws:iam::{name}:root"
     return name

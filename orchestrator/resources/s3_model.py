@@ -10,17 +10,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.resources import Aws
+from orchestrator.resources import AwsReader
 from orchestrator.steps import Steps, call
 from orchestrator.values import Value
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES = frozenset({"s3_bucket"})
 ARN = None
 
-GONE = ("NoSuchKey", "NoSuchBucket", "404")
+NOT_FOUND_CODES = ("NoSuchKey", "NoSuchBucket", "404")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -28,13 +28,13 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     return spec
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """The version that the pointer names; ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
-    answer = aws.get("s3", "get_object", Bucket=bucket, Key=key, missing=GONE)
-    if answer is None:
+    response = aws.get("s3", "get_object", Bucket=bucket, Key=key, missing=NOT_FOUND_CODES)
+    if response is None:
         return None
-    return Live({"version": _version(answer["Body"].read()), "kept": spec["kept"]}, owner=scope.owner)
+    return LiveResource({"version": _parse_version(response["Body"].read()), "kept": spec["kept"]}, owner=scope.owner)
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
@@ -45,20 +45,20 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     return {"version": spec["version"]}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """The same."""
     return (yield from create(scope, name, spec))
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """The pointer goes with its bucket."""
     yield from ()
     return {}
 
 
-def _version(body: bytes) -> str | None:
+def _parse_version(body: bytes) -> str | None:
     try:
-        found: Any = json.loads(body)
+        document: Any = json.loads(body)
     except ValueError:
         return None
-    return str(found["version"]) if isinstance(found, Mapping) and found.get("version") else None
+    return str(document["version"]) if isinstance(document, Mapping) and document.get("version") else None

@@ -11,106 +11,124 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws, standing_tags
-from orchestrator.steps import Call, Steps
-from orchestrator.values import Value, canonical, to_json
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader, read_tags
+from orchestrator.steps import ApiCall, Steps
+from orchestrator.values import Value, sort_canonically, to_json
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
 USES: frozenset[str] = frozenset()
 ARN = re.compile(r"arn:aws:sns:[^:]+:\d+:(?P<name>[^:]+)")
 
-GONE = ("NotFound", "NotFoundException")
-UNCONFIRMED = ("PendingConfirmation", "Deleted")
-ATTRIBUTES = {"policy": "Policy", "display_name": "DisplayName", "kms_key": "KmsMasterKeyId"}
+NOT_FOUND_CODES = ("NotFound", "NotFoundException")
+UNCONFIRMED_ARNS = ("PendingConfirmation", "Deleted")
+ATTRIBUTE_MEMBERS = {"policy": "Policy", "display_name": "DisplayName", "kms_key": "KmsMasterKeyId"}
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Addresses have no order, and a policy is compared as a document."""
-    return {**spec, "emails": canonical(spec.get("emails", []))}
+    return {**spec, "emails": sort_canonically(spec.get("emails", []))}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Attributes, subscriptions, tags: three reads."""
-    arn = _arn(scope, name)
-    answer = aws.get("sns", "get_topic_attributes", TopicArn=arn, missing=GONE)
-    if answer is None:
+    arn = _topic_arn(scope, name)
+    response = aws.get("sns", "get_topic_attributes", TopicArn=arn, missing=NOT_FOUND_CODES)
+    if response is None:
         return None
-    attributes = answer["Attributes"]
-    asked = _subscriptions(aws, arn)
-    emails = {email: where for email, where in asked.items() if where not in UNCONFIRMED or email in _wanted(spec)}
-    waiting = sorted(email for email, where in emails.items() if where in UNCONFIRMED)
-    tags = standing_tags(aws, scope, arn, spec.get("tags"), lambda: _tags(aws, arn))
-    found = {
+    attributes = response["Attributes"]
+    subscriptions = _list_email_subscriptions(aws, arn)
+    emails = {
+        email: subscription_arn
+        for email, subscription_arn in subscriptions.items()
+        if subscription_arn not in UNCONFIRMED_ARNS or email in _declared_emails(spec)
+    }
+    unconfirmed = sorted(email for email, subscription_arn in emails.items() if subscription_arn in UNCONFIRMED_ARNS)
+    tags = read_tags(aws, scope, arn, spec.get("tags"), lambda: _fetch_tags(aws, arn))
+    live_spec = {
         "policy": json.loads(attributes["Policy"]) if attributes.get("Policy") else None,
         "display_name": attributes.get("DisplayName", ""),
         "kms_key": attributes.get("KmsMasterKeyId") or None,
         "emails": list(emails),
         "tags": tags,
     }
-    status = f"waiting for confirmation of {', '.join(waiting)}" if waiting else ""
-    return Live(normalise(found), {"arn": arn, "name": name}, {"subscriptions": emails}, status=status, **marks(tags))
+    status = f"waiting for confirmation of {', '.join(unconfirmed)}" if unconfirmed else ""
+    return LiveResource(
+        normalise(live_spec),
+        {"arn": arn, "name": name},
+        {"subscriptions": emails},
+        status=status,
+        **parse_ownership(tags),
+    )
 
 
-def _tags(aws: Aws, arn: str) -> dict[str, str]:
-    return mapping((aws.get("sns", "list_tags_for_resource", ResourceArn=arn, missing=GONE) or {}).get("Tags"))
+def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
+    return from_aws_tags(
+        (aws.get("sns", "list_tags_for_resource", ResourceArn=arn, missing=NOT_FOUND_CODES) or {}).get("Tags")
+    )
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """The topic with its marks and policy, then a mail to each address."""
-    arn = _arn(scope, name)
-    attributes = {member: _text(spec[key]) for key, member in ATTRIBUTES.items() if spec.get(key)}
-    yield Call("sns", "create_topic", {"Name": name, "Attributes": attributes, "Tags": pairs(spec["tags"])})
+    arn = _topic_arn(scope, name)
+    attributes = {member: _to_text(spec[key]) for key, member in ATTRIBUTE_MEMBERS.items() if spec.get(key)}
+    yield ApiCall("sns", "create_topic", {"Name": name, "Attributes": attributes, "Tags": to_aws_tags(spec["tags"])})
     for email in spec["emails"]:
-        yield _subscribe(arn, email)
+        yield _subscribe_call(arn, email)
     return {"arn": arn, "name": name}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """One call an attribute, an address more, an address less."""
-    arn = _arn(scope, name)
-    for key, member in ATTRIBUTES.items():
+    arn = _topic_arn(scope, name)
+    for key, member in ATTRIBUTE_MEMBERS.items():
         if key in changed:
-            body = {"TopicArn": arn, "AttributeName": member, "AttributeValue": _text(spec[key] or "")}
-            yield Call("sns", "set_topic_attributes", body)
+            request = {"TopicArn": arn, "AttributeName": member, "AttributeValue": _to_text(spec[key] or "")}
+            yield ApiCall("sns", "set_topic_attributes", request)
     if "tags" in changed:
-        yield Call("sns", "tag_resource", {"ResourceArn": arn, "Tags": pairs(spec["tags"])})
+        yield ApiCall("sns", "tag_resource", {"ResourceArn": arn, "Tags": to_aws_tags(spec["tags"])})
     if "emails" in changed:
         subscriptions = live.private.get("subscriptions", {})
         for email in spec["emails"]:
             if email not in live.spec.get("emails", []):
-                yield _subscribe(arn, email)
-        for email, where in sorted(subscriptions.items()):
+                yield _subscribe_call(arn, email)
+        for email, subscription_arn in sorted(subscriptions.items()):
             if email not in spec["emails"]:
-                yield Call("sns", "unsubscribe", {"SubscriptionArn": where}, ok=GONE)
+                yield ApiCall("sns", "unsubscribe", {"SubscriptionArn": subscription_arn}, ok_codes=NOT_FOUND_CODES)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Its subscriptions go with it."""
-    yield Call("sns", "delete_topic", {"TopicArn": _arn(scope, name)}, ok=GONE)
+    yield ApiCall("sns", "delete_topic", {"TopicArn": _topic_arn(scope, name)}, ok_codes=NOT_FOUND_CODES)
     return {}
 
 
-def _arn(scope: Scope, name: str) -> str:
+def _topic_arn(scope: Scope, name: str) -> str:
     return f"arn:aws:sns:{scope.region}:{scope.account}:{name}"
 
 
-def _subscriptions(aws: Aws, arn: str) -> dict[str, str]:
-    found = aws.all("sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn, missing=GONE)
-    return {one["Endpoint"]: one["SubscriptionArn"] for one in found if one.get("Protocol") == "email"}
+def _list_email_subscriptions(aws: AwsReader, arn: str) -> dict[str, str]:
+    subscriptions = aws.all(
+        "sns", "list_subscriptions_by_topic", "Subscriptions", TopicArn=arn, missing=NOT_FOUND_CODES
+    )
+    return {
+        subscription["Endpoint"]: subscription["SubscriptionArn"]
+        for subscription in subscriptions
+        if subscription.get("Protocol") == "email"
+    }
 
 
-def _wanted(spec: Mapping[str, Value]) -> list[Any]:
+def _declared_emails(spec: Mapping[str, Value]) -> list[Any]:
     return [email for email in spec.get("emails", []) if isinstance(email, str)]
 
 
-def _subscribe(arn: str, email: Value) -> Call:
-    body = {"TopicArn": arn, "Protocol": "email", "Endpoint": email, "ReturnSubscriptionArn": True}
-    return Call("sns", "subscribe", body, retry=GONE)
+def _subscribe_call(arn: str, email: Value) -> ApiCall:
+    request = {"TopicArn": arn, "Protocol": "email", "Endpoint": email, "ReturnSubscriptionArn": True}
+    return ApiCall("sns", "subscribe", request, retry_codes=NOT_FOUND_CODES)
 
 
-def _text(value: Value) -> Value:
+def _to_text(value: Value) -> Value:
     return to_json(value) if isinstance(value, Mapping) else value

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from orchestrator.problems import Problems
 from orchestrator.render import plan_differences
-from orchestrator.render.plan_text import Detail
+from orchestrator.render.plan_text import DetailLevel
 from orchestrator.runs.terminal import Terminal
 from orchestrator.vocabulary import Plan
 
@@ -15,34 +15,34 @@ class Approval(Struct, frozen=True):
     """How a run was approved beforehand, if it was: a reviewed plan, its digest, or without looking."""
 
     reviewed: Plan | None = None
-    expected: str = ""
-    automatic: bool = False
+    expected_digest: str = ""
+    is_automatic: bool = False
 
     @property
-    def has_been_seen(self) -> bool:
+    def was_reviewed(self) -> bool:
         """Whether somebody looked at this very plan before."""
-        return bool(self.expected) or self.reviewed is not None
+        return bool(self.expected_digest) or self.reviewed is not None
 
-    def detail(self, *, verbose: bool) -> Detail:
+    def detail(self, *, verbose: bool) -> DetailLevel:
         """How much of the plan is shown again before it is applied."""
-        return "head" if self.has_been_seen else "full" if verbose else "brief"
+        return "head" if self.was_reviewed else "full" if verbose else "brief"
 
     @property
-    def is_given(self) -> bool:
-        return self.automatic or self.has_been_seen
+    def is_approved(self) -> bool:
+        return self.is_automatic or self.was_reviewed
 
-    def refuse_stale(self, fresh: Plan) -> None:
+    def refuse_stale(self, new_plan: Plan) -> None:
         """Raise Problems unless ``fresh`` does what was reviewed."""
-        plan_differences.refuse(fresh, reviewed=self.reviewed, expected=self.expected)
+        plan_differences.raise_if_stale(new_plan, reviewed=self.reviewed, reviewed_digest=self.expected_digest)
 
-    def obtain(self, terminal: Terminal, question: str, answer: str) -> None:
+    def confirm(self, terminal: Terminal, question: str, expected_answer: str) -> None:
         """Raise Problems unless the approval is given, or a person types ``answer`` to ``question``."""
-        if self.is_given:
+        if self.is_approved:
             return
-        if not terminal.interactive:
-            raise Problems.one(
+        if not terminal.is_interactive:
+            raise Problems.from_message(
                 "nobody approved this plan, and without a terminal nobody can be asked",
                 hint="apply a reviewed plan.json, name its digest with --expect, or give --auto-approve",
             )
-        if terminal.ask(question) != answer:
-            raise Problems.one("not approved; nothing was done")
+        if terminal.prompt(question) != expected_answer:
+            raise Problems.from_message("not approved; nothing was done")

@@ -12,50 +12,52 @@ from typing import TYPE_CHECKING
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.state.protocol.records import Run, Verb
+    from orchestrator.state.protocol.records import Run, RunVerb
 
 
-def run(settings: Settings, environment: str, verb: Verb, reason: str = "", brought_by: int | None = None) -> Run:
+def new_run(
+    settings: Settings, environment: str, verb: RunVerb, reason: str = "", pull_request: int | None = None
+) -> Run:
     """A run that begins now, with an id of its own; ``brought_by`` is the pull request that brought its commit."""
     from orchestrator.release import ledger_entry
-    from orchestrator.state.client.payloads import now
+    from orchestrator.state.client.payloads import current_timestamp
     from orchestrator.state.protocol.records import Run
 
-    origin = ledger_entry.origin(settings.manifests)
-    at = datetime.now(UTC)
-    number = f"{at:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
-    url, ref = _surroundings(os.environ)
+    origin = ledger_entry.detect_origin(settings.manifests)
+    started_at = datetime.now(UTC)
+    run_id = f"{started_at:%Y%m%d-%H%M%S}-{uuid.uuid4().hex[:8]}"
+    url, ref = _actions_context(os.environ)
     return Run(
-        number,
+        run_id,
         environment,
         verb,
-        origin.by,
+        origin.actor,
         origin.commit,
-        now(),
+        current_timestamp(),
         ref=ref,
         url=url,
         reason=reason,
-        pull_request=brought_by,
-        committed_at=_committed(settings.manifests),
+        pull_request=pull_request,
+        committed_at=_commit_time(settings.manifests),
     )
 
 
-def _surroundings(environ: Mapping[str, str]) -> tuple[str, str]:
+def _actions_context(environ: Mapping[str, str]) -> tuple[str, str]:
     """The link of this job and its branch, as GitHub Actions tells them."""
     if environ.get("GITHUB_ACTIONS") != "true":
         return "", ""
-    place = f"{environ.get('GITHUB_SERVER_URL', '')}/{environ.get('GITHUB_REPOSITORY', '')}"
-    return f"{place}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}", environ.get("GITHUB_REF_NAME", "")
+    repository_url = f"{environ.get('GITHUB_SERVER_URL', '')}/{environ.get('GITHUB_REPOSITORY', '')}"
+    return f"{repository_url}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}", environ.get("GITHUB_REF_NAME", "")
 
 
-def _committed(folder: Path) -> str:
+def _commit_time(folder: Path) -> str:
     """When the commit that is checked out was made; "" where there is none."""
     from orchestrator import shell
 
     if shell.which("git") is None:
         return ""
-    ran = shell.run(["git", "show", "-s", "--format=%ct", "HEAD"], folder=folder, timeout=10)
-    seconds = ran.output.strip()
-    if ran.status or not seconds.isdigit():
+    result = shell.run(["git", "show", "-s", "--format=%ct", "HEAD"], folder=folder, timeout=10)
+    seconds = result.output.strip()
+    if result.exit_code or not seconds.isdigit():
         return ""
     return datetime.fromtimestamp(int(seconds), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -16,39 +16,39 @@ from msgspec import Struct
 from orchestrator.problems import Problems
 from orchestrator.runs import reporter
 from orchestrator.runs.settings import Settings
-from orchestrator.state.client.run_reporter import Record
+from orchestrator.state.client.run_reporter import RunReporter
 
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
-    from orchestrator.release.bucket_lease import Held
-    from orchestrator.release.ledger_store import Store
-    from orchestrator.state.protocol.records import Verb
+    from orchestrator.release.bucket_lease import HeldLease
+    from orchestrator.release.ledger_store import LedgerStore
+    from orchestrator.state.protocol.records import RunVerb
     from orchestrator.vocabulary import Scope
 
-LOOK_AGAIN = 1.0
+POLL_INTERVAL_SECONDS = 1.0
 """Seconds between two looks at a lease that somebody else holds."""
-OUTLASTS = 150.0
+MIN_LEASE_WAIT_SECONDS = 150.0
 """Seconds after which the bucket's lease of a run that died has ended: longer than it lasts."""
 
 
-class Turn(Struct, frozen=True):
+class WriteLock(Struct, frozen=True):
     """What a run works with while it is its turn: the ``clients`` ask before each call whether it still is."""
 
-    record: Record
+    record: RunReporter
     clients: Clients
 
 
 @contextmanager
-def taken(
+def write_lock(
     settings: Settings,
     scope: Scope,
-    verb: Verb,
-    how: reporter.How,
+    verb: RunVerb,
+    options: reporter.RunOptions,
     clients: Clients,
-    store: Store | None,
+    ledger_store: LedgerStore | None,
     *,
     clock: Callable[[], float] = time.time,
-) -> Iterator[Turn]:
+) -> Iterator[WriteLock]:
     """Hold both leases for the length of a ``with`` block; waits as ``how`` says.
 
     ``store`` is None where the project keeps no releases: then there is no bucket that others would look at.
@@ -57,61 +57,65 @@ def taken(
     makes this one needless.
     """
     with ExitStack() as stack:
-        record = stack.enter_context(reporter.run(settings, f"{scope.project}/{scope.environment}", verb, how))
-        patience = max(how.patience, OUTLASTS if record.is_live else 0.0)
-        with reporter.agreeing(record):  # somebody else's turn is no failure of ours
-            held = stack.enter_context(_bucket(settings, store, verb, patience, clock))
-        record.guarded = held is not None
+        record = stack.enter_context(
+            reporter.record_run(settings, f"{scope.project}/{scope.environment}", verb, options)
+        )
+        wait_seconds = max(options.wait_seconds, MIN_LEASE_WAIT_SECONDS if record.is_live else 0.0)
+        with reporter.record_refusal(record):  # somebody else's turn is no failure of ours
+            held_lease = stack.enter_context(_bucket_lease(settings, ledger_store, verb, wait_seconds, clock))
+        record.has_bucket_lock = held_lease is not None
 
-        def admit() -> None:
-            record.admit()
-            if held is not None and not held.is_ours():
-                raise Problems.one("the lease in the release bucket is another's now: this run stops")
+        def check_lock() -> None:
+            record.require_lease()
+            if held_lease is not None and not held_lease.is_held():
+                raise Problems.from_message("the lease in the release bucket is another's now: this run stops")
 
-        yield Turn(record, clients.guarded(admit))
+        yield WriteLock(record, clients.with_before_call(check_lock))
 
 
 @contextmanager
-def _bucket(
+def _bucket_lease(
     settings: Settings,
-    store: Store | None,
-    verb: Verb,
-    patience: float,
+    ledger_store: LedgerStore | None,
+    verb: RunVerb,
+    wait_seconds: float,
     clock: Callable[[], float],
-) -> Iterator[Held | None]:
+) -> Iterator[HeldLease | None]:
     """Hold the release bucket's lease.  Where there is no such bucket yet, nobody else can be writing.
 
     Waits ``patience`` seconds for somebody else who is, then raises Problems.
     """
     from orchestrator.release import bucket_lease, ledger_entry
 
-    if store is None:
+    if ledger_store is None:
         yield None
         return
-    if not store.exists():
+    if not ledger_store.exists():
         yield None
         return
-    by = ledger_entry.origin(settings.manifests).by
+    owner = ledger_entry.detect_origin(settings.manifests).actor
     with ExitStack() as stack:
 
-        def take() -> Held:
-            return stack.enter_context(bucket_lease.hold(store, by, verb, clock, goes=verb == "destroy"))
+        def acquire() -> HeldLease:
+            return stack.enter_context(
+                bucket_lease.acquire(ledger_store, owner, verb, clock, allow_missing=verb == "destroy")
+            )
 
-        yield _waiting(take, patience, settings.terminal.tell)
+        yield _wait_for_lease(acquire, wait_seconds, settings.terminal.print_err)
 
 
-def _waiting(take: Callable[[], Held], patience: float, tell: Callable[[str], None]) -> Held:
+def _wait_for_lease(acquire: Callable[[], HeldLease], wait_seconds: float, on_wait: Callable[[str], None]) -> HeldLease:
     """What ``take`` gives, once nobody else has it."""
-    from orchestrator.release.bucket_lease import LeaseTakenError
+    from orchestrator.release.bucket_lease import LockHeldError
 
-    until, told = time.monotonic() + patience, False
+    deadline, was_announced = time.monotonic() + wait_seconds, False
     while True:
         try:
-            return take()
-        except LeaseTakenError as taken_:
-            if time.monotonic() > until:
+            return acquire()
+        except LockHeldError as error:
+            if time.monotonic() > deadline:
                 raise
-            if not told:
-                tell(f"Waiting: {taken_.problems[0].message.partition(';')[0]}, by the lease in the release bucket.")
-            told = True
-            time.sleep(LOOK_AGAIN)
+            if not was_announced:
+                on_wait(f"Waiting: {error.problems[0].message.partition(';')[0]}, by the lease in the release bucket.")
+            was_announced = True
+            time.sleep(POLL_INTERVAL_SECONDS)

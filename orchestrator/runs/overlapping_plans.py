@@ -8,68 +8,86 @@ from orchestrator.runs import reporter
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.github.notifications import Bulletin
-    from orchestrator.state.client.api_client import Client
+    from orchestrator.github.notifications import Notifier
+    from orchestrator.state.client.api_client import StateClient
     from orchestrator.state.protocol.records import Conflict
     from orchestrator.vocabulary import Plan
 
 
-def told(settings: Settings, bulletin: Bulletin, made: Plan) -> str:
+def report_overlaps(settings: Settings, bulletin: Notifier, plan: Plan) -> str:
     """Keep what this pull request's plan touches, tell the others, and say which they are; "" without a service."""
-    client, asked = reporter.here(), bulletin.run.pull_request
-    if client is None or asked is None or bulletin.github is None:
+    client, pull_request = reporter.find_client(), bulletin.run.pull_request
+    if client is None or pull_request is None or bulletin.github is None:
         return ""
     from orchestrator.github import comment_body
     from orchestrator.state.client import payloads
     from orchestrator.state.protocol.records import Conflict
 
-    shown = bulletin.run.event["pull_request"]
-    title, url = str(shown.get("title") or ""), str(shown.get("html_url") or "")
-    pull = payloads.pull(made, asked.number, asked.head, bulletin.run.actor, title, url)
-    found: list[Conflict] = []
+    event_pull_request = bulletin.run.event["pull_request"]
+    title, url = str(event_pull_request.get("title") or ""), str(event_pull_request.get("html_url") or "")
+    pull_payload = payloads.build_pull_request_plan(
+        plan, pull_request.number, pull_request.head, bulletin.run.actor, title, url
+    )
+    conflicts: list[Conflict] = []
 
-    def tell() -> None:
-        path = f"/environments/{pull.environment}/pulls/{pull.number}"
-        others = client.get(list[Conflict], "PUT", path, pull, patience=reporter.SOON)
-        found.extend(one for one in others if _is_open(bulletin, client, pull.environment, one.number))
-        for one in found:
-            _warn(bulletin, client, pull.environment, one.number)
+    def sync_pull_request() -> None:
+        path = f"/environments/{pull_payload.environment}/pulls/{pull_payload.number}"
+        others = client.request_record(
+            list[Conflict], "PUT", path, pull_payload, timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS
+        )
+        conflicts.extend(
+            conflict
+            for conflict in others
+            if _sync_is_open(bulletin, client, pull_payload.environment, conflict.number)
+        )
+        for conflict in conflicts:
+            _comment_overlaps(bulletin, client, pull_payload.environment, conflict.number)
 
     with client:
-        reporter.quietly(settings, "what other pull requests touch", tell)
-    return comment_body.overlaps((one.number, one.title, one.fields) for one in found)
+        reporter.try_recording(settings, "what other pull requests touch", sync_pull_request)
+    return comment_body.render_overlaps((conflict.number, conflict.title, conflict.fields) for conflict in conflicts)
 
 
-def close_merged(settings: Settings, bulletin: Bulletin, environment: str) -> None:
+def close_merged(settings: Settings, bulletin: Notifier, environment: str) -> None:
     """Tell the service which of the pull requests that it takes for open are merged or closed by now."""
-    client = reporter.here()
+    client = reporter.find_client()
     if client is None or bulletin.github is None:
         return
     from orchestrator.state.protocol.records import PullRequestPlan
 
-    def tell() -> None:
-        known = client.get(list[PullRequestPlan], "GET", f"/environments/{environment}/pulls", patience=reporter.SOON)
-        for one in known:
-            _is_open(bulletin, client, environment, one.number)
+    def close_pull_requests() -> None:
+        open_pull_requests = client.request_record(
+            list[PullRequestPlan],
+            "GET",
+            f"/environments/{environment}/pulls",
+            timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS,
+        )
+        for open_pull_request in open_pull_requests:
+            _sync_is_open(bulletin, client, environment, open_pull_request.number)
 
     with client:
-        reporter.quietly(settings, "which pull requests are open", tell)
+        reporter.try_recording(settings, "which pull requests are open", close_pull_requests)
 
 
-def _is_open(bulletin: Bulletin, client: Client, environment: str, number: int) -> bool:
+def _sync_is_open(bulletin: Notifier, client: StateClient, environment: str, number: int) -> bool:
     """Whether the other is open still; the service is told when it is not."""
-    from orchestrator.state.client.payloads import now
+    from orchestrator.state.client.payloads import current_timestamp
     from orchestrator.state.protocol.records import PullRequestPlan
 
     assert bulletin.github is not None
     if bulletin.github.get(f"/pulls/{number}")["state"] == "open":
         return True
-    closed = PullRequestPlan(environment, number, "", "", now(), is_open=False)
-    client.ask("PUT", f"/environments/{environment}/pulls/{number}", closed, patience=reporter.SOON)
+    closed_pull_request = PullRequestPlan(environment, number, "", "", current_timestamp(), is_open=False)
+    client.request(
+        "PUT",
+        f"/environments/{environment}/pulls/{number}",
+        closed_pull_request,
+        timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS,
+    )
     return False
 
 
-def _warn(bulletin: Bulletin, client: Client, environment: str, number: int) -> None:
+def _comment_overlaps(bulletin: Notifier, client: StateClient, environment: str, number: int) -> None:
     """A comment of its own on the other: its plan's was written before this one was known."""
     from orchestrator.github import comment_body, sticky_comment
     from orchestrator.render import plan_markdown
@@ -77,8 +95,8 @@ def _warn(bulletin: Bulletin, client: Client, environment: str, number: int) -> 
 
     assert bulletin.github is not None
     path = f"/environments/{environment}/pulls/{number}/conflicts"
-    others = client.get(list[Conflict], "GET", path, patience=reporter.SOON)
-    text = comment_body.overlaps((one.number, one.title, one.fields) for one in others)
+    conflicts = client.request_record(list[Conflict], "GET", path, timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS)
+    text = comment_body.render_overlaps((conflict.number, conflict.title, conflict.fields) for conflict in conflicts)
     marker = plan_markdown.marker(bulletin.marker, "overlap")
     if text:
-        sticky_comment.put(bulletin.github, number, marker, f"{marker}\n{text}\n")
+        sticky_comment.upsert(bulletin.github, number, marker, f"{marker}\n{text}\n")

@@ -8,29 +8,36 @@ from msgspec.structs import replace
 
 from orchestrator.problems import Position
 from orchestrator.render import plan_view
-from orchestrator.render.field_values import LONGEST
-from orchestrator.render.plan_text import Detail
+from orchestrator.render.field_values import MAX_VALUE_CHARACTERS
+from orchestrator.render.plan_text import DetailLevel
 from orchestrator.render.style import Style
 from orchestrator.runs.terminal import Terminal
 from orchestrator.vocabulary import Resource
 
 if TYPE_CHECKING:
     from orchestrator.cost import Estimate
-    from orchestrator.planning.plan import Planned, Task
+    from orchestrator.planning.plan import PreparedPlan, Task
 
 Form = Literal["text", "json", "markdown", "html"]
 
-_LONGEST = {"markdown": 400, "html": 4_000}
+_MAX_VALUE_LENGTHS = {"markdown": 400, "html": 4_000}
 
 
-def plan(planned: Planned, form: Form, style: Style, *, steps: bool = False, fields: bool = False) -> str:
+def format_plan(
+    planned: PreparedPlan, form: Form, style: Style, *, steps: bool = False, show_fields: bool = False
+) -> str:
     """``planned`` as text (with all ``fields`` of what is new, or without), JSON, Markdown or HTML."""
     if form == "json":
         from orchestrator import canonical_json
 
         return canonical_json.dump(planned.plan).decode() + "\n"
-    longest = _LONGEST.get(form, LONGEST)
-    seen = plan_view.view(planned.plan, cost=cost(planned), steps=steps or form == "html", longest=longest)
+    max_value_length = _MAX_VALUE_LENGTHS.get(form, MAX_VALUE_CHARACTERS)
+    seen = plan_view.build_view(
+        planned.plan,
+        cost=cost_view(planned),
+        include_steps=steps or form == "html",
+        max_value_characters=max_value_length,
+    )
     if form == "markdown":
         from orchestrator.render import plan_markdown
 
@@ -41,59 +48,75 @@ def plan(planned: Planned, form: Form, style: Style, *, steps: bool = False, fie
         return plan_html.render(seen)
     from orchestrator.render import plan_text
 
-    return plan_text.render(seen, style, "full" if steps or fields else "brief")
+    return plan_text.render(seen, style, "full" if steps or show_fields else "brief")
 
 
-def to(terminal: Terminal, planned: Planned, detail: Detail = "brief") -> None:
+def print_plan(terminal: Terminal, planned: PreparedPlan, detail: DetailLevel = "brief") -> None:
     """Print ``planned`` as text, in as much detail as is asked for; folded in GitHub Actions."""
     from orchestrator.render import plan_text, workflow_commands
 
-    made = planned.plan
-    shown = plan_text.render(plan_view.view(made, cost=cost(planned)), terminal.style, detail)
-    if terminal.in_actions:
-        terminal.say(workflow_commands.group(f"Plan for {made.project}/{made.environment}: {plan_view.headline(made)}"))
-    terminal.say(shown)
-    if terminal.in_actions:
-        terminal.say(workflow_commands.END_GROUP)
+    plan = planned.plan
+    shown = plan_text.render(plan_view.build_view(plan, cost=cost_view(planned)), terminal.style, detail)
+    if terminal.is_github_actions:
+        terminal.print_out(
+            workflow_commands.group(f"Plan for {plan.project}/{plan.environment}: {plan_view.format_headline(plan)}")
+        )
+    terminal.print_out(shown)
+    if terminal.is_github_actions:
+        terminal.print_out(workflow_commands.END_GROUP)
 
 
-def cost(planned: Planned) -> plan_view.CostView | None:
+def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
     """What the stack will cost a month, with its lines when that changes; None when it will cost nothing."""
     from orchestrator import cost as pricing
 
-    found = estimates(planned)
-    if found is None:
+    cost_estimates = estimate_costs(planned)
+    if cost_estimates is None:
         return None
-    before, after = found
-    moved = pricing.delta(before, after)
-    if not moved.lines:
-        return plan_view.CostView(pricing.headline(after), ())
-    return plan_view.CostView(pricing.headline(after, moved), tuple(pricing.lines(after)), tuple(pricing.notes(after)))
+    before, after = cost_estimates
+    cost_delta = pricing.compare(before, after)
+    if not cost_delta.changed_items:
+        return plan_view.CostView(pricing.format_headline(after), ())
+    return plan_view.CostView(
+        pricing.format_headline(after, cost_delta),
+        tuple(pricing.format_line_items(after)),
+        tuple(pricing.list_warnings(after)),
+    )
 
 
-def estimates(planned: Planned) -> tuple[Estimate, Estimate] | None:
+def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:
     """What the stack costs a month before and after; None when there will be none."""
     from orchestrator import cost as pricing
 
-    changed = {change.address for change in planned.plan.changes}
-    priced = [(task.resource, _live(task)) for task in planned.tasks.values() if task.resource is not None]
-    standing = [live for _, live in priced if live is not None]
-    standing += [gone for task in planned.tasks.values() if (gone := _going(task)) is not None]
-    wanted = [live for resource, live in priced if live is not None and resource.address not in changed]
-    wanted += [resource for resource, _ in priced if resource.address in changed]
+    changed_addresses = {change.address for change in planned.plan.changes}
+    resources_with_live = [
+        (task.resource, _live_resource(task)) for task in planned.tasks.values() if task.resource is not None
+    ]
+    resources_before = [live for _, live in resources_with_live if live is not None]
+    resources_before += [
+        removed_resource for task in planned.tasks.values() if (removed_resource := _removed_resource(task)) is not None
+    ]
+    resources_after = [
+        live for resource, live in resources_with_live if live is not None and resource.address not in changed_addresses
+    ]
+    resources_after += [resource for resource, _ in resources_with_live if resource.address in changed_addresses]
     region = planned.scope.region
-    return (pricing.estimate(standing, region), pricing.estimate(wanted, region)) if wanted else None
+    return (
+        (pricing.estimate(resources_before, region), pricing.estimate(resources_after, region))
+        if resources_after
+        else None
+    )
 
 
-def _going(task: Task) -> Resource | None:
+def _removed_resource(task: Task) -> Resource | None:
     """What is there and will be no more: by the name under which the plan has it."""
-    if task.found is None or task.live is None:
+    if task.discovered is None or task.live is None:
         return None
-    name = task.found.physical
-    return Resource(task.found.type, name, name, task.live.spec, task.live.component or "", Position(""))
+    name = task.discovered.physical
+    return Resource(task.discovered.type, name, name, task.live.spec, task.live.component or "", Position(""))
 
 
-def _live(task: Task) -> Resource | None:
+def _live_resource(task: Task) -> Resource | None:
     """What there is now, in the shape in which it is priced."""
     if task.resource is None or task.live is None:
         return None

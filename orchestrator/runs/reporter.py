@@ -20,235 +20,262 @@ from orchestrator.runs import context
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.planning.plan import Planned
+    from orchestrator.planning.plan import PreparedPlan
     from orchestrator.render.drift import DriftView
-    from orchestrator.state.client.api_client import Client
-    from orchestrator.state.client.run_reporter import Record
-    from orchestrator.state.client.service_reporter import Recording
-    from orchestrator.state.protocol.records import Run, Verb
-    from orchestrator.state.protocol.requests import Standing
+    from orchestrator.state.client.api_client import StateClient
+    from orchestrator.state.client.run_reporter import RunReporter
+    from orchestrator.state.client.service_reporter import ServiceReporter
+    from orchestrator.state.protocol.records import Run, RunVerb
+    from orchestrator.state.protocol.requests import RunLeaseStatus
     from orchestrator.vocabulary import Outcome, Plan
 
-ENOUGH = 86_400.0
+MAX_WAIT_SECONDS = 86_400.0
 """Seconds that ``--wait`` waits."""
-SOON = 3.0
+BEST_EFFORT_TIMEOUT_SECONDS = 3.0
 """Seconds of patience for what nothing hangs on."""
-HURRIED = 5.0
+INTERRUPTED_TIMEOUT_SECONDS = 5.0
 """The same for the end of a run that was stopped: a job that GitHub cancels has few seconds left."""
 
 
-class How(Struct, frozen=True):
+class RunOptions(Struct, frozen=True):
     """How a run is told: with a journal instead of the service; and for how many seconds it waits for its turn.
 
     ``needed``: without the service it may not begin, unless its caller said so.  ``brought_by`` is the pull request
     that brought its commit.
     """
 
-    without: bool = False
-    patience: float = 0.0
-    needed: bool = True
+    without_service: bool = False
+    wait_seconds: float = 0.0
+    is_service_required: bool = True
     reason: str = ""
-    brought_by: int | None = None
+    pull_request: int | None = None
 
 
 @contextmanager
-def run(settings: Settings, environment: str, verb: Verb, how: How) -> Iterator[Record]:
+def record_run(settings: Settings, environment: str, verb: RunVerb, options: RunOptions) -> Iterator[RunReporter]:
     """Tell the service of a run for the length of a ``with`` block; however that ends, it is told and the lease free.
 
     Raises Problems before anything is done: somebody else writes, or the service does not answer.
     """
-    from orchestrator.state.client.run_reporter import FAREWELL, Record
+    from orchestrator.state.client.run_reporter import CLOSE_TIMEOUT_SECONDS, RunReporter
 
-    client = _client()
-    if client is None and not how.without:
-        yield Record()
+    client = _find_client()
+    if client is None and not options.without_service:
+        yield RunReporter()
         return
     with client or nullcontext():
-        record = _open(settings, context.run(settings, environment, verb, how.reason, how.brought_by), client, how)
-        before, patience = _interruptible(), FAREWELL
+        record = _start_recording(
+            settings,
+            context.new_run(settings, environment, verb, options.reason, options.pull_request),
+            client,
+            options,
+        )
+        previous_handler, timeout_seconds = _interrupt_on_sigterm(), CLOSE_TIMEOUT_SECONDS
         try:
             yield record
         except BaseException as error:
-            patience = HURRIED if isinstance(error, KeyboardInterrupt) else FAREWELL
-            record.conclude_unless(_broken(error, settings))
+            timeout_seconds = (
+                INTERRUPTED_TIMEOUT_SECONDS if isinstance(error, KeyboardInterrupt) else CLOSE_TIMEOUT_SECONDS
+            )
+            record.set_default_result(_failure_end(error, settings))
             raise
         finally:
-            if left := record.finish(patience):
-                settings.terminal.tell(left[:1].upper() + left[1:])
-            _restore(before)
+            if unsent_message := record.close(timeout_seconds):
+                settings.terminal.print_err(unsent_message[:1].upper() + unsent_message[1:])
+            _restore_sigterm(previous_handler)
 
 
 @contextmanager
-def agreeing(record: Record) -> Iterator[None]:
+def record_refusal(record: RunReporter) -> Iterator[None]:
     """Whether the plan is what was reviewed, and somebody agrees to it: if not, nothing has failed."""
-    from orchestrator.state.protocol.records import RunEnd
+    from orchestrator.state.protocol.records import RunResult
 
     try:
         yield
     except Problems as error:
-        record.conclude(RunEnd("interrupted", "", error.problems[0].message, error.problems[0].hint or ""))
+        record.set_result(RunResult("interrupted", "", error.problems[0].message, error.problems[0].hint or ""))
         raise
 
 
-def vetoed(record: Record, plan: Plan) -> None:
+def record_veto(record: RunReporter, plan: Plan) -> None:
     """Tell that the plan may not be carried out."""
-    from orchestrator.state.protocol.records import RunEnd
+    from orchestrator.state.protocol.records import RunResult
 
     vetoes = [*plan.vetoes, *(veto for change in plan.changes for veto in change.vetoes)]
-    record.conclude(RunEnd("interrupted", "", f"vetoed: {vetoes[0].sentence}" if vetoes else "vetoed"))
+    record.set_result(RunResult("interrupted", "", f"vetoed: {vetoes[0].sentence}" if vetoes else "vetoed"))
 
 
-def seen(settings: Settings, planned: Planned) -> None:
+def record_plan(settings: Settings, planned: PreparedPlan) -> None:
     """Keep a plan with the service, if there is one; one that is away is only told of."""
     from orchestrator.release import ledger_entry
 
-    client = _client()
+    client = _find_client()
     if client is None:
         return
-    origin = ledger_entry.origin(settings.manifests)
-    made = planned_record(planned, origin.by, origin.commit)
+    origin = ledger_entry.detect_origin(settings.manifests)
+    payload = plan_payload(planned, origin.actor, origin.commit)
     with client:
-        path = f"/environments/{made.environment}/plans/{made.digest}"
-        quietly(settings, "the plan", lambda: client.ask("PUT", path, made, patience=SOON))
+        path = f"/environments/{payload.environment}/plans/{payload.digest}"
+        try_recording(
+            settings,
+            "the plan",
+            lambda: client.request("PUT", path, payload, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS),
+        )
 
 
-def looked(settings: Settings, found: DriftView, planned: Planned) -> None:
+def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPlan) -> None:
     """Keep a report of drift with the service, if there is one."""
     from orchestrator.release import ledger_entry
     from orchestrator.state.client import payloads
 
-    client = _client()
+    client = _find_client()
     if client is None:
         return
-    origin = ledger_entry.origin(settings.manifests)
-    key = f"{planned.plan.project}/{planned.plan.environment}"
-    report = payloads.drift(found, key, origin.by, origin.commit)
+    origin = ledger_entry.detect_origin(settings.manifests)
+    environment = f"{planned.plan.project}/{planned.plan.environment}"
+    report = payloads.build_drift_report(drift_view, environment, origin.actor, origin.commit)
     with client:
-        path = f"/environments/{key}/drift"
-        quietly(settings, "the drift", lambda: client.ask("POST", path, report, patience=SOON))
+        path = f"/environments/{environment}/drift"
+        try_recording(
+            settings,
+            "the drift",
+            lambda: client.request("POST", path, report, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS),
+        )
 
 
-def quietly(settings: Settings, what: str, deed: Callable[[], object]) -> bool:
+def try_recording(settings: Settings, subject: str, send: Callable[[], object]) -> bool:
     """Do ``deed``; that the service is away or refuses is a sentence and no failure.  Whether it was done."""
     from orchestrator.state.client.api_client import RefusedError, UnreachableError
 
     try:
-        deed()
+        send()
     except (UnreachableError, RefusedError, Problems) as error:
-        settings.terminal.tell(f"Not recorded: {what}. {str(error)[:300]}")
+        settings.terminal.print_err(f"Not recorded: {subject}. {str(error)[:300]}")
         return False
     return True
 
 
-def planned_record(planned: Planned, by: str, commit: str) -> Any:
+def plan_payload(planned: PreparedPlan, by: str, commit: str) -> Any:
     """A plan as the service keeps it."""
     from orchestrator.runs import plan_output
     from orchestrator.state.client import payloads
 
-    before, after = plan_output.estimates(planned) or (None, None)
-    return payloads.plan(planned.plan, by, commit, before, after)
+    before, after = plan_output.estimate_costs(planned) or (None, None)
+    return payloads.build_plan_record(planned.plan, by, commit, before, after)
 
 
-def choose(record: Record, planned: Planned) -> None:
+def record_chosen_plan(record: RunReporter, planned: PreparedPlan) -> None:
     """Tell that this is the plan that the run carries out."""
     if record.run is not None:
-        record.planned(planned_record(planned, record.run.by, record.run.commit))
+        record.report_plan(plan_payload(planned, record.run.by, record.run.commit))
 
 
-def unreviewed(record: Record) -> None:
+def record_unreviewed(record: RunReporter) -> None:
     """Tell that the plan is not what was reviewed."""
-    from orchestrator.state.protocol.records import RunEnd
+    from orchestrator.state.protocol.records import RunResult
 
-    record.conclude(RunEnd("interrupted", "", "the plan is not what was reviewed; nothing was done"))
+    record.set_result(RunResult("interrupted", "", "the plan is not what was reviewed; nothing was done"))
 
 
-def applied(record: Record, outcomes: tuple[Outcome, ...], hint: str, *, interrupted: bool = False) -> None:
+def record_outcomes(
+    record: RunReporter, outcomes: tuple[Outcome, ...], hint: str, *, interrupted: bool = False
+) -> None:
     """Tell what an apply came to."""
     if record.run is not None:
         from orchestrator.state.client import payloads
 
-        record.conclude(payloads.applied(outcomes, hint, interrupted=interrupted))
+        record.set_result(payloads.build_apply_result(outcomes, hint, interrupted=interrupted))
 
 
-def is_told() -> bool:
+def is_configured() -> bool:
     """Whether there is a service that hears of runs."""
     return bool(os.environ.get("ORCHESTRATOR_STATE_URL"))
 
 
-def here() -> Client | None:
+def find_client() -> StateClient | None:
     """The service's client, or None.  Raises Problems."""
-    return _client()
+    return _find_client()
 
 
-def _client() -> Client | None:
-    if not is_told():
+def _find_client() -> StateClient | None:
+    if not is_configured():
         return None
-    from orchestrator.state.client.api_client import Client
+    from orchestrator.state.client.api_client import StateClient
 
-    return Client.configured(os.environ)
+    return StateClient.from_environ_if_set(os.environ)
 
 
-def _open(settings: Settings, made: Run, client: Client | None, how: How) -> Recording:
+def _start_recording(
+    settings: Settings, started_run: Run, client: StateClient | None, options: RunOptions
+) -> ServiceReporter:
     from orchestrator.state.client import service_reporter
     from orchestrator.state.client.api_client import UnreachableError
 
     terminal = settings.terminal
-    if client is None or how.without:
-        terminal.tell(f"The state service is not asked; this run keeps a journal in {_journal(made)}")
-        return service_reporter.past(made)
-    told: list[str] = []
+    if client is None or options.without_service:
+        terminal.print_err(f"The state service is not asked; this run keeps a journal in {_journal_path(started_run)}")
+        return service_reporter.start_offline(started_run)
+    printed_messages: list[str] = []
 
-    def on_wait(standing: Standing) -> None:
-        words = _waiting(standing)
-        if words not in told:
-            told.append(words)
-            terminal.tell(words)
+    def on_wait(queue_position: RunLeaseStatus) -> None:
+        message = _waiting_message(queue_position)
+        if message not in printed_messages:
+            printed_messages.append(message)
+            terminal.print_err(message)
 
     try:
-        waits, answers = how.patience > 0, service_reporter.ANSWERS if how.needed else SOON
-        told_live = service_reporter.live(
-            made, client, waits=waits, patience=how.patience, on_wait=on_wait, answers=answers
+        waits, answer_timeout = (
+            options.wait_seconds > 0,
+            service_reporter.BEGIN_TIMEOUT_SECONDS if options.is_service_required else BEST_EFFORT_TIMEOUT_SECONDS,
+        )
+        live_recording = service_reporter.start_live(
+            started_run,
+            client,
+            can_wait=waits,
+            wait_timeout_seconds=options.wait_seconds,
+            on_wait=on_wait,
+            begin_timeout_seconds=answer_timeout,
         )
     except UnreachableError as error:
-        if how.needed:
-            raise Problems.one(
+        if options.is_service_required:
+            raise Problems.from_message(
                 f"{error}; nothing was done",
                 hint="see that it runs; or add --without-record, and hand in the journal of the run later",
             ) from None
-        terminal.tell(f"{error}. Going on without it; this run keeps a journal in {_journal(made)}")
-        return service_reporter.past(made)
-    terminal.tell(f"Recorded as it happens: {client.url}/runs/{made.id}")
-    return told_live
+        terminal.print_err(f"{error}. Going on without it; this run keeps a journal in {_journal_path(started_run)}")
+        return service_reporter.start_offline(started_run)
+    terminal.print_err(f"Recorded as it happens: {client.url}/runs/{started_run.id}")
+    return live_recording
 
 
-def _broken(error: BaseException, settings: Settings) -> Any:
-    from orchestrator.state.protocol.records import RunEnd
+def _failure_end(error: BaseException, settings: Settings) -> Any:
+    from orchestrator.state.protocol.records import RunResult
 
-    plan = settings.command("plan")
+    plan_command = settings.command_line("plan")
     match error:
         case KeyboardInterrupt():
-            return RunEnd("interrupted", "", "it was stopped", plan)
+            return RunResult("interrupted", "", "it was stopped", plan_command)
         case Problems():
-            first = error.problems[0]
-            return RunEnd("failed", "", first.message, first.hint or plan)
+            problem = error.problems[0]
+            return RunResult("failed", "", problem.message, problem.hint or plan_command)
         case _:
-            return RunEnd("failed", "", f"a bug of the orchestrator: {type(error).__name__}", plan)
+            return RunResult("failed", "", f"a bug of the orchestrator: {type(error).__name__}", plan_command)
 
 
-def _waiting(standing: Standing) -> str:
-    holder = standing.lease.holder
-    who = f"{holder.owner} ({holder.reason})" if holder else "whoever came earlier"
-    before = f", after {standing.position} others" if standing.position else ""
-    return f"Waiting for {who}{before} ..."
+def _waiting_message(queue_position: RunLeaseStatus) -> str:
+    holder = queue_position.lease.holder
+    holder_name = f"{holder.owner} ({holder.reason})" if holder else "whoever came earlier"
+    queue_phrase = f", after {queue_position.position} others" if queue_position.position else ""
+    return f"Waiting for {holder_name}{queue_phrase} ..."
 
 
-def _journal(made: Run) -> Path:
-    from orchestrator.state.client.journal import FOLDER
+def _journal_path(started_run: Run) -> Path:
+    from orchestrator.state.client.journal import JOURNAL_DIR
 
-    return FOLDER / f"{made.id}.jsonl"
+    return JOURNAL_DIR / f"{started_run.id}.jsonl"
 
 
-def _interruptible() -> Any:
+def _interrupt_on_sigterm() -> Any:
     """Let a polite kill be what Ctrl-C is: GitHub sends one when a job is cancelled."""
     if threading.current_thread() is not threading.main_thread():
         return None
@@ -259,6 +286,6 @@ def _interruptible() -> Any:
     return signal.signal(signal.SIGTERM, stop)
 
 
-def _restore(before: Any) -> None:
-    if before is not None:
-        signal.signal(signal.SIGTERM, before)
+def _restore_sigterm(previous_handler: Any) -> None:
+    if previous_handler is not None:
+        signal.signal(signal.SIGTERM, previous_handler)

@@ -18,20 +18,20 @@ class Settings(Struct):
     environment: str | None = None
     verbose: bool = False
     log_format: Literal["text", "json"] = "text"
-    terminal: Terminal = field(default_factory=Terminal.here)
+    terminal: Terminal = field(default_factory=Terminal.from_environment)
 
-    def command(self, verb: str, *more: str) -> str:
+    def command_line(self, verb: str, *arguments: str) -> str:
         """A command line for the same manifests and environment, ready to be typed."""
-        words = ["orchestrator", verb, *more]
-        words += ["-f", str(self.manifests)] if self.manifests != Path("manifests") else []
-        words += ["-e", self.environment] if self.environment else []
-        return shlex.join(words)
+        command_parts = ["orchestrator", verb, *arguments]
+        command_parts += ["-f", str(self.manifests)] if self.manifests != Path("manifests") else []
+        command_parts += ["-e", self.environment] if self.environment else []
+        return shlex.join(command_parts)
 
-    def logger(self) -> Any:
+    def create_logger(self) -> Any:
         """The log, or None when nothing is to be logged: plain text without ``--verbose`` needs no log."""
         if self.log_format == "text" and not self.verbose:
             return None
         from orchestrator import logs
 
         terminal = self.terminal
-        return logs.configure(terminal.err, self.log_format, verbose=self.verbose, colour=terminal.colour)
+        return logs.configure(terminal.err, self.log_format, verbose=self.verbose, colour=terminal.has_colour)

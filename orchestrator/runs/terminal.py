@@ -20,57 +20,57 @@ class Terminal(Struct, frozen=True):
     stdin: TextIO
     out: TextIO
     err: TextIO
-    colour: bool = False
-    interactive: bool = False
-    live: bool = False
-    in_actions: bool = False
+    has_colour: bool = False
+    is_interactive: bool = False
+    is_live: bool = False
+    is_github_actions: bool = False
     width: int = 0
 
     @classmethod
-    def here(cls, environ: Mapping[str, str] = os.environ, *, no_colour: bool = False) -> Terminal:
+    def from_environment(cls, environ: Mapping[str, str] = os.environ, *, no_colour: bool = False) -> Terminal:
         """The terminal of this process.  Colour needs a terminal, or FORCE_COLOR; NO_COLOR and TERM=dumb forbid it."""
-        tty = sys.stdout.isatty()
-        smart = environ.get("TERM") != "dumb"
-        wanted = (tty and smart) or bool(environ.get("FORCE_COLOR"))
+        is_tty = sys.stdout.isatty()
+        can_redraw = environ.get("TERM") != "dumb"
+        wants_colour = (is_tty and can_redraw) or bool(environ.get("FORCE_COLOR"))
         return cls(
             sys.stdin,
             sys.stdout,
             sys.stderr,
-            colour=wanted and not no_colour and not environ.get("NO_COLOR"),
-            interactive=tty and sys.stdin.isatty(),
-            live=tty and smart and sys.stderr.isatty(),
-            in_actions=environ.get("GITHUB_ACTIONS") == "true",
-            width=shutil.get_terminal_size((100, 24)).columns if tty else 0,
+            has_colour=wants_colour and not no_colour and not environ.get("NO_COLOR"),
+            is_interactive=is_tty and sys.stdin.isatty(),
+            is_live=is_tty and can_redraw and sys.stderr.isatty(),
+            is_github_actions=environ.get("GITHUB_ACTIONS") == "true",
+            width=shutil.get_terminal_size((100, 24)).columns if is_tty else 0,
         )
 
     @property
     def style(self) -> Style:
         """How text may look on ``out``."""
-        return Style(self.colour, self.width, getattr(self.out, "encoding", None) or "utf-8")
+        return Style(self.has_colour, self.width, getattr(self.out, "encoding", None) or "utf-8")
 
-    def say(self, text: str) -> None:
+    def print_out(self, text: str) -> None:
         """Write a result to ``out``.  A reader that has gone away, as ``head`` does, is no failure."""
         _write(self.out, text)
 
-    def tell(self, text: str) -> None:
+    def print_err(self, text: str) -> None:
         """Write what is not the result to ``err``."""
         _write(self.err, text)
 
-    def ask(self, question: str) -> str:
+    def prompt(self, question: str) -> str:
         """The line a person types after ``question``; empty at the end of input, and where the terminal has hung up."""
-        _write(self.err, question + " ", end="")
+        _write(self.err, question + " ", line_ending="")
         try:
             return self.stdin.readline().strip()
         except OSError:
             return ""
 
 
-def _write(stream: TextIO, text: str, end: str = "\n") -> None:
+def _write(stream: TextIO, text: str, line_ending: str = "\n") -> None:
     try:
-        stream.write(text if text.endswith("\n") and end else text + end)
+        stream.write(text if text.endswith("\n") and line_ending else text + line_ending)
         stream.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except OSError as error:
         hint = "what was done is done; make room, and run it again to see what is left"
-        raise Problems.one(f"cannot write to {stream.name}: {error.strerror}", hint=hint) from None
+        raise Problems.from_message(f"cannot write to {stream.name}: {error.strerror}", hint=hint) from None

@@ -9,21 +9,25 @@ from pathlib import Path
 
 import orchestrator
 from orchestrator import shell
-from orchestrator.doctor.local_checks import name_of
+from orchestrator.doctor.local_checks import parse_repository_name
 from orchestrator.problems import Problems
 from orchestrator.scaffold.questions import NONE
 
-_SIGNS = {"dotnet": ("*.csproj", "*.sln", "*.slnx"), "python": ("requirements.txt",), "node": ("package.json",)}
-_SITES = ("dist", "build")
-_LEAST_SECONDS = 10.0
+_LANGUAGE_FILES = {
+    "dotnet": ("*.csproj", "*.sln", "*.slnx"),
+    "python": ("requirements.txt",),
+    "node": ("package.json",),
+}
+_BUILD_FOLDERS = ("dist", "build")
+_GIT_TIMEOUT_SECONDS = 10.0
 
 
-def guesses(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+def guess_answers(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
     """A proposal for every answer that the folder, its git remote and the surroundings give one for."""
-    repository = name_of(_git(folder, "remote", "get-url", "origin"))
+    repository = parse_repository_name(_run_git(folder, "remote", "get-url", "origin"))
     name = re.sub(r"[^a-z0-9]+", "-", (repository.partition("/")[2] or folder.resolve().name).lower()).strip("-")
-    api, api_folder = _api(folder)
-    site, build = _site(folder, api_folder)
+    api, api_folder = _detect_api(folder)
+    site, build = _detect_site(folder, api_folder)
     return {
         "name": re.sub(r"^[^a-z]+", "", name)[:31],
         "repository": repository,
@@ -32,42 +36,47 @@ def guesses(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, 
         "api-folder": api_folder,
         "site": site,
         "site-build": build,
-        "tool": tool(),
+        "tool": detect_tool(),
     }
 
 
-def tool() -> str:
+def detect_tool() -> str:
     """The commit that runs here, as ``OWNER/NAME@COMMIT``; empty where it is no checkout of a repository."""
-    here = Path(orchestrator.__file__).parents[1]
-    if not (here / ".github" / "workflows" / "plan.yml").is_file():
+    checkout = Path(orchestrator.__file__).parents[1]
+    if not (checkout / ".github" / "workflows" / "plan.yml").is_file():
         return ""
-    name, commit = name_of(_git(here, "remote", "get-url", "origin")), _git(here, "rev-parse", "HEAD")
+    name, commit = (
+        parse_repository_name(_run_git(checkout, "remote", "get-url", "origin")),
+        _run_git(checkout, "rev-parse", "HEAD"),
+    )
     return f"{name}@{commit}" if name and commit else ""
 
 
-def _api(folder: Path) -> tuple[str, str]:
+def _detect_api(folder: Path) -> tuple[str, str]:
     """The first folder below that looks like an application, and what it is written in."""
-    for place in ("api", "backend", "server", "src"):
-        for kind, patterns in _SIGNS.items():
-            if any(any((folder / place).glob(pattern)) for pattern in patterns):
-                return kind, place
+    for subfolder in ("api", "backend", "server", "src"):
+        for language, patterns in _LANGUAGE_FILES.items():
+            if any(any((folder / subfolder).glob(pattern)) for pattern in patterns):
+                return language, subfolder
     return NONE, ""
 
 
-def _site(folder: Path, api_folder: str) -> tuple[str, str]:
+def _detect_site(folder: Path, api_folder: str) -> tuple[str, str]:
     """A folder of a page: what its build makes, or what is there built."""
-    for place in ("web", "frontend", "site", "client"):
-        if place != api_folder and (folder / place / "package.json").is_file():
-            return f"{place}/dist", "npm run build"
-        for built in _SITES:
-            if (folder / place / built / "index.html").is_file():
-                return f"{place}/{built}", NONE
+    for subfolder in ("web", "frontend", "site", "client"):
+        if subfolder != api_folder and (folder / subfolder / "package.json").is_file():
+            return f"{subfolder}/dist", "npm run build"
+        for build_folder in _BUILD_FOLDERS:
+            if (folder / subfolder / build_folder / "index.html").is_file():
+                return f"{subfolder}/{build_folder}", NONE
     return NONE, NONE
 
 
-def _git(folder: Path, *words: str) -> str:
+def _run_git(folder: Path, *arguments: str) -> str:
     try:
-        ran = shell.run(["git", *words], folder=folder if folder.is_dir() else None, timeout=_LEAST_SECONDS)
+        result = shell.run(
+            ["git", *arguments], folder=folder if folder.is_dir() else None, timeout=_GIT_TIMEOUT_SECONDS
+        )
     except Problems:
         return ""
-    return ran.output.strip() if ran.status == 0 else ""
+    return result.output.strip() if result.exit_code == 0 else ""

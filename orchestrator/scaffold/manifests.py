@@ -14,7 +14,7 @@ from orchestrator.manifest import load
 from orchestrator.scaffold.questions import Answers
 
 FOLDER: Final = "manifests"
-_PROJECT: Final = """\
+_PROJECT_TEMPLATE: Final = """\
 # The project: where it lives, who is told, and what a deploy may do without a review (`orchestrator explain project`).
 apiVersion: orchestrator/v1
 kind: Project
@@ -40,11 +40,11 @@ spec:
   name: {name}-releases-${{project.environment}}-${{project.account}}
   versioning: true
 """
-_ALERTS: Final = """\
+_ALERTS_TEMPLATE: Final = """\
   alerts:
     email: [{email}]
 """
-_API: Final = """\
+_API_TEMPLATE: Final = """\
 # The API: built from its Dockerfile when something in its folder changes, and asked at /health before it is used.
 apiVersion: orchestrator/v1
 kind: ContainerService
@@ -61,15 +61,15 @@ spec:
   health:
     path: /health
 {secrets}"""
-_RUNTIMES: Final = {
+_RUNTIME_COMMENTS: Final = {
     "ecs-express": "Works in every account. Where App Runner was used before 2026-04-30, `app-runner` costs less.",
     "app-runner": "Only for accounts that used App Runner before 2026-04-30; `ecs-express` works in every one.",
 }
-_SECRETS: Final = """\
+_SECRETS_SECTION: Final = """\
   secrets: [secret.app]
   access: [secret.app, database.main]
 """
-_DATABASE: Final = """\
+_DATABASE_TEMPLATE: Final = """\
 apiVersion: orchestrator/v1
 kind: Database
 metadata:
@@ -89,7 +89,7 @@ spec:
   data:
     {variable}
 """
-_SITE: Final = """\
+_SITE_TEMPLATE: Final = """\
 # The site: its files are shipped by every deploy, the front page last.
 apiVersion: orchestrator/v1
 kind: Bucket
@@ -108,31 +108,37 @@ metadata:
 spec:
   origin: bucket.web
 """
-_BUILD: Final = """\
+_BUILD_TEMPLATE: Final = """\
     build: {words}
     folder: {folder}
 """
-_VARIABLES: Final = {
+_CONNECTION_VARIABLES: Final = {
     "dotnet": "ConnectionStrings:Default: ${database.main.connectionString}",
     "python": "DATABASE_URL: ${database.main.url}",
     "node": "DATABASE_URL: ${database.main.url}",
 }
 
 
-def files(answers: Answers) -> dict[str, str]:
+def render_files(answers: Answers) -> dict[str, str]:
     """The manifests, by their path in the repository."""
-    alerts = _ALERTS.format(email=json.dumps(answers.email)) if answers.email else ""
-    made = {"project": _PROJECT.format(**_words(answers), alerts=alerts)}
+    alerts = _ALERTS_TEMPLATE.format(email=json.dumps(answers.email)) if answers.email else ""
+    texts_by_name = {"project": _PROJECT_TEMPLATE.format(**_template_fields(answers), alerts=alerts)}
     if answers.api:
-        secrets = _SECRETS if answers.database else ""
-        context, why = _from_manifests(answers.api_folder), _RUNTIMES[answers.runtime]
-        made["api"] = _API.format(name=answers.name, context=context, runtime=answers.runtime, why=why, secrets=secrets)
+        secrets = _SECRETS_SECTION if answers.database else ""
+        context, runtime_comment = _relative_to_manifests(answers.api_folder), _RUNTIME_COMMENTS[answers.runtime]
+        texts_by_name["api"] = _API_TEMPLATE.format(
+            name=answers.name, context=context, runtime=answers.runtime, why=runtime_comment, secrets=secrets
+        )
     if answers.api and answers.database:
-        word = answers.name.replace("-", "_")
-        made["database"] = _DATABASE.format(name=answers.name, word=word, variable=_VARIABLES[answers.api])
+        database_name = answers.name.replace("-", "_")
+        texts_by_name["database"] = _DATABASE_TEMPLATE.format(
+            name=answers.name, word=database_name, variable=_CONNECTION_VARIABLES[answers.api]
+        )
     if answers.site:
-        made["site"] = _SITE.format(name=answers.name, dir=_from_manifests(answers.site), build=_build(answers))
-    return {f"{FOLDER}/{name}.yaml": text for name, text in made.items()}
+        texts_by_name["site"] = _SITE_TEMPLATE.format(
+            name=answers.name, dir=_relative_to_manifests(answers.site), build=_build_section(answers)
+        )
+    return {f"{FOLDER}/{name}.yaml": text for name, text in texts_by_name.items()}
 
 
 def check(texts: Mapping[str, str]) -> None:
@@ -140,23 +146,23 @@ def check(texts: Mapping[str, str]) -> None:
 
     Raises Problems.
     """
-    of_project = {name: text for name, text in texts.items() if name.startswith(f"{FOLDER}/")}
-    documents = [each for name, text in of_project.items() for each in load.documents(text, name)]
+    project_texts = {name: text for name, text in texts.items() if name.startswith(f"{FOLDER}/")}
+    documents = [document for name, text in project_texts.items() for document in load.parse_documents(text, name)]
     checking.check(load.Sources(Path(FOLDER), tuple(documents)), None)
 
 
-def _words(answers: Answers) -> dict[str, str]:
+def _template_fields(answers: Answers) -> dict[str, str]:
     return {name: getattr(answers, name) for name in ("name", "repository", "region", "account")}
 
 
-def _build(answers: Answers) -> str:
+def _build_section(answers: Answers) -> str:
     """It runs beside the folder that it makes."""
     if not answers.site_build:
         return ""
-    words = json.dumps(shlex.split(answers.site_build))
-    return _BUILD.format(words=words, folder=_from_manifests(posixpath.dirname(answers.site)))
+    command = json.dumps(shlex.split(answers.site_build))
+    return _BUILD_TEMPLATE.format(words=command, folder=_relative_to_manifests(posixpath.dirname(answers.site)))
 
 
-def _from_manifests(folder: str) -> str:
+def _relative_to_manifests(folder: str) -> str:
     """A folder of the repository, as a manifest says it."""
     return posixpath.normpath(posixpath.join("..", folder))

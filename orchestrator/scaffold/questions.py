@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from orchestrator.problems import Problem, Problems
 
-KINDS: Final = ("dotnet", "python", "node")
+LANGUAGES: Final = ("dotnet", "python", "node")
 RUNTIMES: Final = ("ecs-express", "app-runner")
 """What works in every account comes first."""
 NONE: Final = "none"
@@ -47,93 +47,99 @@ class Question(Struct, frozen=True):
     default: str = ""
 
 
-_FOLDER: Final = r"[\w.-]+(/[\w.-]+)*"
-_REGION: Final = r"[a-z]{2}(-[a-z]+)+-[0-9]"
-_MAIL: Final = r"[^@\s]+@[^@\s]+\.[^@\s]+|none"
+_FOLDER_PATTERN: Final = r"[\w.-]+(/[\w.-]+)*"
+_REGION_PATTERN: Final = r"[a-z]{2}(-[a-z]+)+-[0-9]"
+_EMAIL_PATTERN: Final = r"[^@\s]+@[^@\s]+\.[^@\s]+|none"
 QUESTIONS: Final = (
     Question("name", "Name of the project", r"[a-z][a-z0-9-]{0,30}", "up to 31 of a-z, 0-9 and -, a letter first"),
     Question("repository", "Its repository on GitHub", r"[\w.-]+/[\w.-]+", "write it as OWNER/NAME"),
     Question("account", "Id of the AWS account", r"[0-9]{12}", "an account id has 12 digits"),
-    Question("region", "AWS region", _REGION, "write its code, e.g. eu-west-1", default="eu-west-1"),
-    Question("api", "What the API is written in", "|".join((*KINDS, NONE)), ", ".join((*KINDS, NONE)), default=NONE),
-    Question("api-folder", "Folder of the API", _FOLDER, "a folder of the repository", "api", "api"),
+    Question("region", "AWS region", _REGION_PATTERN, "write its code, e.g. eu-west-1", default="eu-west-1"),
+    Question(
+        "api", "What the API is written in", "|".join((*LANGUAGES, NONE)), ", ".join((*LANGUAGES, NONE)), default=NONE
+    ),
+    Question("api-folder", "Folder of the API", _FOLDER_PATTERN, "a folder of the repository", "api", "api"),
     Question("runtime", "What it runs on", "|".join(RUNTIMES), " or ".join(RUNTIMES), "api", RUNTIMES[0]),
     Question("database", "A PostgreSQL database for it", "yes|no", "yes or no", "api", "no"),
-    Question("site", "Folder of the built site", _FOLDER, "a folder of the repository, or none", default=NONE),
+    Question("site", "Folder of the built site", _FOLDER_PATTERN, "a folder of the repository, or none", default=NONE),
     Question("site-build", "Command that builds it", r"[\w./ :@=-]+", "a program and its words, or none", "site", NONE),
-    Question("email", "Who is mailed when an alarm goes off", _MAIL, "an address, or none", default=NONE),
+    Question("email", "Who is mailed when an alarm goes off", _EMAIL_PATTERN, "an address, or none", default=NONE),
     Question(
         "tool",
         "Where the orchestrator's workflows are",
         r"[\w.-]+/[\w.-]+@[0-9a-f]{40}",
         "write OWNER/NAME@COMMIT, with all 40 digits of the commit",
     ),
-)  # fmt: skip
+)
 
 
-def gather(
-    given: Mapping[str, str | None],
-    guesses: Mapping[str, str],
+def collect_answers(
+    options: Mapping[str, str | None],
+    defaults: Mapping[str, str],
     ask: Callable[[str], str] | None,
-    tell: Callable[[str], None],
+    on_invalid_answer: Callable[[str], None],
 ) -> Answers:
     """Options first; then a person, if there is one to ``ask``, with what was guessed as the proposal; else the guess.
 
     Raises Problems: every answer that is missing or is none.
     """
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     problems: list[Problem] = []
     for question in QUESTIONS:
-        if question.only_if and found.get(question.only_if, NONE) == NONE:
+        if question.only_if and answers.get(question.only_if, NONE) == NONE:
             continue
-        said = given.get(question.option)
-        proposal = guesses.get(question.option) or question.default
-        if said is None and ask is not None:
-            said = _asked(question, proposal, ask, tell)
-        said = proposal if said is None else said
-        if _fits(question, said):
-            found[question.option] = said
+        answer = options.get(question.option)
+        default = defaults.get(question.option) or question.default
+        if answer is None and ask is not None:
+            answer = _ask_question(question, default, ask, on_invalid_answer)
+        answer = default if answer is None else answer
+        if _is_valid(question, answer):
+            answers[question.option] = answer
         else:
-            problems.append(_problem(question, said))
+            problems.append(_invalid_answer_problem(question, answer))
     if problems:
         raise Problems(problems)
-    return _answers(found)
+    return _build_answers(answers)
 
 
-def _asked(question: Question, proposal: str, ask: Callable[[str], str], tell: Callable[[str], None]) -> str:
+def _ask_question(
+    question: Question, default: str, ask: Callable[[str], str], on_invalid_answer: Callable[[str], None]
+) -> str:
     """The answer to one question, asked again until it is one; the end of the input ends it."""
-    brackets = f" [{proposal}]" if proposal else ""
+    default_hint = f" [{default}]" if default else ""
     for _ in range(5):
-        said = ask(f"{question.text}{brackets}:") or proposal
-        if not said or _fits(question, said):
-            return said
-        tell(f"  {said}: {question.reason}")
-    return said
+        answer = ask(f"{question.text}{default_hint}:") or default
+        if not answer or _is_valid(question, answer):
+            return answer
+        on_invalid_answer(f"  {answer}: {question.reason}")
+    return answer
 
 
-def _fits(question: Question, said: str) -> bool:
-    return re.fullmatch(question.pattern, said) is not None and ".." not in said.split("/")
+def _is_valid(question: Question, answer: str) -> bool:
+    return re.fullmatch(question.pattern, answer) is not None and ".." not in answer.split("/")
 
 
-def _problem(question: Question, said: str) -> Problem:
-    what = (
-        f"--{question.option} {said}: {question.reason}" if said else f"--{question.option} is missing: {question.text}"
+def _invalid_answer_problem(question: Question, answer: str) -> Problem:
+    message = (
+        f"--{question.option} {answer}: {question.reason}"
+        if answer
+        else f"--{question.option} is missing: {question.text}"
     )
-    return Problem(what, hint=question.reason if not said else "nothing was written")
+    return Problem(message, hint=question.reason if not answer else "nothing was written")
 
 
-def _answers(found: Mapping[str, str]) -> Answers:
-    def of(option: str) -> str:
-        said = found.get(option, NONE)
-        return "" if said == NONE else said
+def _build_answers(answers: Mapping[str, str]) -> Answers:
+    def answer_for(option: str) -> str:
+        answer = answers.get(option, NONE)
+        return "" if answer == NONE else answer
 
-    texts = {name.replace("-", "_"): of(name) for name in (question.option for question in QUESTIONS)}
-    return Answers(**{**texts, "database": found.get("database") == "yes"})  # type: ignore[arg-type]
+    fields = {name.replace("-", "_"): answer_for(name) for name in (question.option for question in QUESTIONS)}
+    return Answers(**{**fields, "database": answers.get("database") == "yes"})  # type: ignore[arg-type]
 
 
-def one(option: str, said: str) -> str:
+def validate_answer(option: str, answer: str) -> str:
     """One answer by itself.  Raises Problems where it is none."""
-    question = next(each for each in QUESTIONS if each.option == option)
-    if not _fits(question, said):
-        raise Problems([_problem(question, said)])
-    return said
+    question = next(candidate for candidate in QUESTIONS if candidate.option == option)
+    if not _is_valid(question, answer):
+        raise Problems([_invalid_answer_problem(question, answer)])
+    return answer

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from orchestrator.doctor.workflow_checks import NEEDS
+from orchestrator.doctor.workflow_checks import REQUIRED_PERMISSIONS
 
-_HEADS: Final = {
+_TRIGGERS: Final = {
     "plan": "on: pull_request\n",
     "deploy": """\
 on:
@@ -37,13 +37,13 @@ on:
       allow: {description: Of revert, type: string}
 """,
 }
-_PASSED: Final[Mapping[str, tuple[str, ...]]] = {
+_INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plan": (),
     "deploy": ("digest", "allow"),
     "rollback": ("release", "parts", "reason", "allow", "plan-only"),
     "drift": ("answer", "targets", "allow"),
 }
-_CALL: Final = """\
+_WORKFLOW_TEMPLATE: Final = """\
 name: {name}
 {head}permissions: {{}}
 jobs:
@@ -55,19 +55,26 @@ jobs:
 {passed}"""
 
 
-def files(tool: str) -> dict[str, str]:
+def render_files(tool: str) -> dict[str, str]:
     """The workflows, by their path in the repository; ``tool`` is ``OWNER/NAME@COMMIT``."""
     repository, _, commit = tool.partition("@")
-    made = {}
-    for name, needs in NEEDS.items():
-        permissions = ", ".join(f"{scope}: {level}" for scope, level in needs.items())
-        passed = "".join(f"      {each}: ${{{{ {_value(each)} }}}}\n" for each in _PASSED[name])
-        made[f".github/workflows/{name}.yml"] = _CALL.format(
-            name=name, head=_HEADS[name], permissions=permissions, repository=repository, commit=commit, passed=passed
+    texts_by_path = {}
+    for name, required_permissions in REQUIRED_PERMISSIONS.items():
+        permissions = ", ".join(f"{scope}: {level}" for scope, level in required_permissions.items())
+        inputs_section = "".join(
+            f"      {input_name}: ${{{{ {_input_expression(input_name)} }}}}\n" for input_name in _INPUTS[name]
         )
-    return made
+        texts_by_path[f".github/workflows/{name}.yml"] = _WORKFLOW_TEMPLATE.format(
+            name=name,
+            head=_TRIGGERS[name],
+            permissions=permissions,
+            repository=repository,
+            commit=commit,
+            passed=inputs_section,
+        )
+    return texts_by_path
 
 
-def _value(name: str) -> str:
+def _input_expression(name: str) -> str:
     """An input as it was given; by the clock or by a push nobody gave any, and a boolean has to be one."""
     return f"inputs.{name} || false" if name == "plan-only" else f"inputs.{name}"

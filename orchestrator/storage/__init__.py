@@ -18,18 +18,18 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from msgspec import Struct
 
 from orchestrator.problems import Problems
-from orchestrator.storage.content import Limits
+from orchestrator.storage.content import UploadLimits
 
 if TYPE_CHECKING:
-    from orchestrator.storage.s3 import Signer
+    from orchestrator.storage.s3 import PresigningCaller
 
-MINUTES = 60
+DEFAULT_LINK_TTL_MINUTES = 60
 """How long a link is good for, unless told otherwise."""
-MOST_MINUTES = 7 * 24 * 60
+MAX_LINK_TTL_MINUTES = 7 * 24 * 60
 """S3 signs links for a week at most."""
-NEW = "*"
+MUST_NOT_EXIST = "*"
 """A condition of ``put``: only where there is nothing yet."""
-KEY = re.compile(r"[^/\\\x00-\x1f\x7f]+(/[^/\\\x00-\x1f\x7f]+)*")
+KEY_PATTERN = re.compile(r"[^/\\\x00-\x1f\x7f]+(/[^/\\\x00-\x1f\x7f]+)*")
 
 
 class MissingFileError(Problems):
@@ -40,7 +40,7 @@ class ConflictError(Problems):
     """Somebody else wrote the file first: nothing was written."""
 
 
-class Stored(Struct, frozen=True):
+class StoredFile(Struct, frozen=True):
     """A file that is kept: size in bytes; ``etag`` differs when the content does (its MD5, as S3 has it)."""
 
     key: str
@@ -71,18 +71,24 @@ class FileStorage(Protocol):
         """
 
     def put(
-        self, key: str, content: bytes | Path, *, content_type: str = "", cache: str = "", over: str | None = None
-    ) -> Stored:
+        self,
+        key: str,
+        content: bytes | Path,
+        *,
+        content_type: str = "",
+        cache_control: str = "",
+        expected_etag: str | None = None,
+    ) -> StoredFile:
         """Write a file under this key: whole, or not at all.
 
         ``over`` is the etag of what it may take the place of, or NEW; ``cache`` is a Cache-Control header.
         Raises ConflictError when something else is there.
         """
 
-    def find(self, key: str) -> Stored | None:
+    def find(self, key: str) -> StoredFile | None:
         """What is kept under a key, or None."""
 
-    def list(self, prefix: str = "") -> Iterator[Stored]:
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
         """Every file whose key begins with ``prefix``, by key."""
 
     def download(self, key: str) -> bytes:
@@ -91,17 +97,17 @@ class FileStorage(Protocol):
     def read(self, key: str) -> tuple[bytes, str]:
         """The bytes and the etag under which they were read.  Raises MissingFileError."""
 
-    def fetch(self, key: str, target: Path) -> int:
+    def download_file(self, key: str, target: Path) -> int:
         """Write a file to ``target``, which is never there half; its size.  Raises MissingFileError."""
 
     def delete(self, key: str) -> None:
         """Delete a file; one that is not there is deleted already."""
 
-    def link(self, key: str, minutes: float | None = None) -> Link:
+    def create_link(self, key: str, ttl_minutes: float | None = None) -> Link:
         """A link to a file.  Raises MissingFileError: a link to nothing would be found out much later."""
 
 
-def of(settings: Mapping[str, str], caller: Signer | None = None) -> FileStorage:
+def from_settings(settings: Mapping[str, str], caller: PresigningCaller | None = None) -> FileStorage:
     """The storage that the application's settings describe.
 
     Read are ``FileStorage:Type`` (``S3`` or ``Local``), ``:BucketName`` and ``:Region``, ``:Path`` and ``:BaseUrl``,
@@ -109,60 +115,72 @@ def of(settings: Mapping[str, str], caller: Signer | None = None) -> FileStorage
 
     Raises Problems: a setting is missing or makes no sense.
     """
-    said = {name.replace("__", ":").lower(): value for name, value in settings.items()}
-    limits = Limits(most_bytes=int(_number(said, "MaxBytes", Limits().most_bytes)))
-    minutes = _number(said, "UrlMinutes", MINUTES)
-    match said.get("filestorage:type", "").lower():
+    options = {name.replace("__", ":").lower(): value for name, value in settings.items()}
+    limits = UploadLimits(max_bytes=int(_get_number(options, "MaxBytes", UploadLimits().max_bytes)))
+    link_ttl_minutes = _get_number(options, "UrlMinutes", DEFAULT_LINK_TTL_MINUTES)
+    match options.get("filestorage:type", "").lower():
         case "s3":
             from orchestrator.aws import Clients
             from orchestrator.storage.s3 import S3FileStorage
 
-            region = said.get("filestorage:region") or "eu-west-1"
-            return S3FileStorage(caller or Clients(region), _needed(said, "BucketName"), limits=limits, minutes=minutes)
+            region = options.get("filestorage:region") or "eu-west-1"
+            return S3FileStorage(
+                caller or Clients(region),
+                _get_required(options, "BucketName"),
+                limits=limits,
+                link_ttl_minutes=link_ttl_minutes,
+            )
         case "local":
             from orchestrator.storage.local import LocalFileStorage
 
-            base = said.get("filestorage:baseurl", "")
-            return LocalFileStorage(Path(_needed(said, "Path")), base=base, limits=limits, minutes=minutes)
-        case other:
-            raise Problems.one(f"FileStorage:Type is {other or 'not set'}", hint="set it to S3 or Local")
+            base_url = options.get("filestorage:baseurl", "")
+            return LocalFileStorage(
+                Path(_get_required(options, "Path")),
+                base_url=base_url,
+                limits=limits,
+                link_ttl_minutes=link_ttl_minutes,
+            )
+        case unknown_type:
+            raise Problems.from_message(
+                f"FileStorage:Type is {unknown_type or 'not set'}", hint="set it to S3 or Local"
+            )
 
 
 @contextmanager
-def partial(target: Path) -> Iterator[BinaryIO]:
+def atomic_write(target: Path) -> Iterator[BinaryIO]:
     """A stream beside ``target`` that takes its place at the end, and leaves nothing when it does not come so far."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name[-80:]}.{uuid.uuid4().hex}.part")
+    temporary = target.with_name(f".{target.name[-80:]}.{uuid.uuid4().hex}.part")
     try:
-        with part.open("xb") as stream:
+        with temporary.open("xb") as stream:
             yield stream
-        part.replace(target)
+        temporary.replace(target)
     except BaseException:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
-def proper(key: str) -> str:
+def validate_key(key: str) -> str:
     """``key``, when it is one.  Raises Problems: empty, absolute, with ``..``, backslashes or control characters."""
-    if not KEY.fullmatch(key) or {".", ".."} & set(key.split("/")) or len(key.encode()) > 1024:
-        raise Problems.one(f"{key!r} is no key of a file", hint="a key looks like product-photos/12/front.jpg")
+    if not KEY_PATTERN.fullmatch(key) or {".", ".."} & set(key.split("/")) or len(key.encode()) > 1024:
+        raise Problems.from_message(f"{key!r} is no key of a file", hint="a key looks like product-photos/12/front.jpg")
     return key
 
 
-def _needed(said: Mapping[str, str], name: str) -> str:
-    value = said.get(f"filestorage:{name.lower()}", "")
+def _get_required(options: Mapping[str, str], name: str) -> str:
+    value = options.get(f"filestorage:{name.lower()}", "")
     if not value:
-        kind = said["filestorage:type"]
-        raise Problems.one(f"FileStorage:{name} is not set", hint=f"FileStorage:Type {kind} needs it")
+        kind = options["filestorage:type"]
+        raise Problems.from_message(f"FileStorage:{name} is not set", hint=f"FileStorage:Type {kind} needs it")
     return value
 
 
-def _number(said: Mapping[str, str], name: str, default: float) -> float:
-    text = said.get(f"filestorage:{name.lower()}", "")
+def _get_number(options: Mapping[str, str], name: str, default: float) -> float:
+    text = options.get(f"filestorage:{name.lower()}", "")
     try:
         number = float(text) if text else default
     except ValueError:
         number = 0
     if number <= 0:
-        raise Problems.one(f"FileStorage:{name} is {text!r}", hint="it has to be a number above 0")
+        raise Problems.from_message(f"FileStorage:{name} is {text!r}", hint="it has to be a number above 0")
     return number

@@ -17,23 +17,23 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from orchestrator.problems import Problems
 from orchestrator.storage import (
-    MINUTES,
-    MOST_MINUTES,
-    NEW,
+    DEFAULT_LINK_TTL_MINUTES,
+    MAX_LINK_TTL_MINUTES,
+    MUST_NOT_EXIST,
     ConflictError,
     Link,
     MissingFileError,
-    Stored,
-    partial,
-    proper,
+    StoredFile,
+    atomic_write,
+    validate_key,
 )
-from orchestrator.storage.content import Limits, suffix, validate
+from orchestrator.storage.content import UploadLimits, choose_suffix, validate
 
-OWN = ".storage"
+INTERNAL_FOLDER = ".storage"
 """The folder for what the storage itself needs; no key begins with it."""
 
 
-class ExpiredLinkError(Problems):
+class InvalidLinkError(Problems):
     """A link whose time is over, or that nobody signed."""
 
 
@@ -45,54 +45,67 @@ class LocalFileStorage:
     ``base`` is the address where ``orchestrator.storage.serving`` or the application answers links.
     """
 
-    def __init__(self, root: Path, *, base: str = "", limits: Limits | None = None, minutes: float = MINUTES) -> None:
+    def __init__(
+        self,
+        root: Path,
+        *,
+        base_url: str = "",
+        limits: UploadLimits | None = None,
+        link_ttl_minutes: float = DEFAULT_LINK_TTL_MINUTES,
+    ) -> None:
         self.root = root
-        self.base = base.rstrip("/") or "http://localhost"
-        self._limits = limits or Limits()
-        self._minutes = minutes
+        self.base_url = base_url.rstrip("/") or "http://localhost"
+        self._limits = limits or UploadLimits()
+        self._link_ttl_minutes = link_ttl_minutes
 
     def __str__(self) -> str:
         return str(self.root)
 
     def upload(self, content: bytes | Path, name: str, *, content_type: str = "", folder: str = "") -> str:
         """See ``FileStorage.upload``."""
-        kind = validate(content, name, content_type, self._limits)
-        key = proper(f"{folder.strip('/')}/{uuid.uuid4().hex}{suffix(name, kind)}".lstrip("/"))
-        self.put(key, content, content_type=kind, over=NEW)
+        detected_type = validate(content, name, content_type, self._limits)
+        key = validate_key(f"{folder.strip('/')}/{uuid.uuid4().hex}{choose_suffix(name, detected_type)}".lstrip("/"))
+        self.put(key, content, content_type=detected_type, expected_etag=MUST_NOT_EXIST)
         return key
 
     def put(
-        self, key: str, content: bytes | Path, *, content_type: str = "", cache: str = "", over: str | None = None
-    ) -> Stored:
+        self,
+        key: str,
+        content: bytes | Path,
+        *,
+        content_type: str = "",
+        cache_control: str = "",
+        expected_etag: str | None = None,
+    ) -> StoredFile:
         """See ``FileStorage.put``; types and caching are told by the name here."""
         path = self._path(key)
-        with _told("write", path):
+        with _translate_os_errors("write", path):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with self._alone() if over is not None else _freely():
-                if over is not None and not self._fits(key, over):
-                    raise ConflictError.one(
+            with self._lock_exclusively() if expected_etag is not None else _no_lock():
+                if expected_etag is not None and not self._matches_etag(key, expected_etag):
+                    raise ConflictError.from_message(
                         f"{path} was written by somebody else", hint="nothing was written: look at it and try again"
                     )
-                with partial(path) as stream:
+                with atomic_write(path) as stream:
                     stream.write(content if isinstance(content, bytes) else content.read_bytes())
                     stream.flush()
                     os.fsync(stream.fileno())
-            return self._stored(key, path)
+            return self._describe_file(key, path)
 
-    def find(self, key: str) -> Stored | None:
+    def find(self, key: str) -> StoredFile | None:
         """See ``FileStorage.find``."""
         path = self._path(key)
-        with _told("look at", path):
-            return self._stored(key, path) if path.is_file() else None
+        with _translate_os_errors("look at", path):
+            return self._describe_file(key, path) if path.is_file() else None
 
-    def list(self, prefix: str = "") -> Iterator[Stored]:
+    def list(self, prefix: str = "") -> Iterator[StoredFile]:
         """See ``FileStorage.list``."""
         folder = self.root / prefix.rpartition("/")[0]
-        with _told("list", folder):
+        with _translate_os_errors("list", folder):
             keys = [path.relative_to(self.root).as_posix() for path in folder.rglob("*") if path.is_file()]
         for key in sorted(keys):
-            hidden = key.startswith(f"{OWN}/") or key.endswith(".part")
-            if key.startswith(prefix) and not hidden and (stored := self.find(key)):
+            is_internal = key.startswith(f"{INTERNAL_FOLDER}/") or key.endswith(".part")
+            if key.startswith(prefix) and not is_internal and (stored := self.find(key)):
                 yield stored
 
     def download(self, key: str) -> bytes:
@@ -102,105 +115,109 @@ class LocalFileStorage:
     def read(self, key: str) -> tuple[bytes, str]:
         """See ``FileStorage.read``."""
         path = self._path(key)
-        with _told("read", path):
+        with _translate_os_errors("read", path):
             if not path.is_file():
-                raise MissingFileError.one(f"there is no {path}")
+                raise MissingFileError.from_message(f"there is no {path}")
             data = path.read_bytes()
-        return data, _etag(data)
+        return data, _compute_etag(data)
 
-    def fetch(self, key: str, target: Path) -> int:
+    def download_file(self, key: str, target: Path) -> int:
         """See ``FileStorage.fetch``."""
         data = self.download(key)
-        with _told("write", target), partial(target) as stream:
+        with _translate_os_errors("write", target), atomic_write(target) as stream:
             return stream.write(data)
 
     def delete(self, key: str) -> None:
         """See ``FileStorage.delete``."""
         path = self._path(key)
-        with _told("delete", path):
+        with _translate_os_errors("delete", path):
             path.unlink(missing_ok=True)
             with suppress(OSError):  # a folder is there for its files: an empty one goes, the first other stays
                 for parent in path.relative_to(self.root).parents[:-1]:
                     (self.root / parent).rmdir()
 
-    def link(self, key: str, minutes: float | None = None) -> Link:
+    def create_link(self, key: str, ttl_minutes: float | None = None) -> Link:
         """See ``FileStorage.link``."""
         if self.find(key) is None:
-            raise MissingFileError.one(f"there is no {self._path(key)}")
-        seconds = min(self._minutes if minutes is None else minutes, MOST_MINUTES) * 60
+            raise MissingFileError.from_message(f"there is no {self._path(key)}")
+        seconds = min(self._link_ttl_minutes if ttl_minutes is None else ttl_minutes, MAX_LINK_TTL_MINUTES) * 60
         expires = time.time() + seconds
-        stamp = f"{expires:.3f}"
-        url = f"{self.base}/{quote(key)}?expires={stamp}&signature={self._signature(key, stamp)}"
+        expires_text = f"{expires:.3f}"
+        url = f"{self.base_url}/{quote(key)}?expires={expires_text}&signature={self._sign(key, expires_text)}"
         return Link(key, url, datetime.fromtimestamp(expires, UTC))
 
-    def opened(self, url: str) -> str:
+    def verify_link(self, url: str) -> str:
         """The key that a link (or its path and query) leads to.  Raises ExpiredLinkError."""
         address = urlsplit(url)
-        key = unquote(address.path.removeprefix(urlsplit(self.base).path)).lstrip("/")
+        key = unquote(address.path.removeprefix(urlsplit(self.base_url).path)).lstrip("/")
         query = parse_qs(address.query)
-        stamp, signature = query.get("expires", [""])[0], query.get("signature", [""])[0]
-        if not hmac.compare_digest(signature.encode(), self._signature(key, stamp).encode()):
-            raise ExpiredLinkError.one("this link was signed by nobody here")
-        if float(stamp) <= time.time():
-            raise ExpiredLinkError.one("this link has expired", hint="ask for a fresh one")
-        return proper(key)
+        expires_text, signature = query.get("expires", [""])[0], query.get("signature", [""])[0]
+        if not hmac.compare_digest(signature.encode(), self._sign(key, expires_text).encode()):
+            raise InvalidLinkError.from_message("this link was signed by nobody here")
+        if float(expires_text) <= time.time():
+            raise InvalidLinkError.from_message("this link has expired", hint="ask for a fresh one")
+        return validate_key(key)
 
     def _path(self, key: str) -> Path:
-        if proper(key).split("/")[0] == OWN:
-            raise Problems.one(f"{key!r} is no key of a file", hint=f"{OWN} is the storage's own")
+        if validate_key(key).split("/")[0] == INTERNAL_FOLDER:
+            raise Problems.from_message(f"{key!r} is no key of a file", hint=f"{INTERNAL_FOLDER} is the storage's own")
         return self.root / key
 
-    def _fits(self, key: str, over: str) -> bool:
-        here = self.find(key)
-        return here is None if over == NEW else here is not None and here.etag == over
+    def _matches_etag(self, key: str, expected_etag: str) -> bool:
+        existing = self.find(key)
+        return (
+            existing is None
+            if expected_etag == MUST_NOT_EXIST
+            else existing is not None and existing.etag == expected_etag
+        )
 
-    def _stored(self, key: str, path: Path) -> Stored:
+    def _describe_file(self, key: str, path: Path) -> StoredFile:
         data, status = path.read_bytes(), path.stat()
-        return Stored(key, len(data), _etag(data), datetime.fromtimestamp(status.st_mtime, UTC))
+        return StoredFile(key, len(data), _compute_etag(data), datetime.fromtimestamp(status.st_mtime, UTC))
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _lock_exclusively(self) -> Iterator[None]:
         """One writer with a condition at a time, over all processes."""
-        own = self.root / OWN
-        own.mkdir(parents=True, exist_ok=True)
-        with (own / "lock").open("a") as lock:
+        folder = self.root / INTERNAL_FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def _signature(self, key: str, stamp: str) -> str:
-        return hmac.new(self._secret(), f"{key}\n{stamp}".encode(), hashlib.sha256).hexdigest()
+    def _sign(self, key: str, expires_text: str) -> str:
+        return hmac.new(self._read_signing_key(), f"{key}\n{expires_text}".encode(), hashlib.sha256).hexdigest()
 
-    def _secret(self) -> bytes:
+    def _read_signing_key(self) -> bytes:
         """What links are signed with: made once for the folder, readable by its owner alone."""
-        path = self.root / OWN / "secret"
-        with _told("read", path):
+        path = self.root / INTERNAL_FOLDER / "secret"
+        with _translate_os_errors("read", path):
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                made = path.with_name(secrets.token_hex(8))
-                with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+                temporary = path.with_name(secrets.token_hex(8))
+                with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
                     stream.write(secrets.token_bytes(32))
                 try:
-                    path.hardlink_to(made)  # of two that make one, the first wins
+                    path.hardlink_to(temporary)  # of two that make one, the first wins
                 except FileExistsError:
                     pass
                 finally:
-                    made.unlink()
+                    temporary.unlink()
             return path.read_bytes()
 
 
 @contextmanager
-def _told(deed: str, path: Path) -> Iterator[None]:
+def _translate_os_errors(action: str, path: Path) -> Iterator[None]:
     """Troubles of the file system as a sentence."""
     try:
         yield
     except OSError as error:
-        raise Problems.one(f"cannot {deed} {path}: {error.strerror or error}") from None
+        raise Problems.from_message(f"cannot {action} {path}: {error.strerror or error}") from None
 
 
 @contextmanager
-def _freely() -> Iterator[None]:
+def _no_lock() -> Iterator[None]:
     yield
 
 
-def _etag(data: bytes) -> str:
+def _compute_etag(data: bytes) -> str:
     return hashlib.md5(data, usedforsecurity=False).hexdigest()

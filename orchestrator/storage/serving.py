@@ -10,18 +10,18 @@ from typing import Any
 
 from orchestrator.problems import Problems
 from orchestrator.storage import MissingFileError
-from orchestrator.storage.content import named
+from orchestrator.storage.content import type_from_name
 from orchestrator.storage.local import LocalFileStorage
 
 
-class _Answers(BaseHTTPRequestHandler):
+class _LinkHandler(BaseHTTPRequestHandler):
     """GET of a signed link; everything else is refused."""
 
     storage: LocalFileStorage
 
     def do_GET(self) -> None:
         try:
-            key = self.storage.opened(self.path)
+            key = self.storage.verify_link(self.path)
             data = self.storage.download(key)
         except MissingFileError:
             self.send_error(404)
@@ -29,7 +29,7 @@ class _Answers(BaseHTTPRequestHandler):
             self.send_error(403)
         else:
             self.send_response(200)
-            self.send_header("Content-Type", named(key))
+            self.send_header("Content-Type", type_from_name(key))
             self.send_header("Content-Length", str(len(data)))
             self.send_header("X-Content-Type-Options", "nosniff")
             self.end_headers()
@@ -42,13 +42,13 @@ class _Answers(BaseHTTPRequestHandler):
 @contextmanager
 def serve(storage: LocalFileStorage, port: int = 0) -> Iterator[str]:
     """Answer the links of ``storage`` on 127.0.0.1 for a while; the address, which becomes the storage's base."""
-    handler = type("Answers", (_Answers,), {"storage": storage})
+    handler = type("Answers", (_LinkHandler,), {"storage": storage})
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
-        storage.base = f"http://127.0.0.1:{server.server_address[1]}"
+        storage.base_url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield storage.base
+            yield storage.base_url
         finally:
             server.shutdown()
             thread.join()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.collect import gather
-from orchestrator.artefacts.sites.build import build
+from orchestrator.artefacts.collect import collect_artefacts
+from orchestrator.artefacts.sites.build import build_site
 from orchestrator.problems import Position, Problems
 from orchestrator.vocabulary import Component
 
@@ -26,15 +26,15 @@ WRITES = (
 
 def test_it_runs_beside_the_manifest_with_its_variables(tmp_path: Path) -> None:
     found = component(tmp_path, WRITES, env={"MODE": "production"})
-    build(found)
+    build_site(found)
 
     assert (tmp_path / "dist" / "index.html").read_text() == "production"
-    assert list(gather([found]).sites["bucket.web"].files) == ["index.html"]
+    assert list(collect_artefacts([found]).sites["bucket.web"].files) == ["index.html"]
 
 
 def test_a_failed_build_shows_the_end_of_what_it_said(tmp_path: Path) -> None:
     with pytest.raises(Problems) as failed:
-        build(component(tmp_path, "print('no such module: vue'); raise SystemExit(3)"))
+        build_site(component(tmp_path, "print('no such module: vue'); raise SystemExit(3)"))
 
     (problem,) = failed.value.problems
     assert "the build of bucket.web failed" in problem.message
@@ -45,7 +45,7 @@ def test_a_failed_build_shows_the_end_of_what_it_said(tmp_path: Path) -> None:
 
 def test_looking_never_builds(tmp_path: Path) -> None:
     """A site that is not built is left as it is, and the plan says so."""
-    found = gather([component(tmp_path, WRITES)])
+    found = collect_artefacts([component(tmp_path, WRITES)])
 
     assert found.sites == {}
     assert list(tmp_path.iterdir()) == []
@@ -55,4 +55,4 @@ def test_looking_never_builds(tmp_path: Path) -> None:
 
 def test_a_site_that_nobody_builds_has_to_be_there(tmp_path: Path) -> None:
     with pytest.raises(Problems, match="there is no folder"):
-        gather([component(tmp_path, WRITES, build=None)])
+        collect_artefacts([component(tmp_path, WRITES, build=None)])

@@ -8,40 +8,40 @@ from typing import Any
 from orchestrator.aws import AwsError
 
 
-class Scripted:
+class ScriptedCaller:
     """Answers calls by a function of (service, operation, parameters); keeps what was asked."""
 
-    def __init__(self, answer: Callable[[str, str, dict[str, Any]], Any]) -> None:
-        self._answer = answer
-        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+    def __init__(self, respond: Callable[[str, str, dict[str, Any]], Any]) -> None:
+        self._respond = respond
+        self.calls: list[tuple[str, str, dict[str, Any]]] = []
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        self.asked.append((service, operation, parameters))
-        answer = self._answer(service, operation, parameters)
-        if isinstance(answer, AwsError):
-            raise answer
-        return answer
+        self.calls.append((service, operation, parameters))
+        response = self._respond(service, operation, parameters)
+        if isinstance(response, AwsError):
+            raise response
+        return response
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
-        answer: list[Any] = self.call(service, operation, parameters, region)
-        return answer
+        responses: list[Any] = self.call(service, operation, parameters, region)
+        return responses
 
 
-class StillClock:
+class FakeClock:
     """Time passes only by sleeping."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.pauses: list[float] = []
+        self.sleeps: list[float] = []
 
     def monotonic(self) -> float:
         return self.now
 
     def sleep(self, seconds: float, /) -> None:
-        self.pauses.append(seconds)
+        self.sleeps.append(seconds)
         self.now += seconds
 
 
-def refusal(code: str, message: str = "no") -> AwsError:
+def make_aws_error(code: str, message: str = "no") -> AwsError:
     """An answer that is an error."""
     return AwsError("iam", "create_role", code, message, "req-9")

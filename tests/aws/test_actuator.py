@@ -8,53 +8,58 @@ from typing import Any
 
 import pytest
 
-from orchestrator.aws import Actuator, StepFailedError, UnsettledError
-from orchestrator.steps import Call, Compute, Generate, Sweep, Wait, call
+from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
+from orchestrator.steps import ApiCall, Compute, GenerateSecret, Sweep, Wait, call
 from orchestrator.values import Sensitive
-from tests.aws.fakes import Scripted, StillClock, refusal
+from tests.aws.fakes import FakeClock, ScriptedCaller, make_aws_error
 
 
-def actuator(answers: Iterator[Any]) -> tuple[Actuator, Scripted, StillClock]:
+def actuator(answers: Iterator[Any]) -> tuple[StepExecutor, ScriptedCaller, FakeClock]:
     """An actuator whose AWS gives these answers in turn."""
-    caller, clock = Scripted(lambda *_: next(answers)), StillClock()
-    return Actuator(caller, clock), caller, clock
+    caller, clock = ScriptedCaller(lambda *_: next(answers)), FakeClock()
+    return StepExecutor(caller, clock), caller, clock
 
 
 def test_a_call_whose_work_is_done_already_is_no_failure() -> None:
     """After a crash, creating again is fine when AWS says it is there."""
-    act, _, _ = actuator(iter([refusal("EntityAlreadyExists")]))
+    act, _, _ = actuator(iter([make_aws_error("EntityAlreadyExists")]))
 
-    assert act.perform(Call("iam", "create_role", {}, ok=("EntityAlreadyExists",))) == {}
+    assert act.perform(ApiCall("iam", "create_role", {}, ok_codes=("EntityAlreadyExists",))) == {}
 
 
 def test_a_call_is_tried_again_on_the_named_codes_and_texts_only() -> None:
     """A role that is not known everywhere yet is waited for; another refusal is final."""
-    step = Call(
-        "apprunner", "create_service", {}, retry=("InvalidRequestException",), retry_text="assuming", patience=60
+    step = ApiCall(
+        "apprunner",
+        "create_service",
+        {},
+        retry_codes=("InvalidRequestException",),
+        retry_message="assuming",
+        timeout_seconds=60,
     )
     act, caller, clock = actuator(
-        iter([refusal("InvalidRequestException", "Error in assuming instance role"), {"Service": {}}])
+        iter([make_aws_error("InvalidRequestException", "Error in assuming instance role"), {"Service": {}}])
     )
 
     assert act.perform(step) == {"Service": {}}
-    assert len(caller.asked) == 2
+    assert len(caller.calls) == 2
     assert clock.now < 1
 
-    act, caller, _ = actuator(iter([refusal("InvalidRequestException", "cpu is wrong")]))
+    act, caller, _ = actuator(iter([make_aws_error("InvalidRequestException", "cpu is wrong")]))
     with pytest.raises(StepFailedError, match="cpu is wrong"):
         act.perform(step)
 
 
 def test_patience_ends_and_the_last_refusal_is_told_with_its_request_id() -> None:
     """Retrying stops near its time, quick at first and never slower than every ten seconds."""
-    act, _caller, clock = actuator(iter(lambda: refusal("Busy"), None))
+    act, _caller, clock = actuator(iter(lambda: make_aws_error("Busy"), None))
 
     with pytest.raises(StepFailedError, match="Busy") as failed:
-        act.perform(Call("iam", "create_role", {}, retry=("Busy",), patience=120))
+        act.perform(ApiCall("iam", "create_role", {}, retry_codes=("Busy",), timeout_seconds=120))
     assert failed.value.request_id == "req-9"
     assert 60 < clock.now <= 120
-    assert clock.pauses[0] == pytest.approx(0.05)
-    assert max(clock.pauses) <= 10
+    assert clock.sleeps[0] == pytest.approx(0.05)
+    assert max(clock.sleeps) <= 10
 
 
 def test_a_wait_ends_when_the_state_is_reached() -> None:
@@ -67,16 +72,16 @@ def test_a_wait_ends_when_the_state_is_reached() -> None:
 
 def test_a_wait_outlasts_an_aws_that_is_busy_and_no_dead_network() -> None:
     """A deployment of minutes does not fail for one look at it; five in a row are no chance."""
-    busy, done = refusal("RequestLimitExceeded"), {"Status": "RUNNING"}
-    act, caller, _ = actuator(iter([busy, busy, {"Status": "PENDING"}, *([refusal("Unreachable")] * 4), done]))
+    busy, done = make_aws_error("RequestLimitExceeded"), {"Status": "RUNNING"}
+    act, caller, _ = actuator(iter([busy, busy, {"Status": "PENDING"}, *([make_aws_error("Unreachable")] * 4), done]))
 
-    assert act.perform(Wait(call("apprunner", "describe_service"), "Status", until=("RUNNING",))) == done
-    assert len(caller.asked) == 8
+    assert act.perform(Wait(call("apprunner", "describe_service"), "Status", target_values=("RUNNING",))) == done
+    assert len(caller.calls) == 8
 
-    act, caller, _ = actuator(iter(lambda: refusal("Unreachable"), None))
+    act, caller, _ = actuator(iter(lambda: make_aws_error("Unreachable"), None))
     with pytest.raises(StepFailedError, match="Unreachable"):
-        act.perform(Wait(call("apprunner", "describe_service"), "Status", until=("RUNNING",)))
-    assert len(caller.asked) == 5
+        act.perform(Wait(call("apprunner", "describe_service"), "Status", target_values=("RUNNING",)))
+    assert len(caller.calls) == 5
 
 
 def test_a_wait_that_sees_a_failed_state_fails_with_what_to_look_at() -> None:
@@ -84,22 +89,29 @@ def test_a_wait_that_sees_a_failed_state_fails_with_what_to_look_at() -> None:
     act, _, _ = actuator(iter([{"S": "failed"}]))
 
     with pytest.raises(StepFailedError, match=r"S became failed\. Look at the events\."):
-        act.perform(Wait(call("rds", "describe_x"), "S", ("ok",), failed=("failed",), stuck="Look at the events."))
+        act.perform(
+            Wait(call("rds", "describe_x"), "S", ("ok",), failed_values=("failed",), stuck_hint="Look at the events.")
+        )
 
 
 def test_a_failed_wait_tells_the_last_words_of_its_log() -> None:
     """Those of the newest stream; and where they may not be read, the failure is told all the same."""
     step = Wait(
-        call("apprunner", "list_x"), "S", ("ok",), failed=("bad",), stuck="Look.", log="/aws/apprunner/api/1/service"
+        call("apprunner", "list_x"),
+        "S",
+        ("ok",),
+        failed_values=("bad",),
+        stuck_hint="Look.",
+        log_group="/aws/apprunner/api/1/service",
     )
     streams = {"logStreams": [{"logStreamName": "events"}]}
     act, caller, _ = actuator(iter([{"S": "bad"}, streams, {"events": [{"message": "Health check failed.\n"}]}]))
 
     with pytest.raises(StepFailedError, match=r"S became bad, and its log says: Health check failed\. Look\."):
         act.perform(step)
-    assert caller.asked[-1][2]["logStreamName"] == "events"
+    assert caller.calls[-1][2]["logStreamName"] == "events"
     answers: list[Any]
-    for answers in ([refusal("AccessDenied")], [{"logStreams": []}]):
+    for answers in ([make_aws_error("AccessDenied")], [{"logStreams": []}]):
         act, _, _ = actuator(iter([{"S": "bad"}, *answers]))
         with pytest.raises(StepFailedError, match=r"S became bad\. Look\."):
             act.perform(step)
@@ -118,14 +130,21 @@ def test_the_last_words_are_those_of_the_youngest() -> None:
                 return {"events": [{"message": said[given["logStreamName"]]}]}
         return {"S": "bad"}
 
-    step = Wait(call("ecs", "describe_x"), "S", until=("good",), failed=("bad",), log="group")
+    step = Wait(call("ecs", "describe_x"), "S", target_values=("good",), failed_values=("bad",), log_group="group")
     with pytest.raises(StepFailedError, match="its log says: no database"):
-        Actuator(Scripted(answer), StillClock()).perform(step)
+        StepExecutor(ScriptedCaller(answer), FakeClock()).perform(step)
 
 
 def test_a_failed_wait_tells_awss_own_reason() -> None:
     """Where the answer holds one."""
-    step = Wait(call("ecs", "describe_x"), "S", until=("good",), failed=("bad",), why="Why", stuck="Look.")
+    step = Wait(
+        call("ecs", "describe_x"),
+        "S",
+        target_values=("good",),
+        failed_values=("bad",),
+        reason_path="Why",
+        stuck_hint="Look.",
+    )
     act, _, _ = actuator(iter([{"S": "bad", "Why": "it was rolled back."}]))
 
     with pytest.raises(StepFailedError, match=r"S became bad \(it was rolled back\)\. Look\."):
@@ -134,8 +153,8 @@ def test_a_failed_wait_tells_awss_own_reason() -> None:
 
 def test_a_refusal_comes_with_what_to_do_about_it() -> None:
     """Where the code of the refusal is one that says so."""
-    step = Call("iam", "create_role", {}, advice={"Closed": "Take the other road."})
-    act, _, _ = actuator(iter([refusal("Closed"), refusal("Other")]))
+    step = ApiCall("iam", "create_role", {}, hints={"Closed": "Take the other road."})
+    act, _, _ = actuator(iter([make_aws_error("Closed"), make_aws_error("Other")]))
 
     with pytest.raises(StepFailedError, match=r"no \(request req-9\)\. Take the other road\.$"):
         act.perform(step)
@@ -147,22 +166,22 @@ def test_a_wait_that_runs_out_is_unsettled_not_failed() -> None:
     """The calls worked; only the thing is not well yet."""
     act, _, clock = actuator(iter(lambda: {"S": "creating"}, None))
 
-    with pytest.raises(UnsettledError, match="still creating after 30 s"):
-        act.perform(Wait(call("rds", "describe_x"), "S", ("ok",), patience=30))
+    with pytest.raises(WaitTimeoutError, match="still creating after 30 s"):
+        act.perform(Wait(call("rds", "describe_x"), "S", ("ok",), timeout_seconds=30))
     assert clock.now <= 30
 
 
 def test_waiting_for_deletion_ends_with_not_found() -> None:
     """Gone is reached when AWS no longer knows it."""
-    act, _, _ = actuator(iter([{"S": "deleting"}, refusal("DBInstanceNotFound")]))
+    act, _, _ = actuator(iter([{"S": "deleting"}, make_aws_error("DBInstanceNotFound")]))
 
-    assert act.perform(Wait(call("rds", "describe_x"), "S", gone=("DBInstanceNotFound",))) == {}
+    assert act.perform(Wait(call("rds", "describe_x"), "S", gone_codes=("DBInstanceNotFound",))) == {}
 
 
 def test_generated_secrets_are_long_random_and_hidden() -> None:
     """Letters and digits only, never twice the same, never in text."""
     act, _, _ = actuator(iter([]))
-    first, second = act.perform(Generate(40)), act.perform(Generate(40))
+    first, second = act.perform(GenerateSecret(40)), act.perform(GenerateSecret(40))
 
     assert isinstance(first, Sensitive)
     assert len(first.secret) == 40
@@ -174,12 +193,12 @@ def test_generated_secrets_are_long_random_and_hidden() -> None:
 def test_a_secret_answer_stays_secret_through_a_computation() -> None:
     """What is computed from a secret is a secret; it is revealed only in the call itself."""
     act, caller, _ = actuator(iter([{"SecretString": "pw"}, {}]))
-    secret = act.perform(Call("secretsmanager", "get_secret_value", {}, sensitive=True))
+    secret = act.perform(ApiCall("secretsmanager", "get_secret_value", {}, is_sensitive=True))
     password = act.perform(Compute("password", lambda answer: answer["SecretString"], (secret,)))
     act.perform(call("rds", "modify_db_instance", MasterUserPassword=password))
 
     assert isinstance(password, Sensitive)
-    assert caller.asked[-1][2] == {"MasterUserPassword": "pw"}
+    assert caller.calls[-1][2] == {"MasterUserPassword": "pw"}
 
 
 def test_a_sweep_goes_on_until_nothing_is_listed() -> None:
@@ -187,12 +206,12 @@ def test_a_sweep_goes_on_until_nothing_is_listed() -> None:
     listings = iter([{"V": [1, 2]}, {}, {"V": [3]}, {}, {"V": []}])
     act, caller, _ = actuator(listings)
 
-    def remove(answer: Any) -> Call | None:
+    def remove(answer: Any) -> ApiCall | None:
         return call("s3", "delete_objects", Objects=answer["V"]) if answer["V"] else None
 
     act.perform(Sweep(call("s3", "list_object_versions"), "delete_objects", remove, "empty it"))
 
-    assert [asked[2] for asked in caller.asked if asked[1] == "delete_objects"] == [
+    assert [asked[2] for asked in caller.calls if asked[1] == "delete_objects"] == [
         {"Objects": [1, 2]},
         {"Objects": [3]},
     ]

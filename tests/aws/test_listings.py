@@ -12,7 +12,7 @@ from botocore.utils import parse_timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.aws.s3_listing import Listings
+from orchestrator.aws.s3_listing import ListingParser
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>\n<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
 MODEL = botocore.session.get_session().get_service_model("s3")
@@ -34,7 +34,9 @@ def parsed(body: str, *, quickly: bool, status: int = 200) -> tuple[dict[str, An
     answer: dict[str, Any] = {"headers": {}, "status_code": status, "body": body.encode(), "context": {}}
     read: dict[str, Any] = {}
     if quickly:
-        Listings(parse_timestamp).read(response_dict=answer, customized_response_dict=read, operation_model=None)
+        ListingParser(parse_timestamp).parse_response(
+            response_dict=answer, customized_response_dict=read, operation_model=None
+        )
     found: dict[str, Any] = RestXMLParser().parse(answer, SHAPE)
     return {**found, **read}, answer["body"]
 

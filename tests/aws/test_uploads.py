@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestrator.aws import AwsError, Clients
-from orchestrator.aws.signature import Scope, signed
+from orchestrator.aws.signature import SigningScope, sign_headers
 from orchestrator.emulator import Emulator, Faults, start
 from orchestrator.emulator.faults import Rule
 
@@ -39,7 +39,7 @@ def test_requests_are_signed_as_botocore_signs_them(path: str, value: str, token
     credentials = ReadOnlyCredentials("AKID", secret, token)
     body = hashlib.sha256(b"x").hexdigest()
     given_headers = {"host": "b.s3.eu-west-1.amazonaws.com", "x-amz-content-sha256": body, "cache-control": value}
-    ours = signed("PUT", f"/{path}", given_headers, credentials, Scope("eu-west-1", "s3"), NOON)
+    ours = sign_headers("PUT", f"/{path}", given_headers, credentials, SigningScope("eu-west-1", "s3"), NOON)
 
     unsigned = {name: value for name, value in ours.items() if name != "authorization"}
     request = AWSRequest("PUT", f"https://b.s3.eu-west-1.amazonaws.com/{path}", headers=unsigned, data=b"x")
@@ -120,7 +120,7 @@ def test_what_is_there_is_not_written_again(emulator: Emulator, tmp_path: Path) 
     clients = Clients("eu-west-1")
     upload(clients, "once", tmp_path / "file")
     for number in range(2):
-        emulator.forget_calls()
+        emulator.clear_calls()
         with pytest.raises(AwsError) as refused:
             upload(clients, "once", tmp_path / "file", IfNoneMatch="*")
 

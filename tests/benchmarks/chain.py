@@ -13,45 +13,45 @@ from pathlib import Path
 from typing import Any
 
 
-class _Counting:
+class _CountingClients:
     """Clients that count."""
 
     def __init__(self, clients: Any) -> None:
         self._clients = clients
-        self.made = 0
+        self.call_count = 0
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        self.made += 1
+        self.call_count += 1
         return self._clients.call(service, operation, parameters, region)
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
         pages: list[Any] = self._clients.pages(service, operation, parameters, region)
-        self.made += len(pages)
+        self.call_count += len(pages)
         return pages
 
 
-def longest(folder: Path) -> tuple[str, int]:
+def find_longest_chain(folder: Path) -> tuple[str, int]:
     """The address with the longest chain, and its length."""
     from orchestrator import resources
     from orchestrator.aws import Clients, Reader
     from orchestrator.planning import pipeline
 
-    desired = pipeline.desired(folder)
+    desired = pipeline.load_desired(folder)
     clients = Clients(desired.scope.region)
     chains: dict[str, int] = {}
     for resource in desired.resources:
-        counting = _Counting(clients)
+        counting = _CountingClients(clients)
         module = resources.load(resource.type)
         module.read(Reader(counting), desired.scope, resource.physical, resource.spec)
-        chains[resource.address] = counting.made
-    for kind in resources.types():
-        counting = _Counting(clients)
+        chains[resource.address] = counting.call_count
+    for kind in resources.list_types():
+        counting = _CountingClients(clients)
         list(resources.discover(kind, Reader(counting), desired.scope))
-        chains[f"the search for {kind}"] = counting.made
+        chains[f"the search for {kind}"] = counting.call_count
     return max(chains.items(), key=lambda item: item[1])
 
 
-def depth(calls: Iterable[Mapping[str, Any]]) -> int:
+def count_sequential_calls(calls: Iterable[Mapping[str, Any]]) -> int:
     """The most calls of a log of which none overlaps another: no client could have made them in fewer turns.
 
     More than the longest chain where calls waited for a free connection, a thread, or the client's own work.
@@ -64,4 +64,4 @@ def depth(calls: Iterable[Mapping[str, Any]]) -> int:
 
 
 if __name__ == "__main__":
-    print(*longest(Path(sys.argv[1])))
+    print(*find_longest_chain(Path(sys.argv[1])))

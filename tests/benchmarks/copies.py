@@ -11,58 +11,58 @@ from typing import Any
 
 import yaml
 
-COPIES = 16
-SERVICES = 9
+COPY_COUNT = 16
+SERVICE_COUNT = 9
 """AWS allows 10 scaling configurations and 10 VPC connectors in a region."""
-MANY_ALARMS = 1000
+MAX_ALARMS = 1000
 """Ten are free, and validation holds the stack to that."""
-SINGLE = frozenset({"Project", "Budget"})
-NAMED = ("name", "repository")
+SINGLE_KINDS = frozenset({"Project", "Budget"})
+NAME_KEYS = ("name", "repository")
 
 
-def write(source: Path, target: Path, copies: int = COPIES, services: int = SERVICES) -> None:
+def write_copies(source: Path, target: Path, copies: int = COPY_COUNT, services: int = SERVICE_COUNT) -> None:
     """Write manifests like those of ``source``, ``copies`` times, into the new folder ``target``."""
     texts = [path.read_text() for path in sorted(source.glob("*.yaml"))]
-    documents = [text for whole in texts for text in re.split(r"^---$", whole, flags=re.MULTILINE)]
-    handles = [_handle(yaml.safe_load(text)) for text in documents]
-    made = [
+    documents = [text for stream in texts for text in re.split(r"^---$", stream, flags=re.MULTILINE)]
+    handles = [_get_handle(yaml.safe_load(text)) for text in documents]
+    copied = [
         _copy(text, handles, number)
         for text in documents
-        for number in range(_times(yaml.safe_load(text)["kind"], copies, services))
+        for number in range(_count_copies(yaml.safe_load(text)["kind"], copies, services))
     ]
     target.mkdir(parents=True)
-    (target / "stack.yaml").write_text(yaml.safe_dump_all(made, sort_keys=False))
+    (target / "stack.yaml").write_text(yaml.safe_dump_all(copied, sort_keys=False))
     environments = target / "environments"
     environments.mkdir()
     for overlay in (source / "environments").glob("*.yaml"):
         (environments / overlay.name).write_text(overlay.read_text())
 
 
-def _times(kind: str, copies: int, services: int) -> int:
-    if kind in SINGLE:
+def _count_copies(kind: str, copies: int, services: int) -> int:
+    if kind in SINGLE_KINDS:
         return 1
     return services if kind == "ContainerService" else copies
 
 
-def _handle(document: dict[str, Any]) -> str:
+def _get_handle(document: dict[str, Any]) -> str:
     return f"{document['kind'].lower()}.{document['metadata']['name']}"
 
 
 def _copy(text: str, handles: list[str], number: int) -> dict[str, Any]:
     if number == 0:
-        return _settled(yaml.safe_load(text), "")
+        return _add_suffix(yaml.safe_load(text), "")
     for handle in handles:
-        if handle.partition(".")[0].capitalize() not in SINGLE:
+        if handle.partition(".")[0].capitalize() not in SINGLE_KINDS:
             text = re.sub(rf"\b{re.escape(handle)}\b", f"{handle}-{number}", text)
-    return _settled(yaml.safe_load(text), f"-{number}")
+    return _add_suffix(yaml.safe_load(text), f"-{number}")
 
 
-def _settled(document: dict[str, Any], suffix: str) -> dict[str, Any]:
+def _add_suffix(document: dict[str, Any], suffix: str) -> dict[str, Any]:
     if document["kind"] == "Project":
-        document["spec"]["alerts"]["maxAlarms"] = MANY_ALARMS
+        document["spec"]["alerts"]["maxAlarms"] = MAX_ALARMS
     document["metadata"]["name"] += suffix
-    for holder in (document["spec"], document["spec"].get("image", {})):
-        for key in NAMED:
-            if document["kind"] not in SINGLE and key in holder:
-                holder[key] += suffix
+    for section in (document["spec"], document["spec"].get("image", {})):
+        for key in NAME_KEYS:
+            if document["kind"] not in SINGLE_KINDS and key in section:
+                section[key] += suffix
     return document

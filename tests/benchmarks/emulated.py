@@ -16,21 +16,21 @@ from urllib.request import Request, urlopen
 
 
 @dataclass(frozen=True, slots=True)
-class Emulated:
+class EmulatorProcess:
     """One running emulator, spoken to over its control endpoint.  ``environment`` turns AWS clients to it."""
 
     environment: dict[str, str]
 
     def calls(self) -> list[dict[str, Any]]:
         """The calls since they were last forgotten, in order of arrival."""
-        found: list[dict[str, Any]] = self._control("GET", "calls")["calls"]
-        return found
+        calls: list[dict[str, Any]] = self._control("GET", "calls")["calls"]
+        return calls
 
     def forget_calls(self) -> None:
         """Count from zero."""
         self._control("DELETE", "calls")
 
-    def hold_back(self, milliseconds: float) -> None:
+    def set_latency(self, milliseconds: float) -> None:
         """From now on every call takes so much longer."""
         self._control("PUT", "faults", {"latency_ms": milliseconds})
 
@@ -38,24 +38,24 @@ class Emulated:
         """Empty AWS."""
         self._control("POST", "reset")
 
-    def _control(self, method: str, what: str, body: Any = None) -> Any:
-        url = f"{self.environment['AWS_ENDPOINT_URL']}/_orchestrator/{what}"
+    def _control(self, method: str, endpoint: str, body: Any = None) -> Any:
+        url = f"{self.environment['AWS_ENDPOINT_URL']}/_orchestrator/{endpoint}"
         data = None if body is None else json.dumps(body).encode()
-        with urlopen(Request(url, data=data, method=method), timeout=60) as answer:
-            return json.load(answer)
+        with urlopen(Request(url, data=data, method=method), timeout=60) as response:
+            return json.load(response)
 
 
 @contextlib.contextmanager
-def emulator() -> Iterator[Emulated]:
+def run_emulator() -> Iterator[EmulatorProcess]:
     """An empty AWS for as long as the context lasts."""
     command = [sys.executable, "-m", "tests.benchmarks.emulated"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line:
+        first_line = process.stdout.readline()
+        if not first_line:
             raise RuntimeError("the emulator did not start")
         try:
-            yield Emulated(json.loads(line))
+            yield EmulatorProcess(json.loads(first_line))
         finally:
             assert process.stdin is not None
             process.stdin.close()
@@ -64,8 +64,8 @@ def emulator() -> Iterator[Emulated]:
 def main() -> None:
     from orchestrator.emulator import start
 
-    with start() as running:
-        print(json.dumps(running.environment), flush=True)
+    with start() as started_emulator:
+        print(json.dumps(started_emulator.environment), flush=True)
         sys.stdin.read()
 
 

@@ -8,16 +8,16 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.benchmarks.tools import MIRROR
+from tests.benchmarks.tools import MIRROR_VARIABLE
 
 
-def page(report: str) -> str:
+def render_page(report: str) -> str:
     """The whole page around ``report``, the parts that were measured."""
     return f"""# What it costs
 
 Measured with `make bench`; `make bench ARGS="--only plan"` measures a part again and leaves the others, and with
-`--quick` it keeps nothing. Terraform is found on `PATH`, its provider through `{MIRROR}`, which names a folder laid out
-as a filesystem mirror.
+`--quick` it keeps nothing. Terraform is found on `PATH`, its provider through `{MIRROR_VARIABLE}`, which names a
+folder laid out as a filesystem mirror.
 
 {report}
 How it is measured:
@@ -53,24 +53,24 @@ How it is measured:
 """
 
 
-def today() -> str:
+def describe_measurement() -> str:
     """When and where something is measured now."""
-    return f"Measured on {datetime.now(UTC):%Y-%m-%d} on {machine()}{ahead()}."
+    return f"Measured on {datetime.now(UTC):%Y-%m-%d} on {describe_machine()}{describe_scheduling()}."
 
 
-def ahead() -> str:
+def describe_scheduling() -> str:
     """Whether it went before all else that this machine had to do: `chrt -r 10 make bench` does where others work."""
     if not hasattr(os, "sched_getscheduler") or os.sched_getscheduler(0) not in {os.SCHED_RR, os.SCHED_FIFO}:
         return ""
     return ", ahead of other work there (real-time scheduling)"
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """This machine in words: processors, memory, system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     model = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*:\s*(.+)", model.read_text()) if model.exists() else None
-    chip = f" ({found.group(1)})" if found else ""
+    match = re.search(r"model name\s*:\s*(.+)", model.read_text()) if model.exists() else None
+    cpu_text = f" ({match.group(1)})" if match else ""
     python = platform.python_version()
-    return f"{cores} processor cores{chip}, {memory:.0f} GiB of memory, {platform.system()}, Python {python}"
+    return f"{cores} processor cores{cpu_text}, {memory:.0f} GiB of memory, {platform.system()}, Python {python}"

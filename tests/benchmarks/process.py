@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-LOOKS_A_SECOND = 4
-BYTES_OF_A_MAXRSS = 1 if sys.platform == "darwin" else 1024
-FOREIGN = ("AWS_", "GITHUB_", "ORCHESTRATOR_", "PYTHON", "TF_")
+SAMPLES_PER_SECOND = 4
+MAXRSS_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+FILTERED_PREFIXES = ("AWS_", "GITHUB_", "ORCHESTRATOR_", "PYTHON", "TF_")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,36 +41,36 @@ class Sample:
 
 def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> Sample:
     """Run ``command`` to its end, in ``environment`` laid over what is neutral in ours."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FILTERED_PREFIXES)}
     with tempfile.TemporaryFile() as output:
-        began = time.perf_counter()
+        started_at = time.perf_counter()
         child = subprocess.Popen(
             command, cwd=cwd, env={**inherited, **environment}, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
-        ended, seen = threading.Event(), [0]
-        watcher = threading.Thread(target=_watch, args=(child.pid, ended, seen))
+        is_done, peak_bytes = threading.Event(), [0]
+        watcher = threading.Thread(target=_track_memory, args=(child.pid, is_done, peak_bytes))
         watcher.start()
         _, status, usage = os.wait4(child.pid, 0)
-        wall = time.perf_counter() - began
-        ended.set()
+        wall = time.perf_counter() - started_at
+        is_done.set()
         watcher.join()
         child.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         return Sample(
             wall=wall,
             cpu=usage.ru_utime + usage.ru_stime,
-            peak=max(seen[0], usage.ru_maxrss * BYTES_OF_A_MAXRSS),
+            peak=max(peak_bytes[0], usage.ru_maxrss * MAXRSS_UNIT_BYTES),
             exit_code=child.returncode,
             output=output.read().decode(errors="replace"),
         )
 
 
-def _watch(pid: int, ended: threading.Event, seen: list[int]) -> None:
+def _track_memory(pid: int, is_done: threading.Event, peak_bytes: list[int]) -> None:
     """Keep in ``seen`` the most memory that a process and its descendants held at one time."""
-    while not ended.wait(1 / LOOKS_A_SECOND):
+    while not is_done.wait(1 / SAMPLES_PER_SECOND):
         try:
             root = psutil.Process(pid)
-            held = sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))
+            total_bytes = sum(process.memory_info().rss for process in (root, *root.children(recursive=True)))
         except psutil.Error:
             continue
-        seen[0] = max(seen[0], held)
+        peak_bytes[0] = max(peak_bytes[0], total_bytes)

@@ -8,61 +8,77 @@ from pathlib import Path
 from statistics import median
 
 from orchestrator.emulator import start
-from tests.benchmarks.table import Row, seconds
-from tests.benchmarks.tools import Failed
+from tests.benchmarks.table import Row, format_seconds
+from tests.benchmarks.tools import ToolError
 from tests.github import act, server
-from tests.github.act import Outcome
-from tests.github.shop import Shop
+from tests.github.act import WorkflowResult
+from tests.github.shop import ShopRepository
 
-PARTS = {
+STEP_TITLES = {
     "Check out the newest commit": "checkout",
-    f"{act.OURS}/.github/actions/setup@here": "set-up",
+    f"{act.TOOL_REPOSITORY}/.github/actions/setup@here": "set-up",
     "Validate": "validate",
     "Become the role that may change": "role",
     "Build, deploy, prove": "deploy",
 }
 """Steps of the workflow, and what the table calls them."""
-SETUP_SECONDS = 5.0
+MAX_SETUP_SECONDS = 5.0
 
 
-def rows(rounds: int, told: Callable[[str], None]) -> list[Row]:
+def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
     """A first deploy into an empty AWS, then a changed page as often as there are rounds."""
-    if missing := act.available():
-        return [Row("push to healthy: wall", missing, "", None, None)]
+    if missing_tool := act.missing_requirement():
+        return [Row("push to healthy: wall", missing_tool, "", None, None)]
     with tempfile.TemporaryDirectory() as folder, start() as aws, server.serve(Path(folder) / "shop.git") as hub:
-        shop = Shop(Path(folder), aws, hub)
-        told("push to healthy: first deploy ...")
-        first = _sound(shop.deploy())
-        told("push to healthy: a changed page ...")
-        later = []
+        shop = ShopRepository(Path(folder), aws, hub)
+        on_progress("push to healthy: first deploy ...")
+        first_run = _require_released(shop.run_deploy())
+        on_progress("push to healthy: a changed page ...")
+        later_runs = []
         for number in range(rounds):
             shop.write({"dist/index.html": f"<h1>{number}</h1>"})
             shop.commit(f"Change the page, {number}")
-            later.append(_sound(shop.deploy()))
-    setups = [run.seconds[f"{act.OURS}/.github/actions/setup@here"] for run in (first, *later)]
+            later_runs.append(_require_released(shop.run_deploy()))
+    setups = [run.seconds[f"{act.TOOL_REPOSITORY}/.github/actions/setup@here"] for run in (first_run, *later_runs)]
     return [
-        Row("push to healthy, first deploy: wall, by steps", _wall([first]), _steps([first]), None, None, "1"),
-        Row("push to healthy, a changed page: wall, by steps", _wall(later), _steps(later), None, None, str(rounds)),
+        Row(
+            "push to healthy, first deploy: wall, by steps",
+            _format_wall([first_run]),
+            _format_steps([first_run]),
+            None,
+            None,
+            "1",
+        ),
+        Row(
+            "push to healthy, a changed page: wall, by steps",
+            _format_wall(later_runs),
+            _format_steps(later_runs),
+            None,
+            None,
+            str(rounds),
+        ),
         Row(
             "set-up of the tool in a workflow, packages cached",
-            seconds(setups),
-            f"{SETUP_SECONDS:.0f} s at most",
-            median(setups) / SETUP_SECONDS,
+            format_seconds(setups),
+            f"{MAX_SETUP_SECONDS:.0f} s at most",
+            median(setups) / MAX_SETUP_SECONDS,
             1,
             str(len(setups)),
         ),
     ]
 
 
-def _sound(run: Outcome) -> Outcome:
+def _require_released(run: WorkflowResult) -> WorkflowResult:
     if run.outputs.get("result") != "released":
-        raise Failed(f"the workflow ended with {run.code}:\n{run.log[-3000:]}")
+        raise ToolError(f"the workflow ended with {run.code}:\n{run.log[-3000:]}")
     return run
 
 
-def _wall(runs: list[Outcome]) -> str:
-    return seconds([sum(run.seconds[step] for step in PARTS) for run in runs])
+def _format_wall(runs: list[WorkflowResult]) -> str:
+    return format_seconds([sum(run.seconds[step] for step in STEP_TITLES) for run in runs])
 
 
-def _steps(runs: list[Outcome]) -> str:
-    return ", ".join(f"{name} {seconds([run.seconds[step] for run in runs])}" for step, name in PARTS.items())
+def _format_steps(runs: list[WorkflowResult]) -> str:
+    return ", ".join(
+        f"{name} {format_seconds([run.seconds[step] for run in runs])}" for step, name in STEP_TITLES.items()
+    )

@@ -10,17 +10,26 @@ from pathlib import Path
 from statistics import median
 
 from tests.benchmarks import chain, copies
-from tests.benchmarks.emulated import Emulated, emulator
+from tests.benchmarks.emulated import EmulatorProcess, run_emulator
 from tests.benchmarks.process import Sample, measure
-from tests.benchmarks.table import Row, megabytes, ratio, seconds
-from tests.benchmarks.tools import NEUTRAL, ORCHESTRATOR, ROOT, Orchestrator, Terraform, Unfit, run, terraform
+from tests.benchmarks.table import Row, format_megabytes, format_seconds, median_ratio
+from tests.benchmarks.tools import (
+    NEUTRAL_ENVIRONMENT,
+    ORCHESTRATOR_PATH,
+    ROOT,
+    Orchestrator,
+    Terraform,
+    ToolUnavailableError,
+    prepare_terraform,
+    run_measured,
+)
 
 LATENCY_MS = 50.0
 MANIFESTS = ROOT / "manifests"
-TOLD: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
+print_progress: Callable[[str], None] = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
 
 
-class Misfit(Exception):  # noqa: N818 - a sentence that ends the run
+class MeasurementError(Exception):
     """A run whose numbers would mean nothing: a command failed, or a plan that should be empty is not."""
 
 
@@ -38,151 +47,191 @@ QUICK = Rounds(1, 1, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
-class Stack:
+class BenchmarkStack:
     """Both tools with the same stack, each applied into its own AWS; ``missing`` says why there is no peer."""
 
     ours: Orchestrator
-    aws: Emulated
+    aws: EmulatorProcess
     peer: Terraform | None
-    peer_aws: Emulated
-    missing: str = ""
+    peer_aws: EmulatorProcess
+    missing_reason: str = ""
 
-    def sizes(self) -> str:
-        theirs = f", terraform {self.peer.resources(self.peer_aws)}" if self.peer else ""
-        return f"orchestrator {self.ours.resources(self.aws)}{theirs}"
+    def describe_sizes(self) -> str:
+        peer_text = f", terraform {self.peer.count_resources(self.peer_aws)}" if self.peer else ""
+        return f"orchestrator {self.ours.count_resources(self.aws)}{peer_text}"
 
 
-def start(rounds: Rounds) -> list[Row]:
+def measure_start(rounds: Rounds) -> list[Row]:
     """`validate` and `--help` against importing two of the libraries that validating needs."""
     commands = {
         "imports": [sys.executable, "-c", "import yaml, jsonschema"],
-        "validate": [str(ORCHESTRATOR), "validate", "-f", str(MANIFESTS)],
-        "--help": [str(ORCHESTRATOR), "--help"],
+        "validate": [str(ORCHESTRATOR_PATH), "validate", "-f", str(MANIFESTS)],
+        "--help": [str(ORCHESTRATOR_PATH), "--help"],
     }
     samples: dict[str, list[Sample]] = {name: [] for name in commands}
     for number in range(rounds.start + 1):
         for name, command in commands.items():
-            sample = _sound(measure(command, cwd=ROOT, environment=NEUTRAL), 0, name)
+            sample = _require_exit_code(measure(command, cwd=ROOT, environment=NEUTRAL_ENVIRONMENT), 0, name)
             if number:  # the first round compiles and fills the page cache
                 samples[name].append(sample)
-    base = [sample.wall for sample in samples.pop("imports")]
+    baseline = [sample.wall for sample in samples.pop("imports")]
     return [
         Row(
             f'`{name}`: wall, against `python -c "import yaml, jsonschema"`',
-            f"{seconds(sample.wall for sample in found)}, {megabytes(sample.peak for sample in found)}",
-            seconds(base),
-            ratio([sample.wall for sample in found], base),
+            (
+                f"{format_seconds(sample.wall for sample in command_samples)}, "
+                f"{format_megabytes(sample.peak for sample in command_samples)}"
+            ),
+            format_seconds(baseline),
+            median_ratio([sample.wall for sample in command_samples], baseline),
             2,
             str(rounds.start),
         )
-        for name, found in samples.items()
+        for name, command_samples in samples.items()
     ]
 
 
-def stacked(within: ExitStack, folder: Path, *, many: bool) -> Stack:
+def prepare_stack(exit_stack: ExitStack, folder: Path, *, many: bool) -> BenchmarkStack:
     """Both tools and an empty AWS for each."""
     manifests = MANIFESTS
     variables: tuple[str, ...] = ()
     if many:
         manifests = folder / "manifests"
-        copies.write(MANIFESTS, manifests)
-        variables = (f"-var=n={copies.COPIES}", f"-var=services={copies.SERVICES}")
-    aws, peer_aws = within.enter_context(emulator()), within.enter_context(emulator())
+        copies.write_copies(MANIFESTS, manifests)
+        variables = (f"-var=n={copies.COPY_COUNT}", f"-var=services={copies.SERVICE_COUNT}")
+    aws, peer_aws = exit_stack.enter_context(run_emulator()), exit_stack.enter_context(run_emulator())
     try:
-        return Stack(Orchestrator(manifests), aws, terraform(folder / "terraform", variables), peer_aws)
-    except Unfit as unfit:
-        return Stack(Orchestrator(manifests), aws, None, peer_aws, str(unfit))
+        return BenchmarkStack(
+            Orchestrator(manifests), aws, prepare_terraform(folder / "terraform", variables), peer_aws
+        )
+    except ToolUnavailableError as error:
+        return BenchmarkStack(Orchestrator(manifests), aws, None, peer_aws, str(error))
 
 
-def apply(stack: Stack, rounds: Rounds) -> list[Row]:
+def measure_apply(stack: BenchmarkStack, rounds: Rounds) -> list[Row]:
     """The whole stack into an empty AWS.  Terraform's takes minutes, most of them fixed waits: once."""
-    mine: list[float] = []
+    our_walls: list[float] = []
     for _ in range(rounds.apply):
         stack.aws.reset()
-        mine.append(_sound(stack.ours.apply(stack.aws), 0, "orchestrator apply").wall)
+        our_walls.append(_require_exit_code(stack.ours.apply(stack.aws), 0, "orchestrator apply").wall)
     if stack.peer is None:
-        return [Row("apply of the stack: wall", seconds(mine), stack.missing, None, 0.1, str(rounds.apply))]
-    TOLD("terraform apply (about two minutes) ...")
-    theirs = [_sound(stack.peer.apply(stack.peer_aws), 0, "terraform apply").wall]
+        return [
+            Row(
+                "apply of the stack: wall",
+                format_seconds(our_walls),
+                stack.missing_reason,
+                None,
+                0.1,
+                str(rounds.apply),
+            )
+        ]
+    print_progress("terraform apply (about two minutes) ...")
+    peer_walls = [_require_exit_code(stack.peer.apply(stack.peer_aws), 0, "terraform apply").wall]
     runs = f"{rounds.apply} / 1"
-    return [Row("apply of the stack: wall", seconds(mine), seconds(theirs), ratio(mine, theirs), 0.1, runs)]
+    return [
+        Row(
+            "apply of the stack: wall",
+            format_seconds(our_walls),
+            format_seconds(peer_walls),
+            median_ratio(our_walls, peer_walls),
+            0.1,
+            runs,
+        )
+    ]
 
 
-def settle(stack: Stack) -> None:
+def apply_unmeasured(stack: BenchmarkStack) -> None:
     """Make the many, unmeasured: terraform with more hands than it has by default, or it would take half an hour."""
-    _sound(stack.ours.apply(stack.aws), 0, "orchestrator apply")
+    _require_exit_code(stack.ours.apply(stack.aws), 0, "orchestrator apply")
     if stack.peer:
-        _sound(stack.peer.apply(stack.peer_aws, "-parallelism=100"), 0, "terraform apply")
+        _require_exit_code(stack.peer.apply(stack.peer_aws, "-parallelism=100"), 0, "terraform apply")
 
 
-def plan(stack: Stack, rounds: int, what: str, targets: tuple[float, float | None, float]) -> list[Row]:
+def measure_plan(
+    stack: BenchmarkStack, rounds: int, title: str, targets: tuple[float, float | None, float]
+) -> list[Row]:
     """A plan with nothing to do: wall, processor, memory, calls.  ``targets`` of wall, memory and calls."""
-    mine: list[Sample] = []
-    theirs: list[Sample] = []
+    our_samples: list[Sample] = []
+    peer_samples: list[Sample] = []
     for _ in range(rounds):
-        mine.append(_sound(stack.ours.plan(stack.aws), 0, "orchestrator plan"))
+        our_samples.append(_require_exit_code(stack.ours.plan(stack.aws), 0, "orchestrator plan"))
         if stack.peer:
-            theirs.append(_sound(stack.peer.plan(stack.peer_aws), 0, "terraform plan"))
+            peer_samples.append(_require_exit_code(stack.peer.plan(stack.peer_aws), 0, "terraform plan"))
     wall, memory, calls = targets
     aspects: list[tuple[str, Callable[[Sample], float], Callable[[list[float]], str], float | None]] = [
-        ("wall", lambda sample: sample.wall, seconds, wall),
-        ("processor time", lambda sample: sample.cpu, seconds, None),
-        ("peak memory", lambda sample: sample.peak, lambda values: megabytes(map(int, values)), memory),
+        ("wall", lambda sample: sample.wall, format_seconds, wall),
+        ("processor time", lambda sample: sample.cpu, format_seconds, None),
+        ("peak memory", lambda sample: sample.peak, lambda values: format_megabytes(map(int, values)), memory),
         ("API calls", lambda sample: sample.calls, lambda values: f"{median(values):.0f}", calls),
     ]
     return [
         Row(
-            f"{what}: {name}",
-            text([of(sample) for sample in mine]),
-            text([of(sample) for sample in theirs]) if theirs else stack.missing,
-            ratio([of(sample) for sample in mine], [of(sample) for sample in theirs]) if theirs else None,
+            f"{title}: {name}",
+            text([value_of(sample) for sample in our_samples]),
+            text([value_of(sample) for sample in peer_samples]) if peer_samples else stack.missing_reason,
+            median_ratio([value_of(sample) for sample in our_samples], [value_of(sample) for sample in peer_samples])
+            if peer_samples
+            else None,
             target,
             str(rounds),
         )
-        for name, of, text, target in aspects
+        for name, value_of, text, target in aspects
     ]
 
 
-def latency(stack: Stack, rounds: int, what: str) -> list[Row]:
+def measure_latency(stack: BenchmarkStack, rounds: int, title: str) -> list[Row]:
     """The same plan when every call takes 50 ms, against the longest chain of reads that wait for each other."""
-    where, length = _chain(stack)
-    stack.aws.hold_back(LATENCY_MS)
-    stack.peer_aws.hold_back(LATENCY_MS)
-    mine: list[Sample] = []
-    theirs: list[Sample] = []
+    address, length = _find_longest_chain(stack)
+    stack.aws.set_latency(LATENCY_MS)
+    stack.peer_aws.set_latency(LATENCY_MS)
+    our_samples: list[Sample] = []
+    peer_samples: list[Sample] = []
     depths: list[int] = []
     for _ in range(rounds):
-        mine.append(_sound(stack.ours.plan(stack.aws), 0, "orchestrator plan"))
-        depths.append(chain.depth(stack.aws.calls()))
+        our_samples.append(_require_exit_code(stack.ours.plan(stack.aws), 0, "orchestrator plan"))
+        depths.append(chain.count_sequential_calls(stack.aws.calls()))
         if stack.peer:
-            theirs.append(_sound(stack.peer.plan(stack.peer_aws), 0, "terraform plan"))
-    stack.aws.hold_back(0)
-    stack.peer_aws.hold_back(0)
-    walls = [sample.wall for sample in mine]
+            peer_samples.append(_require_exit_code(stack.peer.plan(stack.peer_aws), 0, "terraform plan"))
+    stack.aws.set_latency(0)
+    stack.peer_aws.set_latency(0)
+    walls = [sample.wall for sample in our_samples]
     bound = length * LATENCY_MS / 1000
-    least = f"{length} calls = {seconds([bound])} ({where})"
-    deep = f"{what}, 50 ms a call: most calls that do not overlap"
+    bound_text = f"{length} calls = {format_seconds([bound])} ({address})"
+    depth_title = f"{title}, 50 ms a call: most calls that do not overlap"
     rows = [
-        Row(f"{what}, 50 ms a call: wall, against the longest chain", seconds(walls), least, median(walls) / bound, 3,
-            str(rounds)),
-        Row(deep, f"{median(depths):.0f}", f"{length}", median(depths) / length, None, str(rounds)),
-    ]  # fmt: skip
-    if theirs:
-        other = [sample.wall for sample in theirs]
+        Row(
+            f"{title}, 50 ms a call: wall, against the longest chain",
+            format_seconds(walls),
+            bound_text,
+            median(walls) / bound,
+            3,
+            str(rounds),
+        ),
+        Row(depth_title, f"{median(depths):.0f}", f"{length}", median(depths) / length, None, str(rounds)),
+    ]
+    if peer_samples:
+        peer_walls = [sample.wall for sample in peer_samples]
         rows.append(
-            Row(f"{what}, 50 ms a call: wall", seconds(walls), seconds(other), ratio(walls, other), None, str(rounds))
+            Row(
+                f"{title}, 50 ms a call: wall",
+                format_seconds(walls),
+                format_seconds(peer_walls),
+                median_ratio(walls, peer_walls),
+                None,
+                str(rounds),
+            )
         )
     return rows
 
 
-def _chain(stack: Stack) -> tuple[str, int]:
+def _find_longest_chain(stack: BenchmarkStack) -> tuple[str, int]:
     command = [sys.executable, "-m", "tests.benchmarks.chain", str(stack.ours.manifests)]
-    sample = _sound(run(stack.aws, command, ROOT), 0, "the longest chain")
-    where, length = sample.output.split()[-2:]
-    return where, int(length)
+    sample = _require_exit_code(run_measured(stack.aws, command, ROOT), 0, "the longest chain")
+    address, length = sample.output.split()[-2:]
+    return address, int(length)
 
 
-def _sound(sample: Sample, expected: int, what: str) -> Sample:
+def _require_exit_code(sample: Sample, expected: int, command_name: str) -> Sample:
     if sample.exit_code == expected:
         return sample
-    raise Misfit(f"{what} ended with {sample.exit_code}, not {expected}:\n{sample.output[-3000:]}")
+    raise MeasurementError(f"{command_name} ended with {sample.exit_code}, not {expected}:\n{sample.output[-3000:]}")

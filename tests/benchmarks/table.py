@@ -14,7 +14,7 @@ class Row:
     ``ratio`` None: not measured, and ``theirs`` says why.  ``target`` None: told without a promise.
     """
 
-    what: str
+    title: str
     ours: str
     theirs: str
     ratio: float | None
@@ -29,33 +29,33 @@ class Row:
         return self.ratio <= self.target
 
 
-def ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
+def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """Median of the ratios of runs that were made side by side; the shorter list is told by its median.
 
     Pairs lie close in time, so what else the machine did weighs on both.
     """
     if len(ours) == len(theirs):
-        return median(mine / other for mine, other in zip(ours, theirs, strict=True))
+        return median(our_value / peer_value for our_value, peer_value in zip(ours, theirs, strict=True))
     return median(ours) / median(theirs)
 
 
-def seconds(values: Iterable[float]) -> str:
+def format_seconds(values: Iterable[float]) -> str:
     """The median, with the digits that mean something."""
     value = median(values)
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
-def megabytes(values: Iterable[int]) -> str:
+def format_megabytes(values: Iterable[int]) -> str:
     """The median in MB (10^6 bytes)."""
     return f"{median(values) / 1e6:.0f} MB"
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def render_markdown(rows: Sequence[Row]) -> str:
     """The table; the last column says whether the target is met."""
     head = ("measure", "orchestrator", "peer", "ratio", "target", "met", "runs")
     body = [
         (
-            row.what,
+            row.title,
             row.ours,
             row.theirs,
             "-" if row.ratio is None else f"{row.ratio:.3f}" if row.ratio < 1 else f"{row.ratio:.2f}",

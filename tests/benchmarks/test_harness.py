@@ -13,13 +13,13 @@ import yaml
 from orchestrator.artefacts.sites import folder
 from tests.benchmarks import __main__ as bench
 from tests.benchmarks import copies, kept
-from tests.benchmarks.chain import depth
-from tests.benchmarks.page import page, today
+from tests.benchmarks.chain import count_sequential_calls
+from tests.benchmarks.page import describe_measurement, render_page
 from tests.benchmarks.process import measure
 from tests.benchmarks.sections import MANIFESTS
 from tests.benchmarks.site import files as site_files
-from tests.benchmarks.table import Row, markdown, megabytes, ratio, seconds
-from tests.benchmarks.tools import MIRROR, PEER, Unfit, terraform
+from tests.benchmarks.table import Row, format_megabytes, format_seconds, median_ratio, render_markdown
+from tests.benchmarks.tools import MIRROR_VARIABLE, PEER_FOLDER, ToolUnavailableError, prepare_terraform
 
 
 def spans(*times: tuple[float, float | None]) -> list[dict[str, Any]]:
@@ -38,22 +38,27 @@ def spans(*times: tuple[float, float | None]) -> list[dict[str, Any]]:
 )
 def test_depth_is_the_most_calls_that_do_not_overlap(calls: list[dict[str, Any]], expected: int) -> None:
     """Side by side counts once, one after the other counts each, in flight counts not at all."""
-    assert depth(calls) == expected
+    assert count_sequential_calls(calls) == expected
 
 
 def test_paired_runs_give_the_median_of_their_ratios() -> None:
     """A slow minute of the machine weighs on both halves of a pair, and so on neither."""
-    assert ratio([1, 10, 1], [10, 100, 20]) == pytest.approx(0.1)
+    assert median_ratio([1, 10, 1], [10, 100, 20]) == pytest.approx(0.1)
 
 
 def test_runs_that_cannot_be_paired_give_the_ratio_of_medians() -> None:
     """Three of ours against one of theirs."""
-    assert ratio([1, 2, 30], [20]) == pytest.approx(0.1)
+    assert median_ratio([1, 2, 30], [20]) == pytest.approx(0.1)
 
 
 def test_values_are_told_with_the_digits_that_mean_something() -> None:
     """Milliseconds below a second, a tenth above ten."""
-    assert (seconds([0.1234]), seconds([1.234]), seconds([12.34]), megabytes([87_000_000])) == (
+    assert (
+        format_seconds([0.1234]),
+        format_seconds([1.234]),
+        format_seconds([12.34]),
+        format_megabytes([87_000_000]),
+    ) == (
         "123 ms",
         "1.23 s",
         "12.3 s",
@@ -70,7 +75,7 @@ def test_the_table_says_what_is_met_missed_and_not_measured() -> None:
         Row("d", "1 s", "2 s", 0.5, None),
     ]
 
-    assert markdown(rows).splitlines()[2:] == [
+    assert render_markdown(rows).splitlines()[2:] == [
         "| a | 1 s | 10 s | 0.100 | <= 0.1 | yes | 5 |",
         "| b | 3 s | 1 s | 3.00 | <= 2 | **no** | 5 |",
         "| c | 1 s | terraform is not on PATH | - | <= 0.1 | - | 5 |",
@@ -93,7 +98,7 @@ def test_a_process_is_measured_whole(tmp_path: Path) -> None:
 
 def test_copies_are_the_stack_under_other_names(tmp_path: Path) -> None:
     """Each kind as often as asked, no name twice, and a copy refers to its own copies."""
-    copies.write(MANIFESTS, tmp_path / "many", copies=3, services=2)
+    copies.write_copies(MANIFESTS, tmp_path / "many", copies=3, services=2)
     documents = list(yaml.safe_load_all((tmp_path / "many" / "stack.yaml").read_text()))
     kinds = Counter(document["kind"] for document in documents)
     named = [(document["kind"], document["metadata"]["name"]) for document in documents]
@@ -109,8 +114,8 @@ def test_a_missing_terraform_is_a_sentence(tmp_path: Path, monkeypatch: pytest.M
     """The table says so, and measures the rest."""
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(Unfit, match="terraform is not on PATH"):
-        terraform(tmp_path)
+    with pytest.raises(ToolUnavailableError, match="terraform is not on PATH"):
+        prepare_terraform(tmp_path)
 
 
 def test_a_missing_provider_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,17 +124,17 @@ def test_a_missing_provider_is_a_sentence(tmp_path: Path, monkeypatch: pytest.Mo
     executable.write_text("#!/bin/sh\n")
     executable.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.delenv(MIRROR, raising=False)
+    monkeypatch.delenv(MIRROR_VARIABLE, raising=False)
     monkeypatch.delenv("TF_CLI_CONFIG_FILE", raising=False)
 
-    with pytest.raises(Unfit, match=MIRROR):
-        terraform(tmp_path / "work")
+    with pytest.raises(ToolUnavailableError, match=MIRROR_VARIABLE):
+        prepare_terraform(tmp_path / "work")
 
 
 def test_the_peer_names_no_place_of_this_machine() -> None:
     """Endpoint, keys and mirror come from the environment."""
     assert [
-        file.name for file in PEER.glob("*.tf") if "http://" in file.read_text() or "/opt" in file.read_text()
+        file.name for file in PEER_FOLDER.glob("*.tf") if "http://" in file.read_text() or "/opt" in file.read_text()
     ] == []
 
 
@@ -139,40 +144,43 @@ def test_the_peer_names_no_place_of_this_machine() -> None:
 )
 def test_the_command_line_is_understood(given: list[str], quick: bool, only: list[str] | None) -> None:
     """One run of each, or some parts only."""
-    asked = bench.arguments(given)
+    asked = bench.parse_arguments(given)
 
     assert (asked.quick, asked.only) == (quick, only)
 
 
 def test_the_page_says_how_to_measure_again() -> None:
     """The command stands above the parts, date and machine above each table."""
-    text = page("the table")
+    text = render_page("the table")
 
     assert [part in text for part in ("`make bench`", "the table")] == [True, True]
-    assert "processor cores" in today()
+    assert "processor cores" in describe_measurement()
 
 
 def test_a_part_is_measured_again_and_the_others_stay() -> None:
     """On the page with its own date, and in the README as rows of one table, whatever was there before."""
     rows = {name: [Row(f"{name} row", "1 s", "2 s", 0.5, 1)] for name in ("start", "plan")}
-    old = {name: kept.part(name, rows[name], "", "Measured on Monday.") for name in rows}
-    new = {**kept.read(page(kept.together(old))), "plan": kept.part("plan", [], "of 32", "Measured on Friday.")}
+    old = {name: kept.render_part(name, rows[name], "", "Measured on Monday.") for name in rows}
+    new = {
+        **kept.read_parts(render_page(kept.join_parts(old))),
+        "plan": kept.render_part("plan", [], "of 32", "Measured on Friday."),
+    }
     readme = "before <!-- benchmarks -->\nWhy.\n\n| measure | old |\n| x |\n<!-- /benchmarks --> after"
 
-    assert kept.read(page(kept.together(new))) == new
+    assert kept.read_parts(render_page(kept.join_parts(new))) == new
     assert new["start"] == old["start"]
-    once = kept.insert(readme, old)
+    once = kept.insert_table(readme, old)
     assert [("start row" in once, "plan row" in once), ("Why." in once, "old" in once)] == [(True, True), (True, False)]
-    assert kept.insert(once, old) == once
-    assert "plan row" not in kept.insert(once, new)
+    assert kept.insert_table(once, old) == once
+    assert "plan row" not in kept.insert_table(once, new)
     assert (once[:6], once[-5:]) == ("before", "after")
 
 
 def test_a_site_is_the_same_bytes_every_time(tmp_path: Path) -> None:
     """A fresh build differs in nothing; ten changed files are ten other ones."""
-    site_files.write(tmp_path / "a", 60)
-    site_files.write(tmp_path / "b", 60)
-    site_files.write(tmp_path / "c", 60, 10)
+    site_files.write_site(tmp_path / "a", 60)
+    site_files.write_site(tmp_path / "b", 60)
+    site_files.write_site(tmp_path / "c", 60, 10)
     a, b, c = (folder.scan(tmp_path / name) for name in "abc")
 
     assert a.digest == b.digest

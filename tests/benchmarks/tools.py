@@ -11,16 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.benchmarks.emulated import Emulated
+from tests.benchmarks.emulated import EmulatorProcess
 from tests.benchmarks.process import Sample, measure
 
 ROOT = Path(__file__).parents[2]
-PEER = Path(__file__).parent / "peer"
-ORCHESTRATOR = Path(sys.executable).with_name("orchestrator")
-MIRROR = "TF_PROVIDER_MIRROR"
-CONFIGURATION = "TF_CLI_CONFIG_FILE"
-PROVIDER = Path("registry.terraform.io/hashicorp/aws/5.100.0")
-NEUTRAL = {
+PEER_FOLDER = Path(__file__).parent / "peer"
+ORCHESTRATOR_PATH = Path(sys.executable).with_name("orchestrator")
+MIRROR_VARIABLE = "TF_PROVIDER_MIRROR"
+CONFIG_VARIABLE = "TF_CLI_CONFIG_FILE"
+PROVIDER_PATH = Path("registry.terraform.io/hashicorp/aws/5.100.0")
+NEUTRAL_ENVIRONMENT = {
     "AWS_CONFIG_FILE": "/nonexistent",
     "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent",
     "NO_COLOR": "1",
@@ -29,18 +29,20 @@ NEUTRAL = {
 }
 
 
-class Failed(Exception):  # noqa: N818 - a sentence that ends the run
+class ToolError(Exception):
     """A tool or a program that did not do its work: its numbers would mean nothing."""
 
 
-class Unfit(Exception):  # noqa: N818 - a sentence for the table, not an error of the program
+class ToolUnavailableError(Exception):
     """A tool that cannot be measured here; says why."""
 
 
-def run(aws: Emulated, command: list[str], cwd: Path, environment: Mapping[str, str] | None = None) -> Sample:
+def run_measured(
+    aws: EmulatorProcess, command: list[str], cwd: Path, environment: Mapping[str, str] | None = None
+) -> Sample:
     """One measured command against ``aws``, with its calls counted."""
     aws.forget_calls()
-    sample = measure(command, cwd=cwd, environment={**NEUTRAL, **aws.environment, **(environment or {})})
+    sample = measure(command, cwd=cwd, environment={**NEUTRAL_ENVIRONMENT, **aws.environment, **(environment or {})})
     return replace(sample, calls=len(aws.calls()))
 
 
@@ -51,18 +53,18 @@ class Orchestrator:
     manifests: Path
     name: str = "orchestrator"
 
-    def apply(self, aws: Emulated) -> Sample:
+    def apply(self, aws: EmulatorProcess) -> Sample:
         return self._run(aws, "apply", "--auto-approve")
 
-    def plan(self, aws: Emulated) -> Sample:
+    def plan(self, aws: EmulatorProcess) -> Sample:
         return self._run(aws, "plan", "--detailed-exitcode")
 
-    def resources(self, aws: Emulated) -> int:
-        shown = self._run(aws, "plan", "--format", "json")
-        return len(json.loads(shown.output[shown.output.index("{") :])["changes"])
+    def count_resources(self, aws: EmulatorProcess) -> int:
+        plan_sample = self._run(aws, "plan", "--format", "json")
+        return len(json.loads(plan_sample.output[plan_sample.output.index("{") :])["changes"])
 
-    def _run(self, aws: Emulated, verb: str, *options: str) -> Sample:
-        return run(aws, [str(ORCHESTRATOR), verb, "-f", str(self.manifests), *options], self.manifests)
+    def _run(self, aws: EmulatorProcess, verb: str, *options: str) -> Sample:
+        return run_measured(aws, [str(ORCHESTRATOR_PATH), verb, "-f", str(self.manifests), *options], self.manifests)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,55 +79,57 @@ class Terraform:
     variables: tuple[str, ...] = ()
     name: str = "terraform"
 
-    def apply(self, aws: Emulated, *options: str) -> Sample:
+    def apply(self, aws: EmulatorProcess, *options: str) -> Sample:
         return self._run(aws, "apply", "-auto-approve", *options)
 
-    def plan(self, aws: Emulated) -> Sample:
+    def plan(self, aws: EmulatorProcess) -> Sample:
         return self._run(aws, "plan", "-detailed-exitcode")
 
-    def resources(self, aws: Emulated) -> int:
+    def count_resources(self, aws: EmulatorProcess) -> int:
         command = ["terraform", "state", "list"]
-        listed = run(aws, command, self.folder, {CONFIGURATION: self.configuration}).output.splitlines()
-        return len([address for address in listed if address and not address.startswith("data.")])
+        addresses = run_measured(aws, command, self.folder, {CONFIG_VARIABLE: self.configuration}).output.splitlines()
+        return len([address for address in addresses if address and not address.startswith("data.")])
 
-    def _run(self, aws: Emulated, verb: str, *options: str) -> Sample:
+    def _run(self, aws: EmulatorProcess, verb: str, *options: str) -> Sample:
         command = ["terraform", verb, "-no-color", "-input=false", *options, *self.variables]
-        return run(aws, command, self.folder, {CONFIGURATION: self.configuration})
+        return run_measured(aws, command, self.folder, {CONFIG_VARIABLE: self.configuration})
 
 
-def terraform(workplace: Path, variables: tuple[str, ...] = ()) -> Terraform:
+def prepare_terraform(folder: Path, variables: tuple[str, ...] = ()) -> Terraform:
     """terraform with the peer's configuration, initialised in ``workplace``.
 
     Raises Unfit where terraform, or a place that has its provider, is missing.
     """
     if shutil.which("terraform") is None:
-        raise Unfit("terraform is not on PATH")
-    workplace.mkdir(parents=True, exist_ok=True)
-    for file in PEER.glob("*.tf"):
-        shutil.copy(file, workplace)
-    configuration = _configuration(workplace)
-    environment = {**os.environ, **NEUTRAL, CONFIGURATION: configuration}
-    initialised = subprocess.run(
+        raise ToolUnavailableError("terraform is not on PATH")
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in PEER_FOLDER.glob("*.tf"):
+        shutil.copy(file, folder)
+    configuration = _find_configuration(folder)
+    environment = {**os.environ, **NEUTRAL_ENVIRONMENT, CONFIG_VARIABLE: configuration}
+    completed = subprocess.run(
         ["terraform", "init", "-no-color", "-input=false"],
-        cwd=workplace,
+        cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
-    if initialised.returncode:
-        raise Unfit(f"terraform init failed: {initialised.stderr.strip().splitlines()[0]}")
-    return Terraform(workplace, configuration, variables)
+    if completed.returncode:
+        raise ToolUnavailableError(f"terraform init failed: {completed.stderr.strip().splitlines()[0]}")
+    return Terraform(folder, configuration, variables)
 
 
-def _configuration(workplace: Path) -> str:
+def _find_configuration(folder: Path) -> str:
     """A CLI configuration that finds the provider on this machine; nothing is downloaded."""
-    mirror = os.environ.get(MIRROR, "")
-    if mirror and (Path(mirror) / PROVIDER).is_dir():
-        written = workplace / "terraform.rc"
-        written.write_text(f'provider_installation {{\n  filesystem_mirror {{ path = "{mirror}" }}\n}}\n')
-        return str(written)
-    given = os.environ.get(CONFIGURATION, "")
-    if given and Path(given).is_file():
-        return given
-    raise Unfit(f"no provider for terraform: {MIRROR} has to name a folder that holds {PROVIDER}")
+    mirror = os.environ.get(MIRROR_VARIABLE, "")
+    if mirror and (Path(mirror) / PROVIDER_PATH).is_dir():
+        config_file = folder / "terraform.rc"
+        config_file.write_text(f'provider_installation {{\n  filesystem_mirror {{ path = "{mirror}" }}\n}}\n')
+        return str(config_file)
+    config_path = os.environ.get(CONFIG_VARIABLE, "")
+    if config_path and Path(config_path).is_file():
+        return config_path
+    raise ToolUnavailableError(
+        f"no provider for terraform: {MIRROR_VARIABLE} has to name a folder that holds {PROVIDER_PATH}"
+    )

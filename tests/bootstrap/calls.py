@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.aws import Clients
-from orchestrator.steps import camel
+from orchestrator.steps import to_operation_name
 from tests.bootstrap.evaluator import Request
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 TAG_KEYS = ("Tags", "tags", "TagList", "ResourceTags", "TagSpecifications")
-OTHERWISE = {
+IAM_ACTIONS = {
     "s3:HeadBucket": ["s3:ListBucket"],
     "s3:ListBuckets": ["s3:ListAllMyBuckets"],
     "s3:ListObjectsV2": ["s3:ListBucket"],
@@ -46,7 +46,7 @@ OTHERWISE = {
     "sts:GetCallerIdentity": [],
 }
 """IAM's names, where they are not the operation's; GetCallerIdentity needs no permission."""
-ALSO = {
+TAGGING_ACTIONS = {
     "apprunner:CreateAutoScalingConfiguration": "apprunner:TagResource",
     "apprunner:CreateService": "apprunner:TagResource",
     "apprunner:CreateVpcConnector": "apprunner:TagResource",
@@ -65,70 +65,87 @@ ALSO = {
     "logs:CreateLogGroup": "logs:TagResource",
 }
 """Creating with tags needs the right to tag."""
-MORE = {
+IMPLIED_ACTIONS = {
     "ecs:CreateExpressGatewayService": ["ecs:CreateCluster", "ecs:RegisterTaskDefinition", "ecs:TagResource"],
     "ecs:UpdateExpressGatewayService": ["ecs:RegisterTaskDefinition"],
 }
 """An Express service is put together of other things, which the caller has to be allowed."""
-CDN = {
+CLOUDFRONT_RESOURCES = {
     "Function": "function/fn",
     "OriginAccessControl": "origin-access-control/E1",
     "ResponseHeadersPolic": "response-headers-policy/p1",
 }
-APPRUNNER = {
+APPRUNNER_RESOURCES = {
     "AutoScaling": "autoscalingconfiguration",
     "VpcConnector": "vpcconnector",
     "Observab": "observabilityconfiguration",
 }
-NAMELESS = ("iam:ListRoles", "ec2:Describe", "cloudfront:List", "tag:", "logs:Describe", "ecr:GetAuthorizationToken")
+WILDCARD_PREFIXES = (
+    "iam:ListRoles",
+    "ec2:Describe",
+    "cloudfront:List",
+    "tag:",
+    "logs:Describe",
+    "ecr:GetAuthorizationToken",
+)
 
 
 @dataclass
-class Recorder(Clients):
+class RecordingClients(Clients):
     """Clients that write down each call before they make it."""
 
     region: str = REGION
-    seen: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+    calls: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         super().__init__(self.region, attempts=2)
-        self._writing = threading.Lock()
+        self._lock = threading.Lock()
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        self._note(service, operation, parameters)
+        self._append_call(service, operation, parameters)
         return super().call(service, operation, parameters, region)
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
-        self._note(service, operation, parameters)
+        self._append_call(service, operation, parameters)
         return super().pages(service, operation, parameters, region)
 
-    def _note(self, service: str, operation: str, parameters: Mapping[str, Any]) -> None:
-        with self._writing:
-            self.seen.append((service, camel(operation), dict(parameters)))
+    def _append_call(self, service: str, operation: str, parameters: Mapping[str, Any]) -> None:
+        with self._lock:
+            self.calls.append((service, to_operation_name(operation), dict(parameters)))
 
-    def requests(self, tags: Mapping[str, str]) -> list[Request]:
+    def list_requests(self, tags: Mapping[str, str]) -> list[Request]:
         """What IAM would be asked, each once; ``tags`` are those of the things that are worked on."""
-        found = {str(each) + str(each.context): each for call in self.seen for each in requests(*call, tags)}
-        return list(found.values())
+        requests_by_key = {
+            str(request) + str(request.context): request
+            for call in self.calls
+            for request in iter_requests(*call, tags)
+        }
+        return list(requests_by_key.values())
 
 
-def requests(service: str, operation: str, given: Mapping[str, Any], tags: Mapping[str, str]) -> Iterator[Request]:
+def iter_requests(
+    service: str, operation: str, parameters: Mapping[str, Any], tags: Mapping[str, str]
+) -> Iterator[Request]:
     """What IAM is asked for one call."""
     name = f"{service}:{operation}"
-    actions = [*OTHERWISE.get(name, [name]), *([ALSO[name]] if name in ALSO else []), *MORE.get(name, ())]
+    actions = [
+        *IAM_ACTIONS.get(name, [name]),
+        *([TAGGING_ACTIONS[name]] if name in TAGGING_ACTIONS else []),
+        *IMPLIED_ACTIONS.get(name, ()),
+    ]
     for action in actions:
-        for arn in arns(action, operation, given):
-            yield Request(action, arn, _context(operation, given, tags, arn))
+        for arn in list_arns(action, operation, parameters):
+            yield Request(action, arn, _condition_context(operation, parameters, tags, arn))
     if name in {"apprunner:CreateService", "apprunner:UpdateService"}:
-        yield from _passed(given)
+        yield from _iter_pass_role(parameters)
     if name in {"ecs:CreateExpressGatewayService", "ecs:UpdateExpressGatewayService"}:
-        yield from _passed_to_ecs(given)
+        yield from _iter_ecs_pass_role(parameters)
 
 
-def arns(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
+def list_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
     """On what the action is asked for.  LookupError for a call nobody thought of."""
     service = action.partition(":")[0]
-    if (action.startswith(NAMELESS) and "Resource" not in given) or action in {
+    if (action.startswith(WILDCARD_PREFIXES) and "Resource" not in parameters) or action in {
         "s3:ListAllMyBuckets",
         "sns:Unsubscribe",
         "ec2:CreateDefaultVpc",
@@ -136,103 +153,117 @@ def arns(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
         "ecs:RegisterTaskDefinition",
     }:
         return ["*"]
-    if (bare := f"{service}:{operation}").startswith("apprunner:List") and "ForResource" not in operation and not given:
-        return ["*"] if bare else []
-    return _PLACES[service](action, operation, given)
+    if (
+        (call_name := f"{service}:{operation}").startswith("apprunner:List")
+        and "ForResource" not in operation
+        and not parameters
+    ):
+        return ["*"] if call_name else []
+    return _ARN_BUILDERS[service](action, operation, parameters)
 
 
-def _s3(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    bucket = f"arn:aws:s3:::{given['Bucket']}"
+def _s3_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    bucket = f"arn:aws:s3:::{parameters['Bucket']}"
     if operation == "CopyObject" and action == "s3:GetObject":
-        source = given["CopySource"]
+        source = parameters["CopySource"]
         return [f"arn:aws:s3:::{source['Bucket']}/{source['Key']}"]
     if operation == "DeleteObjects":
-        return [f"{bucket}/{each['Key']}" for each in given["Delete"]["Objects"]]
-    return [f"{bucket}/{given['Key']}"] if "Key" in given else [bucket]
+        return [f"{bucket}/{item['Key']}" for item in parameters["Delete"]["Objects"]]
+    return [f"{bucket}/{parameters['Key']}"] if "Key" in parameters else [bucket]
 
 
-def _iam(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    path = given.get("Path", "/orchestrator/joiabagur/prod/")
-    return [f"arn:aws:iam::{ACCOUNT}:role{path}{given['RoleName']}"]
+def _iam_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    path = parameters.get("Path", "/orchestrator/joiabagur/prod/")
+    return [f"arn:aws:iam::{ACCOUNT}:role{path}{parameters['RoleName']}"]
 
 
-def _secrets(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    said = given.get("Name") or given["SecretId"]
-    return [said if said.startswith("arn:") else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{said}-a1B2c3"]
+def _secret_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    name_or_arn = parameters.get("Name") or parameters["SecretId"]
+    return [
+        name_or_arn
+        if name_or_arn.startswith("arn:")
+        else f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:{name_or_arn}-a1B2c3"
+    ]
 
 
-def _rds(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    if "ResourceName" in given:
-        return [given["ResourceName"]]
-    kinds = {"DBInstanceIdentifier": "db", "DBSubnetGroupName": "subgrp", "DBParameterGroupName": "pg"}
-    found = [f"arn:aws:rds:{REGION}:{ACCOUNT}:{kind}:{given[key]}" for key, kind in kinds.items() if key in given]
-    return found[:1] if action == "rds:AddTagsToResource" else found
+def _rds_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    if "ResourceName" in parameters:
+        return [parameters["ResourceName"]]
+    arn_types = {"DBInstanceIdentifier": "db", "DBSubnetGroupName": "subgrp", "DBParameterGroupName": "pg"}
+    found_arns = [
+        f"arn:aws:rds:{REGION}:{ACCOUNT}:{arn_type}:{parameters[key]}"
+        for key, arn_type in arn_types.items()
+        if key in parameters
+    ]
+    return found_arns[:1] if action == "rds:AddTagsToResource" else found_arns
 
 
-def _ecr(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    names = [given["repositoryName"]] if "repositoryName" in given else given.get("repositoryNames", [])
+def _ecr_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    names = [parameters["repositoryName"]] if "repositoryName" in parameters else parameters.get("repositoryNames", [])
     return (
-        [given["resourceArn"]]
-        if "resourceArn" in given
+        [parameters["resourceArn"]]
+        if "resourceArn" in parameters
         else [f"arn:aws:ecr:{REGION}:{ACCOUNT}:repository/{name}" for name in names]
     )
 
 
-def _budgets(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    name = given.get("BudgetName") or given.get("Budget", {}).get("BudgetName", "any")
-    return [given.get("ResourceARN", f"arn:aws:budgets::{ACCOUNT}:budget/{name}")]
+def _budget_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    name = parameters.get("BudgetName") or parameters.get("Budget", {}).get("BudgetName", "any")
+    return [parameters.get("ResourceARN", f"arn:aws:budgets::{ACCOUNT}:budget/{name}")]
 
 
-def _cloudfront(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
+def _cloudfront_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
     if "Function" in action:
-        return [f"arn:aws:cloudfront::{ACCOUNT}:function/{given['Name']}"]
-    what = next((place for word, place in CDN.items() if word in action), "distribution/E2")
-    return [given.get("Resource", f"arn:aws:cloudfront::{ACCOUNT}:{what}")]
+        return [f"arn:aws:cloudfront::{ACCOUNT}:function/{parameters['Name']}"]
+    resource_path = next((path for word, path in CLOUDFRONT_RESOURCES.items() if word in action), "distribution/E2")
+    return [parameters.get("Resource", f"arn:aws:cloudfront::{ACCOUNT}:{resource_path}")]
 
 
-def _cloudwatch(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    names = [given["AlarmName"]] if "AlarmName" in given else given.get("AlarmNames", ["*"])
+def _cloudwatch_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    names = [parameters["AlarmName"]] if "AlarmName" in parameters else parameters.get("AlarmNames", ["*"])
     return (
-        [given["ResourceARN"]]
-        if "ResourceARN" in given
+        [parameters["ResourceARN"]]
+        if "ResourceARN" in parameters
         else [f"arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}" for name in names]
     )
 
 
-def _sns(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    arn = given.get("TopicArn") or given.get("ResourceArn")
-    return [arn or f"arn:aws:sns:{REGION}:{ACCOUNT}:{given['Name']}"]
+def _sns_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    arn = parameters.get("TopicArn") or parameters.get("ResourceArn")
+    return [arn or f"arn:aws:sns:{REGION}:{ACCOUNT}:{parameters['Name']}"]
 
 
-def _logs(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
-    return [f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{given['logGroupName']}"]
+def _log_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    return [f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{parameters['logGroupName']}"]
 
 
-def _apprunner(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
+def _apprunner_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
     for key in ("ServiceArn", "ResourceArn", "AutoScalingConfigurationArn", "VpcConnectorArn"):
-        if key in given:
-            return [given[key]]
-    kind = next((kind for word, kind in APPRUNNER.items() if word in operation), "service")
-    name = next((given[key] for key in given if key.endswith("Name")), None)
+        if key in parameters:
+            return [parameters[key]]
+    resource_type = next(
+        (resource_type for word, resource_type in APPRUNNER_RESOURCES.items() if word in operation), "service"
+    )
+    name = next((parameters[key] for key in parameters if key.endswith("Name")), None)
     if name is None or operation.startswith("List"):
         return ["*"]
-    return [f"arn:aws:apprunner:{REGION}:{ACCOUNT}:{kind}/{name}/1/abc" if kind != "service" else
+    return [f"arn:aws:apprunner:{REGION}:{ACCOUNT}:{resource_type}/{name}/1/abc" if resource_type != "service" else
             f"arn:aws:apprunner:{REGION}:{ACCOUNT}:service/{name}/abc"]  # fmt: skip
 
 
-def _ecs(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
+def _ecs_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
     base = f"arn:aws:ecs:{REGION}:{ACCOUNT}:"
     if action == "ecs:CreateCluster":
         return [f"{base}cluster/default"]
     for key in ("serviceDeploymentArns", "serviceRevisionArns"):
-        if key in given:
-            return list(given[key])
-    name = given.get("serviceName")
-    return [f"{base}service/default/{name}" if name else given.get("serviceArn") or given.get("resourceArn")
-            or given["service"]]  # fmt: skip
+        if key in parameters:
+            return list(parameters[key])
+    name = parameters.get("serviceName")
+    return [f"{base}service/default/{name}" if name else parameters.get("serviceArn") or parameters.get("resourceArn")
+            or parameters["service"]]  # fmt: skip
 
 
-def _ec2(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
+def _ec2_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
     base = f"arn:aws:ec2:{REGION}:{ACCOUNT}:"
     group, endpoint = f"{base}security-group/sg-1", f"{base}vpc-endpoint/vpce-1"
     if operation == "CreateVpcEndpoint":
@@ -242,51 +273,65 @@ def _ec2(action: str, operation: str, given: Mapping[str, Any]) -> list[str]:
     return [endpoint if "Endpoint" in operation else group]
 
 
-_PLACES = {
-    "apprunner": _apprunner, "budgets": _budgets, "cloudfront": _cloudfront, "cloudwatch": _cloudwatch, "ec2": _ec2,
-    "ecs": _ecs, "ecr": _ecr, "iam": _iam, "logs": _logs, "rds": _rds, "s3": _s3, "secretsmanager": _secrets,
-    "sns": _sns,
-}  # fmt: skip
+_ARN_BUILDERS = {
+    "apprunner": _apprunner_arns,
+    "budgets": _budget_arns,
+    "cloudfront": _cloudfront_arns,
+    "cloudwatch": _cloudwatch_arns,
+    "ec2": _ec2_arns,
+    "ecs": _ecs_arns,
+    "ecr": _ecr_arns,
+    "iam": _iam_arns,
+    "logs": _log_arns,
+    "rds": _rds_arns,
+    "s3": _s3_arns,
+    "secretsmanager": _secret_arns,
+    "sns": _sns_arns,
+}
 
 
-def _context(operation: str, given: Mapping[str, Any], tags: Mapping[str, str], arn: str) -> dict[str, str]:
-    context = {f"aws:RequestTag/{key}": value for key, value in _tags(given).items()}
+def _condition_context(
+    operation: str, parameters: Mapping[str, Any], tags: Mapping[str, str], arn: str
+) -> dict[str, str]:
+    context = {f"aws:RequestTag/{key}": value for key, value in _request_tags(parameters).items()}
     if not operation.startswith("Create") or operation == "CreateInvalidation":
         context |= {f"aws:ResourceTag/{key}": value for key, value in tags.items()}
     if ":role/" in arn:
-        context["iam:PermissionsBoundary"] = given.get("PermissionsBoundary") or BOUNDARY
-    if "PolicyArn" in given:
-        context["iam:PolicyARN"] = given["PolicyArn"]
+        context["iam:PermissionsBoundary"] = parameters.get("PermissionsBoundary") or BOUNDARY_ARN
+    if "PolicyArn" in parameters:
+        context["iam:PolicyARN"] = parameters["PolicyArn"]
     return context
 
 
-BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/orchestrator/joiabagur/prod.github/joiabagur-prod-boundary"
+BOUNDARY_ARN = f"arn:aws:iam::{ACCOUNT}:policy/orchestrator/joiabagur/prod.github/joiabagur-prod-boundary"
 
 
-def _tags(given: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _request_tags(parameters: Any) -> dict[str, str]:
+    tags: dict[str, str] = {}
     for key in TAG_KEYS:
-        said = given.get(key, [])
-        if isinstance(said, Mapping):
-            said = said.get("Items") or [{"Key": name, "Value": value} for name, value in said.items()]
-        for each in said:
-            inner = each.get("Tags", [each])
-            found |= {str(tag.get("Key", tag.get("key"))): str(tag.get("Value", tag.get("value"))) for tag in inner}
-    if "DistributionConfigWithTags" in given:
-        found |= _tags(given["DistributionConfigWithTags"])
-    return found
+        entries = parameters.get(key, [])
+        if isinstance(entries, Mapping):
+            entries = entries.get("Items") or [{"Key": name, "Value": value} for name, value in entries.items()]
+        for entry in entries:
+            pairs = entry.get("Tags", [entry])
+            tags |= {str(tag.get("Key", tag.get("key"))): str(tag.get("Value", tag.get("value"))) for tag in pairs}
+    if "DistributionConfigWithTags" in parameters:
+        tags |= _request_tags(parameters["DistributionConfigWithTags"])
+    return tags
 
 
-def _passed(given: Mapping[str, Any]) -> Iterator[Request]:
-    configuration = given.get("InstanceConfiguration", {}).get("InstanceRoleArn")
-    authentication = given.get("SourceConfiguration", {}).get("AuthenticationConfiguration", {}).get("AccessRoleArn")
+def _iter_pass_role(parameters: Mapping[str, Any]) -> Iterator[Request]:
+    configuration = parameters.get("InstanceConfiguration", {}).get("InstanceRoleArn")
+    authentication = (
+        parameters.get("SourceConfiguration", {}).get("AuthenticationConfiguration", {}).get("AccessRoleArn")
+    )
     for role, service in ((configuration, "tasks"), (authentication, "build")):
         if role:
             yield Request("iam:PassRole", role, {"iam:PassedToService": f"{service}.apprunner.amazonaws.com"})
 
 
-def _passed_to_ecs(given: Mapping[str, Any]) -> Iterator[Request]:
+def _iter_ecs_pass_role(parameters: Mapping[str, Any]) -> Iterator[Request]:
     principals = {"taskRoleArn": "ecs-tasks", "executionRoleArn": "ecs-tasks", "infrastructureRoleArn": "ecs"}
     for key, service in principals.items():
-        if key in given:
-            yield Request("iam:PassRole", given[key], {"iam:PassedToService": f"{service}.amazonaws.com"})
+        if key in parameters:
+            yield Request("iam:PassRole", parameters[key], {"iam:PassedToService": f"{service}.amazonaws.com"})

@@ -25,46 +25,52 @@ class Request:
         return f"{self.action} on {self.arn}"
 
 
-def allows(documents: Iterable[Mapping[str, Any]], boundary: Mapping[str, Any], request: Request) -> bool:
+def is_allowed(documents: Iterable[Mapping[str, Any]], boundary: Mapping[str, Any], request: Request) -> bool:
     """Whether a role with these policies, within this boundary, may do it."""
-    return _decides(list(documents), request) and _decides([boundary], request)
+    return _is_granted(list(documents), request) and _is_granted([boundary], request)
 
 
-def _decides(documents: list[Mapping[str, Any]], request: Request) -> bool:
+def _is_granted(documents: list[Mapping[str, Any]], request: Request) -> bool:
     effects = [
         statement["Effect"]
         for document in documents
         for statement in document["Statement"]
-        if _concerns(statement, request)
+        if _applies_to(statement, request)
     ]
     return "Allow" in effects and "Deny" not in effects
 
 
-def _concerns(statement: Mapping[str, Any], request: Request) -> bool:
+def _applies_to(statement: Mapping[str, Any], request: Request) -> bool:
     assert statement.keys() <= {"Effect", "Action", "Resource", "Condition"}, statement.keys()
-    named = any(_pattern(each.lower()).fullmatch(request.action.lower()) for each in statement["Action"])
-    placed = any(_pattern(each).fullmatch(request.arn) for each in statement["Resource"])
+    action_matches = any(
+        _compile_pattern(pattern.lower()).fullmatch(request.action.lower()) for pattern in statement["Action"]
+    )
+    resource_matches = any(_compile_pattern(pattern).fullmatch(request.arn) for pattern in statement["Resource"])
     return (
-        named
-        and placed
-        and all(_holds(operator, keys, request) for operator, keys in statement.get("Condition", {}).items())
+        action_matches
+        and resource_matches
+        and all(
+            _condition_matches(operator, keys, request) for operator, keys in statement.get("Condition", {}).items()
+        )
     )
 
 
-def _holds(operator: str, keys: Mapping[str, Any], request: Request) -> bool:
-    found = {key.lower(): value for key, value in request.context.items()}
-    for key, wanted in keys.items():
-        value = found.get(key.lower())
-        values = [wanted] if isinstance(wanted, str) else wanted
+def _condition_matches(operator: str, keys: Mapping[str, Any], request: Request) -> bool:
+    context = {key.lower(): value for key, value in request.context.items()}
+    for key, expected in keys.items():
+        value = context.get(key.lower())
+        allowed_values = [expected] if isinstance(expected, str) else expected
         if operator == "StringEqualsIfExists" and value is None:
             continue
         assert operator in {"StringEquals", "StringEqualsIfExists", "ArnEquals"}, operator
-        if value not in values:
+        if value not in allowed_values:
             return False
     return True
 
 
 @cache
-def _pattern(text: str) -> re.Pattern[str]:
+def _compile_pattern(text: str) -> re.Pattern[str]:
     """``*`` and ``?`` as IAM means them; in an ARN they do not end at a colon's part but for the service."""
-    return re.compile("".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in text), re.DOTALL)
+    return re.compile(
+        "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in text), re.DOTALL
+    )

@@ -16,62 +16,62 @@ TOKEN = "ghp_not-to-be-seen"
 
 
 @dataclass
-class Hub:
+class FakeGitHub:
     """What the repository holds, and who asked for what."""
 
     root: str
     url: str = ""
-    things: dict[str, Any] = field(default_factory=dict)
+    objects: dict[str, Any] = field(default_factory=dict)
     writes: list[str] = field(default_factory=list)
-    misshapen: list[str] = field(default_factory=list)
+    schema_violations: list[str] = field(default_factory=list)
 
-    def answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def handle(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         """One exchange, and what of it GitHub would not know."""
-        status, said = self._answer(method, path, body)
+        status, response = self._route(method, path, body)
         if path.startswith(self.root):
-            asked: tuple[str, str, dict[str, str], Any] = (method, path.removeprefix(self.root), {}, body)
-            self.misshapen += shapes.complaints(asked, status, said)
-        return status, said
+            exchange: tuple[str, str, dict[str, str], Any] = (method, path.removeprefix(self.root), {}, body)
+            self.schema_violations += shapes.find_violations(exchange, status, response)
+        return status, response
 
-    def _answer(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def _route(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         if not path.startswith(self.root):
             return 404, {"message": "Not Found"}
-        place = path.removeprefix(self.root)
+        resource_path = path.removeprefix(self.root)
         if method == "GET":
-            return self._read(place)
-        self.writes.append(f"{method} {place}")
+            return self._get(resource_path)
+        self.writes.append(f"{method} {resource_path}")
         if method == "DELETE":
-            del self.things[place]
+            del self.objects[resource_path]
             return 204, None
         if method == "PUT":
-            self.things[place] = body
+            self.objects[resource_path] = body
             return 200, body
-        if place in self.things.get("refuse", ()):
+        if resource_path in self.objects.get("refuse", ()):
             return 403, {"message": "Resource not accessible"}
-        self.things[f"{place}/{body['name']}"] = body
-        return (200, body) if place.endswith("/deployment-branch-policies") else (201, {})
+        self.objects[f"{resource_path}/{body['name']}"] = body
+        return (200, body) if resource_path.endswith("/deployment-branch-policies") else (201, {})
 
-    def _read(self, place: str) -> tuple[int, Any]:
-        if place == "":
+    def _get(self, resource_path: str) -> tuple[int, Any]:
+        if resource_path == "":
             name = self.root.removeprefix("/repos/")
             return 200, {"full_name": name, "id": 456789, "owner": {"id": 123456}, "default_branch": "main"}
-        if place.endswith("/deployment-branch-policies"):
-            found = [thing for key, thing in self.things.items() if key.startswith(f"{place}/")]
-            return 200, {"total_count": len(found), "branch_policies": found}
-        return (200, self.things[place]) if place in self.things else (404, {"message": "Not Found"})
+        if resource_path.endswith("/deployment-branch-policies"):
+            policies = [policy for key, policy in self.objects.items() if key.startswith(f"{resource_path}/")]
+            return 200, {"total_count": len(policies), "branch_policies": policies}
+        return (200, self.objects[resource_path]) if resource_path in self.objects else (404, {"message": "Not Found"})
 
 
 @contextmanager
-def github(repository: str) -> Iterator[Hub]:
+def serve_github(repository: str) -> Iterator[FakeGitHub]:
     """Serve one repository."""
-    hub = Hub(f"/repos/{repository}")
+    hub = FakeGitHub(f"/repos/{repository}")
 
     class Handler(BaseHTTPRequestHandler):
         def _serve(self) -> None:
             length = int(self.headers.get("content-length") or 0)
             body = json.loads(self.rfile.read(length)) if length else None
             allowed = self.headers.get("authorization") == f"Bearer {TOKEN}"
-            status, said = hub.answer(self.command, self.path, body) if allowed else (401, {"message": "Bad token"})
+            status, said = hub.handle(self.command, self.path, body) if allowed else (401, {"message": "Bad token"})
             data = b"" if said is None else json.dumps(said).encode()
             self.send_response(status)
             self.send_header("content-length", str(len(data)))
@@ -89,7 +89,7 @@ def github(repository: str) -> Iterator[Hub]:
     hub.url = f"http://127.0.0.1:{server.server_port}"
     try:
         yield hub
-        assert not hub.misshapen, hub.misshapen
+        assert not hub.schema_violations, hub.schema_violations
     finally:
         server.shutdown()
         server.server_close()

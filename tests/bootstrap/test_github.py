@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 
 from orchestrator.cli.main import main
-from orchestrator.problems import Exit
-from tests.bootstrap.github import TOKEN, Hub, github
+from orchestrator.problems import ExitCode
+from tests.bootstrap.github import TOKEN, FakeGitHub, serve_github
 from tests.bootstrap.test_policies import manifests
-from tests.proofs.world import aws, clients
+from tests.proofs.world import clients, emulated_aws
 
 ROLES = {"plan": "joiabagur-prod-plan", "deploy": "joiabagur-prod-deploy"}
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGitHub]:
     manifests(tmp_path)
-    with aws(), github("joiabagur/joiabagur-pv") as found:
+    with emulated_aws(), serve_github("joiabagur/joiabagur-pv") as found:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("GITHUB_API_URL", found.url)
         monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
@@ -36,13 +36,13 @@ def role(part: str) -> Any:
     return clients().call("iam", "get_role", {"RoleName": ROLES[part]})["Role"]
 
 
-def test_the_second_run_changes_nothing(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_second_run_changes_nothing(hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
     """Provider, roles, policies, variables and environment are made; then nothing differs."""
-    assert bootstrap("--auto-approve") == Exit.OK
+    assert bootstrap("--auto-approve") == ExitCode.OK
     first = list(hub.writes)
     capsys.readouterr()
 
-    assert bootstrap("--auto-approve") == Exit.OK
+    assert bootstrap("--auto-approve") == ExitCode.OK
     said = capsys.readouterr()
     assert len(first) == 6
     assert hub.writes == first
@@ -50,9 +50,9 @@ def test_the_second_run_changes_nothing(hub: Hub, capsys: pytest.CaptureFixture[
     assert TOKEN not in said.out + said.err
 
 
-def test_the_plan_shows_it_and_does_nothing(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_plan_shows_it_and_does_nothing(hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
     """--plan names every role and variable, and leaves AWS and GitHub alone."""
-    assert bootstrap("--plan") == Exit.OK
+    assert bootstrap("--plan") == ExitCode.OK
 
     said = capsys.readouterr().out
     assert [name for name in (*ROLES.values(), "ORCHESTRATOR_DEPLOY_ROLE") if name not in said] == []
@@ -60,7 +60,7 @@ def test_the_plan_shows_it_and_does_nothing(hub: Hub, capsys: pytest.CaptureFixt
     assert clients().call("iam", "list_roles", {})["Roles"] == []
 
 
-def test_only_the_environment_of_the_main_branch_becomes_the_deploy_role(hub: Hub) -> None:
+def test_only_the_environment_of_the_main_branch_becomes_the_deploy_role(hub: FakeGitHub) -> None:
     """Trust names audience, repository id, branch, environment and both forms of the subject, without wildcards."""
     bootstrap("--auto-approve")
 
@@ -82,32 +82,32 @@ def test_only_the_environment_of_the_main_branch_becomes_the_deploy_role(hub: Hu
     assert role("deploy")["PermissionsBoundary"]["PermissionsBoundaryArn"].endswith("joiabagur-prod-ceiling")
 
 
-def test_an_existing_provider_is_taken_with_its_audiences(hub: Hub) -> None:
+def test_an_existing_provider_is_taken_with_its_audiences(hub: FakeGitHub) -> None:
     """Another tool's provider keeps its audience."""
     call = clients().call
     given = {"Url": "https://token.actions.githubusercontent.com", "ClientIDList": ["sts.amazonaws.com", "other"]}
     arn = call("iam", "create_open_id_connect_provider", given)["OpenIDConnectProviderArn"]
 
-    assert bootstrap("--auto-approve") == Exit.OK
+    assert bootstrap("--auto-approve") == ExitCode.OK
     found = call("iam", "get_open_id_connect_provider", {"OpenIDConnectProviderArn": arn})
     assert found["ClientIDList"] == ["sts.amazonaws.com", "other"]
 
 
-def test_a_deploy_leaves_the_gate_alone(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_deploy_leaves_the_gate_alone(hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
     """What lets workflows in is no stray of the environment."""
     bootstrap("--auto-approve")
     capsys.readouterr()
 
-    assert main(["plan", "-e", "prod", "--format", "json"]) == Exit.OK
+    assert main(["plan", "-e", "prod", "--format", "json"]) == ExitCode.OK
     changes = json.loads(capsys.readouterr().out)["changes"]
     assert [each["address"] for each in changes if each["action"] == "delete"] == []
 
 
-def test_a_project_without_a_boundary_is_refused(hub: Hub, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_project_without_a_boundary_is_refused(hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing is made, and the line to add is named."""
     project = Path("manifests/project.yaml")
     project.write_text(project.read_text().replace("  permissionsBoundary: true\n", ""))
 
-    assert bootstrap("--auto-approve") == Exit.FAILED
+    assert bootstrap("--auto-approve") == ExitCode.FAILED
     assert "permissionsBoundary: true" in capsys.readouterr().err
     assert hub.writes == []

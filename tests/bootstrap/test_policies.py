@@ -13,20 +13,20 @@ import pytest
 from orchestrator import resources
 from orchestrator.bootstrap import policy_documents, resource_permissions
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
+from orchestrator.planning.events import ignore_event
 from orchestrator.release import checkout
 from orchestrator.release.deploy import Deployment
 from orchestrator.release.ledger_entry import Origin
-from orchestrator.vocabulary import Desired
-from tests.bootstrap.calls import BOUNDARY, Recorder
-from tests.bootstrap.evaluator import Request, allows
-from tests.proofs.world import MANIFESTS, aws
+from orchestrator.vocabulary import DesiredState
+from tests.bootstrap.calls import BOUNDARY_ARN, RecordingClients
+from tests.bootstrap.evaluator import Request, is_allowed
+from tests.proofs.world import MANIFESTS, emulated_aws
 
 GATE = {"iam_oidc_provider", "iam_policy"}
 ROLE = "arn:aws:iam::123456789012:role"
 OURS = {"aws:ResourceTag/orchestrator:project": "joiabagur", "aws:ResourceTag/orchestrator:environment": "prod"}
 THEIRS = {**OURS, "aws:ResourceTag/orchestrator:project": "other"}
-BOUNDED = {"iam:PermissionsBoundary": BOUNDARY}
+BOUNDED = {"iam:PermissionsBoundary": BOUNDARY_ARN}
 SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:joiabagur-prod-a1B2c3"
 ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 
@@ -35,11 +35,11 @@ ADMIN = "arn:aws:iam::aws:policy/AdministratorAccess"
 class Roles:
     """The generated policies of one project."""
 
-    desired: Desired
+    desired: DesiredState
 
     def may(self, role: str, request: Request) -> bool:
-        made = policy_documents.plan_documents if role == "plan" else policy_documents.deploy_documents
-        return allows(made(self.desired), policy_documents.ceiling(self.desired.scope), request)
+        made = policy_documents.build_plan_policies if role == "plan" else policy_documents.build_deploy_policies
+        return is_allowed(made(self.desired), policy_documents.build_workflow_boundary(self.desired.scope), request)
 
 
 def manifests(folder: Path) -> Path:
@@ -60,25 +60,25 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def roles(folder: Path) -> Roles:
-    return Roles(pipeline.desired(folder, "prod", shipping=False))
+    return Roles(pipeline.load_desired(folder, "prod", include_artefacts=False))
 
 
 @pytest.fixture(scope="module")
 def recorded(folder: Path) -> Iterator[Mapping[str, list[Request]]]:
     """The calls of a plan of nothing, of the first deploy, of a plan and a deploy of what stands."""
     tags = {"orchestrator:project": "joiabagur", "orchestrator:environment": "prod"}
-    with aws():
-        plan, deploy = Recorder(), Recorder()
-        pipeline.plan(checkout.of(folder, "prod", plan).desired, clients=plan)
+    with emulated_aws():
+        plan, deploy = RecordingClients(), RecordingClients()
+        pipeline.plan(checkout.load(folder, "prod", plan).desired, clients=plan)
         for _ in range(2):
-            asked = checkout.of(folder, "prod", deploy)
+            asked = checkout.load(folder, "prod", deploy)
             planned = pipeline.plan(asked.desired, clients=deploy)
-            store = checkout.demand(pipeline.validate(folder, "prod"), deploy)
-            run = Deployment(store, Origin("ana", "c0ffee"), deploy, ignore, proving=lambda *_: ())
+            store = checkout.require_store(pipeline.validate(folder, "prod"), deploy)
+            run = Deployment(store, Origin("ana", "c0ffee"), deploy, ignore_event, prober=lambda *_: ())
             ended = run.deploy(planned, asked, lambda cause: None)
-            assert ended.end in {"released", "unchanged"}
-        pipeline.plan(checkout.of(folder, "prod", plan).desired, clients=plan)
-        yield {"plan": plan.requests(tags), "deploy": deploy.requests(tags)}
+            assert ended.status in {"released", "unchanged"}
+        pipeline.plan(checkout.load(folder, "prod", plan).desired, clients=plan)
+        yield {"plan": plan.list_requests(tags), "deploy": deploy.list_requests(tags)}
 
 
 @pytest.mark.slow
@@ -114,8 +114,8 @@ DANGEROUS = [
     Request("iam:AttachRolePolicy", f"{ROLE}/orchestrator/joiabagur/prod/x", {**BOUNDED, "iam:PolicyARN": ADMIN}),
     Request("iam:PassRole", f"{ROLE}/admin", {"iam:PassedToService": "tasks.apprunner.amazonaws.com"}),
     Request("iam:PassRole", f"{ROLE}/orchestrator/joiabagur/prod/x", {"iam:PassedToService": "ec2.amazonaws.com"}),
-    Request("iam:CreatePolicyVersion", BOUNDARY),
-    Request("iam:DeletePolicy", BOUNDARY),
+    Request("iam:CreatePolicyVersion", BOUNDARY_ARN),
+    Request("iam:DeletePolicy", BOUNDARY_ARN),
     Request("iam:UpdateOpenIDConnectProviderThumbprint", "arn:aws:iam::123456789012:oidc-provider/x"),
     Request("sts:AssumeRole", f"{ROLE}/admin"),
     Request("organizations:LeaveOrganization"),
@@ -164,20 +164,20 @@ def test_a_pull_request_may_not_do_what_a_deploy_may(request_: Request, roles: R
 def test_a_policy_that_somebody_attaches_by_hand_gives_no_more_than_the_ceiling(roles: Roles) -> None:
     """AdministratorAccess on the deploy role makes no users and touches no other role."""
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
-    ceiling = policy_documents.ceiling(roles.desired.scope)
+    ceiling = policy_documents.build_workflow_boundary(roles.desired.scope)
     wild = [each for each in DANGEROUS if each.action.startswith(("sts:", "organizations:")) or ":user/" in each.arn]
     wild.append(Request("iam:PutRolePolicy", f"{ROLE}/admin"))
 
-    assert [str(each) for each in wild if allows([everything], ceiling, each)] == []
+    assert [str(each) for each in wild if is_allowed([everything], ceiling, each)] == []
 
 
 def test_a_service_gets_no_more_than_the_boundary(roles: Roles) -> None:
     """Whatever a deploy writes into a service's role, it can neither touch IAM nor read other buckets."""
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
-    boundary = policy_documents.boundary(roles.desired)
+    boundary = policy_documents.build_permissions_boundary(roles.desired)
 
     def may(action: str, arn: str) -> bool:
-        return allows([everything], boundary, Request(action, arn))
+        return is_allowed([everything], boundary, Request(action, arn))
 
     assert may("s3:GetObject", "arn:aws:s3:::joiabagur-files-prod/sale-photos/1.jpg")
     assert may("secretsmanager:GetSecretValue", SECRET)
@@ -192,7 +192,7 @@ def test_data_goes_only_where_the_manifest_lets_it(tmp_path: Path) -> None:
     found = manifests(tmp_path)
     text = (found / "buckets.yaml").read_text()
     (found / "buckets.yaml").write_text(text.replace("\nspec:\n", "\nspec:\n  deletionPolicy: delete\n", 1))
-    roles = Roles(pipeline.desired(found, "prod", shipping=False))
+    roles = Roles(pipeline.load_desired(found, "prod", include_artefacts=False))
 
     assert roles.may("deploy", Request("s3:DeleteBucket", "arn:aws:s3:::joiabagur-files-prod"))
     assert not roles.may("plan", Request("s3:DeleteBucket", "arn:aws:s3:::joiabagur-files-prod"))
@@ -201,13 +201,16 @@ def test_data_goes_only_where_the_manifest_lets_it(tmp_path: Path) -> None:
 
 def test_every_resource_type_has_its_rules() -> None:
     """A new type without rules would be planned by people and denied to workflows."""
-    assert set(resource_permissions.TYPES) == set(resources.types()) - GATE
+    assert set(resource_permissions.RULES_BY_TYPE) == set(resources.list_types()) - GATE
 
 
 def test_the_documents_fit_into_iam(roles: Roles) -> None:
     """6,144 characters a policy, ten policies a role."""
-    sets = [policy_documents.plan_documents(roles.desired), policy_documents.deploy_documents(roles.desired)]
-    fixed: list[Any] = [policy_documents.boundary(roles.desired), policy_documents.ceiling(roles.desired.scope)]
+    sets = [policy_documents.build_plan_policies(roles.desired), policy_documents.build_deploy_policies(roles.desired)]
+    fixed: list[Any] = [
+        policy_documents.build_permissions_boundary(roles.desired),
+        policy_documents.build_workflow_boundary(roles.desired.scope),
+    ]
 
-    assert [len(documents) for documents in sets if len(documents) > policy_documents.MOST] == []
-    assert max(policy_documents.size(each) for each in [*sets[0], *sets[1], *fixed]) <= 6144
+    assert [len(documents) for documents in sets if len(documents) > policy_documents.MAX_POLICIES_PER_ROLE] == []
+    assert max(policy_documents.policy_size(each) for each in [*sets[0], *sets[1], *fixed]) <= 6144

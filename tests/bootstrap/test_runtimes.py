@@ -9,10 +9,10 @@ import pytest
 
 from orchestrator.bootstrap import policy_documents
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
+from orchestrator.planning.events import ignore_event
 from orchestrator.vocabulary import Action
-from tests.bootstrap.calls import Recorder
-from tests.bootstrap.evaluator import Request, allows
+from tests.bootstrap.calls import RecordingClients
+from tests.bootstrap.evaluator import Request, is_allowed
 from tests.bootstrap.test_policies import OURS, ROLE, Roles, manifests
 from tests.proofs import world
 
@@ -25,7 +25,7 @@ HERE = {"aws:RequestedRegion": "eu-west-1"}
 def express(folder: Path) -> Path:
     """The real manifests in the other runtime: one word changes."""
     found = manifests(folder)
-    world.swap("api.yaml", ("runtime: app-runner", "runtime: ecs-express"))(found)
+    world.replace_text("api.yaml", ("runtime: app-runner", "runtime: ecs-express"))(found)
     return found
 
 
@@ -36,28 +36,28 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def roles(folder: Path) -> Roles:
-    return Roles(pipeline.desired(folder, "prod", shipping=False))
+    return Roles(pipeline.load_desired(folder, "prod", include_artefacts=False))
 
 
 @pytest.fixture(scope="module")
 def recorded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, list[Request]]]:
     """The calls of the change from App Runner to ECS Express, and of a change of what then runs."""
-    before = pipeline.desired(manifests(tmp_path_factory.mktemp("runner")), "prod")
-    after = pipeline.desired(folder, "prod")
-    world.swap("api.yaml", ("ASPNETCORE_ENVIRONMENT: Production", "ASPNETCORE_ENVIRONMENT: Staging"))(folder)
-    later = pipeline.desired(folder, "prod")
+    before = pipeline.load_desired(manifests(tmp_path_factory.mktemp("runner")), "prod")
+    after = pipeline.load_desired(folder, "prod")
+    world.replace_text("api.yaml", ("ASPNETCORE_ENVIRONMENT: Production", "ASPNETCORE_ENVIRONMENT: Staging"))(folder)
+    later = pipeline.load_desired(folder, "prod")
     tags = {"orchestrator:project": "joiabagur", "orchestrator:environment": "prod"}
-    with world.aws():
-        assert world.failures(world.apply(before)) == []
-        plan, deploy = Recorder(), Recorder()
+    with world.emulated_aws():
+        assert world.list_failures(world.apply(before)) == []
+        plan, deploy = RecordingClients(), RecordingClients()
         for desired in (after, later):
             pipeline.plan(desired, clients=plan)
             planned = pipeline.plan(desired, clients=deploy)
             assert not planned.plan.is_vetoed
-            assert world.failures(pipeline.apply(planned, ignore, clients=deploy)) == []
+            assert world.list_failures(pipeline.apply(planned, ignore_event, clients=deploy)) == []
         gone = [change.address for change in planned.plan.changes if change.action is Action.DELETE]
         assert gone == []
-        yield {"plan": plan.requests(tags), "deploy": deploy.requests(tags)}
+        yield {"plan": plan.list_requests(tags), "deploy": deploy.list_requests(tags)}
 
 
 @pytest.mark.slow
@@ -94,11 +94,11 @@ def test_what_it_does_not_take_is_denied(role: str, request_: Request, roles: Ro
 def test_the_infrastructure_role_keeps_within_the_boundary_and_ecss_own_things(roles: Roles) -> None:
     """The managed policy's actions, and of load balancers only those that ECS marked."""
     everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
-    boundary = policy_documents.boundary(roles.desired)
+    boundary = policy_documents.build_permissions_boundary(roles.desired)
     managed = {**HERE, "aws:ResourceTag/AmazonECSManaged": "true"}
 
     def may(action: str, context: Mapping[str, str]) -> bool:
-        return allows([everything], boundary, Request(action, BALANCER, dict(context)))
+        return is_allowed([everything], boundary, Request(action, BALANCER, dict(context)))
 
     assert may("elasticloadbalancing:CreateLoadBalancer", managed)
     assert may("acm:RequestCertificate", managed)
@@ -109,9 +109,15 @@ def test_the_infrastructure_role_keeps_within_the_boundary_and_ecss_own_things(r
 
 def test_the_documents_fit_into_iam(roles: Roles) -> None:
     """6,144 characters a policy, ten policies a role."""
-    documents = [*policy_documents.plan_documents(roles.desired), *policy_documents.deploy_documents(roles.desired)]
+    documents = [
+        *policy_documents.build_plan_policies(roles.desired),
+        *policy_documents.build_deploy_policies(roles.desired),
+    ]
 
     assert (
-        max(policy_documents.size(each) for each in [*documents, policy_documents.boundary(roles.desired)])
-        <= policy_documents.LONGEST
+        max(
+            policy_documents.policy_size(each)
+            for each in [*documents, policy_documents.build_permissions_boundary(roles.desired)]
+        )
+        <= policy_documents.MAX_POLICY_CHARACTERS
     )

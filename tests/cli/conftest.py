@@ -15,7 +15,7 @@ from orchestrator.emulator import Emulator, start
 from tests.proofs.world import clients
 
 if TYPE_CHECKING:
-    from tests.cli.told import Service
+    from tests.cli.told import RunningService
 
 MANIFESTS = """
 apiVersion: orchestrator/v1
@@ -66,7 +66,7 @@ def aws(shared: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
 
     shared.reset()
     shared.faults = Faults()
-    shared.forget_calls()
+    shared.clear_calls()
     for name, value in shared.environment.items():
         monkeypatch.setenv(name, value)
     return shared
@@ -101,12 +101,12 @@ def _root_logger() -> Iterator[None]:
 
 
 @pytest.fixture
-def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningService]:
     """A state service that knows nothing yet, and which every run finds."""
     from tests.cli import told
 
     monkeypatch.chdir(tmp_path)
-    with told.service(tmp_path) as (made, token):
+    with told.run_service(tmp_path) as (made, token):
         monkeypatch.setenv("ORCHESTRATOR_STATE_URL", made.address)
         monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", token)
         yield made

@@ -12,28 +12,30 @@ from orchestrator.problems import Problems
 from orchestrator.runs.approval import Approval
 from orchestrator.runs.settings import Settings
 from orchestrator.runs.terminal import Terminal
-from tests.render.plans import DIGEST, RICH
+from tests.render.plans import DIGEST, FULL_PLAN
 
 
 def terminal(typed: str = "", *, interactive: bool = True) -> Terminal:
-    return Terminal(io.StringIO(typed), io.StringIO(), io.StringIO(), interactive=interactive)
+    return Terminal(io.StringIO(typed), io.StringIO(), io.StringIO(), is_interactive=interactive)
 
 
 def test_without_a_terminal_nobody_is_asked() -> None:
     """A run in CI that nobody approved is refused, with the three ways to approve it."""
     with pytest.raises(Problems, match=r"without a terminal") as found:
-        Approval().obtain(terminal("yes\n", interactive=False), "Apply?", "yes")
+        Approval().confirm(terminal("yes\n", interactive=False), "Apply?", "yes")
 
     hint = found.value.problems[0].hint or ""
     assert all(way in hint for way in ("plan.json", "--expect", "--auto-approve"))
 
 
-@pytest.mark.parametrize("approval", [Approval(RICH), Approval(expected=DIGEST), Approval(automatic=True)])
+@pytest.mark.parametrize(
+    "approval", [Approval(FULL_PLAN), Approval(expected_digest=DIGEST), Approval(is_automatic=True)]
+)
 def test_an_approval_beforehand_asks_nobody(approval: Approval) -> None:
     """A reviewed plan, its digest or --auto-approve are enough."""
     silent = terminal(interactive=False)
-    approval.refuse_stale(RICH)
-    approval.obtain(silent, "Really?", "yes")
+    approval.refuse_stale(FULL_PLAN)
+    approval.confirm(silent, "Really?", "yes")
 
     assert silent.err.getvalue() == ""  # type: ignore[attr-defined]
 
@@ -42,35 +44,35 @@ def test_an_approval_beforehand_asks_nobody(approval: Approval) -> None:
 def test_only_the_word_itself_is_a_yes(typed: str) -> None:
     """Anything but `yes` is a no, and nothing is done."""
     with pytest.raises(Problems, match="nothing was done"):
-        Approval().obtain(terminal(typed), "Apply?", "yes")
+        Approval().confirm(terminal(typed), "Apply?", "yes")
 
 
 def test_yes_is_a_yes() -> None:
     """Spaces around it do not matter."""
-    Approval().obtain(terminal(" yes \n"), "Apply?", "yes")
+    Approval().confirm(terminal(" yes \n"), "Apply?", "yes")
 
 
 @pytest.mark.parametrize(
-    "approval", [Approval(RICH), Approval(expected=DIGEST), Approval(RICH, DIGEST, automatic=True)]
+    "approval", [Approval(FULL_PLAN), Approval(expected_digest=DIGEST), Approval(FULL_PLAN, DIGEST, is_automatic=True)]
 )
 def test_a_stale_plan_is_refused(approval: Approval) -> None:
     """Another digest than the reviewed one stops the run, even with --auto-approve."""
     with pytest.raises(Problems, match="the plan is stale"):
-        approval.refuse_stale(replace(RICH, digest="0" * 64))
+        approval.refuse_stale(replace(FULL_PLAN, digest="0" * 64))
 
 
 def test_both_the_file_and_the_digest_must_fit() -> None:
     """A plan file with another digest than --expect says is refused."""
     with pytest.raises(Problems, match="the plan is stale"):
-        Approval(RICH, "0" * 64).refuse_stale(RICH)
+        Approval(FULL_PLAN, "0" * 64).refuse_stale(FULL_PLAN)
 
 
 def test_commands_can_be_typed_again() -> None:
     """What is printed to go on names the same manifests and environment, quoted for the shell."""
     settings = Settings(Path("my manifests"), "prod")
 
-    assert settings.command("apply", "plan.json") == "orchestrator apply plan.json -f 'my manifests' -e prod"
-    assert Settings().command("plan") == "orchestrator plan"
+    assert settings.command_line("apply", "plan.json") == "orchestrator apply plan.json -f 'my manifests' -e prod"
+    assert Settings().command_line("plan") == "orchestrator plan"
 
 
 @pytest.mark.parametrize(
@@ -79,12 +81,12 @@ def test_commands_can_be_typed_again() -> None:
 )
 def test_colour_is_asked_for(environ: dict[str, str], colour: bool) -> None:
     """A pipe gets colours only when they are forced, and never against NO_COLOR."""
-    assert Terminal.here(environ).colour is colour
+    assert Terminal.from_environment(environ).has_colour is colour
 
 
 def test_no_color_option_wins() -> None:
     """`--no-color` is NO_COLOR for one command."""
-    assert Terminal.here({"FORCE_COLOR": "1"}, no_colour=True).colour is False
+    assert Terminal.from_environment({"FORCE_COLOR": "1"}, no_colour=True).has_colour is False
 
 
 def test_a_terminal_that_has_hung_up_agrees_to_nothing() -> None:
@@ -99,4 +101,4 @@ def test_a_terminal_that_has_hung_up_agrees_to_nothing() -> None:
 
     gone = io.TextIOWrapper(io.BufferedReader(Gone()))
 
-    assert Terminal(gone, io.StringIO(), io.StringIO(), interactive=True).ask("Apply?") == ""
+    assert Terminal(gone, io.StringIO(), io.StringIO(), is_interactive=True).prompt("Apply?") == ""

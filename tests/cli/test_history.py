@@ -14,11 +14,11 @@ from sqlalchemy import update
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
 from orchestrator.problems import Problems
-from orchestrator.state.protocol.records import Run, RunEnd, StepEvent
-from orchestrator.state.server.startup import settle
+from orchestrator.state.protocol.records import Run, RunResult, StepEvent
+from orchestrator.state.server.startup import load_settings
 from orchestrator.state.server.store import Store
 from orchestrator.state.server.store import tables as t
-from orchestrator.state.server.store.database import writing
+from orchestrator.state.server.store.database import write_transaction
 
 AT = "2026-11-24T10:00:00.000Z"
 
@@ -26,9 +26,9 @@ AT = "2026-11-24T10:00:00.000Z"
 def filled(url: str) -> Store:
     """One run with one event."""
     store = Store.open(url)
-    fence = store.begin(Run("r1", "shop/prod", "deploy", "ana", "c0ffee", AT), "ana").fence
-    store.append("r1", fence, (StepEvent(1, AT, "step", "s3_bucket.files", what="s3:CreateBucket"),))
-    store.end("r1", fence, RunEnd("succeeded", AT), "ana")
+    fence = store.begin_run(Run("r1", "shop/prod", "deploy", "ana", "c0ffee", AT), "ana").fence
+    store.append_events("r1", fence, (StepEvent(1, AT, "step", "s3_bucket.files", what="s3:CreateBucket"),))
+    store.end_run("r1", fence, RunResult("succeeded", AT), "ana")
     return store
 
 
@@ -45,12 +45,12 @@ def test_a_history_goes_out_and_in_again(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["history", "verify", str(export)]) == 0
     assert main(["history", "import", str(export), "--database", there]) == 0
     copy = Store.open(there)
-    assert copy.runs().items == store.runs().items
-    assert copy.events("r1") == store.events("r1")
+    assert copy.list_runs().items == store.list_runs().items
+    assert copy.list_events("r1") == store.list_events("r1")
     assert main(["history", "import", str(export), "--database", there]) == 1
     assert "nothing was imported" in capsys.readouterr().err
 
-    with writing(copy.engine) as connection:
+    with write_transaction(copy.engine) as connection:
         connection.execute(update(t.history).where(t.history.c.number == 1).values(by="eve"))
     assert main(["history", "verify", "--database", there]) == 1
     assert "entry 1" in capsys.readouterr().err
@@ -64,9 +64,13 @@ def test_settings_come_out_of_one_secret(aws: Emulator, by_hand: Callable[..., A
     """Keys as an application's are; the environment goes before them, and a secret that is not there is named."""
     kept = {"State:Database": "postgresql://u:hush@db/state", "GitHub:RepositoryId": "4711", "State:ProxySecret": "x"}
     arn = by_hand("secretsmanager", "create_secret", Name="state", SecretString=json.dumps(kept))["ARN"]
-    found = settle({**os.environ, "State__Secret": arn, "GITHUB__REPOSITORYID": "7"}, host="0.0.0.0")
+    found = load_settings({**os.environ, "State__Secret": arn, "GITHUB__REPOSITORYID": "7"}, host="0.0.0.0")
 
-    assert (found.database, found.repository_id, found.is_guarded) == ("postgresql://u:hush@db/state", "7", True)
+    assert (found.database, found.repository_id, found.is_authentication_required) == (
+        "postgresql://u:hush@db/state",
+        "7",
+        True,
+    )
     assert "hush" not in repr(found)
     with pytest.raises(Problems, match=r"the service's secret cannot be read: secretsmanager:GetSecretValue"):
-        settle({**os.environ, "State__Secret": arn.replace("state", "stage")})
+        load_settings({**os.environ, "State__Secret": arn.replace("state", "stage")})

@@ -18,7 +18,7 @@ import pytest
 from orchestrator.artefacts.images import dockerfile, dockerignore
 from orchestrator.cli.commands.init import TEMPLATES
 from orchestrator.cli.main import main
-from orchestrator.problems import Exit
+from orchestrator.problems import ExitCode
 
 
 def write(folder: Path, template: str, *more: str) -> int:
@@ -29,14 +29,16 @@ def write(folder: Path, template: str, *more: str) -> int:
 class TestTemplate:
     def test_it_is_fit_for_production(self, template: str, tmp_path: Path) -> None:
         """Stages, bases that name a version, no root, port 8080, and a health check on /health."""
-        assert write(tmp_path / "app", template) == Exit.OK
+        assert write(tmp_path / "app", template) == ExitCode.OK
         text = (tmp_path / "app" / "Dockerfile").read_text()
-        said = [(keyword, rest) for _, keyword, rest in dockerfile.instructions(text)]
+        said = [(keyword, rest) for _, keyword, rest in dockerfile.parse_instructions(text)]
         last = said[max(index for index, (keyword, _) in enumerate(said) if keyword == "FROM") :]
         final = dict(last)
 
-        assert len(dockerfile.stages(text)) > 1
-        assert [base.image for base in dockerfile.bases(text, {}, "linux/amd64") if ":" not in base.image] == []
+        assert len(dockerfile.list_stage_names(text)) > 1
+        assert [
+            base.image for base in dockerfile.find_base_images(text, {}, "linux/amd64") if ":" not in base.image
+        ] == []
         assert ":latest" not in text
         assert final["USER"] not in ("", "root", "0")
         assert final["EXPOSE"] == "8080"
@@ -53,7 +55,8 @@ class TestTemplate:
         """The list is copied and the packages installed before the code is copied."""
         write(tmp_path, template)
         said = [
-            f"{keyword} {rest}" for _, keyword, rest in dockerfile.instructions((tmp_path / "Dockerfile").read_text())
+            f"{keyword} {rest}"
+            for _, keyword, rest in dockerfile.parse_instructions((tmp_path / "Dockerfile").read_text())
         ]
         install = next(index for index, line in enumerate(said) if re.search(r"restore|pip install|npm ci", line))
 
@@ -62,13 +65,13 @@ class TestTemplate:
     def test_no_secret_and_no_history_is_built_in(self, template: str, tmp_path: Path) -> None:
         """.git, .env files and what a build makes stay out of the context."""
         write(tmp_path, template)
-        known = dockerignore.patterns(tmp_path / ".dockerignore")
+        known = dockerignore.read_patterns(tmp_path / ".dockerignore")
         none = (False,) * len(known)
 
         assert all(
-            dockerignore.judge(path, known, none)[0] for path in (".git", ".env", "deep/.env.local", "Dockerfile")
+            dockerignore.match_path(path, known, none)[0] for path in (".git", ".env", "deep/.env.local", "Dockerfile")
         )
-        assert not dockerignore.judge("src", known, none)[0]
+        assert not dockerignore.match_path("src", known, none)[0]
 
     def test_nothing_is_written_over_unasked(
         self, template: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -76,11 +79,11 @@ class TestTemplate:
         """One file in the way, and none is written; --force writes over it."""
         (tmp_path / "Dockerfile").write_text("mine")
 
-        assert write(tmp_path, template) == Exit.FAILED
+        assert write(tmp_path, template) == ExitCode.FAILED
         assert "--force" in capsys.readouterr().err
         assert [path.name for path in tmp_path.iterdir()] == ["Dockerfile"]
         assert (tmp_path / "Dockerfile").read_text() == "mine"
-        assert write(tmp_path, template, "--force") == Exit.OK
+        assert write(tmp_path, template, "--force") == ExitCode.OK
         assert (tmp_path / "Dockerfile").read_text() != "mine"
 
     @pytest.mark.parametrize("status", [200, 503, None])
@@ -117,7 +120,7 @@ class TestTemplate:
 def words(folder: Path, keyword: str) -> list[str]:
     """The command of the Dockerfile's last such instruction, as an engine starts it."""
     text = (folder / "Dockerfile").read_text()
-    last = [rest for _, found, rest in dockerfile.instructions(text) if found == keyword][-1]
+    last = [rest for _, found, rest in dockerfile.parse_instructions(text) if found == keyword][-1]
     said = last.partition("CMD ")[2] or last
     found: list[str] = json.loads(said) if said.startswith("[") else ["sh", "-c", said]
     return found
@@ -155,7 +158,7 @@ def test_dotnet_is_built_with_its_sdk_and_runs_on_its_runtime(tmp_path: Path) ->
     write(tmp_path, "dotnet")
     text = (tmp_path / "Dockerfile").read_text()
 
-    assert [base.image for base in dockerfile.bases(text, {}, "linux/amd64")] == [
+    assert [base.image for base in dockerfile.find_base_images(text, {}, "linux/amd64")] == [
         "mcr.microsoft.com/dotnet/sdk:10.0",
         "mcr.microsoft.com/dotnet/aspnet:10.0",
     ]

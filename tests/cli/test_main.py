@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import pytest
 
-from orchestrator.cli.main import VERBS, cli, main
-from orchestrator.cli.options import common
-from orchestrator.problems import Exit, Position, Problem, Problems
+from orchestrator.cli.main import COMMANDS, cli, main
+from orchestrator.cli.options import common_options
+from orchestrator.problems import ExitCode, Position, Problem, Problems
 from orchestrator.runs.settings import Settings
 
 PROBLEMS = Problems(
@@ -35,23 +35,23 @@ def raising(error: BaseException) -> click.Command:
     """A verb that goes wrong."""
 
     @click.command("raise")
-    @common
+    @common_options
     def command(settings: Settings) -> None:
         raise error
 
     return command
 
 
-@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("verb", COMMANDS)
 def test_every_verb_has_help_with_examples(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     """`--help` says what the verb does in the words of the overview, and shows it at work."""
     code = main([verb, "--help"])
     shown = capsys.readouterr().out
 
-    assert code == Exit.OK
-    assert VERBS[verb] in shown
+    assert code == ExitCode.OK
+    assert COMMANDS[verb] in shown
     for words in verbs_of(verb):
-        assert main([*words, "--help"]) == Exit.OK
+        assert main([*words, "--help"]) == ExitCode.OK
         shows_it_at_work(" ".join(words), capsys.readouterr().out)
 
 
@@ -71,10 +71,10 @@ def shows_it_at_work(verb: str, shown: str) -> None:
 
 def test_the_overview_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
     """Alone, the command shows its help."""
-    assert main([]) == Exit.OK
+    assert main([]) == ExitCode.OK
     shown = capsys.readouterr().out
 
-    assert [verb for verb in VERBS if not re.search(rf"^  {verb} ", shown, re.MULTILINE)] == []
+    assert [verb for verb in COMMANDS if not re.search(rf"^  {verb} ", shown, re.MULTILINE)] == []
 
 
 def test_help_imports_next_to_nothing() -> None:
@@ -106,7 +106,7 @@ def test_a_wrong_command_line_exits_1(arguments: list[str], words: str, capsys: 
     code = main(arguments)
     out, err = capsys.readouterr()
 
-    assert (code, out) == (Exit.FAILED, "")
+    assert (code, out) == (ExitCode.FAILED, "")
     assert words in err
     assert "Traceback" not in err
 
@@ -115,7 +115,7 @@ def test_every_problem_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     """Each with its place and its hint, and counted."""
     code = main([], raising(PROBLEMS))
 
-    assert code == Exit.FAILED
+    assert code == ExitCode.FAILED
     assert capsys.readouterr().err == (
         "error: the account is closed\n"
         "manifests/a.yaml:3:7: Versoning is unknown\n"
@@ -149,7 +149,7 @@ def test_problems_are_json_when_logs_are(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (Problems([Problem("no")], Exit.VETOED), 3),
+        (Problems([Problem("no")], ExitCode.VETOED), 3),
         (KeyboardInterrupt(), 130),
         (click.Abort(), 130),
         (RuntimeError("?"), 1),
@@ -180,7 +180,7 @@ def test_a_crash_is_a_sentence_and_a_file(
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False)
     (crash,) = tmp_path.glob("orchestrator-*.crash.txt")
 
-    assert done.returncode == Exit.FAILED
+    assert done.returncode == ExitCode.FAILED
     assert "Traceback" not in done.stderr
     assert str(crash) in done.stderr
     assert "Traceback" in crash.read_text()
@@ -205,7 +205,7 @@ def test_the_module_is_the_command() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_scripts_call_back(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The script asks the command itself what fits."""
-    assert main(["completion", shell]) == Exit.OK
+    assert main(["completion", shell]) == ExitCode.OK
     assert f"_ORCHESTRATOR_COMPLETE={shell}_complete" in capsys.readouterr().out
 
 
@@ -257,14 +257,14 @@ class TestValidate:
 
     def test_a_folder_that_is_not_there(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Is a problem like any other."""
-        assert main(["validate", "-f", str(tmp_path / "nowhere")]) == Exit.FAILED
+        assert main(["validate", "-f", str(tmp_path / "nowhere")]) == ExitCode.FAILED
         assert "nowhere" in capsys.readouterr().err
 
 
 def test_verbs_are_files() -> None:
     """One file a verb, named after it."""
     context = click.Context(cli)
-    commands = {verb: cli.get_command(context, verb) for verb in VERBS}
+    commands = {verb: cli.get_command(context, verb) for verb in COMMANDS}
 
     assert all(command is not None and command.name == verb for verb, command in commands.items())
     assert cli.get_command(context, "terminal") is None

@@ -38,7 +38,7 @@ def publish(storage: S3FileStorage, folder: Path, name: str, products: dict[str,
         place = one.key.removeprefix(PHOTOS)
         then.setdefault((products or {}).get(place, place.partition("/")[0]), {})[one.key] = one.etag
     known = replace(version(folder / name, name, then), trained_at=f"2026-11-2{name[-1]}T10:00:00Z")
-    registry.publish(storage, folder / name, known, registry.current(storage))
+    registry.publish(storage, folder / name, known, registry.read_pointer(storage))
 
 
 def test_training_is_needed_when_the_shop_has_moved_on(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_versions_are_listed(storage: S3FileStorage, run: Run, tmp_path: Path) -
 
 def test_what_is_amiss_is_told(storage: S3FileStorage, run: Run, manifests: Path) -> None:
     """A pointer to nothing, and manifests without a place for models: what, and what to do."""
-    storage.put(registry.POINTER, b'{"version": "gone"}')
+    storage.put(registry.POINTER_KEY, b'{"version": "gone"}')
     lost = run("model", "status")
     assert lost.code == 1
     assert "model gone does not say which photos it was trained with" in lost.err

@@ -15,14 +15,14 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.state.client.payloads import now
-from orchestrator.state.protocol.leases import LASTS
-from orchestrator.state.protocol.records import RunEnd
+from orchestrator.state.client.payloads import current_timestamp
+from orchestrator.state.protocol.leases import LEASE_TTL_SECONDS
+from orchestrator.state.protocol.records import RunResult
 from tests.cli.conftest import MANIFESTS, Run
-from tests.cli.told import AWAY, KEY, Service, journals, writes
+from tests.cli.told import ENVIRONMENT_KEY, UNREACHABLE_URL, RunningService, list_journals, list_write_calls
 
 
-def test_an_apply_is_told_while_it_happens(aws: Emulator, run: Run, service: Service) -> None:
+def test_an_apply_is_told_while_it_happens(aws: Emulator, run: Run, service: RunningService) -> None:
     """Who, which plan, every step in order, how it ended, drift; and the lease is free again."""
     aws.faults = Faults(latency_ms=150)
     seen: set[int] = set()
@@ -31,7 +31,7 @@ def test_an_apply_is_told_while_it_happens(aws: Emulator, run: Run, service: Ser
     def watch() -> None:
         watching.set()
         while not over.is_set():
-            seen.add(service.told())
+            seen.add(service.count_running_events())
             time.sleep(0.05)
 
     looking = threading.Thread(target=watch, daemon=True)
@@ -41,98 +41,98 @@ def test_an_apply_is_told_while_it_happens(aws: Emulator, run: Run, service: Ser
     over.set()
     looking.join(5)
 
-    told = service.only()
+    told = service.only_run()
     assert shown.code == 0, shown.err
     assert f"Recorded as it happens: {service.address}/runs/{told.id}" in shown.err
-    assert (told.verb, told.status, told.environment) == ("apply", "succeeded", KEY)
+    assert (told.verb, told.status, told.environment) == ("apply", "succeeded", ENVIRONMENT_KEY)
     assert [one.actuation for one in told.outcomes] == ["succeeded"] * 3
     events = service.events(told.id)
     assert len(seen) > 2
     assert [one.sequence for one in events] == list(range(1, told.sequence + 1))
     assert sorted(one.address for one in events if one.kind == "finished") == sorted(o.address for o in told.outcomes)
-    plan = service.store.plan(told.plan)
+    plan = service.store.get_plan(told.plan)
     assert plan is not None
-    assert {change.address for change in plan.plan.pending} == {one.address for one in told.outcomes}
-    assert service.store.lease(KEY).holder is None
-    assert journals() == []
+    assert {change.address for change in plan.plan.pending_changes} == {one.address for one in told.outcomes}
+    assert service.store.get_lease(ENVIRONMENT_KEY).holder is None
+    assert list_journals() == []
     aws.faults = Faults()
     assert run("drift").code == 0
-    assert [report.drifted for report in service.store.drifts(KEY).items] == [0]
+    assert [report.drifted for report in service.store.list_drift_reports(ENVIRONMENT_KEY).items] == [0]
 
 
 def test_nothing_is_planned_by_what_the_service_knows(
-    aws: Emulator, run: Run, service: Service, monkeypatch: pytest.MonkeyPatch
+    aws: Emulator, run: Run, service: RunningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without it the plan is the same; it only says that it could not tell anybody."""
     told = run("plan", "--format", "json")
-    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", AWAY)
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", UNREACHABLE_URL)
     alone = run("plan", "--format", "json")
     monkeypatch.delenv("ORCHESTRATOR_STATE_URL")
 
     assert (alone.code, alone.out) == (0, told.out)
     assert "Not recorded: the plan" in alone.err
     assert run("plan", "--format", "json").out == told.out
-    assert service.store.runs().items == ()
+    assert service.store.list_runs().items == ()
 
 
 def test_without_the_service_an_apply_stops_or_keeps_a_journal(
-    aws: Emulator, run: Run, service: Service, monkeypatch: pytest.MonkeyPatch
+    aws: Emulator, run: Run, service: RunningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Handed in afterwards, twice: each event is there once, in order."""
-    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", AWAY)
+    monkeypatch.setenv("ORCHESTRATOR_STATE_URL", UNREACHABLE_URL)
     stopped = run("apply", "--auto-approve")
 
     assert stopped.code == 1
     assert "does not answer" in stopped.err
     assert "nothing was done" in stopped.err
     assert "--without-record" in stopped.err
-    assert writes(aws) == []
-    assert journals() == []
+    assert list_write_calls(aws) == []
+    assert list_journals() == []
 
     applied = run("apply", "--auto-approve", "--without-record")
-    (journal,) = journals()
+    (journal,) = list_journals()
     monkeypatch.setenv("ORCHESTRATOR_STATE_URL", service.address)
 
     assert applied.code == 0
     assert f"orchestrator history import {journal}" in applied.err
     for _ in range(2):
         assert main(["history", "import", str(journal)]) == 0
-    told = service.only()
+    told = service.only_run()
     assert (told.status, told.verb) == ("succeeded", "apply")
     assert [one.sequence for one in service.events(told.id)] == list(range(1, told.sequence + 1))
     assert len([one for one in service.events(told.id) if one.kind == "finished"]) == 3
-    assert service.store.plan(told.plan) is not None
+    assert service.store.get_plan(told.plan) is not None
 
 
-def test_a_killed_run_is_handed_in_as_lost(aws: Emulator, run: Run, service: Service, tmp_path: Path) -> None:
+def test_a_killed_run_is_handed_in_as_lost(aws: Emulator, run: Run, service: RunningService, tmp_path: Path) -> None:
     """Its journal has no end, and its last line may be cut short."""
     run("apply", "--auto-approve", "--without-record")
-    (journal,) = journals()
+    (journal,) = list_journals()
     lines = journal.read_bytes().splitlines(keepends=True)
     cut = tmp_path / "cut.jsonl"
     cut.write_bytes(b"".join(lines[:-2]) + lines[-2][:20])
 
     assert main(["history", "import", str(cut)]) == 0
-    told = service.only()
+    told = service.only_run()
     assert (told.status, told.cause) == ("lost", "it was killed: its journal has no end")
     assert main(["history", "import", str(journal)]) == 0
-    assert service.only().status == "succeeded"
+    assert service.only_run().status == "succeeded"
 
 
-def test_one_writes_and_the_other_is_told_or_waits(aws: Emulator, run: Run, service: Service) -> None:
+def test_one_writes_and_the_other_is_told_or_waits(aws: Emulator, run: Run, service: RunningService) -> None:
     """Planning asks nobody."""
-    fence = service.held_by("bo")
+    fence = service.acquire_lease("bo")
     refused = run("apply", "--auto-approve")
 
     assert refused.code == 1
     assert "shop/prod is being changed: bo has the lease (deploy c0ffee); nothing was done" in refused.err
     assert run("plan").code == 0
-    assert writes(aws) == []
+    assert list_write_calls(aws) == []
 
     def ends() -> None:
-        while not service.store.lease(KEY).waiting:
+        while not service.store.get_lease(ENVIRONMENT_KEY).waiting:
             time.sleep(0.05)
-        service.store.end("theirs", fence, RunEnd("succeeded", now()), "bo")
+        service.store.end_run("theirs", fence, RunResult("succeeded", current_timestamp()), "bo")
 
     ending = threading.Thread(target=ends, daemon=True)
     ending.start()
@@ -141,12 +141,12 @@ def test_one_writes_and_the_other_is_told_or_waits(aws: Emulator, run: Run, serv
 
     assert waited.code == 0, waited.err
     assert "Waiting for bo (deploy c0ffee) ..." in waited.err
-    assert [one.status for one in service.store.runs().items] == ["succeeded", "succeeded"]
+    assert [one.status for one in service.store.list_runs().items] == ["succeeded", "succeeded"]
 
 
 @pytest.mark.parametrize("overtake", ["freed", "expired"])
 def test_a_zombie_makes_no_further_call(
-    aws: Emulator, run: Run, service: Service, overtake: str, manifests: Path
+    aws: Emulator, run: Run, service: RunningService, overtake: str, manifests: Path
 ) -> None:
     """Its lease went to another: the next of its words is refused, and with that it ends."""
     more = MANIFESTS + "".join(
@@ -157,13 +157,13 @@ def test_a_zombie_makes_no_further_call(
     made: list[float] = []
 
     def another() -> None:
-        while service.told() < 4:
+        while service.count_running_events() < 4:
             time.sleep(0.05)
         if overtake == "freed":
-            service.store.free(KEY, "an operator")
+            service.store.revoke_lease(ENVIRONMENT_KEY, "an operator")
         else:
-            service.clock.by = LASTS + 1
-        service.held_by("bo")
+            service.clock.offset_seconds = LEASE_TTL_SECONDS + 1
+        service.acquire_lease("bo")
         made.append(time.monotonic())
 
     overtaking = threading.Thread(target=another, daemon=True)
@@ -175,30 +175,30 @@ def test_a_zombie_makes_no_further_call(
     assert shown.code == 1
     assert "this run stops, and makes no further call" in shown.out
     assert ended - made[0] < 10
-    (bucket, *_) = [one for one in service.store.runs().items if one.verb == "apply"]
+    (bucket, *_) = [one for one in service.store.list_runs().items if one.verb == "apply"]
     assert bucket.status == "lost"
-    assert len(journals()) == 1
-    before = len(writes(aws))
+    assert len(list_journals()) == 1
+    before = len(list_write_calls(aws))
     assert before < 13 * 8
-    assert service.store.lease(KEY).holder is not None
-    assert main(["history", "import", str(journals()[0])]) == 0
-    (known,) = [one for one in service.store.runs().items if one.verb == "apply"]
+    assert service.store.get_lease(ENVIRONMENT_KEY).holder is not None
+    assert main(["history", "import", str(list_journals()[0])]) == 0
+    (known,) = [one for one in service.store.list_runs().items if one.verb == "apply"]
     assert known.status == "failed"
     assert known.sequence == len(service.events(known.id))
 
 
-def test_whoever_does_not_agree_has_not_failed(aws: Emulator, run: Run, service: Service) -> None:
+def test_whoever_does_not_agree_has_not_failed(aws: Emulator, run: Run, service: RunningService) -> None:
     """Nobody is asked without a terminal; the lease is free, and the environment is no worse for it."""
     assert run("apply").code == 1
-    assert (service.only().status, service.only().cause[:15]) == ("interrupted", "nobody approved")
-    assert service.store.lease(KEY).holder is None
-    environment = service.store.environment(KEY)
+    assert (service.only_run().status, service.only_run().cause[:15]) == ("interrupted", "nobody approved")
+    assert service.store.get_lease(ENVIRONMENT_KEY).holder is None
+    environment = service.store.get_environment(ENVIRONMENT_KEY)
     assert environment is not None
     assert environment.health != "failed"
 
 
 def test_what_is_stopped_by_hand_frees_itself(
-    aws: Emulator, run: Run, service: Service, by_signal: Callable[[], None]
+    aws: Emulator, run: Run, service: RunningService, by_signal: Callable[[], None]
 ) -> None:
     """As GitHub stops a job: politely, and a few seconds later not."""
     aws.faults = Faults(latency_ms=200)
@@ -206,17 +206,17 @@ def test_what_is_stopped_by_hand_frees_itself(
     shown = run("apply", "--auto-approve")
 
     assert shown.code == 130
-    assert service.only().status == "interrupted"
-    assert service.store.lease(KEY).holder is None
-    assert journals() == []
+    assert service.only_run().status == "interrupted"
+    assert service.store.get_lease(ENVIRONMENT_KEY).holder is None
+    assert list_journals() == []
 
 
 @pytest.fixture
-def by_signal(service: Service) -> Callable[[], None]:
+def by_signal(service: RunningService) -> Callable[[], None]:
     """Send this process a SIGTERM once its run has told something."""
 
     def wait() -> None:
-        while service.told() < 2:
+        while service.count_running_events() < 2:
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -234,7 +234,7 @@ spec:
 
 
 def test_no_secret_reaches_the_service(
-    aws: Emulator, run: Run, service: Service, manifests: Path, by_hand: Callable[..., Any], tmp_path: Path
+    aws: Emulator, run: Run, service: RunningService, manifests: Path, by_hand: Callable[..., Any], tmp_path: Path
 ) -> None:
     """Not in what it keeps, not in a journal: the value that was generated, searched for byte by byte."""
     (manifests / "shop.yaml").write_text(MANIFESTS + SECRETS)

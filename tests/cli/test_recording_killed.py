@@ -13,11 +13,11 @@ import pytest
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.state.protocol.records import StepEvent
-from orchestrator.state.server.access import Grant, create_token
+from orchestrator.state.server.access import TokenGrant, create_token
 from orchestrator.state.server.store import Store
 from tests.cli.conftest import MANIFESTS
 from tests.state.postgres import free_port
-from tests.state.process import running
+from tests.state.process import run_server
 
 KILLS = 4
 TOLD = frozenset({"started", "step done", "waiting", "finished"})
@@ -41,17 +41,19 @@ def test_no_event_is_lost(
     killed: list[float] = []
     store = Store.open(database)
     monkeypatch.setenv("ORCHESTRATOR_STATE_URL", f"http://127.0.0.1:{port}")
-    monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ci", Grant(("propose", "write")), 3600.0, "me"))
+    monkeypatch.setenv(
+        "ORCHESTRATOR_STATE_TOKEN", create_token(store, "ci", TokenGrant(("propose", "write")), 3600.0, "me")
+    )
     ready = threading.Event()
 
     def kill() -> None:
         while not over.is_set():
-            with running(database, tmp_path, port=port) as process:
+            with run_server(database, tmp_path, port=port) as process:
                 ready.set()
                 if len(killed) >= KILLS:
                     over.wait()
                     return
-                while not over.is_set() and not store.runs().items:
+                while not over.is_set() and not store.list_runs().items:
                     time.sleep(0.05)
                 over.wait(random.uniform(0.1, 1.5))
                 process.kill()
@@ -70,10 +72,10 @@ def test_no_event_is_lost(
     shown = capsys.readouterr()
     lines = [json.loads(line) for line in shown.err.splitlines() if line.startswith("{")]
     logged = [(one["event"], one["address"]) for one in lines if one["event"] in TOLD]
-    (run,) = store.runs().items
+    (run,) = store.list_runs().items
     kept: list[StepEvent] = []
     after = 0
-    while found := store.events(run.id, after):
+    while found := store.list_events(run.id, after):
         kept += found
         after = found[-1].sequence
     store.engine.dispose()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.cli.main import main
-from orchestrator.demo.infrastructure import UnexpectedError, point_at
+from orchestrator.demo.infrastructure import DemoError, redirect_aws_clients
 from orchestrator.emulator import Emulator, Faults
 
 COMMAND = [sys.executable, "-m", "orchestrator"]
@@ -182,8 +182,8 @@ def test_the_demo_stays_on_this_machine() -> None:
     """An endpoint elsewhere ends it, and nothing of the user's own AWS stays in its environment."""
     environ = {"AWS_PROFILE": "production", "AWS_ENDPOINT_URL_S3": "https://s3.example.com", "HOME": "/root"}
 
-    with pytest.raises(UnexpectedError, match="not on this machine"):
-        point_at("https://sts.amazonaws.com", {}, environ)
-    point_at("http://127.0.0.1:1", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, environ)
+    with pytest.raises(DemoError, match="not on this machine"):
+        redirect_aws_clients("https://sts.amazonaws.com", {}, environ)
+    redirect_aws_clients("http://127.0.0.1:1", {"AWS_ENDPOINT_URL": "http://127.0.0.1:1"}, environ)
 
     assert environ.keys() == {"HOME", "AWS_ENDPOINT_URL", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"}

@@ -9,13 +9,13 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.state.server.store import Store
-from tests.cli.told import Later
-from tests.state.pages.house import serving, settings
+from tests.cli.told import AdjustableClock
+from tests.state.pages.house import make_settings, serve
 
 
 def test_a_token_lives_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What it is for, how long, for which environment; revoked or run out it opens nothing, and its name is free."""
-    told, clock = settings(tmp_path), Later()
+    told, clock = make_settings(tmp_path), AdjustableClock()
     database = ["--database", told.database]
 
     def token(*words: str) -> str:
@@ -29,7 +29,7 @@ def test_a_token_lives_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["token", "create", "other", "--scope", "root", *database]) == 1
     assert "there is no scope 'root'" in capsys.readouterr().err
 
-    with serving(Store.open(told.database, clock), told) as address, httpx.Client(base_url=f"{address}/api/v1") as http:
+    with serve(Store.open(told.database, clock), told) as address, httpx.Client(base_url=f"{address}/api/v1") as http:
 
         def may(word: str, environment: str = "prod") -> int:
             path = f"/environments/shop/{environment}/models/products/v1"
@@ -40,7 +40,7 @@ def test_a_token_lives_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert may(made) == 401
         again = token("create", "ci", "--scope", "write", "--days", "1")
         assert may(again) == 422
-        clock.by = 86_401.0
+        clock.offset_seconds = 86_401.0
         assert may(again) == 401
     assert "ci: write; until" in token("list")
     assert main(["token", "revoke", "nobody", *database]) == 1

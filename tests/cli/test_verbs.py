@@ -80,7 +80,7 @@ class TestPlan:
         shown = run("plan", "--format", "json", "--out", str(file))
 
         assert file.read_text() == shown.out
-        assert canonical_json.load(file.read_bytes(), Plan).pending
+        assert canonical_json.load(file.read_bytes(), Plan).pending_changes
         jsonschema.validate(json.loads(shown.out), json.loads(SCHEMA.read_text()))
 
     @pytest.mark.parametrize(

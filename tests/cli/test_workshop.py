@@ -30,7 +30,7 @@ def test_a_builder_that_works_keeps_its_images_in_a_store_that_goes(machine: Pat
     program(machine, "buildah", FAILS)
     program(machine, "podman", "exit 0")
     environ = {"BUILDAH_ISOLATION": "oci"}
-    with build_store.opened(environ, tmp_path) as (builder, why):
+    with build_store.open_build_store(environ, tmp_path) as (builder, why):
         store = Path(environ["CONTAINERS_STORAGE_CONF"])
         assert (builder, why, store.exists()) == ("podman", "", True)
         assert (environ["ORCHESTRATOR_BUILDER"], store.is_relative_to(tmp_path)) == ("podman", True)
@@ -52,6 +52,6 @@ def test_without_one_it_says_why(machine: Path, tmp_path: Path, chosen: str, scr
         program(machine, "buildah", script)
     environ = {"ORCHESTRATOR_BUILDER": chosen} if chosen else {}
     before = dict(environ)
-    with build_store.opened(environ, tmp_path) as found:
+    with build_store.open_build_store(environ, tmp_path) as found:
         assert found == ("", sentence)
     assert environ == before

@@ -9,69 +9,73 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.emulator import Emulator
-from orchestrator.state.client.payloads import now
+from orchestrator.state.client.payloads import current_timestamp
 from orchestrator.state.protocol.records import Run as Told
 from orchestrator.state.protocol.records import StepEvent
-from orchestrator.state.server.access import Grant, create_token
+from orchestrator.state.server.access import TokenGrant, create_token
 from orchestrator.state.server.store import Store
-from tests.state.pages.house import serving, settings
+from tests.state.pages.house import make_settings, serve
 
-KEY = "shop/prod"
-AWAY = "http://127.0.0.1:9"
+ENVIRONMENT_KEY = "shop/prod"
+UNREACHABLE_URL = "http://127.0.0.1:9"
 """Nothing listens there."""
 
 
-class Later:
+class AdjustableClock:
     """The clock of a service, which may be put forward."""
 
     def __init__(self) -> None:
-        self.by = 0.0
+        self.offset_seconds = 0.0
 
     def __call__(self) -> float:
-        return time.time() + self.by
+        return time.time() + self.offset_seconds
 
 
 @dataclass
-class Service:
+class RunningService:
     """One that runs, and the way to it."""
 
     address: str
     store: Store
-    clock: Later
+    clock: AdjustableClock
 
-    def only(self) -> Told:
+    def only_run(self) -> Told:
         """The one run that it knows."""
-        (run,) = self.store.runs().items
+        (run,) = self.store.list_runs().items
         return run
 
-    def told(self) -> int:
+    def count_running_events(self) -> int:
         """How many events of a run that goes on it has by now."""
-        running = [one.id for one in self.store.runs().items if one.status == "running" and one.verb == "apply"]
-        return len(self.store.events(running[0])) if running else 0
+        running_ids = [
+            run.id for run in self.store.list_runs().items if run.status == "running" and run.verb == "apply"
+        ]
+        return len(self.store.list_events(running_ids[0])) if running_ids else 0
 
     def events(self, run: str) -> tuple[StepEvent, ...]:
-        return self.store.events(run)
+        return self.store.list_events(run)
 
-    def held_by(self, owner: str) -> int:
+    def acquire_lease(self, owner: str) -> int:
         """Somebody else writes; their fence."""
-        fence = self.store.begin(Told("theirs", KEY, "deploy", owner, "c0ffee", now()), owner).fence
+        fence = self.store.begin_run(
+            Told("theirs", ENVIRONMENT_KEY, "deploy", owner, "c0ffee", current_timestamp()), owner
+        ).fence
         assert fence is not None
         return fence
 
 
 @contextmanager
-def service(folder: Path) -> Iterator[tuple[Service, str]]:
+def run_service(folder: Path) -> Iterator[tuple[RunningService, str]]:
     """One that knows nothing yet, and a token for it."""
-    known, clock = settings(folder), Later()
-    store = Store.open(known.database, clock)
-    token = create_token(store, "ci", Grant(("read", "propose", "write")), 3600.0, "tests")
-    with serving(store, known) as address:
-        yield Service(address, store, clock), token
+    service_settings, clock = make_settings(folder), AdjustableClock()
+    store = Store.open(service_settings.database, clock)
+    token = create_token(store, "ci", TokenGrant(("read", "propose", "write")), 3600.0, "tests")
+    with serve(store, service_settings) as address:
+        yield RunningService(address, store, clock), token
 
 
-def journals() -> list[Path]:
+def list_journals() -> list[Path]:
     return sorted(Path(".orchestrator").rglob("*.jsonl"))
 
 
-def writes(aws: Emulator) -> list[str]:
+def list_write_calls(aws: Emulator) -> list[str]:
     return [call.name for call in aws.calls if call.access == "write"]

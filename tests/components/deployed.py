@@ -8,40 +8,40 @@ from typing import Any
 
 from orchestrator.aws import Clients
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
-from orchestrator.planning.plan import Planned
-from orchestrator.vocabulary import Actuation, Change, Desired, Outcome, Resource
-from tests.components.services import HERE, SCOPE
+from orchestrator.planning.events import ignore_event
+from orchestrator.planning.plan import PreparedPlan
+from orchestrator.vocabulary import Actuation, Change, DesiredState, Outcome, Resource
+from tests.components.services import POSITION, SCOPE
 
-NETWORK = Resource("ec2_vpc", "network", "default", {"vpc": "default"}, "project.shop", HERE)
+NETWORK = Resource("ec2_vpc", "network", "default", {"vpc": "default"}, "project.shop", POSITION)
 
 
 @cache
-def _clients(url: str) -> Clients:
+def _cached_clients(url: str) -> Clients:
     return Clients(SCOPE.region, attempts=1)
 
 
 def clients() -> Clients:
     """Those of the running emulator."""
-    return _clients(os.environ["AWS_ENDPOINT_URL"])
+    return _cached_clients(os.environ["AWS_ENDPOINT_URL"])
 
 
-def plan(desired: Desired, **options: Any) -> Planned:
+def plan(desired: DesiredState, **options: Any) -> PreparedPlan:
     return pipeline.plan(desired, clients=clients(), **options)
 
 
-def pending(desired: Desired) -> list[str]:
-    return [f"{change.action} {change.address}" for change in plan(desired).plan.pending]
+def list_pending(desired: DesiredState) -> list[str]:
+    return [f"{change.action} {change.address}" for change in plan(desired).plan.pending_changes]
 
 
-def apply(desired: Desired, **options: Any) -> dict[str, Outcome]:
-    outcomes = pipeline.apply(plan(desired, **options), ignore, clients=clients())
+def apply(desired: DesiredState, **options: Any) -> dict[str, Outcome]:
+    outcomes = pipeline.apply(plan(desired, **options), ignore_event, clients=clients())
     return {outcome.address: outcome for outcome in outcomes}
 
 
-def failed(outcomes: dict[str, Outcome]) -> list[str]:
+def list_failed(outcomes: dict[str, Outcome]) -> list[str]:
     return [address for address, outcome in outcomes.items() if outcome.actuation is Actuation.FAILED]
 
 
-def change_of(planned: Planned, address: str) -> Change:
+def find_change(planned: PreparedPlan, address: str) -> Change:
     return next(change for change in planned.plan.changes if change.address == address)

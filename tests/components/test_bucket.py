@@ -10,24 +10,24 @@ from orchestrator import components
 from orchestrator.components import Stack
 from orchestrator.manifest import check, expand, load
 from orchestrator.problems import Problems
-from orchestrator.values import Ref, Text
+from orchestrator.values import Ref, TemplateString
 from tests.components import stacks
-from tests.components.stacks import document
+from tests.components.stacks import make_document
 
-FILES = document("Bucket", "files", "prefixes: [photos, ml-models]")
-WEB = document("Bucket", "web", "name: shop-web-${project.environment}")
-CDN = document("Cdn", "web", "{ origin: bucket.web, paths: [{ pattern: /ml-models/*, origin: bucket.files }] }")
+FILES = make_document("Bucket", "files", "prefixes: [photos, ml-models]")
+WEB = make_document("Bucket", "web", "name: shop-web-${project.environment}")
+CDN = make_document("Cdn", "web", "{ origin: bucket.web, paths: [{ pattern: /ml-models/*, origin: bucket.files }] }")
 DISTRIBUTION = Ref("cloudfront_distribution.web", "arn")
 
 
 def stack(folder: Path, *documents: str) -> Stack:
     (folder / "stack.yaml").write_text("---\n".join([stacks.PROJECT, *documents]))
-    return expand.stack_of(check.check(load.load(folder), "prod"))
+    return expand.build_stack(check.check(load.load(folder), "prod"))
 
 
 def test_a_bucket_that_says_nothing_is_private_encrypted_and_versioned(tmp_path: Path) -> None:
     """The defaults are the safe choices, and its policy refuses what is not encrypted on its way."""
-    made = stacks.resources(tmp_path, document("Bucket", "files", "{}"))
+    made = stacks.load_resources(tmp_path, make_document("Bucket", "files", "{}"))
 
     bucket = made["s3_bucket.files"]
     assert bucket.physical == "shop-prod-files"
@@ -53,36 +53,40 @@ def test_a_bucket_that_says_nothing_is_private_encrypted_and_versioned(tmp_path:
 @pytest.mark.parametrize("policy", ["retain", "delete"])
 def test_the_bucket_itself_says_whether_it_may_be_deleted(tmp_path: Path, policy: str) -> None:
     """The manifest's word outlives the manifest, as a tag."""
-    made = stacks.resources(tmp_path, document("Bucket", "files", f"deletionPolicy: {policy}"))
+    made = stacks.load_resources(tmp_path, make_document("Bucket", "files", f"deletionPolicy: {policy}"))
 
     assert made["s3_bucket.files"].spec["tags"]["orchestrator:deletion-policy"] == policy
 
 
 def test_policy_and_cors_come_after_the_bucket_and_the_cdn(tmp_path: Path) -> None:
     """The distribution reads a bucket whose policy names it: apart, there is no circle."""
-    files = document("Bucket", "files", 'cors: [{ origins: ["https://${cdn.web.domain}"], methods: [GET] }]')
-    made = stacks.desired(tmp_path, files, WEB, CDN).resources
+    files = make_document("Bucket", "files", 'cors: [{ origins: ["https://${cdn.web.domain}"], methods: [GET] }]')
+    made = stacks.load_desired(tmp_path, files, WEB, CDN).resources
     order = [resource.address for resource in made]
 
     assert order.index("s3_bucket.files") < order.index("cloudfront_distribution.web")
     assert order.index("cloudfront_distribution.web") < order.index("s3_bucket_policy.files")
     assert order.index("cloudfront_distribution.web") < order.index("s3_bucket_cors.files")
     cors = next(resource for resource in made if resource.address == "s3_bucket_cors.files")
-    assert cors.spec["rules"][0]["AllowedOrigins"] == [Text(("https://", Ref("cloudfront_distribution.web", "domain")))]
+    assert cors.spec["rules"][0]["AllowedOrigins"] == [
+        TemplateString(("https://", Ref("cloudfront_distribution.web", "domain")))
+    ]
 
 
 def test_the_bucket_that_gets_the_log_comes_first(tmp_path: Path) -> None:
     """S3 refuses to log into a bucket that is not there, or whose policy does not let the log in."""
-    files = document("Bucket", "files", 'accessLog: { bucket: "${bucket.logs.name}" }')
-    made = stacks.resources(tmp_path, files, document("Bucket", "logs", 'accessLog: { bucket: "${bucket.logs.name}" }'))
+    files = make_document("Bucket", "files", 'accessLog: { bucket: "${bucket.logs.name}" }')
+    made = stacks.load_resources(
+        tmp_path, files, make_document("Bucket", "logs", 'accessLog: { bucket: "${bucket.logs.name}" }')
+    )
 
-    assert made["s3_bucket.files"].after == {"s3_bucket.logs", "s3_bucket_policy.logs"}
-    assert made["s3_bucket.logs"].after == set()
+    assert made["s3_bucket.files"].depends_on == {"s3_bucket.logs", "s3_bucket_policy.logs"}
+    assert made["s3_bucket.logs"].depends_on == set()
 
 
 def test_a_cdn_reads_only_what_it_serves(tmp_path: Path) -> None:
     """Its own site whole, of another bucket one prefix; and both tell a missing object from a refused one."""
-    made = stacks.resources(tmp_path, FILES, WEB, CDN)
+    made = stacks.load_resources(tmp_path, FILES, WEB, CDN)
     condition = {"StringEquals": {"AWS:SourceArn": DISTRIBUTION}}
 
     assert {
@@ -105,7 +109,7 @@ def test_a_cdn_reads_only_what_it_serves(tmp_path: Path) -> None:
 
 def test_access_is_limited_to_the_prefixes(tmp_path: Path) -> None:
     """A service may read and write under them, and nowhere else."""
-    found = stack(tmp_path, FILES).accesses["bucket.files"]
+    found = stack(tmp_path, FILES).access_statements["bucket.files"]
 
     assert [(each["Action"][-1], each["Resource"]) for each in found] == [
         ("s3:ListBucket", ["arn:aws:s3:::shop-prod-files"]),
@@ -119,10 +123,10 @@ def test_access_is_limited_to_the_prefixes(tmp_path: Path) -> None:
 def test_access_to_a_bucket_with_a_key_includes_the_key(tmp_path: Path) -> None:
     """Without it every read would be refused by KMS."""
     key = "arn:aws:kms:eu-west-1:123456789012:key/6f2d1e04-5b7a-4c3e-9d1f-8a2b3c4d5e6f"
-    bucket = document("Bucket", "files", f'{{ encryption: "aws:kms", kmsKey: "{key}" }}')
+    bucket = make_document("Bucket", "files", f'{{ encryption: "aws:kms", kmsKey: "{key}" }}')
 
-    assert stack(tmp_path, bucket).accesses["bucket.files"][-1]["Resource"] == [key]
-    assert stacks.resources(tmp_path, bucket)["s3_bucket.files"].spec["encryption"] == {
+    assert stack(tmp_path, bucket).access_statements["bucket.files"][-1]["Resource"] == [key]
+    assert stacks.load_resources(tmp_path, bucket)["s3_bucket.files"].spec["encryption"] == {
         "algorithm": "aws:kms",
         "bucket_key": True,
         "key": key,
@@ -142,7 +146,9 @@ def test_what_others_refer_to_is_known_beforehand(tmp_path: Path) -> None:
 
 def test_the_accounts_own_namespace_is_part_of_the_name(tmp_path: Path) -> None:
     """AWS demands account and region at the end of it."""
-    made = stacks.resources(tmp_path, document("Bucket", "files", "{ name: shop, namespace: account-regional }"))
+    made = stacks.load_resources(
+        tmp_path, make_document("Bucket", "files", "{ name: shop, namespace: account-regional }")
+    )
 
     assert made["s3_bucket.files"].physical == "shop-123456789012-eu-west-1-an"
 
@@ -158,7 +164,7 @@ def test_each_prefix_has_one_lifecycle_rule(tmp_path: Path) -> None:
           expireAfterDays: 60
           transitions: [{ afterDays: 30, storageClass: STANDARD_IA }]
     """
-    made = stacks.resources(tmp_path, document("Bucket", "files", spec))
+    made = stacks.load_resources(tmp_path, make_document("Bucket", "files", spec))
 
     assert made["s3_bucket.files"].spec["lifecycle"] == [
         {
@@ -208,6 +214,6 @@ def test_each_prefix_has_one_lifecycle_rule(tmp_path: Path) -> None:
 def test_what_s3_refuses_is_said_before(tmp_path: Path, spec: str, sentence: str) -> None:
     """Each rule of S3 is one sentence, before anything is touched."""
     with pytest.raises(Problems) as found:
-        stacks.desired(tmp_path, document("Bucket", "files", spec))
+        stacks.load_desired(tmp_path, make_document("Bucket", "files", spec))
 
     assert sentence in str(found.value)

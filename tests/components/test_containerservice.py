@@ -9,22 +9,31 @@ import pytest
 from orchestrator import resources
 from orchestrator.components import containerservice
 from orchestrator.manifest import schema
-from orchestrator.values import Ref, Text
+from orchestrator.values import Ref, TemplateString
 from orchestrator.vocabulary import Scope
-from tests.components.services import BUCKET, IMAGE, SCOPE, SECRET, expanded, found, service, stack
+from tests.components.services import (
+    BUCKET_STATEMENTS,
+    IMAGE,
+    SCOPE,
+    SECRET,
+    expand_resources,
+    list_problems,
+    make_service,
+    make_stack,
+)
 
 API = "apprunner_service.api"
 SECRET_ARN = Ref("secretsmanager_secret.app", "arn")
 
 
 def statements(**spec: Any) -> list[Any]:
-    policy = expanded(service(**spec))["iam_role.api-instance"].spec["policy"]
+    policy = expand_resources(make_service(**spec))["iam_role.api-instance"].spec["policy"]
     return list(policy["Statement"]) if policy else []
 
 
 def test_a_service_by_itself_needs_no_network() -> None:
     """Repository, two roles, scaling and the service; no connector, no alarm, no tracing."""
-    assert list(expanded(service())) == [
+    assert list(expand_resources(make_service())) == [
         "ecr_repository.api",
         "iam_role.api-instance",
         "iam_role.api-registry",
@@ -35,17 +44,17 @@ def test_a_service_by_itself_needs_no_network() -> None:
 
 def test_a_database_brings_it_into_the_vpc() -> None:
     """A security group of its own and a connector; the service comes after the database."""
-    made = expanded(service(access=["database.main"]))
+    made = expand_resources(make_service(access=["database.main"]))
 
     assert made["apprunner_connector.api"].spec["security_groups"] == [Ref("ec2_security_group.api", "id")]
     assert made[API].spec["connector"] == Ref("apprunner_connector.api", "arn")
-    assert "rds_instance.main" in made[API].after
+    assert "rds_instance.main" in made[API].depends_on
     assert made["ec2_security_group.api"].spec["ingress"] == []
 
 
 def test_a_public_image_needs_nothing_to_be_pulled() -> None:
     """Neither a repository nor a role that reads one."""
-    made = expanded(service(image={"prebuilt": "public.ecr.aws/nginx/nginx:1.27"}))
+    made = expand_resources(make_service(image={"prebuilt": "public.ecr.aws/nginx/nginx:1.27"}))
 
     assert not {"ecr_repository.api", "iam_role.api-registry"} & made.keys()
     assert made[API].spec["image_repository_type"] == "ECR_PUBLIC"
@@ -55,7 +64,7 @@ def test_a_public_image_needs_nothing_to_be_pulled() -> None:
 def test_the_role_may_do_what_access_says_and_no_more() -> None:
     """The statements are the components' own; without access there is no policy at all."""
     assert statements() == []
-    assert statements(access=["bucket.files", "database.main"]) == list(BUCKET)
+    assert statements(access=["bucket.files", "database.main"]) == list(BUCKET_STATEMENTS)
 
 
 def test_an_injected_secret_may_be_read_by_the_role() -> None:
@@ -68,22 +77,22 @@ def test_an_injected_secret_may_be_read_by_the_role() -> None:
 
 def test_every_key_of_a_secret_is_injected_under_a_name_without_colons() -> None:
     """App Runner takes a colon for a separator, so the key's twin with `__` is asked for."""
-    assert expanded(service(secrets=["secret.app"]))[API].spec["secrets"] == {
-        "Jwt__Key": Text((SECRET_ARN, ":Jwt__Key::")),
-        "Mode": Text((SECRET_ARN, ":Mode::")),
+    assert expand_resources(make_service(secrets=["secret.app"]))[API].spec["secrets"] == {
+        "Jwt__Key": TemplateString((SECRET_ARN, ":Jwt__Key::")),
+        "Mode": TemplateString((SECRET_ARN, ":Mode::")),
     }
 
 
 def test_chosen_keys_are_injected_under_chosen_names() -> None:
     """A mapping names the variable and the key."""
-    spec = expanded(service(secrets={"KEY": "secret.app[Jwt:Key]"}))[API].spec
+    spec = expand_resources(make_service(secrets={"KEY": "secret.app[Jwt:Key]"}))[API].spec
 
-    assert spec["secrets"] == {"KEY": Text((SECRET_ARN, ":Jwt__Key::"))}
+    assert spec["secrets"] == {"KEY": TemplateString((SECRET_ARN, ":Jwt__Key::"))}
 
 
 def test_a_changed_secret_is_a_new_deployment() -> None:
     """Its fingerprint is a plain variable, so that it differs when the secret does."""
-    spec = expanded(service(secrets=["secret.app"], environment={"MODE": "fast"}))[API].spec
+    spec = expand_resources(make_service(secrets=["secret.app"], environment={"MODE": "fast"}))[API].spec
 
     assert spec["environment"] == {
         "MODE": "fast",
@@ -93,9 +102,9 @@ def test_a_changed_secret_is_a_new_deployment() -> None:
 
 def test_it_asks_databases_and_secrets_for_what_it_needs() -> None:
     """The database lets its security group in; the secret learns that it is injected."""
-    asked = containerservice.grants(service(access=["database.main"], secrets=["secret.app"]), SCOPE)
+    asked = containerservice.grants(make_service(access=["database.main"], secrets=["secret.app"]), SCOPE)
 
-    assert [(grant.to, grant.kind, dict(grant.data)) for grant in asked] == [
+    assert [(grant.target, grant.kind, dict(grant.data)) for grant in asked] == [
         ("database.main", "connect", {"security_group": Ref("ec2_security_group.api", "id")}),
         ("secret.app", "inject", {}),
     ]
@@ -111,8 +120,8 @@ def test_it_asks_databases_and_secrets_for_what_it_needs() -> None:
 )
 def test_fetching_a_secret_through_the_vpc_is_noted_with_its_price(spec: dict[str, Any], count: int) -> None:
     """Only a service that uses a database and reads a secret by itself pays for it."""
-    component = service(**spec)
-    notes = list(containerservice.notes(component, stack(component)))
+    component = make_service(**spec)
+    notes = list(containerservice.notes(component, make_stack(component)))
 
     assert len(notes) == count
     assert all("8 USD a month" in note for note in notes)
@@ -120,7 +129,7 @@ def test_fetching_a_secret_through_the_vpc_is_noted_with_its_price(spec: dict[st
 
 def test_tracing_brings_its_configuration_and_the_right_to_write() -> None:
     """X-Ray needs both."""
-    made = expanded(service(tracing=True))
+    made = expand_resources(make_service(tracing=True))
 
     assert made[API].spec["observability"] == Ref("apprunner_observability.api", "arn")
     assert made["iam_role.api-instance"].spec["attached"] == ["arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess"]
@@ -129,7 +138,7 @@ def test_tracing_brings_its_configuration_and_the_right_to_write() -> None:
 @pytest.mark.parametrize(("emails", "actions"), [((), []), (("ops@x.example",), [Ref("sns_topic.alerts", "arn")])])
 def test_an_alarm_tells_whoever_the_project_names(emails: tuple[str, ...], actions: list[Ref]) -> None:
     """The metric of this very service, by name and id."""
-    alarm = expanded(service(alarms={"http5xx": 5}), emails=emails)["cloudwatch_alarm.api-5xx"]
+    alarm = expand_resources(make_service(alarms={"http5xx": 5}), emails=emails)["cloudwatch_alarm.api-5xx"]
 
     assert alarm.spec["dimensions"] == {"ServiceName": "shop-prod-api", "ServiceID": Ref(API, "id")}
     assert alarm.spec["actions"] == actions
@@ -137,7 +146,9 @@ def test_an_alarm_tells_whoever_the_project_names(emails: tuple[str, ...], actio
 
 def test_the_repository_keeps_the_newest_images_and_drops_untagged_ones() -> None:
     """Two lifecycle rules; the manifest says how many are kept, and whether the repository may ever go."""
-    made = expanded(service(image={"prebuilt": IMAGE, "repository": "shop", "keep": 7, "deletionPolicy": "delete"}))
+    made = expand_resources(
+        make_service(image={"prebuilt": IMAGE, "repository": "shop", "keep": 7, "deletionPolicy": "delete"})
+    )
     repository = made["ecr_repository.api"]
     counts = [rule["selection"]["countNumber"] for rule in repository.spec["lifecycle"]["rules"]]
 
@@ -148,7 +159,7 @@ def test_the_repository_keeps_the_newest_images_and_drops_untagged_ones() -> Non
 def test_long_names_are_cut_to_what_aws_allows_and_stay_apart() -> None:
     """The service, its scaling and its connector share one name of at most 32 characters."""
     scope = Scope("a-project-with-a-long-name", "production", "123456789012", "eu-west-1")
-    one, other = (expanded(service(name), scope=scope) for name in ("service-one", "service-two"))
+    one, other = (expand_resources(make_service(name), scope=scope) for name in ("service-one", "service-two"))
     names = {
         made[f"apprunner_service.{name}"].physical for made, name in ((one, "service-one"), (other, "service-two"))
     }
@@ -160,7 +171,7 @@ def test_long_names_are_cut_to_what_aws_allows_and_stay_apart() -> None:
 
 def test_what_it_exports_is_known_or_referred_to() -> None:
     """Its name is final; its address is App Runner's to choose."""
-    assert containerservice.exports(service(), SCOPE) == {
+    assert containerservice.exports(make_service(), SCOPE) == {
         "url": Ref(API, "url"),
         "host": Ref(API, "host"),
         "name": "shop-prod-api",
@@ -169,9 +180,9 @@ def test_what_it_exports_is_known_or_referred_to() -> None:
 
 def test_every_resource_is_of_a_known_type_and_bears_our_mark() -> None:
     """Nothing is made that could not be found again."""
-    made = expanded(service(access=["database.main"], tracing=True, alarms={"http5xx": 1}))
+    made = expand_resources(make_service(access=["database.main"], tracing=True, alarms={"http5xx": 1}))
 
-    assert {resource.type for resource in made.values()} <= set(resources.types())
+    assert {resource.type for resource in made.values()} <= set(resources.list_types())
     assert {resource.spec["tags"]["orchestrator:component"] for resource in made.values()} == {"containerservice.api"}
 
 
@@ -192,7 +203,7 @@ def test_every_resource_is_of_a_known_type_and_bears_our_mark() -> None:
 )
 def test_what_does_not_go_together_is_said(spec: dict[str, Any], problem: tuple[str, str]) -> None:
     """One problem, at its place, in words."""
-    [(path, sentence)] = found(service(**spec))
+    [(path, sentence)] = list_problems(make_service(**spec))
 
     assert (path, problem[1] in sentence) == (problem[0], True), sentence
 
@@ -200,15 +211,17 @@ def test_what_does_not_go_together_is_said(spec: dict[str, Any], problem: tuple[
 @pytest.mark.parametrize("pair", [(0.25, 0.5), (0.25, 1), (0.5, 1), (1, 2), (1, 4), (2, 6), (4, 12)])
 def test_sizes_that_app_runner_offers_are_accepted(pair: tuple[float, float]) -> None:
     """The valid pairs of vCPU and GB."""
-    assert found(service(cpu=pair[0], memory=pair[1])) == []
+    assert list_problems(make_service(cpu=pair[0], memory=pair[1])) == []
 
 
 def test_two_services_do_not_share_a_repository() -> None:
     """Said once, by the first of them."""
     image = {"prebuilt": IMAGE, "repository": "shared"}
 
-    assert found(service("a", image=image), service("b", image=image))[0][0] == "spec.image.repository"
-    assert found(service("b", image=image), service("a", image=image)) == []
+    assert (
+        list_problems(make_service("a", image=image), make_service("b", image=image))[0][0] == "spec.image.repository"
+    )
+    assert list_problems(make_service("b", image=image), make_service("a", image=image)) == []
 
 
 @pytest.mark.parametrize(
@@ -231,7 +244,7 @@ def test_an_image_is_named_by_digest(prebuilt: str, accepted: bool) -> None:
         "spec": {"image": {"prebuilt": prebuilt}},
     }
 
-    assert schema.validator("containerservice").is_valid(document) is accepted
+    assert schema.get_validator("containerservice").is_valid(document) is accepted
 
 
 def test_no_instance_at_all_is_refused_with_the_ways_out() -> None:
@@ -244,4 +257,4 @@ def test_no_instance_at_all_is_refused_with_the_ways_out() -> None:
 
 def test_a_secret_needs_no_reading_beforehand() -> None:
     """The keys come from the Secret's manifest; its values are nobody's business here."""
-    assert "very-private" not in str(expanded(service(secrets=[SECRET.handle]))[API].spec["secrets"])
+    assert "very-private" not in str(expand_resources(make_service(secrets=[SECRET.handle]))[API].spec["secrets"])

@@ -8,10 +8,10 @@ import pytest
 
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
-from orchestrator.vocabulary import Action, Actuation, Desired, Health, Resource
-from tests.components.deployed import NETWORK, apply, change_of, clients, failed, pending, plan
-from tests.components.services import HERE, IMAGE, SCOPE, expanded, service
+from orchestrator.planning.events import ignore_event
+from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, Resource
+from tests.components.deployed import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
+from tests.components.services import IMAGE, POSITION, SCOPE, expand_resources, make_service
 
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
 API = "apprunner_service.api"
@@ -19,9 +19,11 @@ API = "apprunner_service.api"
 pytestmark = pytest.mark.xdist_group("apprunner")
 
 
-def wanted(image: str = IMAGE, **spec: Any) -> Desired:
-    made = expanded(service(image={"prebuilt": image, "repository": "shop"}, access=["database.main"], **spec))
-    return Desired(SCOPE, (NETWORK, *made.values()))
+def wanted(image: str = IMAGE, **spec: Any) -> DesiredState:
+    made = expand_resources(
+        make_service(image={"prebuilt": image, "repository": "shop"}, access=["database.main"], **spec)
+    )
+    return DesiredState(SCOPE, (NETWORK, *made.values()))
 
 
 def call(operation: str, **parameters: Any) -> Any:
@@ -44,8 +46,8 @@ def connectors() -> list[str]:
 
 def test_it_is_made_and_then_left_alone(aws: Emulator) -> None:
     """Two runs: the second has nothing to do."""
-    assert failed(apply(wanted())) == []
-    assert pending(wanted()) == []
+    assert list_failed(apply(wanted())) == []
+    assert list_pending(wanted()) == []
 
 
 def test_other_sizes_leave_no_old_revision(aws: Emulator) -> None:
@@ -53,14 +55,14 @@ def test_other_sizes_leave_no_old_revision(aws: Emulator) -> None:
     apply(wanted())
     apply(wanted(instances={"max": 5}))
 
-    assert (revisions(), pending(wanted(instances={"max": 5}))) == ([2], [])
+    assert (revisions(), list_pending(wanted(instances={"max": 5}))) == ([2], [])
 
 
 def test_a_new_role_is_waited_for(aws: Emulator) -> None:
     """IAM takes its time until App Runner may assume what was just made."""
     aws.faults = Faults(role_assumable_after_seconds=0.3)
 
-    assert failed(apply(wanted())) == []
+    assert list_failed(apply(wanted())) == []
 
 
 def test_an_account_that_aws_refuses_is_told_of_the_other_runtime(aws: Emulator) -> None:
@@ -68,7 +70,7 @@ def test_an_account_that_aws_refuses_is_told_of_the_other_runtime(aws: Emulator)
     aws.faults = Faults(denied=("apprunner:CreateService",))
     outcomes = apply(wanted())
 
-    assert failed(outcomes) == [API]
+    assert list_failed(outcomes) == [API]
     assert "`runtime: ecs-express`" in outcomes[API].reason
 
 
@@ -78,9 +80,9 @@ def test_a_rolled_back_deployment_is_a_failure(aws: Emulator) -> None:
     aws.faults = Faults(failing_images=(OTHER,))
     outcomes = apply(wanted(OTHER))
 
-    assert failed(outcomes) == [API]
+    assert list_failed(outcomes) == [API]
     assert "went back to the previous version by itself" in outcomes[API].reason
-    assert pending(wanted(OTHER)) == [f"update {API}"]
+    assert list_pending(wanted(OTHER)) == [f"update {API}"]
 
 
 def test_a_failed_change_that_is_taken_back_leaves_nothing(aws: Emulator) -> None:
@@ -90,27 +92,27 @@ def test_a_failed_change_that_is_taken_back_leaves_nothing(aws: Emulator) -> Non
     apply(wanted(OTHER, instances={"max": 5}))
     apply(wanted())
 
-    assert (revisions(), pending(wanted())) == ([3], [])
+    assert (revisions(), list_pending(wanted())) == ([3], [])
 
 
 def test_a_service_that_never_ran_is_made_anew(aws: Emulator) -> None:
     """A failed creation is told; the next run deletes it and creates it, and asks for no token."""
     aws.faults = Faults(failing_images=(IMAGE,))
-    assert failed(apply(wanted())) == [API]
+    assert list_failed(apply(wanted())) == [API]
     aws.faults = Faults()
-    change = change_of(plan(wanted()), API)
+    change = find_change(plan(wanted()), API)
 
     assert (change.action, change.health, change.status) == (Action.UPDATE, Health.FAILED, "CREATE_FAILED")
     assert change.effects == ("The service never ran: it is deleted and made again, with a new address.",)
-    assert failed(apply(wanted())) == []
-    assert pending(wanted()) == []
+    assert list_failed(apply(wanted())) == []
+    assert list_pending(wanted()) == []
 
 
 def test_a_paused_service_says_so_and_is_left_alone(aws: Emulator) -> None:
     """A pause is no drift."""
     apply(wanted())
     call("pause_service", ServiceArn=only_service()["ServiceArn"])
-    change = change_of(plan(wanted()), API)
+    change = find_change(plan(wanted()), API)
 
     assert (change.action, change.health) == (Action.NONE, Health.PROGRESSING)
 
@@ -120,7 +122,7 @@ def test_a_paused_service_that_must_change_is_resumed(aws: Emulator) -> None:
     apply(wanted())
     call("pause_service", ServiceArn=only_service()["ServiceArn"])
 
-    assert failed(apply(wanted(OTHER))) == []
+    assert list_failed(apply(wanted(OTHER))) == []
     assert only_service()["Status"] == "RUNNING"
 
 
@@ -131,8 +133,8 @@ def test_an_operation_under_way_is_waited_for(aws: Emulator) -> None:
     call("start_deployment", ServiceArn=only_service()["ServiceArn"])
     aws.faults = Faults()
     planned = plan(wanted(OTHER))
-    health = change_of(planned, API).health
-    outcomes = pipeline.apply(planned, ignore, clients=clients())
+    health = find_change(planned, API).health
+    outcomes = pipeline.apply(planned, ignore_event, clients=clients())
 
     assert (health, {outcome.actuation for outcome in outcomes}) == (
         Health.PROGRESSING,
@@ -160,11 +162,13 @@ def test_another_network_is_another_connector(aws: Emulator) -> None:
     moved = [*wanted().resources]
     place = next(index for index, one in enumerate(moved) if one.type == "apprunner_connector")
     other = {**moved[place].spec, "subnets": mine["Subnets"][:1]}
-    moved[place] = Resource("apprunner_connector", "api", moved[place].physical, other, "containerservice.api", HERE)
-    desired = Desired(SCOPE, tuple(moved))
+    moved[place] = Resource(
+        "apprunner_connector", "api", moved[place].physical, other, "containerservice.api", POSITION
+    )
+    desired = DesiredState(SCOPE, tuple(moved))
 
-    assert failed(apply(desired)) == []
-    assert (connectors(), pending(desired)) == (["shop-prod-api_2"], [])
+    assert list_failed(apply(desired)) == []
+    assert (connectors(), list_pending(desired)) == (["shop-prod-api_2"], [])
 
 
 @pytest.mark.parametrize("write", range(1, 7))
@@ -178,17 +182,17 @@ def test_killed_at_any_write_the_next_run_leaves_no_revision_behind(aws: Emulato
     apply(desired)
     apply(desired)
 
-    assert (len(revisions()), pending(desired)) == (1, [])
+    assert (len(revisions()), list_pending(desired)) == (1, [])
 
 
 def test_all_of_it_goes(aws: Emulator) -> None:
     """Destroyed, nothing of App Runner's is left; the repository is kept by its own veto until the manifest says so."""
     image = {"prebuilt": IMAGE, "repository": "shop", "deletionPolicy": "delete"}
-    made = expanded(service(image=image, access=["database.main"], tracing=True))
-    apply(Desired(SCOPE, (NETWORK, *made.values())))
-    gone = Desired(SCOPE, ())
+    made = expand_resources(make_service(image=image, access=["database.main"], tracing=True))
+    apply(DesiredState(SCOPE, (NETWORK, *made.values())))
+    gone = DesiredState(SCOPE, ())
     token = plan(gone, destroying=True).plan.token
 
-    assert failed(apply(gone, destroying=True, allow=token)) == []
+    assert list_failed(apply(gone, destroying=True, allow=token)) == []
     assert (call("list_services")["ServiceSummaryList"], revisions(), connectors()) == ([], [], [])
     assert call("list_observability_configurations")["ObservabilityConfigurationSummaryList"] == []

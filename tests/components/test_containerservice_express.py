@@ -11,9 +11,17 @@ from orchestrator import components, resources
 from orchestrator.components import containerservice
 from orchestrator.manifest import schema
 from orchestrator.problems import Problems
-from orchestrator.values import Ref, Text
+from orchestrator.values import Ref, TemplateString
 from tests.components import stacks
-from tests.components.services import BUCKET, SCOPE, SECRET, expanded, found, service, stack
+from tests.components.services import (
+    BUCKET_STATEMENTS,
+    SCOPE,
+    SECRET,
+    expand_resources,
+    list_problems,
+    make_service,
+    make_stack,
+)
 
 API = "ecs_express_service.api"
 SECRET_ARN = Ref("secretsmanager_secret.app", "arn")
@@ -25,12 +33,12 @@ health: {path: /health}
 
 
 def express(**spec: Any) -> Any:
-    return service(**{"runtime": "ecs-express", "health": HEALTH, **spec})
+    return make_service(**{"runtime": "ecs-express", "health": HEALTH, **spec})
 
 
 def roles(**spec: Any) -> dict[str, Any]:
     """Who takes each role, what is attached to it, and its own statements."""
-    made = expanded(express(**spec))
+    made = expand_resources(express(**spec))
     found = {name.partition("api-")[2]: one.spec for name, one in made.items() if name.startswith("iam_role.")}
     return {
         name: (
@@ -44,7 +52,7 @@ def roles(**spec: Any) -> dict[str, Any]:
 
 def test_it_is_three_roles_a_group_and_the_service() -> None:
     """No connector, no scaling of its own: Express has both inside."""
-    assert list(expanded(express())) == [
+    assert list(expand_resources(express())) == [
         "ecr_repository.api",
         "iam_role.api-task",
         "iam_role.api-execution",
@@ -59,7 +67,7 @@ def test_each_role_may_do_its_own_part_and_no_more() -> None:
     reading = {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"], "Resource": [SECRET_ARN]}
 
     assert roles(access=["bucket.files", "database.main"], secrets=["secret.app"]) == {
-        "task": ("ecs-tasks.amazonaws.com", [], list(BUCKET)),
+        "task": ("ecs-tasks.amazonaws.com", [], list(BUCKET_STATEMENTS)),
         "execution": ("ecs-tasks.amazonaws.com", ["AmazonECSTaskExecutionRolePolicy"], [reading]),
         "infrastructure": ("ecs.amazonaws.com", ["AmazonECSInfrastructureRoleforExpressGatewayServices"], []),
     }
@@ -68,14 +76,14 @@ def test_each_role_may_do_its_own_part_and_no_more() -> None:
 def test_the_service_says_what_the_manifest_says() -> None:
     """In ECS's units, with its command in words."""
     wanted = {"cpu": 0.5, "memory": 2, "command": 'serve --name "the shop"', "instances": {"min": 2, "max": 3}}
-    spec = expanded(express(**wanted, access=["database.main"], secrets=["secret.app"]))[API].spec
+    spec = expand_resources(express(**wanted, access=["database.main"], secrets=["secret.app"]))[API].spec
 
     assert (spec["cpu"], spec["memory"], spec["health_path"]) == (512, 2048, "/health")
     assert spec["command"] == ["serve", "--name", "the shop"]
     assert spec["scaling"] == {"min": 2, "max": 3, "metric": "AVERAGE_CPU", "target": 60}
     assert spec["secrets"] == {
-        "Jwt__Key": Text((SECRET_ARN, ":Jwt__Key::")),
-        "Mode": Text((SECRET_ARN, ":Mode::")),
+        "Jwt__Key": TemplateString((SECRET_ARN, ":Jwt__Key::")),
+        "Mode": TemplateString((SECRET_ARN, ":Mode::")),
     }
     assert spec["security_groups"] == [Ref("ec2_security_group.api", "id")]
     assert spec["log_group"] == "/ecs/shop-prod-api"
@@ -92,7 +100,7 @@ def test_the_service_says_what_the_manifest_says() -> None:
 )
 def test_it_scales_by_what_is_asked_for(instances: dict[str, Any], scaling: tuple[str, int]) -> None:
     """Each measure has a target of its own."""
-    spec = expanded(express(instances=instances))[API].spec["scaling"]
+    spec = expand_resources(express(instances=instances))[API].spec["scaling"]
 
     assert (spec["metric"], spec["target"]) == scaling
 
@@ -101,17 +109,17 @@ def test_it_scales_by_what_is_asked_for(instances: dict[str, Any], scaling: tupl
 def test_public_is_a_matter_of_subnets(public: bool, output: str) -> None:
     """ECS makes the load balancer face what the subnets face; a private one takes a way out, which is noted."""
     component = express(public=public)
-    notes = list(containerservice.notes(component, stack(component)))
+    notes = list(containerservice.notes(component, make_stack(component)))
 
-    assert expanded(component)[API].spec["subnets"] == Ref("ec2_vpc.network", output)
+    assert expand_resources(component)[API].spec["subnets"] == Ref("ec2_vpc.network", output)
     assert ["NAT" in note for note in notes] == ([] if public else [True])
 
 
 def test_a_database_lets_the_same_group_in_as_with_app_runner() -> None:
     """So that a change of runtime does not touch the database's rules."""
     asked = [
-        [(one.to, one.kind, dict(one.data)) for one in containerservice.grants(component, SCOPE)]
-        for component in (express(access=["database.main"]), service(access=["database.main"]))
+        [(one.target, one.kind, dict(one.data)) for one in containerservice.grants(component, SCOPE)]
+        for component in (express(access=["database.main"]), make_service(access=["database.main"]))
     ]
 
     assert (
@@ -132,7 +140,7 @@ def test_it_exports_what_app_runner_does() -> None:
 
 def test_the_alarm_watches_the_load_balancer() -> None:
     """CloudWatch knows no smaller thing whose name stays: the description says what is counted with it."""
-    alarm = expanded(express(alarms={"http5xx": 5}))["cloudwatch_alarm.api-5xx"].spec
+    alarm = expand_resources(express(alarms={"http5xx": 5}))["cloudwatch_alarm.api-5xx"].spec
 
     assert alarm["metric"] == "HTTPCode_Target_5XX_Count"
     assert alarm["dimensions"] == {"LoadBalancer": Ref(API, "load_balancer")}
@@ -141,19 +149,19 @@ def test_the_alarm_watches_the_load_balancer() -> None:
 
 def test_the_network_is_there_without_a_database(tmp_path: Path) -> None:
     """Its tasks lie in it; App Runner's do not."""
-    with_it = stacks.resources(
-        tmp_path, stacks.document("ContainerService", "api", "runtime: ecs-express\n" + MANIFEST)
+    with_it = stacks.load_resources(
+        tmp_path, stacks.make_document("ContainerService", "api", "runtime: ecs-express\n" + MANIFEST)
     )
-    without = stacks.resources(tmp_path, stacks.document("ContainerService", "api", MANIFEST))
+    without = stacks.load_resources(tmp_path, stacks.make_document("ContainerService", "api", MANIFEST))
 
     assert ("ec2_vpc.network" in with_it, "ec2_vpc.network" in without) == (True, False)
 
 
 def test_every_resource_is_of_a_known_type_and_bears_our_mark() -> None:
     """Nothing is made that could not be found again."""
-    made = expanded(express(alarms={"http5xx": 1}))
+    made = expand_resources(express(alarms={"http5xx": 1}))
 
-    assert {resource.type for resource in made.values()} <= set(resources.types())
+    assert {resource.type for resource in made.values()} <= set(resources.list_types())
     assert {resource.spec["tags"]["orchestrator:component"] for resource in made.values()} == {"containerservice.api"}
 
 
@@ -172,7 +180,7 @@ def test_every_resource_is_of_a_known_type_and_bears_our_mark() -> None:
 )
 def test_what_it_cannot_do_is_refused_with_a_way_out(spec: dict[str, Any], problem: tuple[str, str]) -> None:
     """One problem, at its place: a promise of the manifest that nobody would keep."""
-    [(path, sentence)] = found(express(**spec))
+    [(path, sentence)] = list_problems(express(**spec))
 
     assert (path, problem[1] in sentence) == (problem[0], True), sentence
 
@@ -182,24 +190,24 @@ def test_app_runner_does_not_scale_by_it(key: str) -> None:
     """What is said to the other runtime alone is refused where it would be heeded by nobody."""
     value = {"scaleOn": "cpu", "target": 60}[key]
 
-    assert found(service(instances={key: value}))[0][0] == f"spec.instances.{key}"
+    assert list_problems(make_service(instances={key: value}))[0][0] == f"spec.instances.{key}"
 
 
 def test_what_only_app_runner_heeds_is_told_and_does_no_harm() -> None:
     """So that one word may change: counts and intervals of App Runner's are no promise to users."""
     component = express(instances={"concurrency": 80}, health={"path": "/health", "intervalSeconds": 10})
-    [note] = containerservice.notes(component, stack(component))
+    [note] = containerservice.notes(component, make_stack(component))
 
-    assert found(component) == []
+    assert list_problems(component) == []
     assert all(word in note for word in ("concurrency", "intervalSeconds"))
-    assert list(containerservice.notes(express(), stack(express()))) == []
+    assert list(containerservice.notes(express(), make_stack(express()))) == []
 
 
 def test_a_problem_is_told_where_it_stands(tmp_path: Path) -> None:
     """File, line and column, with a way out."""
     text = "runtime: ecs-express\n" + MANIFEST + "tracing: true\n"
     with pytest.raises(Problems) as told:
-        stacks.desired(tmp_path, stacks.document("ContainerService", "api", text))
+        stacks.load_desired(tmp_path, stacks.make_document("ContainerService", "api", text))
     [problem] = told.value.problems
 
     assert problem.where is not None

@@ -11,12 +11,12 @@ from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.faults import Rule
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
+from orchestrator.planning.events import ignore_event
 from orchestrator.runs import plan_output
-from orchestrator.vocabulary import Action, Actuation, Desired, Health
+from orchestrator.vocabulary import Action, Actuation, DesiredState, Health
 from tests.components import stacks
-from tests.components.deployed import NETWORK, apply, change_of, clients, failed, pending, plan
-from tests.components.services import IMAGE, SCOPE, expanded, service
+from tests.components.deployed import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
+from tests.components.services import IMAGE, SCOPE, expand_resources, make_service
 
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
 API, BEFORE = "ecs_express_service.api", "apprunner_service.api"
@@ -25,10 +25,10 @@ ARN = "arn:aws:ecs:eu-west-1:123456789012:service/default/shop-prod-api"
 pytestmark = pytest.mark.xdist_group("express")
 
 
-def wanted(image: str = IMAGE, runtime: str = "ecs-express", **spec: Any) -> Desired:
+def wanted(image: str = IMAGE, runtime: str = "ecs-express", **spec: Any) -> DesiredState:
     spec = {"health": {"path": "/health"}, "alarms": {"http5xx": 5}, **spec}
-    made = expanded(service(image={"prebuilt": image, "repository": "shop"}, runtime=runtime, **spec))
-    return Desired(SCOPE, (NETWORK, *made.values()))
+    made = expand_resources(make_service(image={"prebuilt": image, "repository": "shop"}, runtime=runtime, **spec))
+    return DesiredState(SCOPE, (NETWORK, *made.values()))
 
 
 def call(operation: str, **parameters: Any) -> Any:
@@ -42,8 +42,8 @@ def deployments() -> list[str]:
 
 def test_it_is_made_and_then_left_alone(aws: Emulator) -> None:
     """Two runs: the second has nothing to do, so there is one deployment."""
-    assert failed(apply(wanted())) == []
-    assert pending(wanted()) == []
+    assert list_failed(apply(wanted())) == []
+    assert list_pending(wanted()) == []
     apply(wanted())
 
     assert deployments() == ["SUCCESSFUL"]
@@ -55,7 +55,7 @@ def test_a_creation_whose_answer_was_lost_is_gone_on_with(aws: Emulator) -> None
     """It is sent again, and ECS says that the service is there: that is no failure of a deploy."""
     lost = Rule("reset_after", service="ecs", operation="CreateExpressGatewayService", limit=1)
     aws.faults = Faults(rules=(lost,))
-    outcomes = pipeline.apply(plan(wanted()), ignore, clients=Clients(SCOPE.region, attempts=2))
+    outcomes = pipeline.apply(plan(wanted()), ignore_event, clients=Clients(SCOPE.region, attempts=2))
 
     assert [one.address for one in outcomes if one.actuation is Actuation.FAILED] == []
     assert deployments() == ["SUCCESSFUL"]
@@ -64,18 +64,18 @@ def test_a_creation_whose_answer_was_lost_is_gone_on_with(aws: Emulator) -> None
 def test_a_change_is_one_more_deployment(aws: Emulator) -> None:
     """The plan says what a canary means to users, and that they are not cut off."""
     apply(wanted())
-    change = change_of(plan(wanted(OTHER)), API)
+    change = find_change(plan(wanted(OTHER)), API)
 
     assert (change.action, "nobody is cut off" in change.effects[0]) == (Action.UPDATE, True)
-    assert failed(apply(wanted(OTHER))) == []
-    assert (deployments(), pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
+    assert list_failed(apply(wanted(OTHER))) == []
+    assert (deployments(), list_pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
 
 
 def test_new_roles_are_waited_for(aws: Emulator) -> None:
     """IAM takes its time until ECS may assume what was just made."""
     aws.faults = Faults(role_assumable_after_seconds=0.3)
 
-    assert failed(apply(wanted())) == []
+    assert list_failed(apply(wanted())) == []
 
 
 def test_a_rolled_back_deployment_is_a_failure(aws: Emulator) -> None:
@@ -84,23 +84,23 @@ def test_a_rolled_back_deployment_is_a_failure(aws: Emulator) -> None:
     aws.faults = Faults(failing_images=(OTHER,))
     outcomes = apply(wanted(OTHER))
 
-    assert failed(outcomes) == [API]
+    assert list_failed(outcomes) == [API]
     assert "ROLLBACK_SUCCESSFUL (Service deployment rolled back" in outcomes[API].reason
     assert "the log group /ecs/shop-prod-api" in outcomes[API].reason
-    assert pending(wanted(OTHER)) == [f"update {API}"]
-    assert pending(wanted()) == []
+    assert list_pending(wanted(OTHER)) == [f"update {API}"]
+    assert list_pending(wanted()) == []
 
 
 def test_a_service_that_never_answered_is_deployed_again(aws: Emulator) -> None:
     """A failed first deployment is told, stays a difference, and is mended in the same service without a token."""
     aws.faults = Faults(failing_images=(IMAGE,))
-    assert failed(apply(wanted())) == [API]
+    assert list_failed(apply(wanted())) == [API]
     aws.faults = Faults()
-    change = change_of(plan(wanted()), API)
+    change = find_change(plan(wanted()), API)
 
     assert (change.action, change.health, change.status) == (Action.UPDATE, Health.FAILED, "ROLLBACK_FAILED")
-    assert failed(apply(wanted())) == []
-    assert (deployments(), pending(wanted())) == (["SUCCESSFUL", "ROLLBACK_FAILED"], [])
+    assert list_failed(apply(wanted())) == []
+    assert (deployments(), list_pending(wanted())) == (["SUCCESSFUL", "ROLLBACK_FAILED"], [])
 
 
 def test_a_deployment_under_way_is_waited_for_and_not_doubled(aws: Emulator) -> None:
@@ -111,11 +111,11 @@ def test_a_deployment_under_way_is_waited_for_and_not_doubled(aws: Emulator) -> 
     container = {**settings["primaryContainer"], "image": OTHER}
     call("update_express_gateway_service", serviceArn=ARN, primaryContainer=container)
     planned = plan(wanted(OTHER))
-    change = change_of(planned, API)
+    change = find_change(planned, API)
 
     assert (change.health, change.effects) == (Health.PROGRESSING, ("The deployment that is under way is waited for.",))
-    pipeline.apply(planned, ignore, clients=clients())
-    assert (deployments(), pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
+    pipeline.apply(planned, ignore_event, clients=clients())
+    assert (deployments(), list_pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
 
 
 def test_a_variable_set_by_hand_is_taken_out_again(aws: Emulator) -> None:
@@ -141,7 +141,7 @@ def test_killed_at_any_write_the_next_run_ends_it(aws: Emulator, write: int) -> 
     aws.revive()
     apply(desired)
 
-    assert (deployments(), pending(desired)) == (["SUCCESSFUL"] * 2, [])
+    assert (deployments(), list_pending(desired)) == (["SUCCESSFUL"] * 2, [])
 
 
 @pytest.mark.parametrize(
@@ -151,37 +151,37 @@ def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: st
     """One word changes: the new service is made, the old one goes when it answers, and the plan says what users see."""
     apply(wanted(runtime=old))
     first = plan(wanted(runtime=new))
-    goes = next(change for change in first.plan.pending if change.address.endswith("_service.shop-prod-api"))
+    goes = next(change for change in first.plan.pending_changes if change.address.endswith("_service.shop-prod-api"))
     comes = API if new == "ecs-express" else BEFORE
 
     assert comes in goes.depends_on
     assert goes.effects[0].startswith("https://")
     assert goes.effects[0].endswith("answers no more.")
-    cost = plan_output.cost(first)
+    cost = plan_output.cost_view(first)
     assert cost is not None
     assert dearer in cost.headline
     outcomes = apply(wanted(runtime=new), allow=first.plan.token)
-    assert failed(outcomes) == []
-    assert pending(wanted(runtime=new)) == []
+    assert list_failed(outcomes) == []
+    assert list_pending(wanted(runtime=new)) == []
 
 
 def test_a_cdn_is_led_to_the_new_service_before_the_old_one_goes(aws: Emulator, tmp_path: Path) -> None:
     """Its users notice nothing: the origin moves in between."""
-    cdn = stacks.document("Cdn", "web", "origin: containerservice.api\ndeepLinks: false")
+    cdn = stacks.make_document("Cdn", "web", "origin: containerservice.api\ndeepLinks: false")
 
-    def in_front_of(runtime: str) -> Desired:
+    def in_front_of(runtime: str) -> DesiredState:
         spec = f"runtime: {runtime}\nhealth: {{path: /}}\nimage: {{prebuilt: public.ecr.aws/nginx/nginx:1.27}}"
-        return stacks.desired(tmp_path, stacks.document("ContainerService", "api", spec), cdn)
+        return stacks.load_desired(tmp_path, stacks.make_document("ContainerService", "api", spec), cdn)
 
     apply(in_front_of("app-runner"))
     planned = plan(in_front_of("ecs-express"))
-    goes = change_of(planned, "apprunner_service.shop-prod-api")
-    moves = change_of(planned, "cloudfront_distribution.web")
+    goes = find_change(planned, "apprunner_service.shop-prod-api")
+    moves = find_change(planned, "cloudfront_distribution.web")
 
     assert "cloudfront_distribution.web" in goes.depends_on
     assert API in moves.depends_on
-    assert failed(apply(in_front_of("ecs-express"), allow=planned.plan.token)) == []
-    assert pending(in_front_of("ecs-express")) == []
+    assert list_failed(apply(in_front_of("ecs-express"), allow=planned.plan.token)) == []
+    assert list_pending(in_front_of("ecs-express")) == []
 
 
 def test_the_old_service_stays_where_the_new_one_fails(aws: Emulator) -> None:
@@ -190,19 +190,19 @@ def test_the_old_service_stays_where_the_new_one_fails(aws: Emulator) -> None:
     aws.faults = Faults(failing_images=(OTHER,))
     outcomes = apply(wanted(OTHER), allow=plan(wanted(OTHER)).plan.token)
 
-    assert failed(outcomes) == [API]
+    assert list_failed(outcomes) == [API]
     assert outcomes["apprunner_service.shop-prod-api"].actuation is Actuation.SKIPPED
 
 
 def test_all_of_it_goes(aws: Emulator) -> None:
     """Destroyed, nothing of it is left."""
     image = {"prebuilt": IMAGE, "repository": "shop", "deletionPolicy": "delete"}
-    made = expanded(service(image=image, runtime="ecs-express", health={"path": "/health"}))
-    apply(Desired(SCOPE, (NETWORK, *made.values())))
-    gone = Desired(SCOPE, ())
+    made = expand_resources(make_service(image=image, runtime="ecs-express", health={"path": "/health"}))
+    apply(DesiredState(SCOPE, (NETWORK, *made.values())))
+    gone = DesiredState(SCOPE, ())
     token = plan(gone, destroying=True).plan.token
 
-    assert failed(apply(gone, destroying=True, allow=token)) == []
+    assert list_failed(apply(gone, destroying=True, allow=token)) == []
     assert call("list_services")["serviceArns"] == []
     groups = clients().call("ec2", "describe_security_groups", {})["SecurityGroups"]
     assert [group["GroupName"] for group in groups] == ["default"]

@@ -13,7 +13,7 @@ from orchestrator.planning import pipeline
 from orchestrator.values import Ref
 from orchestrator.vocabulary import Resource
 from tests.components import stacks
-from tests.components.services import IMAGE, found, service
+from tests.components.services import IMAGE, list_problems, make_service
 
 BUILD = "image: {repository: shop-api, build: {context: api, resolveBases: false}}"
 RELEASES = """\
@@ -36,7 +36,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def made(checkout: Path, spec: str = BUILD, *more: str) -> dict[str, Resource]:
-    return stacks.resources(checkout, stacks.document("ContainerService", "api", spec), *more)
+    return stacks.load_resources(checkout, stacks.make_document("ContainerService", "api", spec), *more)
 
 
 def test_it_is_deployed_by_the_digest_of_what_was_built(checkout: Path) -> None:
@@ -45,7 +45,7 @@ def test_it_is_deployed_by_the_digest_of_what_was_built(checkout: Path) -> None:
     image, running = resources["ecr_image.api"], resources["apprunner_service.api"].spec
 
     assert image.physical == f"shop-api:{image.spec['tag']}"
-    assert image.after == {"ecr_repository.api"}
+    assert image.depends_on == {"ecr_repository.api"}
     assert running["image"] == Ref("ecr_image.api", "reference")
     assert running["environment"] == {"ORCHESTRATOR_RELEASE": image.spec["tag"]}
     assert (running["image_repository_type"], running["access_role"]) == ("ECR", Ref("iam_role.api-registry", "arn"))
@@ -81,21 +81,21 @@ def test_a_prebuilt_image_is_taken_as_it_is(checkout: Path) -> None:
 def test_a_context_with_git_in_it_is_noted(checkout: Path) -> None:
     """Each commit would be a new image; with a word in .dockerignore it is not, and nothing is said."""
     (checkout / "api" / ".git").mkdir()
-    document = stacks.document("ContainerService", "api", BUILD)
-    noted = stacks.desired(checkout, document).notes
+    document = stacks.make_document("ContainerService", "api", BUILD)
+    noted = stacks.load_desired(checkout, document).notes
     (checkout / "api" / ".dockerignore").write_text(".git\n")
 
     assert [".dockerignore" in note for note in noted] == [True]
-    assert stacks.desired(checkout, document).notes == ()
+    assert stacks.load_desired(checkout, document).notes == ()
 
 
 @pytest.mark.parametrize(("project", "kept"), [(stacks.PROJECT, ["untagged", "tagged"]), (RELEASES, ["untagged"])])
 def test_no_rule_of_ecr_takes_what_a_release_may_need(checkout: Path, project: str, kept: list[str]) -> None:
     """With releases, only untagged images expire by themselves; without, the manifest's number of them is kept."""
-    bucket = stacks.document("Bucket", "releases", "{name: shop-releases, versioning: true}")
-    text = "---\n".join([project, stacks.document("ContainerService", "api", BUILD), bucket])
+    bucket = stacks.make_document("Bucket", "releases", "{name: shop-releases, versioning: true}")
+    text = "---\n".join([project, stacks.make_document("ContainerService", "api", BUILD), bucket])
     (checkout / "stack.yaml").write_text(text)
-    resources = {resource.address: resource for resource in pipeline.desired(checkout, "prod").resources}
+    resources = {resource.address: resource for resource in pipeline.load_desired(checkout, "prod").resources}
     rules = resources["ecr_repository.api"].spec["lifecycle"]["rules"]
 
     assert [rule["selection"]["tagStatus"] for rule in rules] == kept
@@ -116,7 +116,7 @@ def test_no_rule_of_ecr_takes_what_a_release_may_need(checkout: Path, project: s
 )
 def test_an_image_is_built_or_named(image: dict[str, Any], problem: tuple[str, str]) -> None:
     """One of the two, and what is built is pushed somewhere."""
-    [(path, sentence)] = found(service(image=image))
+    [(path, sentence)] = list_problems(make_service(image=image))
 
     assert (path, problem[1] in sentence) == (problem[0], True), sentence
 
@@ -125,13 +125,13 @@ def test_the_variable_that_names_the_build_is_ours() -> None:
     """What the manifest says under that name would be lost."""
     image = {"repository": "x", "build": {"context": "."}}
 
-    assert [path for path, _ in found(service(image=image, environment={"ORCHESTRATOR_RELEASE": "1"}))] == [
-        "spec.environment.ORCHESTRATOR_RELEASE"
-    ]
+    assert [
+        path for path, _ in list_problems(make_service(image=image, environment={"ORCHESTRATOR_RELEASE": "1"}))
+    ] == ["spec.environment.ORCHESTRATOR_RELEASE"]
 
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With its name."""
-    document = stacks.document("ContainerService", "api", BUILD)
+    document = stacks.make_document("ContainerService", "api", BUILD)
 
-    assert stacks.problems(tmp_path, document) == ["cannot read the Dockerfile: No such file or directory"]
+    assert stacks.list_problems(tmp_path, document) == ["cannot read the Dockerfile: No such file or directory"]

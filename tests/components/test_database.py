@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.components.database.maintenance_windows import DAYS, minutes, overlap
-from orchestrator.values import Ref, Text
+from orchestrator.components.database.maintenance_windows import WEEKDAYS, duration_minutes, has_overlap
+from orchestrator.values import Ref, TemplateString
 from tests.components import stacks
-from tests.components.stacks import document
+from tests.components.stacks import make_document
 
 BASIC = 'version: "16"\ndatabase: shop\nusername: shop'
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:" + "a" * 64
-API = document(
+API = make_document(
     "ContainerService",
     "api",
     f"image: {{ prebuilt: '{IMAGE}' }}\naccess: [database.main]\ninstances: {{ min: 1, max: 5 }}",
@@ -26,11 +26,11 @@ ALARMS = "alarms: { connections: 60, freeStorageGb: 4, cpuCredits: 20, cpuPercen
 
 
 def database(extra: str = "", name: str = "main") -> str:
-    return document("Database", name, f"{BASIC}\n{extra}")
+    return make_document("Database", name, f"{BASIC}\n{extra}")
 
 
 def instance(folder: Path, *documents: str) -> Mapping[str, Any]:
-    return stacks.resources(folder, *documents)["rds_instance.main"].spec
+    return stacks.load_resources(folder, *documents)["rds_instance.main"].spec
 
 
 def test_a_database_that_says_little_is_private_encrypted_and_protected(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_database_that_says_little_is_private_encrypted_and_protected(tmp_path
 
 def test_only_who_lists_it_may_connect(tmp_path: Path) -> None:
     """Its security group lets in the services that name it and the blocks it names, on its port."""
-    made = stacks.resources(tmp_path, database('allowFrom: ["203.0.113.0/24"]\nport: 5433'), API)
+    made = stacks.load_resources(tmp_path, database('allowFrom: ["203.0.113.0/24"]\nport: 5433'), API)
 
     assert made["ec2_security_group.main"].spec["ingress"] == [
         {"protocol": "tcp", "port": "5433", "source": Ref("ec2_security_group.api", "id")},
@@ -81,16 +81,16 @@ def test_only_who_lists_it_may_connect(tmp_path: Path) -> None:
 
 def test_own_parameters_have_a_group_named_after_their_family(tmp_path: Path) -> None:
     """A major upgrade makes a new group beside the old one, for a family cannot change."""
-    made = stacks.resources(tmp_path, database("parameters: { work_mem: 8192 }"))
+    made = stacks.load_resources(tmp_path, database("parameters: { work_mem: 8192 }"))
 
     assert made["rds_parameter_group.main"].physical == "shop-prod-main-postgres16"
     assert made["rds_instance.main"].spec["parameter_group"] == "shop-prod-main-postgres16"
-    assert "rds_parameter_group.main" in made["rds_instance.main"].after
+    assert "rds_parameter_group.main" in made["rds_instance.main"].depends_on
 
 
 def test_a_database_that_is_taken_over_keeps_its_subnet_group(tmp_path: Path) -> None:
     """RDS moves no instance from one subnet group to another inside of a VPC."""
-    made = stacks.resources(tmp_path, database("subnetGroup: legacy"))
+    made = stacks.load_resources(tmp_path, database("subnetGroup: legacy"))
 
     assert "rds_subnet_group.main" not in made
     assert made["rds_instance.main"].spec["subnet_group"] == "legacy"
@@ -98,7 +98,7 @@ def test_a_database_that_is_taken_over_keeps_its_subnet_group(tmp_path: Path) ->
 
 def test_each_threshold_is_an_alarm(tmp_path: Path) -> None:
     """In the unit and direction of its metric, with the owner's mark at the end of its description."""
-    made = stacks.resources(tmp_path, database(ALARMS + "\ninstanceClass: db.t3.micro"))
+    made = stacks.load_resources(tmp_path, database(ALARMS + "\ninstanceClass: db.t3.micro"))
     alarms = {name: resource.spec for name, resource in made.items() if name.startswith("cloudwatch_alarm.")}
 
     assert {name: (spec["metric"], spec["statistic"], spec["threshold"]) for name, spec in alarms.items()} == {
@@ -117,19 +117,19 @@ def test_what_holds_the_password_may_stand_in_a_secret_only(tmp_path: Path) -> N
     open_to_all = API.replace(
         "access:", 'environment: { HOST: "${database.main.host}:${database.main.port}" }\n  access:'
     )
-    made = stacks.resources(tmp_path, database(), open_to_all)
-    assert made["apprunner_service.api"].spec["environment"]["HOST"] == Text(
+    made = stacks.load_resources(tmp_path, database(), open_to_all)
+    assert made["apprunner_service.api"].spec["environment"]["HOST"] == TemplateString(
         (Ref("rds_instance.main", "host"), ":", "5432")
     )
 
     closed = open_to_all.replace("database.main.host", "database.main.connectionString")
-    assert any("only a Secret may" in sentence for sentence in stacks.problems(tmp_path, database(), closed))
+    assert any("only a Secret may" in sentence for sentence in stacks.list_problems(tmp_path, database(), closed))
 
 
 def test_the_plan_says_what_is_seldom_wise(tmp_path: Path) -> None:
     """Allowed, and told."""
     spec = "public: true\nbackups: { retentionDays: 0 }\nextendedSupport: true\nparameters: { rds.force_ssl: 0 }"
-    notes = stacks.desired(tmp_path, database(spec)).notes
+    notes = stacks.load_desired(tmp_path, database(spec)).notes
 
     assert [note.partition(" ")[2].split(";")[0].split(":")[0] for note in notes] == [
         "has a public address",
@@ -176,7 +176,7 @@ BAD = {
 def test_a_database_that_cannot_be(tmp_path: Path, extra: str, sentence: str) -> None:
     """What RDS would refuse is refused before anything is touched, in a sentence."""
     lines = [line for line in BASIC.splitlines() if line.split(":")[0] not in extra.replace(" ", "").split(":")[0]]
-    found = stacks.problems(tmp_path, document("Database", "main", "\n".join([*lines, extra])))
+    found = stacks.list_problems(tmp_path, make_document("Database", "main", "\n".join([*lines, extra])))
 
     assert len(found) == 1
     assert sentence in found[0]
@@ -184,14 +184,14 @@ def test_a_database_that_cannot_be(tmp_path: Path, extra: str, sentence: str) ->
 
 def test_services_want_no_more_connections_than_there_are(tmp_path: Path) -> None:
     """Five instances with twenty each are more than a micro has."""
-    found = stacks.problems(tmp_path, database("pool: { max: 20 }"), API)
+    found = stacks.list_problems(tmp_path, database("pool: { max: 20 }"), API)
 
     assert found == ["5 instances with 20 connections each want 100, db.t4g.micro has about 84"]
 
 
 def test_a_service_of_the_same_name_would_share_the_security_group(tmp_path: Path) -> None:
     """Each has a group of its name."""
-    found = stacks.problems(tmp_path, database(), API.replace("name: api", "name: main"))
+    found = stacks.list_problems(tmp_path, database(), API.replace("name: api", "name: main"))
 
     assert any("has the same name" in sentence for sentence in found)
 
@@ -203,20 +203,20 @@ def clock(minute: int) -> str:
     return f"{minute // 60:02}:{minute % 60:02}"
 
 
-@given(TIMES, st.integers(30, 1439), st.sampled_from(DAYS), TIMES, st.integers(30, 1439))
+@given(TIMES, st.integers(30, 1439), st.sampled_from(WEEKDAYS), TIMES, st.integers(30, 1439))
 def test_windows_overlap_exactly_when_they_share_a_minute(
     backup: int, lasting: int, day: str, maintenance: int, long: int
 ) -> None:
     """Minute by minute of the week, midnight and Sunday night included."""
-    start = DAYS.index(day) * 1440 + maintenance
+    start = WEEKDAYS.index(day) * 1440 + maintenance
     end = (start + long) % 10080
     daily = f"{clock(backup)}-{clock((backup + lasting) % 1440)}"
-    weekly = f"{day}:{clock(maintenance)}-{DAYS[end // 1440]}:{clock(end % 1440)}"
+    weekly = f"{day}:{clock(maintenance)}-{WEEKDAYS[end // 1440]}:{clock(end % 1440)}"
     maintained = {(start + offset) % 10080 for offset in range(long)}
     saved = {(each * 1440 + backup + offset) % 10080 for each in range(7) for offset in range(lasting)}
 
-    assert (minutes(daily), minutes(weekly)) == (lasting, long)
-    assert overlap(daily, weekly) == bool(maintained & saved)
+    assert (duration_minutes(daily), duration_minutes(weekly)) == (lasting, long)
+    assert has_overlap(daily, weekly) == bool(maintained & saved)
 
 
 def test_what_is_optional_is_passed_on(tmp_path: Path) -> None:

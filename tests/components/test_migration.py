@@ -13,12 +13,12 @@ from orchestrator.artefacts import Artefacts, Image
 from orchestrator.aws import Clients
 from orchestrator.manifest import expand
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import Event, Finished, ignore
+from orchestrator.planning.events import ChangeFinished, Event, ignore_event
 from orchestrator.values import WriteOnly
-from orchestrator.vocabulary import Actuation, Desired, Outcome
+from orchestrator.vocabulary import Actuation, DesiredState, Outcome
 from tests.components import stacks
 from tests.components.test_containerservice_image import RELEASES
-from tests.proofs.world import aws
+from tests.proofs.world import emulated_aws
 
 API = "containerservice.api"
 SCRIPT = """
@@ -43,11 +43,11 @@ class Shop:
             "image": {"repository": "shop-api", "build": {"context": "."}},
             "migrate": {"command": [sys.executable, "migrate.py"], "folder": "."},
         }
-        bucket = stacks.document("Bucket", "releases", "{name: shop-releases, versioning: true}")
-        documents = [RELEASES, stacks.document("ContainerService", "api", json.dumps(spec)), bucket]
+        bucket = stacks.make_document("Bucket", "releases", "{name: shop-releases, versioning: true}")
+        documents = [RELEASES, stacks.make_document("ContainerService", "api", json.dumps(spec)), bucket]
         (folder / "stack.yaml").write_text("---\n".join(documents))
 
-    def desired(self, digest: str, tag: str) -> Desired:
+    def desired(self, digest: str, tag: str) -> DesiredState:
         shipped = Artefacts(images={API: Image(tag, digest=digest)})
         return expand.expand(pipeline.validate(self.folder, "prod"), shipped)
 
@@ -61,7 +61,7 @@ class Shop:
         order: list[str] = []
 
         def tell(event: Event) -> None:
-            if isinstance(event, Finished):
+            if isinstance(event, ChangeFinished):
                 order.append(event.address)
 
         planned = pipeline.plan(self.desired(digest, tag), clients=self.clients)
@@ -77,12 +77,12 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path) -> Iterator[Shop]:
     """With a repository, to be pushed to."""
-    with aws():
+    with emulated_aws():
         found = Shop(tmp_path)
         asked = pipeline.plan(
-            pipeline.desired(tmp_path, "prod"), targets=("ecr_repository.api",), clients=found.clients
+            pipeline.load_desired(tmp_path, "prod"), targets=("ecr_repository.api",), clients=found.clients
         )
-        pipeline.apply(asked, ignore, clients=found.clients)
+        pipeline.apply(asked, ignore_event, clients=found.clients)
         yield found
 
 
@@ -120,15 +120,15 @@ def test_a_snapshot_comes_first_where_data_may_be_lost(tmp_path: Path, destructi
     }
     documents = [
         RELEASES,
-        stacks.document("ContainerService", "api", json.dumps(spec)),
-        stacks.document("Bucket", "releases", "{name: shop-releases}"),
-        stacks.document("Database", "main", "{database: shop, username: shop, version: '16'}"),
+        stacks.make_document("ContainerService", "api", json.dumps(spec)),
+        stacks.make_document("Bucket", "releases", "{name: shop-releases}"),
+        stacks.make_document("Database", "main", "{database: shop, username: shop, version: '16'}"),
     ]
     (tmp_path / "stack.yaml").write_text("---\n".join(documents))
-    made = {one.address: one for one in pipeline.desired(tmp_path, "prod").resources}
+    made = {one.address: one for one in pipeline.load_desired(tmp_path, "prod").resources}
     how = made["migration.api"].spec["how"]
     snapshots = (how.value if isinstance(how, WriteOnly) else how)["snapshots"]
 
     assert snapshots == ([made["rds_instance.main"].physical] if destructive else [])
-    assert {"rds_instance.main", "ecr_image.api"} <= made["migration.api"].after
-    assert "migration.api" in made["apprunner_service.api"].after
+    assert {"rds_instance.main", "ecr_image.api"} <= made["migration.api"].depends_on
+    assert "migration.api" in made["apprunner_service.api"].depends_on

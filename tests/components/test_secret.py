@@ -10,11 +10,11 @@ import pytest
 
 from orchestrator import components
 from orchestrator.manifest import check, expand, load
-from orchestrator.values import Ref, Text
+from orchestrator.values import Ref, TemplateString
 from tests.components import stacks
-from tests.components.stacks import document
+from tests.components.stacks import make_document
 
-DATABASE = document("Database", "main", 'version: "16"\ndatabase: shop\nusername: shop\npool: { min: 2, max: 8 }')
+DATABASE = make_document("Database", "main", 'version: "16"\ndatabase: shop\nusername: shop\npool: { min: 2, max: 8 }')
 APP = """
 name: shop-${project.environment}
 data:
@@ -29,20 +29,20 @@ HOST = Ref("rds_instance.main", "host")
 
 
 def spec(folder: Path, address: str, *documents: str) -> Mapping[str, Any]:
-    return stacks.resources(folder, *documents)[address].spec
+    return stacks.load_resources(folder, *documents)[address].spec
 
 
 def test_the_document_holds_values_parts_and_what_stands_for_generated_ones(tmp_path: Path) -> None:
     """Everything is text, and a password is a placeholder until the moment it is written."""
-    template = spec(tmp_path, "secretsmanager_value.app", DATABASE, document("Secret", "app", APP))["template"]
+    template = spec(tmp_path, "secretsmanager_value.app", DATABASE, make_document("Secret", "app", APP))["template"]
     password = "{{generated Database:main:Password}}"
     rest = ";SSL Mode=Require;Minimum Pool Size=2;Maximum Pool Size=8"
 
     assert template == {
-        "ConnectionStrings:Default": Text(
+        "ConnectionStrings:Default": TemplateString(
             ("Host=", HOST, ";Port=5432;Database=shop;Username=shop;Password=", password, rest)
         ),
-        "Url": Text(("postgresql://shop:", password, "@", HOST, ":5432/shop?sslmode=require")),
+        "Url": TemplateString(("postgresql://shop:", password, "@", HOST, ":5432/shop?sslmode=require")),
         "Jwt:SecretKey": "{{generated Jwt:SecretKey}}",
         "Jwt:Issuer": "Shop",
         "Retries": "3",
@@ -57,7 +57,7 @@ def test_the_document_holds_values_parts_and_what_stands_for_generated_ones(tmp_
 
 def test_the_password_is_generated_beside_what_the_manifest_asks_for(tmp_path: Path) -> None:
     """The database waits for the secret, and the document for the database: there is no circle."""
-    made = stacks.desired(tmp_path, DATABASE, document("Secret", "app", APP)).resources
+    made = stacks.load_desired(tmp_path, DATABASE, make_document("Secret", "app", APP)).resources
     by_address = {resource.address: resource for resource in made}
     order = list(by_address)
 
@@ -75,7 +75,7 @@ def test_the_password_is_generated_beside_what_the_manifest_asks_for(tmp_path: P
 
 def test_a_secret_without_a_database_is_by_itself(tmp_path: Path) -> None:
     """Its name is made of project, environment and component."""
-    made = stacks.resources(tmp_path, document("Secret", "keys", "data: { Key: { generate: {} } }"))
+    made = stacks.load_resources(tmp_path, make_document("Secret", "keys", "data: { Key: { generate: {} } }"))
 
     assert list(made) == ["secretsmanager_secret.keys", "secretsmanager_value.keys"]
     assert made["secretsmanager_secret.keys"].physical == "shop-prod-keys"
@@ -84,18 +84,18 @@ def test_a_secret_without_a_database_is_by_itself(tmp_path: Path) -> None:
 
 def test_a_password_alone_can_be_named(tmp_path: Path) -> None:
     """Whoever composes another kind of connection string needs the parts only."""
-    one = document("Secret", "app", 'data: { Dsn: "pg:${database.main.password}@${database.main.host}" }')
+    one = make_document("Secret", "app", 'data: { Dsn: "pg:${database.main.password}@${database.main.host}" }')
     template = spec(tmp_path, "secretsmanager_value.app", DATABASE, one)["template"]
 
-    assert template["Dsn"] == Text(("pg:", "{{generated Database:main:Password}}", "@", HOST))
+    assert template["Dsn"] == TemplateString(("pg:", "{{generated Database:main:Password}}", "@", HOST))
 
 
 def test_access_is_to_this_secret_whatever_aws_adds_to_its_name(tmp_path: Path) -> None:
     """Six characters are AWS's; the pattern stands for exactly those, and the key may be used."""
     key = "arn:aws:kms:eu-west-1:123456789012:key/1"
-    text = document("Secret", "app", f"name: shop\nkmsKey: {key}\ndata: {{ A: b }}")
+    text = make_document("Secret", "app", f"name: shop\nkmsKey: {key}\ndata: {{ A: b }}")
     (tmp_path / "stack.yaml").write_text(f"{stacks.PROJECT}---\n{text}")
-    allowed = expand.stack_of(check.check(load.load(tmp_path), "prod")).accesses["secret.app"]
+    allowed = expand.build_stack(check.check(load.load(tmp_path), "prod")).access_statements["secret.app"]
 
     assert [(each["Action"], each["Resource"]) for each in allowed] == [
         (
@@ -109,7 +109,7 @@ def test_access_is_to_this_secret_whatever_aws_adds_to_its_name(tmp_path: Path) 
 @pytest.mark.parametrize("policy", ["retain", "delete"])
 def test_the_secret_itself_says_whether_it_may_be_deleted(tmp_path: Path, policy: str) -> None:
     """The manifest's word outlives the manifest, as a tag."""
-    one = document("Secret", "app", f"deletionPolicy: {policy}\ndata: {{ A: b }}")
+    one = make_document("Secret", "app", f"deletionPolicy: {policy}\ndata: {{ A: b }}")
 
     tags = spec(tmp_path, "secretsmanager_secret.app", one)["tags"]
     assert tags["orchestrator:deletion-policy"] == policy
@@ -133,7 +133,7 @@ BAD = {
 @pytest.mark.parametrize(("text", "sentence"), BAD.values(), ids=BAD.keys())
 def test_a_secret_that_cannot_be(tmp_path: Path, text: str, sentence: str) -> None:
     """Told before anything is touched, in a sentence."""
-    found = stacks.problems(tmp_path, DATABASE, document("Secret", "app", text))
+    found = stacks.list_problems(tmp_path, DATABASE, make_document("Secret", "app", text))
 
     assert len(found) == 1
     assert sentence in found[0]
@@ -142,15 +142,19 @@ def test_a_secret_that_cannot_be(tmp_path: Path, text: str, sentence: str) -> No
 def test_one_password_is_kept_by_one_secret(tmp_path: Path) -> None:
     """Two would generate two."""
     one = "data: { Dsn: '${database.main.url}' }"
-    found = stacks.problems(tmp_path, DATABASE, document("Secret", "app", one), document("Secret", "jobs", one))
+    found = stacks.list_problems(
+        tmp_path, DATABASE, make_document("Secret", "app", one), make_document("Secret", "jobs", one)
+    )
 
     assert found == ["the password of database.main is kept by secret.app already; one secret keeps it"]
 
 
 def test_fingerprint_and_arn_are_known_to_others(tmp_path: Path) -> None:
     """A service restarts when the fingerprint changes."""
-    (tmp_path / "stack.yaml").write_text("---\n".join([stacks.PROJECT, document("Secret", "app", "data: { A: b }")]))
-    stack = expand.stack_of(check.check(load.load(tmp_path), "prod"))
+    (tmp_path / "stack.yaml").write_text(
+        "---\n".join([stacks.PROJECT, make_document("Secret", "app", "data: { A: b }")])
+    )
+    stack = expand.build_stack(check.check(load.load(tmp_path), "prod"))
 
     assert components.exports(stack.components["secret.app"], stack.scope) == {
         "name": "shop-prod-app",

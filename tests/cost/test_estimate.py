@@ -58,15 +58,15 @@ def test_the_real_stack_is_about_twenty_dollars_while_idle() -> None:
 
 def test_an_idle_instance_bills_its_memory_and_a_working_one_its_cpu_too() -> None:
     """0.5 GB all month; with 0.25 vCPU at work the whole month on top."""
-    [line] = cost.estimate([SERVICE, SCALING], IRELAND).lines
+    [line] = cost.estimate([SERVICE, SCALING], IRELAND).line_items
 
     assert (line.address, line.idle, line.active) == ("apprunner_service.api", 2.56, 14.23)
-    assert "up to 2 under load" in line.assumes
+    assert "up to 2 under load" in line.assumptions
 
 
 def test_every_provisioned_instance_counts() -> None:
     """Two that are always there cost twice as much."""
-    [line] = cost.estimate([SERVICE, made("apprunner_autoscaling.api", min_size=2, max_size=2)], IRELAND).lines
+    [line] = cost.estimate([SERVICE, made("apprunner_autoscaling.api", min_size=2, max_size=2)], IRELAND).line_items
 
     assert line.idle == 5.11
 
@@ -75,7 +75,7 @@ def test_a_live_service_in_awss_units_costs_the_same() -> None:
     """Desired says 0.25 vCPU, a snapshot says 256."""
     live = replace(SERVICE, spec={"cpu": 256, "memory": 512})
 
-    assert cost.estimate([live, SCALING], IRELAND).lines == cost.estimate([SERVICE, SCALING], IRELAND).lines
+    assert cost.estimate([live, SCALING], IRELAND).line_items == cost.estimate([SERVICE, SCALING], IRELAND).line_items
 
 
 def test_a_second_zone_doubles_a_database() -> None:
@@ -93,16 +93,16 @@ def test_a_size_without_a_price_is_named_and_not_guessed(changed: dict[str, str]
     """It is not in the sum, and the report says so."""
     estimate = cost.estimate([replace(DATABASE, spec={**DATABASE.spec, **changed})], IRELAND)
 
-    assert (estimate.lines, estimate.unpriced) == ((), (("rds_instance.main", f"there is no price of {why}"),))
+    assert (estimate.line_items, estimate.unpriced) == ((), (("rds_instance.main", f"there is no price of {why}"),))
 
 
 def test_a_region_without_prices_is_not_estimated() -> None:
     """What would cost nothing there is not named either."""
     estimate = cost.estimate(STACK, "eu-south-2")
 
-    assert estimate.lines == ()
+    assert estimate.line_items == ()
     assert {why for _, why in estimate.unpriced} == {"there is no price list of eu-south-2"}
-    assert cost.headline(estimate) == "Not estimated: 6 resources without a known price."
+    assert cost.format_headline(estimate) == "Not estimated: 6 resources without a known price."
 
 
 @pytest.mark.parametrize(("count", "charged"), [(10, 0.0), (13, 0.3)])
@@ -117,11 +117,11 @@ def test_a_change_is_told_as_a_difference() -> None:
     """What is added, what goes, what grows; unchanged lines are left out."""
     before = cost.estimate([SERVICE, SCALING, made("secretsmanager_secret.old")], IRELAND)
     after = cost.estimate([SERVICE, SCALING, DATABASE], IRELAND)
-    change = cost.delta(before, after)
+    change = cost.compare(before, after)
 
-    assert change.lines == (("secretsmanager_secret.old", 0.4, 0.0), ("rds_instance.main", 0.0, 17.14))
+    assert change.changed_items == (("secretsmanager_secret.old", 0.4, 0.0), ("rds_instance.main", 0.0, 17.14))
     assert (change.idle, change.active) == (16.74, 16.74)
-    assert "(+16.74)" in cost.headline(after, change)
+    assert "(+16.74)" in cost.format_headline(after, change)
 
 
 def test_what_has_no_price_is_in_no_difference() -> None:
@@ -129,23 +129,23 @@ def test_what_has_no_price_is_in_no_difference() -> None:
     unlisted = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.m7i.large"})
     before, after = cost.estimate([DATABASE, SERVICE, SCALING], IRELAND), cost.estimate([unlisted], IRELAND)
 
-    assert [address for address, _, _ in cost.delta(before, after).lines] == [SERVICE.address]
+    assert [address for address, _, _ in cost.compare(before, after).changed_items] == [SERVICE.address]
 
 
 def test_an_alert_that_fires_every_month_is_said_beforehand() -> None:
     """Only of what is really spent, and only what the idle stack reaches by itself."""
-    [note] = cost.notes(cost.estimate(STACK, IRELAND))
+    [note] = cost.list_warnings(cost.estimate(STACK, IRELAND))
 
     assert note.startswith("The 20 USD budget alert will fire every month: the stack costs about 20.42 USD a month")
-    assert list(cost.notes(cost.estimate([SERVICE, SCALING, BUDGET], IRELAND))) == []
+    assert list(cost.list_warnings(cost.estimate([SERVICE, SCALING, BUDGET], IRELAND))) == []
 
 
 def test_the_dearest_comes_first_and_both_sums_are_in_the_headline() -> None:
     """Idle and active, with the day and the region of the prices."""
     estimate = cost.estimate(STACK, IRELAND)
 
-    assert cost.lines(estimate)[0].startswith("rds_instance.main")
-    assert cost.headline(estimate) == (
+    assert cost.format_line_items(estimate)[0].startswith("rds_instance.main")
+    assert cost.format_headline(estimate) == (
         f"About {estimate.idle:.2f} USD a month idle, {estimate.active:.2f} if active all day, "
         f"before VAT and traffic (eu-west-1, list prices of {estimate.as_of})."
     )
@@ -155,7 +155,11 @@ def test_nothing_costs_nothing() -> None:
     """No lines, no headline, no note."""
     estimate = cost.estimate([], IRELAND)
 
-    assert (cost.headline(estimate), cost.lines(estimate), list(cost.notes(estimate))) == ("", [], [])
+    assert (cost.format_headline(estimate), cost.format_line_items(estimate), list(cost.list_warnings(estimate))) == (
+        "",
+        [],
+        [],
+    )
 
 
 EXPRESS = made(
@@ -171,7 +175,7 @@ def test_with_express_the_stack_is_about_fifty_four_dollars() -> None:
     """Fargate all day, a load balancer and three public addresses, whether anybody asks or not."""
     database = replace(DATABASE, spec={**DATABASE.spec, "instance_class": "db.t4g.micro"})
     estimate = cost.estimate([EXPRESS, database, *STACK[3:]], IRELAND)
-    lines = {line.address: line.idle for line in estimate.lines}
+    lines = {line.address: line.idle for line in estimate.line_items}
 
     assert (lines["ecs_express_service.api"], lines["load_balancer"]) == (12.66, 25.70)
     assert estimate.idle == estimate.active == pytest.approx(54.1, abs=0.5)
@@ -179,7 +183,7 @@ def test_with_express_the_stack_is_about_fifty_four_dollars() -> None:
 
 def test_budget_alerts_that_it_reaches_by_itself_are_noted() -> None:
     """The first of them, as with any stack."""
-    [note] = cost.notes(cost.estimate([EXPRESS, BUDGET], IRELAND))
+    [note] = cost.list_warnings(cost.estimate([EXPRESS, BUDGET], IRELAND))
 
     assert note.startswith("The 20 USD budget alert will fire every month")
 
@@ -188,7 +192,7 @@ def test_budget_alerts_that_it_reaches_by_itself_are_noted() -> None:
 def test_services_share_a_load_balancer(count: int, balancers: int) -> None:
     """25 to one, in a network."""
     services = [replace(EXPRESS, name=f"api{number}") for number in range(count)]
-    [line] = [one for one in cost.estimate(services, IRELAND).lines if one.address == "load_balancer"]
+    [line] = [one for one in cost.estimate(services, IRELAND).line_items if one.address == "load_balancer"]
 
     assert line.idle == pytest.approx(balancers * 25.70, abs=0.01)
 
@@ -196,6 +200,6 @@ def test_services_share_a_load_balancer(count: int, balancers: int) -> None:
 def test_what_is_not_public_has_no_addresses_to_pay_for() -> None:
     """Neither its tasks nor its load balancer; the way out is somebody else's bill."""
     private = replace(EXPRESS, spec={**EXPRESS.spec, "subnets": Ref("ec2_vpc.network", "private_subnets")})
-    lines = {line.address: line.idle for line in cost.estimate([private], IRELAND).lines}
+    lines = {line.address: line.idle for line in cost.estimate([private], IRELAND).line_items}
 
     assert lines == {"ecs_express_service.api": 9.01, "load_balancer.internal": 18.40}

@@ -21,9 +21,9 @@ from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.doctor import CHECKS, workflow_checks
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.problems import Exit
-from tests.bootstrap.github import TOKEN, Hub, github
-from tests.proofs.world import aws
+from orchestrator.problems import ExitCode
+from tests.bootstrap.github import TOKEN, FakeGitHub, serve_github
+from tests.proofs.world import emulated_aws
 
 MANIFESTS = """\
 apiVersion: orchestrator/v1
@@ -64,7 +64,7 @@ class Office:
     """A checkout, a GitHub and an AWS that are all in order, unless a test puts something out of it."""
 
     folder: Path
-    hub: Hub
+    hub: FakeGitHub
     aws: Emulator
     capsys: pytest.CaptureFixture[str]
 
@@ -87,7 +87,7 @@ class Office:
         """What is not as it should be, by its check; each has to say how it is mended."""
         code, found = self.doctor(*more)
         wrong = [one for one in found if one["state"] == "missing"]
-        assert code == (Exit.FAILED if wrong else Exit.OK)
+        assert code == (ExitCode.FAILED if wrong else ExitCode.OK)
         assert [one for one in wrong if not one["fix"]] == []
         return {one["check"]: f"{one['what']} | {one['fix']} | {one['file']}:{one['line']}" for one in wrong}
 
@@ -97,10 +97,10 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Emulator
     """An AWS that was bootstrapped once, and what GitHub holds since then: bootstrapping is the slow part."""
     folder = tmp_path_factory.mktemp("office")
     (folder / "shop.yaml").write_text(MANIFESTS)
-    with aws() as running, github("shop/shop") as hub:
+    with emulated_aws() as running, serve_github("shop/shop") as hub:
         os.environ.update({"GITHUB_API_URL": hub.url, "GITHUB_TOKEN": TOKEN})
-        assert main(["bootstrap", "github", "--auto-approve", "-f", str(folder)]) == Exit.OK
-        yield running, hub.things
+        assert main(["bootstrap", "github", "--auto-approve", "-f", str(folder)]) == ExitCode.OK
+        yield running, hub.objects
 
 
 @pytest.fixture
@@ -114,13 +114,13 @@ def office(
     emulator.faults = Faults()
     for name, value in emulator.environment.items():
         monkeypatch.setenv(name, value)
-    with github("shop/shop") as hub:
+    with serve_github("shop/shop") as hub:
         monkeypatch.chdir(tmp_path)
         monkeypatch.setenv("GITHUB_API_URL", hub.url)
         monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
         made = Office(tmp_path, hub, emulator, capsys)
         made.write("manifests/shop.yaml", MANIFESTS)
-        for name, needs in workflow_checks.NEEDS.items():
+        for name, needs in workflow_checks.REQUIRED_PERMISSIONS.items():
             made.write(
                 f".github/workflows/{name}.yml", CALLER.format(name=name, permissions=json.dumps(needs), ref=SHA)
             )
@@ -128,22 +128,22 @@ def office(
         made.git("add", "-A")
         made.git("commit", "-q", "-m", "Begin")
         made.git("remote", "add", "origin", "git@github.com:shop/shop.git")
-        hub.things.update(copy.deepcopy(things))
+        hub.objects.update(copy.deepcopy(things))
         yield made
 
 
 def test_a_set_up_in_order(office: Office) -> None:
     """Every check is told, all are well, nothing was changed and no token is shown."""
     before = list(office.hub.writes)
-    office.aws.forget_calls()
+    office.aws.clear_calls()
     code, found = office.doctor()
 
-    assert (code, {one["state"] for one in found}) == (Exit.OK, {"ok"})
+    assert (code, {one["state"] for one in found}) == (ExitCode.OK, {"ok"})
     assert list(dict.fromkeys(one["check"] for one in found)) == list(CHECKS)
     assert office.hub.writes == before
     reads = ("Get", "List", "Head", "Describe")
     assert [call.operation for call in office.aws.calls if not call.operation.startswith(reads)] == []
-    assert main(["doctor"]) == Exit.OK
+    assert main(["doctor"]) == ExitCode.OK
     said = office.capsys.readouterr()
     assert said.out.endswith("Nothing is missing.\n")
     assert TOKEN not in said.out + said.err + json.dumps(found)
@@ -169,7 +169,7 @@ def test_everything_at_once(office: Office, monkeypatch: pytest.MonkeyPatch, tmp
     office.write("Dockerfile", "FROM scratch\n")
     office.git("remote", "set-url", "origin", "https://github.com/team/other.git")
     shutil.rmtree(office.folder / ".github")
-    office.hub.things.clear()
+    office.hub.objects.clear()
     only_git = tmp_path / "bin"
     only_git.mkdir()
     (only_git / "git").symlink_to(shutil.which("git") or "")
@@ -203,7 +203,7 @@ def test_a_wrong_manifest_hides_nothing_else(office: Office) -> None:
     code, found = office.doctor()
 
     wrong = {one["check"]: (one["file"], one["line"]) for one in found if one["state"] == "missing"}
-    assert code == Exit.FAILED
+    assert code == ExitCode.FAILED
     assert wrong == {"manifests": ("manifests/shop.yaml", 11), "workflows": (".github/workflows/plan.yml", 7)}
     assert {one["check"] for one in found if one["state"] == "not checked"} == {
         "builder", "aws", "github", "roles", "permissions", "releases"
@@ -226,7 +226,7 @@ def test_outside_of_git(office: Office) -> None:
 def test_another_account_and_another_region(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing more is asked of an AWS that is not the right one."""
     office.write("manifests/shop.yaml", MANIFESTS.replace("123456789012", "210987654321"))
-    office.aws.forget_calls()
+    office.aws.clear_calls()
     assert "log in to 210987654321" in office.lacking()["aws"]
     assert {call.operation for call in office.aws.calls} <= {"GetCallerIdentity"}
 
@@ -250,14 +250,14 @@ def test_a_role_that_trusts_somebody_else(office: Office) -> None:
     }
     given = {"RoleName": "shop-prod-deploy", "PolicyDocument": json.dumps(trust)}
     Clients("eu-west-1").call("iam", "update_assume_role_policy", given)
-    office.hub.things["/actions/variables/ORCHESTRATOR_PLAN_ROLE"]["value"] = "arn:aws:iam::1:role/other"
+    office.hub.objects["/actions/variables/ORCHESTRATOR_PLAN_ROLE"]["value"] = "arn:aws:iam::1:role/other"
 
     wrong = office.lacking()
 
     assert set(wrong) == {"roles", "github"}
     assert "iam_role.deploy (shop-prod-deploy) differs from what the manifests need: trust" in wrong["roles"]
     assert "ORCHESTRATOR_PLAN_ROLE" in wrong["github"]
-    assert main(["bootstrap", "github", "--auto-approve"]) == Exit.OK
+    assert main(["bootstrap", "github", "--auto-approve"]) == ExitCode.OK
     assert office.lacking() == {}
 
 
@@ -286,7 +286,7 @@ def test_who_may_not_ask_github(office: Office, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.delenv("GITHUB_TOKEN")
     monkeypatch.setenv("PATH", without("gh"))
     code, found = office.doctor()
-    assert code == Exit.OK
+    assert code == ExitCode.OK
     assert {one["check"] for one in found if one["state"] != "ok"} == {"github", "roles"}
 
 
@@ -306,7 +306,7 @@ def test_a_dead_network_holds_nobody_up(office: Office, monkeypatch: pytest.Monk
         code, found = office.doctor("--timeout", "1.5")
 
     assert time.monotonic() - begun < 10
-    assert code == Exit.OK
+    assert code == ExitCode.OK
     states = {one["check"]: one["state"] for one in found}
     dark = {name for name, state in states.items() if state == "not checked"}
     assert dark == {"aws", "github", "roles", "permissions", "releases", "state"}
@@ -316,12 +316,12 @@ def test_a_dead_network_holds_nobody_up(office: Office, monkeypatch: pytest.Monk
 def test_actions_shows_it_at_its_line(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_REPOSITORY", "team/fork")
-    assert main(["doctor"]) == Exit.FAILED
+    assert main(["doctor"]) == ExitCode.FAILED
 
     assert "::error file=manifests/shop.yaml,line=" in office.capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", workflow_checks.NEEDS)
+@pytest.mark.parametrize("name", workflow_checks.REQUIRED_PERMISSIONS)
 def test_what_the_real_workflows_need(name: str) -> None:
     """The table that doctor and init go by is what the jobs ask for, all together."""
     levels = ["none", "read", "write"]
@@ -330,4 +330,4 @@ def test_what_the_real_workflows_need(name: str) -> None:
         for scope, level in job["permissions"].items():
             needed[scope] = max(needed.get(scope, "none"), level, key=levels.index)
 
-    assert workflow_checks.NEEDS[name] == needed
+    assert workflow_checks.REQUIRED_PERMISSIONS[name] == needed

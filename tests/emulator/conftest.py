@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from orchestrator.emulator import Emulator, Faults, start
-from tests.emulator.account import Account, Client, Clients, client_of
+from tests.emulator.account import Account, Client, Clients, make_client
 
 Running = Callable[[str], Emulator]
 
@@ -40,7 +40,7 @@ def _emptied(emulator: Emulator) -> Emulator:
     emulator.revive()
     emulator.faults = Faults()
     emulator.reset()
-    emulator.forget_calls()
+    emulator.clear_calls()
     return emulator
 
 
@@ -68,7 +68,7 @@ def aws(emulator: Emulator, clients: dict[tuple[str, str, str], Client]) -> Clie
     def one(service: str, region: str = "eu-west-1") -> Client:
         key = (emulator.url, service, region)
         if key not in clients:
-            clients[key] = client_of(emulator, service, region)
+            clients[key] = make_client(emulator, service, region)
         return clients[key]
 
     return one

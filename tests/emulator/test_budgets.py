@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.account import Client, Clients, refusal
+from tests.emulator.account import Client, Clients, error_code
 
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:budgets::{ACCOUNT}:budget/monthly"
@@ -77,14 +77,14 @@ def test_notifications_and_subscribers(budgets: Client) -> None:
     assert [each["Threshold"] for each in budgets.describe_notifications_for_budget(**named)["Notifications"]] == [30.0]
     found = budgets.describe_subscribers_for_notification(**named, Notification=at(30.0))
     assert found["Subscribers"] == [other]
-    assert refusal(budgets.delete_notification, **named, Notification=at(40.0)) == "NotFoundException"
+    assert error_code(budgets.delete_notification, **named, Notification=at(40.0)) == "NotFoundException"
 
 
 def test_a_budget_is_made_once(budgets: Client) -> None:
     """And is gone when deleted."""
-    assert refusal(budgets.create_budget, AccountId=ACCOUNT, Budget=budget("60")) == "DuplicateRecordException"
+    assert error_code(budgets.create_budget, AccountId=ACCOUNT, Budget=budget("60")) == "DuplicateRecordException"
     budgets.delete_budget(AccountId=ACCOUNT, BudgetName="monthly")
-    assert refusal(budgets.describe_budget, AccountId=ACCOUNT, BudgetName="monthly") == "NotFoundException"
+    assert error_code(budgets.describe_budget, AccountId=ACCOUNT, BudgetName="monthly") == "NotFoundException"
 
 
 def test_tags(budgets: Client) -> None:

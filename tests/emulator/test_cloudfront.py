@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.emulator import Emulator, Faults
-from tests.emulator.account import Client, Clients, refusal, until
+from tests.emulator.account import Client, Clients, error_code, wait_until
 
 OPTIMIZED = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 CODE = b"function handler(event) { return event.request; }"
@@ -64,7 +64,7 @@ def config(control_id: str = "", function_arn: str = "", **changed: Any) -> dict
 
 
 def deployed(cloudfront: Client, key: str) -> dict[str, Any]:
-    found: dict[str, Any] = until(
+    found: dict[str, Any] = wait_until(
         lambda: cloudfront.get_distribution(Id=key), lambda answer: answer["Distribution"]["Status"] == "Deployed"
     )
     return found
@@ -94,7 +94,7 @@ class TestDistribution:
         """The same again is DistributionAlreadyExists, as AWS documents."""
         cloudfront.create_distribution(DistributionConfig=config())
 
-        assert refusal(cloudfront.create_distribution, DistributionConfig=config()) == "DistributionAlreadyExists"
+        assert error_code(cloudfront.create_distribution, DistributionConfig=config()) == "DistributionAlreadyExists"
 
     def test_it_deploys_in_time(self, emulator: Emulator, cloudfront: Client) -> None:
         """InProgress, then Deployed; an update starts over."""
@@ -116,7 +116,7 @@ class TestDistribution:
         cloudfront.update_distribution(Id=key, IfMatch=made["ETag"], DistributionConfig=wanted)
 
         late = {"Id": key, "IfMatch": made["ETag"], "DistributionConfig": {**wanted, "Comment": "late"}}
-        assert refusal(cloudfront.update_distribution, **late) == "PreconditionFailed"
+        assert error_code(cloudfront.update_distribution, **late) == "PreconditionFailed"
         assert cloudfront.get_distribution_config(Id=key)["DistributionConfig"]["Comment"] == "new"
 
     def test_the_caller_reference_stays(self, cloudfront: Client) -> None:
@@ -125,7 +125,7 @@ class TestDistribution:
         wanted = config(CallerReference="other")
 
         params = {"Id": made["Distribution"]["Id"], "IfMatch": made["ETag"], "DistributionConfig": wanted}
-        assert refusal(cloudfront.update_distribution, **params) == "IllegalUpdate"
+        assert error_code(cloudfront.update_distribution, **params) == "IllegalUpdate"
 
     def test_deletion_has_an_order(self, cloudfront: Client) -> None:
         """Disable, wait, delete the distribution, then what it used."""
@@ -136,9 +136,9 @@ class TestDistribution:
         development = cloudfront.describe_function(Name="index", Stage="DEVELOPMENT")["ETag"]
         drop_control = {"Id": access["OriginAccessControl"]["Id"], "IfMatch": access["ETag"]}
 
-        assert refusal(cloudfront.delete_distribution, Id=key, IfMatch=made["ETag"]) == "DistributionNotDisabled"
-        assert refusal(cloudfront.delete_function, Name="index", IfMatch=development) == "FunctionInUse"
-        assert refusal(cloudfront.delete_origin_access_control, **drop_control) == "OriginAccessControlInUse"
+        assert error_code(cloudfront.delete_distribution, Id=key, IfMatch=made["ETag"]) == "DistributionNotDisabled"
+        assert error_code(cloudfront.delete_function, Name="index", IfMatch=development) == "FunctionInUse"
+        assert error_code(cloudfront.delete_origin_access_control, **drop_control) == "OriginAccessControlInUse"
 
         found = deployed(cloudfront, key)
         wanted = {**found["Distribution"]["DistributionConfig"], "Enabled": False}
@@ -146,7 +146,7 @@ class TestDistribution:
         cloudfront.delete_distribution(Id=key, IfMatch=deployed(cloudfront, key)["ETag"])
         cloudfront.delete_function(Name="index", IfMatch=development)
         cloudfront.delete_origin_access_control(**drop_control)
-        assert refusal(cloudfront.get_distribution, Id=key) == "NoSuchDistribution"
+        assert error_code(cloudfront.get_distribution, Id=key) == "NoSuchDistribution"
 
     @pytest.mark.parametrize(
         ("changed", "code"),
@@ -161,13 +161,13 @@ class TestDistribution:
     )  # fmt: skip
     def test_it_refuses(self, cloudfront: Client, changed: dict[str, Any], code: str) -> None:
         """What AWS does not take."""
-        assert refusal(cloudfront.create_distribution, DistributionConfig=config(**changed)) == code
+        assert error_code(cloudfront.create_distribution, DistributionConfig=config(**changed)) == code
 
     def test_an_unknown_access_control_is_refused(self, cloudfront: Client) -> None:
         """A distribution names what is there."""
         wanted = config("E0000000000000")
 
-        assert refusal(cloudfront.create_distribution, DistributionConfig=wanted) == "InvalidOriginAccessControl"
+        assert error_code(cloudfront.create_distribution, DistributionConfig=wanted) == "InvalidOriginAccessControl"
 
     def test_tags(self, cloudfront: Client) -> None:
         """Given at creation, changed by ARN."""
@@ -191,7 +191,7 @@ class TestWhatItUses:
 
         with pytest.raises(cloudfront.exceptions.OriginAccessControlAlreadyExists):
             control(cloudfront)
-        assert refusal(cloudfront.delete_origin_access_control, **params) in (
+        assert error_code(cloudfront.delete_origin_access_control, **params) in (
             "InvalidIfMatchVersion",
             "PreconditionFailed",
         )
@@ -235,7 +235,7 @@ class TestWhatItUses:
         assert (found["Name"], found["Comment"]) == ("models", "new")
         assert found["CustomHeadersConfig"] == wanted["CustomHeadersConfig"]
         cloudfront.delete_response_headers_policy(Id=key, IfMatch=new["ETag"])
-        assert refusal(cloudfront.get_response_headers_policy, Id=key) == "NoSuchResponseHeadersPolicy"
+        assert error_code(cloudfront.get_response_headers_policy, Id=key) == "NoSuchResponseHeadersPolicy"
 
     def test_an_invalidation_is_made_once(self, cloudfront: Client) -> None:
         """The same caller reference is the same invalidation, which completes."""
@@ -246,4 +246,6 @@ class TestWhatItUses:
 
         assert made["Id"] == again["Id"]
         wanted = {"DistributionId": key, "Id": made["Id"]}
-        until(lambda: cloudfront.get_invalidation(**wanted)["Invalidation"]["Status"], lambda it: it == "Completed")
+        wait_until(
+            lambda: cloudfront.get_invalidation(**wanted)["Invalidation"]["Status"], lambda it: it == "Completed"
+        )

@@ -14,7 +14,7 @@ import botocore.session
 import pytest
 
 from orchestrator.emulator import Emulator, Faults
-from tests.emulator.account import Account, Client, Clients, refusal
+from tests.emulator.account import Account, Client, Clients, error_code
 
 ACCOUNT = "123456789012"
 POLICY: dict[str, dict[str, Any]] = {
@@ -54,9 +54,9 @@ def test_app_runner(emulator: Emulator, account: Account, aws: Clients) -> None:
     scaling_arn = scaling["AutoScalingConfiguration"]["AutoScalingConfigurationArn"]
     tracing = client.create_observability_configuration(ObservabilityConfigurationName="conform")
     tracing_arn = tracing["ObservabilityConfiguration"]["ObservabilityConfigurationArn"]
-    connector = client.create_vpc_connector(VpcConnectorName="conform", Subnets=account.subnets())
+    connector = client.create_vpc_connector(VpcConnectorName="conform", Subnets=account.list_subnets())
     connector_arn = connector["VpcConnector"]["VpcConnectorArn"]
-    arn = account.service()
+    arn = account.create_service()
     for name in ("services", "auto_scaling_configurations", "vpc_connectors", "observability_configurations"):
         getattr(client, f"list_{name}")()
     for name in ("connections", "vpc_ingress_connections"):
@@ -73,7 +73,7 @@ def test_app_runner(emulator: Emulator, account: Account, aws: Clients) -> None:
     changes = ("update_service", "start_deployment", "pause_service", "resume_service", "delete_service")
     for name in changes:
         getattr(client, name)(ServiceArn=arn)
-        account.settled(arn)
+        account.wait_for_service(arn)
     client.delete_vpc_connector(VpcConnectorArn=connector_arn)
     client.delete_observability_configuration(ObservabilityConfigurationArn=tracing_arn)
     client.delete_auto_scaling_configuration(AutoScalingConfigurationArn=scaling_arn)
@@ -89,7 +89,7 @@ def test_app_runner(emulator: Emulator, account: Account, aws: Clients) -> None:
 def test_ecs_express_mode(emulator: Emulator, account: Account, aws: Clients) -> None:
     """Express Mode, and the reads that tell of its services among others."""
     client = aws("ecs")
-    arn = account.express(tags=[{"key": "a", "value": "1"}])
+    arn = account.create_express_service(tags=[{"key": "a", "value": "1"}])
     emulator.faults = Faults(settle_seconds={"ecs": 60})
     client.update_express_gateway_service(serviceArn=arn, healthCheckPath="/health")
     (newest, _) = client.list_service_deployments(service=arn)["serviceDeployments"]
@@ -155,7 +155,7 @@ def test_cloudfront_policies(aws: Clients, kind: str) -> None:
 
     made = getattr(client, f"create_{snake}_policy")(**{f"{kind}Config": config})
     key = made[kind]["Id"]
-    assert refusal(getattr(client, f"create_{snake}_policy"), **{f"{kind}Config": config}) == f"{kind}AlreadyExists"
+    assert error_code(getattr(client, f"create_{snake}_policy"), **{f"{kind}Config": config}) == f"{kind}AlreadyExists"
     new = getattr(client, f"update_{snake}_policy")(
         Id=key, IfMatch=made["ETag"], **{f"{kind}Config": {**config, "Comment": "new"}}
     )
@@ -163,7 +163,7 @@ def test_cloudfront_policies(aws: Clients, kind: str) -> None:
     listed = getattr(client, f"list_{snake}_policies")(Type="custom")[f"{kind}List"]["Items"]
     assert [each[kind]["Id"] for each in listed] == [key]
     getattr(client, f"delete_{snake}_policy")(Id=key, IfMatch=new["ETag"])
-    assert refusal(getattr(client, f"get_{snake}_policy_config"), Id=key) == f"NoSuch{kind}"
+    assert error_code(getattr(client, f"get_{snake}_policy_config"), Id=key) == f"NoSuch{kind}"
 
 
 class TestBadRequests:
@@ -187,4 +187,4 @@ class TestBadRequests:
         """Is refused."""
         client: Client = aws("apprunner")
 
-        assert refusal(client.list_services, NextToken="none") == "InvalidRequestException"
+        assert error_code(client.list_services, NextToken="none") == "InvalidRequestException"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulator.account import Client, Clients, refusal
+from tests.emulator.account import Client, Clients, error_code
 
 MANIFEST = json.dumps({"schemaVersion": 2, "mediaType": "application/vnd.docker.distribution.manifest.v2+json"})
 
@@ -52,13 +52,13 @@ class TestBucket:
     )
     def test_what_it_lacks(self, s3: Client, operation: str, code: str) -> None:
         """Each aspect has its own code for not being there."""
-        assert refusal(getattr(s3, operation), Bucket="files-prod") == code
+        assert error_code(getattr(s3, operation), Bucket="files-prod") == code
 
     def test_a_missing_bucket(self, s3: Client) -> None:
         """404 without a body for HEAD, NoSuchBucket for the rest."""
-        assert refusal(s3.head_bucket, Bucket="none-such") == "404"
-        assert refusal(s3.get_bucket_encryption, Bucket="none-such") == "NoSuchBucket"
-        assert refusal(s3.get_bucket_versioning, Bucket="none-such") == "NoSuchBucket"
+        assert error_code(s3.head_bucket, Bucket="none-such") == "404"
+        assert error_code(s3.get_bucket_encryption, Bucket="none-such") == "NoSuchBucket"
+        assert error_code(s3.get_bucket_versioning, Bucket="none-such") == "NoSuchBucket"
 
     def test_a_lifecycle_reads_back_whole(self, s3: Client) -> None:
         """With an ID where none was given and nothing dropped."""
@@ -76,7 +76,7 @@ class TestBucket:
 
     def test_a_public_policy_is_blocked(self, s3: Client) -> None:
         """Unless it has a condition, or the block is lifted."""
-        assert refusal(s3.put_bucket_policy, Bucket="files-prod", Policy=statement()) == "AccessDenied"
+        assert error_code(s3.put_bucket_policy, Bucket="files-prod", Policy=statement()) == "AccessDenied"
         s3.put_bucket_policy(
             Bucket="files-prod",
             Policy=statement(
@@ -105,7 +105,7 @@ class TestBucket:
         """S3 refuses another target, and says what it was told."""
         wanted = {"LoggingEnabled": {"TargetBucket": "logs-prod", "TargetPrefix": "files/"}}
         assert s3.get_bucket_logging(Bucket="files-prod").get("LoggingEnabled") is None
-        refused = refusal(s3.put_bucket_logging, Bucket="files-prod", BucketLoggingStatus=wanted)
+        refused = error_code(s3.put_bucket_logging, Bucket="files-prod", BucketLoggingStatus=wanted)
         assert refused == "InvalidTargetBucketForLogging"
 
         s3.create_bucket(Bucket="logs-prod", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
@@ -128,10 +128,10 @@ class TestBucket:
         """BucketNotEmpty; emptied it goes, and a second of the name may be made."""
         s3.put_object(Bucket="files-prod", Key="a", Body=b"")
 
-        assert refusal(s3.delete_bucket, Bucket="files-prod") == "BucketNotEmpty"
+        assert error_code(s3.delete_bucket, Bucket="files-prod") == "BucketNotEmpty"
         s3.delete_object(Bucket="files-prod", Key="a")
         s3.delete_bucket(Bucket="files-prod")
-        assert refusal(s3.head_bucket, Bucket="files-prod") == "404"
+        assert error_code(s3.head_bucket, Bucket="files-prod") == "404"
 
 
 class TestSecret:
@@ -146,7 +146,7 @@ class TestSecret:
 
         assert first["VersionId"] == again["VersionId"] == "a" * 40
         assert first["ARN"] == again["ARN"]
-        assert refusal(secrets.create_secret, **{**wanted, "SecretString": "two"}) == "ResourceExistsException"
+        assert error_code(secrets.create_secret, **{**wanted, "SecretString": "two"}) == "ResourceExistsException"
 
     def test_a_value_has_its_stages(self, secrets: Client) -> None:
         """The new one is current, the old one previous, and the same token is the same version."""
@@ -159,7 +159,7 @@ class TestSecret:
             "a" * 40: ["AWSPREVIOUS"],
             "b" * 40: ["AWSCURRENT"],
         }
-        assert refusal(secrets.put_secret_value, **{**put, "SecretString": "three"}) == "ResourceExistsException"
+        assert error_code(secrets.put_secret_value, **{**put, "SecretString": "three"}) == "ResourceExistsException"
 
     def test_the_value_is_that_of_the_version_labelled_current(self, secrets: Client) -> None:
         """Also of what is written next, and moving a label to where it is changes nothing."""
@@ -190,8 +190,8 @@ class TestSecret:
         secrets.create_secret(Name="app", SecretString="one")
         secrets.delete_secret(SecretId="app", RecoveryWindowInDays=7)
 
-        assert refusal(secrets.create_secret, Name="app", SecretString="two") == "InvalidRequestException"
-        assert refusal(secrets.get_secret_value, SecretId="app") == "InvalidRequestException"
+        assert error_code(secrets.create_secret, Name="app", SecretString="two") == "InvalidRequestException"
+        assert error_code(secrets.get_secret_value, SecretId="app") == "InvalidRequestException"
         secrets.restore_secret(SecretId="app")
         assert secrets.get_secret_value(SecretId="app")["SecretString"] == "one"
 
@@ -217,8 +217,8 @@ class TestRepository:
         put = {"repositoryName": "api", "imageTag": "v1"}
         ecr.put_image(**put, imageManifest=MANIFEST)
 
-        assert refusal(ecr.put_image, **put, imageManifest=MANIFEST) == "ImageAlreadyExistsException"
-        assert refusal(ecr.put_image, **put, imageManifest=MANIFEST + " ") == "ImageTagAlreadyExistsException"
+        assert error_code(ecr.put_image, **put, imageManifest=MANIFEST) == "ImageAlreadyExistsException"
+        assert error_code(ecr.put_image, **put, imageManifest=MANIFEST + " ") == "ImageTagAlreadyExistsException"
 
     def test_an_exempt_tag_moves(self, ecr: Client) -> None:
         """Filters are kept and honoured."""
@@ -238,11 +238,11 @@ class TestRepository:
         """By tag, by scan, by repository."""
         missing = {"imageTag": "none"}
 
-        assert refusal(ecr.describe_images, repositoryName="api", imageIds=[missing]) == "ImageNotFoundException"
-        assert refusal(ecr.describe_repositories, repositoryNames=["none"]) == "RepositoryNotFoundException"
+        assert error_code(ecr.describe_images, repositoryName="api", imageIds=[missing]) == "ImageNotFoundException"
+        assert error_code(ecr.describe_repositories, repositoryNames=["none"]) == "RepositoryNotFoundException"
         ecr.put_image(repositoryName="api", imageManifest=MANIFEST, imageTag="v1")
         scan = {"repositoryName": "api", "imageId": {"imageTag": "v1"}}
-        assert refusal(ecr.describe_image_scan_findings, **scan) == "ScanNotFoundException"
+        assert error_code(ecr.describe_image_scan_findings, **scan) == "ScanNotFoundException"
         ecr.start_image_scan(**scan)
         assert ecr.describe_image_scan_findings(**scan)["imageScanStatus"]["status"] == "COMPLETE"
 
@@ -274,10 +274,10 @@ class TestNetwork:
         params = {"GroupId": database, "IpPermissions": [rule]}
         ec2.authorize_security_group_ingress(**params)
 
-        assert refusal(ec2.authorize_security_group_ingress, **params) == "InvalidPermission.Duplicate"
-        assert refusal(ec2.delete_security_group, GroupId=service) == "DependencyViolation"
+        assert error_code(ec2.authorize_security_group_ingress, **params) == "InvalidPermission.Duplicate"
+        assert error_code(ec2.delete_security_group, GroupId=service) == "DependencyViolation"
         missing = ["sg-0123456789abcdef0"]
-        assert refusal(ec2.describe_security_groups, GroupIds=missing) == "InvalidGroup.NotFound"
+        assert error_code(ec2.describe_security_groups, GroupIds=missing) == "InvalidGroup.NotFound"
 
     def test_a_gateway_endpoint(self, ec2: Client) -> None:
         """Once on a route table, found by filters, gone when deleted."""
@@ -294,10 +294,10 @@ class TestNetwork:
             answer = ec2.describe_vpc_endpoints(Filters=[{"Name": name, "Values": [value]}])
             return [each["VpcEndpointId"] for each in answer["VpcEndpoints"]]
 
-        assert refusal(ec2.create_vpc_endpoint, **wanted) == "RouteAlreadyExists"
+        assert error_code(ec2.create_vpc_endpoint, **wanted) == "RouteAlreadyExists"
         assert (found("tag:a", "1"), found("tag:a", "2"), found("service-name", "other")) == ([made], [], [])
         ec2.delete_vpc_endpoints(VpcEndpointIds=[made])
-        assert refusal(ec2.describe_vpc_endpoints, VpcEndpointIds=[made]) == "InvalidVpcEndpointId.NotFound"
+        assert error_code(ec2.describe_vpc_endpoints, VpcEndpointIds=[made]) == "InvalidVpcEndpointId.NotFound"
 
 
 def test_a_role_is_checked(aws: Clients) -> None:
@@ -307,14 +307,15 @@ def test_a_role_is_checked(aws: Clients) -> None:
     policy = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
     known = "arn:aws:iam::aws:policy/service-role/AWSAppRunnerServicePolicyForECRAccess"
 
-    assert refusal(iam.create_role, RoleName="r", AssumeRolePolicyDocument="{") == "MalformedPolicyDocument"
+    assert error_code(iam.create_role, RoleName="r", AssumeRolePolicyDocument="{") == "MalformedPolicyDocument"
     iam.create_role(RoleName="r", AssumeRolePolicyDocument=policy)
     iam.attach_role_policy(RoleName="r", PolicyArn=known)
-    assert refusal(iam.attach_role_policy, RoleName="r", PolicyArn=known + "x") == "NoSuchEntity"
+    assert error_code(iam.attach_role_policy, RoleName="r", PolicyArn=known + "x") == "NoSuchEntity"
     assert (
-        refusal(iam.put_role_policy, RoleName="r", PolicyName="p", PolicyDocument=policy) == "MalformedPolicyDocument"
+        error_code(iam.put_role_policy, RoleName="r", PolicyName="p", PolicyDocument=policy)
+        == "MalformedPolicyDocument"
     )
-    assert refusal(iam.delete_role, RoleName="r") == "DeleteConflict"
+    assert error_code(iam.delete_role, RoleName="r") == "DeleteConflict"
 
 
 def test_a_subscription_by_mail_is_pending(aws: Clients) -> None:
@@ -328,7 +329,7 @@ def test_a_subscription_by_mail_is_pending(aws: Clients) -> None:
     assert [(each["Endpoint"], each["SubscriptionArn"]) for each in listed] == [
         ("ops@joiabagur.example", "PendingConfirmation")
     ]
-    assert refusal(sns.create_topic, Name="alerts", Tags=[{"Key": "a", "Value": "2"}]) == "InvalidParameter"
+    assert error_code(sns.create_topic, Name="alerts", Tags=[{"Key": "a", "Value": "2"}]) == "InvalidParameter"
 
 
 def test_a_new_alarm_has_no_data(aws: Clients) -> None:
@@ -347,7 +348,7 @@ def test_a_new_alarm_has_no_data(aws: Clients) -> None:
     alarm = cloudwatch.describe_alarms(AlarmNames=["cpu"])["MetricAlarms"][0]
 
     assert (alarm["StateValue"], alarm["Threshold"]) == ("INSUFFICIENT_DATA", 20.0)
-    assert refusal(cloudwatch.delete_alarms, AlarmNames=["cpu", "other"]) == "ResourceNotFound"
+    assert error_code(cloudwatch.delete_alarms, AlarmNames=["cpu", "other"]) == "ResourceNotFound"
     cloudwatch.delete_alarms(AlarmNames=["cpu"])
 
 
@@ -357,4 +358,4 @@ def test_logs_are_kept_for_certain_days(aws: Clients) -> None:
     logs.create_log_group(logGroupName="/app")
     logs.put_retention_policy(logGroupName="/app", retentionInDays=30)
 
-    assert refusal(logs.put_retention_policy, logGroupName="/app", retentionInDays=31) == "InvalidParameterException"
+    assert error_code(logs.put_retention_policy, logGroupName="/app", retentionInDays=31) == "InvalidParameterException"

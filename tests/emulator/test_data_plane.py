@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from orchestrator.emulator import Emulator, Faults
-from tests.emulator.account import Client, client_of, until
+from tests.emulator.account import Client, make_client, wait_until
 from tests.proofs import world
 
 WEB, FILES = "joiabagur-web-prod", "joiabagur-files-prod"
@@ -67,10 +67,10 @@ class Site:
 
 @pytest.fixture(scope="module", params=world.BACKENDS)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with world.aws(request.param) as emulator:
-        outcomes = world.apply(world.stack(tmp_path_factory.mktemp("site") / "manifests"))
-        assert world.failures(outcomes) == []
-        s3, cloudfront = client_of(emulator, "s3"), client_of(emulator, "cloudfront", "us-east-1")
+    with world.emulated_aws(request.param) as emulator:
+        outcomes = world.apply(world.load_stack(tmp_path_factory.mktemp("site") / "manifests"))
+        assert world.list_failures(outcomes) == []
+        s3, cloudfront = make_client(emulator, "s3"), make_client(emulator, "cloudfront", "us-east-1")
         found = cloudfront.list_distributions()["DistributionList"]["Items"][0]
         made = Site(emulator, s3, cloudfront, found["Id"], found["DomainName"])
         for bucket, key, body, kind, control in OBJECTS:
@@ -132,7 +132,9 @@ def test_the_edge_keeps_what_it_has_until_it_is_told(site: Site) -> None:
     assert site.get("/news.html")[2] == b"old"
 
     wanted = {"DistributionId": site.id, "Id": made["Id"]}
-    until(lambda: site.cloudfront.get_invalidation(**wanted)["Invalidation"]["Status"], lambda it: it == "Completed")
+    wait_until(
+        lambda: site.cloudfront.get_invalidation(**wanted)["Invalidation"]["Status"], lambda it: it == "Completed"
+    )
     site.emulator.faults = Faults()
 
     assert site.get("/news.html")[2] == b"new"
@@ -196,7 +198,7 @@ QUIET = (
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium: it opens the site")
 def test_a_browser_follows_a_deep_link(site: Site, tmp_path: Path) -> None:
     """Chromium loads the page and its chunk, fetches a model, and is told of a missing one."""
-    url = f"{site.emulator.browse(site.host)}/products/12"
+    url = f"{site.emulator.browser_url(site.host)}/products/12"
     command = [str(CHROMIUM), *QUIET, f"--user-data-dir={tmp_path}", "--dump-dom", url]
     shown = subprocess.run(command, check=True, capture_output=True, text=True, timeout=90).stdout
 

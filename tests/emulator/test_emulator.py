@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from orchestrator.emulator import Emulator, Faults, serve, start
-from tests.emulator.account import Account, Clients, client_of, refusal, until
+from tests.emulator.account import Account, Clients, error_code, make_client, wait_until
 
 
 def control(emulator: Emulator, method: str, name: str, body: Any = None) -> Any:
@@ -32,7 +32,7 @@ class TestCalls:
     def test_every_call_is_recorded(self, emulator: Emulator, aws: Clients) -> None:
         """In order, with what it was and how it ended."""
         aws("s3").list_buckets()
-        refusal(aws("rds").describe_db_instances, DBInstanceIdentifier="none")
+        error_code(aws("rds").describe_db_instances, DBInstanceIdentifier="none")
         aws("logs").create_log_group(logGroupName="/app")
 
         calls = emulator.calls
@@ -42,20 +42,20 @@ class TestCalls:
             (3, "logs:CreateLogGroup", "write", 200, ""),
         ]
         assert all(call.ended is not None and call.ended >= call.started for call in calls)
-        emulator.forget_calls()
+        emulator.clear_calls()
         assert emulator.calls == []
 
     def test_an_emulated_service_counts_once(self, emulator: Emulator, account: Account) -> None:
         """What the emulator asks of its own backend is nobody's call."""
-        account.service()
+        account.create_service()
 
         names = {call.name for call in emulator.calls}
         assert names == {"iam:CreateRole", "apprunner:CreateService", "apprunner:DescribeService"}
 
     def test_secret_reads_are_marked(self, emulator: Emulator, aws: Clients) -> None:
         """GetSecretValue and the registry's token."""
-        refusal(aws("secretsmanager").get_secret_value, SecretId="none")
-        refusal(aws("secretsmanager").describe_secret, SecretId="none")
+        error_code(aws("secretsmanager").get_secret_value, SecretId="none")
+        error_code(aws("secretsmanager").describe_secret, SecretId="none")
         aws("ecr").get_authorization_token()
 
         assert [call.operation for call in emulator.calls if call.reads_secret] == [
@@ -89,7 +89,7 @@ class TestControl:
     def test_faults_crash_and_reset(self, emulator: Emulator, aws: Clients) -> None:
         """Everything Python can do."""
         control(emulator, "PUT", "faults", {"deny_writes": True})
-        assert refusal(aws("logs").create_log_group, logGroupName="/app") == "AccessDeniedException"
+        assert error_code(aws("logs").create_log_group, logGroupName="/app") == "AccessDeniedException"
         assert control(emulator, "GET", "faults")["deny_writes"] is True
         control(emulator, "PUT", "faults", {})
         control(emulator, "POST", "crash", {"n": 1, "when": "after"})
@@ -125,13 +125,13 @@ class TestLife:
     def test_paused_it_is_gone_and_resumed_it_is_back(self) -> None:
         """On a new port, with its state."""
         with start() as emulator:
-            before = client_of(emulator, "logs")
+            before = make_client(emulator, "logs")
             before.create_log_group(logGroupName="/app")
             emulator.pause()
             with pytest.raises(EndpointConnectionError):
                 before.describe_log_groups()
             emulator.resume()
-            after = client_of(emulator, "logs")
+            after = make_client(emulator, "logs")
             assert len(after.describe_log_groups()["logGroups"]) == 1
             before.close()
             after.close()
@@ -139,7 +139,7 @@ class TestLife:
     def test_a_fork_goes_on_by_itself(self) -> None:
         """Parent and child each have the state of the fork, and go on apart."""
         with start(settle_seconds=0) as emulator:
-            client = client_of(emulator, "apprunner")
+            client = make_client(emulator, "apprunner")
             client.create_auto_scaling_configuration(AutoScalingConfigurationName="parent")
             client.close()
             emulator.pause()
@@ -148,7 +148,7 @@ class TestLife:
                 os._exit(_in_child(emulator))
             _, status = os.waitpid(child, 0)
             emulator.resume()
-            client = client_of(emulator, "apprunner")
+            client = make_client(emulator, "apprunner")
             found = client.list_auto_scaling_configurations()["AutoScalingConfigurationSummaryList"]
             client.close()
 
@@ -158,11 +158,11 @@ class TestLife:
     def test_two_emulators_share_nothing(self, moto: Emulator) -> None:
         """Not even moto's globals."""
         with start(account="210987654321", region="eu-central-1") as other:
-            mine, theirs = client_of(moto, "s3"), client_of(other, "s3")
+            mine, theirs = make_client(moto, "s3"), make_client(other, "s3")
             mine.create_bucket(Bucket="mine-prod", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
             assert theirs.list_buckets()["Buckets"] == []
             theirs.create_bucket(Bucket="mine-prod", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
-            identity = client_of(other, "sts")
+            identity = make_client(other, "sts")
             assert identity.get_caller_identity()["Account"] == "210987654321"
             other.reset()
             assert [each["Name"] for each in mine.list_buckets()["Buckets"]] == ["mine-prod"]
@@ -177,7 +177,7 @@ class TestLife:
         if child == 0:
             serve(lambda emulator: _tell(address, emulator.url), port=0, faults_file=faults)
             os._exit(0)
-        url = until(lambda: address.read_text() if address.exists() else "", bool)
+        url = wait_until(lambda: address.read_text() if address.exists() else "", bool)
         with urllib.request.urlopen(f"{url}/_orchestrator/faults", timeout=5) as answer:
             assert json.load(answer)["deny_writes"] is True
         os.kill(child, signal.SIGTERM)
@@ -204,7 +204,7 @@ def _tell(address: Path, url: str) -> None:
 def _in_child(emulator: Emulator) -> int:
     """Go on in a forked process; 0 when all is as it should be."""
     emulator.resume()
-    client = client_of(emulator, "apprunner")
+    client = make_client(emulator, "apprunner")
     client.create_auto_scaling_configuration(AutoScalingConfigurationName="child")
     found = client.list_auto_scaling_configurations()["AutoScalingConfigurationSummaryList"]
     names = {each["AutoScalingConfigurationName"] for each in found}

@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, EndpointConnectionError, HTTPClientError
 
 from orchestrator.emulator import Emulator, Faults, Rule
-from tests.emulator.account import Account, Client, Clients, client_of, refusal
+from tests.emulator.account import Account, Client, Clients, error_code, make_client
 
 DROPPED = (ConnectionClosedError, EndpointConnectionError, HTTPClientError)
 
@@ -43,14 +43,14 @@ class TestRules:
         """Each service has its own code for too many requests."""
         emulator.faults = Faults(rules=(Rule("throttle"),))
 
-        assert refusal(getattr(aws(service), operation)) == code
+        assert error_code(getattr(aws(service), operation)) == code
 
     def test_a_rule_ends(self, emulator: Emulator, aws: Clients) -> None:
         """After its limit, calls work again."""
         emulator.faults = Faults(rules=(Rule("error", limit=2, status=503),))
         client = aws("s3")
 
-        assert [refusal(client.list_buckets) for _ in range(2)] == ["ServiceUnavailable"] * 2
+        assert [error_code(client.list_buckets) for _ in range(2)] == ["ServiceUnavailable"] * 2
         assert buckets(client) == []
 
     def test_a_rule_strikes_what_it_names(self, emulator: Emulator, aws: Clients) -> None:
@@ -62,7 +62,7 @@ class TestRules:
         assert buckets(aws("s3")) == []
         with pytest.raises(ClientError):
             create(aws("s3"))
-        assert refusal(aws("ec2").describe_vpcs) == "InternalFailure"
+        assert error_code(aws("ec2").describe_vpcs) == "InternalFailure"
         assert aws("ec2").describe_subnets()["Subnets"]
 
     def test_the_same_seed_is_the_same_luck(self, emulator: Emulator, aws: Clients) -> None:
@@ -149,7 +149,7 @@ class TestDenied:
         assert buckets(aws("s3")) == []
         with pytest.raises(ClientError, match="s3:CreateBucket"):
             create(aws("s3"))
-        assert refusal(aws("secretsmanager").get_secret_value, SecretId="x") == "AccessDeniedException"
+        assert error_code(aws("secretsmanager").get_secret_value, SecretId="x") == "AccessDeniedException"
         assert [call.executed for call in emulator.calls] == [True, False, False]
 
 
@@ -157,10 +157,10 @@ class TestConsistency:
     def test_a_new_role_is_not_seen(self, emulator: Emulator, account: Account, aws: Clients) -> None:
         """For so many reads."""
         emulator.faults = Faults(unseen_reads={"role": 2})
-        account.role("api", "tasks")
+        account.create_role("api", "tasks")
         read = aws("iam").get_role
 
-        assert [refusal(read, RoleName="api") for _ in range(2)] == ["NoSuchEntity"] * 2
+        assert [error_code(read, RoleName="api") for _ in range(2)] == ["NoSuchEntity"] * 2
         assert read(RoleName="api")["Role"]["RoleName"] == "api"
 
     def test_a_new_bucket_is_not_seen(self, emulator: Emulator, aws: Clients) -> None:
@@ -170,7 +170,7 @@ class TestConsistency:
         create(client)
         client.put_bucket_versioning(Bucket="files-prod", VersioningConfiguration={"Status": "Enabled"})
 
-        assert refusal(client.head_bucket, Bucket="files-prod") == "404"
+        assert error_code(client.head_bucket, Bucket="files-prod") == "404"
         client.head_bucket(Bucket="files-prod")
 
     def test_a_new_secret_is_not_seen(self, emulator: Emulator, aws: Clients) -> None:
@@ -179,7 +179,9 @@ class TestConsistency:
         client = aws("secretsmanager")
         arn = client.create_secret(Name="app", SecretString="x")["ARN"]
 
-        assert {refusal(client.describe_secret, SecretId=key) for key in ("app", arn)} == {"ResourceNotFoundException"}
+        assert {error_code(client.describe_secret, SecretId=key) for key in ("app", arn)} == {
+            "ResourceNotFoundException"
+        }
         assert client.describe_secret(SecretId=arn)["Name"] == "app"
 
 
@@ -195,7 +197,7 @@ class TestCrash:
             create(client, "second-prod")
         with pytest.raises(DROPPED):
             buckets(client)
-        assert emulator.crashed
+        assert emulator.is_crashed
         emulator.revive()
         assert buckets(client) == ["first-prod"]
 
@@ -212,7 +214,7 @@ class TestCrash:
     def test_a_retrying_client_is_no_better_off(self, moto: Emulator) -> None:
         """Its retries are dropped as well."""
         moto.crash_at(1)
-        client = client_of(moto, "s3")
+        client = make_client(moto, "s3")
 
         with pytest.raises(DROPPED):
             create(client)
@@ -237,9 +239,9 @@ class TestSettings:
             settle_seconds={"rds": 2.0},
         )
         path = tmp_path / "faults.json"
-        path.write_text(json.dumps(wanted.data()))
+        path.write_text(json.dumps(wanted.to_dict()))
 
-        assert Faults.read(path) == wanted
+        assert Faults.load(path) == wanted
 
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -258,4 +260,4 @@ class TestSettings:
         path.write_text(text)
 
         with pytest.raises(ValueError, match=says):
-            Faults.read(path)
+            Faults.load(path)

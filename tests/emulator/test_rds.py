@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.emulator import Emulator, Faults
-from tests.emulator.account import Account, Client, Clients, refusal, until
+from tests.emulator.account import Account, Client, Clients, error_code, wait_until
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ class TestInstance:
     def test_it_is_created_in_time(self, emulator: Emulator, account: Account, rds: Client) -> None:
         """Creating and without an address, then available with one."""
         emulator.faults = Faults(settle_seconds={"rds": 0.3})
-        available = account.instance
+        available = account.create_instance
 
         rds.create_db_instance(
             DBInstanceIdentifier="Early",
@@ -48,7 +48,7 @@ class TestInstance:
 
     def test_it_is_found_by_its_resource_id(self, account: Account, rds: Client) -> None:
         """Terraform looks for the id that outlives a change of name; every instance has its own."""
-        one, other = account.instance("one"), account.instance("other")
+        one, other = account.create_instance("one"), account.create_instance("other")
         wanted = [{"Name": "dbi-resource-id", "Values": [other["DbiResourceId"]]}]
         found = rds.describe_db_instances(Filters=wanted)["DBInstances"]
 
@@ -57,7 +57,7 @@ class TestInstance:
 
     def test_defaults_read_back(self, account: Account) -> None:
         """A major version becomes a full one, and what was not given has AWS's default."""
-        found = account.instance(StorageEncrypted=True)
+        found = account.create_instance(StorageEncrypted=True)
 
         assert found["EngineVersion"].startswith("16.")
         assert found["KmsKeyId"].startswith("arn:aws:kms:eu-west-1:123456789012:key/")
@@ -70,7 +70,7 @@ class TestInstance:
     def test_observation_reads_back(self, account: Account, rds: Client) -> None:
         """The role of enhanced monitoring; how long Performance Insights keep, 7 days unless said."""
         role = "arn:aws:iam::123456789012:role/rds-monitoring-role"
-        found = account.instance(MonitoringInterval=60, MonitoringRoleArn=role, EnablePerformanceInsights=True)
+        found = account.create_instance(MonitoringInterval=60, MonitoringRoleArn=role, EnablePerformanceInsights=True)
         assert (found["MonitoringInterval"], found["MonitoringRoleArn"]) == (60, role)
         assert found["PerformanceInsightsRetentionPeriod"] == 7
 
@@ -80,7 +80,7 @@ class TestInstance:
 
     def test_an_outage_waits_for_the_window(self, account: Account, rds: Client) -> None:
         """A class change stays pending; the backup window changes at once."""
-        account.instance()
+        account.create_instance()
 
         rds.modify_db_instance(
             DBInstanceIdentifier="main", DBInstanceClass="db.t4g.micro", PreferredBackupWindow="02:00-03:00"
@@ -93,27 +93,27 @@ class TestInstance:
 
     def test_apply_immediately_flushes_all_that_is_pending(self, account: Account, rds: Client) -> None:
         """Not only what comes with it."""
-        account.instance()
+        account.create_instance()
         rds.modify_db_instance(DBInstanceIdentifier="main", DBInstanceClass="db.t4g.micro")
 
         rds.modify_db_instance(DBInstanceIdentifier="main", AllocatedStorage=30, ApplyImmediately=True)
 
-        found = account.available()
+        found = account.wait_for_instance()
         assert (found["DBInstanceClass"], found["AllocatedStorage"]) == ("db.t4g.micro", 30)
 
     def test_a_new_password_is_pending_and_masked(self, emulator: Emulator, account: Account, rds: Client) -> None:
         """Until it is applied."""
-        account.instance()
+        account.create_instance()
         emulator.faults = Faults(settle_seconds={"rds": 0.2})
 
         rds.modify_db_instance(DBInstanceIdentifier="main", MasterUserPassword="another-horse", ApplyImmediately=True)
 
         assert described(rds)["PendingModifiedValues"] == {"MasterUserPassword": "****"}
-        assert account.available()["PendingModifiedValues"] == {}
+        assert account.wait_for_instance()["PendingModifiedValues"] == {}
 
     def test_a_busy_instance_is_left_alone(self, emulator: Emulator, account: Account, rds: Client) -> None:
         """InvalidDBInstanceState while it is modified; at first it still says available."""
-        account.instance()
+        account.create_instance()
         emulator.faults = Faults(settle_seconds={"rds": 60})
         answer = rds.modify_db_instance(
             DBInstanceIdentifier="main", DBInstanceClass="db.t4g.micro", ApplyImmediately=True
@@ -121,22 +121,22 @@ class TestInstance:
 
         assert answer["DBInstance"]["DBInstanceStatus"] == "available"
         again = {"DBInstanceIdentifier": "main", "DBInstanceClass": "db.t3.small"}
-        assert refusal(rds.modify_db_instance, **again) == "InvalidDBInstanceState"
+        assert error_code(rds.modify_db_instance, **again) == "InvalidDBInstanceState"
         snapshot = {"DBInstanceIdentifier": "main", "DBSnapshotIdentifier": "now"}
-        assert refusal(rds.create_db_snapshot, **snapshot) == "InvalidDBInstanceState"
+        assert error_code(rds.create_db_snapshot, **snapshot) == "InvalidDBInstanceState"
 
     def test_deletion_is_guarded(self, account: Account, rds: Client) -> None:
         """Protection first, then a word about the final snapshot."""
-        account.instance(DeletionProtection=True)
+        account.create_instance(DeletionProtection=True)
         gone = {"DBInstanceIdentifier": "main", "SkipFinalSnapshot": True}
-        assert refusal(rds.delete_db_instance, **gone) == "InvalidParameterCombination"
+        assert error_code(rds.delete_db_instance, **gone) == "InvalidParameterCombination"
         rds.modify_db_instance(DBInstanceIdentifier="main", DeletionProtection=False)
-        assert refusal(rds.delete_db_instance, DBInstanceIdentifier="main") == "InvalidParameterCombination"
+        assert error_code(rds.delete_db_instance, DBInstanceIdentifier="main") == "InvalidParameterCombination"
 
         rds.delete_db_instance(DBInstanceIdentifier="main", FinalDBSnapshotIdentifier="main-final")
 
-        until(lambda: rds.describe_db_instances()["DBInstances"], lambda found: found == [])
-        assert refusal(rds.describe_db_instances, DBInstanceIdentifier="main") == "DBInstanceNotFound"
+        wait_until(lambda: rds.describe_db_instances()["DBInstances"], lambda found: found == [])
+        assert error_code(rds.describe_db_instances, DBInstanceIdentifier="main") == "DBInstanceNotFound"
         snapshots = rds.describe_db_snapshots(DBSnapshotIdentifier="main-final")["DBSnapshots"]
         assert [each["DBSnapshotIdentifier"] for each in snapshots] == ["main-final"]
 
@@ -168,44 +168,46 @@ class TestInstance:
             "PreferredBackupWindow": "03:00-04:00",
             **changed,
         }
-        assert refusal(rds.create_db_instance, **wanted) == code
+        assert error_code(rds.create_db_instance, **wanted) == code
 
     def test_storage_does_not_shrink(self, account: Account, rds: Client) -> None:
         """And grows by a tenth at least."""
-        account.instance()
+        account.create_instance()
         less = {"DBInstanceIdentifier": "main", "AllocatedStorage": 10, "ApplyImmediately": True}
 
-        assert refusal(rds.modify_db_instance, **less) == "InvalidParameterCombination"
+        assert error_code(rds.modify_db_instance, **less) == "InvalidParameterCombination"
         rds.modify_db_instance(DBInstanceIdentifier="main", AllocatedStorage=21, ApplyImmediately=True)
-        assert account.available()["AllocatedStorage"] == 22
+        assert account.wait_for_instance()["AllocatedStorage"] == 22
 
 
 class TestGroups:
     def test_two_zones_are_needed(self, account: Account, rds: Client) -> None:
         """A subnet group spans two availability zones."""
-        wanted = {"DBSubnetGroupName": "main", "DBSubnetGroupDescription": "d", "SubnetIds": account.subnets()[:1]}
+        wanted = {"DBSubnetGroupName": "main", "DBSubnetGroupDescription": "d", "SubnetIds": account.list_subnets()[:1]}
 
-        assert refusal(rds.create_db_subnet_group, **wanted) == "DBSubnetGroupDoesNotCoverEnoughAZs"
+        assert error_code(rds.create_db_subnet_group, **wanted) == "DBSubnetGroupDoesNotCoverEnoughAZs"
 
     def test_a_used_group_stays(self, account: Account, rds: Client, aws: Clients) -> None:
         """Neither a subnet group, nor a parameter group, nor a security group goes while an instance uses it."""
         rds.create_db_subnet_group(
-            DBSubnetGroupName="MAIN", DBSubnetGroupDescription="d", SubnetIds=account.subnets()[:2]
+            DBSubnetGroupName="MAIN", DBSubnetGroupDescription="d", SubnetIds=account.list_subnets()[:2]
         )
         rds.create_db_parameter_group(DBParameterGroupName="main", DBParameterGroupFamily="postgres16", Description="d")
         network = aws("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
         group = aws("ec2").create_security_group(GroupName="db", Description="d", VpcId=network)["GroupId"]
-        found = account.instance(DBSubnetGroupName="Main", DBParameterGroupName="main", VpcSecurityGroupIds=[group])
+        found = account.create_instance(
+            DBSubnetGroupName="Main", DBParameterGroupName="main", VpcSecurityGroupIds=[group]
+        )
 
         assert found["DBSubnetGroup"]["DBSubnetGroupName"] == "main"
         used = rds.delete_db_subnet_group
-        assert refusal(used, DBSubnetGroupName="main") == "InvalidDBSubnetGroupStateFault"
-        assert refusal(rds.delete_db_parameter_group, DBParameterGroupName="main") == "InvalidDBParameterGroupState"
-        assert refusal(aws("ec2").delete_security_group, GroupId=group) == "DependencyViolation"
+        assert error_code(used, DBSubnetGroupName="main") == "InvalidDBSubnetGroupStateFault"
+        assert error_code(rds.delete_db_parameter_group, DBParameterGroupName="main") == "InvalidDBParameterGroupState"
+        assert error_code(aws("ec2").delete_security_group, GroupId=group) == "DependencyViolation"
 
     def test_a_missing_parameter_group_is_an_error(self, rds: Client) -> None:
         """AWS's own are there, others not."""
-        assert refusal(rds.describe_db_parameter_groups, DBParameterGroupName="x") == "DBParameterGroupNotFound"
+        assert error_code(rds.describe_db_parameter_groups, DBParameterGroupName="x") == "DBParameterGroupNotFound"
         default = rds.describe_db_parameter_groups(DBParameterGroupName="default.postgres16")["DBParameterGroups"]
         assert default[0]["DBParameterGroupFamily"] == "postgres16"
 
@@ -213,31 +215,31 @@ class TestGroups:
 class TestRestore:
     def test_from_a_snapshot(self, account: Account, rds: Client) -> None:
         """A new instance with the old facts and without its protection."""
-        account.instance(DeletionProtection=True, DBName="joiabagur")
+        account.create_instance(DeletionProtection=True, DBName="joiabagur")
         rds.create_db_snapshot(DBInstanceIdentifier="main", DBSnapshotIdentifier="before")
-        until(
+        wait_until(
             lambda: rds.describe_db_snapshots(DBSnapshotIdentifier="before")["DBSnapshots"][0]["Status"],
             lambda status: status == "available",
         )
 
         rds.restore_db_instance_from_db_snapshot(DBInstanceIdentifier="copy", DBSnapshotIdentifier="before")
 
-        copy = account.available("copy")
+        copy = account.wait_for_instance("copy")
         assert (copy["MasterUsername"], copy["AllocatedStorage"], copy["DBName"]) == ("joiabagur", 20, "joiabagur")
         assert copy["DeletionProtection"] is False
 
     def test_to_a_point_in_time(self, account: Account, rds: Client) -> None:
         """Inside of the window only, and only with backups."""
-        account.instance()
+        account.create_instance()
         params = {"SourceDBInstanceIdentifier": "main", "TargetDBInstanceIdentifier": "copy"}
         restore = rds.restore_db_instance_to_point_in_time
 
-        assert refusal(restore, **params, RestoreTime=datetime(2001, 1, 1, tzinfo=UTC)) == "InvalidParameterValue"
+        assert error_code(restore, **params, RestoreTime=datetime(2001, 1, 1, tzinfo=UTC)) == "InvalidParameterValue"
         restore(**params, UseLatestRestorableTime=True)
-        assert account.available("copy")["BackupRetentionPeriod"] == 7
-        account.instance("bare", BackupRetentionPeriod=0)
+        assert account.wait_for_instance("copy")["BackupRetentionPeriod"] == 7
+        account.create_instance("bare", BackupRetentionPeriod=0)
         bare = {"SourceDBInstanceIdentifier": "bare", "TargetDBInstanceIdentifier": "other"}
-        assert refusal(restore, **bare, UseLatestRestorableTime=True) == "PointInTimeRestoreNotEnabled"
+        assert error_code(restore, **bare, UseLatestRestorableTime=True) == "PointInTimeRestoreNotEnabled"
 
 
 def test_the_catalogue(rds: Client) -> None:

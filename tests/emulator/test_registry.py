@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from orchestrator.emulator import Emulator
-from tests.emulator.account import Client, client_of
+from tests.emulator.account import Client, make_client
 
 pytestmark = pytest.mark.xdist_group("emulator-moto")
 KIND = "application/vnd.docker.distribution.manifest.v2+json"
@@ -25,7 +25,7 @@ def digest(data: bytes) -> str:
 
 @pytest.fixture
 def ecr(moto: Emulator) -> Iterator[Client]:
-    client = client_of(moto, "ecr")
+    client = make_client(moto, "ecr")
     client.create_repository(repositoryName="shop/api", imageTagMutability="IMMUTABLE")
     yield client
     client.close()

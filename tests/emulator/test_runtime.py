@@ -22,7 +22,7 @@ from botocore.exceptions import ClientError
 
 from orchestrator.demo import image_assembly, python_runtime
 from orchestrator.emulator import Emulator, Faults, start
-from tests.emulator.account import Account, Client, client_of, source, until
+from tests.emulator.account import Account, Client, image_source, make_client, wait_until
 
 pytestmark = [
     pytest.mark.xdist_group("emulator-moto"),
@@ -63,13 +63,13 @@ class World:
 
     emulator: Emulator
     clients: dict[str, Client]
-    good: image_assembly.Assembled
+    good: image_assembly.OciImage
     roles: list[str] = field(default_factory=list)
 
-    def push(self, image: image_assembly.Assembled, tag: str) -> str:
+    def push(self, image: image_assembly.OciImage, tag: str) -> str:
         """The reference of an image that was pushed."""
         token = self.clients["ecr"].get_authorization_token()
-        return f"{REPOSITORY}@{image_assembly.push(token, 'shop-api', tag, image)}"
+        return f"{REPOSITORY}@{image_assembly.push_image(token, 'shop-api', tag, image)}"
 
     def ask(self, host: str, path: str = "/", **headers: str) -> tuple[int, Any]:
         """One request; header names with ``_`` for ``-``."""
@@ -100,15 +100,15 @@ class Service:
         """The service, once App Runner is done with it."""
         ask = self.world.clients["apprunner"].describe_service
         return dict(
-            until(
+            wait_until(
                 lambda: ask(ServiceArn=self.arn)["Service"],
                 lambda one: one["Status"] != "OPERATION_IN_PROGRESS",
-                seconds=60,
+                timeout_seconds=60,
             )
         )
 
     def update(self, image: str, health: dict[str, Any] = HEALTH, **configuration: Any) -> None:
-        wanted = source(image, self.world.roles[0])
+        wanted = image_source(image, self.world.roles[0])
         wanted["ImageRepository"]["ImageConfiguration"] = configuration
         self.world.clients["apprunner"].update_service(
             ServiceArn=self.arn, SourceConfiguration=wanted, HealthCheckConfiguration=health
@@ -132,14 +132,14 @@ class Service:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("image")
-    python_runtime.copy(folder / "runtime")
+    python_runtime.copy_python(folder / "runtime")
     (folder / "app").mkdir()
     (folder / "app" / "app.py").write_text(APP)
-    layers = [image_assembly.layer(folder / "runtime"), image_assembly.layer(folder / "app", "/app")]
+    layers = [image_assembly.build_layer(folder / "runtime"), image_assembly.build_layer(folder / "app", "/app")]
     with start(settle_seconds=0, run_services=True) as emulator:
         names = ("apprunner", "ecr", "ecs", "iam", "logs", "secretsmanager")
-        clients = {each: client_of(emulator, each) for each in names}
-        yield World(emulator, clients, image_assembly.image(layers, SETTINGS))
+        clients = {each: make_client(emulator, each) for each in names}
+        yield World(emulator, clients, image_assembly.build_image(layers, SETTINGS))
         for each in clients.values():
             each.close()
 
@@ -149,13 +149,13 @@ def image(world: World) -> str:
     """The good one, in an account that has what it takes to run it."""
     with suppress(ClientError):
         world.clients["ecr"].create_repository(repositoryName="shop-api")
-        world.roles[:] = [Account(lambda service, region="": world.clients[service]).role("access", "build")]
+        world.roles[:] = [Account(lambda service, region="": world.clients[service]).create_role("access", "build")]
     return world.push(world.good, "good")
 
 
 def begin(world: World, name: str, image: str, health: dict[str, Any] = HEALTH, **configuration: Any) -> Service:
     """CreateService, without waiting for its end."""
-    wanted = source(image, world.roles[0])
+    wanted = image_source(image, world.roles[0])
     wanted["ImageRepository"]["ImageConfiguration"] = configuration
     answer = world.clients["apprunner"].create_service(
         ServiceName=name, SourceConfiguration=wanted, HealthCheckConfiguration=health
@@ -173,7 +173,7 @@ def nothing_left(world: World) -> Iterator[None]:
     with suppress(ClientError):  # there is no cluster before the first service
         for arn in world.clients["ecs"].list_services()["serviceArns"]:
             world.clients["ecs"].delete_express_gateway_service(serviceArn=arn)
-    until(lambda: (processes(), folders()), lambda left: left == ([], []), seconds=20)
+    wait_until(lambda: (processes(), folders()), lambda left: left == ([], []), timeout_seconds=20)
 
 
 def processes() -> list[str]:
@@ -255,7 +255,7 @@ def test_the_old_one_answers_until_the_new_one_is_well(world: World, image: str)
     service.update(image, RuntimeEnvironmentVariables={"MODE": "well"})
     assert service.ended() == "SUCCEEDED"
     assert service.ask()[1]["pid"] != pid
-    until(lambda: len(folders()), lambda count: count == 1)
+    wait_until(lambda: len(folders()), lambda count: count == 1)
 
 
 def test_a_container_that_ends_is_started_again(world: World, image: str) -> None:
@@ -264,14 +264,14 @@ def test_a_container_that_ends_is_started_again(world: World, image: str) -> Non
     service.settled()
     pid = service.ask()[1]["pid"]
     assert service.ask("/die")[0] == 503
-    until(lambda: service.ask()[0], lambda status: status == 200, seconds=20)
+    wait_until(lambda: service.ask()[0], lambda status: status == 200, timeout_seconds=20)
     assert service.ask()[1]["pid"] != pid
 
     service.update(image, RuntimeEnvironmentVariables={"MODE": "slow"})
     assert service.ask("/die")[0] == 503
     assert service.ended() == "SUCCEEDED"
     assert service.ask()[1]["mode"] == "slow"
-    until(lambda: len(folders()), lambda count: count == 1, seconds=20)
+    wait_until(lambda: len(folders()), lambda count: count == 1, timeout_seconds=20)
     assert service.ask()[1]["mode"] == "slow"
 
 
@@ -292,7 +292,7 @@ class Express:
 
     def ended(self) -> str:
         """How the last deployment ended."""
-        until(self.read, lambda service: "currentDeployment" not in service, seconds=60)
+        wait_until(self.read, lambda service: "currentDeployment" not in service, timeout_seconds=60)
         return self.statuses()[0]
 
     def statuses(self) -> list[str]:
@@ -312,7 +312,9 @@ def test_ecs_runs_its_services_as_well(world: World, image: str) -> None:
     """With secrets and its own log group; what is not healthy never answers, and the events say why."""
     secret = world.clients["secretsmanager"].create_secret(Name="door", SecretString='{"Key": "s3cret"}')["ARN"]
     named = [{"name": "KEY", "valueFrom": f"{secret}:Key::"}]
-    wanted = Account(lambda service, region="": world.clients[service]).gateway("shop", healthCheckPath="/health")
+    wanted = Account(lambda service, region="": world.clients[service]).express_request(
+        "shop", healthCheckPath="/health"
+    )
     wanted["primaryContainer"] = container(image, "well", secrets=named)
     ecs = world.clients["ecs"]
     service = Express(world, ecs.create_express_gateway_service(**wanted)["service"]["serviceArn"])
@@ -334,7 +336,9 @@ def test_ecs_runs_its_services_as_well(world: World, image: str) -> None:
 
 def test_what_ecs_is_to_undo_runs_no_more(world: World, image: str) -> None:
     """A deployment that a newer one stops, and one that is turned back after it took over."""
-    wanted = Account(lambda service, region="": world.clients[service]).gateway("till", healthCheckPath="/health")
+    wanted = Account(lambda service, region="": world.clients[service]).express_request(
+        "till", healthCheckPath="/health"
+    )
     wanted["primaryContainer"] = container(image, "well")
     service = Express(world, world.clients["ecs"].create_express_gateway_service(**wanted)["service"]["serviceArn"])
     service.ended()
@@ -346,12 +350,12 @@ def test_what_ecs_is_to_undo_runs_no_more(world: World, image: str) -> None:
 
     world.emulator.faults = Faults(settle_seconds={"ecs": 60})
     service.update(image, "new")
-    until(lambda: service.ask()[1]["mode"], lambda mode: mode == "new", seconds=20)
+    wait_until(lambda: service.ask()[1]["mode"], lambda mode: mode == "new", timeout_seconds=20)
     world.clients["ecs"].stop_service_deployment(serviceDeploymentArn=service.read()["currentDeployment"])
     world.emulator.faults = Faults()
     assert service.ended() == "ROLLBACK_SUCCESSFUL"
     assert service.ask()[1]["mode"] == "another"
-    until(lambda: len(folders()), lambda count: count == 1, seconds=20)
+    wait_until(lambda: len(folders()), lambda count: count == 1, timeout_seconds=20)
 
 
 def test_an_account_that_is_emptied_runs_nothing(world: World, image: str) -> None:
@@ -417,17 +421,17 @@ def test_what_cannot_be_run_is_a_failed_deployment_and_leaves_nothing(
 
 EMPTY = io.BytesIO()
 tarfile.open(fileobj=EMPTY, mode="w").close()
-SMALL = image_assembly.image([EMPTY.getvalue()], SETTINGS)
+SMALL = image_assembly.build_image([EMPTY.getvalue()], SETTINGS)
 
 
-def _manifest(good: image_assembly.Assembled, **changed: Any) -> image_assembly.Assembled:
+def _manifest(good: image_assembly.OciImage, **changed: Any) -> image_assembly.OciImage:
     return replace(good, manifest=json.dumps({**json.loads(good.manifest), **changed}).encode())
 
 
-BROKEN: dict[str, Callable[[image_assembly.Assembled], image_assembly.Assembled]] = {
-    "layer": lambda good: image_assembly.image([b"this is no archive"], SETTINGS),
+BROKEN: dict[str, Callable[[image_assembly.OciImage], image_assembly.OciImage]] = {
+    "layer": lambda good: image_assembly.build_image([b"this is no archive"], SETTINGS),
     "manifest": lambda good: _manifest(good, manifests=[{"platform": {"os": "linux"}}]),
     "config": lambda good: _manifest(good, config=json.loads(good.manifest)["layers"][0]),
     "command": lambda good: good,
-    "user": lambda good: image_assembly.image([EMPTY.getvalue()], {**SETTINGS, "User": "nobody-knows"}),
+    "user": lambda good: image_assembly.build_image([EMPTY.getvalue()], {**SETTINGS, "User": "nobody-knows"}),
 }

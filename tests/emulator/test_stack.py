@@ -7,7 +7,7 @@ from itertools import chain
 from typing import Any
 
 from orchestrator.emulator import Emulator
-from tests.emulator.account import IMAGE, Account, Clients, source, until
+from tests.emulator.account import IMAGE, Account, Clients, image_source, wait_until
 
 TAGS = [{"Key": "orchestrator:project", "Value": "joiabagur"}]
 DICT = {tag["Key"]: tag["Value"] for tag in TAGS}
@@ -44,7 +44,10 @@ def bucket(aws: Clients) -> None:
 
 def roles(aws: Clients, account: Account) -> tuple[str, str]:
     iam = aws("iam", "us-east-1")
-    access, instance = account.role("joiabagur-access", "build"), account.role("joiabagur-instance", "tasks")
+    access, instance = (
+        account.create_role("joiabagur-access", "build"),
+        account.create_role("joiabagur-instance", "tasks"),
+    )
     iam.attach_role_policy(RoleName="joiabagur-access", PolicyArn=ECR_POLICY)
     statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*"}
     document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
@@ -83,9 +86,9 @@ def network(aws: Clients) -> dict[str, str]:
 def database(aws: Clients, account: Account, group: str) -> None:
     rds = aws("rds")
     rds.create_db_subnet_group(
-        DBSubnetGroupName="joiabagur", DBSubnetGroupDescription="d", SubnetIds=account.subnets()[:2], Tags=TAGS
+        DBSubnetGroupName="joiabagur", DBSubnetGroupDescription="d", SubnetIds=account.list_subnets()[:2], Tags=TAGS
     )
-    account.instance(
+    account.create_instance(
         "joiabagur-main",
         DBSubnetGroupName="joiabagur",
         VpcSecurityGroupIds=[group],
@@ -94,7 +97,7 @@ def database(aws: Clients, account: Account, group: str) -> None:
         EngineLifecycleSupport="open-source-rds-extended-support-disabled",
         Tags=TAGS,
     )
-    found = account.available("joiabagur-main")
+    found = account.wait_for_instance("joiabagur-main")
     assert found["TagList"] == TAGS
     assert found["DBSubnetGroup"]["DBSubnetGroupName"] == "joiabagur"
     rds.add_tags_to_resource(ResourceName=found["DBInstanceArn"], Tags=[{"Key": "a", "Value": "1"}])
@@ -164,12 +167,12 @@ def destroy(aws: Clients, account: Account, service: str, network: dict[str, str
     """Take it all away, in the order AWS asks for."""
     apprunner, rds, ec2, iam = aws("apprunner"), aws("rds"), aws("ec2"), aws("iam")
     apprunner.delete_service(ServiceArn=service)
-    account.settled(service)
+    account.wait_for_service(service)
     for each in apprunner.list_vpc_connectors()["VpcConnectors"]:
         apprunner.delete_vpc_connector(VpcConnectorArn=each["VpcConnectorArn"])
     rds.modify_db_instance(DBInstanceIdentifier="joiabagur-main", DeletionProtection=False)
     rds.delete_db_instance(DBInstanceIdentifier="joiabagur-main", SkipFinalSnapshot=True)
-    until(lambda: rds.describe_db_instances()["DBInstances"], lambda found: found == [])
+    wait_until(lambda: rds.describe_db_instances()["DBInstances"], lambda found: found == [])
     rds.delete_db_subnet_group(DBSubnetGroupName="joiabagur")
     ec2.delete_vpc_endpoints(VpcEndpointIds=[network["endpoint"]])
     ec2.delete_security_group(GroupId=network["database"])
@@ -190,9 +193,9 @@ def test_a_whole_stack(emulator: Emulator, account: Account, aws: Clients) -> No
     alerts(aws)
     key = secret(aws)
     connector = aws("apprunner").create_vpc_connector(
-        VpcConnectorName="joiabagur", Subnets=account.subnets()[:2], SecurityGroups=[made["service"]], Tags=TAGS
+        VpcConnectorName="joiabagur", Subnets=account.list_subnets()[:2], SecurityGroups=[made["service"]], Tags=TAGS
     )["VpcConnector"]["VpcConnectorArn"]
-    run = source(IMAGE, access)
+    run = image_source(IMAGE, access)
     run["ImageRepository"]["ImageConfiguration"] = {"RuntimeEnvironmentSecrets": {"APP": key}}
     service = aws("apprunner").create_service(
         ServiceName="joiabagur-api",
@@ -201,7 +204,7 @@ def test_a_whole_stack(emulator: Emulator, account: Account, aws: Clients) -> No
         NetworkConfiguration={"EgressConfiguration": {"EgressType": "VPC", "VpcConnectorArn": connector}},
         Tags=TAGS,
     )["Service"]["ServiceArn"]
-    assert account.settled(service)["Status"] == "RUNNING"
+    assert account.wait_for_service(service)["Status"] == "RUNNING"
     destroy(aws, account, service, made)
 
     assert {call.name: call.error for call in emulator.calls if call.error} == {}

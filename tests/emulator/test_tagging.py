@@ -26,9 +26,9 @@ def stack(account: Account, aws: Clients) -> list[str]:
     )
     aws("s3").create_bucket(Bucket="untagged-prod", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     aws("rds").create_db_subnet_group(
-        DBSubnetGroupName="main", DBSubnetGroupDescription="d", SubnetIds=account.subnets(), Tags=MINE
+        DBSubnetGroupName="main", DBSubnetGroupDescription="d", SubnetIds=account.list_subnets(), Tags=MINE
     )
-    account.instance(DBSubnetGroupName="main", Tags=MINE)
+    account.create_instance(DBSubnetGroupName="main", Tags=MINE)
     aws("secretsmanager").create_secret(Name="app", SecretString="x", Tags=MINE)
     aws("ecr").create_repository(repositoryName="api", tags=MINE)
     vpc = aws("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
@@ -40,9 +40,9 @@ def stack(account: Account, aws: Clients) -> list[str]:
         TagSpecifications=[{"ResourceType": "vpc-endpoint", "Tags": MINE}],
     )
     aws("apprunner").create_auto_scaling_configuration(AutoScalingConfigurationName="api-prod", Tags=MINE)
-    aws("apprunner").create_vpc_connector(VpcConnectorName="api-prod", Subnets=account.subnets(), Tags=MINE)
-    account.service(Tags=MINE)
-    account.express(tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in MINE])
+    aws("apprunner").create_vpc_connector(VpcConnectorName="api-prod", Subnets=account.list_subnets(), Tags=MINE)
+    account.create_service(Tags=MINE)
+    account.create_express_service(tags=[{"key": tag["Key"], "value": tag["Value"]} for tag in MINE])
     aws("logs").create_log_group(logGroupName="/app", tags={tag["Key"]: tag["Value"] for tag in MINE})
     aws("sns").create_topic(Name="alerts", Tags=MINE)
     alarm(aws)

@@ -21,21 +21,21 @@ from typing import Any
 import psutil
 import yaml
 
-from tests.github.fake import WRITER
+from tests.github.fake import WRITE_TOKEN
 
-HERE = Path(__file__).parents[2]
-WORKFLOWS = HERE / ".github" / "workflows"
-OURS = "orchestrator/orchestrator"
-ACT = Path(sys.executable).parent / "act"
+ROOT = Path(__file__).parents[2]
+WORKFLOWS = ROOT / ".github" / "workflows"
+TOOL_REPOSITORY = "orchestrator/orchestrator"
+ACT_PATH = Path(sys.executable).parent / "act"
 
-NEWER = (
-    (r"uses: \$/\.github/actions/", f"uses: {OURS}/.github/actions/", "@here"),
+UNSUPPORTED_SYNTAX = (
+    (r"uses: \$/\.github/actions/", f"uses: {TOOL_REPOSITORY}/.github/actions/", "@here"),
     (r"\n +queue: max", "", ""),
     (r"\n +deployment: false.*", "", ""),
 )
 """A pattern, what stands for it, and what is added at the end of its line."""
 
-STAND_INS = {
+STUB_ACTIONS = {
     "actions/checkout": """
 name: checkout
 inputs: {ref: {default: ""}, path: {default: "."}, persist-credentials: {required: true}, fetch-depth: {default: "1"}}
@@ -102,7 +102,7 @@ runs:
 
 
 @dataclass
-class Outcome:
+class WorkflowResult:
     """What one run of a workflow came to."""
 
     code: int
@@ -122,7 +122,7 @@ class Runner:
         self.environment = dict(environment)
         for name in ("home", "temp", "artifacts"):
             (folder / name).mkdir(parents=True)
-        self._stand_ins = [option for uses in used() for option in self._stand_in(uses)]
+        self._stub_options = [option for action in list_used_actions() for option in self._stub_option(action)]
 
     def start(self, repository: Path, workflow: str, event: str, payload: Mapping[str, Any], **more: Any) -> Any:
         """Begin a run; the process."""
@@ -132,14 +132,22 @@ class Runner:
             option for name, value in more.get("inputs", {}).items() for option in ("--input", f"{name}={value}")
         ]
         options += [option for name, value in more.get("vars", {}).items() for option in ("--var", f"{name}={value}")]
-        surroundings = {**self.environment, **more.get("environment", {})}
-        options += [option for name, value in surroundings.items() for option in ("--env", f"{name}={value}")]
-        options += ["-s", f"GITHUB_TOKEN={more.get('token', WRITER)}"]
-        command = [str(ACT), event, "-W", str(repository / ".github/workflows" / workflow), "-e", str(path), "--json"]
+        job_environment = {**self.environment, **more.get("environment", {})}
+        options += [option for name, value in job_environment.items() for option in ("--env", f"{name}={value}")]
+        options += ["-s", f"GITHUB_TOKEN={more.get('token', WRITE_TOKEN)}"]
+        command = [
+            str(ACT_PATH),
+            event,
+            "-W",
+            str(repository / ".github/workflows" / workflow),
+            "-e",
+            str(path),
+            "--json",
+        ]
         command += ["-P", "ubuntu-latest=-self-hosted", "--no-skip-checkout", "--no-cache-server"]
         command += ["--defaultbranch", "main", *options]  # by the clock the payload names no repository
         home = self.folder / "home"
-        command += ["--action-cache-path", str(home / "cache"), "--env-file", "/dev/null", *self._stand_ins]
+        command += ["--action-cache-path", str(home / "cache"), "--env-file", "/dev/null", *self._stub_options]
         environ = {"PATH": os.environ["PATH"], "HOME": str(home), "TMPDIR": str(self.folder / "temp")}
         return subprocess.Popen(
             command,
@@ -151,87 +159,89 @@ class Runner:
             start_new_session=True,
         )
 
-    def run(self, repository: Path, workflow: str, event: str, payload: Mapping[str, Any], **more: Any) -> Outcome:
+    def run(
+        self, repository: Path, workflow: str, event: str, payload: Mapping[str, Any], **more: Any
+    ) -> WorkflowResult:
         """Run a workflow to its end."""
         process = self.start(repository, workflow, event, payload, **more)
         output, _ = process.communicate(timeout=110)
-        return outcome(process.returncode, output)
+        return parse_output(process.returncode, output)
 
-    def _stand_in(self, uses: str) -> list[str]:
+    def _stub_option(self, action: str) -> list[str]:
         """The option by which ``act`` takes a folder of ours for an action."""
-        name, _, ref = uses.partition("@")
-        if name == OURS:
-            return ["--local-repository", f"{uses}={self._tool()}"]
+        name, _, ref = action.partition("@")
+        if name == TOOL_REPOSITORY:
+            return ["--local-repository", f"{action}={self._copy_tool()}"]
         folder = self.folder / "actions" / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "action.yml").write_text(STAND_INS[name].lstrip())
+        (folder / "action.yml").write_text(STUB_ACTIONS[name].lstrip())
         return ["--local-repository", f"{name}@{ref}={folder}"]
 
-    def _tool(self) -> Path:
+    def _copy_tool(self) -> Path:
         """This repository without what a checkout would not have: ``act`` copies it for every run."""
         folder = self.folder / "tool"
         folder.mkdir()
-        shutil.copytree(HERE / ".github", folder / ".github")
-        install(folder)
+        shutil.copytree(ROOT / ".github", folder / ".github")
+        install_workflows(folder)
         for name in ("orchestrator", "requirements", "schemas"):
-            (folder / name).symlink_to(HERE / name)
+            (folder / name).symlink_to(ROOT / name)
         return folder
 
 
-def kill(process: subprocess.Popen[str]) -> None:
+def kill_process_tree(process: subprocess.Popen[str]) -> None:
     """Kill a run with all that it started, as a machine that loses its power does."""
-    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-    for member in family:
+    members = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for member in members:
         with suppress(psutil.NoSuchProcess):
             member.kill()
 
 
-def used() -> list[str]:
+def list_used_actions() -> list[str]:
     """``OWNER/NAME@REF`` of every action that the workflows or our own action use."""
-    files = [*WORKFLOWS.glob("*.yml"), *(HERE / ".github/actions").glob("*/action.yml")]
-    found = {uses for path in files for uses in re.findall(r"uses: ([\w.-]+/[\w.-]+@\w+)", path.read_text())}
-    return [*sorted(found), f"{OURS}@here"]
+    files = [*WORKFLOWS.glob("*.yml"), *(ROOT / ".github/actions").glob("*/action.yml")]
+    actions = {action for path in files for action in re.findall(r"uses: ([\w.-]+/[\w.-]+@\w+)", path.read_text())}
+    return [*sorted(actions), f"{TOOL_REPOSITORY}@here"]
 
 
-def install(repository: Path) -> None:
+def install_workflows(repository: Path) -> None:
     """Put the workflow files into a checkout, as this ``act`` reads them."""
-    into = repository / ".github" / "workflows"
-    into.mkdir(parents=True, exist_ok=True)
+    target = repository / ".github" / "workflows"
+    target.mkdir(parents=True, exist_ok=True)
     for path in WORKFLOWS.glob("*.yml"):
         text = path.read_text()
-        for pattern, instead, after in NEWER:
-            text = re.sub(f"({pattern})(.*)" if after else f"({pattern})()", rf"{instead}\2{after}", text)
+        for pattern, replacement, suffix in UNSUPPORTED_SYNTAX:
+            text = re.sub(f"({pattern})(.*)" if suffix else f"({pattern})()", rf"{replacement}\2{suffix}", text)
         yaml.safe_load(text)
-        (into / path.name).write_text(text)
+        (target / path.name).write_text(text)
 
 
-def outcome(code: int, output: str) -> Outcome:
+def parse_output(exit_code: int, output: str) -> WorkflowResult:
     """What ``act --json`` told, put together."""
-    found = Outcome(code, "")
+    result = WorkflowResult(exit_code, "")
     lines = []
     for line in output.splitlines():
         try:
-            told = json.loads(line)
+            event = json.loads(line)
         except ValueError:
             lines.append(line)
             continue
-        match told.get("command"):
+        match event.get("command"):
             case "set-output":
-                found.outputs[told["name"]] = told["arg"]
+                result.outputs[event["name"]] = event["arg"]
             case "summary":
-                found.summary += told["content"]
+                result.summary += event["content"]
             case _:
-                lines.append(str(told.get("msg", "")).rstrip("\n"))
-        if "stepResult" in told:
-            found.steps[str(told.get("step"))] = told["stepResult"]
-        if told.get("stage") == "Main" and len(told.get("stepID", ())) == 1 and "executionTime" in told:
-            found.seconds[str(told["step"])] = told["executionTime"] / 1e9
-    found.log = "\n".join(lines)
-    return found
+                lines.append(str(event.get("msg", "")).rstrip("\n"))
+        if "stepResult" in event:
+            result.steps[str(event.get("step"))] = event["stepResult"]
+        if event.get("stage") == "Main" and len(event.get("stepID", ())) == 1 and "executionTime" in event:
+            result.seconds[str(event["step"])] = event["executionTime"] / 1e9
+    result.log = "\n".join(lines)
+    return result
 
 
-def available() -> str:
+def missing_requirement() -> str:
     """What is missing here for running workflows; empty when nothing is."""
-    if not ACT.exists():
+    if not ACT_PATH.exists():
         return "needs act"
     return next((f"needs {tool}" for tool in ("git", "curl") if shutil.which(tool) is None), "")

@@ -10,9 +10,9 @@ import pytest
 from orchestrator.emulator import Emulator, Faults, start
 from orchestrator.state.server.store import Store as State
 from tests.github import act, server
-from tests.github.shop import Shop
-from tests.state.desk import Desk, desk
-from tests.state.issuer import SETTINGS, Issuer
+from tests.github.shop import ShopRepository
+from tests.state.desk import ApiService, run_api_service
+from tests.state.issuer import SETTINGS, FakeIssuer
 
 
 @pytest.fixture(scope="session")
@@ -23,28 +23,28 @@ def shared() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, shared: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shop]:
-    if missing := act.available():
+def shop(tmp_path: Path, shared: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopRepository]:
+    if missing := act.missing_requirement():
         pytest.skip(missing)
     shared.reset()
     shared.faults = Faults()
-    shared.forget_calls()
+    shared.clear_calls()
     for name, value in shared.environment.items():
         monkeypatch.setenv(name, value)
     with server.serve(tmp_path / "shop.git") as hub:
-        yield Shop(tmp_path, shared, hub)
-        assert (hub.unknown, hub.misshapen) == ([], [])
+        yield ShopRepository(tmp_path, shared, hub)
+        assert (hub.unhandled_requests, hub.schema_violations) == ([], [])
 
 
 @pytest.fixture
-def service(shop: Shop, tmp_path: Path) -> Iterator[Desk]:
+def service(shop: ShopRepository, tmp_path: Path) -> Iterator[ApiService]:
     """A state service for the shop's workflows, which come with tokens that their GitHub signs."""
-    issuer, store = Issuer(), State.open(f"sqlite:///{tmp_path}/state.db")
+    issuer, store = FakeIssuer(), State.open(f"sqlite:///{tmp_path}/state.db")
 
     def issue(audience: str) -> str:
         own = f"oidc.{audience}.token"
-        return issuer.token(**shop.job) if audience == "orchestrator-state" else own
+        return issuer.sign_token(**shop.job_claims) if audience == "orchestrator-state" else own
 
-    with desk(store, issuer.fetch, **SETTINGS) as made:
-        shop.hub.issue, shop.vars["ORCHESTRATOR_STATE_URL"] = issue, made.address
+    with run_api_service(store, issuer.fetch_keys, **SETTINGS) as made:
+        shop.hub.issue_token, shop.vars["ORCHESTRATOR_STATE_URL"] = issue, made.address
         yield made

@@ -19,88 +19,90 @@ from typing import Any
 
 import jsonschema
 
-FILE = Path(__file__).with_name("events.json")
+SCHEMA_FILE = Path(__file__).with_name("events.json")
 EVENTS = ("pull_request$opened", "pull_request$synchronize", "push$event", "workflow_dispatch$event")
-_CLOCK = {
+_SCHEDULE_SCHEMA = {
     "type": "object",
     "required": ["schedule"],
     "properties": {"schedule": {"type": "string"}},
     "additionalProperties": False,
 }
-_PROSE = {"$schema", "description", "title", "tsAdditionalProperties"}
-_SAMPLES: Mapping[str, Any] = {
+_PROSE_KEYS = {"$schema", "description", "title", "tsAdditionalProperties"}
+_FORMAT_SAMPLES: Mapping[str, Any] = {
     "uri": "https://github.com/shop/shop",
     "uri-template": "https://api.github.com/repos/shop/shop{/sha}",
     "date-time": "2026-11-24T10:00:00Z",
 }
 
 
-def whole(event: str, said: Mapping[str, Any]) -> dict[str, Any]:
+def complete_payload(event: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     """``said`` with all else that GitHub always sends.  Raises AssertionError where GitHub would not say it."""
-    made: dict[str, Any] = _completed(_schema(event), said)
-    assert list(complaints(event, made)) == []
-    return made
+    payload: dict[str, Any] = _complete(_find_schema(event), fields)
+    assert list(find_violations(event, payload)) == []
+    return payload
 
 
-def complaints(event: str, payload: Any) -> Iterator[str]:
+def find_violations(event: str, payload: Any) -> Iterator[str]:
     """What of a payload is not as it is published; ``event`` is one of EVENTS, or ``schedule``."""
-    for error in _validator(event).iter_errors(payload):
+    for error in _make_validator(event).iter_errors(payload):
         yield f"{event}: {'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
 
 
 @cache
-def _definitions() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(FILE.read_text())["definitions"]
-    return found
+def _load_definitions() -> dict[str, Any]:
+    definitions: dict[str, Any] = json.loads(SCHEMA_FILE.read_text())["definitions"]
+    return definitions
 
 
 @cache
-def _validator(event: str) -> Any:
-    return jsonschema.Draft7Validator({**_schema(event), "definitions": _definitions()})
+def _make_validator(event: str) -> Any:
+    return jsonschema.Draft7Validator({**_find_schema(event), "definitions": _load_definitions()})
 
 
-def _schema(event: str) -> Any:
-    return _CLOCK if event == "schedule" else _definitions()[event]
+def _find_schema(event: str) -> Any:
+    return _SCHEDULE_SCHEMA if event == "schedule" else _load_definitions()[event]
 
 
-def _resolved(schema: Any) -> Any:
+def _resolve(schema: Any) -> Any:
     """A schema without references at its top, and of several forms the first, the others' members beside it."""
     while "$ref" in schema:
-        schema = _definitions()[schema["$ref"].rpartition("/")[2]]
+        schema = _load_definitions()[schema["$ref"].rpartition("/")[2]]
     if "allOf" in schema:
-        parts = [_resolved(each) for each in schema["allOf"]]
-        properties = {name: each for part in parts for name, each in part.get("properties", {}).items()}
+        parts = [_resolve(item) for item in schema["allOf"]]
+        properties = {name: item for part in parts for name, item in part.get("properties", {}).items()}
         required = [name for part in parts for name in part.get("required", ())]
         return {"type": "object", "properties": properties, "required": required}
     for key in ("oneOf", "anyOf"):
         if key in schema:
-            return _resolved(schema[key][0])
+            return _resolve(schema[key][0])
     return schema
 
 
-def _completed(schema: Any, said: Any) -> Any:
+def _complete(schema: Any, value: Any) -> Any:
     """``said`` with what the schema requires beside it, at every depth."""
-    schema = _resolved(schema)
-    if isinstance(said, Mapping) and "properties" in schema:
-        known = schema["properties"]
-        made = {name: _completed(known.get(name, {}), each) for name, each in said.items()}
-        return made | {name: _sample(known.get(name, {})) for name in schema.get("required", ()) if name not in said}
-    return said
+    schema = _resolve(schema)
+    if isinstance(value, Mapping) and "properties" in schema:
+        properties = schema["properties"]
+        completed = {name: _complete(properties.get(name, {}), item) for name, item in value.items()}
+        return completed | {
+            name: _sample_value(properties.get(name, {})) for name in schema.get("required", ()) if name not in value
+        }
+    return value
 
 
-def _sample(schema: Any) -> Any:
+def _sample_value(schema: Any) -> Any:
     """Something that fits."""
-    schema = _resolved(schema)
+    schema = _resolve(schema)
     if "enum" in schema:
         return schema["enum"][0]
-    kinds = schema.get("type", "null")
-    match "null" if "null" in kinds else kinds if isinstance(kinds, str) else kinds[0]:
+    type_names = schema.get("type", "null")
+    match "null" if "null" in type_names else type_names if isinstance(type_names, str) else type_names[0]:
         case "object":
-            return _completed(schema, {})
+            return _complete(schema, {})
         case "array":
             return []
         case "string":
-            return _SAMPLES.get(schema.get("format", ""), "text")
+            return _FORMAT_SAMPLES.get(schema.get("format", ""), "text")
         case "integer" | "number":
             return 1
         case "boolean":
@@ -109,36 +111,36 @@ def _sample(schema: Any) -> Any:
             return None
 
 
-def cut(document: Mapping[str, Any], version: str) -> dict[str, Any]:
+def extract_definitions(document: Mapping[str, Any], version: str) -> dict[str, Any]:
     """The definitions that EVENTS need, of all."""
-    kept: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
     missing = set(EVENTS)
     while missing:
-        kept |= {name: _plain(document["definitions"][name]) for name in missing}
-        missing = {name for each in kept.values() for name in _named(each)} - kept.keys()
-    return {"source": f"@octokit/webhooks-schemas {version}, MIT", "definitions": kept}
+        definitions |= {name: _strip_prose(document["definitions"][name]) for name in missing}
+        missing = {name for item in definitions.values() for name in _iter_references(item)} - definitions.keys()
+    return {"source": f"@octokit/webhooks-schemas {version}, MIT", "definitions": definitions}
 
 
-def _plain(schema: Any) -> Any:
+def _strip_prose(schema: Any) -> Any:
     if isinstance(schema, list):
-        return [_plain(each) for each in schema]
+        return [_strip_prose(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: {name: _plain(each) for name, each in value.items()} if key == "properties" else _plain(value)
+        key: {name: _strip_prose(item) for name, item in value.items()} if key == "properties" else _strip_prose(value)
         for key, value in schema.items()
-        if key not in _PROSE
+        if key not in _PROSE_KEYS
     }
 
 
-def _named(schema: Any) -> Iterator[str]:
-    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+def _iter_references(schema: Any) -> Iterator[str]:
+    children = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
     if isinstance(schema, dict) and isinstance(schema.get("$ref"), str):
         yield schema["$ref"].rpartition("/")[2]
-    for each in inner:
-        yield from _named(each)
+    for item in children:
+        yield from _iter_references(item)
 
 
 if __name__ == "__main__":
-    made = cut(json.loads(Path(sys.argv[1]).read_text()), sys.argv[2])
-    FILE.write_text(json.dumps(made, separators=(",", ":"), sort_keys=True) + "\n")
+    extracted = extract_definitions(json.loads(Path(sys.argv[1]).read_text()), sys.argv[2])
+    SCHEMA_FILE.write_text(json.dumps(extracted, separators=(",", ":"), sort_keys=True) + "\n")

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.github.fake import GitHub, Request
+from tests.github.fake import FakeGitHub, Request
 
 
 class _Handler(BaseHTTPRequestHandler):
-    hub: GitHub
+    hub: FakeGitHub
     lock: threading.Lock
     protocol_version = "HTTP/1.1"
 
@@ -27,13 +27,13 @@ class _Handler(BaseHTTPRequestHandler):
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
         if parts.path == "/oidc":
             self.hub.tokens.append(token)
-            return self._send(200, {"value": self.hub.issue(query.get("audience", ""))})
+            return self._send(200, {"value": self.hub.issue_token(query.get("audience", ""))})
         request = Request(self.command, parts.path.removeprefix("/repos/shop/shop"), query, body)
         with self.lock:
-            return self._send(*self.hub.answer(request, token))
+            return self._send(*self.hub.handle(request, token))
 
-    def _send(self, status: int, answer: Any) -> None:
-        data = b"" if answer is None else json.dumps(answer).encode()
+    def _send(self, status: int, response: Any) -> None:
+        data = b"" if response is None else json.dumps(response).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))
@@ -47,9 +47,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serve(git: Path) -> Iterator[GitHub]:
+def serve(git_folder: Path) -> Iterator[FakeGitHub]:
     """A GitHub for the length of a ``with`` block."""
-    hub = GitHub(git)
+    hub = FakeGitHub(git_folder)
     handler = type("Handler", (_Handler,), {"hub": hub, "lock": threading.Lock()})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     hub.url = f"http://127.0.0.1:{server.server_address[1]}"

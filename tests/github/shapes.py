@@ -17,10 +17,10 @@ from typing import Any
 
 import jsonschema
 
-FILE = Path(__file__).with_name("shapes.json")
-ROOT = "/repos/{owner}/{repo}"
-DEEP = 2
-USED = """
+SCHEMA_FILE = Path(__file__).with_name("shapes.json")
+REPOSITORY_PATH = "/repos/{owner}/{repo}"
+MAX_DEPTH = 2
+USED_OPERATIONS = """
 GET
 GET /issues/{issue_number}/comments
 POST /issues/{issue_number}/comments
@@ -60,108 +60,122 @@ DELETE /environments/{environment_name}/variables/{name}
 """
 
 
-def complaints(request: tuple[str, str, Mapping[str, str], Any], status: int, answer: Any) -> Iterator[str]:
+def find_violations(request: tuple[str, str, Mapping[str, str], Any], status: int, response: Any) -> Iterator[str]:
     """What of one exchange GitHub would not know; ``request`` is method, path below the repository, query, body."""
     method, path, query, body = request
-    found = _operation(method, path)
-    if found is None:
+    operation = _find_operation(method, path)
+    if operation is None:
         yield f"{method} {path}: nothing is published of it"
         return
-    yield from (f"{method} {path}: there is no parameter {name}" for name in query if name not in found["query"])
-    if found["body"] is not None:
-        yield from _errors(f"{method} {path}", body, found["body"])
-    if str(status) not in found["answers"]:
+    yield from (f"{method} {path}: there is no parameter {name}" for name in query if name not in operation["query"])
+    if operation["body"] is not None:
+        yield from _validation_errors(f"{method} {path}", body, operation["body"])
+    if str(status) not in operation["answers"]:
         if status < 400:
             yield f"{method} {path}: it does not answer {status}"
     elif status < 300:
-        yield from _errors(f"the answer to {method} {path}", answer, found["answers"][str(status)])
+        yield from _validation_errors(f"the answer to {method} {path}", response, operation["answers"][str(status)])
 
 
-def _errors(what: str, value: Any, schema: Any) -> Iterator[str]:
+def _validation_errors(subject: str, value: Any, schema: Any) -> Iterator[str]:
     if schema is not None:
         for error in jsonschema.Draft202012Validator(schema).iter_errors(value):
-            yield f"{what}: {'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
+            yield f"{subject}: {'.'.join(map(str, error.absolute_path))}: {error.message[:200]}"
 
 
 @cache
-def _published() -> list[tuple[str, re.Pattern[str], Any]]:
-    operations = json.loads(FILE.read_text())["operations"]
-    return [(name.partition(" ")[0], _pattern(name.partition(" ")[2]), shape) for name, shape in operations.items()]
+def _load_operations() -> list[tuple[str, re.Pattern[str], Any]]:
+    operations = json.loads(SCHEMA_FILE.read_text())["operations"]
+    return [
+        (name.partition(" ")[0], _compile_pattern(name.partition(" ")[2]), shape) for name, shape in operations.items()
+    ]
 
 
-def _pattern(path: str) -> re.Pattern[str]:
+def _compile_pattern(path: str) -> re.Pattern[str]:
     parts = re.split(r"(\{\w+\})", path)
-    long = {"{basehead}": ".+", "{ref}": ".+"}
-    return re.compile("".join(long.get(part, "[^/]+") if part.startswith("{") else re.escape(part) for part in parts))
+    wildcards = {"{basehead}": ".+", "{ref}": ".+"}
+    return re.compile(
+        "".join(wildcards.get(part, "[^/]+") if part.startswith("{") else re.escape(part) for part in parts)
+    )
 
 
-def _operation(method: str, path: str) -> Any | None:
-    return next((shape for how, pattern, shape in _published() if how == method and pattern.fullmatch(path)), None)
+def _find_operation(method: str, path: str) -> Any | None:
+    return next(
+        (
+            shape
+            for operation_method, pattern, shape in _load_operations()
+            if operation_method == method and pattern.fullmatch(path)
+        ),
+        None,
+    )
 
 
-def cut(document: Mapping[str, Any]) -> dict[str, Any]:
+def extract_operations(document: Mapping[str, Any]) -> dict[str, Any]:
     """The operations that are used, of the whole description."""
-    made = {}
-    for line in USED.strip().splitlines():
-        method, _, path = line.partition(" ")
-        found = document["paths"][ROOT + path][method.lower()]
-        body = found.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
-        answers = {
-            status: _names(answer.get("content", {}).get("application/json", {}).get("schema"), DEEP)
-            for status, answer in found["responses"].items()
+    operations = {}
+    for operation_name in USED_OPERATIONS.strip().splitlines():
+        method, _, path = operation_name.partition(" ")
+        operation = document["paths"][REPOSITORY_PATH + path][method.lower()]
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema")
+        responses = {
+            status: _summarise(response.get("content", {}).get("application/json", {}).get("schema"), MAX_DEPTH)
+            for status, response in operation["responses"].items()
             if status < "400"
         }
-        query = [one["name"] for one in found.get("parameters", []) if one["in"] == "query"]
-        made[line] = {"query": query, "body": _whole(body), "answers": answers}
-    return {"source": f"@octokit/openapi {document['info']['version']}, MIT", "operations": made}
+        query = [parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "query"]
+        operations[operation_name] = {"query": query, "body": _strip_prose(body), "answers": responses}
+    return {"source": f"@octokit/openapi {document['info']['version']}, MIT", "operations": operations}
 
 
-def _whole(schema: Any) -> Any:
+def _strip_prose(schema: Any) -> Any:
     """A schema without its prose; members that it does not know are refused, as GitHub may come to do."""
     if isinstance(schema, list):
-        return [_whole(each) for each in schema]
+        return [_strip_prose(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    prose = {"description", "example", "examples", "title", "nullable", "deprecated", "externalDocs", "readOnly"}
-    made = {
-        key: {name: _whole(each) for name, each in value.items()} if key == "properties" else _whole(value)
+    prose_keys = {"description", "example", "examples", "title", "nullable", "deprecated", "externalDocs", "readOnly"}
+    stripped = {
+        key: {name: _strip_prose(item) for name, item in value.items()} if key == "properties" else _strip_prose(value)
         for key, value in schema.items()
-        if key not in prose or (key != "nullable" and isinstance(value, dict))
+        if key not in prose_keys or (key != "nullable" and isinstance(value, dict))
     }
-    if "properties" in made and not {"oneOf", "anyOf", "allOf"} & made.keys():
-        made.setdefault("additionalProperties", False)
-    if schema.get("nullable") and isinstance(made.get("type"), str):
-        made["type"] = [made["type"], "null"]
-    return made
+    if "properties" in stripped and not {"oneOf", "anyOf", "allOf"} & stripped.keys():
+        stripped.setdefault("additionalProperties", False)
+    if schema.get("nullable") and isinstance(stripped.get("type"), str):
+        stripped["type"] = [stripped["type"], "null"]
+    return stripped
 
 
-def _names(schema: Any, deep: int) -> Any:
+def _summarise(schema: Any, depth: int) -> Any:
     """Names and types of members; below ``deep`` anything goes."""
-    if not isinstance(schema, dict) or deep == 0:
+    if not isinstance(schema, dict) or depth == 0:
         return None if schema is None else {}
     for key in ("anyOf", "oneOf"):
         if key in schema:
             return {
                 "anyOf": [
-                    *(_names(each, deep) for each in schema[key]),
+                    *(_summarise(item, depth) for item in schema[key]),
                     *([{"type": "null"}] if schema.get("nullable") else []),
                 ]
             }
     if "allOf" in schema:
         return {}
-    kind = schema.get("type")
-    made: dict[str, Any] = {} if kind is None else {"type": [kind, "null"] if schema.get("nullable") else kind}
+    type_name = schema.get("type")
+    summary: dict[str, Any] = (
+        {} if type_name is None else {"type": [type_name, "null"] if schema.get("nullable") else type_name}
+    )
     if "enum" in schema:
-        made["enum"] = [*schema["enum"], *([None] if schema.get("nullable") else [])]
+        summary["enum"] = [*schema["enum"], *([None] if schema.get("nullable") else [])]
     if "properties" in schema:
-        made["properties"] = {name: _names(each, deep - 1) for name, each in schema["properties"].items()}
-        made["additionalProperties"] = False
+        summary["properties"] = {name: _summarise(item, depth - 1) for name, item in schema["properties"].items()}
+        summary["additionalProperties"] = False
     if "items" in schema:
-        made["items"] = _names(schema["items"], deep)
-    return made
+        summary["items"] = _summarise(schema["items"], depth)
+    return summary
 
 
 if __name__ == "__main__":
-    FILE.write_text(
-        json.dumps(cut(json.loads(Path(sys.argv[1]).read_text())), separators=(",", ":"), sort_keys=True) + "\n"
+    SCHEMA_FILE.write_text(
+        json.dumps(extract_operations(json.loads(Path(sys.argv[1]).read_text())), separators=(",", ":"), sort_keys=True)
+        + "\n"
     )

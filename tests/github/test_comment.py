@@ -17,53 +17,53 @@ Put = Callable[[str], str]
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[fake.GitHub]:
+def hub(tmp_path: Path) -> Iterator[fake.FakeGitHub]:
     with server.serve(tmp_path / "shop.git") as made:
         yield made
-        assert (made.unknown, made.misshapen) == ([], [])
+        assert (made.unhandled_requests, made.schema_violations) == ([], [])
 
 
 @pytest.fixture
-def put(hub: fake.GitHub) -> Iterator[Put]:
-    github = GitHub("shop/shop", fake.WRITER, api=hub.url)
-    yield lambda text: sticky_comment.put(github, 1, MARKER, f"{MARKER}\n{text}")
-    github._http.close()
+def put(hub: fake.FakeGitHub) -> Iterator[Put]:
+    github = GitHub("shop/shop", fake.WRITE_TOKEN, api_url=hub.url)
+    yield lambda text: sticky_comment.upsert(github, 1, MARKER, f"{MARKER}\n{text}")
+    github._client.close()
 
 
-def bodies(hub: fake.GitHub) -> list[str]:
-    return [one["body"].removeprefix(f"{MARKER}\n") for one in hub.comments_on(1)]
+def bodies(hub: fake.FakeGitHub) -> list[str]:
+    return [one["body"].removeprefix(f"{MARKER}\n") for one in hub.list_comments(1)]
 
 
-def test_it_is_written_once_and_then_edited(put: Put, hub: fake.GitHub) -> None:
+def test_it_is_written_once_and_then_edited(put: Put, hub: fake.FakeGitHub) -> None:
     assert put("one") == put("two")
     assert bodies(hub) == ["two"]
 
 
-def test_what_github_did_not_keep_is_told(put: Put, hub: fake.GitHub) -> None:
+def test_what_github_did_not_keep_is_told(put: Put, hub: fake.FakeGitHub) -> None:
     """Cut short on its way, for whatever reason: the run does not say that all is well."""
 
     def cut(request: fake.Request) -> None:
         if "body" in request.body:
             request.body["body"] = request.body["body"][:-5]
 
-    hub.stumble = cut
+    hub.inject_failure = cut
     with pytest.raises(Problems, match="the comment on #1 is not what was written"):
         put("a plan of many lines")
 
 
-def test_an_answer_that_was_lost_makes_no_second_one(put: Put, hub: fake.GitHub) -> None:
-    def lose(request: fake.Request) -> fake.Answer | None:
+def test_an_answer_that_was_lost_makes_no_second_one(put: Put, hub: fake.FakeGitHub) -> None:
+    def lose(request: fake.Request) -> fake.Response | None:
         if request.method != "POST":
             return None
-        fake._comment(hub, request, "1")
+        fake._create_comment(hub, request, "1")
         return 502, {"message": "Bad Gateway"}
 
-    hub.stumble = lose
+    hub.inject_failure = lose
     put("one")
     assert bodies(hub) == ["one"]
 
 
-def test_of_two_that_were_written_at_once_one_stays(put: Put, hub: fake.GitHub) -> None:
+def test_of_two_that_were_written_at_once_one_stays(put: Put, hub: fake.FakeGitHub) -> None:
     put("one")
     (ours,) = hub.comments.values()
     hub.comments[1] = {**ours, "id": 1}
@@ -73,7 +73,7 @@ def test_of_two_that_were_written_at_once_one_stays(put: Put, hub: fake.GitHub) 
     assert bodies(hub) == ["two"]
 
 
-def test_a_person_who_types_our_marker_keeps_their_comment(put: Put, hub: fake.GitHub) -> None:
+def test_a_person_who_types_our_marker_keeps_their_comment(put: Put, hub: fake.FakeGitHub) -> None:
     hub.comments[1] = {"id": 1, "_issue": 1, "body": f"{MARKER}\nmine", "user": fake.ANA, "html_url": "https://x"}
 
     put("one")

@@ -7,41 +7,41 @@ from typing import Any
 import pytest
 
 from tests.github import fake
-from tests.github.act import Outcome
-from tests.github.shop import Shop, bucket
-from tests.state.desk import Desk
+from tests.github.act import WorkflowResult
+from tests.github.shop import ShopRepository, bucket_manifest
+from tests.state.desk import ApiService
 
 pytestmark = pytest.mark.slow
 
 FILES, GONE = "manifests/files.yaml", "manifests/gone.yaml"
 
 
-def by_clock(shop: Shop) -> Outcome:
-    return shop.scheduled("drift.yml")
+def by_clock(shop: ShopRepository) -> WorkflowResult:
+    return shop.run_scheduled("drift.yml")
 
 
-def suspend(shop: Shop) -> None:
+def suspend(shop: ShopRepository) -> None:
     versioning = {"Bucket": "shop-files", "VersioningConfiguration": {"Status": "Suspended"}}
     shop.clients.call("s3", "put_bucket_versioning", versioning)
 
 
-def deployed(shop: Shop) -> None:
-    shop.write({FILES: bucket("files", versioning="true")})
+def deployed(shop: ShopRepository) -> None:
+    shop.write({FILES: bucket_manifest("files", versioning="true")})
     shop.commit("Keep files")
-    assert shop.deploy().code == 0
+    assert shop.run_deploy().code == 0
 
 
-def the_issue(shop: Shop) -> dict[str, Any]:
+def the_issue(shop: ShopRepository) -> dict[str, Any]:
     (found,) = [one for one in shop.hub.issues.values() if one["labels"] == [{"name": "drift"}]]
     return found
 
 
-def test_found_accepted_healed(shop: Shop, service: Desk) -> None:
+def test_found_accepted_healed(shop: ShopRepository, service: ApiService) -> None:
     """One issue all along; the pull request changes one word, and takes out what is gone; merging it heals.
 
     The state service hears of each look.
     """
-    shop.write({GONE: bucket("gone")})
+    shop.write({GONE: bucket_manifest("gone")})
     deployed(shop)
     assert by_clock(shop).outputs["drifted"] == "false"
     assert shop.hub.issues == {}
@@ -55,7 +55,7 @@ def test_found_accepted_healed(shop: Shop, service: Desk) -> None:
     again = by_clock(shop)
     assert again.outputs["issue"] == the_issue(shop)["html_url"]
 
-    accepted = shop.dispatch("drift.yml", {"answer": "accept", "targets": "s3_bucket.files, bucket.gone"})
+    accepted = shop.run_dispatched("drift.yml", {"answer": "accept", "targets": "s3_bucket.files, bucket.gone"})
     assert accepted.code == 0, accepted.log
     (pull,) = shop.hub.pulls.values()
     assert pull["head"]["ref"] == "orchestrator/drift-prod"
@@ -72,20 +72,20 @@ def test_found_accepted_healed(shop: Shop, service: Desk) -> None:
     healed = by_clock(shop)
     assert healed.outputs["drifted"] == "false", healed.log
     assert the_issue(shop)["state"] == "closed"
-    assert "Healed" in shop.hub.comments_on(the_issue(shop)["number"])[-1]["body"]
-    deployed_, *looks = reversed(service.store.drifts("shop/prod").items)
+    assert "Healed" in shop.hub.list_comments(the_issue(shop)["number"])[-1]["body"]
+    deployed_, *looks = reversed(service.store.list_drift_reports("shop/prod").items)
     assert (deployed_.drifted, [one.drifted for one in looks]) == (0, [0, 4, 4, 4, 0])
     (field,) = next(one for one in looks[2].resources if one.address == "s3_bucket.files").fields
     assert (field.path, field.since) == ("versioning", looks[1].at)
 
 
-def test_reverted_and_drifted_again(shop: Shop) -> None:
+def test_reverted_and_drifted_again(shop: ShopRepository) -> None:
     """AWS is put back and the same issue closed; when it drifts again the same issue is opened."""
     deployed(shop)
     suspend(shop)
     by_clock(shop)
 
-    reverted = shop.dispatch("drift.yml", {"answer": "revert"})
+    reverted = shop.run_dispatched("drift.yml", {"answer": "revert"})
 
     assert reverted.code == 0, reverted.log
     versioning = shop.clients.call("s3", "get_bucket_versioning", {"Bucket": "shop-files"})
@@ -95,10 +95,10 @@ def test_reverted_and_drifted_again(shop: Shop) -> None:
     suspend(shop)
     by_clock(shop)
     assert the_issue(shop)["state"] == "open"
-    assert "again" in shop.hub.comments_on(the_issue(shop)["number"])[-1]["body"]
+    assert "again" in shop.hub.list_comments(the_issue(shop)["number"])[-1]["body"]
 
 
-def test_what_cannot_be_looked_at_heals_nothing(shop: Shop) -> None:
+def test_what_cannot_be_looked_at_heals_nothing(shop: ShopRepository) -> None:
     """An issue is closed only by a look at everything; nobody else's issue is taken for ours."""
     deployed(shop)
     suspend(shop)
@@ -106,7 +106,7 @@ def test_what_cannot_be_looked_at_heals_nothing(shop: Shop) -> None:
     number = the_issue(shop)["number"]
     stolen = {**the_issue(shop), "number": 99, "user": fake.ANA}
     shop.hub.issues[99] = stolen
-    shop.deny("s3:GetBucketVersioning")
+    shop.deny_actions("s3:GetBucketVersioning")
 
     run = by_clock(shop)
 
@@ -116,20 +116,20 @@ def test_what_cannot_be_looked_at_heals_nothing(shop: Shop) -> None:
     assert shop.hub.issues[99] == stolen
 
 
-def test_an_answer_that_is_none_is_refused(shop: Shop) -> None:
+def test_an_answer_that_is_none_is_refused(shop: ShopRepository) -> None:
     deployed(shop)
-    run = shop.dispatch("drift.yml", {"answer": "accept", "targets": "$(true)"})
+    run = shop.run_dispatched("drift.yml", {"answer": "accept", "targets": "$(true)"})
 
     assert run.code == 1
     assert "the list of targets is not one" in run.log
     assert shop.hub.pulls == {}
 
 
-def test_a_missing_role_is_named(shop: Shop) -> None:
+def test_a_missing_role_is_named(shop: ShopRepository) -> None:
     """Before AWS is asked anything; by the clock such a repository does nothing at all."""
-    run = shop.dispatch("drift.yml", {"answer": "report"}, vars={})
+    run = shop.run_dispatched("drift.yml", {"answer": "report"}, vars={})
     assert run.code == 1
     assert "orchestrator bootstrap github" in run.log
     assert shop.hub.tokens == []
 
-    assert shop.scheduled("drift.yml", vars={}).steps == {}
+    assert shop.run_scheduled("drift.yml", vars={}).steps == {}

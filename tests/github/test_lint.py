@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.github.act import HERE, WORKFLOWS
+from tests.github.act import ROOT, WORKFLOWS
 
 TOOLS = Path(sys.executable).parent
 FILES = [str(path) for path in sorted(WORKFLOWS.glob("*.yml"))]
@@ -33,7 +33,7 @@ def test_it_is_clean(command: list[str]) -> None:
         pytest.skip(f"needs {command[0]}")
     if command[0] == "actionlint" and shutil.which("shellcheck") is None:
         pytest.skip("needs shellcheck")  # without it actionlint passes over what the steps run
-    done = subprocess.run([str(tool), *command[1:]], cwd=HERE, capture_output=True, text=True, check=False)
+    done = subprocess.run([str(tool), *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
 

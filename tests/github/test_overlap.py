@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 
 from orchestrator.github.client import GitHub
-from orchestrator.github.notifications import Bulletin
-from orchestrator.github.workflow_run import Run
+from orchestrator.github.notifications import Notifier
+from orchestrator.github.workflow_run import WorkflowRun
 from orchestrator.runs import overlapping_plans
 from orchestrator.runs.settings import Settings
-from orchestrator.state.server.access import Grant, create_token
+from orchestrator.state.server.access import TokenGrant, create_token
 from orchestrator.state.server.store import Store
 from orchestrator.vocabulary import Action, Change, FieldChange, Plan
 from tests.github import fake, server
-from tests.state.pages.house import serving, settings
+from tests.state.pages.house import make_settings, serve
 
 Tell = Callable[..., str]
 PLANS = ("propose",)
@@ -25,17 +25,17 @@ PLANS = ("propose",)
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[fake.GitHub]:
+def hub(tmp_path: Path) -> Iterator[fake.FakeGitHub]:
     with server.serve(tmp_path / "shop.git") as made:
         yield made
 
 
 @pytest.fixture
-def tell(hub: fake.GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tell]:
+def tell(hub: fake.FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tell]:
     """Open a pull request, or push to it, with a plan that touches a field; what its comment says of others."""
-    told = settings(tmp_path)
+    told = make_settings(tmp_path)
     store = Store.open(told.database)
-    monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ci", Grant(PLANS), 600.0, "me"))
+    monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ci", TokenGrant(PLANS), 600.0, "me"))
 
     def plan(number: int, field: str) -> str:
         shown: dict[str, Any] = {
@@ -46,33 +46,33 @@ def tell(hub: fake.GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
             "state": "open",
         }
         hub.pulls.setdefault(number, shown)
-        run = Run("shop/shop", "c", "ana", "https://github.com/run", {"pull_request": shown})
-        github = GitHub("shop/shop", fake.WRITER, api=hub.url)
-        bulletin = Bulletin(run, github, Path("manifests"), "prod", "c")
+        run = WorkflowRun("shop/shop", "c", "ana", "https://github.com/run", {"pull_request": shown})
+        github = GitHub("shop/shop", fake.WRITE_TOKEN, api_url=hub.url)
+        bulletin = Notifier(run, github, Path("manifests"), "prod", "c")
         moved = FieldChange((field,), False, True)
         change = Change("s3_bucket.files", Action.UPDATE, "shop-files", "bucket.files", (moved,))
         try:
-            return overlapping_plans.told(
+            return overlapping_plans.report_overlaps(
                 Settings(), bulletin, Plan("shop", "prod", "1", "eu-west-1", (change,), digest="d" * 64)
             )
         finally:
-            github._http.close()
+            github._client.close()
 
-    with serving(store, told) as address:
+    with serve(store, told) as address:
         monkeypatch.setenv("ORCHESTRATOR_STATE_URL", address)
         yield plan
 
 
-def test_both_are_told_while_both_are_open(tell: Tell, hub: fake.GitHub) -> None:
+def test_both_are_told_while_both_are_open(tell: Tell, hub: fake.FakeGitHub) -> None:
     """The later one in its comment, the earlier one in a comment of its own; a closed one concerns nobody."""
     assert tell(1, "versioning") == ""
     assert tell(2, "cors") == ""
     said = tell(3, "versioning")
 
     assert r"- #1 (Change \<1\>): `s3_bucket.files:versioning`" in said
-    (warned,) = hub.comments_on(1)
+    (warned,) = hub.list_comments(1)
     assert "#3 (" in warned["body"]
-    assert hub.comments_on(2) == []
+    assert hub.list_comments(2) == []
     hub.pulls[1]["state"] = "closed"
     assert tell(3, "versioning") == ""
 

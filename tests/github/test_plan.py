@@ -9,22 +9,22 @@ import pytest
 
 from orchestrator.github import reviewed_plan
 from tests.github import fake
-from tests.github.shop import Shop, bucket
+from tests.github.shop import ShopRepository, bucket_manifest
 
 
-def test_a_pull_request_gets_one_comment_and_keeps_it(shop: Shop) -> None:
-    number = shop.propose({"manifests/files.yaml": bucket("files")})
-    opened = shop.plan(number)
+def test_a_pull_request_gets_one_comment_and_keeps_it(shop: ShopRepository) -> None:
+    number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")})
+    opened = shop.run_plan(number)
 
     assert opened.code == 0, opened.log
-    (first,) = shop.hub.comments_on(number)
+    (first,) = shop.hub.list_comments(number)
     assert "s3_bucket.files" in first["body"]
-    assert shop.writes() == []
+    assert shop.list_write_operations() == []
 
-    shop.propose({"manifests/photos.yaml": bucket("photos")}, number=number)
-    changed = shop.plan(number)
+    shop.open_pull_request({"manifests/photos.yaml": bucket_manifest("photos")}, number=number)
+    changed = shop.run_plan(number)
 
-    (second,) = shop.hub.comments_on(number)
+    (second,) = shop.hub.list_comments(number)
     assert second["id"] == first["id"]
     assert "s3_bucket.photos" in second["body"]
     assert changed.outputs["digest"] != opened.outputs["digest"]
@@ -32,12 +32,12 @@ def test_a_pull_request_gets_one_comment_and_keeps_it(shop: Shop) -> None:
     assert changed.outputs["vetoed"] == "false"
 
 
-def test_the_digest_is_sealed_on_the_commit(shop: Shop) -> None:
+def test_the_digest_is_sealed_on_the_commit(shop: ShopRepository) -> None:
     """So that a merge can ask what was reviewed; the whole plan is kept beside it."""
-    number = shop.propose({"manifests/files.yaml": bucket("files")})
-    run = shop.plan(number)
+    number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")})
+    run = shop.run_plan(number)
 
-    status = shop.hub.status(shop.hub.pulls[number]["head"]["sha"])
+    status = shop.hub.newest_status(shop.hub.pulls[number]["head"]["sha"])
     assert (status["state"], status["context"]) == ("success", "orchestrator/prod")
     assert run.outputs["digest"] in status["description"]
     plan = json.loads((shop.runner.artifacts / "plan-prod" / "plan.json").read_text())
@@ -46,29 +46,29 @@ def test_the_digest_is_sealed_on_the_commit(shop: Shop) -> None:
     assert "s3_bucket.files" in run.summary
 
 
-def test_a_wrong_manifest_is_told_at_its_line(shop: Shop) -> None:
-    number = shop.propose({"manifests/files.yaml": bucket("files", versioning="perhaps")})
-    run = shop.plan(number)
+def test_a_wrong_manifest_is_told_at_its_line(shop: ShopRepository) -> None:
+    number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files", versioning="perhaps")})
+    run = shop.run_plan(number)
 
     assert run.code == 1
     assert "::error file=manifests/files.yaml,line=7,col=15::" in run.log
-    (comment,) = shop.hub.comments_on(number)
+    (comment,) = shop.hub.list_comments(number)
     assert "manifests/files.yaml:7:15" in comment["body"]
-    assert shop.hub.status(shop.hub.pulls[number]["head"]["sha"])["state"] == "failure"
+    assert shop.hub.newest_status(shop.hub.pulls[number]["head"]["sha"])["state"] == "failure"
     assert shop.emulator.calls == []
     assert shop.hub.tokens == []  # nobody asked for credentials
 
-    shop.propose({"manifests/files.yaml": bucket("files")}, number=number)
-    shop.plan(number)
-    (healed,) = shop.hub.comments_on(number)
+    shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")}, number=number)
+    shop.run_plan(number)
+    (healed,) = shop.hub.list_comments(number)
     assert healed["id"] == comment["id"]
     assert "to create" in healed["body"]
 
 
-def test_a_fork_gets_a_plan_and_no_credentials(shop: Shop) -> None:
+def test_a_fork_gets_a_plan_and_no_credentials(shop: ShopRepository) -> None:
     """It is told on the run's page: the token of a fork cannot write, and none is asked for."""
-    number = shop.propose({"manifests/files.yaml": bucket("files")}, fork=True)
-    run = shop.plan(number, token=fake.READER)
+    number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")}, fork=True)
+    run = shop.run_plan(number, token=fake.READ_TOKEN)
 
     assert run.code == 0, run.log
     assert "s3_bucket.files" in run.summary
@@ -77,50 +77,50 @@ def test_a_fork_gets_a_plan_and_no_credentials(shop: Shop) -> None:
     assert shop.emulator.calls == []
 
 
-def test_a_repository_without_roles_gets_a_plan_too(shop: Shop) -> None:
+def test_a_repository_without_roles_gets_a_plan_too(shop: ShopRepository) -> None:
     """Before `orchestrator bootstrap github` there is nobody to be."""
-    run = shop.plan(shop.propose({"manifests/files.yaml": bucket("files")}), vars={})
+    run = shop.run_plan(shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")}), vars={})
 
     assert run.code == 0, run.log
     assert "s3_bucket.files" in run.summary
     assert shop.emulator.calls == []
 
 
-def test_a_newer_push_is_not_talked_over(shop: Shop) -> None:
+def test_a_newer_push_is_not_talked_over(shop: ShopRepository) -> None:
     """A run that was slower than the next push leaves the comment to that push's run."""
-    number = shop.propose({"manifests/files.yaml": bucket("files")})
+    number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")})
     late = dict(shop.hub.pulls[number])
-    shop.propose({"manifests/photos.yaml": bucket("photos")}, number=number)
-    shop.plan(number)
-    (before,) = shop.hub.comments_on(number)
+    shop.open_pull_request({"manifests/photos.yaml": bucket_manifest("photos")}, number=number)
+    shop.run_plan(number)
+    (before,) = shop.hub.list_comments(number)
     told = dict(before)
 
-    shop.plan(number, pull_request=late)
+    shop.run_plan(number, pull_request=late)
 
-    assert shop.hub.comments_on(number) == [told]
+    assert shop.hub.list_comments(number) == [told]
 
 
-def test_a_vetoed_plan_fails_its_check(shop: Shop) -> None:
-    shop.deploy()
-    number = shop.propose({"manifests/web.yaml": None})
-    run = shop.plan(number)
+def test_a_vetoed_plan_fails_its_check(shop: ShopRepository) -> None:
+    shop.run_deploy()
+    number = shop.open_pull_request({"manifests/web.yaml": None})
+    run = shop.run_plan(number)
 
     assert run.code == 1
     assert run.outputs["vetoed"] == "true"
-    (comment,) = shop.hub.comments_on(number)
+    (comment,) = shop.hub.list_comments(number)
     assert "**Vetoed" in comment["body"]
-    assert shop.hub.status(shop.hub.pulls[number]["head"]["sha"])["state"] == "failure"
+    assert shop.hub.newest_status(shop.hub.pulls[number]["head"]["sha"])["state"] == "failure"
 
 
 @pytest.mark.slow
-def test_a_thousand_resources_in_one_comment(shop: Shop) -> None:
+def test_a_thousand_resources_in_one_comment(shop: ShopRepository) -> None:
     """Cut at the borders of its sections; nothing is lost: the artefact has all, and the comment leads to it."""
-    many = "---\n".join(bucket(f"b{index:03}") for index in range(334))
-    number = shop.propose({"manifests/many.yaml": many})
-    run = shop.plan(number)
+    many = "---\n".join(bucket_manifest(f"b{index:03}") for index in range(334))
+    number = shop.open_pull_request({"manifests/many.yaml": many})
+    run = shop.run_plan(number)
 
     assert run.code == 0, run.log
-    (comment,) = shop.hub.comments_on(number)
+    (comment,) = shop.hub.list_comments(number)
     body = comment["body"]
     assert len(body.encode()) < 60_000
     assert body.count("<details>") == body.count("</details>") > 10
@@ -131,12 +131,12 @@ def test_a_thousand_resources_in_one_comment(shop: Shop) -> None:
     assert (len(plan["changes"]), plan["digest"]) == (1012, run.outputs["digest"])
     assert "the artefact of the run that is linked below" in body
     assert re.search(r"artefact of \[this run\]\(https://\S+/actions/runs/\w+#artifacts\)", body)
-    view = reviewed_plan.read(body)
+    view = reviewed_plan.parse_marker(body)
     assert view is not None
     assert (view.digest, len(view.changes)) == (plan["digest"], 1012)  # each change can be told apart on merge
     assert (
-        f"plan {plan['digest']} seal {view.seal}"
-        in shop.hub.status(shop.hub.pulls[number]["head"]["sha"])["description"]
+        f"plan {plan['digest']} seal {view.checksum}"
+        in shop.hub.newest_status(shop.hub.pulls[number]["head"]["sha"])["description"]
     )
     posted = shop.hub.requests.index(f"POST /issues/{number}/comments")
     assert f"GET /issues/{number}/comments" in shop.hub.requests[posted:]  # what GitHub kept is read back

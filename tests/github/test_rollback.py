@@ -4,71 +4,71 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.state.client.api_client import Client
-from orchestrator.state.client.journal import hand_in
-from tests.github.shop import ROLES, Shop, bucket
-from tests.state.desk import Desk
+from orchestrator.state.client.api_client import StateClient
+from orchestrator.state.client.journal import submit
+from tests.github.shop import ROLES, ShopRepository, bucket_manifest
+from tests.state.desk import ApiService
 
 
 @pytest.mark.slow
-def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: Shop, service: Desk) -> None:
+def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: ShopRepository, service: ApiService) -> None:
     """The state service is away for the way back; with that run's journal it knows of all four runs."""
-    shop.deploy()
+    shop.run_deploy()
     shop.write({"dist/index.html": "<h1>bad</h1>"})
     shop.commit("Break the page")
-    shop.deploy()
+    shop.run_deploy()
 
     # The state service is down: a deploy would wait for it, a way back does not.
     away = {**ROLES, "ORCHESTRATOR_STATE_URL": "http://127.0.0.1:9"}
-    back = shop.dispatch("rollback.yml", {"reason": "wrong prices"}, vars=away)
+    back = shop.run_dispatched("rollback.yml", {"reason": "wrong prices"}, vars=away)
 
     assert back.outputs["result"] == "released", back.log
     assert "Going on without it" in back.log
     assert "Plan for shop/prod: 1 to update" in back.log  # it is shown before it is carried out
     (journal,) = (shop.runner.artifacts / "journal-prod").glob("*.jsonl")  # for the service, when it is back
     assert "wrong prices" in journal.read_text()
-    assert shop.page() == "<h1>one</h1>"
-    shop.write({"manifests/files.yaml": bucket("files")})
+    assert shop.read_front_page() == "<h1>one</h1>"
+    shop.write({"manifests/files.yaml": bucket_manifest("files")})
     shop.commit("Something else")
-    run = shop.deploy()
+    run = shop.run_deploy()
     assert run.outputs["result"] == "released", run.log
-    assert "shop-files" in shop.buckets()
-    assert shop.page() == "<h1>one</h1>"
-    with Client(service.address, service.token("propose", "write")) as client:
-        hand_in(journal, client)
-    told = [(one.verb, one.status, one.release, one.reason) for one in reversed(service.store.runs().items)]
+    assert "shop-files" in shop.list_buckets()
+    assert shop.read_front_page() == "<h1>one</h1>"
+    with StateClient(service.address, service.issue_token("propose", "write")) as client:
+        submit(journal, client)
+    told = [(one.verb, one.status, one.release, one.reason) for one in reversed(service.store.list_runs().items)]
     assert told == [
         ("deploy", "succeeded", 1, ""),
         ("deploy", "succeeded", 2, ""),
         ("rollback", "succeeded", 3, "wrong prices"),
         ("deploy", "succeeded", 4, ""),
     ]
-    assert [one.release.of for one in service.store.releases("shop/prod").items] == [None, 1, None, None]
+    assert [one.release.of for one in service.store.list_releases("shop/prod").items] == [None, 1, None, None]
 
 
 @pytest.mark.slow
-def test_only_the_plan(shop: Shop) -> None:
+def test_only_the_plan(shop: ShopRepository) -> None:
     """For whoever wants to see it first: nothing is done, and nobody is told of a deployment."""
-    shop.deploy()
+    shop.run_deploy()
     shop.write({"dist/index.html": "<h1>bad</h1>"})
     shop.commit("Break the page")
-    shop.deploy()
+    shop.run_deploy()
     told = dict(shop.hub.deployments)
 
-    run = shop.dispatch("rollback.yml", {"plan-only": "true"})
+    run = shop.run_dispatched("rollback.yml", {"plan-only": "true"})
 
     assert run.outputs["result"] == "planned", run.log
     assert "Back to release 1" in run.summary
     assert "s3_site.web" in run.summary
-    assert shop.page() == "<h1>bad</h1>"
+    assert shop.read_front_page() == "<h1>bad</h1>"
     assert shop.hub.deployments == told
 
 
 @pytest.mark.slow
-def test_an_input_that_is_none_is_refused(shop: Shop) -> None:
+def test_an_input_that_is_none_is_refused(shop: ShopRepository) -> None:
     """Whatever GitHub let through."""
-    shop.deploy()
-    run = shop.dispatch("rollback.yml", {"release": "1; true"})
+    shop.run_deploy()
+    run = shop.run_dispatched("rollback.yml", {"release": "1; true"})
 
     assert run.code == 1
     assert "the release is not one" in run.log

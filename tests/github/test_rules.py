@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from orchestrator.cli.main import main
-from orchestrator.problems import Exit
+from orchestrator.problems import ExitCode
 from tests.github import fake
-from tests.github.act import HERE, WORKFLOWS
-from tests.github.shop import PROJECT, Shop
+from tests.github.act import ROOT, WORKFLOWS
+from tests.github.shop import PROJECT, ShopRepository
 
-ACTIONS = HERE / ".github" / "actions"
+ACTIONS = ROOT / ".github" / "actions"
 FILES = [*sorted(WORKFLOWS.glob("*.yml")), *sorted(ACTIONS.glob("*/action.yml"))]
 NAMES = [path.stem for path in sorted(WORKFLOWS.glob("*.yml"))]
 OURS = ("plan", "deploy", "rollback", "drift")
@@ -148,7 +148,7 @@ def test_an_input_is_checked_again(
     monkeypatch.setenv("GITHUB_REPOSITORY", "shop/shop")
     monkeypatch.setenv(name, said)
 
-    assert main(["github", *verb.split()]) == Exit.FAILED
+    assert main(["github", *verb.split()]) == ExitCode.FAILED
     shown = capsys.readouterr().err
     assert refusal in shown
     assert "Traceback" not in shown
@@ -169,21 +169,21 @@ def test_every_input_is_among_them() -> None:
 
 
 @pytest.mark.slow
-def test_no_secret_is_shown_anywhere(shop: Shop) -> None:
+def test_no_secret_is_shown_anywhere(shop: ShopRepository) -> None:
     """Neither the run's tokens nor what was drawn by lot: not in logs, summaries, outputs, comments or artefacts."""
-    number = shop.propose({"manifests/secret.yaml": SECRET})
-    runs = [shop.plan(number)]
+    number = shop.open_pull_request({"manifests/secret.yaml": SECRET})
+    runs = [shop.run_plan(number)]
     shop.merge(number)
-    runs.append(shop.deploy())
+    runs.append(shop.run_deploy())
     assert [run.code for run in runs] == [0, 0], runs[-1].log
     kept = shop.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop-app"})["SecretString"]
     drawn = re.findall(r"[^\"\s:{},]{20,}", kept)
-    secrets = {fake.WRITER, *drawn}
+    secrets = {fake.WRITE_TOKEN, *drawn}
     shown = "\n".join(
         [
             *(f"{run.log}\n{run.summary}\n{run.outputs}" for run in runs),
             *(comment["body"] for comment in shop.hub.comments.values()),
-            str(shop.hub.statuses), str(shop.hub.told),
+            str(shop.hub.statuses), str(shop.hub.deployment_statuses),
             *(path.read_text() for path in shop.runner.artifacts.rglob("*") if path.is_file()),
         ]
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.github import events
-from tests.github.shapes import complaints
+from tests.github.shapes import find_violations
 
 Asked = tuple[str, str, dict[str, str], Any]
 STATUS: Asked = ("POST", "/statuses/c0ffee", {}, {"state": "success", "context": "orchestrator/prod"})
@@ -28,29 +28,29 @@ STATUS: Asked = ("POST", "/statuses/c0ffee", {}, {"state": "success", "context":
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_what_github_does_not_know(asked: Asked, status: int, answer: Any, said: str) -> None:
-    (complaint,) = complaints(asked, status, answer)
+    (complaint,) = find_violations(asked, status, answer)
 
     assert said in complaint
 
 
 def test_what_it_knows() -> None:
     """A refusal may look as it likes."""
-    assert list(complaints(STATUS, 201, {"id": 1, "state": "success", "creator": {"login": "x"}})) == []
-    assert list(complaints(("GET", "/git/ref/heads/a/b", {}, {}), 404, {"message": "Not Found"})) == []
+    assert list(find_violations(STATUS, 201, {"id": 1, "state": "success", "creator": {"login": "x"}})) == []
+    assert list(find_violations(("GET", "/git/ref/heads/a/b", {}, {}), 404, {"message": "Not Found"})) == []
 
 
 def test_a_payload_is_as_published() -> None:
     """What GitHub always sends is there, though no test speaks of it; what it never sends is refused."""
-    made = events.whole("push$event", {"ref": "refs/heads/main", "repository": {"full_name": "shop/shop"}})
+    made = events.complete_payload("push$event", {"ref": "refs/heads/main", "repository": {"full_name": "shop/shop"}})
 
     assert made["repository"]["full_name"] == "shop/shop"
     assert {"before", "pusher", "head_commit"} <= made.keys()
     assert "git_url" in made["repository"]
     invented = {**made, "repository": {**made["repository"], "invented": 1}}
-    assert ["'invented' was unexpected" in one for one in events.complaints("push$event", invented)] == [True]
-    assert list(events.complaints("push$event", {**made, "ref": None})) == [
+    assert ["'invented' was unexpected" in one for one in events.find_violations("push$event", invented)] == [True]
+    assert list(events.find_violations("push$event", {**made, "ref": None})) == [
         "push$event: ref: None is not of type 'string'"
     ]
-    assert list(events.complaints("schedule", {"repository": {}})) != []
+    assert list(events.find_violations("schedule", {"repository": {}})) != []
     with pytest.raises(AssertionError):
-        events.whole("pull_request$opened", {"action": "shut"})
+        events.complete_payload("pull_request$opened", {"action": "shut"})

@@ -15,13 +15,13 @@ from orchestrator.problems import Problems
 from tests.proofs import manifests
 
 
-@pytest.mark.parametrize("kind", manifests.KINDS.values())
+@pytest.mark.parametrize("kind", manifests.KIND_NAMES.values())
 def test_no_example_is_overlooked(kind: str) -> None:
     """Whatever stands under `examples` anywhere in the schema file is in a document of some set, or would be built."""
     examples = [json.dumps(value) for part in objects(schema.load(kind.lower())) for value in part.get("examples", ())]
     shipped = {json.dumps(value) for value in built(kind)}
-    written = [text for text in examples if text not in shipped and not manifests.takes_checkout(text)]
-    shown = [example for found in manifests.sets(kind) for group in found.shows.values() for example in group]
+    written = [text for text in examples if text not in shipped and not manifests.needs_checkout(text)]
+    shown = [example for found in manifests.make_sets(kind) for group in found.examples.values() for example in group]
 
     assert set(written) <= {json.dumps(example.value) for example in shown}
     assert len(shown) >= len(written)
@@ -30,12 +30,12 @@ def test_no_example_is_overlooked(kind: str) -> None:
 def built(kind: str) -> Iterator[Any]:
     """The examples of the parts that take a checkout."""
     root = schema.load(kind.lower())
-    for place in manifests.SHIPPED:
+    for place in manifests.NEEDS_BUILD:
         owner, *names = place.split(".")
         if owner == kind:
             part: Any = root
             for name in names:
-                part = schema.deref(root, part["properties"][name])
+                part = schema.resolve_ref(root, part["properties"][name])
             yield from (value for found in objects(part) for value in found.get("examples", ()))
 
 
@@ -51,16 +51,16 @@ def objects(part: Any) -> Iterator[dict[str, Any]]:
             yield from objects(member)
 
 
-@pytest.mark.parametrize("entry", manifests.companions())
+@pytest.mark.parametrize("entry", manifests.load_companions())
 def test_every_companion_is_needed(tmp_path: Path, entry: str) -> None:
     """Without it the examples it belongs to are refused, in a sentence: no entry outlives its reason."""
     kind = entry.split(".", maxsplit=1)[0].split(":", maxsplit=1)[0]
     refused = []
-    for number, found in enumerate(manifests.sets(kind, without=entry)):
+    for number, found in enumerate(manifests.make_sets(kind, without=entry)):
         try:
-            pipeline.desired(found.write(tmp_path / str(number)))
+            pipeline.load_desired(found.write(tmp_path / str(number)))
         except Problems as problems:
             refused.append(problems)
 
-    assert manifests.companions()[entry]["because"]
+    assert manifests.load_companions()[entry]["because"]
     assert refused

@@ -50,7 +50,7 @@ HARMLESS = [
 @pytest.mark.parametrize(("text", "kind"), SECRETS.items(), ids=lambda text: text[:16])
 def test_the_shape_gives_it_away(text: str, kind: str) -> None:
     """Keys of known services, passwords in addresses, and random strings, under whatever name."""
-    found = secret_scan.reason(("spec", "environment", "SETTING"), text)
+    found = secret_scan.detect_secret_type(("spec", "environment", "SETTING"), text)
 
     assert found is not None
     assert found.startswith(kind)
@@ -59,7 +59,7 @@ def test_the_shape_gives_it_away(text: str, kind: str) -> None:
 @pytest.mark.parametrize("text", HARMLESS, ids=lambda text: text[:30])
 def test_what_is_no_secret(text: str) -> None:
     """Digests, ARNs, ids, addresses and long names are none."""
-    assert secret_scan.reason(("spec", "environment", "SETTING"), text) is None
+    assert secret_scan.detect_secret_type(("spec", "environment", "SETTING"), text) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_what_is_no_secret(text: str) -> None:
 )
 def test_the_key_gives_it_away(key: str) -> None:
     """A plain value under a key that names a secret."""
-    assert secret_scan.reason(("spec", "environment", key), "hunter2") == "what its key calls a secret"
+    assert secret_scan.detect_secret_type(("spec", "environment", key), "hunter2") == "what its key calls a secret"
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_the_key_gives_it_away(key: str) -> None:
 )
 def test_what_only_speaks_of_secrets(key: str, value: str) -> None:
     """Limits, names, references and switches are none."""
-    assert secret_scan.reason(("spec", key), value) is None
+    assert secret_scan.detect_secret_type(("spec", key), value) is None
 
 
 def test_it_is_never_repeated(tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_it_is_never_repeated(tmp_path: Path) -> None:
     lines = "    PASSWORD: hunter2\n    PIN_TOKEN: hunter3 # orchestrator: not-a-secret\n"
     (tmp_path / "api.yaml").write_text(head + lines)
     document = load.load(tmp_path).documents[0]
-    found = [str(problem) for problem in secret_scan.problems(document)]
+    found = [str(problem) for problem in secret_scan.find_secrets(document)]
 
     assert len(found) == 1
     assert "api.yaml:6:15: spec.environment.PASSWORD holds" in found[0]

@@ -65,8 +65,8 @@ def test_names_are_listed(tmp_path: Path) -> None:
         (tmp_path / "environments").mkdir(exist_ok=True)
         (tmp_path / "environments" / name).write_text("")
 
-    assert overlay.names(tmp_path) == ("dev", "prod")
-    assert overlay.names(tmp_path / "nowhere") == ()
+    assert overlay.list_names(tmp_path) == ("dev", "prod")
+    assert overlay.list_names(tmp_path / "nowhere") == ()
 
 
 def test_layers_are_merged(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from botocore.session import Session
 
 from orchestrator.manifest import aws_names, check, expand, load
 from orchestrator.problems import Position, Problems
-from orchestrator.vocabulary import Desired, Resource
+from orchestrator.vocabulary import DesiredState, Resource
 
 BASE = Path(__file__).parent / "base"
 REAL = Path(__file__).parents[2] / "manifests"
 
 
-def desired(folder: Path) -> Desired:
+def desired(folder: Path) -> DesiredState:
     return expand.expand(check.check(load.load(folder), None))
 
 
@@ -31,7 +31,7 @@ class TestGood:
         """A resource stands after all that it needs."""
         seen: set[str] = set()
         for resource in desired(folder).resources:
-            assert expand.depends_on(resource) <= seen
+            assert expand.direct_dependencies(resource) <= seen
             seen.add(resource.address)
 
     def test_every_type_and_component_is_known(self, folder: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_name_too_long_is_a_problem(tmp_path: Path) -> None:
     file = tmp_path / "database.yaml"
     long = "resource: would be called"
     made = [Resource("rds_instance", "main", "shop-" + "x" * 60, {}, "database.main", Position(str(file), 1, 1))]
-    found = [str(problem) for problem in aws_names.problems(made)]
+    found = [str(problem) for problem in aws_names.check_names(made)]
 
     assert long not in found[0]
     assert f"{file}:1:1: rds_instance.main would be called shop-x" in found[0]
@@ -78,7 +78,7 @@ def test_a_name_of_wrong_letters_is_a_problem(kind: str, name: str) -> None:
     """Letters that AWS refuses in a name."""
     made = [Resource(kind, "x", name, {}, "bucket.x", Position("a.yaml"))]
 
-    assert len(list(aws_names.problems(made))) == 1
+    assert len(list(aws_names.check_names(made))) == 1
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_the_limits_are_those_of_aws(kind: str, service: str, shape: str) -> Non
     """Each limit is the one in AWS's own service model."""
     found = Session().get_service_model(service).shape_for(shape)
 
-    assert aws_names.LONGEST[kind] == found.metadata["max"]
+    assert aws_names.MAX_NAME_LENGTHS[kind] == found.metadata["max"]
 
 
 def test_one_name_for_two_is_a_problem(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def fields(name: str) -> Iterator[str]:
     """Every path of a schema, as a user would write it."""
 
     def walk(part: Any, path: str) -> Iterator[str]:
-        for form in schema.forms(schema.load(name), part):
+        for form in schema.iter_forms(schema.load(name), part):
             for key, sub in form.get("properties", {}).items():
                 yield f"{path}.{key}"
                 yield from walk(sub, f"{path}.{key}")
@@ -28,7 +28,7 @@ def fields(name: str) -> Iterator[str]:
     yield from walk(schema.load(name), name)
 
 
-@pytest.mark.parametrize("name", schema.names())
+@pytest.mark.parametrize("name", schema.list_names())
 def test_every_field_has_a_page(name: str) -> None:
     """Each field of each schema can be asked for, and has a description."""
     silent = [path for path in fields(name) if "DESCRIPTION:" not in explain(path)]
@@ -63,7 +63,7 @@ def test_nothing_asked_lists_everything() -> None:
     """Without a path: what there is."""
     contents = explain("")
 
-    assert [kind for kind in (*schema.kinds(), "plan") if f"{kind}\n" not in contents] == []
+    assert [kind for kind in (*schema.manifest_kinds(), "plan") if f"{kind}\n" not in contents] == []
 
 
 @pytest.mark.parametrize(

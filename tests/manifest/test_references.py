@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.manifest import check, expand, load
-from orchestrator.manifest.references import Malformed, Reference, parse
-from orchestrator.values import Ref, Text
+from orchestrator.manifest.references import MalformedReference, Reference, parse_text
+from orchestrator.values import Ref, TemplateString
 from orchestrator.vocabulary import Component
 
 BASE = Path(__file__).parent / "base"
@@ -28,21 +28,21 @@ BASE = Path(__file__).parent / "base"
         ("$${bucket.files.name}", ["${bucket.files.name}"]),
         ("cost: $5 and $$", ["cost: $5 and $$"]),
         ("$${x}${project.name}", ["${x}", Reference("project", "name")]),
-        ("${}", [Malformed("${}")]),
-        ("${bucket.files}", [Malformed("${bucket.files}")]),
+        ("${}", [MalformedReference("${}")]),
+        ("${bucket.files}", [MalformedReference("${bucket.files}")]),
         ("${project.a.b}", [Reference("project.a", "b")]),
-        ("${open", [Malformed("${open")]),
+        ("${open", [MalformedReference("${open")]),
     ],
 )
 def test_parts(text: str, parts: list[object]) -> None:
     """Text is taken apart at references; `$${` stands for itself."""
-    assert parse(text) == parts
+    assert parse_text(text) == parts
 
 
 @given(text=st.text("${}.ab ", max_size=30))
 def test_nothing_is_lost(text: str) -> None:
     """Whatever the text, its parts put together again are the text, escapes apart."""
-    together = "".join(part.text if isinstance(part, Malformed) else str(part) for part in parse(text))
+    together = "".join(part.text if isinstance(part, MalformedReference) else str(part) for part in parse_text(text))
 
     assert together.replace(" ", "") == text.replace("$${", "${").replace(" ", "")
 
@@ -54,7 +54,7 @@ def resolved(tmp_path: Path, environment: dict[str, str]) -> dict[str, Any]:
     lines = "".join(f"    {name}: {value}\n" for name, value in environment.items())
     with (tmp_path / "api.yaml").open("a") as file:
         file.write(f"  environment:\n{lines}")
-    stack = expand.stack_of(check.check(load.load(tmp_path), None))
+    stack = expand.build_stack(check.check(load.load(tmp_path), None))
     service: Component = stack.components["containerservice.api"]
     return dict(service.spec["environment"])
 
@@ -76,14 +76,14 @@ def test_what_they_come_to(tmp_path: Path) -> None:
     assert found["BUCKET"] == "shop-files-prod"
     assert found["REGISTRY"] == "123456789012.dkr.ecr.eu-west-1.amazonaws.com/x"
     assert found["HOST"] == host
-    assert found["URL"] == Text(("https://", host, ":5432/")) or found["URL"].parts[:2] == ("https://", host)
+    assert found["URL"] == TemplateString(("https://", host, ":5432/")) or found["URL"].parts[:2] == ("https://", host)
     assert found["LITERAL"] == "${HOME}"
 
 
 def test_components_may_refer_to_each_other(tmp_path: Path) -> None:
     """A bucket names the CDN that names the bucket: no circle, as no value depends on itself."""
-    stack = expand.stack_of(check.check(load.load(BASE), None))
+    stack = expand.build_stack(check.check(load.load(BASE), None))
     origins = stack.components["bucket.files"].spec["cors"][0]["origins"]
 
-    assert origins == [Text(("https://", Ref("cloudfront_distribution.web", "domain")))]
-    assert stack.export("project", "environment") == "prod"
+    assert origins == [TemplateString(("https://", Ref("cloudfront_distribution.web", "domain")))]
+    assert stack.get_export("project", "environment") == "prod"

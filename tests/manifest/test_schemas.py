@@ -17,8 +17,8 @@ from orchestrator import components, vocabulary
 from orchestrator.manifest import schema
 from orchestrator.problems import Position
 
-NAMES = schema.names()
-KINDS = [name for name in NAMES if schema.kind_of(name)]
+NAMES = schema.list_names()
+KINDS = [name for name in NAMES if schema.manifest_kind(name)]
 
 
 def objects(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -44,7 +44,7 @@ def properties(name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         if isinstance(members, dict) and "/if" not in pointer and not pointer.endswith("/properties"):
             for key, value in members.items():
                 if isinstance(value, Mapping):
-                    yield f"{pointer}/{key}", dict(schema.deref(schema.load(name), value))
+                    yield f"{pointer}/{key}", dict(schema.resolve_ref(schema.load(name), value))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,7 +61,7 @@ class TestSchema:
 
     def test_every_example_is_valid(self, name: str) -> None:
         """What is shown as an example may be copied."""
-        validator = schema.validator(name)
+        validator = schema.get_validator(name)
         wrong = [
             f"{where}: {example!r}: {error.message}"
             for where, part in properties(name)
@@ -74,7 +74,7 @@ class TestSchema:
 
     def test_every_default_is_valid(self, name: str) -> None:
         """A default is what a user could have written."""
-        validator = schema.validator(name)
+        validator = schema.get_validator(name)
         wrong = [
             f"{where}: {error.message}"
             for where, part in properties(name)
@@ -116,7 +116,7 @@ class TestKind:
 
     def test_something_makes_it(self, name: str) -> None:
         """A kind that can be declared has a module that expands it."""
-        assert name in components.kinds()
+        assert name in components.list_kinds()
 
     def test_handles_are_of_kinds_there_are(self, name: str) -> None:
         """`x-handle` names kinds."""

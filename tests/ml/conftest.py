@@ -18,11 +18,11 @@ import pytest
 
 from ml import download_photos, train_model, training_run
 from ml.export import writer
-from ml.training_run import Run
+from ml.training_run import TrainingRun
 from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
-from orchestrator.model_registry.staleness import PHOTOS
+from orchestrator.model_registry.staleness import PHOTOS_PREFIX
 from orchestrator.storage.s3 import S3FileStorage
 from tests.ml import photographs
 
@@ -52,7 +52,18 @@ spec:
 """
 SHOTS = (14, 12, 12, 10, 3)
 """Photos of each product; the last one has too few to be a class."""
-WORDS = ("--weights", str(photographs.weights()), "--size", "96", "--views", "2", "--epochs", "10", "--fine-tune", "1")
+WORDS = (
+    "--weights",
+    str(photographs.find_weights()),
+    "--size",
+    "96",
+    "--views",
+    "2",
+    "--epochs",
+    "10",
+    "--fine-tune",
+    "1",
+)
 
 
 @dataclass
@@ -78,7 +89,7 @@ class Lesson:
         return found
 
     @property
-    def run(self) -> Run:
+    def run(self) -> TrainingRun:
         return training_run.load(self.place)
 
     @contextmanager
@@ -114,8 +125,8 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lesson]:
         with made.inside():
             made(main, ["apply", "-e", "prod", "--auto-approve"])
             storage = S3FileStorage(Clients("eu-west-1"), "shop-files")
-            for key, data in photographs.files(SHOTS):
-                storage.put(f"{PHOTOS}{key}", data)
+            for key, data in photographs.iter_photos(SHOTS):
+                storage.put(f"{PHOTOS_PREFIX}{key}", data)
             made(download_photos.main, ["-e", "prod"])
             made(train_model.main, [*made.then("ml.train_model"), *WORDS])
         yield made
@@ -124,4 +135,4 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lesson]:
 @pytest.fixture(scope="session")
 def learned(lesson: Lesson) -> Any:
     """The trained model, as Keras loads it."""
-    return writer.loaded(lesson.place)
+    return writer.load_keras_model(lesson.place)

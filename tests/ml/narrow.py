@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def disk(most: int) -> Iterator[None]:
+def limit_file_size(max_bytes: int) -> Iterator[None]:
     """For this process; Python has SIGXFSZ ignored, so a write raises OSError."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, hard))
     try:
         yield
     finally:

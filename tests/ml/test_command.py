@@ -22,8 +22,8 @@ FULL = """The disk is full: a file cannot be read or written (runs/a). What was 
 @pytest.mark.parametrize(
     ("error", "code", "told"),
     [
-        (Problems.one("the bucket is gone", hint="look"), 1, "the bucket is gone\n    hint: look\n"),
-        (Problems.one("the bucket is gone"), 1, "the bucket is gone\n    hint: python -m ml.x\n"),
+        (Problems.from_message("the bucket is gone", hint="look"), 1, "the bucket is gone\n    hint: look\n"),
+        (Problems.from_message("the bucket is gone"), 1, "the bucket is gone\n    hint: python -m ml.x\n"),
         (KeyboardInterrupt(), 130, "\nInterrupted. Photos stay.\n    hint: python -m ml.x\n"),
         (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 1, FULL),
     ],
@@ -36,7 +36,7 @@ def test_whatever_ends_a_command_is_a_sentence(
     def work() -> int:
         raise error
 
-    assert command_runner.ended(work, "python -m ml.x", "Photos stay.") == code
+    assert command_runner.run_command(work, "python -m ml.x", "Photos stay.") == code
     assert capsys.readouterr().err == told
 
 

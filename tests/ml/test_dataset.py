@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ml.data import dataset, preprocessing
-from ml.data.dataset import Photo, Remark
+from ml.data.dataset import FileIssue, Photo
 from ml.training_run import Preprocessing
 from orchestrator.problems import Problems
 
@@ -37,22 +37,22 @@ def test_the_hash_is_of_the_photos_alone(photos: list[Photo], seed: int) -> None
     shuffled = photos.copy()
     random.Random(seed).shuffle(shuffled)
     moved = [replace(one, key="elsewhere", etag="other") for one in shuffled]
-    whole = dataset.made_of(tuple(photos))
+    whole = dataset.build(tuple(photos))
 
-    assert dataset.made_of(tuple(moved)).hash == whole.hash
+    assert dataset.build(tuple(moved)).hash == whole.hash
     for one in photos:
         for field, value in (("sha256", "changed"), ("product", "another"), ("path", "z")):
             change: dict[str, Any] = {field: value}
             other = tuple(replace(each, **change) if each is one else each for each in photos)
-            assert dataset.made_of(other).hash != whole.hash
+            assert dataset.build(other).hash != whole.hash
 
 
 @given(photos=PHOTOS, fewest=st.integers(1, 4))
 def test_what_is_saved_is_loaded(photos: list[Photo], fewest: int, tmp_path_factory: pytest.TempPathFactory) -> None:
     """All of it; products with few photos, or none that is any good, are sparse."""
     folder = tmp_path_factory.mktemp("data")
-    gone = Remark("photos/brooch/1.jpg", "is cut off", "brooch", "product-photos/brooch/1.jpg", "e1")
-    made = dataset.made_of(tuple(photos), (gone,), fewest=fewest)
+    gone = FileIssue("photos/brooch/1.jpg", "is cut off", "brooch", "product-photos/brooch/1.jpg", "e1")
+    made = dataset.build(tuple(photos), (gone,), min_photos=fewest)
     dataset.save(made, folder)
 
     assert dataset.load(folder) == made
@@ -64,12 +64,12 @@ def test_a_data_set_that_is_none_is_refused(tmp_path: Path) -> None:
     """Missing, torn, and changed by hand; each says how to go on."""
     with pytest.raises(Problems, match=r"there is no dataset\.json(.|\n)*python -m ml\.download_photos"):
         dataset.load(tmp_path)
-    dataset.save(dataset.made_of((Photo("ring", "photos/ring/1.jpg", "ab", 1, 2, 3, "0" * 16),)), tmp_path)
-    text = (tmp_path / dataset.FILE).read_text()
-    (tmp_path / dataset.FILE).write_text(text.replace('"ring"', '"chain"'))
+    dataset.save(dataset.build((Photo("ring", "photos/ring/1.jpg", "ab", 1, 2, 3, "0" * 16),)), tmp_path)
+    text = (tmp_path / dataset.FILE_NAME).read_text()
+    (tmp_path / dataset.FILE_NAME).write_text(text.replace('"ring"', '"chain"'))
     with pytest.raises(Problems, match="not those its hash was made of"):
         dataset.load(tmp_path)
-    (tmp_path / dataset.FILE).write_text(text[:40])
+    (tmp_path / dataset.FILE_NAME).write_text(text[:40])
     with pytest.raises(Problems, match="is not JSON"):
         dataset.load(tmp_path)
 

@@ -16,7 +16,7 @@ from ml.evaluation import browser as served
 from ml.export import writer
 from tests.ml import photographs
 from tests.ml.conftest import Lesson
-from tests.state.pages.looking import Look, looking, violations
+from tests.state.pages.looking import PageView, find_accessibility_violations, open_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 LOOKS = [(1280, "light"), (390, "dark")]
@@ -25,7 +25,7 @@ LOOKS = [(1280, "light"), (390, "dark")]
 @pytest.fixture
 def exported(lesson: Lesson) -> Path:
     """The folder of an export."""
-    return lesson.place / writer.FOLDER
+    return lesson.place / writer.EXPORT_FOLDER
 
 
 def shot(lesson: Lesson, product: int) -> Path:
@@ -34,8 +34,8 @@ def shot(lesson: Lesson, product: int) -> Path:
 
 
 @contextmanager
-def opened(given: Any, folder: Path, width: int = 1280, scheme: str = "light", query: str = "") -> Iterator[Look]:
-    with served.serving([served.WEB, folder], {}, {}) as site, looking(given, width, scheme) as seen:
+def opened(given: Any, folder: Path, width: int = 1280, scheme: str = "light", query: str = "") -> Iterator[PageView]:
+    with served.serve([served.WEB_FOLDER, folder], {}, {}) as site, open_page(given, width, scheme) as seen:
         seen.open(f"{site.address}/demo.html{query}")
         seen.page.wait_for_function("!document.getElementById('model').textContent.startsWith('Loading')")
         yield seen
@@ -47,7 +47,7 @@ def test_a_photo_is_recognised(browser: Any, lesson: Lesson, exported: Path, loo
     with opened(browser, exported, *look) as seen:
         page = seen.page
         assert f"Model {lesson.run.version}: 4 products" in page.inner_text("#model")
-        assert violations(page) == []
+        assert find_accessibility_violations(page) == []
         for product in (2, 0):
             page.set_input_files("#photo", shot(lesson, product))
             page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('p{product:02d}')")
@@ -55,8 +55,8 @@ def test_a_photo_is_recognised(browser: Any, lesson: Lesson, exported: Path, loo
             assert "ms to recognise it" in page.inner_text("#timing")
             assert page.evaluate("document.getElementById('shown').naturalWidth") == 176
         assert seen.overflow == []
-        assert violations(page) == []
-        assert seen.complaints == []
+        assert find_accessibility_violations(page) == []
+        assert seen.errors == []
 
 
 def test_what_is_no_photo_is_told(browser: Any, lesson: Lesson, exported: Path, tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_product_of_few_photos_is_known_by_its_prototype(
     browser: Any, lesson: Lesson, exported: Path, tmp_path: Path
 ) -> None:
     """It is no class, and a photo that nobody has seen shows it; who is a class is recognised as ever."""
-    photographs.photo(4, 50).save(tmp_path / "new.png")
+    photographs.compose_photo(4, 50).save(tmp_path / "new.png")
     with opened(browser, exported) as seen:
         for name, path in (("p04", tmp_path / "new.png"), ("p02", shot(lesson, 2))):
             seen.page.set_input_files("#photo", path)
@@ -116,12 +116,12 @@ def test_a_model_that_does_not_load_is_told(
         assert seen.page.inner_text("#model") == "No model."
         assert seen.page.is_disabled("#photo")
         assert seen.overflow == []
-        assert violations(seen.page) == []
+        assert find_accessibility_violations(seen.page) == []
 
 
 def test_the_command_serves_it(exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Until it is ended; without a model it says how to make one."""
-    assert demo.main([str(exported.parent), "--port", "0"], wait=lambda: None) == 0
+    assert demo.main([str(exported.parent), "--port", "0"], wait_for_stop=lambda: None) == 0
     assert "/demo.html; end with Ctrl-C." in capsys.readouterr().out
-    assert demo.main([str(tmp_path)], wait=lambda: None) == 1
+    assert demo.main([str(tmp_path)], wait_for_stop=lambda: None) == 1
     assert "holds no exported model" in capsys.readouterr().err

@@ -22,9 +22,9 @@ from PIL import Image
 from ml.data import dataset
 from ml.download_photos import main
 from orchestrator.emulator import start
-from orchestrator.model_registry.staleness import PHOTOS
+from orchestrator.model_registry.staleness import PHOTOS_PREFIX
 from orchestrator.storage.local import LocalFileStorage
-from tests.emulator.account import client_of
+from tests.emulator.account import make_client
 from tests.ml import shop
 
 
@@ -59,7 +59,7 @@ def download(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Download:
 
 def test_every_photo_comes_with_its_checksum(storage: LocalFileStorage, download: Download) -> None:
     """Below its product's name; the file says what is there, and the next command is told."""
-    put = shop.fill(storage)
+    put = shop.fill_storage(storage)
     said = download()
 
     made = download.dataset()
@@ -72,25 +72,25 @@ def test_every_photo_comes_with_its_checksum(storage: LocalFileStorage, download
     assert "12 photos of 3 products" in said
     assert "12 fetched" in said
     assert "Next: python -m ml.train_model" in said
-    assert made.catalogue["p1"].keys() == {f"{PHOTOS}p1/{shot}.jpg" for shot in range(4)}
+    assert made.catalogue["p1"].keys() == {f"{PHOTOS_PREFIX}p1/{shot}.jpg" for shot in range(4)}
 
 
 def test_again_it_fetches_what_changed(storage: LocalFileStorage, download: Download) -> None:
     """A new one, a replaced one, one damaged here; what left the bucket leaves the folder, others' files stay."""
-    shop.fill(storage)
+    shop.fill_storage(storage)
     download()
     first = download.dataset()
     assert "0 fetched (0.0 MB), 12 were here, 0 removed" in download()
     assert download.dataset() == first
 
-    storage.put(f"{PHOTOS}p0/9.jpg", shop.photo(0, 9))
-    storage.put(f"{PHOTOS}p0/0.jpg", shop.photo(0, 10))
-    storage.delete(f"{PHOTOS}p1/3.jpg")
+    storage.put(f"{PHOTOS_PREFIX}p0/9.jpg", shop.draw_photo(0, 9))
+    storage.put(f"{PHOTOS_PREFIX}p0/0.jpg", shop.draw_photo(0, 10))
+    storage.delete(f"{PHOTOS_PREFIX}p1/3.jpg")
     (download.data / "photos/p2/1.jpg").write_bytes(b"damaged")
     (download.data / "photos/p1/mine.txt").write_text("notes")
     assert "3 fetched" in (said := download())
     assert "1 removed" in said
-    assert (download.data / "photos/p2/1.jpg").read_bytes() == shop.photo(2, 1)
+    assert (download.data / "photos/p2/1.jpg").read_bytes() == shop.draw_photo(2, 1)
     assert not (download.data / "photos/p1/3.jpg").exists()
     assert (download.data / "photos/p1/mine.txt").exists()
     assert download.dataset().hash != first.hash
@@ -99,19 +99,28 @@ def test_again_it_fetches_what_changed(storage: LocalFileStorage, download: Down
 
 def test_what_is_wrong_is_reported(storage: LocalFileStorage, download: Download) -> None:
     """And fatal to nothing: each file with its reason, in the file and on the screen."""
-    shop.fill(storage, products=2, shots=4)
-    whole = shop.photo(0, 20)
+    shop.fill_storage(storage, products=2, shots=4)
+    whole = shop.draw_photo(0, 20)
     softer = io.BytesIO()
     Image.open(io.BytesIO(whole)).save(softer, "JPEG", quality=60)
     odd = {
-        "p0/cut.jpg": whole[: len(whole) // 2], "p0/empty.jpg": b"", "p0/text.jpg": b"no picture at all",
-        "p0/tiny.jpg": _tiny(), "p0/again.jpg": shop.photo(0, 3), "p0/whole.jpg": whole,
-        "p0/softer.jpg": softer.getvalue(), "p0/png.jpg": shop.photo(0, 22, form="PNG"), "loose.jpg": whole,
-        "p0/film.mp4": b"film", "p0/.DS_Store": b"x", "p0/both.jpg": shop.photo(5, 1), "p1/both.jpg": shop.photo(5, 1),
+        "p0/cut.jpg": whole[: len(whole) // 2],
+        "p0/empty.jpg": b"",
+        "p0/text.jpg": b"no picture at all",
+        "p0/tiny.jpg": _tiny(),
+        "p0/again.jpg": shop.draw_photo(0, 3),
+        "p0/whole.jpg": whole,
+        "p0/softer.jpg": softer.getvalue(),
+        "p0/png.jpg": shop.draw_photo(0, 22, form="PNG"),
+        "loose.jpg": whole,
+        "p0/film.mp4": b"film",
+        "p0/.DS_Store": b"x",
+        "p0/both.jpg": shop.draw_photo(5, 1),
+        "p1/both.jpg": shop.draw_photo(5, 1),
         "p9/cut.jpg": whole[:100],
-    }  # fmt: skip
+    }
     for name, data in odd.items():
-        storage.put(PHOTOS + name, data)
+        storage.put(PHOTOS_PREFIX + name, data)
     said = download("--fewest", "5")
 
     made = download.dataset()
@@ -152,7 +161,7 @@ def test_a_file_says_which_photo_is_whose(
 ) -> None:
     """Photos and folders, as spreadsheets write them; a photo that moves to another product is not fetched again."""
     for shot, name in enumerate(("old/1.jpg", "old/2.jpg", "old/3.jpg", "new/a/1.jpg", "new/2.jpg")):
-        storage.put(PHOTOS + name, shop.photo(1, shot))
+        storage.put(PHOTOS_PREFIX + name, shop.draw_photo(1, shot))
     (tmp_path / "map.csv").write_bytes(text.encode(encoding))
     download()
     said = download("--mapping", str(tmp_path / "map.csv"))
@@ -180,7 +189,7 @@ def test_a_wrong_mapping_is_refused(
     text: str, said: str, storage: LocalFileStorage, download: Download, tmp_path: Path
 ) -> None:
     """With file and line, before anything is fetched."""
-    shop.fill(storage, 1, 1)
+    shop.fill_storage(storage, 1, 1)
     (tmp_path / "map.csv").write_text(text)
     told = download("--mapping", str(tmp_path / "map.csv"), code=1)
 
@@ -225,8 +234,8 @@ def test_the_api_says_which_photo_is_whose(
     api: Api, storage: LocalFileStorage, download: Download, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Page by page, under the names that its fields have; photos by address too.  The token goes to it alone."""
-    shop.fill(storage, 2, 2)
-    address = f"https://files.example/{PHOTOS}p1/0.jpg?signature=secret"
+    shop.fill_storage(storage, 2, 2)
+    address = f"https://files.example/{PHOTOS_PREFIX}p1/0.jpg?signature=secret"
     api.pages = {
         "/photos": {"items": [{"file": "p0", "sku": 12}], "next": "/photos?page=2"},
         "/photos?page=2": {"items": [{"file": address, "sku": "perla"}], "next": None},
@@ -250,7 +259,7 @@ def test_the_api_says_which_photo_is_whose(
 def test_nothing_to_fetch_is_said(storage: LocalFileStorage, download: Download) -> None:
     """An empty bucket, files that are no photos, no place named."""
     assert "there is no photo below" in download(code=1)
-    storage.put(f"{PHOTOS}p0/a.jpg", b"nothing")
+    storage.put(f"{PHOTOS_PREFIX}p0/a.jpg", b"nothing")
     assert "no file there is a photo to learn from" in download(code=1)
     assert main(["--data", str(download.data)]) == 1
     assert main(["--local", "x", "--bucket", "y"]) == 1
@@ -258,9 +267,9 @@ def test_nothing_to_fetch_is_said(storage: LocalFileStorage, download: Download)
 
 def test_names_cannot_leave_the_folder(storage: LocalFileStorage, download: Download, tmp_path: Path) -> None:
     """A mapping's product is a name, however it reads; names that a file system takes for one stay two."""
-    shop.fill(storage, 3, 1)
-    storage.put(f"{PHOTOS}p0/A b.jpg", shop.photo(7, 1))
-    storage.put(f"{PHOTOS}p0/a b.jpg", shop.photo(7, 2))
+    shop.fill_storage(storage, 3, 1)
+    storage.put(f"{PHOTOS_PREFIX}p0/A b.jpg", shop.draw_photo(7, 1))
+    storage.put(f"{PHOTOS_PREFIX}p0/a b.jpg", shop.draw_photo(7, 2))
     (tmp_path / "map.csv").write_text("photo,product\np0,../../out\np1,C:\\x\np2,..\n")
     download("--mapping", str(tmp_path / "map.csv"))
 
@@ -274,7 +283,7 @@ def test_names_cannot_leave_the_folder(storage: LocalFileStorage, download: Down
 
 def test_a_run_that_is_killed_goes_on(storage: LocalFileStorage, download: Download) -> None:
     """Ctrl-C ends with a sentence, kill -9 with nothing; the next run fetches what is missing and that is all."""
-    shop.fill(storage, 20, 20)
+    shop.fill_storage(storage, 20, 20)
     command = [sys.executable, "-m", "ml.download_photos", "--data", str(download.data), "--local",
                str(download.bucket), "--at-once", "1"]  # fmt: skip
     for ended in (signal.SIGINT, signal.SIGKILL):
@@ -291,7 +300,7 @@ def test_a_run_that_is_killed_goes_on(storage: LocalFileStorage, download: Downl
             assert "python -m ml.download_photos --data" in told
     here = _lines(download.data)
     assert 10 <= here < 400
-    assert not (download.data / dataset.FILE).exists()
+    assert not (download.data / dataset.FILE_NAME).exists()
     with (download.data / ".fetched.jsonl").open("ab") as journal:
         journal.write(b'{"key": "product-photos/p0/to')
 
@@ -311,10 +320,10 @@ def _lines(folder: Path) -> int:
 
 def test_a_disk_that_fills_is_said(storage: LocalFileStorage, download: Download) -> None:
     """What was fetched stays; nothing half is left; with room the same command ends well."""
-    shop.fill(storage, 2, 3)
+    shop.fill_storage(storage, 2, 3)
     big = io.BytesIO()
     Image.effect_noise((400, 400), 90).convert("RGB").save(big, "PNG")
-    storage.put(f"{PHOTOS}p1/large.png", big.getvalue())
+    storage.put(f"{PHOTOS_PREFIX}p1/large.png", big.getvalue())
     code = f"""
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (65536, resource.RLIM_INFINITY))
@@ -336,10 +345,10 @@ def test_photos_come_from_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with start() as emulator:
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
-        client = client_of(emulator, "s3")
+        client = make_client(emulator, "s3")
         client.create_bucket(Bucket="files", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
         for shot in range(3):
-            client.put_object(Bucket="files", Key=f"{PHOTOS}ring/{shot}.jpg", Body=shop.photo(1, shot))
+            client.put_object(Bucket="files", Key=f"{PHOTOS_PREFIX}ring/{shot}.jpg", Body=shop.draw_photo(1, shot))
         assert main(["--data", str(tmp_path / "data"), "--bucket", "files"]) == 0
         monkeypatch.setenv("FileStorage__Type", "S3")
         monkeypatch.setenv("FileStorage__BucketName", "files")

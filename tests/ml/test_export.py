@@ -67,7 +67,7 @@ def test_numpy_agrees_with_keras(model: Any, photos: list[Path], tmp_path: Path)
     """Embedding included; classes and contract travel along."""
     size = writer.write(model, CONTRACT, tmp_path, version="v1")
     inputs = np.stack([prepared(path) for path in photos])
-    answers = exported_model.load(tmp_path).run(inputs)
+    answers = exported_model.load(tmp_path).predict(inputs)
 
     assert np.abs(answers["probabilities"] - np.asarray(model(inputs, training=False))).max() < 1e-4
     assert np.allclose(np.linalg.norm(answers["embedding"], axis=1), 1, atol=1e-5)
@@ -76,15 +76,15 @@ def test_numpy_agrees_with_keras(model: Any, photos: list[Path], tmp_path: Path)
     assert size == sum(path.stat().st_size for path in tmp_path.iterdir())
 
 
-@pytest.mark.skipif(browser.program() is None, reason="needs chromium: it runs the exported model")
+@pytest.mark.skipif(browser.find_browser() is None, reason="needs chromium: it runs the exported model")
 @pytest.mark.parametrize(("weights", "bound"), [("float32", 1e-4), ("float16", 5e-2)])
 def test_a_browser_agrees_with_keras(
     model: Any, photos: list[Path], tmp_path: Path, weights: str, bound: float
 ) -> None:
     """From the same files, which it decodes, crops and shrinks itself; halved weights within a wider bound."""
-    writer.write(model, CONTRACT, tmp_path, weights=weights)
+    writer.write(model, CONTRACT, tmp_path, weights_type=weights)
     wanted = np.asarray(model(np.stack([prepared(path) for path in photos]), training=False))
-    told = browser.ask(tmp_path, photos)
+    told = browser.predict_in_browser(tmp_path, photos)
 
     assert np.ptp(wanted, axis=0).max() > 1e-3, "photos that all look alike to the model would prove nothing"
     assert np.abs(told.probabilities - wanted).max() < bound

@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 
 from ml.evaluation import metrics
-from ml.evaluation.metrics import Answers, Comparison
+from ml.evaluation.metrics import Comparison, Predictions
 
 CLASSES = ("ring", "chain", "pearl", "brooch")
 
 
-def answers(*rows: tuple[str, float, str], classes: tuple[str, ...] = CLASSES) -> Answers:
+def answers(*rows: tuple[str, float, str], classes: tuple[str, ...] = CLASSES) -> Predictions:
     """One row a photo: what is said, how surely, and what it is."""
     probabilities = np.full((len(rows), len(classes)), 0.0, dtype=np.float32)
     for row, (said, sure, _) in zip(probabilities, rows, strict=True):
         row[:] = (1 - sure) / (len(classes) - 1)
         row[classes.index(said)] = sure
-    return Answers(classes, probabilities, tuple(truth for *_, truth in rows))
+    return Predictions(classes, probabilities, tuple(truth for *_, truth in rows))
 
 
 def test_shares_are_counted() -> None:
     """By all photos and by product; the third place counts for top-3, the fourth does not."""
     seen = answers(("ring", 0.7, "ring"), ("ring", 0.7, "pearl"), ("ring", 0.7, "brooch"), ("chain", 0.7, "chain"))
-    made = metrics.measured(seen, 12.5)
+    made = metrics.compute_metrics(seen, 12.5)
 
     assert (made.top1, made.top3, made.latency_ms) == (0.5, 0.75, 12.5)
     assert {name: (one.photos, one.right) for name, one in made.per_product.items()} == {
@@ -36,7 +36,7 @@ def test_calibration_is_how_far_sureness_lies_from_truth(sure: float, right: int
     """Ten photos, all as sure."""
     seen = answers(*[("ring", sure, "ring" if index < right else "chain") for index in range(10)])
 
-    assert metrics.calibration(seen) == pytest.approx(error, abs=1e-6)
+    assert metrics.compute_calibration_error(seen) == pytest.approx(error, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_chance_decides_nothing(new: str, old: str, says: str) -> None:
     """A model is better or worse where one case of twenty is not enough to explain it."""
     rows = [answers(*[("ring" if one == "1" else "chain", 0.9, "ring") for one in said]) for said in (new, old)]
 
-    assert metrics.compared(rows[0], rows[1]).says == says
+    assert metrics.compare(rows[0], rows[1]).verdict == says
 
 
 def test_new_products_hide_no_loss() -> None:
@@ -62,9 +62,9 @@ def test_new_products_hide_no_loss() -> None:
     truth = ["pearl"] * 20 + ["ring"] * 6
     new = answers(*[("pearl", 0.9, one) for one in truth])
     old = answers(*[("ring", 0.9, one) for one in truth], classes=("ring", "chain"))
-    seen = metrics.compared(new, old)
+    seen = metrics.compare(new, old)
 
-    assert (seen.won, seen.lost, seen.known_lost, seen.known_won) == (20, 6, 6, 0)
-    assert seen.says == "worse"
-    assert Comparison(26, 20, 0, 0, 0, 0.2, 1.0).says == "better"
-    assert metrics.verdict("v1", None).says == "first"
+    assert (seen.new_only, seen.old_only, seen.shared_old_only, seen.shared_new_only) == (20, 6, 6, 0)
+    assert seen.verdict == "worse"
+    assert Comparison(26, 20, 0, 0, 0, 0.2, 1.0).verdict == "better"
+    assert metrics.make_verdict("v1", None).says == "first"

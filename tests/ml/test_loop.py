@@ -16,7 +16,7 @@ from orchestrator.cli.main import main
 from orchestrator.model_registry import staleness
 from orchestrator.storage.s3 import S3FileStorage
 from tests.ml.conftest import Lesson
-from tests.state.pages.looking import looking
+from tests.state.pages.looking import open_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 
@@ -34,8 +34,8 @@ def test_from_photos_to_an_answer_in_the_shop(
         assert f"Model {version} is in use now" in lesson(upload_model.main, lesson.then("ml.upload_model"))
         assert main(["model", "status", "-e", "prod", "--detailed-exitcode"]) == 0
         assert "No training is needed" in capsys.readouterr().out
-        assert staleness.status(storage).version == version
-        for file in served.WEB.iterdir():
+        assert staleness.check_staleness(storage).version == version
+        for file in served.WEB_FOLDER.iterdir():
             S3FileStorage(Clients("eu-west-1"), "shop-web").put(f"demo/{file.name}", file)
         (item,) = Clients("eu-west-1").call("cloudfront", "list_distributions", {})["DistributionList"]["Items"]
     held = lesson.run.split.held_out
@@ -51,7 +51,7 @@ def test_from_photos_to_an_answer_in_the_shop(
 def _in_the_shop(address: str, paths: list[Path], browser: Any) -> list[str]:
     """The first product that a browser names for each photo, with all it needs from the distribution."""
     answers = []
-    with looking(browser, width=390) as seen:
+    with open_page(browser, width=390) as seen:
         seen.open(f"{address}/demo/demo.html?model=/ml-models/current.json")
         seen.page.wait_for_selector("#photo:not([disabled])")
         for path in paths:

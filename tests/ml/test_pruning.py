@@ -15,23 +15,23 @@ ENTRIES = [("a" * 64, 0), ("b" * 64, 0)]
 
 def aged(runs: Path, days: float) -> None:
     """Let everything that lies there be of so many days ago."""
-    then = time.time() - days * cleanup.DAY
+    then = time.time() - days * cleanup.DAY_SECONDS
     for path in runs.rglob("*"):
         os.utime(path, (then, then))
 
 
 def test_features_that_are_used_stay(tmp_path: Path) -> None:
     """Those of a product that was given up go, shard by shard, and those of other settings with their folder."""
-    kept, other = feature_cache.opened(tmp_path, {"size": 96}), feature_cache.opened(tmp_path, {"size": 224})
+    kept, other = feature_cache.open_cache(tmp_path, {"size": 96}), feature_cache.open_cache(tmp_path, {"size": 224})
     for entry in ENTRIES:
-        kept.put([entry], np.ones((1, 4), dtype=np.float16))
-    other.put(ENTRIES, np.ones((2, 4), dtype=np.float16))
-    aged(tmp_path, cleanup.DAYS + 1)
-    kept.use(ENTRIES[:1])
+        kept.write_shard([entry], np.ones((1, 4), dtype=np.float16))
+    other.write_shard(ENTRIES, np.ones((2, 4), dtype=np.float16))
+    aged(tmp_path, cleanup.MAX_UNUSED_DAYS + 1)
+    kept.mark_used(ENTRIES[:1])
     held = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     freed = cleanup.prune(tmp_path)
 
-    assert feature_cache.opened(tmp_path, {"size": 96}).rows.keys() == {ENTRIES[0]}
+    assert feature_cache.open_cache(tmp_path, {"size": 96}).locations.keys() == {ENTRIES[0]}
     assert [path.name for path in (tmp_path / ".features").iterdir()] == [kept.folder.name]
     assert freed == held - sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert cleanup.prune(tmp_path) == 0
@@ -52,6 +52,6 @@ def test_what_was_begun_and_forgotten_goes(tmp_path: Path) -> None:
     assert not torn.parent.exists()
     assert all(path.exists() for path in files)
 
-    assert cleanup.prune(tmp_path, time.time() + cleanup.DAYS * cleanup.DAY) == 2
+    assert cleanup.prune(tmp_path, time.time() + cleanup.MAX_UNUSED_DAYS * cleanup.DAY_SECONDS) == 2
     assert {path.name for path in tmp_path.iterdir()} == {".features", ".training", "20260201-101010-abcd", "notes"}
     assert all(path.exists() for path in files[2:])

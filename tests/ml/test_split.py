@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ml.data import dataset
 from ml.data.dataset import Photo
-from ml.data.split import LEAST, alike, split
+from ml.data.split import MIN_GROUPS_PER_CLASS, group_similar, split_dataset
 from orchestrator.problems import Problems
 
 
@@ -39,7 +39,7 @@ def test_every_photo_is_on_one_side(counts: list[int], copies: list[tuple[int, i
     for index, (product, number, other, bit) in enumerate(copies):
         whose = photo(f"p{product % len(counts)}", number)
         photos.append(photo(f"p{other % len(counts)}", 100 + index, int(whose.phash, 16) ^ (1 << bit)))
-    sides = split(dataset.made_of(tuple(photos)), 8, seed)
+    sides = split_dataset(dataset.build(tuple(photos)), 8, seed)
 
     placed = [*sides.train, *sides.validation, *sides.held_out]
     assert Counter(placed) == Counter(photos)
@@ -56,16 +56,16 @@ def test_every_photo_is_on_one_side(counts: list[int], copies: list[tuple[int, i
 def test_what_looks_alike_by_way_of_others_is_one_group() -> None:
     """A looks like B and B like C: A and C never part, though they differ."""
     chain = [photo("ring", 0, 0), photo("ring", 1, 0xFF), photo("ring", 2, 0xF), photo("ring", 3, 0xFFFF_0000)]
-    assert sorted(len(group) for group in alike(chain)) == [1, 3]
+    assert sorted(len(group) for group in group_similar(chain)) == [1, 3]
 
 
 def test_held_out_photos_stay_so_when_others_come() -> None:
     """Whatever their order; with another seed others are held out."""
-    before = split(dataset.made_of(tuple(shop(ring=20, chain=20))), 8)
+    before = split_dataset(dataset.build(tuple(shop(ring=20, chain=20))), 8)
     more = shop(ring=23, chain=20, brooch=12)
     random.Random(1).shuffle(more)
-    after = split(dataset.made_of(tuple(more)), 8)
-    other = split(dataset.made_of(tuple(shop(ring=20, chain=20))), 8, seed=1)
+    after = split_dataset(dataset.build(tuple(more)), 8)
+    other = split_dataset(dataset.build(tuple(shop(ring=20, chain=20))), 8, seed=1)
 
     kept = set(before.held_out) & set(after.held_out)
     assert len(kept) >= len(before.held_out) - 1
@@ -76,18 +76,18 @@ def test_held_out_photos_stay_so_when_others_come() -> None:
 def test_products_with_few_photos_are_no_class() -> None:
     """Nor those whose photos all look the same; both are left for prototypes."""
     same = [photo("brooch", number, 7) for number in range(12)]
-    sides = split(dataset.made_of((*shop(ring=9, chain=8, pearl=2), *same)), 8)
+    sides = split_dataset(dataset.build((*shop(ring=9, chain=8, pearl=2), *same)), 8)
 
     assert sides.classes == ("chain", "ring")
-    assert sides.few_photos == ("brooch", "pearl")
-    assert len(sides.others) == 14
+    assert sides.sparse_products == ("brooch", "pearl")
+    assert len(sides.sparse_photos) == 14
 
 
 @pytest.mark.parametrize(
     ("photos", "said"),
     [
         ([], "has no photo to learn from"),
-        (shop(ring=1), f"two products with 8 photos, {LEAST} of them different.*ring: 1 photos"),
+        (shop(ring=1), f"two products with 8 photos, {MIN_GROUPS_PER_CLASS} of them different.*ring: 1 photos"),
         (shop(ring=30), "ring: 30 photos"),
         (shop(ring=30, chain=7, pearl=1), "ring: 30 photos; chain: 7 photos; pearl: 1 photos"),
         ([*shop(ring=9), *(photo("chain", n, 5) for n in range(9))], "chain: 9 photos, but only 1 that look different"),
@@ -96,6 +96,6 @@ def test_products_with_few_photos_are_no_class() -> None:
 def test_what_cannot_be_learned_is_said(photos: list[Photo], said: str) -> None:
     """With what each product lacks."""
     with pytest.raises(Problems) as told:
-        split(dataset.made_of(tuple(photos)), 8)
+        split_dataset(dataset.build(tuple(photos)), 8)
     assert re.search(said, str(told.value))
     assert "hint: " in str(told.value)

@@ -16,20 +16,20 @@ from hypothesis import strategies as st
 
 from ml.data import preprocessing
 from ml.data.dataset import Photo
-from ml.data.split import Sides
+from ml.data.split import DatasetSplits
 from ml.evaluation import prototype_metrics
 from ml.training import augmentation, feature_cache, hardware, network, training_loop
-from ml.training.feature_cache import Extractor
+from ml.training.feature_cache import FeatureExtractor
 from ml.training.hardware import Hardware
 from ml.training.network import Network
-from ml.training.training_loop import Epoch, Plan, Progress, Rows
+from ml.training.training_loop import Checkpoint, EpochMetrics, StageConfig, TrainingRows
 from ml.training_run import Preprocessing, Score
 from orchestrator.problems import Problems
 from tests.ml import photographs, shop
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 CONTRACT = Preprocessing(("a", "b"), 32)
-PLAN = Plan("head", 6, 9, 0.05, batch=8, seed=3, keep_every=0.0)
+PLAN = StageConfig("head", 6, 9, 0.05, batch_size=8, seed=3, checkpoint_interval_seconds=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -47,16 +47,16 @@ def photos(tmp_path: Path) -> list[Photo]:
     made = []
     for number in range(6):
         path = tmp_path / f"{number}.jpg"
-        path.write_bytes(shop.photo(number, 1))
+        path.write_bytes(shop.draw_photo(number, 1))
         made.append(Photo("ring", path.name, f"{number:064x}", 1, 9, 9, "0" * 16))
     return made
 
 
-class Interrupted(Extractor):
+class Interrupted(FeatureExtractor):
     """Ctrl-C after the second batch."""
 
     def pixels(self, photos: Sequence[Photo], views: int) -> Iterator[Any]:
-        for number, batch in enumerate(super().pixels(photos, views)):
+        for number, batch in enumerate(super().iter_pixels(photos, views)):
             if number == 2:
                 raise KeyboardInterrupt
             yield batch
@@ -66,51 +66,53 @@ def test_features_are_computed_once(keras: Any, photos: list[Photo], tmp_path: P
     """What was computed before a Ctrl-C is kept; a torn shard and a new photo are computed; others are not."""
     given = keras.Input((32, 32, 3))
     trunk = keras.Model(given, keras.layers.AveragePooling2D(8)(given))
-    whole = Extractor(trunk, tmp_path, CONTRACT, 0, batch=2, shard=2)
-    stopped = Interrupted(trunk, tmp_path, CONTRACT, 0, batch=2, shard=2)
+    whole = FeatureExtractor(trunk, tmp_path, CONTRACT, 0, batch_size=2, shard_rows=2)
+    stopped = Interrupted(trunk, tmp_path, CONTRACT, 0, batch_size=2, shard_rows=2)
     with pytest.raises(KeyboardInterrupt):
-        stopped.fill(feature_cache.opened(tmp_path / "runs", {"size": 32}), photos[:5], 2)
-    before = feature_cache.opened(tmp_path / "runs", {"size": 32})
+        stopped.fill(feature_cache.open_cache(tmp_path / "runs", {"size": 32}), photos[:5], 2)
+    before = feature_cache.open_cache(tmp_path / "runs", {"size": 32})
 
-    assert before.rows.keys() == set(feature_cache.entries(photos[:2], 2))
+    assert before.locations.keys() == set(feature_cache.list_entries(photos[:2], 2))
     assert whole.fill(before, photos[:5], 2) == 3
-    assert whole.fill(feature_cache.opened(tmp_path / "runs", {"size": 32}), photos, 2) == 1
-    assert not feature_cache.opened(tmp_path / "runs", {"size": 64}).rows
+    assert whole.fill(feature_cache.open_cache(tmp_path / "runs", {"size": 32}), photos, 2) == 1
+    assert not feature_cache.open_cache(tmp_path / "runs", {"size": 64}).locations
     torn = next(before.folder.glob("*.npy"))
     torn.write_bytes(torn.read_bytes()[:-20])
-    again = feature_cache.opened(tmp_path / "runs", {"size": 32})
+    again = feature_cache.open_cache(tmp_path / "runs", {"size": 32})
     assert whole.fill(again, photos, 2) == 1
-    kept = again.take(feature_cache.entries(photos, 2))
-    wanted = np.concatenate([augmentation.views(tmp_path / one.path, CONTRACT, f"0:{one.sha256}", 2) for one in photos])
+    kept = again.read(feature_cache.list_entries(photos, 2))
+    wanted = np.concatenate(
+        [augmentation.make_views(tmp_path / one.path, CONTRACT, f"0:{one.sha256}", 2) for one in photos]
+    )
     assert np.allclose(kept, np.asarray(trunk(wanted.astype(np.float32))), rtol=1e-3, atol=0.2)
 
 
 def test_a_photo_that_cannot_be_read_is_named(keras: Any, photos: list[Photo], tmp_path: Path) -> None:
     """Those before it are kept."""
     given = keras.Input((32, 32, 3))
-    whole = Extractor(keras.Model(given, keras.layers.AveragePooling2D(8)(given)), tmp_path, CONTRACT, 0, 2, 2)
+    whole = FeatureExtractor(keras.Model(given, keras.layers.AveragePooling2D(8)(given)), tmp_path, CONTRACT, 0, 2, 2)
     (tmp_path / "5.jpg").write_bytes(b"no photo")
-    cache = feature_cache.opened(tmp_path / "runs", {})
+    cache = feature_cache.open_cache(tmp_path / "runs", {})
     with pytest.raises(Problems, match=r"5\.jpg cannot be read as a photo"):
         whole.fill(cache, photos, 1)
-    assert set(feature_cache.entries(photos[:2], 1)) <= cache.rows.keys()
+    assert set(feature_cache.list_entries(photos[:2], 1)) <= cache.locations.keys()
 
 
 def test_a_disk_that_is_too_small_is_told(tmp_path: Path) -> None:
     """Before anything is computed, with what is needed and what there is."""
-    feature_cache.enough_room(tmp_path, 1)
+    feature_cache.require_disk_space(tmp_path, 1)
     with pytest.raises(Problems, match=r"disk is too full: features need 1000000000 MB(.|\n)*--runs FOLDER"):
-        feature_cache.enough_room(tmp_path, 10**15)
+        feature_cache.require_disk_space(tmp_path, 10**15)
 
 
 def test_variations_are_of_the_same_photo(photos: list[Photo], tmp_path: Path) -> None:
     """The first is the photo as it is; the same seed gives the same, another gives others; none is far off."""
     path = tmp_path / photos[1].path
-    made = augmentation.views(path, CONTRACT, "seed", 6)
+    made = augmentation.make_views(path, CONTRACT, "seed", 6)
 
     assert (made[0] == preprocessing.read(path, CONTRACT)).all()
-    assert (made == augmentation.views(path, CONTRACT, "seed", 6)).all()
-    assert (made[1:] != augmentation.views(path, CONTRACT, "other", 6)[1:]).any(axis=(1, 2, 3)).all()
+    assert (made == augmentation.make_views(path, CONTRACT, "seed", 6)).all()
+    assert (made[1:] != augmentation.make_views(path, CONTRACT, "other", 6)[1:]).any(axis=(1, 2, 3)).all()
     assert len({one.tobytes() for one in made}) == 6
     colours = made.reshape(6, -1, 3).mean(axis=1)
     assert np.abs(colours - colours[0]).max() < 70
@@ -124,21 +126,21 @@ def small(keras: Any) -> Any:
     return keras.Model(given, keras.layers.Dense(2, activation="softmax")(hidden))
 
 
-def rows(count: int, seed: int) -> Rows:
+def rows(count: int, seed: int) -> TrainingRows:
     inputs = np.random.default_rng(seed).normal(size=(count, 4)).astype(np.float32)
     labels = (inputs[:, 0] + inputs[:, 1] > 0).astype(np.int64)
-    return Rows(inputs.__getitem__, labels, training_loop.balanced(labels, 2))
+    return TrainingRows(inputs.__getitem__, labels, training_loop.compute_sample_weights(labels, 2))
 
 
 def test_a_stage_that_was_interrupted_ends_the_same(keras: Any, tmp_path: Path) -> None:
     """The same weights and the same epochs as without a Ctrl-C, wherever it came."""
-    where = hardware.found("cpu")
+    where = hardware.detect("cpu")
     straight, stopped, fresh = small(keras), small(keras), small(keras)
     learn, check = rows(40, 1), rows(16, 2)
     wanted = training_loop.train(straight, PLAN, learn, check, tmp_path / "a.npz", where, lambda _: None)
 
-    def interrupt(done: Epoch) -> None:
-        if len(Progress.load(tmp_path / "b.npz").epochs) == 3:
+    def interrupt(done: EpochMetrics) -> None:
+        if len(Checkpoint.load(tmp_path / "b.npz").epochs) == 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -162,16 +164,16 @@ def test_several_devices_learn_together(keras: Any, tmp_path: Path) -> None:
     done = training_loop.train(model, PLAN, rows(40, 1), rows(16, 2), tmp_path / "a.npz", where, lambda _: None)
 
     assert done[-1].validation_loss < done[0].validation_loss
-    assert len(Progress.load(tmp_path / "a.npz").state) > len(model.weights)
+    assert len(Checkpoint.load(tmp_path / "a.npz").variables) > len(model.weights)
 
 
 def test_it_stops_when_others_are_no_longer_recognised_better(keras: Any, tmp_path: Path) -> None:
     """With the weights that it began with, where none are better."""
     model = small(keras)
     before = model.get_weights()
-    plan = replace(PLAN, patience=2, beat=0.0)
+    plan = replace(PLAN, patience=2, baseline_loss=0.0)
     done = training_loop.train(
-        model, plan, rows(24, 1), rows(16, 2), tmp_path / "a.npz", hardware.found("cpu"), lambda _: None
+        model, plan, rows(24, 1), rows(16, 2), tmp_path / "a.npz", hardware.detect("cpu"), lambda _: None
     )
 
     assert len(done) == 2
@@ -180,17 +182,17 @@ def test_it_stops_when_others_are_no_longer_recognised_better(keras: Any, tmp_pa
 
 def test_a_torn_checkpoint_is_a_new_beginning(tmp_path: Path) -> None:
     """As is none."""
-    Progress([Epoch("head", 1, 0, 1, 0, 1)], [np.ones(2)], [np.zeros(3)]).save(tmp_path / "a.npz")
-    assert Progress.load(tmp_path / "a.npz").epochs[0].stage == "head"
+    Checkpoint([EpochMetrics("head", 1, 0, 1, 0, 1)], [np.ones(2)], [np.zeros(3)]).save(tmp_path / "a.npz")
+    assert Checkpoint.load(tmp_path / "a.npz").epochs[0].stage == "head"
     (tmp_path / "a.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:200])
-    assert Progress.load(tmp_path / "a.npz").epochs == Progress.load(tmp_path / "none.npz").epochs == []
+    assert Checkpoint.load(tmp_path / "a.npz").epochs == Checkpoint.load(tmp_path / "none.npz").epochs == []
 
 
 @pytest.fixture(scope="module")
 def mixed(keras: Any) -> Network:
     """Of float16 where it is safe; how far off that is depends on the head, which is drawn by lot."""
     keras.utils.set_random_seed(1)
-    return network.build(str(photographs.weights()), 96, 3, 8, mixed=True)
+    return network.build(str(photographs.find_weights()), 96, 3, 8, mixed_precision=True)
 
 
 def test_only_what_is_above_the_cut_learns(mixed: Network) -> None:
@@ -199,11 +201,11 @@ def test_only_what_is_above_the_cut_learns(mixed: Network) -> None:
     def learns(model: Any) -> set[str]:
         return {one.path for one in model.trainable_variables}
 
-    mixed.freeze(crown=True)
+    mixed.freeze(top_blocks=True)
     head = {f"{layer}/{name}" for layer in ("projection", "probabilities") for name in ("kernel", "bias")}
-    assert learns(mixed.upper) == head
-    mixed.freeze(crown=False)
-    crown = learns(mixed.upper) - head
+    assert learns(mixed.top_model) == head
+    mixed.freeze(top_blocks=False)
+    crown = learns(mixed.top_model) - head
     assert {name.split("/")[1] for name in crown} == {"kernel"}
     assert "Conv_1/kernel" in crown
     assert {name.rpartition("_")[0] for name in crown} == {"Conv", "block_14", "block_15", "block_16"}
@@ -212,9 +214,9 @@ def test_only_what_is_above_the_cut_learns(mixed: Network) -> None:
 
 def test_mixed_precision_ends_in_float32(mixed: Network) -> None:
     """What is trained in halves answers in whole numbers, and almost the same."""
-    whole = network.finished(mixed, 96)
-    photo = np.stack([np.asarray(photographs.photo(number, 1, 96), dtype=np.float32) for number in range(2)])
-    halves = mixed.upper(mixed.trunk(photo))
+    whole = network.build_final_model(mixed, 96)
+    photo = np.stack([np.asarray(photographs.compose_photo(number, 1, 96), dtype=np.float32) for number in range(2)])
+    halves = mixed.top_model(mixed.trunk(photo))
 
     assert {layer.dtype_policy.name for layer in whole.layers} == {"float32"}
     assert str(mixed.trunk(photo).dtype).endswith("float16'>")
@@ -225,26 +227,26 @@ def test_mixed_precision_ends_in_float32(mixed: Network) -> None:
 def test_mixed_precision_learns(mixed: Network, tmp_path: Path) -> None:
     """Crown and head, with losses scaled so that no gradient vanishes; what is kept is float32."""
     labels = np.arange(12) % 3
-    photos = np.stack([np.asarray(photographs.photo(at % 3, at, 96), dtype=np.uint8) for at in range(12)])
+    photos = np.stack([np.asarray(photographs.compose_photo(at % 3, at, 96), dtype=np.uint8) for at in range(12)])
     inputs = np.asarray(mixed.trunk(photos), dtype=np.float32)
-    learn = Rows(inputs.__getitem__, labels, training_loop.balanced(labels, 3))
-    mixed.freeze(crown=False)
-    plan = replace(PLAN, batch=4, rate=1e-4)
+    learn = TrainingRows(inputs.__getitem__, labels, training_loop.compute_sample_weights(labels, 3))
+    mixed.freeze(top_blocks=False)
+    plan = replace(PLAN, batch_size=4, learning_rate=1e-4)
     done = training_loop.train(
-        mixed.upper, plan, learn, learn, tmp_path / "a.npz", hardware.found("cpu"), lambda _: None
+        mixed.top_model, plan, learn, learn, tmp_path / "a.npz", hardware.detect("cpu"), lambda _: None
     )
 
     assert min(one.validation_loss for one in done[1:]) < done[0].validation_loss
-    assert "LossScale" in type(mixed.upper.optimizer).__name__
-    assert {one.dtype for one in Progress.load(tmp_path / "a.npz").best} == {np.dtype("float32")}
+    assert "LossScale" in type(mixed.top_model.optimizer).__name__
+    assert {one.dtype for one in Checkpoint.load(tmp_path / "a.npz").best_weights} == {np.dtype("float32")}
 
 
 @given(photos=st.integers(1, 40), views=st.integers(1, 4), first=st.integers(0, 9))
 def test_an_epoch_takes_one_variation_of_each_photo(photos: int, views: int, first: int) -> None:
     """Every photo once, in another order; as many epochs as there are variations take all of them."""
     labels = np.repeat(np.arange(photos), views)
-    rows = Rows(labels.__getitem__, labels, np.ones(len(labels)), views)
-    epochs = [rows.order(3, number) for number in range(first, first + views)]
+    rows = TrainingRows(labels.__getitem__, labels, np.ones(len(labels)), views)
+    epochs = [rows.shuffle(3, number) for number in range(first, first + views)]
 
     assert all(sorted(labels[one]) == list(range(photos)) for one in epochs)
     assert sorted(np.concatenate(epochs)) == list(range(photos * views))
@@ -254,7 +256,7 @@ def test_an_epoch_takes_one_variation_of_each_photo(photos: int, views: int, fir
 def test_products_count_the_same_however_many_photos_they_have(counts: list[int]) -> None:
     """Unless one had to count more than ten times as much."""
     labels = np.repeat(np.arange(len(counts)), counts)
-    weights = training_loop.balanced(labels, len(counts))
+    weights = training_loop.compute_sample_weights(labels, len(counts))
     each = [weights[labels == at].sum() for at in range(len(counts))]
 
     assert weights.max() <= 10
@@ -279,11 +281,11 @@ def test_prototypes_know_their_products(seed: int) -> None:
         return around[places] + draws.normal(0, 0.05, (len(names), 8))
 
     learned, held, few = (tuple(stand_in(one) for one in names) for names in ("ab", "aabb", "n"))
-    sides = Sides(("a", "b"), learned, (), held, few)
+    sides = DatasetSplits(("a", "b"), learned, (), held, few)
     said = np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9], [0.0, 1.0]])
     seen = near("aabb")
     seen /= np.linalg.norm(seen, axis=1, keepdims=True)
-    found = prototype_metrics.measured(sides, (*learned, *few), near("abn"), said, seen, None)
+    found = prototype_metrics.evaluate(sides, (*learned, *few), near("abn"), said, seen, None)
 
     assert (found.metrics.top1, found.metrics.top3, found.metrics.prototypes) == (0.75, 1.0, 1.0)
     assert found.metrics.per_product == {"a": Score(2, 1), "b": Score(2, 2)}
@@ -296,8 +298,8 @@ def test_too_little_memory_is_told(tmp_path: Path) -> None:
     """Before anything is computed; a machine that does not say is believed."""
     (tmp_path / "meminfo").write_text("MemTotal: 8000000 kB\nMemAvailable: 400000 kB\n")
     with pytest.raises(Problems, match="only 390 MB of memory are free"):
-        hardware.enough_memory(tmp_path / "meminfo")
-    hardware.enough_memory(tmp_path / "none")
+        hardware.require_memory(tmp_path / "meminfo")
+    hardware.require_memory(tmp_path / "none")
     assert hardware.is_out_of_memory(MemoryError())
     assert not hardware.is_out_of_memory(ValueError("shape"))
 
@@ -305,5 +307,5 @@ def test_too_little_memory_is_told(tmp_path: Path) -> None:
 def test_a_gpu_that_is_not_there_is_told() -> None:
     """When it was asked for."""
     with pytest.raises(Problems, match="TensorFlow sees no GPU"):
-        hardware.found("gpu")
-    assert "no GPU" in str(hardware.found())
+        hardware.detect("gpu")
+    assert "no GPU" in str(hardware.detect())

@@ -49,10 +49,12 @@ def test_what_it_leaves_is_whole(lesson: Lesson) -> None:
     done = lesson.run
 
     assert done.data_hash == dataset.load(lesson.place).hash == dataset.load(lesson.data).hash
-    assert done.files.keys() == {path.name for path in lesson.place.iterdir() if path.is_file()} - {training_run.RUN}
+    assert done.files.keys() == {path.name for path in lesson.place.iterdir() if path.is_file()} - {
+        training_run.RUN_FILE
+    }
     assert all(sha256(lesson.place / name) == sums for name, sums in done.files.items())
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", done.version)
-    assert done.config["weights_hash"] == sha256(photographs.weights())
+    assert done.config["weights_hash"] == sha256(photographs.find_weights())
     assert done.config["fine_epochs"] == 1
     assert done.tools.keys() == {"tensorflow", "keras", "numpy", "pillow"}
     assert not list((lesson.folder / "runs/.training").iterdir())
@@ -70,10 +72,10 @@ def test_products_with_few_photos_are_recognised(lesson: Lesson, learned: Any, t
     def vectors(number: int, shots: range) -> Any:
         paths = [tmp_path / f"{number}-{shot}.png" for shot in shots]
         for path, shot in zip(paths, shots, strict=True):
-            photographs.photo(number, shot).save(path)
+            photographs.compose_photo(number, shot).save(path)
         return np.asarray(bones(preprocessing.read_all(paths, done.preprocessing), training=False))
 
-    with np.load(lesson.place / training_run.PROTOTYPES) as found:
+    with np.load(lesson.place / training_run.PROTOTYPES_FILE) as found:
         known, products, trained = found["vectors"], found["products"].tolist(), found["trained"].tolist()
     added = vectors(LATER, range(2)).mean(axis=0)
     known = np.vstack([known, added / np.linalg.norm(added)])
@@ -95,13 +97,16 @@ def test_the_export_says_the_same(lesson: Lesson, learned: Any) -> None:
     paths = [lesson.data / one.path for one in done.split.held_out][:4]
     inputs = preprocessing.read_all(paths, done.preprocessing).astype(np.float32)
     wanted = np.asarray(learned(inputs, training=False))
-    told = exported_model.load(lesson.place / writer.FOLDER)
+    told = exported_model.load(lesson.place / writer.EXPORT_FOLDER)
 
     assert told.document["version"] == done.version
-    assert np.abs(told.run(inputs)["probabilities"] - wanted).max() < 1e-4
-    if browser.program() is None:
+    assert np.abs(told.predict(inputs)["probabilities"] - wanted).max() < 1e-4
+    if browser.find_browser() is None:
         pytest.skip("needs chromium: it runs the exported model")
-    assert np.abs(browser.ask(lesson.place / writer.FOLDER, paths).probabilities - wanted).max() < 1e-4
+    assert (
+        np.abs(browser.predict_in_browser(lesson.place / writer.EXPORT_FOLDER, paths).probabilities - wanted).max()
+        < 1e-4
+    )
 
 
 def changed(data: Path) -> None:
@@ -112,15 +117,15 @@ def changed(data: Path) -> None:
 
 
 def emptied(data: Path) -> None:
-    dataset.save(dataset.made_of(()), data)
+    dataset.save(dataset.build(()), data)
 
 
 def only_one_product(data: Path) -> None:
-    dataset.save(dataset.made_of(tuple(one for one in dataset.load(data).photos if one.product == "p00")), data)
+    dataset.save(dataset.build(tuple(one for one in dataset.load(data).photos if one.product == "p00")), data)
 
 
 def one_photo(data: Path) -> None:
-    dataset.save(dataset.made_of(dataset.load(data).photos[:1]), data)
+    dataset.save(dataset.build(dataset.load(data).photos[:1]), data)
 
 
 @pytest.mark.parametrize(
@@ -209,7 +214,7 @@ def test_wherever_it_is_stopped_it_goes_on(lesson: Lesson, tmp_path: Path, capsy
         assert "Interrupted. What was finished is kept; the same command goes on from there." in told
         assert f"hint: python -m ml.train_model --data {lesson.data}" in told
         assert not [*runs.glob("2*/run.json"), *runs.rglob("*.part*")]
-    with narrow.disk(1_000_000):
+    with narrow.limit_file_size(1_000_000):
         assert train_model.main(words) == 1
     told = capsys.readouterr().err
     assert "File too large" in told
@@ -236,7 +241,7 @@ def test_numbers_that_are_none_are_refused(capsys: pytest.CaptureFixture[str]) -
 def test_the_report_shows_what_there_is(lesson: Lesson) -> None:
     """One file that needs no other, of this training."""
     done = lesson.run
-    text = (lesson.place / training_run.REPORT).read_text()
+    text = (lesson.place / training_run.REPORT_FILE).read_text()
 
     assert f"<h1>Training {done.version}</h1>" in text
     assert text.count("data:image/png;base64,") == 2

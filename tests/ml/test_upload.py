@@ -17,17 +17,17 @@ from msgspec.structs import replace
 
 from ml import training_run, upload_model
 from ml.data import dataset
-from ml.training_run import HeldOut, Preprocessing, Run, Split
+from ml.training_run import HeldOut, Preprocessing, Split, TrainingRun
 from orchestrator import canonical_json
 from orchestrator.emulator import Emulator, start
 from orchestrator.model_registry import registry
-from orchestrator.model_registry.registry import METADATA, Metadata, Parity, Verdict
+from orchestrator.model_registry.registry import METADATA_FILE, ModelMetadata, Parity, Verdict
 from orchestrator.problems import Problems
-from orchestrator.storage import Stored
+from orchestrator.storage import StoredFile
 from orchestrator.storage.local import LocalFileStorage
-from tests.emulator.account import client_of
+from tests.emulator.account import make_client
 from tests.ml import narrow
-from tests.state.pages.house import serving, settings
+from tests.state.pages.house import make_settings, serve
 from tests.storage.test_published import CONTRACT, version
 
 REASON = "the shop asked for it"
@@ -41,13 +41,13 @@ def validated(folder: Path, name: str, against: str = "", says: str = "", **more
     contract = Preprocessing(**{**CONTRACT, "classes": tuple(CONTRACT["classes"])})  # type: ignore[arg-type]
     known = replace(known, preprocessing_hash=contract.hash, verdict=Verdict(says or ("same" if against else "first"),
                     against), **more)  # fmt: skip
-    (place / "web" / METADATA).write_bytes(registry.checked(known))
+    (place / "web" / METADATA_FILE).write_bytes(registry.encode_metadata(known))
     held = HeldOut("photos/ring/1.jpg", "ring", "0" * 64)
     metrics = training_run.Metrics(0.9, 1.0, 0.3, 0.9, {"ring": training_run.Score(1, 1)})
     split = Split(1, 1, (held,))
-    run = Run(name, "data", contract, contract.hash, split, metrics, {}, {}, "", "2026-11-24", 1.0, 8, 0.8)
+    run = TrainingRun(name, "data", contract, contract.hash, split, metrics, {}, {}, "", "2026-11-24", 1.0, 8, 0.8)
     training_run.save(run, place)
-    dataset.save(dataset.made_of(()), place)
+    dataset.save(dataset.build(()), place)
     return place
 
 
@@ -69,7 +69,7 @@ class Upload:
 
     @property
     def in_use(self) -> str:
-        pointer = registry.current(self.storage)
+        pointer = registry.read_pointer(self.storage)
         return pointer.version if pointer else ""
 
 
@@ -83,9 +83,9 @@ def test_a_model_comes_into_use(upload: Upload) -> None:
     told = upload(validated(upload.folder, "v1"))
     assert "Model v1 is in use now: 2 products, top-1 90.0%." in told
     assert upload.in_use == "v1"
-    known = registry.metadata(upload.storage, "v1")
+    known = registry.read_metadata(upload.storage, "v1")
     for name, file in known.files.items():
-        assert registry.file_of(upload.folder / "bucket/ml-models/v1" / name) == file
+        assert registry.describe_file(upload.folder / "bucket/ml-models/v1" / name) == file
     assert "is in use already" in upload(upload.folder / "runs/v1")
 
     told = upload(validated(upload.folder, "v2", against="v1", says="better"))
@@ -111,15 +111,15 @@ def test_what_is_not_fit_is_refused(upload: Upload, more: dict[str, Any], senten
     assert sentence in told
     assert "nothing was uploaded" in told
     assert upload.in_use == "v1"
-    assert registry.versions(upload.storage) == ["v1"]
+    assert registry.list_versions(upload.storage) == ["v1"]
 
     assert f"forced: {REASON}" in upload(place, "--force", REASON)
     assert upload.in_use == "v2"
-    assert registry.metadata(upload.storage, "v2").verdict.forced == REASON
+    assert registry.read_metadata(upload.storage, "v2").verdict.forced == REASON
 
 
 def _not_validated(place: Path) -> None:
-    (place / "web" / METADATA).unlink()
+    (place / "web" / METADATA_FILE).unlink()
 
 
 def _exported_again(place: Path) -> None:
@@ -127,14 +127,14 @@ def _exported_again(place: Path) -> None:
 
 
 def _other_schema(place: Path) -> None:
-    path = place / "web" / METADATA
+    path = place / "web" / METADATA_FILE
     known = json.loads(path.read_bytes())
     known["metrics"]["top1"] = 3
     path.write_text(json.dumps(known))
 
 
 def _torn(place: Path) -> None:
-    (place / "web" / METADATA).write_text('{"version"')
+    (place / "web" / METADATA_FILE).write_text('{"version"')
 
 
 def _of_another(place: Path) -> None:
@@ -168,10 +168,12 @@ class Interrupted(LocalFileStorage):
         super().__init__(root)
         self.after = after
 
-    def put(self, key: str, content: bytes | Path, **more: Any) -> Stored:
+    def put(self, key: str, content: bytes | Path, **more: Any) -> StoredFile:
         self.after -= 1
         if self.after < 0:
-            raise Problems.one("the bucket does not answer", hint="see that this machine is online, then again")
+            raise Problems.from_message(
+                "the bucket does not answer", hint="see that this machine is online, then again"
+            )
         return super().put(key, content, **more)
 
 
@@ -183,7 +185,7 @@ def test_wherever_it_is_cut_off_the_old_model_stays(upload: Upload) -> None:
         with pytest.raises(Problems, match="does not answer"):
             upload_model.upload(Interrupted(upload.folder / "bucket", min(after, 1) if after < 4 else 1), place)
         assert upload.in_use == "v1"
-    assert upload_model.upload(Interrupted(upload.folder / "bucket", 1), place).fresh
+    assert upload_model.upload(Interrupted(upload.folder / "bucket", 1), place).is_new
     assert upload.in_use == "v2"
 
 
@@ -193,7 +195,7 @@ def test_a_disk_that_fills_leaves_the_old_model(upload: Upload) -> None:
     place = validated(upload.folder, "v2", against="v1")
     file = ("--file", str(upload.folder / "model.zip"))
     for words in ((), file):
-        with narrow.disk(100):
+        with narrow.limit_file_size(100):
             told = upload(place, *words, code=1)
         assert "File too large" in told
         assert "hint: " in told
@@ -206,7 +208,7 @@ def test_a_disk_that_fills_leaves_the_old_model(upload: Upload) -> None:
 @pytest.fixture(scope="module")
 def aws() -> Iterator[Emulator]:
     with start() as emulator:
-        client_of(emulator, "s3").create_bucket(
+        make_client(emulator, "s3").create_bucket(
             Bucket="files", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
         )
         yield emulator
@@ -252,14 +254,14 @@ def test_of_two_processes_at_once_one_wins(aws: Emulator, tmp_path: Path, monkey
     assert sorted(codes.values()) == [0, 1], told
     (winner,) = [name for name, code in codes.items() if code == 0]
     (loser,) = codes.keys() - {winner}
-    body = client_of(aws, "s3").get_object(Bucket="files", Key="ml-models/current.json")["Body"].read()
+    body = make_client(aws, "s3").get_object(Bucket="files", Key="ml-models/current.json")["Body"].read()
     assert json.loads(body)["version"] == winner
     assert f"model {winner} became the current one while {loser} was uploaded" in told[loser][1]
     assert upload_model.main([str(runs[loser]), "--bucket", "files"]) == 1, "it was compared with v1"
 
-    path = runs[loser] / "web" / METADATA
-    known = canonical_json.load(path.read_bytes(), Metadata)
-    path.write_bytes(registry.checked(replace(known, verdict=Verdict("better", winner))))
+    path = runs[loser] / "web" / METADATA_FILE
+    known = canonical_json.load(path.read_bytes(), ModelMetadata)
+    path.write_bytes(registry.encode_metadata(replace(known, verdict=Verdict("better", winner))))
     assert upload_model.main([str(runs[loser]), "--bucket", "files"]) == 0
 
 
@@ -280,10 +282,10 @@ def test_the_state_service_is_told(
     aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the service down the model is in use all the same; the same command again tells it."""
-    from orchestrator.state.server.access import Grant, create_token
+    from orchestrator.state.server.access import TokenGrant, create_token
     from orchestrator.state.server.store import Store
 
-    client_of(aws, "s3").create_bucket(
+    make_client(aws, "s3").create_bucket(
         Bucket="files-by-name", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
     )
     (tmp_path / "manifests").mkdir()
@@ -299,12 +301,12 @@ def test_the_state_service_is_told(
     assert "It is not known to the state service: the state service at http://127.0.0.1:9" in told
     assert time.monotonic() - began < 30
 
-    known = settings(tmp_path)
+    known = make_settings(tmp_path)
     store = Store.open(known.database)
-    with serving(store, known) as address:
+    with serve(store, known) as address:
         monkeypatch.setenv("ORCHESTRATOR_STATE_URL", address)
-        monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ana", Grant(("write",)), 60, "test"))
+        monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ana", TokenGrant(("write",)), 60, "test"))
         assert upload_model.main(words) == 0
         assert f"The state service knows of it: {address}/models" in capsys.readouterr().out
-        (kept,) = store.models("shop/prod")
+        (kept,) = store.list_model_versions("shop/prod")
         assert (kept.version, kept.current, kept.metrics["top1"]) == ("v1", True, 0.9)

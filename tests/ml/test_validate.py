@@ -13,24 +13,24 @@ import pytest
 
 from ml import training_run, validate_model
 from ml.evaluation import browser
-from ml.evaluation.holdout import LEARNED
+from ml.evaluation.holdout import LEARNED_FILE
 from ml.export import exported_model
-from ml.validate_model import Validation
+from ml.validate_model import ValidationResult
 from orchestrator import canonical_json
 from orchestrator.model_registry import registry
-from orchestrator.model_registry.registry import Metadata
+from orchestrator.model_registry.registry import ModelMetadata
 from orchestrator.problems import Problems
 from tests.ml import narrow, trained
 
 pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
-NEEDS = pytest.mark.skipif(browser.program() is None, reason="needs chromium: it runs the exported model")
+NEEDS = pytest.mark.skipif(browser.find_browser() is None, reason="needs chromium: it runs the exported model")
 
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bucket, its data set, and a training, all in one folder that no test changes."""
     folder = tmp_path_factory.mktemp("shop")
-    trained.photos(folder)
+    trained.make_photos(folder)
     trained.train(folder / "runs/v1", folder / "data")
     return folder
 
@@ -45,8 +45,8 @@ def words(folder: Path, *more: str, version: str = "v1") -> list[str]:
     return [str(folder / "runs" / version), "--data", str(folder / "data"), "--local", str(folder / "bucket"), *more]
 
 
-def validate(folder: Path, *more: str, web: Path = browser.WEB, version: str = "v1") -> Validation:
-    return validate_model.validate(validate_model.parser().parse_args(words(folder, *more, version=version)), web)
+def validate(folder: Path, *more: str, web: Path = browser.WEB_FOLDER, version: str = "v1") -> ValidationResult:
+    return validate_model.validate(validate_model.build_parser().parse_args(words(folder, *more, version=version)), web)
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
@@ -67,12 +67,12 @@ def test_a_good_model_passes(mine: Path, capsys: pytest.CaptureFixture[str]) -> 
         "Next: python -m ml.upload_model",
     ):  # fmt: skip
         assert line in told
-    known = canonical_json.load((mine / "runs/v1/web/metadata.json").read_bytes(), Metadata)
-    assert known.parity.holds
+    known = canonical_json.load((mine / "runs/v1/web/metadata.json").read_bytes(), ModelMetadata)
+    assert known.parity.is_consistent
     assert known.parity.browser is not None
     assert known.verdict.says == "first"
     assert set(known.files) >= {"model.json", "catalogue.json", "learned.json"}
-    assert len(json.loads((mine / "runs/v1/web" / LEARNED).read_text())) == 24
+    assert len(json.loads((mine / "runs/v1/web" / LEARNED_FILE).read_text())) == 24
     assert sum(score.photos for score in known.metrics.per_product.values()) == 8
 
 
@@ -89,18 +89,18 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_browser_that_prepares_photos_otherwise_is_caught(mine: Path, tmp_path: Path, name: str) -> None:
     """And what it does is named."""
-    web = shutil.copytree(browser.WEB, tmp_path / "web")
+    web = shutil.copytree(browser.WEB_FOLDER, tmp_path / "web")
     text = (web / "predict.js").read_text()
     right, wrong = FAULTS[name]
     assert right in text
     (web / "predict.js").write_text(text.replace(right, wrong))
     found = validate(mine, web=web)
 
-    assert not found.is_fit
-    assert found.known.parity.fault.startswith(name)
-    assert found.known.parity.fault.endswith("(browser)")
-    assert found.known.parity.exported is not None
-    assert found.known.parity.exported < 1e-4
+    assert not found.can_upload
+    assert found.metadata.parity.fault.startswith(name)
+    assert found.metadata.parity.fault.endswith("(browser)")
+    assert found.metadata.parity.exported is not None
+    assert found.metadata.parity.exported < 1e-4
 
 
 def _rescaled(folder: Path, factor: float, offset: float) -> None:
@@ -133,10 +133,10 @@ def test_an_export_that_is_another_model_is_caught(mine: Path, spoil: Callable[[
     """Scaling that went missing within, and a contract that says otherwise."""
     validate(mine, "--no-browser")
     spoil(mine)
-    found = validate(mine, "--no-browser").known.parity
+    found = validate(mine, "--no-browser").metadata.parity
 
     assert found.fault.startswith(name), found
-    assert not found.holds
+    assert not found.is_consistent
 
 
 def _contract(folder: Path, **values: str) -> None:
@@ -151,9 +151,9 @@ def test_a_training_that_saw_other_photos_is_caught(mine: Path) -> None:
     edit(path, lambda said: said.update(preprocessing=wrong, preprocessing_hash=canonical_json.digest(wrong)))
     found = validate(mine, "--no-browser")
 
-    assert found.known.metrics.top1 < 0.9
-    assert found.known.parity.fault.startswith("channel order: RGB instead of BGR")
-    assert not found.is_fit
+    assert found.metadata.metrics.top1 < 0.9
+    assert found.metadata.parity.fault.startswith("channel order: RGB instead of BGR")
+    assert not found.can_upload
 
 
 @pytest.mark.parametrize(
@@ -165,11 +165,11 @@ def test_it_is_compared_with_the_one_in_use(
     """On the same photos, that neither has learned from."""
     from orchestrator.storage.local import LocalFileStorage
 
-    trained.train(mine / "runs/v2", mine / "data", "v2", spoilt=old)
-    trained.train(mine / "runs/v3", mine / "data", "v3", spoilt=new)
+    trained.train(mine / "runs/v2", mine / "data", "v2", is_degraded=old)
+    trained.train(mine / "runs/v3", mine / "data", "v3", is_degraded=new)
     storage = LocalFileStorage(mine / "bucket")
     first = validate(mine, "--no-browser", version="v2")
-    registry.publish(storage, first.folder, first.known, None)
+    registry.publish(storage, first.folder, first.metadata, None)
     capsys.readouterr()
     code = validate_model.main(words(mine, "--no-browser", version="v3"))
     told = capsys.readouterr().out
@@ -231,7 +231,7 @@ def test_what_cannot_be_validated_is_told(
 
 def test_a_disk_that_fills_is_told(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nothing half is kept; with room the same command ends well."""
-    with narrow.disk(100):
+    with narrow.limit_file_size(100):
         assert validate_model.main(words(mine, "--no-browser")) == 1
     told = capsys.readouterr().err
     assert "File too large" in told
@@ -250,7 +250,7 @@ def test_photos_that_went_are_counted(mine: Path, capsys: pytest.CaptureFixture[
 
 def test_nothing_says_where_the_model_in_use_is(mine: Path) -> None:
     """Then it can be done without, when that is said."""
-    given = validate_model.parser().parse_args(words(mine)[:3])
+    given = validate_model.build_parser().parse_args(words(mine)[:3])
     with pytest.raises(Problems, match="nothing says where"):
         validate_model.validate(given)
-    assert validate(mine, "--no-browser", "--no-compare").known.verdict.says == "first"
+    assert validate(mine, "--no-browser", "--no-compare").metadata.verdict.says == "first"

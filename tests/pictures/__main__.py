@@ -16,146 +16,155 @@ from pathlib import Path
 
 from orchestrator.emulator import Emulator, Faults, start
 from tests.github import server
-from tests.github.fake import WRITER
+from tests.github.fake import WRITE_TOKEN
 from tests.pictures import browser, comment, terminal
-from tests.proofs.world import MANIFESTS, Edit, swap
-from tests.state.pages.house import PAGES, shop
+from tests.proofs.world import MANIFESTS, Edit, replace_text
+from tests.state.pages.house import PAGES, serve_sample_history
 
-PICTURES = Path(__file__).parents[2] / "docs" / "pictures"
+PICTURES_FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 COLUMNS, ROWS = 112, 90
 TITLE = "joiabagur: bash"
-CHANGED: tuple[Edit, ...] = (
-    swap("database.yaml", ("db.t3.micro", "db.t4g.micro"), ("retentionDays: 7", "retentionDays: 14")),
-    swap("buckets.yaml", ("abortUnfinishedUploadsAfterDays: 7", "abortUnfinishedUploadsAfterDays: 3")),
-    swap("api.yaml", ("max: 2", "max: 3"), ("http5xx: 5", "http5xx: 10")),
+CHANGE_EDITS: tuple[Edit, ...] = (
+    replace_text("database.yaml", ("db.t3.micro", "db.t4g.micro"), ("retentionDays: 7", "retentionDays: 14")),
+    replace_text("buckets.yaml", ("abortUnfinishedUploadsAfterDays: 7", "abortUnfinishedUploadsAfterDays: 3")),
+    replace_text("api.yaml", ("max: 2", "max: 3"), ("http5xx: 5", "http5xx: 10")),
 )
-VETOED: tuple[Edit, ...] = (*CHANGED, swap("database.yaml", ("username: joiabagur", "username: other")))
+VETOED_EDITS: tuple[Edit, ...] = (
+    *CHANGE_EDITS,
+    replace_text("database.yaml", ("username: joiabagur", "username: other")),
+)
 
 
 @dataclass(frozen=True)
-class Studio:
+class Workspace:
     """An emulated AWS and a folder with the real manifests."""
 
     emulator: Emulator
     folder: Path
-    surroundings: dict[str, str] = field(default_factory=dict)
+    extra_environment: dict[str, str] = field(default_factory=dict)
 
     @property
     def environment(self) -> dict[str, str]:
         return {**self.emulator.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
-    def write(self, *edits: Edit) -> None:
+    def write_manifests(self, *edits: Edit) -> None:
         """The real manifests, edited."""
         shutil.rmtree(self.folder / "manifests", ignore_errors=True)
         shutil.copytree(MANIFESTS, self.folder / "manifests")
         for edit in edits:
             edit(self.folder / "manifests")
 
-    def run(self, *words: str) -> str:
+    def run_command(self, *words: str) -> str:
         """What an orchestrator command prints."""
         command = [sys.executable, "-m", "orchestrator", *words]
-        environment = {**os.environ, **self.environment, **self.surroundings, "NO_COLOR": "1"}
-        done = subprocess.run(
+        environment = {**os.environ, **self.environment, **self.extra_environment, "NO_COLOR": "1"}
+        completed = subprocess.run(
             command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False, timeout=120
         )
-        if not done.stdout:
-            raise RuntimeError(done.stderr)
-        return done.stdout
+        if not completed.stdout:
+            raise RuntimeError(completed.stderr)
+        return completed.stdout
 
-    def stand(self) -> None:
+    def apply_stack(self) -> None:
         """The stack as the manifests in git have it."""
-        self.write()
-        self.run("apply", "--auto-approve")
+        self.write_manifests()
+        self.run_command("apply", "--auto-approve")
 
-    def shoot(self, name: str, ansi: str) -> None:
-        html, height = terminal.page(ansi, TITLE)
-        browser.draw(html, PICTURES / f"{name}.png", 28 + 32 + round(COLUMNS * 7.83), height)
+    def save_terminal(self, name: str, ansi: str) -> None:
+        html, height = terminal.render_page(ansi, TITLE)
+        browser.render_html(html, PICTURES_FOLDER / f"{name}.png", 28 + 32 + round(COLUMNS * 7.83), height)
 
 
-def plan(studio: Studio) -> None:
+def capture_plan(workspace: Workspace) -> None:
     """The first plan of the real stack."""
-    studio.write()
-    with terminal.screen(COLUMNS, ROWS, studio.folder, studio.environment) as screen:
-        screen.type("orchestrator plan")
-        studio.shoot("plan", screen.until("To apply it:"))
+    workspace.write_manifests()
+    with terminal.open_screen(COLUMNS, ROWS, workspace.folder, workspace.environment) as screen:
+        screen.type_line("orchestrator plan")
+        workspace.save_terminal("plan", screen.wait_for("To apply it:"))
 
 
-def change(studio: Studio) -> None:
+def capture_change(workspace: Workspace) -> None:
     """The plan of an ordinary day."""
-    studio.stand()
-    studio.write(*CHANGED)
-    with terminal.screen(COLUMNS, ROWS, studio.folder, studio.environment) as screen:
-        screen.type("orchestrator plan")
-        studio.shoot("change", screen.until("To apply it:"))
+    workspace.apply_stack()
+    workspace.write_manifests(*CHANGE_EDITS)
+    with terminal.open_screen(COLUMNS, ROWS, workspace.folder, workspace.environment) as screen:
+        screen.type_line("orchestrator plan")
+        workspace.save_terminal("change", screen.wait_for("To apply it:"))
 
 
-def apply(studio: Studio) -> None:
+def capture_apply(workspace: Workspace) -> None:
     """The table while the stack is made, half-way."""
-    studio.write()
-    studio.run("plan", "--out", "plan.json")
-    studio.emulator.faults = Faults(latency_ms=120)
-    with terminal.screen(COLUMNS, 58, studio.folder, studio.environment) as screen:
-        screen.type("orchestrator apply plan.json")
-        screen.until("14 of 28", "15 of 28", "16 of 28", "17 of 28")
+    workspace.write_manifests()
+    workspace.run_command("plan", "--out", "plan.json")
+    workspace.emulator.faults = Faults(latency_ms=120)
+    with terminal.open_screen(COLUMNS, 58, workspace.folder, workspace.environment) as screen:
+        screen.type_line("orchestrator apply plan.json")
+        screen.wait_for("14 of 28", "15 of 28", "16 of 28", "17 of 28")
         time.sleep(0.3)
-        shown = screen.shown(colours=True)
-        screen.until("Applied:", "Failed:")
-    studio.emulator.faults = Faults()
-    studio.shoot("apply", shown)
+        screen_text = screen.read_text(colours=True)
+        screen.wait_for("Applied:", "Failed:")
+    workspace.emulator.faults = Faults()
+    workspace.save_terminal("apply", screen_text)
 
 
-def page(studio: Studio) -> None:
+def capture_html_plan(workspace: Workspace) -> None:
     """The HTML plan, vetoed, on a desk and on a telephone."""
-    studio.stand()
-    studio.write(*VETOED)
-    html = studio.run("plan", "--format", "html")
-    browser.draw(html, PICTURES / "page-wide.png", 1100, 900, 1.25)
+    workspace.apply_stack()
+    workspace.write_manifests(*VETOED_EDITS)
+    html = workspace.run_command("plan", "--format", "html")
+    browser.render_html(html, PICTURES_FOLDER / "page-wide.png", 1100, 900, 1.25)
     source = html.replace("&", "&amp;").replace('"', "&quot;")
     frame = f'<body style="margin:0"><iframe style="border:0" width=390 height=900 srcdoc="{source}"></iframe>'
-    browser.draw(frame, PICTURES / "page-narrow.png", 390, 900, 1.5)
+    browser.render_html(frame, PICTURES_FOLDER / "page-narrow.png", 390, 900, 1.5)
 
 
-def remark(studio: Studio) -> None:
+def capture_comment(workspace: Workspace) -> None:
     """The comment on a pull request: the one that `orchestrator github plan` writes, as GitHub got it."""
-    studio.stand()
-    studio.write(*CHANGED)
-    event = studio.folder / "event.json"
+    workspace.apply_stack()
+    workspace.write_manifests(*CHANGE_EDITS)
+    event = workspace.folder / "event.json"
     event.write_text(json.dumps({"pull_request": {"number": 42, "head": {"sha": "c0ffee"}}}))
-    with server.serve(studio.folder) as hub:
+    with server.serve(workspace.folder) as hub:
         hub.pulls[42] = {"number": 42, "head": {"sha": "c0ffee"}}
-        run = {"GITHUB_REPOSITORY": "shop/shop", "GITHUB_API_URL": hub.url, "GITHUB_TOKEN": WRITER}
-        studio.surroundings.update(run, GITHUB_SHA="c0ffee" + "0" * 34, GITHUB_EVENT_PATH=str(event))
-        studio.run("github", "plan")
-        (said,) = hub.comments_on(42)
-    browser.draw(comment.page(said["body"]), PICTURES / "comment.png", 860, 1040, 1.25)
+        github_environment = {"GITHUB_REPOSITORY": "shop/shop", "GITHUB_API_URL": hub.url, "GITHUB_TOKEN": WRITE_TOKEN}
+        workspace.extra_environment.update(
+            github_environment, GITHUB_SHA="c0ffee" + "0" * 34, GITHUB_EVENT_PATH=str(event)
+        )
+        workspace.run_command("github", "plan")
+        (posted,) = hub.list_comments(42)
+    browser.render_html(comment.render_page(posted["body"]), PICTURES_FOLDER / "comment.png", 860, 1040, 1.25)
 
 
-def dashboard(studio: Studio) -> None:
+def capture_dashboard(workspace: Workspace) -> None:
     """The state service over fourteen weeks of a shop: all environments, a run that failed, and one on a telephone."""
-    with shop(studio.folder) as (address, _, _):
-        browser.shoot(
+    with serve_sample_history(workspace.folder) as (address, _, _):
+        browser.take_screenshots(
             {
-                PICTURES / "dashboard.png": (f"{address}{PAGES['environments']}", 1280, 900, "light"),
-                PICTURES / "dashboard-run.png": (f"{address}{PAGES['run-failed']}", 1280, 900, "dark"),
-                PICTURES / "dashboard-narrow.png": (f"{address}{PAGES['releases']}", 390, 844, "dark"),
+                PICTURES_FOLDER / "dashboard.png": (f"{address}{PAGES['environments']}", 1280, 900, "light"),
+                PICTURES_FOLDER / "dashboard-run.png": (f"{address}{PAGES['run-failed']}", 1280, 900, "dark"),
+                PICTURES_FOLDER / "dashboard-narrow.png": (f"{address}{PAGES['releases']}", 390, 844, "dark"),
             }
         )
 
 
-SUBJECTS: dict[str, Callable[[Studio], None]] = {
-    "plan": plan, "change": change, "apply": apply, "page": page, "comment": remark,
-    "dashboard": dashboard,
-}  # fmt: skip
+CAPTURES: dict[str, Callable[[Workspace], None]] = {
+    "plan": capture_plan,
+    "change": capture_change,
+    "apply": capture_apply,
+    "page": capture_html_plan,
+    "comment": capture_comment,
+    "dashboard": capture_dashboard,
+}
 
 
 def main() -> None:
     """Take the pictures named, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SUBJECTS)}; all without one")
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    for name in parser.parse_args().names or SUBJECTS:
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CAPTURES)}; all without one")
+    PICTURES_FOLDER.mkdir(parents=True, exist_ok=True)
+    for name in parser.parse_args().names or CAPTURES:
         with start(settle_seconds=0.6) as emulator, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            SUBJECTS[name](Studio(emulator, Path(folder)))
+            CAPTURES[name](Workspace(emulator, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -8,16 +8,16 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.state.pages.looking import looking
+from tests.state.pages.looking import open_page
 
-QUIET = (
+HEADLESS_FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--hide-scrollbars", "--force-color-profile=srgb",
 )  # fmt: skip
-MOST_BYTES = 200_000
+MAX_BYTES = 200_000
 
 
-def draw(html: str, to: Path, width: int, height: int, scale: float = 1.5) -> None:
+def render_html(html: str, target: Path, width: int, height: int, scale: float = 1.5) -> None:
     """Draw ``html`` on ``width`` x ``height`` CSS pixels, each ``scale`` pixels of the picture wide."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
@@ -26,29 +26,29 @@ def draw(html: str, to: Path, width: int, height: int, scale: float = 1.5) -> No
         source = Path(folder, "page.html")
         source.write_text(html, encoding="utf-8")
         size = [f"--window-size={width},{height}", f"--force-device-scale-factor={scale}"]
-        where = [f"--user-data-dir={folder}/profile", f"--screenshot={to.resolve()}", source.as_uri()]
-        subprocess.run([chromium, *QUIET, *size, *where], check=True, capture_output=True, timeout=120)
-    _small(to)
+        paths = [f"--user-data-dir={folder}/profile", f"--screenshot={target.resolve()}", source.as_uri()]
+        subprocess.run([chromium, *HEADLESS_FLAGS, *size, *paths], check=True, capture_output=True, timeout=120)
+    _compress(target)
 
 
-def shoot(pages: Mapping[Path, tuple[str, int, int, str]], scale: float = 1.25) -> None:
+def take_screenshots(pages: Mapping[Path, tuple[str, int, int, str]], scale: float = 1.25) -> None:
     """Photograph pages of a service that runs: each an address, CSS pixels wide and high, and ``light`` or ``dark``."""
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        for to, (address, width, height, scheme) in pages.items():
-            with looking(chromium, width, scheme, device_scale_factor=scale) as seen:
-                seen.page.set_viewport_size({"width": width, "height": height})
-                seen.open(address)
-                seen.page.screenshot(path=to)
-            _small(to)
+    with sync_playwright() as playwright_session:
+        chromium = playwright_session.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for target, (address, width, height, scheme) in pages.items():
+            with open_page(chromium, width, scheme, device_scale_factor=scale) as view:
+                view.page.set_viewport_size({"width": width, "height": height})
+                view.open(address)
+                view.page.screenshot(path=target)
+            _compress(target)
 
 
-def _small(to: Path) -> None:
+def _compress(target: Path) -> None:
     subprocess.run(
-        ["pngquant", "--force", "--strip", "--speed", "1", "--output", to, "128", to], check=True, timeout=120
+        ["pngquant", "--force", "--strip", "--speed", "1", "--output", target, "128", target], check=True, timeout=120
     )
-    if to.stat().st_size > MOST_BYTES:
-        raise ValueError(f"{to.name} has {to.stat().st_size:,} bytes, more than {MOST_BYTES:,}")
-    print(f"{to.name}: {to.stat().st_size // 1000} kB")
+    if target.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{target.name} has {target.stat().st_size:,} bytes, more than {MAX_BYTES:,}")
+    print(f"{target.name}: {target.stat().st_size // 1000} kB")

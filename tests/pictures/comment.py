@@ -20,10 +20,10 @@ blockquote .alert { color: #d1242f; font-weight: 600; }
 .del { background: #ffebe9; color: #82071e; display: block; }
 .hot { color: #953800; display: block; } .say { color: #59636e; display: block; }
 """
-_KINDS = {"+": "add", "-": "del", "!": "hot", "#": "say"}
+_LINE_CLASSES = {"+": "add", "-": "del", "!": "hot", "#": "say"}
 
 
-def page(markdown: str) -> str:
+def render_page(markdown: str) -> str:
     """The comment in its box, folded as GitHub folds it but for the first two components."""
     from markdown_it import MarkdownIt
 
@@ -31,11 +31,15 @@ def page(markdown: str) -> str:
     body = body.replace("<details>", "<details open>", 2).replace(
         "[!CAUTION]", '<span class="alert">Caution</span><br>'
     )
-    body = re.sub(r'<pre><code class="language-diff">(.*?)</code></pre>', _coloured, body, flags=re.DOTALL)
-    who = '<div class="who"><b>github-actions</b> bot commented</div>'
-    return f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><div class="box">{who}<div class="said">{body}'
+    body = re.sub(r'<pre><code class="language-diff">(.*?)</code></pre>', _colour_diff, body, flags=re.DOTALL)
+    header = '<div class="who"><b>github-actions</b> bot commented</div>'
+    return (
+        f'<!doctype html><meta charset="utf-8"><style>{STYLE}</style><div class="box">{header}<div class="said">{body}'
+    )
 
 
-def _coloured(found: re.Match[str]) -> str:
-    lines = [f'<span class="{_KINDS.get(line[:1], "")}">{line}</span>' for line in found[1].rstrip("\n").split("\n")]
+def _colour_diff(match: re.Match[str]) -> str:
+    lines = [
+        f'<span class="{_LINE_CLASSES.get(line[:1], "")}">{line}</span>' for line in match[1].rstrip("\n").split("\n")
+    ]
     return f"<pre><code>{''.join(lines)}</code></pre>"

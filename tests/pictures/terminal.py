@@ -11,8 +11,8 @@ from html import escape
 from io import StringIO
 from pathlib import Path
 
-PATIENCE_SECONDS = 90.0
-PAGE = """<!doctype html><meta charset="utf-8"><style>
+TIMEOUT_SECONDS = 90.0
+PAGE_TEMPLATE = """<!doctype html><meta charset="utf-8"><style>
 html {{ background: #fff; }} body {{ margin: 0; padding: 14px; }}
 .window {{ background: #14181d; border-radius: 9px; box-shadow: 0 2px 8px #0005; overflow: hidden; }}
 .bar {{ background: #262b31; color: #9aa4ae; font: 12px "DejaVu Sans", sans-serif; height: 26px; line-height: 26px;
@@ -31,40 +31,40 @@ class Screen:
         self._tmux = ["tmux", "-L", socket, "-f", os.devnull]
         shell = ["env", "-i", *(f"{name}={value}" for name, value in environment.items()), "bash", "--norc", "-i"]
         size = ["-x", str(columns), "-y", str(rows)]
-        self._do("new-session", "-d", *size, "-c", str(folder), *shell)
-        self._do("set", "-g", "status", "off")
-        self.until("$")
+        self._run_tmux("new-session", "-d", *size, "-c", str(folder), *shell)
+        self._run_tmux("set", "-g", "status", "off")
+        self.wait_for("$")
 
-    def _do(self, *words: str) -> str:
-        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, check=True, timeout=20)
-        return done.stdout
+    def _run_tmux(self, *words: str) -> str:
+        completed = subprocess.run([*self._tmux, *words], capture_output=True, text=True, check=True, timeout=20)
+        return completed.stdout
 
-    def type(self, line: str) -> None:
+    def type_line(self, line: str) -> None:
         """Type ``line``, and enter."""
-        self._do("send-keys", "-l", line)
-        self._do("send-keys", "Enter")
+        self._run_tmux("send-keys", "-l", line)
+        self._run_tmux("send-keys", "Enter")
 
-    def shown(self, *, colours: bool = False) -> str:
+    def read_text(self, *, colours: bool = False) -> str:
         """What the screen shows now."""
-        return self._do("capture-pane", "-p", *(["-e"] if colours else [])).rstrip("\n ")
+        return self._run_tmux("capture-pane", "-p", *(["-e"] if colours else [])).rstrip("\n ")
 
-    def until(self, *texts: str) -> str:
+    def wait_for(self, *texts: str) -> str:
         """Wait until the screen shows one of ``texts``; what it shows then, with colours."""
-        end = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < end:
-            if any(text in self.shown() for text in texts):
-                return self.shown(colours=True)
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            if any(text in self.read_text() for text in texts):
+                return self.read_text(colours=True)
             time.sleep(0.02)
-        raise TimeoutError(f"none of {texts} came:\n{self.shown()}")
+        raise TimeoutError(f"none of {texts} came:\n{self.read_text()}")
 
     def close(self) -> None:
-        self._do("kill-server")
+        self._run_tmux("kill-server")
 
 
 @contextmanager
-def screen(columns: int, rows: int, folder: Path, environment: Mapping[str, str]) -> Iterator[Screen]:
+def open_screen(columns: int, rows: int, folder: Path, environment: Mapping[str, str]) -> Iterator[Screen]:
     """A terminal with a prompt."""
-    path = {
+    base_environment = {
         "PS1": "$ ",
         "HISTFILE": os.devnull,
         "TERM": "xterm-256color",
@@ -72,23 +72,23 @@ def screen(columns: int, rows: int, folder: Path, environment: Mapping[str, str]
         "PATH": os.environ["PATH"],
         "HOME": str(folder),
     }
-    opened = Screen(f"pictures-{os.getpid()}", columns, rows, folder, path | dict(environment))
+    terminal = Screen(f"pictures-{os.getpid()}", columns, rows, folder, base_environment | dict(environment))
     try:
-        yield opened
+        yield terminal
     finally:
-        opened.close()
+        terminal.close()
 
 
-def page(ansi: str, title: str) -> tuple[str, int]:
+def render_page(ansi: str, title: str) -> tuple[str, int]:
     """Terminal text as a page, and the height of that page in pixels."""
     from rich.console import Console
     from rich.terminal_theme import TerminalTheme
     from rich.text import Text
 
-    normal = [(20, 24, 29), (240, 113, 120), (140, 200, 110), (229, 192, 105), (97, 160, 235), (198, 140, 230),
+    colours = [(20, 24, 29), (240, 113, 120), (140, 200, 110), (229, 192, 105), (97, 160, 235), (198, 140, 230),
               (86, 190, 200), (213, 219, 225)]  # fmt: skip
-    theme = TerminalTheme((20, 24, 29), (213, 219, 225), normal, normal)
+    theme = TerminalTheme((20, 24, 29), (213, 219, 225), colours, colours)
     console = Console(record=True, width=500, file=StringIO(), force_terminal=True, color_system="truecolor")
     console.print(Text.from_ansi(ansi), soft_wrap=True)
     body = console.export_html(theme=theme, inline_styles=True, code_format="{code}").rstrip()
-    return PAGE.format(title=escape(title), body=body), 14 * 2 + 26 + 24 + 18 * len(ansi.splitlines())
+    return PAGE_TEMPLATE.format(title=escape(title), body=body), 14 * 2 + 26 + 24 + 18 * len(ansi.splitlines())

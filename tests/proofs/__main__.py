@@ -17,30 +17,34 @@ from tests.proofs import table
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-TARGETS = ("tests/proofs", "tests/test_apply.py")
+TEST_PATHS = ("tests/proofs", "tests/test_apply.py")
 
 
-def run(to: Path, more: list[str]) -> None:
+def run_proofs(report_path: Path, pytest_options: list[str]) -> None:
     """Run the proofs; their JUnit XML goes to ``to``."""
-    subprocess.run([sys.executable, "-m", "pytest", *TARGETS, f"--junit-xml={to}", *more], cwd=ROOT, check=False)
+    subprocess.run(
+        [sys.executable, "-m", "pytest", *TEST_PATHS, f"--junit-xml={report_path}", *pytest_options],
+        cwd=ROOT,
+        check=False,
+    )
 
 
 def main() -> int:
     """0 when every proof holds and the README says so."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--from", dest="files", type=Path, action="append", help="the JUnit XML of a run, or of a part")
-    options, more = parser.parse_known_args()
+    options, pytest_options = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         files = options.files or [Path(folder, "proofs.xml")]
         if not options.files:
-            run(files[0], more)
-        report = table.read(*files)
-    text = table.render(report)
+            run_proofs(files[0], pytest_options)
+        report = table.read_report(*files)
+    text = table.render_tables(report)
     sys.stdout.write(text + "\n")
-    if wrong := table.problems(report):
-        sys.stderr.write("\n".join(["not written into the README:", *wrong]) + "\n")
+    if issues := table.find_problems(report):
+        sys.stderr.write("\n".join(["not written into the README:", *issues]) + "\n")
         return 1
-    README.write_text(table.insert(README.read_text(), text))
+    README.write_text(table.insert_table(README.read_text(), text))
     return 0
 
 

@@ -24,78 +24,78 @@ from typing import Any, TextIO
 
 from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
-from orchestrator.planning.plan import Planned
+from orchestrator.planning.events import ignore_event
+from orchestrator.planning.plan import PreparedPlan
 from orchestrator.steps import is_read
-from orchestrator.vocabulary import Desired
+from orchestrator.vocabulary import DesiredState
 from tests.proofs import inside, world
-from tests.proofs.forks import in_fork, prepared
-from tests.proofs.scenarios import CREATED, DESTROYED, SERVICE_ALONE, SMALL, UPDATES
+from tests.proofs.forks import prepare_to_fork, run_in_fork
+from tests.proofs.scenarios import CREATE_SCENARIOS, DESTROY_SCENARIOS, SERVICE_ALONE, SMALL_SCENARIOS, UPDATES
 
 
-class Crash(BaseException):
+class SimulatedCrash(BaseException):
     """The end of the process, as far as the product can tell."""
 
 
 class CrashingClients:
     """Real clients until the n-th call that changes something; none after it."""
 
-    def __init__(self, at: int = 0, when: str = "before") -> None:
+    def __init__(self, crash_at: int = 0, timing: str = "before") -> None:
         self._clients = world.clients()
-        self._at = at
-        self._when = when
-        self._guard = threading.Lock()
-        self.writes = 0
+        self._crash_at = crash_at
+        self._timing = timing
+        self._lock = threading.Lock()
+        self.write_count = 0
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        with self._guard:
-            if self._at and self.writes >= self._at:
-                raise Crash
-            counts = not is_read(operation) and operation != "get_secret_value"
-            self.writes += counts
-            dying = counts and self.writes == self._at
-        if dying and self._when == "before":
-            raise Crash
-        answer = self._clients.call(service, operation, parameters, region)
-        if dying:
-            raise Crash
-        return answer
+        with self._lock:
+            if self._crash_at and self.write_count >= self._crash_at:
+                raise SimulatedCrash
+            is_write = not is_read(operation) and operation != "get_secret_value"
+            self.write_count += is_write
+            is_crash_point = is_write and self.write_count == self._crash_at
+        if is_crash_point and self._timing == "before":
+            raise SimulatedCrash
+        response = self._clients.call(service, operation, parameters, region)
+        if is_crash_point:
+            raise SimulatedCrash
+        return response
 
 
-def carry_out(planned: Planned, through: CrashingClients) -> None:
+def apply_serially(planned: PreparedPlan, clients: CrashingClients) -> None:
     """One call after the other, so that their numbers mean the same in each run."""
-    bad = world.failures(pipeline.apply(planned, ignore, parallelism=1, clients=through))  # type: ignore[arg-type]
-    assert not bad, bad
+    failed = world.list_failures(pipeline.apply(planned, ignore_event, parallelism=1, clients=clients))  # type: ignore[arg-type]
+    assert not failed, failed
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """From one desired state to another; ``before`` None is an empty account."""
 
-    before: Desired | None
-    after: Desired
-    destroying: bool = False
+    initial: DesiredState | None
+    target: DesiredState
+    is_destroy: bool = False
 
     def prepare(self) -> None:
-        if self.before is not None:
-            bad = world.failures(world.apply(self.before))
-            assert not bad, bad
+        if self.initial is not None:
+            failed = world.list_failures(world.apply(self.initial))
+            assert not failed, failed
 
-    def plan(self) -> Planned:
-        return world.planned(self.after, destroying=self.destroying)
+    def plan(self) -> PreparedPlan:
+        return world.plan_with_token(self.target, destroying=self.is_destroy)
 
-    def verdict(self) -> dict[str, Any]:
+    def observe(self) -> dict[str, Any]:
         """What the account looks like, to compare with an undisturbed run."""
         planned = self.plan()
         return {
-            "pending": world.shown(planned.plan),
-            "state": dict(world.state(planned)),
-            "census": world.census(),
-            "password": password_fits(self.after),
+            "pending": world.describe_changes(planned.plan),
+            "state": dict(world.read_state(planned)),
+            "census": world.count_resources(),
+            "password": is_password_consistent(self.target),
         }
 
 
-def password_fits(desired: Desired) -> bool:
+def is_password_consistent(desired: DesiredState) -> bool:
     """Whether the secret's connection string is complete: every generated part is in it, and no placeholder."""
     name = next((r.physical for r in desired.resources if r.type == "secretsmanager_secret"), None)
     secrets = world.clients().call("secretsmanager", "list_secrets", {})["SecretList"]
@@ -107,86 +107,100 @@ def password_fits(desired: Desired) -> bool:
     return f"Password={document['Database:main:Password']};" in document["ConnectionStrings:DefaultConnection"] + ";"
 
 
-def scenario(name: str, folder: Path) -> Scenario:
+def make_scenario(name: str, folder: Path) -> Scenario:
     """A scenario by its name."""
-    if name in CREATED:
-        return Scenario(None, world.stack(folder / "new", *CREATED[name]))
-    if name in DESTROYED:
-        mortal = world.stack(folder / "mortal", *DESTROYED[name])
-        return Scenario(mortal, mortal, destroying=True)
-    small = SERVICE_ALONE if name in SMALL else ()
-    return Scenario(world.stack(folder / "old", *small), world.stack(folder / "new", *small, *UPDATES[name]))
+    if name in CREATE_SCENARIOS:
+        return Scenario(None, world.load_stack(folder / "new", *CREATE_SCENARIOS[name]))
+    if name in DESTROY_SCENARIOS:
+        deletable = world.load_stack(folder / "mortal", *DESTROY_SCENARIOS[name])
+        return Scenario(deletable, deletable, is_destroy=True)
+    base_edits = SERVICE_ALONE if name in SMALL_SCENARIOS else ()
+    return Scenario(
+        world.load_stack(folder / "old", *base_edits), world.load_stack(folder / "new", *base_edits, *UPDATES[name])
+    )
 
 
-def every(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
+def iter_crash_points(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
     """Every call, before and after; every ``of``-th of them."""
-    all_of_them = [(at, when) for at in range(1, total + 1) for when in ("before", "after")]
-    index, of = shard
-    yield from all_of_them[index::of]
+    points = [(call_number, timing) for call_number in range(1, total + 1) for timing in ("before", "after")]
+    index, shard_count = shard
+    yield from points[index::shard_count]
 
 
-def undisturbed(chosen: Scenario, planned: Planned) -> tuple[int, dict[str, Any]]:
+def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, dict[str, Any]]:
     """How many mutating calls a run makes, and how it ends."""
     clients = CrashingClients()
-    carry_out(planned, clients)
-    return clients.writes, chosen.verdict()
+    apply_serially(planned, clients)
+    return clients.write_count, scenario.observe()
 
 
-def judge(chosen: Scenario, planned: Planned, at: int, when: str, expected: dict[str, Any]) -> list[str]:
+def check_recovery(
+    scenario: Scenario, planned: PreparedPlan, call_number: int, timing: str, expected: dict[str, Any]
+) -> list[str]:
     """What is wrong after a crash and one further run; nothing, if all is well."""
     try:
-        carry_out(planned, CrashingClients(at, when))
-    except Crash:
+        apply_serially(planned, CrashingClients(call_number, timing))
+    except SimulatedCrash:
         pass
     else:
-        return [f"there is no call {at}"]
-    carry_out(chosen.plan(), CrashingClients())
-    found = chosen.verdict()
-    return [f"{key}: {_difference(expected[key], found[key])}" for key in expected if expected[key] != found[key]]
+        return [f"there is no call {call_number}"]
+    apply_serially(scenario.plan(), CrashingClients())
+    observed = scenario.observe()
+    return [
+        f"{key}: {_describe_difference(expected[key], observed[key])}"
+        for key in expected
+        if expected[key] != observed[key]
+    ]
 
 
-def _difference(expected: Any, found: Any) -> str:
-    if isinstance(expected, dict) and isinstance(found, dict):
-        keys = [key for key in {**expected, **found} if expected.get(key) != found.get(key)]
-        return "; ".join(f"{key}: {_difference(expected.get(key), found.get(key))}" for key in keys)
-    before, after = str(expected), str(found)
+def _describe_difference(expected: Any, actual: Any) -> str:
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        keys = [key for key in {**expected, **actual} if expected.get(key) != actual.get(key)]
+        return "; ".join(f"{key}: {_describe_difference(expected.get(key), actual.get(key))}" for key in keys)
+    before, after = str(expected), str(actual)
     start = next((n for n, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), 0)
     return f"...{before[max(0, start - 40) : start + 80]} became ...{after[max(0, start - 40) : start + 80]}"
 
 
-def died(emulator: Emulator, chosen: Scenario, shard: tuple[int, int]) -> list[dict[str, Any]]:
+def run_cases(emulator: Emulator, scenario: Scenario, shard: tuple[int, int]) -> list[dict[str, Any]]:
     """Prepare once; every case is a fork."""
-    chosen.prepare()
-    planned = chosen.plan()
-    prepared(emulator)
-    total, expected = in_fork(emulator, lambda: undisturbed(chosen, planned))
+    scenario.prepare()
+    planned = scenario.plan()
+    prepare_to_fork(emulator)
+    total, expected = run_in_fork(emulator, lambda: run_undisturbed(scenario, planned))
     return [
-        {"call": at, "when": when, "wrong": in_fork(emulator, partial(judge, chosen, planned, at, when, expected))}
-        for at, when in every(total, shard)
+        {
+            "call": call_number,
+            "when": timing,
+            "wrong": run_in_fork(emulator, partial(check_recovery, scenario, planned, call_number, timing, expected)),
+        }
+        for call_number, timing in iter_crash_points(total, shard)
     ]
 
 
 def warm_up(emulator: Emulator, folder: Path) -> None:
     """Load what any run loads, once, before the forks."""
     for name in ("create", "destroy"):
-        chosen = scenario(name, folder)
+        chosen = make_scenario(name, folder)
         chosen.prepare()
-        undisturbed(chosen, chosen.plan())
+        run_undisturbed(chosen, chosen.plan())
         emulator.reset()
-    prepared(emulator)
+    prepare_to_fork(emulator)
 
 
-def tell(emulator: Emulator, asked: Iterator[str], to: TextIO, folder: Path) -> None:
+def run_scenarios(emulator: Emulator, scenario_names: Iterator[str], output: TextIO, folder: Path) -> None:
     """The cases of each scenario that is asked for."""
     warm_up(emulator, folder)
-    for line in asked:
+    for line in scenario_names:
         name, _, shard = line.strip().partition("@")
-        index, of = map(int, (shard or "0/1").split("/"))
-        found = in_fork(emulator, partial(died, emulator, scenario(name, folder), (index, of)))
-        cases = [case if isinstance(case, dict) else {"wrong": case} for case in found]  # a sentence: no case was tried
-        to.writelines(json.dumps(case) + "\n" for case in cases)
-        to.write("\n")
-        to.flush()
+        index, shard_count = map(int, (shard or "0/1").split("/"))
+        results = run_in_fork(emulator, partial(run_cases, emulator, make_scenario(name, folder), (index, shard_count)))
+        cases = [
+            case if isinstance(case, dict) else {"wrong": case} for case in results
+        ]  # a sentence: no case was tried
+        output.writelines(json.dumps(case) + "\n" for case in cases)
+        output.write("\n")
+        output.flush()
 
 
 def main() -> None:
@@ -195,9 +209,9 @@ def main() -> None:
     parser.add_argument("scenario", nargs="*")
     parser.add_argument("--backend", default="moto", choices=world.BACKENDS)
     options = parser.parse_args()
-    emulated = world.aws() if options.backend == "moto" else inside.ministack()
+    emulated = world.emulated_aws() if options.backend == "moto" else inside.run_ministack()
     with emulated as emulator, tempfile.TemporaryDirectory() as folder:
-        tell(emulator, iter(options.scenario or sys.stdin), sys.stdout, Path(folder))
+        run_scenarios(emulator, iter(options.scenario or sys.stdin), sys.stdout, Path(folder))
 
 
 if __name__ == "__main__":

@@ -18,18 +18,18 @@ from orchestrator.emulator import Emulator, Faults
 from orchestrator.emulator.backends.ministack import MiniStackBackend
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.server_protocol import preload
-from orchestrator.emulator.service_base import World
-from tests.proofs.world import leading_to
+from orchestrator.emulator.service_base import EmulatorState
+from tests.proofs.world import aws_environment
 
 ACCOUNT, REGION = "123456789012", "eu-west-1"
 
 
-class Inside(MiniStackBackend):
+class InProcessMiniStack(MiniStackBackend):
     """MiniStack, one request at a time."""
 
     def __init__(self, account: str, region: str) -> None:
         super().__init__(account, region)
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._process_id = 0
         self._application: Any = None
@@ -45,41 +45,41 @@ class Inside(MiniStackBackend):
         """Its state goes with the process."""
 
     def _exchange(self, request: Request) -> Response:
-        with self._turn:
+        with self._lock:
             if self._process_id != os.getpid():  # a loop has threads, which a fork has none of
                 self._loop, self._process_id = asyncio.new_event_loop(), os.getpid()
             assert self._loop is not None
-            return self._loop.run_until_complete(answered(self._application, request))
+            return self._loop.run_until_complete(call_asgi(self._application, request))
 
 
-async def answered(application: Any, request: Request) -> Response:
+async def call_asgi(application: Any, request: Request) -> Response:
     """One request to an ASGI application."""
-    sent: list[dict[str, Any]] = []
-    to_come = [{"type": "http.request", "body": request.body, "more_body": False}]
+    messages: list[dict[str, Any]] = []
+    pending = [{"type": "http.request", "body": request.body, "more_body": False}]
 
     async def receive() -> dict[str, Any]:
-        return to_come.pop() if to_come else {"type": "http.disconnect"}
+        return pending.pop() if pending else {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
-        sent.append(message)
+        messages.append(message)
 
-    await application(_scope(request), receive, send)
-    status = next(message for message in sent if message["type"] == "http.response.start")
-    body = b"".join(message.get("body", b"") for message in sent if message["type"] == "http.response.body")
+    await application(_make_scope(request), receive, send)
+    status = next(message for message in messages if message["type"] == "http.response.start")
+    body = b"".join(message.get("body", b"") for message in messages if message["type"] == "http.response.body")
     pairs = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in status["headers"]]
-    return _response(request, status["status"], pairs, body)
+    return _make_response(request, status["status"], pairs, body)
 
 
-def _response(request: Request, status: int, pairs: list[tuple[str, str]], body: bytes) -> Response:
-    hops = {"connection", "content-length", "date", "server", "transfer-encoding"}
-    headers = tuple((name, value) for name, value in pairs if name.lower() not in hops)
+def _make_response(request: Request, status: int, pairs: list[tuple[str, str]], body: bytes) -> Response:
+    hop_by_hop_headers = {"connection", "content-length", "date", "server", "transfer-encoding"}
+    headers = tuple((name, value) for name, value in pairs if name.lower() not in hop_by_hop_headers)
     length = next((int(value) for name, value in pairs if name.lower() == "content-length"), None)
     if request.method == "HEAD":
         return Response(status, headers, b"", length or None)
     return Response(status, headers, body)
 
 
-def _scope(request: Request) -> dict[str, Any]:
+def _make_scope(request: Request) -> dict[str, Any]:
     path, _, query = request.target.partition("?")
     headers = [(name, value) for name, value in request.headers if name.lower() not in {"content-length", "expect"}]
     headers.append(("content-length", str(len(request.body))))
@@ -100,12 +100,12 @@ def _scope(request: Request) -> dict[str, Any]:
 
 
 @contextmanager
-def ministack() -> Iterator[Emulator]:
+def run_ministack() -> Iterator[Emulator]:
     """An empty emulated AWS by MiniStack in this process; one a process."""
     preload()
-    backend = Inside(ACCOUNT, REGION)
+    backend = InProcessMiniStack(ACCOUNT, REGION)
     backend.start()
-    with Emulator(backend, World(ACCOUNT, REGION, backend, 0.0, Faults()), 0) as emulator:
+    with Emulator(backend, EmulatorState(ACCOUNT, REGION, backend, 0.0, Faults()), 0) as emulator:
         emulator.open()
-        with leading_to(emulator):
+        with aws_environment(emulator):
             yield emulator

@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-BEGIN, END = "<!-- proofs -->", "<!-- /proofs -->"
+BEGIN_MARKER, END_MARKER = "<!-- proofs -->", "<!-- /proofs -->"
 BACKENDS = ("moto", "ministack")
 
 
 @dataclass(frozen=True)
-class Promise:
+class Guarantee:
     """One row: what is promised, how it is proved, and the test modules that prove it."""
 
-    promise: str
+    guarantee: str
     proof: str
     modules: tuple[str, ...]
 
@@ -26,44 +26,44 @@ class Promise:
         return "make test ARGS='" + " ".join(f"tests/{module.replace('.', '/')}.py" for module in self.modules) + "'"
 
 
-PROMISES = (
-    Promise(
+GUARANTEES = (
+    Guarantee(
         "After apply, plan is empty",
         "the real stack, eleven updates of it there and back, its end, every example of the schemas, manifests made at "
         "random",
         ("proofs.test_convergence", "proofs.test_examples", "proofs.test_generated"),
     ),
-    Promise(
+    Guarantee(
         "A run that dies anywhere is healed by the next",
         "killed before and after each call that changes AWS; see the counts below",
         ("proofs.test_crash_anywhere",),
     ),
-    Promise(
+    Guarantee(
         "A plan changes nothing",
         "all its calls are reads; it is the same under a policy that denies writes and secrets",
         ("proofs.test_plan_writes_nothing",),
     ),
-    Promise(
+    Guarantee(
         "There is no state file",
         "from two empty folders the plan is the same to the byte; apply leaves no file",
         ("proofs.test_no_state",),
     ),
-    Promise(
+    Guarantee(
         "No noise",
         "AWS's own defaults are no change; what you change by hand is one only where a manifest speaks of it",
         ("proofs.test_noise",),
     ),
-    Promise(
+    Guarantee(
         "Throttling and outages are survived",
         "3 calls of 10 fail: the plan is the same, apply ends well; answers lost after the deed leave nothing double",
         ("proofs.test_faults",),
     ),
-    Promise(
+    Guarantee(
         "Data does not go by accident",
         "a removed file, no files, a replacement, somebody else's bucket, the wrong account or region: each is refused",
         ("proofs.test_guards",),
     ),
-    Promise(
+    Guarantee(
         "What is independent runs at the same time, in the right order",
         "the real stack as AWS sees it, and random graphs",
         ("proofs.test_parallel", "test_apply"),
@@ -91,12 +91,12 @@ class Report:
     cases: tuple[Case, ...]
     day: str
 
-    def of(self, promise: Promise, backend: str) -> int:
-        mine = (case for case in self.cases if case.module in promise.modules and case.backend == backend)
-        return sum(case.crashes or 1 for case in mine)
+    def count_cases(self, guarantee: Guarantee, backend: str) -> int:
+        matching = (case for case in self.cases if case.module in guarantee.modules and case.backend == backend)
+        return sum(case.crashes or 1 for case in matching)
 
 
-WORDS = {
+SCENARIO_TITLES = {
     "create": "creates the stack",
     "destroy": "destroys it",
     "create express": "creates the service and buckets alone, on ECS Express",
@@ -105,81 +105,88 @@ WORDS = {
 """Scenarios in a reader's words."""
 
 
-def read(*files: Path) -> Report:
+def read_report(*files: Path) -> Report:
     """The run that ``files`` tell of."""
     suites = [suite for file in files for suite in ET.parse(file).iter("testsuite")]
-    cases = tuple(_case(element) for suite in suites for element in suite.iter("testcase"))
+    cases = tuple(_parse_case(element) for suite in suites for element in suite.iter("testcase"))
     day = min(suite.get("timestamp", "") for suite in suites)[:10]
     return Report(cases, day)
 
 
-def _case(element: ET.Element) -> Case:
+def _parse_case(element: ET.Element) -> Case:
     module = element.get("classname", "").removeprefix("tests.")
     name = element.get("name", "")
-    found = re.search(r"\[(?:.*-)?(moto|ministack)\b", name)
+    match = re.search(r"\[(?:.*-)?(moto|ministack)\b", name)
     result = next((child.tag for child in element if child.tag in {"failure", "error", "skipped"}), "passed")
-    told = {child.get("name"): child.get("value", "") for child in element.iter("property")}
+    properties = {child.get("name"): child.get("value", "") for child in element.iter("property")}
     return Case(
         module=module,
         name=name,
-        backend=found[1] if found else "none" if module in WITHOUT_AWS else "moto",
+        backend=match[1] if match else "none" if module in WITHOUT_AWS else "moto",
         result=result,
-        scenario=told.get("scenario", ""),
-        crashes=int(told.get("crashes", 0)),
+        scenario=properties.get("scenario", ""),
+        crashes=int(properties.get("crashes", 0)),
     )
 
 
-def problems(report: Report) -> list[str]:
+def find_problems(report: Report) -> list[str]:
     """Why this run proves less than the table would say."""
-    wrong = [f"{case.module}::{case.name}: {case.result}" for case in report.cases if case.result != "passed"]
-    known = {module for promise in PROMISES for module in promise.modules}
-    wrong += [f"{module} is in no row" for module in sorted({case.module for case in report.cases} - known)]
-    seen = {case.module for case in report.cases}
-    return [*wrong, *(f"{module} did not run" for module in sorted(known - seen))]
+    issues = [f"{case.module}::{case.name}: {case.result}" for case in report.cases if case.result != "passed"]
+    expected_modules = {module for guarantee in GUARANTEES for module in guarantee.modules}
+    issues += [f"{module} is in no row" for module in sorted({case.module for case in report.cases} - expected_modules)]
+    run_modules = {case.module for case in report.cases}
+    return [*issues, *(f"{module} did not run" for module in sorted(expected_modules - run_modules))]
 
 
-def render(report: Report) -> str:
+def render_tables(report: Report) -> str:
     """Both tables, in Markdown."""
     lines = [
         f"From a run on {report.day}: {len(report.cases)} tests. `make proofs` runs them again and writes this.",
         "",
         "| promise | proved by | cases on moto | on MiniStack | without AWS | result | run it |",
         "|---|---|--:|--:|--:|---|---|",
-        *(_row(report, promise) for promise in PROMISES),
+        *(_guarantee_row(report, guarantee) for guarantee in GUARANTEES),
         "",
-        *_crashes(report),
+        *_iter_crash_rows(report),
     ]
     return "\n".join(lines)
 
 
-def _row(report: Report, promise: Promise) -> str:
-    counts = [str(report.of(promise, backend) or "") for backend in (*BACKENDS, "none")]
-    results = Counter(case.result for case in report.cases if case.module in promise.modules)
-    result = "all pass" if set(results) == {"passed"} else ", ".join(f"{n} {what}" for what, n in results.items())
-    return f"| {promise.promise} | {promise.proof} | {' | '.join(counts)} | {result} | `{promise.command}` |"
+def _guarantee_row(report: Report, guarantee: Guarantee) -> str:
+    counts = [str(report.count_cases(guarantee, backend) or "") for backend in (*BACKENDS, "none")]
+    results = Counter(case.result for case in report.cases if case.module in guarantee.modules)
+    result = (
+        "all pass"
+        if set(results) == {"passed"}
+        else ", ".join(f"{n} {outcome_name}" for outcome_name, n in results.items())
+    )
+    return f"| {guarantee.guarantee} | {guarantee.proof} | {' | '.join(counts)} | {result} | `{guarantee.command}` |"
 
 
-def _crashes(report: Report) -> Iterable[str]:
+def _iter_crash_rows(report: Report) -> Iterable[str]:
     """A row a scenario: how many calls change AWS, how many deaths were died."""
     cases = [case for case in report.cases if case.scenario]
-    died = Counter[tuple[str, str]]()
+    crash_counts = Counter[tuple[str, str]]()
     for case in cases:
-        died[case.scenario, case.backend] += case.crashes
+        crash_counts[case.scenario, case.backend] += case.crashes
     yield "| killed while it | calls that change AWS | crashes on moto | on MiniStack | healed by the next run |"
     yield "|---|--:|--:|--:|---|"
     for scenario in dict.fromkeys(case.scenario for case in cases):
-        moto, ministack = (died[scenario, backend] for backend in BACKENDS)
-        healed = all(case.result == "passed" for case in cases if case.scenario == scenario)
-        words = WORDS.get(scenario, f"updates: {scenario}")
-        yield f"| {words} | {max(moto, ministack) // 2} | {moto} | {ministack} | {'all' if healed else 'NOT all'} |"
-    total = [sum(count for (_, where), count in died.items() if where == backend) for backend in BACKENDS]
+        moto, ministack = (crash_counts[scenario, backend] for backend in BACKENDS)
+        is_healed = all(case.result == "passed" for case in cases if case.scenario == scenario)
+        title = SCENARIO_TITLES.get(scenario, f"updates: {scenario}")
+        yield f"| {title} | {max(moto, ministack) // 2} | {moto} | {ministack} | {'all' if is_healed else 'NOT all'} |"
+    total = [
+        sum(count for (_, crash_backend), count in crash_counts.items() if crash_backend == backend)
+        for backend in BACKENDS
+    ]
     yield f"| **together** | {max(total) // 2} | {total[0]} | {total[1]} | |"
 
 
-def insert(readme: str, text: str) -> str:
+def insert_table(readme: str, text: str) -> str:
     """``readme`` with ``text`` between the marks."""
-    head, _, rest = readme.partition(BEGIN)
-    _, end, tail = rest.partition(END)
+    head, _, rest = readme.partition(BEGIN_MARKER)
+    _, end, tail = rest.partition(END_MARKER)
     if not end:
-        raise ValueError(f"the README has no {BEGIN} ... {END}")
-    return f"{head}{BEGIN}\n{text}\n{END}{tail}"
+        raise ValueError(f"the README has no {BEGIN_MARKER} ... {END_MARKER}")
+    return f"{head}{BEGIN_MARKER}\n{text}\n{END_MARKER}{tail}"

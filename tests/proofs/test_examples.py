@@ -12,20 +12,20 @@ from tests.proofs import manifests, world
 
 
 @pytest.mark.both_backends
-@pytest.mark.parametrize("kind", manifests.KINDS.values())
+@pytest.mark.parametrize("kind", manifests.KIND_NAMES.values())
 def test_every_example_converges(emulator: Emulator, tmp_path: Path, kind: str) -> None:
     """Each value that the kind's schema names, in an otherwise minimal manifest, is applied; then the plan is empty.
 
     Nothing is left out. Examples that are ids of AWS's making stand for the ids of things that the test makes.
     """
-    for number, found in enumerate(manifests.sets(kind)):
+    for number, found in enumerate(manifests.make_sets(kind)):
         emulator.reset()
         stand_ins = surroundings()
         folder = found.write(tmp_path / str(number), stand_ins)
-        desired = pipeline.desired(folder)
+        desired = pipeline.load_desired(folder)
 
-        assert world.failures(world.apply(desired)) == []
-        assert world.shown(world.plan(desired)) == []
+        assert world.list_failures(world.apply(desired)) == []
+        assert world.describe_changes(world.make_plan(desired)) == []
 
 
 def surroundings() -> dict[str, str]:

@@ -11,7 +11,7 @@ from hypothesis import Phase, assume, given, note, settings
 from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.vocabulary import Desired
+from orchestrator.vocabulary import DesiredState
 from tests.proofs import strategies, world
 from tests.proofs.manifests import Document
 
@@ -19,14 +19,14 @@ FEW = max(3, settings().max_examples * 8 // 100)
 """8 under CI, 3 otherwise: each costs seconds."""
 
 
-def desired(folder: Path, documents: list[Document]) -> Desired:
+def desired(folder: Path, documents: list[Document]) -> DesiredState:
     """What the documents ask for, read as YAML; those that are refused, in a sentence each, are not of interest."""
     text = yaml.safe_dump_all(documents, sort_keys=False, allow_unicode=True)
     note(text)
     folder.mkdir(exist_ok=True)
     (folder / "manifests.yaml").write_text(text, encoding="utf-8")
     try:
-        return pipeline.desired(folder)
+        return pipeline.load_desired(folder)
     except Problems as problems:
         note(str(problems))
         assume(False)
@@ -42,9 +42,9 @@ def test_whatever_is_valid_converges(
 ) -> None:
     """Random manifests are applied in one run, random others over them, and each time the plan is empty afterwards."""
     before = desired(tmp_path / "first", first)
-    after = desired(tmp_path / "second", strategies.following(first, second))
+    after = desired(tmp_path / "second", strategies.keep_irreversible(first, second))
     emulator.reset()
 
     for wanted in (before, after):
-        assert world.failures(world.apply(wanted)) == []
-        assert world.shown(world.plan(wanted)) == []
+        assert world.list_failures(world.apply(wanted)) == []
+        assert world.describe_changes(world.make_plan(wanted)) == []

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator
-from orchestrator.problems import Exit, Problems
-from orchestrator.vocabulary import Desired, Plan
+from orchestrator.problems import ExitCode, Problems
+from orchestrator.vocabulary import DesiredState, Plan
 from tests.proofs import world
-from tests.proofs.scenarios import MORTAL
-from tests.proofs.world import Edit, swap
+from tests.proofs.scenarios import DELETABLE
+from tests.proofs.world import Edit, replace_text
 
 pytestmark = [pytest.mark.both_backends]
 
@@ -29,8 +29,10 @@ def remove(*files: str) -> Edit:
 def without_database(folder: Path) -> None:
     """The stack as if it never had a database."""
     remove("database.yaml", "environments/prod.yaml")(folder)
-    swap("secret.yaml", ("    ConnectionStrings:DefaultConnection: ${database.main.connectionString}\n", ""))(folder)
-    swap("api.yaml", ("    - database.main\n", ""))(folder)
+    replace_text("secret.yaml", ("    ConnectionStrings:DefaultConnection: ${database.main.connectionString}\n", ""))(
+        folder
+    )
+    replace_text("api.yaml", ("    - database.main\n", ""))(folder)
 
 
 def vetoes(result: Plan) -> dict[str, str]:
@@ -39,51 +41,53 @@ def vetoes(result: Plan) -> dict[str, str]:
     return {veto.name: veto.sentence for veto in found}
 
 
-def refused(desired: Desired) -> None:
+def refused(desired: DesiredState) -> None:
     """Applying does nothing and exits with 3."""
     from orchestrator.planning import pipeline
-    from orchestrator.planning.events import ignore
+    from orchestrator.planning.events import ignore_event
 
     with pytest.raises(Problems) as problems:
-        pipeline.apply(pipeline.plan(desired), ignore)
-    assert problems.value.exit_code is Exit.VETOED
+        pipeline.apply(pipeline.plan(desired), ignore_event)
+    assert problems.value.exit_code is ExitCode.VETOED
 
 
-def test_a_database_does_not_go_with_its_manifest(emulator: Emulator, applied: Desired, tmp_path: Path) -> None:
+def test_a_database_does_not_go_with_its_manifest(emulator: Emulator, applied: DesiredState, tmp_path: Path) -> None:
     """Removing the file is not the word to lose the data."""
-    rest = world.stack(tmp_path / "rest", without_database)
+    rest = world.load_stack(tmp_path / "rest", without_database)
 
-    assert "joiabagur-prod-main" in vetoes(world.plan(rest))["Stateful"]
+    assert "joiabagur-prod-main" in vetoes(world.make_plan(rest))["Stateful"]
     refused(rest)
-    assert world.census()["rds:describe_db_instances"] == 1
+    assert world.count_resources()["rds:describe_db_instances"] == 1
 
 
-def test_no_manifests_at_all_delete_nothing(emulator: Emulator, applied: Desired, tmp_path: Path) -> None:
+def test_no_manifests_at_all_delete_nothing(emulator: Emulator, applied: DesiredState, tmp_path: Path) -> None:
     """An empty set is an accident, for the stateful and the stateless alike."""
     files = [path.name for path in world.MANIFESTS.glob("*.yaml") if path.name != "project.yaml"]
-    nothing = world.stack(
+    nothing = world.load_stack(
         tmp_path / "nothing",
         remove(*files, "environments/prod.yaml"),
-        swap(
+        replace_text(
             "project.yaml",
             ("  alerts:\n    email: [ops@joiabagur.example]\n", ""),
             ("  releases:\n    bucket: bucket.releases\n    keep: 10\n", ""),
         ),
     )
 
-    assert "EmptyManifests" in vetoes(world.plan(nothing))
+    assert "EmptyManifests" in vetoes(world.make_plan(nothing))
     refused(nothing)
 
 
-def test_a_replacement_of_the_database_is_refused(emulator: Emulator, applied: Desired, tmp_path: Path) -> None:
+def test_a_replacement_of_the_database_is_refused(emulator: Emulator, applied: DesiredState, tmp_path: Path) -> None:
     """A user name cannot change in place, and the data is not given up for it."""
-    renamed = world.stack(tmp_path / "renamed", swap("database.yaml", ("username: joiabagur", "username: other")))
+    renamed = world.load_stack(
+        tmp_path / "renamed", replace_text("database.yaml", ("username: joiabagur", "username: other"))
+    )
 
-    assert "delete and make again joiabagur-prod-main" in vetoes(world.plan(renamed))["Stateful"]
+    assert "delete and make again joiabagur-prod-main" in vetoes(world.make_plan(renamed))["Stateful"]
     refused(renamed)
 
 
-def test_a_bucket_of_the_same_name_without_our_mark_is_not_touched(emulator: Emulator, stack: Desired) -> None:
+def test_a_bucket_of_the_same_name_without_our_mark_is_not_touched(emulator: Emulator, stack: DesiredState) -> None:
     """What somebody else made stays as it is."""
     clients = world.clients()
     place = {"LocationConstraint": world.REGION}
@@ -91,37 +95,37 @@ def test_a_bucket_of_the_same_name_without_our_mark_is_not_touched(emulator: Emu
     clients.call("s3", "create_bucket", {"Bucket": "joiabagur-files-prod", "CreateBucketConfiguration": place})
     clients.call("s3", "put_bucket_tagging", {"Bucket": "joiabagur-files-prod", "Tagging": body})
 
-    assert "joiabagur-files-prod exists already" in vetoes(world.plan(stack))["NotOurs"]
+    assert "joiabagur-files-prod exists already" in vetoes(world.make_plan(stack))["NotOurs"]
     refused(stack)
 
 
 def test_the_wrong_account_is_refused(emulator: Emulator, tmp_path: Path) -> None:
     """Credentials of one account, manifests of another."""
-    other = world.stack(tmp_path / "other", swap("project.yaml", ('"123456789012"', '"210987654321"')))
+    other = world.load_stack(tmp_path / "other", replace_text("project.yaml", ('"123456789012"', '"210987654321"')))
 
-    assert "123456789012" in vetoes(world.plan(other))["WrongAccount"]
+    assert "123456789012" in vetoes(world.make_plan(other))["WrongAccount"]
     refused(other)
 
 
-def test_the_wrong_region_is_refused(emulator: Emulator, stack: Desired, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_wrong_region_is_refused(emulator: Emulator, stack: DesiredState, monkeypatch: pytest.MonkeyPatch) -> None:
     """A profile for another region expects something else to happen."""
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
-    assert "us-east-1" in vetoes(world.plan(stack))["WrongRegion"]
+    assert "us-east-1" in vetoes(world.make_plan(stack))["WrongRegion"]
     refused(stack)
 
 
 def test_two_keys_let_a_deletion_through(emulator: Emulator, tmp_path: Path) -> None:
     """The manifest's word, applied beforehand, and the token of this very plan; a token of another plan does not do."""
-    mortal = world.stack(tmp_path / "mortal", *MORTAL)
-    assert world.failures(world.apply(mortal)) == []
-    rest = world.stack(tmp_path / "rest", without_database)
-    result = world.plan(rest)
+    mortal = world.load_stack(tmp_path / "mortal", *DELETABLE)
+    assert world.list_failures(world.apply(mortal)) == []
+    rest = world.load_stack(tmp_path / "rest", without_database)
+    result = world.make_plan(rest)
 
     assert vetoes(result)["Stateful"]
-    assert world.plan(rest, allow=world.plan(mortal, destroying=True).token).is_vetoed
-    assert not world.plan(rest, allow=result.token).is_vetoed
-    assert world.failures(world.apply(rest)) == []
-    assert world.census()["rds:describe_db_instances"] == 0
-    assert world.census()["rds:describe_db_snapshots"] == 1
+    assert world.make_plan(rest, allow=world.make_plan(mortal, destroying=True).token).is_vetoed
+    assert not world.make_plan(rest, allow=result.token).is_vetoed
+    assert world.list_failures(world.apply(rest)) == []
+    assert world.count_resources()["rds:describe_db_instances"] == 0
+    assert world.count_resources()["rds:describe_db_snapshots"] == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator
-from orchestrator.vocabulary import Desired
+from orchestrator.vocabulary import DesiredState
 from tests.proofs import world
 
 pytestmark = [pytest.mark.both_backends]
@@ -24,7 +24,7 @@ def orchestrate(here: Path, *arguments: str) -> bytes:
     return done.stdout
 
 
-def test_a_plan_leaves_no_file_and_needs_none(emulator: Emulator, applied: Desired, tmp_path: Path) -> None:
+def test_a_plan_leaves_no_file_and_needs_none(emulator: Emulator, applied: DesiredState, tmp_path: Path) -> None:
     """From two fresh folders, with nothing kept between them, the plan is the same to the byte."""
     first, second = tmp_path / "first", tmp_path / "second"
     first.mkdir()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.emulator import Emulator
-from orchestrator.vocabulary import Desired
+from orchestrator.vocabulary import DesiredState
 from tests.proofs import world
 
 pytestmark = [pytest.mark.both_backends]
@@ -68,30 +68,30 @@ INSIDE: dict[str, tuple[Callable[[], None], str]] = {
 }
 
 
-def test_defaults_that_aws_fills_in_are_no_change(emulator: Emulator, applied: Desired) -> None:
+def test_defaults_that_aws_fills_in_are_no_change(emulator: Emulator, applied: DesiredState) -> None:
     """A second and a third plan after the apply are empty."""
-    assert world.shown(world.plan(applied)) == []
-    assert world.shown(world.plan(applied)) == []
+    assert world.describe_changes(world.make_plan(applied)) == []
+    assert world.describe_changes(world.make_plan(applied)) == []
 
 
 @pytest.mark.parametrize("by_hand", OUTSIDE.values(), ids=OUTSIDE.keys())
 def test_what_the_manifest_leaves_unsaid_is_not_shown(
-    emulator: Emulator, applied: Desired, by_hand: Callable[[], None]
+    emulator: Emulator, applied: DesiredState, by_hand: Callable[[], None]
 ) -> None:
     """A change outside the manifest's interest is not ours to speak of."""
     by_hand()
 
-    assert world.shown(world.plan(applied)) == []
+    assert world.describe_changes(world.make_plan(applied)) == []
 
 
 @pytest.mark.parametrize(("by_hand", "address"), INSIDE.values(), ids=INSIDE.keys())
 def test_what_the_manifest_states_is_shown_and_healed(
-    emulator: Emulator, applied: Desired, by_hand: Callable[[], None], address: str
+    emulator: Emulator, applied: DesiredState, by_hand: Callable[[], None], address: str
 ) -> None:
     """Drift of a stated field is exactly one change; applying heals it."""
     by_hand()
-    assert [change.address for change in world.plan(applied).pending] == [address]
+    assert [change.address for change in world.make_plan(applied).pending_changes] == [address]
 
-    assert world.failures(world.apply(applied)) == []
+    assert world.list_failures(world.apply(applied)) == []
 
-    assert world.shown(world.plan(applied)) == []
+    assert world.describe_changes(world.make_plan(applied)) == []

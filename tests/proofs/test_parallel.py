@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from orchestrator.emulator import Emulator, Faults
-from orchestrator.planning.events import Event, Finished, Started
-from orchestrator.vocabulary import Desired
+from orchestrator.planning.events import ChangeFinished, ChangeStarted, Event
+from orchestrator.vocabulary import DesiredState
 from tests.proofs import world
 
 
-def test_the_stack_is_made_in_parallel(stack: Desired) -> None:
+def test_the_stack_is_made_in_parallel(stack: DesiredState) -> None:
     """On an AWS where every call takes 20 ms, many are under way at once."""
-    with world.aws("moto") as emulator:
+    with world.emulated_aws("moto") as emulator:
         emulator.faults = Faults(latency_ms=20)
-        assert world.failures(world.apply(stack)) == []
+        assert world.list_failures(world.apply(stack)) == []
 
         assert widest(emulator) >= 4
 
@@ -28,21 +28,21 @@ def widest(emulator: Emulator) -> int:
     return most
 
 
-def test_the_stack_is_made_in_the_order_of_its_dependencies(stack: Desired) -> None:
+def test_the_stack_is_made_in_the_order_of_its_dependencies(stack: DesiredState) -> None:
     """No resource of the real stack begins before what it depends on has ended."""
     from orchestrator.planning import pipeline
 
     ended: set[str] = set()
     early: list[str] = []
-    with world.aws("moto"):
+    with world.emulated_aws("moto"):
         wanted = pipeline.plan(stack)
-        pending = {change.address for change in wanted.plan.pending}
-        needs = {change.address: pending & set(change.depends_on) for change in wanted.plan.pending}
+        pending = {change.address for change in wanted.plan.pending_changes}
+        needs = {change.address: pending & set(change.depends_on) for change in wanted.plan.pending_changes}
 
         def watch(event: Event) -> None:
-            if isinstance(event, Started):
+            if isinstance(event, ChangeStarted):
                 early.extend(f"{event.address} before {other}" for other in needs[event.address] - ended)
-            elif isinstance(event, Finished):
+            elif isinstance(event, ChangeFinished):
                 ended.add(event.address)
 
         pipeline.apply(wanted, watch)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.emulator import Emulator
-from orchestrator.vocabulary import Desired
+from orchestrator.vocabulary import DesiredState
 from tests.proofs import world
 
 pytestmark = [pytest.mark.both_backends]
@@ -17,26 +17,26 @@ def reads_only(emulator: Emulator) -> None:
     assert [call.name for call in emulator.calls if call.access == "write" or call.reads_secret] == []
 
 
-def test_a_plan_from_nothing_makes_reads_only(emulator: Emulator, stack: Desired) -> None:
+def test_a_plan_from_nothing_makes_reads_only(emulator: Emulator, stack: DesiredState) -> None:
     """The first plan of an empty account."""
-    world.plan(stack)
+    world.make_plan(stack)
 
     reads_only(emulator)
 
 
-def test_a_plan_of_a_standing_stack_makes_reads_only(emulator: Emulator, applied: Desired) -> None:
+def test_a_plan_of_a_standing_stack_makes_reads_only(emulator: Emulator, applied: DesiredState) -> None:
     """The plan without changes, the plan of a destruction, the drift report: one and the same reading."""
-    emulator.forget_calls()
+    emulator.clear_calls()
 
-    world.plan(applied)
-    world.plan(applied, destroying=True)
+    world.make_plan(applied)
+    world.make_plan(applied, destroying=True)
 
     reads_only(emulator)
 
 
-def test_a_plan_needs_no_right_to_write_or_to_see_secrets(emulator: Emulator, applied: Desired) -> None:
+def test_a_plan_needs_no_right_to_write_or_to_see_secrets(emulator: Emulator, applied: DesiredState) -> None:
     """Under a policy that denies all writes and GetSecretValue the plan is the same, byte for byte."""
-    free = world.plan(applied)
-    emulator.faults = world.READ_ONLY
+    free = world.make_plan(applied)
+    emulator.faults = world.READ_ONLY_FAULTS
 
-    assert world.plan(applied) == free
+    assert world.make_plan(applied) == free

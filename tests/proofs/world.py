@@ -18,87 +18,95 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.aws import Clients, Reader
-from orchestrator.aws.clients import ATTEMPTS
+from orchestrator.aws.clients import MAX_ATTEMPTS
 from orchestrator.emulator import Emulator, Faults, start
 from orchestrator.emulator.faults import Rule
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
-from orchestrator.planning.plan import Planned
-from orchestrator.values import plain
-from orchestrator.vocabulary import Desired, Outcome, Plan
+from orchestrator.planning.events import ignore_event
+from orchestrator.planning.plan import PreparedPlan
+from orchestrator.values import to_plain
+from orchestrator.vocabulary import DesiredState, Outcome, Plan
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"
 REGION = "eu-west-1"
 BACKENDS = ("moto", "ministack")
 
-READ_ONLY = Faults(deny_writes=True, denied=("secretsmanager:GetSecretValue",))
+READ_ONLY_FAULTS = Faults(deny_writes=True, denied=("secretsmanager:GetSecretValue",))
 """What the plan role may do: read, but no secrets."""
 
 Edit = Callable[[Path], None]
 
 
-def unreliable(share: float, seed: int) -> Faults:
+def unreliable_faults(failure_rate: float, seed: int) -> Faults:
     """Faults that let ``share`` of all calls fail before they are done: two thirds throttled, one third 503."""
-    throttled = share * 2 / 3
-    failing = (share - throttled) / (1 - throttled)
-    return Faults(seed, rules=(Rule("throttle", probability=throttled), Rule("error", probability=failing, status=503)))
+    throttle_rate = failure_rate * 2 / 3
+    error_rate = (failure_rate - throttle_rate) / (1 - throttle_rate)
+    return Faults(
+        seed, rules=(Rule("throttle", probability=throttle_rate), Rule("error", probability=error_rate, status=503))
+    )
 
 
-def lost_answers(share: float, seed: int) -> Faults:
+def lost_response_faults(failure_rate: float, seed: int) -> Faults:
     """Faults that let ``share`` of all writes be done and their answers be lost."""
-    return Faults(seed, rules=(Rule("reset_after", access="write", probability=share),))
+    return Faults(seed, rules=(Rule("reset_after", access="write", probability=failure_rate),))
 
 
-_IDLE: dict[tuple[str, float], list[Emulator]] = defaultdict(list)
-_RUNNING = ExitStack()
-atexit.register(_RUNNING.close)
+_IDLE_EMULATORS: dict[tuple[str, float], list[Emulator]] = defaultdict(list)
+_RUNNING_EMULATORS = ExitStack()
+atexit.register(_RUNNING_EMULATORS.close)
 
 
 @contextmanager
-def aws(backend: str = "moto", *, faults: Faults | None = None, settle_seconds: float = 0.0) -> Iterator[Emulator]:
+def emulated_aws(
+    backend: str = "moto", *, faults: Faults | None = None, settle_seconds: float = 0.0
+) -> Iterator[Emulator]:
     """An empty emulated AWS, and an environment that leads every client there.
 
     It goes on running for whoever is next in this process and gets it emptied: to start one, and to make clients of
     it, takes longer than most tests.
     """
-    idle = _IDLE[backend, settle_seconds]
-    emulator = idle.pop() if idle else _RUNNING.enter_context(_started(backend, settle_seconds))
+    idle_emulators = _IDLE_EMULATORS[backend, settle_seconds]
+    emulator = (
+        idle_emulators.pop()
+        if idle_emulators
+        else _RUNNING_EMULATORS.enter_context(_start_emulator(backend, settle_seconds))
+    )
     emulator.faults = faults or Faults()
-    with leading_to(emulator):
+    with aws_environment(emulator):
         yield emulator
     emulator.revive()
     emulator.faults = Faults()
     emulator.reset()
-    emulator.forget_calls()
-    idle.append(emulator)
+    emulator.clear_calls()
+    idle_emulators.append(emulator)
 
 
 @contextmanager
-def leading_to(emulator: Emulator) -> Iterator[Emulator]:
+def aws_environment(emulator: Emulator) -> Iterator[Emulator]:
     """An environment that leads every client to it."""
-    before = dict(os.environ)
+    previous_environment = dict(os.environ)
     os.environ.update(emulator.environment)
     try:
         yield emulator
     finally:
         os.environ.clear()
-        os.environ.update(before)
+        os.environ.update(previous_environment)
 
 
-def _started(backend: str, settle_seconds: float) -> Emulator:
+def _start_emulator(backend: str, settle_seconds: float) -> Emulator:
     return start(backend=backend, settle_seconds=settle_seconds)  # type: ignore[arg-type]
 
 
-def stack(folder: Path, *edits: Edit) -> Desired:
+def load_stack(folder: Path, *edits: Edit) -> DesiredState:
     """The real manifests, copied to ``folder`` and edited, as desired resources."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(MANIFESTS, folder)
     for edit in edits:
         edit(folder)
-    return pipeline.desired(folder, "prod")
+    return pipeline.load_desired(folder, "prod")
 
 
-def swap(file: str, *pairs: tuple[str, str]) -> Edit:
+def replace_text(file: str, *pairs: tuple[str, str]) -> Edit:
     """An edit that replaces text in one manifest; text that is not there is an error of the test."""
 
     def edit(folder: Path) -> None:
@@ -112,7 +120,7 @@ def swap(file: str, *pairs: tuple[str, str]) -> Edit:
     return edit
 
 
-def without(*files: str) -> Edit:
+def remove_files(*files: str) -> Edit:
     """An edit that takes whole manifests away."""
 
     def edit(folder: Path) -> None:
@@ -123,52 +131,56 @@ def without(*files: str) -> Edit:
 
 
 @cache
-def _clients(_endpoint: str, _region: str, attempts: int) -> Clients:
+def _cached_clients(_endpoint: str, _region: str, attempts: int) -> Clients:
     return Clients(REGION, attempts=attempts)
 
 
-def clients(attempts: int = ATTEMPTS) -> Clients:
+def clients(attempts: int = MAX_ATTEMPTS) -> Clients:
     """The clients of this environment, made once: making them takes longer than a run."""
-    return _clients(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"], attempts)
+    return _cached_clients(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"], attempts)
 
 
-class Standing(Clients):
+class SharedClients(Clients):
     """Clients with a mind of their own, for a test to derive from; they speak through those that there are already."""
 
     def __init__(self) -> None:
         vars(self).update(vars(clients()))
 
 
-def plan(desired: Desired, **options: Any) -> Plan:
+def make_plan(desired: DesiredState, **options: Any) -> Plan:
     """What would change."""
     return pipeline.plan(desired, clients=clients(), **options).plan
 
 
-def planned(desired: Desired, **options: Any) -> Planned:
+def plan_with_token(desired: DesiredState, **options: Any) -> PreparedPlan:
     """What would change, with what it takes to do it; a destruction brings its own token."""
-    first = pipeline.plan(desired, clients=clients(), **options)
-    if not first.plan.is_vetoed:
-        return first
-    return pipeline.plan(desired, clients=clients(), allow=first.plan.token, **options)
+    first_plan = pipeline.plan(desired, clients=clients(), **options)
+    if not first_plan.plan.is_vetoed:
+        return first_plan
+    return pipeline.plan(desired, clients=clients(), allow=first_plan.plan.token, **options)
 
 
-def apply(desired: Desired, *, parallelism: int = 16, through: Any = None, **options: Any) -> tuple[Outcome, ...]:
+def apply(
+    desired: DesiredState, *, parallelism: int = 16, aws_clients: Any = None, **options: Any
+) -> tuple[Outcome, ...]:
     """Plan and apply once, as a merge to main does; ``through`` stands between the apply and AWS."""
-    return pipeline.apply(planned(desired, **options), ignore, parallelism=parallelism, clients=through or clients())
+    return pipeline.apply(
+        plan_with_token(desired, **options), ignore_event, parallelism=parallelism, clients=aws_clients or clients()
+    )
 
 
-def failures(outcomes: tuple[Outcome, ...]) -> list[str]:
+def list_failures(outcomes: tuple[Outcome, ...]) -> list[str]:
     """What did not succeed, in words."""
-    bad = [o for o in outcomes if o.actuation in {"failed", "skipped"} or o.health != "healthy"]
-    return [f"{outcome.address}: {outcome.actuation} {outcome.health}: {outcome.reason}" for outcome in bad]
+    failed = [item for item in outcomes if item.actuation in {"failed", "skipped"} or item.health != "healthy"]
+    return [f"{outcome.address}: {outcome.actuation} {outcome.health}: {outcome.reason}" for outcome in failed]
 
 
-def shown(result: Plan) -> list[str]:
+def describe_changes(plan: Plan) -> list[str]:
     """The pending changes of a plan, one line each, for a failure message."""
     return [
         f"{change.action} {change.address} "
-        + ", ".join(f"{'.'.join(f.path)}: {f.before} -> {f.after}" for f in change.fields)
-        for change in result.pending
+        + ", ".join(f"{'.'.join(field.path)}: {field.before} -> {field.after}" for field in change.fields)
+        for change in plan.pending_changes
     ]
 
 
@@ -179,9 +191,9 @@ _RANDOM = re.compile(
 )
 
 
-def state(seen: Planned) -> Mapping[str, str]:
+def read_state(planned: PreparedPlan) -> Mapping[str, str]:
     """Every desired resource as AWS has it, with the parts that AWS draws by lot masked."""
-    return {address: _RANDOM.sub("*", repr(plain(live.spec))) for address, live in sorted(seen.live.items())}
+    return {address: _RANDOM.sub("*", repr(to_plain(live.spec))) for address, live in sorted(planned.live.items())}
 
 
 LISTINGS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
@@ -210,7 +222,7 @@ LISTINGS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 )
 
 
-def census() -> dict[str, int]:
+def count_resources() -> dict[str, int]:
     """How many things of each kind there are in the whole account, whoever's they are."""
     reader = Reader(clients())
     return {

@@ -8,27 +8,27 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator
-from tests.proofs.world import aws, clients
-from tests.release.project import Shop
+from tests.proofs.world import clients, emulated_aws
+from tests.release.project import ShopProject
 from tests.release.web import V1, V2
-from tests.release.whole import WithSite
+from tests.release.whole import SiteProject
 
 
 @pytest.fixture
 def emulator() -> Iterator[Emulator]:
-    with aws() as running:
+    with emulated_aws() as running:
         yield running
 
 
 @pytest.fixture
-def shop(tmp_path: Path, emulator: Emulator) -> Shop:
-    return Shop(tmp_path, clients())
+def shop(tmp_path: Path, emulator: Emulator) -> ShopProject:
+    return ShopProject(tmp_path, clients())
 
 
 @pytest.fixture
-def halfway(tmp_path: Path, emulator: Emulator) -> WithSite:
+def halfway(tmp_path: Path, emulator: Emulator) -> SiteProject:
     """One release (OLD), and the checkout of the next (NEW)."""
-    found = WithSite(tmp_path, emulator)
+    found = SiteProject(tmp_path, emulator)
     found.web.build(V1)
     found.deploy(issuer="one", versioning="true")
     found.web.build(V2)
@@ -37,7 +37,7 @@ def halfway(tmp_path: Path, emulator: Emulator) -> WithSite:
 
 
 @pytest.fixture
-def twice(halfway: WithSite) -> WithSite:
+def twice(halfway: SiteProject) -> SiteProject:
     """Two releases, OLD and NEW."""
     halfway.deploy()
     return halfway

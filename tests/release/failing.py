@@ -6,33 +6,36 @@ from typing import Any
 
 from orchestrator.aws.errors import AwsError
 from orchestrator.steps import is_read
-from tests.proofs.world import Standing
+from tests.proofs.world import SharedClients
 
-OF_OURS = ("ledger/", "lease/")
+LEDGER_PREFIXES = ("ledger/", "lease/")
 
 
-class Killed(BaseException):
+class ProcessKilled(BaseException):
     """The end of the run."""
 
 
-class Failing(Standing):
+class FailingClients(SharedClients):
     """Clients whose ``number``-th write fails, once; of the ledger's own writes where ``ledger`` says so."""
 
-    def __init__(self, number: int, *, ledger: bool = False, deadly: bool = False) -> None:
+    def __init__(self, write_number: int, *, ledger_only: bool = False, is_fatal: bool = False) -> None:
         super().__init__()
-        self.left = number
-        self.failed = ""
-        self._ledger = ledger
-        self._deadly = deadly
+        self.remaining_writes = write_number
+        self.failed_call = ""
+        self._is_ledger_only = ledger_only
+        self._is_fatal = is_fatal
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        if self.failed and self._deadly:
-            raise Killed
-        if not is_read(operation) and str(parameters.get("Key", "")).startswith(OF_OURS) == self._ledger:
-            self.left -= 1
-            if self.left == 0:
-                self.failed = f"{operation} {parameters.get('Key', '')}"
-                if self._deadly:
-                    raise Killed
+        if self.failed_call and self._is_fatal:
+            raise ProcessKilled
+        if (
+            not is_read(operation)
+            and str(parameters.get("Key", "")).startswith(LEDGER_PREFIXES) == self._is_ledger_only
+        ):
+            self.remaining_writes -= 1
+            if self.remaining_writes == 0:
+                self.failed_call = f"{operation} {parameters.get('Key', '')}"
+                if self._is_fatal:
+                    raise ProcessKilled
                 raise AwsError(service, operation, "AccessDenied", "not today")
         return super().call(service, operation, parameters, region)

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from orchestrator.aws import Clients
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
+from orchestrator.planning.events import ignore_event
 from orchestrator.release import Ledger, checkout
-from orchestrator.release.deploy import Deployment, Ended
+from orchestrator.release.deploy import Deployment, DeployResult
 from orchestrator.release.ledger_entry import Origin
-from orchestrator.release.ledger_store import Store
-from orchestrator.release.ship import Prove
+from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.release.ship import Prober
 
 MANIFESTS = """
 apiVersion: orchestrator/v1
@@ -47,23 +47,23 @@ spec:
 BUCKET = "shop-releases-prod"
 
 
-def proved(*_: object) -> tuple[()]:
+def skip_probe(*_: object) -> tuple[()]:
     """Nothing here answers HTTP."""
     return ()
 
 
-class Shop:
+class ShopProject:
     """A checkout of the project and the run of somebody who deploys it."""
 
-    def __init__(self, folder: Path, clients: Clients, proving: Prove = proved) -> None:
+    def __init__(self, folder: Path, clients: Clients, prove: Prober = skip_probe) -> None:
         self.folder = folder
         self.clients = clients
-        self.proving = proving
+        self.prove = prove
         self.values: dict[str, object] = {"issuer": "one", "versioning": "false", "keep": 20, "on_failure": "rollback"}
 
     @property
-    def store(self) -> Store:
-        return Store(self.clients, BUCKET, "prod")
+    def store(self) -> LedgerStore:
+        return LedgerStore(self.clients, BUCKET, "prod")
 
     @property
     def ledger(self) -> Ledger:
@@ -74,33 +74,33 @@ class Shop:
         self.values |= values
         (self.folder / "shop.yaml").write_text(textwrap.dedent(MANIFESTS % self.values))
 
-    def run(self, clients: Clients | None = None) -> Deployment:
-        through = clients or self.clients
-        store = Store(through, BUCKET, "prod")
-        return Deployment(store, Origin("ana", "c0ffee"), through, ignore, proving=self.proving)
+    def make_deployment(self, clients: Clients | None = None) -> Deployment:
+        aws_clients = clients or self.clients
+        store = LedgerStore(aws_clients, BUCKET, "prod")
+        return Deployment(store, Origin("ana", "c0ffee"), aws_clients, ignore_event, prober=self.prove)
 
-    def wanted(self) -> checkout.Wanted:
-        return checkout.of(self.folder, "prod", self.clients)
+    def read_checkout(self) -> checkout.ReleaseCandidate:
+        return checkout.load(self.folder, "prod", self.clients)
 
-    def deploy(self, **values: object) -> Ended:
+    def deploy(self, **values: object) -> DeployResult:
         """Commit, plan and deploy."""
         self.write(**values)
-        asked = self.wanted()
-        planned = pipeline.plan(asked.desired, clients=self.clients)
-        return self.run().deploy(planned, asked, lambda cause: None)
+        checkout = self.read_checkout()
+        planned = pipeline.plan(checkout.desired, clients=self.clients)
+        return self.make_deployment().deploy(planned, checkout, lambda cause: None)
 
-    def issuer(self) -> str:
+    def read_issuer(self) -> str:
         """What the secret says, as the application would read it."""
-        return str(self.secret()["Issuer"])
+        return str(self.read_secret()["Issuer"])
 
-    def secret(self) -> dict[str, str]:
+    def read_secret(self) -> dict[str, str]:
         import json
 
-        answer = self.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop-app"})
-        found: dict[str, str] = json.loads(answer["SecretString"])
-        return found
+        response = self.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop-app"})
+        secret_values: dict[str, str] = json.loads(response["SecretString"])
+        return secret_values
 
-    def versioned(self) -> bool:
+    def is_versioned(self) -> bool:
         """Whether the bucket of files keeps old versions."""
-        answer = self.clients.call("s3", "get_bucket_versioning", {"Bucket": "shop-files"})
-        return bool(answer.get("Status") == "Enabled")
+        response = self.clients.call("s3", "get_bucket_versioning", {"Bucket": "shop-files"})
+        return bool(response.get("Status") == "Enabled")

@@ -13,9 +13,9 @@ import pytest
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator
 from orchestrator.release import bucket_lease
-from orchestrator.release.ledger_store import Store
+from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.steps import is_read
-from tests.release.web import Web
+from tests.release.web import SiteCheckout
 
 MORE = """
 ---
@@ -65,12 +65,12 @@ def _root_logger() -> Iterator[None]:
 
 
 @pytest.fixture
-def shop(tmp_path: Path, emulator: Emulator) -> Web:
-    return Web(tmp_path, emulator, beside=MORE)
+def shop(tmp_path: Path, emulator: Emulator) -> SiteCheckout:
+    return SiteCheckout(tmp_path, emulator, extra_documents=MORE)
 
 
 @pytest.fixture
-def run(shop: Web, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(shop: SiteCheckout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a verb where there is neither git nor CI, nor a state service that answers; only a deploy minds."""
     monkeypatch.setenv("ORCHESTRATOR_STATE_URL", "http://127.0.0.1:9")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
@@ -85,18 +85,18 @@ def run(shop: Web, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monke
     return verb
 
 
-def store(shop: Web) -> Store:
-    return Store(shop.clients, "shop-releases", "prod")
+def store(shop: SiteCheckout) -> LedgerStore:
+    return LedgerStore(shop.clients, "shop-releases", "prod")
 
 
-def test_a_release_goes_out_and_comes_back(shop: Web, run: Run) -> None:
+def test_a_release_goes_out_and_comes_back(shop: SiteCheckout, run: Run) -> None:
     """Deploy twice, look, try, go back, let go: what each says, what each changes, and what it leaves alone."""
     shop.build(page(1))
     first = run("deploy")
     shop.build(page(2))
     run("deploy")
     assert (first.code, "2 of 2 probes passed" in first.out) == (0, True), first
-    assert shop.served()["index.html"] == page(2)["index.html"]
+    assert shop.read_pages()["index.html"] == page(2)["index.html"]
 
     listed = run("releases").out
     assert "To go back: orchestrator rollback" in listed
@@ -108,31 +108,31 @@ def test_a_release_goes_out_and_comes_back(shop: Web, run: Run) -> None:
     ]
     assert rows[0]["changed"] == ["bucket.web"]
 
-    shop.emulator.forget_calls()
+    shop.emulator.clear_calls()
     tried = run("rollback", "--plan")
     assert (tried.code, "Back to release 1" in tried.out) == (0, True), tried
     assert [call.operation for call in shop.emulator.calls if not is_read(_snake(call.operation))] == []
 
-    with bucket_lease.hold(store(shop), "ben", "deploy"):
+    with bucket_lease.acquire(store(shop), "ben", "deploy"):
         kept_out = run("rollback")
     assert kept_out.code == 1
     assert "prod is being changed by ben (deploy); nothing was done" in kept_out.err
 
     back = run("rollback", "--reason", "wrong prices")
     assert (back.code, "Release 1 is back, as release 3; 2 of 2 probes passed" in back.out) == (0, True), back
-    assert shop.served()["index.html"] == page(1)["index.html"]
+    assert shop.read_pages()["index.html"] == page(1)["index.html"]
     assert "site:bucket.web" in run("releases").out
     held = run("deploy")
     assert "wrong prices" in held.out
-    assert shop.served()["index.html"] == page(1)["index.html"]
+    assert shop.read_pages()["index.html"] == page(1)["index.html"]
 
     assert "nothing holds site:bucket.w back" in run("unpin", "site:bucket.w").err
     assert "The next deploy ships site:bucket.web as the manifests say" in run("unpin").out
     assert run("deploy").code == 0
-    assert shop.served()["index.html"] == page(2)["index.html"]
+    assert shop.read_pages()["index.html"] == page(2)["index.html"]
 
 
-def test_a_deploy_that_does_not_prove_well_exits_5(shop: Web, run: Run) -> None:
+def test_a_deploy_that_does_not_prove_well_exits_5(shop: SiteCheckout, run: Run) -> None:
     """The first cause on top, which release stands, what was done, and one next command."""
     shop.build(page(1))
     run("deploy")
@@ -147,10 +147,10 @@ def test_a_deploy_that_does_not_prove_well_exits_5(shop: Web, run: Run) -> None:
     )
     assert cause < failed.out.index("s3_site.web", cause) < stands
     assert failed.out.rstrip().endswith(f"orchestrator releases -f {shop.folder} -e prod")
-    assert shop.served()["index.html"] == page(1)["index.html"]
+    assert shop.read_pages()["index.html"] == page(1)["index.html"]
 
 
-def test_what_cannot_be_done_is_told_with_a_way_out(shop: Web, run: Run) -> None:
+def test_what_cannot_be_done_is_told_with_a_way_out(shop: SiteCheckout, run: Run) -> None:
     """Before anything was released, of another environment, of no release, without files, without a place for them."""
     assert "there is no release yet" in run("rollback").err
     assert run("releases").out == "There is no release yet.\n"

@@ -9,57 +9,65 @@ import pytest
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.release import bucket_lease, rollback
-from orchestrator.release.deploy import Ended
-from orchestrator.release.probe import Probe, Proof
+from orchestrator.release.deploy import DeployResult
+from orchestrator.release.probe import Probe, ProbeResult
 from orchestrator.render import deploy_view
-from tests.release.project import BUCKET, Shop
+from tests.release.project import BUCKET, ShopProject
 
 PLACE = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
 
 
-def back(shop: Shop, number: int | None = None, *words: str, reason: str = "") -> Ended:
+def back(shop: ShopProject, number: int | None = None, *words: str, reason: str = "") -> DeployResult:
     """Go back, as ``orchestrator rollback`` does."""
-    way = rollback.prepare(shop.ledger, rollback.choose(shop.ledger, number), words, shop.store)
-    planned = pipeline.plan(way.wanted.desired, clients=shop.clients)
-    return shop.run().go_back(planned, way, reason, lambda cause: None)
+    way = rollback.prepare(shop.ledger, rollback.choose_release(shop.ledger, number), words, shop.store)
+    planned = pipeline.plan(way.candidate.desired, clients=shop.clients)
+    return shop.make_deployment().rollback(planned, way, reason, lambda cause: None)
 
 
-def failing(*_: object) -> tuple[Proof, ...]:
+def failing(*_: object) -> tuple[ProbeResult, ...]:
     """A service that does not answer as it should."""
-    return (Proof(Probe("containerservice.api", "shop.example", "/health"), False, "status 500 instead of 200", 1.0),)
+    return (
+        ProbeResult(Probe("containerservice.api", "shop.example", "/health"), False, "status 500 instead of 200", 1.0),
+    )
 
 
-def test_a_deploy_is_written_down(shop: Shop) -> None:
+def test_a_deploy_is_written_down(shop: ShopProject) -> None:
     ended = shop.deploy()
 
     made = shop.ledger.releases[-1]
-    assert (ended.end, ended.stands, made.number, made.by, made.commit) == ("released", 1, 1, "ana", "c0ffee")
+    assert (ended.status, ended.current_release_number, made.number, made.by, made.commit) == (
+        "released",
+        1,
+        1,
+        "ana",
+        "c0ffee",
+    )
     assert made.vector.secrets.keys() == {"secret.app"}
     assert "create s3_bucket.files" in made.changes
 
 
-def test_nothing_new_is_no_release(shop: Shop) -> None:
+def test_nothing_new_is_no_release(shop: ShopProject) -> None:
     shop.deploy()
 
-    assert shop.deploy().end == "unchanged"
+    assert shop.deploy().status == "unchanged"
     assert len(shop.ledger.releases) == 1
 
 
-def test_everything_comes_back_with_one_command(shop: Shop) -> None:
+def test_everything_comes_back_with_one_command(shop: ShopProject) -> None:
     shop.deploy(issuer="one", versioning="true")
-    first = shop.secret()
+    first = shop.read_secret()
     shop.deploy(issuer="two", versioning="false")
-    assert (shop.issuer(), shop.versioned()) == ("two", False)
+    assert (shop.read_issuer(), shop.is_versioned()) == ("two", False)
 
     ended = back(shop)
 
-    assert (ended.end, ended.stands) == ("released", 3)
-    assert (shop.secret(), shop.versioned()) == (first, True)
+    assert (ended.status, ended.current_release_number) == ("released", 3)
+    assert (shop.read_secret(), shop.is_versioned()) == (first, True)
     assert shop.ledger.releases[-1].of == 1
     assert shop.ledger.releases[-1].vector == shop.ledger.releases[0].vector
 
 
-def test_a_secret_comes_back_as_the_version_it_was(shop: Shop) -> None:
+def test_a_secret_comes_back_as_the_version_it_was(shop: ShopProject) -> None:
     """No value is read or written: the version's label moves."""
     shop.deploy(issuer="one")
     before = shop.ledger.releases[-1].vector.secrets
@@ -73,16 +81,16 @@ def test_a_secret_comes_back_as_the_version_it_was(shop: Shop) -> None:
     assert len(versions) == len(set(versions)) >= 2
 
 
-def test_only_the_parts_that_are_named_come_back(shop: Shop) -> None:
+def test_only_the_parts_that_are_named_come_back(shop: ShopProject) -> None:
     shop.deploy(issuer="one", versioning="true")
     shop.deploy(issuer="two", versioning="false")
 
     back(shop, 1, "files")
 
-    assert (shop.issuer(), shop.versioned()) == ("two", True)
+    assert (shop.read_issuer(), shop.is_versioned()) == ("two", True)
 
 
-def point(shop: Shop, version: str) -> None:
+def point(shop: ShopProject, version: str) -> None:
     """Upload a model and make it the current one, as ``ml.upload_model`` does."""
     model = {"Bucket": "shop-files", "Key": f"ml-models/{version}/model.onnx", "Body": b"weights"}
     shop.clients.call("s3", "put_object", model)
@@ -90,7 +98,7 @@ def point(shop: Shop, version: str) -> None:
     shop.clients.call("s3", "put_object", pointer)
 
 
-def test_a_model_comes_back_by_its_pointer(shop: Shop) -> None:
+def test_a_model_comes_back_by_its_pointer(shop: ShopProject) -> None:
     shop.deploy(issuer="one")
     point(shop, "m1")
     shop.deploy(issuer="two")
@@ -101,81 +109,81 @@ def test_a_model_comes_back_by_its_pointer(shop: Shop) -> None:
 
     stored = shop.clients.call("s3", "get_object", {"Bucket": "shop-files", "Key": "ml-models/current.json"})
     assert stored["Body"].read() == b'{"version": "m1"}'
-    assert shop.issuer() == "three"
+    assert shop.read_issuer() == "three"
     point(shop, "m3")
-    assert shop.deploy().end == "unchanged", "a deploy leaves the pointer alone"
+    assert shop.deploy().status == "unchanged", "a deploy leaves the pointer alone"
 
 
-def test_what_was_rolled_back_stays_away_until_it_changes(shop: Shop) -> None:
+def test_what_was_rolled_back_stays_away_until_it_changes(shop: ShopProject) -> None:
     shop.deploy(issuer="one", versioning="true")
     shop.deploy(issuer="two", versioning="true")
     back(shop, reason="wrong issuer")
 
     merged = shop.deploy(issuer="two", versioning="false")  # something unrelated, on top of the bad commit
-    assert (merged.end, shop.issuer(), shop.versioned()) == ("released", "one", False)
-    assert any("wrong issuer" in note for note in shop.wanted().desired.notes)
+    assert (merged.status, shop.read_issuer(), shop.is_versioned()) == ("released", "one", False)
+    assert any("wrong issuer" in note for note in shop.read_checkout().desired.notes)
 
     shop.deploy(issuer="three")  # the fix
-    assert shop.issuer() == "three"
+    assert shop.read_issuer() == "three"
     assert shop.ledger.pins == ()
 
 
-def test_a_plan_after_a_rollback_is_empty(shop: Shop) -> None:
+def test_a_plan_after_a_rollback_is_empty(shop: ShopProject) -> None:
     """The same bad commit is at HEAD still, and it is held back."""
     shop.deploy(issuer="one")
     shop.deploy(issuer="two")
     back(shop)
 
-    assert pipeline.plan(shop.wanted().desired, clients=shop.clients).plan.pending == ()
+    assert pipeline.plan(shop.read_checkout().desired, clients=shop.clients).plan.pending_changes == ()
 
 
-def test_a_deploy_that_does_not_prove_well_goes_back(shop: Shop) -> None:
+def test_a_deploy_that_does_not_prove_well_goes_back(shop: ShopProject) -> None:
     shop.deploy(issuer="one", versioning="true")
-    first = shop.secret()
+    first = shop.read_secret()
     calls: list[int] = []
-    shop.proving = lambda *asked: failing() if not calls and not calls.append(1) else ()  # type: ignore[func-returns-value]
+    shop.prove = lambda *asked: failing() if not calls and not calls.append(1) else ()  # type: ignore[func-returns-value]
 
     ended = shop.deploy(issuer="two", versioning="false")
 
-    assert (ended.end, ended.stands) == ("returned", 3)
+    assert (ended.status, ended.current_release_number) == ("returned", 3)
     assert "status 500" in ended.cause
-    assert (shop.secret(), shop.versioned()) == (first, True)
+    assert (shop.read_secret(), shop.is_versioned()) == (first, True)
     assert [release.result for release in shop.ledger.releases] == ["unproved", "failed", "unproved"]
-    assert shop.deploy().end == "unchanged", "the failed commit is held back"
+    assert shop.deploy().status == "unchanged", "the failed commit is held back"
 
 
-def test_a_project_may_stop_instead(shop: Shop) -> None:
+def test_a_project_may_stop_instead(shop: ShopProject) -> None:
     shop.deploy(issuer="one", on_failure="stop")
-    shop.proving = failing
+    shop.prove = failing
 
     ended = shop.deploy(issuer="two")
 
-    assert (ended.end, ended.stands, shop.issuer()) == ("failed", None, "two")
+    assert (ended.status, ended.current_release_number, shop.read_issuer()) == ("failed", None, "two")
 
 
-def test_a_first_release_that_fails_has_none_to_go_back_to(shop: Shop) -> None:
+def test_a_first_release_that_fails_has_none_to_go_back_to(shop: ShopProject) -> None:
     """Its report speaks of no old release."""
-    shop.proving = failing
+    shop.prove = failing
 
     ended = shop.deploy()
 
-    told = deploy_view.view(ended, 2.0, again="orchestrator deploy", look="orchestrator releases")
-    assert (ended.end, ended.stands) == ("failed", None)
+    told = deploy_view.build_view(ended, 2.0, retry_command="orchestrator deploy", list_command="orchestrator releases")
+    assert (ended.status, ended.current_release_number) == ("failed", None)
     assert (
         told.headline == "Failed: the first release is not whole, and there is none before it to go back to, in 2.0 s."
     )
     assert told.next_command == "orchestrator deploy"
 
 
-def test_a_deploy_that_was_killed_is_gone_back_from(shop: Shop) -> None:
+def test_a_deploy_that_was_killed_is_gone_back_from(shop: ShopProject) -> None:
     """Its intent is in the ledger, so the default is the release before it, not the one before that."""
     shop.deploy(issuer="one")
     shop.deploy(issuer="two")
     shop.write(issuer="three")
-    asked = shop.wanted()
-    shop.run()._begin(pipeline.plan(asked.desired, clients=shop.clients), asked, None)
+    asked = shop.read_checkout()
+    shop.make_deployment()._record_start(pipeline.plan(asked.desired, clients=shop.clients), asked, None)
 
-    assert rollback.choose(shop.ledger, None).number == 2
+    assert rollback.choose_release(shop.ledger, None).number == 2
 
 
 @pytest.mark.parametrize(
@@ -186,7 +194,7 @@ def test_a_deploy_that_was_killed_is_gone_back_from(shop: Shop) -> None:
         (1, ("model",), "does not differ"),
     ],
 )
-def test_what_cannot_be_gone_back_to_is_said(shop: Shop, number: int, words: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_gone_back_to_is_said(shop: ShopProject, number: int, words: tuple[str, ...], said: str) -> None:
     shop.deploy(issuer="one")
     shop.deploy(issuer="two")
 
@@ -194,62 +202,65 @@ def test_what_cannot_be_gone_back_to_is_said(shop: Shop, number: int, words: tup
         back(shop, number, *words)
 
 
-def test_before_the_first_release_there_is_nothing_to_go_back_to(shop: Shop) -> None:
+def test_before_the_first_release_there_is_nothing_to_go_back_to(shop: ShopProject) -> None:
     with pytest.raises(Problems, match="there is no release yet"):
-        rollback.choose(shop.ledger, None)
+        rollback.choose_release(shop.ledger, None)
 
 
-def test_two_do_not_deploy_at_once(shop: Shop) -> None:
+def test_two_do_not_deploy_at_once(shop: ShopProject) -> None:
     shop.deploy()
 
-    with bucket_lease.hold(shop.store, "ana", "deploy"):  # noqa: SIM117 - the inner one raises
+    with bucket_lease.acquire(shop.store, "ana", "deploy"):  # noqa: SIM117 - the inner one raises
         with (
             pytest.raises(Problems, match=r"is being changed by ana \(deploy\)"),
-            bucket_lease.hold(shop.store, "ben", "x"),
+            bucket_lease.acquire(shop.store, "ben", "x"),
         ):
             pass
-    with bucket_lease.hold(shop.store, "ben", "deploy"):
+    with bucket_lease.acquire(shop.store, "ben", "deploy"):
         pass
 
 
-def test_a_dead_runs_lease_ends_by_itself(shop: Shop) -> None:
+def test_a_dead_runs_lease_ends_by_itself(shop: ShopProject) -> None:
     shop.deploy()
     long_ago = itertools.repeat(1000.0).__next__
 
-    with bucket_lease.hold(shop.store, "ana", "deploy", clock=long_ago), bucket_lease.hold(shop.store, "ben", "deploy"):
+    with (
+        bucket_lease.acquire(shop.store, "ana", "deploy", clock=long_ago),
+        bucket_lease.acquire(shop.store, "ben", "deploy"),
+    ):
         pass
 
 
 @pytest.mark.parametrize("goes", [False, True])
-def test_a_lease_that_vanished_is_lost_unless_its_bucket_may_go(shop: Shop, goes: bool) -> None:
+def test_a_lease_that_vanished_is_lost_unless_its_bucket_may_go(shop: ShopProject, goes: bool) -> None:
     """A run whose time is over asks; where nobody came, the lease is its own again."""
     shop.clients.call("s3", "create_bucket", PLACE)
     now = [1000.0]
 
-    with bucket_lease.hold(shop.store, "ana", "destroy", clock=lambda: now[0], goes=goes) as held:
+    with bucket_lease.acquire(shop.store, "ana", "destroy", clock=lambda: now[0], allow_missing=goes) as held:
         now[0] += 1000
-        assert held.is_ours()
-        shop.store.remove(bucket_lease.key(shop.store))
-        assert held.is_ours(), "it is asked for once its time is over"
+        assert held.is_held()
+        shop.store.delete(bucket_lease.lease_key(shop.store))
+        assert held.is_held(), "it is asked for once its time is over"
         now[0] += 1000
-        assert held.is_ours() is goes
+        assert held.is_held() is goes
 
 
-def test_the_ledger_keeps_as_many_releases_as_the_project_says(shop: Shop) -> None:
+def test_the_ledger_keeps_as_many_releases_as_the_project_says(shop: ShopProject) -> None:
     for issuer in ("a", "b", "c", "d"):
         shop.deploy(issuer=issuer, keep=2)
 
     ledger = shop.ledger
     assert [release.number for release in ledger.releases] == [3, 4]
     assert set(ledger.manifests) == {release.vector.manifests for release in ledger.releases}
-    assert all(ledger.written(release) for release in ledger.releases)
+    assert all(ledger.documents_of(release) for release in ledger.releases)
 
 
 @pytest.mark.parametrize("body", [b"", b'{"releases": [{"numb', b'{"releases": 5}', b"[]", b"\xff\xfe"])
-def test_a_ledger_that_is_damaged_is_not_written_over(shop: Shop, body: bytes) -> None:
+def test_a_ledger_that_is_damaged_is_not_written_over(shop: ShopProject, body: bytes) -> None:
     """It is told where it lies and how it comes back: the bucket keeps its versions."""
     shop.clients.call("s3", "create_bucket", PLACE)
-    shop.store.put("ledger/prod.json", body, over=None)
+    shop.store.put("ledger/prod.json", body, previous=None)
 
     for attempt in (shop.deploy, shop.store.read):
         with pytest.raises(Problems, match=r"s3://shop-releases-prod/ledger/prod.json") as told:

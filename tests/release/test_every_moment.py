@@ -9,25 +9,25 @@ from typing import Any
 from orchestrator.aws.errors import AwsError
 from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
+from orchestrator.planning.events import ignore_event
 from orchestrator.release import checkout, rollback
 from orchestrator.release.deploy import Deployment
 from orchestrator.release.ledger_entry import Origin
-from orchestrator.release.ledger_store import Store
+from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.steps import is_read
-from tests.proofs.world import Standing
-from tests.release.project import proved
-from tests.release.web import V0, V1, V2, Web
+from tests.proofs.world import SharedClients
+from tests.release.project import skip_probe
+from tests.release.web import V0, V1, V2, SiteCheckout
 
 V3 = V1 | {"index.html": "<script src=assets/app-9e9f9a9b.js>", "assets/app-9e9f9a9b.js": "three"}
 FRONTS = {version["index.html"] for version in (V0, V1, V2, V3)}
 TYPES = {".js": "text/javascript; charset=utf-8"}
 
 
-class Visitors(Standing):
+class Visitors(SharedClients):
     """Clients that look, before every write and at the end, at what visitors get who have any page so far."""
 
-    def __init__(self, site: Web) -> None:
+    def __init__(self, site: SiteCheckout) -> None:
         super().__init__()
         self._site = site
         self._lock = threading.Lock()
@@ -44,7 +44,7 @@ class Visitors(Standing):
     def look(self, moment: str) -> None:
         """Ask for the front page, and for each part that a front page so far names."""
         try:
-            there = set(self._site.everything())
+            there = set(self._site.list_keys())
         except AwsError:  # no bucket yet
             there = set()
         if "index.html" not in there:
@@ -65,25 +65,25 @@ class Visitors(Standing):
 
 def test_nothing_is_missed_at_any_moment(tmp_path: Path, emulator: Emulator) -> None:
     """Three deploys, the way back to the first, and a fix: before every write and after the last."""
-    site = Web(tmp_path, emulator)
+    site = SiteCheckout(tmp_path, emulator)
     visitors = Visitors(site)
-    store = Store(visitors, "shop-releases", "prod")
+    store = LedgerStore(visitors, "shop-releases", "prod")
 
     def run() -> Deployment:
-        return Deployment(store, Origin("ana", ""), visitors, ignore, proving=proved)
+        return Deployment(store, Origin("ana", ""), visitors, ignore_event, prober=skip_probe)
 
     def deploy(version: dict[str, str]) -> None:
         site.build(version)
-        asked = checkout.of(tmp_path, "prod", visitors)
+        asked = checkout.load(tmp_path, "prod", visitors)
         ended = run().deploy(pipeline.plan(asked.desired, clients=visitors), asked, lambda cause: None)
-        assert (ended.end, ended.cause, ended.trouble) == ("released", "", ())
+        assert (ended.status, ended.cause, ended.warnings) == ("released", "", ())
         visitors.look("the end of a deploy")
 
     for version in (V0, V1, V2):
         deploy(version)
-    way = rollback.prepare(store.read(), rollback.choose(store.read(), 1), (), store)
-    ended = run().go_back(pipeline.plan(way.wanted.desired, clients=visitors), way, "", lambda cause: None)
-    assert ended.end == "released"
+    way = rollback.prepare(store.read(), rollback.choose_release(store.read(), 1), (), store)
+    ended = run().rollback(pipeline.plan(way.candidate.desired, clients=visitors), way, "", lambda cause: None)
+    assert ended.status == "released"
     visitors.look("the end of the way back")
     assert site.get("index.html")["Body"].read().decode() == V0["index.html"]
     deploy(V3)

@@ -14,104 +14,108 @@ import pytest
 from orchestrator.aws import Clients
 from orchestrator.aws.errors import AwsError
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import Event, Finished
+from orchestrator.planning.events import ChangeFinished, Event
 from orchestrator.problems import Problems
 from orchestrator.release import rollback
-from orchestrator.release.deploy import Deployment, Ended
+from orchestrator.release.deploy import Deployment, DeployResult
 from orchestrator.release.ledger_entry import Origin
-from orchestrator.release.ledger_store import Store
+from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.render import deploy_view
 from orchestrator.render.style import Style
-from tests.proofs.world import Standing
-from tests.release.failing import Failing, Killed
+from tests.proofs.world import SharedClients
+from tests.release.failing import FailingClients, ProcessKilled
 from tests.release.project import BUCKET
-from tests.release.whole import NEW, OLD, WithSite
+from tests.release.whole import NEW_STATE, OLD_STATE, SiteProject
 
 
 @pytest.fixture
-def shop(halfway: WithSite) -> WithSite:
+def shop(halfway: SiteProject) -> SiteProject:
     return halfway
 
 
-def deploy(shop: WithSite, clients: Clients) -> Ended:
-    asked = shop.wanted()
+def deploy(shop: SiteProject, clients: Clients) -> DeployResult:
+    asked = shop.read_checkout()
     planned = pipeline.plan(asked.desired, clients=shop.clients)
-    return shop.run(clients).deploy(planned, asked, lambda cause: None)
+    return shop.make_deployment(clients).deploy(planned, asked, lambda cause: None)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [1, 2])
-def test_a_fault_at_any_step_of_a_deploy_leads_back(shop: WithSite, first: int) -> None:
+def test_a_fault_at_any_step_of_a_deploy_leads_back(shop: SiteProject, first: int) -> None:
     """Nothing of the release that failed stands, and it is not held back: a refused call says nothing of a build."""
     for number in itertools.count(first, 2):
-        faulty = Failing(number)
+        faulty = FailingClients(number)
         ended = deploy(shop, faulty)
-        if ended.end == "released":
+        if ended.status == "released":
             break
-        assert (ended.end, shop.stands()) == ("returned", OLD), faulty.failed
+        assert (ended.status, shop.live_state()) == ("returned", OLD_STATE), faulty.failed_call
         assert "not today" in ended.cause
-        assert shop.ledger.releases[-1].vector == shop.ledger.releases[0].vector, faulty.failed
+        assert shop.ledger.releases[-1].vector == shop.ledger.releases[0].vector, faulty.failed_call
         assert shop.ledger.pins == ()
-    assert (shop.stands(), bool(ended.trouble)) == (NEW, bool(faulty.failed)), "what is tidied up last may fail"
+    assert (shop.live_state(), bool(ended.warnings)) == (NEW_STATE, bool(faulty.failed_call)), (
+        "what is tidied up last may fail"
+    )
     assert number > 6
 
 
-def test_a_ledger_that_cannot_be_written_is_told_with_what_stands(shop: WithSite) -> None:
+def test_a_ledger_that_cannot_be_written_is_told_with_what_stands(shop: SiteProject) -> None:
     """Before: nothing is done.  After: all of it is done, and the same again writes it down."""
     with pytest.raises(Problems, match=r"cannot write s3://shop-releases-prod/ledger/prod.json.*not today"):
-        deploy(shop, Failing(1, ledger=True))
-    assert shop.stands() == OLD
+        deploy(shop, FailingClients(1, ledger_only=True))
+    assert shop.live_state() == OLD_STATE
 
     with pytest.raises(Problems, match="all of it stands, but that could not be written down") as told:
-        deploy(shop, Failing(2, ledger=True))
+        deploy(shop, FailingClients(2, ledger_only=True))
     assert "run the same again" in str(told.value)
-    assert shop.stands() == NEW
+    assert shop.live_state() == NEW_STATE
     assert shop.ledger.releases[-1].result == "started"
 
-    assert deploy(shop, shop.clients).end == "released"
-    assert shop.ledger.releases[-1].is_whole
+    assert deploy(shop, shop.clients).status == "released"
+    assert shop.ledger.releases[-1].is_complete
 
 
-def test_a_failure_that_cannot_be_written_down_is_gone_back_from_all_the_same(shop: WithSite) -> None:
+def test_a_failure_that_cannot_be_written_down_is_gone_back_from_all_the_same(shop: SiteProject) -> None:
     """The note is worth less than the shop."""
 
-    class Both(Failing):
+    class Both(FailingClients):
         """Fails a step of the deploy, and then the note of it."""
 
         def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-            if self.failed and operation == "put_object" and not self._ledger:
-                self.left, self._ledger = 1, True
+            if self.failed_call and operation == "put_object" and not self._is_ledger_only:
+                self.remaining_writes, self._is_ledger_only = 1, True
             return super().call(service, operation, parameters, region)
 
     ended = deploy(shop, Both(3))
 
-    assert (ended.end, shop.stands()) == ("returned", OLD)
-    assert any("could not be written down" in one for one in ended.trouble)
+    assert (ended.status, shop.live_state()) == ("returned", OLD_STATE)
+    assert any("could not be written down" in one for one in ended.warnings)
 
 
 @pytest.mark.slow
-def test_a_rollback_that_was_killed_goes_on(shop: WithSite) -> None:
+def test_a_rollback_that_was_killed_goes_on(shop: SiteProject) -> None:
     """Wherever that was: the same command again ends where it was to end, and holds back what was left."""
     deploy(shop, shop.clients)
     number = 0
-    for target, stands, left in itertools.cycle([(1, OLD, 2), (2, NEW, 1)]):
+    for target, stands, left in itertools.cycle([(1, OLD_STATE, 2), (2, NEW_STATE, 1)]):
         number += 1
-        deadly = Failing(number, deadly=True)
-        with suppress(Killed):
-            shop.back(deadly, target)
-        standing = shop.ledger.standing
+        deadly = FailingClients(number, is_fatal=True)
+        with suppress(ProcessKilled):
+            shop.roll_back(deadly, target)
+        standing = shop.ledger.current_release
         assert standing is not None
-        if standing.is_whole:
+        if standing.is_complete:
             break
-        assert (standing.result, rollback.choose(shop.ledger, None).number) == ("started", target), deadly.failed
-        ended = shop.back()
-        assert (ended.end, shop.stands()) == ("released", stands), deadly.failed
+        assert (standing.result, rollback.choose_release(shop.ledger, None).number) == ("started", target), (
+            deadly.failed_call
+        )
+        ended = shop.roll_back()
+        assert (ended.status, shop.live_state()) == ("released", stands), deadly.failed_call
         sites = {pin.refused for pin in shop.ledger.pins if pin.part == "site:bucket.web"}
         assert shop.ledger.find(left).vector.sites["bucket.web"] in sites  # type: ignore[union-attr]
     assert number > 6
 
 
-class Expiring(Standing):
+class Expiring(SharedClients):
     """Clients whose session runs out."""
 
     expired = False
@@ -127,42 +131,44 @@ class Expiring(Standing):
         return super().pages(service, operation, parameters, region)
 
 
-def expires(shop: WithSite, after: int) -> tuple[Ended, str]:
+def expires(shop: SiteProject, after: int) -> tuple[DeployResult, str]:
     """A deploy whose session runs out after that many of its resources (0: after all); what it says of it."""
     clients, ended = Expiring(), []
-    asked = shop.wanted()
+    asked = shop.read_checkout()
     planned = pipeline.plan(asked.desired, clients=shop.clients)
 
     def on_event(event: Event) -> None:
-        ended.extend([event] if isinstance(event, Finished) else [])
-        clients.expired = len(ended) >= (after or len(planned.plan.pending))
+        ended.extend([event] if isinstance(event, ChangeFinished) else [])
+        clients.expired = len(ended) >= (after or len(planned.plan.pending_changes))
 
-    run = Deployment(Store(clients, BUCKET, "prod"), Origin("ana", "c"), clients, on_event, parallelism=1)
+    run = Deployment(LedgerStore(clients, BUCKET, "prod"), Origin("ana", "c"), clients, on_event, parallelism=1)
     done = run.deploy(planned, asked, lambda cause: None)
-    return done, deploy_view.text(deploy_view.view(done, 1.0, again="again", look="look"), Style())
+    return done, deploy_view.render_text(
+        deploy_view.build_view(done, 1.0, retry_command="again", list_command="look"), Style()
+    )
 
 
-def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(shop: WithSite) -> None:
+def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(shop: SiteProject) -> None:
     """All of it was done, which is told; nothing is gone back from; the same again finds it and writes it down."""
     ended, told = expires(shop, after=0)
 
-    assert (ended.end, shop.stands()) == ("failed", NEW)
+    assert (ended.status, shop.live_state()) == ("failed", NEW_STATE)
     assert "First cause: all of it was applied, and AWS could not be read afterwards" in told.replace("\n    ", " ")
     assert "ExpiredToken" in told
     assert "nothing was changed" not in told
     assert "nobody knows yet whether all of it stands" in told
-    assert deploy(shop, shop.clients).end == "released"
-    assert shop.ledger.standing.is_whole  # type: ignore[union-attr]
+    assert deploy(shop, shop.clients).status == "released"
+    assert shop.ledger.current_release.is_complete  # type: ignore[union-attr]
 
 
-def test_a_session_that_runs_out_in_the_middle_is_told_with_what_was_done(shop: WithSite) -> None:
+def test_a_session_that_runs_out_in_the_middle_is_told_with_what_was_done(shop: SiteProject) -> None:
     """Going back is impossible, and that is a sentence beside the first cause, not instead of it."""
     ended, told = expires(shop, after=1)
 
-    assert (ended.end, ended.stands) == ("failed", None)
-    assert ended.shipped.changed
+    assert (ended.status, ended.current_release_number) == ("failed", None)
+    assert ended.ship_result.applied_changes
     assert "ExpiredToken" in ended.cause
     assert "going back failed too" in told
     assert "Done" in told
-    assert deploy(shop, shop.clients).end == "released"
-    assert shop.stands() == NEW
+    assert deploy(shop, shop.clients).status == "released"
+    assert shop.live_state() == NEW_STATE

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.vocabulary import Resource
-from tests.components.stacks import document
+from tests.components.stacks import make_document
 
 PROJECT = """\
 apiVersion: orchestrator/v1
@@ -26,7 +26,7 @@ kind: Project
 metadata: { name: shop }
 spec: { repository: shop/web, region: eu-west-1, account: "123456789012", releases: {bucket: bucket.releases} }
 """
-API = document("ContainerService", "api", "{image: {repository: shop-api, build: {context: .}, keep: 2}}")
+API = make_document("ContainerService", "api", "{image: {repository: shop-api, build: {context: .}, keep: 2}}")
 NEEDED = {
     "releases": ("ledger/prod.json", "sites/shop-web/ab.json", "bodies/ab", "models/shop-files/1.json", "migrations/x"),
     "web": ("index.html", "assets/app-1a2b3c4d.js", "photos.html", ".orchestrator/site/ab", "up.js"),
@@ -59,7 +59,7 @@ rules = st.fixed_dictionaries(
 def written(folder: Path, name: str, lifecycle: Mapping[str, Any]) -> None:
     """A project whose bucket ``name`` has these rules."""
     buckets = [
-        document(
+        make_document(
             "Bucket",
             one,
             json.dumps({"name": f"shop-{one}", **spec} | ({"lifecycle": lifecycle} if one == name else {})),
@@ -73,7 +73,7 @@ def written(folder: Path, name: str, lifecycle: Mapping[str, Any]) -> None:
 def expanded(folder: Path) -> tuple[Resource, ...] | Problems:
     """The resources, or why there are none."""
     try:
-        return pipeline.desired(folder, "prod", shipping=False).resources
+        return pipeline.load_desired(folder, "prod", include_artefacts=False).resources
     except Problems as refused:
         return refused
 
@@ -130,10 +130,10 @@ def test_what_a_release_needs_is_never_expired(
 )
 def test_a_rule_that_would_take_it_is_refused(tmp_path: Path, spec: str, said: str) -> None:
     (tmp_path / "stack.yaml").write_text(
-        "---\n".join([PROJECT, document("Bucket", "releases", "{}"), document("Bucket", "web", spec)])
+        "---\n".join([PROJECT, make_document("Bucket", "releases", "{}"), make_document("Bucket", "web", spec)])
     )
     with pytest.raises(Problems, match=f"this would {said} that a release may need"):
-        pipeline.desired(tmp_path, "prod", shipping=False)
+        pipeline.load_desired(tmp_path, "prod", include_artefacts=False)
 
 
 def test_other_rules_are_fine(tmp_path: Path) -> None:

@@ -12,25 +12,25 @@ from orchestrator.cli.main import main
 from orchestrator.model_registry import registry
 from orchestrator.model_registry.registry import Verdict
 from orchestrator.storage.s3 import S3FileStorage
-from tests.release.project import Shop
+from tests.release.project import ShopProject
 from tests.storage.test_published import version
 
 
-def upload(shop: Shop, folder: Path, name: str) -> None:
+def upload(shop: ShopProject, folder: Path, name: str) -> None:
     """As ``ml.upload_model`` does it, with what it calls."""
     storage = S3FileStorage(shop.clients, "shop-files")
-    before = registry.current(storage)
+    before = registry.read_pointer(storage)
     known = replace(version(folder / name, name), verdict=Verdict("same", before.version if before else ""))
-    registry.publish(storage, folder / name, registry.admitted(known, before, "", again=""), before)
+    registry.publish(storage, folder / name, registry.check_publishable(known, before, "", validate_command=""), before)
 
 
-def in_use(shop: Shop) -> str:
-    pointer = registry.current(S3FileStorage(shop.clients, "shop-files"))
+def in_use(shop: ShopProject) -> str:
+    pointer = registry.read_pointer(S3FileStorage(shop.clients, "shop-files"))
     return pointer.version if pointer else ""
 
 
 @pytest.fixture
-def back(shop: Shop, capsys: pytest.CaptureFixture[str]) -> object:
+def back(shop: ShopProject, capsys: pytest.CaptureFixture[str]) -> object:
     """The command; its exit code and what it said."""
 
     def run(words: str) -> tuple[int, str]:
@@ -42,7 +42,7 @@ def back(shop: Shop, capsys: pytest.CaptureFixture[str]) -> object:
     return run
 
 
-def test_an_uploaded_model_goes_back(shop: Shop, tmp_path_factory: pytest.TempPathFactory, back: object) -> None:
+def test_an_uploaded_model_goes_back(shop: ShopProject, tmp_path_factory: pytest.TempPathFactory, back: object) -> None:
     """Right after the upload, before any deploy has seen it; and from there to the one before that, and forth again."""
     assert callable(back)
     folder = tmp_path_factory.mktemp("models")
@@ -60,8 +60,8 @@ def test_an_uploaded_model_goes_back(shop: Shop, tmp_path_factory: pytest.TempPa
     assert "update s3_model.files" in shown[1] or "s3_model.files" in shown[1]
     code, told = back("--only model --reason 'takes rings for chains'")
     assert (code, in_use(shop)) == (0, "m2"), told
-    assert shop.issuer() == "three", "the rest stays"
-    pointer = registry.current(S3FileStorage(shop.clients, "shop-files"))
+    assert shop.read_issuer() == "three", "the rest stays"
+    pointer = registry.read_pointer(S3FileStorage(shop.clients, "shop-files"))
     assert pointer is not None
     assert pointer.model == "ml-models/m2/model.json", "the pointer is the very one that the upload wrote"
 
@@ -69,6 +69,6 @@ def test_an_uploaded_model_goes_back(shop: Shop, tmp_path_factory: pytest.TempPa
     assert in_use(shop) == "m1"
     upload(shop, folder, "m4")
     assert in_use(shop) == "m4"
-    assert shop.deploy().end == "unchanged", "a deploy leaves an uploaded model alone"
+    assert shop.deploy().status == "unchanged", "a deploy leaves an uploaded model alone"
     code, told = back("--to 2")
-    assert (code, in_use(shop), shop.issuer()) == (0, "m1", "two"), told
+    assert (code, in_use(shop), shop.read_issuer()) == (0, "m1", "two"), told

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.release import Built, Ledger, Pin, Release, Vector, manifest_documents, pins, rollback
-from orchestrator.release.ledger_store import Store
+from orchestrator.release import ImageReference, Ledger, Pin, Release, Vector, manifest_documents, pins, rollback
+from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.render import release_list
 from orchestrator.render.style import Style
 from tests.release.manifests import PROJECT, SECRET
@@ -42,7 +42,7 @@ class Nobody:
         raise AssertionError(operation)
 
 
-STORE = Store(Nobody(), "shop-releases", "prod")
+STORE = LedgerStore(Nobody(), "shop-releases", "prod")
 
 
 def history(folder: Path, *schemas: str, colours: Iterable[str] = itertools.repeat("red")) -> Ledger:
@@ -51,22 +51,22 @@ def history(folder: Path, *schemas: str, colours: Iterable[str] = itertools.repe
     (folder / "Dockerfile").write_text("FROM scratch\n")
     for number, (schema, colour) in enumerate(zip(schemas, colours, strict=False), start=1):
         (folder / "shop.yaml").write_text(MANIFESTS % (colour, f"\n  schema: {schema}" if schema else ""))
-        written = manifest_documents.written(pipeline.validate(folder, "prod"))
+        written = manifest_documents.from_manifest(pipeline.validate(folder, "prod"))
         wanted = written[API].value["spec"].get("schema", {})
         reached = max(reached, int(wanted.get("version", 0)))
         vector = Vector(
             manifest_documents.manifests_digest(written.values()),
-            {API: Built(f"tag{number}", f"sha256:{number:064d}")},
+            {API: ImageReference(f"tag{number}", f"sha256:{number:064d}")},
             secrets={"secret.app": "version"},
             schemas={API: reached} if reached else {},
         )
         made = Release(number, f"2026-01-0{number}T00:00:00Z", "ana", "", vector, "healthy")
-        ledger = manifest_documents.remember(replace(ledger, releases=(*ledger.releases, made)), written)
+        ledger = manifest_documents.add_documents(replace(ledger, releases=(*ledger.releases, made)), written)
     return ledger
 
 
-def back(ledger: Ledger, number: int, *words: str) -> rollback.Return:
-    return rollback.prepare(ledger, rollback.choose(ledger, number), words, STORE)
+def back(ledger: Ledger, number: int, *words: str) -> rollback.RollbackTarget:
+    return rollback.prepare(ledger, rollback.choose_release(ledger, number), words, STORE)
 
 
 def test_code_that_cannot_run_on_todays_schema_does_not_come_back(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_code_that_cannot_run_on_todays_schema_does_not_come_back(tmp_path: Path
     )
     assert problem.hint is not None
     assert problem.hint.startswith("go back to one that fits (2, 3); go back with the other parts only (--only site)")
-    assert back(ledger, 2).target.number == 2
+    assert back(ledger, 2).release.number == 2
 
 
 def test_a_schema_holds_back_its_service_alone(tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ def test_only_what_is_named(tmp_path: Path, words: tuple[str, ...], parts: set[s
     """The rest is wanted as it stands."""
     ledger = history(tmp_path, "", "", colours=["red", "blue"])
     way = back(ledger, 1, *words)
-    (service,) = (one for one in way.wanted.desired.components if one.handle == API)
-    image = way.wanted.artefacts.images[API]
+    (service,) = (one for one in way.candidate.desired.components if one.handle == API)
+    image = way.candidate.artefacts.images[API]
 
-    assert (set(way.parts), way.whole) == (parts, whole)
+    assert (set(way.parts), way.is_full) == (parts, whole)
     assert image.tag == ("tag1" if f"image:{API}" in parts else "tag2")
     assert service.spec["environment"]["COLOUR"] == ("red" if f"manifest:{API}" in parts else "blue")
 
@@ -121,12 +121,12 @@ def test_an_image_that_was_left_is_never_built_again(tmp_path: Path) -> None:
     """The checkout still builds it: what is deployed is what was gone back to, by digest, until a file changes."""
     ledger = history(tmp_path, "", "")
     left, good = ledger.releases[1], ledger.releases[0]
-    made = pins.made(left, good, ledger, [f"image:{API}"], "", "ana", "slow")
+    made = pins.create_pins(left, good, ledger, [f"image:{API}"], "", "ana", "slow")
     assert made == (Pin(f"image:{API}", "tag2", 1, 2, "", "ana", "slow"),)
     pinned = replace(ledger, pins=made)
 
-    same, held = pins.images(pinned, Artefacts(images={API: Image("tag2", {"context": "."})}))
-    fixed, lifted = pins.images(pinned, Artefacts(images={API: Image("tag3", {"context": "."})}))
+    same, held = pins.resolve_images(pinned, Artefacts(images={API: Image("tag2", {"context": "."})}))
+    fixed, lifted = pins.resolve_images(pinned, Artefacts(images={API: Image("tag3", {"context": "."})}))
 
     assert (same.images[API].tag, same.images[API].digest) == ("tag1", good.vector.images[API].digest)
     assert (held.held, held.lifted) == (made, ())
@@ -140,8 +140,8 @@ def test_what_one_rollback_holds_back_is_told_with_its_cause_once(tmp_path: Path
     ledger = history(tmp_path, "", "", "", colours=["red", "blue", "green"])
     of = [(f"image:{API}", 1, 3, "slow"), (f"manifest:{API}", 1, 3, "slow"), ("secret:secret.app", 2, 3, "leaked")]
     held = tuple(Pin(part, "x", release, left, "", "ana", why) for part, release, left, why in of)
-    first, second = pins.Honoured(held).notes
-    shown = release_list.text(release_list.view(ledger, {}), held, Style(), "orchestrator rollback")
+    first, second = pins.PinResolution(held).notes
+    shown = release_list.render_text(release_list.build_rows(ledger, {}), held, Style(), "orchestrator rollback")
 
     assert (first.count("slow"), shown.count("slow"), shown.count("leaked")) == (1, 1, 1)
     assert first.endswith(f"orchestrator unpin image:{API} manifest:{API}")

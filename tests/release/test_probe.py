@@ -13,8 +13,8 @@ import pytest
 from orchestrator.artefacts import Artefacts, Image
 from orchestrator.artefacts.sites.folder import scan
 from orchestrator.planning import pipeline
-from orchestrator.release.probe import Probe, Proof, probes, prove
-from orchestrator.vocabulary import Live
+from orchestrator.release.probe import Probe, ProbeResult, build_probes, run_probes
+from orchestrator.vocabulary import LiveResource
 from tests.release.manifests import PROJECT, WEB
 
 Answer = tuple[int, Mapping[str, str], bytes]
@@ -49,7 +49,7 @@ class Clock:
         self.now += seconds
 
 
-def asked(probe: Probe, *answers: Answer | Exception) -> Proof:
+def asked(probe: Probe, *answers: Answer | Exception) -> ProbeResult:
     """The proof where these are the answers in turn, and the last one from then on."""
     coming: Iterator[Answer | Exception] = iter(answers)
     last: list[Answer | Exception] = []
@@ -60,7 +60,7 @@ def asked(probe: Probe, *answers: Answer | Exception) -> Proof:
             raise last[0]
         return last[0]
 
-    (proof,) = prove((probe,), get, Clock())
+    (proof,) = run_probes((probe,), get, Clock())
     return proof
 
 
@@ -94,30 +94,30 @@ def test_an_answer_is_right_or_it_is_told_what_is_not(
 ) -> None:
     proof = asked(probe(**more), answer)
 
-    assert proof.passed == (not saw)
-    assert proof.saw.startswith(saw)
+    assert proof.has_passed == (not saw)
+    assert proof.failure.startswith(saw)
 
 
 def test_it_is_asked_again_until_it_is_right() -> None:
     """A new instance takes a while, and a CDN forgets slowly."""
     proof = asked(probe(), httpx.ConnectError("refused"), (503, {}, b""), (200, {}, b""))
 
-    assert (proof.passed, proof.seconds > 0) == (True, True)
+    assert (proof.has_passed, proof.duration_seconds > 0) == (True, True)
 
 
 def test_it_is_not_asked_for_longer_than_it_may_take() -> None:
     proof = asked(probe(within=7.0), (503, {}, b""))
 
-    assert not proof.passed
-    assert 3.0 < proof.seconds <= 7.0
+    assert not proof.has_passed
+    assert 3.0 < proof.duration_seconds <= 7.0
 
 
 def test_all_are_asked_and_each_has_its_own_answer() -> None:
     """In the order in which they were given."""
     wanted = tuple(probe(contains=word) for word in ("one", "two"))
 
-    assert [proof.passed for proof in prove(wanted, lambda _: (200, {}, b"two"), Clock())] == [False, True]
-    assert prove(()) == ()
+    assert [proof.has_passed for proof in run_probes(wanted, lambda _: (200, {}, b"two"), Clock())] == [False, True]
+    assert run_probes(()) == ()
 
 
 def test_services_and_cdns_are_asked_what_the_manifest_says(tmp_path: Path) -> None:
@@ -128,16 +128,16 @@ def test_services_and_cdns_are_asked_what_the_manifest_says(tmp_path: Path) -> N
         (tmp_path / name).write_text("FROM scratch\n")
     shipped = Artefacts(images={"containerservice.api": Image("ab12")}, sites={"bucket.web": scan(tmp_path / "dist")})
     live = {
-        "apprunner_service.api": Live({}, {"host": "api.example"}),
-        "cloudfront_distribution.web": Live({}, {"host": "web.example"}),
+        "apprunner_service.api": LiveResource({}, {"host": "api.example"}),
+        "cloudfront_distribution.web": LiveResource({}, {"host": "web.example"}),
     }
-    found = probes(pipeline.desired(tmp_path, "prod"), live, shipped)
+    found = build_probes(pipeline.load_desired(tmp_path, "prod"), live, shipped)
 
     index = shipped.sites["bucket.web"].files["index.html"].sha256
     assert set(found) == {
         Probe("cdn.web", "web.example", "/", sha256=index),
-        Probe("cdn.web", "web.example", "/deep/link", contains="shop", within=60.0),
+        Probe("cdn.web", "web.example", "/deep/link", contains="shop", timeout_seconds=60.0),
         Probe("containerservice.api", "api.example", "/health", header=("X-Release", "ab12")),
-        Probe("containerservice.api", "api.example", "/orders", (401,), within=5.0),
+        Probe("containerservice.api", "api.example", "/orders", (401,), timeout_seconds=5.0),
     }
-    assert probes(pipeline.desired(tmp_path, "prod"), {}, shipped) == (), "what is not there is not asked"
+    assert build_probes(pipeline.load_desired(tmp_path, "prod"), {}, shipped) == (), "what is not there is not asked"

@@ -15,9 +15,9 @@ from orchestrator.artefacts.sites.folder import scan
 from orchestrator.aws import Reader
 from orchestrator.aws.errors import AwsError
 from orchestrator.planning import pipeline
-from orchestrator.release import Built, Ledger, Release, Vector, manifest_documents
-from orchestrator.release.ledger_store import Store
-from orchestrator.release.restorability import obstacles
+from orchestrator.release import ImageReference, Ledger, Release, Vector, manifest_documents
+from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.release.restorability import find_obstacles
 from tests.release.manifests import PROJECT, SECRET, WEB
 
 MORE = """
@@ -92,19 +92,19 @@ def site(tmp_path: Path) -> Site:
 @pytest.fixture
 def ledger(tmp_path: Path, site: Site) -> Ledger:
     """One release of all parts."""
-    written = manifest_documents.written(pipeline.validate(tmp_path, "prod"))
+    written = manifest_documents.from_manifest(pipeline.validate(tmp_path, "prod"))
     vector = Vector(
         manifest_documents.manifests_digest(written.values()),
-        {"containerservice.api": Built("tag1", DIGEST)},
+        {"containerservice.api": ImageReference("tag1", DIGEST)},
         {"bucket.web": site.digest},
         {"secret.app": "v1-of-secret"},
         {"bucket.files": "m1"},
     )
-    return manifest_documents.remember(Ledger((Release(1, "", "ana", "", vector, "healthy"),)), written)
+    return manifest_documents.add_documents(Ledger((Release(1, "", "ana", "", vector, "healthy"),)), written)
 
 
 def said(ledger: Ledger, cloud: Cloud) -> tuple[str, ...]:
-    return obstacles(ledger, ledger.releases[0], Store(cloud, "shop-releases", "prod"), Reader(cloud))
+    return find_obstacles(ledger, ledger.releases[0], LedgerStore(cloud, "shop-releases", "prod"), Reader(cloud))
 
 
 def test_what_is_whole_can_come_back(ledger: Ledger, site: Site) -> None:

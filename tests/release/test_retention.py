@@ -14,17 +14,17 @@ from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Position
-from orchestrator.release import Built, Ledger, Pin, Release, Result, Vector
-from orchestrator.release.garbage_collection import GRACE, Sweeper
-from orchestrator.release.ledger_entry import retained
-from orchestrator.release.ledger_store import Store
-from orchestrator.vocabulary import Desired, Resource, Scope
+from orchestrator.release import ImageReference, Ledger, Pin, Release, ReleaseResult, Vector
+from orchestrator.release.garbage_collection import GRACE_PERIOD, GarbageCollector
+from orchestrator.release.ledger_entry import select_retained
+from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.vocabulary import DesiredState, Resource, Scope
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ROOM = 17
 """Labels of one secret that AWS leaves for us, less those it moves about itself."""
-OLD, YOUNG = NOW - GRACE - timedelta(hours=1), NOW - timedelta(hours=1)
-DESIRED = Desired(
+OLD, YOUNG = NOW - GRACE_PERIOD - timedelta(hours=1), NOW - timedelta(hours=1)
+DESIRED = DesiredState(
     Scope("shop", "prod", "123456789012", "eu-west-1"),
     tuple(
         Resource(kind, name, physical, {}, "", Position("shop.yaml"))
@@ -107,7 +107,7 @@ class Cloud:
 
 
 numbers = st.integers(0, 5)
-RESULTS: tuple[Result, ...] = ("healthy", "healthy", "unproved", "failed", "started")
+RESULTS: tuple[ReleaseResult, ...] = ("healthy", "healthy", "unproved", "failed", "started")
 results = st.sampled_from(RESULTS)
 
 
@@ -123,7 +123,7 @@ def ledgers(draw: st.DrawFn) -> Ledger:
             "",
             Vector(
                 "m",
-                {"containerservice.api": Built(f"tag{image}", f"sha256:{image}")},
+                {"containerservice.api": ImageReference(f"tag{image}", f"sha256:{image}")},
                 {"bucket.web": f"site{shipped}"},
                 {"secret.app": f"version{version}"},
             ),
@@ -134,12 +134,12 @@ def ledgers(draw: st.DrawFn) -> Ledger:
     chosen = draw(st.lists(st.sampled_from(releases), max_size=2))
     pins = tuple(Pin("site:bucket.web", "x", one.number, one.number, "", "ana") for one in chosen)
     ledger = Ledger(releases, pins=pins)
-    return Ledger(retained(ledger, draw(st.integers(2, 4))), pins=pins)
+    return Ledger(select_retained(ledger, draw(st.integers(2, 4))), pins=pins)
 
 
 def swept(ledger: Ledger, **ages: datetime) -> Cloud:
     cloud = Cloud(ages)
-    assert Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(ledger) == ()
+    assert GarbageCollector(cloud, LedgerStore(cloud, "shop-releases", "prod"), DESIRED, NOW).collect(ledger) == ()
     return cloud
 
 
@@ -149,7 +149,7 @@ def test_no_release_that_can_come_back_loses_anything(ledger: Ledger) -> None:
     cloud = swept(ledger)
 
     for release in ledger.releases:
-        if release.is_whole:
+        if release.is_complete:
             shipped = site(int(release.vector.sites["bucket.web"][-1]))
             assert set(shipped.files) <= cloud.objects["shop-web"]
             index, body = f"sites/shop-web/{shipped.digest}.json", shipped.files["index.html"].sha256
@@ -165,7 +165,9 @@ def test_a_pin_leads_to_a_release_that_is_kept(ledger: Ledger) -> None:
 
 
 def release(number: int) -> Release:
-    vector = Vector("m", {"containerservice.api": Built("t", f"sha256:{number}")}, {"bucket.web": f"site{number}"})
+    vector = Vector(
+        "m", {"containerservice.api": ImageReference("t", f"sha256:{number}")}, {"bucket.web": f"site{number}"}
+    )
     return Release(1, "", "ana", "", vector, "healthy")
 
 
@@ -182,7 +184,12 @@ def test_an_sbom_stays_as_long_as_its_image() -> None:
     cloud = Cloud({})
     cloud.images = {"sha256:2", "sha256:3", "sha256:of2", "sha256:of3"}
     cloud.subjects = {"sha256:of2": "sha256:2", "sha256:of3": "sha256:3"}
-    assert Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(Ledger((release(3),))) == ()
+    assert (
+        GarbageCollector(cloud, LedgerStore(cloud, "shop-releases", "prod"), DESIRED, NOW).collect(
+            Ledger((release(3),))
+        )
+        == ()
+    )
 
     assert cloud.images == {"sha256:3", "sha256:of3"}
 
@@ -192,7 +199,12 @@ def test_layers_stay_for_two_weeks() -> None:
     week = timedelta(days=7)
     cloud = Cloud({"sha256:1": NOW - week, "sha256:2": NOW - 3 * week, "sha256:4": NOW - week})
     cloud.tags = {"sha256:1": ["ab" * 32], "sha256:2": ["cd" * 32], "sha256:4": ["3f2a91"]}
-    assert Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(Ledger((release(3),))) == ()
+    assert (
+        GarbageCollector(cloud, LedgerStore(cloud, "shop-releases", "prod"), DESIRED, NOW).collect(
+            Ledger((release(3),))
+        )
+        == ()
+    )
 
     assert cloud.images == {"sha256:1", "sha256:3"}
 
@@ -207,7 +219,10 @@ def test_a_secret_has_room_for_so_many_labels() -> None:
         made = tuple(
             replace(release(1), vector=replace(release(1).vector, secrets={"secret.app": one})) for one in kept
         )
-        assert Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(Ledger(made)) == ()
+        assert (
+            GarbageCollector(cloud, LedgerStore(cloud, "shop-releases", "prod"), DESIRED, NOW).collect(Ledger(made))
+            == ()
+        )
         assert [name for name, labels in cloud.labels.items() if labels] == kept[:16]
 
 
@@ -228,7 +243,9 @@ def test_where_an_index_is_gone_nothing_is_removed() -> None:
     cloud.objects["shop-releases"].remove("sites/shop-web/site3.json")
     before = set(cloud.objects["shop-web"])
 
-    said = Sweeper(cloud, Store(cloud, "shop-releases", "prod"), DESIRED, NOW).sweep(Ledger((release(3),)))
+    said = GarbageCollector(cloud, LedgerStore(cloud, "shop-releases", "prod"), DESIRED, NOW).collect(
+        Ledger((release(3),))
+    )
 
     assert "the index of site site3 is gone" in said[0]
     assert cloud.objects["shop-web"] == before

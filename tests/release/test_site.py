@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.emulator import Emulator
 from orchestrator.problems import Problems
-from tests.proofs.world import aws
-from tests.release.web import CDN, V0, V1, V2, Web
+from tests.proofs.world import emulated_aws
+from tests.release.web import CDN, V0, V1, V2, SiteCheckout
 
 CONTENTS = {**V0, **V1, **V2}
 FOREVER = "public, max-age=31536000, immutable"
@@ -18,85 +18,88 @@ SCRIPT = "text/javascript; charset=utf-8"
 
 
 @pytest.fixture
-def web(tmp_path: Path, emulator: Emulator) -> Web:
-    shop = Web(tmp_path, emulator)
+def web(tmp_path: Path, emulator: Emulator) -> SiteCheckout:
+    shop = SiteCheckout(tmp_path, emulator)
     shop.ship(V1)
     return shop
 
 
-def test_a_site_is_served_as_it_was_built(web: Web) -> None:
-    assert web.served() == V1
+def test_a_site_is_served_as_it_was_built(web: SiteCheckout) -> None:
+    assert web.read_pages() == V1
     page, part = web.get("index.html"), web.get("assets/app-1a2b3c4d.js")
     assert (page["ContentType"], page["CacheControl"]) == ("text/html; charset=utf-8", "no-cache")
     assert (part["ContentType"], part["CacheControl"]) == (SCRIPT, FOREVER)
 
 
-def test_a_fresh_build_of_the_same_bytes_is_no_change(web: Web) -> None:
+def test_a_fresh_build_of_the_same_bytes_is_no_change(web: SiteCheckout) -> None:
     """One listing finds that out."""
     web.build(V1)
-    web.emulator.forget_calls()
+    web.emulator.clear_calls()
 
-    assert web.plan().plan.pending == ()
+    assert web.plan().plan.pending_changes == ()
     asked = [call.operation for call in web.emulator.calls]
     assert asked.count("ListObjectsV2") == 1
     assert "GetObject" not in asked[asked.index("ListObjectsV2") :]
 
 
-def test_only_what_changed_is_uploaded(web: Web) -> None:
+def test_only_what_changed_is_uploaded(web: SiteCheckout) -> None:
     web.build(V1 | {"assets/app-77aa88bb.js": "three"})
     web.apply()
 
-    assert web.writes() == [*["PutObject"] * 4, "DeleteObjects"]  # the file, the index, a mark before and one after
+    assert web.list_write_operations() == [
+        *["PutObject"] * 4,
+        "DeleteObjects",
+    ]  # the file, the index, a mark before and one after
 
 
-def test_old_parts_stay_and_old_pages_go(web: Web) -> None:
+def test_old_parts_stay_and_old_pages_go(web: SiteCheckout) -> None:
     web.ship(V2)
 
-    assert web.served() == V2 | {"assets/app-1a2b3c4d.js": "one"}
+    assert web.read_pages() == V2 | {"assets/app-1a2b3c4d.js": "one"}
 
 
-def test_going_back_uploads_nothing(web: Web) -> None:
+def test_going_back_uploads_nothing(web: SiteCheckout) -> None:
     """Entry files are copied from where they were kept; the marks are all that is put."""
-    first = web.site()
+    first = web.scan_site()
     web.ship(V2)
-    assert web.apply(earlier=first) == []
+    assert web.apply(previous_site=first) == []
 
-    assert web.served() == V1 | {"assets/app-5e6f7a8b.js": "two"}
+    assert web.read_pages() == V1 | {"assets/app-5e6f7a8b.js": "two"}
     assert web.get("index.html")["CacheControl"] == "no-cache"
-    assert web.writes().count("PutObject") == 2
-    assert web.writes().count("CopyObject") == 2
-    assert web.plan(earlier=first).plan.pending == ()
+    assert web.list_write_operations().count("PutObject") == 2
+    assert web.list_write_operations().count("CopyObject") == 2
+    assert web.plan(previous_site=first).plan.pending_changes == ()
 
 
-def test_a_site_whose_parts_are_gone_does_not_come_back(web: Web) -> None:
+def test_a_site_whose_parts_are_gone_does_not_come_back(web: SiteCheckout) -> None:
     """It is said before anything is done."""
-    first = web.site()
+    first = web.scan_site()
     web.ship(V2)
     web.clients.call("s3", "delete_object", {"Bucket": "shop-web", "Key": "assets/app-1a2b3c4d.js"})
 
     with pytest.raises(Problems, match=r"1 files of site .* are gone from shop-web, such as assets/app-1a2b3c4d.js"):
-        web.plan(earlier=first)
+        web.plan(previous_site=first)
 
 
 @pytest.mark.both_backends
 @pytest.mark.xdist_group("site-ministack")
 def test_another_emulated_s3_agrees(tmp_path: Path) -> None:
     """Forth, back, and in sync at either end."""
-    with aws("ministack") as running:
-        shop = Web(tmp_path, running)
+    with emulated_aws("ministack") as running:
+        shop = SiteCheckout(tmp_path, running)
         shop.ship(V1)
-        first = shop.site()
-        assert shop.plan().plan.pending == ()
+        first = shop.scan_site()
+        assert shop.plan().plan.pending_changes == ()
         shop.ship(V2)
-        assert shop.plan().plan.pending == ()
-        assert shop.served() == V2 | {"assets/app-1a2b3c4d.js": "one"}
-        assert shop.apply(earlier=first) == []
-        assert shop.served() == V1 | {"assets/app-5e6f7a8b.js": "two"}
-        assert shop.plan(first).plan.pending == ()
+        assert shop.plan().plan.pending_changes == ()
+        assert shop.read_pages() == V2 | {"assets/app-1a2b3c4d.js": "one"}
+        assert shop.apply(previous_site=first) == []
+        assert shop.read_pages() == V1 | {"assets/app-5e6f7a8b.js": "two"}
+        assert shop.plan(first).plan.pending_changes == ()
 
 
 @pytest.mark.parametrize("meddle", ["edit", "same length", "headers", "delete", "delete a part"])
-def test_what_is_changed_by_hand_is_drift_and_is_healed(web: Web, meddle: str) -> None:
+def test_what_is_changed_by_hand_is_drift_and_is_healed(web: SiteCheckout, meddle: str) -> None:
     time.sleep(1.1 if meddle == "headers" else 0)  # S3's clock has seconds
     match meddle:
         case "edit":
@@ -110,27 +113,27 @@ def test_what_is_changed_by_hand_is_drift_and_is_healed(web: Web, meddle: str) -
         case _:
             web.clients.call("s3", "delete_object", {"Bucket": "shop-web", "Key": "assets/shared-9f8e7d6c.js"})
 
-    (change,) = web.plan().plan.pending
+    (change,) = web.plan().plan.pending_changes
     assert change.address == "s3_site.web"
     assert any("by hand" in str(field.before) for field in change.fields)
     web.apply()
-    assert web.served() == V1
+    assert web.read_pages() == V1
     assert web.get("index.html")["ContentType"] == "text/html; charset=utf-8"
-    assert web.plan().plan.pending == ()
+    assert web.plan().plan.pending_changes == ()
 
 
-def test_what_somebody_else_put_there_is_left_alone(web: Web) -> None:
+def test_what_somebody_else_put_there_is_left_alone(web: SiteCheckout) -> None:
     web.put("verification.txt", "theirs")
     web.ship(V2)
 
-    assert web.served()["verification.txt"] == "theirs"
+    assert web.read_pages()["verification.txt"] == "theirs"
 
 
 def test_files_of_another_tool_get_the_right_headers(tmp_path: Path, emulator: Emulator) -> None:
     """A bucket that was filled before is taken over: its bytes may be right, its headers cannot be known."""
-    shop = Web(tmp_path, emulator)
+    shop = SiteCheckout(tmp_path, emulator)
     shop.ship(V1)
-    shop.empty()
+    shop.empty_bucket()
     for path, text in V1.items():
         shop.put(path, text, ContentType="binary/octet-stream")
     shop.ship(V1)
@@ -141,22 +144,22 @@ def test_files_of_another_tool_get_the_right_headers(tmp_path: Path, emulator: E
 
 def test_under_a_key_of_ones_own_sizes_and_times_have_to_do(tmp_path: Path, emulator: Emulator) -> None:
     """There an ETag is not the MD5 of the bytes; a change by hand shows by its time."""
-    shop = Web(tmp_path, emulator, ", encryption: 'aws:kms'")
+    shop = SiteCheckout(tmp_path, emulator, ", encryption: 'aws:kms'")
     shop.ship(V1)
-    assert shop.plan().plan.pending == ()
+    assert shop.plan().plan.pending_changes == ()
     time.sleep(1.1)
     shop.put("about.html", "hacked!")
 
-    assert [change.address for change in shop.plan().plan.pending] == ["s3_site.web"]
+    assert [change.address for change in shop.plan().plan.pending_changes] == ["s3_site.web"]
     shop.apply()
-    assert shop.served() == V1
+    assert shop.read_pages() == V1
     shop.ship(V2 | {"robots.txt": "ALL"})
-    assert shop.served() == V2 | {"robots.txt": "ALL", "assets/app-1a2b3c4d.js": "one"}
+    assert shop.read_pages() == V2 | {"robots.txt": "ALL", "assets/app-1a2b3c4d.js": "one"}
 
 
 def test_a_cdn_is_told_what_has_changed_and_nothing_else(tmp_path: Path, emulator: Emulator) -> None:
     """Nothing at first; then pages that changed or went, and never a part."""
-    shop = Web(tmp_path, emulator, beside=CDN)
+    shop = SiteCheckout(tmp_path, emulator, extra_documents=CDN)
     shop.ship(V1)
     assert invalidated(shop) == []
     shop.ship(V2)
@@ -165,14 +168,14 @@ def test_a_cdn_is_told_what_has_changed_and_nothing_else(tmp_path: Path, emulato
 
 
 def test_many_changes_are_one_path(tmp_path: Path, emulator: Emulator) -> None:
-    shop = Web(tmp_path, emulator, beside=CDN)
+    shop = SiteCheckout(tmp_path, emulator, extra_documents=CDN)
     many = {f"page{number}.html": "one" for number in range(20)}
     shop.ship(V1 | many, V1 | dict.fromkeys(many, "two"))
 
     assert invalidated(shop) == [["/*"]]
 
 
-def invalidated(web: Web) -> list[list[str]]:
+def invalidated(web: SiteCheckout) -> list[list[str]]:
     """The paths of each invalidation so far."""
     listed = web.clients.call("cloudfront", "list_distributions", {})
     (one,) = listed["DistributionList"]["Items"]
@@ -184,9 +187,9 @@ def invalidated(web: Web) -> list[list[str]]:
     return [sorted(each["Invalidation"]["InvalidationBatch"]["Paths"]["Items"]) for each in asked]
 
 
-def broken(web: Web) -> list[str]:
+def broken(web: SiteCheckout) -> list[str]:
     """What a visitor would miss: a front page that is whole, and each part that a front page so far names."""
-    pages = web.served()
+    pages = web.read_pages()
     found = [] if pages.get("index.html") in (V1["index.html"], V2["index.html"]) else ["index.html"]
     shown = (V0["index.html"], V1["index.html"], pages.get("index.html", ""))
     for path in (path for path in CONTENTS if path.startswith("assets/") and any(path in page for page in shown)):
@@ -199,53 +202,53 @@ def broken(web: Web) -> list[str]:
 
 def test_killed_anywhere_no_visitor_misses_anything_and_the_next_run_heals(tmp_path: Path, emulator: Emulator) -> None:
     """Before and after every write of the switch from one site to the next: all that AWS ever holds on the way."""
-    shop = Web(tmp_path, emulator)
+    shop = SiteCheckout(tmp_path, emulator)
     shop.ship(V0)
     number, wanted = 0, V2 | {path: CONTENTS[path] for path in ("assets/app-0a0b0c0d.js", "assets/app-1a2b3c4d.js")}
     died = True
     while died:
         number += 1
-        shop.empty()
+        shop.empty_bucket()
         shop.ship(V0, V1)
         shop.build(V2)
-        died = shop.die(number)
+        died = shop.crash_apply(number)
         assert broken(shop) == [], f"killed at {number}"
         assert shop.apply() == []
-        assert shop.served() == wanted, f"killed at {number}"
-        assert shop.plan().plan.pending == ()
-        assert sum(key.startswith(".orchestrator/") for key in shop.everything()) == 1
+        assert shop.read_pages() == wanted, f"killed at {number}"
+        assert shop.plan().plan.pending_changes == ()
+        assert sum(key.startswith(".orchestrator/") for key in shop.list_keys()) == 1
     assert number > 16
 
 
 def test_killed_anywhere_the_site_before_comes_back_whole(tmp_path: Path, emulator: Emulator) -> None:
     """Whoever gives up in the middle gets the old site, without a page of the new one."""
-    shop = Web(tmp_path, emulator)
+    shop = SiteCheckout(tmp_path, emulator)
     shop.ship(V1)
     number, died = 0, True
     while died:
         number += 1
-        shop.empty()
+        shop.empty_bucket()
         shop.ship(V1)
         shop.build(V2)
-        died = shop.die(number)
+        died = shop.crash_apply(number)
         shop.ship(V1)
-        assert shop.served().keys() - {"assets/app-5e6f7a8b.js"} == V1.keys(), f"killed at {number}"
-        assert V1.items() <= shop.served().items()
-        assert shop.plan().plan.pending == ()
+        assert shop.read_pages().keys() - {"assets/app-5e6f7a8b.js"} == V1.keys(), f"killed at {number}"
+        assert V1.items() <= shop.read_pages().items()
+        assert shop.plan().plan.pending_changes == ()
     assert number > 16
 
 
 def test_a_first_upload_that_was_killed_goes_on(tmp_path: Path, emulator: Emulator) -> None:
     """What is there is not sent again."""
     many = {f"assets/part-a{number:07d}b.js": str(number) for number in range(40)}
-    shop = Web(tmp_path, emulator)
+    shop = SiteCheckout(tmp_path, emulator)
     shop.ship({"index.html": "nothing yet"})
-    shop.empty()
+    shop.empty_bucket()
     shop.build(V1 | many)
     emulator.crash_at(25)
     assert shop.apply(type(shop.clients)("eu-west-1", attempts=1)) != []
     emulator.revive()
     shop.apply()
 
-    assert shop.served() == V1 | many
-    assert shop.writes().count("PutObject") < 35
+    assert shop.read_pages() == V1 | many
+    assert shop.list_write_operations().count("PutObject") < 35

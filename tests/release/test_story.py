@@ -23,8 +23,8 @@ from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.demo import sample
 from orchestrator.emulator import Emulator, start
-from orchestrator.problems import Exit
-from tests.artefacts.images.store import quick_store
+from orchestrator.problems import ExitCode
+from tests.artefacts.images.store import use_overlay_store
 
 pytestmark = [
     pytest.mark.slow,
@@ -55,7 +55,7 @@ class Shop:
 
     def merge(self, version: str, *, healthy: bool = True, more: str = "") -> None:
         """What main holds now."""
-        manifests = sample.write(self.checkout, version, healthy=healthy)
+        manifests = sample.write_checkout(self.checkout, version, healthy=healthy)
         (manifests / "more.yaml").write_text(more)
 
     def type(self, verb: str, *words: str) -> tuple[int, str]:
@@ -113,7 +113,7 @@ class Shop:
             fetched[urlsplit(answer.url).path] = answer.status
 
         self.page.on("response", note)
-        self.page.goto(f"{self.emulator.browse(self.host('site'))}{path}")
+        self.page.goto(f"{self.emulator.browser_url(self.host('site'))}{path}")
         self.page.wait_for_selector("#missing")
         self.page.remove_listener("response", note)
         return self.page.evaluate(FACTS), fetched
@@ -130,7 +130,7 @@ def shop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], browser: Any
 ) -> Iterator[Shop]:
     with (
-        quick_store(tmp_path, monkeypatch),
+        use_overlay_store(tmp_path, monkeypatch),
         start(settle_seconds=0, run_services=True) as emulator,
         closing(browser.new_page()) as page,
     ):
@@ -143,7 +143,7 @@ def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> N
     """Two good releases, a bad one, a rollback, an unrelated merge and a fix; users see good builds only."""
     shop.merge("1")
     code, shown = shop.deploy()
-    assert (code, "3 of 3 probes passed" in shown) == (Exit.OK, True)
+    assert (code, "3 of 3 probes passed" in shown) == (ExitCode.OK, True)
     assert re.search(r"proving +cdn\.web /sales/42  GET https://\S+/sales/42, for up to 20 s", shown)
     assert re.search(r"\d s +proved +cdn\.web /sales/42", shown)
     assert shop.ask("/version") == (200, {"version": "1", "hasKey": True})
@@ -158,7 +158,7 @@ def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> N
 
     shop.merge("2")
     with shop.asked_all_along() as seen:
-        assert shop.deploy()[0] == Exit.OK
+        assert shop.deploy()[0] == ExitCode.OK
     assert [seen[0], *sorted(set(seen))] == [(200, "1"), (200, "1"), (200, "2")]
     assert seen == sorted(seen)
     assert shop.page.evaluate("path => fetch(path, {cache: 'no-store'}).then(answer => answer.status)", chunk) == 200
@@ -167,7 +167,7 @@ def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> N
     shop.merge("3", healthy=False)
     with shop.asked_all_along() as seen:
         code, shown = shop.deploy()
-    assert code == Exit.ROLLED_BACK
+    assert code == ExitCode.ROLLED_BACK
     assert set(seen) == {(200, "2")}
     assert shop.stands() == ("2", "2")
     failed = "update failed, as said above"
@@ -175,16 +175,16 @@ def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> N
     assert_reads_in_order(shown, "First cause: apprunner_service.api", "GET /health answered 500", failed, *ends)
 
     code, shown = shop.type("rollback", "--to", "1", "--auto-approve")
-    assert (code, "Release 1 is back" in shown) == (Exit.OK, True)
+    assert (code, "Release 1 is back" in shown) == (ExitCode.OK, True)
     assert shop.stands() == ("1", "1")
 
     shop.merge("3", healthy=False, more=UNRELATED)
     code, shown = shop.deploy()
-    assert (code, "created    s3_bucket.exports" in shown) == (Exit.OK, True)
+    assert (code, "created    s3_bucket.exports" in shown) == (ExitCode.OK, True)
     assert shop.stands() == ("1", "1")
 
     shop.merge("4", more=UNRELATED)
-    assert shop.deploy()[0] == Exit.OK
+    assert shop.deploy()[0] == ExitCode.OK
     assert shop.stands() == ("4", "4")
     assert "Held back" not in shop.type("releases")[1]
 

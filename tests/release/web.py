@@ -15,12 +15,12 @@ from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
 from orchestrator.manifest import expand
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
-from orchestrator.planning.plan import Planned
+from orchestrator.planning.events import ignore_event
+from orchestrator.planning.plan import PreparedPlan
 from orchestrator.release import checkout
-from orchestrator.vocabulary import Desired
+from orchestrator.vocabulary import DesiredState
 from tests.proofs import world
-from tests.proofs.world import failures
+from tests.proofs.world import list_failures
 
 MANIFESTS = """
 apiVersion: orchestrator/v1
@@ -49,7 +49,7 @@ kind: Cdn
 metadata: {name: web}
 spec: {origin: bucket.web}
 """
-MARKS = ".orchestrator/"
+MARKER_PREFIX = ".orchestrator/"
 V0 = {
     "index.html": "<script src=assets/app-0a0b0c0d.js>",
     "assets/app-0a0b0c0d.js": "zero",
@@ -70,14 +70,14 @@ V2 = {
 }
 
 
-class Web:
+class SiteCheckout:
     """A checkout with a built site, and the bucket that it is shipped to; ``more`` is said of that bucket."""
 
-    def __init__(self, folder: Path, emulator: Emulator, more: str = "", beside: str = "") -> None:
+    def __init__(self, folder: Path, emulator: Emulator, bucket_options: str = "", extra_documents: str = "") -> None:
         self.folder = folder
         self.emulator = emulator
         self.clients = world.clients()
-        (folder / "shop.yaml").write_text(MANIFESTS % more + beside)
+        (folder / "shop.yaml").write_text(MANIFESTS % bucket_options + extra_documents)
 
     def build(self, files: Mapping[str, str]) -> None:
         """Build from nothing: every file is new."""
@@ -88,57 +88,59 @@ class Web:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
 
-    def site(self) -> Site:
+    def scan_site(self) -> Site:
         """The site as it is built at present."""
         return scan(self.folder / "dist")
 
-    def desired(self, earlier: Site | None = None) -> Desired:
+    def desired(self, previous_site: Site | None = None) -> DesiredState:
         """What the checkout wants, or with a site of an earlier release in its stead."""
-        if earlier is None:
-            return checkout.of(self.folder, "prod", self.clients).desired
-        sites = {"bucket.web": replace(earlier, folder=None)}
+        if previous_site is None:
+            return checkout.load(self.folder, "prod", self.clients).desired
+        sites = {"bucket.web": replace(previous_site, folder=None)}
         return expand.expand(pipeline.validate(self.folder, "prod"), Artefacts(sites=sites))
 
-    def plan(self, earlier: Site | None = None) -> Planned:
-        return pipeline.plan(self.desired(earlier), clients=self.clients)
+    def plan(self, previous_site: Site | None = None) -> PreparedPlan:
+        return pipeline.plan(self.desired(previous_site), clients=self.clients)
 
-    def apply(self, clients: Clients | None = None, earlier: Site | None = None) -> list[str]:
+    def apply(self, clients: Clients | None = None, previous_site: Site | None = None) -> list[str]:
         """Apply; what went wrong, in words.  The emulator has counted the calls of the apply alone."""
-        planned = self.plan(earlier)
-        self.emulator.forget_calls()
-        return failures(pipeline.apply(planned, ignore, clients=clients or self.clients))
+        planned = self.plan(previous_site)
+        self.emulator.clear_calls()
+        return list_failures(pipeline.apply(planned, ignore_event, clients=clients or self.clients))
 
     def ship(self, *versions: Mapping[str, str]) -> None:
         """One after the other."""
         for version in versions:
             self.build(version)
-            troubles = self.apply()
-            assert troubles == [], troubles
+            errors = self.apply()
+            assert errors == [], errors
 
-    def everything(self) -> list[str]:
+    def list_keys(self) -> list[str]:
         """Everything that is in the bucket."""
-        listed = self.clients.pages("s3", "list_objects_v2", {"Bucket": "shop-web"})
-        return [item["Key"] for page in listed for item in page.get("Contents", ())]
+        pages = self.clients.pages("s3", "list_objects_v2", {"Bucket": "shop-web"})
+        return [item["Key"] for page in pages for item in page.get("Contents", ())]
 
-    def served(self) -> dict[str, str]:
+    def read_pages(self) -> dict[str, str]:
         """Every object of the bucket that is somebody's page."""
-        return {key: self.get(key)["Body"].read().decode() for key in self.everything() if not key.startswith(MARKS)}
+        return {
+            key: self.get(key)["Body"].read().decode() for key in self.list_keys() if not key.startswith(MARKER_PREFIX)
+        }
 
     def get(self, key: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.clients.call("s3", "get_object", {"Bucket": "shop-web", "Key": key})
-        return found
+        response: dict[str, Any] = self.clients.call("s3", "get_object", {"Bucket": "shop-web", "Key": key})
+        return response
 
     def put(self, key: str, text: str, **headers: str) -> None:
         """What somebody does by hand."""
         self.clients.call("s3", "put_object", {"Bucket": "shop-web", "Key": key, "Body": text.encode(), **headers})
 
-    def writes(self) -> list[str]:
+    def list_write_operations(self) -> list[str]:
         """The calls of the last apply that changed something, in order."""
         return [
             call.operation for call in self.emulator.calls if not call.operation.startswith(("Get", "List", "Head"))
         ]
 
-    def die(self, number: int) -> bool:
+    def crash_apply(self, number: int) -> bool:
         """Apply and be killed at the ``number``-th chance: before the first write, after it, before the second ...
 
         Whether it came to that.
@@ -146,13 +148,13 @@ class Web:
         self.emulator.crash_at((number + 1) // 2, "before" if number % 2 else "after")
         with suppress(Exception):  # whatever a dying AWS leads to
             self.apply(world.clients(attempts=1))
-        crashed = self.emulator.crashed
+        crashed = self.emulator.is_crashed
         self.emulator.revive()
         return crashed
 
-    def empty(self) -> None:
+    def empty_bucket(self) -> None:
         """As if nothing had ever been shipped."""
         for page in self.clients.pages("s3", "list_object_versions", {"Bucket": "shop-web"}):
             for item in page.get("Versions", []) + page.get("DeleteMarkers", []):
-                given = {"Bucket": "shop-web", "Key": item["Key"], "VersionId": item["VersionId"]}
-                self.clients.call("s3", "delete_object", given)
+                request = {"Bucket": "shop-web", "Key": item["Key"], "VersionId": item["VersionId"]}
+                self.clients.call("s3", "delete_object", request)

@@ -10,15 +10,15 @@ from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
 from orchestrator.release import rollback
-from orchestrator.release.deploy import Ended
+from orchestrator.release.deploy import DeployResult
 from tests.proofs.world import clients
 from tests.release import project
-from tests.release.web import V1, V2, Web
+from tests.release.web import V1, V2, SiteCheckout
 
-OLD = (V1["index.html"], "one", True)
-NEW = (V2["index.html"], "two", False)
+OLD_STATE = (V1["index.html"], "one", True)
+NEW_STATE = (V2["index.html"], "two", False)
 """What users get of the one release and of the other."""
-SITE = """
+SITE_MANIFEST = """
 ---
 apiVersion: orchestrator/v1
 kind: Bucket
@@ -27,24 +27,24 @@ spec: {name: shop-web, spa: {dir: dist}, deletionPolicy: delete}
 """
 
 
-class WithSite(project.Shop):
+class SiteProject(project.ShopProject):
     """The project with a site."""
 
     def __init__(self, folder: Path, emulator: Emulator) -> None:
         super().__init__(folder, clients())
         self.emulator = emulator
-        self.web = Web(folder, emulator)
+        self.web = SiteCheckout(folder, emulator)
 
     def write(self, **values: object) -> None:
         super().write(**values)
-        (self.folder / "web.yaml").write_text(textwrap.dedent(SITE))
+        (self.folder / "web.yaml").write_text(textwrap.dedent(SITE_MANIFEST))
 
-    def back(self, through: Clients | None = None, number: int | None = None, *words: str) -> Ended:
-        way = rollback.prepare(self.ledger, rollback.choose(self.ledger, number), words, self.store)
-        planned = pipeline.plan(way.wanted.desired, clients=self.clients)
-        self.emulator.forget_calls()
-        return self.run(through).go_back(planned, way, "", lambda cause: None)
+    def roll_back(self, aws_clients: Clients | None = None, number: int | None = None, *words: str) -> DeployResult:
+        target = rollback.prepare(self.ledger, rollback.choose_release(self.ledger, number), words, self.store)
+        planned = pipeline.plan(target.candidate.desired, clients=self.clients)
+        self.emulator.clear_calls()
+        return self.make_deployment(aws_clients).rollback(planned, target, "", lambda cause: None)
 
-    def stands(self) -> tuple[Any, ...]:
+    def live_state(self) -> tuple[Any, ...]:
         """What users get: the front page, the secret, the bucket's settings."""
-        return self.web.served()["index.html"], self.issuer(), self.versioned()
+        return self.web.read_pages()["index.html"], self.read_issuer(), self.is_versioned()

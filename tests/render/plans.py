@@ -10,18 +10,18 @@ from orchestrator.vocabulary import Action, Change, FieldChange, Health, Plan, P
 DIGEST = "9f2b0c61d4a7e85310fbb2c9e07d4418a6d3f5c2e1b09847766554433221100f"
 
 
-def _change(address: str, action: Action, component: str, *fields: FieldChange, **more: object) -> Change:
+def _make_change(address: str, action: Action, component: str, *fields: FieldChange, **more: object) -> Change:
     physical = f"joiabagur-prod-{address.partition('.')[2]}"
     return Change(address, action, physical, component, fields, **more)  # type: ignore[arg-type]
 
 
-RICH = Plan(
+FULL_PLAN = Plan(
     project="joiabagur",
     environment="prod",
     account="123456789012",
     region="eu-west-1",
     changes=(
-        _change(
+        _make_change(
             "s3_bucket.files",
             Action.CREATE,
             "bucket.files",
@@ -34,7 +34,7 @@ RICH = Plan(
             ),
             where=Position("manifests/buckets.yaml", 3, 1),
         ),
-        _change(
+        _make_change(
             "s3_bucket_policy.files",
             Action.UPDATE,
             "bucket.files",
@@ -45,7 +45,7 @@ RICH = Plan(
             ),
             depends_on=("s3_bucket.files", "cloudfront_distribution.web"),
         ),
-        _change(
+        _make_change(
             "rds_instance.main",
             Action.REPLACE,
             "database.main",
@@ -62,14 +62,14 @@ RICH = Plan(
             where=Position("manifests/database.yaml", 2, 1),
             stateful=True,
         ),
-        _change(
+        _make_change(
             "rds_parameter_group.main",
             Action.UPDATE,
             "database.main",
             FieldChange(("parameters", "max_connections"), 60, 80),
             effects=("The database restarts in its maintenance window: about a minute without it.",),
         ),
-        _change(
+        _make_change(
             "cloudfront_function.web",
             Action.UPDATE,
             "cdn.web",
@@ -80,9 +80,9 @@ RICH = Plan(
             ),
             FieldChange(("origin",), None, "${s3_bucket.web.domain}"),
         ),
-        _change("sns_topic.alerts", Action.DELETE, "", where=None),
-        _change("ecr_repository.api", Action.NONE, "containerservice.api"),
-        _change(
+        _make_change("sns_topic.alerts", Action.DELETE, "", where=None),
+        _make_change("ecr_repository.api", Action.NONE, "containerservice.api"),
+        _make_change(
             "apprunner_service.api",
             Action.NONE,
             "containerservice.api",
@@ -97,7 +97,7 @@ RICH = Plan(
     token="3f2a9c1b",
 )
 
-HOSTILE = (
+HOSTILE_TEXTS = (
     "```\n</details><script>alert(1)</script>",
     "\x1b[31mred\x1b]0;title\x07",
     "\n::error::owned\n::set-env name=X::y",
@@ -110,7 +110,7 @@ HOSTILE = (
 )
 
 
-def hostile(text: str) -> Plan:
+def hostile_plan(text: str) -> Plan:
     """A plan with ``text`` at every place where a text may be."""
     change = Change(
         f"s3_bucket.{text}",
@@ -131,7 +131,7 @@ def hostile(text: str) -> Plan:
     )
 
 
-_TEXT = st.text(max_size=30) | st.sampled_from(HOSTILE)
+_TEXT = st.text(max_size=30) | st.sampled_from(HOSTILE_TEXTS)
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False) | _TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),

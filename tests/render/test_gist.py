@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator import resources
-from orchestrator.render.resource_summary import GISTS, gist
+from orchestrator.render.resource_summary import SUMMARY_TEMPLATES, summarize_resource
 from orchestrator.vocabulary import FieldChange
 
 CASES: list[tuple[str, dict[str, Any], str]] = [
@@ -29,9 +29,9 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("kind", "spec", "told"), CASES)
 def test_a_new_thing_in_a_few_words(kind: str, spec: dict[str, Any], told: str) -> None:
     """What is there is told, harmless; what is absent, false or endless is left out."""
-    assert gist(kind, tuple(FieldChange((key,), None, value) for key, value in spec.items())) == told
+    assert summarize_resource(kind, tuple(FieldChange((key,), None, value) for key, value in spec.items())) == told
 
 
 def test_only_types_that_there_are_have_one() -> None:
     """A renamed type does not lose its words silently."""
-    assert set(GISTS) <= set(resources.types())
+    assert set(SUMMARY_TEMPLATES) <= set(resources.list_types())

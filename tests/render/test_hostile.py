@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from orchestrator.problems import Position, Problem
-from orchestrator.redaction.redact import redact, safe, visible
+from orchestrator.redaction.redact import escape_unprintable, redact, sanitise
 from orchestrator.render import (
     apply_report,
     drift,
@@ -22,7 +22,7 @@ from orchestrator.render import (
 )
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, FieldChange, Health, Outcome, Plan
-from tests.render.plans import HOSTILE, PLANS, RICH, hostile
+from tests.render.plans import FULL_PLAN, HOSTILE_TEXTS, PLANS, hostile_plan
 
 ACTS = re.compile(
     r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|^\s*::|##\[", re.MULTILINE
@@ -31,16 +31,16 @@ ACTS = re.compile(
 
 def everything(plan: Plan) -> list[str]:
     """Every plain-text rendering of a plan."""
-    seen = plan_view.view(plan, steps=True)
+    seen = plan_view.build_view(plan, include_steps=True)
     narrow = Style(width=40)
     outcome = Outcome(plan.project, Action.CREATE, Actuation.FAILED, Health.FAILED, plan.environment, 1.0, plan.token)
-    ended = apply_report.view([outcome], 1.0, "orchestrator apply")
+    ended = apply_report.build_view([outcome], 1.0, "orchestrator apply")
     return [
         plan_text.render(seen),
         plan_text.render(seen, narrow),
-        drift.text(drift.view(plan), narrow),
-        apply_report.text(ended, narrow),
-        problems.text([Problem(plan.project, Position(plan.region), plan.account)], narrow),
+        drift.render_text(drift.build_view(plan), narrow),
+        apply_report.render_text(ended, narrow),
+        problems.render_text([Problem(plan.project, Position(plan.region), plan.account)], narrow),
     ]
 
 
@@ -50,10 +50,10 @@ def test_any_plan_is_harmless_text(plan: Plan) -> None:
     assert [found for shown in everything(plan) for found in ACTS.findall(shown)] == []
 
 
-@pytest.mark.parametrize("words", HOSTILE)
+@pytest.mark.parametrize("words", HOSTILE_TEXTS)
 def test_hostile_text_is_spelt_out(words: str) -> None:
     """At whichever place it stands."""
-    assert [found for shown in everything(hostile(words)) for found in ACTS.findall(shown)] == []
+    assert [found for shown in everything(hostile_plan(words)) for found in ACTS.findall(shown)] == []
 
 
 class Tags(HTMLParser):
@@ -73,19 +73,19 @@ def tags(page: str) -> list[tuple[str, tuple[str, ...]]]:
     return parser.seen
 
 
-@pytest.mark.parametrize("words", HOSTILE)
+@pytest.mark.parametrize("words", HOSTILE_TEXTS)
 def test_a_page_has_the_same_tags_whatever_the_names(words: str) -> None:
     """Names and values add no tag and no attribute to the page."""
     harmless = "harm:less" if ":" in words else "harmless"  # only what has a colon is an API call
 
-    assert tags(plan_html.render(plan_view.view(hostile(words), steps=True))) == tags(
-        plan_html.render(plan_view.view(hostile(harmless), steps=True))
+    assert tags(plan_html.render(plan_view.build_view(hostile_plan(words), include_steps=True))) == tags(
+        plan_html.render(plan_view.build_view(hostile_plan(harmless), include_steps=True))
     )
 
 
 def test_a_page_needs_nothing_else() -> None:
     """No address in it, and only its own script may run."""
-    page = plan_html.render(plan_view.view(RICH))
+    page = plan_html.render(plan_view.build_view(FULL_PLAN))
 
     assert not re.search(r"(src|href|url)\s*[=(]|https?:", page)
     assert "default-src 'none'" in page
@@ -114,7 +114,7 @@ def test_secrets_are_blotted_out(value: object, key: str, shown: object) -> None
 
 def test_no_secret_of_the_plan_shows() -> None:
     """A password that slipped into a plan is in no rendering."""
-    seen = plan_view.view(RICH, steps=True, longest=4_000)
+    seen = plan_view.build_view(FULL_PLAN, include_steps=True, max_value_characters=4_000)
 
     assert [page for page in (plan_text.render(seen), plan_html.render(seen)) if "correct-horse" in page] == []
 
@@ -122,7 +122,7 @@ def test_no_secret_of_the_plan_shows() -> None:
 def test_cutting_does_not_hide_what_differs() -> None:
     """Of two long values the part that differs is shown."""
     old, new = "a" * 500 + "OLD" + "b" * 500, "a" * 500 + "NEW" + "b" * 500
-    (line,) = field_values.field_views((FieldChange(("code",), old, new),))
+    (line,) = field_values.build_field_views((FieldChange(("code",), old, new),))
 
     assert "OLD" in str(line)
     assert "NEW" in str(line)
@@ -136,7 +136,7 @@ def test_a_long_value_says_how_long_it_is() -> None:
 
 def test_lists_show_what_comes_and_goes() -> None:
     """Items that stay are not repeated."""
-    lines = field_values.field_views((FieldChange(("methods",), ["GET", "PUT"], ["GET", "HEAD"]),))
+    lines = field_values.build_field_views((FieldChange(("methods",), ["GET", "PUT"], ["GET", "HEAD"]),))
 
     assert [str(line) for line in lines] == ['methods[]: "PUT"', 'methods[]: "HEAD"']
 
@@ -150,5 +150,5 @@ def test_annotations_cannot_be_ended_early() -> None:
 
 def test_plain_text_is_left_as_it_is() -> None:
     """Accents and symbols are no danger."""
-    assert visible("résumé → 日本 ::1 a::b").startswith("résumé → 日本 ")
-    assert safe("arn:aws:s3:::joiabagur-files") == "arn:aws:s3:::joiabagur-files"
+    assert escape_unprintable("résumé → 日本 ::1 a::b").startswith("résumé → 日本 ")
+    assert sanitise("arn:aws:s3:::joiabagur-files") == "arn:aws:s3:::joiabagur-files"

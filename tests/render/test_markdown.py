@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from orchestrator.render import plan_markdown, plan_view
 from orchestrator.vocabulary import Action, Change, FieldChange, Plan, Veto
-from tests.render.plans import HOSTILE, PLANS, RICH, hostile
+from tests.render.plans import FULL_PLAN, HOSTILE_TEXTS, PLANS, hostile_plan
 
 OURS = re.compile(r"</?(details|summary|code|sub)>|<!-- orchestrator:plan [\w/.-]* -->")
 
 
-def check(text: str, limit: int = plan_markdown.LIMIT) -> None:
+def check(text: str, limit: int = plan_markdown.MAX_COMMENT_BYTES) -> None:
     assert len(text.encode()) <= limit
     tokens = MarkdownIt("gfm-like", {"linkify": False}).parse(text)
     raw = "".join(t.content for b in tokens for t in (b, *(b.children or ())) if t.type.startswith("html_"))
@@ -32,13 +32,13 @@ def check(text: str, limit: int = plan_markdown.LIMIT) -> None:
 @given(PLANS)
 def test_any_plan_is_a_comment(plan: Plan) -> None:
     """Whatever is planned: under the limit, every fence and fold closed, no mark-up but ours, nobody is pinged."""
-    check(plan_markdown.render(plan_view.view(plan, steps=True, longest=400)))
+    check(plan_markdown.render(plan_view.build_view(plan, include_steps=True, max_value_characters=400)))
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS)
 def test_hostile_text_stays_text(text: str) -> None:
     """Names and values cannot leave their place."""
-    check(plan_markdown.render(plan_view.view(hostile(text), steps=True)))
+    check(plan_markdown.render(plan_view.build_view(hostile_plan(text), include_steps=True)))
 
 
 @pytest.mark.parametrize("size", [400, 4_000])
@@ -48,16 +48,17 @@ def test_a_long_plan_is_cut_between_sections(size: int) -> None:
         Change(f"s3_bucket.b{n}", Action.CREATE, f"b{n}", f"bucket.b{n}", (FieldChange(("f",), None, "x" * 300),))
         for n in range(size)
     )
-    doomed = replace(RICH.changes[2], address="rds_instance.last")
+    doomed = replace(FULL_PLAN.changes[2], address="rds_instance.last")
     seen = plan_markdown.render(
-        plan_view.view(replace(RICH, changes=(*changes, doomed))), elsewhere="the artefact plan.html"
+        plan_view.build_view(replace(FULL_PLAN, changes=(*changes, doomed))),
+        full_plan_location="the artefact plan.html",
     )
 
     check(seen)
     assert "rds_instance.last" in seen
     assert "**Left out here, for want of room:**" in seen
     assert "The whole plan is in the artefact plan.html." in seen
-    assert RICH.digest in seen
+    assert FULL_PLAN.digest in seen
     assert f"{size} to create" in seen
 
 
@@ -67,7 +68,7 @@ def test_a_huge_component_is_cut_between_changes() -> None:
         Change(f"s3_bucket.b{n}", Action.CREATE, f"b{n}", "bucket.all", (FieldChange(("f",), None, "x" * 300),))
         for n in range(400)
     )
-    seen = plan_markdown.render(plan_view.view(replace(RICH, changes=changes)))
+    seen = plan_markdown.render(plan_view.build_view(replace(FULL_PLAN, changes=changes)))
 
     check(seen)
     assert re.search(r"# \d+ more changes of this component are left out here", seen)
@@ -76,7 +77,7 @@ def test_a_huge_component_is_cut_between_changes() -> None:
 def test_many_vetoes_still_say_vetoed() -> None:
     """However much is forbidden, and at whatever length, the comment opens with it."""
     vetoes = tuple(Veto("\U0001f600" * 200, "\U0001f600" * 2_000) for _ in range(500))
-    seen = plan_markdown.render(plan_view.view(replace(RICH, vetoes=vetoes)))
+    seen = plan_markdown.render(plan_view.build_view(replace(FULL_PLAN, vetoes=vetoes)))
 
     check(seen)
     assert "Vetoed: nothing will be applied" in seen
@@ -84,7 +85,7 @@ def test_many_vetoes_still_say_vetoed() -> None:
 
 def test_the_comment_is_found_again() -> None:
     """The marker names the environment, so each environment keeps one comment."""
-    seen = plan_markdown.render(plan_view.view(RICH))
+    seen = plan_markdown.render(plan_view.build_view(FULL_PLAN))
 
     assert seen.startswith(plan_markdown.marker("joiabagur/prod") + "\n")
     assert plan_markdown.marker("joiabagur/prod") != plan_markdown.marker("joiabagur/dev")

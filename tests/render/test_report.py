@@ -7,9 +7,18 @@ import re
 
 from pytest_regressions.file_regression import FileRegressionFixture
 
-from orchestrator.planning.events import Answered, Asking, Event, Finished, Progress, Started, StepDone, Waiting
+from orchestrator.planning.events import (
+    BatchProgress,
+    ChangeFinished,
+    ChangeStarted,
+    Event,
+    ProbeFinished,
+    ProbeStarted,
+    StepCompleted,
+    WaitStarted,
+)
 from orchestrator.render import apply_report
-from orchestrator.render.progress import Board, Lines, Table
+from orchestrator.render.progress import LineDisplay, ProgressState, TableDisplay
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome, PlannedStep
 
@@ -32,38 +41,38 @@ OUTCOMES = (
     Outcome("s3_bucket_policy.files", Action.CREATE, Actuation.SKIPPED, reason="because rds_instance.main failed"),
 )
 EVENTS: tuple[Event, ...] = (
-    Started("s3_bucket.files", Action.CREATE, 0.0),
-    StepDone("s3_bucket.files", PlannedStep("s3:CreateBucket"), 0.1),
-    Started("cloudfront_distribution.web", Action.CREATE, 0.0),
-    Waiting("cloudfront_distribution.web", "wait until Status is Deployed", 2.0),
-    *(Finished(outcome.address, outcome) for outcome in OUTCOMES),
+    ChangeStarted("s3_bucket.files", Action.CREATE, 0.0),
+    StepCompleted("s3_bucket.files", PlannedStep("s3:CreateBucket"), 0.1),
+    ChangeStarted("cloudfront_distribution.web", Action.CREATE, 0.0),
+    WaitStarted("cloudfront_distribution.web", "wait until Status is Deployed", 2.0),
+    *(ChangeFinished(outcome.address, outcome) for outcome in OUTCOMES),
 )
 
 
 def test_a_failed_run_is_explained(file_regression: FileRegressionFixture) -> None:
     """The first cause stands on top, the one next command at the end."""
-    seen = apply_report.view(OUTCOMES, 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
+    seen = apply_report.build_view(OUTCOMES, 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
 
-    file_regression.check(apply_report.text(seen, Style()), basename="report-failed")
+    file_regression.check(apply_report.render_text(seen, Style()), basename="report-failed")
 
 
 def test_an_unwell_run_is_explained(file_regression: FileRegressionFixture) -> None:
     """Applied but not well: what to look at, and how to look again."""
-    seen = apply_report.view(OUTCOMES[1:3], 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
+    seen = apply_report.build_view(OUTCOMES[1:3], 902.4, "orchestrator apply -e prod", "orchestrator plan -e prod")
 
-    file_regression.check(apply_report.text(seen, Style()), basename="report-unwell")
+    file_regression.check(apply_report.render_text(seen, Style()), basename="report-unwell")
 
 
 def test_a_good_run_is_one_line() -> None:
     """When all went well there is nothing to read."""
-    seen = apply_report.view(OUTCOMES[1:2], 1.5, "orchestrator apply")
+    seen = apply_report.build_view(OUTCOMES[1:2], 1.5, "orchestrator apply")
 
-    assert apply_report.text(seen, Style()) == "Applied: 1 done, in 1.5 s.\n"
+    assert apply_report.render_text(seen, Style()) == "Applied: 1 done, in 1.5 s.\n"
 
 
 def test_elapsed_time_reads_well() -> None:
     """Tenths at first, then seconds, then minutes."""
-    assert [apply_report.elapsed(seconds) for seconds in (0.04, 9.94, 59.4, 245)] == [
+    assert [apply_report.format_duration(seconds) for seconds in (0.04, 9.94, 59.4, 245)] == [
         "0.0 s",
         "9.9 s",
         "59 s",
@@ -73,16 +82,16 @@ def test_elapsed_time_reads_well() -> None:
 
 def test_a_batch_shows_how_far_it_is() -> None:
     """Of a site's files, how many are there."""
-    board = Board(())
-    row = board.note(Progress("s3_site.web", "pages", 1204, 2001, 3.0))
+    board = ProgressState(())
+    row = board.handle_event(BatchProgress("s3_site.web", "pages", 1204, 2001, 3.0))
 
-    assert row.step == "1,204/2,001 pages"
+    assert row.detail == "1,204/2,001 pages"
 
 
 def test_lines_are_one_a_resource(file_regression: FileRegressionFixture) -> None:
     """Without a terminal each resource gets one line when it ends."""
     lines: list[str] = []
-    with Lines(Board(CHANGES), lines.append, Style()) as shown:
+    with LineDisplay(ProgressState(CHANGES), lines.append, Style()) as shown:
         for event in EVENTS:
             shown(event)
 
@@ -93,7 +102,7 @@ def test_lines_are_one_a_resource(file_regression: FileRegressionFixture) -> Non
 def test_actions_folds_lines_and_annotates_failures() -> None:
     """In GitHub Actions the lines are a group, and a failure is an error of the run."""
     lines: list[str] = []
-    with Lines(Board(CHANGES), lines.append, Style(), in_actions=True) as shown:
+    with LineDisplay(ProgressState(CHANGES), lines.append, Style(), is_github_actions=True) as shown:
         for event in EVENTS:
             shown(event)
 
@@ -110,7 +119,7 @@ def test_a_reader_that_goes_away_does_not_stop_the_run() -> None:
         said.append(line)
         raise BrokenPipeError
 
-    with Lines(Board(CHANGES), write, Style()) as shown:
+    with LineDisplay(ProgressState(CHANGES), write, Style()) as shown:
         for event in EVENTS:
             shown(event)
 
@@ -120,7 +129,7 @@ def test_a_reader_that_goes_away_does_not_stop_the_run() -> None:
 def test_the_table_ends_whole() -> None:
     """On a terminal the last picture shows every resource, its status, its time and its reason."""
     stream = io.StringIO()
-    with Table(Board(CHANGES), stream, colour=False, width=100) as shown:
+    with TableDisplay(ProgressState(CHANGES), stream, colour=False, width=100) as shown:
         for event in EVENTS:
             shown(event)
     last = stream.getvalue()
@@ -133,13 +142,16 @@ def test_what_is_proved_is_told_as_lines_and_in_the_table() -> None:
     """What is asked and for how long; then what came of it, in its own words."""
     lines: list[str] = []
     stream = io.StringIO()
-    asked = Asking("cdn.web /sales/42", "GET https://d1.example/sales/42, for up to 20 s")
-    with Lines(Board(()), lines.append, Style()) as told, Table(Board(()), stream, colour=False, width=120) as shown:
+    asked = ProbeStarted("cdn.web /sales/42", "GET https://d1.example/sales/42, for up to 20 s")
+    with (
+        LineDisplay(ProgressState(()), lines.append, Style()) as told,
+        TableDisplay(ProgressState(()), stream, colour=False, width=120) as shown,
+    ):
         for show in (told, shown):
             show(asked)
-            show(Answered(asked.address, passed=False, saw="status 503 instead of 200", seconds=20.0))
+            show(ProbeFinished(asked.address, passed=False, observed="status 503 instead of 200", seconds=20.0))
             show(asked)
-            show(Answered(asked.address, passed=True, saw="", seconds=1.5))
+            show(ProbeFinished(asked.address, passed=True, observed="", seconds=1.5))
 
     assert [line.split(maxsplit=2)[2] for line in lines] == [
         "proving    cdn.web /sales/42  GET https://d1.example/sales/42, for up to 20 s",

@@ -26,13 +26,13 @@ import yaml
 
 from orchestrator import resources
 from orchestrator.planning.diff import diff
-from orchestrator.steps import Call, Recording, Step, Steps, Sweep, Wait, planned, record
-from orchestrator.values import Sensitive, Unknown, WriteOnly, plain
-from orchestrator.vocabulary import Action, FieldChange, Health, Live, PlannedStep, Scope
+from orchestrator.steps import ApiCall, Step, Steps, StepTrace, Sweep, Wait, to_planned_step, trace_steps
+from orchestrator.values import Sensitive, Unknown, WriteOnly, to_plain
+from orchestrator.vocabulary import Action, FieldChange, Health, LiveResource, PlannedStep, Scope
 
 FOLDER = Path(__file__).parent
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
-MEMBERS = frozenset(["it", "name", "desired", "live", "action", "fields", "steps", "parameters", "emulated"])
+CASE_KEYS = frozenset(["it", "name", "desired", "live", "action", "fields", "steps", "parameters", "emulated"])
 
 
 @dataclass(frozen=True)
@@ -40,22 +40,22 @@ class Case:
     """One case and what came of it."""
 
     type: str
-    it: str
+    description: str
     action: Action
     name: str
     desired: Mapping[str, Any] | None
-    live: Live | None
+    live: LiveResource | None
     expected: Mapping[str, Any]
     secrets: tuple[str, ...] = ()
     emulated: bool = False
     fields: tuple[FieldChange, ...] = field(init=False)
-    recording: Recording = field(init=False)
+    recording: StepTrace = field(init=False)
 
     def __post_init__(self) -> None:
         spec = self.spec if self.desired is not None else {}
-        found = diff(spec, self.live.spec if self.live else {})
-        object.__setattr__(self, "fields", found)
-        object.__setattr__(self, "recording", record(f"{self.type}.main", self.generator()))
+        differences = diff(spec, self.live.spec if self.live else {})
+        object.__setattr__(self, "fields", differences)
+        object.__setattr__(self, "recording", trace_steps(f"{self.type}.main", self.generate_steps()))
 
     @property
     def module(self) -> resources.ResourceType:
@@ -68,12 +68,12 @@ class Case:
         return self.module.normalise(self.desired)
 
     @property
-    def changed(self) -> frozenset[str]:
+    def changed_fields(self) -> frozenset[str]:
         """The top-level fields that differ."""
         return frozenset(change.path[0] for change in self.fields)
 
     @property
-    def decided(self) -> Action:
+    def computed_action(self) -> Action:
         """What becomes of the resource."""
         if self.desired is None:
             return Action.DELETE
@@ -84,16 +84,18 @@ class Case:
         immutable = any(change.path[0] in self.module.IMMUTABLE for change in self.fields)
         return Action.REPLACE if immutable else Action.UPDATE
 
-    def generator(self) -> Steps:
-        match self.decided:
+    def generate_steps(self) -> Steps:
+        match self.computed_action:
             case Action.CREATE:
                 return (yield from self.module.create(SCOPE, self.name, self.spec))
             case Action.UPDATE:
                 assert self.live is not None
-                return (yield from self.module.update(SCOPE, self.name, self.spec, self.live, self.changed))
+                return (yield from self.module.update(SCOPE, self.name, self.spec, self.live, self.changed_fields))
             case Action.REPLACE:
                 assert self.live is not None
-                return (yield from resources.replace(self.type, SCOPE, self.name, self.spec, self.live, self.changed))
+                return (
+                    yield from resources.replace(self.type, SCOPE, self.name, self.spec, self.live, self.changed_fields)
+                )
             case Action.DELETE:
                 assert self.live is not None
                 return (yield from self.module.delete(SCOPE, self.name, self.live))
@@ -102,26 +104,28 @@ class Case:
 
     @property
     def steps(self) -> list[PlannedStep]:
-        return [planned(step) for step in self.recording.steps]
+        return [to_planned_step(step) for step in self.recording.steps]
 
     @property
-    def calls(self) -> Iterator[Call]:
+    def calls(self) -> Iterator[ApiCall]:
         """Every call that the steps make by themselves, reads of waits and sweeps among them."""
         for step in self.recording.steps:
-            found = call_of(step)
-            if found is not None:
-                yield found
+            call = extract_call(step)
+            if call is not None:
+                yield call
 
-    def shown(self) -> str:
+    def render_plan_text(self) -> str:
         """All that a plan would show."""
         steps = [(step.action, step.parameters, step.note) for step in self.steps]
-        return json.dumps([[plain(change.before), plain(change.after)] for change in self.fields]) + json.dumps(steps)
+        return json.dumps([[to_plain(change.before), to_plain(change.after)] for change in self.fields]) + json.dumps(
+            steps
+        )
 
 
-def call_of(step: Step) -> Call | None:
+def extract_call(step: Step) -> ApiCall | None:
     """The call inside a step."""
     match step:
-        case Call():
+        case ApiCall():
             return step
         case Wait(call=inner) | Sweep(listing=inner):
             return inner
@@ -129,16 +133,16 @@ def call_of(step: Step) -> Call | None:
             return None
 
 
-def written(change: FieldChange) -> str:
+def format_change(change: FieldChange) -> str:
     """One field change as the cases spell it."""
-    return f"{'.'.join(change.path)}: {_spelt(change.before)} -> {_spelt(change.after)}"
+    return f"{'.'.join(change.path)}: {_format_value(change.before)} -> {_format_value(change.after)}"
 
 
-def _spelt(value: Any) -> str:
+def _format_value(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
 
 
-def load() -> list[Case]:
+def load_all() -> list[Case]:
     """Every case of every type."""
     return [case for path in sorted(FOLDER.glob("*.yaml")) for case in load_file(path)]
 
@@ -146,21 +150,21 @@ def load() -> list[Case]:
 def load_file(path: Path) -> Iterator[Case]:
     """The cases of one type."""
     for raw in yaml.load(path.read_text(encoding="utf-8"), _Loader) or []:
-        assert raw.keys() <= MEMBERS, raw.keys() - MEMBERS
+        assert raw.keys() <= CASE_KEYS, raw.keys() - CASE_KEYS
         secrets: list[str] = []
-        found = _values(raw, secrets)
-        live = found.get("live")
+        values = _convert_values(raw, secrets)
+        live = values.get("live")
         if live is not None:
             spec = resources.load(path.stem).normalise(live.get("spec", {}))
             extra = {key: live[key] for key in ("status", "deletable") if key in live}
             extra |= {"health": Health(live["health"])} if "health" in live else {}
-            live = Live(spec, live.get("outputs", {}), live.get("private", {}), owner=SCOPE.owner, **extra)
+            live = LiveResource(spec, live.get("outputs", {}), live.get("private", {}), owner=SCOPE.owner, **extra)
         yield Case(
             path.stem,
             raw["it"],
             Action(raw["action"]),
-            raw.get("name", f"{SCOPE.prefix}-main"),
-            found.get("desired"),
+            raw.get("name", f"{SCOPE.name_prefix}-main"),
+            values.get("desired"),
             live,
             raw,
             tuple(secrets),
@@ -169,7 +173,7 @@ def load_file(path: Path) -> Iterator[Case]:
 
 
 @dataclass(frozen=True)
-class _Tagged:
+class _TaggedValue:
     tag: str
     value: Any
 
@@ -178,30 +182,30 @@ class _Loader(yaml.SafeLoader):
     """YAML with ``!secret`` and ``!writeonly``."""
 
 
-def _tagged(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> _Tagged:
+def _construct_tagged(loader: yaml.SafeLoader, tag: str, node: yaml.Node) -> _TaggedValue:
     if isinstance(node, yaml.ScalarNode):
-        return _Tagged(tag, loader.construct_scalar(node))
+        return _TaggedValue(tag, loader.construct_scalar(node))
     if isinstance(node, yaml.MappingNode):
-        return _Tagged(tag, loader.construct_mapping(node, deep=True))
+        return _TaggedValue(tag, loader.construct_mapping(node, deep=True))
     assert isinstance(node, yaml.SequenceNode)
-    return _Tagged(tag, loader.construct_sequence(node, deep=True))
+    return _TaggedValue(tag, loader.construct_sequence(node, deep=True))
 
 
-_Loader.add_multi_constructor("!", _tagged)
+_Loader.add_multi_constructor("!", _construct_tagged)
 
 
-def _values(raw: Any, secrets: list[str]) -> Any:
+def _convert_values(raw: Any, secrets: list[str]) -> Any:
     match raw:
-        case _Tagged("secret", value):
+        case _TaggedValue("secret", value):
             secrets.append(value)
             return Sensitive(value)
-        case _Tagged("writeonly", value):
-            return WriteOnly(_values(value, secrets))
+        case _TaggedValue("writeonly", value):
+            return WriteOnly(_convert_values(value, secrets))
         case str() if "${" in raw:
             return Unknown(raw)
         case dict():
-            return {key: _values(value, secrets) for key, value in raw.items()}
+            return {key: _convert_values(value, secrets) for key, value in raw.items()}
         case list():
-            return [_values(value, secrets) for value in raw]
+            return [_convert_values(value, secrets) for value in raw]
         case _:
             return raw

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from orchestrator import emulator
-from orchestrator.aws import Actuator, Clients, Reader
+from orchestrator.aws import Clients, Reader, StepExecutor
 from tests.resources.cases import SCOPE
 
 
@@ -20,8 +20,8 @@ class Aws:
     clients: Clients
 
     @property
-    def actuator(self) -> Actuator:
-        return Actuator(self.clients)
+    def actuator(self) -> StepExecutor:
+        return StepExecutor(self.clients)
 
     def reader(self) -> Reader:
         """New eyes: what one has seen, it does not look at again."""

@@ -10,47 +10,50 @@ import botocore.session
 from botocore import xform_name
 from botocore.validate import ParamValidator
 
-from orchestrator.steps import Call
+from orchestrator.steps import ApiCall
 from orchestrator.values import Unknown, reveal
 
 
-def complaints(call: Call) -> str:
+def find_violations(call: ApiCall) -> str:
     """What botocore has against a call; empty when it would send it."""
-    model = _model(call.service)
+    model = _load_model(call.service)
     operations = {xform_name(name): name for name in model.operation_names}
     if call.operation not in operations:
         return f"{call.service} has no operation {call.operation}"
     shape = model.operation_model(operations[call.operation]).input_shape
     if shape is None:
         return "" if not call.parameters else "takes no parameters"
-    report = ParamValidator().validate(_filled(reveal(call.parameters), shape), shape)
+    report = ParamValidator().validate(_fill_unknowns(reveal(call.parameters), shape), shape)
     return str(report.generate_report())
 
 
 @cache
-def _model(service: str) -> Any:
+def _load_model(service: str) -> Any:
     return botocore.session.get_session().get_service_model(service)
 
 
-def _filled(value: Any, shape: Any) -> Any:
+def _fill_unknowns(value: Any, shape: Any) -> Any:
     """``value`` with every Unknown replaced by the least that fits its place."""
     if isinstance(value, Unknown):
-        return _stand_in(shape)
+        return _make_placeholder(shape)
     if isinstance(value, Mapping) and shape.type_name == "structure":
-        return {key: _filled(each, shape.members[key]) if key in shape.members else each for key, each in value.items()}
+        return {
+            key: _fill_unknowns(item, shape.members[key]) if key in shape.members else item
+            for key, item in value.items()
+        }
     if isinstance(value, Mapping) and shape.type_name == "map":
-        return {key: _filled(each, shape.value) for key, each in value.items()}
+        return {key: _fill_unknowns(item, shape.value) for key, item in value.items()}
     if isinstance(value, list | tuple) and shape.type_name == "list":
-        return [_filled(each, shape.member) for each in value]
+        return [_fill_unknowns(item, shape.member) for item in value]
     return reveal(value)
 
 
-def _stand_in(shape: Any) -> Any:
+def _make_placeholder(shape: Any) -> Any:
     match shape.type_name:
         case "structure":
-            return {name: _stand_in(shape.members[name]) for name in shape.required_members}
+            return {name: _make_placeholder(shape.members[name]) for name in shape.required_members}
         case "list":
-            return [_stand_in(shape.member)] * int(shape.metadata.get("min", 0))
+            return [_make_placeholder(shape.member)] * int(shape.metadata.get("min", 0))
         case "map":
             return {}
         case "integer" | "long" | "float" | "double":

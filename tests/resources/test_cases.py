@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from orchestrator.planning.diff import diff
-from orchestrator.steps import Steps, play
-from orchestrator.values import plain
-from orchestrator.vocabulary import Live
+from orchestrator.steps import Steps, execute_steps
+from orchestrator.values import to_plain
+from orchestrator.vocabulary import LiveResource
 from tests.resources import cases, parameters
-from tests.resources.cases import SCOPE, Case, written
+from tests.resources.cases import SCOPE, Case, format_change
 from tests.resources.conftest import Aws
 
-CASES = cases.load()
+CASES = cases.load_all()
 EMULATED = [case for case in CASES if case.emulated]
 BACKENDS = [
     pytest.param(name, id=name, marks=pytest.mark.xdist_group(f"resources-{name}")) for name in ("moto", "ministack")
@@ -23,7 +23,7 @@ BACKENDS = [
 
 
 def said(case: Case) -> str:
-    return f"{case.type}: {case.it}"
+    return f"{case.type}: {case.description}"
 
 
 def holds(found: Any, wanted: Any) -> bool:
@@ -37,12 +37,12 @@ def holds(found: Any, wanted: Any) -> bool:
 class TestCase:
     def test_the_action_is_the_one_expected(self, case: Case) -> None:
         """Desired and live side lead to one kind of change."""
-        assert case.decided == case.action
+        assert case.computed_action == case.action
 
     def test_the_fields_are_the_ones_expected(self, case: Case) -> None:
         """The plan names each field that differs, and no other."""
         if "fields" in case.expected:
-            assert [written(change) for change in case.fields] == case.expected["fields"]
+            assert [format_change(change) for change in case.fields] == case.expected["fields"]
 
     def test_the_steps_are_the_ones_expected(self, case: Case) -> None:
         """The plan shows the very calls, in order."""
@@ -52,18 +52,18 @@ class TestCase:
     def test_the_parameters_hold_what_is_expected(self, case: Case) -> None:
         """What a call must say, it says."""
         for index, wanted in case.expected.get("parameters", {}).items():
-            found = plain(case.steps[index].parameters)
+            found = to_plain(case.steps[index].parameters)
             assert holds(found, wanted), f"step {index}: {found}"
 
     def test_aws_would_take_every_call(self, case: Case) -> None:
         """botocore's own validation has nothing against the parameters."""
-        found = {f"{call.service}:{call.operation}": parameters.complaints(call) for call in case.calls}
+        found = {f"{call.service}:{call.operation}": parameters.find_violations(call) for call in case.calls}
 
         assert {name: complaint for name, complaint in found.items() if complaint} == {}
 
     def test_no_secret_shows(self, case: Case) -> None:
         """What is marked as a secret is in no field and no step of the plan."""
-        assert [secret for secret in case.secrets if secret in case.shown()] == []
+        assert [secret for secret in case.secrets if secret in case.render_plan_text()] == []
 
 
 @pytest.mark.both_backends
@@ -118,7 +118,7 @@ def create(case: Case) -> Steps:
 
 
 def do(aws: Aws, steps: Steps) -> Mapping[str, Any]:
-    return dict(play(steps, aws.actuator.perform))
+    return dict(execute_steps(steps, aws.actuator.perform))
 
 
 def first_call_only(aws: Aws, steps: Steps) -> None:
@@ -129,7 +129,7 @@ def first_call_only(aws: Aws, steps: Steps) -> None:
     steps.close()
 
 
-def read(case: Case, aws: Aws) -> Live | None:
+def read(case: Case, aws: Aws) -> LiveResource | None:
     assert case.desired is not None
     return case.module.read(aws.reader(), SCOPE, case.name, case.desired)
 
@@ -137,9 +137,9 @@ def read(case: Case, aws: Aws) -> Live | None:
 def difference(case: Case, aws: Aws) -> list[str]:
     live = read(case, aws)
     assert live is not None
-    return [written(change) for change in diff(case.spec, live.spec)]
+    return [format_change(change) for change in diff(case.spec, live.spec)]
 
 
-def nothing_left(live: Live | None, case: Case) -> bool:
+def nothing_left(live: LiveResource | None, case: Case) -> bool:
     """Gone, or on its way; an aspect of something else is there, without what was said of it."""
     return live is None or live.status == "deleting" or bool(diff(case.spec, live.spec))

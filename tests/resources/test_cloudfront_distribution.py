@@ -8,23 +8,23 @@ import pytest
 
 from orchestrator.aws import StepFailedError
 from orchestrator.resources import cloudfront_distribution as distributions
-from orchestrator.steps import Steps, play
-from orchestrator.vocabulary import Live
-from tests.resources.cases import SCOPE, load
+from orchestrator.steps import Steps, execute_steps
+from orchestrator.vocabulary import LiveResource
+from tests.resources.cases import SCOPE, load_all
 from tests.resources.conftest import Aws
 from tests.resources.test_cases import BACKENDS
 
 NAME = "shop-prod-main"
-SPEC = next(case.spec for case in load() if case.type == "cloudfront_distribution" and case.emulated)
+SPEC = next(case.spec for case in load_all() if case.type == "cloudfront_distribution" and case.emulated)
 
 pytestmark = [pytest.mark.both_backends, pytest.mark.parametrize("running", BACKENDS, indirect=True)]
 
 
 def do(aws: Aws, steps: Steps) -> Any:
-    return play(steps, aws.actuator.perform)
+    return execute_steps(steps, aws.actuator.perform)
 
 
-def read(aws: Aws, spec: Any = SPEC) -> Live:
+def read(aws: Aws, spec: Any = SPEC) -> LiveResource:
     live = distributions.read(aws.reader(), SCOPE, NAME, spec)
     assert live is not None
     return live

@@ -46,7 +46,7 @@ class OneStage:
 
 
 def test_a_listing_of_one_stage_is_not_taken_for_never_published() -> None:
-    live = cloudfront_function.read(cast("resources.Aws", OneStage()), SCOPE, "spa", {"code": CODE})
+    live = cloudfront_function.read(cast("resources.AwsReader", OneStage()), SCOPE, "spa", {"code": CODE})
 
     assert live is not None
     assert (live.status, live.spec["code"]) == ("published", CODE)

@@ -9,10 +9,10 @@ import pytest
 from orchestrator.aws import Reader
 from orchestrator.problems import Problems
 from orchestrator.resources import ecs_express_service
-from orchestrator.resources.ecs_express_service.api_shape import balancer_of, host_of
-from orchestrator.steps import record
-from orchestrator.vocabulary import Health, Live
-from tests.aws.fakes import Scripted
+from orchestrator.resources.ecs_express_service.api_shape import parse_host, parse_load_balancer
+from orchestrator.steps import trace_steps
+from orchestrator.vocabulary import Health, LiveResource
+from tests.aws.fakes import ScriptedCaller
 from tests.resources.cases import SCOPE
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:service/default/shop-prod-main"
@@ -45,7 +45,7 @@ def aws(
     code: str = "ACTIVE",
     configurations: Any = None,
     roles: tuple[str, ...] = ("ecs.amazonaws.com",),
-) -> Scripted:
+) -> ScriptedCaller:
     """ECS with one service; its deployments as (status, minute), our roles by whom they trust."""
     service = {
         "serviceName": "shop-prod-main",
@@ -72,10 +72,10 @@ def aws(
             {"Roles": [{"AssumeRolePolicyDocument": {"Statement": [{"Principal": role}]}} for role in roles]}
         ],
     }
-    return Scripted(lambda _, operation, __: answers[operation])
+    return ScriptedCaller(lambda _, operation, __: answers[operation])
 
 
-def read(caller: Scripted) -> Live:
+def read(caller: ScriptedCaller) -> LiveResource:
     found = ecs_express_service.read(Reader(caller), SCOPE, "shop-prod-main", {"log_retention_days": 30})
     assert found is not None
     return found
@@ -134,7 +134,7 @@ def test_ours_are_found_by_name_and_tags() -> None:
     caller = aws()
 
     assert list(ecs_express_service.discover(Reader(caller), SCOPE)) == ["shop-prod-main"]
-    assert [operation for _, operation, __ in caller.asked].count("describe_express_gateway_service") == 1
+    assert [operation for _, operation, __ in caller.calls].count("describe_express_gateway_service") == 1
 
 
 def test_ecs_is_not_asked_where_no_role_is_for_it() -> None:
@@ -142,7 +142,7 @@ def test_ecs_is_not_asked_where_no_role_is_for_it() -> None:
     caller = aws(roles=("build.apprunner.amazonaws.com", "ecs-tasks.amazonaws.com"))
 
     assert list(ecs_express_service.discover(Reader(caller), SCOPE)) == []
-    assert {service for service, *_ in caller.asked} == {"iam"}
+    assert {service for service, *_ in caller.calls} == {"iam"}
 
 
 @pytest.mark.parametrize(
@@ -152,12 +152,12 @@ def test_an_endpoint_is_a_host_however_it_is_written(endpoint: str) -> None:
     """AWS has been seen to write it in more ways than one."""
     service = {"activeConfigurations": [configuration(1, ingressPaths=[{"endpoint": endpoint}])]}
 
-    assert host_of(service) == "x.ecs.eu-west-1.on.aws"
+    assert parse_host(service) == "x.ecs.eu-west-1.on.aws"
 
 
 def test_a_load_balancer_that_ecs_does_not_name_fails_no_deployment() -> None:
     """The alarm then watches nothing, and is put right by the plan after ECS has named it."""
-    assert balancer_of({"serviceRevisions": [{"ecsManagedResources": {}}]}) == "not-named-by-ecs"
+    assert parse_load_balancer({"serviceRevisions": [{"ecsManagedResources": {}}]}) == "not-named-by-ecs"
 
 
 def test_a_network_with_too_few_subnets_is_said_while_planning() -> None:
@@ -165,4 +165,4 @@ def test_a_network_with_too_few_subnets_is_said_while_planning() -> None:
     spec = ecs_express_service.normalise({"subnets": ["subnet-1"]})
 
     with pytest.raises(Problems, match="in 2 zones, and the network has 1"):
-        record("ecs_express_service.main", ecs_express_service.create(SCOPE, "shop-prod-main", spec))
+        trace_steps("ecs_express_service.main", ecs_express_service.create(SCOPE, "shop-prod-main", spec))

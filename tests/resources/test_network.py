@@ -10,9 +10,9 @@ import pytest
 from orchestrator.aws import Reader
 from orchestrator.problems import Problems
 from orchestrator.resources import ec2_security_group, ec2_vpc, ec2_vpc_endpoint
-from orchestrator.steps import record
+from orchestrator.steps import trace_steps
 from orchestrator.vocabulary import Health
-from tests.aws.fakes import Scripted
+from tests.aws.fakes import ScriptedCaller
 from tests.resources.cases import SCOPE
 
 OURS = [{"Key": "orchestrator:project", "Value": "shop"}, {"Key": "orchestrator:environment", "Value": "prod"}]
@@ -35,7 +35,7 @@ def reader(**answers: Sequence[Mapping[str, Any]]) -> Reader:
         "describe_vpc_endpoints": "VpcEndpoints",
         "describe_security_groups": "SecurityGroups",
     }
-    return Reader(Scripted(lambda _, operation, __: [{pages[operation]: answers.get(pages[operation], [])}]))
+    return Reader(ScriptedCaller(lambda _, operation, __: [{pages[operation]: answers.get(pages[operation], [])}]))
 
 
 def test_the_network_has_one_subnet_a_zone_in_the_zones_order() -> None:
@@ -109,7 +109,7 @@ def test_a_network_that_is_not_there_cannot_be_made() -> None:
     """It is a mistake in the manifest, told while planning."""
     assert ec2_vpc.read(reader(), SCOPE, "vpc-9", {"vpc": "vpc-9"}) is None
     with pytest.raises(Problems, match="there is no VPC vpc-9 in eu-west-1"):
-        record("ec2_vpc.network", ec2_vpc.create(SCOPE, "vpc-9", {"vpc": "vpc-9"}))
+        trace_steps("ec2_vpc.network", ec2_vpc.create(SCOPE, "vpc-9", {"vpc": "vpc-9"}))
 
 
 def test_a_subnet_that_is_not_there_cannot_be_made_either() -> None:
@@ -119,7 +119,7 @@ def test_a_subnet_that_is_not_there_cannot_be_made_either() -> None:
 
     assert live is not None
     with pytest.raises(Problems, match="the VPC vpc-1 has no subnet subnet-z9"):
-        record("ec2_vpc.network", ec2_vpc.update(SCOPE, "vpc-1", spec, live, frozenset({"subnets"})))
+        trace_steps("ec2_vpc.network", ec2_vpc.update(SCOPE, "vpc-1", spec, live, frozenset({"subnets"})))
 
 
 SPEC = {"network": "default", "vpc": "vpc-1", "route_tables": ["rtb-1", "rtb-2"], "tags": {"a": "b"}}
@@ -136,7 +136,7 @@ def test_an_endpoint_of_somebody_else_serves_as_well() -> None:
     assert live is not None
     assert live.spec == {"network": "default", "complete": True, "tags": {"a": "b"}}
     assert live.owner == "shop/prod"
-    assert record("x", ec2_vpc_endpoint.delete(SCOPE, "shop-prod-s3", live)).steps == ()
+    assert trace_steps("x", ec2_vpc_endpoint.delete(SCOPE, "shop-prod-s3", live)).steps == ()
 
 
 @pytest.mark.parametrize(("tables", "complete"), [(["rtb-1"], False), (["rtb-1", "rtb-2"], True)])

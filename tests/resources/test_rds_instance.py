@@ -11,9 +11,9 @@ from orchestrator.aws import Reader
 from orchestrator.planning.diff import diff
 from orchestrator.problems import Problems
 from orchestrator.resources import rds_instance
-from orchestrator.resources.rds_instance.password import pick
-from orchestrator.vocabulary import FieldChange, Health, Live
-from tests.aws.fakes import Scripted
+from orchestrator.resources.rds_instance.password import extract_value
+from orchestrator.vocabulary import FieldChange, Health, LiveResource
+from tests.aws.fakes import ScriptedCaller
 from tests.resources.cases import SCOPE
 
 NAME = "shop-prod-main"
@@ -45,18 +45,18 @@ AVAILABLE: dict[str, Any] = {
 }
 
 
-def read(declared: dict[str, Any] | None = None, **instance: Any) -> Live:
+def read(declared: dict[str, Any] | None = None, **instance: Any) -> LiveResource:
     """The instance as one DescribeDBInstances tells it."""
     found = {**AVAILABLE, **instance}
     others = {**AVAILABLE, "DBInstanceIdentifier": "somebody-elses", "DBInstanceStatus": "failed"}
-    caller = Scripted(lambda *_: [{"DBInstances": [others]}, {"DBInstances": [found]}])
+    caller = ScriptedCaller(lambda *_: [{"DBInstances": [others]}, {"DBInstances": [found]}])
     live = rds_instance.read(Reader(caller), SCOPE, NAME, DECLARED if declared is None else declared)
     assert live is not None
-    assert len(caller.asked) == 1
+    assert len(caller.calls) == 1
     return live
 
 
-def differs(declared: dict[str, Any], live: Live) -> dict[str, tuple[Any, Any]]:
+def differs(declared: dict[str, Any], live: LiveResource) -> dict[str, tuple[Any, Any]]:
     changes = diff(rds_instance.normalise(declared), live.spec)
     return {".".join(change.path): (change.before, change.after) for change in changes}
 
@@ -155,8 +155,8 @@ def test_a_status_is_well_under_way_or_failed(status: str, health: Health) -> No
     live = read(DBInstanceStatus=status)
 
     assert live.health is health
-    assert resources.stuck("rds_instance", live)
-    assert health is not Health.FAILED or "Look" not in resources.stuck("rds_instance", live)[:4]
+    assert resources.unhealthy_hint("rds_instance", live)
+    assert health is not Health.FAILED or "Look" not in resources.unhealthy_hint("rds_instance", live)[:4]
 
 
 def test_a_protected_database_says_what_to_do_first() -> None:
@@ -171,7 +171,7 @@ def test_a_restart_that_parameters_wait_for_is_told() -> None:
     assert read(DBParameterGroups=groups).status == "available; parameters wait for a restart"
 
 
-LIVE = Live({"apply": "maintenance-window", "maintenance_window": "sun:04:30-sun:05:30"})
+LIVE = LiveResource({"apply": "maintenance-window", "maintenance_window": "sun:04:30-sun:05:30"})
 EFFECTS = {
     "another class": (
         [("instance_class", "db.t3.micro", "db.t4g.small")],
@@ -214,11 +214,11 @@ def test_people_are_told_what_they_will_notice(changes: list[tuple[str, Any, Any
     """One sentence for each thing, with the time it happens."""
     fields = tuple(FieldChange((name,), before, after) for name, before, after in changes)
 
-    assert list(resources.effects("rds_instance", fields, LIVE)) == sentences
+    assert list(resources.update_effects("rds_instance", fields, LIVE)) == sentences
 
 
 @pytest.mark.parametrize("document", ["{}", "no JSON", "[]", ""])
 def test_a_secret_without_the_password_is_a_problem_and_no_crash(document: str) -> None:
     """What to do is said; what the secret holds is not."""
     with pytest.raises(Problems, match="the secret holds no value for Database:main:Password"):
-        pick({"SecretString": document}, "Database:main:Password")
+        extract_value({"SecretString": document}, "Database:main:Password")

@@ -8,9 +8,9 @@ import pytest
 
 from orchestrator.aws import AwsError, Reader
 from orchestrator.resources import s3_bucket
-from orchestrator.steps import play
-from orchestrator.vocabulary import Live
-from tests.aws.fakes import Scripted
+from orchestrator.steps import execute_steps
+from orchestrator.vocabulary import LiveResource
+from tests.aws.fakes import ScriptedCaller
 from tests.resources.cases import SCOPE
 from tests.resources.conftest import Aws
 from tests.resources.test_cases import BACKENDS
@@ -18,14 +18,14 @@ from tests.resources.test_cases import BACKENDS
 NAME = "shop-prod-files"
 
 
-def reading(answers: dict[str, Any]) -> Live | None:
+def reading(answers: dict[str, Any]) -> LiveResource | None:
     """A bucket read from an AWS that answers operations with these."""
 
     def answer(service: str, operation: str, parameters: dict[str, Any]) -> Any:
         found = answers.get(operation, {})
         return AwsError(service, operation, found, "no") if isinstance(found, str) else found
 
-    return s3_bucket.read(Reader(Scripted(answer)), SCOPE, NAME, {})
+    return s3_bucket.read(Reader(ScriptedCaller(answer)), SCOPE, NAME, {})
 
 
 def test_a_name_that_is_free_is_nothing() -> None:
@@ -68,7 +68,7 @@ def test_a_bucket_is_emptied_of_all_that_hides_in_it(aws: Aws) -> None:
         return aws.clients.call("s3", operation, {"Bucket": NAME, **parameters})
 
     spec = {"region": SCOPE.region, "versioning": True, "tags": {}}
-    play(s3_bucket.create(SCOPE, NAME, spec), aws.actuator.perform)
+    execute_steps(s3_bucket.create(SCOPE, NAME, spec), aws.actuator.perform)
     for body in (b"one", b"two"):
         s3("put_object", Key="a", Body=body)
     s3("delete_object", Key="a")
@@ -76,6 +76,6 @@ def test_a_bucket_is_emptied_of_all_that_hides_in_it(aws: Aws) -> None:
     live = s3_bucket.read(aws.reader(), SCOPE, NAME, spec)
     assert live is not None
 
-    play(s3_bucket.delete(SCOPE, NAME, live), aws.actuator.perform)
+    execute_steps(s3_bucket.delete(SCOPE, NAME, live), aws.actuator.perform)
 
     assert s3_bucket.read(aws.reader(), SCOPE, NAME, spec) is None

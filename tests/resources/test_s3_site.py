@@ -21,14 +21,14 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orchestrator.artefacts import Site
-from orchestrator.artefacts.sites.folder import digest, scan
-from orchestrator.aws import Actuator, AwsError, Reader
+from orchestrator.artefacts.sites.folder import compute_digest, scan
+from orchestrator.aws import AwsError, Reader, StepExecutor
 from orchestrator.problems import Problems
 from orchestrator.resources import s3_site
-from orchestrator.resources.s3_site.live_site import Standing, look
-from orchestrator.steps import Batch, Call, play, record
+from orchestrator.resources.s3_site.live_site import LiveSite, read_live_site
+from orchestrator.steps import ApiCall, Batch, execute_steps, trace_steps
 from orchestrator.values import WriteOnly
-from orchestrator.vocabulary import Live
+from orchestrator.vocabulary import LiveResource
 from tests.resources.cases import SCOPE
 
 WEB, STORE = "shop-web", "shop-releases"
@@ -118,25 +118,25 @@ def _md5(body: bytes) -> str:
     return hashlib.md5(body, usedforsecurity=False).hexdigest()
 
 
-def stands(s3: S3, site: Site, *, by_etag: bool) -> Standing:
-    return look(Reader(s3), SCOPE, WEB, site, STORE, by_etag=by_etag)
+def stands(s3: S3, site: Site, *, by_etag: bool) -> LiveSite:
+    return read_live_site(Reader(s3), SCOPE, WEB, site, STORE, can_compare_etags=by_etag)
 
 
 def ship(s3: S3, site: Site, *, by_etag: bool = True) -> None:
     """As an apply does."""
     found = stands(s3, site, by_etag=by_etag)
-    if found.shown == site.digest and not found.wrong and not found.stale:
+    if found.description == site.digest and not found.changed_paths and not found.stale_paths:
         return
     shipping = {"site": site, "store": STORE, "by_etag": by_etag, "distributions": []}
     spec = {"site": site.digest, "shipping": WriteOnly(shipping)}
-    live = Live({}, private={"found": found})
-    play(s3_site.update(SCOPE, WEB, spec, live, frozenset({"site"})), OneByOne(Actuator(s3)).perform)
+    live = LiveResource({}, private={"found": found})
+    execute_steps(s3_site.update(SCOPE, WEB, spec, live, frozenset({"site"})), OneByOne(StepExecutor(s3)).perform)
 
 
 class OneByOne:
     """Batches in order: a history can be played again."""
 
-    def __init__(self, actuator: Actuator) -> None:
+    def __init__(self, actuator: StepExecutor) -> None:
         self._actuator = actuator
 
     def perform(self, step: Any) -> Any:
@@ -154,7 +154,7 @@ def build(folder: Path, contents: Mapping[str, str], odd_types: bool) -> Site:
     if not odd_types:
         return site
     files = {path: replace(file, content_type="text/plain") for path, file in site.files.items()}
-    return Site(digest(files), files, site.folder)
+    return Site(compute_digest(files), files, site.folder)
 
 
 CONTENTS = st.fixed_dictionaries(
@@ -211,7 +211,7 @@ def test_whatever_was_begun_before_the_last_site_is_whole(
         }
         assert {path for path in served if path in ENTRIES} - entries <= ({"about.html"} if foreign else set())
         assert served["theirs.txt"] == (b"theirs", "text/plain", "")
-        assert stands(s3, sites[last], by_etag=by_etag).shown == sites[last].digest
+        assert stands(s3, sites[last], by_etag=by_etag).description == sites[last].digest
 
 
 @given(CONTENTS, CONTENTS, st.integers(0, 25))
@@ -237,12 +237,12 @@ def test_the_front_page_is_the_last_file_and_the_mark_the_last_put(tmp_path: Pat
     contents = {path: path for path in (*ENTRIES, *PARTS)}
     site = build(tmp_path, contents, odd_types=False)
     shipping = {"site": site, "store": STORE, "by_etag": True, "distributions": []}
-    recording = record("s3_site.web", s3_site.create(SCOPE, WEB, {"site": "", "shipping": WriteOnly(shipping)}))
+    recording = trace_steps("s3_site.web", s3_site.create(SCOPE, WEB, {"site": "", "shipping": WriteOnly(shipping)}))
     puts = [
         str(call.parameters["Key"])
         for step in recording.steps
         for call in (step.calls if isinstance(step, Batch) else (step,))
-        if isinstance(call, Call) and call.operation == "put_object" and call.parameters["Bucket"] == WEB
+        if isinstance(call, ApiCall) and call.operation == "put_object" and call.parameters["Bucket"] == WEB
     ]
 
     assert puts[0] == f".orchestrator/ship/{site.digest}"

@@ -13,7 +13,7 @@ from orchestrator.resources.s3_site import object_listing
 class Bucket:
     """Answers ListObjectsV2 as S3 does: by UTF-8, a page at a time."""
 
-    def __init__(self, keys: set[str], page: int = object_listing.PAGE) -> None:
+    def __init__(self, keys: set[str], page: int = object_listing.MAX_KEYS_PER_PAGE) -> None:
         self.page = page
         self.keys = sorted(keys, key=str.encode)
         self.calls = 0
@@ -36,9 +36,11 @@ class Bucket:
             given["StartAfter"] = found[-1]["Key"]
 
 
-def seen(bucket: Bucket, expected: set[str], others: int = object_listing.OTHERS) -> list[str]:
+def seen(bucket: Bucket, expected: set[str], others: int = object_listing.MAX_EXTRA_KEYS) -> list[str]:
     owner = "123456789012"
-    return list(object_listing.keys(bucket, "web", owner, tuple(expected), page=bucket.page, others=others))
+    return list(
+        object_listing.list_objects(bucket, "web", owner, tuple(expected), page_size=bucket.page, max_extra_keys=others)
+    )
 
 
 names = st.sets(st.text(st.sampled_from("ab/ä€𝄞\uffff"), min_size=1, max_size=3), max_size=30)

@@ -5,27 +5,27 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.scaffold import workflows
-from tests.github.act import OURS
+from tests.github.act import TOOL_REPOSITORY
 from tests.github.conftest import shared, shop
-from tests.github.shop import Shop, bucket
+from tests.github.shop import ShopRepository, bucket_manifest
 
 __all__ = ["shared", "shop"]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_ten_lines_are_enough(shop: Shop) -> None:
+def test_ten_lines_are_enough(shop: ShopRepository) -> None:
     """A plan on the pull request and a deploy on merge, by the files of a project of its own."""
-    shop.write(dict(workflows.files(f"{OURS}@here")))
+    shop.write(dict(workflows.render_files(f"{TOOL_REPOSITORY}@here")))
     shop.commit("Let the orchestrator in")
-    number = shop.propose({"manifests/files.yaml": bucket("files")})
-    planned = shop.plan(number)
+    number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")})
+    planned = shop.run_plan(number)
 
     assert planned.code == 0, planned.log
-    (comment,) = shop.hub.comments_on(number)
+    (comment,) = shop.hub.list_comments(number)
     assert "s3_bucket.files" in comment["body"]
     shop.merge(number)
-    run = shop.deploy()
+    run = shop.run_deploy()
     assert run.code == 0, run.log
-    assert "shop-files" in shop.buckets()
+    assert "shop-files" in shop.list_buckets()
     assert "this very plan was reviewed" in run.log

@@ -13,11 +13,11 @@ import pytest
 import yaml
 
 from orchestrator.cli.main import main
-from orchestrator.doctor.workflow_checks import NEEDS, read
+from orchestrator.doctor.workflow_checks import REQUIRED_PERMISSIONS, check_workflow_files
 from orchestrator.emulator import Emulator
-from orchestrator.problems import Exit, Problems
+from orchestrator.problems import ExitCode, Problems
 from orchestrator.scaffold import detection, questions
-from tests.proofs.world import aws
+from tests.proofs.world import emulated_aws
 
 TOOL = "team/orchestrator@0123456789abcdef0123456789abcdef01234567"
 FLAGS = ("--repository", "team/shop", "--account", "123456789012", "--tool", TOOL)
@@ -41,7 +41,7 @@ LINTERS = (
         "check-jsonschema",
         "--builtin-schema",
         "vendor.github-workflows",
-        *(f".github/workflows/{one}.yml" for one in NEEDS),
+        *(f".github/workflows/{one}.yml" for one in REQUIRED_PERMISSIONS),
     ],
 )
 REAL = Path(__file__).parents[2] / ".github" / "workflows"
@@ -49,7 +49,7 @@ REAL = Path(__file__).parents[2] / ".github" / "workflows"
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[Emulator]:
-    with aws() as running:
+    with emulated_aws() as running:
         yield running
 
 
@@ -62,7 +62,7 @@ def everything(folder: Path) -> dict[str, str]:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     subprocess.run(["git", "init", "-q", "-b", "main", str(tmp_path)], check=True)
     monkeypatch.chdir(tmp_path)
-    assert main(["init", *WHOLE]) == Exit.OK
+    assert main(["init", *WHOLE]) == ExitCode.OK
     return tmp_path
 
 
@@ -78,8 +78,8 @@ def test_it_is_valid_and_can_be_planned(
     (project / "web/dist").mkdir(parents=True)
     (project / "web/dist/index.html").write_text("<h1>shop</h1>")
 
-    assert main(["validate"]) == Exit.OK
-    assert main(["plan"]) == Exit.OK
+    assert main(["validate"]) == ExitCode.OK
+    assert main(["plan"]) == ExitCode.OK
     said = capsys.readouterr().out
     assert [
         word
@@ -96,10 +96,10 @@ def test_its_workflows_are_clean(project: Path) -> None:
             pytest.skip(f"needs {command[0]}")
         done = subprocess.run([str(tool), *command[1:]], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert {each.state for each in read(project, "")} == {"ok"}
+    assert {each.state for each in check_workflow_files(project, "")} == {"ok"}
 
 
-@pytest.mark.parametrize("name", NEEDS)
+@pytest.mark.parametrize("name", REQUIRED_PERMISSIONS)
 def test_a_workflow_gives_what_the_called_one_takes(name: str, project: Path) -> None:
     """Inputs by name and type: GitHub starts no workflow that is given another."""
     made = yaml.safe_load((project / f".github/workflows/{name}.yml").read_text())
@@ -125,7 +125,7 @@ def test_what_is_missing_is_told_at_once(
 
     assert (
         main(["init", "--name", "My Shop", "--account", "12", "--tool", "team/x@main", "--site", "../web"])
-        == Exit.FAILED
+        == ExitCode.FAILED
     )
     said = capsys.readouterr().err
     assert [
@@ -144,13 +144,13 @@ def test_nothing_is_written_over_unasked(project: Path, capsys: pytest.CaptureFi
     before = everything(project)
     capsys.readouterr()
 
-    assert main(["init", "--tool", TOOL]) == Exit.OK
+    assert main(["init", "--tool", TOOL]) == ExitCode.OK
     said = capsys.readouterr().out
     after = everything(project)
     assert {name for name, text in after.items() if before.get(name) != text} == {".github/workflows/drift.yml"}
     assert "Left alone, as they were there (--force writes over them):\n  .github/workflows/plan.yml" in said
 
-    assert main(["init", "--force", *WHOLE]) == Exit.OK
+    assert main(["init", "--force", *WHOLE]) == ExitCode.OK
     assert "Written over:\n  manifests/project.yaml" in capsys.readouterr().out
     assert "team/orchestrator" in (project / ".github/workflows/plan.yml").read_text()
 
@@ -166,7 +166,7 @@ def test_a_person_is_asked_again_until_it_fits() -> None:
         return next(typed)
 
     given = {"name": "shop", "email": None}
-    found = questions.gather(given, {"repository": "team/other"}, ask, told.append)
+    found = questions.collect_answers(given, {"repository": "team/other"}, ask, told.append)
 
     assert found.name == "shop"
     assert found.repository == "team/other"
@@ -178,7 +178,9 @@ def test_a_person_is_asked_again_until_it_fits() -> None:
 
 def test_the_end_of_the_input_ends_the_questions() -> None:
     with pytest.raises(Problems, match="--account is missing"):
-        questions.gather({}, {"name": "shop", "repository": "team/shop", "tool": TOOL}, lambda question: "", print)
+        questions.collect_answers(
+            {}, {"name": "shop", "repository": "team/shop", "tool": TOOL}, lambda question: "", print
+        )
 
 
 def test_on_a_terminal(tmp_path: Path) -> None:
@@ -204,7 +206,7 @@ def test_a_checkout_says_much_itself(tmp_path: Path) -> None:
     for name in ("backend/shop.csproj", "frontend/package.json"):
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("{}")
-    found = detection.guesses(tmp_path, {"AWS_REGION": "eu-central-1"})
+    found = detection.guess_answers(tmp_path, {"AWS_REGION": "eu-central-1"})
 
     assert {key: found[key] for key in ("name", "repository", "region", "api", "api-folder", "site", "site-build")} == {
         "name": "my-shop",

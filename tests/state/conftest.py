@@ -16,10 +16,10 @@ DATABASES = ("sqlite", "postgresql")
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[postgres.Cluster]:
     """A PostgreSQL for the whole session."""
-    binaries = postgres.binaries()
+    binaries = postgres.find_binaries()
     if binaries is None:
         pytest.skip("needs postgresql")
-    with postgres.cluster(binaries) as made:
+    with postgres.run_cluster(binaries) as made:
         yield made
 
 
@@ -30,9 +30,9 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
         yield f"sqlite:///{tmp_path}/state.db"
         return
     cluster: postgres.Cluster = request.getfixturevalue("cluster")
-    url = cluster.database(_tables)
+    url = cluster.create_database(_tables)
     yield url
-    cluster.drop(url)
+    cluster.drop_database(url)
 
 
 @pytest.fixture

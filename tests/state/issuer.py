@@ -11,45 +11,45 @@ from typing import Any
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, generate_private_key
 
-NAME = "https://token.actions.githubusercontent.com"
+ISSUER_URL = "https://token.actions.githubusercontent.com"
 REPOSITORY_ID = "4711"
 SETTINGS: dict[str, Any] = {"repository_id": REPOSITORY_ID}
 
 
-class Issuer:
+class FakeIssuer:
     """Its keys by id; ``asked`` counts how often somebody fetched them."""
 
     def __init__(self) -> None:
         self.keys: dict[str, RSAPrivateKey] = {}
-        self.asked = 0
-        self.is_away = False
+        self.fetch_count = 0
+        self.is_unavailable = False
         self._numbers = count(1)
-        self.add("first")
+        self.add_key("first")
 
-    def add(self, kid: str) -> None:
+    def add_key(self, kid: str) -> None:
         """A further key, as when keys are rotated."""
         self.keys[kid] = generate_private_key(65537, 2048)
 
-    def fetch(self, url: str) -> Mapping[str, Any]:
+    def fetch_keys(self, url: str) -> Mapping[str, Any]:
         """What stands at the address of the keys."""
-        from orchestrator.state.server.oidc import NoKeysError
+        from orchestrator.state.server.oidc import JwksUnavailableError
 
-        assert url == f"{NAME}/.well-known/jwks"
-        self.asked += 1
-        if self.is_away:
-            raise NoKeysError("the issuer does not answer")
-        return {"keys": [self.public(kid) for kid in self.keys]}
+        assert url == f"{ISSUER_URL}/.well-known/jwks"
+        self.fetch_count += 1
+        if self.is_unavailable:
+            raise JwksUnavailableError("the issuer does not answer")
+        return {"keys": [self.public_key(kid) for kid in self.keys]}
 
-    def public(self, kid: str) -> dict[str, Any]:
+    def public_key(self, kid: str) -> dict[str, Any]:
         """One key as it is published."""
-        known = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.keys[kid].public_key()))
-        return {**known, "kid": kid, "alg": "RS256", "use": "sig"}
+        jwk = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(self.keys[kid].public_key()))
+        return {**jwk, "kid": kid, "alg": "RS256", "use": "sig"}
 
-    def claims(self, **changed: Any) -> dict[str, Any]:
+    def make_claims(self, **changed: Any) -> dict[str, Any]:
         """What a deploy job's token says; ``None`` leaves a claim out."""
         now = int(time.time())
-        usual = {
-            "iss": NAME,
+        defaults = {
+            "iss": ISSUER_URL,
             "aud": "orchestrator-state",
             "sub": "repo:shop/shop:environment:prod",
             "repository": "shop/shop",
@@ -63,8 +63,8 @@ class Issuer:
             "nbf": now,
             "exp": now + 300,
         }
-        return {name: value for name, value in {**usual, **changed}.items() if value is not None}
+        return {name: value for name, value in {**defaults, **changed}.items() if value is not None}
 
-    def token(self, kid: str = "first", **changed: Any) -> str:
+    def sign_token(self, kid: str = "first", **changed: Any) -> str:
         """A token as GitHub signs it."""
-        return jwt.encode(self.claims(**changed), self.keys[kid], "RS256", {"kid": kid})
+        return jwt.encode(self.make_claims(**changed), self.keys[kid], "RS256", {"kid": kid})

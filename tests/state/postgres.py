@@ -17,18 +17,18 @@ from typing import Any
 
 import psycopg
 
-USER = "postgres"
+SYSTEM_USER = "postgres"
 """Whom the server runs as where the tests run as root, which PostgreSQL refuses."""
-CARELESS = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
+UNSAFE_SETTINGS = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")
 """Nobody needs the tests' databases after a crash."""
-TEMPLATE = "made"
+TEMPLATE_DATABASE = "made"
 
 
-def binaries() -> Path | None:
+def find_binaries() -> Path | None:
     """The folder with ``initdb`` and ``postgres``; None where there is no PostgreSQL."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    known = shutil.which("initdb") or (found[-1] if found else None)
-    return Path(known).resolve().parent if known else None
+    candidates = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb") or (candidates[-1] if candidates else None)
+    return Path(initdb).resolve().parent if initdb else None
 
 
 class Cluster:
@@ -43,55 +43,81 @@ class Cluster:
         """Where a database is."""
         return f"postgresql://app@127.0.0.1:{self.port}/{name}"
 
-    def database(self, fill: Callable[[str], None] | None = None) -> str:
+    def create_database(self, fill: Callable[[str], None] | None = None) -> str:
         """The URL of a new database; with ``fill`` it is a copy of one that ``fill`` has made, once."""
         name = f"t{next(self._numbers)}"
         if fill is not None and not self._has_template:
-            self.do(f"CREATE DATABASE {TEMPLATE}")
-            fill(self.url(TEMPLATE))
+            self.execute(f"CREATE DATABASE {TEMPLATE_DATABASE}")
+            fill(self.url(TEMPLATE_DATABASE))
             self._has_template = True
-        self.do(f"CREATE DATABASE {name}" + (f" TEMPLATE {TEMPLATE}" if fill else ""))
+        self.execute(f"CREATE DATABASE {name}" + (f" TEMPLATE {TEMPLATE_DATABASE}" if fill else ""))
         return self.url(name)
 
-    def drop(self, url: str) -> None:
+    def drop_database(self, url: str) -> None:
         """Forget a database, whoever still uses it."""
-        self.do(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+        self.execute(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
 
-    def do(self, statement: str) -> None:
+    def execute(self, statement: str) -> None:
         """Carry out one statement outside of a transaction."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(statement.encode())
 
 
 @contextmanager
-def cluster(binaries: Path, *settings: str) -> Iterator[Cluster]:
+def run_cluster(binaries: Path, *settings: str) -> Iterator[Cluster]:
     """A server on a free port of loopback; ``settings`` instead of the careless ones."""
-    runs_as: dict[str, Any] = {"user": USER, "group": USER, "extra_groups": []} if os.geteuid() == 0 else {}
+    runs_as: dict[str, Any] = (
+        {"user": SYSTEM_USER, "group": SYSTEM_USER, "extra_groups": []} if os.geteuid() == 0 else {}
+    )
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
     try:
         if runs_as:
-            known = pwd.getpwnam(USER)
-            os.chown(folder, known.pw_uid, known.pw_gid)
+            account = pwd.getpwnam(SYSTEM_USER)
+            os.chown(folder, account.pw_uid, account.pw_gid)
         data, log = folder / "data", (folder / "log").open("wb")
-        make = ["initdb", "-D", str(data), "-A", "trust", "-U", "app", "--no-sync", "-E", "UTF8", "--locale=C"]
-        subprocess.run([binaries / make[0], *make[1:]], check=True, cwd=folder, stdout=log, stderr=log, **runs_as)
+        initdb_command = [
+            "initdb",
+            "-D",
+            str(data),
+            "-A",
+            "trust",
+            "-U",
+            "app",
+            "--no-sync",
+            "-E",
+            "UTF8",
+            "--locale=C",
+        ]
+        subprocess.run(
+            [binaries / initdb_command[0], *initdb_command[1:]],
+            check=True,
+            cwd=folder,
+            stdout=log,
+            stderr=log,
+            **runs_as,
+        )
         port = free_port()
-        told = (f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}")
-        server = [str(binaries / "postgres"), "-D", str(data), *_options((*told, *(settings or CARELESS)))]
+        server_settings = (f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={folder}")
+        server = [
+            str(binaries / "postgres"),
+            "-D",
+            str(data),
+            *_setting_options((*server_settings, *(settings or UNSAFE_SETTINGS))),
+        ]
         process = subprocess.Popen(server, cwd=folder, stdout=log, stderr=log, **runs_as)
         try:
-            _wait(process, Cluster(port))
+            _wait_until_ready(process, Cluster(port))
             yield Cluster(port)
         finally:
             process.terminate()
-            _stopped(process)
+            _stop(process)
             log.close()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _options(settings: Sequence[str]) -> list[str]:
-    return [word for setting in settings for word in ("-c", setting)]
+def _setting_options(settings: Sequence[str]) -> list[str]:
+    return [option for setting in settings for option in ("-c", setting)]
 
 
 def free_port() -> int:
@@ -100,18 +126,18 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _wait(process: subprocess.Popen[bytes], made: Cluster) -> None:
-    until = time.monotonic() + 30
+def _wait_until_ready(process: subprocess.Popen[bytes], cluster: Cluster) -> None:
+    deadline = time.monotonic() + 30
     while True:
         try:
-            return made.do("SELECT 1")
+            return cluster.execute("SELECT 1")
         except psycopg.OperationalError:
-            if process.poll() is not None or time.monotonic() > until:
+            if process.poll() is not None or time.monotonic() > deadline:
                 raise
             time.sleep(0.03)
 
 
-def _stopped(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait(5)
     except subprocess.TimeoutExpired:  # a client holds on; SIGQUIT ends it at once

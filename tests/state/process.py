@@ -14,19 +14,19 @@ from pathlib import Path
 
 from tests.state.postgres import free_port
 
-ORCHESTRATOR = Path(sys.executable).parent / "orchestrator"
+ORCHESTRATOR_PATH = Path(sys.executable).parent / "orchestrator"
 
-COMPILES = {"PYTHONDONTWRITEBYTECODE": ""}
+BYTECODE_ENVIRONMENT = {"PYTHONDONTWRITEBYTECODE": ""}
 """Python may keep what it compiles: a service that is deployed starts from that."""
 
 
 @dataclass
-class Process:
+class ServerProcess:
     """One that runs; ``seconds`` is how long it took until it was ready."""
 
     address: str
     process: subprocess.Popen[bytes]
-    seconds: float = 0.0
+    startup_seconds: float = 0.0
 
     def kill(self) -> None:
         """As the machine does it when it runs out of memory."""
@@ -35,40 +35,42 @@ class Process:
 
 
 @contextmanager
-def running(database: str, folder: Path, environ: Mapping[str, str] | None = None, port: int = 0) -> Iterator[Process]:
+def run_server(
+    database: str, folder: Path, environ: Mapping[str, str] | None = None, port: int = 0
+) -> Iterator[ServerProcess]:
     """``orchestrator serve`` on loopback, once it is ready; its log is in ``folder``."""
     port = port or free_port()
-    command = [str(ORCHESTRATOR), "serve", "--port", str(port), "--database", database]
-    began = time.perf_counter()
+    command = [str(ORCHESTRATOR_PATH), "serve", "--port", str(port), "--database", database]
+    started_at = time.perf_counter()
     with (folder / f"serve-{port}.log").open("wb") as log:
-        told = {**os.environ, **COMPILES, **(environ or {})}
-        process = subprocess.Popen(command, env=told, cwd=folder, stdout=log, stderr=log)
-        made = Process(f"http://127.0.0.1:{port}", process)
+        environment = {**os.environ, **BYTECODE_ENVIRONMENT, **(environ or {})}
+        process = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+        server = ServerProcess(f"http://127.0.0.1:{port}", process)
         try:
-            _wait(made, folder / f"serve-{port}.log")
-            made.seconds = time.perf_counter() - began
-            yield made
+            _wait_until_ready(server, folder / f"serve-{port}.log")
+            server.startup_seconds = time.perf_counter() - started_at
+            yield server
         finally:
             process.terminate()
             try:
                 process.wait(15)
             except subprocess.TimeoutExpired:
-                made.kill()
+                server.kill()
 
 
-def _wait(made: Process, log: Path) -> None:
-    until = time.monotonic() + 60
+def _wait_until_ready(server: ServerProcess, log: Path) -> None:
+    deadline = time.monotonic() + 60
     while True:
-        if _is_ready(made):
+        if _is_ready(server):
             return
-        if made.process.poll() is not None or time.monotonic() > until:
+        if server.process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the service does not start: {log.read_text()[-2000:]}")
         time.sleep(0.01)
 
 
-def _is_ready(made: Process) -> bool:
+def _is_ready(server: ServerProcess) -> bool:
     """Asked so that asking costs next to nothing: the service that starts needs the processor."""
-    connection = HTTPConnection(made.address.removeprefix("http://"), timeout=10)
+    connection = HTTPConnection(server.address.removeprefix("http://"), timeout=10)
     try:
         connection.request("GET", "/readyz")
         return connection.getresponse().status == 200

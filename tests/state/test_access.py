@@ -10,11 +10,11 @@ import pytest
 from fastapi import FastAPI
 
 from orchestrator.state.server import app
-from orchestrator.state.server.pages.rendering import masked
+from orchestrator.state.server.pages.rendering import mask_token
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
-from tests.state.desk import PEOPLE, Desk, desk
-from tests.state.issuer import SETTINGS, Issuer
+from tests.state.desk import SIGN_IN_SETTINGS, ApiService, run_api_service
+from tests.state.issuer import SETTINGS, FakeIssuer
 
 ROLES = ("anonymous", "viewer", "operator", "read", "propose", "write", "operate", "plan", "deploy")
 """Nobody; two people who signed in; tokens of scripts with one scope each; GitHub jobs that plan and that deploy."""
@@ -101,45 +101,45 @@ def send(client: httpx.Client, word: str, method: str, path: str) -> httpx.Respo
         return client.get(path)
     if path.startswith("/api/"):
         return client.request(method, path, json={}, headers={"x-csrf-token": word})
-    return client.post(path, data={"csrf": masked(word), "address": "a.b", "deed": "accept"})
+    return client.post(path, data={"csrf": mask_token(word), "address": "a.b", "deed": "accept"})
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiService]:
     store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('access')}/state.db")
-    issuer = Issuer()
-    with desk(store, issuer.fetch, **PEOPLE, **SETTINGS) as made:
+    issuer = FakeIssuer()
+    with run_api_service(store, issuer.fetch_keys, **SIGN_IN_SETTINGS, **SETTINGS) as made:
         made.issuer = issuer  # type: ignore[attr-defined]
         yield made
 
 
 @pytest.fixture(scope="module")
-def everybody(house: Desk) -> dict[str, Callable[[str, str], httpx.Response]]:
+def everybody(house: ApiService) -> dict[str, Callable[[str, str], httpx.Response]]:
     """How each role asks: a person's forms and requests bear the page's word."""
 
     def machine(client: httpx.Client) -> Callable[[str, str], httpx.Response]:
         return lambda method, path: send(client, "", method, path)
 
     def person(role: Any) -> Callable[[str, str], httpx.Response]:
-        usual = house.person(role, role)
+        usual = house.sign_in(role, role)
 
         def ask(method: str, path: str) -> httpx.Response:
-            who = house.person(f"leaving-{role}", role) if path == "/auth/sign-out" else usual
+            who = house.sign_in(f"leaving-{role}", role) if path == "/auth/sign-out" else usual
             return send(*who, method, path)
 
         return ask
 
     def job(**claims: Any) -> httpx.Client:
         token = house.issuer.token(**claims)  # type: ignore[attr-defined]
-        traded = house.asks().post("/api/v1/token", headers={"Authorization": f"Bearer {token}"})
-        return house.asks(authorization=f"Bearer {traded.json()['token']}")
+        traded = house.open_client().post("/api/v1/token", headers={"Authorization": f"Bearer {token}"})
+        return house.open_client(authorization=f"Bearer {traded.json()['token']}")
 
     scopes = ("read", "propose", "write", "operate")
     return {
-        "anonymous": machine(house.asks()),
+        "anonymous": machine(house.open_client()),
         "viewer": person("viewer"),
         "operator": person("operator"),
-        **{scope: machine(house.asks(scope)) for scope in scopes},
+        **{scope: machine(house.open_client(scope)) for scope in scopes},
         "plan": machine(job(event_name="pull_request", ref="refs/pull/7/merge", environment=None)),
         "deploy": machine(job()),
     }
@@ -147,7 +147,7 @@ def everybody(house: Desk) -> dict[str, Callable[[str, str], httpx.Response]]:
 
 def test_every_endpoint_is_in_the_matrix() -> None:
     """A new one cannot be forgotten."""
-    service = app.create(Settings(**PEOPLE), store=Store(None))  # type: ignore[arg-type]
+    service = app.create_app(Settings(**SIGN_IN_SETTINGS), store=Store(None))  # type: ignore[arg-type]
 
     assert endpoints(service) == set(ROWS)
 

@@ -12,25 +12,25 @@ import pytest
 
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.state.protocol.records import DriftDecision, DriftedResource, DriftReport, Run, RunEnd, StepEvent
-from orchestrator.state.protocol.requests import Batch, Begin, Ending
-from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.protocol.records import DriftDecision, DriftedResource, DriftReport, Run, RunResult, StepEvent
+from orchestrator.state.protocol.requests import BeginRunRequest, EndRunRequest, EventBatch
+from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import Store
-from tests.state.desk import Desk, desk
+from tests.state.desk import ApiService, run_api_service
 
 BASE = "/api/v1/environments/shop/prod"
 NOW = time.time()
-AT = stamp(NOW - 100)
+AT = format_timestamp(NOW - 100)
 
 
 @pytest.fixture
-def house(store: Store) -> Iterator[Desk]:
-    with desk(store) as made:
+def house(store: Store) -> Iterator[ApiService]:
+    with run_api_service(store) as made:
         yield made
 
 
 def run(number: int, environment: str = "shop/prod") -> Run:
-    return Run(f"r{number}", environment, "apply", "ana", f"c{number}", stamp(NOW - 5000 + number))
+    return Run(f"r{number}", environment, "apply", "ana", f"c{number}", format_timestamp(NOW - 5000 + number))
 
 
 def body(record: object) -> dict[str, Any]:
@@ -49,12 +49,16 @@ def is_problem(answer: httpx.Response, status: int, kind: str = "about:blank") -
     return (answer.status_code, told["status"], told["type"]) == (status, status, kind)
 
 
-def test_every_error_has_one_shape(house: Desk) -> None:
+def test_every_error_has_one_shape(house: ApiService) -> None:
     """Whoever asks wrongly is told what is wrong in the same words everywhere, and which line of the log has it."""
-    ours, reads, nobody = house.asks("write", "read"), house.asks("read"), house.asks(authorization="Bearer no")
-    fence = ours.post("/api/v1/runs", **body(Begin(run(1)))).json()["fence"]
-    ours.post("/api/v1/runs", **body(Begin(run(2, "shop/qa"))))
-    ours.post("/api/v1/runs/r2/end", **body(Ending(RunEnd("failed", AT))))
+    ours, reads, nobody = (
+        house.open_client("write", "read"),
+        house.open_client("read"),
+        house.open_client(authorization="Bearer no"),
+    )
+    fence = ours.post("/api/v1/runs", **body(BeginRunRequest(run(1)))).json()["fence"]
+    ours.post("/api/v1/runs", **body(BeginRunRequest(run(2, "shop/qa"))))
+    ours.post("/api/v1/runs/r2/end", **body(EndRunRequest(RunResult("failed", AT))))
     event = StepEvent(7, AT, "step", "a.b")
     json = {"content-type": "application/json"}
 
@@ -66,24 +70,26 @@ def test_every_error_has_one_shape(house: Desk) -> None:
     assert is_problem(reads.get("/api/v1/runs/none"), 404)
     assert is_problem(ours.post("/api/v1/runs/none/lease", json={}), 404)
     assert is_problem(reads.put("/api/v1/runs"), 405)
-    assert is_problem(ours.post("/api/v1/runs", **body(Begin(run(3)))), 409, "held")
-    assert is_problem(ours.post("/api/v1/runs/r1/events", **body(Batch((event,), fence))), 409, "gap")
+    assert is_problem(ours.post("/api/v1/runs", **body(BeginRunRequest(run(3)))), 409, "held")
+    assert is_problem(ours.post("/api/v1/runs/r1/events", **body(EventBatch((event,), fence))), 409, "gap")
     assert is_problem(ours.post("/api/v1/runs/r1/lease", json={"fence": 99}), 409, "lost-lease")
-    assert is_problem(ours.post("/api/v1/runs/r2/end", **body(Ending(RunEnd("succeeded", AT)))), 409, "run-over")
+    assert is_problem(
+        ours.post("/api/v1/runs/r2/end", **body(EndRunRequest(RunResult("succeeded", AT)))), 409, "run-over"
+    )
     assert is_problem(ours.post("/api/v1/runs/r1/events", content=b" " * (9 << 20)), 413)
     assert is_problem(reads.get("/api/v1/runs", headers={"host": "evil.example"}), 421)
     assert is_problem(ours.post("/api/v1/runs", json={"run": 7}), 422)
     assert is_problem(reads.get("/api/v1/runs?limit=0"), 422)
     assert is_problem(reads.get("/api/v1/runs?cursor=x"), 422)
-    assert is_problem(house.asks().post("/api/v1/token", headers={"authorization": "Bearer x"}), 401)
+    assert is_problem(house.open_client().post("/api/v1/token", headers={"authorization": "Bearer x"}), 401)
 
 
-def test_a_body_that_cannot_be_read_is_answered_with_its_place(house: Desk) -> None:
+def test_a_body_that_cannot_be_read_is_answered_with_its_place(house: ApiService) -> None:
     """Which member of which event; no number that JSON does not know, and nothing that a form could send."""
-    ours, path = house.asks("write"), "/api/v1/runs/r1/events"
-    fence = ours.post("/api/v1/runs", **body(Begin(run(1)))).json()["fence"]
+    ours, path = house.open_client("write"), "/api/v1/runs/r1/events"
+    fence = ours.post("/api/v1/runs", **body(BeginRunRequest(run(1)))).json()["fence"]
     good = canonical_json.dump(
-        Batch((StepEvent(1, AT, "step", "a.b"), StepEvent(2, AT, "step", "a.b")), fence)
+        EventBatch((StepEvent(1, AT, "step", "a.b"), StepEvent(2, AT, "step", "a.b")), fence)
     ).decode()
     wrong = good.replace('"sequence":2', '"sequence":"2"')
 
@@ -100,19 +106,19 @@ def test_a_body_that_cannot_be_read_is_answered_with_its_place(house: Desk) -> N
 
 def test_a_run_that_ends_is_counted_at_once(store: Store) -> None:
     """What is kept at hand of the past goes when the past grows."""
-    assert store.deliveries("shop/prod") == ()
+    assert store.list_delivery_metrics("shop/prod") == ()
     for number in (1, 2):
-        fence = store.begin(run(number), "ana").fence
-        store.end(f"r{number}", fence, RunEnd("succeeded", AT), "ana")
-        assert [week.deploys for week in store.deliveries("shop/prod")] == [number]
+        fence = store.begin_run(run(number), "ana").fence
+        store.end_run(f"r{number}", fence, RunResult("succeeded", AT), "ana")
+        assert [week.deploys for week in store.list_delivery_metrics("shop/prod")] == [number]
 
 
-def test_a_database_that_is_away_is_said_to_be(house: Desk, store: Store) -> None:
+def test_a_database_that_is_away_is_said_to_be(house: ApiService, store: Store) -> None:
     """503 with the time to come again; alive is another question than ready."""
     from sqlalchemy import event
     from sqlalchemy.exc import OperationalError
 
-    reads = house.asks()
+    reads = house.open_client()
 
     def away(*_: object) -> None:
         raise OperationalError("SELECT", {}, Exception("it is away: password=hush"))
@@ -141,14 +147,14 @@ def listed(client: httpx.Client, path: str, limit: int) -> list[Any]:
             return found
 
 
-def test_a_long_listing_comes_in_pages(house: Desk, store: Store) -> None:
+def test_a_long_listing_comes_in_pages(house: ApiService, store: Store) -> None:
     """Each item once, the newest first, whatever is written meanwhile."""
-    reads = house.asks("read")
+    reads = house.open_client("read")
     for number in range(1, 18):
-        store.begin(run(number), "ana", past=True)
-    store.begin(Run("same-a", "shop/prod", "apply", "ana", "c", run(9).started_at), "ana", past=True)
+        store.begin_run(run(number), "ana", from_journal=True)
+    store.begin_run(Run("same-a", "shop/prod", "apply", "ana", "c", run(9).started_at), "ana", from_journal=True)
     first = reads.get("/api/v1/runs", params={"limit": 5}).json()
-    store.begin(run(18), "ana", past=True)
+    store.begin_run(run(18), "ana", from_journal=True)
     rest = reads.get("/api/v1/runs", params={"limit": 100, "cursor": first["cursor"]}).json()["items"]
     at_once = [one["id"] for one in reads.get("/api/v1/runs", params={"limit": 500}).json()["items"]]
 
@@ -164,45 +170,45 @@ OTHERS = ("x", "W10", "WyJhIl0", "e30", "bnVsbA", "WzEsMl0", "WzFlOTldCg", "ä")
 def test_a_cursor_of_others_is_refused(store: Store) -> None:
     """None of them reaches a query."""
     for cursor in OTHERS:
-        for ask in (store.runs, store.history):
+        for ask in (store.list_runs, store.list_history):
             with pytest.raises(Problems, match="cursor"):
                 ask(cursor=cursor)
 
 
-def test_what_did_not_change_is_not_sent_again(house: Desk, store: Store) -> None:
+def test_what_did_not_change_is_not_sent_again(house: ApiService, store: Store) -> None:
     """An ETag is the content's own: it stands until the record changes, and no longer."""
-    reads = house.asks("read")
-    store.begin(run(1), "ana")
+    reads = house.open_client("read")
+    store.begin_run(run(1), "ana")
     paths = ("/api/v1/runs", "/api/v1/runs/r1", "/api/v1/history", f"{BASE}", f"{BASE}/lease")
     tags = {path: reads.get(path).headers["etag"] for path in paths}
     for path, tag in tags.items():
         for held in (tag, f'"other", {tag}', f"W/{tag}", "*"):
             again = reads.get(path, headers={"if-none-match": held})
             assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
-    store.end("r1", None, RunEnd("succeeded", AT), "ana")
+    store.end_run("r1", None, RunResult("succeeded", AT), "ana")
 
     assert [reads.get(path, headers={"if-none-match": tag}).status_code for path, tag in tags.items()] == [200] * 5
 
 
-def test_a_request_that_comes_twice_is_carried_out_once(house: Desk, store: Store) -> None:
+def test_a_request_that_comes_twice_is_carried_out_once(house: ApiService, store: Store) -> None:
     """With a key the answer is the first one's; the same key for something else is a mistake that is told."""
-    operates = house.asks("operate", "read")
-    decision = DriftDecision("shop/prod", "a.b", "ignore", "x", AT, "fair", stamp(NOW + 9999))
+    operates = house.open_client("operate", "read")
+    decision = DriftDecision("shop/prod", "a.b", "ignore", "x", AT, "fair", format_timestamp(NOW + 9999))
     key = {"content-type": "application/json", "idempotency-key": "one"}
     ask = {"url": f"{BASE}/drift/decisions", "content": canonical_json.dump(decision), "headers": key}
     first, again = operates.post(**ask), operates.post(**ask)  # type: ignore[arg-type]
     other = operates.post(f"{BASE}/drift/decisions", json={**first.json(), "reason": "no"}, headers=key)
-    stranger = house.asks("operate").post(**ask)  # type: ignore[arg-type]
+    stranger = house.open_client("operate").post(**ask)  # type: ignore[arg-type]
 
     assert (first.status_code, again.status_code, again.content) == (201, 201, first.content)
     assert is_problem(other, 422)
     assert stranger.status_code == 201
-    assert [one.deed for one in store.history().items].count("drift.decide") == 2
+    assert [one.deed for one in store.list_history().items].count("drift.decide") == 2
 
 
-def test_requests_at_one_moment_are_carried_out_once(house: Desk, store: Store) -> None:
+def test_requests_at_one_moment_are_carried_out_once(house: ApiService, store: Store) -> None:
     """Of ten that bear one key one works; the others are told to ask again, or what it was answered."""
-    operates = house.asks("operate")
+    operates = house.open_client("operate")
     decision = DriftDecision("shop/prod", "a.b", "accept", "x", AT)
 
     def one(_: int) -> int:
@@ -215,25 +221,25 @@ def test_requests_at_one_moment_are_carried_out_once(house: Desk, store: Store) 
         statuses = set(pool.map(one, range(10)))
 
     assert 201 in statuses <= {201, 409}
-    assert [entry.deed for entry in store.history().items].count("drift.decide") == 1
+    assert [entry.deed for entry in store.list_history().items].count("drift.decide") == 1
 
 
-def test_a_request_that_failed_may_be_made_again(house: Desk) -> None:
+def test_a_request_that_failed_may_be_made_again(house: ApiService) -> None:
     """A key is not used up by an error."""
-    writes = house.asks("write")
-    writes.post("/api/v1/runs", **body(Begin(run(1))))
-    ask: dict[str, Any] = {"content": canonical_json.dump(Begin(run(2))), "headers": {"idempotency-key": "k"}}
+    writes = house.open_client("write")
+    writes.post("/api/v1/runs", **body(BeginRunRequest(run(1))))
+    ask: dict[str, Any] = {"content": canonical_json.dump(BeginRunRequest(run(2))), "headers": {"idempotency-key": "k"}}
     ask["headers"]["content-type"] = "application/json"
     held = writes.post("/api/v1/runs", **ask)
-    writes.post("/api/v1/runs/r1/end", **body(Ending(RunEnd("succeeded", AT))))
+    writes.post("/api/v1/runs/r1/end", **body(EndRunRequest(RunResult("succeeded", AT))))
 
     assert is_problem(held, 409, "held")
     assert writes.post("/api/v1/runs", **ask).status_code == 201
 
 
-def test_what_is_told_twice_without_a_key_is_kept_once(house: Desk, store: Store) -> None:
+def test_what_is_told_twice_without_a_key_is_kept_once(house: ApiService, store: Store) -> None:
     """A client that got no answer asks again: no record and no entry of the history doubles."""
-    ours = house.asks("write", "propose", "read")
+    ours = house.open_client("write", "propose", "read")
     event = StepEvent(1, AT, "step", "a.b")
     report = DriftReport("shop/prod", AT, "ci", "c", 3, (DriftedResource("a.b", "drifted"),))
 
@@ -243,10 +249,10 @@ def test_what_is_told_twice_without_a_key_is_kept_once(house: Desk, store: Store
         return known
 
     asks = (
-        ("/api/v1/runs", Begin(run(1))),
-        ("/api/v1/runs/r1/events", Batch((event,), 1)),
+        ("/api/v1/runs", BeginRunRequest(run(1))),
+        ("/api/v1/runs/r1/events", EventBatch((event,), 1)),
         (f"{BASE}/drift", report),
-        ("/api/v1/runs/r1/end", Ending(RunEnd("succeeded", AT), 1)),
+        ("/api/v1/runs/r1/end", EndRunRequest(RunResult("succeeded", AT), 1)),
     )
     for path, record in asks:
         first, again = (ours.post(path, **body(record)) for _ in range(2))
@@ -254,13 +260,13 @@ def test_what_is_told_twice_without_a_key_is_kept_once(house: Desk, store: Store
         assert again.status_code == first.status_code
         assert told(again) == told(first)
 
-    assert [entry.deed for entry in store.history().items[:-1]] == ["run.end", "drift", "run.begin"]
-    assert (len(store.events("r1")), len(store.drifts("shop/prod").items)) == (1, 1)
+    assert [entry.deed for entry in store.list_history().items[:-1]] == ["run.end", "drift", "run.begin"]
+    assert (len(store.list_events("r1")), len(store.list_drift_reports("shop/prod").items)) == (1, 1)
 
 
-def test_two_open_pull_requests_are_told_of_each_other(house: Desk) -> None:
+def test_two_open_pull_requests_are_told_of_each_other(house: ApiService) -> None:
     """Whoever comes second hears of the first at once."""
-    ours = house.asks("propose", "read")
+    ours = house.open_client("propose", "read")
 
     def pull(number: int, *fields: str) -> Any:
         told = {"environment": "shop/prod", "number": number, "commit": "c", "digest": "d", "at": AT, "title": "t"}

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import event
 
 from orchestrator.state.server.store import Store
-from orchestrator.state.server.store.verification import check
-from tests.state.crowd import Crowd, fill
-from tests.state.desk import Desk, desk
+from orchestrator.state.server.store.verification import verify_database
+from tests.state.crowd import LargeHistory, fill_store
+from tests.state.desk import ApiService, run_api_service
 
-SHORT, LONG = Crowd(400, 10), Crowd(1200, 10)
+SHORT, LONG = LargeHistory(400, 10), LargeHistory(1200, 10)
 PAGES = {
     "environments": "/",
     "environment": "/e/shop/e1",
@@ -49,8 +49,8 @@ STEPS = 100
 """Instructions of SQLite's machine that are counted at once."""
 
 
-def address(name: str, crowd: Crowd) -> str:
-    return PAGES[name].format(newest=crowd.newest)
+def address(name: str, crowd: LargeHistory) -> str:
+    return PAGES[name].format(newest=crowd.newest_run_id)
 
 
 @contextmanager
@@ -88,22 +88,24 @@ def read_through(text: str) -> list[str]:
 
 
 @pytest.fixture
-def house(store: Store) -> Iterator[tuple[Desk, Crowd]]:
-    fill(store, SHORT)
-    with desk(store) as made:
+def house(store: Store) -> Iterator[tuple[ApiService, LargeHistory]]:
+    fill_store(store, SHORT)
+    with run_api_service(store) as made:
         yield made, SHORT
 
 
-def test_the_long_past_is_as_the_service_would_have_written_it(house: tuple[Desk, Crowd], store: Store) -> None:
+def test_the_long_past_is_as_the_service_would_have_written_it(
+    house: tuple[ApiService, LargeHistory], store: Store
+) -> None:
     """Its chain and the hashes of its events hold."""
     _, crowd = house
-    assert check(store.engine)[0] == 2 * crowd.runs
+    assert verify_database(store.engine)[0] == 2 * crowd.run_count
 
 
-def test_no_page_reads_a_table_through(house: tuple[Desk, Crowd], store: Store) -> None:
+def test_no_page_reads_a_table_through(house: tuple[ApiService, LargeHistory], store: Store) -> None:
     """The plan of every query of every page, on both databases."""
     made, crowd = house
-    client = made.asks()
+    client = made.open_client()
     bad: dict[str, str] = {}
     asked = 0
     for name in PAGES:
@@ -120,7 +122,7 @@ def test_no_page_reads_a_table_through(house: tuple[Desk, Crowd], store: Store) 
     assert asked > 2 * len(PAGES)
 
 
-def test_a_query_without_an_index_would_be_found(house: tuple[Desk, Crowd], store: Store) -> None:
+def test_a_query_without_an_index_would_be_found(house: tuple[ApiService, LargeHistory], store: Store) -> None:
     """The test above can fail."""
     assert read_through(plan(store, "SELECT * FROM runs WHERE body LIKE 'x'", ()))
     assert read_through(plan(store, "SELECT * FROM history WHERE payload = 'x'", ()))
@@ -147,11 +149,11 @@ def test_a_long_history_costs_what_a_short_one_does(tmp_path: Path) -> None:
     """Three times as much of everything; no page does more work."""
     cost: dict[str, list[int]] = {name: [] for name in PAGES}
     for crowd in (SHORT, LONG):
-        store = Store.open(f"sqlite:///{tmp_path}/{crowd.runs}.db")
-        store.newest = 30
-        fill(store, crowd)
-        with desk(store) as made:
-            client = made.asks()
+        store = Store.open(f"sqlite:///{tmp_path}/{crowd.run_count}.db")
+        store.max_measured_runs = 30
+        fill_store(store, crowd)
+        with run_api_service(store) as made:
+            client = made.open_client()
             for name, found in cost.items():
                 client.get(address(name, crowd))
                 found.append(steps(store, client, address(name, crowd)))

@@ -14,8 +14,8 @@ import pytest
 
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.state.server.startup import settle
-from tests.state.process import ORCHESTRATOR, running
+from orchestrator.state.server.startup import load_settings
+from tests.state.process import ORCHESTRATOR_PATH, run_server
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
@@ -67,7 +67,7 @@ def test_the_context_holds_what_is_copied_and_little_else() -> None:
 
 def test_its_command_is_one_of_ours() -> None:
     asked = command(told("CMD")[0])
-    done = subprocess.run([ORCHESTRATOR, *asked[1:], "--help"], capture_output=True, text=True, check=False)
+    done = subprocess.run([ORCHESTRATOR_PATH, *asked[1:], "--help"], capture_output=True, text=True, check=False)
 
     assert asked[0] == "orchestrator"
     assert done.returncode == 0
@@ -80,14 +80,14 @@ def test_it_refuses_to_be_open_to_strangers() -> None:
 
     assert settings["State__Host"] == "0.0.0.0"
     with pytest.raises(Problems, match="nothing says who may read"):
-        settle(settings)
-    assert settle({**settings, "State__ProxySecret": "x"}).port == 8080
+        load_settings(settings)
+    assert load_settings({**settings, "State__ProxySecret": "x"}).port == 8080
 
 
 def test_its_health_check_tells_life_from_death(tmp_path: Path) -> None:
     """The very command, against a service that runs and after it is gone."""
     check = command(told("HEALTHCHECK")[0])[1:]
-    with running(f"sqlite:///{tmp_path}/state.db", tmp_path) as service:
+    with run_server(f"sqlite:///{tmp_path}/state.db", tmp_path) as service:
         environ = {**os.environ, "State__Port": service.address.rpartition(":")[2]}
         alive = subprocess.run([sys.executable, *check], env=environ, capture_output=True, check=False)
         service.kill()
@@ -99,8 +99,10 @@ def test_its_health_check_tells_life_from_death(tmp_path: Path) -> None:
 
 def test_the_orchestrator_can_deploy_it() -> None:
     """The example is valid, and becomes a service that is asked for its health and told where its database is."""
-    done = subprocess.run([ORCHESTRATOR, "validate", "-f", EXAMPLE], capture_output=True, text=True, check=False)
-    desired = {one.address: one.spec for one in pipeline.desired(EXAMPLE, "prod", shipping=False).resources}
+    done = subprocess.run([ORCHESTRATOR_PATH, "validate", "-f", EXAMPLE], capture_output=True, text=True, check=False)
+    desired = {
+        one.address: one.spec for one in pipeline.load_desired(EXAMPLE, "prod", include_artefacts=False).resources
+    }
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert {"apprunner_service.service", "rds_instance.main", "ecr_repository.service"} <= desired.keys()

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from orchestrator.state.protocol.leases import LASTS, Asking, Line, LostLeaseError, beat, current, give_back, take
+from orchestrator.state.protocol.leases import (
+    LEASE_TTL_SECONDS,
+    LeaseRequest,
+    LeaseState,
+    LostLeaseError,
+    acquire,
+    drop_expired,
+    remove_run,
+    renew,
+)
 
 RUNS = st.sampled_from(["a", "b", "c", "d"])
 
@@ -16,19 +25,19 @@ class Writers(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = Line()
+        self.line = LeaseState()
         self.now = 0.0
         self.fences: dict[str, int] = {}
         self.given: list[int] = []
 
-    @rule(seconds=st.floats(0.1, 2 * LASTS))
+    @rule(seconds=st.floats(0.1, 2 * LEASE_TTL_SECONDS))
     def time_goes_by(self, seconds: float) -> None:
         self.now += seconds
 
     @rule(run=RUNS, waits=st.booleans())
     def ask(self, run: str, waits: bool) -> None:
-        queue = [one.run for one in current(self.line, self.now).waiting]
-        self.line = take(self.line, Asking(run, run, waits=waits), self.now)
+        queue = [one.run for one in drop_expired(self.line, self.now).waiting]
+        self.line = acquire(self.line, LeaseRequest(run, run, can_wait=waits), self.now)
         holder = self.line.holder
         if holder and holder.run == run and holder.fence not in self.given:
             assert not queue or queue[0] == run, "somebody was overtaken in the queue"
@@ -40,7 +49,7 @@ class Writers(RuleBasedStateMachine):
         if run not in self.fences:
             return
         try:
-            self.line = beat(self.line, self.fences[run], self.now)
+            self.line = renew(self.line, self.fences[run], self.now)
         except LostLeaseError:
             assert self.line.holder is None or self.line.holder.fence != self.fences[run] or self.line.waiting
         else:
@@ -48,7 +57,7 @@ class Writers(RuleBasedStateMachine):
 
     @rule(run=RUNS)
     def give(self, run: str) -> None:
-        self.line = give_back(self.line, run)
+        self.line = remove_run(self.line, run)
         self.fences.pop(run, None)
 
     @invariant()
@@ -66,9 +75,9 @@ TestWriters = Writers.TestCase
 
 
 def test_a_zombie_is_refused_once_another_has_the_lease() -> None:
-    line = take(Line(), Asking("a", "ana"), 0.0)
-    line = take(line, Asking("b", "bo"), LASTS + 1)
+    line = acquire(LeaseState(), LeaseRequest("a", "ana"), 0.0)
+    line = acquire(line, LeaseRequest("b", "bo"), LEASE_TTL_SECONDS + 1)
     with pytest.raises(LostLeaseError):
-        beat(line, 1, LASTS + 2)
+        renew(line, 1, LEASE_TTL_SECONDS + 2)
     assert line.holder is not None
     assert (line.holder.run, line.holder.fence) == ("b", 2)

@@ -13,16 +13,16 @@ from typing import Any
 
 from sqlalchemy import select
 
-from orchestrator.state.protocol.records import DriftedResource, DriftReport, Run, RunEnd
-from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.protocol.records import DriftedResource, DriftReport, Run, RunResult
+from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
 from orchestrator.state.server.store import tables as t
-from orchestrator.state.server.webhooks import FIRST, TRIES, Messenger
-from tests.state.pages.past import Clock
+from orchestrator.state.server.webhooks import INITIAL_RETRY_DELAY_SECONDS, MAX_ATTEMPTS, WebhookWorker
+from tests.state.pages.past import FakeClock
 
 START = 1_790_000_000.0
-AT = stamp(START)
+AT = format_timestamp(START)
 
 
 class Receiver:
@@ -70,25 +70,25 @@ def settings(to: Receiver) -> Settings:
 def happen(store: Store) -> None:
     """A deploy that fails, one that does not, a rollback, and drift that stays."""
     for number, (verb, end) in enumerate(
-        (("deploy", RunEnd("failed", AT, "it broke")), ("deploy", RunEnd("succeeded", AT)),
-         ("rollback", RunEnd("succeeded", AT)))
+        (("deploy", RunResult("failed", AT, "it broke")), ("deploy", RunResult("succeeded", AT)),
+         ("rollback", RunResult("succeeded", AT)))
     ):  # fmt: skip
         run = Run(f"r{number}", "shop/prod", verb, "ana", "c0ffee", AT, reason="prices were wrong")  # type: ignore[arg-type]
-        fence = store.begin(run, "ana").fence
-        store.end(run.id, fence, end, "ana")
+        fence = store.begin_run(run, "ana").fence
+        store.end_run(run.id, fence, end, "ana")
     drifted = (DriftedResource("s3_bucket.files", "drifted"), DriftedResource("s3_bucket.web", "drifted"))
     for minute in range(2):
-        at = stamp(START + 60 * minute)
-        store.record_drift(DriftReport("shop/prod", at, "ci", f"c{minute}", 9, drifted), "ci")
+        at = format_timestamp(START + 60 * minute)
+        store.record_drift_report(DriftReport("shop/prod", at, "ci", f"c{minute}", 9, drifted), "ci")
 
 
 def test_what_went_wrong_is_told_signed_and_once(store: Store) -> None:
     """A failed deploy, a rollback and new drift; a deploy that went well and drift that stays are no news."""
-    store.clock = Clock(START)
+    store.clock = FakeClock(START)
     happen(store)
     with receiver() as there:
-        sent = Messenger(store, settings(there)).send()
-        again = Messenger(store, settings(there)).send()
+        sent = WebhookWorker(store, settings(there)).send_due()
+        again = WebhookWorker(store, settings(there)).send_due()
         hooks = there.bodies("/hook")
         slack = there.bodies("/slack")
         _, headers, body = next(one for one in there.letters if one[0] == "/hook")
@@ -110,36 +110,38 @@ def test_what_went_wrong_is_told_signed_and_once(store: Store) -> None:
 
 def test_a_receiver_that_is_away_is_tried_again_and_then_left(store: Store) -> None:
     """Each time later, with the same id, until it has been enough; nothing is sent before it is due."""
-    clock = Clock(START)
+    clock = FakeClock(START)
     store.clock = clock
     run = Run("r1", "shop/prod", "deploy", "ana", "c", AT)
-    store.end("r1", store.begin(run, "ana").fence, RunEnd("failed", AT, "it broke"), "ana")
+    store.end_run("r1", store.begin_run(run, "ana").fence, RunResult("failed", AT, "it broke"), "ana")
     with receiver() as there:
         there.status = 503
-        messenger = Messenger(store, Settings(webhook_url=f"{there.url}/hook"))
+        messenger = WebhookWorker(store, Settings(webhook_url=f"{there.url}/hook"))
         times = []
         for _ in range(150):
             before = len(there.letters)
-            messenger.send()
+            messenger.send_due()
             if len(there.letters) > before:
-                times.append(clock.at - START)
-            clock.at += FIRST
+                times.append(clock.now - START)
+            clock.now += INITIAL_RETRY_DELAY_SECONDS
         ids = {headers["x-orchestrator-delivery"] for _, headers, _ in there.letters}
         signed = [one for one in there.letters if "x-orchestrator-signature" in one[1]]
 
-    assert len(times) == TRIES
-    assert [later - earlier for earlier, later in pairwise(times)] == [FIRST * 3**tries for tries in range(TRIES - 1)]
+    assert len(times) == MAX_ATTEMPTS
+    assert [later - earlier for earlier, later in pairwise(times)] == [
+        INITIAL_RETRY_DELAY_SECONDS * 3**tries for tries in range(MAX_ATTEMPTS - 1)
+    ]
     assert len(ids) == 1
     assert signed == []  # there is no secret to sign with
 
 
 def test_two_services_tell_once(store: Store) -> None:
     """Whoever claims a notice sends it; the other sees that it is claimed."""
-    store.clock = Clock(START)
+    store.clock = FakeClock(START)
     happen(store)
     with receiver() as there:
-        messengers = [Messenger(store, settings(there)) for _ in range(2)]
-        threads = [threading.Thread(target=one.send) for one in messengers]
+        messengers = [WebhookWorker(store, settings(there)) for _ in range(2)]
+        threads = [threading.Thread(target=one.send_due) for one in messengers]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -151,9 +153,9 @@ def test_two_services_tell_once(store: Store) -> None:
 
 def test_nobody_to_tell_is_no_trouble(store: Store) -> None:
     """Without addresses the outbox empties by itself."""
-    store.clock = Clock(START)
+    store.clock = FakeClock(START)
     happen(store)
-    Messenger(store, Settings()).send()
+    WebhookWorker(store, Settings()).send_due()
 
     with store.engine.connect() as connection:
         assert set(connection.execute(select(t.outbox.c.due)).scalars()) == {None}

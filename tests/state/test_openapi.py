@@ -14,11 +14,11 @@ from schemathesis.specs.openapi import checks as openapi
 from orchestrator.state.server import app
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
-from tests.state.desk import Desk, desk
+from tests.state.desk import ApiService, run_api_service
 
 EXAMPLES = 4
 """Requests an endpoint: enough to find what is wrong everywhere, few enough to be waited for."""
-SCHEMA = schemathesis.openapi.from_dict(app.create(Settings(), Store(None)).openapi())  # type: ignore[arg-type]
+SCHEMA = schemathesis.openapi.from_dict(app.create_app(Settings(), Store(None)).openapi())  # type: ignore[arg-type]
 HELD = (
     checks.not_a_server_error,
     openapi.status_code_conformance,
@@ -29,11 +29,11 @@ HELD = (
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ApiService]:
     """A service with a run, which nobody limits."""
     store = Store.open(f"sqlite:///{tmp_path_factory.mktemp('openapi')}/state.db")
-    with desk(store) as made:
-        made.word = made.token("read", "propose", "write", "operate")  # type: ignore[attr-defined]
+    with run_api_service(store) as made:
+        made.word = made.issue_token("read", "propose", "write", "operate")  # type: ignore[attr-defined]
         yield made
 
 
@@ -47,7 +47,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_what_it_says_is_so(case: Any, house: Desk) -> None:
+def test_what_it_says_is_so(case: Any, house: ApiService) -> None:
     """Every answer is one that the document knows, in its shape, and never the service's own failure."""
     headers = {"Authorization": f"Bearer {house.word}"}  # type: ignore[attr-defined]
     answer = case.call(base_url=house.address, headers=headers)

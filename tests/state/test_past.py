@@ -14,31 +14,31 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.state.protocol.records import AuditEntry, Run, RunEnd, StepEvent
-from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.protocol.records import AuditEntry, Run, RunResult, StepEvent
+from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server import export_import
 from orchestrator.state.server.store import Store, history_chain, verification
 from orchestrator.state.server.store import tables as t
-from orchestrator.state.server.store.database import reading, writing
+from orchestrator.state.server.store.database import read_connection, write_transaction
 from tests.state import postgres
-from tests.state.desk import desk
+from tests.state.desk import run_api_service
 from tests.state.pages.house import PAGES
-from tests.state.pages.past import NOW, Clock, fill
+from tests.state.pages.past import NOW, FakeClock, fill_store
 
-AT = stamp(1_790_000_000.0)
+AT = format_timestamp(1_790_000_000.0)
 
 
 def write(store: Store) -> None:
     """Six entries."""
     for number in (1, 2):
-        fence = store.begin(Run(f"r{number}", "shop/prod", "deploy", "ana", "c", AT), "ana").fence
-        store.append(f"r{number}", fence, (StepEvent(1, AT, "step", "a.b", what="PutBucket"),))
-        store.end(f"r{number}", fence, RunEnd("succeeded", AT), "ana")
-        store.note("sign-in", "bo", "viewer")
+        fence = store.begin_run(Run(f"r{number}", "shop/prod", "deploy", "ana", "c", AT), "ana").fence
+        store.append_events(f"r{number}", fence, (StepEvent(1, AT, "step", "a.b", what="PutBucket"),))
+        store.end_run(f"r{number}", fence, RunResult("succeeded", AT), "ana")
+        store.record_action("sign-in", "bo", "viewer")
 
 
 def entries(connection: Connection) -> list[AuditEntry]:
-    return list(history_chain.entries(connection))
+    return list(history_chain.iter_entries(connection))
 
 
 def doing(statement: Any) -> Callable[[Connection], None]:
@@ -55,7 +55,7 @@ def change(**values: str) -> Callable[[Connection], None]:
 def reseal(connection: Connection) -> None:
     """Change an entry and give it a hash that fits it."""
     entry = replace(entries(connection)[2], by="eve")
-    sealed = replace(entry, hash=history_chain.link(entry))
+    sealed = replace(entry, hash=history_chain.hash_entry(entry))
     connection.execute(update(t.history).where(t.history.c.number == 3).values(by="eve", hash=sealed.hash))
 
 
@@ -78,8 +78,8 @@ def swap(connection: Connection) -> None:
 
 def put_in(connection: Connection) -> None:
     """An entry of one's own at the end, which does not know the last hash."""
-    made = AuditEntry(7, AT, "eve", "run.begin", "shop/prod", "r9", "{}", history_chain.BEGINNING, "")
-    made = replace(made, hash=history_chain.link(made))
+    made = AuditEntry(7, AT, "eve", "run.begin", "shop/prod", "r9", "{}", history_chain.GENESIS_HASH, "")
+    made = replace(made, hash=history_chain.hash_entry(made))
     connection.execute(insert(t.history).values(**{name: getattr(made, name) for name in made.__struct_fields__}))
 
 
@@ -100,7 +100,7 @@ def lose_event(connection: Connection) -> None:
 
 TAMPERED: dict[str, tuple[Callable[[Connection], None], str]] = {
     "who": (change(by="eve"), "entry 3 of the history"),
-    "when": (change(at=stamp(0.0)), "entry 3 of the history"),
+    "when": (change(at=format_timestamp(0.0)), "entry 3 of the history"),
     "what": (change(deed="plan"), "entry 3 of the history"),
     "where": (change(environment="shop/qa"), "entry 3 of the history"),
     "about what": (change(subject="r9"), "entry 3 of the history"),
@@ -134,20 +134,20 @@ def test_what_was_tampered_with_is_named(kind: str, written: Path, tmp_path: Pat
     """By whoever can write to the database, past the service."""
     shutil.copy(written, tmp_path / "state.db")
     store = Store.open(f"sqlite:///{tmp_path}/state.db")
-    assert verification.check(store.engine)[0] == 6
+    assert verification.verify_database(store.engine)[0] == 6
     deed, named = TAMPERED[kind]
-    with writing(store.engine) as connection:
+    with write_transaction(store.engine) as connection:
         deed(connection)
     with pytest.raises(Problems, match=named):
-        verification.check(store.engine)
+        verification.verify_database(store.engine)
     store.engine.dispose()
 
 
 def test_a_whole_history_is_whole(store: Store) -> None:
     write(store)
 
-    number, last = verification.check(store.engine)
-    with reading(store.engine) as connection:
+    number, last = verification.verify_database(store.engine)
+    with read_connection(store.engine) as connection:
         assert (number, last) == tuple(connection.execute(select(t.chain.c.number, t.chain.c.hash)).one())
 
 
@@ -156,7 +156,7 @@ def test_an_export_that_was_tampered_with_is_not_imported(kind: str, tmp_path: P
     """The first bad line is named, and nothing is written."""
     store, other = (Store.open(f"sqlite:///{tmp_path}/{name}.db") for name in ("one", "other"))
     write(store)
-    lines = list(export_import.export(store))
+    lines = list(export_import.export_history(store))
     place = next(place for place, line in enumerate(lines) if json.loads(line).get("entry", {}) and place > 3)
     if kind == "changed":
         lines[place] = lines[place].replace(b'"ana"', b'"eve"').replace(b'"bo"', b'"eve"')
@@ -167,18 +167,18 @@ def test_an_export_that_was_tampered_with_is_not_imported(kind: str, tmp_path: P
     else:
         lines[-1] = lines[-1][:-20]
     with pytest.raises(Problems):
-        export_import.restore(other, export_import.read(lines))
+        export_import.import_history(other, export_import.read_export(lines))
 
-    assert other.history().items == ()
-    assert other.runs().items == ()
+    assert other.list_history().items == ()
+    assert other.list_runs().items == ()
     for one in (store, other):
         one.engine.dispose()
 
 
 def pages(store: Store) -> dict[str, str]:
     """Every page as it is sent, and what the API says of it all."""
-    with desk(store) as made:
-        client = made.asks()
+    with run_api_service(store) as made:
+        client = made.open_client()
         paths = {**PAGES, "export": "/api/v1/history/export", "runs": "/api/v1/runs?limit=500"}  # fmt: skip
         del paths["not-found"]
         return {name: client.get(path, headers={"accept": "text/html"}).text for name, path in paths.items()}
@@ -186,21 +186,25 @@ def pages(store: Store) -> dict[str, str]:
 
 def test_an_export_rebuilds_the_same_pages(cluster: postgres.Cluster, tmp_path: Path) -> None:
     """From SQLite to PostgreSQL and back: every page is the same to the byte, and so is the next export."""
-    clock = Clock(0.0)
+    clock = FakeClock(0.0)
     store = Store.open(f"sqlite:///{tmp_path}/one.db", clock)
-    fill(store, clock)
+    fill_store(store, clock)
     for run in ("staging-live", "staging-next"):
-        found = store.run(run)
+        found = store.get_run(run)
         assert found is not None
-        store.end(run, None, RunEnd("interrupted", stamp(NOW)), found.by)
-    first = list(export_import.export(store))
-    there = Store.open(cluster.database(), clock)
-    export_import.restore(there, export_import.read(first))
+        store.end_run(run, None, RunResult("interrupted", format_timestamp(NOW)), found.by)
+    first = list(export_import.export_history(store))
+    there = Store.open(cluster.create_database(), clock)
+    export_import.import_history(there, export_import.read_export(first))
     back = Store.open(f"sqlite:///{tmp_path}/two.db", clock)
-    export_import.restore(back, export_import.read(export_import.export(there)))
+    export_import.import_history(back, export_import.read_export(export_import.export_history(there)))
 
-    assert list(export_import.export(back)) == first
-    assert verification.check(there.engine) == verification.check(back.engine) == verification.check(store.engine)
+    assert list(export_import.export_history(back)) == first
+    assert (
+        verification.verify_database(there.engine)
+        == verification.verify_database(back.engine)
+        == verification.verify_database(store.engine)
+    )
     before = pages(store)
     for name, text in pages(there).items():
         assert text == before[name], name

@@ -22,24 +22,24 @@ def test_the_migrations_make_the_tables(store: Store) -> None:
 
 def test_an_old_database_is_brought_up_to_date(store: Store) -> None:
     """What was kept before is there afterwards."""
-    store.begin(Run("r1", "shop/prod", "apply", "ana", "c", "2026-01-01T00:00:00.000Z"), "ana")
-    with database.writing(store.engine) as connection:
+    store.begin_run(Run("r1", "shop/prod", "apply", "ana", "c", "2026-01-01T00:00:00.000Z"), "ana")
+    with database.write_transaction(store.engine) as connection:
         for index in ("runs_by_any_status", "runs_by_any_verb", "history_by_any_deed", "models_by_age"):
             connection.execute(text(f"DROP INDEX {index}"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
     newer = Store.open(store.engine.url.render_as_string(hide_password=False))
 
-    assert [one.id for one in newer.runs().items] == ["r1"]
+    assert [one.id for one in newer.list_runs().items] == ["r1"]
     with newer.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
     newer.engine.dispose()
 
 
 def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
-    with database.writing(store.engine) as connection:
+    with database.write_transaction(store.engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(Problems, match="written by a newer orchestrator"):
-        database.upgrade(store.engine)
+        database.migrate(store.engine)
 
 
 def test_every_step_follows_the_one_before() -> None:
@@ -49,4 +49,4 @@ def test_every_step_follows_the_one_before() -> None:
     config = Config()
     config.set_main_option("script_location", "orchestrator.state:migrations")
     config.set_main_option("path_separator", "os")
-    assert ScriptDirectory.from_config(config).get_heads() == [database.NEWEST]
+    assert ScriptDirectory.from_config(config).get_heads() == [database.HEAD_REVISION]

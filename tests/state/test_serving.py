@@ -34,7 +34,7 @@ def root() -> Iterator[logging.Logger]:
 def test_a_library_that_warns_first_opens_the_log(root: logging.Logger) -> None:
     """Its word is not lost, and comes once, as all others do."""
     stream = io.StringIO()
-    log = startup.log(stream, "json", verbose=False)
+    log = startup.create_logger(stream, "json", verbose=False)
     logging.getLogger("uvicorn.error").warning("the address is taken")
     logging.getLogger("uvicorn.error").warning("again")
     log.info("request", status=200)

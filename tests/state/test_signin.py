@@ -13,10 +13,10 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
-from orchestrator.state.server.access import COOKIE
-from orchestrator.state.server.signin import STATE, role_of
+from orchestrator.state.server.access import SESSION_COOKIE
+from orchestrator.state.server.signin import STATE_COOKIE, role_for_repository
 from orchestrator.state.server.store import Store
-from tests.state.desk import PEOPLE, Desk, desk
+from tests.state.desk import SIGN_IN_SETTINGS, ApiService, run_api_service
 
 READS = {"admin": False, "maintain": False, "push": False, "triage": False, "pull": True}
 PUSHES = {**READS, "triage": True, "push": True}
@@ -70,8 +70,11 @@ def github(hub: Hub, login: str) -> Iterator[str]:
 
 
 @contextmanager
-def house(store: Store, hub: Hub, login: str, **more: Any) -> Iterator[Desk]:
-    with github(hub, login) as address, desk(store, **PEOPLE, github_url=address, github_api=address, **more) as made:
+def house(store: Store, hub: Hub, login: str, **more: Any) -> Iterator[ApiService]:
+    with (
+        github(hub, login) as address,
+        run_api_service(store, **SIGN_IN_SETTINGS, github_url=address, github_api=address, **more) as made,
+    ):
         yield made
 
 
@@ -90,20 +93,20 @@ def through(client: httpx.Client, back: str = "/history") -> httpx.Response:
 
 def test_the_repository_says_who_is_what() -> None:
     """Everybody reads a public repository; that makes nobody one of the team."""
-    assert role_of({"private": True, "permissions": PUSHES}) == "operator"
-    assert role_of({"private": True, "permissions": READS}) == "viewer"
-    assert role_of({"private": False, "permissions": READS}) is None
-    assert role_of({"private": False, "permissions": {**READS, "triage": True}}) == "viewer"
-    assert role_of({"private": False, "permissions": PUSHES}) == "operator"
-    assert role_of({"private": True}) is None
-    assert role_of({"message": "Not Found"}) is None
+    assert role_for_repository({"private": True, "permissions": PUSHES}) == "operator"
+    assert role_for_repository({"private": True, "permissions": READS}) == "viewer"
+    assert role_for_repository({"private": False, "permissions": READS}) is None
+    assert role_for_repository({"private": False, "permissions": {**READS, "triage": True}}) == "viewer"
+    assert role_for_repository({"private": False, "permissions": PUSHES}) == "operator"
+    assert role_for_repository({"private": True}) is None
+    assert role_for_repository({"message": "Not Found"}) is None
 
 
 def test_somebody_of_the_team_comes_back_to_where_they_were(store: Store) -> None:
     """The session's cookie is out of reach for scripts and other sites, and only goes by HTTPS."""
     hub = Hub()
     with house(store, hub, "marta", public_url="https://state.example") as made:
-        client = made.asks()
+        client = made.open_client()
         began = client.get("/auth/sign-in").headers["set-cookie"]
         client.cookies.clear()
         with httpx.Client(base_url=made.address) as plain:  # httpx keeps Secure cookies to HTTPS, so they are carried
@@ -111,7 +114,7 @@ def test_somebody_of_the_team_comes_back_to_where_they_were(store: Store) -> Non
             state = parse_qs(urlsplit(away.headers["location"]).query)["state"][0]
             kept = away.headers["set-cookie"].split(";")[0]
             done = plain.get("/auth/callback", params={"code": "c", "state": state}, headers={"cookie": kept})
-        session = next(one for one in done.headers.get_list("set-cookie") if one.startswith(COOKIE))
+        session = next(one for one in done.headers.get_list("set-cookie") if one.startswith(SESSION_COOKIE))
         page = client.get("/", headers={"cookie": session.split(";")[0], "accept": "text/html"}).text
 
     assert {"HttpOnly", "Secure", "SameSite=lax", "Path=/auth"} <= {part.strip() for part in began.split(";")}
@@ -129,7 +132,7 @@ def test_strangers_stay_outside(store: Store, login: str, private: bool, status:
     hub = Hub()
     hub.is_private = private
     with house(store, hub, login) as made:
-        client = made.asks()
+        client = made.open_client()
         answer = through(client)
 
         assert answer.status_code == status
@@ -139,7 +142,7 @@ def test_strangers_stay_outside(store: Store, login: str, private: bool, status:
 def test_a_sign_in_that_another_began_is_refused(store: Store) -> None:
     """Otherwise somebody could be made to look at another's session without knowing."""
     with house(store, Hub(), "marta") as made:
-        client, other = made.asks(), made.asks()
+        client, other = made.open_client(), made.open_client()
         state = parse_qs(urlsplit(other.get("/auth/sign-in").headers["location"]).query)["state"][0]
         without = client.get("/auth/callback", params={"code": "c", "state": state})
         client.get("/auth/sign-in")
@@ -151,29 +154,31 @@ def test_a_sign_in_that_another_began_is_refused(store: Store) -> None:
 @pytest.mark.parametrize("back", ["https://evil.example", "//evil.example", "/\\evil.example", "", "/\n/evil.example"])
 def test_nobody_is_sent_elsewhere(back: str, store: Store) -> None:
     with house(store, Hub(), "marta") as made:
-        assert through(made.asks(), back).headers["location"] == "/"
+        assert through(made.open_client(), back).headers["location"] == "/"
 
 
 def test_signing_out_ends_the_session(store: Store) -> None:
     """By the page's own form; the cookie is worth nothing afterwards, wherever it was copied to."""
     with house(store, Hub(), "marta") as made:
-        client = made.asks()
+        client = made.open_client()
         through(client)
-        kept = client.cookies[COOKIE]
+        kept = client.cookies[SESSION_COOKIE]
         page = client.get("/", headers={"accept": "text/html"}).text
         word = page.split('action="/auth/sign-out"')[1].split('name="csrf" value="')[1].split('"')[0]
         stranger = client.post("/auth/sign-out", data={"csrf": "x"}).status_code
         left = client.post("/auth/sign-out", data={"csrf": word})
-        copied = made.asks(cookie=f"{COOKIE}={kept}").get("/api/v1/runs").status_code
+        copied = made.open_client(cookie=f"{SESSION_COOKIE}={kept}").get("/api/v1/runs").status_code
 
     assert (stranger, left.status_code, copied) == (403, 303, 401)
-    assert STATE not in client.cookies
+    assert STATE_COOKIE not in client.cookies
 
 
 def test_a_github_that_is_away_is_said_to_be(store: Store) -> None:
     """503, and the sign-in can be begun again."""
-    with desk(store, **PEOPLE, github_url="http://127.0.0.1:9", github_api="http://127.0.0.1:9") as made:
-        answer = through(made.asks())
+    with run_api_service(
+        store, **SIGN_IN_SETTINGS, github_url="http://127.0.0.1:9", github_api="http://127.0.0.1:9"
+    ) as made:
+        answer = through(made.open_client())
 
     assert answer.status_code == 503
     assert "GitHub did not say who this is" in answer.json()["detail"]

@@ -16,12 +16,12 @@ from msgspec.structs import replace
 
 from orchestrator.emulator import start
 from orchestrator.problems import Problems
-from orchestrator.storage import NEW, ConflictError, FileStorage, MissingFileError, links, of
-from orchestrator.storage.content import PHOTOS, Limits, validate
-from orchestrator.storage.local import ExpiredLinkError, LocalFileStorage
+from orchestrator.storage import MUST_NOT_EXIST, ConflictError, FileStorage, MissingFileError, from_settings, links
+from orchestrator.storage.content import PHOTO_TYPES, UploadLimits, validate
+from orchestrator.storage.local import InvalidLinkError, LocalFileStorage
 from orchestrator.storage.s3 import S3FileStorage
 from orchestrator.storage.serving import serve
-from tests.emulator.account import client_of
+from tests.emulator.account import make_client
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF" + b"\0" * 200
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 200
@@ -33,18 +33,24 @@ def bucket() -> Iterator[FileStorage]:
     with start() as emulator, pytest.MonkeyPatch.context() as patch:
         for name, value in emulator.environment.items():
             patch.setenv(name, value)
-        client_of(emulator, "s3").create_bucket(
+        make_client(emulator, "s3").create_bucket(
             Bucket="files", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
         )
-        made = of({"FileStorage__Type": "S3", "FileStorage__BucketName": "files", "FileStorage__Region": "eu-west-1"})
+        made = from_settings(
+            {"FileStorage__Type": "S3", "FileStorage__BucketName": "files", "FileStorage__Region": "eu-west-1"}
+        )
         made.put("first", b"")
-        made.link("first")  # clients are made when they are first used, and where AWS is does not outlast this fixture
+        made.create_link(
+            "first"
+        )  # clients are made when they are first used, and where AWS is does not outlast this fixture
         yield made
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FileStorage]:
-    storage = of({"FileStorage:Type": "Local", "FileStorage:Path": str(tmp_path_factory.mktemp("files") / "new")})
+    storage = from_settings(
+        {"FileStorage:Type": "Local", "FileStorage:Path": str(tmp_path_factory.mktemp("files") / "new")}
+    )
     assert isinstance(storage, LocalFileStorage)
     with serve(storage):
         yield storage
@@ -68,7 +74,7 @@ def test_what_is_uploaded_comes_back(storage: FileStorage, tmp_path: Path) -> No
     assert {Path(key).parent.as_posix() for key in (first, second)} == {"product-photos/12"}
     assert {Path(key).suffix for key in (first, second)} == {".jpg"}
     assert storage.download(first) == storage.download(second) == JPEG
-    assert storage.fetch(first, tmp_path / "a" / "b.jpg") == len(JPEG)
+    assert storage.download_file(first, tmp_path / "a" / "b.jpg") == len(JPEG)
     assert (tmp_path / "a" / "b.jpg").read_bytes() == JPEG
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.jpg"]
 
@@ -95,7 +101,7 @@ def test_what_is_not_there(storage: FileStorage, tmp_path: Path) -> None:
     storage.delete("none.jpg")
 
     assert storage.find("none.jpg") is None
-    for ask in (storage.download, storage.link, lambda key: storage.fetch(key, tmp_path / "none.jpg")):
+    for ask in (storage.download, storage.create_link, lambda key: storage.download_file(key, tmp_path / "none.jpg")):
         with pytest.raises(MissingFileError, match=r"there is no .*none\.jpg"):
             ask("none.jpg")
     assert list(tmp_path.iterdir()) == []
@@ -103,29 +109,29 @@ def test_what_is_not_there(storage: FileStorage, tmp_path: Path) -> None:
 
 def test_conditions_hold(storage: FileStorage) -> None:
     """A new file is new, and a change is made to what was read."""
-    first = storage.put("current.json", b"1", over=NEW)
+    first = storage.put("current.json", b"1", expected_etag=MUST_NOT_EXIST)
     with pytest.raises(ConflictError, match="somebody else"):
-        storage.put("current.json", b"2", over=NEW)
-    second = storage.put("current.json", b"2", over=first.etag)
+        storage.put("current.json", b"2", expected_etag=MUST_NOT_EXIST)
+    second = storage.put("current.json", b"2", expected_etag=first.etag)
     with pytest.raises(ConflictError, match="nothing was written"):
-        storage.put("current.json", b"3", over=first.etag)
+        storage.put("current.json", b"3", expected_etag=first.etag)
 
     assert storage.read("current.json") == (b"2", second.etag)
     storage.delete("current.json")
     with pytest.raises(ConflictError):
-        storage.put("current.json", b"3", over=second.etag)
+        storage.put("current.json", b"3", expected_etag=second.etag)
 
 
 def test_of_many_writers_one_wins(storage: FileStorage) -> None:
     """Eight at once, each over what it read: one is written, seven are told."""
-    etag = storage.put("current.json", b"0", over=NEW).etag
+    etag = storage.put("current.json", b"0", expected_etag=MUST_NOT_EXIST).etag
     gate = threading.Barrier(8)
     told: list[int | None] = []
 
     def write(number: int) -> None:
         gate.wait()
         try:
-            storage.put("current.json", str(number).encode(), over=etag)
+            storage.put("current.json", str(number).encode(), expected_etag=etag)
             told.append(number)
         except ConflictError:
             told.append(None)
@@ -143,10 +149,10 @@ def test_of_many_writers_one_wins(storage: FileStorage) -> None:
 def test_a_link_is_for_an_hour(storage: FileStorage) -> None:
     """Unless it is told otherwise; anybody who has it reads the file, and its own text does not give it away."""
     storage.put("a b/é.jpg", JPEG)
-    usual, short = storage.link("a b/é.jpg"), storage.link("a b/é.jpg", minutes=5)
+    usual, short = storage.create_link("a b/é.jpg"), storage.create_link("a b/é.jpg", ttl_minutes=5)
 
     assert abs(usual.expires - datetime.now(UTC) - timedelta(minutes=60)) < timedelta(seconds=10)
-    assert abs(short.expires - datetime.now(UTC) - timedelta(minutes=5)) < timedelta(seconds=10)
+    assert abs(short.expires - datetime.now(UTC) - timedelta(ttl_minutes=5)) < timedelta(seconds=10)
     assert httpx.get(usual.url).content == JPEG
     assert urlsplit(usual.url).query not in repr(usual)
 
@@ -154,11 +160,11 @@ def test_a_link_is_for_an_hour(storage: FileStorage) -> None:
 def test_an_expired_link_is_renewed(storage: FileStorage) -> None:
     """By the clock of this machine, or when it is refused; once, and the fresh one is handed back."""
     storage.put("a.jpg", JPEG)
-    stale = replace(storage.link("a.jpg"), expires=datetime.now(UTC) - timedelta(seconds=1))
-    data, fresh = links.read(storage, stale)
+    stale = replace(storage.create_link("a.jpg"), expires=datetime.now(UTC) - timedelta(seconds=1))
+    data, fresh = links.read_link(storage, stale)
     assert data == JPEG
     assert fresh.expires > datetime.now(UTC)
-    assert links.read(storage, fresh) == (JPEG, fresh)
+    assert links.read_link(storage, fresh) == (JPEG, fresh)
 
     asked: list[str] = []
 
@@ -167,14 +173,14 @@ def test_an_expired_link_is_renewed(storage: FileStorage) -> None:
         return httpx.Response(403 if len(asked) == 1 else 200, content=JPEG)
 
     with httpx.Client(transport=httpx.MockTransport(refuse)) as client:
-        assert links.read(storage, fresh, client)[0] == JPEG
+        assert links.read_link(storage, fresh, client)[0] == JPEG
     assert len(asked) == 2
 
     with (
         httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(403))) as client,
         pytest.raises(Problems, match=r"cannot read a\.jpg by its link: HTTP 403"),
     ):
-        links.read(storage, fresh, client)
+        links.read_link(storage, fresh, client)
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a\\b", "a\nb", ".", "a/", "é" * 600])
@@ -224,9 +230,9 @@ def test_a_folder_and_a_bucket_agree(bucket: FileStorage, folder: FileStorage, k
 )
 def test_a_photo_is_judged_by_its_bytes(data: bytes, name: str, content_type: str, complaint: str | None) -> None:
     """Names and types are claims; what is wrong is said with a way out."""
-    limits = Limits(PHOTOS, most_bytes=5000)
+    limits = UploadLimits(PHOTO_TYPES, max_bytes=5000)
     if complaint is None:
-        assert validate(data, name, content_type, limits) in PHOTOS
+        assert validate(data, name, content_type, limits) in PHOTO_TYPES
         return
     with pytest.raises(Problems) as caught:
         validate(data, name, content_type, limits)
@@ -245,7 +251,7 @@ def test_a_refused_upload_leaves_nothing(storage: FileStorage) -> None:
 def test_a_bucket_keeps_files_encrypted_and_typed(bucket: FileStorage) -> None:
     """AES256, the content type, and how long caches may keep it."""
     assert isinstance(bucket, S3FileStorage)
-    bucket.put("m/model.json", b"{}", cache="no-cache")
+    bucket.put("m/model.json", b"{}", cache_control="no-cache")
     key = bucket.upload(JPEG, "x.jpeg")
 
     head = [
@@ -254,7 +260,7 @@ def test_a_bucket_keeps_files_encrypted_and_typed(bucket: FileStorage) -> None:
     assert [one["ServerSideEncryption"] for one in head] == ["AES256", "AES256"]
     assert [one["ContentType"] for one in head] == ["application/json", "image/jpeg"]
     assert head[0]["CacheControl"] == "no-cache"
-    link = bucket.link(key)
+    link = bucket.create_link(key)
     assert "X-Amz-Algorithm=AWS4-HMAC-SHA256" in link.url
     assert "X-Amz-Expires=3600" in link.url
 
@@ -264,14 +270,14 @@ def test_links_of_a_folder_cannot_be_forged(folder: FileStorage) -> None:
     assert isinstance(folder, LocalFileStorage)
     folder.put("a.jpg", JPEG)
     folder.put("b.jpg", PNG)
-    link = folder.link("a.jpg")
-    over = folder.link("a.jpg", minutes=-1)
+    link = folder.create_link("a.jpg")
+    over = folder.create_link("a.jpg", ttl_minutes=-1)
 
     forged = (link.url.replace("a.jpg", "b.jpg"), link.url.replace("expires=1", "expires=9"), link.url.split("&")[0])
-    for url in (*forged, over.url, f"{folder.base}/.storage/secret"):
+    for url in (*forged, over.url, f"{folder.base_url}/.storage/secret"):
         assert httpx.get(url).status_code == 403
-    with pytest.raises(ExpiredLinkError, match="has expired"):
-        folder.opened(over.url)
+    with pytest.raises(InvalidLinkError, match="has expired"):
+        folder.verify_link(over.url)
     with pytest.raises(Problems, match="no key of a file"):
         folder.download(".storage/secret")
     assert oct((folder.root / ".storage" / "secret").stat().st_mode)[-3:] == "600"
@@ -293,25 +299,25 @@ def test_links_of_a_folder_cannot_be_forged(folder: FileStorage) -> None:
 def test_settings_are_checked(settings: dict[str, str], complaint: str) -> None:
     """What is missing or makes no sense is named as the application's settings name it."""
     with pytest.raises(Problems) as caught:
-        of(settings)
+        from_settings(settings)
     assert complaint in str(caught.value)
 
 
 def test_settings_count(tmp_path: Path) -> None:
     """How long links are good for and how much is taken are settings."""
     said = {"FileStorage:Type": "Local", "FileStorage:Path": str(tmp_path), "FileStorage:UrlMinutes": "5"}
-    storage = of({**said, "FileStorage:MaxBytes": "100"})
+    storage = from_settings({**said, "FileStorage:MaxBytes": "100"})
 
     with pytest.raises(Problems, match="at most 100 are taken"):
         storage.upload(JPEG, "a.jpg")
     storage.put("a.jpg", JPEG)
-    assert storage.link("a.jpg").expires - datetime.now(UTC) < timedelta(minutes=5, seconds=1)
+    assert storage.create_link("a.jpg").expires - datetime.now(UTC) < timedelta(minutes=5, seconds=1)
 
 
 def test_an_account_that_is_away_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without credentials nothing is asked of AWS, and the way out is named."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    storage = of({"FileStorage:Type": "S3", "FileStorage:BucketName": "files"})
+    storage = from_settings({"FileStorage:Type": "S3", "FileStorage:BucketName": "files"})
     with pytest.raises(Problems, match="cannot read s3://files/a") as caught:
         storage.download("a")
 

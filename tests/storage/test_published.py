@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.model_registry import registry, staleness
-from orchestrator.model_registry.registry import File, Metadata, Metrics, Parity, Verdict
+from orchestrator.model_registry.registry import ModelFile, ModelMetadata, ModelMetrics, Parity, Verdict
 from orchestrator.problems import Problems
 from orchestrator.storage import ConflictError
 from orchestrator.storage.local import LocalFileStorage
@@ -27,17 +27,27 @@ def storage(tmp_path: Path) -> LocalFileStorage:
     return LocalFileStorage(tmp_path / "bucket")
 
 
-def version(folder: Path, name: str, photos: dict[str, dict[str, str]] | None = None) -> Metadata:
+def version(folder: Path, name: str, photos: dict[str, dict[str, str]] | None = None) -> ModelMetadata:
     """An export in ``folder`` and what is known of it."""
     folder.mkdir(exist_ok=True)
     contents = {"model.json": name, "weights-1.bin": "w" * 9, "catalogue.json": json.dumps(photos or {})}
     for file, content in contents.items():
         (folder / file).write_text(content)
-    files: dict[str, File] = {file: registry.file_of(folder / file) for file in contents}
-    return Metadata(
-        name, "data", CONTRACT, "0" * 64, Metrics(0.9, 1.0, 0.05, 12.0), Parity(1e-4, 3, 1e-6, 1e-6), Verdict("first"),
-        {"epochs": 3}, {"keras": "3"}, "c0ffee", "2026-11-24T10:00:00Z", files,
-    )  # fmt: skip
+    files: dict[str, ModelFile] = {file: registry.describe_file(folder / file) for file in contents}
+    return ModelMetadata(
+        name,
+        "data",
+        CONTRACT,
+        "0" * 64,
+        ModelMetrics(0.9, 1.0, 0.05, 12.0),
+        Parity(1e-4, 3, 1e-6, 1e-6),
+        Verdict("first"),
+        {"epochs": 3},
+        {"keras": "3"},
+        "c0ffee",
+        "2026-11-24T10:00:00Z",
+        files,
+    )
 
 
 def test_a_version_is_uploaded_and_made_the_current_one(storage: LocalFileStorage, tmp_path: Path) -> None:
@@ -46,11 +56,11 @@ def test_a_version_is_uploaded_and_made_the_current_one(storage: LocalFileStorag
     pointer = registry.publish(storage, tmp_path / "v1", known, None)
     again = registry.publish(storage, tmp_path / "v1", known, pointer)
 
-    assert registry.current(storage) == pointer == again
+    assert registry.read_pointer(storage) == pointer == again
     assert pointer.model == "ml-models/v1/model.json"
     assert storage.download(pointer.model) == b"v1"
-    assert registry.metadata(storage, "v1") == known
-    assert registry.versions(storage) == ["v1"]
+    assert registry.read_metadata(storage, "v1") == known
+    assert registry.list_versions(storage) == ["v1"]
     assert known.size == 11
 
 
@@ -74,12 +84,12 @@ def test_of_two_uploads_at_once_one_wins(storage: LocalFileStorage, tmp_path: Pa
     for thread in threads:
         thread.join()
 
-    now = registry.current(storage)
+    now = registry.read_pointer(storage)
     assert now is not None
     (loser,) = {"v2", "v3"} - {now.version}
     assert told[now.version] == now.version
     assert f"model {now.version} became the current one while {loser} was uploaded" in told[loser]
-    assert registry.versions(storage) == ["v1", "v2", "v3"]
+    assert registry.list_versions(storage) == ["v1", "v2", "v3"]
 
 
 def test_a_version_is_never_another(storage: LocalFileStorage, tmp_path: Path) -> None:
@@ -93,10 +103,10 @@ def test_a_version_is_never_another(storage: LocalFileStorage, tmp_path: Path) -
     with pytest.raises(Problems, match="not what was validated"):
         registry.publish(storage, tmp_path / "v2", known, first)
 
-    assert registry.current(storage) == first
+    assert registry.read_pointer(storage) == first
 
 
-def _nothing(known: Metadata) -> Metadata:
+def _nothing(known: ModelMetadata) -> ModelMetadata:
     return known
 
 
@@ -111,15 +121,15 @@ def _nothing(known: Metadata) -> Metadata:
     ],
 )
 def test_metadata_keeps_to_its_schema(
-    tmp_path: Path, change: Callable[[Metadata], Metadata], complaint: str | None
+    tmp_path: Path, change: Callable[[ModelMetadata], ModelMetadata], complaint: str | None
 ) -> None:
     """What breaks it is named; what keeps to it passes."""
     known = change(version(tmp_path / "v", "v1"))
     if complaint is None:
-        assert json.loads(registry.checked(known))["version"] == "v1"
+        assert json.loads(registry.encode_metadata(known))["version"] == "v1"
         return
     with pytest.raises(Problems, match=complaint.replace(".", r"\.")):
-        registry.checked(known)
+        registry.encode_metadata(known)
 
 
 @pytest.mark.parametrize(
@@ -133,30 +143,30 @@ def test_metadata_keeps_to_its_schema(
 )
 def test_parity_holds_where_all_agree(parity: Parity, holds: bool) -> None:
     """Nobody asked is nobody who agrees."""
-    assert parity.holds is holds
+    assert parity.is_consistent is holds
 
 
 def test_the_catalogue_moves_on(storage: LocalFileStorage, tmp_path: Path) -> None:
     """Products that came, went, or were photographed anew are named; over the threshold training is due."""
     for key, content in (("ring/a.jpg", b"1"), ("ring/b.jpg", b"2"), ("chain/a.jpg", b"3")):
         storage.put(f"product-photos/{key}", content)
-    then = {name: dict(photos) for name, photos in staleness.of(storage.list("product-photos/")).items()}
+    then = {name: dict(photos) for name, photos in staleness.build_catalogue(storage.list("product-photos/")).items()}
     registry.publish(storage, tmp_path / "v1", version(tmp_path / "v1", "v1", then), None)
-    assert staleness.status(storage).share == 0
+    assert staleness.check_staleness(storage).share == 0
 
     storage.put("product-photos/ring/b.jpg", b"another")
     storage.delete("product-photos/chain/a.jpg")
     storage.put("product-photos/pearl/a.jpg", b"4")
-    seen = staleness.status(storage, threshold=0.5)
+    seen = staleness.check_staleness(storage, threshold=0.5)
 
     assert (seen.version, seen.added, seen.removed, seen.changed) == ("v1", ("pearl",), ("chain",), ("ring",))
     assert (seen.photos_added, seen.photos_changed, seen.photos_removed) == (1, 1, 1)
-    assert seen.is_due
+    assert seen.is_retraining_due
 
 
 def test_a_model_that_says_nothing_of_its_photos(storage: LocalFileStorage) -> None:
     """Is no reason for a guess."""
-    storage.put(registry.POINTER, b'{"version": "old"}')
+    storage.put(registry.POINTER_KEY, b'{"version": "old"}')
 
     with pytest.raises(Problems, match="does not say which photos"):
-        staleness.status(storage)
+        staleness.check_staleness(storage)

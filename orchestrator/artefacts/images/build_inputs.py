@@ -22,7 +22,7 @@ from orchestrator.problems import Position, Problems
 
 TAG_LENGTH = 24
 """Hex digits: 96 bits, so two inputs never meet by chance."""
-VERSION = 1
+HASH_VERSION = 1
 """Part of every hash: raised when what counts changes."""
 
 
@@ -50,78 +50,80 @@ class Recipe(Struct, frozen=True):
         return {**asdict(self), "context": str(self.context), "dockerfile": str(self.dockerfile)}
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any]) -> Self:
+    def from_fields(cls, fields: Mapping[str, Any]) -> Self:
         """The recipe of ``fields``."""
         return cls(**{**fields, "context": Path(fields["context"]), "dockerfile": Path(fields["dockerfile"])})
 
 
-def tag(recipe: Recipe) -> str:
+def compute_tag(recipe: Recipe) -> str:
     """The hash of everything that goes into the build.
 
     Raises Problems: what is not there or cannot be read, a target that the Dockerfile has not, a base not known.
     """
-    text = _dockerfile(recipe)
-    _expect_target(recipe, text)
-    bases = dockerfile.bases(text, recipe.args, recipe.platform)
+    text = _read_dockerfile(recipe)
+    _validate_target(recipe, text)
+    bases = dockerfile.find_base_images(text, recipe.args, recipe.platform)
     identity = {
-        "version": VERSION,
+        "version": HASH_VERSION,
         "dockerfile": hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest(),
         "args": dict(recipe.args),
         "target": recipe.target,
         "platform": recipe.platform,
-        "bases": base_image.digests(bases, recipe.dockerfile, ask=recipe.resolve),
-        "files": files(recipe),
+        "bases": base_image.resolve_digests(bases, recipe.dockerfile, should_resolve=recipe.resolve),
+        "files": hash_files(recipe),
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()[:TAG_LENGTH]
 
 
-def files(recipe: Recipe) -> dict[str, list[str]]:
+def hash_files(recipe: Recipe) -> dict[str, list[str]]:
     """What the builder sees of the context: path -> kind (``file``, ``program``, ``link``) and hash or target."""
     if not recipe.context.is_dir():
-        raise Problems.one("there is no such folder to build from", where=Position(str(recipe.context)))
-    known = dockerignore.patterns(dockerignore.ignore_file(recipe.context, recipe.dockerfile))
-    described = {_text(path): _described(entry) for path, entry in dockerignore.walk(recipe.context, known)}
-    return {path: what for path, what in described.items() if what}
+        raise Problems.from_message("there is no such folder to build from", where=Position(str(recipe.context)))
+    ignore_patterns = dockerignore.read_patterns(dockerignore.find_ignore_file(recipe.context, recipe.dockerfile))
+    entries = {
+        _decode_path(path): _describe_entry(entry) for path, entry in dockerignore.walk(recipe.context, ignore_patterns)
+    }
+    return {path: description for path, description in entries.items() if description}
 
 
-def _dockerfile(recipe: Recipe) -> str:
+def _read_dockerfile(recipe: Recipe) -> str:
     """Byte for byte, so that the hash sees an end of line that changed."""
     try:
         return recipe.dockerfile.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
         hint = "orchestrator init --template dotnet, python or node writes one"
         message = f"cannot read the Dockerfile: {error.strerror}"
-        raise Problems.one(message, where=Position(str(recipe.dockerfile)), hint=hint) from None
+        raise Problems.from_message(message, where=Position(str(recipe.dockerfile)), hint=hint) from None
 
 
-def _expect_target(recipe: Recipe, text: str) -> None:
-    names = dockerfile.stages(text)
+def _validate_target(recipe: Recipe, text: str) -> None:
+    stage_names = dockerfile.list_stage_names(text)
     where = Position(str(recipe.dockerfile))
-    if not names:
-        raise Problems.one("this Dockerfile has no FROM", where=where)
-    if recipe.target is not None and recipe.target.lower() not in (*names, *map(str, range(len(names)))):
-        known = ", ".join(filter(None, names)) or "none with a name"
-        raise Problems.one(f"it has no stage `{recipe.target}`", where=where, hint=f"its stages: {known}")
+    if not stage_names:
+        raise Problems.from_message("this Dockerfile has no FROM", where=where)
+    if recipe.target is not None and recipe.target.lower() not in (*stage_names, *map(str, range(len(stage_names)))):
+        stage_list = ", ".join(filter(None, stage_names)) or "none with a name"
+        raise Problems.from_message(f"it has no stage `{recipe.target}`", where=where, hint=f"its stages: {stage_list}")
 
 
-def _text(path: str) -> str:
+def _decode_path(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _described(entry: os.DirEntry[str]) -> list[str]:
+def _describe_entry(entry: os.DirEntry[str]) -> list[str]:
     """Sockets, pipes and devices are nothing: no builder takes them."""
     try:
         if entry.is_symlink():
-            return ["link", _text(str(Path(entry.path).readlink()))]
+            return ["link", _decode_path(str(Path(entry.path).readlink()))]
         status = entry.stat(follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):
             return []
-        return ["program" if status.st_mode & stat.S_IXUSR else "file", _hash(Path(entry.path))]
+        return ["program" if status.st_mode & stat.S_IXUSR else "file", _hash_file(Path(entry.path))]
     except OSError as error:
-        raise Problems.one(f"cannot read it: {error.strerror}", where=Position(entry.path)) from None
+        raise Problems.from_message(f"cannot read it: {error.strerror}", where=Position(entry.path)) from None
 
 
-def _hash(file: Path) -> str:
+def _hash_file(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

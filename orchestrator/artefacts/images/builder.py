@@ -31,20 +31,20 @@ from orchestrator.artefacts.images import (
     sbom,
 )
 from orchestrator.artefacts.images.build_inputs import Recipe
-from orchestrator.artefacts.images.builder_commands import Tool, Work
-from orchestrator.artefacts.images.dockerfile import Base
-from orchestrator.artefacts.images.packages import Found
-from orchestrator.artefacts.images.registry import Descriptor, Reference
+from orchestrator.artefacts.images.builder_commands import BuildJob, BuildTool
+from orchestrator.artefacts.images.dockerfile import BaseImage
+from orchestrator.artefacts.images.packages import PackageInventory
+from orchestrator.artefacts.images.registry import Descriptor, ImageReference
 from orchestrator.problems import Position, Problem, Problems
 
-LAST_LINES = 30
+MAX_OUTPUT_LINES = 30
 """Lines of a failed build that a person is shown."""
-LABEL = "org.opencontainers.image"
+LABEL_PREFIX = "org.opencontainers.image"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-def ship(
-    authorization: Mapping[str, Any], build: Mapping[str, Any], repository: str, tag: str, cache: str | None = None
+def build_and_push(
+    authorization: Mapping[str, Any], build: Mapping[str, Any], repository: str, tag: str, cache_tag: str | None = None
 ) -> str:
     """Build, push as ``repository:tag`` with its SBOM beside it, and return the digest (``sha256:...``).
 
@@ -54,47 +54,54 @@ def ship(
     [data] = authorization["authorizationData"]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
     host = urlsplit(data["proxyEndpoint"]).netloc
-    recipe = Recipe.of(build)
-    there = Reference(host, repository, tag)
-    with registry_login.private(host, user, password) as folder:
-        work = _work(recipe, there, folder, cache)
-        tool = builder_commands.find()
-        _build(tool, recipe, work)
-        found = _packages(tool, work) if recipe.sbom else None
-        pushed, is_ours = _push(tool, work, there, (user, password))
-        if is_ours and found is not None:
-            _tell(sbom.document(found, there, pushed.digest, work.labels), pushed, there, (user, password))
-        return pushed.digest
+    recipe = Recipe.from_fields(build)
+    target = ImageReference(host, repository, tag)
+    with registry_login.temporary_login(host, user, password) as folder:
+        job = _prepare_job(recipe, target, folder, cache_tag)
+        tool = builder_commands.find_builder()
+        _build(tool, recipe, job)
+        inventory = _list_packages(tool, job) if recipe.sbom else None
+        descriptor, is_own_build = _push(tool, job, target, (user, password))
+        if is_own_build and inventory is not None:
+            _push_sbom(
+                sbom.build_document(inventory, target, descriptor.digest, job.labels),
+                descriptor,
+                target,
+                (user, password),
+            )
+        return descriptor.digest
 
 
-def labels(context: Path) -> dict[str, str]:
+def git_labels(context: Path) -> dict[str, str]:
     """Which commit of which repository: what git says of the context, nothing where it is no checkout."""
-    revision = _git(context, "rev-parse", "HEAD")
-    source = _without_login(_git(context, "remote", "get-url", "origin"))
-    found = {f"{LABEL}.revision": revision, f"{LABEL}.source": source}
-    return {key: value for key, value in found.items() if value}
+    revision = _run_git(context, "rev-parse", "HEAD")
+    source = _strip_credentials(_run_git(context, "remote", "get-url", "origin"))
+    values = {f"{LABEL_PREFIX}.revision": revision, f"{LABEL_PREFIX}.source": source}
+    return {key: value for key, value in values.items() if value}
 
 
-def provenance(recipe: Recipe, text: str, tag: str) -> dict[str, str]:
+def provenance_labels(recipe: Recipe, text: str, tag: str) -> dict[str, str]:
     """From which commit, on which base, from which inputs: what a registry and a scanner look for."""
-    found = {**labels(recipe.context), f"{LABEL}.version": tag}
-    image = dockerfile.foundation(text, recipe.args, recipe.platform, recipe.target)
+    values = {**git_labels(recipe.context), f"{LABEL_PREFIX}.version": tag}
+    image = dockerfile.find_target_base(text, recipe.args, recipe.platform, recipe.target)
     if image is None:
-        return found
-    [known] = base_image.digests([Base(image, 1)], recipe.dockerfile, ask=recipe.resolve).values()
-    digest = known if known.startswith("sha256:") else registry.parse(image).digest
-    pinned = {f"{LABEL}.base.digest": digest} if digest else {}
-    return {**found, f"{LABEL}.base.name": image.partition("@")[0], **pinned}
+        return values
+    [resolved] = base_image.resolve_digests(
+        [BaseImage(image, 1)], recipe.dockerfile, should_resolve=recipe.resolve
+    ).values()
+    digest = resolved if resolved.startswith("sha256:") else registry.parse_reference(image).digest
+    digest_label = {f"{LABEL_PREFIX}.base.digest": digest} if digest else {}
+    return {**values, f"{LABEL_PREFIX}.base.name": image.partition("@")[0], **digest_label}
 
 
-def _git(folder: Path, *words: str) -> str:
+def _run_git(folder: Path, *arguments: str) -> str:
     if shell.which("git") is None:
         return ""
-    ran = shell.run(["git", "-C", str(folder), *words], timeout=builder_commands.ASK)
-    return "" if ran.status else ran.output.strip()
+    result = shell.run(["git", "-C", str(folder), *arguments], timeout=builder_commands.PROBE_TIMEOUT_SECONDS)
+    return "" if result.exit_code else result.output.strip()
 
 
-def _without_login(url: str) -> str:
+def _strip_credentials(url: str) -> str:
     """A remote's address may hold a token."""
     if "://" not in url:
         return url if re.fullmatch(r"git@[^:@]+:[^@]+", url) else ""
@@ -102,98 +109,119 @@ def _without_login(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
-def _work(recipe: Recipe, there: Reference, folder: Path, cache: str | None) -> Work:
-    place = f"{there.registry}/{there.repository}"
-    known = dockerignore.ignore_file(recipe.context, recipe.dockerfile)
-    ignored = folder / "ignore"
-    if known is None:
-        ignored.touch()
+def _prepare_job(recipe: Recipe, target: ImageReference, folder: Path, cache_tag: str | None) -> BuildJob:
+    repository = f"{target.registry}/{target.repository}"
+    ignore_file = dockerignore.find_ignore_file(recipe.context, recipe.dockerfile)
+    ignore_copy = folder / "ignore"
+    if ignore_file is None:
+        ignore_copy.touch()
     else:
-        shutil.copyfile(known, ignored)
+        shutil.copyfile(ignore_file, ignore_copy)
     text = recipe.dockerfile.read_text(encoding="utf-8", errors="surrogateescape")
-    bases = [registry.parse(each.image) for each in dockerfile.bases(text, recipe.args, recipe.platform)]
-    insecure = registry.scheme(there.registry) == "http"
-    loose = all(registry.scheme(each.registry) == "http" for each in bases) if bases else insecure
-    return Work(
-        f"{place}:{there.tag}",
+    bases = [
+        registry.parse_reference(base_image.image)
+        for base_image in dockerfile.find_base_images(text, recipe.args, recipe.platform)
+    ]
+    is_insecure = registry.scheme_for(target.registry) == "http"
+    is_build_insecure = (
+        all(registry.scheme_for(base_image.registry) == "http" for base_image in bases) if bases else is_insecure
+    )
+    return BuildJob(
+        f"{repository}:{target.tag}",
         folder,
-        ignored,
-        provenance(recipe, text, there.tag),
-        cache=f"{place}:{cache}" if cache else None,
-        pull=recipe.resolve and any(each.digest is None for each in bases),
-        insecure=insecure,
-        insecure_build=loose,
+        ignore_copy,
+        provenance_labels(recipe, text, target.tag),
+        cache_image=f"{repository}:{cache_tag}" if cache_tag else None,
+        should_pull=recipe.resolve and any(base_image.digest is None for base_image in bases),
+        is_insecure=is_insecure,
+        is_build_insecure=is_build_insecure,
         # One switch turns off TLS for bases and for layers: no registry of the world is trusted blindly.
-        layers=place if recipe.keep_layers and loose == insecure else None,
+        layer_repository=repository if recipe.keep_layers and is_build_insecure == is_insecure else None,
     )
 
 
-def _build(tool: Tool, recipe: Recipe, work: Work) -> None:
-    ran = shell.run(builder_commands.build(tool, recipe, work), environment=_environment(tool, work))
-    if ran.status and work.layers and "cache" in _end(ran.output):  # refused, or a podman that knows no such option
-        ran = shell.run(
-            builder_commands.build(tool, recipe, replace(work, layers=None)), environment=_environment(tool, work)
+def _build(tool: BuildTool, recipe: Recipe, job: BuildJob) -> None:
+    result = shell.run(builder_commands.build_command(tool, recipe, job), environment=_build_environment(tool, job))
+    if (
+        result.exit_code and job.layer_repository and "cache" in _get_output_tail(result.output)
+    ):  # refused, or a podman that knows no such option
+        result = shell.run(
+            builder_commands.build_command(tool, recipe, replace(job, layer_repository=None)),
+            environment=_build_environment(tool, job),
         )
-    if ran.status:
-        message = f"the image could not be built: {tool.name} ended with status {ran.status}\n{_end(ran.output)}"
-        where = Position(str(recipe.dockerfile), _line(ran.output, recipe))
+    if result.exit_code:
+        message = (
+            f"the image could not be built: {tool.name} ended with status "
+            f"{result.exit_code}\n{_get_output_tail(result.output)}"
+        )
+        where = Position(str(recipe.dockerfile), _find_failed_line(result.output, recipe))
         hint = "correct the Dockerfile or what it copies, and run it again; nothing was pushed or deployed"
         raise Problems([Problem(message, where, hint)])
 
 
-def _packages(tool: Tool, work: Work) -> Found:
+def _list_packages(tool: BuildTool, job: BuildJob) -> PackageInventory:
     """What was built, looked into before it is pushed.  Raises Problems."""
-    what = "the image was built and cannot be looked into for its SBOM; nothing was pushed"
+    failure_message = "the image was built and cannot be looked into for its SBOM; nothing was pushed"
     try:
-        shell.demand(builder_commands.export(tool, work), what=what, environment=_environment(tool, work))
-        return packages.of(image_archive.files(work.archive, packages.tells))
+        shell.run_checked(
+            builder_commands.export_command(tool, job),
+            failure_message=failure_message,
+            environment=_build_environment(tool, job),
+        )
+        return packages.parse_packages(image_archive.read_files(job.archive, packages.is_package_file))
     except Problems as error:
         hint = "see to it, or say `sbom: false` under `image.build`"
         raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
     finally:
-        work.archive.unlink(missing_ok=True)
+        job.archive.unlink(missing_ok=True)
 
 
-def _tell(bom: bytes, image: Descriptor, there: Reference, login: tuple[str, str]) -> None:
+def _push_sbom(bom: bytes, image: Descriptor, target: ImageReference, credentials: tuple[str, str]) -> None:
     """Put the SBOM beside the image.  Raises Problems."""
     try:
-        with push.repository(there.registry, there.repository, login) as repository:
-            repository.blob(sbom.NOTHING)
-            repository.blob(bom)
-            repository.manifest(sbom.referrer(bom, image), sbom.MANIFEST)
+        with push.open_repository(target.registry, target.repository, credentials) as repository:
+            repository.push_blob(sbom.EMPTY_CONFIG)
+            repository.push_blob(bom)
+            repository.push_manifest(sbom.build_referrer(bom, image), sbom.MANIFEST_MEDIA_TYPE)
     except Problems as error:
         message = f"the image was pushed, its SBOM was not: {error.problems[0].message}"
         hint = "nothing was deployed; run it again to deploy the image without an SBOM"
-        raise Problems.one(message, hint=hint) from None
+        raise Problems.from_message(message, hint=hint) from None
 
 
-def _push(tool: Tool, work: Work, there: Reference, login: tuple[str, str]) -> tuple[Descriptor, bool]:
+def _push(
+    tool: BuildTool, job: BuildJob, target: ImageReference, credentials: tuple[str, str]
+) -> tuple[Descriptor, bool]:
     """What the registry has under the tag now, and whether it is this very build."""
-    ran = shell.run(builder_commands.push(tool, work), environment=_environment(tool, work))
+    result = shell.run(builder_commands.push_command(tool, job), environment=_build_environment(tool, job))
     try:
-        found = registry.descriptor(there, login)
+        descriptor = registry.fetch_descriptor(target, credentials)
     except Problems:
-        if ran.status == 0:
+        if result.exit_code == 0:
             raise
-        found = None
-    if found is None:
-        message = f"{work.name} could not be pushed: {tool.name} ended with status {ran.status}\n{_end(ran.output)}"
-        raise Problems.one(message, hint="run it again; nothing was deployed")
-    said = work.digest_file.read_text() if work.digest_file.exists() else ran.output
-    if ran.status == 0 and found.digest not in _DIGEST.findall(said):
+        descriptor = None
+    if descriptor is None:
         message = (
-            f"{tool.name} pushed {', '.join(_DIGEST.findall(said)) or 'nothing'}, but {work.name} is {found.digest}"
+            f"{job.name} could not be pushed: {tool.name} ended with "
+            f"status {result.exit_code}\n{_get_output_tail(result.output)}"
         )
-        raise Problems.one(message, hint="somebody moved the tag; run it again, nothing was deployed")
-    return found, ran.status == 0
+        raise Problems.from_message(message, hint="run it again; nothing was deployed")
+    reported = job.digest_file.read_text() if job.digest_file.exists() else result.output
+    if result.exit_code == 0 and descriptor.digest not in _DIGEST.findall(reported):
+        message = (
+            f"{tool.name} pushed {', '.join(_DIGEST.findall(reported)) or 'nothing'}, "
+            f"but {job.name} is {descriptor.digest}"
+        )
+        raise Problems.from_message(message, hint="somebody moved the tag; run it again, nothing was deployed")
+    return descriptor, result.exit_code == 0
 
 
-def _environment(tool: Tool, work: Work) -> dict[str, str]:
-    config = {"DOCKER_CONFIG": str(work.folder)} if tool.name == "docker" else {}
-    return config if tool.buildx or tool.name != "docker" else {**config, "DOCKER_BUILDKIT": "0"}
+def _build_environment(tool: BuildTool, job: BuildJob) -> dict[str, str]:
+    config = {"DOCKER_CONFIG": str(job.folder)} if tool.name == "docker" else {}
+    return config if tool.has_buildx or tool.name != "docker" else {**config, "DOCKER_BUILDKIT": "0"}
 
 
-def _line(output: str, recipe: Recipe) -> int:
+def _find_failed_line(output: str, recipe: Recipe) -> int:
     """The line of the instruction that failed, as far as the output tells: by number, or by its step's text."""
     numbered = re.findall(r"^(?:Dockerfile|[^\s:]+):(\d+)\s*$", output, re.MULTILINE)
     if numbered:
@@ -201,13 +229,13 @@ def _line(output: str, recipe: Recipe) -> int:
     steps = re.findall(r"^(?:STEP|Step) (\d+)/(\d+)\s*: (.+)$", output, re.MULTILINE | re.IGNORECASE)
     if not steps:
         return 1
-    said = " ".join(steps[-1][2].split())
+    instruction = " ".join(steps[-1][2].split())
     text = recipe.dockerfile.read_text(encoding="utf-8", errors="replace")
-    for line, keyword, rest in dockerfile.instructions(text):
-        if " ".join(f"{keyword} {rest}".split())[: len(said)] == said:
+    for line, keyword, rest in dockerfile.parse_instructions(text):
+        if " ".join(f"{keyword} {rest}".split())[: len(instruction)] == instruction:
             return line
     return 1
 
 
-def _end(output: str) -> str:
-    return "\n".join(output.strip().splitlines()[-LAST_LINES:])[-shell.TAIL :]
+def _get_output_tail(output: str) -> str:
+    return "\n".join(output.strip().splitlines()[-MAX_OUTPUT_LINES:])[-shell.MAX_OUTPUT_CHARS :]

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from msgspec import Struct
 
 SCRATCH = "scratch"
-PREDEFINED = ("BUILDPLATFORM", "TARGETPLATFORM")
+PREDEFINED_ARGS = ("BUILDPLATFORM", "TARGETPLATFORM")
 _DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*\Z")
 _HEREDOC = re.compile(r"<<(-?)([\"']?)(\w+)\2")
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
@@ -20,7 +20,7 @@ _COPY_FROM = re.compile(r"--from=(\S+)")
 _MOUNT_FROM = re.compile(r"--mount=\S*?\bfrom=([^,\s]+)")
 
 
-class Base(Struct, frozen=True):
+class BaseImage(Struct, frozen=True):
     """An image that a build starts from or copies from, and the line (from 1) that names it.
 
     ``platform`` is what ``FROM --platform`` says, or None.
@@ -31,136 +31,138 @@ class Base(Struct, frozen=True):
     platform: str | None = None
 
 
-def bases(text: str, args: Mapping[str, str], platform: str) -> tuple[Base, ...]:
+def find_base_images(text: str, args: Mapping[str, str], platform: str) -> tuple[BaseImage, ...]:
     """Every image named, each once, in order; ``args`` are build arguments, ``platform`` the one built for.
 
     Stages of the Dockerfile itself and ``scratch`` are none.
     """
-    return tuple({(base.image, base.platform): base for base in reversed(list(_bases(text, args, platform)))}.values())[
-        ::-1
-    ]
+    return tuple(
+        {(base.image, base.platform): base for base in reversed(list(_iter_base_images(text, args, platform)))}.values()
+    )[::-1]
 
 
-def stages(text: str) -> tuple[str, ...]:
+def list_stage_names(text: str) -> tuple[str, ...]:
     """The names of the stages, in lower case; a stage without one counts, as ""."""
-    named = (_stage(rest) for _, keyword, rest in instructions(text) if keyword == "FROM")
-    return tuple(name for _, name in named)
+    parsed_stages = (_parse_stage(arguments) for _, keyword, arguments in parse_instructions(text) if keyword == "FROM")
+    return tuple(name for _, name in parsed_stages)
 
 
-def foundation(text: str, args: Mapping[str, str], platform: str, target: str | None = None) -> str | None:
+def find_target_base(text: str, args: Mapping[str, str], platform: str, target: str | None = None) -> str | None:
     """The image from outside that the stage ``target`` (the last one, if none is named) stands on; None: on nothing."""
-    values = _before_stages(text, args, platform)
-    found = [_stage(rest) for _, keyword, rest in instructions(text) if keyword == "FROM"]
-    built = [place for place, (_, name) in enumerate(found) if target in {name, str(place)} or target is None]
+    values = _collect_global_args(text, args, platform)
+    parsed_stages = [_parse_stage(arguments) for _, keyword, arguments in parse_instructions(text) if keyword == "FROM"]
+    candidates = [
+        index for index, (_, name) in enumerate(parsed_stages) if target in {name, str(index)} or target is None
+    ]
     image = ""
-    place: int | None = built[-1] if built else None
-    while place is not None:
-        image = substituted(found[place][0], values)
-        place = next((n for n in range(place - 1, -1, -1) if found[n][1] == image.lower()), None)
+    index: int | None = candidates[-1] if candidates else None
+    while index is not None:
+        image = substitute(parsed_stages[index][0], values)
+        index = next((i for i in range(index - 1, -1, -1) if parsed_stages[i][1] == image.lower()), None)
     return None if image.lower() in {"", SCRATCH} else image
 
 
-def _before_stages(text: str, args: Mapping[str, str], platform: str) -> dict[str, str]:
+def _collect_global_args(text: str, args: Mapping[str, str], platform: str) -> dict[str, str]:
     """What may be put into the name of a base: ARG before the first FROM."""
-    values: dict[str, str] = dict.fromkeys(PREDEFINED, platform)
-    values |= {name: args[name] for name in PREDEFINED if name in args}
-    for _, keyword, rest in instructions(text):
+    values: dict[str, str] = dict.fromkeys(PREDEFINED_ARGS, platform)
+    values |= {name: args[name] for name in PREDEFINED_ARGS if name in args}
+    for _, keyword, arguments in parse_instructions(text):
         if keyword == "FROM":
             break
-        for name, default in _arguments(rest, values) if keyword == "ARG" else ():
+        for name, default in _parse_args(arguments, values) if keyword == "ARG" else ():
             values[name] = args.get(name, default)
     return values
 
 
-def _bases(text: str, args: Mapping[str, str], platform: str) -> Iterator[Base]:
-    values = _before_stages(text, args, platform)
-    known: set[str] = {SCRATCH}
-    begun = False
-    for line, keyword, rest in instructions(text):
+def _iter_base_images(text: str, args: Mapping[str, str], platform: str) -> Iterator[BaseImage]:
+    values = _collect_global_args(text, args, platform)
+    known_stages: set[str] = {SCRATCH}
+    in_stage = False
+    for line, keyword, arguments in parse_instructions(text):
         if keyword == "FROM":
-            begun = True
-            found = _PLATFORM.match(rest)
-            image, name = _stage(rest)
-            image = substituted(image, values)
-            if image.lower() not in known:
-                yield Base(image, line, substituted(found[1], values) if found else None)
-            known |= {name} if name else set()
-        elif begun:
-            for image in _others(keyword, rest):
-                if image.lower() not in known and not image.isdigit() and "$" not in image:
-                    yield Base(image, line)
+            in_stage = True
+            platform_match = _PLATFORM.match(arguments)
+            image, name = _parse_stage(arguments)
+            image = substitute(image, values)
+            if image.lower() not in known_stages:
+                yield BaseImage(image, line, substitute(platform_match[1], values) if platform_match else None)
+            known_stages |= {name} if name else set()
+        elif in_stage:
+            for image in _find_referenced_images(keyword, arguments):
+                if image.lower() not in known_stages and not image.isdigit() and "$" not in image:
+                    yield BaseImage(image, line)
 
 
-def _stage(rest: str) -> tuple[str, str]:
-    words = _PLATFORM.sub("", rest, count=1).split()
+def _parse_stage(arguments: str) -> tuple[str, str]:
+    words = _PLATFORM.sub("", arguments, count=1).split()
     name = words[2] if len(words) > 2 and words[1].upper() == "AS" else ""
     return (words[0] if words else "", name.lower())
 
 
-def _others(keyword: str, rest: str) -> list[str]:
+def _find_referenced_images(keyword: str, arguments: str) -> list[str]:
     if keyword in ("COPY", "ADD"):
-        flags = re.match(r"(?:--\S+\s+)*", rest)
+        flags = re.match(r"(?:--\S+\s+)*", arguments)
         return _COPY_FROM.findall(flags[0] if flags else "")
-    return _MOUNT_FROM.findall(rest) if keyword == "RUN" else []
+    return _MOUNT_FROM.findall(arguments) if keyword == "RUN" else []
 
 
-def _arguments(rest: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for word in re.findall(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""", rest):
+def _parse_args(arguments: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for word in re.findall(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""", arguments):
         name, _, default = word.partition("=")
-        yield name, substituted(re.sub(r"""["']""", "", default), values)
+        yield name, substitute(re.sub(r"""["']""", "", default), values)
 
 
-def substituted(text: str, values: Mapping[str, str]) -> str:
+def substitute(text: str, values: Mapping[str, str]) -> str:
     """``$NAME``, ``${NAME}``, ``${NAME:-word}`` and ``${NAME:+word}`` replaced; an unknown name is empty."""
 
-    def value(match: re.Match[str]) -> str:
-        known = values.get(match[1] or match[2], "")
+    def replace_variable(match: re.Match[str]) -> str:
+        variable = values.get(match[1] or match[2], "")
         if match[3] in (":-", "-"):
-            return known or match[4]
+            return variable or match[4]
         if match[3] in (":+", "+"):
-            return str(match[4]) if known else ""
-        return known
+            return str(match[4]) if variable else ""
+        return variable
 
-    return _VARIABLE.sub(value, text)
+    return _VARIABLE.sub(replace_variable, text)
 
 
-def instructions(text: str) -> Iterator[tuple[int, str, str]]:
+def parse_instructions(text: str) -> Iterator[tuple[int, str, str]]:
     """(line, keyword in capitals, the rest) of each instruction; comments and the bodies of heredocs left out."""
     lines = text.splitlines()
-    escape = _escape(lines)
-    number = 0
-    while number < len(lines):
-        begun, joined = number, ""
-        while number < len(lines):
-            line = lines[number].strip()
-            number += 1
+    escape = _find_escape_char(lines)
+    index = 0
+    while index < len(lines):
+        start_line, joined = index, ""
+        while index < len(lines):
+            line = lines[index].strip()
+            index += 1
             if line.startswith("#") or (joined and not line):
                 continue
-            begun = begun if joined else number
+            start_line = start_line if joined else index
             joined += line.removesuffix(escape)
             if not line.endswith(escape):
                 break
-        keyword, _, rest = joined.strip().partition(" ")
+        keyword, _, arguments = joined.strip().partition(" ")
         keyword = keyword.upper()
         if keyword in ("RUN", "COPY", "ADD"):
-            number = _after_heredocs(lines, number, rest)
+            index = _skip_heredocs(lines, index, arguments)
         if keyword:
-            yield begun, keyword, rest.strip()
+            yield start_line, keyword, arguments.strip()
 
 
-def _escape(lines: list[str]) -> str:
+def _find_escape_char(lines: list[str]) -> str:
     for line in lines:
-        found = _DIRECTIVE.match(line.strip())
-        if found is None:
+        directive = _DIRECTIVE.match(line.strip())
+        if directive is None:
             break
-        if found[1].lower() == "escape":
-            return found[2]
+        if directive[1].lower() == "escape":
+            return directive[2]
     return "\\"
 
 
-def _after_heredocs(lines: list[str], number: int, rest: str) -> int:
-    for dash, _, end in _HEREDOC.findall(rest):
-        while number < len(lines) and (lines[number].lstrip("\t") if dash else lines[number]) != end:
-            number += 1
-        number += 1
-    return number
+def _skip_heredocs(lines: list[str], index: int, arguments: str) -> int:
+    for strips_tabs, _, terminator in _HEREDOC.findall(arguments):
+        while index < len(lines) and (lines[index].lstrip("\t") if strips_tabs else lines[index]) != terminator:
+            index += 1
+        index += 1
+    return index

@@ -16,30 +16,30 @@ from msgspec import Struct
 
 from orchestrator.problems import Position, Problems
 
-IGNORE = ".dockerignore"
-_SPECIAL = re.compile(r"[.+()|{}$]")
+DOCKERIGNORE = ".dockerignore"
+_REGEX_SPECIAL = re.compile(r"[.+()|{}$]")
 
 
-class Pattern(Struct, frozen=True):
+class IgnorePattern(Struct, frozen=True):
     """One line: what it matches, and whether it lets back in (``!``)."""
 
-    matcher: re.Pattern[str]
-    exception: bool
+    regex: re.Pattern[str]
+    is_negated: bool
 
 
-def ignore_file(context: Path, dockerfile: Path) -> Path | None:
+def find_ignore_file(context: Path, dockerfile: Path) -> Path | None:
     """The file that holds the patterns: ``Dockerfile.dockerignore`` beside the Dockerfile, else ``.dockerignore``."""
-    beside = dockerfile.with_name(dockerfile.name + IGNORE)
-    return next((found for found in (beside, context / IGNORE) if found.is_file()), None)
+    sibling = dockerfile.with_name(dockerfile.name + DOCKERIGNORE)
+    return next((candidate for candidate in (sibling, context / DOCKERIGNORE) if candidate.is_file()), None)
 
 
-def sees_git(context: Path, dockerfile: Path) -> bool:
+def includes_git(context: Path, dockerfile: Path) -> bool:
     """Whether the builder sees the context's ``.git``, which differs with every commit."""
-    known = patterns(ignore_file(context, dockerfile))
-    return (context / ".git").exists() and not judge(".git", known, (False,) * len(known))[0]
+    ignore_patterns = read_patterns(find_ignore_file(context, dockerfile))
+    return (context / ".git").exists() and not match_path(".git", ignore_patterns, (False,) * len(ignore_patterns))[0]
 
 
-def patterns(file: Path | None) -> tuple[Pattern, ...]:
+def read_patterns(file: Path | None) -> tuple[IgnorePattern, ...]:
     """The patterns of an ignore file, in order.
 
     Raises Problems at the line that is no pattern.
@@ -49,95 +49,97 @@ def patterns(file: Path | None) -> tuple[Pattern, ...]:
     try:
         text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
-        raise Problems.one(f"cannot read it: {error.strerror}", where=Position(str(file))) from None
-    return tuple(_parsed(text, str(file)))
+        raise Problems.from_message(f"cannot read it: {error.strerror}", where=Position(str(file))) from None
+    return tuple(_parse_patterns(text, str(file)))
 
 
-def _parsed(text: str, name: str) -> Iterator[Pattern]:
-    for number, raw in enumerate(text.splitlines(), start=1):
+def _parse_patterns(text: str, name: str) -> Iterator[IgnorePattern]:
+    for line_number, raw in enumerate(text.splitlines(), start=1):
         line = "" if raw.startswith("#") else raw.strip()
         if not line:
             continue
-        exception = line.startswith("!")
+        is_negated = line.startswith("!")
         line = line.removeprefix("!").strip()
         if not line:
-            raise Problems.one("`!` alone lets nothing back in", where=Position(name, number))
+            raise Problems.from_message("`!` alone lets nothing back in", where=Position(name, line_number))
         try:
-            yield Pattern(compiled(_cleaned(line)), exception)
+            yield IgnorePattern(compile_pattern(_normalise_pattern(line)), is_negated)
         except re.error:
-            raise Problems.one(f"`{line}` is no pattern", where=Position(name, number)) from None
+            raise Problems.from_message(f"`{line}` is no pattern", where=Position(name, line_number)) from None
 
 
-def _cleaned(line: str) -> str:
-    clean = posixpath.normpath(line)
-    return clean.lstrip("/") if len(clean) > 1 else clean
+def _normalise_pattern(line: str) -> str:
+    normalised = posixpath.normpath(line)
+    return normalised.lstrip("/") if len(normalised) > 1 else normalised
 
 
-def compiled(pattern: str) -> re.Pattern[str]:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
     """A pattern as a regular expression over a path with ``/``.
 
     Raises re.error.
     """
-    out, index = [], 0
+    parts, index = [], 0
     while index < len(pattern):
         if pattern.startswith("**", index):
             index += 3 if pattern.startswith("**/", index) else 2
-            out.append(".*" if index >= len(pattern) else "(.*/)?")
+            parts.append(".*" if index >= len(pattern) else "(.*/)?")
             continue
-        letter = pattern[index]
-        if letter == "\\":
+        char = pattern[index]
+        if char == "\\":
             index += 1
             if index == len(pattern):
                 raise re.error("a backslash at the end")
-            out.append(re.escape(pattern[index]))
+            parts.append(re.escape(pattern[index]))
         else:
-            out.append(_letter(letter))
+            parts.append(_translate_char(char))
         index += 1
-    return re.compile("".join(out) + r"\Z", re.DOTALL)
+    return re.compile("".join(parts) + r"\Z", re.DOTALL)
 
 
-def _letter(letter: str) -> str:
-    if letter == "*":
+def _translate_char(char: str) -> str:
+    if char == "*":
         return "[^/]*"
-    if letter == "?":
+    if char == "?":
         return "[^/]"
-    return f"\\{letter}" if _SPECIAL.match(letter) else letter
+    return f"\\{char}" if _REGEX_SPECIAL.match(char) else char
 
 
-def walk(context: Path, known: tuple[Pattern, ...]) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(context: Path, ignore_patterns: tuple[IgnorePattern, ...]) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """The files and links of a context that the builder sees, by path with ``/``; folders as such do not count.
 
     Raises Problems for a folder that cannot be listed.
     """
-    yield from _walk(context, "", known, (False,) * len(known))
+    yield from _walk_folder(context, "", ignore_patterns, (False,) * len(ignore_patterns))
 
 
-def _walk(
-    folder: Path, prefix: str, known: tuple[Pattern, ...], above: tuple[bool, ...]
+def _walk_folder(
+    folder: Path, prefix: str, ignore_patterns: tuple[IgnorePattern, ...], parent_matches: tuple[bool, ...]
 ) -> Iterator[tuple[str, os.DirEntry[str]]]:
     try:
         with os.scandir(folder) as listing:
             entries = list(listing)
     except OSError as error:
-        raise Problems.one(f"cannot list the folder: {error.strerror}", where=Position(str(folder))) from None
-    may_come_back = any(pattern.exception for pattern in known)
+        raise Problems.from_message(f"cannot list the folder: {error.strerror}", where=Position(str(folder))) from None
+    has_negation = any(pattern.is_negated for pattern in ignore_patterns)
     for entry in entries:
         path = prefix + entry.name
-        ignored, matched = judge(path, known, above)
+        ignored, matched = match_path(path, ignore_patterns, parent_matches)
         if entry.is_dir(follow_symlinks=False):
-            if not ignored or may_come_back:
-                yield from _walk(Path(entry.path), f"{path}/", known, matched)
+            if not ignored or has_negation:
+                yield from _walk_folder(Path(entry.path), f"{path}/", ignore_patterns, matched)
         elif not ignored:
             yield path, entry
 
 
-def judge(path: str, known: tuple[Pattern, ...], above: tuple[bool, ...]) -> tuple[bool, tuple[bool, ...]]:
+def match_path(
+    path: str, ignore_patterns: tuple[IgnorePattern, ...], parent_matches: tuple[bool, ...]
+) -> tuple[bool, tuple[bool, ...]]:
     """Whether a path is ignored, and which patterns matched; ``above``: which matched the folder it is in."""
     ignored, matched = False, []
-    for pattern, inherited in zip(known, above, strict=True):
+    for pattern, inherited in zip(ignore_patterns, parent_matches, strict=True):
         # As Docker does it: a pattern that would not change the verdict is not asked.
-        asked = pattern.exception == ignored
-        match = inherited or (asked and pattern.matcher.match(path) is not None)
-        ignored = not pattern.exception if match else ignored
-        matched.append(match)
+        is_relevant = pattern.is_negated == ignored
+        is_match = inherited or (is_relevant and pattern.regex.match(path) is not None)
+        ignored = not pattern.is_negated if is_match else ignored
+        matched.append(is_match)
     return ignored, tuple(matched)

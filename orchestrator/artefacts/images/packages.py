@@ -15,13 +15,13 @@ from urllib.parse import quote
 
 from msgspec import Struct, field
 
-RELEASE = ("etc/os-release", "usr/lib/os-release")
-DPKG = re.compile(r"var/lib/dpkg/(?:status|status\.d/[^/]+(?<!\.md5sums))\Z")
-APK = re.compile(r"(?:usr/)?lib/apk/db/installed\Z")
-RPM = re.compile(r"(?:var/lib/rpm|usr/lib/sysimage/rpm|usr/share/rpm)/(?:rpmdb\.sqlite|Packages(?:\.db)?)\Z")
-PYTHON = re.compile(r"(?:.*/)?[^/]+\.(?:dist-info/METADATA|egg-info/PKG-INFO)\Z")
-NPM = re.compile(r"(?:.*/)?node_modules/(?:@[^/]+/)?[^/]+/package\.json\Z")
-DOTNET = re.compile(r".*\.deps\.json\Z")
+OS_RELEASE_PATHS = ("etc/os-release", "usr/lib/os-release")
+DPKG_PATH = re.compile(r"var/lib/dpkg/(?:status|status\.d/[^/]+(?<!\.md5sums))\Z")
+APK_PATH = re.compile(r"(?:usr/)?lib/apk/db/installed\Z")
+RPM_PATH = re.compile(r"(?:var/lib/rpm|usr/lib/sysimage/rpm|usr/share/rpm)/(?:rpmdb\.sqlite|Packages(?:\.db)?)\Z")
+PYTHON_PATH = re.compile(r"(?:.*/)?[^/]+\.(?:dist-info/METADATA|egg-info/PKG-INFO)\Z")
+NPM_PATH = re.compile(r"(?:.*/)?node_modules/(?:@[^/]+/)?[^/]+/package\.json\Z")
+DOTNET_PATH = re.compile(r".*\.deps\.json\Z")
 
 
 class Package(Struct, frozen=True, order=True):
@@ -32,100 +32,109 @@ class Package(Struct, frozen=True, order=True):
     version: str
 
 
-class Found(Struct, frozen=True):
+class PackageInventory(Struct, frozen=True):
     """The packages, each once and in order, and the paths of databases that were seen and cannot be read here."""
 
     packages: tuple[Package, ...] = ()
-    unread: tuple[str, ...] = field(default=())
+    unread_databases: tuple[str, ...] = field(default=())
 
 
-def tells(path: str) -> bool:
+def is_package_file(path: str) -> bool:
     """Whether a file of an image says something about packages."""
-    return path in RELEASE or any(kind.match(path) for kind in (DPKG, APK, RPM, PYTHON, NPM, DOTNET))
+    return path in OS_RELEASE_PATHS or any(
+        pattern.match(path) for pattern in (DPKG_PATH, APK_PATH, RPM_PATH, PYTHON_PATH, NPM_PATH, DOTNET_PATH)
+    )
 
 
-def of(files: Mapping[str, bytes]) -> Found:
+def parse_packages(files: Mapping[str, bytes]) -> PackageInventory:
     """What ``files`` (by path) say; a file that is not what its name promises says nothing."""
-    system = _settings(next((files[name] for name in RELEASE if name in files), b""))
+    os_release = _parse_os_release(next((files[name] for name in OS_RELEASE_PATHS if name in files), b""))
     packages: set[Package] = set()
     for path, content in files.items():
         text = content.decode("utf-8", "replace")
-        if DPKG.match(path):
-            packages.update(_dpkg(text, system))
-        elif APK.match(path):
-            packages.update(_apk(text, system))
-        elif PYTHON.match(path):
-            packages.update(_python(text))
-        elif NPM.match(path):
-            packages.update(_npm(text))
-        elif DOTNET.match(path):
-            packages.update(_dotnet(text))
-    return Found(tuple(sorted(packages)), tuple(sorted(path for path in files if RPM.match(path))))
+        if DPKG_PATH.match(path):
+            packages.update(_parse_dpkg(text, os_release))
+        elif APK_PATH.match(path):
+            packages.update(_parse_apk(text, os_release))
+        elif PYTHON_PATH.match(path):
+            packages.update(_parse_python(text))
+        elif NPM_PATH.match(path):
+            packages.update(_parse_npm(text))
+        elif DOTNET_PATH.match(path):
+            packages.update(_parse_dotnet(text))
+    return PackageInventory(tuple(sorted(packages)), tuple(sorted(path for path in files if RPM_PATH.match(path))))
 
 
-def _settings(content: bytes) -> dict[str, str]:
+def _parse_os_release(content: bytes) -> dict[str, str]:
     lines = (line.partition("=") for line in content.decode("utf-8", "replace").splitlines() if "=" in line)
     return {name: value.strip("\"'") for name, _, value in lines}
 
 
-def _dpkg(text: str, system: Mapping[str, str]) -> Iterator[Package]:
+def _parse_dpkg(text: str, os_release: Mapping[str, str]) -> Iterator[Package]:
     for block in re.split(r"\n\s*\n", text):
-        said = dict(re.findall(r"^(Package|Version|Architecture|Status): (.+)$", block, re.MULTILINE))
-        if "Package" in said and "Version" in said and "installed" in said.get("Status", "installed").split():
-            yield _of_system("deb", "debian", said["Package"], said["Version"], said.get("Architecture"), system)
+        fields = dict(re.findall(r"^(Package|Version|Architecture|Status): (.+)$", block, re.MULTILINE))
+        if "Package" in fields and "Version" in fields and "installed" in fields.get("Status", "installed").split():
+            yield _build_system_package(
+                "deb", "debian", fields["Package"], fields["Version"], fields.get("Architecture"), os_release
+            )
 
 
-def _apk(text: str, system: Mapping[str, str]) -> Iterator[Package]:
+def _parse_apk(text: str, os_release: Mapping[str, str]) -> Iterator[Package]:
     for block in text.split("\n\n"):
-        said = dict(re.findall(r"^([PVA]):(.+)$", block, re.MULTILINE))
-        if "P" in said and "V" in said:
-            yield _of_system("apk", "alpine", said["P"], said["V"], said.get("A"), system)
+        fields = dict(re.findall(r"^([PVA]):(.+)$", block, re.MULTILINE))
+        if "P" in fields and "V" in fields:
+            yield _build_system_package("apk", "alpine", fields["P"], fields["V"], fields.get("A"), os_release)
 
 
-def _of_system(
-    kind: str, usual: str, name: str, version: str, architecture: str | None, system: Mapping[str, str]
+def _build_system_package(
+    kind: str,
+    default_distribution: str,
+    name: str,
+    version: str,
+    architecture: str | None,
+    os_release: Mapping[str, str],
 ) -> Package:
-    distribution = system.get("ID", usual)
-    numbered = f"{distribution}-{system['VERSION_ID']}" if "VERSION_ID" in system else ""
-    more = {"arch": architecture or "", "distro": numbered}
-    asked = "&".join(f"{key}={_quoted(value)}" for key, value in more.items() if value)
-    return _package(f"{kind}/{_quoted(distribution)}", name, version, f"?{asked}" if asked else "")
+    distribution = os_release.get("ID", default_distribution)
+    versioned_distribution = f"{distribution}-{os_release['VERSION_ID']}" if "VERSION_ID" in os_release else ""
+    qualifiers = {"arch": architecture or "", "distro": versioned_distribution}
+    query = "&".join(f"{key}={_quote(value)}" for key, value in qualifiers.items() if value)
+    return _build_package(f"{kind}/{_quote(distribution)}", name, version, f"?{query}" if query else "")
 
 
-def _python(text: str) -> Iterator[Package]:
-    said = HeaderParser().parsestr(text)
-    if said["Name"] and said["Version"]:
-        known = re.sub(r"[-_.]+", "-", said["Name"]).lower()
-        yield _package("pypi", known, said["Version"])
+def _parse_python(text: str) -> Iterator[Package]:
+    headers = HeaderParser().parsestr(text)
+    if headers["Name"] and headers["Version"]:
+        normalised_name = re.sub(r"[-_.]+", "-", headers["Name"]).lower()
+        yield _build_package("pypi", normalised_name, headers["Version"])
 
 
-def _npm(text: str) -> Iterator[Package]:
-    said = _json(text)
-    name, version = said.get("name"), said.get("version")
+def _parse_npm(text: str) -> Iterator[Package]:
+    document = _parse_object(text)
+    name, version = document.get("name"), document.get("version")
     if isinstance(name, str) and isinstance(version, str):
-        yield _package("npm", name, version)
+        yield _build_package("npm", name, version)
 
 
-def _dotnet(text: str) -> Iterator[Package]:
-    libraries = _json(text).get("libraries")
-    for name, about in libraries.items() if isinstance(libraries, dict) else ():
+def _parse_dotnet(text: str) -> Iterator[Package]:
+    libraries = _parse_object(text).get("libraries")
+    for name, library in libraries.items() if isinstance(libraries, dict) else ():
         package, _, version = str(name).partition("/")
-        if version and isinstance(about, dict) and about.get("type") == "package":
-            yield _package("nuget", package, version)
+        if version and isinstance(library, dict) and library.get("type") == "package":
+            yield _build_package("nuget", package, version)
 
 
-def _json(text: str) -> dict[str, Any]:
+def _parse_object(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        document = json.loads(text)
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _package(kind: str, name: str, version: str, more: str = "") -> Package:
-    parts: Iterable[str] = map(_quoted, name.split("/"))
-    return Package(f"pkg:{kind}/{'/'.join(parts)}@{_quoted(version)}{more}", name, version)
+def _build_package(kind: str, name: str, version: str, query: str = "") -> Package:
+    parts: Iterable[str] = map(_quote, name.split("/"))
+    return Package(f"pkg:{kind}/{'/'.join(parts)}@{_quote(version)}{query}", name, version)
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return quote(text, safe=":")

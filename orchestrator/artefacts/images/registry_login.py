@@ -17,41 +17,41 @@ from typing import Any
 
 from orchestrator.redaction.github_masks import mask
 
-CONFIG = "config.json"
+CONFIG_FILE = "config.json"
 
 
 @contextmanager
-def private(host: str, user: str, password: str) -> Iterator[Path]:
+def temporary_login(host: str, user: str, password: str) -> Iterator[Path]:
     """A folder, readable by us alone, whose ``config.json`` logs in to ``host``; gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="orchestrator-") as name:
         folder = Path(name)
-        own = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
-        _take_over(own, folder)
-        login = mask(base64.b64encode(f"{user}:{mask(password)}".encode()).decode())
-        descriptor = os.open(folder / CONFIG, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        user_config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
+        _link_user_config(user_config, folder)
+        auth = mask(base64.b64encode(f"{user}:{mask(password)}".encode()).decode())
+        descriptor = os.open(folder / CONFIG_FILE, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w") as file:
-            json.dump(_with(_read(own / CONFIG), host, login), file)
+            json.dump(_add_auth(_read_config(user_config / CONFIG_FILE), host, auth), file)
         yield folder
 
 
-def _with(settings: Mapping[str, Any], host: str, login: str) -> dict[str, Any]:
-    known = {key: value for key, value in settings.items() if key != "credsStore"}
-    stores = {key: value for key, value in (known.pop("credHelpers", None) or {}).items() if key != host}
-    logins = {**(known.pop("auths", None) or {}), host: {"auth": login}}
-    return {**known, "auths": logins, **({"credHelpers": stores} if stores else {})}
+def _add_auth(settings: Mapping[str, Any], host: str, auth: str) -> dict[str, Any]:
+    merged = {key: value for key, value in settings.items() if key != "credsStore"}
+    credential_helpers = {key: value for key, value in (merged.pop("credHelpers", None) or {}).items() if key != host}
+    auths = {**(merged.pop("auths", None) or {}), host: {"auth": auth}}
+    return {**merged, "auths": auths, **({"credHelpers": credential_helpers} if credential_helpers else {})}
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read_config(file: Path) -> dict[str, Any]:
     try:
-        found = json.loads(file.read_text())
+        config = json.loads(file.read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return config if isinstance(config, dict) else {}
 
 
-def _take_over(own: Path, folder: Path) -> None:
+def _link_user_config(user_config: Path, folder: Path) -> None:
     """Contexts, builders and plugins of docker stay where they are; links lead there."""
     with suppress(OSError):
-        for entry in own.iterdir():
-            if entry.name != CONFIG:
+        for entry in user_config.iterdir():
+            if entry.name != CONFIG_FILE:
                 (folder / entry.name).symlink_to(entry.resolve())

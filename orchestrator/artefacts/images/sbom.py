@@ -15,34 +15,40 @@ from typing import Any
 from urllib.parse import quote
 
 from orchestrator import __version__
-from orchestrator.artefacts.images.packages import Found
-from orchestrator.artefacts.images.registry import Descriptor, Reference
+from orchestrator.artefacts.images.packages import PackageInventory
+from orchestrator.artefacts.images.registry import Descriptor, ImageReference
 
-TYPE = "application/vnd.cyclonedx+json"
-MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-NOTHING = b"{}"
-NOTHING_TYPE = "application/vnd.oci.empty.v1+json"
-_BASE = "org.opencontainers.image.base"
+SBOM_MEDIA_TYPE = "application/vnd.cyclonedx+json"
+MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
+EMPTY_CONFIG = b"{}"
+EMPTY_MEDIA_TYPE = "application/vnd.oci.empty.v1+json"
+_BASE_LABEL_PREFIX = "org.opencontainers.image.base"
 
 
-def document(found: Found, image: Reference, digest: str, labels: Mapping[str, str]) -> bytes:
+def build_document(inventory: PackageInventory, image: ImageReference, digest: str, labels: Mapping[str, str]) -> bytes:
     """The SBOM of the image that has ``digest`` in its registry.  ``labels`` are its own; they name its base."""
     name = image.repository.rpartition("/")[2]
-    place = quote(f"{image.registry}/{image.repository}", safe="")
+    repository_url = quote(f"{image.registry}/{image.repository}", safe="")
     subject: dict[str, Any] = {
         "type": "container",
         "bom-ref": "image",
         "name": image.repository,
         "version": digest,
-        "purl": f"pkg:oci/{quote(name)}@{quote(digest, safe='')}?repository_url={place}&tag={quote(image.tag)}",
+        "purl": (
+            f"pkg:oci/{quote(name)}@{quote(digest, safe='')}?repository_url={repository_url}&tag={quote(image.tag)}"
+        ),
         "properties": [{"name": key, "value": value} for key, value in sorted(labels.items())],
     }
-    if f"{_BASE}.name" in labels:
-        base = {"type": "container", "name": labels[f"{_BASE}.name"]}
-        pinned = {"version": labels[f"{_BASE}.digest"]} if f"{_BASE}.digest" in labels else {}
-        subject["pedigree"] = {"ancestors": [base | pinned]}
-    if found.unread:
-        subject["properties"] += [{"name": "orchestrator:database-not-read", "value": path} for path in found.unread]
+    if f"{_BASE_LABEL_PREFIX}.name" in labels:
+        base = {"type": "container", "name": labels[f"{_BASE_LABEL_PREFIX}.name"]}
+        base_version = (
+            {"version": labels[f"{_BASE_LABEL_PREFIX}.digest"]} if f"{_BASE_LABEL_PREFIX}.digest" in labels else {}
+        )
+        subject["pedigree"] = {"ancestors": [base | base_version]}
+    if inventory.unread_databases:
+        subject["properties"] += [
+            {"name": "orchestrator:database-not-read", "value": path} for path in inventory.unread_databases
+        ]
     tool = {"type": "application", "name": "orchestrator", "version": __version__}
     bom = {
         "bomFormat": "CycloneDX",
@@ -51,26 +57,32 @@ def document(found: Found, image: Reference, digest: str, labels: Mapping[str, s
         "version": 1,
         "metadata": {"tools": {"components": [tool]}, "component": subject},
         "components": [
-            {"type": "library", "bom-ref": one.purl, "name": one.name, "version": one.version, "purl": one.purl}
-            for one in found.packages
+            {
+                "type": "library",
+                "bom-ref": package.purl,
+                "name": package.name,
+                "version": package.version,
+                "purl": package.purl,
+            }
+            for package in inventory.packages
         ],
         "compositions": [{"aggregate": "incomplete", "assemblies": ["image"]}],
     }
     return json.dumps(bom, indent=1).encode()
 
 
-def referrer(bom: bytes, subject: Descriptor) -> bytes:
+def build_referrer(bom: bytes, subject: Descriptor) -> bytes:
     """The manifest by which a registry knows that ``bom`` tells of ``subject``."""
     manifest = {
         "schemaVersion": 2,
-        "mediaType": MANIFEST,
-        "artifactType": TYPE,
-        "config": _described(NOTHING_TYPE, NOTHING),
-        "layers": [_described(TYPE, bom)],
+        "mediaType": MANIFEST_MEDIA_TYPE,
+        "artifactType": SBOM_MEDIA_TYPE,
+        "config": _build_descriptor(EMPTY_MEDIA_TYPE, EMPTY_CONFIG),
+        "layers": [_build_descriptor(SBOM_MEDIA_TYPE, bom)],
         "subject": {"mediaType": subject.media_type, "digest": subject.digest, "size": subject.size},
     }
     return json.dumps(manifest).encode()
 
 
-def _described(kind: str, data: bytes) -> dict[str, Any]:
-    return {"mediaType": kind, "digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "size": len(data)}
+def _build_descriptor(media_type: str, data: bytes) -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": f"sha256:{hashlib.sha256(data).hexdigest()}", "size": len(data)}

@@ -8,11 +8,11 @@ from pathlib import Path
 from orchestrator import shell
 from orchestrator.vocabulary import Component
 
-WITHIN = 1800.0
+TIMEOUT_SECONDS = 1800.0
 """Seconds."""
 
 
-def build(component: Component) -> None:
+def build_site(component: Component) -> None:
     """Run ``spa.build`` beside the manifest of ``component``; nothing where it has none.
 
     Raises Problems with the end of the command's output when it fails.
@@ -21,15 +21,15 @@ def build(component: Component) -> None:
     command = spa.get("build")
     if not command:
         return
-    words = [str(word) for word in command]
+    arguments = [str(word) for word in command]
     folder = (Path(component.where.file).parent / spa["folder"]).resolve()
-    hint = f"run it by hand in {folder}: {shlex.join(words)}"
+    hint = f"run it by hand in {folder}: {shlex.join(arguments)}"
     environment = {str(name): str(value) for name, value in (spa.get("env") or {}).items()}
-    shell.demand(
-        words,
-        what=f"the build of {component.handle} failed",
+    shell.run_checked(
+        arguments,
+        failure_message=f"the build of {component.handle} failed",
         hint=hint,
         folder=folder,
         environment=environment,
-        timeout=WITHIN,
+        timeout=TIMEOUT_SECONDS,
     )

@@ -15,43 +15,43 @@ from orchestrator.artefacts import Site, SiteFile
 from orchestrator.artefacts.sites.http_headers import cache_control, content_type, is_entry
 from orchestrator.problems import Problem, Problems
 
-INDEX = "index.html"
-RESERVED = ".orchestrator/"
+DEFAULT_INDEX = "index.html"
+RESERVED_PREFIX = ".orchestrator/"
 """Where the mark of the site that stands lies, in the bucket."""
-LONGEST_KEY = 1024
-LARGEST = 5 * 1024**3
-BLOCK = 1 << 20
-READERS = min(4, os.cpu_count() or 1)
-AT_ONCE = 64
+MAX_KEY_BYTES = 1024
+MAX_FILE_BYTES = 5 * 1024**3
+BLOCK_BYTES = 1 << 20
+MAX_READERS = min(4, os.cpu_count() or 1)
+BATCH_SIZE = 64
 """Files that a reader takes at a time: handing over one by one costs as much as hashing a small one."""
 
 
-def scan(folder: Path, index: str = INDEX) -> Site:
+def scan(folder: Path, index: str = DEFAULT_INDEX) -> Site:
     """The site in ``folder``, whose front page is ``index``.
 
     Raises Problems, all at once: no such folder, no index, names or links that cannot be served.
     """
     problems: list[Problem] = []
-    found = sorted(_found(folder, problems))
-    if not problems and index not in {path for path, _ in found}:
+    entries = sorted(_walk_files(folder, problems))
+    if not problems and index not in {path for path, _ in entries}:
         problems.append(Problem(f"{folder} holds no {index}", hint="build the site first, or name another `dir`"))
     if problems:
         raise Problems(problems)
-    parts = [found[start : start + AT_ONCE] for start in range(0, len(found), AT_ONCE)]
-    with ThreadPoolExecutor(READERS, thread_name_prefix="hash") as pool:
-        described = pool.map(lambda part: [_file(folder, path, size) for path, size in part], parts)
-        files = dict(zip((path for path, _ in found), chain.from_iterable(described), strict=True))
-    return Site(digest(files), files, str(folder))
+    batches = [entries[start : start + BATCH_SIZE] for start in range(0, len(entries), BATCH_SIZE)]
+    with ThreadPoolExecutor(MAX_READERS, thread_name_prefix="hash") as pool:
+        hashed_batches = pool.map(lambda batch: [_hash_file(folder, path, size) for path, size in batch], batches)
+        files = dict(zip((path for path, _ in entries), chain.from_iterable(hashed_batches), strict=True))
+    return Site(compute_digest(files), files, str(folder))
 
 
-def digest(files: dict[str, SiteFile]) -> str:
+def compute_digest(files: dict[str, SiteFile]) -> str:
     """What a site is: its paths, bytes and headers, as one hash of 24 hex digits."""
     return canonical_json.digest(
-        {path: (one.sha256, one.content_type, one.cache_control) for path, one in files.items()}
+        {path: (file.sha256, file.content_type, file.cache_control) for path, file in files.items()}
     )[:24]
 
 
-def _found(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, int]]:
+def _walk_files(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, int]]:
     """Every file below ``folder``: its path, relative and with slashes, and its size.
 
     A site may have very many, so these are strings and the entries of listings: a Path would cost more than its hash.
@@ -59,35 +59,35 @@ def _found(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, int]]:
     if not folder.is_dir():
         problems.append(Problem(f"there is no folder {folder}", hint="build the site first, or name another `dir`"))
         return
-    below = [""]
-    while below:
-        parent = below.pop()
+    pending = [""]
+    while pending:
+        parent = pending.pop()
         try:
             with os.scandir(folder / parent) as entries:
-                listed = list(entries)
+                children = list(entries)
         except OSError as error:
-            problems.append(_unreadable(error))
+            problems.append(_read_problem(error))
             continue
-        for entry in listed:
+        for entry in children:
             path = f"{parent}{entry.name}"
             if entry.is_dir(follow_symlinks=False):
-                below.append(f"{path}/")
-            elif trouble := _trouble(folder, path, entry):
-                problems.append(_odd(entry.path, trouble))
+                pending.append(f"{path}/")
+            elif rejection := _find_rejection(folder, path, entry):
+                problems.append(_rejection_problem(entry.path, rejection))
             else:
                 yield path, entry.stat().st_size
 
 
-def _trouble(folder: Path, path: str, entry: os.DirEntry[str]) -> str:
+def _find_rejection(folder: Path, path: str, entry: os.DirEntry[str]) -> str:
     """Why a file cannot be served, or nothing."""
     try:
         size = len(path.encode())
     except UnicodeEncodeError:
         return "has a name that is no UTF-8"
-    if not path.isprintable() or size > LONGEST_KEY:
-        return f"has control characters in its name, or more than {LONGEST_KEY} bytes"
-    if path.startswith(RESERVED):
-        return f"is below {RESERVED}, which the orchestrator keeps for itself"
+    if not path.isprintable() or size > MAX_KEY_BYTES:
+        return f"has control characters in its name, or more than {MAX_KEY_BYTES} bytes"
+    if path.startswith(RESERVED_PREFIX):
+        return f"is below {RESERVED_PREFIX}, which the orchestrator keeps for itself"
     if entry.is_symlink():
         if entry.is_dir():
             return "is a link to a folder; copy it instead"
@@ -95,37 +95,37 @@ def _trouble(folder: Path, path: str, entry: os.DirEntry[str]) -> str:
             return "is a link out of the folder"
     if not entry.is_file():
         return "is no file"
-    return "is larger than S3 takes at once (5 GiB)" if entry.stat().st_size > LARGEST else ""
+    return "is larger than S3 takes at once (5 GiB)" if entry.stat().st_size > MAX_FILE_BYTES else ""
 
 
-def _file(folder: Path, path: str, size: int) -> SiteFile:
+def _hash_file(folder: Path, path: str, size: int) -> SiteFile:
     """A file as it is now; ``size`` in bytes is what it was when it was found."""
     try:
         with open(f"{folder}/{path}", "rb", buffering=0) as stream:  # noqa: PTH123 - as in _found
-            if size > BLOCK:
-                sha256, md5, size = _in_blocks(stream)
+            if size > BLOCK_BYTES:
+                sha256, md5, size = _hash_blocks(stream)
             else:
                 data = stream.read()
                 sha256, md5, size = hashlib.sha256(data), hashlib.md5(data, usedforsecurity=False), len(data)
     except OSError as error:
-        raise Problems([_unreadable(error)]) from None
+        raise Problems([_read_problem(error)]) from None
     headers = content_type(path), cache_control(path)
     return SiteFile(size, md5.hexdigest(), sha256.hexdigest(), *headers, is_entry(path))
 
 
-def _in_blocks(stream: FileIO) -> tuple[hashlib._Hash, hashlib._Hash, int]:
+def _hash_blocks(stream: FileIO) -> tuple[hashlib._Hash, hashlib._Hash, int]:
     """SHA-256, MD5 and size of a file too large to be held."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    while block := stream.read(BLOCK):
+    while block := stream.read(BLOCK_BYTES):
         sha256.update(block)
         md5.update(block)
         size += len(block)
     return sha256, md5, size
 
 
-def _odd(path: str, trouble: str) -> Problem:
-    return Problem(f"{path.encode(errors='replace').decode()!r} {trouble}")
+def _rejection_problem(path: str, rejection: str) -> Problem:
+    return Problem(f"{path.encode(errors='replace').decode()!r} {rejection}")
 
 
-def _unreadable(error: OSError) -> Problem:
+def _read_problem(error: OSError) -> Problem:
     return Problem(f"{error.filename} cannot be read: {error.strerror}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-TEXT = {
+TEXT_TYPES = {
     "html": "text/html",
     "htm": "text/html",
     "css": "text/css",
@@ -24,7 +24,7 @@ TEXT = {
     "vtt": "text/vtt",
 }
 """Types of text, which are UTF-8 and say so."""
-BINARY = {
+BINARY_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
     "jpeg": "image/jpeg",
@@ -43,15 +43,15 @@ BINARY = {
     "webm": "video/webm",
     "zip": "application/zip",
 }
-OTHER = "application/octet-stream"
-FOREVER = "public, max-age=31536000, immutable"
-ASK_AGAIN = "no-cache"
+DEFAULT_CONTENT_TYPE = "application/octet-stream"
+IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
+REVALIDATE_CACHE_CONTROL = "no-cache"
 
-LONGER_THAN_WORDS = 16
+MIN_UNAMBIGUOUS_HASH_LENGTH = 16
 """Letters and digits."""
 _SEGMENT = re.compile(r"[.-]")
 _WORD_AND_NUMBER = re.compile(r"[A-Za-z]+[0-9]+\Z|[0-9]+[A-Za-z]+\Z")
-_HASHES = tuple(
+_HASH_PATTERNS = tuple(
     map(
         re.compile,
         (
@@ -66,11 +66,11 @@ _HASHES = tuple(
 
 def content_type(path: str) -> str:
     """The Content-Type of a file, by its name's ending."""
-    stem, _, ending = _name(path).lower().rpartition(".")
-    ending = ending if stem else ""
-    if ending in TEXT:
-        return f"{TEXT[ending]}; charset=utf-8"
-    return BINARY.get(ending, OTHER)
+    stem, _, extension = _file_name(path).lower().rpartition(".")
+    extension = extension if stem else ""
+    if extension in TEXT_TYPES:
+        return f"{TEXT_TYPES[extension]}; charset=utf-8"
+    return BINARY_TYPES.get(extension, DEFAULT_CONTENT_TYPE)
 
 
 def is_entry(path: str) -> bool:
@@ -82,20 +82,20 @@ def is_entry(path: str) -> bool:
     are words with numbers.  What is in doubt is an entry file: that costs a request now and then, and never shows
     anybody an old page.
     """
-    segments = _SEGMENT.split(_name(path))
+    segments = _SEGMENT.split(_file_name(path))
     return path.endswith((".html", ".htm")) or not any(map(_is_hash, segments[1:-1]))
 
 
 def cache_control(path: str) -> str:
     """The Cache-Control of a file: a year for what carries its hash, ask again for the rest."""
-    return ASK_AGAIN if is_entry(path) else FOREVER
+    return REVALIDATE_CACHE_CONTROL if is_entry(path) else IMMUTABLE_CACHE_CONTROL
 
 
-def _name(path: str) -> str:
+def _file_name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
 def _is_hash(text: str) -> bool:
-    if len(text) < LONGER_THAN_WORDS and _WORD_AND_NUMBER.match(text):
+    if len(text) < MIN_UNAMBIGUOUS_HASH_LENGTH and _WORD_AND_NUMBER.match(text):
         return False
-    return any(pattern.match(text) for pattern in _HASHES)
+    return any(pattern.match(text) for pattern in _HASH_PATTERNS)

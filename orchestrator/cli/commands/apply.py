@@ -6,23 +6,23 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import applying, choosing, common, recorded
-from orchestrator.runs.reporter import How
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import apply_options, common_options, plan_options, run_options
+from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "apply",
     "orchestrator apply -e prod",
     "orchestrator plan --out plan.json && orchestrator apply plan.json",
     "orchestrator apply --auto-approve --target bucket.files",
 )
 @click.argument("reviewed", metavar="[PLAN.JSON]", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@applying
-@choosing
-@recorded
-@common
+@apply_options
+@plan_options
+@run_options
+@common_options
 def command(  # noqa: PLR0913 - its options
     settings: Settings,
     reviewed: Path | None,
@@ -31,7 +31,7 @@ def command(  # noqa: PLR0913 - its options
     parallelism: int,
     targets: tuple[str, ...],
     allow: str,
-    how: How,
+    how: RunOptions,
 ) -> int:
     """Make AWS what the manifests say.
 
@@ -51,10 +51,10 @@ def command(  # noqa: PLR0913 - its options
         settings.environment = approval.reviewed.environment
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients(manifest.scope.region)
-    again = settings.command("apply", *(word for target in targets for word in ("--target", target)))
-    store = checkout.store_of(manifest, clients)
-    with lock.taken(settings, manifest.scope, "apply", how, clients, store) as turn:
-        desired = checkout.of_manifest(manifest, turn.clients).desired
+    retry_command = settings.command_line("apply", *(word for target in targets for word in ("--target", target)))
+    ledger_store = checkout.find_store(manifest, clients)
+    with lock.write_lock(settings, manifest.scope, "apply", how, clients, ledger_store) as turn:
+        desired = checkout.from_manifest(manifest, turn.clients).desired
         planned = pipeline.plan(desired, targets=targets, allow=allow, clients=turn.clients)
-        ask = "Apply these {count} changes to {place}? Only 'yes' is accepted:", "yes"
-        return apply.see_through(planned, settings, turn, approval, ask, again, parallelism)
+        prompt = "Apply these {count} changes to {place}? Only 'yes' is accepted:", "yes"
+        return apply.review_and_apply(planned, settings, turn, approval, prompt, retry_command, parallelism)

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.github.client import GitHub
 
 
-@verb(
+@cli_command(
     "bootstrap",
     "orchestrator bootstrap github --plan",
     "orchestrator bootstrap github -e prod",
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.argument("what", type=click.Choice(["github"]))
 @click.option("--plan", "--print", "only", is_flag=True, help="Only show what would be made; change nothing.")
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
-@common
+@common_options
 def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> int:
     """Let GitHub's workflows plan and deploy.
 
@@ -35,52 +35,59 @@ def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> in
     from orchestrator.bootstrap import github_settings as standing
     from orchestrator.bootstrap import workflow_roles
     from orchestrator.planning import pipeline
-    from orchestrator.problems import Exit
+    from orchestrator.problems import ExitCode
     from orchestrator.runs import apply, plan_output
     from orchestrator.runs.approval import Approval
 
-    desired = pipeline.desired(settings.manifests, settings.environment, shipping=False)
-    project = next(one for one in desired.components if one.kind == "Project")
-    workflow_roles.refuse_unbounded(project, desired)
-    api = client(str(project.spec["repository"]))
-    repository = standing.repository(api)
+    desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
+    project = next(component for component in desired.components if component.kind == "Project")
+    workflow_roles.require_permissions_boundary(project, desired)
+    api = github_client(str(project.spec["repository"]))
+    repository = standing.fetch_repository(api)
     planned = pipeline.plan(workflow_roles.expand(desired, repository))
-    wanted = standing.changes(api, desired.scope, repository.branch)
+    setting_changes = standing.list_pending_settings(api, desired.scope, repository.branch)
     terminal = settings.terminal
-    plan_output.to(terminal, planned, "full" if settings.verbose else "brief")
-    terminal.say("\n".join([f"\nGitHub, {repository.name}:", *(f"  set {each.what}" for each in wanted)]))
+    plan_output.print_plan(terminal, planned, "full" if settings.verbose else "brief")
+    terminal.print_out(
+        "\n".join(
+            [
+                f"\nGitHub, {repository.name}:",
+                *(f"  set {setting_change.description}" for setting_change in setting_changes),
+            ]
+        )
+    )
     if planned.plan.is_vetoed:
-        return Exit.VETOED
-    if not wanted and not planned.plan.pending:
-        terminal.say("  No changes.")
-        return Exit.OK
+        return ExitCode.VETOED
+    if not setting_changes and not planned.plan.pending_changes:
+        terminal.print_out("  No changes.")
+        return ExitCode.OK
     if only:
-        return Exit.OK
+        return ExitCode.OK
     question = f"Do this in account {planned.plan.account} and {repository.name}? Only 'yes' is accepted:"
-    Approval(automatic=auto_approve).obtain(terminal, question, "yes")
-    code = Exit.OK
-    if planned.plan.pending:
-        code = Exit(apply.carry_out(planned, settings, 16, settings.command("bootstrap", what)))
-    if code is not Exit.OK:
-        terminal.tell("GitHub was left as it is, because AWS is not done.")
+    Approval(is_automatic=auto_approve).confirm(terminal, question, "yes")
+    code = ExitCode.OK
+    if planned.plan.pending_changes:
+        code = ExitCode(apply.apply_with_progress(planned, settings, 16, settings.command_line("bootstrap", what)))
+    if code is not ExitCode.OK:
+        terminal.print_err("GitHub was left as it is, because AWS is not done.")
         return code
-    for done in standing.apply(api, wanted):
-        terminal.say(f"Set {done}")
-    return Exit.OK
+    for applied_setting in standing.apply(api, setting_changes):
+        terminal.print_out(f"Set {applied_setting}")
+    return ExitCode.OK
 
 
-def client(repository: str, attempts: int | None = None) -> GitHub:
+def github_client(repository: str, attempts: int | None = None) -> GitHub:
     """GitHub as a person's own token may see it; GITHUB_API_URL leads elsewhere; ``attempts``: tries of a request.
 
     Raises Problems where there is no token.
     """
-    from orchestrator.github.client import API, ATTEMPTS, GitHub
+    from orchestrator.github.client import DEFAULT_API_URL, MAX_ATTEMPTS, GitHub
 
-    api = os.environ.get("GITHUB_API_URL", "") or API
-    return GitHub(repository, token(), api=api, attempts=attempts or ATTEMPTS)
+    api_url = os.environ.get("GITHUB_API_URL", "") or DEFAULT_API_URL
+    return GitHub(repository, github_token(), api_url=api_url, max_attempts=attempts or MAX_ATTEMPTS)
 
 
-def token() -> str:
+def github_token() -> str:
     """The token of the surroundings; shown nowhere.
 
     Raises Problems where there is none.
@@ -89,11 +96,11 @@ def token() -> str:
     from orchestrator.problems import Problems
 
     for name in ("GITHUB_TOKEN", "GH_TOKEN"):
-        if found := os.environ.get(name):
-            return found
+        if variable_value := os.environ.get(name):
+            return variable_value
     if shell.which("gh"):
-        ran = shell.run(["gh", "auth", "token"], timeout=20)
-        if ran.status == 0 and ran.output.strip():
-            return ran.output.strip()
+        result = shell.run(["gh", "auth", "token"], timeout=20)
+        if result.exit_code == 0 and result.output.strip():
+            return result.output.strip()
     hint = "log in with `gh auth login`, or set GITHUB_TOKEN to one that may administer the repository"
-    raise Problems.one("there is no token for GitHub; nothing was done", hint=hint)
+    raise Problems.from_message("there is no token for GitHub; nothing was done", hint=hint)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "demo",
     "orchestrator demo",
     "orchestrator demo -f manifests -e prod",
 )
-@common
+@common_options
 def command(settings: Settings) -> int:
     """See all of it at work, on this machine.
 
@@ -26,6 +26,8 @@ def command(settings: Settings) -> int:
     from orchestrator.problems import Problems
 
     try:
-        return infrastructure.tell(settings)
+        return infrastructure.run_demo(settings)
     except ImportError as error:
-        raise Problems.one(f"the demo needs {error.name}", hint="pip install 'orchestrator[emulator]'") from None
+        raise Problems.from_message(
+            f"the demo needs {error.name}", hint="pip install 'orchestrator[emulator]'"
+        ) from None

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import applying, choosing, common, recorded
-from orchestrator.runs.reporter import How
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import apply_options, common_options, plan_options, run_options
+from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "deploy",
     "orchestrator deploy -e prod",
     "orchestrator deploy --expect DIGEST",
     "orchestrator deploy --auto-approve --no-build",
 )
 @click.option("--no-build", is_flag=True, help="Do not run the sites' build commands; ship what is there.")
-@applying
-@choosing
-@recorded
-@common
+@apply_options
+@plan_options
+@run_options
+@common_options
 def command(  # noqa: PLR0913 - its options
     settings: Settings,
     no_build: bool,
@@ -29,7 +29,7 @@ def command(  # noqa: PLR0913 - its options
     parallelism: int,
     targets: tuple[str, ...],
     allow: str,
-    how: How,
+    how: RunOptions,
 ) -> int:
     """Build, apply, ship, prove, and write the release down.
 
@@ -38,23 +38,30 @@ def command(  # noqa: PLR0913 - its options
     when released, 1 when it failed, 3 when vetoed, 5 when it failed and the release before stands again.
     """
     from orchestrator.planning import pipeline
-    from orchestrator.problems import Exit
+    from orchestrator.problems import ExitCode
     from orchestrator.release import checkout
     from orchestrator.runs import release
-    from orchestrator.state.client.run_reporter import Superseded
+    from orchestrator.state.client.run_reporter import RunSuperseded
 
-    desk = release.desk(settings, expect, auto_approve=auto_approve)
+    session = release.open_session(settings, expect, auto_approve=auto_approve)
     if not no_build:
-        desk.build_sites()
+        session.build_sites()
     try:
-        with desk.writing("deploy", how) as ours:
-            asked = checkout.of_manifest(ours.manifest, ours.clients)
-            planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=ours.clients)
-            if not ours.show(planned):
-                return Exit.VETOED
-            ours.obtain(planned, "Deploy")
-            again = settings.command("deploy")
-            return ours.carry_out(planned, lambda run, told: run.deploy(planned, asked, told), parallelism, again)
-    except Superseded as newer:
-        settings.terminal.say(f"Run {newer.by} deploys a newer commit, and this one with it; nothing was done.")
-        return Exit.OK
+        with session.acquire_lock("deploy", how) as locked_session:
+            candidate = checkout.from_manifest(locked_session.manifest, locked_session.clients)
+            planned = pipeline.plan(candidate.desired, targets=targets, allow=allow, clients=locked_session.clients)
+            if not locked_session.show_plan(planned):
+                return ExitCode.VETOED
+            locked_session.confirm(planned, "Deploy")
+            retry_command = settings.command_line("deploy")
+            return locked_session.execute(
+                planned,
+                lambda deployment, on_failure: deployment.deploy(planned, candidate, on_failure),
+                parallelism,
+                retry_command,
+            )
+    except RunSuperseded as superseded:
+        settings.terminal.print_out(
+            f"Run {superseded.run_id} deploys a newer commit, and this one with it; nothing was done."
+        )
+        return ExitCode.OK

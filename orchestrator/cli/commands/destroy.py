@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import applying, common, recorded
-from orchestrator.runs.reporter import How
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import apply_options, common_options, run_options
+from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "destroy",
     "orchestrator destroy -e staging",
     "orchestrator destroy -e staging --allow 3f2a9c1b",
 )
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
-@applying
-@recorded
-@common
-def command(settings: Settings, expect: str, auto_approve: bool, parallelism: int, allow: str, how: How) -> int:
+@apply_options
+@run_options
+@common_options
+def command(settings: Settings, expect: str, auto_approve: bool, parallelism: int, allow: str, how: RunOptions) -> int:
     """Delete everything of one environment.
 
     Only what bears this environment's mark is touched. What holds data is vetoed until its manifest says
@@ -34,10 +34,12 @@ def command(settings: Settings, expect: str, auto_approve: bool, parallelism: in
 
     approval = Approval(None, expect, auto_approve)
     manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients, desired = Clients(manifest.scope.region), pipeline.expanded(manifest, shipping=False)
-    store = checkout.store_of(manifest, clients)
-    with lock.taken(settings, manifest.scope, "destroy", how, clients, store) as turn:
+    clients, desired = Clients(manifest.scope.region), pipeline.expand_manifest(manifest, include_artefacts=False)
+    ledger_store = checkout.find_store(manifest, clients)
+    with lock.write_lock(settings, manifest.scope, "destroy", how, clients, ledger_store) as turn:
         planned = pipeline.plan(desired, destroying=True, allow=allow, clients=turn.clients)
         name = manifest.environment
-        ask = f"Delete {{count}} resources of {{place}}? Type {name!r} to do it:", name
-        return apply.see_through(planned, settings, turn, approval, ask, settings.command("destroy"), parallelism)
+        prompt = f"Delete {{count}} resources of {{place}}? Type {name!r} to do it:", name
+        return apply.review_and_apply(
+            planned, settings, turn, approval, prompt, settings.command_line("destroy"), parallelism
+        )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.github.client import GitHub
 
 
-@verb(
+@cli_command(
     "doctor",
     "orchestrator doctor -e prod",
     "orchestrator doctor --format json | jq '.findings[] | select(.state != \"ok\")'",
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds; what has not answered by then is not checked.",
 )
-@common
+@common_options
 def command(settings: Settings, form: Literal["text", "json"], timeout: float) -> int:
     """Say what a set-up lacks, and how to mend it. Changes nothing.
 
@@ -41,22 +41,22 @@ def command(settings: Settings, form: Literal["text", "json"], timeout: float) -
     import json
     import os
 
-    from orchestrator.doctor import Case, report
-    from orchestrator.doctor.runner import examine
-    from orchestrator.problems import Exit
+    from orchestrator.doctor import DoctorContext, report
+    from orchestrator.doctor.runner import run_checks
+    from orchestrator.problems import ExitCode
     from orchestrator.render import problems
 
-    case = Case(settings.manifests, settings.environment, os.environ, settings.command, _clients, _github)
-    found = examine(case, timeout)
+    case = DoctorContext(settings.manifests, settings.environment, os.environ, settings.command_line, _clients, _github)
+    findings = run_checks(case, timeout)
     terminal = settings.terminal
     if form == "json":
-        terminal.say(json.dumps(report.document(found, settings.environment), indent=2, ensure_ascii=False))
+        terminal.print_out(json.dumps(report.to_document(findings, settings.environment), indent=2, ensure_ascii=False))
     else:
-        terminal.say(report.text(found, terminal.style))
-    lacking = report.problems(found)
-    if terminal.in_actions and lacking:
-        terminal.tell(problems.commands(lacking))
-    return Exit.FAILED if lacking else Exit.OK
+        terminal.print_out(report.render_text(findings, terminal.style))
+    missing = report.to_problems(findings)
+    if terminal.is_github_actions and missing:
+        terminal.print_err(problems.render_annotations(missing))
+    return ExitCode.FAILED if missing else ExitCode.OK
 
 
 def _clients(region: str) -> Clients:
@@ -66,6 +66,6 @@ def _clients(region: str) -> Clients:
 
 
 def _github(repository: str) -> GitHub:
-    from orchestrator.cli.commands.bootstrap import client
+    from orchestrator.cli.commands.bootstrap import github_client
 
-    return client(repository, attempts=2)
+    return github_client(repository, attempts=2)

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.drift_acceptance import Edited
-    from orchestrator.planning.plan import Planned
-    from orchestrator.release.checkout import Wanted
+    from orchestrator.drift_acceptance import ManifestEdits
+    from orchestrator.planning.plan import PreparedPlan
+    from orchestrator.release.checkout import ReleaseCandidate
 
 
-@verb(
+@cli_command(
     "drift",
     "orchestrator drift -e prod",
     "orchestrator drift --format json | jq .coverage",
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--until", default="", metavar="DATE", help="Of --ignore: the last day, YEAR-MONTH-DAY.")
 @click.option("--owner", default="", help="Of --ignore: who settles it; by default you.")
 @click.option("--reason", default="", help="Of --ignore: why.")
-@common
+@common_options
 def command(
     settings: Settings,
     form: Literal["text", "json", "markdown"],
@@ -48,90 +48,95 @@ def command(
     by --accept, and what nobody declares is declared. To put AWS back: orchestrator apply.
     """
     from orchestrator.planning import pipeline
-    from orchestrator.problems import Exit
+    from orchestrator.problems import ExitCode
     from orchestrator.release import checkout
     from orchestrator.render import drift
     from orchestrator.runs import reporter
 
-    asked = checkout.of(settings.manifests, settings.environment)
-    planned = pipeline.plan(asked.desired, clients=asked.clients)
+    candidate = checkout.load(settings.manifests, settings.environment)
+    planned = pipeline.plan(candidate.desired, clients=candidate.clients)
     if accept or ignore:
-        return _edit(settings, asked, planned, accept, ignore, until=until, owner=owner, reason=reason)
-    seen = drift.view(planned.plan)
-    reporter.looked(settings, seen, planned)
+        return _edit_manifests(settings, candidate, planned, accept, ignore, until=until, owner=owner, reason=reason)
+    drift_view = drift.build_view(planned.plan)
+    reporter.record_drift(settings, drift_view, planned)
     match form:
         case "json":
-            settings.terminal.say(drift.to_json(seen))
+            settings.terminal.print_out(drift.to_json(drift_view))
         case "markdown":
-            settings.terminal.say(drift.markdown(seen))
+            settings.terminal.print_out(drift.render_markdown(drift_view))
         case _:
-            settings.terminal.say(drift.text(seen, settings.terminal.style))
-    return Exit.CHANGES if seen.has_drifted else Exit.OK
+            settings.terminal.print_out(drift.render_text(drift_view, settings.terminal.style))
+    return ExitCode.CHANGES if drift_view.has_drifted else ExitCode.OK
 
 
-def _edit(
+def _edit_manifests(
     settings: Settings,
-    asked: Wanted,
-    planned: Planned,
+    candidate: ReleaseCandidate,
+    planned: PreparedPlan,
     accept: tuple[str, ...],
     ignore: tuple[str, ...],
-    **words: str,
+    **waiver_fields: str,
 ) -> int:
     from orchestrator import drift_acceptance
     from orchestrator.aws import Reader
     from orchestrator.planning import pipeline
-    from orchestrator.problems import Exit, Problems
+    from orchestrator.problems import ExitCode, Problems
     from orchestrator.release import ledger_entry
 
     if accept and ignore:
-        raise Problems.one("--accept and --ignore are two answers", hint="give one of them, then the other")
+        raise Problems.from_message("--accept and --ignore are two answers", hint="give one of them, then the other")
     manifest = pipeline.validate(settings.manifests, settings.environment)
     if accept:
-        assert asked.clients is not None
-        edited = drift_acceptance.accept(manifest, asked.artefacts, planned, accept, Reader(asked.clients))
+        assert candidate.clients is not None
+        edits = drift_acceptance.accept(manifest, candidate.artefacts, planned, accept, Reader(candidate.clients))
     else:
-        words["owner"] = words["owner"] or ledger_entry.origin(settings.manifests).by
-        _demand(words["until"], words["reason"])
-        edited = drift_acceptance.ignore(manifest, planned, ignore, **words)
-    _save(settings, edited)
-    pipeline.desired(settings.manifests, settings.environment, shipping=False)
-    return Exit.CHANGES if edited.left else Exit.OK
+        waiver_fields["owner"] = waiver_fields["owner"] or ledger_entry.detect_origin(settings.manifests).actor
+        _check_ignore_options(waiver_fields["until"], waiver_fields["reason"])
+        edits = drift_acceptance.ignore(manifest, planned, ignore, **waiver_fields)
+    _write_edits(settings, edits)
+    pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
+    return ExitCode.CHANGES if edits.unresolved else ExitCode.OK
 
 
-def _demand(until: str, reason: str) -> None:
+def _check_ignore_options(until: str, reason: str) -> None:
     """What is let be is let be for a reason, and not for ever.  Raises Problems."""
     from datetime import UTC, date, datetime
 
     from orchestrator.problems import Problems
 
     try:
-        day = date.fromisoformat(until)
+        last_day = date.fromisoformat(until)
     except ValueError:
-        raise Problems.one("until when is it let be?", hint="--until YEAR-MONTH-DAY, e.g. 2027-01-31") from None
-    if day < datetime.now(UTC).date():
-        raise Problems.one(f"{until} is past", hint="--until a day to come")
+        raise Problems.from_message(
+            "until when is it let be?", hint="--until YEAR-MONTH-DAY, e.g. 2027-01-31"
+        ) from None
+    if last_day < datetime.now(UTC).date():
+        raise Problems.from_message(f"{until} is past", hint="--until a day to come")
     if not reason.strip():
-        raise Problems.one("why is it let be?", hint="--reason 'the import of the old photos runs until then'")
+        raise Problems.from_message("why is it let be?", hint="--reason 'the import of the old photos runs until then'")
 
 
-def _save(settings: Settings, edited: Edited) -> None:
+def _write_edits(settings: Settings, edits: ManifestEdits) -> None:
     """Write the files, and show what became of them."""
     import difflib
     from pathlib import Path
 
     terminal = settings.terminal
-    for file, text in sorted(edited.texts.items()):
+    for file, text in sorted(edits.texts.items()):
         path = Path(file)
-        raw = path.read_bytes() if path.exists() else b""
-        old = raw.decode("utf-8-sig").replace("\r\n", "\n")
-        lines = difflib.unified_diff(old.splitlines(), text.splitlines(), file, file, n=1, lineterm="")
-        terminal.say("\n".join(lines))
-        mark, end = (b"\xef\xbb\xbf" if raw.startswith(b"\xef\xbb\xbf") else b""), b"\r\n" if b"\r\n" in raw else b"\n"
+        old_bytes = path.read_bytes() if path.exists() else b""
+        old_text = old_bytes.decode("utf-8-sig").replace("\r\n", "\n")
+        diff_lines = difflib.unified_diff(old_text.splitlines(), text.splitlines(), file, file, n=1, lineterm="")
+        terminal.print_out("\n".join(diff_lines))
+        byte_order_mark, line_ending = (
+            (b"\xef\xbb\xbf" if old_bytes.startswith(b"\xef\xbb\xbf") else b""),
+            b"\r\n" if b"\r\n" in old_bytes else b"\n",
+        )
         if text:
-            path.write_bytes(mark + text.encode().replace(b"\n", end))
+            path.write_bytes(byte_order_mark + text.encode().replace(b"\n", line_ending))
         else:
             path.unlink()
-    for sentence in edited.done:
-        terminal.say(sentence)
-    for sentence in edited.left:
-        terminal.tell(f"left as it is: {sentence}")
+    for message in edits.applied:
+        terminal.print_out(message)
+    for message in edits.unresolved:
+        terminal.print_err(f"left as it is: {message}")

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.emulator import Emulator
 
 
-@verb(
+@cli_command(
     "emulator",
     "orchestrator emulator",
     "orchestrator emulator --port 0 --latency 50 --faults faults.yaml",
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--faults", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="What goes wrong.")
 @click.option("--backend", type=click.Choice(["moto", "ministack"]), default="moto", show_default=True)
 @click.option("--run-services", is_flag=True, help="Run the images of container services as processes here.")
-@common
+@common_options
 def command(
     settings: Settings,
     port: int,
@@ -44,15 +44,19 @@ def command(
     """
     from orchestrator.problems import Problems
 
-    def ready(running: Emulator) -> None:
-        exports = [f"export {name}={shlex.quote(value)}" for name, value in running.environment.items()]
-        settings.terminal.say("\n".join([f"# An empty AWS listens on {running.url}; Ctrl-C ends it.", *exports]))
+    def on_ready(emulator: Emulator) -> None:
+        exports = [f"export {name}={shlex.quote(value)}" for name, value in emulator.environment.items()]
+        settings.terminal.print_out("\n".join([f"# An empty AWS listens on {emulator.url}; Ctrl-C ends it.", *exports]))
 
     try:
         from orchestrator.emulator import serve
 
-        serve(ready, port=port, backend=backend, latency_ms=latency, faults_file=faults, run_services=run_services)
+        serve(on_ready, port=port, backend=backend, latency_ms=latency, faults_file=faults, run_services=run_services)
     except ImportError as error:
-        raise Problems.one(f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'") from None
+        raise Problems.from_message(
+            f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'"
+        ) from None
     except (OSError, ValueError, RuntimeError) as error:
-        raise Problems.one(f"the emulator did not start: {error}", hint="--port 0 takes any free port") from None
+        raise Problems.from_message(
+            f"the emulator did not start: {error}", hint="--port 0 takes any free port"
+        ) from None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "explain",
     "orchestrator explain bucket",
     "orchestrator explain bucket.spec.lifecycle",
@@ -17,7 +17,7 @@ from orchestrator.runs.settings import Settings
 )
 @click.argument("path", required=False, default="")
 @click.option("--recursive", is_flag=True, help="Everything below, too.")
-@common
+@common_options
 def command(settings: Settings, path: str, recursive: bool) -> None:
     """Say what a field of a manifest means.
 
@@ -25,4 +25,4 @@ def command(settings: Settings, path: str, recursive: bool) -> None:
     """
     from orchestrator.manifest.explain import explain
 
-    settings.terminal.say(explain(path, recursive))
+    settings.terminal.print_out(explain(path, recursive))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.command import Verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import CliCommand
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.state.server.store import Store
 
-URL = click.option("--database", default="", metavar="URL", help="The service's database.")
-FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+DATABASE_OPTION = click.option("--database", default="", metavar="URL", help="The service's database.")
+EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.group("history")
@@ -27,10 +27,12 @@ def command() -> None:
     """
 
 
-@command.command("verify", cls=Verb, examples=("orchestrator history verify", "orchestrator history verify all.jsonl"))
-@click.argument("export", metavar="[EXPORT.JSONL]", required=False, type=FILE)
-@URL
-@common
+@command.command(
+    "verify", cls=CliCommand, examples=("orchestrator history verify", "orchestrator history verify all.jsonl")
+)
+@click.argument("export", metavar="[EXPORT.JSONL]", required=False, type=EXISTING_FILE)
+@DATABASE_OPTION
+@common_options
 def verify(settings: Settings, export: Path | None, database: str) -> int:
     """See that each entry and event is as it was written, none missing. Exits 1 naming the first that is not so."""
     from orchestrator.state.server import export_import
@@ -38,29 +40,29 @@ def verify(settings: Settings, export: Path | None, database: str) -> int:
 
     if export is not None:
         with export.open("rb") as lines:
-            number, last = export_import.verify(export_import.read(lines, str(export)))
+            entry_count, last_entry = export_import.verify_export(export_import.read_export(lines, str(export)))
     else:
-        number, last = verification.check(_store(database).engine)
-    settings.terminal.say(f"The history is whole: {number} entries, the last is {last}.")
+        entry_count, last_entry = verification.verify_database(_store(database).engine)
+    settings.terminal.print_out(f"The history is whole: {entry_count} entries, the last is {last_entry}.")
     return 0
 
 
-@command.command("export", cls=Verb, examples=("orchestrator history export > all.jsonl",))
-@URL
-@common
+@command.command("export", cls=CliCommand, examples=("orchestrator history export > all.jsonl",))
+@DATABASE_OPTION
+@common_options
 def export(settings: Settings, database: str) -> int:
     """Print all of it as JSON lines."""
     from orchestrator.state.server import export_import
 
-    for line in export_import.export(_store(database)):
-        settings.terminal.say(line.decode().rstrip("\n"))
+    for line in export_import.export_history(_store(database)):
+        settings.terminal.print_out(line.decode().rstrip("\n"))
     return 0
 
 
-@command.command("import", cls=Verb, examples=("orchestrator history import .orchestrator/journal/RUN.jsonl",))
-@click.argument("file", type=FILE)
-@URL
-@common
+@command.command("import", cls=CliCommand, examples=("orchestrator history import .orchestrator/journal/RUN.jsonl",))
+@click.argument("file", type=EXISTING_FILE)
+@DATABASE_OPTION
+@common_options
 def import_(settings: Settings, file: Path, database: str) -> int:
     """Hand in the journal of a run made with --without-record, or rebuild an empty database from an export.
 
@@ -70,22 +72,22 @@ def import_(settings: Settings, file: Path, database: str) -> int:
     from orchestrator.state.server import export_import
 
     with file.open("rb") as lines:
-        first = lines.readline()
-    if journal.is_one(first):
-        from orchestrator.state.client.api_client import Client
+        first_line = lines.readline()
+    if journal.is_journal(first_line):
+        from orchestrator.state.client.api_client import StateClient
 
-        with Client.of(os.environ) as client:
-            count = journal.hand_in(file, client)
-        settings.terminal.say(f"Handed in: {count} entries of {file}.")
+        with StateClient.from_environ(os.environ) as client:
+            count = journal.submit(file, client)
+        settings.terminal.print_out(f"Handed in: {count} entries of {file}.")
         return 0
     with file.open("rb") as lines:
-        count = export_import.restore(_store(database), export_import.read(lines, str(file)))
-    settings.terminal.say(f"Imported: {count} entries.")
+        count = export_import.import_history(_store(database), export_import.read_export(lines, str(file)))
+    settings.terminal.print_out(f"Imported: {count} entries.")
     return 0
 
 
 def _store(database: str) -> Store:
-    from orchestrator.state.server.startup import settle
+    from orchestrator.state.server.startup import load_settings
     from orchestrator.state.server.store import Store
 
-    return Store.open(settle(os.environ, database=database, host="127.0.0.1").database)
+    return Store.open(load_settings(os.environ, database=database, host="127.0.0.1").database)

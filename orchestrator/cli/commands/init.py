@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any
 import click
 from msgspec import Struct
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.runs.terminal import Terminal
 
 TEMPLATES = ("dotnet", "python", "node")
-NAMES = {"Dockerfile": "Dockerfile", "dockerignore": ".dockerignore"}
+TEMPLATE_FILES = {"Dockerfile": "Dockerfile", "dockerignore": ".dockerignore"}
 """Ending of a template's file -> what it is called beside the application."""
-_ANSWERS = {
+_ANSWER_OPTIONS = {
     "name": ("NAME", "Name of the project."),
     "repository": ("OWNER/NAME", "Its repository on GitHub."),
     "account": ("ID", "Id of the AWS account."),
@@ -35,14 +35,14 @@ _ANSWERS = {
 }
 
 
-def answered(function: Callable[..., Any]) -> Callable[..., Any]:
+def answer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """An option for each answer."""
-    for name, (metavar, text) in reversed(_ANSWERS.items()):
+    for name, (metavar, text) in reversed(_ANSWER_OPTIONS.items()):
         function = click.option(f"--{name}", metavar=metavar, help=text)(function)
     return function
 
 
-@verb(
+@cli_command(
     "init",
     "orchestrator init",
     "orchestrator init --name shop --repository team/shop --account 123456789012 --api python --site web/dist",
@@ -51,10 +51,10 @@ def answered(function: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--template", type=click.Choice(TEMPLATES), help="Write only the Dockerfile of such an application.")
 @click.option("--force", is_flag=True, help="Write over files that are there.")
-@answered
+@answer_options
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
-@common
-def command(settings: Settings, template: str | None, force: bool, folder: Path, **given: str | None) -> None:
+@common_options
+def command(settings: Settings, template: str | None, force: bool, folder: Path, **option_values: str | None) -> None:
     """Write the first files of a project.
 
     Into FOLDER: manifests, the workflows of GitHub (each calls the orchestrator's own), and a Dockerfile fit for
@@ -67,106 +67,124 @@ def command(settings: Settings, template: str | None, force: bool, folder: Path,
     if template is not None:
         return _dockerfile(settings.terminal, template, folder, force=force)
     return _project(
-        settings.terminal, folder, {name.replace("_", "-"): said for name, said in given.items()}, force=force
+        settings.terminal, folder, {name.replace("_", "-"): value for name, value in option_values.items()}, force=force
     )
 
 
 def _dockerfile(terminal: Terminal, template: str, folder: Path, *, force: bool) -> None:
-    written = write(folder, files(template), force=force)
+    written = write_files(folder, template_files(template), force=force)
     names = "\n".join(f"  {path}" for path in written)
     build = "image: {repository: NAME, build: {context: FOLDER}}"
-    terminal.say(f"Written:\n{names}\n\nLook through them, then name the folder in a ContainerService:\n  {build}")
+    terminal.print_out(
+        f"Written:\n{names}\n\nLook through them, then name the folder in a ContainerService:\n  {build}"
+    )
 
 
-def _project(terminal: Terminal, folder: Path, given: Mapping[str, str | None], *, force: bool) -> None:
+def _project(terminal: Terminal, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
     from orchestrator.scaffold import detection, manifests, questions, workflows
 
-    guesses = detection.guesses(folder)
-    there = folder / manifests.FOLDER
-    if any(there.glob("*.y*ml")) and not force:
-        texts = workflows.files(questions.one("tool", given.get("tool") or guesses["tool"]))
-        terminal.say(f"There are manifests in {there}: only the workflows are written.")
+    guesses = detection.guess_answers(folder)
+    manifests_folder = folder / manifests.FOLDER
+    if any(manifests_folder.glob("*.y*ml")) and not force:
+        file_texts = workflows.render_files(
+            questions.validate_answer("tool", option_values.get("tool") or guesses["tool"])
+        )
+        terminal.print_out(f"There are manifests in {manifests_folder}: only the workflows are written.")
     else:
-        ask = terminal.ask if terminal.interactive else None
-        found = questions.gather(given, guesses, ask, terminal.tell)
-        texts = {**manifests.files(found), **workflows.files(found.tool)}
-        if found.api:
-            texts |= {f"{found.api_folder}/{name}": text for name, text in files(found.api).items()}
-        manifests.check(texts)
-    _report(terminal, spread(folder, texts, force=force))
+        ask = terminal.prompt if terminal.is_interactive else None
+        project_answers = questions.collect_answers(option_values, guesses, ask, terminal.print_err)
+        file_texts = {**manifests.render_files(project_answers), **workflows.render_files(project_answers.tool)}
+        if project_answers.api:
+            file_texts |= {
+                f"{project_answers.api_folder}/{name}": text
+                for name, text in template_files(project_answers.api).items()
+            }
+        manifests.check(file_texts)
+    _print_report(terminal, write_missing(folder, file_texts, force=force))
 
 
-def _report(terminal: Terminal, done: Spread) -> None:
+def _print_report(terminal: Terminal, result: WriteResult) -> None:
     """What was written, what was written over, what was left alone, and what comes next."""
-    left = "Left alone, as they were there (--force writes over them)"
-    for title, paths in (("Written", done.new), ("Written over", done.over), (left, done.left)):
+    skipped_title = "Left alone, as they were there (--force writes over them)"
+    for title, paths in (
+        ("Written", result.created),
+        ("Written over", result.overwritten),
+        (skipped_title, result.skipped),
+    ):
         if paths:
-            terminal.say("\n".join([f"{title}:", *(f"  {path}" for path in paths)]))
-    steps = (
+            terminal.print_out("\n".join([f"{title}:", *(f"  {path}" for path in paths)]))
+    next_steps = (
         "orchestrator validate",
         "git add -A && git commit -m 'Begin to deploy' && git push",
         "orchestrator bootstrap github    # once, with an administrator's credentials of AWS and of GitHub",
         "orchestrator doctor              # says what is still missing",
     )
-    terminal.say("\nNext:\n" + "\n".join(f"  {step}" for step in steps))
+    terminal.print_out("\nNext:\n" + "\n".join(f"  {step}" for step in next_steps))
 
 
-class Spread(Struct, frozen=True):
+class WriteResult(Struct, frozen=True):
     """Files that are new, that were written over, and that were left as they were."""
 
-    new: list[Path]
-    over: list[Path]
-    left: list[Path]
+    created: list[Path]
+    overwritten: list[Path]
+    skipped: list[Path]
 
 
-def spread(folder: Path, texts: Mapping[str, str], *, force: bool) -> Spread:
+def write_missing(folder: Path, file_texts: Mapping[str, str], *, force: bool) -> WriteResult:
     """Write what is not there yet; with ``force`` also what differs.
 
     Raises Problems.
     """
     from orchestrator.problems import Problems
 
-    done = Spread([], [], [])
-    for name, text in texts.items():
+    result = WriteResult([], [], [])
+    for name, text in file_texts.items():
         path = folder / name
-        there = path.exists() or path.is_symlink()
-        if there and not force:
-            done.left.append(path)
+        is_present = path.exists() or path.is_symlink()
+        if is_present and not force:
+            result.skipped.append(path)
             continue
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         except OSError as error:
-            written = ", ".join(str(each) for each in (*done.new, *done.over)) or "nothing"
-            raise Problems.one(f"cannot write {path}: {error.strerror}", hint=f"written so far: {written}") from None
-        (done.over if there else done.new).append(path)
-    return done
+            written = (
+                ", ".join(str(written_path) for written_path in (*result.created, *result.overwritten)) or "nothing"
+            )
+            raise Problems.from_message(
+                f"cannot write {path}: {error.strerror}", hint=f"written so far: {written}"
+            ) from None
+        (result.overwritten if is_present else result.created).append(path)
+    return result
 
 
-def files(template: str) -> dict[str, str]:
+def template_files(template: str) -> dict[str, str]:
     """The files of a template, by the name they are to have."""
     from importlib.resources import files as package
 
-    there = package("orchestrator.templates")
-    return {name: (there / f"{template}.{ending}").read_text(encoding="utf-8") for ending, name in NAMES.items()}
+    template_folder = package("orchestrator.templates")
+    return {
+        name: (template_folder / f"{template}.{suffix}").read_text(encoding="utf-8")
+        for suffix, name in TEMPLATE_FILES.items()
+    }
 
 
-def write(folder: Path, wanted: Mapping[str, str], *, force: bool = False) -> list[Path]:
+def write_files(folder: Path, file_texts: Mapping[str, str], *, force: bool = False) -> list[Path]:
     """Write files into a folder: all of them or, where one is there and ``force`` is not given, none.
 
     Raises Problems.
     """
     from orchestrator.problems import Position, Problem, Problems
 
-    paths = {folder / name: text for name, text in wanted.items()}
-    taken = [path for path in paths if path.exists() or path.is_symlink()]
-    if taken and not force:
+    paths = {folder / name: text for name, text in file_texts.items()}
+    existing_paths = [path for path in paths if path.exists() or path.is_symlink()]
+    if existing_paths and not force:
         hint = "--force writes over it; nothing was written"
-        raise Problems(Problem("this file is there already", Position(str(path)), hint) for path in taken)
+        raise Problems(Problem("this file is there already", Position(str(path)), hint) for path in existing_paths)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():
             path.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise Problems.one(f"cannot write into {folder}: {error.strerror}") from None
+        raise Problems.from_message(f"cannot write into {folder}: {error.strerror}") from None
     return list(paths)

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.model_registry.staleness import Comparison
+    from orchestrator.model_registry.staleness import CatalogueComparison
     from orchestrator.storage import FileStorage
 
-FEW = 8
+MAX_NAMED_PRODUCTS = 8
 """Products that are named in a line; the rest is counted."""
 
 
@@ -23,7 +23,7 @@ def command() -> None:
     """The verbs about models."""
 
 
-@verb(
+@cli_command(
     "status",
     "orchestrator model status -e prod",
     "orchestrator model status --threshold 0.2 --detailed-exitcode",
@@ -31,7 +31,7 @@ def command() -> None:
 @click.option("--threshold", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of products.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when training is needed.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@common
+@common_options
 def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, form: str) -> int:
     """Compare the photos in the bucket with those of the current model.
 
@@ -41,37 +41,41 @@ def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, for
 
     from orchestrator import canonical_json
     from orchestrator.model_registry import staleness
-    from orchestrator.problems import Exit
+    from orchestrator.problems import ExitCode
 
-    seen = staleness.status(models_storage(settings), threshold)
+    comparison = staleness.check_staleness(models_storage(settings), threshold)
     if form == "json":
-        settings.terminal.say(canonical_json.dump({**asdict(seen), "training_needed": seen.is_due}).decode())
+        settings.terminal.print_out(
+            canonical_json.dump({**asdict(comparison), "training_needed": comparison.is_retraining_due}).decode()
+        )
     else:
-        settings.terminal.say(text(seen))
-    return Exit.CHANGES if detailed_exitcode and seen.is_due else Exit.OK
+        settings.terminal.print_out(format_comparison(comparison))
+    return ExitCode.CHANGES if detailed_exitcode and comparison.is_retraining_due else ExitCode.OK
 
 
-@verb("list", "orchestrator model list -e prod")
-@common
-def versions(settings: Settings) -> int:
+@cli_command("list", "orchestrator model list -e prod")
+@common_options
+def list_versions(settings: Settings) -> int:
     """List the uploaded versions, newest last."""
     from orchestrator.model_registry import registry
-    from orchestrator.problems import Exit
+    from orchestrator.problems import ExitCode
 
     storage = models_storage(settings)
-    now = registry.current(storage)
-    found = [registry.metadata(storage, version) for version in registry.versions(storage)]
-    for known in sorted(found, key=lambda one: one.trained_at):
-        mark = "*" if now is not None and now.version == known.version else " "
-        told = f"{known.trained_at[:16]:16}  {len(known.classes):4} products  top-1 {known.metrics.top1:.3f}"
-        settings.terminal.say(f"{mark} {known.version:24} {told}  {known.size / 1e6:.1f} MB  {known.verdict.says}")
-    if not found:
-        settings.terminal.say("No model was uploaded yet. Make one: python -m ml.train_model")
-    return Exit.OK
+    current_model = registry.read_pointer(storage)
+    models = [registry.read_metadata(storage, version) for version in registry.list_versions(storage)]
+    for model in sorted(models, key=lambda item: item.trained_at):
+        marker = "*" if current_model is not None and current_model.version == model.version else " "
+        summary = f"{model.trained_at[:16]:16}  {len(model.classes):4} products  top-1 {model.metrics.top1:.3f}"
+        settings.terminal.print_out(
+            f"{marker} {model.version:24} {summary}  {model.size / 1e6:.1f} MB  {model.verdict.says}"
+        )
+    if not models:
+        settings.terminal.print_out("No model was uploaded yet. Make one: python -m ml.train_model")
+    return ExitCode.OK
 
 
 command.add_command(status)
-command.add_command(versions)
+command.add_command(list_versions)
 
 
 def models_storage(settings: Settings) -> FileStorage:
@@ -81,22 +85,37 @@ def models_storage(settings: Settings) -> FileStorage:
     """
     from orchestrator.model_registry import bucket
 
-    return bucket.find(settings.manifests, settings.environment)
+    return bucket.find_storage(settings.manifests, settings.environment)
 
 
-def text(seen: Comparison) -> str:
+def format_comparison(comparison: CatalogueComparison) -> str:
     """The comparison in a few lines."""
-    lines = [f"Model {seen.version or 'none yet'}; {seen.products} products with photos in the bucket."]
-    for deed, names in (("added", seen.added), ("removed", seen.removed), ("photographed anew", seen.changed)):
+    lines = [f"Model {comparison.version or 'none yet'}; {comparison.products} products with photos in the bucket."]
+    for label, names in (
+        ("added", comparison.added),
+        ("removed", comparison.removed),
+        ("photographed anew", comparison.changed),
+    ):
         if names:
-            more = f" and {len(names) - FEW} more" if len(names) > FEW else ""
-            lines.append(f"  {len(names)} {deed}: {', '.join(names[:FEW])}{more}")
-    if seen.unplaced:
-        more = f" and {len(seen.unplaced) - FEW} more" if len(seen.unplaced) > FEW else ""
-        lines.append(f"  {len(seen.unplaced)} new files show no known product: {', '.join(seen.unplaced[:FEW])}{more}")
-    counts = f"{seen.photos_added} added, {seen.photos_changed} replaced, {seen.photos_removed} removed"
+            remainder = f" and {len(names) - MAX_NAMED_PRODUCTS} more" if len(names) > MAX_NAMED_PRODUCTS else ""
+            lines.append(f"  {len(names)} {label}: {', '.join(names[:MAX_NAMED_PRODUCTS])}{remainder}")
+    if comparison.unplaced:
+        remainder = (
+            f" and {len(comparison.unplaced) - MAX_NAMED_PRODUCTS} more"
+            if len(comparison.unplaced) > MAX_NAMED_PRODUCTS
+            else ""
+        )
+        lines.append(
+            f"  {len(comparison.unplaced)} new files show no known product: "
+            f"{', '.join(comparison.unplaced[:MAX_NAMED_PRODUCTS])}{remainder}"
+        )
+    counts = (
+        f"{comparison.photos_added} added, {comparison.photos_changed} replaced, {comparison.photos_removed} removed"
+    )
     lines.append(f"  photos: {counts}")
-    share = f"{seen.share:.0%} of the products differ, {seen.threshold:.0%} may"
-    advice = "Training is needed" if seen.is_due else "No training is needed"
-    lines.append(f"{advice}: {share}." + (" Next: python -m ml.download_photos" if seen.is_due else ""))
+    share = f"{comparison.share:.0%} of the products differ, {comparison.threshold:.0%} may"
+    advice = "Training is needed" if comparison.is_retraining_due else "No training is needed"
+    lines.append(
+        f"{advice}: {share}." + (" Next: python -m ml.download_photos" if comparison.is_retraining_due else "")
+    )
     return "\n".join(lines)

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import choosing, common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options, plan_options
 from orchestrator.runs.plan_output import Form
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "plan",
     "orchestrator plan -e prod",
     "orchestrator plan --out plan.json && orchestrator apply plan.json",
@@ -25,8 +25,8 @@ from orchestrator.runs.settings import Settings
 )
 @click.option("--steps", is_flag=True, help="Show every API call, and the permissions they need.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
-@choosing
-@common
+@plan_options
+@common_options
 def command(
     settings: Settings,
     out: Path | None,
@@ -43,23 +43,25 @@ def command(
     """
     from orchestrator.cli import plan_file
     from orchestrator.planning import pipeline
-    from orchestrator.problems import Exit
+    from orchestrator.problems import ExitCode
     from orchestrator.release import checkout
     from orchestrator.runs import plan_output, reporter
 
-    asked = checkout.of(settings.manifests, settings.environment)
-    planned = pipeline.plan(asked.desired, targets=targets, allow=allow, clients=asked.clients)
-    made = planned.plan
+    candidate = checkout.load(settings.manifests, settings.environment)
+    planned = pipeline.plan(candidate.desired, targets=targets, allow=allow, clients=candidate.clients)
+    plan = planned.plan
     if out is not None:
-        plan_file.write(out, made)
-    reporter.seen(settings, planned)
-    settings.terminal.say(
-        plan_output.plan(planned, form, settings.terminal.style, steps=steps, fields=settings.verbose)
+        plan_file.write(out, plan)
+    reporter.record_plan(settings, planned)
+    settings.terminal.print_out(
+        plan_output.format_plan(planned, form, settings.terminal.style, steps=steps, show_fields=settings.verbose)
     )
-    if made.is_vetoed:
-        return Exit.VETOED
-    if made.pending and form == "text":
-        how = [str(out)] if out else ["--expect", made.digest]
-        scope = [word for target in targets for word in ("--target", target)]
-        settings.terminal.say(f"\nTo apply it: {settings.command('apply', *how, *scope)}")
-    return Exit.CHANGES if made.pending and detailed_exitcode else Exit.OK
+    if plan.is_vetoed:
+        return ExitCode.VETOED
+    if plan.pending_changes and form == "text":
+        apply_arguments = [str(out)] if out else ["--expect", plan.digest]
+        target_arguments = [word for target in targets for word in ("--target", target)]
+        settings.terminal.print_out(
+            f"\nTo apply it: {settings.command_line('apply', *apply_arguments, *target_arguments)}"
+        )
+    return ExitCode.CHANGES if plan.pending_changes and detailed_exitcode else ExitCode.OK

@@ -6,18 +6,18 @@ from typing import Literal
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "releases",
     "orchestrator releases -e prod",
     "orchestrator releases --format json | jq '.[0].vector'",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@common
+@common_options
 def command(settings: Settings, form: Literal["text", "json"]) -> int:
     """List the releases, and say which can come back.
 
@@ -26,20 +26,20 @@ def command(settings: Settings, form: Literal["text", "json"]) -> int:
     """
     from orchestrator import canonical_json
     from orchestrator.aws import Reader
-    from orchestrator.problems import Exit
+    from orchestrator.problems import ExitCode
     from orchestrator.release import restorability
     from orchestrator.render import release_list
     from orchestrator.runs import release
 
-    desk = release.desk(settings)
-    store, reader = desk.store, Reader(desk.clients)
-    ledger = store.read()
-    why = {one.number: restorability.obstacles(ledger, one, store, reader) for one in ledger.releases}
-    rows = release_list.view(ledger, why)
+    session = release.open_session(settings)
+    ledger_store, reader = session.store, Reader(session.clients)
+    ledger = ledger_store.read()
+    obstacles = {one.number: restorability.find_obstacles(ledger, one, ledger_store, reader) for one in ledger.releases}
+    rows = release_list.build_rows(ledger, obstacles)
     if form == "json":
-        settings.terminal.say(canonical_json.dump(rows).decode() + "\n")
+        settings.terminal.print_out(canonical_json.dump(rows).decode() + "\n")
     else:
-        settings.terminal.say(
-            release_list.text(rows, ledger.pins, settings.terminal.style, settings.command("rollback"))
+        settings.terminal.print_out(
+            release_list.render_text(rows, ledger.pins, settings.terminal.style, settings.command_line("rollback"))
         )
-    return Exit.OK
+    return ExitCode.OK

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "render",
     "orchestrator render -e prod",
     "diff <(orchestrator render -e staging) <(orchestrator render -e prod)",
 )
-@common
+@common_options
 def command(settings: Settings) -> None:
     """Print the manifests of one environment, merged.
 
@@ -21,4 +21,4 @@ def command(settings: Settings) -> None:
     from orchestrator import manifest
     from orchestrator.planning import pipeline
 
-    settings.terminal.say(manifest.render(pipeline.validate(settings.manifests, settings.environment)))
+    settings.terminal.print_out(manifest.render(pipeline.validate(settings.manifests, settings.environment)))

@@ -7,13 +7,13 @@ from contextlib import nullcontext
 import click
 from msgspec.structs import replace
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import applying, common, recorded
-from orchestrator.runs.reporter import How
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import apply_options, common_options, run_options
+from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "rollback",
     "orchestrator rollback -e prod",
     "orchestrator rollback --to 12 --plan",
@@ -25,9 +25,9 @@ from orchestrator.runs.settings import Settings
 @click.option("--plan", "plan_only", is_flag=True, help="Show what it would change, and change nothing.")
 @click.option("--reason", default="", help="Why; it is written down, and shown where the bad release is held back.")
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
-@applying
-@recorded
-@common
+@apply_options
+@run_options
+@common_options
 def command(  # noqa: PLR0913 - its options
     settings: Settings,
     number: int | None,
@@ -38,7 +38,7 @@ def command(  # noqa: PLR0913 - its options
     expect: str,
     auto_approve: bool,
     parallelism: int,
-    how: How,
+    how: RunOptions,
 ) -> int:
     """Go back to an earlier release, all of it or parts.
 
@@ -48,19 +48,26 @@ def command(  # noqa: PLR0913 - its options
     1 when it failed, 3 when vetoed, 5 when it failed and what stood before stands again.
     """
     from orchestrator.planning import pipeline
-    from orchestrator.problems import Exit
+    from orchestrator.problems import ExitCode
     from orchestrator.runs import release
 
-    desk = release.desk(settings, expect, auto_approve=auto_approve)
-    how = replace(how, needed=False, reason=reason)  # going back works when everything else is down
-    with desk.writing("rollback", how) if not plan_only else nullcontext(desk) as ours:
-        way = release.way(ours, number, only, keeping=not plan_only)
-        planned = pipeline.plan(way.wanted.desired, allow=allow, clients=ours.clients)
-        settings.terminal.say(release.heading(way))
-        if not ours.show(planned):
-            return Exit.VETOED
+    session = release.open_session(settings, expect, auto_approve=auto_approve)
+    how = replace(how, is_service_required=False, reason=reason)  # going back works when everything else is down
+    with session.acquire_lock("rollback", how) if not plan_only else nullcontext(session) as locked_session:
+        rollback_target = release.find_rollback_target(locked_session, number, only, should_save_pointers=not plan_only)
+        planned = pipeline.plan(rollback_target.candidate.desired, allow=allow, clients=locked_session.clients)
+        settings.terminal.print_out(release.describe_rollback(rollback_target))
+        if not locked_session.show_plan(planned):
+            return ExitCode.VETOED
         if plan_only:
-            return Exit.OK
-        ours.obtain(planned, f"Go back to release {way.target.number}")
-        again = settings.command("rollback", "--to", str(way.target.number), *(["--only", only] if only else []))
-        return ours.carry_out(planned, lambda run, told: run.go_back(planned, way, reason, told), parallelism, again)
+            return ExitCode.OK
+        locked_session.confirm(planned, f"Go back to release {rollback_target.release.number}")
+        retry_command = settings.command_line(
+            "rollback", "--to", str(rollback_target.release.number), *(["--only", only] if only else [])
+        )
+        return locked_session.execute(
+            planned,
+            lambda deployment, on_failure: deployment.rollback(planned, rollback_target, reason, on_failure),
+            parallelism,
+            retry_command,
+        )

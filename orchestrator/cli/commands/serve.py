@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "serve",
     "orchestrator serve",
     "orchestrator serve --database postgresql://orchestrator@localhost/orchestrator --port 8080",
@@ -21,14 +21,14 @@ from orchestrator.runs.settings import Settings
 @click.option("--host", default="", help="Where to listen; 127.0.0.1 unless State__Host says otherwise.")
 @click.option("--port", type=click.IntRange(1, 65535), help="The port; 8420 unless State__Port says otherwise.")
 @click.option("--database", default="", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/NAME.")
-@common
+@common_options
 def command(settings: Settings, host: str, port: int | None, database: str) -> int:
     """Run the service that remembers who deployed what.
 
     Settings come from options, the environment (State__Database, GitHub__Repository, ...), and the JSON secret whose
     ARN is in State__Secret. On loopback with nothing configured everybody reads, and writing needs a token.
     """
-    from orchestrator.problems import Exit, Problems
+    from orchestrator.problems import ExitCode, Problems
 
     gc.disable()  # until all is loaded, which is no garbage
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look through every installed package
@@ -37,17 +37,27 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
 
         from orchestrator.state.server import app, startup
     except ImportError:
-        raise Problems.one("the state service is not installed", hint="pip install 'orchestrator[service]'") from None
-    told = startup.settle(os.environ, host=host, port=port, database=database)
+        raise Problems.from_message(
+            "the state service is not installed", hint="pip install 'orchestrator[service]'"
+        ) from None
+    service_settings = startup.load_settings(os.environ, host=host, port=port, database=database)
     terminal = settings.terminal
-    log = startup.log(terminal.err, settings.log_format, verbose=settings.verbose)
-    service: Any = app.create(told, log=log)
-    terminal.tell(f"The state service listens on http://{told.host}:{told.port} (Ctrl-C ends it).")
-    if not told.is_guarded:
-        terminal.tell("Nobody has to sign in: whoever reaches this address reads. Writing needs a token:")
-        terminal.tell("    orchestrator token create NAME --scope write --scope propose")
-    startup.warm(log)
-    startup.settle_memory()
-    plain: Any = {"log_config": None, "access_log": False, "server_header": False, "loop": "asyncio", "ws": "none"}
-    uvicorn.run(service, host=told.host, port=told.port, **plain)
-    return Exit.OK
+    log = startup.create_logger(terminal.err, settings.log_format, verbose=settings.verbose)
+    service: Any = app.create_app(service_settings, log=log)
+    terminal.print_err(
+        f"The state service listens on http://{service_settings.host}:{service_settings.port} (Ctrl-C ends it)."
+    )
+    if not service_settings.is_authentication_required:
+        terminal.print_err("Nobody has to sign in: whoever reaches this address reads. Writing needs a token:")
+        terminal.print_err("    orchestrator token create NAME --scope write --scope propose")
+    startup.warm_up(log)
+    startup.tune_gc()
+    uvicorn_options: Any = {
+        "log_config": None,
+        "access_log": False,
+        "server_header": False,
+        "loop": "asyncio",
+        "ws": "none",
+    }
+    uvicorn.run(service, host=service_settings.host, port=service_settings.port, **uvicorn_options)
+    return ExitCode.OK

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "unpin",
     "orchestrator unpin",
     "orchestrator unpin image:containerservice.api",
 )
 @click.argument("parts", metavar="[PART]...", nargs=-1)
-@common
+@common_options
 def command(settings: Settings, parts: tuple[str, ...]) -> int:
     """Let go of what a rollback holds back.
 
@@ -23,19 +23,23 @@ def command(settings: Settings, parts: tuple[str, ...]) -> int:
     """
     from msgspec.structs import replace
 
-    from orchestrator.problems import Exit, Problem, Problems
+    from orchestrator.problems import ExitCode, Problem, Problems
     from orchestrator.runs import release
 
-    store = release.desk(settings).store
-    ledger = store.read()
-    known = {pin.part for pin in ledger.pins}
-    if strangers := sorted(set(parts) - known):
-        hint = f"held back are: {', '.join(sorted(known)) or 'none'}"
-        raise Problems([Problem(f"nothing holds {part} back", hint=hint) for part in strangers])
-    chosen = set(parts) or known
-    if not chosen:
-        settings.terminal.say("Nothing is held back.")
-        return Exit.OK
-    store.write(lambda now: replace(now, pins=tuple(pin for pin in now.pins if pin.part not in chosen)))
-    settings.terminal.say(f"The next deploy ships {', '.join(sorted(chosen))} as the manifests say.")
-    return Exit.OK
+    ledger_store = release.open_session(settings).store
+    ledger = ledger_store.read()
+    pinned_parts = {pin.part for pin in ledger.pins}
+    if unknown_parts := sorted(set(parts) - pinned_parts):
+        hint = f"held back are: {', '.join(sorted(pinned_parts)) or 'none'}"
+        raise Problems([Problem(f"nothing holds {part} back", hint=hint) for part in unknown_parts])
+    parts_to_unpin = set(parts) or pinned_parts
+    if not parts_to_unpin:
+        settings.terminal.print_out("Nothing is held back.")
+        return ExitCode.OK
+    ledger_store.write(
+        lambda current_ledger: replace(
+            current_ledger, pins=tuple(pin for pin in current_ledger.pins if pin.part not in parts_to_unpin)
+        )
+    )
+    settings.terminal.print_out(f"The next deploy ships {', '.join(sorted(parts_to_unpin))} as the manifests say.")
+    return ExitCode.OK

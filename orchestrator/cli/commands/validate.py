@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 
-@verb(
+@cli_command(
     "validate",
     "orchestrator validate",
     "orchestrator validate -f infra/manifests -e staging",
 )
-@common
+@common_options
 def command(settings: Settings) -> None:
     """Check the manifests, offline.
 
@@ -22,4 +22,4 @@ def command(settings: Settings) -> None:
     from orchestrator.planning import pipeline
 
     pipeline.validate(settings.manifests, settings.environment)
-    settings.terminal.say("The manifests are valid.")
+    settings.terminal.print_out("The manifests are valid.")

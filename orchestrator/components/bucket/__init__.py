@@ -15,61 +15,67 @@ from orchestrator.components.bucket import retention_checks, static_site
 from orchestrator.values import Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
-STATEMENTS_OF_OBJECTS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+OBJECT_ACTIONS = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
 KMS_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
-EARLIEST_MOVE = {"STANDARD_IA": 30, "ONEZONE_IA": 30}
-LONGEST_NAME = 63
-POINTER = "ml-models/current.json"
+MIN_TRANSITION_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30}
+MAX_NAME_LENGTH = 63
+CURRENT_MODEL_KEY = "ml-models/current.json"
 """Says which model is the current one; ``ml.upload_model`` moves it."""
 
-Problem = tuple[tuple[str | int, ...], str, str | None]
+Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
     """The bucket, after the one that gets its log; its policy after the CDN that reads it; its CORS rules likewise."""
-    name = _name(component, stack.scope)
+    name = _bucket_name(component, stack.scope)
     bucket = f"s3_bucket.{component.name}"
-    statements = _statements(component, name, stack.grants(component, "cdn-read"))
+    statements = _policy_statements(component, name, stack.grants_for(component, "cdn-read"))
     rules = [_cors_rule(rule) for rule in component.spec["cors"]]
-    made: list[tuple[str, Mapping[str, Value], frozenset[str]]] = [
-        ("s3_bucket", _bucket(component, stack.scope), frozenset(_log_target(component, stack))),
+    specs: list[tuple[str, Mapping[str, Value], frozenset[str]]] = [
+        ("s3_bucket", _bucket_spec(component, stack.scope), frozenset(_access_log_dependencies(component, stack))),
         ("s3_bucket_policy", {"statements": statements}, frozenset({bucket})),
         ("s3_bucket_cors", {"rules": rules}, frozenset({bucket})),
     ]
-    if (shipped := stack.artefacts.sites.get(component.handle)) is not None:
-        made.append(
-            ("s3_site", static_site.spec(component, stack, shipped), frozenset(static_site.after(component, stack)))
+    if (site_artefact := stack.artefacts.sites.get(component.handle)) is not None:
+        specs.append(
+            (
+                "s3_site",
+                static_site.build_spec(component, stack, site_artefact),
+                frozenset(static_site.list_dependencies(component, stack)),
+            )
         )
     resources = [
-        Resource(kind, component.name, name, spec, component.handle, component.where, after, component.adopt)
-        for kind, spec, after in made
+        Resource(resource_type, component.name, name, spec, component.handle, component.where, after, component.adopt)
+        for resource_type, spec, after in specs
     ]
     if (version := stack.artefacts.models.get(component.handle)) is not None:
-        pointer = {"version": version, "kept": f"{stack.release_bucket}/models/{name}/{version}.json"}
+        pointer_spec = {"version": version, "kept": f"{stack.release_bucket}/models/{name}/{version}.json"}
         where, after = component.where, frozenset({bucket})
         resources.append(
-            Resource("s3_model", component.name, f"{name}/{POINTER}", pointer, component.handle, where, after)
+            Resource(
+                "s3_model", component.name, f"{name}/{CURRENT_MODEL_KEY}", pointer_spec, component.handle, where, after
+            )
         )
     return resources
 
 
 def exports(component: Component, scope: Scope) -> dict[str, Value]:
     """All final: S3 lets us choose the name."""
-    name = _name(component, scope)
+    name = _bucket_name(component, scope)
     return {"name": name, "arn": f"arn:aws:s3:::{name}", "domain": f"{name}.s3.{scope.region}.amazonaws.com"}
 
 
 def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
     """Reading and writing under the prefixes.  Listing has no condition: without it a missing object is a 403."""
-    arn = f"arn:aws:s3:::{_name(component, scope)}"
+    arn = f"arn:aws:s3:::{_bucket_name(component, scope)}"
     keys = [f"{arn}/{prefix}/*" for prefix in component.spec["prefixes"]] or [f"{arn}/*"]
     yield {"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": [arn]}
-    yield {"Effect": "Allow", "Action": STATEMENTS_OF_OBJECTS, "Resource": keys}
+    yield {"Effect": "Allow", "Action": OBJECT_ACTIONS, "Resource": keys}
     if "kmsKey" in component.spec:
         yield {"Effect": "Allow", "Action": KMS_ACTIONS, "Resource": [component.spec["kmsKey"]]}
 
 
-def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:
+def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
     """What S3 refuses, or understands otherwise than one would think."""
     spec = component.spec
     yield from static_site.check(component, siblings)
@@ -88,43 +94,43 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[P
         prefixes.add(rule["prefix"])
 
 
-def _name(component: Component, scope: Scope) -> str:
-    name: str = component.spec.get("name") or f"{scope.prefix}-{component.name}"
+def _bucket_name(component: Component, scope: Scope) -> str:
+    name: str = component.spec.get("name") or f"{scope.name_prefix}-{component.name}"
     if component.spec["namespace"] == "account-regional":
         return f"{name}-{scope.account}-{scope.region}-an"
     return name
 
 
-def _bucket(component: Component, scope: Scope) -> dict[str, Value]:
+def _bucket_spec(component: Component, scope: Scope) -> dict[str, Value]:
     spec = component.spec
     deletable = spec["deletionPolicy"] == "delete"
-    found: dict[str, Value] = {
+    bucket: dict[str, Value] = {
         "region": scope.region,
         "namespace": spec["namespace"],
         "versioning": spec["versioning"],
         "encryption": _encryption(spec),
         "public_access": spec["publicAccess"],
         "ownership": "BucketOwnerEnforced",
-        "lifecycle": list(_lifecycle(spec["lifecycle"])),
-        "tags": {**spec["tags"], **ownership_tags.claim(scope, component.handle, deletable=deletable)},
+        "lifecycle": list(_lifecycle_rules(spec["lifecycle"])),
+        "tags": {**spec["tags"], **ownership_tags.build_ownership_tags(scope, component.handle, deletable=deletable)},
     }
     if "accessLog" in spec:
-        found["logging"] = {"bucket": spec["accessLog"]["bucket"], "prefix": spec["accessLog"]["prefix"]}
+        bucket["logging"] = {"bucket": spec["accessLog"]["bucket"], "prefix": spec["accessLog"]["prefix"]}
     if "notifications" in spec:
-        found["notifications"] = spec["notifications"]
-    return found
+        bucket["notifications"] = spec["notifications"]
+    return bucket
 
 
-def _log_target(component: Component, stack: Stack) -> Iterator[str]:
+def _access_log_dependencies(component: Component, stack: Stack) -> Iterator[str]:
     """The bucket of ours that gets the log: S3 wants it to be there, and logs nothing until its policy lets the log in.
 
     A policy that waits for a CDN is not waited for: the CDN waits for the buckets that it reads.
     """
-    wanted = component.spec.get("accessLog", {}).get("bucket")
+    log_bucket = component.spec.get("accessLog", {}).get("bucket")
     for other in stack.components.values():
-        if other.kind == component.kind and other is not component and _name(other, stack.scope) == wanted:
+        if other.kind == component.kind and other is not component and _bucket_name(other, stack.scope) == log_bucket:
             yield f"s3_bucket.{other.name}"
-            if not stack.grants(other, "cdn-read"):
+            if not stack.grants_for(other, "cdn-read"):
                 yield f"s3_bucket_policy.{other.name}"
 
 
@@ -135,40 +141,53 @@ def _encryption(spec: Mapping[str, Value]) -> dict[str, Value]:
     return {"algorithm": spec["encryption"], "bucket_key": spec["bucketKey"], **key}
 
 
-def _lifecycle(spec: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
+def _lifecycle_rules(spec: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
     """One rule for all objects, and one a prefix."""
-    general = _actions(spec)
+    default_actions = _expiration_actions(spec)
     if spec["removeExpiredDeleteMarkers"] and "expireOldVersionsAfterDays" in spec:
-        general["Expiration"] = {"ExpiredObjectDeleteMarker": True}
-    if general:
-        yield {"Filter": {"Prefix": ""}, "Status": "Enabled", **general}
+        default_actions["Expiration"] = {"ExpiredObjectDeleteMarker": True}
+    if default_actions:
+        yield {"Filter": {"Prefix": ""}, "Status": "Enabled", **default_actions}
     for rule in spec["rules"]:
-        yield {"Filter": {"Prefix": rule["prefix"]}, "Status": "Enabled", **_actions(rule), **_moves(rule)}
+        yield {
+            "Filter": {"Prefix": rule["prefix"]},
+            "Status": "Enabled",
+            **_expiration_actions(rule),
+            **_transition_actions(rule),
+        }
 
 
-def _actions(rule: Mapping[str, Value]) -> dict[str, Value]:
-    found: dict[str, Value] = {}
+def _expiration_actions(rule: Mapping[str, Value]) -> dict[str, Value]:
+    actions: dict[str, Value] = {}
     if "expireAfterDays" in rule:
-        found["Expiration"] = {"Days": rule["expireAfterDays"]}
+        actions["Expiration"] = {"Days": rule["expireAfterDays"]}
     if "expireOldVersionsAfterDays" in rule:
-        kept = {"NewerNoncurrentVersions": rule["keepNewestVersions"]} if "keepNewestVersions" in rule else {}
-        found["NoncurrentVersionExpiration"] = {"NoncurrentDays": rule["expireOldVersionsAfterDays"], **kept}
+        retained_versions = (
+            {"NewerNoncurrentVersions": rule["keepNewestVersions"]} if "keepNewestVersions" in rule else {}
+        )
+        actions["NoncurrentVersionExpiration"] = {
+            "NoncurrentDays": rule["expireOldVersionsAfterDays"],
+            **retained_versions,
+        }
     if "abortUnfinishedUploadsAfterDays" in rule:
-        found["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": rule["abortUnfinishedUploadsAfterDays"]}
-    return found
+        actions["AbortIncompleteMultipartUpload"] = {"DaysAfterInitiation": rule["abortUnfinishedUploadsAfterDays"]}
+    return actions
 
 
-def _moves(rule: Mapping[str, Value]) -> dict[str, Value]:
-    found: dict[str, Value] = {}
+def _transition_actions(rule: Mapping[str, Value]) -> dict[str, Value]:
+    transitions: dict[str, Value] = {}
     members = (
         ("transitions", "Transitions", "Days"),
         ("oldVersionTransitions", "NoncurrentVersionTransitions", "NoncurrentDays"),
     )
-    for ours, theirs, days in members:
-        moves = [{days: each["afterDays"], "StorageClass": each["storageClass"]} for each in rule[ours]]
-        if moves:
-            found[theirs] = moves
-    return found
+    for spec_key, api_key, days_key in members:
+        api_transitions = [
+            {days_key: transition["afterDays"], "StorageClass": transition["storageClass"]}
+            for transition in rule[spec_key]
+        ]
+        if api_transitions:
+            transitions[api_key] = api_transitions
+    return transitions
 
 
 def _cors_rule(rule: Mapping[str, Value]) -> dict[str, Value]:
@@ -181,11 +200,11 @@ def _cors_rule(rule: Mapping[str, Value]) -> dict[str, Value]:
     }
 
 
-def _statements(component: Component, name: str, grants: tuple[Grant, ...]) -> list[dict[str, Value]]:
+def _policy_statements(component: Component, name: str, grants: tuple[Grant, ...]) -> list[dict[str, Value]]:
     arn = f"arn:aws:s3:::{name}"
-    found = [dict(statement) for statement in component.spec["policy"]]
+    statements = [dict(statement) for statement in component.spec["policy"]]
     if component.spec["tlsOnly"]:
-        found.append(
+        statements.append(
             {
                 "Sid": "TlsOnly",
                 "Effect": "Deny",
@@ -199,12 +218,16 @@ def _statements(component: Component, name: str, grants: tuple[Grant, ...]) -> l
     for grant in grants:
         patterns.setdefault(grant.data["distribution_arn"], []).append(grant.data["pattern"])
     for distribution, keys in patterns.items():
-        found.append(_read(distribution, "s3:GetObject", [f"{arn}/{key}" for key in dict.fromkeys(keys)]))
-        found.append(_read(distribution, "s3:ListBucket", [arn]))  # without it a missing object is a 403, not a 404
-    return found
+        statements.append(
+            _cdn_read_statement(distribution, "s3:GetObject", [f"{arn}/{key}" for key in dict.fromkeys(keys)])
+        )
+        statements.append(
+            _cdn_read_statement(distribution, "s3:ListBucket", [arn])
+        )  # without it a missing object is a 403, not a 404
+    return statements
 
 
-def _read(distribution: Value, action: str, arns: list[str]) -> dict[str, Value]:
+def _cdn_read_statement(distribution: Value, action: str, arns: list[str]) -> dict[str, Value]:
     return {
         "Effect": "Allow",
         "Principal": {"Service": "cloudfront.amazonaws.com"},
@@ -214,7 +237,7 @@ def _read(distribution: Value, action: str, arns: list[str]) -> dict[str, Value]
     }
 
 
-def _check_versions(path: tuple[str | int, ...], rule: Mapping[str, Value], versioning: bool) -> Iterator[Problem]:
+def _check_versions(path: tuple[str | int, ...], rule: Mapping[str, Value], versioning: bool) -> Iterator[Finding]:
     if "keepNewestVersions" in rule and "expireOldVersionsAfterDays" not in rule:
         hint = "say `expireOldVersionsAfterDays` too"
         yield (*path, "keepNewestVersions"), "S3 keeps newest versions only where old ones expire", hint
@@ -223,22 +246,26 @@ def _check_versions(path: tuple[str | int, ...], rule: Mapping[str, Value], vers
         yield (*path, "expireOldVersionsAfterDays"), "a bucket that is not versioned has no old versions", hint
 
 
-def _check_rule(path: tuple[str | int, ...], rule: Mapping[str, Value]) -> Iterator[Problem]:
-    if not _actions(rule) and not _moves(rule):
+def _check_rule(path: tuple[str | int, ...], rule: Mapping[str, Value]) -> Iterator[Finding]:
+    if not _expiration_actions(rule) and not _transition_actions(rule):
         yield path, "a rule that does nothing is refused by S3", "say what becomes of the objects, or drop the rule"
-    lasts = {
+    expiry_days = {
         "transitions": rule.get("expireAfterDays"),
         "oldVersionTransitions": rule.get("expireOldVersionsAfterDays"),
     }
-    for member, last in lasts.items():
-        for index, move in enumerate(rule[member]):
-            place = (*path, member, index, "afterDays")
-            least = EARLIEST_MOVE.get(move["storageClass"], 0)
-            if move["afterDays"] < least:
-                yield place, f"objects move to {move['storageClass']} after {least} days at the earliest", None
-            if last is not None and last <= move["afterDays"]:
+    for member, expires_after in expiry_days.items():
+        for index, transition in enumerate(rule[member]):
+            days_path = (*path, member, index, "afterDays")
+            min_days = MIN_TRANSITION_DAYS.get(transition["storageClass"], 0)
+            if transition["afterDays"] < min_days:
                 yield (
-                    place,
-                    f"objects are gone after {last} days, before they would move",
+                    days_path,
+                    f"objects move to {transition['storageClass']} after {min_days} days at the earliest",
+                    None,
+                )
+            if expires_after is not None and expires_after <= transition["afterDays"]:
+                yield (
+                    days_path,
+                    f"objects are gone after {expires_after} days, before they would move",
                     "move earlier, or keep longer",
                 )

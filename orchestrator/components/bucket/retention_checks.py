@@ -9,46 +9,56 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.vocabulary import Component
 
-Problem = tuple[tuple[str | int, ...], str, str | None]
+Finding = tuple[tuple[str | int, ...], str, str | None]
 
-OF_RELEASES = ("ledger/", "lease/", "sites/", "bodies/", "models/", "migrations/")
-MODELS = "ml-models"
-ARCHIVES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
+RELEASE_PREFIXES = ("ledger/", "lease/", "sites/", "bodies/", "models/", "migrations/")
+MODEL_PREFIX = "ml-models"
+ARCHIVE_STORAGE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
 """From there nothing can be copied at once."""
 
 
-def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Problem]:
+def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
     """Rules that would take something, each with what that is."""
-    projects = (one for one in siblings.values() if one.kind == "Project")
-    releases = next((one.spec["releases"].get("bucket") for one in projects if one.spec.get("releases")), None)
-    for index, rule in enumerate(component.spec["lifecycle"]["rules"] if releases else ()):
-        what = _taken(component, releases == component.handle, rule["prefix"])
-        place = ("lifecycle", "rules", index)
-        if what and "expireAfterDays" in rule:
-            yield (*place, "expireAfterDays"), f"this would remove {what} that a release may need", _hint(component)
-        for number, move in enumerate(rule["transitions"] if what else ()):
-            if move["storageClass"] in ARCHIVES:
-                sentence = f"this would archive {what} that a release may need: going back could not read them"
-                yield (*place, "transitions", number), sentence, "GLACIER_IR is as cheap to keep and is read at once"
+    projects = (project for project in siblings.values() if project.kind == "Project")
+    release_bucket = next(
+        (project.spec["releases"].get("bucket") for project in projects if project.spec.get("releases")), None
+    )
+    for index, rule in enumerate(component.spec["lifecycle"]["rules"] if release_bucket else ()):
+        needed_objects = _needed_objects(component, release_bucket == component.handle, rule["prefix"])
+        rule_path = ("lifecycle", "rules", index)
+        if needed_objects and "expireAfterDays" in rule:
+            yield (
+                (*rule_path, "expireAfterDays"),
+                f"this would remove {needed_objects} that a release may need",
+                _build_hint(component),
+            )
+        for transition_index, transition in enumerate(rule["transitions"] if needed_objects else ()):
+            if transition["storageClass"] in ARCHIVE_STORAGE_CLASSES:
+                message = f"this would archive {needed_objects} that a release may need: going back could not read them"
+                yield (
+                    (*rule_path, "transitions", transition_index),
+                    message,
+                    "GLACIER_IR is as cheap to keep and is read at once",
+                )
 
 
-def _taken(component: Component, keeps_releases: bool, prefix: str) -> str:
+def _needed_objects(component: Component, is_release_bucket: bool, prefix: str) -> str:
     """What of a release lies below ``prefix``, in words."""
-    others = [f"{one}/" for one in component.spec["prefixes"]]
-    if keeps_releases and _overlaps(prefix, OF_RELEASES):
+    other_prefixes = [f"{other_prefix}/" for other_prefix in component.spec["prefixes"]]
+    if is_release_bucket and _has_overlap(prefix, RELEASE_PREFIXES):
         return "files"
-    if MODELS in component.spec["prefixes"] and _overlaps(prefix, (f"{MODELS}/",)):
+    if MODEL_PREFIX in component.spec["prefixes"] and _has_overlap(prefix, (f"{MODEL_PREFIX}/",)):
         return "models"
-    if component.spec.get("spa") and not prefix.startswith(tuple(others)):
+    if component.spec.get("spa") and not prefix.startswith(tuple(other_prefixes)):
         return "files of the site"
     return ""
 
 
-def _overlaps(prefix: str, those: tuple[str, ...]) -> bool:
-    return any(prefix.startswith(one) or one.startswith(prefix) for one in those)
+def _has_overlap(prefix: str, prefixes: tuple[str, ...]) -> bool:
+    return any(prefix.startswith(other_prefix) or other_prefix.startswith(prefix) for other_prefix in prefixes)
 
 
-def _hint(component: Component) -> str:
-    others = [one for one in component.spec["prefixes"] if one != MODELS]
-    narrow = f"name another prefix, such as {others[0]}/, or " if others else ""
-    return f"{narrow}leave the rule out: what no release needs is removed after each deploy (`releases.keep`)"
+def _build_hint(component: Component) -> str:
+    other_prefixes = [other_prefix for other_prefix in component.spec["prefixes"] if other_prefix != MODEL_PREFIX]
+    alternative = f"name another prefix, such as {other_prefixes[0]}/, or " if other_prefixes else ""
+    return f"{alternative}leave the rule out: what no release needs is removed after each deploy (`releases.keep`)"

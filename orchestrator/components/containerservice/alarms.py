@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from orchestrator.components import Stack
-from orchestrator.components.containerservice.builders import make
-from orchestrator.ownership_tags import phrase
+from orchestrator.components.containerservice.builders import build_resource
+from orchestrator.ownership_tags import format_ownership_comment
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource
 
-MINUTES = 5
+PERIOD_MINUTES = 5
 
 
-def server_errors(
-    component: Component, stack: Stack, metric: Mapping[str, Value], where: str = ""
+def build_server_error_alarm(
+    component: Component, stack: Stack, metric: Mapping[str, Value], scope_note: str = ""
 ) -> Iterator[Resource]:
     """The alarm on 5xx answers, which ``metric`` counts (namespace, metric, dimensions); none where no limit is set.
 
@@ -23,16 +23,19 @@ def server_errors(
     limit = component.spec["alarms"].get("http5xx")
     if limit is None:
         return
-    mailed = (stack.project.spec.get("alerts") or {}).get("email")
-    sentence = f"{component.handle}{where} answered {limit} requests or more with a 5xx status in {MINUTES} minutes."
+    alert_emails = (stack.project.spec.get("alerts") or {}).get("email")
+    description = (
+        f"{component.handle}{scope_note} answered {limit} requests "
+        f"or more with a 5xx status in {PERIOD_MINUTES} minutes."
+    )
     spec = {
-        "description": f"{sentence} [{phrase(stack.scope, component.handle)}]",
+        "description": f"{description} [{format_ownership_comment(stack.scope, component.handle)}]",
         **metric,
         "statistic": "Sum",
-        "period": MINUTES * 60,
+        "period": PERIOD_MINUTES * 60,
         "threshold": limit,
         "missing": "notBreaching",
-        "actions": [Ref("sns_topic.alerts", "arn")] if mailed else [],
+        "actions": [Ref("sns_topic.alerts", "arn")] if alert_emails else [],
     }
-    physical = f"{stack.scope.prefix}-{component.name}-5xx"
-    yield make(component, stack, "cloudwatch_alarm", physical, spec, name=f"{component.name}-5xx")
+    physical = f"{stack.scope.name_prefix}-{component.name}-5xx"
+    yield build_resource(component, stack, "cloudwatch_alarm", physical, spec, name=f"{component.name}-5xx")

@@ -7,23 +7,23 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from orchestrator.components import Stack
-from orchestrator.components.containerservice.injected_secrets import injected, secret_arn
-from orchestrator.components.containerservice.migration import migration
-from orchestrator.ownership_tags import claim
+from orchestrator.components.containerservice.injected_secrets import list_injected_secrets, secret_arn
+from orchestrator.components.containerservice.migration import build_migration
+from orchestrator.ownership_tags import build_ownership_tags
 from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
-FIRST = {"database": "rds_instance", "secret": "secretsmanager_value"}
+PREREQUISITE_TYPES = {"database": "rds_instance", "secret": "secretsmanager_value"}
 """What must be there before a service that uses it starts."""
-SERVICE_NAME = 32
+MAX_SERVICE_NAME_LENGTH = 32
 """The service and all that is called like it share one name; App Runner's scaling has the shortest limit."""
-ROLE_NAME = 64
+MAX_ROLE_NAME_LENGTH = 64
 
 
-def make(  # noqa: PLR0913 - a resource is what it is
+def build_resource(  # noqa: PLR0913 - a resource is what it is
     component: Component,
     stack: Stack,
-    kind: str,
+    resource_type: str,
     physical: str,
     spec: Mapping[str, Value],
     *,
@@ -32,15 +32,15 @@ def make(  # noqa: PLR0913 - a resource is what it is
     deletable: bool = False,
 ) -> Resource:
     """A resource of the component, marked as ours."""
-    marked = {**spec, "tags": claim(stack.scope, component.handle, deletable=deletable)}
+    tagged_spec = {**spec, "tags": build_ownership_tags(stack.scope, component.handle, deletable=deletable)}
     where, adopt = component.where, component.adopt
-    return Resource(kind, name or component.name, physical, marked, component.handle, where, after, adopt)
+    return Resource(resource_type, name or component.name, physical, tagged_spec, component.handle, where, after, adopt)
 
 
-def role(
+def build_role(
     component: Component,
     stack: Stack,
-    part: str,
+    suffix: str,
     principal: str,
     *,
     attached: Iterable[str] = (),
@@ -50,31 +50,33 @@ def role(
 
     ``statements`` of its own policy: none leave it without one; where it is not asked about, it is not looked at.
     """
-    trusted = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
+    trust_statement = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
     spec: dict[str, Value] = {
-        "path": stack.scope.path,
-        "trust": {"Version": "2012-10-17", "Statement": [trusted]},
+        "path": stack.scope.iam_path,
+        "trust": {"Version": "2012-10-17", "Statement": [trust_statement]},
         "attached": list(attached),
     }
     if statements is not None:
         spec["policy"] = {"Version": "2012-10-17", "Statement": statements} if statements else None
     if stack.project.spec.get("permissionsBoundary"):
-        spec["boundary"] = stack.scope.boundary
-    physical = fit(f"{stack.scope.prefix}-{component.name}-{part}", ROLE_NAME)
-    return make(component, stack, "iam_role", physical, spec, name=f"{component.name}-{part}")
+        spec["boundary"] = stack.scope.permissions_boundary_arn
+    physical = shorten_name(f"{stack.scope.name_prefix}-{component.name}-{suffix}", MAX_ROLE_NAME_LENGTH)
+    return build_resource(component, stack, "iam_role", physical, spec, name=f"{component.name}-{suffix}")
 
 
-def statements(stack: Stack, handles: Iterable[str]) -> list[Mapping[str, Any]]:
+def access_statements(stack: Stack, handles: Iterable[str]) -> list[Mapping[str, Any]]:
     """What access to the components means; for a Secret that grants nothing by itself, reading it."""
-    allowed: list[Mapping[str, Any]] = []
+    access: list[Mapping[str, Any]] = []
     for handle in dict.fromkeys(handles):
-        reading = {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"]}
-        secret = [{**reading, "Resource": [secret_arn(handle)]}] if handle.startswith("secret.") else []
-        allowed.extend(stack.accesses.get(handle) or secret)
-    return allowed
+        read_statement = {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"]}
+        secret_statements = (
+            [{**read_statement, "Resource": [secret_arn(handle)]}] if handle.startswith("secret.") else []
+        )
+        access.extend(stack.access_statements.get(handle) or secret_statements)
+    return access
 
 
-def group(component: Component, stack: Stack) -> Resource:
+def build_security_group(component: Component, stack: Stack) -> Resource:
     """The security group by which databases know it: nobody comes in through it, everything goes out."""
     spec: Mapping[str, Value] = {
         "vpc": Ref("ec2_vpc.network", "id"),
@@ -82,35 +84,41 @@ def group(component: Component, stack: Stack) -> Resource:
         "ingress": [],
         "egress": [{"protocol": "-1", "port": "all", "source": "0.0.0.0/0"}],
     }
-    return make(component, stack, "ec2_security_group", f"{stack.scope.prefix}-{component.name}", spec)
+    return build_resource(component, stack, "ec2_security_group", f"{stack.scope.name_prefix}-{component.name}", spec)
 
 
-def before(component: Component, stack: Stack) -> frozenset[str]:
+def list_prerequisites(component: Component, stack: Stack) -> frozenset[str]:
     """Addresses of what must be done before the service starts, beyond what it refers to."""
-    wanted = component.spec["access"] if isinstance(component.spec["access"], list) else []
-    parted = [str(handle).partition(".") for handle in wanted]
-    needed = {f"{FIRST[kind]}.{other}" for kind, _, other in parted if kind in FIRST}
+    access = component.spec["access"] if isinstance(component.spec["access"], list) else []
+    handle_parts = [str(handle).partition(".") for handle in access]
+    prerequisites = {
+        f"{PREREQUISITE_TYPES[kind]}.{other}" for kind, _, other in handle_parts if kind in PREREQUISITE_TYPES
+    }
     if "repository" in component.spec["image"]:
-        needed.add(f"ecr_repository.{component.name}")
-    return frozenset(needed | {one.address for one in migration(component, stack)})
+        prerequisites.add(f"ecr_repository.{component.name}")
+    return frozenset(prerequisites | {resource.address for resource in build_migration(component, stack)})
 
 
-def databases(component: Component) -> list[str]:
+def list_databases(component: Component) -> list[str]:
     """Handles of the databases it connects to."""
     return [handle for handle in component.spec["access"] if handle.startswith("database.")]
 
 
-def fetched(component: Component) -> list[str]:
+def list_fetched_secrets(component: Component) -> list[str]:
     """Handles of the secrets that it reads by itself."""
-    return [h for h in component.spec["access"] if h.startswith("secret.") and h not in injected(component)]
+    return [
+        handle
+        for handle in component.spec["access"]
+        if handle.startswith("secret.") and handle not in list_injected_secrets(component)
+    ]
 
 
-def called(component: Component, scope: Scope) -> str:
+def service_name(component: Component, scope: Scope) -> str:
     """The service's name in AWS."""
-    return fit(f"{scope.prefix}-{component.name}", SERVICE_NAME)
+    return shorten_name(f"{scope.name_prefix}-{component.name}", MAX_SERVICE_NAME_LENGTH)
 
 
-def fit(name: str, limit: int) -> str:
+def shorten_name(name: str, limit: int) -> str:
     """``name``, or its beginning and a hash of it where AWS allows no more than ``limit`` characters."""
     if len(name) <= limit:
         return name

@@ -11,95 +11,103 @@ from orchestrator.vocabulary import Component
 Siblings: TypeAlias = Mapping[str, Component]
 Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
 
-RELEASE = "ORCHESTRATOR_RELEASE"
+RELEASE_VARIABLE = "ORCHESTRATOR_RELEASE"
 """The variable that tells a service which build it is: the tag of its image."""
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     """Problems as (path, sentence, hint); text may still hold references, which go unjudged."""
-    yield from _bounds(component)
-    yield from _image(component)
-    yield from _repository(component, siblings)
+    yield from _check_instances(component)
+    yield from _check_image(component)
+    yield from _check_repository(component, siblings)
     if isinstance(component.spec["secrets"], Mapping):
-        yield from _chosen(component, siblings)
+        yield from _check_selected_secrets(component, siblings)
     else:
-        yield from _whole(component, siblings)
+        yield from _check_whole_secrets(component, siblings)
 
 
-def pairs(component: Component, offered: Mapping[float, tuple[float, ...]], who: str) -> Iterator[Finding]:
+def check_cpu_and_memory(
+    component: Component, memory_by_cpu: Mapping[float, tuple[float, ...]], runtime_name: str
+) -> Iterator[Finding]:
     """Sizes that do not go together, of those that the runtime has ``offered``: vCPU -> GB."""
     cpu, memory = component.spec["cpu"], component.spec["memory"]
-    fitting = offered.get(cpu, ())
-    if fitting and memory not in fitting:
-        sizes = _either(fitting)
-        sentence = f"spec.memory {memory} does not go with spec.cpu {cpu}: {who} offers {sizes} GB with it"
-        yield ("spec", "memory"), sentence, f"memory: {fitting[0]:g}"
+    allowed_memory = memory_by_cpu.get(cpu, ())
+    if allowed_memory and memory not in allowed_memory:
+        sizes = _format_choices(allowed_memory)
+        message = f"spec.memory {memory} does not go with spec.cpu {cpu}: {runtime_name} offers {sizes} GB with it"
+        yield ("spec", "memory"), message, f"memory: {allowed_memory[0]:g}"
 
 
-def _either(sizes: tuple[float, ...]) -> str:
+def _format_choices(sizes: tuple[float, ...]) -> str:
     words = [f"{size:g}" for size in sizes]
     return " or ".join(words) if len(words) <= 5 else f"{words[0]} to {words[-1]}"
 
 
-def _bounds(component: Component) -> Iterator[Finding]:
+def _check_instances(component: Component) -> Iterator[Finding]:
     instances = component.spec["instances"]
     if instances["min"] > instances["max"]:
-        sentence = f"spec.instances.min {instances['min']} is more than spec.instances.max {instances['max']}"
-        yield ("spec", "instances", "min"), sentence, None
+        message = f"spec.instances.min {instances['min']} is more than spec.instances.max {instances['max']}"
+        yield ("spec", "instances", "min"), message, None
 
 
-def _image(component: Component) -> Iterator[Finding]:
+def _check_image(component: Component) -> Iterator[Finding]:
     image = component.spec["image"]
     path = ("spec", "image")
     if "build" not in image and "prebuilt" not in image:
         yield path, "spec.image says neither `build` nor `prebuilt`", "build: {context: ../api}, to build it here"
     elif "build" in image and "prebuilt" in image:
-        sentence = "spec.image says both `build` and `prebuilt`: one of them is the image"
-        yield (*path, "prebuilt"), sentence, "remove one of the two"
+        message = "spec.image says both `build` and `prebuilt`: one of them is the image"
+        yield (*path, "prebuilt"), message, "remove one of the two"
     if "build" in image and "repository" not in image:
-        sentence = "spec.image.build needs spec.image.repository: what is built is pushed there"
-        yield (*path, "build"), sentence, f"repository: {component.name}"
-    if "build" in image and RELEASE in component.spec["environment"]:
-        sentence = f"{RELEASE} is set by the orchestrator, to the tag of the image"
-        yield ("spec", "environment", RELEASE), sentence, "remove it"
+        message = "spec.image.build needs spec.image.repository: what is built is pushed there"
+        yield (*path, "build"), message, f"repository: {component.name}"
+    if "build" in image and RELEASE_VARIABLE in component.spec["environment"]:
+        message = f"{RELEASE_VARIABLE} is set by the orchestrator, to the tag of the image"
+        yield ("spec", "environment", RELEASE_VARIABLE), message, "remove it"
 
 
-def _repository(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    mine = _keeps(component)
+def _check_repository(component: Component, siblings: Siblings) -> Iterator[Finding]:
+    own_repository = _repository_name(component)
     for other in siblings.values():
         is_later = other.kind == component.kind and other.handle > component.handle  # said once, not by both
-        if mine is not None and is_later and _keeps(other) == mine:
-            sentence = f"`{mine}` is the repository of {other.handle} too: each service keeps images of its own"
-            yield ("spec", "image", "repository"), sentence, None
+        if own_repository is not None and is_later and _repository_name(other) == own_repository:
+            message = (
+                f"`{own_repository}` is the repository of {other.handle} too: each service keeps images of its own"
+            )
+            yield ("spec", "image", "repository"), message, None
 
 
-def _keeps(component: Component) -> str | None:
+def _repository_name(component: Component) -> str | None:
     repository: str | None = component.spec.get("image", {}).get("repository")
     return repository
 
 
-def _chosen(component: Component, siblings: Siblings) -> Iterator[Finding]:
+def _check_selected_secrets(component: Component, siblings: Siblings) -> Iterator[Finding]:
     for variable, text in component.spec["secrets"].items():
-        handle, key = injected_secrets.key(text)
+        handle, key = injected_secrets.parse_key_reference(text)
         path = ("spec", "secrets", variable)
-        known = _keys(handle, siblings)
+        available_keys = _secret_keys(handle, siblings)
         if handle not in siblings:
             yield path, f"there is no {handle}", None
-        elif key not in known:
-            yield path, f"{handle} has no key `{key}`", f"it has {', '.join(known)}" if known else None
+        elif key not in available_keys:
+            yield (
+                path,
+                f"{handle} has no key `{key}`",
+                f"it has {', '.join(available_keys)}" if available_keys else None,
+            )
         if variable in component.spec["environment"]:
             yield path, f"{variable} stands under spec.environment too", "name it once"
 
 
-def _whole(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    given = dict.fromkeys(component.spec["environment"], "spec.environment")
+def _check_whole_secrets(component: Component, siblings: Siblings) -> Iterator[Finding]:
+    sources = dict.fromkeys(component.spec["environment"], "spec.environment")
     for index, handle in enumerate(component.spec["secrets"]):
-        for variable in map(injected_secrets.plain, _keys(handle, siblings)):
-            if variable in given:
-                sentence = f"{handle} injects {variable}, which {given[variable]} sets already"
-                yield ("spec", "secrets", index), sentence, "choose and name keys: `VARIABLE: secret.NAME[KEY]`"
-            given[variable] = handle
+        for variable in map(injected_secrets.to_variable_name, _secret_keys(handle, siblings)):
+            if variable in sources:
+                message = f"{handle} injects {variable}, which {sources[variable]} sets already"
+                yield ("spec", "secrets", index), message, "choose and name keys: `VARIABLE: secret.NAME[KEY]`"
+            sources[variable] = handle
 
 
-def _keys(handle: str, siblings: Siblings) -> list[str]:
+def _secret_keys(handle: str, siblings: Siblings) -> list[str]:
     return list(siblings[handle].spec.get("data", {})) if handle in siblings else []

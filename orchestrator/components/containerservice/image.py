@@ -6,40 +6,42 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.artefacts import Image
 from orchestrator.components import Stack
-from orchestrator.components.containerservice.builders import make
-from orchestrator.components.containerservice.checks import RELEASE
-from orchestrator.components.containerservice.injected_secrets import fingerprints
+from orchestrator.components.containerservice.builders import build_resource
+from orchestrator.components.containerservice.checks import RELEASE_VARIABLE
+from orchestrator.components.containerservice.injected_secrets import fingerprint_variables
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, Value, WriteOnly
 from orchestrator.vocabulary import Component, Resource
 
-PUBLIC_REGISTRY = "public.ecr.aws/"
-UNTAGGED_DAYS = 7
+PUBLIC_REGISTRY_PREFIX = "public.ecr.aws/"
+UNTAGGED_RETENTION_DAYS = 7
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
     """Its repository, and the image where it is built here."""
-    return [*_repository(component, stack), *_built(component, stack)]
+    return [*_build_repository(component, stack), *_build_image(component, stack)]
 
 
-def reference(component: Component) -> Value:
+def image_reference(component: Component) -> Value:
     """The image by digest, once it is known."""
     return component.spec["image"].get("prebuilt") or Ref(f"ecr_image.{component.name}", "reference")
 
 
-def environment(component: Component, stack: Stack) -> dict[str, Value]:
+def environment_variables(component: Component, stack: Stack) -> dict[str, Value]:
     """Its variables: those of the manifest, what changes with its secrets, and which release it is."""
-    built = "build" in component.spec["image"]
-    release = {RELEASE: shipped(component, stack).tag} if built else {}  # so that a probe can tell who answers
-    return {**component.spec["environment"], **fingerprints(component), **release}
+    is_built = "build" in component.spec["image"]
+    release_variable = (
+        {RELEASE_VARIABLE: get_image_artefact(component, stack).tag} if is_built else {}
+    )  # so that a probe can tell who answers
+    return {**component.spec["environment"], **fingerprint_variables(component), **release_variable}
 
 
 def is_private(component: Component) -> bool:
     """Whether it takes a role to pull it."""
-    return not str(component.spec["image"].get("prebuilt", "")).startswith(PUBLIC_REGISTRY)
+    return not str(component.spec["image"].get("prebuilt", "")).startswith(PUBLIC_REGISTRY_PREFIX)
 
 
-def shipped(component: Component, stack: Stack) -> Image:
+def get_image_artefact(component: Component, stack: Stack) -> Image:
     """What was gathered of the image that is built here.
 
     Raises Problems when nothing was.
@@ -47,11 +49,13 @@ def shipped(component: Component, stack: Stack) -> Image:
     image = stack.artefacts.images.get(component.handle)
     if image is None:
         message = f"the image of {component.handle} is not known: the release that is asked for was made without one"
-        raise Problems.one(message, where=component.where, hint="orchestrator releases shows which can come back")
+        raise Problems.from_message(
+            message, where=component.where, hint="orchestrator releases shows which can come back"
+        )
     return image
 
 
-def _repository(component: Component, stack: Stack) -> Iterator[Resource]:
+def _build_repository(component: Component, stack: Stack) -> Iterator[Resource]:
     image = component.spec["image"]
     if "repository" not in image:
         return
@@ -59,46 +63,46 @@ def _repository(component: Component, stack: Stack) -> Iterator[Resource]:
         "tag_mutability": "IMMUTABLE",
         "scan_on_push": image["scanOnPush"],
         "encryption": {"type": "AES256", "key": None},
-        "lifecycle": _lifecycle(component, stack),
+        "lifecycle": _lifecycle_policy(component, stack),
     }
     deletable = image["deletionPolicy"] == "delete"
-    yield make(component, stack, "ecr_repository", image["repository"], spec, deletable=deletable)
+    yield build_resource(component, stack, "ecr_repository", image["repository"], spec, deletable=deletable)
 
 
-def _built(component: Component, stack: Stack) -> Iterator[Resource]:
+def _build_image(component: Component, stack: Stack) -> Iterator[Resource]:
     """Its name is its repository's and the hash of what goes into it."""
-    wanted = component.spec["image"]
-    if "build" not in wanted:
+    image_spec = component.spec["image"]
+    if "build" not in image_spec:
         return
-    image = shipped(component, stack)
-    repository = wanted["repository"]
+    image = get_image_artefact(component, stack)
+    repository = image_spec["repository"]
     spec: dict[str, Value] = {"repository": repository, "tag": image.tag}
     if image.digest is not None:
         spec["digest"] = image.digest
     else:
         # Where nothing but a count of tags decides what ECR keeps, the tags of layers would push images out.
-        build = {**image.build, "keep_layers": stack.release_bucket is not None}
-        spec |= {"source": image.build["source"], "build": WriteOnly(build)}
+        build_spec = {**image.build, "keep_layers": stack.release_bucket is not None}
+        spec |= {"source": image.build["source"], "build": WriteOnly(build_spec)}
     after = frozenset({f"ecr_repository.{component.name}"})
     physical, where = f"{repository}:{image.tag}", component.where
     yield Resource("ecr_image", component.name, physical, spec, component.handle, where, after)
 
 
-def _lifecycle(component: Component, stack: Stack) -> Mapping[str, Value]:
+def _lifecycle_policy(component: Component, stack: Stack) -> Mapping[str, Value]:
     """With releases, no rule takes a tagged image away: retention removes what no release needs."""
     untagged = {
         "tagStatus": "untagged",
         "countType": "sinceImagePushed",
         "countUnit": "days",
-        "countNumber": UNTAGGED_DAYS,
+        "countNumber": UNTAGGED_RETENTION_DAYS,
     }
-    about = {f"untagged for {UNTAGGED_DAYS} days": untagged}
+    selections = {f"untagged for {UNTAGGED_RETENTION_DAYS} days": untagged}
     image = component.spec["image"]
     if "build" not in image or stack.release_bucket is None:
         newest = {"tagStatus": "tagged", "tagPatternList": ["*"], "countType": "imageCountMoreThan"}
-        about[f"all but the newest {image['keep']}"] = {**newest, "countNumber": image["keep"]}
+        selections[f"all but the newest {image['keep']}"] = {**newest, "countNumber": image["keep"]}
     rules = [
         {"rulePriority": number, "description": text, "selection": selection, "action": {"type": "expire"}}
-        for number, (text, selection) in enumerate(about.items(), start=1)
+        for number, (text, selection) in enumerate(selections.items(), start=1)
     ]
     return {"rules": rules}

@@ -8,20 +8,20 @@ from orchestrator.components import Stack
 from orchestrator.vocabulary import Component, Resource
 
 
-def migration(component: Component, stack: Stack) -> list[Resource]:
+def build_migration(component: Component, stack: Stack) -> list[Resource]:
     """The migration of the build that is wanted; none where none is asked for, or nothing is built."""
-    wanted, image = component.spec.get("migrate"), stack.artefacts.images.get(component.handle)
-    if wanted is None or image is None:
+    migration_spec, image = component.spec.get("migrate"), stack.artefacts.images.get(component.handle)
+    if migration_spec is None or image is None:
         return []
     databases = [handle.partition(".")[2] for handle in component.spec["access"] if handle.startswith("database.")]
-    names = [str(stack.export(f"database.{name}", "name")) for name in databases]
-    how = {
-        "command": list(wanted["command"]),
-        "folder": str((Path(component.where.file).parent / wanted["folder"]).resolve()),
-        "within": float(wanted["withinSeconds"]),
-        "snapshots": names if wanted["destructive"] else [],
+    database_names = [str(stack.get_export(f"database.{name}", "name")) for name in databases]
+    run_options = {
+        "command": list(migration_spec["command"]),
+        "folder": str((Path(component.where.file).parent / migration_spec["folder"]).resolve()),
+        "within": float(migration_spec["withinSeconds"]),
+        "snapshots": database_names if migration_spec["destructive"] else [],
     }
     physical = f"{stack.release_bucket}/migrations/{stack.scope.environment}/{component.name}/{image.tag}"
     after = frozenset({*(f"rds_instance.{name}" for name in databases), f"ecr_image.{component.name}"})
-    spec = {"build": image.tag, "how": how}
+    spec = {"build": image.tag, "how": run_options}
     return [Resource("migration", component.name, physical, spec, component.handle, component.where, after)]

@@ -39,6 +39,6 @@ RUNTIMES: Mapping[str, Runtime] = {
 }
 
 
-def of(component: Component) -> Runtime:
+def get_runtime(component: Component) -> Runtime:
     """The runtime that the manifest names."""
     return RUNTIMES[component.spec["runtime"]]

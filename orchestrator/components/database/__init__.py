@@ -11,35 +11,35 @@ from typing import Any
 from msgspec.structs import replace
 
 from orchestrator.components import Stack
-from orchestrator.components.database.alarms import alarms
+from orchestrator.components.database.alarms import build_alarms
 from orchestrator.components.database.checks import check
-from orchestrator.ownership_tags import claim
-from orchestrator.values import Ref, Text, Value
+from orchestrator.ownership_tags import build_ownership_tags
+from orchestrator.values import Ref, TemplateString, Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
 __all__ = ["access", "check", "expand", "exports", "notes"]
 
-SUPPORT = "open-source-rds-extended-support"
-PASSWORD = "password"  # noqa: S105 - the name of an export
+EXTENDED_SUPPORT = "open-source-rds-extended-support"
+PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
 
 
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
     """Where it is and how to get in.  Whatever holds the password may stand in a Secret only."""
     spec = component.spec
-    host, password = Ref(f"rds_instance.{component.name}", "host"), Ref(component.handle, PASSWORD)
+    host, password = Ref(f"rds_instance.{component.name}", "host"), Ref(component.handle, PASSWORD_EXPORT)
     user, port, database = spec["username"], str(spec["port"]), spec["database"]
     pool = spec["pool"]
-    place = f";Port={port};Database={database};Username={user};Password="
-    sizes = f";SSL Mode=Require;Minimum Pool Size={pool['min']};Maximum Pool Size={pool['max']}"
+    connection_target = f";Port={port};Database={database};Username={user};Password="
+    pool_options = f";SSL Mode=Require;Minimum Pool Size={pool['min']};Maximum Pool Size={pool['max']}"
     return {
-        "name": f"{scope.prefix}-{component.name}",
+        "name": f"{scope.name_prefix}-{component.name}",
         "host": host,
         "port": spec["port"],
         "database": database,
         "username": user,
         "password": password,
-        "connectionString": Text(("Host=", host, place, password, sizes)),
-        "url": Text((f"postgresql://{user}:", password, "@", host, f":{port}/{database}?sslmode=require")),
+        "connectionString": TemplateString(("Host=", host, connection_target, password, pool_options)),
+        "url": TemplateString((f"postgresql://{user}:", password, "@", host, f":{port}/{database}?sslmode=require")),
     }
 
 
@@ -65,75 +65,80 @@ def notes(component: Component, stack: Stack) -> Iterator[str]:
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
     """Its resources, what others need first."""
-    resources = [_make(component, stack, "ec2_security_group", _firewall(component, stack))]
+    resources = [_build_resource(component, stack, "ec2_security_group", _security_group_spec(component, stack))]
     if "subnetGroup" not in component.spec:
-        place = {"description": _about(component, stack), "subnets": Ref("ec2_vpc.network", "subnets")}
-        resources.append(_make(component, stack, "rds_subnet_group", place))
+        subnet_group_spec = {"description": _describe(component, stack), "subnets": Ref("ec2_vpc.network", "subnets")}
+        resources.append(_build_resource(component, stack, "rds_subnet_group", subnet_group_spec))
     if component.spec.get("parameters"):
-        resources.append(_parameters(component, stack))
-    return [*resources, _instance(component, stack), *alarms(component, stack)]
+        resources.append(_build_parameter_group(component, stack))
+    return [*resources, _build_instance(component, stack), *build_alarms(component, stack)]
 
 
-def _make(
-    component: Component, stack: Stack, kind: str, spec: Mapping[str, Value], *, physical: str | None = None
+def _build_resource(
+    component: Component, stack: Stack, resource_type: str, spec: Mapping[str, Value], *, physical: str | None = None
 ) -> Resource:
-    called = physical or f"{stack.scope.prefix}-{component.name}"
-    marked = {"tags": claim(stack.scope, component.handle), **spec}
+    physical_name = physical or f"{stack.scope.name_prefix}-{component.name}"
+    tagged_spec = {"tags": build_ownership_tags(stack.scope, component.handle), **spec}
     where, adopt = component.where, component.adopt
-    return Resource(kind, component.name, called, marked, component.handle, where, adopt=adopt)
+    return Resource(resource_type, component.name, physical_name, tagged_spec, component.handle, where, adopt=adopt)
 
 
-def _about(component: Component, stack: Stack) -> str:
+def _describe(component: Component, stack: Stack) -> str:
     return f"{component.handle} of {stack.scope.owner}"
 
 
-def _firewall(component: Component, stack: Stack) -> Mapping[str, Value]:
-    groups = [grant.data["security_group"] for grant in stack.grants(component, "connect")]
+def _security_group_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
+    groups = [grant.data["security_group"] for grant in stack.grants_for(component, "connect")]
     sources = [*groups, *component.spec["allowFrom"]]
     rules = [{"protocol": "tcp", "port": str(component.spec["port"]), "source": source} for source in sources]
-    return {"description": _about(component, stack), "vpc": Ref("ec2_vpc.network", "id"), "ingress": rules}
+    return {"description": _describe(component, stack), "vpc": Ref("ec2_vpc.network", "id"), "ingress": rules}
 
 
-def _parameters(component: Component, stack: Stack) -> Resource:
+def _build_parameter_group(component: Component, stack: Stack) -> Resource:
     spec = {
-        "family": _family(component),
-        "description": _about(component, stack),
+        "family": _parameter_group_family(component),
+        "description": _describe(component, stack),
         "parameters": component.spec["parameters"],
     }
-    return _make(component, stack, "rds_parameter_group", spec, physical=_group(component, stack))
+    return _build_resource(
+        component, stack, "rds_parameter_group", spec, physical=_parameter_group_name(component, stack)
+    )
 
 
-def _family(component: Component) -> str:
+def _parameter_group_family(component: Component) -> str:
     major = str(component.spec["version"]).partition(".")[0]
     return f"postgres{major}"
 
 
-def _group(component: Component, stack: Stack) -> str:
+def _parameter_group_name(component: Component, stack: Stack) -> str:
     """The parameter group's name, final: a pending upgrade is recognised by it."""
-    own = f"{stack.scope.prefix}-{component.name}-{_family(component)}"
-    return own if component.spec.get("parameters") else f"default.{_family(component)}"
+    own_name = f"{stack.scope.name_prefix}-{component.name}-{_parameter_group_family(component)}"
+    return own_name if component.spec.get("parameters") else f"default.{_parameter_group_family(component)}"
 
 
-def _instance(component: Component, stack: Stack) -> Resource:
+def _build_instance(component: Component, stack: Stack) -> Resource:
     deletable = component.spec["deletionPolicy"] == "delete"
-    spec = {**_settings(component, stack), "tags": claim(stack.scope, component.handle, deletable=deletable)}
-    first = {f"rds_parameter_group.{component.name}"} if component.spec.get("parameters") else set()
-    return replace(_make(component, stack, "rds_instance", spec), after=frozenset(first))
+    spec = {
+        **_instance_spec(component, stack),
+        "tags": build_ownership_tags(stack.scope, component.handle, deletable=deletable),
+    }
+    prerequisites = {f"rds_parameter_group.{component.name}"} if component.spec.get("parameters") else set()
+    return replace(_build_resource(component, stack, "rds_instance", spec), depends_on=frozenset(prerequisites))
 
 
-def _settings(component: Component, stack: Stack) -> Mapping[str, Value]:
+def _instance_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
     spec, name = component.spec, component.name
     return {
         "engine": spec["engine"],
         "version": spec["version"],
         "instance_class": spec["instanceClass"],
-        **_storage(spec["storage"]),
+        **_storage_spec(spec["storage"]),
         "database": spec["database"],
         "username": spec["username"],
         "port": spec["port"],
         "subnet_group": spec.get("subnetGroup") or Ref(f"rds_subnet_group.{name}", "name"),
         "security_groups": [Ref(f"ec2_security_group.{name}", "id")],
-        "parameter_group": _group(component, stack),
+        "parameter_group": _parameter_group_name(component, stack),
         "multi_az": spec["multiAz"],
         "public": spec["public"],
         "network_type": spec["networkType"],
@@ -143,40 +148,42 @@ def _settings(component: Component, stack: Stack) -> Mapping[str, Value]:
         "maintenance_window": spec["maintenanceWindow"],
         "apply": spec["apply"],
         "minor_upgrades": spec["minorUpgrades"],
-        "lifecycle_support": SUPPORT if spec["extendedSupport"] else f"{SUPPORT}-disabled",
+        "lifecycle_support": EXTENDED_SUPPORT if spec["extendedSupport"] else f"{EXTENDED_SUPPORT}-disabled",
         "deletion_protection": spec["deletionProtection"],
         "iam_authentication": spec["iamAuthentication"],
         "logs": spec["logs"],
-        "credentials": _credentials(component, stack),
-        **_watched(spec),
-        **_given({"availability_zone": spec.get("availabilityZone"), "ca_certificate": spec.get("caCertificate")}),
+        "credentials": _credentials_spec(component, stack),
+        **_monitoring_spec(spec),
+        **_without_none(
+            {"availability_zone": spec.get("availabilityZone"), "ca_certificate": spec.get("caCertificate")}
+        ),
     }
 
 
-def _storage(storage: Mapping[str, Any]) -> Mapping[str, Value]:
+def _storage_spec(storage: Mapping[str, Any]) -> Mapping[str, Value]:
     optional = {"storage_max_gb": "maxSizeGb", "iops": "iops", "throughput": "throughput", "kms_key": "kmsKey"}
     return {
         "storage_type": storage["type"],
         "storage_gb": storage["sizeGb"],
         "encrypted": storage["encrypted"],
-        **_given({key: storage.get(name) for key, name in optional.items()}),
+        **_without_none({key: storage.get(name) for key, name in optional.items()}),
     }
 
 
-def _watched(spec: Mapping[str, Any]) -> Mapping[str, Value]:
+def _monitoring_spec(spec: Mapping[str, Any]) -> Mapping[str, Value]:
     insights, monitoring = spec["performanceInsights"], spec["monitoring"]
     days = insights["retentionDays"] if insights["enabled"] else None
     return {
         "insights": insights["enabled"],
         "monitoring_seconds": monitoring["intervalSeconds"],
-        **_given({"insights_retention_days": days, "monitoring_role": monitoring.get("role")}),
+        **_without_none({"insights_retention_days": days, "monitoring_role": monitoring.get("role")}),
     }
 
 
-def _credentials(component: Component, stack: Stack) -> Mapping[str, Value]:
-    granted = stack.grants(component, "credentials")
-    return {"managed": True} if not granted else {"managed": False, **granted[0].data}
+def _credentials_spec(component: Component, stack: Stack) -> Mapping[str, Value]:
+    credential_grants = stack.grants_for(component, "credentials")
+    return {"managed": True} if not credential_grants else {"managed": False, **credential_grants[0].data}
 
 
-def _given(values: Mapping[str, Value]) -> Mapping[str, Value]:
+def _without_none(values: Mapping[str, Value]) -> Mapping[str, Value]:
     return {key: value for key, value in values.items() if value is not None}

@@ -6,132 +6,141 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
-from orchestrator.components.database.maintenance_windows import minutes, overlap
+from orchestrator.components.database.maintenance_windows import duration_minutes, has_overlap
 from orchestrator.vocabulary import Component
 
 Siblings: TypeAlias = Mapping[str, Component]
 Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
 
-SHORTEST = 30
-LONGEST = 24 * 60
-STRIPED_FROM_GB = 400
+MIN_WINDOW_MINUTES = 30
+MAX_WINDOW_MINUTES = 24 * 60
+MIN_STRIPED_STORAGE_GB = 400
 """From here on RDS spreads a PostgreSQL disk over four volumes, and gp3's speed can be bought."""
-MEMORY_GB = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16, "2xlarge": 32, "4xlarge": 64}
-BYTES_A_CONNECTION = 9_531_392
+MEMORY_GB_BY_SIZE = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16, "2xlarge": 32, "4xlarge": 64}
+BYTES_PER_CONNECTION = 9_531_392
 """RDS's own formula: max_connections is the memory (about three quarters of it are left) by this, 5,000 at most."""
-USERS = re.compile(
+RESERVED_USERS_PATTERN = re.compile(
     "pg_.*|rds_(iam|password|replication|superuser)|rds(admin|repladmin|topmgr)|admin|all|any|authorization|both|case"
     "|cast|check|create|current_user|default|distinct|do|else|end|false|for|from|grant|group|having|in|into|is|leading"
     "|limit|new|not|null|off|offset|old|on|only|or|order|placing|primary|public|references|select|session_user|some"
     "|table|then|to|trailing|true|union|unique|user|using|when|where|with"
 )
 """Names that PostgreSQL or RDS keep for themselves."""
-DATABASES = frozenset({"rdsadmin", "template0", "template1"})
+RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     """Problems as (path, sentence, hint); text that still holds references goes unjudged."""
     spec = component.spec
-    yield from _windows(spec)
-    yield from _names(component, siblings)
-    yield from _disk(spec["storage"])
-    yield from _machine(spec)
-    yield from _pool(component, siblings)
-    yield from _alarms(spec)
+    yield from _check_windows(spec)
+    yield from _check_names(component, siblings)
+    yield from _check_storage(spec["storage"])
+    yield from _check_instance(spec)
+    yield from _check_pool(component, siblings)
+    yield from _check_alarms(spec)
 
 
-def _windows(spec: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_windows(spec: Mapping[str, Any]) -> Iterator[Finding]:
     backup, maintenance = spec["backups"]["window"], spec["maintenanceWindow"]
     if "${" in backup + maintenance:
         return
     windows = {("spec", "backups", "window"): backup, ("spec", "maintenanceWindow"): maintenance}
     for path, window in windows.items():
-        if not SHORTEST <= minutes(window) <= LONGEST:
-            yield path, f"the window {window} lasts {minutes(window)} minutes; RDS wants 30 minutes to 24 hours", None
-    if overlap(backup, maintenance):
-        sentence = f"the backup window {backup} and the maintenance window {maintenance} overlap"
-        yield ("spec", "maintenanceWindow"), sentence, "move one of them; both are in UTC"
+        if not MIN_WINDOW_MINUTES <= duration_minutes(window) <= MAX_WINDOW_MINUTES:
+            yield (
+                path,
+                f"the window {window} lasts {duration_minutes(window)} minutes; RDS wants 30 minutes to 24 hours",
+                None,
+            )
+    if has_overlap(backup, maintenance):
+        message = f"the backup window {backup} and the maintenance window {maintenance} overlap"
+        yield ("spec", "maintenanceWindow"), message, "move one of them; both are in UTC"
 
 
-def _names(component: Component, siblings: Siblings) -> Iterator[Finding]:
+def _check_names(component: Component, siblings: Siblings) -> Iterator[Finding]:
     spec = component.spec
-    if USERS.fullmatch(spec["username"].lower()):
+    if RESERVED_USERS_PATTERN.fullmatch(spec["username"].lower()):
         yield ("spec", "username"), f"the user name {spec['username']} is taken by PostgreSQL or RDS", None
-    if spec["database"].lower() in DATABASES:
+    if spec["database"].lower() in RESERVED_DATABASES:
         yield ("spec", "database"), f"the database name {spec['database']} is taken by RDS", None
     if "--" in component.name or component.name.endswith("-"):
-        sentence = "a database's name has single hyphens, and none at the end"
-        yield ("metadata", "name"), sentence, None
+        message = "a database's name has single hyphens, and none at the end"
+        yield ("metadata", "name"), message, None
     if f"containerservice.{component.name}" in siblings:
-        sentence = f"containerservice.{component.name} has the same name, and each has a security group of its name"
-        yield ("metadata", "name"), sentence, "give one of the two another name"
+        message = f"containerservice.{component.name} has the same name, and each has a security group of its name"
+        yield ("metadata", "name"), message, "give one of the two another name"
 
 
-def _disk(storage: Mapping[str, Any]) -> Iterator[Finding]:
-    kind, size = storage["type"], storage["sizeGb"]
-    bought = [name for name in ("iops", "throughput") if name in storage]
-    for name in bought:
-        sentence = None
-        if kind == "gp2" or (kind != "gp3" and name == "throughput"):
-            sentence = f"{kind} takes no `{name}`"
-        elif kind == "gp3" and size < STRIPED_FROM_GB:
-            sentence = (
-                f"gp3 below {STRIPED_FROM_GB} GB takes no `{name}`: 3000 operations and 125 MiB a second are included"
+def _check_storage(storage: Mapping[str, Any]) -> Iterator[Finding]:
+    storage_type, size_gb = storage["type"], storage["sizeGb"]
+    provisioned = [name for name in ("iops", "throughput") if name in storage]
+    for name in provisioned:
+        message = None
+        if storage_type == "gp2" or (storage_type != "gp3" and name == "throughput"):
+            message = f"{storage_type} takes no `{name}`"
+        elif storage_type == "gp3" and size_gb < MIN_STRIPED_STORAGE_GB:
+            message = (
+                f"gp3 below {MIN_STRIPED_STORAGE_GB} GB takes no `{name}`: "
+                "3000 operations and 125 MiB a second are included"
             )
-        if sentence:
-            yield ("spec", "storage", name), sentence, f"leave `{name}` out"
-    if kind == "gp3" and size >= STRIPED_FROM_GB and storage.get("iops", 12000) < 12000:
-        yield ("spec", "storage", "iops"), f"gp3 from {STRIPED_FROM_GB} GB on has 12000 operations at least", None
-    if kind.startswith("io") and ("iops" not in storage or size < 100):
-        yield ("spec", "storage", "type"), f"{kind} wants `iops`, and a size of 100 GB at least", "type: gp3"
-    if storage.get("maxSizeGb", size * 2) < size * 1.1:
-        sentence = f"maxSizeGb {storage['maxSizeGb']} leaves no room: RDS wants 10 % more than sizeGb {size} at least"
-        yield ("spec", "storage", "maxSizeGb"), sentence, None
+        if message:
+            yield ("spec", "storage", name), message, f"leave `{name}` out"
+    if storage_type == "gp3" and size_gb >= MIN_STRIPED_STORAGE_GB and storage.get("iops", 12000) < 12000:
+        yield (
+            ("spec", "storage", "iops"),
+            f"gp3 from {MIN_STRIPED_STORAGE_GB} GB on has 12000 operations at least",
+            None,
+        )
+    if storage_type.startswith("io") and ("iops" not in storage or size_gb < 100):
+        yield ("spec", "storage", "type"), f"{storage_type} wants `iops`, and a size of 100 GB at least", "type: gp3"
+    if storage.get("maxSizeGb", size_gb * 2) < size_gb * 1.1:
+        message = f"maxSizeGb {storage['maxSizeGb']} leaves no room: RDS wants 10 % more than sizeGb {size_gb} at least"
+        yield ("spec", "storage", "maxSizeGb"), message, None
     if "kmsKey" in storage and not storage["encrypted"]:
         yield ("spec", "storage", "kmsKey"), "a disk that is not encrypted has no key", "encrypted: true"
 
 
-def _machine(spec: Mapping[str, Any]) -> Iterator[Finding]:
+def _check_instance(spec: Mapping[str, Any]) -> Iterator[Finding]:
     if spec["multiAz"] and "availabilityZone" in spec:
         yield ("spec", "availabilityZone"), "with `multiAz` AWS chooses the zones", "leave `availabilityZone` out"
     if spec["monitoring"]["intervalSeconds"] and "role" not in spec["monitoring"]:
         yield ("spec", "monitoring"), "enhanced monitoring needs a `role` that lets RDS write its logs", None
 
 
-def _pool(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    pool, limit = component.spec["pool"], _most_connections(component.spec)
+def _check_pool(component: Component, siblings: Siblings) -> Iterator[Finding]:
+    pool, limit = component.spec["pool"], _max_connections(component.spec)
     if pool["min"] > pool["max"]:
         yield ("spec", "pool", "min"), f"pool.min {pool['min']} is more than pool.max {pool['max']}", None
-    users = [one for one in siblings.values() if component.handle in one.spec.get("access", ())]
-    instances = sum(one.spec.get("instances", {}).get("max", 1) for one in users)
-    wanted = instances * pool["max"]
-    if limit is not None and wanted > limit:
-        sentence = (
-            f"{instances} instances with {pool['max']} connections each want {wanted}, "
+    clients = [client for client in siblings.values() if component.handle in client.spec.get("access", ())]
+    instances = sum(client.spec.get("instances", {}).get("max", 1) for client in clients)
+    total_connections = instances * pool["max"]
+    if limit is not None and total_connections > limit:
+        message = (
+            f"{instances} instances with {pool['max']} connections each want {total_connections}, "
             f"{component.spec['instanceClass']} has about {limit}"
         )
-        yield ("spec", "pool", "max"), sentence, f"max: {max(1, limit // instances)}, or a larger instanceClass"
+        yield ("spec", "pool", "max"), message, f"max: {max(1, limit // instances)}, or a larger instanceClass"
 
 
-def _alarms(spec: Mapping[str, Any]) -> Iterator[Finding]:
-    alarms, limit = spec["alarms"], _most_connections(spec)
+def _check_alarms(spec: Mapping[str, Any]) -> Iterator[Finding]:
+    alarms, limit = spec["alarms"], _max_connections(spec)
     if "cpuCredits" in alarms and not str(spec["instanceClass"]).startswith("db.t"):
-        sentence = f"{spec['instanceClass']} has no CPU credits; only burstable classes (db.t...) have"
-        yield ("spec", "alarms", "cpuCredits"), sentence, "leave it out; `cpuPercent` fits every class"
+        message = f"{spec['instanceClass']} has no CPU credits; only burstable classes (db.t...) have"
+        yield ("spec", "alarms", "cpuCredits"), message, "leave it out; `cpuPercent` fits every class"
     if limit is not None and alarms.get("connections", 0) > limit:
-        sentence = f"this alarm never goes off: {spec['instanceClass']} has about {limit} connections"
-        yield ("spec", "alarms", "connections"), sentence, f"connections: {limit * 3 // 4}"
+        message = f"this alarm never goes off: {spec['instanceClass']} has about {limit} connections"
+        yield ("spec", "alarms", "connections"), message, f"connections: {limit * 3 // 4}"
     if alarms.get("freeStorageGb", 0) >= spec["storage"]["sizeGb"]:
-        sentence = f"this alarm never rests: there are only {spec['storage']['sizeGb']} GB"
-        yield ("spec", "alarms", "freeStorageGb"), sentence, None
+        message = f"this alarm never rests: there are only {spec['storage']['sizeGb']} GB"
+        yield ("spec", "alarms", "freeStorageGb"), message, None
 
 
-def _most_connections(spec: Mapping[str, Any]) -> int | None:
+def _max_connections(spec: Mapping[str, Any]) -> int | None:
     """About how many connections the class has, or None where that is not known or set by the manifest."""
     family, _, size = str(spec["instanceClass"]).removeprefix("db.").partition(".")
-    memory = MEMORY_GB.get(size)
-    if memory is None or "max_connections" in spec.get("parameters", {}):
+    memory_gb = MEMORY_GB_BY_SIZE.get(size)
+    if memory_gb is None or "max_connections" in spec.get("parameters", {}):
         return None
     if family.startswith("r"):
-        memory *= 2
-    return min(5000, memory * 1024**3 * 3 // 4 // BYTES_A_CONNECTION)
+        memory_gb *= 2
+    return min(5000, memory_gb * 1024**3 * 3 // 4 // BYTES_PER_CONNECTION)

@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DAY = 24 * 60
-WEEK = 7 * DAY
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+MINUTES_PER_DAY = 24 * 60
+MINUTES_PER_WEEK = 7 * MINUTES_PER_DAY
 
 
-def minutes(window: str) -> int:
+def duration_minutes(window: str) -> int:
     """How long a window of either kind is; one that ends before it begins goes past midnight, or past Sunday."""
-    start, end = _span(window)
-    return (end - start) % (DAY if len(window) == len("00:00-00:00") else WEEK)
+    start, end = _parse_window(window)
+    return (end - start) % (MINUTES_PER_DAY if len(window) == len("00:00-00:00") else MINUTES_PER_WEEK)
 
 
-def overlap(backup: str, maintenance: str) -> bool:
+def has_overlap(backup: str, maintenance: str) -> bool:
     """Whether a daily window and a weekly one ever share a minute."""
-    start, length = _span(maintenance)[0], minutes(maintenance)
-    daily, lasting = _span(backup)[0], minutes(backup)
+    maintenance_start, maintenance_minutes = _parse_window(maintenance)[0], duration_minutes(maintenance)
+    backup_start, backup_minutes = _parse_window(backup)[0], duration_minutes(backup)
     return any(
-        (daily + day * DAY - start) % WEEK < length or (start - daily - day * DAY) % WEEK < lasting for day in range(7)
+        (backup_start + day * MINUTES_PER_DAY - maintenance_start) % MINUTES_PER_WEEK < maintenance_minutes
+        or (maintenance_start - backup_start - day * MINUTES_PER_DAY) % MINUTES_PER_WEEK < backup_minutes
+        for day in range(7)
     )
 
 
-def _span(window: str) -> tuple[int, int]:
+def _parse_window(window: str) -> tuple[int, int]:
     start, end = window.split("-")
-    return _minute(start), _minute(end)
+    return _parse_minute(start), _parse_minute(end)
 
 
-def _minute(text: str) -> int:
+def _parse_minute(text: str) -> int:
     """``sun:04:30``, or ``04:30`` of any day."""
     *day, hour, minute = text.split(":")
-    return (DAYS.index(day[0]) * DAY if day else 0) + int(hour) * 60 + int(minute)
+    return (WEEKDAYS.index(day[0]) * MINUTES_PER_DAY if day else 0) + int(hour) * 60 + int(minute)

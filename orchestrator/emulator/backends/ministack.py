@@ -18,17 +18,17 @@ import threading
 import time
 from typing import IO, Any
 
-from orchestrator.emulator.error_responses import refuse
+from orchestrator.emulator.error_responses import serialise_error
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.server_protocol import Target
 
-_START_SECONDS = 20.0
-_CALL_SECONDS = 30.0
+_START_TIMEOUT_SECONDS = 20.0
+_CALL_TIMEOUT_SECONDS = 30.0
 _HOP_HEADERS = frozenset(
     {"connection", "content-length", "transfer-encoding", "expect", "date", "server", "keep-alive"}
 )
-_CHILD = """
+_CHILD_SCRIPT = """
 import os, sys, threading
 def follow():
     sys.stdin.buffer.read()
@@ -50,36 +50,36 @@ class MiniStackBackend:
         self._region = region
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
-        self._owner = 0
-        self._idle = _Connections()
-        self._log: IO[bytes] | None = None
+        self._owner_pid = 0
+        self._pool = _ConnectionPool()
+        self._log_file: IO[bytes] | None = None
 
     def start(self) -> None:
         """Start the process and wait until it answers.  Raises RuntimeError with the end of its log."""
-        self._port, self._owner = _free_port(), os.getpid()
-        self._idle = _Connections()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._port, self._owner_pid = _find_free_port(), os.getpid()
+        self._pool = _ConnectionPool()
+        self._log_file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _CHILD],
+            [sys.executable, "-c", _CHILD_SCRIPT],
             env=self._environment(),
             stdin=subprocess.PIPE,
-            stdout=self._log,
+            stdout=self._log_file,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        deadline = time.monotonic() + _START_SECONDS
-        while not self._answers():
+        deadline = time.monotonic() + _START_TIMEOUT_SECONDS
+        while not self._is_ready():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                said = self._tail()
+                log_tail = self._log_tail()
                 self.stop()
-                raise RuntimeError(f"MiniStack did not start:\n{said}")
+                raise RuntimeError(f"MiniStack did not start:\n{log_tail}")
             time.sleep(0.02)
 
     def stop(self) -> None:
         """End the process, if it is ours to end."""
         process, self._process = self._process, None
-        self._idle.close()
-        if process is None or self._owner != os.getpid():
+        self._pool.close()
+        if process is None or self._owner_pid != os.getpid():
             return
         # Its state dies with it, so there is nothing to shut down in good order: end the whole session at once.
         with contextlib.suppress(ProcessLookupError):
@@ -87,20 +87,20 @@ class MiniStackBackend:
         process.wait()
         if process.stdin:
             process.stdin.close()
-        if self._log:
-            self._log.close()
+        if self._log_file:
+            self._log_file.close()
 
     def reset(self) -> None:
         """Empty it by its own reset."""
         self._exchange(Request("POST", "/_ministack/reset", (("Host", "127.0.0.1"),)))
 
-    def adopt(self, name: str, policy: dict[str, Any]) -> None:
+    def add_managed_policy(self, name: str, policy: dict[str, Any]) -> None:
         """MiniStack takes any managed policy."""
 
-    def settle(self, region: str, secret: str, version: str) -> None:
+    def set_current_secret_version(self, region: str, secret_id: str, version_id: str) -> None:
         """MiniStack goes by the label."""
 
-    def edge(self, request: Request) -> Response | None:
+    def handle_registry(self, request: Request) -> Response | None:
         """MiniStack's registry, under /v2/."""
         return self._exchange(request)
 
@@ -109,15 +109,15 @@ class MiniStackBackend:
         try:
             return self._exchange(request)
         except (OSError, http.client.HTTPException) as error:
-            failure = AwsError("InternalFailure", f"ministack: {type(error).__name__}: {error}", 500)
-            return refuse(target, failure, "ministack")
+            aws_error = AwsError("InternalFailure", f"ministack: {type(error).__name__}: {error}", 500)
+            return serialise_error(target, aws_error, "ministack")
 
     def _environment(self) -> dict[str, str]:
-        kept = {
+        inherited = {
             name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "PYTHONPATH", "LANG") if name in os.environ
         }
         return {
-            **kept,
+            **inherited,
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(self._port),
             "IOT_MTLS_ENABLED": "0",
@@ -126,62 +126,62 @@ class MiniStackBackend:
             "PYTHONWARNINGS": "ignore",
         }
 
-    def _answers(self) -> bool:
+    def _is_ready(self) -> bool:
         try:
             return self._exchange(Request("GET", "/_ministack/health", (("Host", "127.0.0.1"),))).status == 200
         except (OSError, http.client.HTTPException):
             return False
 
-    def _tail(self) -> str:
-        if self._log is None:
+    def _log_tail(self) -> str:
+        if self._log_file is None:
             return ""
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")[-2000:]
+        self._log_file.seek(0)
+        return self._log_file.read().decode(errors="replace")[-2000:]
 
     def _exchange(self, request: Request) -> Response:
         """One request on a kept connection; a connection that went stale is made anew once."""
-        connection, kept = self._idle.take(self._port)
+        connection, is_reused = self._pool.acquire(self._port)
         try:
             response = _send(connection, request)
         except (OSError, http.client.HTTPException):
             connection.close()
-            if not kept:
+            if not is_reused:
                 raise
-            connection, _ = self._idle.take(self._port, fresh=True)
+            connection, _ = self._pool.acquire(self._port, is_new=True)
             response = _send(connection, request)
-        self._idle.give(connection)
+        self._pool.release(connection)
         return response
 
 
-class _Connections:
+class _ConnectionPool:
     """Kept-alive connections to MiniStack that nobody uses just now."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._free: list[http.client.HTTPConnection] = []
-        self._owner = os.getpid()
+        self._idle: list[http.client.HTTPConnection] = []
+        self._owner_pid = os.getpid()
 
-    def take(self, port: int, *, fresh: bool = False) -> tuple[http.client.HTTPConnection, bool]:
+    def acquire(self, port: int, *, is_new: bool = False) -> tuple[http.client.HTTPConnection, bool]:
         """A connection, and whether it was kept; after a fork none of the parent's is used."""
         with self._lock:
-            if self._owner != os.getpid():
-                self._free, self._owner = [], os.getpid()
-            if self._free and not fresh:
-                return self._free.pop(), True
-        return http.client.HTTPConnection("127.0.0.1", port, timeout=_CALL_SECONDS), False
+            if self._owner_pid != os.getpid():
+                self._idle, self._owner_pid = [], os.getpid()
+            if self._idle and not is_new:
+                return self._idle.pop(), True
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=_CALL_TIMEOUT_SECONDS), False
 
-    def give(self, connection: http.client.HTTPConnection) -> None:
+    def release(self, connection: http.client.HTTPConnection) -> None:
         """Keep a connection for the next."""
         with self._lock:
-            self._free.append(connection)
+            self._idle.append(connection)
 
     def close(self) -> None:
         """Close them all."""
         with self._lock:
-            for each in self._free:
+            for connection in self._idle:
                 with contextlib.suppress(OSError):
-                    each.close()
-            self._free.clear()
+                    connection.close()
+            self._idle.clear()
 
 
 def _send(connection: http.client.HTTPConnection, request: Request) -> Response:
@@ -191,16 +191,16 @@ def _send(connection: http.client.HTTPConnection, request: Request) -> Response:
             connection.putheader(name, value)
     connection.putheader("Content-Length", str(len(request.body)))
     connection.endheaders(request.body)
-    answer = connection.getresponse()
-    body = answer.read()
-    pairs = answer.getheaders()
-    headers = tuple((name, value) for name, value in pairs if name.lower() not in _HOP_HEADERS)
-    length = answer.getheader("content-length")
-    told = int(length) if request.method == "HEAD" and length else None
-    return Response(answer.status, headers, body, told)
+    http_response = connection.getresponse()
+    body = http_response.read()
+    header_pairs = http_response.getheaders()
+    headers = tuple((name, value) for name, value in header_pairs if name.lower() not in _HOP_HEADERS)
+    length = http_response.getheader("content-length")
+    head_length = int(length) if request.method == "HEAD" and length else None
+    return Response(http_response.status, headers, body, head_length)
 
 
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _find_free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

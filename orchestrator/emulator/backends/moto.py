@@ -12,13 +12,13 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any, ClassVar
 
-from orchestrator.emulator.error_responses import refuse
+from orchestrator.emulator.error_responses import serialise_error
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.server_protocol import Target, environ, moto_request
+from orchestrator.emulator.server_protocol import Target, build_wsgi_environ, to_moto_request
 
-_lock = threading.RLock()
-_PACKAGES = {
+_moto_lock = threading.RLock()
+_PACKAGE_NAMES = {
     "lambda": "awslambda",
     "application-autoscaling": "applicationautoscaling",
     "stepfunctions": "stepfunctions",
@@ -29,11 +29,11 @@ class MotoBackend:
     """AWS by moto, for one account."""
 
     name = "moto"
-    _owner: ClassVar[MotoBackend | None] = None
+    _active_instance: ClassVar[MotoBackend | None] = None
 
     def __init__(self, account: str) -> None:
         self._account = account
-        self._kept: list[tuple[Any, dict[str, Any], dict[str, Any]]] = []
+        self._saved_state: list[tuple[Any, dict[str, Any], dict[str, Any]]] = []
 
     def start(self) -> None:
         """Have moto leave out its 1,300 machine images, which take longer to make than everything else."""
@@ -42,83 +42,85 @@ class MotoBackend:
     def stop(self) -> None:
         """Drop the state."""
         self.reset()
-        with _lock:
-            if MotoBackend._owner is self:
-                MotoBackend._owner = None
+        with _moto_lock:
+            if MotoBackend._active_instance is self:
+                MotoBackend._active_instance = None
 
     def reset(self) -> None:
         """Empty this account's AWS."""
         from moto.core.base_backend import BackendDict
 
-        with _lock:
-            self._enter()
+        with _moto_lock:
+            self._activate()
             for backends in BackendDict._instances:
-                _discard(backends)
+                _clear_backends(backends)
             BackendDict._instances.clear()
 
-    def adopt(self, name: str, policy: dict[str, Any]) -> None:
+    def add_managed_policy(self, name: str, policy: dict[str, Any]) -> None:
         """Put one of AWS's managed policies in place: moto would load all of them or none."""
         from moto.backends import get_backend
         from moto.iam.models import AWSManagedPolicy
 
-        with _lock:
-            self._enter()
+        with _moto_lock:
+            self._activate()
             iam: Any = get_backend("iam")[self._account]["aws"]
-            made = AWSManagedPolicy.from_data(name, self._account, "aws", policy)
-            if made.arn not in iam.managed_policies:
-                iam.managed_policies[made.arn] = made
-                iam.aws_managed_policies.append(made)
+            managed_policy = AWSManagedPolicy.from_data(name, self._account, "aws", policy)
+            if managed_policy.arn not in iam.managed_policies:
+                iam.managed_policies[managed_policy.arn] = managed_policy
+                iam.aws_managed_policies.append(managed_policy)
 
-    def settle(self, region: str, secret: str, version: str) -> None:
+    def set_current_secret_version(self, region: str, secret_id: str, version_id: str) -> None:
         """Have a secret's value be that of the version labelled AWSCURRENT: moto has a mark of its own for it."""
         from moto.backends import get_backend
 
-        with _lock:
-            self._enter()
-            held: Any = get_backend("secretsmanager")[self._account][region].secrets[secret]
-            held.set_default_version_id(version)
+        with _moto_lock:
+            self._activate()
+            stored_secret: Any = get_backend("secretsmanager")[self._account][region].secrets[secret_id]
+            stored_secret.set_default_version_id(version_id)
 
-    def edge(self, request: Request) -> Response | None:
+    def handle_registry(self, request: Request) -> Response | None:
         """moto has no registry."""
         return None
 
     def forward(self, request: Request, target: Target) -> Response:
         """Answer one request; a moto that fails or lacks the operation answers 500 or 501 in the service's protocol."""
         host = f"{target.service}.{target.region}.amazonaws.com"
-        extra = (("x-moto-account-id", self._account),)
-        wire = Request(request.method, request.target, (*request.headers, *extra), request.body)
+        account_header = (("x-moto-account-id", self._account),)
+        moto_wire_request = Request(request.method, request.target, (*request.headers, *account_header), request.body)
         try:
-            with _lock:
-                self._enter()
-                respond = _responder(target.service, _segments(target.service, request.path))
-                if respond is None:
-                    return _by_application(wire, target)
-                return _converted(respond, moto_request(wire, host), request.method)
+            with _moto_lock:
+                self._activate()
+                responder = _find_responder(target.service, _s3_path_depth(target.service, request.path))
+                if responder is None:
+                    return _respond_with_application(moto_wire_request, target)
+                return _call_responder(responder, to_moto_request(moto_wire_request, host), request.method)
         except NotImplementedError as error:
-            return refuse(target, AwsError("NotImplemented", f"moto: {error}", 501), "moto")
+            return serialise_error(target, AwsError("NotImplemented", f"moto: {error}", 501), "moto")
         except Exception as error:  # noqa: BLE001 - moto's own bugs must not look like a dead gateway
-            failure = AwsError("InternalFailure", f"moto: {type(error).__name__}: {error}", 500)
-            return refuse(target, failure, "moto")
+            aws_error = AwsError("InternalFailure", f"moto: {type(error).__name__}: {error}", 500)
+            return serialise_error(target, aws_error, "moto")
 
-    def _enter(self) -> None:
+    def _activate(self) -> None:
         """Swap this emulator's state into moto's globals."""
         from moto.core.base_backend import BackendDict
 
-        if MotoBackend._owner is self:
+        if MotoBackend._active_instance is self:
             return
-        if MotoBackend._owner is not None:
-            MotoBackend._owner._kept = [_take(each) for each in BackendDict._instances]
+        if MotoBackend._active_instance is not None:
+            MotoBackend._active_instance._saved_state = [
+                _extract_state(backends_by_account) for backends_by_account in BackendDict._instances
+            ]
         BackendDict._instances.clear()
-        for backends, accounts, attributes in self._kept:
+        for backends, accounts, attributes in self._saved_state:
             backends.update(accounts)
             for name, value in attributes.items():
                 setattr(backends, name, value)
             BackendDict._instances.append(backends)
-        self._kept = []
-        MotoBackend._owner = self
+        self._saved_state = []
+        MotoBackend._active_instance = self
 
 
-def _take(backends: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+def _extract_state(backends: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Move the content of one of moto's globals out of it."""
     accounts = dict(backends.items())
     backends.clear()
@@ -129,7 +131,7 @@ def _take(backends: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     return backends, accounts, attributes
 
 
-def _discard(backends: Any) -> None:
+def _clear_backends(backends: Any) -> None:
     """Empty one of moto's globals.  Only S3 holds files that want closing; the rest would just be made anew."""
     if hasattr(backends, "bucket_accounts"):
         for account in backends.values():
@@ -138,7 +140,7 @@ def _discard(backends: Any) -> None:
     backends.clear()
 
 
-def _segments(service: str, path: str) -> int:
+def _s3_path_depth(service: str, path: str) -> int:
     """For S3, which of moto's entries a path belongs to: 0 the service, 1 a bucket, 2 an object."""
     if service != "s3":
         return 0
@@ -147,29 +149,29 @@ def _segments(service: str, path: str) -> int:
 
 
 @cache
-def _responder(service: str, segments: int) -> Callable[..., Any] | None:
+def _find_responder(service: str, path_depth: int) -> Callable[..., Any] | None:
     """moto's entry for a service with one URL, past Flask's routing; None where there are more."""
     from moto.backends import get_backend
 
     if service == "s3":
         from moto.s3.responses import S3Response
 
-        found = (S3Response.bucket_dispatch, S3Response.ambiguous_dispatch, S3Response.key_dispatch)[segments]
+        responder = (S3Response.bucket_dispatch, S3Response.ambiguous_dispatch, S3Response.key_dispatch)[path_depth]
         get_backend("s3")
-        return found  # type: ignore[no-any-return]
+        return responder  # type: ignore[no-any-return]
     try:
-        backends: Any = get_backend(_PACKAGES.get(service, service))
+        backends: Any = get_backend(_PACKAGE_NAMES.get(service, service))
     except (ImportError, KeyError, AttributeError):
         return None
-    if service not in _ONE_URL:
+    if service not in _SINGLE_URL_SERVICES:
         return None
     region = "us-east-1" if "us-east-1" in backends["123456789012"] else "aws"
-    paths = backends["123456789012"][region].flask_paths
-    respond: Callable[..., Any] = paths["/"]
-    return respond
+    responders_by_path = backends["123456789012"][region].flask_paths
+    root_responder: Callable[..., Any] = responders_by_path["/"]
+    return root_responder
 
 
-_ONE_URL = frozenset(
+_SINGLE_URL_SERVICES = frozenset(
     [
         "iam",
         "rds",
@@ -190,50 +192,50 @@ _ONE_URL = frozenset(
 )
 
 
-def _converted(respond: Callable[..., Any], wire: Any, method: str) -> Response:
+def _call_responder(responder: Callable[..., Any], moto_wire_request: Any, method: str) -> Response:
     from botocore.exceptions import ClientError
 
     try:
-        result = respond(wire, wire.raw_url, dict(wire.headers))
+        result = responder(moto_wire_request, moto_wire_request.raw_url, dict(moto_wire_request.headers))
     except ClientError as error:
         result = 400, {}, error.response["Error"]["Message"]
     status, headers, content = result if len(result) == 3 else (200, {}, result)
     body = content.encode() if isinstance(content, str) else bytes(content or b"")
-    return _response(int(status), list(headers.items()), body, method)
+    return _build_response(int(status), list(headers.items()), body, method)
 
 
-def _response(status: int, pairs: list[tuple[str, Any]], body: bytes, method: str) -> Response:
+def _build_response(status: int, header_pairs: list[tuple[str, Any]], body: bytes, method: str) -> Response:
     """Drop the headers the gateway writes itself; keep the length HEAD tells."""
-    length = next((int(value) for name, value in pairs if name.lower() == "content-length"), None)
-    dropped = ("content-length", "connection", "date", "server", "status")
-    headers = tuple((str(name), str(value)) for name, value in pairs if name.lower() not in dropped)
+    length = next((int(value) for name, value in header_pairs if name.lower() == "content-length"), None)
+    dropped_headers = ("content-length", "connection", "date", "server", "status")
+    headers = tuple((str(name), str(value)) for name, value in header_pairs if name.lower() not in dropped_headers)
     if method == "HEAD":
         return Response(status, headers, b"", length)
     return Response(status, headers, body)
 
 
 @cache
-def _application() -> Any:
+def _moto_application() -> Any:
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     return DomainDispatcherApplication(create_backend_app)
 
 
-def _by_application(request: Request, target: Target) -> Response:
+def _respond_with_application(request: Request, target: Target) -> Response:
     """Answer through moto's own server application: services with many URLs."""
-    started: list[tuple[str, list[tuple[str, str]]]] = []
+    responses: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
-        started.append((status, headers))
+        responses.append((status, headers))
 
-    env = environ(request)
-    env["wsgi.errors"] = _Discard()
-    body = b"".join(_application()(env, start_response))
-    status, headers = started[0]
-    return _response(int(status.split()[0]), headers, body, request.method)
+    environ_dict = build_wsgi_environ(request)
+    environ_dict["wsgi.errors"] = _NullStream()
+    body = b"".join(_moto_application()(environ_dict, start_response))
+    status, headers = responses[0]
+    return _build_response(int(status.split()[0]), headers, body, request.method)
 
 
-class _Discard:
+class _NullStream:
     """Where Flask's tracebacks go: the gateway answers the error, the terminal is not moto's."""
 
     def write(self, _: str) -> None:

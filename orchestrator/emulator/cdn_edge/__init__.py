@@ -6,6 +6,6 @@ objects from the backend's S3, where a bucket policy allows it.  Not modelled: s
 restrictions, Lambda@Edge, key value stores, Brotli, origin failover.
 """
 
-from orchestrator.emulator.cdn_edge.edge import Viewer
+from orchestrator.emulator.cdn_edge.edge import Edge
 
-__all__ = ["Viewer"]
+__all__ = ["Edge"]

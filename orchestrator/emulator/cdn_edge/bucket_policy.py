@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SERVICE = "cloudfront.amazonaws.com"
+CLOUDFRONT_PRINCIPAL = "cloudfront.amazonaws.com"
 Statement = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Access:
+class AccessRequest:
     """One read: by CloudFront for a distribution, or by nobody where ``source`` is empty."""
 
     action: str
@@ -25,81 +25,85 @@ class Access:
     account: str
 
     @property
-    def keys(self) -> dict[str, str]:
+    def condition_keys(self) -> dict[str, str]:
         """The condition keys it brings, in lower case."""
-        known = {"aws:securetransport": "true"}
-        mine = {"aws:sourcearn": self.source, "aws:sourceaccount": self.account}
-        return known | (mine if self.source else {})
+        common_keys = {"aws:securetransport": "true"}
+        source_keys = {"aws:sourcearn": self.source, "aws:sourceaccount": self.account}
+        return common_keys | (source_keys if self.source else {})
 
 
-def allows(policy: str, access: Access) -> bool:
+def allows_access(policy: str, access: AccessRequest) -> bool:
     """Whether a policy (its JSON text, or "") allows a read: some Allow fits and no Deny does."""
     statements = json.loads(policy).get("Statement", []) if policy else []
-    effects = {each["Effect"] for each in _list(statements) if _fits(each, access)}
+    effects = {statement["Effect"] for statement in _as_list(statements) if _statement_matches(statement, access)}
     return "Allow" in effects and "Deny" not in effects
 
 
-def like(pattern: str, text: str) -> bool:
+def matches_wildcard(pattern: str, text: str) -> bool:
     """Whether a text fits a pattern with ``*`` and ``?``."""
-    expression = "".join({"*": ".*", "?": "."}.get(each, re.escape(each)) for each in pattern)
+    expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
     return re.fullmatch(expression, text, re.DOTALL) is not None
 
 
-def _fits(statement: Statement, access: Access) -> bool:
+def _statement_matches(statement: Statement, access: AccessRequest) -> bool:
     return (
-        _named(statement, "Principal", lambda given: _is_principal(given, access))
-        and _named(statement, "Action", lambda given: _any(given, access.action, str.lower))
-        and _named(statement, "Resource", lambda given: _any(given, access.resource, str))
+        _member_matches(statement, "Principal", lambda expected: _principal_matches(expected, access))
+        and _member_matches(statement, "Action", lambda expected: _matches_any(expected, access.action, str.lower))
+        and _member_matches(statement, "Resource", lambda expected: _matches_any(expected, access.resource, str))
         and all(
-            _holds(operator, key, given, access)
+            _condition_matches(operator, key, expected, access)
             for operator, keys in statement.get("Condition", {}).items()
-            for key, given in keys.items()
+            for key, expected in keys.items()
         )
     )
 
 
-def _named(statement: Statement, member: str, fits: Callable[[Any], bool]) -> bool:
+def _member_matches(statement: Statement, member: str, matches: Callable[[Any], bool]) -> bool:
     """Each of these members has an opposite; one of the two is there."""
     if member in statement:
-        return fits(statement[member])
-    return f"Not{member}" in statement and not fits(statement[f"Not{member}"])
+        return matches(statement[member])
+    return f"Not{member}" in statement and not matches(statement[f"Not{member}"])
 
 
-def _any(patterns: Any, text: str, case: Callable[[str], str]) -> bool:
-    return any(like(case(pattern), case(text)) for pattern in _list(patterns))
+def _matches_any(patterns: Any, text: str, normalise: Callable[[str], str]) -> bool:
+    return any(matches_wildcard(normalise(pattern), normalise(text)) for pattern in _as_list(patterns))
 
 
-def _is_principal(given: Any, access: Access) -> bool:
-    if given == "*":
+def _principal_matches(principal: Any, access: AccessRequest) -> bool:
+    if principal == "*":
         return True
-    everybody = "*" in _list(given.get("AWS", []))
-    return everybody or (bool(access.source) and SERVICE in _list(given.get("Service", [])))
+    is_public = "*" in _as_list(principal.get("AWS", []))
+    return is_public or (bool(access.source) and CLOUDFRONT_PRINCIPAL in _as_list(principal.get("Service", [])))
 
 
-def _holds(operator: str, key: str, given: Any, access: Access) -> bool:
+def _condition_matches(operator: str, key: str, expected: Any, access: AccessRequest) -> bool:
     """One condition; an operator or key that is unknown here is one that does not hold, as a missing key is."""
     name = operator.rpartition(":")[2]
-    optional, name = name.endswith("IfExists"), name.removesuffix("IfExists")
-    value = access.keys.get(key.lower())
-    wanted = [str(each).lower() if name == "Bool" else str(each) for each in _list(given)]
+    is_optional, name = name.endswith("IfExists"), name.removesuffix("IfExists")
+    value = access.condition_keys.get(key.lower())
+    expected_values = [
+        str(expected_value).lower() if name == "Bool" else str(expected_value) for expected_value in _as_list(expected)
+    ]
     if name == "Null":
-        return (value is None) == (str(given).lower() == "true")
-    negated = "Not" in name
+        return (value is None) == (str(expected).lower() == "true")
+    is_negated = "Not" in name
     if value is None:
-        return optional or negated
+        return is_optional or is_negated
     compare = _COMPARISONS.get(name.replace("Not", ""))
-    return compare is not None and any(compare(each, value) for each in wanted) != negated
+    return (
+        compare is not None and any(compare(expected_value, value) for expected_value in expected_values) != is_negated
+    )
 
 
 _COMPARISONS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": str.__eq__,
     "StringEqualsIgnoreCase": lambda wanted, value: wanted.lower() == value.lower(),
-    "StringLike": like,
-    "ArnEquals": like,
-    "ArnLike": like,
+    "StringLike": matches_wildcard,
+    "ArnEquals": matches_wildcard,
+    "ArnLike": matches_wildcard,
     "Bool": str.__eq__,
 }
 
 
-def _list(value: Any) -> list[Any]:
+def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

@@ -12,35 +12,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-from orchestrator.emulator.cdn_edge.bucket_policy import like
+from orchestrator.emulator.cdn_edge.bucket_policy import matches_wildcard
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.server_protocol import Params
 
-ERROR_SECONDS = 10.0
+DEFAULT_ERROR_TTL_SECONDS = 10.0
 # An origin's other errors are kept only when it says for how long.
-_KEPT_ERRORS = frozenset({404, 410, 414, 500, 501, 502, 503, 504})
-_AGE = re.compile(r"(s-maxage|max-age)\s*=\s*\"?(\d+)")
+_CACHEABLE_ERROR_CODES = frozenset({404, 410, 414, 500, 501, 502, 503, 504})
+_MAX_AGE_PATTERN = re.compile(r"(s-maxage|max-age)\s*=\s*\"?(\d+)")
 
-Key = tuple[str, ...]
+CacheKey = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Entry:
+class CacheEntry:
     """An origin's answer; ``stored`` and ``until`` are times of the monotonic clock."""
 
     response: Response
-    stored: float
-    until: float
+    stored_at: float
+    expires_at: float
 
     @property
-    def fresh(self) -> bool:
+    def is_fresh(self) -> bool:
         """Whether it may be served without asking the origin."""
-        return time.monotonic() < self.until
+        return time.monotonic() < self.expires_at
 
     @property
-    def age(self) -> int:
+    def age_seconds(self) -> int:
         """Whole seconds since it was stored."""
-        return int(time.monotonic() - self.stored)
+        return int(time.monotonic() - self.stored_at)
 
 
 class Cache:
@@ -48,36 +48,36 @@ class Cache:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entries: dict[Key, Entry] = {}
+        self._entries: dict[CacheKey, CacheEntry] = {}
 
-    def find(self, key: Key) -> Entry | None:
+    def get(self, key: CacheKey) -> CacheEntry | None:
         """What is kept, fresh or not."""
         with self._lock:
             return self._entries.get(key)
 
-    def keep(self, key: Key, response: Response, seconds: float) -> None:
+    def put(self, key: CacheKey, response: Response, ttl_seconds: float) -> None:
         """Keep an answer, or forget the one there was when this one may not be kept."""
         now = time.monotonic()
         with self._lock:
             self._entries.pop(key, None)
-            if seconds > 0:
-                self._entries[key] = Entry(response, now, now + seconds)
+            if ttl_seconds > 0:
+                self._entries[key] = CacheEntry(response, now, now + ttl_seconds)
 
-    def drop(self, distribution: str, paths: Iterable[str]) -> None:
+    def invalidate(self, distribution: str, paths: Iterable[str]) -> None:
         """Drop what invalidation paths name; a path without a query names every query of it."""
-        wanted = list(paths)
+        patterns = list(paths)
         with self._lock:
-            for key in [each for each in self._entries if each[0] == distribution]:
+            for key in [entry_key for entry_key in self._entries if entry_key[0] == distribution]:
                 path, query = key[1], key[2]
-                texts = (path, f"{path}?{query}") if query else (path,)
-                if any(like(pattern, text) for pattern in wanted for text in texts):
+                targets = (path, f"{path}?{query}") if query else (path,)
+                if any(matches_wildcard(pattern, target) for pattern in patterns for target in targets):
                     del self._entries[key]
 
 
-def key_of(distribution: str, request: Request, policy: Params) -> Key:
+def build_key(distribution: str, request: Request, policy: Params) -> CacheKey:
     """The cache key: the distribution, the path, the query, and the headers and cookies its cache policy names."""
     parts = policy.get("ParametersInCacheKeyAndForwardedToOrigin", {})
-    query = selected_query(request, parts.get("QueryStringsConfig", {}))
+    query = select_query(request, parts.get("QueryStringsConfig", {}))
     config = parts.get("HeadersConfig", {})
     names = config.get("Headers", {}).get("Items", []) if config.get("HeaderBehavior") == "whitelist" else []
     headers = [f"{name.lower()}: {request.header(name.lower())}" for name in sorted(names)]
@@ -85,7 +85,7 @@ def key_of(distribution: str, request: Request, policy: Params) -> Key:
     return (distribution, request.path, query, *headers, cookies)
 
 
-def selected_query(request: Request, config: Params) -> str:
+def select_query(request: Request, config: Params) -> str:
     """The part of the query that a policy's QueryStringsConfig selects."""
     behaviour = config.get("QueryStringBehavior", "none")
     names = config.get("QueryStrings", {}).get("Items", [])
@@ -99,33 +99,33 @@ def selected_query(request: Request, config: Params) -> str:
     return "&".join(parts)
 
 
-def seconds_to_keep(response: Response, policy: Params) -> float:
+def compute_ttl(response: Response, policy: Params) -> float:
     """How long a success is kept: the origin's word between the policy's MinTTL and MaxTTL, or its DefaultTTL."""
-    least, most = float(policy.get("MinTTL", 0)), float(policy.get("MaxTTL", 31536000))
-    control = _header(response, "cache-control").lower()
-    if any(word in control for word in ("no-store", "no-cache", "private")):
-        return least
-    told = _told(response)
-    if told is None:
-        return max(least, min(float(policy.get("DefaultTTL", 86400)), most))
-    return max(least, min(told, most))
+    min_ttl, max_ttl = float(policy.get("MinTTL", 0)), float(policy.get("MaxTTL", 31536000))
+    cache_control = _get_header(response, "cache-control").lower()
+    if any(directive in cache_control for directive in ("no-store", "no-cache", "private")):
+        return min_ttl
+    origin_ttl = _origin_ttl(response)
+    if origin_ttl is None:
+        return max(min_ttl, min(float(policy.get("DefaultTTL", 86400)), max_ttl))
+    return max(min_ttl, min(origin_ttl, max_ttl))
 
 
-def error_seconds(response: Response, custom: Params | None) -> float:
+def compute_error_ttl(response: Response, custom_error: Params | None) -> float:
     """How long an error is kept; ``custom`` is the distribution's custom error response for its status."""
-    least = float((custom or {}).get("ErrorCachingMinTTL", ERROR_SECONDS))
-    told = _told(response)
-    if told is not None:
-        return max(least, told)
-    return least if custom is not None or response.status in _KEPT_ERRORS else 0.0
+    min_ttl = float((custom_error or {}).get("ErrorCachingMinTTL", DEFAULT_ERROR_TTL_SECONDS))
+    origin_ttl = _origin_ttl(response)
+    if origin_ttl is not None:
+        return max(min_ttl, origin_ttl)
+    return min_ttl if custom_error is not None or response.status in _CACHEABLE_ERROR_CODES else 0.0
 
 
-def _told(response: Response) -> float | None:
+def _origin_ttl(response: Response) -> float | None:
     """What the origin says: s-maxage before max-age before Expires."""
-    ages = dict(_AGE.findall(_header(response, "cache-control").lower()))
+    ages = dict(_MAX_AGE_PATTERN.findall(_get_header(response, "cache-control").lower()))
     if ages:
         return float(ages.get("s-maxage", ages.get("max-age")) or 0)
-    expires = _header(response, "expires")
+    expires = _get_header(response, "expires")
     if not expires:
         return None
     try:
@@ -134,5 +134,5 @@ def _told(response: Response) -> float | None:
         return 0.0
 
 
-def _header(response: Response, name: str) -> str:
+def _get_header(response: Response, name: str) -> str:
     return next((value for header, value in response.headers if header.lower() == name), "")

@@ -9,11 +9,11 @@ from typing import Any
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request
 from orchestrator.emulator.server_protocol import Params, Target
-from orchestrator.emulator.service_base import Context, World
-from orchestrator.emulator.services.cloudfront.managed_policies import MANAGED
+from orchestrator.emulator.service_base import CallContext, EmulatorState
+from orchestrator.emulator.services.cloudfront.managed_policies import MANAGED_POLICIES
 
-_GLOBAL = "us-east-1"
-LOCAL = ".localhost"
+_GLOBAL_REGION = "us-east-1"
+LOCAL_SUFFIX = ".localhost"
 
 
 @dataclass(frozen=True)
@@ -26,90 +26,90 @@ class Distribution:
     config: Params
 
 
-class Configuration:
+class ControlPlane:
     """What the control plane of one emulator says now."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, state: EmulatorState) -> None:
+        self._state = state
 
-    def ask(self, service: str, operation: str, **params: Any) -> Params:
+    def call(self, service: str, operation: str, **params: Any) -> Params:
         """One read, answered as to a client, but neither counted nor spoilt by faults.  Raises AwsError."""
-        region = _GLOBAL if service == "cloudfront" else self._world.region
-        found = self._world.find(service)
-        handler = found.handler(operation) if found else None
+        region = _GLOBAL_REGION if service == "cloudfront" else self._state.region
+        emulated_service = self._state.find_service(service)
+        handler = emulated_service.handler(operation) if emulated_service else None
         if handler is None:
-            return self._world.call(service, operation, region, **params)
-        context = Context(self._world, Target(service, region, operation), Request("GET", "/", ()), "viewer")
-        with self._world.lock:
-            answer = handler(params, context)
-        assert isinstance(answer, dict), f"{service}:{operation} answers no data"
-        return answer
+            return self._state.call(service, operation, region, **params)
+        context = CallContext(self._state, Target(service, region, operation), Request("GET", "/", ()), "viewer")
+        with self._state.lock:
+            result = handler(params, context)
+        assert isinstance(result, dict), f"{service}:{operation} answers no data"
+        return result
 
-    def distribution(self, host: str) -> Distribution | None:
+    def find_distribution(self, host: str) -> Distribution | None:
         """The distribution with a domain, alias or id, with or without ``.localhost``."""
-        wanted = host.lower().removesuffix(LOCAL)
-        for each in self._pages("ListDistributions", "DistributionList"):
-            names = {each["Id"], each["DomainName"], *each.get("Aliases", {}).get("Items", [])}
-            if any(_names(name.lower(), wanted) for name in names):
-                shape = self.ask("cloudfront", "GetDistribution", Id=each["Id"])["Distribution"]
+        hostname = host.lower().removesuffix(LOCAL_SUFFIX)
+        for summary in self._paginate("ListDistributions", "DistributionList"):
+            aliases = {summary["Id"], summary["DomainName"], *summary.get("Aliases", {}).get("Items", [])}
+            if any(_alias_matches(alias.lower(), hostname) for alias in aliases):
+                shape = self.call("cloudfront", "GetDistribution", Id=summary["Id"])["Distribution"]
                 return Distribution(shape["Id"], shape["ARN"], shape["DomainName"], shape["DistributionConfig"])
         return None
 
-    def policy(self, kind: str, key: str) -> Params:
+    def get_policy(self, kind: str, key: str) -> Params:
         """The configuration of a cache, origin request or response headers policy (``CachePolicy``); {} for no id."""
         if not key:
             return {}
-        if key in MANAGED[kind]:
-            return MANAGED[kind][key]
-        found: Params = self.ask("cloudfront", f"Get{kind}", Id=key)[kind][f"{kind}Config"]
-        return found
+        if key in MANAGED_POLICIES[kind]:
+            return MANAGED_POLICIES[kind][key]
+        config: Params = self.call("cloudfront", f"Get{kind}", Id=key)[kind][f"{kind}Config"]
+        return config
 
-    def function(self, arn: str) -> bytes:
+    def get_function_code(self, arn: str) -> bytes:
         """The published code of a function."""
-        code = self.ask("cloudfront", "GetFunction", Name=arn.rpartition("/")[2], Stage="LIVE")["FunctionCode"]
+        code = self.call("cloudfront", "GetFunction", Name=arn.rpartition("/")[2], Stage="LIVE")["FunctionCode"]
         return code.encode() if isinstance(code, str) else bytes(code)
 
     def is_signed(self, origin: Params) -> bool:
         """Whether CloudFront signs its requests to an origin."""
-        key = origin.get("OriginAccessControlId")
-        if not key:
+        control_id = origin.get("OriginAccessControlId")
+        if not control_id:
             return False
-        found = self.ask("cloudfront", "GetOriginAccessControl", Id=key)["OriginAccessControl"]
-        return str(found["OriginAccessControlConfig"]["SigningBehavior"]) != "never"
+        access_control = self.call("cloudfront", "GetOriginAccessControl", Id=control_id)["OriginAccessControl"]
+        return str(access_control["OriginAccessControlConfig"]["SigningBehavior"]) != "never"
 
-    def invalidations(self, distribution: str, known: set[str]) -> Iterator[tuple[str, list[str]]]:
+    def list_completed_invalidations(self, distribution: str, applied_ids: set[str]) -> Iterator[tuple[str, list[str]]]:
         """Completed invalidations not ``known`` yet: id and paths."""
-        for each in self._pages("ListInvalidations", "InvalidationList", DistributionId=distribution):
-            if each["Id"] in known:
+        for summary in self._paginate("ListInvalidations", "InvalidationList", DistributionId=distribution):
+            if summary["Id"] in applied_ids:
                 continue
-            found = self.ask("cloudfront", "GetInvalidation", DistributionId=distribution, Id=each["Id"])
-            if found["Invalidation"]["Status"] == "Completed":
-                yield each["Id"], found["Invalidation"]["InvalidationBatch"]["Paths"].get("Items", [])
+            response = self.call("cloudfront", "GetInvalidation", DistributionId=distribution, Id=summary["Id"])
+            if response["Invalidation"]["Status"] == "Completed":
+                yield summary["Id"], response["Invalidation"]["InvalidationBatch"]["Paths"].get("Items", [])
 
-    def bucket_policy(self, bucket: str) -> str:
+    def get_bucket_policy(self, bucket: str) -> str:
         """A bucket's policy, or "" where it has none."""
         try:
-            return str(self.ask("s3", "GetBucketPolicy", Bucket=bucket)["Policy"])
+            return str(self.call("s3", "GetBucketPolicy", Bucket=bucket)["Policy"])
         except AwsError:
             return ""
 
-    def bucket_cors(self, bucket: str) -> list[Params]:
+    def get_bucket_cors(self, bucket: str) -> list[Params]:
         """A bucket's CORS rules."""
         try:
-            return list(self.ask("s3", "GetBucketCors", Bucket=bucket).get("CORSRules", []))
+            return list(self.call("s3", "GetBucketCors", Bucket=bucket).get("CORSRules", []))
         except AwsError:
             return []
 
-    def _pages(self, operation: str, member: str, **params: str) -> Iterator[Params]:
+    def _paginate(self, operation: str, member: str, **params: str) -> Iterator[Params]:
         marker: dict[str, str] = {}
         while True:
-            page = self.ask("cloudfront", operation, **params, **marker)[member]
+            page = self.call("cloudfront", operation, **params, **marker)[member]
             yield from page.get("Items", [])
             if not page.get("IsTruncated"):
                 return
             marker = {"Marker": page["NextMarker"]}
 
 
-def _names(name: str, wanted: str) -> bool:
+def _alias_matches(alias: str, hostname: str) -> bool:
     """An alias may begin with a wildcard that stands for one label."""
-    return name == wanted or (name.startswith("*.") and name[1:] == wanted[wanted.find(".") :])
+    return alias == hostname or (alias.startswith("*.") and alias[1:] == hostname[hostname.find(".") :])

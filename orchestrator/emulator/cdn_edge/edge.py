@@ -12,184 +12,217 @@ import uuid
 from dataclasses import dataclass, replace
 
 from orchestrator.emulator.cdn_edge import cache, function_runtime
-from orchestrator.emulator.cdn_edge.bucket_policy import like
-from orchestrator.emulator.cdn_edge.control_plane import Configuration, Distribution
-from orchestrator.emulator.cdn_edge.delivery import delivered, header
-from orchestrator.emulator.cdn_edge.error_pages import BLOCKED, FUNCTION, METHOD, cloudfront_error
-from orchestrator.emulator.cdn_edge.origin import Fetch, Origins
-from orchestrator.emulator.cdn_edge.response_headers import with_policy
+from orchestrator.emulator.cdn_edge.bucket_policy import matches_wildcard
+from orchestrator.emulator.cdn_edge.control_plane import ControlPlane, Distribution
+from orchestrator.emulator.cdn_edge.delivery import deliver, get_header
+from orchestrator.emulator.cdn_edge.error_pages import (
+    BLOCKED_REASON,
+    FUNCTION_FAILED_REASON,
+    METHOD_NOT_ALLOWED_REASON,
+    cloudfront_error_response,
+)
+from orchestrator.emulator.cdn_edge.origin import Dispatch, OriginClient
+from orchestrator.emulator.cdn_edge.response_headers import apply_policy
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import World
-from orchestrator.emulator.services.cloudfront.distribution_config import origins
+from orchestrator.emulator.service_base import EmulatorState
+from orchestrator.emulator.services.cloudfront.distribution_config import list_origins
 
 
 @dataclass(frozen=True)
-class _Visit:
+class _Route:
     """A distribution and the behaviour that a path has there, with the cache policy of it."""
 
     distribution: Distribution
     behaviour: Params
-    caching: Params
+    cache_policy: Params
 
 
-class Viewer:
+class Edge:
     """The edge of one emulator."""
 
-    def __init__(self, world: World, fetch: Fetch) -> None:
-        self._configuration = Configuration(world)
-        self._origins = Origins(world, self._configuration, fetch)
+    def __init__(self, state: EmulatorState, dispatch: Dispatch) -> None:
+        self._control_plane = ControlPlane(state)
+        self._origin_client = OriginClient(state, self._control_plane, dispatch)
         self._lock = threading.Lock()
-        self.forget()
+        self.clear()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Nothing is cached any more."""
         self._cache = cache.Cache()
-        self._done: dict[str, set[str]] = {}
+        self._applied_invalidations: dict[str, set[str]] = {}
 
-    def knows(self, host: str) -> bool:
+    def serves_host(self, host: str) -> bool:
         """Whether a host (without port) is a distribution's."""
-        return self._configuration.distribution(host) is not None
+        return self._control_plane.find_distribution(host) is not None
 
     def handle(self, request: Request) -> Response:
         """Answer one viewer."""
-        found = self._configuration.distribution(request.header("host").partition(":")[0])
-        if found is None or not found.config["Enabled"]:
-            return _signed(cloudfront_error(403, BLOCKED), found)
+        distribution = self._control_plane.find_distribution(request.header("host").partition(":")[0])
+        if distribution is None or not distribution.config["Enabled"]:
+            return _add_edge_headers(cloudfront_error_response(403, BLOCKED_REASON), distribution)
         try:
-            answer = self._answer(found, request)
+            response = self._respond(distribution, request)
         except function_runtime.FunctionError as error:
-            answer = cloudfront_error(503, f"{FUNCTION} {error}", "FunctionExecutionError")
+            response = cloudfront_error_response(503, f"{FUNCTION_FAILED_REASON} {error}", "FunctionExecutionError")
         except Exception as error:  # noqa: BLE001 - a bug here must not look like a dead gateway
-            answer = cloudfront_error(500, f"emulator: {type(error).__name__}: {error}")
-        return _signed(answer, found)
+            response = cloudfront_error_response(500, f"emulator: {type(error).__name__}: {error}")
+        return _add_edge_headers(response, distribution)
 
-    def _answer(self, distribution: Distribution, request: Request) -> Response:
-        visit = self._visit(distribution, request.path)
-        refused = _refused(visit.behaviour, request)
-        if refused is not None:
-            return refused
-        asked = self._through_function(visit, request)
-        if isinstance(asked, Response):
-            return self._with_headers(visit, request, asked)
-        if asked.path == "/" and distribution.config.get("DefaultRootObject"):
-            asked = replace(asked, target=f"/{distribution.config['DefaultRootObject']}{asked.target[1:]}")
-        found = self._with_error_page(visit, asked, self._fetched(visit, asked))
-        told = self._with_headers(visit, request, delivered(found, asked, visit.behaviour, visit.caching))
-        code = self._code(visit, "viewer-response")
-        return function_runtime.on_response(code, asked, told, distribution) if code and told.status < 400 else told
-
-    def _visit(self, distribution: Distribution, path: str) -> _Visit:
-        """By the first path pattern that fits."""
-        config = distribution.config
-        others = config.get("CacheBehaviors", {}).get("Items", [])
-        fitting = (each for each in others if like(each["PathPattern"].removeprefix("/"), path.removeprefix("/")))
-        behaviour = next(fitting, config["DefaultCacheBehavior"])
-        legacy = {name: behaviour[name] for name in ("MinTTL", "DefaultTTL", "MaxTTL") if name in behaviour}
-        return _Visit(
-            distribution, behaviour, self._configuration.policy("CachePolicy", behaviour.get("CachePolicyId")) or legacy
+    def _respond(self, distribution: Distribution, request: Request) -> Response:
+        route = self._find_route(distribution, request.path)
+        rejection = _check_request(route.behaviour, request)
+        if rejection is not None:
+            return rejection
+        origin_request = self._run_request_function(route, request)
+        if isinstance(origin_request, Response):
+            return self._apply_headers_policy(route, request, origin_request)
+        if origin_request.path == "/" and distribution.config.get("DefaultRootObject"):
+            origin_request = replace(
+                origin_request, target=f"/{distribution.config['DefaultRootObject']}{origin_request.target[1:]}"
+            )
+        response = self._apply_error_page(route, origin_request, self._fetch(route, origin_request))
+        viewer_response = self._apply_headers_policy(
+            route, request, deliver(response, origin_request, route.behaviour, route.cache_policy)
+        )
+        code = self._function_code(route, "viewer-response")
+        return (
+            function_runtime.run_viewer_response(code, origin_request, viewer_response, distribution)
+            if code and viewer_response.status < 400
+            else viewer_response
         )
 
-    def _code(self, visit: _Visit, kind: str) -> bytes:
-        for each in visit.behaviour.get("FunctionAssociations", {}).get("Items", []):
-            if each["EventType"] == kind:
-                return self._configuration.function(each["FunctionARN"])
+    def _find_route(self, distribution: Distribution, path: str) -> _Route:
+        """By the first path pattern that fits."""
+        config = distribution.config
+        path_behaviours = config.get("CacheBehaviors", {}).get("Items", [])
+        matching = (
+            path_behaviour
+            for path_behaviour in path_behaviours
+            if matches_wildcard(path_behaviour["PathPattern"].removeprefix("/"), path.removeprefix("/"))
+        )
+        behaviour = next(matching, config["DefaultCacheBehavior"])
+        legacy_ttls = {name: behaviour[name] for name in ("MinTTL", "DefaultTTL", "MaxTTL") if name in behaviour}
+        return _Route(
+            distribution,
+            behaviour,
+            self._control_plane.get_policy("CachePolicy", behaviour.get("CachePolicyId")) or legacy_ttls,
+        )
+
+    def _function_code(self, route: _Route, event_type: str) -> bytes:
+        for association in route.behaviour.get("FunctionAssociations", {}).get("Items", []):
+            if association["EventType"] == event_type:
+                return self._control_plane.get_function_code(association["FunctionARN"])
         return b""
 
-    def _through_function(self, visit: _Visit, request: Request) -> Request | Response:
-        code = self._code(visit, "viewer-request")
-        return function_runtime.on_request(code, request, visit.distribution) if code else request
+    def _run_request_function(self, route: _Route, request: Request) -> Request | Response:
+        code = self._function_code(route, "viewer-request")
+        return function_runtime.run_viewer_request(code, request, route.distribution) if code else request
 
-    def _with_headers(self, visit: _Visit, request: Request, response: Response) -> Response:
-        key = visit.behaviour.get("ResponseHeadersPolicyId", "")
-        policy = self._configuration.policy("ResponseHeadersPolicy", key)
-        return replace(response, headers=with_policy(response.headers, policy, request))
+    def _apply_headers_policy(self, route: _Route, request: Request, response: Response) -> Response:
+        policy_id = route.behaviour.get("ResponseHeadersPolicyId", "")
+        policy = self._control_plane.get_policy("ResponseHeadersPolicy", policy_id)
+        return replace(response, headers=apply_policy(response.headers, policy, request))
 
-    def _fetched(self, visit: _Visit, request: Request) -> Response:
+    def _fetch(self, route: _Route, request: Request) -> Response:
         """From the cache while that is fresh, or from the origin."""
         if request.method not in ("GET", "HEAD"):
-            return _crossed(self._ask(visit, request), "Miss")
-        self._invalidate(visit.distribution)
-        key = cache.key_of(visit.distribution.id, request, visit.caching)
-        kept = self._cache.find(key)
-        if kept is not None and kept.fresh:
-            aged = replace(kept.response, headers=(*kept.response.headers, ("Age", str(kept.age))))
-            return _crossed(aged, "Hit")
-        found = self._ask(visit, replace(request, method="GET"))
-        self._cache.keep(key, found, self._seconds(visit, found))
-        same = kept is not None and found.status == 200 and header(kept.response, "etag") == header(found, "etag")
-        return _crossed(found, "RefreshHit" if same else "Miss")
+            return _add_cache_status(self._fetch_from_origin(route, request), "Miss")
+        self._apply_invalidations(route.distribution)
+        key = cache.build_key(route.distribution.id, request, route.cache_policy)
+        entry = self._cache.get(key)
+        if entry is not None and entry.is_fresh:
+            cached_response = replace(
+                entry.response, headers=(*entry.response.headers, ("Age", str(entry.age_seconds)))
+            )
+            return _add_cache_status(cached_response, "Hit")
+        response = self._fetch_from_origin(route, replace(request, method="GET"))
+        self._cache.put(key, response, self._ttl_seconds(route, response))
+        is_unchanged = (
+            entry is not None
+            and response.status == 200
+            and get_header(entry.response, "etag") == get_header(response, "etag")
+        )
+        return _add_cache_status(response, "RefreshHit" if is_unchanged else "Miss")
 
-    def _seconds(self, visit: _Visit, response: Response) -> float:
-        if visit.caching.get("MaxTTL") == 0:
+    def _ttl_seconds(self, route: _Route, response: Response) -> float:
+        if route.cache_policy.get("MaxTTL") == 0:
             return 0.0
         if response.status < 400:
-            return cache.seconds_to_keep(response, visit.caching)
-        return cache.error_seconds(response, _custom_error(visit.distribution, response.status))
+            return cache.compute_ttl(response, route.cache_policy)
+        return cache.compute_error_ttl(response, _find_custom_error(route.distribution, response.status))
 
-    def _ask(self, visit: _Visit, request: Request) -> Response:
-        config, wanted = visit.distribution.config, visit.behaviour["TargetOriginId"]
+    def _fetch_from_origin(self, route: _Route, request: Request) -> Response:
+        config, origin_id = route.distribution.config, route.behaviour["TargetOriginId"]
         for group in config.get("OriginGroups", {}).get("Items", []):
-            if group["Id"] == wanted:
-                wanted = group["Members"]["Items"][0]["OriginId"]
-        origin = next(each for each in origins(config) if each["Id"] == wanted)
-        key = visit.behaviour.get("OriginRequestPolicyId", "")
-        policy = self._configuration.policy("OriginRequestPolicy", key)
-        cached = visit.caching.get("ParametersInCacheKeyAndForwardedToOrigin", {})
-        configs = [each.get("QueryStringsConfig", {}) for each in (policy, cached)]
-        query = next((text for text in (cache.selected_query(request, each) for each in configs) if text), "")
+            if group["Id"] == origin_id:
+                origin_id = group["Members"]["Items"][0]["OriginId"]
+        origin = next(item for item in list_origins(config) if item["Id"] == origin_id)
+        policy_id = route.behaviour.get("OriginRequestPolicyId", "")
+        policy = self._control_plane.get_policy("OriginRequestPolicy", policy_id)
+        cache_key_params = route.cache_policy.get("ParametersInCacheKeyAndForwardedToOrigin", {})
+        query_configs = [item.get("QueryStringsConfig", {}) for item in (policy, cache_key_params)]
+        query = next(
+            (selected for selected in (cache.select_query(request, item) for item in query_configs) if selected), ""
+        )
         target = request.path + (f"?{query}" if query else "")
-        return self._origins.ask(origin, replace(request, target=target), visit.distribution)
+        return self._origin_client.get_response(origin, replace(request, target=target), route.distribution)
 
-    def _invalidate(self, distribution: Distribution) -> None:
+    def _apply_invalidations(self, distribution: Distribution) -> None:
         """Drop what invalidations that have completed since name."""
         with self._lock:
-            known = self._done.setdefault(distribution.id, set())
+            applied_ids = self._applied_invalidations.setdefault(distribution.id, set())
             try:
-                for key, paths in self._configuration.invalidations(distribution.id, known):
-                    self._cache.drop(distribution.id, paths)
-                    known.add(key)
+                for invalidation_id, paths in self._control_plane.list_completed_invalidations(
+                    distribution.id, applied_ids
+                ):
+                    self._cache.invalidate(distribution.id, paths)
+                    applied_ids.add(invalidation_id)
             except AwsError:
                 return  # the distribution went just now
 
-    def _with_error_page(self, visit: _Visit, request: Request, response: Response) -> Response:
-        custom = _custom_error(visit.distribution, response.status)
-        if custom is None or not custom.get("ResponsePagePath"):
+    def _apply_error_page(self, route: _Route, request: Request, response: Response) -> Response:
+        custom_error = _find_custom_error(route.distribution, response.status)
+        if custom_error is None or not custom_error.get("ResponsePagePath"):
             return response
-        page = replace(request, method="GET", target=custom["ResponsePagePath"])
-        found = self._fetched(self._visit(visit.distribution, page.path), page)
-        if found.status != 200:
+        page_request = replace(request, method="GET", target=custom_error["ResponsePagePath"])
+        page_response = self._fetch(self._find_route(route.distribution, page_request.path), page_request)
+        if page_response.status != 200:
             return response
-        return replace(found, status=int(custom.get("ResponseCode") or response.status))
+        return replace(page_response, status=int(custom_error.get("ResponseCode") or response.status))
 
 
-def _refused(behaviour: Params, request: Request) -> Response | None:
+def _check_request(behaviour: Params, request: Request) -> Response | None:
     """By the viewer protocol policy or the allowed methods."""
     if request.header("x-forwarded-proto").lower() == "http":
-        rule = behaviour["ViewerProtocolPolicy"]
-        if rule == "redirect-to-https":
-            where = ("Location", f"https://{request.header('host')}{request.target}")
-            return Response(301, (where, ("Server", "CloudFront"), ("X-Cache", "Redirect from cloudfront")))
-        if rule == "https-only":
-            return cloudfront_error(403, "Bad request.")
-    allowed = behaviour.get("AllowedMethods", {}).get("Items", ["GET", "HEAD"])
-    return None if request.method in allowed else cloudfront_error(403, METHOD)
+        protocol_policy = behaviour["ViewerProtocolPolicy"]
+        if protocol_policy == "redirect-to-https":
+            location = ("Location", f"https://{request.header('host')}{request.target}")
+            return Response(301, (location, ("Server", "CloudFront"), ("X-Cache", "Redirect from cloudfront")))
+        if protocol_policy == "https-only":
+            return cloudfront_error_response(403, "Bad request.")
+    allowed_methods = behaviour.get("AllowedMethods", {}).get("Items", ["GET", "HEAD"])
+    return None if request.method in allowed_methods else cloudfront_error_response(403, METHOD_NOT_ALLOWED_REASON)
 
 
-def _custom_error(distribution: Distribution, status: int) -> Params | None:
-    found = distribution.config.get("CustomErrorResponses", {}).get("Items", [])
-    return next((each for each in found if int(each["ErrorCode"]) == status), None)
+def _find_custom_error(distribution: Distribution, status: int) -> Params | None:
+    custom_errors = distribution.config.get("CustomErrorResponses", {}).get("Items", [])
+    return next((custom_error for custom_error in custom_errors if int(custom_error["ErrorCode"]) == status), None)
 
 
-def _crossed(response: Response, how: str) -> Response:
+def _add_cache_status(response: Response, cache_status: str) -> Response:
     """With what CloudFront says of its cache; an error is called one, cached or not."""
-    said = "Error" if response.status >= 400 else how
-    kept = tuple(pair for pair in response.headers if pair[0].lower() != "x-cache")
-    return replace(response, headers=(*kept, ("X-Cache", f"{said} from cloudfront")))
+    label = "Error" if response.status >= 400 else cache_status
+    headers = tuple(pair for pair in response.headers if pair[0].lower() != "x-cache")
+    return replace(response, headers=(*headers, ("X-Cache", f"{label} from cloudfront")))
 
 
-def _signed(response: Response, distribution: Distribution | None) -> Response:
+def _add_edge_headers(response: Response, distribution: Distribution | None) -> Response:
     host = distribution.domain if distribution else "unknown.cloudfront.net"
-    via = (("Via", f"1.1 {host} (CloudFront)"), ("X-Amz-Cf-Id", uuid.uuid4().hex), ("X-Amz-Cf-Pop", "LOCAL0-C1"))
-    return replace(response, headers=(*response.headers, *via))
+    edge_headers = (
+        ("Via", f"1.1 {host} (CloudFront)"),
+        ("X-Amz-Cf-Id", uuid.uuid4().hex),
+        ("X-Amz-Cf-Pop", "LOCAL0-C1"),
+    )
+    return replace(response, headers=(*response.headers, *edge_headers))

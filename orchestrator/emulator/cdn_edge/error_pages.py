@@ -7,15 +7,17 @@ from xml.sax.saxutils import escape
 
 from orchestrator.emulator.http_messages import Response
 
-BLOCKED = "Request blocked. We can't connect to the server for this app or website at this time."
-METHOD = (
+BLOCKED_REASON = "Request blocked. We can't connect to the server for this app or website at this time."
+METHOD_NOT_ALLOWED_REASON = (
     "This distribution is not configured to allow the HTTP request method that was used for this request. "
     "The distribution supports only cachable requests."
 )
-FUNCTION = "The CloudFront function associated with the CloudFront distribution is invalid or could not run."
-CONNECTION = "CloudFront wasn't able to connect to the origin."
+FUNCTION_FAILED_REASON = (
+    "The CloudFront function associated with the CloudFront distribution is invalid or could not run."
+)
+CONNECTION_FAILED_REASON = "CloudFront wasn't able to connect to the origin."
 
-_PAGE = """<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN" "http://www.w3.org/TR/html4/loose.dtd">
+_ERROR_PAGE = """<!DOCTYPE HTML PUBLIC "-//W3C//DTD HTML 4.01 Transitional//EN" "http://www.w3.org/TR/html4/loose.dtd">
 <HTML><HEAD><META HTTP-EQUIV="Content-Type" CONTENT="text/html; charset=iso-8859-1">
 <TITLE>ERROR: The request could not be satisfied</TITLE>
 </HEAD><BODY>
@@ -34,19 +36,19 @@ Request ID: {request}
 </BODY></HTML>"""
 
 
-def cloudfront_error(status: int, reason: str, cause: str = "Error") -> Response:
+def cloudfront_error_response(status: int, reason: str, cache_status: str = "Error") -> Response:
     """An error of CloudFront's own; ``cause`` is what X-Cache begins with (``FunctionExecutionError``)."""
-    body = _PAGE.format(status=status, reason=escape(reason), request=uuid.uuid4().hex)
-    headers = (("Content-Type", "text/html"), ("Server", "CloudFront"), ("X-Cache", f"{cause} from cloudfront"))
+    body = _ERROR_PAGE.format(status=status, reason=escape(reason), request=uuid.uuid4().hex)
+    headers = (("Content-Type", "text/html"), ("Server", "CloudFront"), ("X-Cache", f"{cache_status} from cloudfront"))
     return Response(status, headers, body.encode())
 
 
-def s3_error(status: int, code: str, message: str, key: str = "") -> Response:
+def s3_error_response(status: int, code: str, message: str, key: str = "") -> Response:
     """An error of S3, as CloudFront passes it on."""
-    named = f"<Key>{escape(key)}</Key>" if key else ""
-    request = uuid.uuid4().hex[:16].upper()
+    key_element = f"<Key>{escape(key)}</Key>" if key else ""
+    request_id = uuid.uuid4().hex[:16].upper()
     body = (
         '<?xml version="1.0" encoding="UTF-8"?>\n'
-        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>{named}<RequestId>{request}</RequestId></Error>"
+        f"<Error><Code>{code}</Code><Message>{escape(message)}</Message>{key_element}<RequestId>{request_id}</RequestId></Error>"
     )
     return Response(status, (("Content-Type", "application/xml"), ("Server", "AmazonS3")), body.encode())

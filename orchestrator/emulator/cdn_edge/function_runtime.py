@@ -15,68 +15,72 @@ from urllib.parse import quote, unquote
 from orchestrator.emulator.cdn_edge.control_plane import Distribution
 from orchestrator.emulator.http_messages import Request, Response
 
-_SECONDS = 1.0
-_MEMORY = 16 * 1024 * 1024
-_RUN = """
+_TIMEOUT_SECONDS = 1.0
+_MAX_MEMORY_BYTES = 16 * 1024 * 1024
+_RUN_SCRIPT = """
 var __answer, __failure;
 Promise.resolve().then(function () { return handler(JSON.parse(__event)); })
   .then(function (it) { __answer = JSON.stringify(it); }, function (it) { __failure = String(it); });
 """
-_CONSOLE = "var console = { log: function () {}, error: function () {} };"
-_REASONLESS = ("host", "connection", "content-length")
+_CONSOLE_STUB = "var console = { log: function () {}, error: function () {} };"
+_READ_ONLY_HEADERS = ("host", "connection", "content-length")
 
 
 class FunctionError(Exception):
     """The code does not parse, throws, takes too long or answers nothing of use."""
 
 
-def on_request(code: bytes, request: Request, distribution: Distribution) -> Request | Response:
+def run_viewer_request(code: bytes, request: Request, distribution: Distribution) -> Request | Response:
     """Run a viewer-request function: the request to go on with, or the response it made.  Raises FunctionError."""
-    answer = _run(code, _event("viewer-request", request, distribution))
-    if "statusCode" in answer:
-        return _response(answer)
-    if not str(answer.get("uri", "")).startswith("/"):
+    result = _run_function(code, _build_event("viewer-request", request, distribution))
+    if "statusCode" in result:
+        return _to_response(result)
+    if not str(result.get("uri", "")).startswith("/"):
         raise FunctionError("the request it returned has no uri that begins with /")
-    query = _query_text(answer.get("querystring", {}))
-    target = quote(unquote(answer["uri"]), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else "")
-    kept = tuple((name, value) for name, value in request.headers if name.lower() in _REASONLESS)
-    return replace(request, target=target, headers=(*kept, *_pairs(answer.get("headers", {}), _REASONLESS)))
+    query = _format_query(result.get("querystring", {}))
+    target = quote(unquote(result["uri"]), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else "")
+    read_only_headers = tuple((name, value) for name, value in request.headers if name.lower() in _READ_ONLY_HEADERS)
+    return replace(
+        request,
+        target=target,
+        headers=(*read_only_headers, *_to_header_pairs(result.get("headers", {}), _READ_ONLY_HEADERS)),
+    )
 
 
-def on_response(code: bytes, request: Request, response: Response, distribution: Distribution) -> Response:
+def run_viewer_response(code: bytes, request: Request, response: Response, distribution: Distribution) -> Response:
     """Run a viewer-response function, which may change status and headers.  Raises FunctionError."""
-    shown = {"statusCode": response.status, "headers": _values(response.headers)}
-    event = {**_event("viewer-response", request, distribution), "response": shown}
-    answer = _run(code, event)
-    status = int(answer.get("statusCode", response.status))
-    return Response(status, _pairs(answer.get("headers", {})), response.body, response.length)
+    event_response = {"statusCode": response.status, "headers": _to_event_values(response.headers)}
+    event = {**_build_event("viewer-response", request, distribution), "response": event_response}
+    result = _run_function(code, event)
+    status = int(result.get("statusCode", response.status))
+    return Response(status, _to_header_pairs(result.get("headers", {})), response.body, response.length)
 
 
-def _run(code: bytes, event: dict[str, Any]) -> dict[str, Any]:
+def _run_function(code: bytes, event: dict[str, Any]) -> dict[str, Any]:
     import quickjs
 
     context = quickjs.Context()
-    context.set_memory_limit(_MEMORY)
-    context.set_time_limit(_SECONDS)
+    context.set_memory_limit(_MAX_MEMORY_BYTES)
+    context.set_time_limit(_TIMEOUT_SECONDS)
     try:
-        context.eval(_CONSOLE)
+        context.eval(_CONSOLE_STUB)
         context.eval(code.decode())
         context.set("__event", json.dumps(event))
-        context.eval(_RUN)
+        context.eval(_RUN_SCRIPT)
         while context.execute_pending_job():
             pass
-        failure, answer = context.get("__failure"), context.get("__answer")
+        failure, result_json = context.get("__failure"), context.get("__answer")
     except (quickjs.JSException, UnicodeDecodeError) as error:
         raise FunctionError(str(error)) from error
-    if failure is not None or not isinstance(answer, str):
+    if failure is not None or not isinstance(result_json, str):
         raise FunctionError(str(failure or "it returned nothing"))
-    found = json.loads(answer)
-    if not isinstance(found, dict):
+    result = json.loads(result_json)
+    if not isinstance(result, dict):
         raise FunctionError("it returned no object")
-    return found
+    return result
 
 
-def _event(kind: str, request: Request, distribution: Distribution) -> dict[str, Any]:
+def _build_event(event_type: str, request: Request, distribution: Distribution) -> dict[str, Any]:
     cookies = [part.strip().partition("=")[::2] for part in request.header("cookie").split(";") if part.strip()]
     query = request.target.partition("?")[2]
     parameters = [part.partition("=")[::2] for part in query.split("&") if part]
@@ -85,52 +89,54 @@ def _event(kind: str, request: Request, distribution: Distribution) -> dict[str,
         "context": {
             "distributionDomainName": distribution.domain,
             "distributionId": distribution.id,
-            "eventType": kind,
+            "eventType": event_type,
             "requestId": uuid.uuid4().hex,
         },
         "viewer": {"ip": "127.0.0.1"},
         "request": {
             "method": request.method,
             "uri": request.path,
-            "querystring": _values(parameters, str),
-            "headers": _values([pair for pair in request.headers if pair[0].lower() != "cookie"]),
-            "cookies": _values(cookies, str),
+            "querystring": _to_event_values(parameters, str),
+            "headers": _to_event_values([pair for pair in request.headers if pair[0].lower() != "cookie"]),
+            "cookies": _to_event_values(cookies, str),
         },
     }
 
 
-def _values(pairs: Any, case: Any = str.lower) -> dict[str, Any]:
+def _to_event_values(pairs: Any, normalise: Any = str.lower) -> dict[str, Any]:
     """``{name: {value}}``, with multiValue where a name stands more than once."""
-    found: dict[str, list[str]] = {}
+    values_by_name: dict[str, list[str]] = {}
     for name, value in pairs:
-        found.setdefault(case(name), []).append(value)
+        values_by_name.setdefault(normalise(name), []).append(value)
     return {
-        name: {"value": values[-1], **({"multiValue": [{"value": each} for each in values]} if values[1:] else {})}
-        for name, values in found.items()
+        name: {"value": values[-1], **({"multiValue": [{"value": item} for item in values]} if values[1:] else {})}
+        for name, values in values_by_name.items()
     }
 
 
-def _each(values: dict[str, Any]) -> list[tuple[str, str]]:
+def _flatten_values(values: dict[str, Any]) -> list[tuple[str, str]]:
     return [
-        (str(name), str(each.get("value", "")))
+        (str(name), str(item.get("value", "")))
         for name, entry in values.items()
-        for each in entry.get("multiValue", [entry])
+        for item in entry.get("multiValue", [entry])
     ]
 
 
-def _pairs(values: dict[str, Any], without: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in _each(values) if name.lower() not in without)
+def _to_header_pairs(values: dict[str, Any], excluded: tuple[str, ...] = ()) -> tuple[tuple[str, str], ...]:
+    return tuple((name, value) for name, value in _flatten_values(values) if name.lower() not in excluded)
 
 
-def _query_text(query: Any) -> str:
+def _format_query(query: Any) -> str:
     """A querystring object as text; code may also leave plain text."""
     if isinstance(query, str):
         return query
-    return "&".join(f"{name}={value}" if value else name for name, value in _each(query))
+    return "&".join(f"{name}={value}" if value else name for name, value in _flatten_values(query))
 
 
-def _response(answer: dict[str, Any]) -> Response:
-    body = answer.get("body", "")
+def _to_response(result: dict[str, Any]) -> Response:
+    body = result.get("body", "")
     content = body.get("data", "") if isinstance(body, dict) else body
-    own = (("Server", "CloudFront"), ("X-Cache", "FunctionGeneratedResponse from cloudfront"))
-    return Response(int(answer["statusCode"]), (*_pairs(answer.get("headers", {})), *own), str(content).encode())
+    edge_headers = (("Server", "CloudFront"), ("X-Cache", "FunctionGeneratedResponse from cloudfront"))
+    return Response(
+        int(result["statusCode"]), (*_to_header_pairs(result.get("headers", {})), *edge_headers), str(content).encode()
+    )

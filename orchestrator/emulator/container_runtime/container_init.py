@@ -15,10 +15,10 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-NEW_MOUNTS, NEW_USERS = 0x00020000, 0x10000000
-BIND, RECURSIVE, PRIVATE = 0x1000, 0x4000, 0x40000
-DIE_WITH_PARENT = 1
-OF_THE_MACHINE = ("/dev", "/proc")
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
+PR_SET_PDEATHSIG = 1
+HOST_MOUNTS = ("/dev", "/proc")
 """What programs expect of a machine and no image holds."""
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -26,54 +26,54 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def main() -> int:
     """Run it; the exit status is the process's."""
-    wanted = json.loads(sys.stdin.buffer.readline())
+    process_spec = json.loads(sys.stdin.buffer.readline())
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = os.fork()
     if child == 0:
-        _become(wanted)
-    ended = os.pidfd_open(child)
-    ready, _, _ = select.select([sys.stdin.fileno(), ended], [], [])
-    if ended not in ready:
+        _exec_process(process_spec)
+    child_pidfd = os.pidfd_open(child)
+    ready, _, _ = select.select([sys.stdin.fileno(), child_pidfd], [], [])
+    if child_pidfd not in ready:
         os.killpg(0, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _become(wanted: dict[str, Any]) -> NoReturn:
+def _exec_process(process_spec: dict[str, Any]) -> NoReturn:
     try:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        _enter(wanted)
-        libc.prctl(DIE_WITH_PARENT, signal.SIGKILL)
-        os.execvpe(wanted["command"][0], wanted["command"], wanted["environment"])  # noqa: S606 - what it is for
+        _enter_root(process_spec)
+        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.execvpe(process_spec["command"][0], process_spec["command"], process_spec["environment"])  # noqa: S606 - what it is for
     except OSError as error:
-        sys.stderr.write(f"cannot run {' '.join(wanted['command'])}: {error}\n")
+        sys.stderr.write(f"cannot run {' '.join(process_spec['command'])}: {error}\n")
         sys.stderr.flush()
     os._exit(127)
 
 
-def _enter(wanted: dict[str, Any]) -> None:
+def _enter_root(process_spec: dict[str, Any]) -> None:
     """Have the image's files for the root, as its user."""
-    root, is_root = wanted["root"], os.geteuid() == 0
+    root, is_root = process_spec["root"], os.geteuid() == 0
     user, group = os.geteuid(), os.getegid()
-    if libc.unshare(NEW_MOUNTS | (0 if is_root else NEW_USERS)) == 0:
+    if libc.unshare(CLONE_NEWNS | (0 if is_root else CLONE_NEWUSER)) == 0:
         if not is_root:
-            _map("/proc/self/setgroups", "deny")
-            _map("/proc/self/uid_map", f"0 {user} 1")
-            _map("/proc/self/gid_map", f"0 {group} 1")
+            _write_file("/proc/self/setgroups", "deny")
+            _write_file("/proc/self/uid_map", f"0 {user} 1")
+            _write_file("/proc/self/gid_map", f"0 {group} 1")
         # Only where it stays among ourselves: the folder is emptied one day.
-        alone = libc.mount(b"none", b"/", None, RECURSIVE | PRIVATE, None) == 0
-        for place in OF_THE_MACHINE if alone else ():
-            os.makedirs(root + place, exist_ok=True)  # noqa: PTH103 - pathlib is not worth its import here
-            libc.mount(place.encode(), (root + place).encode(), None, BIND | RECURSIVE, None)
+        is_private_mount = libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
+        for mount_point in HOST_MOUNTS if is_private_mount else ():
+            os.makedirs(root + mount_point, exist_ok=True)  # noqa: PTH103 - pathlib is not worth its import here
+            libc.mount(mount_point.encode(), (root + mount_point).encode(), None, MS_BIND | MS_REC, None)
     os.chroot(root)
-    os.chdir(wanted["folder"])
+    os.chdir(process_spec["folder"])
     if is_root:
-        os.setgroups([wanted["group"]])
-        os.setgid(wanted["group"])
-        os.setuid(wanted["user"])
+        os.setgroups([process_spec["group"]])
+        os.setgid(process_spec["group"])
+        os.setuid(process_spec["user"])
 
 
-def _map(file: str, text: str) -> None:
+def _write_file(file: str, text: str) -> None:
     with open(file, "w") as out:  # noqa: PTH123
         out.write(text)
 

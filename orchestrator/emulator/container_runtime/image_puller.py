@@ -13,18 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.image_registry.registry import login
-from orchestrator.emulator.service_base import World
+from orchestrator.emulator.image_registry.registry import encode_authorization_token
+from orchestrator.emulator.service_base import EmulatorState
 
-Ask = Callable[[Request], Response | None]
+Dispatch = Callable[[Request], Response | None]
 
-_NAME = re.compile(r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)(?:@(sha256:[0-9a-f]{64})|:(.+))?")
-_MANIFESTS = (
+_IMAGE_NAME_PATTERN = re.compile(
+    r"\d{12}\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com/([^:@]+)(?:@(sha256:[0-9a-f]{64})|:(.+))?"
+)
+_MANIFEST_MEDIA_TYPES = (
     "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json, "
     "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.oci.image.index.v1+json"
 )
-_GONE, _ALL_GONE = ".wh.", ".wh..wh..opq"
-_OF_THE_MACHINE = ("etc/resolv.conf", "etc/hosts")
+_WHITEOUT_PREFIX, _OPAQUE_WHITEOUT = ".wh.", ".wh..wh..opq"
+_HOST_FILES = ("etc/resolv.conf", "etc/hosts")
 
 
 class ImageError(Exception):
@@ -39,133 +41,139 @@ class Image:
     entrypoint: tuple[str, ...]
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    folder: str
+    working_dir: str
     user: int
     group: int
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ImagePuller:
     """Where an image is pulled from: the emulator's own registry, through ``ask``."""
 
-    world: World
-    ask: Ask
+    state: EmulatorState
+    dispatch: Dispatch
 
     def unpack(self, name: str, root: Path) -> Image:
         """Pull ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME@DIGEST`` (or ``:TAG``) into the folder ``root``.
 
         Raises ImageError.
         """
-        found = _NAME.fullmatch(name)
-        if found is None:
+        name_match = _IMAGE_NAME_PATTERN.fullmatch(name)
+        if name_match is None:
             raise ImageError(f"{name} is in no registry of this emulator")
-        region, repository, digest, tag = found.groups()
-        manifest = self._manifest(region, repository, digest or tag or "latest")
+        region, repository, digest, tag = name_match.groups()
+        manifest = self._get_manifest(region, repository, digest or tag or "latest")
         config = json.loads(self._get(region, f"{repository}/blobs/{manifest['config']['digest']}"))
         root.mkdir(parents=True)
         for layer in manifest["layers"]:
-            _lay(self._get(region, f"{repository}/blobs/{layer['digest']}"), root, str(layer.get("mediaType", "")))
-        _borrow(root)
-        return _described(root, config.get("config") or {})
+            _apply_layer(
+                self._get(region, f"{repository}/blobs/{layer['digest']}"), root, str(layer.get("mediaType", ""))
+            )
+        _copy_host_files(root)
+        return _build_image(root, config.get("config") or {})
 
-    def _manifest(self, region: str, repository: str, reference: str) -> Any:
-        found = json.loads(self._get(region, f"{repository}/manifests/{reference}"))
-        if "manifests" not in found:
-            return found
-        fitting = (each["digest"] for each in found["manifests"] if each.get("platform", {}).get("os") == "linux")
-        chosen = next(fitting, None)
-        if chosen is None:
+    def _get_manifest(self, region: str, repository: str, reference: str) -> Any:
+        manifest = json.loads(self._get(region, f"{repository}/manifests/{reference}"))
+        if "manifests" not in manifest:
+            return manifest
+        linux_digests = (
+            platform_manifest["digest"]
+            for platform_manifest in manifest["manifests"]
+            if platform_manifest.get("platform", {}).get("os") == "linux"
+        )
+        linux_digest = next(linux_digests, None)
+        if linux_digest is None:
             raise ImageError(f"{repository}:{reference} has no image for linux")
-        return self._manifest(region, repository, chosen)
+        return self._get_manifest(region, repository, linux_digest)
 
     def _get(self, region: str, path: str) -> bytes:
         headers = (
             ("Host", "127.0.0.1"),
-            ("Authorization", f"Basic {login(self.world, region)}"),
-            ("Accept", _MANIFESTS if "/manifests/" in path else "*/*"),
+            ("Authorization", f"Basic {encode_authorization_token(self.state, region)}"),
+            ("Accept", _MANIFEST_MEDIA_TYPES if "/manifests/" in path else "*/*"),
         )
-        answer = self.ask(Request("GET", f"/v2/{path}", headers))
-        if answer is None or answer.status != 200:
-            status = answer.status if answer else "nothing"
+        response = self.dispatch(Request("GET", f"/v2/{path}", headers))
+        if response is None or response.status != 200:
+            status = response.status if response else "nothing"
             raise ImageError(f"the registry answered {status} for {path}")
-        return answer.body
+        return response.body
 
 
-def _lay(data: bytes, root: Path, kind: str) -> None:
+def _apply_layer(data: bytes, root: Path, media_type: str) -> None:
     """One layer over those below: what it says is gone goes first."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as layer:
             members = layer.getmembers()
-            for each in members:
-                _remove(each, root)
-            kept = [each for each in members if not Path(each.name).name.startswith(_GONE)]
-            layer.extractall(root, members=kept, numeric_owner=True, filter=_allowed)  # noqa: S202
+            for member in members:
+                _apply_whiteout(member, root)
+            regular_members = [member for member in members if not Path(member.name).name.startswith(_WHITEOUT_PREFIX)]
+            layer.extractall(root, members=regular_members, numeric_owner=True, filter=_filter_member)  # noqa: S202
     except (tarfile.TarError, OSError) as error:
-        raise ImageError(f"a layer {kind} cannot be unpacked: {error}") from None
+        raise ImageError(f"a layer {media_type} cannot be unpacked: {error}") from None
 
 
-def _allowed(member: tarfile.TarInfo, place: str) -> tarfile.TarInfo | None:
+def _filter_member(member: tarfile.TarInfo, destination: str) -> tarfile.TarInfo | None:
     """Nothing outside the folder, no devices; modes as they are, but for the bits that change who one is."""
     if member.isdev():
         return None
-    safe = tarfile.tar_filter(member, place)
+    safe = tarfile.tar_filter(member, destination)
     return safe.replace(mode=member.mode & 0o1777, deep=False)
 
 
-def _remove(member: tarfile.TarInfo, root: Path) -> None:
+def _apply_whiteout(member: tarfile.TarInfo, root: Path) -> None:
     path = Path(member.name)
-    if not path.name.startswith(_GONE):
+    if not path.name.startswith(_WHITEOUT_PREFIX):
         return
     folder = (root / str(path.parent).lstrip("/")).resolve()
     if not folder.is_relative_to(root.resolve()) or not folder.is_dir():
         return
-    whole = path.name == _ALL_GONE
-    for each in list(folder.iterdir()) if whole else [folder / path.name.removeprefix(_GONE)]:
-        if each.is_dir() and not each.is_symlink():
-            shutil.rmtree(each)
+    is_opaque = path.name == _OPAQUE_WHITEOUT
+    for target in list(folder.iterdir()) if is_opaque else [folder / path.name.removeprefix(_WHITEOUT_PREFIX)]:
+        if target.is_dir() and not target.is_symlink():
+            shutil.rmtree(target)
         else:
-            each.unlink(missing_ok=True)
+            target.unlink(missing_ok=True)
 
 
-def _borrow(root: Path) -> None:
+def _copy_host_files(root: Path) -> None:
     """How names are resolved is the machine's affair, as with every container engine."""
-    for name in _OF_THE_MACHINE:
-        ours, theirs = Path("/") / name, root / name
-        if ours.is_file() and not theirs.is_symlink():
-            theirs.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ours, theirs)
+    for name in _HOST_FILES:
+        host_file, image_file = Path("/") / name, root / name
+        if host_file.is_file() and not image_file.is_symlink():
+            image_file.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(host_file, image_file)
 
 
-def _described(root: Path, config: Mapping[str, Any]) -> Image:
+def _build_image(root: Path, config: Mapping[str, Any]) -> Image:
     entrypoint = tuple(config.get("Entrypoint") or ())
     command = (*entrypoint, *(config.get("Cmd") or ()))
-    pairs = (each.partition("=") for each in config.get("Env") or ())
-    environment = {name: value for name, _, value in pairs}
+    variable_pairs = (variable.partition("=") for variable in config.get("Env") or ())
+    environment = {name: value for name, _, value in variable_pairs}
     environment.setdefault("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
-    user, group = _identity(root, str(config.get("User") or "0"))
-    folder = str(config.get("WorkingDir") or "/")
-    (root / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
-    return Image(root, entrypoint, command, environment, folder, user, group)
+    user, group = _resolve_user(root, str(config.get("User") or "0"))
+    working_dir = str(config.get("WorkingDir") or "/")
+    (root / working_dir.lstrip("/")).mkdir(parents=True, exist_ok=True)
+    return Image(root, entrypoint, command, environment, working_dir, user, group)
 
 
-def _identity(root: Path, said: str) -> tuple[int, int]:
+def _resolve_user(root: Path, user_spec: str) -> tuple[int, int]:
     """The numbers of ``USER``: ``app``, ``app:staff``, ``1000`` or ``1000:1000``, by the image's own files."""
-    user, _, group = said.partition(":")
-    entries = _table(root / "etc/passwd")
-    entry = next((each for each in entries if user in (each[0], each[2])), None)
-    if entry is None and not user.isdigit():
+    user, _, group = user_spec.partition(":")
+    passwd_entries = _read_table(root / "etc/passwd")
+    passwd_entry = next((row for row in passwd_entries if user in (row[0], row[2])), None)
+    if passwd_entry is None and not user.isdigit():
         raise ImageError(f"the image has no user {user}")
-    number, own = (int(entry[2]), int(entry[3])) if entry else (int(user), 0)
+    uid, primary_gid = (int(passwd_entry[2]), int(passwd_entry[3])) if passwd_entry else (int(user), 0)
     if not group:
-        return number, own
-    groups = (each for each in _table(root / "etc/group") if group in (each[0], each[2]))
-    found = next(groups, None)
-    if found is None and not group.isdigit():
+        return uid, primary_gid
+    group_rows = (row for row in _read_table(root / "etc/group") if group in (row[0], row[2]))
+    group_row = next(group_rows, None)
+    if group_row is None and not group.isdigit():
         raise ImageError(f"the image has no group {group}")
-    return number, int(found[2] if found else group)
+    return uid, int(group_row[2] if group_row else group)
 
 
-def _table(file: Path) -> list[list[str]]:
+def _read_table(file: Path) -> list[list[str]]:
     if file.is_symlink() or not file.is_file():
         return []
     rows = (line.split(":") for line in file.read_text(errors="replace").splitlines())

@@ -17,222 +17,227 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.emulator.container_runtime import health_check
-from orchestrator.emulator.container_runtime.image_puller import Ask, ImageError, Source
+from orchestrator.emulator.container_runtime.image_puller import Dispatch, ImageError, ImagePuller
 from orchestrator.emulator.container_runtime.instance import Instance
-from orchestrator.emulator.container_runtime.secret_values import SecretError, value_of
+from orchestrator.emulator.container_runtime.secret_values import SecretError, resolve_secret
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.service_base import Workload, World
+from orchestrator.emulator.service_base import EmulatorState, Workload
 
-_HOP = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
-_FORWARDED = "x-forwarded-"
-_SAFE = ("GET", "HEAD", "OPTIONS")
-PATIENCE = 10.0
+_HOP_HEADERS = frozenset({"connection", "content-length", "host", "keep-alive", "transfer-encoding"})
+_FORWARDED_PREFIX = "x-forwarded-"
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+STOP_TIMEOUT_SECONDS = 10.0
 """Seconds that the end of everything waits for what is being started or stopped."""
 
 
 @dataclass(eq=False)
-class Trial:
+class ProcessStartAttempt:
     """One attempt to start a service: ``verdict`` is None while it lasts, then whether it is healthy.
 
     ``anew``: it is no deployment, but a container that ended and is started again.
     """
 
     workload: Workload
-    anew: bool = False
-    verdict: bool | None = None
+    is_restart: bool = False
+    is_healthy: bool | None = None
     reason: str = ""
-    given_up: threading.Event = field(default_factory=threading.Event)
+    cancelled: threading.Event = field(default_factory=threading.Event)
 
-    def give_up(self) -> None:
+    def cancel(self) -> None:
         """Nobody wants it any more; what has taken over already goes on."""
-        self.given_up.set()
+        self.cancelled.set()
 
 
-class Fleet:
+class ProcessRuntime:
     """All processes of one emulator.  ``environment`` are the variables that lead an AWS client to it."""
 
-    def __init__(self, world: World, ask: Ask, environment: Callable[[], Mapping[str, str]]) -> None:
-        self._world = world
-        self._images = Source(world, ask)
+    def __init__(self, state: EmulatorState, dispatch: Dispatch, environment: Callable[[], Mapping[str, str]]) -> None:
+        self._state = state
+        self._image_puller = ImagePuller(state, dispatch)
         self._environment = environment
         self._lock = threading.Lock()
-        self._running: dict[str, tuple[Trial, Instance]] = {}
-        self._trials: list[Trial] = []
+        self._running: dict[str, tuple[ProcessStartAttempt, Instance]] = {}
+        self._attempts: list[ProcessStartAttempt] = []
         self._threads: list[threading.Thread] = []
-        self._owner = os.getpid()
+        self._owner_pid = os.getpid()
 
-    def begin(self, workload: Workload) -> Trial:
+    def start(self, workload: Workload) -> ProcessStartAttempt:
         """Try to run a service."""
-        return self._begin(Trial(workload))
+        return self._start_attempt(ProcessStartAttempt(workload))
 
     def stop(self, host: str) -> None:
         """Stop what runs behind a host, and what is about to."""
         with self._lock:
-            for trial in self._trials:
-                if trial.workload.host == host:
-                    trial.give_up()
+            for attempt in self._attempts:
+                if attempt.workload.host == host:
+                    attempt.cancel()
             running = self._running.pop(host, None)
         if running is not None:
             running[1].stop()
 
     def stop_all(self) -> None:
         """Stop everything, and wait until it has.  A fork leaves its parent's processes alone."""
-        if self._owner != os.getpid():
+        if self._owner_pid != os.getpid():
             return
         with self._lock:
-            hosts = {*self._running, *(trial.workload.host for trial in self._trials)}
+            hosts = {*self._running, *(attempt.workload.host for attempt in self._attempts)}
         for host in hosts:
             self.stop(host)
         with self._lock:
             threads, self._threads = self._threads, []
-        until = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
         for thread in threads:
-            thread.join(max(0.0, until - time.monotonic()))
+            thread.join(max(0.0, deadline - time.monotonic()))
 
-    def visit(self, host: str, request: Request) -> Response:
+    def forward(self, host: str, request: Request) -> Response:
         """What the process behind a host answers; 404 where there is none, 503 where it has died.
 
         Who asked one that was just replaced is answered by its successor, unless that might do a thing twice.
         """
-        while (found := self._behind(host)) is not None:
+        while (running := self._find_running(host)) is not None:
             try:
-                return _asked(found[1].port, host, request)
+                return _proxy_request(running[1].port, host, request)
             except (OSError, http.client.HTTPException) as error:
-                if found[1].ended is not None:
-                    self._replace(host, found)
-                again = isinstance(error, ConnectionRefusedError) or request.method in _SAFE
-                if not again or self._behind(host) in (None, found):
-                    return _plain(503, "upstream connect error or disconnect/reset before headers")
-        return _plain(404, "no service runs here")
+                if running[1].exit_code is not None:
+                    self._restart(host, running)
+                can_retry = isinstance(error, ConnectionRefusedError) or request.method in _SAFE_METHODS
+                if not can_retry or self._find_running(host) in (None, running):
+                    return _text_response(503, "upstream connect error or disconnect/reset before headers")
+        return _text_response(404, "no service runs here")
 
-    def _behind(self, host: str) -> tuple[Trial, Instance] | None:
+    def _find_running(self, host: str) -> tuple[ProcessStartAttempt, Instance] | None:
         with self._lock:
             return self._running.get(host)
 
-    def _begin(self, trial: Trial) -> Trial:
+    def _start_attempt(self, attempt: ProcessStartAttempt) -> ProcessStartAttempt:
         with self._lock:
-            self._trials.append(trial)
-        self._in_the_background("emulator-trial", lambda: self._try(trial))
-        return trial
+            self._attempts.append(attempt)
+        self._run_in_background("emulator-trial", lambda: self._run_attempt(attempt))
+        return attempt
 
-    def _in_the_background(self, name: str, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, name=name, daemon=True)
+    def _run_in_background(self, name: str, task: Callable[[], None]) -> None:
+        thread = threading.Thread(target=task, name=name, daemon=True)
         with self._lock:
-            self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+            self._threads = [active_thread for active_thread in self._threads if active_thread.is_alive()] + [thread]
             thread.start()
 
-    def _replace(self, host: str, dead: tuple[Trial, Instance]) -> None:
+    def _restart(self, host: str, stopped: tuple[ProcessStartAttempt, Instance]) -> None:
         """App Runner and ECS start a container that ended anew; a deployment that is under way goes on beside it."""
         with self._lock:
-            if self._running.get(host) is not dead:
+            if self._running.get(host) is not stopped:
                 return
             del self._running[host]
-        dead[1].stop()
-        self._begin(Trial(dead[0].workload, anew=True))
+        stopped[1].stop()
+        self._start_attempt(ProcessStartAttempt(stopped[0].workload, is_restart=True))
 
-    def _try(self, trial: Trial) -> None:
+    def _run_attempt(self, attempt: ProcessStartAttempt) -> None:
         """Whatever happens, there is a verdict at the end."""
-        instance, well = None, False
+        instance, is_healthy = None, False
         try:
-            instance = self._started(trial)
-            trial.reason = health_check.trouble(instance, trial.workload.health, trial.given_up)
+            instance = self._start_instance(attempt)
+            attempt.reason = health_check.wait_until_healthy(instance, attempt.workload.health_check, attempt.cancelled)
         except (ImageError, SecretError, AwsError, OSError) as error:
-            trial.reason = str(error) or type(error).__name__
+            attempt.reason = str(error) or type(error).__name__
         except Exception as error:  # noqa: BLE001 - a service that cannot be run is a failed deployment, not a hang
-            trial.reason = f"the emulator could not run it ({type(error).__name__}: {error})"
+            attempt.reason = f"the emulator could not run it ({type(error).__name__}: {error})"
         try:
-            well = instance is not None and not trial.reason and self._take_over(trial, instance)
-            self._tell(trial, instance)
-            if instance is not None and not well:
+            is_healthy = instance is not None and not attempt.reason and self._switch_traffic(attempt, instance)
+            self._write_logs(attempt, instance)
+            if instance is not None and not is_healthy:
                 instance.stop()
         finally:
             with self._lock:
-                self._trials.remove(trial)
-            trial.verdict = well
+                self._attempts.remove(attempt)
+            attempt.is_healthy = is_healthy
 
-    def _started(self, trial: Trial) -> Instance:
-        wanted = trial.workload
+    def _start_instance(self, attempt: ProcessStartAttempt) -> Instance:
+        workload = attempt.workload
         folder = Path(tempfile.mkdtemp(prefix=f"orchestrator-service-{os.getpid()}-"))
         try:
-            image = self._images.unpack(wanted.image, folder / "root")
+            image = self._image_puller.unpack(workload.image, folder / "root")
             variables = {
                 **self._environment(),
-                **wanted.environment,
-                **dict(self._secrets(wanted.secrets, wanted.region)),
+                **workload.environment,
+                **dict(self._resolve_secrets(workload.secrets, workload.region)),
             }
-            arguments = (*image.entrypoint, *wanted.arguments) if wanted.arguments else ()
-            return Instance(image, variables, wanted.command or arguments, folder, wanted.port)
+            arguments = (*image.entrypoint, *workload.arguments) if workload.arguments else ()
+            return Instance(image, variables, workload.command or arguments, folder, workload.port)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    def _secrets(self, named: Mapping[str, str], region: str) -> Iterator[tuple[str, str]]:
-        for name, reference in named.items():
-            yield name, value_of(self._world, reference, region)
+    def _resolve_secrets(self, references: Mapping[str, str], region: str) -> Iterator[tuple[str, str]]:
+        for name, reference in references.items():
+            yield name, resolve_secret(self._state, reference, region)
 
-    def _take_over(self, trial: Trial, instance: Instance) -> bool:
+    def _switch_traffic(self, attempt: ProcessStartAttempt, instance: Instance) -> bool:
         """Let the new process answer, and only then stop the old one; False when nobody wants it any more."""
-        host = trial.workload.host
+        host = attempt.workload.host
         with self._lock:
-            old = self._running.get(host)
-            if trial.given_up.is_set() or (trial.anew and old is not None):
+            previous = self._running.get(host)
+            if attempt.cancelled.is_set() or (attempt.is_restart and previous is not None):
                 return False
-            self._running[host] = (trial, instance)
-        if old is not None:
-            self._in_the_background("emulator-retire", old[1].stop)
+            self._running[host] = (attempt, instance)
+        if previous is not None:
+            self._run_in_background("emulator-retire", previous[1].stop)
         return True
 
-    def _tell(self, trial: Trial, instance: Instance | None) -> None:
+    def _write_logs(self, attempt: ProcessStartAttempt, instance: Instance | None) -> None:
         """What the container printed and what became of it, in the log groups that are there for it."""
-        wanted = trial.workload
-        if wanted.output and instance is not None:
-            group, prefix = wanted.output
-            self._log(group, f"{prefix}/{uuid.uuid4().hex}", wanted.region, instance.said())
-        if wanted.verdicts:
-            verdict = trial.reason or "Health check is successful. Routing traffic to application."
-            self._log(wanted.verdicts, f"instance/{uuid.uuid4().hex}", wanted.region, [f"[AppRunner] {verdict}"])
+        workload = attempt.workload
+        if workload.output_log and instance is not None:
+            group, prefix = workload.output_log
+            self._put_log_events(group, f"{prefix}/{uuid.uuid4().hex}", workload.region, instance.read_log_tail())
+        if workload.event_log_group:
+            event_message = attempt.reason or "Health check is successful. Routing traffic to application."
+            self._put_log_events(
+                workload.event_log_group,
+                f"instance/{uuid.uuid4().hex}",
+                workload.region,
+                [f"[AppRunner] {event_message}"],
+            )
 
-    def _log(self, group: str, stream: str, region: str, lines: list[str]) -> None:
-        events = [{"timestamp": int(time.time() * 1000), "message": line or " "} for line in lines]
-        named = {"logGroupName": group, "logStreamName": stream}
+    def _put_log_events(self, group: str, stream: str, region: str, messages: list[str]) -> None:
+        events = [{"timestamp": int(time.time() * 1000), "message": message or " "} for message in messages]
+        stream_params = {"logGroupName": group, "logStreamName": stream}
         try:
             if events:
-                self._world.call("logs", "CreateLogStream", region, **named)
-                self._world.call("logs", "PutLogEvents", region, **named, logEvents=events)
+                self._state.call("logs", "CreateLogStream", region, **stream_params)
+                self._state.call("logs", "PutLogEvents", region, **stream_params, logEvents=events)
         except AwsError:
             return  # whoever removed the log group wants no lines
 
 
-def _asked(port: int, host: str, request: Request) -> Response:
+def _proxy_request(port: int, host: str, request: Request) -> Response:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.putrequest(request.method, request.target, skip_host=True, skip_accept_encoding=True)
-        told = [*_passed_on(request), ("Host", host), *_forwarded(request)]
-        for name, value in (*told, ("Content-Length", str(len(request.body)))):
+        request_headers = [*_forwardable_headers(request), ("Host", host), *_forwarded_headers(request)]
+        for name, value in (*request_headers, ("Content-Length", str(len(request.body)))):
             connection.putheader(name, value)
         connection.endheaders(request.body)
-        answer = connection.getresponse()
-        kept = tuple(pair for pair in answer.getheaders() if pair[0].lower() not in _HOP)
-        length = int(answer.getheader("content-length") or 0) if request.method == "HEAD" else None
-        return Response(answer.status, kept, answer.read(), length)
+        http_response = connection.getresponse()
+        response_headers = tuple(pair for pair in http_response.getheaders() if pair[0].lower() not in _HOP_HEADERS)
+        length = int(http_response.getheader("content-length") or 0) if request.method == "HEAD" else None
+        return Response(http_response.status, response_headers, http_response.read(), length)
     finally:
         connection.close()
 
 
-def _passed_on(request: Request) -> list[tuple[str, str]]:
+def _forwardable_headers(request: Request) -> list[tuple[str, str]]:
     return [
         (name, value)
         for name, value in request.headers
-        if name.lower() not in _HOP and not name.lower().startswith(_FORWARDED)
+        if name.lower() not in _HOP_HEADERS and not name.lower().startswith(_FORWARDED_PREFIX)
     ]
 
 
-def _forwarded(request: Request) -> tuple[tuple[str, str], ...]:
+def _forwarded_headers(request: Request) -> tuple[tuple[str, str], ...]:
     """What a proxy says of whom it speaks for: who a client says it is comes first, who it was seen to be last."""
-    said = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
-    return ("X-Forwarded-For", ", ".join([*said, "127.0.0.1"])), ("X-Forwarded-Proto", "https")
+    client_addresses = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
+    return ("X-Forwarded-For", ", ".join([*client_addresses, "127.0.0.1"])), ("X-Forwarded-Proto", "https")
 
 
-def _plain(status: int, text: str) -> Response:
+def _text_response(status: int, text: str) -> Response:
     return Response(status, (("Content-Type", "text/plain"), ("Server", "envoy")), text.encode())

@@ -6,40 +6,45 @@ import json
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.service_base import World
+from orchestrator.emulator.service_base import EmulatorState
 
-_PARTS_OF_AN_ARN = 7
+_SECRET_ARN_PARTS = 7
 
 
 class SecretError(Exception):
     """A secret that has no value to inject; the message names the secret and never its value."""
 
 
-def value_of(world: World, reference: str, region: str) -> str:
+def resolve_secret(state: EmulatorState, reference: str, region: str) -> str:
     """The value of ``arn:aws:secretsmanager:…:secret:NAME[:KEY:STAGE:VERSION]``, or of an SSM parameter.
 
     Raises SecretError.
     """
     parts = reference.split(":")
-    where = parts[3] if len(parts) > _PARTS_OF_AN_ARN - 2 else region
+    secret_region = parts[3] if len(parts) > _SECRET_ARN_PARTS - 2 else region
     try:
         if ":ssm:" in reference or not reference.startswith("arn:"):
             name = reference.partition(":parameter")[2] or reference
-            found = world.call("ssm", "GetParameter", where, Name=name, WithDecryption=True)
-            return str(found["Parameter"]["Value"])
-        key, stage, version = (*parts[_PARTS_OF_AN_ARN:], "", "", "")[:3]
-        asked = {"SecretId": ":".join(parts[:_PARTS_OF_AN_ARN]), "VersionStage": stage, "VersionId": version}
-        found = world.call("secretsmanager", "GetSecretValue", where, **{k: v for k, v in asked.items() if v})
+            response = state.call("ssm", "GetParameter", secret_region, Name=name, WithDecryption=True)
+            return str(response["Parameter"]["Value"])
+        json_key, stage, version = (*parts[_SECRET_ARN_PARTS:], "", "", "")[:3]
+        query_params = {"SecretId": ":".join(parts[:_SECRET_ARN_PARTS]), "VersionStage": stage, "VersionId": version}
+        response = state.call(
+            "secretsmanager",
+            "GetSecretValue",
+            secret_region,
+            **{parameter: argument for parameter, argument in query_params.items() if argument},
+        )
     except AwsError as error:
         raise SecretError(f"{reference} could not be read: {error.code}") from None
-    return _member(str(found.get("SecretString", "")), key, reference)
+    return _read_json_key(str(response.get("SecretString", "")), json_key, reference)
 
 
-def _member(text: str, key: str, reference: str) -> str:
-    if not key:
-        return text
+def _read_json_key(secret_text: str, json_key: str, reference: str) -> str:
+    if not json_key:
+        return secret_text
     try:
-        found: Any = json.loads(text)[key]
+        member: Any = json.loads(secret_text)[json_key]
     except (ValueError, KeyError, TypeError):
-        raise SecretError(f"{reference}: the secret has no key {key}") from None
-    return found if isinstance(found, str) else json.dumps(found)
+        raise SecretError(f"{reference}: the secret has no key {json_key}") from None
+    return member if isinstance(member, str) else json.dumps(member)

@@ -15,21 +15,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from orchestrator.emulator.client_protocol import outgoing
+from orchestrator.emulator.client_protocol import serialise_request
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.image_registry.blob_store import DIGEST, Blobs
+from orchestrator.emulator.image_registry.blob_store import DIGEST_PATTERN, BlobStore
 from orchestrator.emulator.server_protocol import Params, Target
-from orchestrator.emulator.service_base import Context, World
+from orchestrator.emulator.service_base import CallContext, EmulatorState
 
-_NAME = r"(?P<name>[a-z0-9][a-z0-9._/-]*)"
-_OCTETS = ("Content-Type", "application/octet-stream")
-_INDEX = "application/vnd.oci.image.index.v1+json"
-_SCHEMA = "application/vnd.docker.distribution.manifest.v2+json"
+_NAME_PATTERN = r"(?P<name>[a-z0-9][a-z0-9._/-]*)"
+_OCTET_STREAM_HEADER = ("Content-Type", "application/octet-stream")
+_INDEX_MEDIA_TYPE = "application/vnd.oci.image.index.v1+json"
+_DEFAULT_MANIFEST_MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _RegistryCall:
     """One request on a repository of a region; ``reference`` is a digest, a tag or an upload."""
 
     request: Request
@@ -38,190 +38,213 @@ class _Asked:
     reference: str = ""
 
     @property
-    def place(self) -> str:
+    def repository_key(self) -> str:
         return f"{self.region}/{self.name}"
 
 
-class Refusal(Exception):  # noqa: N818 - what a registry does, not what went wrong in it
+class RegistryError(Exception):
     """An error answer of the specification."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
-        self.response = _json(status, {"errors": [{"code": code, "message": message}]})
+        self.response = _json_response(status, {"errors": [{"code": code, "message": message}]})
 
 
 class Registry:
     """One account's registry."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
-        self._blobs = Blobs()
+    def __init__(self, state: EmulatorState) -> None:
+        self._state = state
+        self._blobs = BlobStore()
 
-    def forget(self) -> None:
+    def clear(self) -> None:
         """Empty it."""
-        self._blobs.forget()
+        self._blobs.clear()
 
     def handle(self, request: Request) -> Response:
         """Answer a container engine."""
-        region = self._region(request)
+        region = self._authorized_region(request)
         if region is None:
-            realm = ("WWW-Authenticate", f'Basic realm="http://{request.header("host")}/",service="ecr.amazonaws.com"')
-            return _json(401, {"errors": [{"code": "UNAUTHORIZED", "message": "Not Authorized"}]}, realm)
+            challenge = (
+                "WWW-Authenticate",
+                f'Basic realm="http://{request.header("host")}/",service="ecr.amazonaws.com"',
+            )
+            return _json_response(401, {"errors": [{"code": "UNAUTHORIZED", "message": "Not Authorized"}]}, challenge)
         if request.path.rstrip("/") == "/v2":
-            return _json(200, {})
+            return _json_response(200, {})
         try:
             for pattern, methods in _ROUTES:
-                if found := re.fullmatch(pattern, request.path):
+                if path_match := re.fullmatch(pattern, request.path):
                     method = methods.get(request.method)
                     if method is None:
-                        raise Refusal(405, "UNSUPPORTED", f"{request.method} is not supported here")
-                    parts = found.groupdict()
-                    self._demand(parts["name"], region)
-                    return method(self, _Asked(request, region, parts["name"], parts.get("reference", "")))
-        except Refusal as refusal:
+                        raise RegistryError(405, "UNSUPPORTED", f"{request.method} is not supported here")
+                    path_parts = path_match.groupdict()
+                    self._require_repository(path_parts["name"], region)
+                    return method(
+                        self, _RegistryCall(request, region, path_parts["name"], path_parts.get("reference", ""))
+                    )
+        except RegistryError as refusal:
             return refusal.response
         except AwsError as error:
-            return Refusal(400, error.code, error.message).response
-        return _json(404, {"errors": [{"code": "NAME_INVALID", "message": "no such page"}]})
+            return RegistryError(400, error.code, error.message).response
+        return _json_response(404, {"errors": [{"code": "NAME_INVALID", "message": "no such page"}]})
 
-    def start(self, asked: _Asked) -> Response:
+    def start_upload(self, call: _RegistryCall) -> Response:
         """A new upload; at once a blob where the request brings all of it, or names one of another repository."""
-        query = asked.request.query
-        if "mount" in query and self._blobs.mount(
-            f"{asked.region}/{query.get('from', '')}", asked.place, query["mount"]
+        query = call.request.query
+        if "mount" in query and self._blobs.mount_blob(
+            f"{call.region}/{query.get('from', '')}", call.repository_key, query["mount"]
         ):
-            return self._made(asked, "blobs", query["mount"])
-        upload = self._blobs.begin()
+            return self._created_response(call, "blobs", query["mount"])
+        upload = self._blobs.start_upload()
         if "digest" in query:
-            self._blobs.append(upload, asked.request.body)
-            return self._finish(asked, upload, query["digest"])
-        return self._accepted(asked, upload, 0)
+            self._blobs.append_upload(upload, call.request.body)
+            return self._complete_upload(call, upload, query["digest"])
+        return self._upload_response(call, upload, 0)
 
-    def append(self, asked: _Asked) -> Response:
+    def append_upload(self, call: _RegistryCall) -> Response:
         """The next bytes of an upload."""
-        size = self._blobs.append(asked.reference, asked.request.body)
+        size = self._blobs.append_upload(call.reference, call.request.body)
         if size is None:
-            raise Refusal(404, "BLOB_UPLOAD_UNKNOWN", "The specified upload does not exist")
-        return self._accepted(asked, asked.reference, size)
+            raise RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "The specified upload does not exist")
+        return self._upload_response(call, call.reference, size)
 
-    def finish(self, asked: _Asked) -> Response:
+    def finish_upload(self, call: _RegistryCall) -> Response:
         """The last bytes, and the digest that all of them have."""
-        self.append(asked)
-        return self._finish(asked, asked.reference, asked.request.query.get("digest", ""))
+        self.append_upload(call)
+        return self._complete_upload(call, call.reference, call.request.query.get("digest", ""))
 
-    def cancel(self, asked: _Asked) -> Response:
+    def cancel_upload(self, call: _RegistryCall) -> Response:
         """Give an upload up."""
-        if not self._blobs.cancel(asked.reference):
-            raise Refusal(404, "BLOB_UPLOAD_UNKNOWN", "The specified upload does not exist")
+        if not self._blobs.cancel_upload(call.reference):
+            raise RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "The specified upload does not exist")
         return Response(204)
 
-    def blob(self, asked: _Asked) -> Response:
+    def get_blob(self, call: _RegistryCall) -> Response:
         """A layer or a configuration."""
-        found = self._blobs.find(asked.place, asked.reference)
-        if found is None:
-            raise Refusal(404, "BLOB_UNKNOWN", f"The layer with digest {asked.reference} does not exist")
-        told = (_OCTETS, ("Docker-Content-Digest", asked.reference))
-        if asked.request.method == "HEAD":
-            return Response(200, told, length=found.stat().st_size)
-        return Response(200, told, found.read_bytes())
+        blob_path = self._blobs.find_blob(call.repository_key, call.reference)
+        if blob_path is None:
+            raise RegistryError(404, "BLOB_UNKNOWN", f"The layer with digest {call.reference} does not exist")
+        headers = (_OCTET_STREAM_HEADER, ("Docker-Content-Digest", call.reference))
+        if call.request.method == "HEAD":
+            return Response(200, headers, length=blob_path.stat().st_size)
+        return Response(200, headers, blob_path.read_bytes())
 
-    def manifest(self, asked: _Asked) -> Response:
+    def get_manifest(self, call: _RegistryCall) -> Response:
         """By tag or digest, byte by byte as it was pushed."""
-        key = "imageDigest" if DIGEST.fullmatch(asked.reference) else "imageTag"
-        wanted = {"repositoryName": asked.name, "imageIds": [{key: asked.reference}]}
-        images = self._world.call("ecr", "BatchGetImage", asked.region, **wanted)["images"]
+        id_key = "imageDigest" if DIGEST_PATTERN.fullmatch(call.reference) else "imageTag"
+        query_params = {"repositoryName": call.name, "imageIds": [{id_key: call.reference}]}
+        images = self._state.call("ecr", "BatchGetImage", call.region, **query_params)["images"]
         if not images:
-            raise Refusal(404, "MANIFEST_UNKNOWN", "Requested image not found")
+            raise RegistryError(404, "MANIFEST_UNKNOWN", "Requested image not found")
         [image] = images[:1]
-        text = image["imageManifest"].encode()
-        kind = image.get("imageManifestMediaType") or json.loads(text).get("mediaType", _SCHEMA)
-        told = (("Content-Type", kind), ("Docker-Content-Digest", image["imageId"]["imageDigest"]))
-        return Response(200, told, b"" if asked.request.method == "HEAD" else text, len(text))
+        body = image["imageManifest"].encode()
+        media_type = image.get("imageManifestMediaType") or json.loads(body).get(
+            "mediaType", _DEFAULT_MANIFEST_MEDIA_TYPE
+        )
+        headers = (("Content-Type", media_type), ("Docker-Content-Digest", image["imageId"]["imageDigest"]))
+        return Response(200, headers, b"" if call.request.method == "HEAD" else body, len(body))
 
-    def put(self, asked: _Asked) -> Response:
+    def put_manifest(self, call: _RegistryCall) -> Response:
         """PutImage: every layer has to be there, and a tag that may not move stays."""
-        digest = self._put({"repositoryName": asked.name, **self._image(asked)}, asked)
-        subject = json.loads(asked.request.body).get("subject")
-        return self._made(asked, "manifests", digest, *([("OCI-Subject", subject["digest"])] if subject else []))
-
-    def referrers(self, asked: _Asked) -> Response:
-        """An index of what has one image as its subject."""
-        wanted = {"repositoryName": asked.name, "subjectId": {"imageDigest": asked.reference}}
-        found = self._ask("ListImageReferrers", wanted, asked)["referrers"]
-        index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": found}
-        return Response(200, (("Content-Type", _INDEX),), json.dumps(index).encode())
-
-    def tags(self, asked: _Asked) -> Response:
-        """Every tag of a repository."""
-        found = self._world.call("ecr", "ListImages", asked.region, repositoryName=asked.name)["imageIds"]
-        return _json(
-            200, {"name": asked.name, "tags": sorted(each["imageTag"] for each in found if "imageTag" in each)}
+        digest = self._put_image({"repositoryName": call.name, **self._image_params(call)}, call)
+        subject = json.loads(call.request.body).get("subject")
+        return self._created_response(
+            call, "manifests", digest, *([("OCI-Subject", subject["digest"])] if subject else [])
         )
 
-    def _image(self, asked: _Asked) -> Params:
+    def list_referrers(self, call: _RegistryCall) -> Response:
+        """An index of what has one image as its subject."""
+        query_params = {"repositoryName": call.name, "subjectId": {"imageDigest": call.reference}}
+        referrers = self._call_ecr("ListImageReferrers", query_params, call)["referrers"]
+        index = {"schemaVersion": 2, "mediaType": _INDEX_MEDIA_TYPE, "manifests": referrers}
+        return Response(200, (("Content-Type", _INDEX_MEDIA_TYPE),), json.dumps(index).encode())
+
+    def list_tags(self, call: _RegistryCall) -> Response:
+        """Every tag of a repository."""
+        image_ids = self._state.call("ecr", "ListImages", call.region, repositoryName=call.name)["imageIds"]
+        return _json_response(
+            200,
+            {
+                "name": call.name,
+                "tags": sorted(image_id["imageTag"] for image_id in image_ids if "imageTag" in image_id),
+            },
+        )
+
+    def _image_params(self, call: _RegistryCall) -> Params:
         """The parameters of PutImage that tell of the manifest."""
         try:
-            text = asked.request.body.decode()
-            manifest = json.loads(text)
-            missing = [digest for digest in _named(manifest) if self._blobs.find(asked.place, digest) is None]
+            body = call.request.body.decode()
+            manifest = json.loads(body)
+            missing_digests = [
+                digest
+                for digest in _referenced_blobs(manifest)
+                if self._blobs.find_blob(call.repository_key, digest) is None
+            ]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise Refusal(400, "MANIFEST_INVALID", f"this is no manifest of an image ({error})") from None
-        if missing:
-            raise Refusal(400, "MANIFEST_BLOB_UNKNOWN", f"Images with layers {missing} do not exist in the registry")
-        kind = asked.request.header("content-type") or manifest.get("mediaType") or _SCHEMA
-        key = "imageDigest" if DIGEST.fullmatch(asked.reference) else "imageTag"
-        return {"imageManifest": text, "imageManifestMediaType": kind, key: asked.reference}
+            raise RegistryError(400, "MANIFEST_INVALID", f"this is no manifest of an image ({error})") from None
+        if missing_digests:
+            raise RegistryError(
+                400, "MANIFEST_BLOB_UNKNOWN", f"Images with layers {missing_digests} do not exist in the registry"
+            )
+        media_type = call.request.header("content-type") or manifest.get("mediaType") or _DEFAULT_MANIFEST_MEDIA_TYPE
+        id_key = "imageDigest" if DIGEST_PATTERN.fullmatch(call.reference) else "imageTag"
+        return {"imageManifest": body, "imageManifestMediaType": media_type, id_key: call.reference}
 
-    def _ask(self, operation: str, params: Params, asked: _Asked) -> Any:
+    def _call_ecr(self, operation: str, params: Params, call: _RegistryCall) -> Any:
         """The answer of the emulated ECR, not of the backend.  Raises AwsError."""
-        target = Target("ecr", asked.region, operation)
-        service = self._world.find("ecr")
+        target = Target("ecr", call.region, operation)
+        service = self._state.find_service("ecr")
         handler = service.handler(operation) if service else None
         assert handler is not None
-        context = Context(self._world, target, outgoing(target, params, "AKIAIOSFODNN7EXAMPLE"), "registry")
-        with self._world.lock:
+        context = CallContext(
+            self._state, target, serialise_request(target, params, "AKIAIOSFODNN7EXAMPLE"), "registry"
+        )
+        with self._state.lock:
             return handler(params, context)
 
-    def _put(self, image: Params, asked: _Asked) -> str:
-        self._world.writes += 1
+    def _put_image(self, image: Params, call: _RegistryCall) -> str:
+        self._state.write_count += 1
         try:
-            answer = self._ask("PutImage", image, asked)
+            result = self._call_ecr("PutImage", image, call)
         except AwsError as error:
-            return self._again(error, image, asked)
+            return self._resolve_existing_image(error, image, call)
         finally:
-            self._world.writes += 1
-        return str(answer["image"]["imageId"]["imageDigest"])
+            self._state.write_count += 1
+        return str(result["image"]["imageId"]["imageDigest"])
 
-    def _again(self, error: AwsError, image: Params, asked: _Asked) -> str:
+    def _resolve_existing_image(self, error: AwsError, image: Params, call: _RegistryCall) -> str:
         """The same image once more is well; every other refusal is the engine's to tell."""
         if error.code != "ImageAlreadyExistsException":
             code = "TAG_INVALID" if error.code == "ImageTagAlreadyExistsException" else "MANIFEST_INVALID"
-            raise Refusal(400, code, error.message) from None
-        ids = [{key: image[key] for key in ("imageDigest", "imageTag") if key in image}]
-        wanted = {"repositoryName": asked.name, "imageIds": ids}
-        [found] = self._world.call("ecr", "BatchGetImage", asked.region, **wanted)["images"][:1]
-        return str(found["imageId"]["imageDigest"])
+            raise RegistryError(400, code, error.message) from None
+        image_ids = [{id_key: image[id_key] for id_key in ("imageDigest", "imageTag") if id_key in image}]
+        query_params = {"repositoryName": call.name, "imageIds": image_ids}
+        [image_detail] = self._state.call("ecr", "BatchGetImage", call.region, **query_params)["images"][:1]
+        return str(image_detail["imageId"]["imageDigest"])
 
-    def _demand(self, name: str, region: str) -> None:
+    def _require_repository(self, name: str, region: str) -> None:
         try:
-            self._world.call("ecr", "DescribeRepositories", region, repositoryNames=[name])
+            self._state.call("ecr", "DescribeRepositories", region, repositoryNames=[name])
         except AwsError as error:
-            raise Refusal(404, "NAME_UNKNOWN", error.message) from None
+            raise RegistryError(404, "NAME_UNKNOWN", error.message) from None
 
-    def _finish(self, asked: _Asked, upload: str, digest: str) -> Response:
-        if not self._blobs.finish(upload, asked.place, digest):
-            raise Refusal(400, "DIGEST_INVALID", f"The bytes that were uploaded are not {digest or 'named'}")
-        return self._made(asked, "blobs", digest)
+    def _complete_upload(self, call: _RegistryCall, upload: str, digest: str) -> Response:
+        if not self._blobs.finish_upload(upload, call.repository_key, digest):
+            raise RegistryError(400, "DIGEST_INVALID", f"The bytes that were uploaded are not {digest or 'named'}")
+        return self._created_response(call, "blobs", digest)
 
-    def _accepted(self, asked: _Asked, upload: str, size: int) -> Response:
-        place = ("Location", f"/v2/{asked.name}/blobs/uploads/{upload}")
-        return Response(202, (place, ("Docker-Upload-UUID", upload), ("Range", f"0-{max(size - 1, 0)}")))
+    def _upload_response(self, call: _RegistryCall, upload: str, size: int) -> Response:
+        location = ("Location", f"/v2/{call.name}/blobs/uploads/{upload}")
+        return Response(202, (location, ("Docker-Upload-UUID", upload), ("Range", f"0-{max(size - 1, 0)}")))
 
-    def _made(self, asked: _Asked, kind: str, digest: str, *more: tuple[str, str]) -> Response:
-        place = ("Location", f"/v2/{asked.name}/{kind}/{digest}")
-        return Response(201, (place, ("Docker-Content-Digest", digest), *more))
+    def _created_response(
+        self, call: _RegistryCall, kind: str, digest: str, *extra_headers: tuple[str, str]
+    ) -> Response:
+        location = ("Location", f"/v2/{call.name}/{kind}/{digest}")
+        return Response(201, (location, ("Docker-Content-Digest", digest), *extra_headers))
 
-    def _region(self, request: Request) -> str | None:
+    def _authorized_region(self, request: Request) -> str | None:
         """The region that a login is for, by the token that ECR gave out; None for any other."""
         scheme, _, encoded = request.header("authorization").partition(" ")
         try:
@@ -229,40 +252,40 @@ class Registry:
         except (binascii.Error, ValueError):
             return None
         token, _, region = password.partition("@")
-        known = scheme.lower() == "basic" and user == "AWS" and region
-        return region if known and hmac.compare_digest(token, self._world.registry_token) else None
+        is_basic_login = scheme.lower() == "basic" and user == "AWS" and region
+        return region if is_basic_login and hmac.compare_digest(token, self._state.registry_token) else None
 
 
-def login(world: World, region: str) -> str:
+def encode_authorization_token(state: EmulatorState, region: str) -> str:
     """User and password for the registry of a region, as ``AWS:...`` in base64: ECR's authorization token."""
-    return base64.b64encode(f"AWS:{world.registry_token}@{region}".encode()).decode()
+    return base64.b64encode(f"AWS:{state.registry_token}@{region}".encode()).decode()
 
 
-def _named(manifest: Any) -> Iterator[str]:
+def _referenced_blobs(manifest: Any) -> Iterator[str]:
     """The blobs that a manifest names; a list of manifests names none."""
     if "manifests" in manifest:
         return
     yield manifest["config"]["digest"]
-    yield from (each["digest"] for each in manifest["layers"])
+    yield from (layer["digest"] for layer in manifest["layers"])
 
 
-def _json(status: int, content: Any, *headers: tuple[str, str]) -> Response:
+def _json_response(status: int, content: Any, *headers: tuple[str, str]) -> Response:
     version = ("Docker-Distribution-Api-Version", "registry/2.0")
     return Response(status, (("Content-Type", "application/json"), version, *headers), json.dumps(content).encode())
 
 
-_Method = Callable[[Registry, _Asked], Response]
-_ROUTES: tuple[tuple[str, dict[str, _Method]], ...] = (
-    (rf"/v2/{_NAME}/blobs/uploads/?", {"POST": Registry.start}),
+_RouteHandler = Callable[[Registry, _RegistryCall], Response]
+_ROUTES: tuple[tuple[str, dict[str, _RouteHandler]], ...] = (
+    (rf"/v2/{_NAME_PATTERN}/blobs/uploads/?", {"POST": Registry.start_upload}),
     (
-        rf"/v2/{_NAME}/blobs/uploads/(?P<reference>[^/]+)",
-        {"PATCH": Registry.append, "PUT": Registry.finish, "DELETE": Registry.cancel},
+        rf"/v2/{_NAME_PATTERN}/blobs/uploads/(?P<reference>[^/]+)",
+        {"PATCH": Registry.append_upload, "PUT": Registry.finish_upload, "DELETE": Registry.cancel_upload},
     ),
-    (rf"/v2/{_NAME}/blobs/(?P<reference>[^/]+)", {"GET": Registry.blob, "HEAD": Registry.blob}),
+    (rf"/v2/{_NAME_PATTERN}/blobs/(?P<reference>[^/]+)", {"GET": Registry.get_blob, "HEAD": Registry.get_blob}),
     (
-        rf"/v2/{_NAME}/manifests/(?P<reference>[^/]+)",
-        {"GET": Registry.manifest, "HEAD": Registry.manifest, "PUT": Registry.put},
+        rf"/v2/{_NAME_PATTERN}/manifests/(?P<reference>[^/]+)",
+        {"GET": Registry.get_manifest, "HEAD": Registry.get_manifest, "PUT": Registry.put_manifest},
     ),
-    (rf"/v2/{_NAME}/referrers/(?P<reference>[^/]+)", {"GET": Registry.referrers}),
-    (rf"/v2/{_NAME}/tags/list", {"GET": Registry.tags}),
+    (rf"/v2/{_NAME_PATTERN}/referrers/(?P<reference>[^/]+)", {"GET": Registry.list_referrers}),
+    (rf"/v2/{_NAME_PATTERN}/tags/list", {"GET": Registry.list_tags}),
 )

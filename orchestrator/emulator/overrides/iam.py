@@ -7,9 +7,9 @@ from functools import cache
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service
+from orchestrator.emulator.service_base import CallContext, Service
 
-_AWS = "arn:aws:iam::aws:policy/"
+_AWS_POLICY_PREFIX = "arn:aws:iam::aws:policy/"
 
 
 class Iam(Service):
@@ -17,62 +17,64 @@ class Iam(Service):
 
     service = "iam"
 
-    def create_role(self, params: Params, context: Context) -> Params:
+    def create_role(self, params: Params, context: CallContext) -> Params:
         """Its trust policy must be one."""
-        _check(params["AssumeRolePolicyDocument"], principal=True)
+        _check_policy_document(params["AssumeRolePolicyDocument"], needs_principal=True)
         return context.forward(params)
 
-    def update_assume_role_policy(self, params: Params, context: Context) -> Params:
+    def update_assume_role_policy(self, params: Params, context: CallContext) -> Params:
         """Likewise."""
-        _check(params["PolicyDocument"], principal=True)
+        _check_policy_document(params["PolicyDocument"], needs_principal=True)
         return context.forward(params)
 
-    def put_role_policy(self, params: Params, context: Context) -> Params:
+    def put_role_policy(self, params: Params, context: CallContext) -> Params:
         """Its policy must be one."""
-        _check(params["PolicyDocument"], principal=False)
+        _check_policy_document(params["PolicyDocument"], needs_principal=False)
         return context.forward(params)
 
-    def attach_role_policy(self, params: Params, context: Context) -> Params:
+    def attach_role_policy(self, params: Params, context: CallContext) -> Params:
         """A policy of AWS's must be one AWS has."""
-        self._adopt(params["PolicyArn"])
+        self._ensure_managed_policy(params["PolicyArn"])
         return context.forward(params)
 
-    def get_policy(self, params: Params, context: Context) -> Params:
+    def get_policy(self, params: Params, context: CallContext) -> Params:
         """Likewise."""
-        self._adopt(params["PolicyArn"])
+        self._ensure_managed_policy(params["PolicyArn"])
         return context.forward(params)
 
-    def get_policy_version(self, params: Params, context: Context) -> Params:
+    def get_policy_version(self, params: Params, context: CallContext) -> Params:
         """Likewise."""
-        self._adopt(params["PolicyArn"])
+        self._ensure_managed_policy(params["PolicyArn"])
         return context.forward(params)
 
-    def list_policies(self, params: Params, context: Context) -> Params:
+    def list_policies(self, params: Params, context: CallContext) -> Params:
         """AWS's own among them, unless only local ones are asked for."""
         if params.get("Scope") != "Local":
-            for name, policy in _managed().values():
-                self.world.backend.adopt(name, policy)
+            for name, policy in _load_managed_policies().values():
+                self.state.backend.add_managed_policy(name, policy)
         return context.forward(params)
 
-    def _adopt(self, arn: str) -> None:
-        if not arn.startswith(_AWS):
+    def _ensure_managed_policy(self, arn: str) -> None:
+        if not arn.startswith(_AWS_POLICY_PREFIX):
             return
-        known = _managed().get(arn)
-        if known is None:
+        managed_policy = _load_managed_policies().get(arn)
+        if managed_policy is None:
             raise AwsError("NoSuchEntity", f"Policy {arn} does not exist or is not attachable.", 404)
-        self.world.backend.adopt(*known)
+        self.state.backend.add_managed_policy(*managed_policy)
 
 
 @cache
-def _managed() -> dict[str, tuple[str, Params]]:
+def _load_managed_policies() -> dict[str, tuple[str, Params]]:
     """AWS's managed policies by ARN: name and data."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
     policies = json.loads(aws_managed_policies_data)
-    return {f"arn:aws:iam::aws:policy{each.get('Path', '/')}{name}": (name, each) for name, each in policies.items()}
+    return {
+        f"arn:aws:iam::aws:policy{policy.get('Path', '/')}{name}": (name, policy) for name, policy in policies.items()
+    }
 
 
-def _check(document: str, *, principal: bool) -> None:
+def _check_policy_document(document: str, *, needs_principal: bool) -> None:
     """Raise MalformedPolicyDocument for what is no policy."""
     try:
         statements = json.loads(document)["Statement"]
@@ -83,10 +85,12 @@ def _check(document: str, *, principal: bool) -> None:
             raise AwsError("MalformedPolicyDocument", "Missing required field Effect", 400)
         if "Action" not in statement and "NotAction" not in statement:
             raise AwsError("MalformedPolicyDocument", "Missing required field Action", 400)
-        if principal != ("Principal" in statement or "NotPrincipal" in statement):
+        if needs_principal != ("Principal" in statement or "NotPrincipal" in statement):
             message = (
-                "Missing required field Principal" if principal else "Policy document should not specify a principal."
+                "Missing required field Principal"
+                if needs_principal
+                else "Policy document should not specify a principal."
             )
             raise AwsError("MalformedPolicyDocument", message, 400)
-        if not principal and "Resource" not in statement and "NotResource" not in statement:
+        if not needs_principal and "Resource" not in statement and "NotResource" not in statement:
             raise AwsError("MalformedPolicyDocument", "Missing required field Resource", 400)

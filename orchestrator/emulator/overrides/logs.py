@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service
+from orchestrator.emulator.service_base import CallContext, Service
 
-_DAYS = (
+_RETENTION_DAYS = (
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 )  # fmt: skip
 
@@ -16,8 +16,8 @@ class Logs(Service):
 
     service = "logs"
 
-    def put_retention_policy(self, params: Params, context: Context) -> Params:
+    def put_retention_policy(self, params: Params, context: CallContext) -> Params:
         """Only certain numbers of days."""
-        if params["retentionInDays"] not in _DAYS:
-            raise AwsError("InvalidParameterException", f"Retention must be one of {list(_DAYS)} days.")
+        if params["retentionInDays"] not in _RETENTION_DAYS:
+            raise AwsError("InvalidParameterException", f"Retention must be one of {list(_RETENTION_DAYS)} days.")
         return context.forward(params)

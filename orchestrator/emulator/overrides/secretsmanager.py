@@ -6,9 +6,9 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service, World
+from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
 
-_VALUES = ("SecretString", "SecretBinary")
+_VALUE_KEYS = ("SecretString", "SecretBinary")
 
 
 class SecretsManager(Service):
@@ -16,89 +16,96 @@ class SecretsManager(Service):
 
     service = "secretsmanager"
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._undescribed: set[str] = set()
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
+        self._cleared_descriptions: set[str] = set()
 
-    def create_secret(self, params: Params, context: Context) -> Params:
+    def create_secret(self, params: Params, context: CallContext) -> Params:
         """The token becomes the version id; the same again answers the same; a name to be deleted is not free."""
-        known = self._known(params["Name"], context)
+        existing = self._find_secret(params["Name"], context)
         token = params.get("ClientRequestToken")
-        if known is not None and known.get("DeletedDate"):
+        if existing is not None and existing.get("DeletedDate"):
             message = "You can't create this secret because a secret with this name is already scheduled for deletion."
             raise AwsError("InvalidRequestException", message)
-        if known is not None:
-            if token and self._same(params, context):
-                return {"ARN": known["ARN"], "Name": known["Name"], "VersionId": token}
+        if existing is not None:
+            if token and self._is_same_value(params, context):
+                return {"ARN": existing["ARN"], "Name": existing["Name"], "VersionId": token}
             message = f"The operation failed because the secret {params['Name']} already exists."
             raise AwsError("ResourceExistsException", message)
-        value = {name: params[name] for name in _VALUES if name in params}
-        made = context.forward({name: given for name, given in params.items() if name not in _VALUES})
+        value = {name: params[name] for name in _VALUE_KEYS if name in params}
+        created = context.forward({name: argument for name, argument in params.items() if name not in _VALUE_KEYS})
         if not value:
-            return {"ARN": made["ARN"], "Name": made["Name"]}
-        put = self._call(context, "PutSecretValue", SecretId=made["ARN"], ClientRequestToken=token, **value)
-        return {"ARN": made["ARN"], "Name": made["Name"], "VersionId": put["VersionId"]}
+            return {"ARN": created["ARN"], "Name": created["Name"]}
+        put_response = self._call(context, "PutSecretValue", SecretId=created["ARN"], ClientRequestToken=token, **value)
+        return {"ARN": created["ARN"], "Name": created["Name"], "VersionId": put_response["VersionId"]}
 
-    def put_secret_value(self, params: Params, context: Context) -> Params:
+    def put_secret_value(self, params: Params, context: CallContext) -> Params:
         """The same token with the same value changes nothing; with another value it is refused."""
         token = params.get("ClientRequestToken")
-        known = self._known(params["SecretId"], context)
-        if known is None:
+        existing = self._find_secret(params["SecretId"], context)
+        if existing is None:
             raise AwsError("ResourceNotFoundException", "Secrets Manager can't find the specified secret.")
-        if known.get("DeletedDate"):
+        if existing.get("DeletedDate"):
             message = "You can't perform this operation on the secret because it was marked for deletion."
             raise AwsError("InvalidRequestException", message)
-        stages = (known.get("VersionIdsToStages") or {}).get(token)
+        stages = (existing.get("VersionIdsToStages") or {}).get(token)
         if stages is not None:
-            if not self._same(params, context):
+            if not self._is_same_value(params, context):
                 message = (
                     f"You can't use ClientRequestToken {token} because that value is already in use for a version."
                 )
                 raise AwsError("ResourceExistsException", message)
-            return {"ARN": known["ARN"], "Name": known["Name"], "VersionId": token, "VersionStages": stages}
+            return {"ARN": existing["ARN"], "Name": existing["Name"], "VersionId": token, "VersionStages": stages}
         return context.forward(params)
 
-    def update_secret(self, params: Params, context: Context) -> Params:
+    def update_secret(self, params: Params, context: CallContext) -> Params:
         """An empty description takes the description away; moto keeps the one it has."""
-        found = context.forward(params)
+        response = context.forward(params)
         if "Description" in params:
-            (self._undescribed.discard if params["Description"] else self._undescribed.add)(found["ARN"])
-        return found
+            (self._cleared_descriptions.discard if params["Description"] else self._cleared_descriptions.add)(
+                response["ARN"]
+            )
+        return response
 
-    def update_secret_version_stage(self, params: Params, context: Context) -> Params:
+    def update_secret_version_stage(self, params: Params, context: CallContext) -> Params:
         """Moving AWSCURRENT changes the value; a label that is there already is not there twice."""
-        moved = params.get("MoveToVersionId")
-        known = self._known(params["SecretId"], context) or {}
-        if moved and params["VersionStage"] in (known.get("VersionIdsToStages") or {}).get(moved, ()):
-            return {"ARN": known["ARN"], "Name": known["Name"]}
-        found = context.forward(params)
-        if moved and params["VersionStage"] == "AWSCURRENT":
-            self.world.backend.settle(context.region, params["SecretId"], moved)
-        return found
+        target_version = params.get("MoveToVersionId")
+        existing = self._find_secret(params["SecretId"], context) or {}
+        if target_version and params["VersionStage"] in (existing.get("VersionIdsToStages") or {}).get(
+            target_version, ()
+        ):
+            return {"ARN": existing["ARN"], "Name": existing["Name"]}
+        response = context.forward(params)
+        if target_version and params["VersionStage"] == "AWSCURRENT":
+            self.state.backend.set_current_secret_version(context.region, params["SecretId"], target_version)
+        return response
 
-    def describe_secret(self, params: Params, context: Context) -> Params:
+    def describe_secret(self, params: Params, context: CallContext) -> Params:
         """Without a description that was taken away."""
-        return self._told(context.forward(params))
+        return self._remove_cleared_description(context.forward(params))
 
-    def list_secrets(self, params: Params, context: Context) -> Params:
+    def list_secrets(self, params: Params, context: CallContext) -> Params:
         """The same."""
-        found = context.forward(params)
-        return {**found, "SecretList": [self._told(secret) for secret in found["SecretList"]]}
+        response = context.forward(params)
+        return {
+            **response,
+            "SecretList": [self._remove_cleared_description(secret) for secret in response["SecretList"]],
+        }
 
-    def _told(self, secret: Params) -> Params:
-        hidden = "Description" if secret["ARN"] in self._undescribed else ""
-        return {name: value for name, value in secret.items() if name != hidden}
+    def _remove_cleared_description(self, secret: Params) -> Params:
+        hidden_field = "Description" if secret["ARN"] in self._cleared_descriptions else ""
+        return {name: value for name, value in secret.items() if name != hidden_field}
 
-    def _same(self, params: Params, context: Context) -> bool:
+    def _is_same_value(self, params: Params, context: CallContext) -> bool:
         """Whether the version a token made holds the value that comes with it."""
         name = params.get("SecretId", params.get("Name"))
         try:
-            held = self._call(context, "GetSecretValue", SecretId=name, VersionId=params["ClientRequestToken"])
+            stored_value = self._call(context, "GetSecretValue", SecretId=name, VersionId=params["ClientRequestToken"])
         except AwsError:
             return False
-        return all(held.get(value) == params.get(value) for value in _VALUES)
+        return all(stored_value.get(value_key) == params.get(value_key) for value_key in _VALUE_KEYS)
 
-    def _known(self, name: str, context: Context) -> Params | None:
+    def _find_secret(self, name: str, context: CallContext) -> Params | None:
         try:
             return self._call(context, "DescribeSecret", SecretId=name)
         except AwsError as error:
@@ -106,6 +113,6 @@ class SecretsManager(Service):
                 raise
             return None
 
-    def _call(self, context: Context, operation: str, **params: Any) -> Params:
-        given = {name: value for name, value in params.items() if value is not None}
-        return self.world.call("secretsmanager", operation, context.region, **given)
+    def _call(self, context: CallContext, operation: str, **params: Any) -> Params:
+        arguments = {name: value for name, value in params.items() if value is not None}
+        return self.state.call("secretsmanager", operation, context.region, **arguments)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service
+from orchestrator.emulator.service_base import CallContext, Service
 
-_CONFIRMED_BY_HAND = ("email", "email-json", "http", "https")
+_CONFIRMATION_PROTOCOLS = ("email", "email-json", "http", "https")
 
 
 class Sns(Service):
@@ -14,46 +14,46 @@ class Sns(Service):
 
     service = "sns"
 
-    def create_topic(self, params: Params, context: Context) -> Params:
+    def create_topic(self, params: Params, context: CallContext) -> Params:
         """The same topic again is answered; with other tags it is refused."""
-        arn = f"arn:aws:sns:{context.region}:{self.world.account}:{params['Name']}"
-        wanted = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
+        arn = f"arn:aws:sns:{context.region}:{self.state.account}:{params['Name']}"
+        requested_tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
         try:
-            self.world.call("sns", "GetTopicAttributes", context.region, TopicArn=arn)
+            self.state.call("sns", "GetTopicAttributes", context.region, TopicArn=arn)
         except AwsError:
             return context.forward(params)
-        found = self.world.call("sns", "ListTagsForResource", context.region, ResourceArn=arn).get("Tags", [])
-        if wanted and wanted != {tag["Key"]: tag["Value"] for tag in found}:
+        existing_tags = self.state.call("sns", "ListTagsForResource", context.region, ResourceArn=arn).get("Tags", [])
+        if requested_tags and requested_tags != {tag["Key"]: tag["Value"] for tag in existing_tags}:
             message = "Invalid parameter: Tags Reason: Topic already exists with different tags"
             raise AwsError("InvalidParameter", message, 400)
         return {"TopicArn": arn}
 
-    def subscribe(self, params: Params, context: Context) -> Params:
+    def subscribe(self, params: Params, context: CallContext) -> Params:
         """One by mail or web is pending; its ARN is told only if asked for."""
-        answer = context.forward(params)
-        if params["Protocol"] in _CONFIRMED_BY_HAND and not params.get("ReturnSubscriptionArn"):
+        response = context.forward(params)
+        if params["Protocol"] in _CONFIRMATION_PROTOCOLS and not params.get("ReturnSubscriptionArn"):
             return {"SubscriptionArn": "pending confirmation"}
-        return answer
+        return response
 
-    def list_subscriptions(self, params: Params, context: Context) -> Params:
+    def list_subscriptions(self, params: Params, context: CallContext) -> Params:
         """With PendingConfirmation in place of the ARN."""
-        return _pending(context.forward(params))
+        return _mark_pending(context.forward(params))
 
-    def list_subscriptions_by_topic(self, params: Params, context: Context) -> Params:
+    def list_subscriptions_by_topic(self, params: Params, context: CallContext) -> Params:
         """Likewise."""
-        return _pending(context.forward(params))
+        return _mark_pending(context.forward(params))
 
-    def get_subscription_attributes(self, params: Params, context: Context) -> Params:
+    def get_subscription_attributes(self, params: Params, context: CallContext) -> Params:
         """With PendingConfirmation true for those."""
-        answer = context.forward(params)
-        attributes = answer["Attributes"]
-        pending = attributes.get("Protocol") in _CONFIRMED_BY_HAND
-        attributes["PendingConfirmation"] = "true" if pending else "false"
-        return answer
+        response = context.forward(params)
+        attributes = response["Attributes"]
+        is_pending = attributes.get("Protocol") in _CONFIRMATION_PROTOCOLS
+        attributes["PendingConfirmation"] = "true" if is_pending else "false"
+        return response
 
 
-def _pending(answer: Params) -> Params:
-    for each in answer.get("Subscriptions", []):
-        if each["Protocol"] in _CONFIRMED_BY_HAND:
-            each["SubscriptionArn"] = "PendingConfirmation"
-    return answer
+def _mark_pending(response: Params) -> Params:
+    for subscription in response.get("Subscriptions", []):
+        if subscription["Protocol"] in _CONFIRMATION_PROTOCOLS:
+            subscription["SubscriptionArn"] = "PendingConfirmation"
+    return response

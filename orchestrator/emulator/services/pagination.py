@@ -10,7 +10,7 @@ from orchestrator.emulator.errors import AwsError
 T = TypeVar("T")
 
 
-def page(
+def paginate(
     items: Sequence[T], size: int, token: str | None, code: str = "InvalidRequestException"
 ) -> tuple[list[T], str | None]:
     """One page of ``items`` and the token of the next, or None at the end.  A token not ours raises ``code``."""

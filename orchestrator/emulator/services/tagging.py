@@ -10,11 +10,11 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service, World
-from orchestrator.emulator.services.pagination import page
+from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
+from orchestrator.emulator.services.pagination import paginate
 
-Tagged = Iterator[tuple[str, dict[str, str]]]
-_PAGE = 100
+TaggedResources = Iterator[tuple[str, dict[str, str]]]
+_PAGE_SIZE = 100
 
 
 class Tagging(Service):
@@ -22,163 +22,164 @@ class Tagging(Service):
 
     service = "resourcegroupstaggingapi"
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._listed: dict[str, list[Params]] = {}
-        self._known: dict[str, tuple[int, dict[str, dict[str, str]]]] = {}
-        self._sources: dict[str, Callable[[str], Tagged]] = {
-            "s3": self._s3,
-            "rds": self._rds,
-            "secretsmanager": self._secrets,
-            "ecr": self._ecr,
-            "ec2": self._ec2,
-            "apprunner": lambda region: iter(self.world.tagged("apprunner", region).items()),
-            "ecs": lambda region: iter(self.world.tagged("ecs", region).items()),
-            "logs": self._logs,
-            "sns": self._sns,
-            "cloudwatch": self._alarms,
-            "cloudfront": self._cloudfront,
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
+        self._listings: dict[str, list[Params]] = {}
+        self._tags_cache: dict[str, tuple[int, dict[str, dict[str, str]]]] = {}
+        self._sources: dict[str, Callable[[str], TaggedResources]] = {
+            "s3": self._list_s3,
+            "rds": self._list_rds,
+            "secretsmanager": self._list_secrets,
+            "ecr": self._list_ecr,
+            "ec2": self._list_ec2,
+            "apprunner": lambda region: iter(self.state.tags_by_arn("apprunner", region).items()),
+            "ecs": lambda region: iter(self.state.tags_by_arn("ecs", region).items()),
+            "logs": self._list_logs,
+            "sns": self._list_sns,
+            "cloudwatch": self._list_alarms,
+            "cloudfront": self._list_cloudfront,
         }
 
-    def get_resources(self, params: Params, context: Context) -> Params:
+    def get_resources(self, params: Params, context: CallContext) -> Params:
         """Filtered by tags (all filters, any of a filter's values), types and ARNs; in pages of one listing."""
-        given = params.get("PaginationToken")
-        asked = repr([context.region, sorted({**params, "PaginationToken": ""}.items())])
-        if not given or asked not in self._listed:
-            self._listed[asked] = self._filtered(params, context.region)
-        size = params.get("ResourcesPerPage", _PAGE)
-        items, token = page(self._listed[asked], size, given, "PaginationTokenExpiredException")
+        page_token = params.get("PaginationToken")
+        listing_key = repr([context.region, sorted({**params, "PaginationToken": ""}.items())])
+        if not page_token or listing_key not in self._listings:
+            self._listings[listing_key] = self._filter_resources(params, context.region)
+        size = params.get("ResourcesPerPage", _PAGE_SIZE)
+        items, token = paginate(self._listings[listing_key], size, page_token, "PaginationTokenExpiredException")
         if not token:
-            del self._listed[asked]
+            del self._listings[listing_key]
         return {"ResourceTagMappingList": items, "PaginationToken": token or ""}
 
-    def _filtered(self, params: Params, region: str) -> list[Params]:
+    def _filter_resources(self, params: Params, region: str) -> list[Params]:
         types, arns = params.get("ResourceTypeFilters", []), params.get("ResourceARNList")
         return [
             {"ResourceARN": arn, "Tags": [{"Key": key, "Value": value} for key, value in sorted(tags.items())]}
-            for arn, tags in self._all(region, types)
-            if (arns is None or arn in arns) and _has(tags, params.get("TagFilters", []))
+            for arn, tags in self._list_tagged(region, types)
+            if (arns is None or arn in arns) and _matches_filters(tags, params.get("TagFilters", []))
         ]
 
-    def get_tag_keys(self, params: Params, context: Context) -> Params:
+    def get_tag_keys(self, params: Params, context: CallContext) -> Params:
         """Every key in use."""
-        keys = sorted({key for _, tags in self._all(context.region, []) for key in tags})
+        keys = sorted({key for _, tags in self._list_tagged(context.region, []) for key in tags})
         return {"TagKeys": keys, "PaginationToken": ""}
 
-    def get_tag_values(self, params: Params, context: Context) -> Params:
+    def get_tag_values(self, params: Params, context: CallContext) -> Params:
         """Every value of a key in use."""
         key = params["Key"]
-        values = sorted({tags[key] for _, tags in self._all(context.region, []) if key in tags})
+        values = sorted({tags[key] for _, tags in self._list_tagged(context.region, []) if key in tags})
         return {"TagValues": values, "PaginationToken": ""}
 
-    def _all(self, region: str, types: list[str]) -> Tagged:
+    def _list_tagged(self, region: str, types: list[str]) -> TaggedResources:
         """What has tags, in the order of ARNs, of these types or of all."""
-        found = self._found(region, types)
-        for arn in sorted(found):
-            if not types or any(_is(arn, each) for each in types):
-                yield arn, found[arn]
+        tags_by_arn = self._collect_tags(region, types)
+        for arn in sorted(tags_by_arn):
+            if not types or any(_matches_type(arn, resource_type) for resource_type in types):
+                yield arn, tags_by_arn[arn]
 
-    def _found(self, region: str, types: list[str]) -> dict[str, dict[str, str]]:
+    def _collect_tags(self, region: str, types: list[str]) -> dict[str, dict[str, str]]:
         """Asking every service takes most of a second for a few hundred things: once, until something is written."""
-        services = {each.partition(":")[0] for each in types}
-        key, number = repr((region, sorted(services))), self.world.writes
-        if key not in self._known or self._known[key][0] != number:
-            chosen = [source for name, source in self._sources.items() if not types or name in services]
-            found = {arn: tags for source in chosen for arn, tags in source(region) if tags}
-            self._known[key] = number, found
-        return self._known[key][1]
+        services = {resource_type.partition(":")[0] for resource_type in types}
+        cache_key, write_count = repr((region, sorted(services))), self.state.write_count
+        if cache_key not in self._tags_cache or self._tags_cache[cache_key][0] != write_count:
+            selected_sources = [source for name, source in self._sources.items() if not types or name in services]
+            tags_by_arn = {arn: tags for source in selected_sources for arn, tags in source(region) if tags}
+            self._tags_cache[cache_key] = write_count, tags_by_arn
+        return self._tags_cache[cache_key][1]
 
-    def _s3(self, region: str) -> Tagged:
+    def _list_s3(self, region: str) -> TaggedResources:
         for bucket in self._call("s3", "ListBuckets", region)["Buckets"]:
             name = bucket["Name"]
             if self._call("s3", "HeadBucket", region, Bucket=name).get("BucketRegion") == region:
-                yield f"arn:aws:s3:::{name}", self._tags("s3", "GetBucketTagging", region, "TagSet", Bucket=name)
+                yield f"arn:aws:s3:::{name}", self._get_tags("s3", "GetBucketTagging", region, "TagSet", Bucket=name)
 
-    def _rds(self, region: str) -> Tagged:
-        kinds = (
+    def _list_rds(self, region: str) -> TaggedResources:
+        listings = (
             ("DescribeDBInstances", "DBInstances", "DBInstanceArn"),
             ("DescribeDBSubnetGroups", "DBSubnetGroups", "DBSubnetGroupArn"),
             ("DescribeDBParameterGroups", "DBParameterGroups", "DBParameterGroupArn"),
             ("DescribeDBSnapshots", "DBSnapshots", "DBSnapshotArn"),
         )
-        for operation, member, key in kinds:
-            for each in self._call("rds", operation, region)[member]:
-                arn = each[key]
-                yield arn, self._tags("rds", "ListTagsForResource", region, "TagList", ResourceName=arn)
+        for operation, member, key in listings:
+            for item in self._call("rds", operation, region)[member]:
+                arn = item[key]
+                yield arn, self._get_tags("rds", "ListTagsForResource", region, "TagList", ResourceName=arn)
 
-    def _secrets(self, region: str) -> Tagged:
-        for each in self._call("secretsmanager", "ListSecrets", region, MaxResults=100)["SecretList"]:
-            yield each["ARN"], _dict(each.get("Tags", []))
+    def _list_secrets(self, region: str) -> TaggedResources:
+        for secret in self._call("secretsmanager", "ListSecrets", region, MaxResults=100)["SecretList"]:
+            yield secret["ARN"], _to_tag_dict(secret.get("Tags", []))
 
-    def _ecr(self, region: str) -> Tagged:
-        for each in self._call("ecr", "DescribeRepositories", region)["repositories"]:
-            arn = each["repositoryArn"]
-            yield arn, self._tags("ecr", "ListTagsForResource", region, "tags", resourceArn=arn)
+    def _list_ecr(self, region: str) -> TaggedResources:
+        for repository in self._call("ecr", "DescribeRepositories", region)["repositories"]:
+            arn = repository["repositoryArn"]
+            yield arn, self._get_tags("ecr", "ListTagsForResource", region, "tags", resourceArn=arn)
 
-    def _ec2(self, region: str) -> Tagged:
-        found: dict[str, dict[str, str]] = {}
-        for each in self._call("ec2", "DescribeTags", region)["Tags"]:
-            arn = f"arn:aws:ec2:{region}:{self.world.account}:{each['ResourceType']}/{each['ResourceId']}"
-            found.setdefault(arn, {})[each["Key"]] = each["Value"]
-        living = {each["VpcEndpointId"] for each in self._endpoints(region)}
-        for arn, tags in found.items():
-            kind, _, key = arn.rpartition(":")[2].partition("/")
-            if kind != "vpc-endpoint" or key in living:
+    def _list_ec2(self, region: str) -> TaggedResources:
+        tags_by_arn: dict[str, dict[str, str]] = {}
+        for item in self._call("ec2", "DescribeTags", region)["Tags"]:
+            arn = f"arn:aws:ec2:{region}:{self.state.account}:{item['ResourceType']}/{item['ResourceId']}"
+            tags_by_arn.setdefault(arn, {})[item["Key"]] = item["Value"]
+        active_endpoint_ids = {item["VpcEndpointId"] for item in self._list_active_endpoints(region)}
+        for arn, tags in tags_by_arn.items():
+            resource_type, _, resource_id = arn.rpartition(":")[2].partition("/")
+            if resource_type != "vpc-endpoint" or resource_id in active_endpoint_ids:
                 yield arn, tags
 
-    def _endpoints(self, region: str) -> list[Params]:
-        found = self._call("ec2", "DescribeVpcEndpoints", region)["VpcEndpoints"]
-        return [each for each in found if each["State"] != "deleted"]
+    def _list_active_endpoints(self, region: str) -> list[Params]:
+        endpoints = self._call("ec2", "DescribeVpcEndpoints", region)["VpcEndpoints"]
+        return [endpoint for endpoint in endpoints if endpoint["State"] != "deleted"]
 
-    def _logs(self, region: str) -> Tagged:
-        for each in self._call("logs", "DescribeLogGroups", region)["logGroups"]:
-            arn = f"arn:aws:logs:{region}:{self.world.account}:log-group:{each['logGroupName']}"
+    def _list_logs(self, region: str) -> TaggedResources:
+        for log_group in self._call("logs", "DescribeLogGroups", region)["logGroups"]:
+            arn = f"arn:aws:logs:{region}:{self.state.account}:log-group:{log_group['logGroupName']}"
             yield arn, self._call("logs", "ListTagsForResource", region, resourceArn=arn).get("tags", {})
 
-    def _sns(self, region: str) -> Tagged:
-        for each in self._call("sns", "ListTopics", region).get("Topics", []):
-            arn = each["TopicArn"]
-            yield arn, self._tags("sns", "ListTagsForResource", region, "Tags", ResourceArn=arn)
+    def _list_sns(self, region: str) -> TaggedResources:
+        for topic in self._call("sns", "ListTopics", region).get("Topics", []):
+            arn = topic["TopicArn"]
+            yield arn, self._get_tags("sns", "ListTagsForResource", region, "Tags", ResourceArn=arn)
 
-    def _alarms(self, region: str) -> Tagged:
-        found = self._call("cloudwatch", "DescribeAlarms", region)
-        for each in [*found.get("MetricAlarms", []), *found.get("CompositeAlarms", [])]:
-            arn = each["AlarmArn"]
-            yield arn, self._tags("cloudwatch", "ListTagsForResource", region, "Tags", ResourceARN=arn)
+    def _list_alarms(self, region: str) -> TaggedResources:
+        response = self._call("cloudwatch", "DescribeAlarms", region)
+        for alarm in [*response.get("MetricAlarms", []), *response.get("CompositeAlarms", [])]:
+            arn = alarm["AlarmArn"]
+            yield arn, self._get_tags("cloudwatch", "ListTagsForResource", region, "Tags", ResourceARN=arn)
 
-    def _cloudfront(self, region: str) -> Tagged:
-        return iter(self.world.tagged("cloudfront", region).items())
+    def _list_cloudfront(self, region: str) -> TaggedResources:
+        return iter(self.state.tags_by_arn("cloudfront", region).items())
 
-    def _tags(self, service: str, operation: str, region: str, member: str, **params: Any) -> dict[str, str]:
+    def _get_tags(self, service: str, operation: str, region: str, member: str, **params: Any) -> dict[str, str]:
         """One resource's tags; a resource that is gone or has none has no tags."""
         try:
-            return _dict(self._call(service, operation, region, **params).get(member, []))
+            return _to_tag_dict(self._call(service, operation, region, **params).get(member, []))
         except AwsError as error:
             if error.code in ("InternalFailure", "NotImplemented"):
                 raise
             return {}
 
     def _call(self, service: str, operation: str, region: str, **params: Any) -> Params:
-        return self.world.call(service, operation, region, **params)
+        return self.state.call(service, operation, region, **params)
 
 
-def _dict(tags: list[Params]) -> dict[str, str]:
+def _to_tag_dict(tags: list[Params]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in tags}
 
 
-def _has(tags: dict[str, str], filters: list[Params]) -> bool:
+def _matches_filters(tags: dict[str, str], filters: list[Params]) -> bool:
     """Whether tags pass all filters: a filter wants its key, with one of its values if it names any."""
     return all(
-        each["Key"] in tags and (not each.get("Values") or tags[each["Key"]] in each["Values"]) for each in filters
+        tag_filter["Key"] in tags and (not tag_filter.get("Values") or tags[tag_filter["Key"]] in tag_filter["Values"])
+        for tag_filter in filters
     )
 
 
-def _is(arn: str, wanted: str) -> bool:
+def _matches_type(arn: str, resource_type: str) -> bool:
     """Whether an ARN is of a type: ``rds`` or ``rds:db`` or ``ec2:security-group``."""
-    service, _, kind = wanted.partition(":")
-    _, _, owner, _, _, rest = arn.split(":", 5)
-    if owner != ("monitoring" if service == "monitoring" else service):
+    service, _, subtype = resource_type.partition(":")
+    _, _, arn_service, _, _, resource_path = arn.split(":", 5)
+    if arn_service != ("monitoring" if service == "monitoring" else service):
         return False
-    if not kind or service in ("s3", "sns"):
+    if not subtype or service in ("s3", "sns"):
         return True
-    return rest.startswith((f"{kind}/", f"{kind}:"))
+    return resource_path.startswith((f"{subtype}/", f"{subtype}:"))

@@ -13,12 +13,12 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from orchestrator.ownership_tags import mapping, marks, pairs
-from orchestrator.resources import Aws, standing_marks, standing_tags
-from orchestrator.resources.apprunner_service.api_shape import body, normalise, outputs, settings
-from orchestrator.steps import Call, Steps, Wait
-from orchestrator.values import Value, join
-from orchestrator.vocabulary import FieldChange, Health, Live, Scope
+from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader, read_ownership, read_tags
+from orchestrator.resources.apprunner_service.api_shape import build_outputs, build_request, normalise, parse_service
+from orchestrator.steps import ApiCall, Steps, Wait
+from orchestrator.values import Value, join_parts
+from orchestrator.vocabulary import FieldChange, Health, LiveResource, Scope
 
 __all__ = [
     "ARN",
@@ -54,18 +54,20 @@ USES = frozenset(
 )
 ARN = None
 
-GONE = ("ResourceNotFoundException",)
-BUSY = ("InvalidStateException",)
-IN_USE = ("InvalidRequestException",)
-UNUSABLE = ("CREATE_FAILED", "DELETE_FAILED")
-IDLE = ("RUNNING", "PAUSED", *UNUSABLE, "DELETED")
-AN_OPERATION = 2400.0
+NOT_FOUND_CODES = ("ResourceNotFoundException",)
+BUSY_CODES = ("InvalidStateException",)
+IN_USE_CODES = ("InvalidRequestException",)
+UNUSABLE_STATUSES = ("CREATE_FAILED", "DELETE_FAILED")
+IDLE_STATUSES = ("RUNNING", "PAUSED", *UNUSABLE_STATUSES, "DELETED")
+OPERATION_TIMEOUT_SECONDS = 2400.0
 """Seconds an operation may take: most end in 3 to 6 minutes, a failing deployment has been seen to take 40."""
-NOT_DEPLOYMENTS = frozenset({"tags", "log_retention_days"})
-ROLLING = "A new deployment: old and new instances run side by side for some minutes; nobody is cut off."
-GENTLE = frozenset({ROLLING})
+FIELDS_WITHOUT_DEPLOYMENT = frozenset({"tags", "log_retention_days"})
+ROLLING_DEPLOYMENT_EFFECT = (
+    "A new deployment: old and new instances run side by side for some minutes; nobody is cut off."
+)
+GENTLE = frozenset({ROLLING_DEPLOYMENT_EFFECT})
 """Effects that nobody has to agree to."""
-CLOSED = dict.fromkeys(
+SERVICE_CLOSED_ADVICE = dict.fromkeys(
     ("AccessDeniedException", "InvalidRequestException", "OptInRequired", "SubscriptionRequiredException"),
     "AWS closed App Runner on 2026-04-30 to accounts that had not used it before. If that is why, say "
     "`runtime: ecs-express` in the manifest: the rest of it stays, and it costs more (`orchestrator plan` says what).",
@@ -73,213 +75,280 @@ CLOSED = dict.fromkeys(
 """How AWS may refuse those accounts: it documents no code for it."""
 TAKES_OVER = frozenset({"ecs_express_service"})
 """What may stand in its place: that goes only when this one answers."""
-KINDS = ("application", "service")
-HEALTHS = {"RUNNING": Health.HEALTHY, "CREATE_FAILED": Health.FAILED, "DELETE_FAILED": Health.FAILED}
+LOG_KINDS = ("application", "service")
+HEALTH_BY_STATUS = {"RUNNING": Health.HEALTHY, "CREATE_FAILED": Health.FAILED, "DELETE_FAILED": Health.FAILED}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing for all, DescribeService, the tags; the log groups where their retention is asked for."""
-    arn = next((arn for service, arn in _services(aws) if service == name), "")
-    answer = aws.get("apprunner", "describe_service", ServiceArn=arn, missing=GONE) if arn else None
-    if answer is None or answer["Service"]["Status"] == "DELETED":
+    arn = next((arn for service, arn in _list_services(aws) if service == name), "")
+    response = aws.get("apprunner", "describe_service", ServiceArn=arn, missing=NOT_FOUND_CODES) if arn else None
+    if response is None or response["Service"]["Status"] == "DELETED":
         return None
-    service = answer["Service"]
+    service = response["Service"]
     status = service["Status"]
-    tags = standing_tags(aws, scope, arn, spec.get("tags"), partial(_tags, aws, arn))
-    found = {**settings(service), "usable": status not in UNUSABLE, "tags": tags}
+    tags = read_tags(aws, scope, arn, spec.get("tags"), partial(_fetch_tags, aws, arn))
+    live_spec = {**parse_service(service), "usable": status not in UNUSABLE_STATUSES, "tags": tags}
     if "log_retention_days" in spec:
-        found["log_retention_days"] = _retention(aws, name, service["ServiceId"])
-    health = HEALTHS.get(status, Health.PROGRESSING)
-    return Live(normalise(found), outputs(service), {"arn": arn}, health=health, status=status, **marks(tags))
+        live_spec["log_retention_days"] = _read_log_retention(aws, name, service["ServiceId"])
+    health = HEALTH_BY_STATUS.get(status, Health.PROGRESSING)
+    return LiveResource(
+        normalise(live_spec),
+        build_outputs(service),
+        {"arn": arn},
+        health=health,
+        status=status,
+        **parse_ownership(tags),
+    )
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """Ours, by their tags: the tagging API lags, and what a service uses cannot be deleted before it."""
-    for name, arn in _services(aws):
-        if not name.startswith(scope.prefix[:20]):  # others' tags are not asked for
+    for name, arn in _list_services(aws):
+        if not name.startswith(scope.name_prefix[:20]):  # others' tags are not asked for
             continue
-        if standing_marks(aws, scope, arn, partial(_tags, aws, arn))["owner"] == scope.owner:
+        if read_ownership(aws, scope, arn, partial(_fetch_tags, aws, arn))["owner"] == scope.owner:
             yield name
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """CreateService until the new roles can be assumed; then its first deployment."""
-    wanted = {"ServiceName": name, **body(spec), "Tags": pairs(spec["tags"])}
+    request = {"ServiceName": name, **build_request(spec), "Tags": to_aws_tags(spec["tags"])}
     if spec["encryption_key"] is not None:
-        wanted["EncryptionConfiguration"] = {"KmsKey": spec["encryption_key"]}
-    new_role = ("InvalidRequestException",)
-    answer = yield Call(
-        "apprunner", "create_service", wanted, retry=new_role, retry_text="Error in assuming", advice=CLOSED
+        request["EncryptionConfiguration"] = {"KmsKey": spec["encryption_key"]}
+    role_not_ready_codes = ("InvalidRequestException",)
+    response = yield ApiCall(
+        "apprunner",
+        "create_service",
+        request,
+        retry_codes=role_not_ready_codes,
+        retry_message="Error in assuming",
+        hints=SERVICE_CLOSED_ADVICE,
     )
-    service = answer["Service"]
+    service = response["Service"]
     arn = service["ServiceArn"]
     hint = f"Its events and logs say why: log groups /aws/apprunner/{name}/*/service and */application."
-    log = join([f"/aws/apprunner/{name}/", service["ServiceId"], "/service"])
-    yield _ended(arn, answer["OperationId"], f"The service never ran; the next run makes it anew. {hint}", log)
-    yield _running(arn, hint)
+    log_group = join_parts([f"/aws/apprunner/{name}/", service["ServiceId"], "/service"])
+    yield _wait_for_operation(
+        arn, response["OperationId"], f"The service never ran; the next run makes it anew. {hint}", log_group
+    )
+    yield _wait_until_running(arn, hint)
     if "log_retention_days" in spec:
-        yield from _keep_logs(name, service["ServiceId"], spec["log_retention_days"])
-    return outputs(service)
+        yield from _set_log_retention(name, service["ServiceId"], spec["log_retention_days"])
+    return build_outputs(service)
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Wait until idle, resume what is paused, deploy, and delete the revisions it left behind.
 
     A service whose creation failed never ran and cannot be mended: it is deleted and made again.
     """
     arn = live.private["arn"]
-    if live.status in UNUSABLE:
+    if live.status in UNUSABLE_STATUSES:
         yield from delete(scope, name, live)
-        made = yield from create(scope, name, spec)
+        new_outputs = yield from create(scope, name, spec)
         yield from clean_up(name, spec, live, changed)
-        return made
+        return new_outputs
     if "tags" in changed:
-        tags = {"ResourceArn": arn, "Tags": pairs(spec["tags"])}
-        yield Call("apprunner", "tag_resource", tags, retry=BUSY, patience=AN_OPERATION)
+        tags = {"ResourceArn": arn, "Tags": to_aws_tags(spec["tags"])}
+        yield ApiCall(
+            "apprunner", "tag_resource", tags, retry_codes=BUSY_CODES, timeout_seconds=OPERATION_TIMEOUT_SECONDS
+        )
     if "log_retention_days" in changed:
-        yield from _keep_logs(name, live.outputs["id"], spec["log_retention_days"])
-    if changed - NOT_DEPLOYMENTS:
+        yield from _set_log_retention(name, live.outputs["id"], spec["log_retention_days"])
+    if changed - FIELDS_WITHOUT_DEPLOYMENT:
         yield from _deploy(name, spec, live)
         yield from clean_up(name, spec, live, changed)
     return {}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Wait until idle, delete, and wait until it is gone: its roles and connector are held until then."""
     arn = live.private["arn"]
-    yield _idle(arn, (*GONE,))
-    yield Call("apprunner", "delete_service", {"ServiceArn": arn}, ok=GONE, retry=BUSY, patience=AN_OPERATION)
+    yield _wait_until_idle(arn, (*NOT_FOUND_CODES,))
+    yield ApiCall(
+        "apprunner",
+        "delete_service",
+        {"ServiceArn": arn},
+        ok_codes=NOT_FOUND_CODES,
+        retry_codes=BUSY_CODES,
+        timeout_seconds=OPERATION_TIMEOUT_SECONDS,
+    )
     yield Wait(
-        _describe(arn),
+        _describe_call(arn),
         "Service.Status",
-        until=("DELETED",),
-        failed=("DELETE_FAILED",),
-        gone=GONE,
-        patience=AN_OPERATION,
-        stuck=f"App Runner could not delete {name}; delete it again, or ask AWS support.",
-        what="the service",
+        target_values=("DELETED",),
+        failed_values=("DELETE_FAILED",),
+        gone_codes=NOT_FOUND_CODES,
+        timeout_seconds=OPERATION_TIMEOUT_SECONDS,
+        stuck_hint=f"App Runner could not delete {name}; delete it again, or ask AWS support.",
+        description="the service",
     )
     return {}
 
 
-def effects(fields: tuple[FieldChange, ...], live: Live) -> Iterator[str]:
+def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
     """What users notice."""
-    if live.status in UNUSABLE:
+    if live.status in UNUSABLE_STATUSES:
         yield "The service never ran: it is deleted and made again, with a new address."
-    elif {field.path[0] for field in fields} - NOT_DEPLOYMENTS:
-        yield ROLLING
+    elif {field.path[0] for field in fields} - FIELDS_WITHOUT_DEPLOYMENT:
+        yield ROLLING_DEPLOYMENT_EFFECT
         if live.status == "PAUSED":
             yield "The paused service is resumed, because App Runner deploys to no paused service."
 
 
-def losses(live: Live) -> Iterator[str]:
+def losses(live: LiveResource) -> Iterator[str]:
     """What users notice when it goes."""
     if live.outputs.get("host"):
         yield f"{live.outputs['url']} answers no more."
 
 
-def stuck(live: Live) -> str:
+def stuck(live: LiveResource) -> str:
     """What a person should look at."""
-    wake = f"aws apprunner resume-service --service-arn {live.private.get('arn', 'ARN')}"
-    sentences = {
+    resume_command = f"aws apprunner resume-service --service-arn {live.private.get('arn', 'ARN')}"
+    hints = {
         "CREATE_FAILED": "its first deployment failed: see its log groups; an apply makes it anew",
         "DELETE_FAILED": "App Runner could not delete it: an apply tries again",
-        "PAUSED": f"somebody has paused it, and it answers nobody: `{wake}` wakes it",
+        "PAUSED": f"somebody has paused it, and it answers nobody: `{resume_command}` wakes it",
         "OPERATION_IN_PROGRESS": "App Runner is at work on it (a deployment, or AWS's own maintenance)",
     }
-    return sentences.get(live.status, "")
+    return hints.get(live.status, "")
 
 
-def _deploy(name: str, spec: Mapping[str, Value], live: Live) -> Steps:
+def _deploy(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
     arn = live.private["arn"]
-    log = f"/aws/apprunner/{name}/{live.outputs['id']}/service"
-    hint = f"More is in the log group {log}, and in /application what it printed."
-    yield _idle(arn)
+    log_group = f"/aws/apprunner/{name}/{live.outputs['id']}/service"
+    hint = f"More is in the log group {log_group}, and in /application what it printed."
+    yield _wait_until_idle(arn)
     if live.status == "PAUSED":
-        resume = Call("apprunner", "resume_service", {"ServiceArn": arn}, retry=BUSY, patience=AN_OPERATION)
-        answer = yield resume
-        yield _ended(arn, answer["OperationId"], f"The service could not be resumed. {hint}", log)
-        yield _running(arn, hint)
-    wanted = {"ServiceArn": arn, **body(spec)}
-    answer = yield Call("apprunner", "update_service", wanted, retry=BUSY, patience=AN_OPERATION)
-    back = "ROLLBACK_SUCCEEDED means that App Runner went back to the previous version by itself, which answers now."
-    yield _ended(arn, answer["OperationId"], f"{back} {hint}", log)
-    yield _running(arn, hint)
+        resume = ApiCall(
+            "apprunner",
+            "resume_service",
+            {"ServiceArn": arn},
+            retry_codes=BUSY_CODES,
+            timeout_seconds=OPERATION_TIMEOUT_SECONDS,
+        )
+        response = yield resume
+        yield _wait_for_operation(arn, response["OperationId"], f"The service could not be resumed. {hint}", log_group)
+        yield _wait_until_running(arn, hint)
+    request = {"ServiceArn": arn, **build_request(spec)}
+    response = yield ApiCall(
+        "apprunner", "update_service", request, retry_codes=BUSY_CODES, timeout_seconds=OPERATION_TIMEOUT_SECONDS
+    )
+    rollback_note = (
+        "ROLLBACK_SUCCEEDED means that App Runner went back to the previous version by itself, which answers now."
+    )
+    yield _wait_for_operation(arn, response["OperationId"], f"{rollback_note} {hint}", log_group)
+    yield _wait_until_running(arn, hint)
     return {}
 
 
-def clean_up(name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def clean_up(name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """Delete the revision and the connector that the service (or the one before it) left, if they are of its family.
 
     A connector that the manifest wants no more is deleted by the pruning of its own resource.
     """
-    scaling = live.spec.get("autoscaling")
-    if "autoscaling" in changed and _is_of(name, scaling):
-        left = {"AutoScalingConfigurationArn": scaling}
-        yield Call("apprunner", "delete_auto_scaling_configuration", left, ok=GONE, retry=IN_USE)
-    connector = live.spec.get("connector")
-    if "connector" in changed and spec["connector"] is not None and _is_of(name, connector):
-        yield Call("apprunner", "delete_vpc_connector", {"VpcConnectorArn": connector}, ok=GONE, retry=IN_USE)
+    autoscaling_arn = live.spec.get("autoscaling")
+    if "autoscaling" in changed and _is_in_family(name, autoscaling_arn):
+        request = {"AutoScalingConfigurationArn": autoscaling_arn}
+        yield ApiCall(
+            "apprunner",
+            "delete_auto_scaling_configuration",
+            request,
+            ok_codes=NOT_FOUND_CODES,
+            retry_codes=IN_USE_CODES,
+        )
+    connector_arn = live.spec.get("connector")
+    if "connector" in changed and spec["connector"] is not None and _is_in_family(name, connector_arn):
+        yield ApiCall(
+            "apprunner",
+            "delete_vpc_connector",
+            {"VpcConnectorArn": connector_arn},
+            ok_codes=NOT_FOUND_CODES,
+            retry_codes=IN_USE_CODES,
+        )
     return {}
 
 
-def _is_of(name: str, arn: str | None) -> bool:
+def _is_in_family(name: str, arn: str | None) -> bool:
     """Whether an ARN's name is the service's own, or a number of it: ``.../api/2/ID``, ``.../api_2/1/ID``."""
     return arn is not None and re.fullmatch(re.escape(name) + r"(_\d+)?", arn.split("/")[1]) is not None
 
 
-def _describe(arn: Value) -> Call:
-    return Call("apprunner", "describe_service", {"ServiceArn": arn})
+def _describe_call(arn: Value) -> ApiCall:
+    return ApiCall("apprunner", "describe_service", {"ServiceArn": arn})
 
 
-def _idle(arn: Value, gone: tuple[str, ...] = ()) -> Wait:
-    sentence = "App Runner is still at work on the service; run again when it has ended."
-    until = IDLE if gone else ("RUNNING", "PAUSED")
-    failed = () if gone else (*UNUSABLE, "DELETED")
-    return Wait(_describe(arn), "Service.Status", until, failed, gone, AN_OPERATION, sentence, what="the service")
-
-
-def _ended(arn: Value, operation: Value, stuck: str, log: Value) -> Wait:
-    """An operation's own end; it may take a moment until the list shows it at all."""
+def _wait_until_idle(arn: Value, not_found_codes: tuple[str, ...] = ()) -> Wait:
+    hint = "App Runner is still at work on the service; run again when it has ended."
+    until = IDLE_STATUSES if not_found_codes else ("RUNNING", "PAUSED")
+    failed = () if not_found_codes else (*UNUSABLE_STATUSES, "DELETED")
     return Wait(
-        Call("apprunner", "list_operations", {"ServiceArn": arn}, retry=GONE),
-        join(["OperationSummaryList[?Id=='", operation, "'].Status | [0]"]),
-        until=("SUCCEEDED",),
-        failed=("FAILED", "ROLLBACK_SUCCEEDED", "ROLLBACK_FAILED"),
-        patience=AN_OPERATION,
-        stuck=stuck,
-        what="the deployment",
-        log=log,
+        _describe_call(arn),
+        "Service.Status",
+        until,
+        failed,
+        not_found_codes,
+        OPERATION_TIMEOUT_SECONDS,
+        hint,
+        description="the service",
     )
 
 
-def _running(arn: Value, stuck: str) -> Wait:
-    return Wait(_describe(arn), "Service.Status", ("RUNNING",), UNUSABLE, (), 300.0, stuck, what="the service")
+def _wait_for_operation(arn: Value, operation: Value, hint: str, log_group: Value) -> Wait:
+    """An operation's own end; it may take a moment until the list shows it at all."""
+    return Wait(
+        ApiCall("apprunner", "list_operations", {"ServiceArn": arn}, retry_codes=NOT_FOUND_CODES),
+        join_parts(["OperationSummaryList[?Id=='", operation, "'].Status | [0]"]),
+        target_values=("SUCCEEDED",),
+        failed_values=("FAILED", "ROLLBACK_SUCCEEDED", "ROLLBACK_FAILED"),
+        timeout_seconds=OPERATION_TIMEOUT_SECONDS,
+        stuck_hint=hint,
+        description="the deployment",
+        log_group=log_group,
+    )
 
 
-def _keep_logs(name: str, identifier: Value, days: int) -> Steps:
-    for kind in KINDS:
-        group = join([f"/aws/apprunner/{name}/", identifier, f"/{kind}"])
-        yield Call("logs", "create_log_group", {"logGroupName": group}, ok=("ResourceAlreadyExistsException",))
-        kept = {"logGroupName": group, "retentionInDays": days}
-        yield Call("logs", "put_retention_policy", kept, retry=("ResourceNotFoundException",), patience=30)
+def _wait_until_running(arn: Value, hint: str) -> Wait:
+    return Wait(
+        _describe_call(arn),
+        "Service.Status",
+        ("RUNNING",),
+        UNUSABLE_STATUSES,
+        (),
+        300.0,
+        hint,
+        description="the service",
+    )
+
+
+def _set_log_retention(name: str, service_id: Value, days: int) -> Steps:
+    for kind in LOG_KINDS:
+        group = join_parts([f"/aws/apprunner/{name}/", service_id, f"/{kind}"])
+        yield ApiCall("logs", "create_log_group", {"logGroupName": group}, ok_codes=("ResourceAlreadyExistsException",))
+        retention = {"logGroupName": group, "retentionInDays": days}
+        yield ApiCall(
+            "logs", "put_retention_policy", retention, retry_codes=("ResourceNotFoundException",), timeout_seconds=30
+        )
     return {}
 
 
-def _services(aws: Aws) -> list[tuple[str, str]]:
+def _list_services(aws: AwsReader) -> list[tuple[str, str]]:
     """Name and ARN of every service there is."""
-    listed = aws.all("apprunner", "list_services", "ServiceSummaryList")
-    return [(one["ServiceName"], one["ServiceArn"]) for one in listed if one["Status"] != "DELETED"]
+    services = aws.all("apprunner", "list_services", "ServiceSummaryList")
+    return [(service["ServiceName"], service["ServiceArn"]) for service in services if service["Status"] != "DELETED"]
 
 
-def _tags(aws: Aws, arn: Any) -> dict[str, str]:
-    return mapping(aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=GONE))
+def _fetch_tags(aws: AwsReader, arn: Any) -> dict[str, str]:
+    return from_aws_tags(
+        aws.all("apprunner", "list_tags_for_resource", "Tags", ResourceArn=arn, missing=NOT_FOUND_CODES)
+    )
 
 
-def _retention(aws: Aws, name: str, identifier: str) -> int | None:
+def _read_log_retention(aws: AwsReader, name: str, service_id: str) -> int | None:
     """Days both log groups are kept; None while one is missing, keeps for ever, or differs."""
-    prefix = f"/aws/apprunner/{name}/{identifier}/"
+    prefix = f"/aws/apprunner/{name}/{service_id}/"
     groups = aws.all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=prefix)
     days = {group["logGroupName"].removeprefix(prefix): group.get("retentionInDays") for group in groups}
-    kept = {days.get(kind) for kind in KINDS}
-    return kept.pop() if len(kept) == 1 else None
+    distinct_days = {days.get(kind) for kind in LOG_KINDS}
+    return distinct_days.pop() if len(distinct_days) == 1 else None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.steps import Outputs
-from orchestrator.values import Value, join
+from orchestrator.values import Value, join_parts
 
 DEFAULTS: Mapping[str, Value] = {
     "usable": True,
@@ -21,7 +21,7 @@ DEFAULTS: Mapping[str, Value] = {
     "ip_address_type": "IPV4",
     "auto_deployments": False,
 }
-HEALTH: Mapping[str, tuple[str, Value]] = {
+HEALTH_CHECK_FIELDS: Mapping[str, tuple[str, Value]] = {
     "protocol": ("Protocol", "TCP"),
     "path": ("Path", "/"),
     "interval": ("Interval", 5),
@@ -33,18 +33,18 @@ HEALTH: Mapping[str, tuple[str, Value]] = {
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """App Runner's defaults and units; ``variables`` names every variable, so that one too many is a difference."""
-    settled = {**DEFAULTS, **spec}
-    sizes: dict[str, Value] = {key: units(settled[key]) for key in ("cpu", "memory") if key in settled}
-    names = sorted({*settled["environment"], *settled["secrets"]})
-    health = {**{key: default for key, (_, default) in HEALTH.items()}, **settled.get("health", {})}
+    normalised = {**DEFAULTS, **spec}
+    sizes: dict[str, Value] = {key: parse_units(normalised[key]) for key in ("cpu", "memory") if key in normalised}
+    names = sorted({*normalised["environment"], *normalised["secrets"]})
+    health = {**{key: default for key, (_, default) in HEALTH_CHECK_FIELDS.items()}, **normalised.get("health", {})}
     if health["protocol"] == "TCP":  # App Runner looks at no path then
         health["path"] = "/"
-    if settled.get("image_repository_type") == "ECR_PUBLIC":  # AWS keeps the role of a private image it had before
-        settled["access_role"] = None
-    return {**settled, **sizes, "variables": names, "health": health}
+    if normalised.get("image_repository_type") == "ECR_PUBLIC":  # AWS keeps the role of a private image it had before
+        normalised["access_role"] = None
+    return {**normalised, **sizes, "variables": names, "health": health}
 
 
-def settings(service: Mapping[str, Any]) -> dict[str, Value]:
+def parse_service(service: Mapping[str, Any]) -> dict[str, Value]:
     """DescribeService's answer as a spec."""
     source, instance, network = (service[f"{part}Configuration"] for part in ("Source", "Instance", "Network"))
     image = source.get("ImageRepository") or {}
@@ -63,7 +63,7 @@ def settings(service: Mapping[str, Any]) -> dict[str, Value]:
         "instance_role": instance.get("InstanceRoleArn"),
         "cpu": instance.get("Cpu", "1024"),
         "memory": instance.get("Memory", "2048"),
-        "health": {key: health.get(member, default) for key, (member, default) in HEALTH.items()},
+        "health": {key: health.get(member, default) for key, (member, default) in HEALTH_CHECK_FIELDS.items()},
         "autoscaling": (service.get("AutoScalingConfigurationSummary") or {}).get("AutoScalingConfigurationArn"),
         "connector": egress.get("VpcConnectorArn"),
         "public": (network.get("IngressConfiguration") or {}).get("IsPubliclyAccessible", True),
@@ -73,38 +73,43 @@ def settings(service: Mapping[str, Any]) -> dict[str, Value]:
     }
 
 
-def body(spec: Mapping[str, Value]) -> dict[str, Value]:
+def build_request(spec: Mapping[str, Value]) -> dict[str, Value]:
     """What CreateService and UpdateService have in common: the whole of a spec, so that either sets all of it."""
     connector, observability = spec["connector"], spec["observability"]
     egress = {"EgressType": "DEFAULT"} if connector is None else {"EgressType": "VPC", "VpcConnectorArn": connector}
-    traced: dict[str, Value] = {"ObservabilityEnabled": observability is not None}
+    observability_config: dict[str, Value] = {"ObservabilityEnabled": observability is not None}
     if observability is not None:
-        traced["ObservabilityConfigurationArn"] = observability
+        observability_config["ObservabilityConfigurationArn"] = observability
     return {
-        "SourceConfiguration": _source(spec),
+        "SourceConfiguration": _build_source(spec),
         "InstanceConfiguration": {
             "Cpu": str(spec["cpu"]),
             "Memory": str(spec["memory"]),
             "InstanceRoleArn": spec["instance_role"],
         },
         "AutoScalingConfigurationArn": spec["autoscaling"],
-        "HealthCheckConfiguration": {member: spec["health"][key] for key, (member, _) in HEALTH.items()},
+        "HealthCheckConfiguration": {member: spec["health"][key] for key, (member, _) in HEALTH_CHECK_FIELDS.items()},
         "NetworkConfiguration": {
             "EgressConfiguration": egress,
             "IngressConfiguration": {"IsPubliclyAccessible": spec["public"]},
             "IpAddressType": spec["ip_address_type"],
         },
-        "ObservabilityConfiguration": traced,
+        "ObservabilityConfiguration": observability_config,
     }
 
 
-def outputs(service: Any) -> Outputs:
+def build_outputs(service: Any) -> Outputs:
     """What others may refer to; from DescribeService's answer, or from an answer that is not known yet."""
     host = service.get("ServiceUrl", "")
-    return {"arn": service["ServiceArn"], "id": service["ServiceId"], "host": host, "url": join(["https://", host])}
+    return {
+        "arn": service["ServiceArn"],
+        "id": service["ServiceId"],
+        "host": host,
+        "url": join_parts(["https://", host]),
+    }
 
 
-def _source(spec: Mapping[str, Value]) -> dict[str, Value]:
+def _build_source(spec: Mapping[str, Value]) -> dict[str, Value]:
     configuration = {
         "Port": str(spec["port"]),
         "RuntimeEnvironmentVariables": spec["environment"],
@@ -125,7 +130,7 @@ def _source(spec: Mapping[str, Value]) -> dict[str, Value]:
     return source
 
 
-def units(value: Value) -> int:
+def parse_units(value: Value) -> int:
     """CPU units or MiB, from ``256``, ``"256"``, ``"0.25 vCPU"`` or ``"0.5 GB"``."""
     amount, _, unit = str(value).partition(" ")
     return int(float(amount) * 1024) if unit else int(amount)

@@ -9,12 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import Marks, mapping, marks, pairs, phrase, read_phrase
-from orchestrator.resources import Aws
-from orchestrator.resources.cloudfront_distribution.config import compose, normalise, parse
-from orchestrator.steps import Call, Compute, Steps, Wait
-from orchestrator.values import Sensitive, Value, join
-from orchestrator.vocabulary import Health, Live, Scope
+from orchestrator.ownership_tags import (
+    Ownership,
+    format_ownership_comment,
+    from_aws_tags,
+    parse_ownership,
+    parse_ownership_comment,
+    to_aws_tags,
+)
+from orchestrator.resources import AwsReader
+from orchestrator.resources.cloudfront_distribution.config import merge_config, normalise, parse_config
+from orchestrator.steps import ApiCall, Compute, Steps, Wait
+from orchestrator.values import Sensitive, Value, join_parts
+from orchestrator.vocabulary import Health, LiveResource, Scope
 
 __all__ = [
     "ARN",
@@ -44,128 +51,144 @@ USES = frozenset(
 )
 ARN = None
 
-GONE = ("NoSuchDistribution", "NoSuchResource")
-SLOW = "CloudFront is still taking the change to its edge locations; wait, then run it again."
-DEPLOYMENT_SECONDS = 1800.0
+NOT_FOUND_CODES = ("NoSuchDistribution", "NoSuchResource")
+DEPLOYMENT_SLOW_HINT = "CloudFront is still taking the change to its edge locations; wait, then run it again."
+DEPLOYMENT_TIMEOUT_SECONDS = 1800.0
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Found in the one listing of all distributions; then its configuration and its tags."""
-    summary = _find(aws, scope, name, spec)
+    summary = _find_summary(aws, scope, name, spec)
     if summary is None:
         return None
-    answer = aws.get("cloudfront", "get_distribution_config", Id=summary["Id"], missing=GONE)
-    if answer is None:
+    response = aws.get("cloudfront", "get_distribution_config", Id=summary["Id"], missing=NOT_FOUND_CODES)
+    if response is None:
         return None
-    listed = aws.get("cloudfront", "list_tags_for_resource", Resource=summary["ARN"], missing=GONE) or {}
-    tags = mapping(listed.get("Tags", {}).get("Items"))
-    config = answer["DistributionConfig"]
-    found = {**normalise(parse(config)), "tags": tags}
-    outputs = _outputs(summary["Id"], summary["ARN"], summary["DomainName"], found["aliases"])
-    settled = summary["Status"] == "Deployed"
-    return Live(
-        found,
+    tag_response = (
+        aws.get("cloudfront", "list_tags_for_resource", Resource=summary["ARN"], missing=NOT_FOUND_CODES) or {}
+    )
+    tags = from_aws_tags(tag_response.get("Tags", {}).get("Items"))
+    config = response["DistributionConfig"]
+    live_spec = {**normalise(parse_config(config)), "tags": tags}
+    outputs = _build_outputs(summary["Id"], summary["ARN"], summary["DomainName"], live_spec["aliases"])
+    is_deployed = summary["Status"] == "Deployed"
+    return LiveResource(
+        live_spec,
         outputs,
-        {"id": summary["Id"], "config": config, "etag": answer["ETag"]},
-        health=Health.HEALTHY if settled else Health.PROGRESSING,
+        {"id": summary["Id"], "config": config, "etag": response["ETag"]},
+        health=Health.HEALTHY if is_deployed else Health.PROGRESSING,
         status=summary["Status"],
-        **_marks(tags, config["Comment"]),
+        **_read_ownership(tags, config["Comment"]),
     )
 
 
-def discover(aws: Aws, scope: Scope) -> Iterator[str]:
+def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     """The tagging API names distributions by their ids, which tell nothing; their comments do."""
     for summary in aws.all("cloudfront", "list_distributions", "DistributionList.Items"):
-        found = read_phrase(summary.get("Comment", ""))
-        if found["owner"] == scope.owner and found["component"]:
-            yield f"{scope.prefix}-{found['component'].removeprefix('cdn.')}"
+        ownership = parse_ownership_comment(summary.get("Comment", ""))
+        if ownership["owner"] == scope.owner and ownership["component"]:
+            yield f"{scope.name_prefix}-{ownership['component'].removeprefix('cdn.')}"
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """A caller reference that is taken is ours of a moment ago: then the listing tells which distribution has it."""
-    config = {**compose(spec, {}), "CallerReference": f"orchestrator/{scope.owner}/{name}"}
-    tagged = {"DistributionConfig": config, "Tags": {"Items": pairs(spec["tags"])}}
-    made = yield Call(
+    config = {**merge_config(spec, {}), "CallerReference": f"orchestrator/{scope.owner}/{name}"}
+    config_with_tags = {"DistributionConfig": config, "Tags": {"Items": to_aws_tags(spec["tags"])}}
+    created = yield ApiCall(
         "cloudfront",
         "create_distribution_with_tags",
-        {"DistributionConfigWithTags": tagged},
-        ok=("DistributionAlreadyExists",),
-        retry=("InvalidOriginAccessControl", "InvalidFunctionAssociation"),  # made a moment ago
-        patience=30.0,
+        {"DistributionConfigWithTags": config_with_tags},
+        ok_codes=("DistributionAlreadyExists",),
+        retry_codes=("InvalidOriginAccessControl", "InvalidFunctionAssociation"),  # made a moment ago
+        timeout_seconds=30.0,
     )
-    listed = yield Call("cloudfront", "list_distributions", {})
-    found = yield Compute("id and host name of the distribution", _identify, (made, listed, spec["comment"]))
-    yield _deployed(found["id"])
-    arn = join([f"arn:aws:cloudfront::{scope.account}:distribution/", found["id"]])
-    return _outputs(found["id"], arn, found["host"], spec["aliases"])
+    distributions = yield ApiCall("cloudfront", "list_distributions", {})
+    identity = yield Compute(
+        "id and host name of the distribution", _extract_identity, (created, distributions, spec["comment"])
+    )
+    yield _wait_until_deployed(identity["id"])
+    arn = join_parts([f"arn:aws:cloudfront::{scope.account}:distribution/", identity["id"]])
+    return _build_outputs(identity["id"], arn, identity["host"], spec["aliases"])
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """What we do not speak of stays as it is at that moment."""
-    key = live.private["id"]
+    distribution_id = live.private["id"]
     if "tags" in changed:
-        body = {"Resource": live.outputs["arn"], "Tags": {"Items": pairs(spec["tags"])}}
-        yield Call("cloudfront", "tag_resource", body)
+        request = {"Resource": live.outputs["arn"], "Tags": {"Items": to_aws_tags(spec["tags"])}}
+        yield ApiCall("cloudfront", "tag_resource", request)
     if changed - {"tags"}:
-        now = yield Call("cloudfront", "get_distribution_config", {"Id": key})
-        config = yield Compute("merge the changes into it", compose, (dict(spec), now["DistributionConfig"]))
-        body = {"Id": key, "IfMatch": now["ETag"], "DistributionConfig": config}
-        yield Call("cloudfront", "update_distribution", body)
-        yield _deployed(key)
-    return _outputs(key, live.outputs["arn"], live.outputs["host"], spec["aliases"])
+        current = yield ApiCall("cloudfront", "get_distribution_config", {"Id": distribution_id})
+        config = yield Compute("merge the changes into it", merge_config, (dict(spec), current["DistributionConfig"]))
+        request = {"Id": distribution_id, "IfMatch": current["ETag"], "DistributionConfig": config}
+        yield ApiCall("cloudfront", "update_distribution", request)
+        yield _wait_until_deployed(distribution_id)
+    return _build_outputs(distribution_id, live.outputs["arn"], live.outputs["host"], spec["aliases"])
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """CloudFront deletes only what is disabled, and known to be so at every edge."""
-    key = live.private["id"]
+    distribution_id = live.private["id"]
     if live.spec["enabled"]:
         config = Sensitive({**live.private["config"], "Enabled": False})  # headers for origins may hold secrets
-        body = {"Id": key, "IfMatch": live.private["etag"], "DistributionConfig": config}
-        yield Call("cloudfront", "update_distribution", body, ok=GONE)
-    disabled = yield _deployed(key)
-    body = {"Id": key, "IfMatch": disabled.get("ETag", live.private["etag"])}
-    yield Call("cloudfront", "delete_distribution", body, ok=GONE, retry=("DistributionNotDisabled",))
+        request = {"Id": distribution_id, "IfMatch": live.private["etag"], "DistributionConfig": config}
+        yield ApiCall("cloudfront", "update_distribution", request, ok_codes=NOT_FOUND_CODES)
+    disabled = yield _wait_until_deployed(distribution_id)
+    request = {"Id": distribution_id, "IfMatch": disabled.get("ETag", live.private["etag"])}
+    yield ApiCall(
+        "cloudfront", "delete_distribution", request, ok_codes=NOT_FOUND_CODES, retry_codes=("DistributionNotDisabled",)
+    )
     return {}
 
 
-def stuck(live: Live) -> str:
+def stuck(live: LiveResource) -> str:
     """What to do about one that is not deployed yet."""
-    return SLOW
+    return DEPLOYMENT_SLOW_HINT
 
 
-def _deployed(key: Value) -> Wait:
-    reading = Call("cloudfront", "get_distribution", {"Id": key})
+def _wait_until_deployed(distribution_id: Value) -> Wait:
+    describe_call = ApiCall("cloudfront", "get_distribution", {"Id": distribution_id})
     return Wait(
-        reading, "Distribution.Status", ("Deployed",), gone=GONE, patience=DEPLOYMENT_SECONDS, stuck=SLOW, what="it"
+        describe_call,
+        "Distribution.Status",
+        ("Deployed",),
+        gone_codes=NOT_FOUND_CODES,
+        timeout_seconds=DEPLOYMENT_TIMEOUT_SECONDS,
+        stuck_hint=DEPLOYMENT_SLOW_HINT,
+        description="it",
     )
 
 
-def _mark(scope: Scope, name: str) -> str:
-    return phrase(scope, "cdn." + name.removeprefix(f"{scope.prefix}-"))
+def _ownership_comment(scope: Scope, name: str) -> str:
+    return format_ownership_comment(scope, "cdn." + name.removeprefix(f"{scope.name_prefix}-"))
 
 
-def _marks(tags: Mapping[str, str], comment: str) -> Marks:
+def _read_ownership(tags: Mapping[str, str], comment: str) -> Ownership:
     """The tags say whose it is; the comment says so of one whose tags somebody has removed."""
-    found = marks(tags)
-    return found if found["owner"] else read_phrase(comment)
+    ownership = parse_ownership(tags)
+    return ownership if ownership["owner"] else parse_ownership_comment(comment)
 
 
-def _find(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> dict[str, Any] | None:
+def _find_summary(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> dict[str, Any] | None:
     """The distribution with our mark, or else one that answers for one of our aliases, whoever made it."""
     summaries = aws.all("cloudfront", "list_distributions", "DistributionList.Items")
-    marked = [each for each in summaries if each.get("Comment") == _mark(scope, name)]
+    owned = [summary for summary in summaries if summary.get("Comment") == _ownership_comment(scope, name)]
     aliases = {alias for alias in spec.get("aliases", ()) if isinstance(alias, str)}
-    aliased = [each for each in summaries if aliases.intersection(each.get("Aliases", {}).get("Items", ()))]
-    return next(iter(marked or aliased), None)
+    aliased = [summary for summary in summaries if aliases.intersection(summary.get("Aliases", {}).get("Items", ()))]
+    return next(iter(owned or aliased), None)
 
 
-def _outputs(key: Value, arn: Value, host: Value, aliases: list[Value]) -> dict[str, Value]:
-    return {"id": key, "arn": arn, "host": host, "domain": aliases[0] if aliases else host}
+def _build_outputs(distribution_id: Value, arn: Value, host: Value, aliases: list[Value]) -> dict[str, Value]:
+    return {"id": distribution_id, "arn": arn, "host": host, "domain": aliases[0] if aliases else host}
 
 
-def _identify(made: Mapping[str, Any], listed: Mapping[str, Any], mark: str) -> dict[str, str]:
+def _extract_identity(created: Mapping[str, Any], distributions: Mapping[str, Any], comment: str) -> dict[str, str]:
     """Id and host name from the creation's own answer, or else from the listing."""
-    summaries = listed.get("DistributionList", {}).get("Items", ())
-    known = [made["Distribution"]] if made else [each for each in summaries if each.get("Comment") == mark]
-    found = next(iter(known), {"Id": "not-listed-yet", "DomainName": ""})
-    return {"id": found["Id"], "host": found["DomainName"]}
+    summaries = distributions.get("DistributionList", {}).get("Items", ())
+    candidates = (
+        [created["Distribution"]]
+        if created
+        else [summary for summary in summaries if summary.get("Comment") == comment]
+    )
+    distribution = next(iter(candidates), {"Id": "not-listed-yet", "DomainName": ""})
+    return {"id": distribution["Id"], "host": distribution["DomainName"]}

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.values import Value, canonical
+from orchestrator.values import Value, sort_canonically
 
-PLAIN = {
+SCALAR_MEMBERS = {
     "comment": "Comment",
     "enabled": "Enabled",
     "root_object": "DefaultRootObject",
@@ -20,16 +20,16 @@ PLAIN = {
     "ipv6": "IsIPV6Enabled",
     "waf": "WebACLId",
 }
-POLICIES = {
+POLICY_MEMBERS = {
     "cache_policy": "CachePolicyId",
     "request_policy": "OriginRequestPolicyId",
     "headers_policy": "ResponseHeadersPolicyId",
 }
-LEGACY = ("ForwardedValues", "MinTTL", "DefaultTTL", "MaxTTL")
-KINDS = ("S3OriginConfig", "CustomOriginConfig", "VpcOriginConfig")
-GEO = {"allow": "whitelist", "deny": "blacklist", "none": "none"}
-CACHED = ["GET", "HEAD"]
-HTTPS = {
+LEGACY_CACHE_MEMBERS = ("ForwardedValues", "MinTTL", "DefaultTTL", "MaxTTL")
+ORIGIN_CONFIG_MEMBERS = ("S3OriginConfig", "CustomOriginConfig", "VpcOriginConfig")
+GEO_RESTRICTION_TYPES = {"allow": "whitelist", "deny": "blacklist", "none": "none"}
+CACHED_METHODS = ["GET", "HEAD"]
+HTTPS_ORIGIN_DEFAULTS = {
     "HTTPPort": 80,
     "HTTPSPort": 443,
     "OriginProtocolPolicy": "https-only",
@@ -39,35 +39,35 @@ HTTPS = {
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Aliases, methods and countries are sets; the order of paths counts, the first that fits wins."""
-    found = dict(spec)
+    normalised = dict(spec)
     if "aliases" in spec:
-        found["aliases"] = canonical(list(spec["aliases"]))
+        normalised["aliases"] = sort_canonically(list(spec["aliases"]))
     if "geo" in spec:
-        found["geo"] = {**spec["geo"], "countries": canonical(list(spec["geo"]["countries"]))}
+        normalised["geo"] = {**spec["geo"], "countries": sort_canonically(list(spec["geo"]["countries"]))}
     if "default_behaviour" in spec:
-        found["default_behaviour"] = _sorted_methods(spec["default_behaviour"])
+        normalised["default_behaviour"] = _sorted_methods(spec["default_behaviour"])
     if "behaviours" in spec:
-        found["behaviours"] = {path: _sorted_methods(each) for path, each in spec["behaviours"].items()}
-    return found
+        normalised["behaviours"] = {path: _sorted_methods(behaviour) for path, behaviour in spec["behaviours"].items()}
+    return normalised
 
 
-def parse(config: Mapping[str, Any]) -> dict[str, Any]:
+def parse_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """What a live configuration says about everything a spec can speak of."""
-    found = {ours: config.get(theirs, "") for ours, theirs in PLAIN.items()}
-    behaviours = _items(config.get("CacheBehaviors"))
+    scalars = {field: config.get(member, "") for field, member in SCALAR_MEMBERS.items()}
+    behaviours = _list_items(config.get("CacheBehaviors"))
     geo = config.get("Restrictions", {}).get("GeoRestriction", {"RestrictionType": "none"})
     logging = config.get("Logging", {})
     return {
-        **found,
-        "aliases": _items(config.get("Aliases")),
+        **scalars,
+        "aliases": _list_items(config.get("Aliases")),
         "certificate": _parse_certificate(config.get("ViewerCertificate", {})),
-        "origins": {origin["Id"]: _parse_origin(origin) for origin in _items(config["Origins"])},
+        "origins": {origin["Id"]: _parse_origin(origin) for origin in _list_items(config["Origins"])},
         "default_behaviour": _parse_behaviour(config["DefaultCacheBehavior"]),
-        "behaviours": {each["PathPattern"]: _parse_behaviour(each) for each in behaviours},
-        "order": [each["PathPattern"] for each in behaviours],
+        "behaviours": {behaviour["PathPattern"]: _parse_behaviour(behaviour) for behaviour in behaviours},
+        "order": [behaviour["PathPattern"] for behaviour in behaviours],
         "geo": {
-            "rule": next(ours for ours, theirs in GEO.items() if theirs == geo["RestrictionType"]),
-            "countries": _items(geo),
+            "rule": next(field for field, member in GEO_RESTRICTION_TYPES.items() if member == geo["RestrictionType"]),
+            "countries": _list_items(geo),
         },
         "logging": {
             "bucket": logging.get("Bucket", ""),
@@ -77,106 +77,127 @@ def parse(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def compose(spec: Mapping[str, Value], base: Mapping[str, Any]) -> dict[str, Any]:
+def merge_config(spec: Mapping[str, Value], base: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with everything that ``spec`` speaks of put in; ``{}`` is the base of a new distribution."""
-    config = {**base, **{theirs: spec[ours] for ours, theirs in PLAIN.items() if ours in spec}}
-    old = {origin["Id"]: origin for origin in _items(base.get("Origins"))}
-    grouped = _grouped_origins(base)
-    origins = [_origin(key, origin, old.get(key, {})) for key, origin in spec["origins"].items()]
-    origins += [origin for key, origin in old.items() if key in grouped and key not in spec["origins"]]
-    paths = {each["PathPattern"]: each for each in _items(base.get("CacheBehaviors"))}
+    config = {**base, **{member: spec[field] for field, member in SCALAR_MEMBERS.items() if field in spec}}
+    live_origins = {origin["Id"]: origin for origin in _list_items(base.get("Origins"))}
+    grouped_ids = _list_grouped_origins(base)
+    origins = [_build_origin(key, origin, live_origins.get(key, {})) for key, origin in spec["origins"].items()]
+    origins += [origin for key, origin in live_origins.items() if key in grouped_ids and key not in spec["origins"]]
+    behaviours_by_path = {
+        live_behaviour["PathPattern"]: live_behaviour for live_behaviour in _list_items(base.get("CacheBehaviors"))
+    }
     behaviours = [
-        {**_behaviour(spec["behaviours"][path], paths.get(path, {})), "PathPattern": path} for path in spec["order"]
+        {**_build_behaviour(spec["behaviours"][path], behaviours_by_path.get(path, {})), "PathPattern": path}
+        for path in spec["order"]
     ]
     config |= {
-        "Aliases": listed(spec["aliases"]),
-        "ViewerCertificate": _certificate(spec["certificate"]),
-        "Origins": listed(origins),
-        "DefaultCacheBehavior": _behaviour(spec["default_behaviour"], base.get("DefaultCacheBehavior", {})),
-        "CacheBehaviors": listed(behaviours),
+        "Aliases": to_quantity_list(spec["aliases"]),
+        "ViewerCertificate": _build_certificate(spec["certificate"]),
+        "Origins": to_quantity_list(origins),
+        "DefaultCacheBehavior": _build_behaviour(spec["default_behaviour"], base.get("DefaultCacheBehavior", {})),
+        "CacheBehaviors": to_quantity_list(behaviours),
     }
-    return config | _options(spec)
+    return config | _build_options(spec)
 
 
-def listed(items: list[Any]) -> dict[str, Any]:
+def to_quantity_list(items: list[Any]) -> dict[str, Any]:
     """A list as CloudFront wants it."""
     return {"Quantity": len(items), **({"Items": list(items)} if items else {})}
 
 
-def _items(value: Mapping[str, Any] | None) -> list[Any]:
+def _list_items(value: Mapping[str, Any] | None) -> list[Any]:
     return list((value or {}).get("Items") or ())
 
 
 def _sorted_methods(behaviour: Mapping[str, Value]) -> dict[str, Value]:
-    return {**behaviour, "methods": canonical(list(behaviour["methods"]))}
+    return {**behaviour, "methods": sort_canonically(list(behaviour["methods"]))}
 
 
-def _options(spec: Mapping[str, Value]) -> dict[str, Any]:
+def _build_options(spec: Mapping[str, Value]) -> dict[str, Any]:
     """The parts that are sent only when the manifest speaks of them."""
-    found: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if "geo" in spec:
-        rule = {"RestrictionType": GEO[spec["geo"]["rule"]], **listed(spec["geo"]["countries"])}
-        found["Restrictions"] = {"GeoRestriction": rule}
+        rule = {
+            "RestrictionType": GEO_RESTRICTION_TYPES[spec["geo"]["rule"]],
+            **to_quantity_list(spec["geo"]["countries"]),
+        }
+        options["Restrictions"] = {"GeoRestriction": rule}
     if "logging" in spec:
         target = spec["logging"]
-        names = {"Bucket": target["bucket"], "Prefix": target["prefix"], "IncludeCookies": target["cookies"]}
-        found["Logging"] = {"Enabled": True, **names}
-    return found
+        logging_config = {"Bucket": target["bucket"], "Prefix": target["prefix"], "IncludeCookies": target["cookies"]}
+        options["Logging"] = {"Enabled": True, **logging_config}
+    return options
 
 
-def _grouped_origins(base: Mapping[str, Any]) -> set[str]:
+def _list_grouped_origins(base: Mapping[str, Any]) -> set[str]:
     """Origins that somebody has put in a group: not ours to drop."""
-    groups = _items(base.get("OriginGroups"))
-    return {member["OriginId"] for group in groups for member in _items(group.get("Members"))}
+    groups = _list_items(base.get("OriginGroups"))
+    return {member["OriginId"] for group in groups for member in _list_items(group.get("Members"))}
 
 
-def _origin(key: str, origin: Mapping[str, Value], old: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in old.items() if name not in KINDS}
-    found = {**kept, "Id": key, "DomainName": origin["domain"], "OriginPath": origin["path"]}
+def _build_origin(origin_id: str, origin: Mapping[str, Value], live_origin: Mapping[str, Any]) -> dict[str, Any]:
+    preserved = {name: value for name, value in live_origin.items() if name not in ORIGIN_CONFIG_MEMBERS}
+    merged = {**preserved, "Id": origin_id, "DomainName": origin["domain"], "OriginPath": origin["path"]}
     if origin["access_control"] is None:
-        custom = {**HTTPS, **old.get("CustomOriginConfig", {}), "OriginProtocolPolicy": "https-only"}
-        return {**found, "OriginAccessControlId": "", "CustomOriginConfig": custom}
-    bucket = {**old.get("S3OriginConfig", {}), "OriginAccessIdentity": ""}
-    return {**found, "OriginAccessControlId": origin["access_control"], "S3OriginConfig": bucket}
+        custom = {
+            **HTTPS_ORIGIN_DEFAULTS,
+            **live_origin.get("CustomOriginConfig", {}),
+            "OriginProtocolPolicy": "https-only",
+        }
+        return {**merged, "OriginAccessControlId": "", "CustomOriginConfig": custom}
+    bucket = {**live_origin.get("S3OriginConfig", {}), "OriginAccessIdentity": ""}
+    return {**merged, "OriginAccessControlId": origin["access_control"], "S3OriginConfig": bucket}
 
 
 def _parse_origin(origin: Mapping[str, Any]) -> dict[str, Any]:
     """An origin without access control is a web server, or a bucket that somebody left open."""
-    control = origin.get("OriginAccessControlId") or None
-    if control is None and "CustomOriginConfig" not in origin:
-        control = ""
-    return {"domain": origin["DomainName"], "path": origin.get("OriginPath", ""), "access_control": control}
+    access_control = origin.get("OriginAccessControlId") or None
+    if access_control is None and "CustomOriginConfig" not in origin:
+        access_control = ""
+    return {"domain": origin["DomainName"], "path": origin.get("OriginPath", ""), "access_control": access_control}
 
 
-def _behaviour(behaviour: Mapping[str, Value], old: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {name: value for name, value in old.items() if name not in (*LEGACY, *POLICIES.values())}
-    functions = [each for each in _items(old.get("FunctionAssociations")) if each["EventType"] != "viewer-request"]
+def _build_behaviour(behaviour: Mapping[str, Value], live_behaviour: Mapping[str, Any]) -> dict[str, Any]:
+    preserved = {
+        name: value
+        for name, value in live_behaviour.items()
+        if name not in (*LEGACY_CACHE_MEMBERS, *POLICY_MEMBERS.values())
+    }
+    functions = [
+        association
+        for association in _list_items(live_behaviour.get("FunctionAssociations"))
+        if association["EventType"] != "viewer-request"
+    ]
     if behaviour["viewer_request"] is not None:
         functions.append({"FunctionARN": behaviour["viewer_request"], "EventType": "viewer-request"})
     return {
-        **kept,
+        **preserved,
         "TargetOriginId": behaviour["origin"],
         "ViewerProtocolPolicy": behaviour["viewer_protocol"],
         "Compress": behaviour["compress"],
-        "AllowedMethods": {**listed(behaviour["methods"]), "CachedMethods": listed(CACHED)},
-        "FunctionAssociations": listed(functions),
-        **{theirs: behaviour[ours] for ours, theirs in POLICIES.items() if behaviour[ours] is not None},
+        "AllowedMethods": {**to_quantity_list(behaviour["methods"]), "CachedMethods": to_quantity_list(CACHED_METHODS)},
+        "FunctionAssociations": to_quantity_list(functions),
+        **{member: behaviour[field] for field, member in POLICY_MEMBERS.items() if behaviour[field] is not None},
     }
 
 
 def _parse_behaviour(behaviour: Mapping[str, Any]) -> dict[str, Any]:
-    functions = {each["EventType"]: each["FunctionARN"] for each in _items(behaviour.get("FunctionAssociations"))}
+    functions = {
+        association["EventType"]: association["FunctionARN"]
+        for association in _list_items(behaviour.get("FunctionAssociations"))
+    }
     return {
         "origin": behaviour["TargetOriginId"],
         "viewer_protocol": behaviour["ViewerProtocolPolicy"],
         "compress": behaviour.get("Compress", False),
-        "methods": _items(behaviour.get("AllowedMethods")) or CACHED,
+        "methods": _list_items(behaviour.get("AllowedMethods")) or CACHED_METHODS,
         "viewer_request": functions.get("viewer-request"),
-        **{ours: behaviour.get(theirs) or None for ours, theirs in POLICIES.items()},
+        **{field: behaviour.get(member) or None for field, member in POLICY_MEMBERS.items()},
     }
 
 
-def _certificate(certificate: Mapping[str, Value] | None) -> dict[str, Any]:
+def _build_certificate(certificate: Mapping[str, Value] | None) -> dict[str, Any]:
     if certificate is None:
         return {"CloudFrontDefaultCertificate": True}
     return {

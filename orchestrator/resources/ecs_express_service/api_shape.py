@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.steps import Outputs
-from orchestrator.values import Value, canonical, join
+from orchestrator.values import Value, join_parts, sort_canonically
 
-CLUSTER = "default"
-NO_BALANCER = "not-named-by-ecs"
-STREAMS = "service"
+CLUSTER_NAME = "default"
+UNKNOWN_LOAD_BALANCER = "not-named-by-ecs"
+LOG_STREAM_PREFIX = "service"
 """What the log streams' names begin with."""
 DEFAULTS: Mapping[str, Value] = {
     "settled": True,
@@ -21,8 +21,8 @@ DEFAULTS: Mapping[str, Value] = {
     "architecture": "X86_64",
     "task_role": None,
 }
-SETS = ("subnets", "security_groups")
-SCALING = {
+UNORDERED_FIELDS = ("subnets", "security_groups")
+SCALING_MEMBERS = {
     "min": ("minTaskCount", 1),
     "max": ("maxTaskCount", 20),
     "metric": ("autoScalingMetric", "AVERAGE_CPU"),
@@ -33,13 +33,17 @@ SCALING = {
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """AWS's defaults; ``variables`` names every variable, so that one too many is a difference."""
-    settled = {**DEFAULTS, **spec}
-    sets = {key: canonical(settled[key]) for key in SETS if isinstance(settled.get(key), list)}
-    names = sorted({*settled["environment"], *settled["secrets"]})
-    return {**settled, **sets, "variables": names}
+    normalised = {**DEFAULTS, **spec}
+    sorted_fields = {
+        key: sort_canonically(normalised[key]) for key in UNORDERED_FIELDS if isinstance(normalised.get(key), list)
+    }
+    names = sorted({*normalised["environment"], *normalised["secrets"]})
+    return {**normalised, **sorted_fields, "variables": names}
 
 
-def settings(service: Mapping[str, Any], configuration: Mapping[str, Any], groups: Iterable[str]) -> dict[str, Value]:
+def parse_service(
+    service: Mapping[str, Any], configuration: Mapping[str, Any], groups: Iterable[str]
+) -> dict[str, Value]:
     """DescribeExpressGatewayService's answer as a spec: its newest ``configuration``, with ``groups`` that are ours."""
     container = configuration.get("primaryContainer") or {}
     network = configuration.get("networkConfiguration") or {}
@@ -48,8 +52,8 @@ def settings(service: Mapping[str, Any], configuration: Mapping[str, Any], group
         "image": container.get("image"),
         "port": container.get("containerPort", 80),
         "command": container.get("command") or [],
-        "environment": {one["name"]: one.get("value", "") for one in container.get("environment") or ()},
-        "secrets": {one["name"]: one["valueFrom"] for one in container.get("secrets") or ()},
+        "environment": {item["name"]: item.get("value", "") for item in container.get("environment") or ()},
+        "secrets": {item["name"]: item["valueFrom"] for item in container.get("secrets") or ()},
         "log_group": (container.get("awsLogsConfiguration") or {}).get("logGroup"),
         "task_role": configuration.get("taskRoleArn"),
         "execution_role": configuration.get("executionRoleArn"),
@@ -58,31 +62,33 @@ def settings(service: Mapping[str, Any], configuration: Mapping[str, Any], group
         "memory": int(configuration.get("memory") or 0),
         "architecture": configuration.get("cpuArchitecture", "X86_64"),
         "health_path": configuration.get("healthCheckPath", "/ping"),
-        "scaling": {key: scaling.get(member, default) for key, (member, default) in SCALING.items()},
+        "scaling": {key: scaling.get(member, default) for key, (member, default) in SCALING_MEMBERS.items()},
         "subnets": network.get("subnets") or [],
         "security_groups": list(groups),
     }
 
 
-def newest(service: Mapping[str, Any]) -> Mapping[str, Any]:
+def newest_configuration(service: Mapping[str, Any]) -> Mapping[str, Any]:
     """The configuration that is wanted of a service: while it deploys, AWS lists the one before it, too."""
-    found = service.get("activeConfigurations") or [{}]
-    return max(found, key=lambda one: (str(one.get("createdAt", "")), str(one.get("serviceRevisionArn", ""))))
+    configurations = service.get("activeConfigurations") or [{}]
+    return max(
+        configurations, key=lambda item: (str(item.get("createdAt", "")), str(item.get("serviceRevisionArn", "")))
+    )
 
 
-def body(spec: Mapping[str, Value]) -> dict[str, Value]:
+def build_request(spec: Mapping[str, Value]) -> dict[str, Value]:
     """What creating and updating have in common: the whole of a spec, so that either sets all of it."""
     container = {
         "image": spec["image"],
         "containerPort": spec["port"],
         "command": spec["command"],
         "environment": [{"name": name, "value": value} for name, value in spec["environment"].items()],
-        "secrets": [{"name": name, "valueFrom": where} for name, where in spec["secrets"].items()],
-        "awsLogsConfiguration": {"logGroup": spec["log_group"], "logStreamPrefix": STREAMS},
+        "secrets": [{"name": name, "valueFrom": value_from} for name, value_from in spec["secrets"].items()],
+        "awsLogsConfiguration": {"logGroup": spec["log_group"], "logStreamPrefix": LOG_STREAM_PREFIX},
     }
-    given = {"taskRoleArn": spec["task_role"]} if spec["task_role"] is not None else {}
+    role_fields = {"taskRoleArn": spec["task_role"]} if spec["task_role"] is not None else {}
     return {
-        **given,
+        **role_fields,
         "primaryContainer": container,
         "executionRoleArn": spec["execution_role"],
         "healthCheckPath": spec["health_path"],
@@ -90,28 +96,28 @@ def body(spec: Mapping[str, Value]) -> dict[str, Value]:
         "memory": str(spec["memory"]),
         "cpuArchitecture": spec["architecture"],
         "networkConfiguration": {"subnets": spec["subnets"], "securityGroups": spec["security_groups"]},
-        "scalingTarget": {member: spec["scaling"][key] for key, (member, _) in SCALING.items()},
+        "scalingTarget": {member: spec["scaling"][key] for key, (member, _) in SCALING_MEMBERS.items()},
     }
 
 
-def outputs(arn: Value, host: Value, balancer: Value) -> Outputs:
+def build_outputs(arn: Value, host: Value, load_balancer: Value) -> Outputs:
     """What others may refer to; ``balancer`` is the load balancer as CloudWatch calls it."""
-    return {"arn": arn, "host": host, "url": join(["https://", host]), "load_balancer": balancer}
+    return {"arn": arn, "host": host, "url": join_parts(["https://", host]), "load_balancer": load_balancer}
 
 
-def host_of(service: Mapping[str, Any]) -> str:
+def parse_host(service: Mapping[str, Any]) -> str:
     """The name under which it answers; AWS writes it with ``https://`` or without.  Empty while there is none."""
-    paths = newest(service).get("ingressPaths") or [{}]
+    paths = newest_configuration(service).get("ingressPaths") or [{}]
     endpoint = str(paths[0].get("endpoint", ""))
     return urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").netloc
 
 
-def balancer_of(answer: Mapping[str, Any]) -> str:
+def parse_load_balancer(response: Mapping[str, Any]) -> str:
     """``app/NAME/ID`` of the load balancer, out of DescribeServiceRevisions' answer, or NO_BALANCER.
 
     Who asks for it makes an alarm, and an alarm that watches nothing yet is better than a deployment that fails for it.
     """
-    revisions = answer.get("serviceRevisions") or [{}]
+    revisions = response.get("serviceRevisions") or [{}]
     paths = (revisions[0].get("ecsManagedResources") or {}).get("ingressPaths") or [{}]
-    named = str((paths[0].get("loadBalancer") or {}).get("arn", "")).rpartition(":loadbalancer/")[2]
-    return named or NO_BALANCER
+    load_balancer_name = str((paths[0].get("loadBalancer") or {}).get("arn", "")).rpartition(":loadbalancer/")[2]
+    return load_balancer_name or UNKNOWN_LOAD_BALANCER

@@ -10,14 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from orchestrator.ownership_tags import marks, pairs
-from orchestrator.resources import Aws
+from orchestrator.ownership_tags import parse_ownership, to_aws_tags
+from orchestrator.resources import AwsReader
 from orchestrator.resources.rds_instance import live_shape, modify, password
-from orchestrator.resources.rds_instance.api_members import BUSY, GONE
+from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NOT_FOUND_CODES
 from orchestrator.resources.rds_instance.messages import effects, stuck
-from orchestrator.steps import Call, Outputs, Steps, Wait
-from orchestrator.values import Value, canonical
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.steps import ApiCall, Outputs, Steps, Wait
+from orchestrator.values import Value, sort_canonically
+from orchestrator.vocabulary import LiveResource, Scope
 
 __all__ = ["effects", "stuck"]
 
@@ -28,85 +28,99 @@ STATEFUL = True
 USES = frozenset({"rds_subnet_group", "rds_parameter_group", "ec2_security_group", "secretsmanager_secret"})
 ARN = re.compile(r"arn:aws:rds:[^:]+:\d+:db:(?P<name>.+)")
 
-CREATION = 3600.0
-DELETION = 3600.0
+CREATION_TIMEOUT_SECONDS = 3600.0
+DELETION_TIMEOUT_SECONDS = 3600.0
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """Sets sorted, and the two fields that every instance is to have."""
-    sets = {key: canonical(spec[key]) for key in ("security_groups", "logs") if isinstance(spec.get(key), list)}
-    return {"ready": True, "surplus_gb": 0, **spec, **sets}
+    sorted_fields = {
+        key: sort_canonically(spec[key]) for key in ("security_groups", "logs") if isinstance(spec.get(key), list)
+    }
+    return {"ready": True, "surplus_gb": 0, **spec, **sorted_fields}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing for all instances; what is pending counts as done, for it needs no second order."""
     instances = aws.all("rds", "describe_db_instances", "DBInstances")
-    instance = next((each for each in instances if each["DBInstanceIdentifier"] == name.lower()), None)
+    instance = next((item for item in instances if item["DBInstanceIdentifier"] == name.lower()), None)
     if instance is None:
         return None
-    found = live_shape.spec_of(instance, spec)
-    return Live(
-        normalise(found),
-        live_shape.outputs_of(instance),
-        live_shape.private_of(instance),
-        health=live_shape.health_of(instance),
-        status=live_shape.status_of(instance, spec),
-        **marks(found["tags"]),
+    live_spec = live_shape.parse_spec(instance, spec)
+    return LiveResource(
+        normalise(live_spec),
+        live_shape.parse_outputs(instance),
+        live_shape.parse_private(instance),
+        health=live_shape.parse_health(instance),
+        status=live_shape.format_status(instance, spec),
+        **parse_ownership(live_spec["tags"]),
     )
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """The instance, then wait: nobody can use it before it has an address."""
-    credentials = yield from password.given(spec["credentials"])
-    body = {**modify.creation(name, spec), **credentials, "Tags": pairs(modify.tags(spec))}
-    yield Call("rds", "create_db_instance", body, ok=("DBInstanceAlreadyExists",))
-    answer = yield modify.available(name, patience=CREATION)
-    return {**live_shape.outputs_of(answer["DBInstances"][0]), "arn": modify.arn(scope, name)}
+    credentials = yield from password.password_parameters(spec["credentials"])
+    request = {**modify.build_create_request(name, spec), **credentials, "Tags": to_aws_tags(modify.build_tags(spec))}
+    yield ApiCall("rds", "create_db_instance", request, ok_codes=("DBInstanceAlreadyExists",))
+    response = yield modify.wait_until_available(name, timeout_seconds=CREATION_TIMEOUT_SECONDS)
+    return {**live_shape.parse_outputs(response["DBInstances"][0]), "arn": modify.build_arn(scope, name)}
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """One ModifyDBInstance; the password by itself, for it must be in force before the tag says so."""
     outputs: Outputs = {}
-    modification = modify.modification(name, spec, live, changed)
+    modification = modify.build_modification(name, spec, live, changed)
     if modification is not None:
         yield modification.call
-        yield modify.available(name, modification.awaited)
+        yield modify.wait_until_available(name, modification.pending_members)
     if "ready" in changed:
-        answer = yield modify.available(name, patience=CREATION)
-        outputs = live_shape.outputs_of(answer["DBInstances"][0])
+        response = yield modify.wait_until_available(name, timeout_seconds=CREATION_TIMEOUT_SECONDS)
+        outputs = live_shape.parse_outputs(response["DBInstances"][0])
     if "credentials" in changed:
-        managed = bool(live.spec.get("credentials", {}).get("managed"))
-        body = yield from password.given(spec["credentials"], handed_back=managed)
-        yield Call("rds", "modify_db_instance", {"DBInstanceIdentifier": name, **body}, retry=BUSY, patience=1800)
-        yield modify.available(name, ("MasterUserPassword",))
+        was_managed = bool(live.spec.get("credentials", {}).get("managed"))
+        request = yield from password.password_parameters(spec["credentials"], stop_managing=was_managed)
+        yield ApiCall(
+            "rds",
+            "modify_db_instance",
+            {"DBInstanceIdentifier": name, **request},
+            retry_codes=BUSY_CODES,
+            timeout_seconds=1800,
+        )
+        yield modify.wait_until_available(name, ("MasterUserPassword",))
     if changed & {"tags", "credentials", "apply"}:
-        body = {"ResourceName": modify.arn(scope, name), "Tags": pairs(modify.tags(spec))}
-        yield Call("rds", "add_tags_to_resource", body)
+        request = {"ResourceName": modify.build_arn(scope, name), "Tags": to_aws_tags(modify.build_tags(spec))}
+        yield ApiCall("rds", "add_tags_to_resource", request)
     return outputs
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """A final snapshot is taken and the automated backups are kept; RDS refuses while it is protected."""
     if live.private.get("status") != "deleting":
-        yield Call(
+        yield ApiCall(
             "rds",
             "delete_db_instance",
             {
                 "DBInstanceIdentifier": name,
                 "SkipFinalSnapshot": False,
-                "FinalDBSnapshotIdentifier": final_snapshot(name, live),
+                "FinalDBSnapshotIdentifier": final_snapshot_name(name, live),
                 "DeleteAutomatedBackups": False,
             },
-            ok=(*GONE, "DBSnapshotAlreadyExists"),
-            retry=BUSY,
-            patience=1800,
+            ok_codes=(*NOT_FOUND_CODES, "DBSnapshotAlreadyExists"),
+            retry_codes=BUSY_CODES,
+            timeout_seconds=1800,
         )
-    listing = Call("rds", "describe_db_instances", {"DBInstanceIdentifier": name})
-    yield Wait(listing, "DBInstances[0].DBInstanceStatus", gone=GONE, patience=DELETION, stuck=stuck(live))
+    listing = ApiCall("rds", "describe_db_instances", {"DBInstanceIdentifier": name})
+    yield Wait(
+        listing,
+        "DBInstances[0].DBInstanceStatus",
+        gone_codes=NOT_FOUND_CODES,
+        timeout_seconds=DELETION_TIMEOUT_SECONDS,
+        stuck_hint=stuck(live),
+    )
     return {}
 
 
-def final_snapshot(name: str, live: Live) -> str:
+def final_snapshot_name(name: str, live: LiveResource) -> str:
     """The name of the last snapshot: the same on every try, another for every instance that ever had this name."""
-    identity = str(live.private.get("resource_id") or "").removeprefix("db-").lower()[:12]
-    return "-".join(filter(None, (name, "final", identity)))
+    short_resource_id = str(live.private.get("resource_id") or "").removeprefix("db-").lower()[:12]
+    return "-".join(filter(None, (name, "final", short_resource_id)))

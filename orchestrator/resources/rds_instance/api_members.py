@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-GONE = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
-BUSY = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
+NOT_FOUND_CODES = ("DBInstanceNotFound", "DBInstanceNotFoundFault")
+BUSY_CODES = ("InvalidDBInstanceState", "InvalidDBInstanceStateFault")
 TAG_APPLY = "orchestrator:apply"
 TAG_CREDENTIALS = "orchestrator:credentials"
 
@@ -15,68 +15,70 @@ TAG_CREDENTIALS = "orchestrator:credentials"
 class Setting(Struct, frozen=True):
     """One field: JMESPath into a DBInstance, the member of CreateDBInstance, the member of ModifyDBInstance."""
 
-    live: str
-    create: str
-    modify: str | None
+    live_path: str
+    create_member: str
+    modify_member: str | None
 
 
-def _same(member: str) -> Setting:
+def _modifiable(member: str) -> Setting:
     return Setting(member, member, member)
 
 
-def _fixed(member: str, create: str | None = None) -> Setting:
-    return Setting(member, create or member, None)
+def _immutable(member: str, create_name: str | None = None) -> Setting:
+    return Setting(member, create_name or member, None)
 
 
 SETTINGS: Mapping[str, Setting] = {
-    "engine": _fixed("Engine"),
-    "version": _same("EngineVersion"),
-    "instance_class": _same("DBInstanceClass"),
-    "storage_type": _same("StorageType"),
-    "storage_gb": _same("AllocatedStorage"),
-    "storage_max_gb": _same("MaxAllocatedStorage"),
-    "iops": _same("Iops"),
-    "throughput": _same("StorageThroughput"),
-    "encrypted": _fixed("StorageEncrypted"),
-    "kms_key": _fixed("KmsKeyId"),
-    "database": _fixed("DBName"),
-    "username": _fixed("MasterUsername"),
+    "engine": _immutable("Engine"),
+    "version": _modifiable("EngineVersion"),
+    "instance_class": _modifiable("DBInstanceClass"),
+    "storage_type": _modifiable("StorageType"),
+    "storage_gb": _modifiable("AllocatedStorage"),
+    "storage_max_gb": _modifiable("MaxAllocatedStorage"),
+    "iops": _modifiable("Iops"),
+    "throughput": _modifiable("StorageThroughput"),
+    "encrypted": _immutable("StorageEncrypted"),
+    "kms_key": _immutable("KmsKeyId"),
+    "database": _immutable("DBName"),
+    "username": _immutable("MasterUsername"),
     "port": Setting("Endpoint.Port", "Port", "DBPortNumber"),
-    "subnet_group": _fixed("DBSubnetGroup.DBSubnetGroupName", "DBSubnetGroupName"),
+    "subnet_group": _immutable("DBSubnetGroup.DBSubnetGroupName", "DBSubnetGroupName"),
     "security_groups": Setting("VpcSecurityGroups[].VpcSecurityGroupId", "VpcSecurityGroupIds", "VpcSecurityGroupIds"),
     "parameter_group": Setting(
         "DBParameterGroups[0].DBParameterGroupName", "DBParameterGroupName", "DBParameterGroupName"
     ),
-    "availability_zone": _fixed("AvailabilityZone"),
-    "multi_az": _same("MultiAZ"),
-    "public": _same("PubliclyAccessible"),
-    "network_type": _same("NetworkType"),
-    "ca_certificate": _same("CACertificateIdentifier"),
-    "backup_retention_days": _same("BackupRetentionPeriod"),
-    "backup_window": _same("PreferredBackupWindow"),
-    "maintenance_window": _same("PreferredMaintenanceWindow"),
-    "copy_tags_to_snapshots": _same("CopyTagsToSnapshot"),
-    "minor_upgrades": _same("AutoMinorVersionUpgrade"),
-    "lifecycle_support": _same("EngineLifecycleSupport"),
-    "deletion_protection": _same("DeletionProtection"),
+    "availability_zone": _immutable("AvailabilityZone"),
+    "multi_az": _modifiable("MultiAZ"),
+    "public": _modifiable("PubliclyAccessible"),
+    "network_type": _modifiable("NetworkType"),
+    "ca_certificate": _modifiable("CACertificateIdentifier"),
+    "backup_retention_days": _modifiable("BackupRetentionPeriod"),
+    "backup_window": _modifiable("PreferredBackupWindow"),
+    "maintenance_window": _modifiable("PreferredMaintenanceWindow"),
+    "copy_tags_to_snapshots": _modifiable("CopyTagsToSnapshot"),
+    "minor_upgrades": _modifiable("AutoMinorVersionUpgrade"),
+    "lifecycle_support": _modifiable("EngineLifecycleSupport"),
+    "deletion_protection": _modifiable("DeletionProtection"),
     "iam_authentication": Setting(
         "IAMDatabaseAuthenticationEnabled", "EnableIAMDatabaseAuthentication", "EnableIAMDatabaseAuthentication"
     ),
     "logs": Setting("EnabledCloudwatchLogsExports || `[]`", "EnableCloudwatchLogsExports", None),
     "insights": Setting("PerformanceInsightsEnabled", "EnablePerformanceInsights", "EnablePerformanceInsights"),
-    "insights_retention_days": _same("PerformanceInsightsRetentionPeriod"),
-    "monitoring_seconds": _same("MonitoringInterval"),
-    "monitoring_role": _same("MonitoringRoleArn"),
+    "insights_retention_days": _modifiable("PerformanceInsightsRetentionPeriod"),
+    "monitoring_seconds": _modifiable("MonitoringInterval"),
+    "monitoring_role": _modifiable("MonitoringRoleArn"),
 }
 
-STORAGE = frozenset({"storage_type", "storage_gb", "storage_max_gb", "iops", "throughput"})
-OUTAGE = frozenset({"instance_class", "version", "port"})
+STORAGE_FIELDS = frozenset({"storage_type", "storage_gb", "storage_max_gb", "iops", "throughput"})
+OUTAGE_FIELDS = frozenset({"instance_class", "version", "port"})
 """What restarts the instance."""
 
-OBEDIENT = frozenset({"storage_type", "storage_gb", "iops", "throughput", "multi_az", "backup_retention_days"})
+DEFERRABLE_FIELDS = frozenset({"storage_type", "storage_gb", "iops", "throughput", "multi_az", "backup_retention_days"})
 """What waits for the maintenance window unless told otherwise, without causing an outage; the rest never waits."""
 
-PENDING = {setting.modify: key for key, setting in SETTINGS.items() if setting.modify} | {
+FIELDS_BY_PENDING_MEMBER = {
+    setting.modify_member: key for key, setting in SETTINGS.items() if setting.modify_member
+} | {
     "Port": "port",
     "IAMDatabaseAuthenticationEnabled": "iam_authentication",
 }

@@ -13,14 +13,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from orchestrator.artefacts import Site
-from orchestrator.resources import Aws
-from orchestrator.resources._bucket_child import inside
-from orchestrator.resources.s3_site.file_sources import NEW_BUCKET, PATIENCE, source
-from orchestrator.resources.s3_site.invalidation import forget
-from orchestrator.resources.s3_site.live_site import BEGUN, WHOLE, Standing, look
-from orchestrator.steps import Batch, Call, Steps, call
+from orchestrator.resources import AwsReader
+from orchestrator.resources._bucket_child import read_bucket_setting
+from orchestrator.resources.s3_site.file_sources import NEW_BUCKET_CODES, NEW_BUCKET_TIMEOUT_SECONDS, create_source
+from orchestrator.resources.s3_site.invalidation import invalidate
+from orchestrator.resources.s3_site.live_site import COMPLETE_PREFIX, STARTED_PREFIX, LiveSite, read_live_site
+from orchestrator.steps import ApiCall, Batch, Steps, call
 from orchestrator.values import Value
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 IMMUTABLE: frozenset[str] = frozenset()
 STATEFUL = False
@@ -29,99 +29,130 @@ USES = frozenset(
 )
 ARN = None
 
-INDEX = "index.html"
-PAGES = (".html", ".htm")
-AS_BUILT = "as built"
-AT_ONCE = 1000
+INDEX_PATH = "index.html"
+PAGE_SUFFIXES = (".html", ".htm")
+UNCHANGED_TEXT = "as built"
+MAX_KEYS_PER_DELETE = 1000
 """Keys that one DeleteObjects takes."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     """The site's digest is compared, and whether any file is amiss; ``shipping`` is what it takes to ship it."""
-    return {"files": AS_BUILT, **spec}
+    return {"files": UNCHANGED_TEXT, **spec}
 
 
-def read(aws: Aws, scope: Scope, name: str, spec: Mapping[str, Value]) -> Live | None:
+def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """One listing tells all while the site stands as it should; else the index of the one that stands is read too."""
-    wanted = spec["shipping"].value
-    seen = inside(
-        aws, scope, name, lambda _: look(aws, scope, name, wanted["site"], wanted["store"], by_etag=wanted["by_etag"])
+    shipping = spec["shipping"].value
+    result = read_bucket_setting(
+        aws,
+        scope,
+        name,
+        lambda _: read_live_site(
+            aws, scope, name, shipping["site"], shipping["store"], can_compare_etags=shipping["by_etag"]
+        ),
     )
-    if seen is None:
+    if result is None:
         return None
-    found, marks = seen
-    return Live({"site": found.shown, "files": _differences(found)}, {"digest": found.shown}, {"found": found}, **marks)
+    live_site, ownership = result
+    return LiveResource(
+        {"site": live_site.description, "files": _summarize_differences(live_site)},
+        {"digest": live_site.description},
+        {"found": live_site},
+        **ownership,
+    )
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Everything, into a bucket that is new."""
-    nothing = Live({}, private={"found": Standing(spec["shipping"].value["site"], {}, by_etag=True)})
-    return (yield from update(scope, name, spec, nothing, frozenset()))
+    empty_live = LiveResource(
+        {}, private={"found": LiveSite(spec["shipping"].value["site"], {}, can_compare_etags=True)}
+    )
+    return (yield from update(scope, name, spec, empty_live, frozenset()))
 
 
-def update(scope: Scope, name: str, spec: Mapping[str, Value], live: Live, changed: frozenset[str]) -> Steps:
+def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
     """New parts, then what shows them, the front page last; then old pages go, and the CDN is told.
 
     Killed anywhere, a mark that goes last of all shows it, and the next run does what is left.
     """
-    wanted, found = spec["shipping"].value, live.private["found"]
-    site: Site = wanted["site"]
-    owner = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    puts = [*found.wrong, *found.stale]
-    if puts or found.whole != site.digest:
-        if not found.resumes:
-            key = f"{BEGUN}{site.digest}"
-            yield Call("s3", "put_object", {**owner, "Key": key}, retry=NEW_BUCKET, patience=PATIENCE)
-        yield from _ship(site, name, wanted["store"], scope.account, found)
-        yield call("s3", "put_object", **owner, Key=f"{WHOLE}{site.digest}")
-        begun = [f"{BEGUN}{site.digest}"]
+    shipping, live_site = spec["shipping"].value, live.private["found"]
+    site: Site = shipping["site"]
+    bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
+    paths_to_write = [*live_site.wrong, *live_site.stale]
+    if paths_to_write or live_site.whole != site.digest:
+        if not live_site.resumes:
+            key = f"{STARTED_PREFIX}{site.digest}"
+            yield ApiCall(
+                "s3",
+                "put_object",
+                {**bucket_params, "Key": key},
+                retry_codes=NEW_BUCKET_CODES,
+                timeout_seconds=NEW_BUCKET_TIMEOUT_SECONDS,
+            )
+        yield from _upload_files(site, name, shipping["store"], scope.account, live_site)
+        yield call("s3", "put_object", **bucket_params, Key=f"{COMPLETE_PREFIX}{site.digest}")
+        started_markers = [f"{STARTED_PREFIX}{site.digest}"]
     else:
-        begun = []
-    yield from _remove(owner, found.gone, "pages that the site has no more")
-    yield from forget(wanted["distributions"], found.forgotten, INDEX)
-    yield from _remove(owner, dict.fromkeys([*found.marks, *begun]), "old marks")
+        started_markers = []
+    yield from _delete_keys(bucket_params, live_site.gone, "pages that the site has no more")
+    yield from invalidate(shipping["distributions"], live_site.forgotten, INDEX_PATH)
+    yield from _delete_keys(bucket_params, dict.fromkeys([*live_site.marks, *started_markers]), "old marks")
     return {"digest": site.digest}
 
 
-def delete(scope: Scope, name: str, live: Live) -> Steps:
+def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """The files go with their bucket."""
     yield from ()
     return {}
 
 
-def _differences(found: Standing) -> str:
+def _summarize_differences(live_site: LiveSite) -> str:
     """How many files are not as they should be."""
-    changed = len(found.wrong) - len(found.new) + len(found.stale)
-    counts = ((len(found.new), "to add"), (changed, "to change"), (len(found.gone), "to remove"))
-    return ", ".join(f"{count:,} {what}" for count, what in counts if count) or AS_BUILT
+    changed_count = len(live_site.changed_paths) - len(live_site.new_paths) + len(live_site.stale_paths)
+    counts = (
+        (len(live_site.new_paths), "to add"),
+        (changed_count, "to change"),
+        (len(live_site.removed_paths), "to remove"),
+    )
+    return ", ".join(f"{count:,} {label}" for count, label in counts if count) or UNCHANGED_TEXT
 
 
-def _ship(site: Site, name: str, store: str, account: str, found: Standing) -> Steps:
+def _upload_files(site: Site, name: str, release_bucket: str, account: str, live_site: LiveSite) -> Steps:
     """All files of the site that are not in place, each kind when all it leads to is there."""
-    origin = source(site, name, store, account)
+    source_files = create_source(site, name, release_bucket, account)
     is_entry = {path: file.entry for path, file in site.files.items()}
-    yield from origin.parts([path for path in found.wrong if not is_entry[path]])
-    yield from origin.keep([path for path in (*found.wrong, *found.stale) if is_entry[path]])
-    yield from origin.show([path for path in found.stale if not is_entry[path]], "parts, under other headers")
-    for title, paths in _phases(path for path in (*found.wrong, *found.stale) if is_entry[path]):
-        yield from origin.show(paths, title)
+    yield from source_files.put_assets([path for path in live_site.changed_paths if not is_entry[path]])
+    yield from source_files.archive_entries(
+        [path for path in (*live_site.changed_paths, *live_site.stale_paths) if is_entry[path]]
+    )
+    yield from source_files.publish(
+        [path for path in live_site.stale_paths if not is_entry[path]], "parts, under other headers"
+    )
+    for title, paths in _group_entries(
+        path for path in (*live_site.changed_paths, *live_site.stale_paths) if is_entry[path]
+    ):
+        yield from source_files.publish(paths, title)
     return {}
 
 
-def _phases(entries: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
+def _group_entries(entry_paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
     """What is asked for by a name that stays, in the order in which it may be shown."""
-    shown = list(entries)
-    yield "files that keep their name", [path for path in shown if not path.endswith(PAGES)]
-    yield "pages", [path for path in shown if path.endswith(PAGES) and path != INDEX]
-    yield "the front page", [path for path in shown if path == INDEX]
+    ordered_paths = list(entry_paths)
+    yield "files that keep their name", [path for path in ordered_paths if not path.endswith(PAGE_SUFFIXES)]
+    yield "pages", [path for path in ordered_paths if path.endswith(PAGE_SUFFIXES) and path != INDEX_PATH]
+    yield "the front page", [path for path in ordered_paths if path == INDEX_PATH]
 
 
-def _remove(owner: Mapping[str, Any], keys: Iterable[str], title: str) -> Steps:
+def _delete_keys(bucket_params: Mapping[str, Any], keys: Iterable[str], title: str) -> Steps:
     objects = [{"Key": key} for key in keys]
-    parts = [objects[start : start + AT_ONCE] for start in range(0, len(objects), AT_ONCE)]
-    if parts:
+    batches = [objects[start : start + MAX_KEYS_PER_DELETE] for start in range(0, len(objects), MAX_KEYS_PER_DELETE)]
+    if batches:
         yield Batch(
-            tuple(call("s3", "delete_objects", **owner, Delete={"Objects": part, "Quiet": True}) for part in parts),
+            tuple(
+                call("s3", "delete_objects", **bucket_params, Delete={"Objects": batch, "Quiet": True})
+                for batch in batches
+            ),
             title,
         )
     return {}

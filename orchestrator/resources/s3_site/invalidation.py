@@ -10,31 +10,33 @@ from urllib.parse import quote
 
 from orchestrator.steps import Compute, Steps, call
 
-MOST_PATHS = 15
+MAX_PATHS = 15
 """Paths of one invalidation; beyond that a whole pattern is forgotten, which counts as one path."""
 
 
-def forget(distributions: Iterable[Mapping[str, Any]], paths: Sequence[str], index: str) -> Steps:
+def invalidate(distributions: Iterable[Mapping[str, Any]], paths: Sequence[str], index_path: str) -> Steps:
     """Tell each distribution (``id``, and the ``patterns`` that it serves from the bucket) what has changed."""
-    for one in distributions:
-        items = _items(one["patterns"], paths, index)
+    for distribution in distributions:
+        items = _build_paths(distribution["patterns"], paths, index_path)
         if items:
-            reference = yield Compute("a reference of its own", _unique, ())
+            reference = yield Compute("a reference of its own", _new_caller_reference, ())
             batch = {"Paths": {"Quantity": len(items), "Items": items}, "CallerReference": reference}
-            yield call("cloudfront", "create_invalidation", DistributionId=one["id"], InvalidationBatch=batch)
+            yield call("cloudfront", "create_invalidation", DistributionId=distribution["id"], InvalidationBatch=batch)
     return {}
 
 
-def _items(patterns: Iterable[str], paths: Sequence[str], index: str) -> list[str]:
-    found: list[str] = []
+def _build_paths(patterns: Iterable[str], paths: Sequence[str], index_path: str) -> list[str]:
+    invalidation_paths: list[str] = []
     for pattern in patterns:
-        concerned = [path for path in paths if fnmatchcase(path, pattern)]
-        root = ["/"] if index in concerned else []
-        several = len(concerned) + len(root) > MOST_PATHS
-        found += [f"/{pattern}"] if several else [*root, *(f"/{quote(path)}" for path in concerned)]
-    return sorted(set(found))
+        matching = [path for path in paths if fnmatchcase(path, pattern)]
+        root_path = ["/"] if index_path in matching else []
+        is_over_limit = len(matching) + len(root_path) > MAX_PATHS
+        invalidation_paths += (
+            [f"/{pattern}"] if is_over_limit else [*root_path, *(f"/{quote(path)}" for path in matching)]
+        )
+    return sorted(set(invalidation_paths))
 
 
-def _unique() -> str:
+def _new_caller_reference() -> str:
     """CloudFront answers a reference that it knows with the invalidation that it made for it long ago."""
     return uuid.uuid4().hex

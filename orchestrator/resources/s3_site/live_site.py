@@ -14,17 +14,17 @@ from typing import Any
 
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
-from orchestrator.resources import Aws
+from orchestrator.resources import AwsReader
 from orchestrator.resources.s3_site import object_listing
 from orchestrator.vocabulary import Scope
 
-WHOLE = ".orchestrator/site/"
-BEGUN = ".orchestrator/ship/"
-GONE = ("NoSuchKey", "NoSuchBucket", "404")
+COMPLETE_PREFIX = ".orchestrator/site/"
+STARTED_PREFIX = ".orchestrator/ship/"
+NOT_FOUND_CODES = ("NoSuchKey", "NoSuchBucket", "404")
 
 
 @dataclass(frozen=True)
-class Standing:
+class LiveSite:
     """One bucket as it is, against the ``site`` that is to stand there.
 
     ``there`` is the listing, by key; ``indexes`` are the other sites that marks name, by digest, as far as they are
@@ -32,112 +32,142 @@ class Standing:
     """
 
     site: Site
-    there: Mapping[str, Mapping[str, Any]]
-    by_etag: bool
-    indexes: Mapping[str, Site] = field(default_factory=dict)
+    objects: Mapping[str, Mapping[str, Any]]
+    can_compare_etags: bool
+    other_sites: Mapping[str, Site] = field(default_factory=dict)
 
     @cached_property
-    def whole(self) -> str | None:
+    def current_digest(self) -> str | None:
         """Digest of the site that stands."""
-        marks = {key: item["LastModified"] for key, item in self.there.items() if key.startswith(WHOLE)}
-        return max(marks, key=lambda key: marks[key]).removeprefix(WHOLE) if marks else None
-
-    @cached_property
-    def marks(self) -> tuple[str, ...]:
-        """Keys of the marks that go when the site stands."""
-        own = f"{WHOLE}{self.site.digest}"
-        return tuple(key for key in self.there if key.startswith((WHOLE, BEGUN)) and key != own)
-
-    @cached_property
-    def resumes(self) -> bool:
-        """Whether the last thing that was begun here is this site, by a run that was killed."""
-        begun = self.there.get(f"{BEGUN}{self.site.digest}")
-        return begun is not None and all(
-            self.there[key]["LastModified"] <= begun["LastModified"]
-            for key in self.there
-            if key.startswith((WHOLE, BEGUN))
+        completed_at = {
+            key: item["LastModified"] for key, item in self.objects.items() if key.startswith(COMPLETE_PREFIX)
+        }
+        return (
+            max(completed_at, key=lambda key: completed_at[key]).removeprefix(COMPLETE_PREFIX) if completed_at else None
         )
 
     @cached_property
-    def wrong(self) -> tuple[str, ...]:
+    def obsolete_markers(self) -> tuple[str, ...]:
+        """Keys of the marks that go when the site stands."""
+        own_marker = f"{COMPLETE_PREFIX}{self.site.digest}"
+        return tuple(
+            key for key in self.objects if key.startswith((COMPLETE_PREFIX, STARTED_PREFIX)) and key != own_marker
+        )
+
+    @cached_property
+    def is_resuming(self) -> bool:
+        """Whether the last thing that was begun here is this site, by a run that was killed."""
+        started_marker = self.objects.get(f"{STARTED_PREFIX}{self.site.digest}")
+        return started_marker is not None and all(
+            self.objects[key]["LastModified"] <= started_marker["LastModified"]
+            for key in self.objects
+            if key.startswith((COMPLETE_PREFIX, STARTED_PREFIX))
+        )
+
+    @cached_property
+    def changed_paths(self) -> tuple[str, ...]:
         """Paths that are not there, or with other bytes."""
-        return tuple(path for path, file in self.site.files.items() if not self._has(path, file))
+        return tuple(path for path, file in self.site.files.items() if not self._has_same_bytes(path, file))
 
     @cached_property
-    def stale(self) -> tuple[str, ...]:
+    def stale_paths(self) -> tuple[str, ...]:
         """Paths that are there, but perhaps not as they are to be served."""
-        wrong = set(self.wrong)
-        return tuple(p for p, file in self.site.files.items() if p not in wrong and not self._is_ours(p, file))
+        changed = set(self.changed_paths)
+        return tuple(
+            path
+            for path, file in self.site.files.items()
+            if path not in changed and not self._has_expected_headers(path, file)
+        )
 
     @cached_property
-    def new(self) -> tuple[str, ...]:
+    def new_paths(self) -> tuple[str, ...]:
         """Of the wrong ones, those of which nothing is there."""
-        return tuple(path for path in self.wrong if path not in self.there)
+        return tuple(path for path in self.changed_paths if path not in self.objects)
 
     @cached_property
-    def gone(self) -> tuple[str, ...]:
+    def removed_paths(self) -> tuple[str, ...]:
         """Entry files of the other sites that this one has not."""
-        return tuple(sorted({path for other in self.indexes.values() for path in self._left(other)}))
+        return tuple(sorted({path for other in self.other_sites.values() for path in self._list_leftovers(other)}))
 
     @cached_property
-    def forgotten(self) -> tuple[str, ...]:
+    def paths_to_invalidate(self) -> tuple[str, ...]:
         """What a CDN may know otherwise than it is to be."""
-        found = {*self.wrong, *self.stale, *self.gone} - set(self.new)
-        for other in self.indexes.values():
-            common = self.site.files.keys() & other.files.keys()
-            found |= {path for path in common if served(self.site.files[path]) != served(other.files[path])}
-        return tuple(sorted(found))
+        paths = {*self.changed_paths, *self.stale_paths, *self.removed_paths} - set(self.new_paths)
+        for other in self.other_sites.values():
+            common_paths = self.site.files.keys() & other.files.keys()
+            paths |= {
+                path
+                for path in common_paths
+                if served_content(self.site.files[path]) != served_content(other.files[path])
+            }
+        return tuple(sorted(paths))
 
     @property
-    def shown(self) -> str | None:
+    def description(self) -> str | None:
         """The site that stands, in the plan's words: the digest alone where nothing is to be done."""
-        if self.whole != self.site.digest:
-            return self.whole
-        begun = next((key.removeprefix(BEGUN) for key in self.marks if key.startswith(BEGUN)), None)
-        if begun not in {None, self.whole}:
-            return f"{self.whole}, left half-way to {begun}"
-        if self.wrong or self.stale:
-            return f"{self.whole}, changed by hand"
-        return f"{self.whole}, not tidied up" if self.marks else self.whole
+        if self.current_digest != self.site.digest:
+            return self.current_digest
+        started_digest = next(
+            (key.removeprefix(STARTED_PREFIX) for key in self.obsolete_markers if key.startswith(STARTED_PREFIX)), None
+        )
+        if started_digest not in {None, self.current_digest}:
+            return f"{self.current_digest}, left half-way to {started_digest}"
+        if self.changed_paths or self.stale_paths:
+            return f"{self.current_digest}, changed by hand"
+        return f"{self.current_digest}, not tidied up" if self.obsolete_markers else self.current_digest
 
-    def _has(self, path: str, file: SiteFile) -> bool:
-        item = self.there.get(path)
+    def _has_same_bytes(self, path: str, file: SiteFile) -> bool:
+        item = self.objects.get(path)
         if item is None or item["Size"] != file.size:
             return False
-        return not self.by_etag or item["ETag"].strip('"') == file.md5
+        return not self.can_compare_etags or item["ETag"].strip('"') == file.md5
 
-    def _is_ours(self, path: str, file: SiteFile) -> bool:
+    def _has_expected_headers(self, path: str, file: SiteFile) -> bool:
         """Whether a file with the right bytes was put there by a run that gave it the right headers."""
-        modified = self.there[path]["LastModified"]
-        if self.resumes and modified >= self.there[f"{BEGUN}{self.site.digest}"]["LastModified"]:
+        modified = self.objects[path]["LastModified"]
+        if self.is_resuming and modified >= self.objects[f"{STARTED_PREFIX}{self.site.digest}"]["LastModified"]:
             return True
-        before = self.site if self.whole == self.site.digest else self.indexes.get(self.whole or "")
-        if before is None or modified > self.there[f"{WHOLE}{self.whole}"]["LastModified"]:
+        previous_site = (
+            self.site if self.current_digest == self.site.digest else self.other_sites.get(self.current_digest or "")
+        )
+        if previous_site is None or modified > self.objects[f"{COMPLETE_PREFIX}{self.current_digest}"]["LastModified"]:
             return False
-        known = before.files.get(path)
-        return served(known) == served(file) if known else not file.entry  # a part of a site before that one
+        previous_file = previous_site.files.get(path)
+        return (
+            served_content(previous_file) == served_content(file) if previous_file else not file.entry
+        )  # a part of a site before that one
 
-    def _left(self, other: Site) -> Iterator[str]:
+    def _list_leftovers(self, other: Site) -> Iterator[str]:
         for path, file in other.files.items():
-            if file.entry and path not in self.site.files and path in self.there:
+            if file.entry and path not in self.site.files and path in self.objects:
                 yield path
 
 
-def served(file: SiteFile) -> tuple[str, ...]:
+def served_content(file: SiteFile) -> tuple[str, ...]:
     """What a browser gets: bytes and headers."""
     return file.sha256, file.content_type, file.cache_control
 
 
-def look(aws: Aws, scope: Scope, bucket: str, site: Site, store: str, *, by_etag: bool) -> Standing:
+def read_live_site(
+    aws: AwsReader, scope: Scope, bucket: str, site: Site, release_bucket: str, *, can_compare_etags: bool
+) -> LiveSite:
     """What stands in ``bucket``.  API: S3 ListObjectsV2; GetObject once for each other site that a mark names."""
-    there = object_listing.keys(aws, bucket, scope.account, tuple(site.files))
-    named = {key.removeprefix(WHOLE).removeprefix(BEGUN) for key in there if key.startswith((WHOLE, BEGUN))}
-    found = {digest: _index(aws, store, bucket, digest) for digest in sorted(named - {site.digest})}
-    return Standing(site, there, by_etag, {digest: index for digest, index in found.items() if index})
+    objects = object_listing.list_objects(aws, bucket, scope.account, tuple(site.files))
+    marked_digests = {
+        key.removeprefix(COMPLETE_PREFIX).removeprefix(STARTED_PREFIX)
+        for key in objects
+        if key.startswith((COMPLETE_PREFIX, STARTED_PREFIX))
+    }
+    sites = {
+        digest: _read_index(aws, release_bucket, bucket, digest) for digest in sorted(marked_digests - {site.digest})
+    }
+    return LiveSite(site, objects, can_compare_etags, {digest: index for digest, index in sites.items() if index})
 
 
-def _index(aws: Aws, store: str, bucket: str, digest: str) -> Site | None:
+def _read_index(aws: AwsReader, release_bucket: str, bucket: str, digest: str) -> Site | None:
     """A site as it was shipped; None where nobody knows any more."""
     key = f"sites/{bucket}/{digest}.json"
-    answer = aws.get("s3", "get_object", Bucket=store, Key=key, missing=GONE)
-    return None if answer is None else canonical_json.load(answer["Body"].read(), Site, f"s3://{store}/{key}")
+    response = aws.get("s3", "get_object", Bucket=release_bucket, Key=key, missing=NOT_FOUND_CODES)
+    return (
+        None if response is None else canonical_json.load(response["Body"].read(), Site, f"s3://{release_bucket}/{key}")
+    )

@@ -11,41 +11,57 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
-from orchestrator.resources import Aws
+from orchestrator.resources import AwsReader
 
-PAGE = 1000
+MAX_KEYS_PER_PAGE = 1000
 """Keys that one ListObjectsV2 tells at the most."""
-OTHERS = 100
+MAX_EXTRA_KEYS = 100
 """Keys of a slice that are none of the site, such as parts of older ones, for which no further page is asked."""
-AT_ONCE = 16
+MAX_WORKERS = 16
 
 
-def keys(
-    aws: Aws, bucket: str, owner: str, expected: Sequence[str], *, page: int = PAGE, others: int = OTHERS
+def list_objects(
+    aws: AwsReader,
+    bucket: str,
+    account: str,
+    expected: Sequence[str],
+    *,
+    page_size: int = MAX_KEYS_PER_PAGE,
+    max_extra_keys: int = MAX_EXTRA_KEYS,
 ) -> dict[str, Mapping[str, Any]]:
     """Everything that is in ``bucket``, by key, in S3's order.  API: S3 ListObjectsV2, once a slice where it fits."""
     ordered = sorted(path.encode() for path in expected)
-    slices = 1 + len(ordered) // page
-    if slices == 1:
-        listed = aws.all("s3", "list_objects_v2", "Contents", Bucket=bucket, ExpectedBucketOwner=owner)
-        return {item["Key"]: item for item in listed}
-    size = -(-len(ordered) // slices)
-    bounds = [None, *(ordered[place - 1].decode() for place in range(size, len(ordered), size)), None]
-    fixed: dict[str, Any] = {"Bucket": bucket, "ExpectedBucketOwner": owner, "MaxKeys": min(page, size + others)}
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="list") as pool:
-        parts = pool.map(lambda pair: list(_slice(aws, fixed, *pair)), pairwise(bounds))
-        return {item["Key"]: item for part in parts for item in part}
+    slice_count = 1 + len(ordered) // page_size
+    if slice_count == 1:
+        items = aws.all("s3", "list_objects_v2", "Contents", Bucket=bucket, ExpectedBucketOwner=account)
+        return {item["Key"]: item for item in items}
+    slice_size = -(-len(ordered) // slice_count)
+    bounds = [None, *(ordered[index - 1].decode() for index in range(slice_size, len(ordered), slice_size)), None]
+    request: dict[str, Any] = {
+        "Bucket": bucket,
+        "ExpectedBucketOwner": account,
+        "MaxKeys": min(page_size, slice_size + max_extra_keys),
+    }
+    with ThreadPoolExecutor(MAX_WORKERS, thread_name_prefix="list") as pool:
+        results = pool.map(lambda bound_pair: list(_list_slice(aws, request, *bound_pair)), pairwise(bounds))
+        return {item["Key"]: item for result in results for item in result}
 
 
-def _slice(aws: Aws, fixed: Mapping[str, Any], after: str | None, until: str | None) -> Iterator[Mapping[str, Any]]:
+def _list_slice(
+    aws: AwsReader, request: Mapping[str, Any], after: str | None, until: str | None
+) -> Iterator[Mapping[str, Any]]:
     """The objects behind ``after`` up to ``until``, and maybe some more."""
-    end = until.encode() if until is not None else None
+    until_bytes = until.encode() if until is not None else None
     while True:
-        start: dict[str, Any] = {} if after is None else {"StartAfter": after}
-        page = aws.get("s3", "list_objects_v2", **fixed, **start)
-        items = page.get("Contents") or []
+        start_params: dict[str, Any] = {} if after is None else {"StartAfter": after}
+        response = aws.get("s3", "list_objects_v2", **request, **start_params)
+        items = response.get("Contents") or []
         yield from items
-        last = items[-1]["Key"] if items else None
-        if not page.get("IsTruncated") or last is None or (end is not None and last.encode() >= end):
+        last_key = items[-1]["Key"] if items else None
+        if (
+            not response.get("IsTruncated")
+            or last_key is None
+            or (until_bytes is not None and last_key.encode() >= until_bytes)
+        ):
             return
-        after = last
+        after = last_key

@@ -19,10 +19,10 @@ from orchestrator.redaction.github_masks import mask
 
 T = TypeVar("T")
 TIMEOUT = httpx.Timeout(10, connect=3)
-PATIENCE = 20.0
+RETRY_TIMEOUT_SECONDS = 20.0
 """Seconds for which a request is tried again while the service does not answer."""
-AGAIN = frozenset({429, 500, 502, 503, 504})
-AUDIENCE = "orchestrator-state"
+RETRY_CODES = frozenset({429, 500, 502, 503, 504})
+OIDC_AUDIENCE = "orchestrator-state"
 
 
 class UnreachableError(Exception):
@@ -32,39 +32,39 @@ class UnreachableError(Exception):
 class RefusedError(Exception):
     """The service says no: its problem details."""
 
-    def __init__(self, status: int, kind: str, detail: str) -> None:
+    def __init__(self, status: int, problem_type: str, detail: str) -> None:
         super().__init__(detail)
         self.status = status
-        self.kind = kind
+        self.problem_type = problem_type
         self.detail = detail
 
 
-class Client:
+class StateClient:
     """One service.  Safe for threads."""
 
-    def __init__(self, url: str, token: str = "", *, oidc: Callable[[], str] | None = None) -> None:
+    def __init__(self, url: str, token: str = "", *, fetch_oidc_token: Callable[[], str] | None = None) -> None:
         self.url = url.rstrip("/")
         self._token = token
-        self._oidc = oidc
+        self._fetch_oidc_token = fetch_oidc_token
         self._http = httpx.Client(base_url=f"{self.url}/api/v1", timeout=TIMEOUT, follow_redirects=False)
 
     @classmethod
-    def of(cls, environ: Mapping[str, str], url: str = "") -> Client:
+    def from_environ(cls, environ: Mapping[str, str], url: str = "") -> StateClient:
         """The client for ``ORCHESTRATOR_STATE_URL`` and ``ORCHESTRATOR_STATE_TOKEN``, or ``url``.
 
         Raises Problems: there is no URL, or a token would go in the clear.
         """
         url = environ.get("ORCHESTRATOR_STATE_URL") or url
         if not url:
-            raise Problems.one("no state service is configured", hint="set ORCHESTRATOR_STATE_URL")
-        parsed = httpx.URL(url)
-        if parsed.scheme != "https" and parsed.host not in {"127.0.0.1", "localhost", "::1"}:
-            raise Problems.one(f"{url}: a token is sent over HTTPS alone", hint="write https://")
+            raise Problems.from_message("no state service is configured", hint="set ORCHESTRATOR_STATE_URL")
+        parsed_url = httpx.URL(url)
+        if parsed_url.scheme != "https" and parsed_url.host not in {"127.0.0.1", "localhost", "::1"}:
+            raise Problems.from_message(f"{url}: a token is sent over HTTPS alone", hint="write https://")
         token = environ.get("ORCHESTRATOR_STATE_TOKEN", "")
-        asks = "ACTIONS_ID_TOKEN_REQUEST_URL" in environ and not token
-        return cls(url, token, oidc=(lambda: _workflow_token(environ)) if asks else None)
+        uses_oidc = "ACTIONS_ID_TOKEN_REQUEST_URL" in environ and not token
+        return cls(url, token, fetch_oidc_token=(lambda: _fetch_workflow_token(environ)) if uses_oidc else None)
 
-    def __enter__(self) -> Client:
+    def __enter__(self) -> StateClient:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -75,73 +75,85 @@ class Client:
         self._http.close()
 
     @classmethod
-    def configured(cls, environ: Mapping[str, str]) -> Client | None:
+    def from_environ_if_set(cls, environ: Mapping[str, str]) -> StateClient | None:
         """The client of the service that the environment names, or None where it names none.  Raises Problems."""
-        return cls.of(environ) if environ.get("ORCHESTRATOR_STATE_URL") else None
+        return cls.from_environ(environ) if environ.get("ORCHESTRATOR_STATE_URL") else None
 
-    def ask(self, method: str, path: str, body: object = None, *, patience: float = PATIENCE) -> bytes:
+    def request(
+        self, method: str, path: str, body: object = None, *, timeout_seconds: float = RETRY_TIMEOUT_SECONDS
+    ) -> bytes:
         """The answer to one request, tried again while there is none.
 
         Raises UnreachableError, RefusedError.
         """
         data = None if body is None else canonical_json.dump(body)
-        until, pause = time.monotonic() + patience, 0.1
+        deadline, delay_seconds = time.monotonic() + timeout_seconds, 0.1
         while True:
-            trouble: str
+            failure: str
             try:
-                if self._oidc is not None and not self._token:
-                    self._trade()
+                if self._fetch_oidc_token is not None and not self._token:
+                    self._exchange_oidc_token()
                 headers = {"Content-Type": "application/json"}
                 headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
-                answer = self._http.request(method, path, content=data, headers=headers)
-                if answer.status_code not in AGAIN:
-                    return _checked(answer)
-                trouble = f"answers {answer.status_code}"
+                response = self._http.request(method, path, content=data, headers=headers)
+                if response.status_code not in RETRY_CODES:
+                    return _content_or_raise(response)
+                failure = f"answers {response.status_code}"
             except httpx.HTTPError as error:
-                trouble = f"does not answer ({type(error).__name__})"
-            if time.monotonic() + pause > until:
-                raise UnreachableError(f"the state service at {self.url} {trouble}") from None
-            time.sleep(pause * (0.5 + random.random()))  # noqa: S311 - jitter
-            pause = min(pause * 2, 3.0)
+                failure = f"does not answer ({type(error).__name__})"
+            if time.monotonic() + delay_seconds > deadline:
+                raise UnreachableError(f"the state service at {self.url} {failure}") from None
+            time.sleep(delay_seconds * (0.5 + random.random()))  # noqa: S311 - jitter
+            delay_seconds = min(delay_seconds * 2, 3.0)
 
-    def call(self, method: str, path: str, body: object = None, *, patience: float = PATIENCE) -> Any:
+    def request_json(
+        self, method: str, path: str, body: object = None, *, timeout_seconds: float = RETRY_TIMEOUT_SECONDS
+    ) -> Any:
         """The same as JSON; for whoever wants Problems.
 
         Raises Problems: unreachable, or refused.
         """
         try:
-            data = self.ask(method, path, body, patience=patience)
+            data = self.request(method, path, body, timeout_seconds=timeout_seconds)
         except UnreachableError as error:
-            raise Problems.one(str(error), hint="see that it runs") from None
+            raise Problems.from_message(str(error), hint="see that it runs") from None
         except RefusedError as error:
-            raise Problems.one(f"the state service refuses it: {error.detail}") from None
+            raise Problems.from_message(f"the state service refuses it: {error.detail}") from None
         return msgspec.json.decode(data) if data else None
 
-    def get(self, shape: type[T], method: str, path: str, body: object = None, *, patience: float = PATIENCE) -> T:
+    def request_record(
+        self,
+        record_type: type[T],
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        timeout_seconds: float = RETRY_TIMEOUT_SECONDS,
+    ) -> T:
         """The same as a record.  Raises UnreachableError, RefusedError."""
-        return msgspec.json.decode(self.ask(method, path, body, patience=patience), type=shape)
+        return msgspec.json.decode(self.request(method, path, body, timeout_seconds=timeout_seconds), type=record_type)
 
-    def _trade(self) -> None:
-        assert self._oidc is not None
-        answer = self._http.post("/token", headers={"Authorization": f"Bearer {self._oidc()}"})
-        self._token = mask(msgspec.json.decode(_checked(answer), type=dict[str, Any])["token"])
+    def _exchange_oidc_token(self) -> None:
+        assert self._fetch_oidc_token is not None
+        response = self._http.post("/token", headers={"Authorization": f"Bearer {self._fetch_oidc_token()}"})
+        self._token = mask(msgspec.json.decode(_content_or_raise(response), type=dict[str, Any])["token"])
 
 
-def _checked(answer: httpx.Response) -> bytes:
-    if answer.is_success:
-        return answer.content
+def _content_or_raise(response: httpx.Response) -> bytes:
+    if response.is_success:
+        return response.content
     try:
-        told = answer.json()
-        kind, detail = str(told["type"]), str(told["detail"])
+        details = response.json()
+        problem_type, detail = str(details["type"]), str(details["detail"])
     except (ValueError, KeyError, TypeError):
-        kind, detail = "about:blank", f"it answers {answer.status_code}"
-    raise RefusedError(answer.status_code, kind, detail)
+        problem_type, detail = "about:blank", f"it answers {response.status_code}"
+    raise RefusedError(response.status_code, problem_type, detail)
 
 
-def _workflow_token(environ: Mapping[str, str]) -> str:
+def _fetch_workflow_token(environ: Mapping[str, str]) -> str:
     """A fresh OIDC token of this workflow's job."""
     headers = {"Authorization": f"Bearer {environ.get('ACTIONS_ID_TOKEN_REQUEST_TOKEN', '')}"}
-    url = httpx.URL(environ["ACTIONS_ID_TOKEN_REQUEST_URL"]).copy_merge_params({"audience": AUDIENCE})
-    answer = httpx.get(url, headers=headers, timeout=TIMEOUT)
-    answer.raise_for_status()
-    return mask(str(answer.json()["value"]))
+    url = httpx.URL(environ["ACTIONS_ID_TOKEN_REQUEST_URL"]).copy_merge_params({"audience": OIDC_AUDIENCE})
+    response = httpx.get(url, headers=headers, timeout=TIMEOUT)
+    response.raise_for_status()
+    return mask(str(response.json()["value"]))

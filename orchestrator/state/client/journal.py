@@ -20,15 +20,15 @@ from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
 if TYPE_CHECKING:
-    from orchestrator.state.client.api_client import Client
+    from orchestrator.state.client.api_client import StateClient
 
 FORMAT = "orchestrator-journal/1"
-FOLDER = Path(".orchestrator") / "journal"
-AT_ONCE = 500
+JOURNAL_DIR = Path(".orchestrator") / "journal"
+MAX_EVENTS_PER_REQUEST = 500
 """Events that are handed in with one request."""
 
 
-class Entry(Struct, frozen=True):
+class JournalEntry(Struct, frozen=True):
     """One request: ``method`` and ``path`` under ``/api/v1``."""
 
     method: str
@@ -44,20 +44,20 @@ class Journal:
         """Raises Problems when there can be no such file."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            if path.parent == FOLDER:
-                (FOLDER.parent / ".gitignore").write_text("*\n")
+            if path.parent == JOURNAL_DIR:
+                (JOURNAL_DIR.parent / ".gitignore").write_text("*\n")
             self._file = path.open("ab")
         except OSError as error:
-            raise Problems.one(f"no journal can be kept in {path}: {error.strerror}") from None
+            raise Problems.from_message(f"no journal can be kept in {path}: {error.strerror}") from None
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self.path = path
         self._lock = threading.Lock()
 
-    def add(self, method: str, path: str, body: object) -> None:
+    def append(self, method: str, path: str, body: object) -> None:
         """Write one request down."""
-        line = canonical_json.dump(Entry(method, path, msgspec.to_builtins(body)))
+        encoded = canonical_json.dump(JournalEntry(method, path, msgspec.to_builtins(body)))
         with self._lock:
-            self._file.write(line + b"\n")
+            self._file.write(encoded + b"\n")
             self._file.flush()
             os.fsync(self._file.fileno())
 
@@ -69,22 +69,22 @@ class Journal:
         """The service has all of it."""
         self.close()
         self.path.unlink(missing_ok=True)
-        if self.path.parent == FOLDER:
+        if self.path.parent == JOURNAL_DIR:
             with suppress(OSError):  # other journals are there
-                FOLDER.rmdir()
-                (FOLDER.parent / ".gitignore").unlink(missing_ok=True)
-                FOLDER.parent.rmdir()
+                JOURNAL_DIR.rmdir()
+                (JOURNAL_DIR.parent / ".gitignore").unlink(missing_ok=True)
+                JOURNAL_DIR.parent.rmdir()
 
 
-def is_one(first: bytes) -> bool:
+def is_journal(first_line: bytes) -> bool:
     """Whether a file that begins with this line is a journal."""
     try:
-        return msgspec.json.decode(first, type=Entry).format == FORMAT
+        return msgspec.json.decode(first_line, type=JournalEntry).format == FORMAT
     except (msgspec.DecodeError, UnicodeDecodeError):
         return False
 
 
-def entries(path: Path) -> Iterator[Entry]:
+def read_entries(path: Path) -> Iterator[JournalEntry]:
     """The requests of a journal; a last line that was cut short by a crash is left out.
 
     Raises Problems: another line cannot be read.
@@ -93,57 +93,59 @@ def entries(path: Path) -> Iterator[Entry]:
     for number, line in enumerate(lines, 1):
         if not line or (number == len(lines)):
             continue
-        yield canonical_json.load(line, Entry, f"{path}:{number}")
+        yield canonical_json.load(line, JournalEntry, f"{path}:{number}")
 
 
-def hand_in(path: Path, client: Client) -> int:
+def submit(path: Path, client: StateClient) -> int:
     """Make every request of a journal; how many entries it has.  A run that was killed is recorded as lost.
 
     Raises Problems: its run goes on, or the service refuses an entry, which is named.
     """
-    found = list(entries(path))
-    if not found:
-        raise Problems.one(f"{path} is empty: its run ended before it told anything", hint="delete it")
-    _demand_over(path)
-    for number, entry in _together(found + _end(found)):
+    journal_entries = list(read_entries(path))
+    if not journal_entries:
+        raise Problems.from_message(f"{path} is empty: its run ended before it told anything", hint="delete it")
+    _require_run_ended(path)
+    for number, entry in _merge_event_batches(journal_entries + _build_missing_end(journal_entries)):
         try:
-            client.call(entry.method, entry.path, entry.body)
+            client.request_json(entry.method, entry.path, entry.body)
         except Problems as error:
-            first = error.problems[0]
-            raise Problems.one(f"{path}: entry {number}: {first.message}", hint=first.hint) from None
-    return len(found)
+            problem = error.problems[0]
+            raise Problems.from_message(f"{path}: entry {number}: {problem.message}", hint=problem.hint) from None
+    return len(journal_entries)
 
 
-def _demand_over(path: Path) -> None:
+def _require_run_ended(path: Path) -> None:
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Problems.one(f"the run of {path} still goes on", hint="hand it in when it has ended") from None
+            raise Problems.from_message(
+                f"the run of {path} still goes on", hint="hand it in when it has ended"
+            ) from None
 
 
-def _together(found: list[Entry]) -> Iterator[tuple[int, Entry]]:
+def _merge_event_batches(journal_entries: list[JournalEntry]) -> Iterator[tuple[int, JournalEntry]]:
     """The entries with their numbers; events that follow one another become one request."""
     events: list[Any] = []
-    for number, entry in enumerate(found, 1):
+    for number, entry in enumerate(journal_entries, 1):
         if not entry.path.endswith("/events"):
             yield number, entry
             continue
         events += entry.body["events"]
-        follows = number < len(found) and found[number].path == entry.path
-        if not follows or len(events) >= AT_ONCE:
-            yield number, Entry(entry.method, entry.path, {**entry.body, "events": events})
+        is_continued = number < len(journal_entries) and journal_entries[number].path == entry.path
+        if not is_continued or len(events) >= MAX_EVENTS_PER_REQUEST:
+            yield number, JournalEntry(entry.method, entry.path, {**entry.body, "events": events})
             events = []
 
 
-def _end(found: list[Entry]) -> list[Entry]:
+def _build_missing_end(journal_entries: list[JournalEntry]) -> list[JournalEntry]:
     """The end of a run that could not write it down."""
-    begun = next((entry for entry in found if entry.path == "/runs"), None)
-    run = begun.body["run"] if begun else {"id": ""}
-    if begun is None or any(entry.path == f"/runs/{run['id']}/end" for entry in found):
+    begin_entry = next((entry for entry in journal_entries if entry.path == "/runs"), None)
+    run = begin_entry.body["run"] if begin_entry else {"id": ""}
+    if begin_entry is None or any(entry.path == f"/runs/{run['id']}/end" for entry in journal_entries):
         return []
-    told = [event for entry in found if entry.path.endswith("/events") for event in entry.body["events"]]
-    at = told[-1]["at"] if told else run["started_at"]
+    events = [event for entry in journal_entries if entry.path.endswith("/events") for event in entry.body["events"]]
+    ended_at = events[-1]["at"] if events else run["started_at"]
     cause = "it was killed: its journal has no end"
-    end = {"status": "lost", "ended_at": at, "cause": cause, "hint": "orchestrator plan"}
-    return [Entry("POST", f"/runs/{run['id']}/end", {"end": end})]
+    result = {"status": "lost", "ended_at": ended_at, "cause": cause, "hint": "orchestrator plan"}
+    return [JournalEntry("POST", f"/runs/{run['id']}/end", {"end": result})]

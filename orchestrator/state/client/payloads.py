@@ -11,11 +11,19 @@ from datetime import UTC, datetime
 from msgspec.structs import replace
 
 from orchestrator.cost import Estimate
-from orchestrator.planning.events import Answered, Asking, Event, Finished, Progress, Started, StepDone
-from orchestrator.redaction.redact import safe
-from orchestrator.release.deploy import Ended
-from orchestrator.render.deploy_view import Ending
-from orchestrator.render.drift import DriftView, Sync
+from orchestrator.planning.events import (
+    BatchProgress,
+    ChangeFinished,
+    ChangeStarted,
+    Event,
+    ProbeFinished,
+    ProbeStarted,
+    StepCompleted,
+)
+from orchestrator.redaction.redact import sanitise
+from orchestrator.release.deploy import DeployResult
+from orchestrator.render.deploy_view import DeployView
+from orchestrator.render.drift import DriftView, SyncStatus
 from orchestrator.render.field_values import shorten
 from orchestrator.state.protocol.records import (
     DriftedResource,
@@ -23,124 +31,159 @@ from orchestrator.state.protocol.records import (
     DriftReport,
     PlanRecord,
     PullRequestPlan,
-    RunEnd,
-    Status,
+    RunResult,
+    RunStatus,
     StepEvent,
-    Syncing,
+    SyncState,
 )
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome, Plan
 
-LONGEST = 1000
-STATUSES: dict[str, Status] = {
+MAX_TEXT_LENGTH = 1000
+STATUS_BY_RESULT: dict[str, RunStatus] = {
     "released": "succeeded",
     "unchanged": "succeeded",
     "failed": "failed",
     "returned": "returned",
 }
-SYNCS: dict[Sync, Syncing] = {Sync.DRIFTED: "drifted", Sync.NOT_CHECKED: "not checked"}
+STATUS_BY_SYNC: dict[SyncStatus, SyncState] = {SyncStatus.DRIFTED: "drifted", SyncStatus.NOT_CHECKED: "not checked"}
 
 
-def now() -> str:
+def current_timestamp() -> str:
     """The time as records write it."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """A sentence without secrets, and not endless."""
-    return shorten(safe(text), LONGEST)
+    return shorten(sanitise(text), MAX_TEXT_LENGTH)
 
 
-def step_event(sequence: int, at: str, event: Event) -> StepEvent:
+def build_step_event(sequence: int, timestamp: str, event: Event) -> StepEvent:
     """An event of an apply as the service keeps it."""
     match event:
-        case Started():
-            return StepEvent(sequence, at, "started", event.address, event.action, seconds=event.at)
-        case StepDone():
-            what = clean(event.step.action or event.step.note)
-            return StepEvent(sequence, at, "step", event.address, what=what, seconds=event.seconds)
-        case Progress():
-            what, seconds = clean(event.what), event.seconds
-            return StepEvent(sequence, at, "progress", event.address, None, what, event.done, event.total, seconds)
-        case Finished():
-            one = outcome(event.outcome)
-            known = StepEvent(sequence, at, "finished", event.address, one.action, one.reason)
-            return replace(known, seconds=one.seconds, outcome=one)
-        case Asking():
-            return StepEvent(sequence, at, "waiting", event.address, what=clean(event.what))
-        case Answered():
-            ended = Actuation.SUCCEEDED if event.passed else Actuation.FAILED
-            one = Outcome(event.address, Action.NONE, ended, reason=clean(event.saw), seconds=event.seconds)
-            return StepEvent(sequence, at, "finished", one.address, what=one.reason, seconds=one.seconds, outcome=one)
+        case ChangeStarted():
+            return StepEvent(
+                sequence, timestamp, "started", event.address, event.action, seconds=event.started_after_seconds
+            )
+        case StepCompleted():
+            message = clean_text(event.step.action or event.step.note)
+            return StepEvent(sequence, timestamp, "step", event.address, what=message, seconds=event.seconds)
+        case BatchProgress():
+            message, seconds = clean_text(event.description), event.seconds
+            return StepEvent(
+                sequence, timestamp, "progress", event.address, None, message, event.completed, event.total, seconds
+            )
+        case ChangeFinished():
+            cleaned = clean_outcome(event.outcome)
+            finished = StepEvent(sequence, timestamp, "finished", event.address, cleaned.action, cleaned.reason)
+            return replace(finished, seconds=cleaned.seconds, outcome=cleaned)
+        case ProbeStarted():
+            return StepEvent(sequence, timestamp, "waiting", event.address, what=clean_text(event.description))
+        case ProbeFinished():
+            actuation = Actuation.SUCCEEDED if event.passed else Actuation.FAILED
+            cleaned = Outcome(
+                event.address, Action.NONE, actuation, reason=clean_text(event.observed), seconds=event.seconds
+            )
+            return StepEvent(
+                sequence,
+                timestamp,
+                "finished",
+                cleaned.address,
+                what=cleaned.reason,
+                seconds=cleaned.seconds,
+                outcome=cleaned,
+            )
         case _:
-            return StepEvent(sequence, at, "waiting", event.address, what=clean(event.what), seconds=event.seconds)
+            return StepEvent(
+                sequence, timestamp, "waiting", event.address, what=clean_text(event.description), seconds=event.seconds
+            )
 
 
-def outcome(one: Outcome) -> Outcome:
+def clean_outcome(outcome: Outcome) -> Outcome:
     """What became of a change, fit to be kept."""
-    return replace(one, reason=clean(one.reason))
+    return replace(outcome, reason=clean_text(outcome.reason))
 
 
-def _changed(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
-    return tuple(outcome(one) for one in outcomes if one.action is not Action.NONE)
+def _changed_outcomes(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
+    return tuple(clean_outcome(item) for item in outcomes if item.action is not Action.NONE)
 
 
-def plan(made: Plan, by: str, commit: str, before: Estimate | None, after: Estimate | None) -> PlanRecord:
+def build_plan_record(
+    plan: Plan, actor: str, commit: str, previous_estimate: Estimate | None, estimate: Estimate | None
+) -> PlanRecord:
     """A plan by its digest, with what the stack costs."""
-    cost = round(after.idle, 2) if after else None
-    change = round(after.idle - before.idle, 2) if after and before else None
-    return PlanRecord(made.digest, f"{made.project}/{made.environment}", now(), by, commit, made, cost, change)
+    cost = round(estimate.idle, 2) if estimate else None
+    change = round(estimate.idle - previous_estimate.idle, 2) if estimate and previous_estimate else None
+    return PlanRecord(
+        plan.digest, f"{plan.project}/{plan.environment}", current_timestamp(), actor, commit, plan, cost, change
+    )
 
 
-def applied(outcomes: Iterable[Outcome], hint: str, *, interrupted: bool = False) -> RunEnd:
+def build_apply_result(outcomes: Iterable[Outcome], hint: str, *, interrupted: bool = False) -> RunResult:
     """How an apply ended; ``outcomes`` in the order in which they did."""
-    found = _changed(outcomes)
-    failed = [one for one in found if one.actuation is Actuation.FAILED]
-    skipped = [one for one in found if one.actuation is Actuation.SKIPPED]
-    unwell = [one for one in found if one.health is not Health.HEALTHY]
+    changed = _changed_outcomes(outcomes)
+    failed = [item for item in changed if item.actuation is Actuation.FAILED]
+    skipped = [item for item in changed if item.actuation is Actuation.SKIPPED]
+    unhealthy = [item for item in changed if item.health is not Health.HEALTHY]
     if interrupted:
-        return RunEnd("interrupted", now(), "it was stopped in the middle", hint, outcomes=found)
-    if first := next(iter(failed + skipped), None):
-        return RunEnd("failed", now(), f"{first.address}: {first.reason or first.actuation}", hint, outcomes=found)
-    cause = f"{unwell[0].address}: {unwell[0].reason or unwell[0].health}" if unwell else ""
-    status: Status = "failed" if any(one.health is Health.FAILED for one in unwell) else "succeeded"
-    return RunEnd(status, now(), cause, hint if unwell else "", outcomes=found)
+        return RunResult("interrupted", current_timestamp(), "it was stopped in the middle", hint, outcomes=changed)
+    if first_problem := next(iter(failed + skipped), None):
+        return RunResult(
+            "failed",
+            current_timestamp(),
+            f"{first_problem.address}: {first_problem.reason or first_problem.actuation}",
+            hint,
+            outcomes=changed,
+        )
+    cause = f"{unhealthy[0].address}: {unhealthy[0].reason or unhealthy[0].health}" if unhealthy else ""
+    status: RunStatus = "failed" if any(item.health is Health.FAILED for item in unhealthy) else "succeeded"
+    return RunResult(status, current_timestamp(), cause, hint if unhealthy else "", outcomes=changed)
 
 
-def released(ended: Ended, ending: Ending) -> RunEnd:
+def build_release_result(deploy_result: DeployResult, summary: DeployView) -> RunResult:
     """How a deploy or a rollback ended."""
-    number = ended.release.number if ended.release else None
-    found = _changed(ended.shipped.outcomes)
-    return RunEnd(STATUSES[ended.end], now(), ended.cause, ending.next_command, release=number or None, outcomes=found)
+    number = deploy_result.release.number if deploy_result.release else None
+    changed = _changed_outcomes(deploy_result.ship_result.outcomes)
+    return RunResult(
+        STATUS_BY_RESULT[deploy_result.status],
+        current_timestamp(),
+        deploy_result.cause,
+        summary.next_command,
+        release=number or None,
+        outcomes=changed,
+    )
 
 
-def drift(seen: DriftView, environment: str, by: str, commit: str) -> DriftReport:
+def build_drift_report(view: DriftView, environment: str, actor: str, commit: str) -> DriftReport:
     """What one look at AWS found."""
     resources = tuple(
         DriftedResource(
-            one.address,
-            SYNCS[one.sync],
-            one.reason,
-            one.action,
-            tuple(DriftField(field.path, field.before, field.after) for field in one.fields),
+            drifted.address,
+            STATUS_BY_SYNC[drifted.sync],
+            drifted.reason,
+            drifted.action,
+            tuple(DriftField(field.path, field.before, field.after) for field in drifted.fields),
         )
-        for one in seen.resources
-        if one.sync in SYNCS
+        for drifted in view.resources
+        if drifted.sync in STATUS_BY_SYNC
     )
-    return DriftReport(environment, now(), by, commit, len(seen.resources), resources)
+    return DriftReport(environment, current_timestamp(), actor, commit, len(view.resources), resources)
 
 
-def touched(made: Plan) -> tuple[str, ...]:
+def list_changed_fields(plan: Plan) -> tuple[str, ...]:
     """The fields that a plan changes, as ``address:path``; a resource that comes or goes is one field, its address."""
-    found: set[str] = set()
-    for change in made.pending:
-        stays = change.action in {Action.UPDATE, Action.REPLACE}
-        fields = {f"{change.address}:{'.'.join(field.path)}" for field in change.fields} if stays else set()
-        found |= fields or {change.address}
-    return tuple(sorted(found))
+    changed_fields: set[str] = set()
+    for change in plan.pending_changes:
+        has_field_changes = change.action in {Action.UPDATE, Action.REPLACE}
+        fields = {f"{change.address}:{'.'.join(field.path)}" for field in change.fields} if has_field_changes else set()
+        changed_fields |= fields or {change.address}
+    return tuple(sorted(changed_fields))
 
 
-def pull(made: Plan, number: int, commit: str, by: str, title: str, url: str) -> PullRequestPlan:
+def build_pull_request_plan(plan: Plan, number: int, commit: str, actor: str, title: str, url: str) -> PullRequestPlan:
     """The plan of an open pull request."""
-    environment = f"{made.project}/{made.environment}"
-    fields = touched(made)
-    return PullRequestPlan(environment, number, commit, made.digest, now(), by, clean(title), url, fields)
+    environment = f"{plan.project}/{plan.environment}"
+    fields = list_changed_fields(plan)
+    return PullRequestPlan(
+        environment, number, commit, plan.digest, current_timestamp(), actor, clean_text(title), url, fields
+    )

@@ -13,30 +13,32 @@ from orchestrator.aws import Reader
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import redact
 from orchestrator.release import Ledger, Release, restorability
-from orchestrator.release.ledger_store import Store
-from orchestrator.state.client.payloads import clean
+from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.state.client.payloads import clean_text
 from orchestrator.state.protocol.records import ReleaseContent, ReleaseRecord
-from orchestrator.state.protocol.requests import Shipped
+from orchestrator.state.protocol.requests import ReleasePayload
 
-NEWEST = 8
+MAX_RELEASES = 8
 """So many are looked at again after every run: older ones were told of before."""
 
 
-def told(ledger: Ledger, environment: str, run: str, number: int, store: Store, reader: Reader) -> Iterator[Shipped]:
+def build_release_payloads(
+    ledger: Ledger, environment: str, run: str, number: int, store: LedgerStore, reader: Reader
+) -> Iterator[ReleasePayload]:
     """The newest releases, oldest first; number ``number`` was made by ``run`` and comes with its content."""
-    for release in ledger.releases[-NEWEST:]:
-        why = clean("; ".join(restorability.obstacles(ledger, release, store, reader)))
-        mine = release.number == number
-        shown = replace(release, reason=clean(release.reason))
-        record = ReleaseRecord(environment, shown, run if mine else "", not why, why)
-        yield Shipped(record, _content(ledger, release, environment, store) if mine else None)
+    for release in ledger.releases[-MAX_RELEASES:]:
+        obstacle = clean_text("; ".join(restorability.find_obstacles(ledger, release, store, reader)))
+        is_current_run = release.number == number
+        cleaned = replace(release, reason=clean_text(release.reason))
+        record = ReleaseRecord(environment, cleaned, run if is_current_run else "", not obstacle, obstacle)
+        yield ReleasePayload(record, _build_content(ledger, release, environment, store) if is_current_run else None)
 
 
-def _content(ledger: Ledger, release: Release, environment: str, store: Store) -> ReleaseContent:
-    documents = tuple(replace(one, value=redact(one.value)) for one in ledger.written(release))
+def _build_content(ledger: Ledger, release: Release, environment: str, store: LedgerStore) -> ReleaseContent:
+    documents = tuple(replace(document, value=redact(document.value)) for document in ledger.documents_of(release))
     try:
-        manifest = restorability.manifest_of(ledger, release, store.environment)
-        sites = restorability.artefacts_of(release, manifest, store).sites
+        manifest = restorability.load_manifest(ledger, release, store.environment)
+        sites = restorability.load_artefacts(release, manifest, store).sites
     except Problems:  # of a release that cannot come back; its obstacle says so
         sites = {}
     files = {handle: {path: file.sha256 for path, file in site.files.items()} for handle, site in sites.items()}

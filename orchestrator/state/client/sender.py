@@ -13,145 +13,158 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.state.client.api_client import Client, RefusedError, UnreachableError
-from orchestrator.state.protocol.leases import LASTS
-from orchestrator.state.protocol.requests import Batch, Sign
+from orchestrator.state.client.api_client import RefusedError, StateClient, UnreachableError
+from orchestrator.state.protocol.leases import LEASE_TTL_SECONDS
+from orchestrator.state.protocol.requests import EventBatch, RenewLeaseRequest
 
-AT_ONCE = 500
-TOGETHER = 0.1
+MAX_EVENTS_PER_REQUEST = 500
+BATCH_DELAY_SECONDS = 0.1
 """Seconds for which events are collected, to go with one request."""
-TRY = 2.0
+REQUEST_TIMEOUT_SECONDS = 2.0
 """Seconds of patience of one request; it is made again until the stream is closed."""
-BEATS = LASTS / 4
-GONE = frozenset({"lost-lease", "run-over"})
+HEARTBEAT_INTERVAL_SECONDS = LEASE_TTL_SECONDS / 4
+LOST_LEASE_TYPES = frozenset({"lost-lease", "run-over"})
 
 
-class Word(Struct, frozen=True):
+class QueuedRequest(Struct, frozen=True):
     """One request; a body with a ``fence`` gets the run's."""
 
     method: str
     path: str
     body: Any
 
-    def fenced(self, fence: int) -> Any:
+    def body_with_fence(self, fence: int) -> Any:
         """The body as the holder of a lease sends it."""
         return replace(self.body, fence=fence) if hasattr(self.body, "fence") else self.body
 
 
-class Stream:
+class RequestSender:
     """Words that are sent one after the other; ``lost`` says why the service hears no more of this run."""
 
-    def __init__(self, client: Client, fence: int) -> None:
-        self.lost = ""
+    def __init__(self, client: StateClient, fence: int) -> None:
+        self.lost_reason = ""
         self.refused: list[str] = []
         self._client = client
         self._fence = fence
-        self._words: deque[Word] = deque()
-        self._changed = threading.Condition()
-        self._until: float | None = None
-        self._thread = threading.Thread(target=self._work, name="record", daemon=True)
+        self._pending: deque[QueuedRequest] = deque()
+        self._condition = threading.Condition()
+        self._deadline: float | None = None
+        self._thread = threading.Thread(target=self._run, name="record", daemon=True)
         self._thread.start()
 
-    def put(self, word: Word) -> None:
+    def enqueue(self, request: QueuedRequest) -> None:
         """Send this after all that came before it."""
-        with self._changed:
-            self._words.append(word)
-            self._changed.notify()
+        with self._condition:
+            self._pending.append(request)
+            self._condition.notify()
 
-    def close(self, patience: float) -> int:
+    def close(self, timeout_seconds: float) -> int:
         """Wait until all is sent, ``patience`` seconds at most; how many words are left."""
-        with self._changed:
-            self._until = time.monotonic() + patience
-            self._changed.notify()
-        self._thread.join(patience + 15)
-        return len(self._words)
+        with self._condition:
+            self._deadline = time.monotonic() + timeout_seconds
+            self._condition.notify()
+        self._thread.join(timeout_seconds + 15)
+        return len(self._pending)
 
-    def _work(self) -> None:
-        while (taken := self._next()) and not self.lost:
-            word, count = taken
+    def _run(self) -> None:
+        while (batch := self._next_batch()) and not self.lost_reason:
+            request, count = batch
             try:
-                self._client.ask(word.method, word.path, word.fenced(self._fence), patience=TRY)
+                self._client.request(
+                    request.method,
+                    request.path,
+                    request.body_with_fence(self._fence),
+                    timeout_seconds=REQUEST_TIMEOUT_SECONDS,
+                )
             except UnreachableError:
-                if self._until is not None and time.monotonic() > self._until:
+                if self._deadline is not None and time.monotonic() > self._deadline:
                     return
                 continue
             except RefusedError as error:
-                if error.kind in GONE:
-                    self.lost = error.detail
+                if error.problem_type in LOST_LEASE_TYPES:
+                    self.lost_reason = error.detail
                     return
-                self.refused.append(f"{word.method} {word.path}: {error.detail}")
-            with self._changed:
+                self.refused.append(f"{request.method} {request.path}: {error.detail}")
+            with self._condition:
                 for _ in range(count):
-                    self._words.popleft()
+                    self._pending.popleft()
 
-    def _next(self) -> tuple[Word, int] | None:
+    def _next_batch(self) -> tuple[QueuedRequest, int] | None:
         """The next request and how many words it holds; None when there is none and none will come."""
-        with self._changed:
-            while not self._words:
-                if self._until is not None:
+        with self._condition:
+            while not self._pending:
+                if self._deadline is not None:
                     return None
-                self._changed.wait()
-        if self._until is None:
-            time.sleep(TOGETHER)
-        with self._changed:
-            first = self._words[0]
-            if not isinstance(first.body, Batch):
-                return first, 1
+                self._condition.wait()
+        if self._deadline is None:
+            time.sleep(BATCH_DELAY_SECONDS)
+        with self._condition:
+            first_request = self._pending[0]
+            if not isinstance(first_request.body, EventBatch):
+                return first_request, 1
             events: list[Any] = []
             count = 0
-            for word in self._words:
-                if not isinstance(word.body, Batch) or len(events) >= AT_ONCE:
+            for request in self._pending:
+                if not isinstance(request.body, EventBatch) or len(events) >= MAX_EVENTS_PER_REQUEST:
                     break
-                events += word.body.events
+                events += request.body.events
                 count += 1
-            return Word(first.method, first.path, Batch(tuple(events))), count
+            return QueuedRequest(first_request.method, first_request.path, EventBatch(tuple(events))), count
 
 
-class Pulse:
+class LeaseHeartbeat:
     """Signs of life of the holder of a lease; ``lost`` says who has it now."""
 
-    def __init__(self, client: Client, run: str, fence: int, *, beats: float = BEATS, lasts: float = LASTS) -> None:
-        self.lost = ""
+    def __init__(
+        self,
+        client: StateClient,
+        run: str,
+        fence: int,
+        *,
+        interval_seconds: float = HEARTBEAT_INTERVAL_SECONDS,
+        ttl_seconds: float = LEASE_TTL_SECONDS,
+    ) -> None:
+        self.lost_reason = ""
         self._client = client
         self._path = f"/runs/{run}/lease"
-        self._sign = Sign(fence)
-        self._beats, self._lasts = beats, lasts
-        self._heard = self._asked = time.monotonic()
-        self._one = threading.Lock()
+        self._renewal = RenewLeaseRequest(fence)
+        self._interval_seconds, self._ttl_seconds = interval_seconds, ttl_seconds
+        self._renewed_at = self._requested_at = time.monotonic()
+        self._renew_lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
         self._thread.start()
 
-    def is_sure(self) -> bool:
+    def is_lease_held(self) -> bool:
         """Whether the lease is known to be ours still; asks when too long ago was the last time that it was.
 
         A process that was asleep asks here, before it does anything else.
         """
-        if time.monotonic() - self._heard < self._lasts:
-            return not self.lost
-        with self._one:
+        if time.monotonic() - self._renewed_at < self._ttl_seconds:
+            return not self.lost_reason
+        with self._renew_lock:
             now = time.monotonic()
-            if now - self._heard >= self._lasts and now - self._asked >= TRY:
-                self.beat(TRY)
-        return not self.lost and time.monotonic() - self._heard < self._lasts
+            if now - self._renewed_at >= self._ttl_seconds and now - self._requested_at >= REQUEST_TIMEOUT_SECONDS:
+                self.renew(REQUEST_TIMEOUT_SECONDS)
+        return not self.lost_reason and time.monotonic() - self._renewed_at < self._ttl_seconds
 
-    def beat(self, patience: float) -> None:
+    def renew(self, timeout_seconds: float) -> None:
         """Give one sign."""
-        began = self._asked = time.monotonic()
+        started = self._requested_at = time.monotonic()
         try:
-            self._client.ask("POST", self._path, self._sign, patience=patience)
+            self._client.request("POST", self._path, self._renewal, timeout_seconds=timeout_seconds)
         except UnreachableError:
             return
         except RefusedError as error:
-            self.lost = error.detail if error.kind in GONE else self.lost
+            self.lost_reason = error.detail if error.problem_type in LOST_LEASE_TYPES else self.lost_reason
             return
-        self._heard = began
+        self._renewed_at = started
 
     def stop(self) -> None:
         """No more signs."""
         self._stop.set()
-        self._thread.join(TRY)
+        self._thread.join(REQUEST_TIMEOUT_SECONDS)
 
-    def _work(self) -> None:
-        while not self._stop.wait(self._beats) and not self.lost:
-            self.beat(self._beats / 2)
+    def _run(self) -> None:
+        while not self._stop.wait(self._interval_seconds) and not self.lost_reason:
+            self.renew(self._interval_seconds / 2)

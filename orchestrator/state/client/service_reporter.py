@@ -19,178 +19,212 @@ from msgspec.structs import replace
 
 from orchestrator.planning.events import Event
 from orchestrator.problems import Problems
-from orchestrator.state.client.api_client import Client, RefusedError
-from orchestrator.state.client.journal import FOLDER, Journal
-from orchestrator.state.client.payloads import clean, now, step_event
-from orchestrator.state.client.run_reporter import FAREWELL, Record, Superseded
-from orchestrator.state.client.sender import Pulse, Stream, Word
-from orchestrator.state.protocol.records import ENDED, DriftReport, PlanRecord, Run, RunEnd
-from orchestrator.state.protocol.requests import Batch, Begin, Choice, Ending, Shipped, Sign, Standing
-from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.client.api_client import RefusedError, StateClient
+from orchestrator.state.client.journal import JOURNAL_DIR, Journal
+from orchestrator.state.client.payloads import build_step_event, clean_text, current_timestamp
+from orchestrator.state.client.run_reporter import CLOSE_TIMEOUT_SECONDS, RunReporter, RunSuperseded
+from orchestrator.state.client.sender import LeaseHeartbeat, QueuedRequest, RequestSender
+from orchestrator.state.protocol.records import TERMINAL_STATUSES, DriftReport, PlanRecord, Run, RunResult
+from orchestrator.state.protocol.requests import (
+    BeginRunRequest,
+    EndRunRequest,
+    EventBatch,
+    ReleasePayload,
+    RenewLeaseRequest,
+    RunLeaseStatus,
+    SetPlanRequest,
+)
+from orchestrator.state.protocol.timestamps import format_timestamp
 
-LOOK_AGAIN = 2.0
+QUEUE_POLL_INTERVAL_SECONDS = 2.0
 """Seconds between two questions of one who waits; the service takes 30 s of silence for a farewell."""
-ANSWERS = 5.0
+BEGIN_TIMEOUT_SECONDS = 5.0
 """Seconds for which the service may be silent when a run begins: one that is started again takes one."""
-LOOK_NEXT = 0.4
+NEXT_POLL_INTERVAL_SECONDS = 0.4
 """The same for who is next: the moment may be this one.  One a line asks so often."""
-OnWait = Callable[[Standing], None]
+OnWait = Callable[[RunLeaseStatus], None]
 
 
-class Recording(Record):
+class ServiceReporter(RunReporter):
     """One run that is told: live when it holds a lease of the service, else into its journal alone."""
 
     def __init__(
-        self, run: Run, journal: Journal, client: Client | None = None, fence: int = 0, pulse: Pulse | None = None
+        self,
+        run: Run,
+        journal: Journal,
+        client: StateClient | None = None,
+        fence: int = 0,
+        heartbeat: LeaseHeartbeat | None = None,
     ) -> None:
         self.run: Run = run
         self.is_live = client is not None
         self._journal = journal
-        self._stream = Stream(client, fence) if client is not None else None
-        self._pulse = pulse or (Pulse(client, run.id, fence) if client is not None else None)
+        self._sender = RequestSender(client, fence) if client is not None else None
+        self._heartbeat = heartbeat or (LeaseHeartbeat(client, run.id, fence) if client is not None else None)
         self._lock = threading.Lock()
         self._sequence = 0
-        self._end: RunEnd | None = None
-        journal.add("POST", "/runs", Begin(run, past=True))
+        self._result: RunResult | None = None
+        journal.append("POST", "/runs", BeginRunRequest(run, past=True))
 
-    def planned(self, record: PlanRecord) -> None:
+    def report_plan(self, record: PlanRecord) -> None:
         path = f"/environments/{self.run.environment}/plans/{record.digest}"
-        self._tell("PUT", path, record)
-        self._tell("POST", f"/runs/{self.run.id}/plan", Choice(record.digest))
+        self._send("PUT", path, record)
+        self._send("POST", f"/runs/{self.run.id}/plan", SetPlanRequest(record.digest))
 
-    def event(self, event: Event) -> None:
+    def report_event(self, event: Event) -> None:
         with self._lock:
             self._sequence += 1
-            told = step_event(self._sequence, now(), event)
-            self._tell("POST", f"/runs/{self.run.id}/events", Batch((told,)))
+            step = build_step_event(self._sequence, current_timestamp(), event)
+            self._send("POST", f"/runs/{self.run.id}/events", EventBatch((step,)))
 
-    def overtakes(self, commit: str) -> None:
-        end = RunEnd("superseded", now(), superseded_by=self.run.id)
-        at = datetime.fromisoformat(self.run.started_at) - timedelta(milliseconds=1)
-        number = f"{commit[:12]}-{self.run.id}"
-        other = replace(self.run, id=number, commit=commit, started_at=stamp(at.timestamp()), plan="", committed_at="")
-        other = replace(other, pull_request=None)
-        self._tell("POST", "/runs", Begin(other, past=True))
-        self._tell("POST", f"/runs/{number}/end", Ending(end))
+    def report_superseded(self, commit: str) -> None:
+        result = RunResult("superseded", current_timestamp(), superseded_by=self.run.id)
+        started_at = datetime.fromisoformat(self.run.started_at) - timedelta(milliseconds=1)
+        superseded_id = f"{commit[:12]}-{self.run.id}"
+        superseded = replace(
+            self.run,
+            id=superseded_id,
+            commit=commit,
+            started_at=format_timestamp(started_at.timestamp()),
+            plan="",
+            committed_at="",
+        )
+        superseded = replace(superseded, pull_request=None)
+        self._send("POST", "/runs", BeginRunRequest(superseded, past=True))
+        self._send("POST", f"/runs/{superseded_id}/end", EndRunRequest(result))
 
-    def shipped(self, found: Iterable[Shipped]) -> None:
-        for one in found:
-            number = one.record.release.number
-            self._tell("PUT", f"/environments/{self.run.environment}/releases/{number}", one)
+    def report_releases(self, releases: Iterable[ReleasePayload]) -> None:
+        for item in releases:
+            number = item.record.release.number
+            self._send("PUT", f"/environments/{self.run.environment}/releases/{number}", item)
 
-    def looked(self, report: DriftReport) -> None:
-        self._tell("POST", f"/environments/{self.run.environment}/drift", report)
+    def report_drift(self, report: DriftReport) -> None:
+        self._send("POST", f"/environments/{self.run.environment}/drift", report)
 
-    def conclude(self, end: RunEnd) -> None:
-        self._end = end
+    def set_result(self, result: RunResult) -> None:
+        self._result = result
 
-    def conclude_unless(self, end: RunEnd) -> None:
-        self._end = self._end or end
+    def set_default_result(self, result: RunResult) -> None:
+        self._result = self._result or result
 
-    def admit(self) -> None:
-        if self._pulse is None:
+    def require_lease(self) -> None:
+        if self._heartbeat is None:
             return
-        unsure = "" if self.guarded else "the state service does not answer, so nobody knows who may write"
-        sure = self._lost() or self._pulse.is_sure()
-        if trouble := self._lost() or ("" if sure else unsure):
-            raise Problems.one(f"{trouble}: this run stops, and makes no further call", hint="orchestrator plan")
+        unconfirmed = "" if self.has_bucket_lock else "the state service does not answer, so nobody knows who may write"
+        is_confirmed = self._lost_reason() or self._heartbeat.is_lease_held()
+        if reason := self._lost_reason() or ("" if is_confirmed else unconfirmed):
+            raise Problems.from_message(
+                f"{reason}: this run stops, and makes no further call", hint="orchestrator plan"
+            )
 
-    def _lost(self) -> str:
+    def _lost_reason(self) -> str:
         """Why this run may not write any more, or ""."""
-        found = [one.lost for one in (self._stream, self._pulse) if one and one.lost]
-        return found[0] if found else ""
+        reasons = [
+            channel.lost_reason for channel in (self._sender, self._heartbeat) if channel and channel.lost_reason
+        ]
+        return reasons[0] if reasons else ""
 
-    def finish(self, patience: float = FAREWELL) -> str:
-        end = self._end or RunEnd("succeeded", "")
-        end = replace(end, ended_at=end.ended_at or now(), cause=clean(end.cause), hint=clean(end.hint))
-        self._tell("POST", f"/runs/{self.run.id}/end", Ending(end))
-        stream, path = self._stream, self._journal.path
-        left = stream.close(patience) if stream else 0
-        if self._pulse:
-            self._pulse.stop()
-        later = f"hand in the journal of this run later: orchestrator history import {path}"
-        if stream is None or left or stream.refused:
+    def close(self, timeout_seconds: float = CLOSE_TIMEOUT_SECONDS) -> str:
+        result = self._result or RunResult("succeeded", "")
+        result = replace(
+            result,
+            ended_at=result.ended_at or current_timestamp(),
+            cause=clean_text(result.cause),
+            hint=clean_text(result.hint),
+        )
+        self._send("POST", f"/runs/{self.run.id}/end", EndRunRequest(result))
+        sender, path = self._sender, self._journal.path
+        unsent = sender.close(timeout_seconds) if sender else 0
+        if self._heartbeat:
+            self._heartbeat.stop()
+        import_hint = f"hand in the journal of this run later: orchestrator history import {path}"
+        if sender is None or unsent or sender.refused:
             self._journal.close()
-            refused = f"the state service refused {stream.refused[0]}; " if stream and stream.refused else ""
-            away = "the state service does not have all of it; " if left and not refused else ""
-            return refused + away + later
+            refusal_note = f"the state service refused {sender.refused[0]}; " if sender and sender.refused else ""
+            unsent_note = "the state service does not have all of it; " if unsent and not refusal_note else ""
+            return refusal_note + unsent_note + import_hint
         self._journal.remove()
         return ""
 
-    def _tell(self, method: str, path: str, body: Any) -> None:
-        self._journal.add(method, path, body)
-        if self._stream:
-            self._stream.put(Word(method, path, body))
+    def _send(self, method: str, path: str, body: Any) -> None:
+        self._journal.append(method, path, body)
+        if self._sender:
+            self._sender.enqueue(QueuedRequest(method, path, body))
 
 
-def live(
+def start_live(
     run: Run,
-    client: Client,
+    client: StateClient,
     *,
-    waits: bool,
-    patience: float,
+    can_wait: bool,
+    wait_timeout_seconds: float,
     on_wait: OnWait,
-    answers: float = ANSWERS,
-    folder: Path = FOLDER,
-) -> Recording:
+    begin_timeout_seconds: float = BEGIN_TIMEOUT_SECONDS,
+    journal_dir: Path = JOURNAL_DIR,
+) -> ServiceReporter:
     """Begin ``run`` with the service, once it holds its environment's lease; waits ``patience`` seconds if it waits.
 
     ``answers``: seconds for which the service may be silent.
     Raises UnreachableError, Superseded, and Problems when somebody else writes, or the service refuses it.
     """
-    journal = Journal(folder / f"{run.id}.jsonl")
+    journal = Journal(journal_dir / f"{run.id}.jsonl")
     try:
-        standing = client.get(Standing, "POST", "/runs", Begin(run, waits), patience=answers)
-        if standing.fence is None:
-            standing = _queued(run, client, standing, patience, on_wait)
-        assert standing.fence is not None
-        return Recording(run, journal, client, standing.fence)
+        status = client.request_record(
+            RunLeaseStatus, "POST", "/runs", BeginRunRequest(run, can_wait), timeout_seconds=begin_timeout_seconds
+        )
+        if status.fence is None:
+            status = _wait_for_turn(run, client, status, wait_timeout_seconds, on_wait)
+        assert status.fence is not None
+        return ServiceReporter(run, journal, client, status.fence)
     except BaseException as error:
         journal.remove()
         if isinstance(error, RefusedError):
-            raise _refusal(run, error) from None
+            raise _refusal_problems(run, error) from None
         raise
 
 
-def past(run: Run, folder: Path = FOLDER) -> Recording:
+def start_offline(run: Run, journal_dir: Path = JOURNAL_DIR) -> ServiceReporter:
     """Begin ``run`` in a journal alone.  Raises Problems."""
-    return Recording(run, Journal(folder / f"{run.id}.jsonl"))
+    return ServiceReporter(run, Journal(journal_dir / f"{run.id}.jsonl"))
 
 
-def _queued(run: Run, client: Client, standing: Standing, patience: float, on_wait: OnWait) -> Standing:
+def _wait_for_turn(
+    run: Run, client: StateClient, status: RunLeaseStatus, wait_timeout_seconds: float, on_wait: OnWait
+) -> RunLeaseStatus:
     """Ask until it is the run's turn."""
-    until = time.monotonic() + patience
+    deadline = time.monotonic() + wait_timeout_seconds
     try:
-        while standing.fence is None:
-            if standing.run.status in ENDED:
-                raise Superseded(standing.run.superseded_by)
-            if time.monotonic() > until:
-                raise Problems.one(
-                    f"{run.environment} was not free for {patience:.0f} s; nothing was done", hint=_whose(standing)
+        while status.fence is None:
+            if status.run.status in TERMINAL_STATUSES:
+                raise RunSuperseded(status.run.superseded_by)
+            if time.monotonic() > deadline:
+                raise Problems.from_message(
+                    f"{run.environment} was not free for {wait_timeout_seconds:.0f} s; nothing was done",
+                    hint=_holder_hint(status),
                 )
-            on_wait(standing)
-            pause = LOOK_AGAIN if standing.position else LOOK_NEXT
-            time.sleep(pause * (0.5 + random.random() / 2))  # noqa: S311 - jitter
-            standing = client.get(Standing, "POST", f"/runs/{run.id}/lease", Sign())
-    except Superseded:
+            on_wait(status)
+            delay_seconds = QUEUE_POLL_INTERVAL_SECONDS if status.position else NEXT_POLL_INTERVAL_SECONDS
+            time.sleep(delay_seconds * (0.5 + random.random() / 2))  # noqa: S311 - jitter
+            status = client.request_record(RunLeaseStatus, "POST", f"/runs/{run.id}/lease", RenewLeaseRequest())
+    except RunSuperseded:
         raise
     except BaseException:
-        end = RunEnd("interrupted", now(), "it waited, and was stopped before its turn")
-        client.ask("POST", f"/runs/{run.id}/end", Ending(end), patience=2)
+        result = RunResult("interrupted", current_timestamp(), "it waited, and was stopped before its turn")
+        client.request("POST", f"/runs/{run.id}/end", EndRunRequest(result), timeout_seconds=2)
         raise
-    return standing
+    return status
 
 
-def _refusal(run: Run, error: RefusedError) -> Problems:
-    if error.kind == "held":
-        return Problems.one(
+def _refusal_problems(run: Run, error: RefusedError) -> Problems:
+    if error.problem_type == "held":
+        return Problems.from_message(
             f"{run.environment} is being changed: {error.detail}; nothing was done",
             hint="wait for it with --wait; when that run is dead its lease ends by itself within a minute",
         )
     hint = "make a token with the scopes read, propose and write" if error.status in {401, 403} else None
-    return Problems.one(f"the state service refuses this run: {error.detail}; nothing was done", hint=hint)
+    return Problems.from_message(f"the state service refuses this run: {error.detail}; nothing was done", hint=hint)
 
 
-def _whose(standing: Standing) -> str:
-    holder = standing.lease.holder
+def _holder_hint(status: RunLeaseStatus) -> str:
+    holder = status.lease.holder
     return f"{holder.owner} writes ({holder.reason}) {holder.url}".strip() if holder else "others came earlier"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from msgspec import Struct
 from msgspec.structs import replace
 
-LASTS = 60.0
+LEASE_TTL_SECONDS = 60.0
 """Seconds a lease is good for without a sign of life."""
-PATIENCE = 30.0
+WAITER_TTL_SECONDS = 30.0
 """Seconds after which one who waits and does not ask any more has gone."""
 
 
@@ -38,7 +38,7 @@ class Waiter(Struct, frozen=True):
     until: float
 
 
-class Line(Struct, frozen=True):
+class LeaseState(Struct, frozen=True):
     """The lease of one environment: ``fence`` is the highest ever given out."""
 
     fence: int = 0
@@ -46,14 +46,14 @@ class Line(Struct, frozen=True):
     waiting: tuple[Waiter, ...] = ()
 
 
-class Asking(Struct, frozen=True):
+class LeaseRequest(Struct, frozen=True):
     """Somebody who wants to write; ``waits`` puts them in the queue when it is not their turn."""
 
     run: str
     owner: str
     reason: str = ""
     url: str = ""
-    waits: bool = False
+    can_wait: bool = False
 
 
 class LostLeaseError(Exception):
@@ -64,7 +64,7 @@ class LostLeaseError(Exception):
         self.holder = holder
 
 
-class HeldError(Exception):
+class LeaseHeldError(Exception):
     """Somebody else has the lease, or came earlier (then ``holder`` is None), and who asks does not wait."""
 
     def __init__(self, holder: Holder | None) -> None:
@@ -72,73 +72,73 @@ class HeldError(Exception):
         self.holder = holder
 
 
-def current(line: Line, now: float) -> Line:
+def drop_expired(state: LeaseState, now: float) -> LeaseState:
     """``line`` without those whose time is over.
 
     A holder whose time is over keeps the lease while nobody else wants it: it may only have been slow.
     """
-    waiting = tuple(one for one in line.waiting if one.until > now)
-    holder = line.holder
+    waiting = tuple(waiter for waiter in state.waiting if waiter.until > now)
+    holder = state.holder
     if holder is not None and holder.until <= now and waiting:
         holder = None
-    return Line(line.fence, holder, waiting)
+    return LeaseState(state.fence, holder, waiting)
 
 
-def take(line: Line, asking: Asking, now: float, lasts: float = LASTS) -> Line:
+def acquire(state: LeaseState, request: LeaseRequest, now: float, ttl_seconds: float = LEASE_TTL_SECONDS) -> LeaseState:
     """``asking`` gets the lease when it is free and nobody came earlier; else it waits, if it said so.
 
     Asked again by the holder itself, the holder stays (a repeated request takes nothing twice).
     """
-    line = current(line, now)
-    if line.holder is not None and line.holder.run == asking.run:
-        return _renewed(line, line.holder, now, lasts)
-    ahead = [one.run for one in line.waiting]
-    mine = ahead.index(asking.run) if asking.run in ahead else len(ahead)
-    free = line.holder is None or line.holder.until <= now
-    if free and mine == 0:
-        rest = tuple(one for one in line.waiting if one.run != asking.run)
-        fence = line.fence + 1
-        holder = Holder(asking.run, asking.owner, asking.reason, asking.url, fence, now, now + lasts)
-        return Line(fence, holder, rest)
-    return _queued(line, asking, mine, now) if asking.waits else line
+    state = drop_expired(state, now)
+    if state.holder is not None and state.holder.run == request.run:
+        return _extend(state, state.holder, now, ttl_seconds)
+    queued_runs = [waiter.run for waiter in state.waiting]
+    queue_index = queued_runs.index(request.run) if request.run in queued_runs else len(queued_runs)
+    is_free = state.holder is None or state.holder.until <= now
+    if is_free and queue_index == 0:
+        waiting = tuple(waiter for waiter in state.waiting if waiter.run != request.run)
+        fence = state.fence + 1
+        holder = Holder(request.run, request.owner, request.reason, request.url, fence, now, now + ttl_seconds)
+        return LeaseState(fence, holder, waiting)
+    return _enqueue(state, request, queue_index, now) if request.can_wait else state
 
 
-def beat(line: Line, fence: int, now: float, lasts: float = LASTS) -> Line:
+def renew(state: LeaseState, fence: int, now: float, ttl_seconds: float = LEASE_TTL_SECONDS) -> LeaseState:
     """A sign of life.
 
     Raises LostLeaseError when it is not the holder's.
     """
-    line = current(line, now)
-    return _renewed(line, checked(line, fence), now, lasts)
+    state = drop_expired(state, now)
+    return _extend(state, require_holder(state, fence), now, ttl_seconds)
 
 
-def checked(line: Line, fence: int) -> Holder:
+def require_holder(state: LeaseState, fence: int) -> Holder:
     """The holder, if ``fence`` is its own.
 
     Raises LostLeaseError otherwise.
     """
-    if line.holder is None or line.holder.fence != fence:
-        raise LostLeaseError(line.holder)
-    return line.holder
+    if state.holder is None or state.holder.fence != fence:
+        raise LostLeaseError(state.holder)
+    return state.holder
 
 
-def give_back(line: Line, run: str) -> Line:
+def remove_run(state: LeaseState, run: str) -> LeaseState:
     """``run`` neither holds nor waits any more, if it ever did."""
-    holder = None if line.holder is not None and line.holder.run == run else line.holder
-    return Line(line.fence, holder, tuple(one for one in line.waiting if one.run != run))
+    holder = None if state.holder is not None and state.holder.run == run else state.holder
+    return LeaseState(state.fence, holder, tuple(waiter for waiter in state.waiting if waiter.run != run))
 
 
-def position(line: Line, run: str) -> int | None:
+def queue_position(state: LeaseState, run: str) -> int | None:
     """How many are before ``run`` in the queue, the holder not counted; None when it does not wait."""
-    return next((number for number, one in enumerate(line.waiting) if one.run == run), None)
+    return next((index for index, waiter in enumerate(state.waiting) if waiter.run == run), None)
 
 
-def _renewed(line: Line, holder: Holder, now: float, lasts: float) -> Line:
-    return replace(line, holder=replace(holder, until=max(holder.until, now + lasts)))
+def _extend(state: LeaseState, holder: Holder, now: float, ttl_seconds: float) -> LeaseState:
+    return replace(state, holder=replace(holder, until=max(holder.until, now + ttl_seconds)))
 
 
-def _queued(line: Line, asking: Asking, mine: int, now: float) -> Line:
-    since = line.waiting[mine].since if mine < len(line.waiting) else now
-    waiter = Waiter(asking.run, asking.owner, asking.reason, asking.url, since, now + PATIENCE)
-    before, after = line.waiting[:mine], line.waiting[mine + 1 :]
-    return replace(line, waiting=(*before, waiter, *after))
+def _enqueue(state: LeaseState, request: LeaseRequest, index: int, now: float) -> LeaseState:
+    since = state.waiting[index].since if index < len(state.waiting) else now
+    waiter = Waiter(request.run, request.owner, request.reason, request.url, since, now + WAITER_TTL_SECONDS)
+    before, after = state.waiting[:index], state.waiting[index + 1 :]
+    return replace(state, waiting=(*before, waiter, *after))

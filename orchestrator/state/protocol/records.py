@@ -11,17 +11,17 @@ from typing import Generic, Literal, TypeVar
 
 from msgspec import Struct, field
 
-from orchestrator.release import Release, Written
+from orchestrator.release import ManifestDocument, Release
 from orchestrator.state.protocol.leases import Holder, Waiter
 from orchestrator.vocabulary import Action, Outcome, Plan
 
 T = TypeVar("T")
-Verb = Literal["apply", "deploy", "rollback", "destroy"]
-Status = Literal["queued", "running", "succeeded", "failed", "returned", "interrupted", "superseded", "lost"]
+RunVerb = Literal["apply", "deploy", "rollback", "destroy"]
+RunStatus = Literal["queued", "running", "succeeded", "failed", "returned", "interrupted", "superseded", "lost"]
 """``returned``: failed, and what stood before stands again.  ``lost``: its lease went to another, or it died."""
-ENDED: frozenset[str] = frozenset({"succeeded", "failed", "returned", "interrupted", "superseded", "lost"})
-Wellbeing = Literal["healthy", "progressing", "failed", "unknown"]
-Syncing = Literal["in sync", "drifted", "not checked"]
+TERMINAL_STATUSES: frozenset[str] = frozenset({"succeeded", "failed", "returned", "interrupted", "superseded", "lost"})
+EnvironmentHealth = Literal["healthy", "progressing", "failed", "unknown"]
+SyncState = Literal["in sync", "drifted", "not checked"]
 EventKind = Literal["started", "step", "waiting", "progress", "finished"]
 
 
@@ -41,11 +41,11 @@ class Run(Struct, frozen=True):
 
     id: str
     environment: str
-    verb: Verb
+    verb: RunVerb
     by: str
     commit: str
     started_at: str
-    status: Status = "running"
+    status: RunStatus = "running"
     ref: str = ""
     url: str = ""
     reason: str = ""
@@ -62,16 +62,16 @@ class Run(Struct, frozen=True):
 
     @property
     def is_over(self) -> bool:
-        return self.status in ENDED
+        return self.status in TERMINAL_STATUSES
 
 
-class RunEnd(Struct, frozen=True):
+class RunResult(Struct, frozen=True):
     """How a run ended; the same words as in Run.
 
     ``events_hash`` is the service's own: over all events that the run had told, so that they too are in the chain.
     """
 
-    status: Status
+    status: RunStatus
     ended_at: str
     cause: str = ""
     hint: str = ""
@@ -124,7 +124,7 @@ class ReleaseContent(Struct, frozen=True):
 
     environment: str
     number: int
-    documents: tuple[Written, ...] = ()
+    documents: tuple[ManifestDocument, ...] = ()
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
@@ -141,7 +141,7 @@ class DriftedResource(Struct, frozen=True):
     """One resource that is drifted or could not be checked."""
 
     address: str
-    sync: Syncing
+    sync: SyncState
     reason: str = ""
     action: str = ""
     fields: tuple[DriftField, ...] = ()
@@ -161,11 +161,11 @@ class DriftReport(Struct, frozen=True):
 
     @property
     def drifted(self) -> int:
-        return sum(one.sync == "drifted" for one in self.resources)
+        return sum(item.sync == "drifted" for item in self.resources)
 
     @property
     def unchecked(self) -> int:
-        return sum(one.sync == "not checked" for one in self.resources)
+        return sum(item.sync == "not checked" for item in self.resources)
 
 
 class DriftDecision(Struct, frozen=True):
@@ -237,7 +237,7 @@ class Environment(Struct, frozen=True):
     name: str
     account: str = ""
     region: str = ""
-    health: Wellbeing = "unknown"
+    health: EnvironmentHealth = "unknown"
     monthly_usd: float | None = None
     release: ReleaseRecord | None = None
     last_run: Run | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from orchestrator.state.protocol.records import Lease, ReleaseContent, ReleaseRecord, Run, RunEnd, StepEvent
+from orchestrator.state.protocol.records import Lease, ReleaseContent, ReleaseRecord, Run, RunResult, StepEvent
 
 
-class Begin(Struct, frozen=True):
+class BeginRunRequest(Struct, frozen=True):
     """A run that is about to write.  ``past``: it was made without the service, and is handed in afterwards."""
 
     run: Run
@@ -15,7 +15,7 @@ class Begin(Struct, frozen=True):
     past: bool = False
 
 
-class Standing(Struct, frozen=True):
+class RunLeaseStatus(Struct, frozen=True):
     """How a run stands with its environment's lease: ``fence`` is None while it has none.
 
     ``position`` counts who is before it in the queue, None when it neither waits nor holds.
@@ -27,40 +27,40 @@ class Standing(Struct, frozen=True):
     position: int | None = None
 
 
-class Sign(Struct, frozen=True):
+class RenewLeaseRequest(Struct, frozen=True):
     """A sign of life: with a ``fence`` of a holder, without one of somebody who waits."""
 
     fence: int | None = None
 
 
-class Choice(Struct, frozen=True):
+class SetPlanRequest(Struct, frozen=True):
     """The plan that a run carries out, by its digest; ``fence`` as in Batch."""
 
     plan: str
     fence: int | None = None
 
 
-class Batch(Struct, frozen=True):
+class EventBatch(Struct, frozen=True):
     """Events in order; those that are there already are passed over.  ``fence`` None: handed in afterwards."""
 
     events: tuple[StepEvent, ...]
     fence: int | None = None
 
 
-class Kept(Struct, frozen=True):
+class AppendEventsResponse(Struct, frozen=True):
     """The number of the last event that is kept."""
 
     sequence: int
 
 
-class Ending(Struct, frozen=True):
+class EndRunRequest(Struct, frozen=True):
     """How it ended; ``fence`` as in Batch."""
 
-    end: RunEnd
+    end: RunResult
     fence: int | None = None
 
 
-class Shipped(Struct, frozen=True):
+class ReleasePayload(Struct, frozen=True):
     """A release, and what it is made of where that is told."""
 
     record: ReleaseRecord

@@ -15,35 +15,37 @@ from starlette.responses import PlainTextResponse, Response
 
 import orchestrator
 from orchestrator.state.server import api, model_stores, oidc, problem_details
-from orchestrator.state.server.access import Access
-from orchestrator.state.server.middleware import Guard, Measures
-from orchestrator.state.server.request_context import Reader
+from orchestrator.state.server.access import Authenticator
+from orchestrator.state.server.middleware import RequestMiddleware, ServiceMetrics
+from orchestrator.state.server.request_context import CurrentReader
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
-from orchestrator.state.server.store.database import OVERFLOW, POOL, reading
-from orchestrator.state.server.webhooks import Messenger
+from orchestrator.state.server.store.database import MAX_POOL_OVERFLOW, POOL_SIZE, read_connection
+from orchestrator.state.server.webhooks import WebhookWorker
 
-PAGES = "orchestrator.state.server.pages"
+PAGES_MODULE = "orchestrator.state.server.pages"
 
 
-def create(
-    settings: Settings, store: Store | None = None, *, log: Any = None, fetch: oidc.Fetch = oidc.fetch
+def create_app(
+    settings: Settings, store: Store | None = None, *, log: Any = None, fetch: oidc.FetchJson = oidc.fetch_json
 ) -> FastAPI:
     """The service for these settings.
 
     ``app.state`` holds ``store``, ``settings``, ``access``, ``measures`` and ``shelves`` for the pages.  Raises
     Problems when the database cannot be used, or the settings name no place of models where they should.
     """
-    kept = store or Store.open(settings.database)
-    messenger = Messenger(kept, settings, log)
+    app_store = store or Store.open(settings.database)
+    messenger = WebhookWorker(app_store, settings, log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        to_thread.current_default_thread_limiter().total_tokens = POOL + OVERFLOW  # more would wait for a connection
+        to_thread.current_default_thread_limiter().total_tokens = (
+            POOL_SIZE + MAX_POOL_OVERFLOW
+        )  # more would wait for a connection
         messenger.start()
         yield
         messenger.stop()
-        kept.engine.dispose()
+        app_store.engine.dispose()
 
     app = FastAPI(
         title="orchestrator state",
@@ -53,39 +55,45 @@ def create(
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.store, app.state.settings = kept, settings
-    app.state.access, app.state.measures = Access(kept, settings), Measures()
-    app.state.shelves = model_stores.of(settings.models)
-    app.state.keys = oidc.Keys(settings.issuer, fetch)
-    problem_details.install(app)
-    api.serve(app)
-    _health(app)
-    _people(app, settings)
-    app.add_middleware(Guard, measures=app.state.measures, log=log, secure=settings.is_secure, at_home=settings.is_open)
+    app.state.store, app.state.settings = app_store, settings
+    app.state.access, app.state.measures = Authenticator(app_store, settings), ServiceMetrics()
+    app.state.shelves = model_stores.parse_model_stores(settings.models)
+    app.state.keys = oidc.JwksCache(settings.issuer, fetch)
+    problem_details.install_error_handlers(app)
+    api.install(app)
+    _add_health_routes(app)
+    _add_sign_in_and_pages(app, settings)
+    app.add_middleware(
+        RequestMiddleware,
+        measures=app.state.measures,
+        log=log,
+        secure=settings.is_secure,
+        at_home=settings.is_anonymous_allowed,
+    )
     return app
 
 
-def _people(app: FastAPI, settings: Settings) -> None:
+def _add_sign_in_and_pages(app: FastAPI, settings: Settings) -> None:
     """Sign-in, and the pages where they are built."""
-    if settings.signs_people_in:
+    if settings.is_sign_in_enabled:
         from orchestrator.state.server import signin
 
         app.include_router(signin.router)
-    if importlib.util.find_spec(PAGES) is not None:
-        importlib.import_module(PAGES).mount(app)
+    if importlib.util.find_spec(PAGES_MODULE) is not None:
+        importlib.import_module(PAGES_MODULE).mount(app)
 
 
-def _health(app: FastAPI) -> None:
+def _add_health_routes(app: FastAPI) -> None:
     @app.get("/healthz", include_in_schema=False)
-    def healthz() -> Response:
+    def get_liveness() -> Response:
         return PlainTextResponse("ok\n")
 
     @app.get("/readyz", include_in_schema=False)
-    def readyz(request: Request) -> Response:
-        with reading(request.app.state.store.engine) as connection:
+    def get_readiness(request: Request) -> Response:
+        with read_connection(request.app.state.store.engine) as connection:
             connection.execute(text("SELECT 1"))
         return PlainTextResponse("ready\n")
 
     @app.get("/metrics", include_in_schema=False)
-    def metrics(request: Request, _: Reader) -> Response:
+    def get_metrics(request: Request, _: CurrentReader) -> Response:
         return Response(generate_latest(request.app.state.measures.registry), media_type=CONTENT_TYPE_LATEST)

@@ -8,59 +8,73 @@ from datetime import datetime, timedelta
 from statistics import median
 
 from orchestrator.state.protocol.records import Run
-from orchestrator.state.protocol.timestamps import moment
-from orchestrator.state.server.filters import Delivery
+from orchestrator.state.protocol.timestamps import parse_timestamp
+from orchestrator.state.server.filters import DeliveryMetrics
 
-COUNTED = frozenset({"deploy", "apply", "rollback"})
-GOOD, BAD = frozenset({"succeeded"}), frozenset({"failed", "returned", "lost"})
+MEASURED_VERBS = frozenset({"deploy", "apply", "rollback"})
+SUCCESS_STATUSES, FAILURE_STATUSES = frozenset({"succeeded"}), frozenset({"failed", "returned", "lost"})
 
 
-def weekly(runs: Iterable[Run]) -> tuple[Delivery, ...]:
+def weekly_metrics(runs: Iterable[Run]) -> tuple[DeliveryMetrics, ...]:
     """The metrics of each week in which a run ended, oldest first.
 
     A deploy has failed when it did so by itself, or a rollback was the next thing done.  The time to restore begins
     with the first failure and ends with the next success in the same environment.
     """
-    ended = sorted((run for run in runs if run.verb in COUNTED and run.ended_at), key=lambda run: run.ended_at)
+    ended_runs = sorted(
+        (run for run in runs if run.verb in MEASURED_VERBS and run.ended_at), key=lambda run: run.ended_at
+    )
     weeks: dict[str, list[Run]] = defaultdict(list)
-    for run in ended:
-        weeks[_week(run)].append(run)
-    bad, restored = _failures(ended)
-    return tuple(_delivery(week, found, bad, restored) for week, found in sorted(weeks.items()))
+    for run in ended_runs:
+        weeks[_week_start(run)].append(run)
+    failed_ids, restore_times = _find_failures(ended_runs)
+    return tuple(_week_metrics(week, week_runs, failed_ids, restore_times) for week, week_runs in sorted(weeks.items()))
 
 
-def _failures(ended: list[Run]) -> tuple[set[str], dict[str, list[float]]]:
+def _find_failures(ended_runs: list[Run]) -> tuple[set[str], dict[str, list[float]]]:
     """Ids of the runs that count as failed, and by week the seconds from failures to the successes after them."""
-    bad: set[str] = set()
-    broken: dict[str, Run] = {}
-    before: dict[str, Run] = {}
-    restored: dict[str, list[float]] = defaultdict(list)
-    for run in ended:
-        previous = before.get(run.environment)
-        if run.verb == "rollback" and previous and previous.verb != "rollback" and previous.status in GOOD:
-            bad.add(previous.id)
-            broken.setdefault(run.environment, previous)
-        if run.status in BAD and run.verb != "rollback":
-            bad.add(run.id)
-            broken.setdefault(run.environment, run)
-        if run.status in GOOD and run.environment in broken:
-            first = broken.pop(run.environment)
-            restored[_week(run)].append(moment(run.ended_at) - moment(first.ended_at))
-        if run.status in GOOD | BAD:
-            before[run.environment] = run
-    return bad, restored
+    failed_ids: set[str] = set()
+    first_failures: dict[str, Run] = {}
+    previous_runs: dict[str, Run] = {}
+    restore_times: dict[str, list[float]] = defaultdict(list)
+    for run in ended_runs:
+        previous = previous_runs.get(run.environment)
+        if run.verb == "rollback" and previous and previous.verb != "rollback" and previous.status in SUCCESS_STATUSES:
+            failed_ids.add(previous.id)
+            first_failures.setdefault(run.environment, previous)
+        if run.status in FAILURE_STATUSES and run.verb != "rollback":
+            failed_ids.add(run.id)
+            first_failures.setdefault(run.environment, run)
+        if run.status in SUCCESS_STATUSES and run.environment in first_failures:
+            first_failure = first_failures.pop(run.environment)
+            restore_times[_week_start(run)].append(
+                parse_timestamp(run.ended_at) - parse_timestamp(first_failure.ended_at)
+            )
+        if run.status in SUCCESS_STATUSES | FAILURE_STATUSES:
+            previous_runs[run.environment] = run
+    return failed_ids, restore_times
 
 
-def _delivery(week: str, runs: list[Run], bad: set[str], restored: dict[str, list[float]]) -> Delivery:
-    deploys = [run for run in runs if run.verb != "rollback" and run.status in GOOD | BAD]
-    lead = [
-        moment(run.ended_at) - moment(run.committed_at) for run in deploys if run.status in GOOD and run.committed_at
+def _week_metrics(
+    week: str, runs: list[Run], failed_ids: set[str], restore_times: dict[str, list[float]]
+) -> DeliveryMetrics:
+    deploys = [run for run in runs if run.verb != "rollback" and run.status in SUCCESS_STATUSES | FAILURE_STATUSES]
+    lead_seconds = [
+        parse_timestamp(run.ended_at) - parse_timestamp(run.committed_at)
+        for run in deploys
+        if run.status in SUCCESS_STATUSES and run.committed_at
     ]
-    failures = sum(run.id in bad for run in deploys)
-    back = restored.get(week, [])
-    return Delivery(week, len(deploys), failures, median(lead) if lead else None, median(back) if back else None)
+    failures = sum(run.id in failed_ids for run in deploys)
+    restore_seconds = restore_times.get(week, [])
+    return DeliveryMetrics(
+        week,
+        len(deploys),
+        failures,
+        median(lead_seconds) if lead_seconds else None,
+        median(restore_seconds) if restore_seconds else None,
+    )
 
 
-def _week(run: Run) -> str:
+def _week_start(run: Run) -> str:
     day = datetime.fromisoformat(run.ended_at).date()
     return (day - timedelta(days=day.weekday())).isoformat()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class Delivery(Struct, frozen=True):
+class DeliveryMetrics(Struct, frozen=True):
     """The four delivery metrics of one week that begins on ``week``; times in seconds, None where there is nothing."""
 
     week: str

@@ -12,15 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from orchestrator.state.server.problem_details import problem
+from orchestrator.state.server.problem_details import problem_response
 
-LARGEST = 8 * 1024 * 1024
-LARGER = {"/models/upload": 65 * 1024 * 1024}
+MAX_BODY_BYTES = 8 * 1024 * 1024
+MAX_BODY_BYTES_BY_PATH = {"/models/upload": 65 * 1024 * 1024}
 """Where a body may be larger: a trained model."""
-A_SECOND, AT_ONCE = 200.0, 400.0
+MAX_REQUESTS_PER_SECOND, MAX_BURST_REQUESTS = 200.0, 400.0
 """Requests one client may make a second, and at once after a pause."""
-SIGN_IN_A_SECOND, SIGN_IN_AT_ONCE = 0.2, 20.0
-HEADERS = {
+MAX_SIGN_INS_PER_SECOND, MAX_BURST_SIGN_INS = 0.2, 20.0
+SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -30,12 +30,12 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HOME = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
-_RUN = re.compile(r"/runs/([A-Za-z0-9._-]{1,64})")
+_REQUEST_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_LOOPBACK_HOST_PATTERN = re.compile(r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d{1,5})?")
+_RUN_PATH_PATTERN = re.compile(r"/runs/([A-Za-z0-9._-]{1,64})")
 
 
-class Measures:
+class ServiceMetrics:
     """What Prometheus is told."""
 
     def __init__(self) -> None:
@@ -46,115 +46,125 @@ class Measures:
         self.events = Counter("state_events", "Events of runs that were kept", registry=self.registry)
 
 
-class Bucket:
+class RateLimiter:
     """How much each client may still ask for; the oldest are forgotten."""
 
-    MOST = 10_000
+    MAX_CLIENTS = 10_000
 
-    def __init__(self, a_second: float, at_once: float) -> None:
-        self._rate, self._size = a_second, at_once
-        self._left: dict[str, tuple[float, float]] = {}
+    def __init__(self, rate_per_second: float, burst: float) -> None:
+        self._rate_per_second, self._burst = rate_per_second, burst
+        self._buckets: dict[str, tuple[float, float]] = {}
 
-    def admits(self, client: str, at: float) -> bool:
+    def try_acquire(self, client: str, now: float) -> bool:
         """Whether one more is not too many."""
-        left, before = self._left.pop(client, (self._size, at))
-        left = min(self._size, left + (at - before) * self._rate)
-        if len(self._left) >= self.MOST:
-            self._left.pop(next(iter(self._left)))
-        self._left[client] = (left - 1 if left >= 1 else left, at)
-        return left >= 1
+        available, updated_at = self._buckets.pop(client, (self._burst, now))
+        available = min(self._burst, available + (now - updated_at) * self._rate_per_second)
+        if len(self._buckets) >= self.MAX_CLIENTS:
+            self._buckets.pop(next(iter(self._buckets)))
+        self._buckets[client] = (available - 1 if available >= 1 else available, now)
+        return available >= 1
 
 
-class TooLargeError(HTTPException):
+class BodyTooLargeError(HTTPException):
     """A body without end.  An HTTPException, for FastAPI takes any other for a body that cannot be parsed."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__(413, f"a body may have {most} bytes")
+    def __init__(self, max_bytes: int) -> None:
+        super().__init__(413, f"a body may have {max_bytes} bytes")
 
 
-class Guard:
+class RequestMiddleware:
     """The middleware; ASGI without frills, for it stands before every event of a stream."""
 
-    def __init__(self, app: ASGIApp, *, measures: Measures, log: Any, secure: bool, at_home: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, *, measures: ServiceMetrics, log: Any, secure: bool, at_home: bool = False
+    ) -> None:
         """``at_home``: only names of this machine lead here; a foreign page's name that was bent to it does not."""
         self._app = app
         self._measures = measures
         self._log = log
-        self._at_home = at_home
-        self._headers = dict(HEADERS)
+        self._requires_loopback_host = at_home
+        self._headers = dict(SECURITY_HEADERS)
         if secure:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
-        self._all = Bucket(A_SECOND, AT_ONCE)
-        self._signing = Bucket(SIGN_IN_A_SECOND, SIGN_IN_AT_ONCE)
+        self._request_limiter = RateLimiter(MAX_REQUESTS_PER_SECOND, MAX_BURST_REQUESTS)
+        self._sign_in_limiter = RateLimiter(MAX_SIGN_INS_PER_SECOND, MAX_BURST_SIGN_INS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = time.perf_counter()
+        started = time.perf_counter()
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        given = headers.get("x-request-id", "")
-        request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        requested_id = headers.get("x-request-id", "")
+        request_id = requested_id if _REQUEST_ID_PATTERN.fullmatch(requested_id) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         status = [500]
 
-        async def answer(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 status[0] = message["status"]
-                mine = {**self._headers, "X-Request-Id": request_id}
-                there = {name.lower() for name, _ in message["headers"]}
-                extra = [(n.lower().encode(), v.encode()) for n, v in mine.items() if n.lower().encode() not in there]
-                message["headers"] = [*message["headers"], *extra]
+                added_headers = {**self._headers, "X-Request-Id": request_id}
+                present_names = {name.lower() for name, _ in message["headers"]}
+                missing_headers = [
+                    (header.lower().encode(), header_value.encode())
+                    for header, header_value in added_headers.items()
+                    if header.lower().encode() not in present_names
+                ]
+                message["headers"] = [*message["headers"], *missing_headers]
             await send(message)
 
-        refusal = self._refusal(scope, headers)
+        rejection = self._reject(scope, headers)
         try:
-            if refusal is not None:
-                await refusal(scope, receive, answer)
+            if rejection is not None:
+                await rejection(scope, receive, send_with_headers)
             else:
-                await self._app(scope, _counted(receive, _most(scope)), answer)
-        except TooLargeError as error:
-            await problem(413, error.detail, request=request_id)(scope, receive, answer)
+                await self._app(scope, _limit_body(receive, _max_body_bytes(scope)), send_with_headers)
+        except BodyTooLargeError as error:
+            await problem_response(413, error.detail, request=request_id)(scope, receive, send_with_headers)
         finally:
-            self._note(scope, request_id, status[0], time.perf_counter() - began)
+            self._log_request(scope, request_id, status[0], time.perf_counter() - started)
 
-    def _refusal(self, scope: Scope, headers: dict[str, str]) -> Response | None:
+    def _reject(self, scope: Scope, headers: dict[str, str]) -> Response | None:
         client = (scope.get("client") or ("", 0))[0]
-        at, path, given = time.monotonic(), scope["path"], scope["state"]["request_id"]
-        signing = path.startswith("/auth/") or path == "/api/v1/token"
-        if not self._all.admits(client, at) or (signing and not self._signing.admits(client, at)):
-            return problem(429, "too many requests; wait a moment", request=given, headers={"Retry-After": "1"})
+        now, path, request_id = time.monotonic(), scope["path"], scope["state"]["request_id"]
+        is_sign_in = path.startswith("/auth/") or path == "/api/v1/token"
+        if not self._request_limiter.try_acquire(client, now) or (
+            is_sign_in and not self._sign_in_limiter.try_acquire(client, now)
+        ):
+            return problem_response(
+                429, "too many requests; wait a moment", request=request_id, headers={"Retry-After": "1"}
+            )
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > _most(scope):
-            return problem(413, f"a body may have {_most(scope)} bytes", request=given)
-        if self._at_home and not _HOME.fullmatch(headers.get("host", "")):
-            return problem(421, "this service answers to names of its own machine alone", request=given)
+        if not length.isdigit() or int(length) > _max_body_bytes(scope):
+            return problem_response(413, f"a body may have {_max_body_bytes(scope)} bytes", request=request_id)
+        if self._requires_loopback_host and not _LOOPBACK_HOST_PATTERN.fullmatch(headers.get("host", "")):
+            return problem_response(421, "this service answers to names of its own machine alone", request=request_id)
         if "\x00" in path or "%00" in scope.get("query_string", b"").decode("latin-1"):
-            return problem(400, "a NUL has no place in an address", request=given)
+            return problem_response(400, "a NUL has no place in an address", request=request_id)
         return None
 
-    def _note(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _log_request(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "") or "none"
         self._measures.requests.labels(scope["method"], route, str(status)).inc()
         self._measures.seconds.labels(route).observe(seconds)
-        run = _RUN.search(scope["path"])
+        run = _RUN_PATH_PATTERN.search(scope["path"])
         if self._log is not None and route not in {"/healthz", "/readyz", "/metrics"}:
-            known = {"method": scope["method"], "route": route, "status": status, "request": request_id}
-            self._log.info("request", **known, run=run[1] if run else "", seconds=round(seconds, 4))
+            log_fields = {"method": scope["method"], "route": route, "status": status, "request": request_id}
+            self._log.info("request", **log_fields, run=run[1] if run else "", seconds=round(seconds, 4))
 
 
-def _most(scope: Scope) -> int:
-    return LARGER.get(scope["path"], LARGEST)
+def _max_body_bytes(scope: Scope) -> int:
+    return MAX_BODY_BYTES_BY_PATH.get(scope["path"], MAX_BODY_BYTES)
 
 
-def _counted(receive: Receive, most: int) -> Receive:
+def _limit_body(receive: Receive, max_bytes: int) -> Receive:
     total = [0]
 
-    async def counted() -> Message:
+    async def receive_limited() -> Message:
         message = await receive()
         total[0] += len(message.get("body", b""))
-        if total[0] > most:
-            raise TooLargeError(most)
+        if total[0] > max_bytes:
+            raise BodyTooLargeError(max_bytes)
         return message
 
-    return counted
+    return receive_limited

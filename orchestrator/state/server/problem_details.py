@@ -12,11 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from orchestrator.problems import Problems
-from orchestrator.redaction.redact import safe
-from orchestrator.state.protocol.leases import HeldError, LostLeaseError
-from orchestrator.state.server.store.store import GapError, RunOverError, UnknownRunError
+from orchestrator.redaction.redact import sanitise
+from orchestrator.state.protocol.leases import LeaseHeldError, LostLeaseError
+from orchestrator.state.server.store.store import EventGapError, RunEndedError, UnknownRunError
 
-MEDIA = "application/problem+json"
+MEDIA_TYPE = "application/problem+json"
 TITLES = {
     400: "This cannot be understood",
     401: "Say who you are",
@@ -46,92 +46,102 @@ class ProblemDetails(BaseModel):
     hint: str = ""
 
 
-def problem(status: int, detail: str, kind: str = "about:blank", **more: Any) -> Response:
+def problem_response(status: int, detail: str, problem_type: str = "about:blank", **extensions: Any) -> Response:
     """An answer that says what is wrong."""
-    headers = more.pop("headers", None)
+    headers = extensions.pop("headers", None)
     title = TITLES.get(status, "It did not work")
-    body = {"type": kind, "title": title, "status": status, "detail": detail, **more}
-    return JSONResponse(body, status, headers, MEDIA)
+    body = {"type": problem_type, "title": title, "status": status, "detail": detail, **extensions}
+    return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def install(app: FastAPI) -> None:
+def install_error_handlers(app: FastAPI) -> None:
     """Let every error of ``app`` have this shape."""
     for error, handler in HANDLERS.items():
         app.add_exception_handler(error, handler)
 
 
-def _request(request: Request) -> str:
+def _request_id(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
-def _http(request: Request, error: Exception) -> Response:
+def _handle_http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, str(error.detail), request=_request(request), headers=error.headers)
+    return problem_response(error.status_code, str(error.detail), request=_request_id(request), headers=error.headers)
 
 
-def _invalid(request: Request, error: Exception) -> Response:
+def _handle_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    status = 400 if first["type"] == "json_invalid" else 422
-    return problem(status, safe(f"{place}: {first['msg']}"), request=_request(request))
+    first_error = error.errors()[0]
+    location = ".".join(str(part) for part in first_error["loc"])
+    status = 400 if first_error["type"] == "json_invalid" else 422
+    return problem_response(status, sanitise(f"{location}: {first_error['msg']}"), request=_request_id(request))
 
 
-def _problems(request: Request, error: Exception) -> Response:
+def _handle_problems(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problems)
-    first = error.problems[0]
-    return problem(422, safe(first.message), request=_request(request), hint=first.hint or "")
+    first_problem = error.problems[0]
+    return problem_response(
+        422, sanitise(first_problem.message), request=_request_id(request), hint=first_problem.hint or ""
+    )
 
 
-def _lost(request: Request, error: Exception) -> Response:
+def _handle_lost_lease(request: Request, error: Exception) -> Response:
     assert isinstance(error, LostLeaseError)
-    by = f"; {error.holder.owner} has it now" if error.holder else ""
-    return problem(409, safe(f"the lease is not yours any more{by}"), "lost-lease", request=_request(request))
+    new_holder = f"; {error.holder.owner} has it now" if error.holder else ""
+    return problem_response(
+        409, sanitise(f"the lease is not yours any more{new_holder}"), "lost-lease", request=_request_id(request)
+    )
 
 
-def _held(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HeldError)
-    who = error.holder
-    told = {"owner": who.owner, "reason": who.reason, "url": who.url, "run": who.run, "until": who.until} if who else {}
-    words = f"{who.owner} has the lease ({who.reason})" if who else "others wait for the lease"
-    return problem(409, safe(words), "held", request=_request(request), **told)
+def _handle_lease_held(request: Request, error: Exception) -> Response:
+    assert isinstance(error, LeaseHeldError)
+    holder = error.holder
+    extensions = (
+        {"owner": holder.owner, "reason": holder.reason, "url": holder.url, "run": holder.run, "until": holder.until}
+        if holder
+        else {}
+    )
+    message = f"{holder.owner} has the lease ({holder.reason})" if holder else "others wait for the lease"
+    return problem_response(409, sanitise(message), "held", request=_request_id(request), **extensions)
 
 
-def _gap(request: Request, error: Exception) -> Response:
-    assert isinstance(error, GapError)
-    return problem(409, str(error), "gap", request=_request(request), expected=error.expected)
+def _handle_event_gap(request: Request, error: Exception) -> Response:
+    assert isinstance(error, EventGapError)
+    return problem_response(409, str(error), "gap", request=_request_id(request), expected=error.expected)
 
 
-def _over(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RunOverError)
-    return problem(409, safe(str(error)), "run-over", request=_request(request), run_status=error.run.status)
+def _handle_run_ended(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RunEndedError)
+    return problem_response(
+        409, sanitise(str(error)), "run-over", request=_request_id(request), run_status=error.run.status
+    )
 
 
-def _unknown(request: Request, _: Exception) -> Response:
-    return problem(404, "there is no such run", request=_request(request))
+def _handle_unknown_run(request: Request, _: Exception) -> Response:
+    return problem_response(404, "there is no such run", request=_request_id(request))
 
 
-def _unfit(request: Request, _: Exception) -> Response:
-    return problem(422, "a value is too long or too large to be kept", request=_request(request))
+def _handle_invalid_data(request: Request, _: Exception) -> Response:
+    return problem_response(422, "a value is too long or too large to be kept", request=_request_id(request))
 
 
-def _database(request: Request, _: Exception) -> Response:
+def _handle_database_error(request: Request, _: Exception) -> Response:
     headers = {"Retry-After": "2"}
-    return problem(503, "the database does not answer", request=_request(request), headers=headers)
+    return problem_response(503, "the database does not answer", request=_request_id(request), headers=headers)
 
 
 HANDLERS: dict[Any, Any] = {
-    HTTPException: _http,
-    RequestValidationError: _invalid,
-    Problems: _problems,
-    HeldError: _held,
-    LostLeaseError: _lost,
-    GapError: _gap,
-    RunOverError: _over,
-    UnknownRunError: _unknown,
-    DataError: _unfit,
-    IntegrityError: _unfit,
-    OverflowError: _unfit,
-    StatementError: _database,
-    SQLAlchemyError: _database,
+    HTTPException: _handle_http_error,
+    RequestValidationError: _handle_validation_error,
+    Problems: _handle_problems,
+    LeaseHeldError: _handle_lease_held,
+    LostLeaseError: _handle_lost_lease,
+    EventGapError: _handle_event_gap,
+    RunEndedError: _handle_run_ended,
+    UnknownRunError: _handle_unknown_run,
+    DataError: _handle_invalid_data,
+    IntegrityError: _handle_invalid_data,
+    OverflowError: _handle_invalid_data,
+    StatementError: _handle_database_error,
+    SQLAlchemyError: _handle_database_error,
 }

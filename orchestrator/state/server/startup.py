@@ -8,98 +8,104 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TextIO
 
-from orchestrator.logs import Format
-from orchestrator.state.server.settings import REGION, SECRET, Settings, gather, parsed
+from orchestrator.logs import LogFormat
+from orchestrator.state.server.settings import (
+    REGION_VARIABLE,
+    SECRET_ARN_VARIABLE,
+    Settings,
+    build_settings,
+    parse_secret,
+)
 
-COLLECT_OFTEN = (5_000, 10, 10)
-SETTLED = 1.0
+GC_THRESHOLDS = (5_000, 10, 10)
+WARM_UP_DELAY_SECONDS = 1.0
 """Seconds after which a service that starts is ready, and its processor free."""
 
 
-def settle(environ: Mapping[str, str], **given: object) -> Settings:
+def load_settings(environ: Mapping[str, str], **overrides: object) -> Settings:
     """The settings, the secret in Secrets Manager included.
 
     Raises Problems.  API: Secrets Manager GetSecretValue.
     """
-    arn = next((value for name, value in environ.items() if name.upper() == SECRET), "")
-    return gather(environ, parsed(_fetch(arn, environ)) if arn else None, **given)
+    arn = next((value for name, value in environ.items() if name.upper() == SECRET_ARN_VARIABLE), "")
+    return build_settings(environ, parse_secret(_fetch_secret(arn, environ)) if arn else None, **overrides)
 
 
-class Late(logging.Handler):
+class LazyLogger(logging.Handler):
     """A log that is made when there is something to say: structlog takes longer to load than the database driver.
 
     As a handler it hears what libraries warn of before that.  Safe for threads.
     """
 
-    def __init__(self, make: Callable[[], Any]) -> None:
+    def __init__(self, create: Callable[[], Any]) -> None:
         super().__init__()
-        self._one = threading.RLock()
-        self._make = make
-        self._made: Any = None
+        self._create_lock = threading.RLock()
+        self._create = create
+        self._logger: Any = None
         logging.getLogger().addHandler(self)
 
-    def open(self) -> Any:
+    def get_logger(self) -> Any:
         """The logger itself."""
-        with self._one:
-            if self._made is None:
+        with self._create_lock:
+            if self._logger is None:
                 logging.getLogger().removeHandler(self)
-                self._made = self._make()
-            return self._made
+                self._logger = self._create()
+            return self._logger
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a library's word to the real log, which from now on hears them itself."""
-        self.open()
+        self.get_logger()
         logging.getLogger().handle(record)
 
-    def info(self, event: str, **more: object) -> None:
+    def info(self, event: str, **fields: object) -> None:
         """Tell."""
-        self.open().info(event, **more)
+        self.get_logger().info(event, **fields)
 
-    def warning(self, event: str, **more: object) -> None:
+    def warning(self, event: str, **fields: object) -> None:
         """Warn."""
-        self.open().warning(event, **more)
+        self.get_logger().warning(event, **fields)
 
 
-def log(stream: TextIO, form: Format, *, verbose: bool) -> Late:
+def create_logger(stream: TextIO, log_format: LogFormat, *, verbose: bool) -> LazyLogger:
     """The service's log: one line a request."""
 
-    def make() -> Any:
+    def configure_logger() -> Any:
         from orchestrator import logs
 
-        return logs.configure(stream, form, verbose=verbose)
+        return logs.configure(stream, log_format, verbose=verbose)
 
-    return Late(make)
+    return LazyLogger(configure_logger)
 
 
-def settle_memory() -> None:
+def tune_gc() -> None:
     """Look for garbage often, as a command line need not, but no more among what is loaded."""
     gc.freeze()
-    gc.set_threshold(*COLLECT_OFTEN)
+    gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()
 
 
-def warm(log: Late, after: float = SETTLED) -> None:
+def warm_up(logger: LazyLogger, delay_seconds: float = WARM_UP_DELAY_SECONDS) -> None:
     """Load in the background, ``after`` seconds from now, what the first page and the first line of the log need."""
 
-    def load() -> None:
+    def preload() -> None:
         from orchestrator.state.server.pages import rendering
 
-        log.open()
-        rendering.warm()
-        settle_memory()
+        logger.get_logger()
+        rendering.compile_templates()
+        tune_gc()
 
-    timer = threading.Timer(after, load)
+    timer = threading.Timer(delay_seconds, preload)
     timer.daemon = True
     timer.start()
 
 
-def _fetch(arn: str, environ: Mapping[str, str]) -> str:
+def _fetch_secret(arn: str, environ: Mapping[str, str]) -> str:
     from orchestrator.aws import AwsError, Clients
     from orchestrator.problems import Problems
 
-    region = arn.split(":")[3] if arn.startswith("arn:") else environ.get(REGION, "")
+    region = arn.split(":")[3] if arn.startswith("arn:") else environ.get(REGION_VARIABLE, "")
     try:
-        answer = Clients(region).call("secretsmanager", "get_secret_value", {"SecretId": arn})
+        response = Clients(region).call("secretsmanager", "get_secret_value", {"SecretId": arn})
     except AwsError as error:
-        raise Problems.one(f"the service's secret cannot be read: {error}") from None
-    return str(answer["SecretString"])
+        raise Problems.from_message(f"the service's secret cannot be read: {error}") from None
+    return str(response["SecretString"])

@@ -13,19 +13,19 @@ from orchestrator import shell
 from orchestrator.demo import build_store
 
 
-def private_store(folder: Path, monkeypatch: pytest.MonkeyPatch, driver: str = "vfs") -> None:
+def use_private_store(folder: Path, monkeypatch: pytest.MonkeyPatch, driver: str = "vfs") -> None:
     """Turn buildah to images of this test alone; ``vfs`` are plain copies, which every file system can do."""
-    for name, value in build_store.settings(folder, driver, "buildah").items():
+    for name, value in build_store.write_storage_config(folder, driver, "buildah").items():
         monkeypatch.setenv(name, value)
 
 
 @contextmanager
-def quick_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def use_overlay_store(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The same with layers that lie over each other, where the file system can; nothing stays mounted."""
-    private_store(folder, monkeypatch, "overlay")
-    if shell.run(["buildah", "info"]).status:
+    use_private_store(folder, monkeypatch, "overlay")
+    if shell.run(["buildah", "info"]).exit_code:
         shutil.rmtree(folder / "graph", ignore_errors=True)
-        private_store(folder, monkeypatch)
+        use_private_store(folder, monkeypatch)
     try:
         yield
     finally:

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.artefacts.images import base_image, builder, registry
 from orchestrator.artefacts.images.build_inputs import Recipe
-from orchestrator.artefacts.images.dockerfile import Base
+from orchestrator.artefacts.images.dockerfile import BaseImage
 from orchestrator.problems import Problems
 
 DIGEST = "sha256:" + "d" * 64
@@ -62,7 +62,7 @@ def host() -> Iterator[str]:
 def test_a_tag_becomes_its_digest_of_today(host: str) -> None:
     """As anybody: refused, a token fetched, answered; and asked for once, however often it is needed."""
     image = f"{host}/team/base:1"
-    found = [base_image.digests([Base(image, 3)], FILE) for _ in range(2)]
+    found = [base_image.resolve_digests([BaseImage(image, 3)], FILE) for _ in range(2)]
 
     assert found == [{image: DIGEST}] * 2
     assert len(Registry.asked) == 3
@@ -71,7 +71,7 @@ def test_a_tag_becomes_its_digest_of_today(host: str) -> None:
 def test_a_base_that_is_not_there_is_told_at_its_line(host: str) -> None:
     """Every one of them at once."""
     with pytest.raises(Problems) as found:
-        base_image.digests([Base(f"{host}/team/base:2", 3), Base(f"{host}/team/base:3", 5)], FILE)
+        base_image.resolve_digests([BaseImage(f"{host}/team/base:2", 3), BaseImage(f"{host}/team/base:3", 5)], FILE)
 
     assert [problem.where and problem.where.line for problem in found.value.problems] == [3, 5]
     assert "has no team/base:2" in found.value.problems[0].message
@@ -81,7 +81,7 @@ def test_a_registry_out_of_reach_is_told_with_the_ways_out() -> None:
     """Pin the base, or leave its digest out of the tag."""
     image = "127.0.0.1:9/team/base:1"
     with pytest.raises(Problems) as found:
-        base_image.digests([Base(image, 1)], FILE)
+        base_image.resolve_digests([BaseImage(image, 1)], FILE)
 
     [problem] = found.value.problems
     assert "cannot be asked" in problem.message
@@ -93,8 +93,8 @@ def test_a_pinned_base_needs_nobody() -> None:
     """Nor does a tag that counts as it is written."""
     pinned, tag = f"127.0.0.1:9/team/base@{DIGEST}", "127.0.0.1:9/team/base:1"
 
-    assert base_image.digests([Base(pinned, 1)], FILE) == {pinned: pinned}
-    assert base_image.digests([Base(tag, 1)], FILE, ask=False) == {tag: tag}
+    assert base_image.resolve_digests([BaseImage(pinned, 1)], FILE) == {pinned: pinned}
+    assert base_image.resolve_digests([BaseImage(tag, 1)], FILE, should_resolve=False) == {tag: tag}
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_a_pinned_base_needs_nobody() -> None:
 )
 def test_names_are_read_as_docker_reads_them(image: str, parts: tuple[str, ...]) -> None:
     """Docker Hub and `latest` where nothing is said."""
-    found = registry.parse(image)
+    found = registry.parse_reference(image)
 
     assert (found.registry, found.repository, found.tag, found.digest) == parts
 
@@ -120,7 +120,7 @@ def test_names_are_read_as_docker_reads_them(image: str, parts: tuple[str, ...])
 def test_what_is_no_name_is_refused(image: str) -> None:
     """Nobody is asked."""
     with pytest.raises(Problems):
-        registry.parse(image)
+        registry.parse_reference(image)
 
 
 @pytest.mark.parametrize("is_pinned", [False, True])
@@ -136,6 +136,8 @@ def test_an_image_is_labelled_with_its_base(host: str, tmp_path: Path, is_pinned
         "org.opencontainers.image.base.digest": DIGEST,
     }
 
-    assert builder.provenance(recipe, text, "3f2a91") == expected
-    assert ("org.opencontainers.image.base.digest" in builder.provenance(unasked, text, "3f2a91")) == is_pinned
-    assert builder.provenance(recipe, "FROM scratch\n", "3f2a91") == {"org.opencontainers.image.version": "3f2a91"}
+    assert builder.provenance_labels(recipe, text, "3f2a91") == expected
+    assert ("org.opencontainers.image.base.digest" in builder.provenance_labels(unasked, text, "3f2a91")) == is_pinned
+    assert builder.provenance_labels(recipe, "FROM scratch\n", "3f2a91") == {
+        "org.opencontainers.image.version": "3f2a91"
+    }

@@ -17,14 +17,14 @@ import pytest
 
 from orchestrator import shell
 from orchestrator.artefacts.images import builder, builder_commands, registry_login
-from orchestrator.artefacts.images.build_inputs import Recipe, tag
+from orchestrator.artefacts.images.build_inputs import Recipe, compute_tag
 from orchestrator.aws import Clients
 from orchestrator.emulator import Emulator, start
 from orchestrator.planning import pipeline
-from orchestrator.planning.events import ignore
+from orchestrator.planning.events import ignore_event
 from orchestrator.problems import Problems
 from orchestrator.vocabulary import Action, Actuation
-from tests.artefacts.images.store import private_store
+from tests.artefacts.images.store import use_private_store
 
 pytestmark = [
     pytest.mark.xdist_group("registry"),
@@ -93,7 +93,7 @@ def aws(running: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> R
     running.reset()
     for name, value in running.environment.items():
         monkeypatch.setenv(name, value)
-    private_store(tmp_path, monkeypatch)
+    use_private_store(tmp_path, monkeypatch)
     found = _clients(running.url)
     found.operations.clear()
     return found
@@ -125,8 +125,8 @@ def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def apply(aws: Recording, checkout: Path) -> dict[str, Any]:
-    planned = pipeline.plan(pipeline.desired(checkout / "manifests"), clients=aws)
-    return {outcome.address: outcome for outcome in pipeline.apply(planned, ignore, clients=aws)}
+    planned = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
+    return {outcome.address: outcome for outcome in pipeline.apply(planned, ignore_event, clients=aws)}
 
 
 def image_of(aws: Recording) -> str:
@@ -140,7 +140,7 @@ def tags(aws: Recording) -> dict[str, str]:
     """Tag -> digest, of the images that the repository holds; layers lie there, too."""
     found = aws.call("ecr", "describe_images", {"repositoryName": "shop-api"})["imageDetails"]
     named = {name: image["imageDigest"] for image in found for name in image.get("imageTags", ())}
-    return {name: digest for name, digest in named.items() if not builder_commands.LAYER.fullmatch(name)}
+    return {name: digest for name, digest in named.items() if not builder_commands.LAYER_TAG_PATTERN.fullmatch(name)}
 
 
 def test_what_is_deployed_is_what_the_registry_holds(aws: Recording, checkout: Path) -> None:
@@ -187,10 +187,10 @@ def test_an_unchanged_image_is_one_call(aws: Recording, checkout: Path, recorded
     apply(aws, checkout)
     recorded.unlink()
     aws.operations.clear()
-    planned = pipeline.plan(pipeline.desired(checkout / "manifests"), clients=aws)
-    pipeline.apply(planned, ignore, clients=aws)
+    planned = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
+    pipeline.apply(planned, ignore_event, clients=aws)
 
-    assert [change.address for change in planned.plan.pending] == []
+    assert [change.address for change in planned.plan.pending_changes] == []
     assert not recorded.exists()
     assert aws.operations.count("describe_images") == 1
     assert "get_authorization_token" not in aws.operations
@@ -201,9 +201,9 @@ def test_a_changed_file_is_a_new_image_and_the_old_one_stays(aws: Recording, che
     apply(aws, checkout)
     before = tags(aws)
     (checkout / "api" / "hello").write_text("two")
-    planned = pipeline.plan(pipeline.desired(checkout / "manifests"), clients=aws)
-    actions = {change.address: change.action for change in planned.plan.pending}
-    pipeline.apply(planned, ignore, clients=aws)
+    planned = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
+    actions = {change.address: change.action for change in planned.plan.pending_changes}
+    pipeline.apply(planned, ignore_event, clients=aws)
     after = tags(aws)
     [new] = after.keys() - before.keys()
 
@@ -214,8 +214,8 @@ def test_a_changed_file_is_a_new_image_and_the_old_one_stays(aws: Recording, che
 
 def test_the_token_is_on_no_command_line(aws: Recording, checkout: Path, recorded: Path) -> None:
     """It lies in a file for as long as it is needed, and nowhere afterwards; the plan does not hold it either."""
-    planned = pipeline.plan(pipeline.desired(checkout / "manifests"), clients=aws)
-    pipeline.apply(planned, ignore, clients=aws)
+    planned = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
+    pipeline.apply(planned, ignore_event, clients=aws)
     said = recorded.read_text()
     folders = [Path(word).parent for line in said.splitlines() for word in line.split() if word.endswith("config.json")]
     token = password(aws)
@@ -234,7 +234,7 @@ def test_the_login_is_ours_alone_and_leaves_the_users_own(tmp_path: Path, monkey
     settings = {"auths": {"other": {"auth": "x"}}, "credsStore": "keychain", "currentContext": "remote"}
     (own / "config.json").write_text(json.dumps(settings))
     monkeypatch.setenv("DOCKER_CONFIG", str(own))
-    with registry_login.private("here", "AWS", TOKEN) as folder:
+    with registry_login.temporary_login("here", "AWS", TOKEN) as folder:
         file = folder / "config.json"
         mode, found = file.stat().st_mode & 0o777, json.loads(file.read_text())
         plugins = (folder / "cli-plugins").resolve()
@@ -268,9 +268,9 @@ def test_another_machine_takes_the_layers_from_the_registry(
     layers = []
     for machine in ("one", "two"):
         (checkout / "api" / "hello").write_text(machine)
-        private_store(tmp_path / machine, monkeypatch)
+        use_private_store(tmp_path / machine, monkeypatch)
         recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile", keep_layers=True)
-        digest = builder.ship(authorization(aws), recipe.fields, "shop-api", tag(recipe))
+        digest = builder.build_and_push(authorization(aws), recipe.fields, "shop-api", compute_tag(recipe))
         url, login = f"{aws.url}/v2/shop-api", ("AWS", password(aws))
         config = httpx.get(f"{url}/manifests/{digest}", auth=login).json()["config"]["digest"]
         layers.append([each["created"] for each in httpx.get(f"{url}/blobs/{config}", auth=login).json()["history"]])
@@ -283,9 +283,11 @@ def test_two_runs_that_build_the_same_agree(aws: Recording, checkout: Path) -> N
     """The tag does not move: whoever pushes second takes what the first one pushed."""
     aws.call("ecr", "create_repository", {"repositoryName": "shop-api", "imageTagMutability": "IMMUTABLE"})
     recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile", sbom=False)
-    name = tag(recipe)
+    name = compute_tag(recipe)
     with ThreadPoolExecutor() as pool:
-        runs = [pool.submit(builder.ship, authorization(aws), recipe.fields, "shop-api", name) for _ in range(2)]
+        runs = [
+            pool.submit(builder.build_and_push, authorization(aws), recipe.fields, "shop-api", name) for _ in range(2)
+        ]
         digests = {run.result() for run in runs}
 
     assert digests == {tags(aws)[name]}
@@ -296,7 +298,7 @@ def test_a_push_that_is_refused_is_told(aws: Recording, checkout: Path) -> None:
     """There is no such repository: the program's own words, and that nothing was deployed."""
     recipe = Recipe(checkout / "api", checkout / "api" / "Dockerfile")
     with pytest.raises(Problems) as found:
-        builder.ship(authorization(aws), recipe.fields, "shop-api", "x")
+        builder.build_and_push(authorization(aws), recipe.fields, "shop-api", "x")
 
     [problem] = found.value.problems
     assert ("could not be pushed" in problem.message, password(aws) in str(problem)) == (True, False)
@@ -315,7 +317,9 @@ def test_an_image_that_cannot_be_looked_into_is_not_pushed(
     token = base64.b64encode(f"AWS:{TOKEN}".encode()).decode()
     answer = {"authorizationData": [{"authorizationToken": token, "proxyEndpoint": "http://127.0.0.1:1"}]}
     with pytest.raises(Problems, match="nothing was pushed") as found:
-        builder.ship(answer, Recipe(checkout / "api", checkout / "api" / "Dockerfile").fields, "shop-api", "x")
+        builder.build_and_push(
+            answer, Recipe(checkout / "api", checkout / "api" / "Dockerfile").fields, "shop-api", "x"
+        )
 
     assert "no space left" in str(found.value)
     assert "sbom: false" in str(found.value.problems[0].hint)
@@ -325,7 +329,7 @@ def test_an_image_that_cannot_be_looked_into_is_not_pushed(
 
 def test_labels_say_commit_and_source_without_a_login(tmp_path: Path) -> None:
     """A token in the remote's address stays there; outside a checkout nothing is said."""
-    assert builder.labels(tmp_path) == {}
+    assert builder.git_labels(tmp_path) == {}
     git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
     for words in (
         ["init", "-q"],
@@ -333,7 +337,7 @@ def test_labels_say_commit_and_source_without_a_login(tmp_path: Path) -> None:
         ["remote", "add", "origin", f"https://user:{TOKEN}@git.example/shop/web.git"],
     ):
         subprocess.run([*git, *words], check=True, capture_output=True)
-    found = builder.labels(tmp_path)
+    found = builder.git_labels(tmp_path)
 
     assert found["org.opencontainers.image.source"] == "https://git.example/shop/web.git"
     assert len(found["org.opencontainers.image.revision"]) == 40
@@ -349,4 +353,4 @@ def test_without_a_builder_it_says_which_there_could_be(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("ORCHESTRATOR_BUILDER", chosen)
     with pytest.raises(Problems, match=sentence):
-        builder_commands.find()
+        builder_commands.find_builder()

@@ -32,16 +32,16 @@ CASES = [
 @pytest.mark.parametrize(("text", "args", "images"), CASES)
 def test_every_image_that_is_named_counts_once(text: str, args: dict[str, str], images: list[str]) -> None:
     """FROM, COPY --from and mounts; stages and `scratch` are none, text that only looks like it neither."""
-    assert [base.image for base in dockerfile.bases(text, args, PLATFORM)] == images
+    assert [base.image for base in dockerfile.find_base_images(text, args, PLATFORM)] == images
 
 
 def test_a_base_is_told_by_its_line_and_platform() -> None:
     """So that a problem with it has a place."""
     text = "# one\nFROM scratch\nFROM --platform=linux/arm64 \\\n  b:1 AS c\n"
 
-    [base] = dockerfile.bases(text, {}, PLATFORM)
+    [base] = dockerfile.find_base_images(text, {}, PLATFORM)
 
-    assert (base.line, base.platform, dockerfile.stages(text)) == (3, "linux/arm64", ("", "c"))
+    assert (base.line, base.platform, dockerfile.list_stage_names(text)) == (3, "linux/arm64", ("", "c"))
 
 
 @pytest.mark.parametrize(
@@ -57,4 +57,4 @@ def test_a_base_is_told_by_its_line_and_platform() -> None:
 )
 def test_what_the_built_stage_stands_on(text: str, target: str | None, image: str | None) -> None:
     """Through stages of its own, to the image from outside."""
-    assert dockerfile.foundation(text, {}, PLATFORM, target) == image
+    assert dockerfile.find_target_base(text, {}, PLATFORM, target) == image

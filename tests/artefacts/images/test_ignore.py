@@ -10,7 +10,7 @@ import pytest
 from orchestrator import shell
 from orchestrator.artefacts.images import dockerignore
 from orchestrator.problems import Problems
-from tests.artefacts.images.store import private_store
+from tests.artefacts.images.store import use_private_store
 
 TREE = (
     "a.txt",
@@ -56,7 +56,7 @@ def context(tmp_path: Path) -> Path:
 def seen(context: Path, text: str) -> set[str]:
     file = context.parent / "ignore"
     file.write_text(text)
-    return {path for path, _ in dockerignore.walk(context, dockerignore.patterns(file))}
+    return {path for path, _ in dockerignore.walk(context, dockerignore.read_patterns(file))}
 
 
 @pytest.mark.parametrize(("text", "left"), CASES)
@@ -71,7 +71,7 @@ def test_a_real_builder_sees_the_same(
     context: Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """buildah copies into the image exactly the files that the tag covers."""
-    private_store(tmp_path, monkeypatch)
+    use_private_store(tmp_path, monkeypatch)
     expected = seen(context, text)
     dockerfile = tmp_path / "Dockerfile"
     dockerfile.write_text("FROM scratch\nCOPY . /\n")
@@ -89,11 +89,11 @@ def test_the_dockerfiles_own_file_comes_first(context: Path) -> None:
     """NAME.dockerignore beside the Dockerfile is used instead of the context's."""
     (context / ".dockerignore").write_text("docs")
     dockerfile = context.parent / "api.Dockerfile"
-    assert dockerignore.ignore_file(context, dockerfile) == context / ".dockerignore"
+    assert dockerignore.find_ignore_file(context, dockerfile) == context / ".dockerignore"
     own = context.parent / "api.Dockerfile.dockerignore"
     own.write_text("src")
 
-    assert dockerignore.ignore_file(context, dockerfile) == own
+    assert dockerignore.find_ignore_file(context, dockerfile) == own
 
 
 @pytest.mark.parametrize(("text", "line"), [("a\n!\n", 2), ("[a\n", 1), ("ok\nx\\\n", 2)])

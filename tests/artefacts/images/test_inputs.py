@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from orchestrator.artefacts.images.build_inputs import TAG_LENGTH, Recipe, tag
+from orchestrator.artefacts.images.build_inputs import TAG_LENGTH, Recipe, compute_tag
 from orchestrator.problems import Problems
 
 DIGEST = "sha256:" + "a" * 64
@@ -80,29 +80,29 @@ OTHER: list[Callable[[Path], object]] = [
 @pytest.mark.parametrize("change", SAME, ids=range(len(SAME)))
 def test_what_does_not_reach_the_image_does_not_count(recipe: Recipe, change: Callable[[Path], object]) -> None:
     """Times, order, ignored files, empty folders, pipes, who may read."""
-    before = tag(recipe)
+    before = compute_tag(recipe)
     change(recipe.context)
 
-    assert tag(recipe) == before
+    assert compute_tag(recipe) == before
 
 
 @pytest.mark.parametrize("change", OTHER, ids=range(len(OTHER)))
 def test_what_goes_in_counts(recipe: Recipe, change: Callable[[Path], object]) -> None:
     """Bytes, names, who may execute, links and where they lead, patterns, the Dockerfile and its bases."""
-    before = tag(recipe)
+    before = compute_tag(recipe)
     change(recipe.context)
 
-    assert tag(recipe) != before
+    assert compute_tag(recipe) != before
 
 
 def test_what_the_builder_is_told_counts(recipe: Recipe) -> None:
     """Arguments, stage and platform: each makes another image, and how the manifest words it does not."""
     others = [{"args": {"X": "2"}}, {"args": {"Y": "1"}}, {"target": "build"}, {"platform": "linux/arm64"}]
-    tags = {tag(recipe), *(tag(replace(recipe, **other)) for other in others)}  # type: ignore[arg-type]
+    tags = {compute_tag(recipe), *(compute_tag(replace(recipe, **other)) for other in others)}  # type: ignore[arg-type]
 
     assert len(tags) == len(others) + 1
     assert {len(found) for found in tags} == {TAG_LENGTH}
-    assert tag(replace(recipe, source="elsewhere")) == tag(recipe)
+    assert compute_tag(replace(recipe, source="elsewhere")) == compute_tag(recipe)
 
 
 def test_where_the_checkout_lies_does_not_count(recipe: Recipe, tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_where_the_checkout_lies_does_not_count(recipe: Recipe, tmp_path: Path) 
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(recipe.context, elsewhere, symlinks=True)
 
-    assert tag(replace(recipe, context=elsewhere, dockerfile=elsewhere / "Dockerfile")) == tag(recipe)
+    assert compute_tag(replace(recipe, context=elsewhere, dockerfile=elsewhere / "Dockerfile")) == compute_tag(recipe)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_where_the_checkout_lies_does_not_count(recipe: Recipe, tmp_path: Path) 
 def test_what_is_not_there_is_said(recipe: Recipe, change: dict[str, object], sentence: str) -> None:
     """With its place."""
     with pytest.raises(Problems) as found:
-        tag(replace(recipe, **change))
+        compute_tag(replace(recipe, **change))
 
     [problem] = found.value.problems
     assert sentence in problem.message
@@ -133,4 +133,4 @@ def test_what_is_not_there_is_said(recipe: Recipe, change: dict[str, object], se
 
 def test_a_recipe_travels_as_plain_data(recipe: Recipe) -> None:
     """What a plan carries leads to the same build."""
-    assert Recipe.of(recipe.fields) == recipe
+    assert Recipe.from_fields(recipe.fields) == recipe

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.artefacts.images import image_archive, packages, sbom
-from orchestrator.artefacts.images.packages import Found, Package
-from orchestrator.artefacts.images.registry import Descriptor, Reference
+from orchestrator.artefacts.images.packages import Package, PackageInventory
+from orchestrator.artefacts.images.registry import Descriptor, ImageReference
 from orchestrator.problems import Problems
 
-IMAGE = Reference("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "shop/api", "3f2a91")
+IMAGE = ImageReference("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "shop/api", "3f2a91")
 DIGEST = f"sha256:{'ab' * 32}"
 LABELS = {
     "org.opencontainers.image.revision": "c0ffee",
@@ -65,7 +65,7 @@ def seen(folder: Path, *packed: bytes) -> dict[str, str]:
     listed = json.dumps([{"Config": "x.json", "RepoTags": None, "Layers": names}])
     archive = folder / "image.tar"
     archive.write_bytes(tar({"manifest.json": listed, **dict(zip(names, packed, strict=True))}))
-    return {path: content.decode() for path, content in image_archive.files(archive, lambda _: True).items()}
+    return {path: content.decode() for path, content in image_archive.read_files(archive, lambda _: True).items()}
 
 
 def test_the_layers_are_seen_as_a_container_sees_them(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_the_layers_are_seen_as_a_container_sees_them(tmp_path: Path) -> None:
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_bytes(b"no tar")
     with pytest.raises(Problems, match="its archive cannot be read"):
-        image_archive.files(tmp_path / "image.tar", packages.tells)
+        image_archive.read_files(tmp_path / "image.tar", packages.is_package_file)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
 )
 def test_packages_are_those_of_the_databases(files: dict[str, str], found: list[str]) -> None:
     """By the URL under which scanners know them; the application itself is none."""
-    told = {path: text.encode() for path, text in files.items() if packages.tells(path)}
+    told = {path: text.encode() for path, text in files.items() if packages.is_package_file(path)}
 
-    assert [one.purl for one in packages.of(told).packages] == found
+    assert [one.purl for one in packages.parse_packages(told).packages] == found
 
 
 def test_a_database_that_cannot_be_read_is_named() -> None:
-    found = packages.of({"var/lib/rpm/rpmdb.sqlite": b"SQLite format 3"})
-    bom = json.loads(sbom.document(found, IMAGE, DIGEST, {}))
+    found = packages.parse_packages({"var/lib/rpm/rpmdb.sqlite": b"SQLite format 3"})
+    bom = json.loads(sbom.build_document(found, IMAGE, DIGEST, {}))
 
     named = {"name": "orchestrator:database-not-read", "value": "var/lib/rpm/rpmdb.sqlite"}
     assert bom["metadata"]["component"]["properties"] == [named]
@@ -136,12 +136,12 @@ def test_a_database_that_cannot_be_read_is_named() -> None:
 
 def test_the_document_tells_of_one_image_and_is_the_same_each_time() -> None:
     """Its digest, commit and base; and that a list from databases alone is not complete."""
-    found = Found((Package("pkg:pypi/shop@1", "shop", "1"),))
-    bom = sbom.document(found, IMAGE, DIGEST, LABELS)
+    found = PackageInventory((Package("pkg:pypi/shop@1", "shop", "1"),))
+    bom = sbom.build_document(found, IMAGE, DIGEST, LABELS)
     told = json.loads(bom)
     image = told["metadata"]["component"]
 
-    assert sbom.document(found, IMAGE, DIGEST, dict(reversed(LABELS.items()))) == bom
+    assert sbom.build_document(found, IMAGE, DIGEST, dict(reversed(LABELS.items()))) == bom
     assert (told["bomFormat"], told["specVersion"], "timestamp" in told["metadata"]) == ("CycloneDX", "1.6", False)
     assert (image["name"], image["version"]) == ("shop/api", DIGEST)
     assert {"name": "org.opencontainers.image.revision", "value": "c0ffee"} in image["properties"]
@@ -153,7 +153,7 @@ def test_the_document_tells_of_one_image_and_is_the_same_each_time() -> None:
 
 
 def test_a_registry_is_told_which_image_it_is_about() -> None:
-    manifest = json.loads(sbom.referrer(b"bom", Descriptor(DIGEST, "application/x", 7)))
+    manifest = json.loads(sbom.build_referrer(b"bom", Descriptor(DIGEST, "application/x", 7)))
 
     assert manifest["subject"] == {"mediaType": "application/x", "digest": DIGEST, "size": 7}
     assert (manifest["artifactType"], manifest["layers"][0]["size"]) == ("application/vnd.cyclonedx+json", 3)

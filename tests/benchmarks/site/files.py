@@ -10,7 +10,7 @@ SIZES = (300, 2_000, 8_000, 30_000)
 FOLDERS = 20
 
 
-def write(folder: Path, count: int, changed: int = 0) -> None:
+def write_site(folder: Path, count: int, changed: int = 0) -> None:
     """``count`` files below ``folder``, all new; ``changed`` of them with other bytes, and so another name.
 
     The front page counts as one of both.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from orchestrator.artefacts.images.build_inputs import Recipe, tag
+from orchestrator.artefacts.images.build_inputs import Recipe, compute_tag
 from orchestrator.aws import Clients, Reader
 from orchestrator.demo import image_assembly
 from orchestrator.resources import ecr_image
@@ -18,13 +18,15 @@ SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 REPOSITORY = "web"
 
 
-def main(folder: str, what: str) -> None:
+def main(folder: str, action: str) -> None:
     clients = Clients(SCOPE.region)
-    name = tag(Recipe(Path(folder), Path(folder) / "Dockerfile"))
-    if what == "push":
+    name = compute_tag(Recipe(Path(folder), Path(folder) / "Dockerfile"))
+    if action == "push":
         clients.call("ecr", "create_repository", {"repositoryName": REPOSITORY})
         token = clients.call("ecr", "get_authorization_token", {})
-        image_assembly.push(token, REPOSITORY, name, image_assembly.image([image_assembly.layer(Path(folder))], {}))
+        image_assembly.push_image(
+            token, REPOSITORY, name, image_assembly.build_image([image_assembly.build_layer(Path(folder))], {})
+        )
     spec = {"repository": REPOSITORY, "tag": name}
     sys.exit(ecr_image.read(Reader(clients), SCOPE, f"{REPOSITORY}:{name}", spec) is None)
 

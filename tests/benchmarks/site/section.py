@@ -12,27 +12,34 @@ from typing import Any
 
 import boto3
 
-from tests.benchmarks.emulated import Emulated, emulator
+from tests.benchmarks.emulated import EmulatorProcess, run_emulator
 from tests.benchmarks.process import Sample
 from tests.benchmarks.site import files
-from tests.benchmarks.site.tools import CLIENT, OURS, STORE, Tool, available, server
-from tests.benchmarks.table import Row, megabytes, ratio, seconds
-from tests.benchmarks.tools import Failed, Unfit
+from tests.benchmarks.site.tools import (
+    BOTOCORE_CLIENT_TOOL,
+    ORCHESTRATOR_TOOL,
+    STORE,
+    Tool,
+    list_available,
+    run_s3_server,
+)
+from tests.benchmarks.table import Row, format_megabytes, format_seconds, median_ratio
+from tests.benchmarks.tools import ToolError, ToolUnavailableError
 
-COUNT = 2_001
-MANY = 20_000
-CHANGED = 10
-MOST_MEGABYTES = 150
-MOST_CALLS = 10
-MOST_LOOKS = 3
-MOST_OF_AN_IMAGE = 2
-HASHED, LOOKED = -3, -2
+FILE_COUNT = 2_001
+LARGE_FILE_COUNT = 20_000
+CHANGED_FILE_COUNT = 10
+MAX_MEMORY_MB = 150
+MAX_CALLS = 10
+MAX_UNCHANGED_CALLS = 3
+MAX_IMAGE_CALLS = 2
+HASH_SECONDS_FIELD, LOOK_SECONDS_FIELD = -3, -2
 """Words of what our process prints: seconds."""
-MISSING = "not on this machine"
+MISSING_TEXT = "not on this machine"
 
 
 @dataclass(slots=True)
-class Walls:
+class WallTimes:
     """Samples by tool: the first upload, a second run untouched, and one after a fresh build of the same bytes.
 
     ``client`` is what a program in Python cannot do without.
@@ -44,132 +51,170 @@ class Walls:
     client: list[Sample] = field(default_factory=list)
 
 
-def rows(rounds: int, told: Callable[[str], None]) -> list[Row]:
+def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
     """All of them; without rclone there is no server, and only calls and memory are told."""
     with tempfile.TemporaryDirectory() as folder:
-        told("site: calls ...")
-        found = _calls(Path(folder))
+        on_progress("site: calls ...")
+        call_rows = _call_rows(Path(folder))
         try:
-            with server() as environment:
-                told("site: wall, all tools in turn ...")
-                walls = _walls(environment, Path(folder), rounds)
-                told("site: memory ...")
-                memory = _memory(environment, Path(folder))
-        except Unfit as unfit:
-            return [*found, Row(f"site of {COUNT:,} files: wall", str(unfit), MISSING, None, None)]
-    return [*_compared(walls, rounds), memory, *found]
+            with run_s3_server() as environment:
+                on_progress("site: wall, all tools in turn ...")
+                walls = _measure_walls(environment, Path(folder), rounds)
+                on_progress("site: memory ...")
+                memory = _memory_row(environment, Path(folder))
+        except ToolUnavailableError as error:
+            return [*call_rows, Row(f"site of {FILE_COUNT:,} files: wall", str(error), MISSING_TEXT, None, None)]
+    return [*_comparison_rows(walls, rounds), memory, *call_rows]
 
 
-def _walls(environment: Mapping[str, str], folder: Path, rounds: int) -> Walls:
-    found, site = Walls(), folder / "site"
+def _measure_walls(environment: Mapping[str, str], folder: Path, rounds: int) -> WallTimes:
+    walls, site = WallTimes(), folder / "site"
     for number in range(rounds):
-        for tool in (OURS, *available()):
+        for tool in (ORCHESTRATOR_TOOL, *list_available()):
             bucket = f"{tool.name.replace(' ', '-')}-{number}"
-            _buckets(environment, bucket, STORE)
-            files.write(site, COUNT)
-            for samples in (found.first, found.untouched):
-                samples.setdefault(tool.name, []).append(_sound(tool.run(environment, site, bucket), tool))
-            files.write(site, COUNT)
-            found.fresh.setdefault(tool.name, []).append(_sound(tool.run(environment, site, bucket), tool))
-        found.client.append(_sound(CLIENT.run(environment, site, ""), CLIENT))
-    return found
+            _create_buckets(environment, bucket, STORE)
+            files.write_site(site, FILE_COUNT)
+            for samples in (walls.first, walls.untouched):
+                samples.setdefault(tool.name, []).append(_require_success(tool.run(environment, site, bucket), tool))
+            files.write_site(site, FILE_COUNT)
+            walls.fresh.setdefault(tool.name, []).append(_require_success(tool.run(environment, site, bucket), tool))
+        walls.client.append(_require_success(BOTOCORE_CLIENT_TOOL.run(environment, site, ""), BOTOCORE_CLIENT_TOOL))
+    return walls
 
 
-def _compared(walls: Walls, rounds: int) -> list[Row]:
+def _comparison_rows(walls: WallTimes, rounds: int) -> list[Row]:
     """Ours against each peer; a target only against s5cmd, the fastest of them."""
-    peers = [tool.name for tool in available()]
-    what = f"site of {COUNT:,} files"
-    found = [_row(f"{what}: first upload", walls.first, name, rounds) for name in peers]
-    found += [_row(f"{what}: fresh build, same bytes", walls.fresh, name, rounds) for name in peers]
+    peers = [tool.name for tool in list_available()]
+    title = f"site of {FILE_COUNT:,} files"
+    table_rows = [_peer_row(f"{title}: first upload", walls.first, name, rounds) for name in peers]
+    table_rows += [_peer_row(f"{title}: fresh build, same bytes", walls.fresh, name, rounds) for name in peers]
     if "s5cmd" not in peers:
-        return [*found, Row(f"{what}: first upload", "", f"s5cmd: {MISSING}", None, 1.0)]
-    against = f"{what}: fresh build, {{}}, against an untouched run"
-    found.append(_without(walls, against.format("in a deploy that runs"), rounds, lambda run: _told(run, LOOKED)))
-    alone = "less hashing, as a process of its own"
-    found.append(_without(walls, against.format(alone), rounds, lambda run: run.wall - _told(run, HASHED)))
-    client, theirs = ([run.wall for run in runs] for runs in (walls.client, walls.untouched["s5cmd"]))
-    floor = f"{CLIENT.name}, against an untouched run of s5cmd"
-    return [*found, Row(floor, seconds(client), seconds(theirs), ratio(client, theirs), None, str(rounds))]
-
-
-def _row(what: str, samples: Mapping[str, list[Sample]], peer: str, rounds: int) -> Row:
-    mine, others = samples[OURS.name], samples[peer]
-    target = 1.0 if peer == "s5cmd" else None
-    walls = [sample.wall for sample in mine], [sample.wall for sample in others]
-    ours, theirs = (f"{seconds(s.wall for s in of)}, {megabytes(s.peak for s in of)}" for of in (mine, others))
-    return Row(f"{what}: wall, memory, against {peer}", ours, theirs, ratio(*walls), target, str(rounds))
-
-
-def _without(walls: Walls, what: str, rounds: int, part: Callable[[Sample], float]) -> Row:
-    """They compare times and sizes and read nothing, so a fresh build is all new to them."""
-    mine = [part(sample) for sample in walls.fresh[OURS.name]]
-    theirs = [sample.wall for sample in walls.untouched["s5cmd"]]
-    return Row(f"{what} of s5cmd", seconds(mine), seconds(theirs), ratio(mine, theirs), 0.3, str(rounds))
-
-
-def _told(run: Sample, word: int) -> float:
-    """What our process says of itself."""
-    return float(run.output.split()[word])
-
-
-def _memory(environment: Mapping[str, str], folder: Path) -> Row:
-    site = folder / "many"
-    files.write(site, MANY)
-    _buckets(environment, "memory", STORE)
-    peak = _sound(OURS.run(environment, site, "memory"), OURS).peak
-    most = f"{MOST_MEGABYTES} MB at most"
-    what = f"site of {MANY:,} files, first upload: memory"
-    return Row(what, megabytes([peak]), most, peak / 1e6 / MOST_MEGABYTES, 1.0, "1")
-
-
-def _calls(folder: Path) -> list[Row]:
-    """What S3 is asked, by the emulator's count."""
-    site = folder / "counted"
-    with emulator() as aws:
-        _buckets(aws.environment, "web", STORE)
-
-        def counted(*more: str) -> tuple[Counter[str], str]:
-            aws.forget_calls()
-            sample = _sound(OURS.run(aws.environment, site, "web", *more), OURS)
-            return Counter(call["operation"] for call in aws.calls()), sample.output.split()[-1]
-
-        files.write(site, COUNT)
-        first, before = counted()
-        files.write(site, COUNT)
-        same, _ = counted()
-        files.write(site, COUNT, CHANGED)
-        changed, _ = counted()
-        back, _ = counted(before)
-        image = _image_calls(aws, folder / "image")
-    puts, expected = changed["PutObject"], CHANGED + 4
-    constant = f"{CHANGED}, the front page's copy, the index, two marks"
-    what = f"site of {COUNT:,} files, fresh build, same bytes"
-    told = f"{CHANGED} files changed: puts ({first['PutObject']:,} at first)"
+        return [*table_rows, Row(f"{title}: first upload", "", f"s5cmd: {MISSING_TEXT}", None, 1.0)]
+    title_template = f"{title}: fresh build, {{}}, against an untouched run"
+    table_rows.append(
+        _fresh_build_row(
+            walls,
+            title_template.format("in a deploy that runs"),
+            rounds,
+            lambda run: _read_output_seconds(run, LOOK_SECONDS_FIELD),
+        )
+    )
+    own_process_text = "less hashing, as a process of its own"
+    table_rows.append(
+        _fresh_build_row(
+            walls,
+            title_template.format(own_process_text),
+            rounds,
+            lambda run: run.wall - _read_output_seconds(run, HASH_SECONDS_FIELD),
+        )
+    )
+    client_walls, peer_walls = ([run.wall for run in runs] for runs in (walls.client, walls.untouched["s5cmd"]))
+    client_title = f"{BOTOCORE_CLIENT_TOOL.name}, against an untouched run of s5cmd"
     return [
-        _bounded(f"{what}: calls ({same['PutObject']} of them puts)", sum(same.values()), MOST_LOOKS),
-        Row(told, str(puts), constant, puts / expected, 1.0, "1"),
-        _bounded("the site before comes back: calls", sum(back.values()), MOST_CALLS),
-        _bounded("unchanged image: calls, of any service", image, MOST_OF_AN_IMAGE),
+        *table_rows,
+        Row(
+            client_title,
+            format_seconds(client_walls),
+            format_seconds(peer_walls),
+            median_ratio(client_walls, peer_walls),
+            None,
+            str(rounds),
+        ),
     ]
 
 
-def _image_calls(aws: Emulated, folder: Path) -> int:
+def _peer_row(title: str, samples: Mapping[str, list[Sample]], peer: str, rounds: int) -> Row:
+    our_samples, peer_samples = samples[ORCHESTRATOR_TOOL.name], samples[peer]
+    target = 1.0 if peer == "s5cmd" else None
+    walls = [sample.wall for sample in our_samples], [sample.wall for sample in peer_samples]
+    ours, theirs = (
+        f"{format_seconds(s.wall for s in sample_list)}, {format_megabytes(s.peak for s in sample_list)}"
+        for sample_list in (our_samples, peer_samples)
+    )
+    return Row(f"{title}: wall, memory, against {peer}", ours, theirs, median_ratio(*walls), target, str(rounds))
+
+
+def _fresh_build_row(walls: WallTimes, title: str, rounds: int, part: Callable[[Sample], float]) -> Row:
+    """They compare times and sizes and read nothing, so a fresh build is all new to them."""
+    our_walls = [part(sample) for sample in walls.fresh[ORCHESTRATOR_TOOL.name]]
+    peer_walls = [sample.wall for sample in walls.untouched["s5cmd"]]
+    return Row(
+        f"{title} of s5cmd",
+        format_seconds(our_walls),
+        format_seconds(peer_walls),
+        median_ratio(our_walls, peer_walls),
+        0.3,
+        str(rounds),
+    )
+
+
+def _read_output_seconds(run: Sample, position: int) -> float:
+    """What our process says of itself."""
+    return float(run.output.split()[position])
+
+
+def _memory_row(environment: Mapping[str, str], folder: Path) -> Row:
+    site = folder / "many"
+    files.write_site(site, LARGE_FILE_COUNT)
+    _create_buckets(environment, "memory", STORE)
+    peak = _require_success(ORCHESTRATOR_TOOL.run(environment, site, "memory"), ORCHESTRATOR_TOOL).peak
+    limit_text = f"{MAX_MEMORY_MB} MB at most"
+    title = f"site of {LARGE_FILE_COUNT:,} files, first upload: memory"
+    return Row(title, format_megabytes([peak]), limit_text, peak / 1e6 / MAX_MEMORY_MB, 1.0, "1")
+
+
+def _call_rows(folder: Path) -> list[Row]:
+    """What S3 is asked, by the emulator's count."""
+    site = folder / "counted"
+    with run_emulator() as aws:
+        _create_buckets(aws.environment, "web", STORE)
+
+        def count_calls(*more: str) -> tuple[Counter[str], str]:
+            aws.forget_calls()
+            sample = _require_success(ORCHESTRATOR_TOOL.run(aws.environment, site, "web", *more), ORCHESTRATOR_TOOL)
+            return Counter(call["operation"] for call in aws.calls()), sample.output.split()[-1]
+
+        files.write_site(site, FILE_COUNT)
+        first, first_digest = count_calls()
+        files.write_site(site, FILE_COUNT)
+        unchanged, _ = count_calls()
+        files.write_site(site, FILE_COUNT, CHANGED_FILE_COUNT)
+        changed, _ = count_calls()
+        restored, _ = count_calls(first_digest)
+        image = _count_image_calls(aws, folder / "image")
+    puts, expected = changed["PutObject"], CHANGED_FILE_COUNT + 4
+    constant = f"{CHANGED_FILE_COUNT}, the front page's copy, the index, two marks"
+    unchanged_title = f"site of {FILE_COUNT:,} files, fresh build, same bytes"
+    changed_title = f"{CHANGED_FILE_COUNT} files changed: puts ({first['PutObject']:,} at first)"
+    return [
+        _bounded_row(
+            f"{unchanged_title}: calls ({unchanged['PutObject']} of them puts)",
+            sum(unchanged.values()),
+            MAX_UNCHANGED_CALLS,
+        ),
+        Row(changed_title, str(puts), constant, puts / expected, 1.0, "1"),
+        _bounded_row("the site before comes back: calls", sum(restored.values()), MAX_CALLS),
+        _bounded_row("unchanged image: calls, of any service", image, MAX_IMAGE_CALLS),
+    ]
+
+
+def _count_image_calls(aws: EmulatorProcess, folder: Path) -> int:
     """What a plan asks of an image whose build is in its repository already."""
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /srv/\n")
     command = (sys.executable, "-m", "tests.benchmarks.site.image", str(folder))
-    for what in ("push", "look"):
+    for action in ("push", "look"):
         aws.forget_calls()
-        tool = Tool("orchestrator", (*command, what))
-        _sound(tool.run(aws.environment, folder, ""), tool)
+        tool = Tool("orchestrator", (*command, action))
+        _require_success(tool.run(aws.environment, folder, ""), tool)
     return len(aws.calls())
 
 
-def _bounded(what: str, calls: int, most: int) -> Row:
-    return Row(what, str(calls), f"{most} at most", calls / most, 1.0, "1")
+def _bounded_row(title: str, calls: int, limit: int) -> Row:
+    return Row(title, str(calls), f"{limit} at most", calls / limit, 1.0, "1")
 
 
-def _buckets(environment: Mapping[str, str], *names: str) -> None:
+def _create_buckets(environment: Mapping[str, str], *names: str) -> None:
     s3: Any = boto3.client(
         "s3",
         endpoint_url=environment["AWS_ENDPOINT_URL"],
@@ -178,13 +223,13 @@ def _buckets(environment: Mapping[str, str], *names: str) -> None:
         aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=environment.get("AWS_SESSION_TOKEN"),
     )
-    there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     for name in names:
-        if name not in there:
+        if name not in existing:
             s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
 
 
-def _sound(sample: Sample, tool: Tool) -> Sample:
+def _require_success(sample: Sample, tool: Tool) -> Sample:
     if sample.exit_code == 0:
         return sample
-    raise Failed(f"{tool.name} ended with {sample.exit_code}:\n{sample.output[-2000:]}")
+    raise ToolError(f"{tool.name} ended with {sample.exit_code}:\n{sample.output[-2000:]}")

@@ -14,37 +14,37 @@ from pathlib import Path
 from orchestrator import process
 from orchestrator.artefacts import Site
 from orchestrator.artefacts.sites.folder import scan
-from orchestrator.aws import Actuator, Clients, Reader
+from orchestrator.aws import Clients, Reader, StepExecutor
 from orchestrator.canonical_json import load
 from orchestrator.resources import s3_site
-from orchestrator.resources.s3_site.live_site import look
-from orchestrator.steps import play
+from orchestrator.resources.s3_site.live_site import read_live_site
+from orchestrator.steps import execute_steps
 from orchestrator.values import WriteOnly
-from orchestrator.vocabulary import Live, Scope
+from orchestrator.vocabulary import LiveResource, Scope
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 
 
-def main(folder: str, bucket: str, store: str, back: str = "") -> None:
-    process.begin()  # as every command does, which ends so, too
+def main(folder: str, bucket: str, store: str, restore_digest: str = "") -> None:
+    process.tune_gc()  # as every command does, which ends so, too
     clients = Clients(SCOPE.region)
-    began = time.perf_counter()
-    site = kept(clients, bucket, store, back) if back else scan(Path(folder))
-    hashed = time.perf_counter() - began
-    clients.reach("s3", "list_objects_v2")
-    began = time.perf_counter()
-    standing = look(Reader(clients), SCOPE, bucket, site, store, by_etag=True)
-    shown = standing.shown
-    looked = time.perf_counter() - began
-    if shown != site.digest:
+    started_at = time.perf_counter()
+    site = load_earlier_site(clients, bucket, store, restore_digest) if restore_digest else scan(Path(folder))
+    hash_seconds = time.perf_counter() - started_at
+    clients.check_reachable("s3", "list_objects_v2")
+    started_at = time.perf_counter()
+    live_site = read_live_site(Reader(clients), SCOPE, bucket, site, store, can_compare_etags=True)
+    live_digest = live_site.description
+    look_seconds = time.perf_counter() - started_at
+    if live_digest != site.digest:
         shipping = {"site": site, "store": store, "by_etag": True, "distributions": []}
         spec = {"site": site.digest, "shipping": WriteOnly(shipping)}
-        live = Live({"site": shown}, private={"found": standing})
-        play(s3_site.update(SCOPE, bucket, spec, live, frozenset({"site"})), Actuator(clients).perform)
-    print(f"{hashed:.4f} {looked:.4f} {site.digest}")
+        live = LiveResource({"site": live_digest}, private={"found": live_site})
+        execute_steps(s3_site.update(SCOPE, bucket, spec, live, frozenset({"site"})), StepExecutor(clients).perform)
+    print(f"{hash_seconds:.4f} {look_seconds:.4f} {site.digest}")
 
 
-def kept(clients: Clients, bucket: str, store: str, digest: str) -> Site:
+def load_earlier_site(clients: Clients, bucket: str, store: str, digest: str) -> Site:
     """A site of an earlier release."""
     key = f"sites/{bucket}/{digest}.json"
     return load(clients.call("s3", "get_object", {"Bucket": store, "Key": key})["Body"].read(), Site)
@@ -52,4 +52,4 @@ def kept(clients: Clients, bucket: str, store: str, digest: str) -> Site:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
-    process.end(0)
+    process.flush_and_exit(0)

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.process import Sample, measure
-from tests.benchmarks.tools import NEUTRAL, ROOT, Unfit
+from tests.benchmarks.tools import NEUTRAL_ENVIRONMENT, ROOT, ToolUnavailableError
 
 KEY, SECRET = "benchmarkkey", "benchmarksecret"
 STORE = "releases"
-STARTS_WITHIN = 10.0
+START_TIMEOUT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +30,18 @@ class Tool:
     def run(self, environment: Mapping[str, str], folder: Path, bucket: str, *more: str) -> Sample:
         """One measured run."""
         words = {"FOLDER": str(folder), "BUCKET": bucket, "ENDPOINT": environment["AWS_ENDPOINT_URL"]}
-        command = [_fill(word, words) for word in (*self.command, *more)]
-        return measure(command, cwd=ROOT, environment={**NEUTRAL, **environment})
+        command = [_substitute(word, words) for word in (*self.command, *more)]
+        return measure(command, cwd=ROOT, environment={**NEUTRAL_ENVIRONMENT, **environment})
 
 
-OURS = Tool("orchestrator", (sys.executable, "-m", "tests.benchmarks.site.ship", "FOLDER", "BUCKET", STORE))
-CLIENT = Tool(
+ORCHESTRATOR_TOOL = Tool(
+    "orchestrator", (sys.executable, "-m", "tests.benchmarks.site.ship", "FOLDER", "BUCKET", STORE)
+)
+BOTOCORE_CLIENT_TOOL = Tool(
     "a Python process that makes botocore's S3 client and ends",
     (sys.executable, "-c", "import botocore.session as aws; aws.get_session().create_client('s3')"),
 )
-PEERS = (
+PEER_TOOLS = (
     Tool("s5cmd", ("s5cmd", "--log", "error", "sync", "FOLDER/*", "s3://BUCKET/")),
     Tool(
         "rclone",
@@ -50,33 +52,33 @@ PEERS = (
 )  # fmt: skip
 
 
-def available() -> list[Tool]:
+def list_available() -> list[Tool]:
     """The peers that are on PATH."""
-    return [tool for tool in PEERS if shutil.which(tool.command[0])]
+    return [tool for tool in PEER_TOOLS if shutil.which(tool.command[0])]
 
 
-def _fill(word: str, words: Mapping[str, str]) -> str:
+def _substitute(word: str, words: Mapping[str, str]) -> str:
     for name, value in words.items():
         word = word.replace(name, value)
     return word
 
 
 @contextlib.contextmanager
-def server() -> Iterator[dict[str, str]]:
+def run_s3_server() -> Iterator[dict[str, str]]:
     """``rclone serve s3``, in memory: the environment that turns clients to it.
 
     Raises Unfit where there is no rclone, or it does not start.
     """
     if shutil.which("rclone") is None:
-        raise Unfit("rclone is not on this machine")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        raise ToolUnavailableError("rclone is not on this machine")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
     command = ["rclone", "serve", "s3", "--config", "/dev/null", "--auth-key", f"{KEY},{SECRET}", "--no-modtime"]
     command += ["--addr", f"127.0.0.1:{port}", ":memory:"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
-            _wait(port)
+            _wait_for_port(port)
             url = f"http://127.0.0.1:{port}"
             yield {"AWS_ENDPOINT_URL": url, "S3_ENDPOINT_URL": url, **credentials(KEY, SECRET)}
         finally:
@@ -89,10 +91,10 @@ def credentials(key: str, secret: str) -> dict[str, str]:
     return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, **region}
 
 
-def _wait(port: int) -> None:
-    end = time.monotonic() + STARTS_WITHIN
-    while time.monotonic() < end:
+def _wait_for_port(port: int) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_SECONDS
+    while time.monotonic() < deadline:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
             return
         time.sleep(0.05)
-    raise Unfit("rclone serve s3 did not start")
+    raise ToolUnavailableError("rclone serve s3 did not start")

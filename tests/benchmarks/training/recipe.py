@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 from ml.data import dataset, preprocessing
-from ml.data.split import split
+from ml.data.split import split_dataset
 from ml.training import pretrained
 from ml.training_run import Preprocessing
 
-EPOCHS = 20
+DEFAULT_EPOCHS = 20
 
 
 def main() -> None:
@@ -26,51 +26,53 @@ def main() -> None:
     parser.add_argument("--data", type=Path)
     parser.add_argument("--weights")
     parser.add_argument("--size", type=int)
-    parser.add_argument("--epochs", type=int, default=EPOCHS)
-    given = parser.parse_args()
+    parser.add_argument("--epochs", type=int, default=DEFAULT_EPOCHS)
+    args = parser.parse_args()
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(0)
-    sides = split(dataset.load(given.data), 8)
-    contract = Preprocessing(sides.classes, given.size)
-    base = pretrained.base(given.weights, given.size)
+    splits = split_dataset(dataset.load(args.data), 8)
+    contract = Preprocessing(splits.classes, args.size)
+    base = pretrained.build_base(args.weights, args.size)
     base.trainable = False
-    model = plain(base, given.size, len(sides.classes))
+    model = build_model(base, args.size, len(splits.classes))
 
-    def stream(photos: Any, *, shuffled: bool) -> Any:
-        labels = [sides.classes.index(one.product) for one in photos]
-        paths = [str(given.data / one.path) for one in photos]
-        made = tf.data.Dataset.from_tensor_slices((paths, labels))
-        made = made.shuffle(len(paths), seed=0) if shuffled else made
+    def make_stream(photos: Any, *, is_shuffled: bool) -> Any:
+        labels = [splits.classes.index(photo.product) for photo in photos]
+        paths = [str(args.data / photo.path) for photo in photos]
+        pairs = tf.data.Dataset.from_tensor_slices((paths, labels))
+        pairs = pairs.shuffle(len(paths), seed=0) if is_shuffled else pairs
 
         def read(path: Any, label: Any) -> Any:
-            pixels = tf.numpy_function(lambda one: preprocessing.read(Path(one.decode()), contract), [path], tf.uint8)
-            return tf.ensure_shape(pixels, (given.size, given.size, 3)), label
+            pixels = tf.numpy_function(
+                lambda encoded_path: preprocessing.read(Path(encoded_path.decode()), contract), [path], tf.uint8
+            )
+            return tf.ensure_shape(pixels, (args.size, args.size, 3)), label
 
-        return made.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2)
+        return pairs.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2)
 
-    began = time.perf_counter()
-    model.fit(stream(sides.train, shuffled=True), validation_data=stream(sides.validation, shuffled=False),
-              epochs=given.epochs, verbose=0)  # fmt: skip
-    learned = time.perf_counter() - began
-    _, right = model.evaluate(stream(sides.held_out, shuffled=False), verbose=0)
-    print(json.dumps({"top1": float(np.float64(right)), "learning": learned}))
+    started_at = time.perf_counter()
+    model.fit(make_stream(splits.train, is_shuffled=True), validation_data=make_stream(splits.validation, is_shuffled=False),
+              epochs=args.epochs, verbose=0)  # fmt: skip
+    training_seconds = time.perf_counter() - started_at
+    _, accuracy = model.evaluate(make_stream(splits.held_out, is_shuffled=False), verbose=0)
+    print(json.dumps({"top1": float(np.float64(accuracy)), "learning": training_seconds}))
 
 
-def plain(base: Any, size: int, classes: int) -> Any:
+def build_model(base: Any, size: int, class_count: int) -> Any:
     """As the guide has it."""
     import keras
 
     layers = keras.layers
-    given = keras.Input((size, size, 3))
-    seen = given
+    inputs = keras.Input((size, size, 3))
+    outputs = inputs
     for layer in (layers.RandomFlip("horizontal"), layers.RandomRotation(0.05), layers.RandomZoom(0.2),
                   layers.RandomBrightness(0.2)):  # fmt: skip
-        seen = layer(seen)
-    seen = base(layers.Rescaling(1 / 127.5, offset=-1)(seen), training=False)
-    seen = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(seen))
-    model = keras.Model(given, layers.Dense(classes, activation="softmax")(seen))
+        outputs = layer(outputs)
+    outputs = base(layers.Rescaling(1 / 127.5, offset=-1)(outputs), training=False)
+    outputs = layers.Dropout(0.2)(layers.GlobalAveragePooling2D()(outputs))
+    model = keras.Model(inputs, layers.Dense(class_count, activation="softmax")(outputs))
     model.compile(
         keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy", metrics=["accuracy"], jit_compile=False
     )

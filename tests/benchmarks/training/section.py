@@ -14,137 +14,197 @@ from statistics import median
 from ml import training_run
 from ml.evaluation import browser
 from ml.export import writer
-from ml.training_run import Run
-from orchestrator.model_registry.staleness import PHOTOS
+from ml.training_run import TrainingRun
+from orchestrator.model_registry.staleness import PHOTOS_PREFIX
 from tests.benchmarks.process import Sample, measure
-from tests.benchmarks.table import Row, megabytes, seconds
-from tests.benchmarks.tools import NEUTRAL, ROOT, Failed
+from tests.benchmarks.table import Row, format_megabytes, format_seconds
+from tests.benchmarks.tools import NEUTRAL_ENVIRONMENT, ROOT, ToolError
 from tests.ml import photographs
 
-MOST_MB = 4000
-FASTER = 5
-LOST = 0.02
+MAX_MEMORY_MB = 4000
+MIN_SPEEDUP = 5
+MAX_ACCURACY_LOSS = 0.02
 """Of the accuracy, what the faster way may lose."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class TrainingSize:
     """How much is trained."""
 
-    products: int
-    shots: int
+    product_count: int
+    photos_per_product: int
     size: int
     epochs: int
 
     @property
-    def photos(self) -> int:
+    def photo_count(self) -> int:
         """Of all products."""
-        return self.products * self.shots
+        return self.product_count * self.photos_per_product
 
 
-WHOLE = Shape(50, 20, 224, 20)
-QUICK = Shape(8, 12, 96, 20)
-ASKED = 8
+FULL_SIZE = TrainingSize(50, 20, 224, 20)
+QUICK_SIZE = TrainingSize(8, 12, 96, 20)
+BROWSER_PHOTO_COUNT = 8
 """Photos that a browser is asked about."""
 
 
-def rows(quick: bool, told: Callable[[str], None]) -> list[Row]:
+def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
     """Rates of the stages, total against the plain recipe, accuracy, memory, size of the export, a browser's times."""
-    shape = QUICK if quick else WHOLE
+    training_size = QUICK_SIZE if quick else FULL_SIZE
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         data = ["--data", str(folder / "data")]
-        _photographed(folder / "bucket" / PHOTOS, shape)
-        fetched = process("ml.download_photos", *data, "--local", str(folder / "bucket"))
-        told(f"training {shape.photos} photos ...")
-        given = [*data, "--weights", str(photographs.weights()), "--size", str(shape.size)]
+        _write_photos(folder / "bucket" / PHOTOS_PREFIX, training_size)
+        download_sample = run_module("ml.download_photos", *data, "--local", str(folder / "bucket"))
+        on_progress(f"training {training_size.photo_count} photos ...")
+        train_options = [*data, "--weights", str(photographs.find_weights()), "--size", str(training_size.size)]
         runs = ["--runs", str(folder / "runs")]
-        ours = process("ml.train_model", *given, *runs)
-        (place,) = (folder / "runs").glob("2*")
-        again = process("ml.train_model", *given, *runs, "--fine-tune", "0")
-        (quickly,) = set((folder / "runs").glob("2*")) - {place}
-        told("the plain recipe (minutes) ...")
-        theirs = process("tests.benchmarks.training.recipe", *given, "--epochs", str(shape.epochs))
-        done = training_run.load(place)
-        held = [folder / "data" / one.path for one in done.split.held_out[:ASKED]]
-        seen = browser.ask(place / writer.FOLDER, held) if browser.program() else None
-        size = sum(path.stat().st_size for path in (place / writer.FOLDER).iterdir())
-        made = against(shape, (ours, done), (again, training_run.load(quickly)), theirs)
-        return made + stages(shape, fetched, (ours, done)) + outcome(size, seen)
+        our_sample = run_module("ml.train_model", *train_options, *runs)
+        (run_folder,) = (folder / "runs").glob("2*")
+        head_only_sample = run_module("ml.train_model", *train_options, *runs, "--fine-tune", "0")
+        (head_only_folder,) = set((folder / "runs").glob("2*")) - {run_folder}
+        on_progress("the plain recipe (minutes) ...")
+        recipe_sample = run_module(
+            "tests.benchmarks.training.recipe", *train_options, "--epochs", str(training_size.epochs)
+        )
+        our_run = training_run.load(run_folder)
+        held_out_paths = [folder / "data" / photo.path for photo in our_run.split.held_out[:BROWSER_PHOTO_COUNT]]
+        browser_result = (
+            browser.predict_in_browser(run_folder / writer.EXPORT_FOLDER, held_out_paths)
+            if browser.find_browser()
+            else None
+        )
+        size = sum(path.stat().st_size for path in (run_folder / writer.EXPORT_FOLDER).iterdir())
+        compared = comparison_rows(
+            training_size, (our_sample, our_run), (head_only_sample, training_run.load(head_only_folder)), recipe_sample
+        )
+        return (
+            compared
+            + stage_rows(training_size, download_sample, (our_sample, our_run))
+            + browser_rows(size, browser_result)
+        )
 
 
-Finished = tuple[Sample, Run]
+FinishedTraining = tuple[Sample, TrainingRun]
 """A training as a process, and the run that it left."""
 
 
-def _photographed(folder: Path, shape: Shape) -> None:
-    for product in range(shape.products):
-        place = folder / f"p{product:02d}"
-        place.mkdir(parents=True)
-        for shot in range(shape.shots):
-            photographs.photo(product, shot, 240).save(place / f"{shot:02d}.jpg", quality=90)
+def _write_photos(folder: Path, training_size: TrainingSize) -> None:
+    for product in range(training_size.product_count):
+        product_folder = folder / f"p{product:02d}"
+        product_folder.mkdir(parents=True)
+        for shot in range(training_size.photos_per_product):
+            photographs.compose_photo(product, shot, 240).save(product_folder / f"{shot:02d}.jpg", quality=90)
 
 
-def against(shape: Shape, ours: Finished, again: Finished, theirs: Sample) -> list[Row]:
+def comparison_rows(
+    training_size: TrainingSize, our_training: FinishedTraining, head_only: FinishedTraining, recipe_sample: Sample
+) -> list[Row]:
     """The whole training, and once more with the features kept and the head alone, against the plain recipe."""
-    plain = json.loads(theirs.output.splitlines()[-1])
-    what = f"training of {shape.photos} photos in {shape.products} products, {shape.size} pixels"
-    recipe = f"{shape.epochs} epochs through the frozen base"
-    mine, done = ours
-    lost = plain["top1"] - done.metrics.top1
-    bare = mine.wall - spent(mine)["blocks"]
+    recipe_result = json.loads(recipe_sample.output.splitlines()[-1])
+    title = (
+        f"training of {training_size.photo_count} photos in "
+        f"{training_size.product_count} products, {training_size.size} pixels"
+    )
+    recipe = f"{training_size.epochs} epochs through the frozen base"
+    our_sample, our_run = our_training
+    accuracy_loss = recipe_result["top1"] - our_run.metrics.top1
+    wall_without_blocks = our_sample.wall - parse_stage_seconds(our_sample)["blocks"]
     return [
-        Row(f"{what}: wall, against {recipe}", seconds([mine.wall]), seconds([theirs.wall]), mine.wall / theirs.wall,
-            1 / FASTER, "1"),
-        Row(f"{what}: less the top blocks, which the recipe leaves as they are", seconds([bare]),
-            seconds([theirs.wall]), bare / theirs.wall, None, "1"),
-        Row(f"{what}: processor time", seconds([mine.cpu]), seconds([theirs.cpu]), mine.cpu / theirs.cpu, None, "1"),
-        Row(f"{what}: held-out accuracy lost", f"{done.metrics.top1:.1%}", f"{plain['top1']:.1%}", lost, LOST, "1"),
-        Row(f"{what}: peak memory", megabytes([mine.peak]), f"{MOST_MB} MB", mine.peak / 1e6 / MOST_MB, 1, "1"),
-        Row("training: the same photos again, features kept, the head alone: wall (held-out accuracy)",
-            f"{seconds([again[0].wall])} ({again[1].metrics.top1:.1%})", seconds([theirs.wall]),
-            again[0].wall / theirs.wall, None, "1"),
-    ]  # fmt: skip
+        Row(
+            f"{title}: wall, against {recipe}",
+            format_seconds([our_sample.wall]),
+            format_seconds([recipe_sample.wall]),
+            our_sample.wall / recipe_sample.wall,
+            1 / MIN_SPEEDUP,
+            "1",
+        ),
+        Row(
+            f"{title}: less the top blocks, which the recipe leaves as they are",
+            format_seconds([wall_without_blocks]),
+            format_seconds([recipe_sample.wall]),
+            wall_without_blocks / recipe_sample.wall,
+            None,
+            "1",
+        ),
+        Row(
+            f"{title}: processor time",
+            format_seconds([our_sample.cpu]),
+            format_seconds([recipe_sample.cpu]),
+            our_sample.cpu / recipe_sample.cpu,
+            None,
+            "1",
+        ),
+        Row(
+            f"{title}: held-out accuracy lost",
+            f"{our_run.metrics.top1:.1%}",
+            f"{recipe_result['top1']:.1%}",
+            accuracy_loss,
+            MAX_ACCURACY_LOSS,
+            "1",
+        ),
+        Row(
+            f"{title}: peak memory",
+            format_megabytes([our_sample.peak]),
+            f"{MAX_MEMORY_MB} MB",
+            our_sample.peak / 1e6 / MAX_MEMORY_MB,
+            1,
+            "1",
+        ),
+        Row(
+            "training: the same photos again, features kept, the head alone: wall (held-out accuracy)",
+            f"{format_seconds([head_only[0].wall])} ({head_only[1].metrics.top1:.1%})",
+            format_seconds([recipe_sample.wall]),
+            head_only[0].wall / recipe_sample.wall,
+            None,
+            "1",
+        ),
+    ]
 
 
-def spent(ours: Sample) -> dict[str, float]:
+def parse_stage_seconds(sample: Sample) -> dict[str, float]:
     """Seconds of each stage, as the command told them."""
-    return {name: float(value) for name, value in re.findall(r"(\w+) ([\d.]+) s[,)]", ours.output)}
+    return {name: float(value) for name, value in re.findall(r"(\w+) ([\d.]+) s[,)]", sample.output)}
 
 
-def stages(shape: Shape, fetched: Sample, ours: Finished) -> list[Row]:
+def stage_rows(training_size: TrainingSize, download_sample: Sample, our_training: FinishedTraining) -> list[Row]:
     """What passes through each stage in a second."""
-    done = ours[1]
-    took = spent(ours[0])
-    views = done.split.train * int(str(done.config["views"]))
-    head, fine = (int(str(done.config[name])) for name in ("head_epochs", "fine_epochs"))
+    our_run = our_training[1]
+    stage_seconds = parse_stage_seconds(our_training[0])
+    views = our_run.split.train * int(str(our_run.config["views"]))
+    head, fine = (int(str(our_run.config[name])) for name in ("head_epochs", "fine_epochs"))
     rates = {
-        "training: download from a folder": f"{shape.photos / fetched.wall:.0f} photos/s",
-        "training: features": f"{(views + done.split.validation) / took['features']:.0f} pictures/s",
-        f"training: head, {head} epochs":
-            f"{head * views / took['head']:.0f} pictures/s, {took['head'] / head:.2f} s an epoch",
-        f"training: top blocks, {fine} epochs": f"{fine * done.split.train / took['blocks']:.0f} pictures/s",
-    }  # fmt: skip
+        "training: download from a folder": f"{training_size.photo_count / download_sample.wall:.0f} photos/s",
+        "training: features": f"{(views + our_run.split.validation) / stage_seconds['features']:.0f} pictures/s",
+        f"training: head, {head} epochs": (
+            f"{head * views / stage_seconds['head']:.0f} pictures/s, {stage_seconds['head'] / head:.2f} s an epoch"
+        ),
+        f"training: top blocks, {fine} epochs": (
+            f"{fine * our_run.split.train / stage_seconds['blocks']:.0f} pictures/s"
+        ),
+    }
     return [Row(name, rate, "-", None, None, "1") for name, rate in rates.items()]
 
 
-def outcome(size: int, seen: browser.Told | None) -> list[Row]:
+def browser_rows(size: int, browser_result: browser.BrowserResult | None) -> list[Row]:
     """What a browser loads, and how long it takes: the medians of some photos."""
-    made = {"training: export for browsers": f"{size / 1e6:.1f} MB"}
-    if seen is not None:
-        made |= {
-            "recognition in a browser: loading the model": f"{seen.load_ms:.0f} ms",
+    values = {"training: export for browsers": f"{size / 1e6:.1f} MB"}
+    if browser_result is not None:
+        values |= {
+            "recognition in a browser: loading the model": f"{browser_result.load_ms:.0f} ms",
             "recognition in a browser: a photo, prepared and recognised":
-                f"{median(seen.prepare_ms):.0f} ms and {median(seen.predict_ms):.0f} ms",
+                f"{median(browser_result.prepare_ms):.0f} ms and {median(browser_result.predict_ms):.0f} ms",
         }  # fmt: skip
-    return [Row(name, value, "-", None, None, "1") for name, value in made.items()]
+    return [Row(name, value, "-", None, None, "1") for name, value in values.items()]
 
 
-def process(module: str, *words: str) -> Sample:
+def run_module(module: str, *words: str) -> Sample:
     """Run a module to its end."""
     sample = measure(
-        [sys.executable, "-m", module, *words], cwd=ROOT, environment={**NEUTRAL, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        [sys.executable, "-m", module, *words],
+        cwd=ROOT,
+        environment={**NEUTRAL_ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     if sample.exit_code:
-        raise Failed(f"{module} ended with {sample.exit_code}:\n{sample.output[-2000:]}")
+        raise ToolError(f"{module} ended with {sample.exit_code}:\n{sample.output[-2000:]}")
     return sample

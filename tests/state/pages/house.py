@@ -16,9 +16,9 @@ import uvicorn
 from orchestrator.state.server import app
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
-from tests.state.pages.past import NOW, Clock, fill
+from tests.state.pages.past import NOW, FakeClock, fill_store
 
-PLAN = hashlib.sha256(b"rich").hexdigest()
+PLAN_DIGEST = hashlib.sha256(b"rich").hexdigest()
 PAGES = {
     "environments": "/",
     "environment": "/e/joiabagur/prod",
@@ -28,7 +28,7 @@ PAGES = {
     "run-live": "/runs/staging-live",
     "run-queued": "/runs/staging-next",
     "run-superseded": "/runs/merge-1",
-    "plan": f"/plans/{PLAN}",
+    "plan": f"/plans/{PLAN_DIGEST}",
     "releases": "/e/joiabagur/prod/releases",
     "comparison": "/e/joiabagur/prod/releases?from=20&to=28",
     "drift": "/e/joiabagur/prod/drift",
@@ -43,9 +43,9 @@ PAGES = {
 
 
 @contextmanager
-def serving(store: Store, settings: Settings, **more: Any) -> Iterator[str]:
+def serve(store: Store, settings: Settings, **more: Any) -> Iterator[str]:
     """The service over ``store``; its address."""
-    service = app.create(settings, store, **more)
+    service = app.create_app(settings, store, **more)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
         uvicorn.Config(service, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on")
@@ -62,16 +62,16 @@ def serving(store: Store, settings: Settings, **more: Any) -> Iterator[str]:
         listener.close()
 
 
-def settings(folder: Path, **more: Any) -> Settings:
+def make_settings(folder: Path, **more: Any) -> Settings:
     """The service's settings for a database in ``folder``."""
     return Settings(database=f"sqlite:///{folder / 'state.db'}", repository="joiabagur/joiabagur-pv", **more)
 
 
 @contextmanager
-def shop(folder: Path, **more: str) -> Iterator[tuple[str, Store, Clock]]:
+def serve_sample_history(folder: Path, **more: str) -> Iterator[tuple[str, Store, FakeClock]]:
     """The service over fourteen weeks of history."""
-    told, clock = settings(folder, **more), Clock(NOW)
-    store = Store.open(told.database, clock)
-    fill(store, clock)
-    with serving(store, told) as address:
+    service_settings, clock = make_settings(folder, **more), FakeClock(NOW)
+    store = Store.open(service_settings.database, clock)
+    fill_store(store, clock)
+    with serve(store, service_settings) as address:
         yield address, store, clock

@@ -11,68 +11,66 @@ from typing import Any
 from tests.state.pages.past import NOW
 
 WIDTHS = (1280, 390)
-TOO_WIDE = """() => [...document.querySelectorAll('main *, header *')]
+OVERFLOW_SCRIPT = """() => [...document.querySelectorAll('main *, header *')]
   .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest('.scroll, .tabs, pre, #log'))
   .slice(0, 3).map((one) => one.outerHTML.slice(0, 200))"""
 
 
 @dataclass
-class Look:
+class PageView:
     """One page that was opened."""
 
     page: Any
-    complaints: list[str] = field(default_factory=list)
-    weight: int = 0
+    errors: list[str] = field(default_factory=list)
+    transferred_bytes: int = 0
 
     def open(self, address: str) -> int:
         """Load it; the status."""
-        answer = self.page.goto(address, wait_until="load")
-        return int(answer.status)
+        response = self.page.goto(address, wait_until="load")
+        return int(response.status)
 
     @property
     def overflow(self) -> list[str]:
         """What reaches beyond the right edge; empty when the page does not scroll sideways."""
-        wide = self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
-        return [*(["the page scrolls sideways"] if wide else []), *self.page.evaluate(TOO_WIDE)]
+        scrolls_sideways = self.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        return [*(["the page scrolls sideways"] if scrolls_sideways else []), *self.page.evaluate(OVERFLOW_SCRIPT)]
 
 
-def violations(page: Any) -> list[str]:
+def find_accessibility_violations(page: Any) -> list[str]:
     """What axe finds, as lines: the rule and where."""
     from axe_playwright_python.sync_playwright import Axe
 
-    found = Axe().run(
+    results = Axe().run(
         page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
     )
     return [
-        f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
-        for one in found.response["violations"]
-        for node in one["nodes"][:3]
+        f"{violation['id']}: {node['html'][:160]} {node.get('failureSummary', '')[:300]}"
+        for violation in results.response["violations"]
+        for node in violation["nodes"][:3]
     ]
 
 
 @contextmanager
-def looking(
-    browser: Any, width: int = 1280, scheme: str = "light", *, script: bool = True, **more: Any
-) -> Iterator[Look]:
+def open_page(
+    browser: Any, width: int = 1280, scheme: str = "light", *, enable_javascript: bool = True, **more: Any
+) -> Iterator[PageView]:
     """A new window; what is wrong with it is written down as it happens."""
     size = {"width": width, "height": 900 if width > 500 else 844}
-    context = browser.new_context(viewport=size, color_scheme=scheme, java_script_enabled=script, **more)
+    context = browser.new_context(viewport=size, color_scheme=scheme, java_script_enabled=enable_javascript, **more)
     page = context.new_page()
-    look = Look(page)
-    page.on(
-        "console", lambda message: look.complaints.append(message.text) if message.type in {"error", "warning"} else 0
-    )
-    page.on("pageerror", lambda error: look.complaints.append(str(error)))
-    page.on("dialog", lambda dialog: look.complaints.append(f"dialog {dialog.message}"))
-    page.on("requestfinished", lambda request: _weigh(look, request))
+    view = PageView(page)
+    page.on("console", lambda message: view.errors.append(message.text) if message.type in {"error", "warning"} else 0)
+    page.on("pageerror", lambda error: view.errors.append(str(error)))
+    page.on("dialog", lambda dialog: view.errors.append(f"dialog {dialog.message}"))
+    page.on("requestfinished", lambda request: _count_bytes(view, request))
     page.clock.set_system_time(datetime.fromtimestamp(NOW, UTC))
     try:
-        yield look
+        yield view
     finally:
         context.close()
 
 
-def _weigh(look: Look, request: Any) -> None:
+def _count_bytes(view: PageView, request: Any) -> None:
     if "/live" not in request.url:
         sizes = request.sizes()
-        look.weight += sizes["responseBodySize"] + sizes["responseHeadersSize"]
+        view.transferred_bytes += sizes["responseBodySize"] + sizes["responseHeadersSize"]

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.state.protocol.records import PlanRecord, Run, RunEnd
-from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.protocol.records import PlanRecord, Run, RunResult
+from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import Store
 from tests.state.pages.house import PAGES
-from tests.state.pages.looking import looking, violations
-from tests.state.pages.past import CAUSE, HINT, NOW, PROD, events, outcomes, usual_plan
+from tests.state.pages.looking import find_accessibility_violations, open_page
+from tests.state.pages.past import FAILURE_CAUSE, FAILURE_HINT, NOW, PROD, final_outcomes, make_events, routine_plan
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 HEAVIEST = 150_000
@@ -30,25 +30,25 @@ LOOKS = {"desk, light": (1280, "light"), "phone, dark": (390, "dark")}
 def test_a_page_is_sound(name: str, look: str, house: str, browser: Any) -> None:
     """It fits, weighs little, complains of nothing, and axe finds nothing."""
     width, scheme = LOOKS[look]
-    with looking(browser, width, scheme) as seen:
+    with open_page(browser, width, scheme) as seen:
         status = seen.open(house + PAGES[name])
 
         assert status == (404 if name == "not-found" else 200)
-        assert [one for one in seen.complaints if "status of 404" not in one] == []
+        assert [one for one in seen.errors if "status of 404" not in one] == []
         assert seen.overflow == []
-        assert 0 < seen.weight < HEAVIEST
+        assert 0 < seen.transferred_bytes < HEAVIEST
         assert seen.page.locator("script:not([defer]), script:not([src])").count() == 0, "nothing holds the paint back"
-        assert violations(seen.page) == []
+        assert find_accessibility_violations(seen.page) == []
 
 
 @pytest.mark.parametrize("look", [(1280, "dark"), (390, "light")], ids=str)
 def test_the_other_colours_are_as_legible(look: tuple[int, str], house: str, browser: Any) -> None:
     """The pages that have every colour, as the others do not see them."""
-    with looking(browser, *look) as seen:
+    with open_page(browser, *look) as seen:
         for name in ("environments", "run-failed", "plan", "comparison", "drift", "models"):
             seen.open(house + PAGES[name])
             assert seen.overflow == []
-            assert violations(seen.page) == []
+            assert find_accessibility_violations(seen.page) == []
 
 
 READ = {
@@ -77,7 +77,7 @@ READ = {
 @pytest.mark.parametrize("name", READ)
 def test_everything_is_read_without_javascript(name: str, house: str, browser: Any) -> None:
     """The server makes the pages; scripts only liven them up."""
-    with looking(browser, 390, script=False) as seen:
+    with open_page(browser, 390, enable_javascript=False) as seen:
         seen.page.goto(house + PAGES[name])
         text = seen.page.inner_text("main")
 
@@ -86,7 +86,7 @@ def test_everything_is_read_without_javascript(name: str, house: str, browser: A
 
 def test_details_open_without_javascript(house: str, browser: Any) -> None:
     """The exact command to go back is one press away."""
-    with looking(browser, script=False) as seen:
+    with open_page(browser, enable_javascript=False) as seen:
         seen.page.goto(house + PAGES["releases"])
         seen.page.locator("summary", has_text="Roll back to this").first.click()
 
@@ -95,7 +95,7 @@ def test_details_open_without_javascript(house: str, browser: Any) -> None:
 
 def test_the_first_tab_skips_to_the_content(house: str, browser: Any) -> None:
     """Who has no mouse is not sent through the menu each time, and sees where they are."""
-    with looking(browser) as seen:
+    with open_page(browser) as seen:
         seen.open(house)
         seen.page.keyboard.press("Tab")
         shown = seen.page.evaluate(FOCUS)
@@ -108,7 +108,7 @@ def test_the_first_tab_skips_to_the_content(house: str, browser: Any) -> None:
 
 def test_every_link_can_be_reached_by_keyboard(house: str, browser: Any) -> None:
     """Tab comes by all that can be pressed, and what has the focus has an outline."""
-    with looking(browser) as seen:
+    with open_page(browser) as seen:
         seen.open(house + PAGES["releases"])
         wanted = seen.page.evaluate(PRESSABLE)
         reached, bare = set(), []
@@ -124,7 +124,7 @@ def test_every_link_can_be_reached_by_keyboard(house: str, browser: Any) -> None
 
 def test_a_theme_is_kept(house: str, browser: Any) -> None:
     """Chosen once, the next page comes that way from the server."""
-    with looking(browser, scheme="light") as seen:
+    with open_page(browser, scheme="light") as seen:
         seen.open(house)
         seen.page.click("[data-theme-switch]")
         at_once = seen.page.get_attribute("html", "data-theme")
@@ -136,7 +136,7 @@ def test_a_theme_is_kept(house: str, browser: Any) -> None:
 
 def test_a_theme_is_kept_without_javascript(house: str, browser: Any) -> None:
     """The same button is a form."""
-    with looking(browser, scheme="light", script=False) as seen:
+    with open_page(browser, scheme="light", enable_javascript=False) as seen:
         seen.page.goto(house + PAGES["history"])
         seen.page.click("[data-theme-switch]")
 
@@ -147,34 +147,43 @@ def test_a_theme_is_kept_without_javascript(house: str, browser: Any) -> None:
 def test_a_run_is_followed_as_it_happens(blank: tuple[str, Store], browser: Any) -> None:
     """Without loading the page again: resources, the log, the count, and how it ended, with what to do next."""
     address, store = blank
-    plan = usual_plan(PROD, 1)
-    store.record_plan(PlanRecord(plan.digest, PROD, stamp(NOW), "ana", "c0ffee", plan), "ana")
-    fence = store.begin(Run("now", PROD, "deploy", "ana", "c0ffee", stamp(NOW), plan=plan.digest), "ana").fence
-    first, *rest = plan.pending
-    with looking(browser, 390) as seen:
+    plan = routine_plan(PROD, 1)
+    store.record_plan(PlanRecord(plan.digest, PROD, format_timestamp(NOW), "ana", "c0ffee", plan), "ana")
+    fence = store.begin_run(
+        Run("now", PROD, "deploy", "ana", "c0ffee", format_timestamp(NOW), plan=plan.digest), "ana"
+    ).fence
+    first, *rest = plan.pending_changes
+    with open_page(browser, 390) as seen:
         seen.open(f"{address}/runs/now")
         row = seen.page.locator("tr", has_text=first.address)
         waiting = row.inner_text()
         seen.page.evaluate("window.same = true")
-        told = events(plan, NOW, failing=first.address)
-        store.append("now", fence, told[:-1])
+        told = make_events(plan, NOW, failing_address=first.address)
+        store.append_events("now", fence, told[:-1])
         row.get_by_text("working").wait_for()
         seen.page.locator("#log li", has_text=first.address).nth(1).wait_for()
-        store.append("now", fence, told[-1:])
-        store.end("now", fence, RunEnd("failed", stamp(NOW + 9), CAUSE, HINT, outcomes=outcomes(told, plan)), "ana")
+        store.append_events("now", fence, told[-1:])
+        store.end_run(
+            "now",
+            fence,
+            RunResult(
+                "failed", format_timestamp(NOW + 9), FAILURE_CAUSE, FAILURE_HINT, outcomes=final_outcomes(told, plan)
+            ),
+            "ana",
+        )
         seen.page.get_by_text("The first cause").wait_for()
 
         assert "waiting" in waiting
         assert seen.page.locator("tr", has_text="skipped").count() == len(rest)
-        assert HINT in seen.page.inner_text(".first-cause")
+        assert FAILURE_HINT in seen.page.inner_text(".first-cause")
         assert seen.page.evaluate("window.same") is True
         assert seen.overflow == []
-        assert seen.complaints == []
+        assert seen.errors == []
 
 
 def test_a_plan_is_searched_and_folded(house: str, browser: Any) -> None:
     """Words narrow it down; nothing found is said."""
-    with looking(browser) as seen:
+    with open_page(browser) as seen:
         seen.open(house + PAGES["plan"])
         seen.page.get_by_label("Find in the plan").fill("engine_version")
         shown = seen.page.locator(".plan article:visible").count()
@@ -190,7 +199,7 @@ def test_a_plan_is_searched_and_folded(house: str, browser: Any) -> None:
 
 def test_filters_of_the_history_work_in_place(house: str, browser: Any) -> None:
     """The list changes, the address says what was asked, and charts are drawn again."""
-    with looking(browser) as seen:
+    with open_page(browser) as seen:
         seen.open(house + PAGES["history"])
         seen.page.evaluate("window.same = true")
         seen.page.get_by_label("Verb").select_option("rollback")
@@ -200,4 +209,4 @@ def test_filters_of_the_history_work_in_place(house: str, browser: Any) -> None:
         assert set(seen.page.locator("#found .runs th a").all_inner_texts()) == {"rollback"}
         assert seen.page.evaluate("window.same") is True
         assert seen.page.locator("#charts canvas").count() == 4
-        assert seen.complaints == []
+        assert seen.errors == []

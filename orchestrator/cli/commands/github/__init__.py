@@ -6,7 +6,7 @@ import importlib
 
 import click
 
-VERBS = {
+COMMANDS = {
     "validate": "Check the manifests; set outputs for the steps that follow.",
     "plan": "Plan; tell the pull request.",
     "deploy": "Deploy what was reviewed; tell GitHub how it ended.",
@@ -15,24 +15,24 @@ VERBS = {
 }
 
 
-class Verbs(click.Group):
+class LazyGroup(click.Group):
     """A group whose commands are modules of this package, imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(VERBS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in VERBS:
+        if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"orchestrator.cli.commands.github.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl(list(VERBS.items()))
+            formatter.write_dl(list(COMMANDS.items()))
 
 
-@click.group("github", cls=Verbs)
+@click.group("github", cls=LazyGroup)
 def command() -> None:
     """Plan, deploy, go back and look for drift in GitHub Actions.
 

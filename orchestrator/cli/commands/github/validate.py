@@ -6,47 +6,47 @@ from collections.abc import Mapping
 
 import click
 
-from orchestrator.cli.command import verb
-from orchestrator.cli.options import common
+from orchestrator.cli.command import cli_command
+from orchestrator.cli.options import common_options
 from orchestrator.problems import Problems
 from orchestrator.runs.settings import Settings
 
-ROLE = "ORCHESTRATOR_ROLE"
+ROLE_VARIABLE = "ORCHESTRATOR_ROLE"
 """The role that a later step will become: where a workflow says this, it must say which."""
 
 
-@verb("validate", "orchestrator github validate -e prod")
+@cli_command("validate", "orchestrator github validate -e prod")
 @click.option("--silent", is_flag=True, help="Tell the run's page only; no token is used.")
-@common
+@common_options
 def command(settings: Settings, silent: bool) -> None:
     """Check the manifests, and set the outputs `region`, `account`, `project` and `environment`.
 
     What is wrong is shown at its line of the pull request, and in the comment.
     """
-    from orchestrator.github.notifications import Bulletin
+    from orchestrator.github.notifications import Notifier
     from orchestrator.planning import pipeline
 
-    bulletin = Bulletin.here(settings.manifests, settings.environment, silent=silent)
-    _demand_role(bulletin.run.environ)
+    bulletin = Notifier.from_environment(settings.manifests, settings.environment, is_silent=silent)
+    _require_role(bulletin.run.environ)
     try:
         manifest = pipeline.validate(settings.manifests, settings.environment)
     except Problems as error:
         if bulletin.run.pull_request:
-            bulletin.no_plan(error.problems)
+            bulletin.report_no_plan(error.problems)
         else:
-            bulletin.failed(error.problems, settings.command("validate"))
+            bulletin.report_failure(error.problems, settings.command_line("validate"))
         raise
     scope = manifest.scope
-    bulletin.run.output(
+    bulletin.run.set_outputs(
         region=scope.region, account=scope.account, project=scope.project, environment=scope.environment
     )
-    settings.terminal.say("The manifests are valid.")
+    settings.terminal.print_out("The manifests are valid.")
 
 
-def _demand_role(environ: Mapping[str, str]) -> None:
+def _require_role(environ: Mapping[str, str]) -> None:
     """Raises Problems where the workflow names no role: AWS's own refusal would not say why."""
-    if ROLE in environ and not environ[ROLE]:
-        raise Problems.one(
+    if ROLE_VARIABLE in environ and not environ[ROLE_VARIABLE]:
+        raise Problems.from_message(
             "there is no role to become: the workflow got no `role`, and the variable for it is not set",
             hint="`orchestrator bootstrap github` makes the roles and sets ORCHESTRATOR_PLAN_ROLE (repository) and "
             "ORCHESTRATOR_DEPLOY_ROLE (environment); nothing was done",

@@ -5,38 +5,38 @@ from __future__ import annotations
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.overrides.rds.instance import Instance
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service, World
+from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
 
 
-class Registry(Service):
+class RdsBase(Service):
     """Base of the RDS corrections: the instances by region and name."""
 
     service = "rds"
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
         self._instances: dict[tuple[str, str], Instance] = {}
 
-    def _instance_or_none(self, name: str, context: Context) -> Instance | None:
-        found = self._instances.get((context.region, name.lower()))
-        if found is not None:
-            self._settled(found)
+    def _find_instance(self, name: str, context: CallContext) -> Instance | None:
+        instance = self._instances.get((context.region, name.lower()))
+        if instance is not None:
+            self._refresh(instance)
         return self._instances.get((context.region, name.lower()))
 
-    def _instance(self, name: str, context: Context) -> Instance:
-        found = self._instance_or_none(name, context)
-        if found is None:
+    def _get_instance(self, name: str, context: CallContext) -> Instance:
+        instance = self._find_instance(name, context)
+        if instance is None:
             raise AwsError("DBInstanceNotFound", f"DBInstance {name} not found.", 404)
-        return found
+        return instance
 
-    def _settled(self, found: Instance) -> None:
+    def _refresh(self, instance: Instance) -> None:
         """Bring an instance up to date; one whose deletion is over leaves the backend too."""
-        found.settle()
-        if found.status == "deleted":
-            told = {"DBInstanceIdentifier": found.name, "SkipFinalSnapshot": True}
-            self.world.call("rds", "DeleteDBInstance", found.region, **told)
-            del self._instances[found.region, found.name]
+        instance.refresh()
+        if instance.status == "deleted":
+            delete_params = {"DBInstanceIdentifier": instance.name, "SkipFinalSnapshot": True}
+            self.state.call("rds", "DeleteDBInstance", instance.region, **delete_params)
+            del self._instances[instance.region, instance.name]
 
-    def _described(self, found: Instance) -> Params:
-        answer = self.world.call("rds", "DescribeDBInstances", found.region, DBInstanceIdentifier=found.name)
-        return found.shape(answer["DBInstances"][0])
+    def _describe(self, instance: Instance) -> Params:
+        response = self.state.call("rds", "DescribeDBInstances", instance.region, DBInstanceIdentifier=instance.name)
+        return instance.shape(response["DBInstances"][0])

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service
+from orchestrator.emulator.service_base import CallContext, Service
 
-_VERSIONS = ("13.22", "14.19", "15.13", "15.14", "16.8", "16.9", "16.10", "17.5", "17.6")
-_CLASSES = (
+_ENGINE_VERSIONS = ("13.22", "14.19", "15.13", "15.14", "16.8", "16.9", "16.10", "17.5", "17.6")
+_INSTANCE_CLASSES = (
     "db.t3.micro",
     "db.t3.small",
     "db.t3.medium",
@@ -15,7 +15,7 @@ _CLASSES = (
     "db.t4g.medium",
     "db.m7g.large",
 )
-_STORAGE = ("gp2", "gp3")
+_STORAGE_TYPES = ("gp2", "gp3")
 
 
 class Catalogue(Service):
@@ -23,30 +23,38 @@ class Catalogue(Service):
 
     service = "rds"
 
-    def describe_db_engine_versions(self, params: Params, context: Context) -> Params:
+    def describe_db_engine_versions(self, params: Params, context: CallContext) -> Params:
         """Of PostgreSQL; a major version names all of its minors."""
         if params.get("Engine", "postgres") != "postgres":
             return {"DBEngineVersions": []}
-        wanted = params.get("EngineVersion", "")
-        found = [each for each in _VERSIONS if wanted in ("", each) or each.startswith(f"{wanted}.")]
+        version_prefix = params.get("EngineVersion", "")
+        versions = [
+            version
+            for version in _ENGINE_VERSIONS
+            if version_prefix in ("", version) or version.startswith(f"{version_prefix}.")
+        ]
         if params.get("DefaultOnly"):
-            found = found[-1:]
-        return {"DBEngineVersions": [_engine_version(each) for each in found]}
+            versions = versions[-1:]
+        return {"DBEngineVersions": [_engine_version_shape(version) for version in versions]}
 
-    def describe_orderable_db_instance_options(self, params: Params, context: Context) -> Params:
+    def describe_orderable_db_instance_options(self, params: Params, context: CallContext) -> Params:
         """Of PostgreSQL, by version and class."""
         if params["Engine"] != "postgres":
             return {"OrderableDBInstanceOptions": []}
-        version, size = params.get("EngineVersion", ""), params.get("DBInstanceClass")
-        versions = [each for each in _VERSIONS if version in ("", each) or each.startswith(f"{version}.")]
-        sizes = [each for each in _CLASSES if size in (None, each)]
+        version, requested_class = params.get("EngineVersion", ""), params.get("DBInstanceClass")
+        versions = [
+            candidate
+            for candidate in _ENGINE_VERSIONS
+            if version in ("", candidate) or candidate.startswith(f"{version}.")
+        ]
+        instance_classes = [candidate for candidate in _INSTANCE_CLASSES if requested_class in (None, candidate)]
         zones = [{"Name": f"{context.region}{letter}"} for letter in "abc"]
         return {
             "OrderableDBInstanceOptions": [
                 {
                     "Engine": "postgres",
-                    "EngineVersion": each,
-                    "DBInstanceClass": kind,
+                    "EngineVersion": candidate,
+                    "DBInstanceClass": instance_class,
                     "LicenseModel": "postgresql-license",
                     "AvailabilityZones": zones,
                     "MultiAZCapable": True,
@@ -56,18 +64,18 @@ class Catalogue(Service):
                     "MinStorageSize": 20,
                     "MaxStorageSize": 16384,
                 }
-                for each in versions
-                for kind in sizes
-                for storage in _STORAGE
+                for candidate in versions
+                for instance_class in instance_classes
+                for storage in _STORAGE_TYPES
             ]
         }
 
-    def describe_pending_maintenance_actions(self, params: Params, context: Context) -> Params:
+    def describe_pending_maintenance_actions(self, params: Params, context: CallContext) -> Params:
         """AWS has nothing in store for anyone here."""
         return {"PendingMaintenanceActions": []}
 
 
-def _engine_version(version: str) -> Params:
+def _engine_version_shape(version: str) -> Params:
     major = version.partition(".")[0]
     return {
         "Engine": "postgres",
@@ -77,9 +85,9 @@ def _engine_version(version: str) -> Params:
         "DBEngineDescription": "PostgreSQL",
         "DBEngineVersionDescription": f"PostgreSQL {version}-R1",
         "ValidUpgradeTarget": [
-            {"Engine": "postgres", "EngineVersion": each, "IsMajorVersionUpgrade": each.partition(".")[0] != major}
-            for each in _VERSIONS
-            if tuple(map(int, each.split("."))) > tuple(map(int, version.split(".")))
+            {"Engine": "postgres", "EngineVersion": target, "IsMajorVersionUpgrade": target.partition(".")[0] != major}
+            for target in _ENGINE_VERSIONS
+            if tuple(map(int, target.split("."))) > tuple(map(int, version.split(".")))
         ],
         "ExportableLogTypes": ["postgresql", "upgrade"],
         "SupportsLogExportsToCloudwatchLogs": True,

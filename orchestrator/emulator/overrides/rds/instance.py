@@ -12,23 +12,23 @@ from typing import Any
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 
-_SETTLING_STARTS = 0.25  # of the settle time: AWS says "available" for a moment before it says "modifying"
+_MODIFYING_DELAY_FRACTION = 0.25  # of the settle time: AWS says "available" for a moment before it says "modifying"
 
 
-def _resource_id() -> str:
+def _generate_resource_id() -> str:
     """What names an instance for ever, whatever it is called."""
     return "db-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
 
 
 @dataclass
-class Phase:
+class Transition:
     """Something under way: its status, when it shows and ends (monotonic), what holds when it is over."""
 
     status: str
-    begins: float
-    ends: float
-    then: str = "available"
-    applies: Params = field(default_factory=dict)
+    starts_at: float
+    ends_at: float
+    final_status: str = "available"
+    changes: Params = field(default_factory=dict)
 
 
 @dataclass
@@ -37,71 +37,75 @@ class Instance:
 
     name: str
     region: str
-    facts: Params
+    attributes: Params
     host: str
     status: str = "available"
-    phase: Phase | None = None
+    transition: Transition | None = None
     deferred: Params = field(default_factory=dict)
-    created: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
-    created_yet: bool = False
-    resource_id: str = field(default_factory=_resource_id)
+    created_at: datetime = field(default_factory=lambda: datetime.now(UTC).replace(microsecond=0))
+    is_created: bool = False
+    resource_id: str = field(default_factory=_generate_resource_id)
 
-    def begin(self, status: str, seconds: float, *, then: str = "available", applies: Params | None = None) -> None:
+    def start_transition(
+        self, status: str, seconds: float, *, final_status: str = "available", changes: Params | None = None
+    ) -> None:
         """Start something; a change shows as available at first, everything else at once."""
         now = time.monotonic()
-        delay = seconds * _SETTLING_STARTS if status == "modifying" else 0.0
-        self.phase = Phase(status, now + delay, now + seconds, then, applies or {})
+        delay = seconds * _MODIFYING_DELAY_FRACTION if status == "modifying" else 0.0
+        self.transition = Transition(status, now + delay, now + seconds, final_status, changes or {})
 
-    def settle(self) -> None:
+    def refresh(self) -> None:
         """Finish what is under way if its time is over."""
-        phase = self.phase
-        if phase is None or time.monotonic() < phase.ends:
+        transition = self.transition
+        if transition is None or time.monotonic() < transition.ends_at:
             return
-        self.facts.update({name: value for name, value in phase.applies.items() if name != "MasterUserPassword"})
-        self.status, self.phase, self.created_yet = phase.then, None, True
+        self.attributes.update(
+            {name: value for name, value in transition.changes.items() if name != "MasterUserPassword"}
+        )
+        self.status, self.transition, self.is_created = transition.final_status, None, True
 
     @property
-    def shown(self) -> str:
+    def visible_status(self) -> str:
         """The status at this moment."""
-        if self.phase is not None and time.monotonic() >= self.phase.begins:
-            return self.phase.status
+        if self.transition is not None and time.monotonic() >= self.transition.starts_at:
+            return self.transition.status
         return self.status
 
     def require_available(self) -> None:
         """Raise InvalidDBInstanceState while something is under way or it is not running."""
-        if self.phase is not None or self.status != "available":
-            message = f"Database instance is not in available state: {self.shown}."
+        if self.transition is not None or self.status != "available":
+            message = f"Database instance is not in available state: {self.visible_status}."
             raise AwsError("InvalidDBInstanceState", message, 400)
 
     @property
-    def pending(self) -> Params:
+    def pending_values(self) -> Params:
         """The PendingModifiedValues shape."""
-        waiting = {**(self.phase.applies if self.phase else {}), **self.deferred}
-        return {name: "****" if name == "MasterUserPassword" else value for name, value in waiting.items()}
+        waiting_values = {**(self.transition.changes if self.transition else {}), **self.deferred}
+        return {name: "****" if name == "MasterUserPassword" else value for name, value in waiting_values.items()}
 
-    def shape(self, backend: Params) -> Params:
+    def shape(self, backend_shape: Params) -> Params:
         """The DBInstance shape: the backend's, with the facts and the state laid over it."""
-        facts = dict(self.facts)
-        port = facts.pop("Port")
+        attributes = dict(self.attributes)
+        port = attributes.pop("Port")
         shape: Params = {
-            **{name: value for name, value in backend.items() if value not in ("", None)},
-            **facts,
+            **{name: value for name, value in backend_shape.items() if value not in ("", None)},
+            **attributes,
             "DBInstanceIdentifier": self.name,
-            "DBInstanceStatus": self.shown,
+            "DBInstanceStatus": self.visible_status,
             "DbiResourceId": self.resource_id,
-            "PendingModifiedValues": self.pending,
-            "InstanceCreateTime": self.created,
+            "PendingModifiedValues": self.pending_values,
+            "InstanceCreateTime": self.created_at,
         }
         shape.pop("LatestRestorableTime", None)
-        if not self.created_yet:
+        if not self.is_created:
             shape.pop("Endpoint", None)
             return shape
         shape["Endpoint"] = {"Address": self.host, "Port": port, "HostedZoneId": "Z29XKXDKYMONMX"}
-        if facts["BackupRetentionPeriod"]:
+        if attributes["BackupRetentionPeriod"]:
             shape["LatestRestorableTime"] = datetime.now(UTC).replace(microsecond=0)
         return shape
 
 
-def group_shape(groups: list[str]) -> list[dict[str, Any]]:
+def security_group_shape(group_ids: list[str]) -> list[dict[str, Any]]:
     """The VpcSecurityGroups member."""
-    return [{"VpcSecurityGroupId": each, "Status": "active"} for each in groups]
+    return [{"VpcSecurityGroupId": group_id, "Status": "active"} for group_id in group_ids]

@@ -9,133 +9,147 @@ from datetime import UTC, datetime, timedelta
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.overrides.rds import validation
-from orchestrator.emulator.overrides.rds.base import Registry
+from orchestrator.emulator.overrides.rds.base import RdsBase
 from orchestrator.emulator.overrides.rds.instance import Instance
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, World
+from orchestrator.emulator.service_base import CallContext, EmulatorState
 
 # A restored instance does not take these over from its source.
-_NOT_RESTORED = ("DeletionProtection", "MultiAZ", "VpcSecurityGroups", "DBParameterGroups", "PubliclyAccessible")
+_UNRESTORED_ATTRIBUTES = (
+    "DeletionProtection",
+    "MultiAZ",
+    "VpcSecurityGroups",
+    "DBParameterGroups",
+    "PubliclyAccessible",
+)
 
 
-class Snapshots(Registry):
+class Snapshots(RdsBase):
     """Manual snapshots, automated backups, both kinds of restore."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._ready: dict[tuple[str, str], float] = {}
-        self._frozen: dict[tuple[str, str], Params] = {}
-        self._retained: list[Params] = []
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
+        self._snapshot_ready_at: dict[tuple[str, str], float] = {}
+        self._snapshot_attributes: dict[tuple[str, str], Params] = {}
+        self._retained_backups: list[Params] = []
 
     @abstractmethod
-    def _created(self, name: str, facts: Params, params: Params, context: Context) -> Params:
+    def _create_instance(self, name: str, attributes: Params, params: Params, context: CallContext) -> Params:
         """Make an instance with these facts."""
 
-    def create_db_snapshot(self, params: Params, context: Context) -> Params:
+    def create_db_snapshot(self, params: Params, context: CallContext) -> Params:
         """Of an available instance; ``creating`` until it has settled."""
-        found = self._instance(params["DBInstanceIdentifier"], context)
-        found.require_available()
-        return self._take_snapshot(found, params["DBSnapshotIdentifier"], params.get("Tags", []))
+        instance = self._get_instance(params["DBInstanceIdentifier"], context)
+        instance.require_available()
+        return self._take_snapshot(instance, params["DBSnapshotIdentifier"], params.get("Tags", []))
 
-    def describe_db_snapshots(self, params: Params, context: Context) -> Params:
+    def describe_db_snapshots(self, params: Params, context: CallContext) -> Params:
         """With their states; identifiers in any case."""
-        wanted = {name: value.lower() if name.endswith("Identifier") else value for name, value in params.items()}
-        found = context.forward(wanted)
-        found["DBSnapshots"] = [self._snapshot(each, context.region) for each in found["DBSnapshots"]]
-        return found
+        query_params = {name: value.lower() if name.endswith("Identifier") else value for name, value in params.items()}
+        response = context.forward(query_params)
+        response["DBSnapshots"] = [
+            self._snapshot_shape(snapshot, context.region) for snapshot in response["DBSnapshots"]
+        ]
+        return response
 
-    def delete_db_snapshot(self, params: Params, context: Context) -> Params:
+    def delete_db_snapshot(self, params: Params, context: CallContext) -> Params:
         """Gone at once."""
         name = params["DBSnapshotIdentifier"].lower()
-        answer = context.forward({"DBSnapshotIdentifier": name})
-        self._frozen.pop((context.region, name), None)
-        return answer
+        response = context.forward({"DBSnapshotIdentifier": name})
+        self._snapshot_attributes.pop((context.region, name), None)
+        return response
 
-    def describe_db_instance_automated_backups(self, params: Params, context: Context) -> Params:
+    def describe_db_instance_automated_backups(self, params: Params, context: CallContext) -> Params:
         """Active ones of living instances, retained ones of deleted instances."""
-        living = [self._backup(each, "active") for each in self._instances.values() if each.region == context.region]
-        found = [each for each in living if each["BackupRetentionPeriod"]] + self._retained
+        active_backups = [
+            self._backup_shape(item, "active") for item in self._instances.values() if item.region == context.region
+        ]
+        backups = [item for item in active_backups if item["BackupRetentionPeriod"]] + self._retained_backups
         name = params.get("DBInstanceIdentifier", "").lower()
-        return {"DBInstanceAutomatedBackups": [each for each in found if name in ("", each["DBInstanceIdentifier"])]}
+        return {"DBInstanceAutomatedBackups": [item for item in backups if name in ("", item["DBInstanceIdentifier"])]}
 
-    def restore_db_instance_from_db_snapshot(self, params: Params, context: Context) -> Params:
+    def restore_db_instance_from_db_snapshot(self, params: Params, context: CallContext) -> Params:
         """To a new instance."""
         name = params["DBSnapshotIdentifier"].lower()
-        facts = self._frozen.get((context.region, name))
-        if facts is None:
+        attributes = self._snapshot_attributes.get((context.region, name))
+        if attributes is None:
             raise AwsError("DBSnapshotNotFound", f"DBSnapshot not found: {name}", 404)
-        return self._restored(params["DBInstanceIdentifier"], facts, params, context)
+        return self._restore_instance(params["DBInstanceIdentifier"], attributes, params, context)
 
-    def restore_db_instance_to_point_in_time(self, params: Params, context: Context) -> Params:
+    def restore_db_instance_to_point_in_time(self, params: Params, context: CallContext) -> Params:
         """To a new instance, from a living one with backups, at a time between its creation and now."""
-        source = self._instance(params.get("SourceDBInstanceIdentifier", ""), context)
-        if not source.facts["BackupRetentionPeriod"]:
+        source = self._get_instance(params.get("SourceDBInstanceIdentifier", ""), context)
+        if not source.attributes["BackupRetentionPeriod"]:
             message = f"The instance {source.name} doesn't have automated backups enabled."
             raise AwsError("PointInTimeRestoreNotEnabled", message, 400)
-        wanted, latest = params.get("RestoreTime"), params.get("UseLatestRestorableTime", False)
-        if (wanted is None) == (not latest):
-            raise validation.conflict("Specify either RestoreTime or UseLatestRestorableTime.")
-        if wanted is not None:
-            self._check_time(wanted, source)
-        return self._restored(params["TargetDBInstanceIdentifier"], source.facts, params, context)
+        restore_time, use_latest = params.get("RestoreTime"), params.get("UseLatestRestorableTime", False)
+        if (restore_time is None) == (not use_latest):
+            raise validation.invalid_combination("Specify either RestoreTime or UseLatestRestorableTime.")
+        if restore_time is not None:
+            self._check_restore_time(restore_time, source)
+        return self._restore_instance(params["TargetDBInstanceIdentifier"], source.attributes, params, context)
 
-    def _check_time(self, wanted: datetime, source: Instance) -> None:
-        at = wanted if wanted.tzinfo else wanted.replace(tzinfo=UTC)
-        earliest = max(source.created, datetime.now(UTC) - timedelta(days=source.facts["BackupRetentionPeriod"]))
-        if not earliest <= at <= datetime.now(UTC):
-            message = f"The specified instance cannot be restored to {at.isoformat()}: outside of its restore window."
-            raise validation.invalid(message)
+    def _check_restore_time(self, restore_time: datetime, source: Instance) -> None:
+        restore_at = restore_time if restore_time.tzinfo else restore_time.replace(tzinfo=UTC)
+        earliest = max(
+            source.created_at, datetime.now(UTC) - timedelta(days=source.attributes["BackupRetentionPeriod"])
+        )
+        if not earliest <= restore_at <= datetime.now(UTC):
+            message = (
+                f"The specified instance cannot be restored to {restore_at.isoformat()}: outside of its restore window."
+            )
+            raise validation.invalid_value(message)
 
-    def _restored(self, target: str, source: Params, params: Params, context: Context) -> Params:
-        name = validation.identifier(target)
-        if self._instance_or_none(name, context) is not None:
+    def _restore_instance(self, target: str, source: Params, params: Params, context: CallContext) -> Params:
+        name = validation.normalise_identifier(target)
+        if self._find_instance(name, context) is not None:
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists", 400)
-        kept = {key: deepcopy(value) for key, value in source.items() if key not in _NOT_RESTORED}
-        facts = {**kept, **validation.facts_of(params)}
-        facts.setdefault("DeletionProtection", False)
-        facts.setdefault("MultiAZ", False)
-        facts.setdefault("PubliclyAccessible", False)
-        facts["Port"] = params.get("Port", source["Port"])
-        return {"DBInstance": self._created(name, facts, params, context)}
+        restored = {key: deepcopy(value) for key, value in source.items() if key not in _UNRESTORED_ATTRIBUTES}
+        attributes = {**restored, **validation.extract_attributes(params)}
+        attributes.setdefault("DeletionProtection", False)
+        attributes.setdefault("MultiAZ", False)
+        attributes.setdefault("PubliclyAccessible", False)
+        attributes["Port"] = params.get("Port", source["Port"])
+        return {"DBInstance": self._create_instance(name, attributes, params, context)}
 
-    def _take_snapshot(self, found: Instance, given: str, tags: list[Params]) -> Params:
-        name = given.lower()
-        told = {"DBInstanceIdentifier": found.name, "DBSnapshotIdentifier": name, "Tags": tags}
-        answer = self.world.call("rds", "CreateDBSnapshot", found.region, **told)
-        self._ready[found.region, name] = time.monotonic() + self.world.settle("rds")
-        self._frozen[found.region, name] = deepcopy(found.facts)
-        return {"DBSnapshot": self._snapshot(answer["DBSnapshot"], found.region)}
+    def _take_snapshot(self, instance: Instance, snapshot_id: str, tags: list[Params]) -> Params:
+        name = snapshot_id.lower()
+        snapshot_params = {"DBInstanceIdentifier": instance.name, "DBSnapshotIdentifier": name, "Tags": tags}
+        response = self.state.call("rds", "CreateDBSnapshot", instance.region, **snapshot_params)
+        self._snapshot_ready_at[instance.region, name] = time.monotonic() + self.state.settle_seconds("rds")
+        self._snapshot_attributes[instance.region, name] = deepcopy(instance.attributes)
+        return {"DBSnapshot": self._snapshot_shape(response["DBSnapshot"], instance.region)}
 
-    def _snapshot(self, backend: Params, region: str) -> Params:
+    def _snapshot_shape(self, backend_shape: Params, region: str) -> Params:
         """The DBSnapshot shape, with its state and the facts of when it was taken."""
-        key = (region, backend["DBSnapshotIdentifier"])
-        ready = time.monotonic() >= self._ready.get(key, 0.0)
-        facts = self._frozen.get(key, {})
+        key = (region, backend_shape["DBSnapshotIdentifier"])
+        is_ready = time.monotonic() >= self._snapshot_ready_at.get(key, 0.0)
+        attributes = self._snapshot_attributes.get(key, {})
         members = ("Engine", "EngineVersion", "AllocatedStorage", "StorageType", "LicenseModel", "KmsKeyId")
         return {
-            **backend,
-            **{name: facts[name] for name in members if name in facts},
-            "Status": "available" if ready else "creating",
-            "PercentProgress": 100 if ready else 0,
+            **backend_shape,
+            **{name: attributes[name] for name in members if name in attributes},
+            "Status": "available" if is_ready else "creating",
+            "PercentProgress": 100 if is_ready else 0,
         }
 
-    def _retain(self, found: Instance, context: Context, *, keep: bool) -> None:
-        if keep:
-            self._retained.append(self._backup(found, "retained"))
+    def _retain_backup(self, instance: Instance, context: CallContext, *, should_keep: bool) -> None:
+        if should_keep:
+            self._retained_backups.append(self._backup_shape(instance, "retained"))
 
-    def _backup(self, found: Instance, status: str) -> Params:
+    def _backup_shape(self, instance: Instance, status: str) -> Params:
         """The DBInstanceAutomatedBackup shape."""
         members = ("Engine", "EngineVersion", "AllocatedStorage", "MasterUsername", "StorageType", "LicenseModel")
         now = datetime.now(UTC).replace(microsecond=0)
         return {
-            **{name: found.facts[name] for name in members if name in found.facts},
-            "DBInstanceIdentifier": found.name,
-            "DBInstanceArn": f"arn:aws:rds:{found.region}:{self.world.account}:db:{found.name}",
-            "Region": found.region,
+            **{name: instance.attributes[name] for name in members if name in instance.attributes},
+            "DBInstanceIdentifier": instance.name,
+            "DBInstanceArn": f"arn:aws:rds:{instance.region}:{self.state.account}:db:{instance.name}",
+            "Region": instance.region,
             "Status": status,
-            "Port": found.facts["Port"],
-            "InstanceCreateTime": found.created,
-            "Encrypted": found.facts["StorageEncrypted"],
-            "BackupRetentionPeriod": found.facts["BackupRetentionPeriod"],
-            "RestoreWindow": {"EarliestTime": found.created, "LatestTime": now},
+            "Port": instance.attributes["Port"],
+            "InstanceCreateTime": instance.created_at,
+            "Encrypted": instance.attributes["StorageEncrypted"],
+            "BackupRetentionPeriod": instance.attributes["BackupRetentionPeriod"],
+            "RestoreWindow": {"EarliestTime": instance.created_at, "LatestTime": now},
         }

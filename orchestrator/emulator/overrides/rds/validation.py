@@ -9,7 +9,7 @@ from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 
 # Applied in the next maintenance window unless ApplyImmediately; by API parameter, the member of PendingModifiedValues.
-DEFERRED = {
+DEFERRED_PARAMETERS = {
     "DBInstanceClass": "DBInstanceClass",
     "EngineVersion": "EngineVersion",
     "MultiAZ": "MultiAZ",
@@ -23,12 +23,12 @@ DEFERRED = {
     "CACertificateIdentifier": "CACertificateIdentifier",
 }
 # Parameters that read back under another name.
-RENAMED = {
+RENAMED_PARAMETERS = {
     "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled",
     "EnablePerformanceInsights": "PerformanceInsightsEnabled",
     "EnableCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
 }
-PLAIN = (
+DIRECT_PARAMETERS = (
     "DBInstanceClass", "Engine", "MasterUsername", "DBName", "AllocatedStorage", "PreferredBackupWindow",
     "BackupRetentionPeriod", "PreferredMaintenanceWindow", "MultiAZ", "EngineVersion", "AutoMinorVersionUpgrade",
     "LicenseModel", "Iops", "StorageThroughput", "PubliclyAccessible", "StorageType", "StorageEncrypted", "KmsKeyId",
@@ -57,148 +57,167 @@ _DEFAULTS: Params = {
     "PerformanceInsightsEnabled": False,
     "DatabaseInsightsMode": "standard",
 }
-_LICENSES = {"postgres": "postgresql-license", "mysql": "general-public-license", "mariadb": "general-public-license"}
-_PORTS = {"postgres": 5432, "mysql": 3306, "mariadb": 3306}
+_DEFAULT_LICENSES = {
+    "postgres": "postgresql-license",
+    "mysql": "general-public-license",
+    "mariadb": "general-public-license",
+}
+_DEFAULT_PORTS = {"postgres": 5432, "mysql": 3306, "mariadb": 3306}
 # The minor version RDS picks for a major one.
-_MINORS = {"13": "13.22", "14": "14.19", "15": "15.14", "16": "16.10", "17": "17.6"}
-_CLASS = re.compile(r"db\.[a-z0-9]+\.[a-z0-9]+")
-_IDENTIFIER = re.compile(r"[a-z](?:[a-z0-9]|-(?!-)){0,61}[a-z0-9]|[a-z]")
-_PASSWORD = re.compile(r"[!#-.0-?A-~]{8,128}")  # printable ASCII without space, / @ and "
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_INSIGHTS_DAYS = 7
-_DAY, _WEEK = 24 * 60, 7 * 24 * 60
-_GP3_WITH_IOPS = 400
-_NEEDS_IOPS = ("io1", "io2")
+_DEFAULT_MINOR_VERSIONS = {"13": "13.22", "14": "14.19", "15": "15.14", "16": "16.10", "17": "17.6"}
+_INSTANCE_CLASS_PATTERN = re.compile(r"db\.[a-z0-9]+\.[a-z0-9]+")
+_IDENTIFIER_PATTERN = re.compile(r"[a-z](?:[a-z0-9]|-(?!-)){0,61}[a-z0-9]|[a-z]")
+_PASSWORD_PATTERN = re.compile(r"[!#-.0-?A-~]{8,128}")  # printable ASCII without space, / @ and "
+_WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_INSIGHTS_RETENTION_DAYS = 7
+_DAY_MINUTES, _WEEK_MINUTES = 24 * 60, 7 * 24 * 60
+_MIN_GP3_IOPS_STORAGE_GB = 400
+_PROVISIONED_IOPS_TYPES = ("io1", "io2")
 
 
-def invalid(message: str) -> AwsError:
+def invalid_value(message: str) -> AwsError:
     """InvalidParameterValue."""
     return AwsError("InvalidParameterValue", message, 400)
 
 
-def conflict(message: str) -> AwsError:
+def invalid_combination(message: str) -> AwsError:
     """InvalidParameterCombination."""
     return AwsError("InvalidParameterCombination", message, 400)
 
 
-def identifier(given: str) -> str:
+def normalise_identifier(identifier_text: str) -> str:
     """An identifier as RDS stores it, in lower case.  Raises InvalidParameterValue."""
-    name = given.lower()
-    if not _IDENTIFIER.fullmatch(name):
-        raise invalid(f"The parameter DBInstanceIdentifier is not a valid identifier: {given}.")
+    name = identifier_text.lower()
+    if not _IDENTIFIER_PATTERN.fullmatch(name):
+        raise invalid_value(f"The parameter DBInstanceIdentifier is not a valid identifier: {identifier_text}.")
     return name
 
 
-def facts_of(params: Params) -> Params:
+def extract_attributes(params: Params) -> Params:
     """The members of a DBInstance that parameters set directly."""
-    facts = {name: params[name] for name in PLAIN if name in params}
-    return {**facts, **{RENAMED[name]: params[name] for name in RENAMED if name in params}}
+    attributes = {name: params[name] for name in DIRECT_PARAMETERS if name in params}
+    return {**attributes, **{RENAMED_PARAMETERS[name]: params[name] for name in RENAMED_PARAMETERS if name in params}}
 
 
-def created(params: Params, account: str, region: str) -> Params:
+def build_attributes(params: Params, account: str, region: str) -> Params:
     """The facts of a new instance, defaults filled.  Raises AwsError for what RDS refuses."""
-    facts = {**_DEFAULTS, **facts_of(params)}
-    engine = str(facts["Engine"])
-    facts["LicenseModel"] = facts.get("LicenseModel", _LICENSES.get(engine, "general-public-license"))
-    facts["EngineVersion"] = version(str(facts.get("EngineVersion", "17" if engine == "postgres" else "8.0.43")))
-    facts["DbInstancePort"] = 0
-    facts["Port"] = params.get("Port", _PORTS.get(engine, 3306))
+    attributes = {**_DEFAULTS, **extract_attributes(params)}
+    engine = str(attributes["Engine"])
+    attributes["LicenseModel"] = attributes.get("LicenseModel", _DEFAULT_LICENSES.get(engine, "general-public-license"))
+    attributes["EngineVersion"] = resolve_version(
+        str(attributes.get("EngineVersion", "17" if engine == "postgres" else "8.0.43"))
+    )
+    attributes["DbInstancePort"] = 0
+    attributes["Port"] = params.get("Port", _DEFAULT_PORTS.get(engine, 3306))
     if "StorageType" not in params and "Iops" in params:
-        facts["StorageType"] = "io1"
-    if facts["StorageEncrypted"] and "KmsKeyId" not in params:
-        facts["KmsKeyId"] = f"arn:aws:kms:{region}:{account}:key/7f1e2d3c-4b5a-4c6d-8e9f-0a1b2c3d4e5f"
-    if "AllocatedStorage" not in facts:
-        raise invalid("Invalid storage size for engine name and storage type: AllocatedStorage is required.")
-    observe(facts)
-    check(facts)
-    return facts
+        attributes["StorageType"] = "io1"
+    if attributes["StorageEncrypted"] and "KmsKeyId" not in params:
+        attributes["KmsKeyId"] = f"arn:aws:kms:{region}:{account}:key/7f1e2d3c-4b5a-4c6d-8e9f-0a1b2c3d4e5f"
+    if "AllocatedStorage" not in attributes:
+        raise invalid_value("Invalid storage size for engine name and storage type: AllocatedStorage is required.")
+    apply_insights_retention(attributes)
+    check_attributes(attributes)
+    return attributes
 
 
-def observe(facts: Params) -> None:
+def apply_insights_retention(attributes: Params) -> None:
     """Fill in how long Performance Insights keeps what it sees: 7 days unless said; nothing once it is off."""
-    if facts["PerformanceInsightsEnabled"]:
-        facts.setdefault("PerformanceInsightsRetentionPeriod", _INSIGHTS_DAYS)
+    if attributes["PerformanceInsightsEnabled"]:
+        attributes.setdefault("PerformanceInsightsRetentionPeriod", _INSIGHTS_RETENTION_DAYS)
     else:
-        facts.pop("PerformanceInsightsRetentionPeriod", None)
+        attributes.pop("PerformanceInsightsRetentionPeriod", None)
 
 
-def version(given: str) -> str:
+def resolve_version(requested_version: str) -> str:
     """The full version for a major one; a full version stays."""
-    return _MINORS.get(given, given)
+    return _DEFAULT_MINOR_VERSIONS.get(requested_version, requested_version)
 
 
-def check(facts: Params) -> None:
+def check_attributes(attributes: Params) -> None:
     """Raise AwsError for facts RDS does not allow together."""
-    if not _CLASS.fullmatch(facts["DBInstanceClass"]):
-        raise invalid(f"Invalid DB Instance class: {facts['DBInstanceClass']}")
-    iops = "Iops" in facts or "StorageThroughput" in facts
-    if facts["StorageType"] == "gp3" and iops and facts["AllocatedStorage"] < _GP3_WITH_IOPS:
-        raise conflict(
-            f"You can't specify IOPS or storage throughput for engine {facts['Engine']}"
+    if not _INSTANCE_CLASS_PATTERN.fullmatch(attributes["DBInstanceClass"]):
+        raise invalid_value(f"Invalid DB Instance class: {attributes['DBInstanceClass']}")
+    has_iops = "Iops" in attributes or "StorageThroughput" in attributes
+    if attributes["StorageType"] == "gp3" and has_iops and attributes["AllocatedStorage"] < _MIN_GP3_IOPS_STORAGE_GB:
+        raise invalid_combination(
+            f"You can't specify IOPS or storage throughput for engine {attributes['Engine']}"
             " and a storage size less than 400."
         )
-    if facts["StorageType"] in _NEEDS_IOPS and not iops:
-        raise conflict(f"You must specify Iops for storage type {facts['StorageType']}.")
-    if facts["MonitoringInterval"] and "MonitoringRoleArn" not in facts:
-        raise conflict("A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.")
-    if facts["BackupRetentionPeriod"] and overlaps(facts["PreferredBackupWindow"], facts["PreferredMaintenanceWindow"]):
-        raise invalid("The backup window and maintenance window must not overlap.")
+    if attributes["StorageType"] in _PROVISIONED_IOPS_TYPES and not has_iops:
+        raise invalid_combination(f"You must specify Iops for storage type {attributes['StorageType']}.")
+    if attributes["MonitoringInterval"] and "MonitoringRoleArn" not in attributes:
+        raise invalid_combination(
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0."
+        )
+    if attributes["BackupRetentionPeriod"] and windows_overlap(
+        attributes["PreferredBackupWindow"], attributes["PreferredMaintenanceWindow"]
+    ):
+        raise invalid_value("The backup window and maintenance window must not overlap.")
 
 
 def check_password(password: str | None) -> None:
     """Raise InvalidParameterValue for a password RDS does not take."""
-    if password is not None and not _PASSWORD.fullmatch(password):
-        raise invalid(
+    if password is not None and not _PASSWORD_PATTERN.fullmatch(password):
+        raise invalid_value(
             "The parameter MasterUserPassword is not a valid password. It must be 8 to 128 printable ASCII characters"
             " besides '/', '@', '\"', ' '."
         )
 
 
-def overlaps(backup: str, maintenance: str) -> bool:
+def windows_overlap(backup: str, maintenance: str) -> bool:
     """Whether the daily backup window (hh:mm-hh:mm) ever meets the weekly maintenance window.  Raises AwsError."""
     try:
-        start, end = (_minutes(part) for part in backup.split("-"))
-        begin, finish = (_week_minutes(part) for part in maintenance.lower().split("-"))
+        backup_start, backup_end = (_parse_time_minutes(part) for part in backup.split("-"))
+        maintenance_start, maintenance_end = (_parse_week_time_minutes(part) for part in maintenance.lower().split("-"))
     except (ValueError, IndexError) as error:
-        raise invalid(f"Invalid window: {backup}, {maintenance}.") from error
-    length, span = (end - start) % _DAY, (finish - begin) % _WEEK
-    if length < 30 or span < 30:
-        raise invalid("The backup and maintenance windows must be at least 30 minutes.")
-    starts = (day * _DAY + start for day in range(7))
-    return any((each - begin) % _WEEK < span or (begin - each) % _WEEK < length for each in starts)
+        raise invalid_value(f"Invalid window: {backup}, {maintenance}.") from error
+    backup_length, maintenance_length = (
+        (backup_end - backup_start) % _DAY_MINUTES,
+        (maintenance_end - maintenance_start) % _WEEK_MINUTES,
+    )
+    if backup_length < 30 or maintenance_length < 30:
+        raise invalid_value("The backup and maintenance windows must be at least 30 minutes.")
+    backup_starts = (day * _DAY_MINUTES + backup_start for day in range(7))
+    return any(
+        (daily_start - maintenance_start) % _WEEK_MINUTES < maintenance_length
+        or (maintenance_start - daily_start) % _WEEK_MINUTES < backup_length
+        for daily_start in backup_starts
+    )
 
 
-def _minutes(text: str) -> int:
+def _parse_time_minutes(text: str) -> int:
     hours, minutes = text.split(":")
     return int(hours) * 60 + int(minutes)
 
 
-def _week_minutes(text: str) -> int:
-    day, clock = text.split(":", 1)
-    return _DAYS.index(day) * _DAY + _minutes(clock)
+def _parse_week_time_minutes(text: str) -> int:
+    day, time_text = text.split(":", 1)
+    return _WEEKDAYS.index(day) * _DAY_MINUTES + _parse_time_minutes(time_text)
 
 
-def grown(current: int, wanted: int) -> int:
+def resolve_storage(current: int, requested: int) -> int:
     """The storage a change leads to: never smaller, growth below a tenth rounded up to it.  Raises AwsError."""
-    if wanted < current:
-        raise conflict(f"Requested storage size ({wanted}) cannot be less than the current storage size ({current}).")
-    return current if wanted == current else max(wanted, -(-current * 11 // 10))
+    if requested < current:
+        raise invalid_combination(
+            f"Requested storage size ({requested}) cannot be less than the current storage size ({current})."
+        )
+    return current if requested == current else max(requested, -(-current * 11 // 10))
 
 
-def pending_of(params: Params, facts: Params) -> Params:
+def collect_pending(params: Params, attributes: Params) -> Params:
     """The changes a modification defers, by the member of PendingModifiedValues; what is so already is left out."""
-    wanted: Params = {}
-    for parameter, member in DEFERRED.items():
+    pending: Params = {}
+    for parameter, member in DEFERRED_PARAMETERS.items():
         if parameter not in params:
             continue
         value: Any = params[parameter]
         if parameter == "AllocatedStorage":
-            value = grown(facts["AllocatedStorage"], value)
+            value = resolve_storage(attributes["AllocatedStorage"], value)
         elif parameter == "EngineVersion":
-            value = version(value)
-        if value != facts.get(member):
-            wanted[member] = value
+            value = resolve_version(value)
+        if value != attributes.get(member):
+            pending[member] = value
     retention = params.get("BackupRetentionPeriod")
-    if retention is not None and bool(retention) != bool(facts["BackupRetentionPeriod"]):
-        wanted["BackupRetentionPeriod"] = retention
-    return wanted
+    if retention is not None and bool(retention) != bool(attributes["BackupRetentionPeriod"]):
+        pending["BackupRetentionPeriod"] = retention
+    return pending

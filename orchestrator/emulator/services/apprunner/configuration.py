@@ -7,7 +7,7 @@ from copy import deepcopy
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 
-MEMBERS = (
+CONFIGURATION_MEMBERS = (
     "SourceConfiguration",
     "InstanceConfiguration",
     "EncryptionConfiguration",
@@ -16,7 +16,7 @@ MEMBERS = (
     "NetworkConfiguration",
     "ObservabilityConfiguration",
 )
-_HEALTH = {
+_DEFAULT_HEALTH_CHECK = {
     "Protocol": "TCP",
     "Path": "/",
     "Interval": 5,
@@ -24,8 +24,8 @@ _HEALTH = {
     "HealthyThreshold": 1,
     "UnhealthyThreshold": 5,
 }
-_CPU = {"0.25 vCPU": "256", "0.5 vCPU": "512", "1 vCPU": "1024", "2 vCPU": "2048", "4 vCPU": "4096"}
-_MEMORY = {
+_CPU_UNITS = {"0.25 vCPU": "256", "0.5 vCPU": "512", "1 vCPU": "1024", "2 vCPU": "2048", "4 vCPU": "4096"}
+_MEMORY_BY_CPU = {
     "256": ("512", "1024"),
     "512": ("1024",),
     "1024": ("2048", "3072", "4096"),
@@ -34,85 +34,87 @@ _MEMORY = {
 }
 
 
-def invalid(message: str) -> AwsError:
+def invalid_request(message: str) -> AwsError:
     """An InvalidRequestException."""
     return AwsError("InvalidRequestException", message)
 
 
-def completed(params: Params, current: Params | None = None) -> Params:
+def fill_defaults(params: Params, current: Params | None = None) -> Params:
     """The settings of a new service, or ``current`` with an update's members laid over it, defaults filled.
 
     Raises InvalidRequestException for a source of another kind, an invalid cpu and memory pair, a missing access role.
     """
     settings = deepcopy(current or {})
-    given = {name: deepcopy(params[name]) for name in MEMBERS if name in params}
-    settings["SourceConfiguration"] = _source(given.get("SourceConfiguration"), settings.get("SourceConfiguration"))
-    settings["InstanceConfiguration"] = _instance(
-        {**settings.get("InstanceConfiguration", {}), **given.get("InstanceConfiguration", {})}
+    changes = {name: deepcopy(params[name]) for name in CONFIGURATION_MEMBERS if name in params}
+    settings["SourceConfiguration"] = _fill_source(
+        changes.get("SourceConfiguration"), settings.get("SourceConfiguration")
     )
-    if "HealthCheckConfiguration" in given or "HealthCheckConfiguration" not in settings:
-        settings["HealthCheckConfiguration"] = {**_HEALTH, **given.get("HealthCheckConfiguration", {})}
-    settings["NetworkConfiguration"] = _network(
-        {**settings.get("NetworkConfiguration", {}), **given.get("NetworkConfiguration", {})}
+    settings["InstanceConfiguration"] = _fill_instance(
+        {**settings.get("InstanceConfiguration", {}), **changes.get("InstanceConfiguration", {})}
+    )
+    if "HealthCheckConfiguration" in changes or "HealthCheckConfiguration" not in settings:
+        settings["HealthCheckConfiguration"] = {**_DEFAULT_HEALTH_CHECK, **changes.get("HealthCheckConfiguration", {})}
+    settings["NetworkConfiguration"] = _fill_network(
+        {**settings.get("NetworkConfiguration", {}), **changes.get("NetworkConfiguration", {})}
     )
     for name in ("EncryptionConfiguration", "AutoScalingConfigurationArn", "ObservabilityConfiguration"):
-        if name in given:
-            settings[name] = given[name]
+        if name in changes:
+            settings[name] = changes[name]
     settings.setdefault("ObservabilityConfiguration", {"ObservabilityEnabled": False})
     return settings
 
 
-def _source(given: Params | None, current: Params | None) -> Params:
-    if given is None:
+def _fill_source(source: Params | None, current: Params | None) -> Params:
+    if source is None:
         if current is None:
-            raise invalid("SourceConfiguration is required.")
+            raise invalid_request("SourceConfiguration is required.")
         return current
-    kinds = [name for name in ("ImageRepository", "CodeRepository") if name in given]
+    repository_kinds = [name for name in ("ImageRepository", "CodeRepository") if name in source]
     if current is not None:
-        if not kinds:
-            given = {
+        if not repository_kinds:
+            source = {
                 **{name: current[name] for name in ("ImageRepository", "CodeRepository") if name in current},
-                **given,
+                **source,
             }
-        elif kinds[0] not in current:
-            raise invalid("A service cannot change between an image and a code repository.")
-        given = {**{name: current[name] for name in current if name not in given}, **given}
-    elif len(kinds) != 1:
-        raise invalid("SourceConfiguration needs either ImageRepository or CodeRepository.")
-    return _image_defaults(given)
+        elif repository_kinds[0] not in current:
+            raise invalid_request("A service cannot change between an image and a code repository.")
+        source = {**{name: current[name] for name in current if name not in source}, **source}
+    elif len(repository_kinds) != 1:
+        raise invalid_request("SourceConfiguration needs either ImageRepository or CodeRepository.")
+    return _fill_image_source(source)
 
 
-def _image_defaults(source: Params) -> Params:
+def _fill_image_source(source: Params) -> Params:
     image = source.get("ImageRepository")
-    private = image is not None and image["ImageRepositoryType"] == "ECR"
-    if private and not source.get("AuthenticationConfiguration", {}).get("AccessRoleArn"):
-        raise invalid("Authentication configuration with an access role is required for a private ECR image.")
-    source.setdefault("AutoDeploymentsEnabled", private or image is None)
+    is_private = image is not None and image["ImageRepositoryType"] == "ECR"
+    if is_private and not source.get("AuthenticationConfiguration", {}).get("AccessRoleArn"):
+        raise invalid_request("Authentication configuration with an access role is required for a private ECR image.")
+    source.setdefault("AutoDeploymentsEnabled", is_private or image is None)
     if image is not None:
-        if not private and source["AutoDeploymentsEnabled"]:
-            raise invalid("Automatic deployments are not supported for an ECR Public image.")
+        if not is_private and source["AutoDeploymentsEnabled"]:
+            raise invalid_request("Automatic deployments are not supported for an ECR Public image.")
         image["ImageConfiguration"] = {"Port": "8080", **image.get("ImageConfiguration", {})}
     return source
 
 
-def _instance(given: Params) -> Params:
-    asked = str(given.get("Cpu", "1024"))
-    cpu = _CPU.get(asked, asked)
-    memory = str(given.get("Memory", "2048"))
+def _fill_instance(instance: Params) -> Params:
+    requested_cpu = str(instance.get("Cpu", "1024"))
+    cpu = _CPU_UNITS.get(requested_cpu, requested_cpu)
+    memory = str(instance.get("Memory", "2048"))
     if memory.endswith(" GB"):
         memory = str(int(float(memory.removesuffix(" GB")) * 1024))
-    if memory not in _MEMORY.get(cpu, ()):
-        raise invalid(f"Invalid CPU and memory combination: CPU {cpu} does not support memory {memory}.")
-    return {**given, "Cpu": cpu, "Memory": memory}
+    if memory not in _MEMORY_BY_CPU.get(cpu, ()):
+        raise invalid_request(f"Invalid CPU and memory combination: CPU {cpu} does not support memory {memory}.")
+    return {**instance, "Cpu": cpu, "Memory": memory}
 
 
-def _network(given: Params) -> Params:
-    egress = given.get("EgressConfiguration", {"EgressType": "DEFAULT"})
+def _fill_network(network: Params) -> Params:
+    egress = network.get("EgressConfiguration", {"EgressType": "DEFAULT"})
     egress.setdefault("EgressType", "VPC" if "VpcConnectorArn" in egress else "DEFAULT")
     if (egress["EgressType"] == "VPC") != ("VpcConnectorArn" in egress):
-        raise invalid("A VPC connector goes with EgressType VPC, and only with it.")
+        raise invalid_request("A VPC connector goes with EgressType VPC, and only with it.")
     return {
         "EgressConfiguration": egress,
-        "IngressConfiguration": {"IsPubliclyAccessible": True, **given.get("IngressConfiguration", {})},
-        "IpAddressType": given.get("IpAddressType", "IPV4"),
+        "IngressConfiguration": {"IsPubliclyAccessible": True, **network.get("IngressConfiguration", {})},
+        "IpAddressType": network.get("IpAddressType", "IPV4"),
     }

@@ -14,17 +14,17 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Trial
+from orchestrator.emulator.service_base import StartAttempt
 
-_DONE = {"PAUSE_SERVICE": "PAUSED", "DELETE_SERVICE": "DELETED"}
+_FINAL_STATUSES = {"PAUSE_SERVICE": "PAUSED", "DELETE_SERVICE": "DELETED"}
 
 
-def now() -> datetime:
+def current_time() -> datetime:
     """The time as App Runner stamps it."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def identifier() -> str:
+def generate_id() -> str:
     """32 hexadecimal digits, as in App Runner's ARNs."""
     return uuid.uuid4().hex
 
@@ -34,44 +34,44 @@ class Operation:
     """One entry of ListOperations; ``turns_back`` makes a failing deployment start its rollback half way."""
 
     id: str
-    type: str
-    target: str
-    started: datetime
-    begins: float
-    ends: float
-    fails: bool
-    before: Params | None = None
-    trial: Trial | None = None
+    operation_type: str
+    target_arn: str
+    started_at: datetime
+    start_time: float
+    end_time: float
+    will_fail: bool
+    rollback_settings: Params | None = None
+    start_attempt: StartAttempt | None = None
     status: str = "IN_PROGRESS"
-    ended: datetime | None = None
+    ended_at: datetime | None = None
 
     @property
-    def rolls_back(self) -> bool:
+    def will_roll_back(self) -> bool:
         """Whether there is a good revision to fall back on."""
-        return self.fails and self.before is not None
+        return self.will_fail and self.rollback_settings is not None
 
-    def seen(self) -> str:
+    def visible_status(self) -> str:
         """The status at this moment."""
-        halfway = (self.begins + self.ends) / 2
-        if self.status == "IN_PROGRESS" and self.rolls_back and time.monotonic() >= halfway:
+        halfway = (self.start_time + self.end_time) / 2
+        if self.status == "IN_PROGRESS" and self.will_roll_back and time.monotonic() >= halfway:
             return "ROLLBACK_IN_PROGRESS"
         return self.status
 
-    def summary(self) -> Params:
+    def summary_shape(self) -> Params:
         """The OperationSummary shape."""
         return {
             "Id": self.id,
-            "Type": self.type,
-            "Status": self.seen(),
-            "TargetArn": self.target,
-            "StartedAt": self.started,
-            "EndedAt": self.ended,
-            "UpdatedAt": self.ended or self.started,
+            "Type": self.operation_type,
+            "Status": self.visible_status(),
+            "TargetArn": self.target_arn,
+            "StartedAt": self.started_at,
+            "EndedAt": self.ended_at,
+            "UpdatedAt": self.ended_at or self.started_at,
         }
 
 
 @dataclass
-class Deployed:
+class AppRunnerService:
     """One App Runner service.  ``settings`` are its configuration members in the shape of the API."""
 
     name: str
@@ -79,53 +79,67 @@ class Deployed:
     arn: str
     url: str
     region: str
-    created: datetime
+    created_at: datetime
     settings: Params
     tags: dict[str, str]
     status: str = "OPERATION_IN_PROGRESS"
-    good: Params | None = None
-    updated: datetime = field(default_factory=now)
-    deleted: datetime | None = None
+    last_healthy_settings: Params | None = None
+    updated_at: datetime = field(default_factory=current_time)
+    deleted_at: datetime | None = None
     operations: list[Operation] = field(default_factory=list)
 
-    def begin(self, kind: str, seconds: float, *, fails: bool = False) -> Operation:
+    def start_operation(self, operation_type: str, seconds: float, *, will_fail: bool = False) -> Operation:
         """Start an asynchronous operation that takes so many seconds."""
-        start = time.monotonic()
-        before = deepcopy(self.good) if kind in ("UPDATE_SERVICE", "START_DEPLOYMENT") else None
-        operation = Operation(str(uuid.uuid4()), kind, self.arn, now(), start, start + seconds, fails, before)
+        start_time = time.monotonic()
+        rollback_settings = (
+            deepcopy(self.last_healthy_settings) if operation_type in ("UPDATE_SERVICE", "START_DEPLOYMENT") else None
+        )
+        operation = Operation(
+            str(uuid.uuid4()),
+            operation_type,
+            self.arn,
+            current_time(),
+            start_time,
+            start_time + seconds,
+            will_fail,
+            rollback_settings,
+        )
         self.operations.insert(0, operation)
-        self.status, self.updated = "OPERATION_IN_PROGRESS", now()
+        self.status, self.updated_at = "OPERATION_IN_PROGRESS", current_time()
         return operation
 
-    def settle(self) -> None:
+    def refresh(self) -> None:
         """Finish the running operation if its time is over."""
-        running = self.operations[0] if self.operations else None
-        if running is None or running.status != "IN_PROGRESS" or time.monotonic() < running.ends:
+        operation = self.operations[0] if self.operations else None
+        if operation is None or operation.status != "IN_PROGRESS" or time.monotonic() < operation.end_time:
             return
-        if running.trial is not None:
-            if running.trial.verdict is None:
+        if operation.start_attempt is not None:
+            if operation.start_attempt.is_healthy is None:
                 return
-            running.fails = not running.trial.verdict
-        running.ended = self.updated = now()
-        if running.fails:
-            self._fail(running)
+            operation.will_fail = not operation.start_attempt.is_healthy
+        operation.ended_at = self.updated_at = current_time()
+        if operation.will_fail:
+            self._fail_operation(operation)
             return
-        running.status = "SUCCEEDED"
-        self.status = _DONE.get(running.type, "RUNNING")
+        operation.status = "SUCCEEDED"
+        self.status = _FINAL_STATUSES.get(operation.operation_type, "RUNNING")
         if self.status == "DELETED":
-            self.deleted = running.ended
-        elif running.type in ("CREATE_SERVICE", "UPDATE_SERVICE"):
-            self.good = deepcopy(self.settings)
+            self.deleted_at = operation.ended_at
+        elif operation.operation_type in ("CREATE_SERVICE", "UPDATE_SERVICE"):
+            self.last_healthy_settings = deepcopy(self.settings)
 
-    def _fail(self, running: Operation) -> None:
+    def _fail_operation(self, operation: Operation) -> None:
         """Fall back to the last good revision and say RUNNING; without one be CREATE_FAILED."""
-        if running.before is None:
-            running.status, self.status = "FAILED", "PAUSED" if running.type == "RESUME_SERVICE" else "CREATE_FAILED"
+        if operation.rollback_settings is None:
+            operation.status, self.status = (
+                "FAILED",
+                "PAUSED" if operation.operation_type == "RESUME_SERVICE" else "CREATE_FAILED",
+            )
             return
-        running.status, self.status = "ROLLBACK_SUCCEEDED", "RUNNING"
-        self.settings = deepcopy(running.before)
+        operation.status, self.status = "ROLLBACK_SUCCEEDED", "RUNNING"
+        self.settings = deepcopy(operation.rollback_settings)
 
-    def require(self, *statuses: str) -> None:
+    def require_status(self, *statuses: str) -> None:
         """Raise InvalidStateException unless the service is in one of these statuses."""
         if self.status not in statuses:
             raise AwsError("InvalidStateException", f"Service cannot be acted on in its current state: {self.status}.")
@@ -140,45 +154,53 @@ class Revision:
     revision: int
     arn: str
     region: str
-    created: datetime
-    detail: Params
+    created_at: datetime
+    details: Params
     tags: dict[str, str]
     status: str = "ACTIVE"
-    deleted: datetime | None = None
+    deleted_at: datetime | None = None
     is_default: bool = False
 
-    def retire(self) -> None:
+    def deactivate(self) -> None:
         """Delete it: it stays readable as INACTIVE."""
-        self.status, self.deleted, self.tags = "INACTIVE", now(), {}
+        self.status, self.deleted_at, self.tags = "INACTIVE", current_time(), {}
 
 
 @dataclass
-class State:
+class AppRunnerStore:
     """All of one emulator's App Runner, every region."""
 
-    services: dict[str, Deployed] = field(default_factory=dict)
-    scalings: dict[str, Revision] = field(default_factory=dict)
-    connectors: dict[str, Revision] = field(default_factory=dict)
-    observabilities: dict[str, Revision] = field(default_factory=dict)
+    services: dict[str, AppRunnerService] = field(default_factory=dict)
+    auto_scaling_configurations: dict[str, Revision] = field(default_factory=dict)
+    vpc_connectors: dict[str, Revision] = field(default_factory=dict)
+    observability_configurations: dict[str, Revision] = field(default_factory=dict)
 
-    def living(self, region: str) -> list[Deployed]:
+    def list_active_services(self, region: str) -> list[AppRunnerService]:
         """The services of a region that are not deleted, settled, in order of creation."""
         for service in self.services.values():
-            service.settle()
-        return [each for each in self.services.values() if each.region == region and each.status != "DELETED"]
+            service.refresh()
+        return [
+            app_service
+            for app_service in self.services.values()
+            if app_service.region == region and app_service.status != "DELETED"
+        ]
 
-    def users_of(self, arn: str, region: str) -> list[Deployed]:
+    def list_services_using(self, arn: str, region: str) -> list[AppRunnerService]:
         """The living services that use a scaling configuration, connector or observability configuration."""
-        return [each for each in self.living(region) if arn in (_scaling(each), _connector(each), _traces(each))]
+        return [
+            app_service
+            for app_service in self.list_active_services(region)
+            if arn in (_auto_scaling_arn(app_service), _vpc_connector_arn(app_service), _observability_arn(app_service))
+        ]
 
 
-def _scaling(service: Deployed) -> Any:
+def _auto_scaling_arn(service: AppRunnerService) -> Any:
     return service.settings.get("AutoScalingConfigurationArn")
 
 
-def _connector(service: Deployed) -> Any:
+def _vpc_connector_arn(service: AppRunnerService) -> Any:
     return service.settings["NetworkConfiguration"]["EgressConfiguration"].get("VpcConnectorArn")
 
 
-def _traces(service: Deployed) -> Any:
+def _observability_arn(service: AppRunnerService) -> Any:
     return service.settings.get("ObservabilityConfiguration", {}).get("ObservabilityConfigurationArn")

@@ -3,65 +3,85 @@
 from __future__ import annotations
 
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context
-from orchestrator.emulator.services.apprunner.auto_scaling_and_connectors import Base, tags_of
-from orchestrator.emulator.services.apprunner.configuration import invalid
-from orchestrator.emulator.services.apprunner.entities import Revision, identifier, now
-from orchestrator.emulator.services.pagination import page
+from orchestrator.emulator.service_base import CallContext
+from orchestrator.emulator.services.apprunner.auto_scaling_and_connectors import AppRunnerBase, parse_tags
+from orchestrator.emulator.services.apprunner.configuration import invalid_request
+from orchestrator.emulator.services.apprunner.entities import Revision, current_time, generate_id
+from orchestrator.emulator.services.pagination import paginate
 
-_KIND = "observabilityconfiguration"
+_RESOURCE_KIND = "observabilityconfiguration"
 
 
-class Observabilities(Base):
+class ObservabilityConfigurations(AppRunnerBase):
     """Observability configurations."""
 
-    def create_observability_configuration(self, params: Params, context: Context) -> Params:
+    def create_observability_configuration(self, params: Params, context: CallContext) -> Params:
         """A new configuration, or a new revision of one with the same name."""
         name = params["ObservabilityConfigurationName"]
-        same = [each.revision for each in self._observabilities(context.region) if each.name == name]
-        revision = max(same, default=0) + 1
-        arn = self._arn(_KIND, f"{name}/{revision}/{identifier()}", context.region)
+        revision_numbers = [
+            existing.revision
+            for existing in self._list_observability_configurations(context.region)
+            if existing.name == name
+        ]
+        revision = max(revision_numbers, default=0) + 1
+        arn = self._arn(_RESOURCE_KIND, f"{name}/{revision}/{generate_id()}", context.region)
         detail = {"TraceConfiguration": params.get("TraceConfiguration", {"Vendor": "AWSXRAY"})}
-        made = Revision(_KIND, name, revision, arn, context.region, now(), detail, tags_of(params))
-        self._state.observabilities[arn] = made
-        return {"ObservabilityConfiguration": _shape(made)}
+        created = Revision(
+            _RESOURCE_KIND, name, revision, arn, context.region, current_time(), detail, parse_tags(params)
+        )
+        self._store.observability_configurations[arn] = created
+        return {"ObservabilityConfiguration": _observability_shape(created)}
 
-    def describe_observability_configuration(self, params: Params, context: Context) -> Params:
+    def describe_observability_configuration(self, params: Params, context: CallContext) -> Params:
         """By ARN; a deleted one answers INACTIVE."""
-        found = self._latest(self._state.observabilities, params["ObservabilityConfigurationArn"])
-        return {"ObservabilityConfiguration": _shape(found)}
+        configuration = self._get_revision(
+            self._store.observability_configurations, params["ObservabilityConfigurationArn"]
+        )
+        return {"ObservabilityConfiguration": _observability_shape(configuration)}
 
-    def list_observability_configurations(self, params: Params, context: Context) -> Params:
+    def list_observability_configurations(self, params: Params, context: CallContext) -> Params:
         """The active ones, of one name if asked, the latest of each name unless asked for all."""
         name = params.get("ObservabilityConfigurationName")
         active = [
-            one for one in self._observabilities(context.region) if one.status == "ACTIVE" and name in (None, one.name)
+            item
+            for item in self._list_observability_configurations(context.region)
+            if item.status == "ACTIVE" and name in (None, item.name)
         ]
-        latest = {one.name: one for one in sorted(active, key=lambda one: one.revision)}
-        shown = list(latest.values()) if params.get("LatestOnly", True) else active
-        items, token = page([_shape(one) for one in shown], params.get("MaxResults", 100), params.get("NextToken"))
+        latest = {item.name: item for item in sorted(active, key=lambda item: item.revision)}
+        selected = list(latest.values()) if params.get("LatestOnly", True) else active
+        items, token = paginate(
+            [_observability_shape(item) for item in selected], params.get("MaxResults", 100), params.get("NextToken")
+        )
         return {"ObservabilityConfigurationSummaryList": items, "NextToken": token}
 
-    def delete_observability_configuration(self, params: Params, context: Context) -> Params:
+    def delete_observability_configuration(self, params: Params, context: CallContext) -> Params:
         """Retire a revision no service uses."""
-        found = self._latest(self._state.observabilities, params["ObservabilityConfigurationArn"])
-        if self._state.users_of(found.arn, context.region):
-            raise invalid(f"Observability configuration {found.arn} is in use by a service and cannot be deleted.")
-        found.retire()
-        return {"ObservabilityConfiguration": _shape(found)}
+        configuration = self._get_revision(
+            self._store.observability_configurations, params["ObservabilityConfigurationArn"]
+        )
+        if self._store.list_services_using(configuration.arn, context.region):
+            raise invalid_request(
+                f"Observability configuration {configuration.arn} is in use by a service and cannot be deleted."
+            )
+        configuration.deactivate()
+        return {"ObservabilityConfiguration": _observability_shape(configuration)}
 
-    def _observabilities(self, region: str) -> list[Revision]:
-        return [each for each in self._state.observabilities.values() if each.region == region]
+    def _list_observability_configurations(self, region: str) -> list[Revision]:
+        return [
+            configuration
+            for configuration in self._store.observability_configurations.values()
+            if configuration.region == region
+        ]
 
 
-def _shape(revision: Revision) -> Params:
+def _observability_shape(revision: Revision) -> Params:
     """The ObservabilityConfiguration shape."""
     return {
         "ObservabilityConfigurationArn": revision.arn,
         "ObservabilityConfigurationName": revision.name,
         "ObservabilityConfigurationRevision": revision.revision,
         "Status": revision.status,
-        **revision.detail,
-        "CreatedAt": revision.created,
-        "DeletedAt": revision.deleted,
+        **revision.details,
+        "CreatedAt": revision.created_at,
+        "DeletedAt": revision.deleted_at,
     }

@@ -14,246 +14,266 @@ from copy import deepcopy
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Response
 from orchestrator.emulator.server_protocol import Params, operation_model
-from orchestrator.emulator.service_base import Context, Handler, Workload
-from orchestrator.emulator.services.account_checks import fails, trusts
-from orchestrator.emulator.services.apprunner.auto_scaling_and_connectors import Connectors, Scalings, tags_of
-from orchestrator.emulator.services.apprunner.configuration import completed, invalid
-from orchestrator.emulator.services.apprunner.entities import Deployed, identifier, now
-from orchestrator.emulator.services.apprunner.observability import Observabilities
+from orchestrator.emulator.service_base import CallContext, Handler, Workload
+from orchestrator.emulator.services.account_checks import can_assume_role, is_failing_image
+from orchestrator.emulator.services.apprunner.auto_scaling_and_connectors import (
+    AutoScalingConfigurations,
+    VpcConnectors,
+    parse_tags,
+)
+from orchestrator.emulator.services.apprunner.configuration import fill_defaults, invalid_request
+from orchestrator.emulator.services.apprunner.entities import AppRunnerService, current_time, generate_id
+from orchestrator.emulator.services.apprunner.observability import ObservabilityConfigurations
 from orchestrator.emulator.services.constraints import check_constraints
-from orchestrator.emulator.services.pagination import page
+from orchestrator.emulator.services.pagination import paginate
 
-_SERVICES = 30  # AWS's quota in a region
-_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
+_MAX_SERVICES = 30  # AWS's quota in a region
+_HOST_CHARACTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
-class AppRunner(Scalings, Connectors, Observabilities):
+class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigurations):
     """The whole service."""
 
     def handler(self, operation: str) -> Handler | None:
         """The method for an operation, behind the model's own constraints."""
-        found = super().handler(operation)
-        if found is None:
+        method = super().handler(operation)
+        if method is None:
             return None
 
-        def checked(params: Params, context: Context) -> Params | Response:
+        def call_validated(params: Params, context: CallContext) -> Params | Response:
             check_constraints(operation_model("apprunner", operation).input_shape, params)
-            return found(params, context)
+            return method(params, context)
 
-        return checked
+        return call_validated
 
-    def create_service(self, params: Params, context: Context) -> Params:
+    def create_service(self, params: Params, context: CallContext) -> Params:
         """Start creating; roles must be assumable, the name free."""
         name, region = params["ServiceName"], context.region
-        living = self._state.living(region)
-        if any(each.name == name for each in living):
-            raise invalid(f"Service with the provided name already exists: {name}.")
-        if len(living) >= _SERVICES:
+        active_services = self._store.list_active_services(region)
+        if any(active_service.name == name for active_service in active_services):
+            raise invalid_request(f"Service with the provided name already exists: {name}.")
+        if len(active_services) >= _MAX_SERVICES:
             raise AwsError("ServiceQuotaExceededException", "Service quota exceeded.")
-        settings = self._settled(completed(params), context)
-        unique = identifier()
-        url = f"{''.join(secrets.choice(_LETTERS) for _ in range(10))}.{region}.awsapprunner.com"
-        arn = self._arn("service", f"{name}/{unique}", region)
-        made = Deployed(name, unique, arn, url, region, now(), settings, tags_of(params))
-        self._state.services[arn] = made
-        for kind in ("application", "service"):
-            self._log_group(f"{_logs(made)}/{kind}", region)
-        return self._begun(made, "CREATE_SERVICE", fails=self._fails(settings))
+        settings = self._resolve_settings(fill_defaults(params), context)
+        service_id = generate_id()
+        url = f"{''.join(secrets.choice(_HOST_CHARACTERS) for _ in range(10))}.{region}.awsapprunner.com"
+        arn = self._arn("service", f"{name}/{service_id}", region)
+        created = AppRunnerService(name, service_id, arn, url, region, current_time(), settings, parse_tags(params))
+        self._store.services[arn] = created
+        for log_kind in ("application", "service"):
+            self._create_log_group(f"{_log_group_prefix(created)}/{log_kind}", region)
+        return self._start_operation(created, "CREATE_SERVICE", will_fail=self._is_failing(settings))
 
-    def describe_service(self, params: Params, context: Context) -> Params:
+    def describe_service(self, params: Params, context: CallContext) -> Params:
         """By ARN; a deleted one answers DELETED."""
-        return {"Service": self._shape(self._find(params["ServiceArn"]))}
+        return {"Service": self._service_shape(self._get_service(params["ServiceArn"]))}
 
-    def update_service(self, params: Params, context: Context) -> Params:
+    def update_service(self, params: Params, context: CallContext) -> Params:
         """Change settings and deploy them; also the way out of CREATE_FAILED."""
-        found = self._living(params["ServiceArn"])
-        found.require("RUNNING", "CREATE_FAILED")
-        found.settings = self._settled(completed(params, found.settings), context)
-        fails = self._fails(found.settings)
-        return self._begun(found, "UPDATE_SERVICE", fails=fails)
+        app_service = self._get_active_service(params["ServiceArn"])
+        app_service.require_status("RUNNING", "CREATE_FAILED")
+        app_service.settings = self._resolve_settings(fill_defaults(params, app_service.settings), context)
+        will_fail = self._is_failing(app_service.settings)
+        return self._start_operation(app_service, "UPDATE_SERVICE", will_fail=will_fail)
 
-    def start_deployment(self, params: Params, context: Context) -> Params:
+    def start_deployment(self, params: Params, context: CallContext) -> Params:
         """Deploy the configured image again."""
-        found = self._living(params["ServiceArn"])
-        found.require("RUNNING")
-        return {"OperationId": self._begun(found, "START_DEPLOYMENT", fails=self._fails(found.settings))["OperationId"]}
+        app_service = self._get_active_service(params["ServiceArn"])
+        app_service.require_status("RUNNING")
+        return {
+            "OperationId": self._start_operation(
+                app_service, "START_DEPLOYMENT", will_fail=self._is_failing(app_service.settings)
+            )["OperationId"]
+        }
 
-    def pause_service(self, params: Params, context: Context) -> Params:
+    def pause_service(self, params: Params, context: CallContext) -> Params:
         """Take a running service down."""
-        found = self._living(params["ServiceArn"])
-        found.require("RUNNING")
-        return self._begun(found, "PAUSE_SERVICE")
+        app_service = self._get_active_service(params["ServiceArn"])
+        app_service.require_status("RUNNING")
+        return self._start_operation(app_service, "PAUSE_SERVICE")
 
-    def resume_service(self, params: Params, context: Context) -> Params:
+    def resume_service(self, params: Params, context: CallContext) -> Params:
         """Bring a paused service back."""
-        found = self._living(params["ServiceArn"])
-        found.require("PAUSED")
-        return self._begun(found, "RESUME_SERVICE")
+        app_service = self._get_active_service(params["ServiceArn"])
+        app_service.require_status("PAUSED")
+        return self._start_operation(app_service, "RESUME_SERVICE")
 
-    def delete_service(self, params: Params, context: Context) -> Params:
+    def delete_service(self, params: Params, context: CallContext) -> Params:
         """Delete; the name is free once the operation is over."""
-        found = self._living(params["ServiceArn"])
-        found.require("RUNNING", "PAUSED", "CREATE_FAILED", "DELETE_FAILED")
-        return self._begun(found, "DELETE_SERVICE")
+        app_service = self._get_active_service(params["ServiceArn"])
+        app_service.require_status("RUNNING", "PAUSED", "CREATE_FAILED", "DELETE_FAILED")
+        return self._start_operation(app_service, "DELETE_SERVICE")
 
-    def list_services(self, params: Params, context: Context) -> Params:
+    def list_services(self, params: Params, context: CallContext) -> Params:
         """Summaries of the services that are not deleted."""
         members = ("ServiceName", "ServiceId", "ServiceArn", "ServiceUrl", "CreatedAt", "UpdatedAt", "Status")
-        shapes = [self._shape(each) for each in self._state.living(context.region)]
-        found = [{name: shape[name] for name in members} for shape in shapes]
-        items, token = page(found, params.get("MaxResults", 20), params.get("NextToken"))
+        shapes = [self._service_shape(app_service) for app_service in self._store.list_active_services(context.region)]
+        summaries = [{name: shape[name] for name in members} for shape in shapes]
+        items, token = paginate(summaries, params.get("MaxResults", 20), params.get("NextToken"))
         return {"ServiceSummaryList": items, "NextToken": token}
 
-    def list_operations(self, params: Params, context: Context) -> Params:
+    def list_operations(self, params: Params, context: CallContext) -> Params:
         """Newest first."""
-        found = [each.summary() for each in self._find(params["ServiceArn"]).operations]
-        items, token = page(found, params.get("MaxResults", 20), params.get("NextToken"))
+        summaries = [operation.summary_shape() for operation in self._get_service(params["ServiceArn"]).operations]
+        items, token = paginate(summaries, params.get("MaxResults", 20), params.get("NextToken"))
         return {"OperationSummaryList": items, "NextToken": token}
 
-    def describe_custom_domains(self, params: Params, context: Context) -> Params:
+    def describe_custom_domains(self, params: Params, context: CallContext) -> Params:
         """No custom domains here: the service's own URL only."""
-        found = self._find(params["ServiceArn"])
-        return {"DNSTarget": found.url, "ServiceArn": found.arn, "CustomDomains": [], "VpcDNSTargets": []}
+        app_service = self._get_service(params["ServiceArn"])
+        return {"DNSTarget": app_service.url, "ServiceArn": app_service.arn, "CustomDomains": [], "VpcDNSTargets": []}
 
-    def list_connections(self, params: Params, context: Context) -> Params:
+    def list_connections(self, params: Params, context: CallContext) -> Params:
         """No source connections: code repositories are not emulated."""
         return {"ConnectionSummaryList": []}
 
-    def list_vpc_ingress_connections(self, params: Params, context: Context) -> Params:
+    def list_vpc_ingress_connections(self, params: Params, context: CallContext) -> Params:
         """None."""
         return {"VpcIngressConnectionSummaryList": []}
 
-    def list_tags_for_resource(self, params: Params, context: Context) -> Params:
+    def list_tags_for_resource(self, params: Params, context: CallContext) -> Params:
         """Of a service, a scaling configuration or a connector."""
-        tags = self._tags(params["ResourceArn"])
+        tags = self._get_tags(params["ResourceArn"])
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
-    def tag_resource(self, params: Params, context: Context) -> Params:
+    def tag_resource(self, params: Params, context: CallContext) -> Params:
         """Add or change tags."""
-        self._tags(params["ResourceArn"]).update(tags_of(params))
+        self._get_tags(params["ResourceArn"]).update(parse_tags(params))
         return {}
 
-    def untag_resource(self, params: Params, context: Context) -> Params:
+    def untag_resource(self, params: Params, context: CallContext) -> Params:
         """Take tags away; keys that are not there do not matter."""
-        tags = self._tags(params["ResourceArn"])
+        tags = self._get_tags(params["ResourceArn"])
         for key in params["TagKeys"]:
             tags.pop(key, None)
         return {}
 
-    def tagged(self, region: str) -> dict[str, dict[str, str]]:
+    def tags_by_arn(self, region: str) -> dict[str, dict[str, str]]:
         """The tags of everything that lives, by ARN: what the tagging API reports."""
         revisions = [
-            *self._state.scalings.values(),
-            *self._state.connectors.values(),
-            *self._state.observabilities.values(),
+            *self._store.auto_scaling_configurations.values(),
+            *self._store.vpc_connectors.values(),
+            *self._store.observability_configurations.values(),
         ]
-        found = {each.arn: each.tags for each in revisions if each.status == "ACTIVE" and each.region == region}
-        return {**found, **{each.arn: each.tags for each in self._state.living(region)}}
+        revision_tags = {item.arn: item.tags for item in revisions if item.status == "ACTIVE" and item.region == region}
+        return {**revision_tags, **{item.arn: item.tags for item in self._store.list_active_services(region)}}
 
-    def groups_in_use(self, region: str) -> set[str]:
+    def security_groups_in_use(self, region: str) -> set[str]:
         """The security groups of the active VPC connectors."""
-        active = [each for each in self._connectors(region) if each.status == "ACTIVE"]
-        return {group for each in active for group in each.detail["SecurityGroups"]}
+        active = [connector for connector in self._list_connectors(region) if connector.status == "ACTIVE"]
+        return {group for connector in active for group in connector.details["SecurityGroups"]}
 
-    def _tags(self, arn: str) -> dict[str, str]:
-        for revisions in (self._state.scalings, self._state.connectors, self._state.observabilities):
+    def _get_tags(self, arn: str) -> dict[str, str]:
+        for revisions in (
+            self._store.auto_scaling_configurations,
+            self._store.vpc_connectors,
+            self._store.observability_configurations,
+        ):
             if arn in revisions and revisions[arn].status == "ACTIVE":
                 return revisions[arn].tags
-        return self._living(arn).tags
+        return self._get_active_service(arn).tags
 
-    def _find(self, arn: str) -> Deployed:
-        found = self._state.services.get(arn)
-        if found is None:
+    def _get_service(self, arn: str) -> AppRunnerService:
+        app_service = self._store.services.get(arn)
+        if app_service is None:
             raise AwsError("ResourceNotFoundException", f"Service not found for ARN: {arn}.")
-        found.settle()
-        return found
+        app_service.refresh()
+        return app_service
 
-    def _living(self, arn: str) -> Deployed:
-        found = self._find(arn)
-        if found.status == "DELETED":
+    def _get_active_service(self, arn: str) -> AppRunnerService:
+        app_service = self._get_service(arn)
+        if app_service.status == "DELETED":
             raise AwsError("ResourceNotFoundException", f"Service not found for ARN: {arn}.")
-        return found
+        return app_service
 
-    def _begun(self, found: Deployed, kind: str, *, fails: bool = False) -> Params:
-        operation = found.begin(kind, self.world.settle("apprunner"), fails=fails)
-        if self.world.runs is not None and not fails:
-            if kind in ("PAUSE_SERVICE", "DELETE_SERVICE"):
-                self.world.runs.stop(found.url)
+    def _start_operation(
+        self, app_service: AppRunnerService, operation_type: str, *, will_fail: bool = False
+    ) -> Params:
+        operation = app_service.start_operation(
+            operation_type, self.state.settle_seconds("apprunner"), will_fail=will_fail
+        )
+        if self.state.container_runtime is not None and not will_fail:
+            if operation_type in ("PAUSE_SERVICE", "DELETE_SERVICE"):
+                self.state.container_runtime.stop(app_service.url)
             else:
-                operation.trial = self.world.runs.begin(_workload(found))
-        return {"Service": self._shape(found), "OperationId": operation.id}
+                operation.start_attempt = self.state.container_runtime.start(_build_workload(app_service))
+        return {"Service": self._service_shape(app_service), "OperationId": operation.id}
 
-    def _settled(self, settings: Params, context: Context) -> Params:
+    def _resolve_settings(self, settings: Params, context: CallContext) -> Params:
         """Settings with the references resolved.  Raises InvalidRequestException for what is not there."""
-        default = self._default_scaling(context.region).arn
-        scaling = self._latest(self._state.scalings, settings.get("AutoScalingConfigurationArn", default))
+        default_arn = self._default_auto_scaling(context.region).arn
+        scaling = self._get_revision(
+            self._store.auto_scaling_configurations, settings.get("AutoScalingConfigurationArn", default_arn)
+        )
         if scaling.status != "ACTIVE":
-            raise invalid(f"Auto scaling configuration {scaling.arn} is not active.")
+            raise invalid_request(f"Auto scaling configuration {scaling.arn} is not active.")
         settings["AutoScalingConfigurationArn"] = scaling.arn
         connector = settings["NetworkConfiguration"]["EgressConfiguration"].get("VpcConnectorArn")
-        if connector and self._latest(self._state.connectors, connector).status != "ACTIVE":
-            raise invalid(f"VPC connector {connector} is not active.")
-        self._assume("instance role", settings["InstanceConfiguration"].get("InstanceRoleArn"), "tasks")
-        access = settings["SourceConfiguration"].get("AuthenticationConfiguration", {}).get("AccessRoleArn")
-        self._assume("access role", access, "build")
+        if connector and self._get_revision(self._store.vpc_connectors, connector).status != "ACTIVE":
+            raise invalid_request(f"VPC connector {connector} is not active.")
+        self._check_role("instance role", settings["InstanceConfiguration"].get("InstanceRoleArn"), "tasks")
+        access_role = settings["SourceConfiguration"].get("AuthenticationConfiguration", {}).get("AccessRoleArn")
+        self._check_role("access role", access_role, "build")
         return settings
 
-    def _assume(self, kind: str, arn: str | None, principal: str) -> None:
+    def _check_role(self, role_kind: str, arn: str | None, principal: str) -> None:
         """Check that App Runner may assume a role: it exists, is no longer too new, and trusts the principal."""
         if arn is None:
             return
-        if not trusts(self.world, arn, f"{principal}.apprunner.amazonaws.com"):
-            raise invalid(f"Error in assuming {kind} {arn}")
+        if not can_assume_role(self.state, arn, f"{principal}.apprunner.amazonaws.com"):
+            raise invalid_request(f"Error in assuming {role_kind} {arn}")
 
-    def _fails(self, settings: Params) -> bool:
+    def _is_failing(self, settings: Params) -> bool:
         """Whether a deployment of this image would fail its health check."""
         image = settings["SourceConfiguration"].get("ImageRepository", {}).get("ImageIdentifier", "")
-        return fails(self.world, image)
+        return is_failing_image(self.state, image)
 
-    def _log_group(self, name: str, region: str) -> None:
+    def _create_log_group(self, name: str, region: str) -> None:
         try:
-            self.world.call("logs", "CreateLogGroup", region, logGroupName=name)
+            self.state.call("logs", "CreateLogGroup", region, logGroupName=name)
         except AwsError as error:
             if error.code != "ResourceAlreadyExistsException":
                 raise
 
-    def _shape(self, service: Deployed) -> Params:
+    def _service_shape(self, app_service: AppRunnerService) -> Params:
         """The Service shape."""
-        service.settle()
-        settings = deepcopy(service.settings)
-        scaling = self._scaling(self._state.scalings[settings.pop("AutoScalingConfigurationArn")])
+        app_service.refresh()
+        settings = deepcopy(app_service.settings)
+        scaling = self._auto_scaling_shape(
+            self._store.auto_scaling_configurations[settings.pop("AutoScalingConfigurationArn")]
+        )
         return {
-            "ServiceName": service.name,
-            "ServiceId": service.id,
-            "ServiceArn": service.arn,
-            "ServiceUrl": service.url,
-            "CreatedAt": service.created,
-            "UpdatedAt": service.updated,
-            "DeletedAt": service.deleted,
-            "Status": service.status,
+            "ServiceName": app_service.name,
+            "ServiceId": app_service.id,
+            "ServiceArn": app_service.arn,
+            "ServiceUrl": app_service.url,
+            "CreatedAt": app_service.created_at,
+            "UpdatedAt": app_service.updated_at,
+            "DeletedAt": app_service.deleted_at,
+            "Status": app_service.status,
             **settings,
             "AutoScalingConfigurationSummary": scaling,
         }
 
 
-def _logs(service: Deployed) -> str:
-    return f"/aws/apprunner/{service.name}/{service.id}"
+def _log_group_prefix(app_service: AppRunnerService) -> str:
+    return f"/aws/apprunner/{app_service.name}/{app_service.id}"
 
 
-def _workload(service: Deployed) -> Workload:
+def _build_workload(app_service: AppRunnerService) -> Workload:
     """What its settings say is to be run."""
-    settings = deepcopy(service.settings)
+    settings = deepcopy(app_service.settings)
     repository = settings["SourceConfiguration"].get("ImageRepository", {})
-    wanted, logs = repository.get("ImageConfiguration", {}), _logs(service)
+    image_config, log_prefix = repository.get("ImageConfiguration", {}), _log_group_prefix(app_service)
     return Workload(
-        service.url,
-        service.region,
+        app_service.url,
+        app_service.region,
         repository.get("ImageIdentifier", ""),
-        str(wanted.get("Port", "8080")),
+        str(image_config.get("Port", "8080")),
         settings["HealthCheckConfiguration"],
-        tuple(shlex.split(wanted.get("StartCommand", ""))),
-        environment=wanted.get("RuntimeEnvironmentVariables", {}),
-        secrets=wanted.get("RuntimeEnvironmentSecrets", {}),
-        output=(f"{logs}/application", "instance"),
-        verdicts=f"{logs}/service",
+        tuple(shlex.split(image_config.get("StartCommand", ""))),
+        environment=image_config.get("RuntimeEnvironmentVariables", {}),
+        secrets=image_config.get("RuntimeEnvironmentSecrets", {}),
+        output_log=(f"{log_prefix}/application", "instance"),
+        event_log_group=f"{log_prefix}/service",
     )

@@ -4,78 +4,81 @@ from __future__ import annotations
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service, World
-from orchestrator.emulator.services.cloudfront.entity import Entity, entity_id, listing
+from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
+from orchestrator.emulator.services.cloudfront.entity import Entity, generate_id, paginate_by_marker
 
 
 class AccessControls(Service):
     """Origin access controls."""
 
     service = "cloudfront"
-    complete = True
+    is_complete = True
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
         self._controls: dict[str, Entity] = {}
 
-    def create_origin_access_control(self, params: Params, context: Context) -> Params:
+    def create_origin_access_control(self, params: Params, context: CallContext) -> Params:
         """Its name must be free."""
-        config = self._named(params)
-        made = Entity(entity_id(), config)
-        self._controls[made.id] = made
-        location = f"https://cloudfront.amazonaws.com/2020-05-31/origin-access-control/{made.id}"
-        return {**_answer(made), "Location": location}
+        config = self._build_control_config(params)
+        control = Entity(generate_id(), config)
+        self._controls[control.id] = control
+        location = f"https://cloudfront.amazonaws.com/2020-05-31/origin-access-control/{control.id}"
+        return {**_control_response(control), "Location": location}
 
-    def get_origin_access_control(self, params: Params, context: Context) -> Params:
+    def get_origin_access_control(self, params: Params, context: CallContext) -> Params:
         """With its ETag."""
-        return _answer(self._control(params["Id"]))
+        return _control_response(self._get_control(params["Id"]))
 
-    def get_origin_access_control_config(self, params: Params, context: Context) -> Params:
+    def get_origin_access_control_config(self, params: Params, context: CallContext) -> Params:
         """Just the configuration, with its ETag."""
-        found = self._control(params["Id"])
-        return {"OriginAccessControlConfig": found.config, "ETag": found.etag}
+        control = self._get_control(params["Id"])
+        return {"OriginAccessControlConfig": control.config, "ETag": control.etag}
 
-    def update_origin_access_control(self, params: Params, context: Context) -> Params:
+    def update_origin_access_control(self, params: Params, context: CallContext) -> Params:
         """Replace the configuration of the version IfMatch names."""
-        found = self._control(params["Id"])
-        found.match(params.get("IfMatch"))
-        found.replace(self._named(params, found.id))
-        return _answer(found)
+        control = self._get_control(params["Id"])
+        control.check_etag(params.get("IfMatch"))
+        control.replace_config(self._build_control_config(params, control.id))
+        return _control_response(control)
 
-    def delete_origin_access_control(self, params: Params, context: Context) -> Params:
+    def delete_origin_access_control(self, params: Params, context: CallContext) -> Params:
         """Refused while an origin uses it."""
-        found = self._control(params["Id"])
-        found.match(params.get("IfMatch"))
-        if self._control_is_used(found.id):
+        control = self._get_control(params["Id"])
+        control.check_etag(params.get("IfMatch"))
+        if self._is_control_used(control.id):
             message = "Cannot delete the origin access control because it's in use by one or more distributions."
             raise AwsError("OriginAccessControlInUse", message, 409)
-        del self._controls[found.id]
+        del self._controls[control.id]
         return {}
 
-    def list_origin_access_controls(self, params: Params, context: Context) -> Params:
+    def list_origin_access_controls(self, params: Params, context: CallContext) -> Params:
         """All of them."""
-        found = [{"Id": each.id, **each.config} for each in self._controls.values()]
-        return {"OriginAccessControlList": listing(found, params)}
+        summaries = [{"Id": control.id, **control.config} for control in self._controls.values()]
+        return {"OriginAccessControlList": paginate_by_marker(summaries, params)}
 
-    def _control_is_used(self, key: str) -> bool:
+    def _is_control_used(self, control_id: str) -> bool:
         """Whether an origin uses it; the distributions say."""
         return False
 
-    def _control(self, key: str) -> Entity:
-        found = self._controls.get(key)
-        if found is None:
+    def _get_control(self, control_id: str) -> Entity:
+        control = self._controls.get(control_id)
+        if control is None:
             raise AwsError("NoSuchOriginAccessControl", "The specified origin access control does not exist.", 404)
-        return found
+        return control
 
-    def _named(self, params: Params, own: str = "") -> Params:
+    def _build_control_config(self, params: Params, own_id: str = "") -> Params:
         config = {"Description": "", **params["OriginAccessControlConfig"]}
-        if any(each.config["Name"] == config["Name"] and key != own for key, each in self._controls.items()):
+        if any(
+            control.config["Name"] == config["Name"] and control_id != own_id
+            for control_id, control in self._controls.items()
+        ):
             message = "An origin access control with the same name already exists."
             raise AwsError("OriginAccessControlAlreadyExists", message, 409)
         return config
 
 
-def _answer(control: Entity) -> Params:
+def _control_response(control: Entity) -> Params:
     return {
         "OriginAccessControl": {"Id": control.id, "OriginAccessControlConfig": control.config},
         "ETag": control.etag,

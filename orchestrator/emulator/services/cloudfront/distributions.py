@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, World
+from orchestrator.emulator.service_base import CallContext, EmulatorState
 from orchestrator.emulator.services.cloudfront.access_controls import AccessControls
-from orchestrator.emulator.services.cloudfront.distribution_config import behaviours, completed, origins
-from orchestrator.emulator.services.cloudfront.entity import Entity, entity_id, listing, now
+from orchestrator.emulator.services.cloudfront.distribution_config import fill_defaults, list_behaviours, list_origins
+from orchestrator.emulator.services.cloudfront.entity import Entity, current_time, generate_id, paginate_by_marker
 from orchestrator.emulator.services.cloudfront.functions import Functions
-from orchestrator.emulator.services.cloudfront.invalidations import Invalidation, batch
+from orchestrator.emulator.services.cloudfront.invalidations import Invalidation, add_invalidation
 from orchestrator.emulator.services.cloudfront.policies import Policies
 
-_POLICIES = ("CachePolicy", "OriginRequestPolicy", "ResponseHeadersPolicy")
-_HOST_LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
-_NOT_IN_SUMMARY = ("CallerReference", "DefaultRootObject", "Logging", "ContinuousDeploymentPolicyId")
+_POLICY_KINDS = ("CachePolicy", "OriginRequestPolicy", "ResponseHeadersPolicy")
+_HOST_CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+_SUMMARY_EXCLUDED_FIELDS = ("CallerReference", "DefaultRootObject", "Logging", "ContinuousDeploymentPolicyId")
 
 
 @dataclass
@@ -27,14 +27,14 @@ class Distribution(Entity):
 
     arn: str = ""
     domain: str = ""
-    deployed: float = 0.0
+    deployed_at: float = 0.0
     tags: dict[str, str] = field(default_factory=dict)
     invalidations: list[Invalidation] = field(default_factory=list)
 
     @property
     def status(self) -> str:
         """InProgress or Deployed."""
-        return "Deployed" if time.monotonic() >= self.deployed else "InProgress"
+        return "Deployed" if time.monotonic() >= self.deployed_at else "InProgress"
 
     def shape(self) -> Params:
         """The Distribution shape."""
@@ -42,163 +42,185 @@ class Distribution(Entity):
             "Id": self.id,
             "ARN": self.arn,
             "Status": self.status,
-            "LastModifiedTime": self.modified,
-            "InProgressInvalidationBatches": sum(each.status != "Completed" for each in self.invalidations),
+            "LastModifiedTime": self.modified_at,
+            "InProgressInvalidationBatches": sum(
+                invalidation.status != "Completed" for invalidation in self.invalidations
+            ),
             "DomainName": self.domain,
             "ActiveTrustedSigners": {"Enabled": False, "Quantity": 0},
             "ActiveTrustedKeyGroups": {"Enabled": False, "Quantity": 0},
             "DistributionConfig": self.config,
         }
 
-    def summary(self) -> Params:
+    def summary_shape(self) -> Params:
         """The DistributionSummary shape."""
-        config = {name: value for name, value in self.config.items() if name not in _NOT_IN_SUMMARY}
-        mine = {name: value for name, value in self.shape().items() if name != "DistributionConfig"}
-        return {**config, **mine, "ETag": self.etag}
+        config = {name: value for name, value in self.config.items() if name not in _SUMMARY_EXCLUDED_FIELDS}
+        own_fields = {name: value for name, value in self.shape().items() if name != "DistributionConfig"}
+        return {**config, **own_fields, "ETag": self.etag}
 
 
 class Distributions(AccessControls, Functions, Policies):
     """Distributions, and what they use."""
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
         self._distributions: dict[str, Distribution] = {}
 
-    def create_distribution(self, params: Params, context: Context) -> Params:
+    def create_distribution(self, params: Params, context: CallContext) -> Params:
         """A caller reference used before is refused, whatever else the configuration says."""
-        return self._made(params["DistributionConfig"], {})
+        return self._create_distribution(params["DistributionConfig"], {})
 
-    def create_distribution_with_tags(self, params: Params, context: Context) -> Params:
+    def create_distribution_with_tags(self, params: Params, context: CallContext) -> Params:
         """The same, with tags."""
-        given = params["DistributionConfigWithTags"]
-        return self._made(given["DistributionConfig"], tags_of(given["Tags"]))
+        config_with_tags = params["DistributionConfigWithTags"]
+        return self._create_distribution(config_with_tags["DistributionConfig"], parse_tags(config_with_tags["Tags"]))
 
-    def get_distribution(self, params: Params, context: Context) -> Params:
+    def get_distribution(self, params: Params, context: CallContext) -> Params:
         """With its ETag and status."""
-        return _answer(self._distribution(params["Id"]))
+        return _distribution_response(self._get_distribution(params["Id"]))
 
-    def get_distribution_config(self, params: Params, context: Context) -> Params:
+    def get_distribution_config(self, params: Params, context: CallContext) -> Params:
         """Just the configuration, with its ETag."""
-        found = self._distribution(params["Id"])
-        return {"DistributionConfig": found.config, "ETag": found.etag}
+        distribution = self._get_distribution(params["Id"])
+        return {"DistributionConfig": distribution.config, "ETag": distribution.etag}
 
-    def update_distribution(self, params: Params, context: Context) -> Params:
+    def update_distribution(self, params: Params, context: CallContext) -> Params:
         """Replace the configuration of the version IfMatch names; possible while InProgress."""
-        found = self._distribution(params["Id"])
-        found.match(params.get("IfMatch"))
-        config = self._checked_config(params["DistributionConfig"], found.id)
-        if config["CallerReference"] != found.config["CallerReference"]:
+        distribution = self._get_distribution(params["Id"])
+        distribution.check_etag(params.get("IfMatch"))
+        config = self._build_distribution_config(params["DistributionConfig"], distribution.id)
+        if config["CallerReference"] != distribution.config["CallerReference"]:
             raise AwsError("IllegalUpdate", "The caller reference of a distribution cannot be changed.", 400)
-        found.replace(config)
-        self._deploy(found)
-        return _answer(found)
+        distribution.replace_config(config)
+        self._start_deployment(distribution)
+        return _distribution_response(distribution)
 
-    def delete_distribution(self, params: Params, context: Context) -> Params:
+    def delete_distribution(self, params: Params, context: CallContext) -> Params:
         """Only when disabled and deployed so."""
-        found = self._distribution(params["Id"])
-        found.match(params.get("IfMatch"))
-        if found.config["Enabled"] or found.status != "Deployed":
+        distribution = self._get_distribution(params["Id"])
+        distribution.check_etag(params.get("IfMatch"))
+        if distribution.config["Enabled"] or distribution.status != "Deployed":
             message = "The distribution you are trying to delete has not been disabled."
             raise AwsError("DistributionNotDisabled", message, 409)
-        del self._distributions[found.id]
+        del self._distributions[distribution.id]
         return {}
 
-    def list_distributions(self, params: Params, context: Context) -> Params:
+    def list_distributions(self, params: Params, context: CallContext) -> Params:
         """All of them."""
-        return {"DistributionList": listing([each.summary() for each in self._distributions.values()], params)}
+        return {
+            "DistributionList": paginate_by_marker(
+                [distribution.summary_shape() for distribution in self._distributions.values()], params
+            )
+        }
 
-    def create_invalidation(self, params: Params, context: Context) -> Params:
+    def create_invalidation(self, params: Params, context: CallContext) -> Params:
         """The same caller reference with the same paths answers the same invalidation."""
-        found = self._distribution(params["DistributionId"])
-        made = batch(found.invalidations, params["InvalidationBatch"], self.world.settle("cloudfront"))
-        location = f"https://cloudfront.amazonaws.com/2020-05-31/distribution/{found.id}/invalidation/{made.id}"
-        return {"Location": location, "Invalidation": made.shape()}
+        distribution = self._get_distribution(params["DistributionId"])
+        invalidation = add_invalidation(
+            distribution.invalidations, params["InvalidationBatch"], self.state.settle_seconds("cloudfront")
+        )
+        location = (
+            f"https://cloudfront.amazonaws.com/2020-05-31/distribution/{distribution.id}/invalidation/{invalidation.id}"
+        )
+        return {"Location": location, "Invalidation": invalidation.shape()}
 
-    def get_invalidation(self, params: Params, context: Context) -> Params:
+    def get_invalidation(self, params: Params, context: CallContext) -> Params:
         """InProgress, then Completed."""
-        found = self._distribution(params["DistributionId"]).invalidations
-        wanted = next((each for each in found if each.id == params["Id"]), None)
-        if wanted is None:
+        invalidations = self._get_distribution(params["DistributionId"]).invalidations
+        matching = next((invalidation for invalidation in invalidations if invalidation.id == params["Id"]), None)
+        if matching is None:
             raise AwsError("NoSuchInvalidation", "The specified invalidation does not exist.", 404)
-        return {"Invalidation": wanted.shape()}
+        return {"Invalidation": matching.shape()}
 
-    def list_invalidations(self, params: Params, context: Context) -> Params:
+    def list_invalidations(self, params: Params, context: CallContext) -> Params:
         """Newest first."""
-        found = self._distribution(params["DistributionId"]).invalidations
+        invalidations = self._get_distribution(params["DistributionId"]).invalidations
         members = ("Id", "CreateTime", "Status")
-        items = [{name: each.shape()[name] for name in members} for each in reversed(found)]
-        return {"InvalidationList": listing(items, params)}
+        items = [{name: invalidation.shape()[name] for name in members} for invalidation in reversed(invalidations)]
+        return {"InvalidationList": paginate_by_marker(items, params)}
 
-    def _distribution(self, key: str) -> Distribution:
-        found = self._distributions.get(key)
-        if found is None:
+    def _get_distribution(self, distribution_id: str) -> Distribution:
+        distribution = self._distributions.get(distribution_id)
+        if distribution is None:
             raise AwsError("NoSuchDistribution", "The specified distribution does not exist.", 404)
-        return found
+        return distribution
 
-    def _made(self, given: Params, tags: dict[str, str]) -> Params:
-        reference = given["CallerReference"]
-        for each in self._distributions.values():
-            if each.config["CallerReference"] == reference:
-                message = f"The caller reference {reference} is associated with another distribution: {each.id}."
+    def _create_distribution(self, distribution_config: Params, tags: dict[str, str]) -> Params:
+        reference = distribution_config["CallerReference"]
+        for existing in self._distributions.values():
+            if existing.config["CallerReference"] == reference:
+                message = f"The caller reference {reference} is associated with another distribution: {existing.id}."
                 raise AwsError("DistributionAlreadyExists", message, 409)
-        made = Distribution(entity_id(), self._checked_config(given))
-        made.arn = f"arn:aws:cloudfront::{self.world.account}:distribution/{made.id}"
-        made.domain = f"d{''.join(secrets.choice(_HOST_LETTERS) for _ in range(13))}.cloudfront.net"
-        made.tags = tags
-        self._distributions[made.id] = made
-        self._deploy(made)
-        location = f"https://cloudfront.amazonaws.com/2020-05-31/distribution/{made.id}"
-        return {**_answer(made), "Location": location}
+        distribution = Distribution(generate_id(), self._build_distribution_config(distribution_config))
+        distribution.arn = f"arn:aws:cloudfront::{self.state.account}:distribution/{distribution.id}"
+        distribution.domain = f"d{''.join(secrets.choice(_HOST_CHARACTERS) for _ in range(13))}.cloudfront.net"
+        distribution.tags = tags
+        self._distributions[distribution.id] = distribution
+        self._start_deployment(distribution)
+        location = f"https://cloudfront.amazonaws.com/2020-05-31/distribution/{distribution.id}"
+        return {**_distribution_response(distribution), "Location": location}
 
-    def _deploy(self, distribution: Distribution) -> None:
-        distribution.modified = now()
-        distribution.deployed = time.monotonic() + self.world.settle("cloudfront")
+    def _start_deployment(self, distribution: Distribution) -> None:
+        distribution.modified_at = current_time()
+        distribution.deployed_at = time.monotonic() + self.state.settle_seconds("cloudfront")
 
-    def _checked_config(self, given: Params, own: str = "") -> Params:
+    def _build_distribution_config(self, distribution_config: Params, own_id: str = "") -> Params:
         """The completed configuration, everything it names being there.  Raises AwsError."""
-        config = completed(given)
-        for origin in origins(config):
-            control = origin["OriginAccessControlId"]
-            if control and control not in self._controls:
+        config = fill_defaults(distribution_config)
+        for origin in list_origins(config):
+            control_id = origin["OriginAccessControlId"]
+            if control_id and control_id not in self._controls:
                 message = "The origin access control is not valid."
                 raise AwsError("InvalidOriginAccessControl", message, 400)
-        for behaviour in behaviours(config):
-            for kind in _POLICIES:
+        for behaviour in list_behaviours(config):
+            for kind in _POLICY_KINDS:
                 if behaviour.get(f"{kind}Id"):
-                    self._policy(kind, behaviour[f"{kind}Id"])
-            for each in behaviour["FunctionAssociations"].get("Items", []):
-                if not self._live_function(each["FunctionARN"]):
-                    message = f"The function {each['FunctionARN']} does not exist or is not published."
+                    self._get_any_policy(kind, behaviour[f"{kind}Id"])
+            for association in behaviour["FunctionAssociations"].get("Items", []):
+                if not self._has_live_function(association["FunctionARN"]):
+                    message = f"The function {association['FunctionARN']} does not exist or is not published."
                     raise AwsError("InvalidFunctionAssociation", message, 400)
-        self._check_aliases(config, own)
+        self._check_aliases(config, own_id)
         return config
 
-    def _check_aliases(self, config: Params, own: str) -> None:
-        wanted = set(config["Aliases"].get("Items", []))
-        others = (each for key, each in self._distributions.items() if key != own)
-        taken = sorted(wanted & {alias for each in others for alias in each.config["Aliases"].get("Items", [])})
-        if taken:
-            raise AwsError("CNAMEAlreadyExists", f"The CNAME {taken[0]} is already associated with a resource.", 409)
+    def _check_aliases(self, config: Params, own_id: str) -> None:
+        aliases = set(config["Aliases"].get("Items", []))
+        other_distributions = (
+            other for distribution_id, other in self._distributions.items() if distribution_id != own_id
+        )
+        conflicts = sorted(
+            aliases & {alias for other in other_distributions for alias in other.config["Aliases"].get("Items", [])}
+        )
+        if conflicts:
+            raise AwsError(
+                "CNAMEAlreadyExists", f"The CNAME {conflicts[0]} is already associated with a resource.", 409
+            )
 
-    def _control_is_used(self, key: str) -> bool:
-        configs = (each.config for each in self._distributions.values())
-        return any(origin["OriginAccessControlId"] == key for config in configs for origin in origins(config))
+    def _is_control_used(self, control_id: str) -> bool:
+        configs = (distribution.config for distribution in self._distributions.values())
+        return any(
+            origin["OriginAccessControlId"] == control_id for config in configs for origin in list_origins(config)
+        )
 
-    def _function_is_used(self, arn: str) -> bool:
-        associations = (each["FunctionAssociations"].get("Items", []) for each in self._behaviours())
-        return any(each["FunctionARN"] == arn for items in associations for each in items)
+    def _is_function_used(self, arn: str) -> bool:
+        associations = (item["FunctionAssociations"].get("Items", []) for item in self._list_all_behaviours())
+        return any(item["FunctionARN"] == arn for items in associations for item in items)
 
-    def _policy_users(self, kind: str, key: str) -> bool:
-        return any(behaviour.get(f"{kind}Id") == key for behaviour in self._behaviours())
+    def _is_policy_used(self, kind: str, policy_id: str) -> bool:
+        return any(behaviour.get(f"{kind}Id") == policy_id for behaviour in self._list_all_behaviours())
 
-    def _behaviours(self) -> list[Params]:
-        return [each for found in self._distributions.values() for each in behaviours(found.config)]
+    def _list_all_behaviours(self) -> list[Params]:
+        return [
+            behaviour
+            for distribution in self._distributions.values()
+            for behaviour in list_behaviours(distribution.config)
+        ]
 
 
-def _answer(distribution: Distribution) -> Params:
+def _distribution_response(distribution: Distribution) -> Params:
     return {"Distribution": distribution.shape(), "ETag": distribution.etag}
 
 
-def tags_of(tags: Params) -> dict[str, str]:
+def parse_tags(tags: Params) -> dict[str, str]:
     """CloudFront's Tags shape as a dict."""
     return {tag["Key"]: tag.get("Value", "") for tag in tags.get("Items", [])}

@@ -11,17 +11,17 @@ from typing import Any
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 
-_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_ID_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
-def now() -> datetime:
+def current_time() -> datetime:
     """The time as CloudFront stamps it."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def entity_id() -> str:
+def generate_id() -> str:
     """An id or ETag: E and 13 letters and digits."""
-    return "E" + "".join(secrets.choice(_LETTERS) for _ in range(13))
+    return "E" + "".join(secrets.choice(_ID_CHARACTERS) for _ in range(13))
 
 
 @dataclass
@@ -30,41 +30,41 @@ class Entity:
 
     id: str
     config: Params
-    etag: str = field(default_factory=entity_id)
-    modified: datetime = field(default_factory=now)
-    past: set[str] = field(default_factory=set)
+    etag: str = field(default_factory=generate_id)
+    modified_at: datetime = field(default_factory=current_time)
+    previous_etags: set[str] = field(default_factory=set)
 
-    def match(self, given: str | None) -> None:
+    def check_etag(self, if_match: str | None) -> None:
         """Check an IfMatch: PreconditionFailed when stale, InvalidIfMatchVersion when missing or never issued."""
-        if given == self.etag:
+        if if_match == self.etag:
             return
-        if given in self.past:
+        if if_match in self.previous_etags:
             raise AwsError("PreconditionFailed", "The request failed because it didn't meet the preconditions.", 412)
         message = "The If-Match version is missing or not valid for the resource."
         raise AwsError("InvalidIfMatchVersion", message, 400)
 
-    def replace(self, config: Params) -> None:
+    def replace_config(self, config: Params) -> None:
         """Take a new configuration and a new ETag."""
-        self.past.add(self.etag)
-        self.config, self.etag, self.modified = config, entity_id(), now()
+        self.previous_etags.add(self.etag)
+        self.config, self.etag, self.modified_at = config, generate_id(), current_time()
 
 
-def listing(items: Sequence[Any], params: Params) -> Params:
+def paginate_by_marker(items: Sequence[Any], params: Params) -> Params:
     """The members every CloudFront list has, for one page of items."""
     start = int(params.get("Marker") or 0)
     size = int(params.get("MaxItems") or 100)
-    shown = list(items[start : start + size])
-    more = start + size < len(items)
+    page_items = list(items[start : start + size])
+    has_more = start + size < len(items)
     page: Params = {
         "Marker": params.get("Marker") or "",
         "MaxItems": size,
-        "IsTruncated": more,
-        "Quantity": len(shown),
+        "IsTruncated": has_more,
+        "Quantity": len(page_items),
     }
-    if more:
+    if has_more:
         page["NextMarker"] = str(start + size)
-    if shown:
-        page["Items"] = shown
+    if page_items:
+        page["Items"] = page_items
     return page
 
 
@@ -78,18 +78,18 @@ def check_quantities(value: Any, path: str = "") -> None:
         if "Quantity" in value and value["Quantity"] != len(items):
             message = f"The value of Quantity and the size of Items don't match{f' in {path}' if path else ''}."
             raise AwsError("InconsistentQuantities", message, 400)
-        for name, inner in value.items():
-            check_quantities(inner, name)
+        for name, nested in value.items():
+            check_quantities(nested, name)
 
 
-def without_empty_items(value: Any) -> Any:
+def remove_empty_items(value: Any) -> Any:
     """The same value with every empty Items left out, as CloudFront answers."""
     if isinstance(value, list):
-        return [without_empty_items(item) for item in value]
+        return [remove_empty_items(item) for item in value]
     if isinstance(value, dict):
         return {
-            name: without_empty_items(inner)
-            for name, inner in value.items()
-            if not (name == "Items" and not inner and "Quantity" in value)
+            name: remove_empty_items(nested)
+            for name, nested in value.items()
+            if not (name == "Items" and not nested and "Quantity" in value)
         }
     return value

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service, World
-from orchestrator.emulator.services.cloudfront.entity import Entity, listing, now
+from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
+from orchestrator.emulator.services.cloudfront.entity import Entity, current_time, paginate_by_marker
 
 
 @dataclass
@@ -17,118 +17,131 @@ class Function(Entity):
 
     code: bytes = b""
     arn: str = ""
-    created: datetime = field(default_factory=now)
+    created_at: datetime = field(default_factory=current_time)
     live: Entity | None = None
     live_code: bytes = b""
-    published: bool = False
+    is_published: bool = False
 
 
 class Functions(Service):
     """CloudFront Functions."""
 
     service = "cloudfront"
-    complete = True
+    is_complete = True
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
         self._functions: dict[str, Function] = {}
 
-    def create_function(self, params: Params, context: Context) -> Params:
+    def create_function(self, params: Params, context: CallContext) -> Params:
         """In the development stage; its name must be free."""
         name = params["Name"]
         if name in self._functions:
             raise AwsError("FunctionAlreadyExists", f"A function with the name {name} already exists.", 409)
-        arn = f"arn:aws:cloudfront::{self.world.account}:function/{name}"
-        made = Function(name, params["FunctionConfig"], code=_code(params), arn=arn)
-        self._functions[name] = made
+        arn = f"arn:aws:cloudfront::{self.state.account}:function/{name}"
+        function = Function(name, params["FunctionConfig"], code=_encode_code(params), arn=arn)
+        self._functions[name] = function
         location = f"https://cloudfront.amazonaws.com/2020-05-31/function/{name}"
-        return {"FunctionSummary": self._summary(made, "DEVELOPMENT"), "Location": location, "ETag": made.etag}
+        return {
+            "FunctionSummary": self._function_summary(function, "DEVELOPMENT"),
+            "Location": location,
+            "ETag": function.etag,
+        }
 
-    def describe_function(self, params: Params, context: Context) -> Params:
+    def describe_function(self, params: Params, context: CallContext) -> Params:
         """Of one stage, DEVELOPMENT unless told otherwise, with that stage's ETag."""
-        found, stage = self._staged(params)
-        entity = found.live if stage == "LIVE" and found.live else found
-        return {"FunctionSummary": self._summary(found, stage), "ETag": entity.etag}
+        function, stage = self._get_function_stage(params)
+        entity = function.live if stage == "LIVE" and function.live else function
+        return {"FunctionSummary": self._function_summary(function, stage), "ETag": entity.etag}
 
-    def get_function(self, params: Params, context: Context) -> Params:
+    def get_function(self, params: Params, context: CallContext) -> Params:
         """The code of one stage."""
-        found, stage = self._staged(params)
-        live = stage == "LIVE" and found.live is not None
-        entity = found.live if live and found.live else found
-        code = found.live_code if live else found.code
+        function, stage = self._get_function_stage(params)
+        is_live = stage == "LIVE" and function.live is not None
+        entity = function.live if is_live and function.live else function
+        code = function.live_code if is_live else function.code
         return {"FunctionCode": code, "ETag": entity.etag, "ContentType": "application/octet-stream"}
 
-    def update_function(self, params: Params, context: Context) -> Params:
+    def update_function(self, params: Params, context: CallContext) -> Params:
         """Change the development stage only."""
-        found = self._function(params["Name"])
-        found.match(params.get("IfMatch"))
-        found.replace(params["FunctionConfig"])
-        found.code, found.published = _code(params), False
-        return {"FunctionSummary": self._summary(found, "DEVELOPMENT"), "ETag": found.etag}
+        function = self._get_function(params["Name"])
+        function.check_etag(params.get("IfMatch"))
+        function.replace_config(params["FunctionConfig"])
+        function.code, function.is_published = _encode_code(params), False
+        return {"FunctionSummary": self._function_summary(function, "DEVELOPMENT"), "ETag": function.etag}
 
-    def publish_function(self, params: Params, context: Context) -> Params:
+    def publish_function(self, params: Params, context: CallContext) -> Params:
         """Make the development stage live; distributions that use the function run it from now on."""
-        found = self._function(params["Name"])
-        found.match(params.get("IfMatch"))
-        found.live, found.live_code, found.published = Entity(found.id, dict(found.config)), found.code, True
-        return {"FunctionSummary": self._summary(found, "LIVE")}
+        function = self._get_function(params["Name"])
+        function.check_etag(params.get("IfMatch"))
+        function.live, function.live_code, function.is_published = (
+            Entity(function.id, dict(function.config)),
+            function.code,
+            True,
+        )
+        return {"FunctionSummary": self._function_summary(function, "LIVE")}
 
-    def delete_function(self, params: Params, context: Context) -> Params:
+    def delete_function(self, params: Params, context: CallContext) -> Params:
         """Refused while a behaviour uses it."""
-        found = self._function(params["Name"])
-        found.match(params.get("IfMatch"))
-        if self._function_is_used(found.arn):
+        function = self._get_function(params["Name"])
+        function.check_etag(params.get("IfMatch"))
+        if self._is_function_used(function.arn):
             raise AwsError(
                 "FunctionInUse", "Cannot delete the function because it's attached to a cache behavior.", 409
             )
-        del self._functions[found.id]
+        del self._functions[function.id]
         return {}
 
-    def list_functions(self, params: Params, context: Context) -> Params:
+    def list_functions(self, params: Params, context: CallContext) -> Params:
         """Those that have the stage asked for; each in all its stages when none is."""
         stages = [params["Stage"]] if params.get("Stage") else ["DEVELOPMENT", "LIVE"]
         functions = self._functions.values()
-        found = [self._summary(each, stage) for each in functions for stage in stages if stage != "LIVE" or each.live]
-        return {"FunctionList": listing(found, params)}
+        summaries = [
+            self._function_summary(function, stage)
+            for function in functions
+            for stage in stages
+            if stage != "LIVE" or function.live
+        ]
+        return {"FunctionList": paginate_by_marker(summaries, params)}
 
-    def _function_is_used(self, arn: str) -> bool:
+    def _is_function_used(self, arn: str) -> bool:
         """Whether a behaviour uses it; the distributions say."""
         return False
 
-    def _function(self, name: str) -> Function:
-        found = self._functions.get(name)
-        if found is None:
+    def _get_function(self, name: str) -> Function:
+        function = self._functions.get(name)
+        if function is None:
             raise AwsError("NoSuchFunctionExists", "The specified function does not exist.", 404)
-        return found
+        return function
 
-    def _live_function(self, arn: str) -> bool:
-        return any(each.arn == arn and each.live for each in self._functions.values())
+    def _has_live_function(self, arn: str) -> bool:
+        return any(function.arn == arn and function.live for function in self._functions.values())
 
-    def _staged(self, params: Params) -> tuple[Function, str]:
+    def _get_function_stage(self, params: Params) -> tuple[Function, str]:
         stage = params.get("Stage") or "DEVELOPMENT"
-        found = self._function(params["Name"])
-        if stage == "LIVE" and found.live is None:
+        function = self._get_function(params["Name"])
+        if stage == "LIVE" and function.live is None:
             raise AwsError("NoSuchFunctionExists", "The specified function has no live stage.", 404)
-        return found, stage
+        return function, stage
 
-    def _summary(self, function: Function, stage: str) -> Params:
+    def _function_summary(self, function: Function, stage: str) -> Params:
         """The FunctionSummary shape."""
-        live = stage == "LIVE" and function.live is not None
-        entity = function.live if live and function.live else function
-        deployed = "DEPLOYED" if self._function_is_used(function.arn) else "UNASSOCIATED"
+        is_live = stage == "LIVE" and function.live is not None
+        entity = function.live if is_live and function.live else function
+        published_status = "DEPLOYED" if self._is_function_used(function.arn) else "UNASSOCIATED"
         return {
             "Name": function.id,
-            "Status": deployed if live or function.published else "UNPUBLISHED",
+            "Status": published_status if is_live or function.is_published else "UNPUBLISHED",
             "FunctionConfig": entity.config,
             "FunctionMetadata": {
                 "FunctionARN": function.arn,
                 "Stage": stage,
-                "CreatedTime": function.created,
-                "LastModifiedTime": entity.modified,
+                "CreatedTime": function.created_at,
+                "LastModifiedTime": entity.modified_at,
             },
         }
 
 
-def _code(params: Params) -> bytes:
+def _encode_code(params: Params) -> bytes:
     code = params["FunctionCode"]
     return code if isinstance(code, bytes) else str(code).encode()

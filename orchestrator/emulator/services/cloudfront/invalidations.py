@@ -8,10 +8,10 @@ from datetime import datetime
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.services.cloudfront.entity import check_quantities, entity_id, now
+from orchestrator.emulator.services.cloudfront.entity import check_quantities, current_time, generate_id
 
-_PATHS_IN_PROGRESS = 3000
-_WILDCARDS_IN_PROGRESS = 15
+_MAX_PATHS_IN_PROGRESS = 3000
+_MAX_WILDCARDS_IN_PROGRESS = 15
 
 
 @dataclass
@@ -19,14 +19,14 @@ class Invalidation:
     """One batch; Completed from ``ends`` on, a time of the monotonic clock."""
 
     batch: Params
-    ends: float
-    id: str = field(default_factory=lambda: "I" + entity_id()[1:])
-    created: datetime = field(default_factory=now)
+    completes_at: float
+    id: str = field(default_factory=lambda: "I" + generate_id()[1:])
+    created_at: datetime = field(default_factory=current_time)
 
     @property
     def status(self) -> str:
         """InProgress or Completed."""
-        return "Completed" if time.monotonic() >= self.ends else "InProgress"
+        return "Completed" if time.monotonic() >= self.completes_at else "InProgress"
 
     @property
     def paths(self) -> list[str]:
@@ -35,28 +35,33 @@ class Invalidation:
 
     def shape(self) -> Params:
         """The Invalidation shape."""
-        return {"Id": self.id, "Status": self.status, "CreateTime": self.created, "InvalidationBatch": self.batch}
+        return {"Id": self.id, "Status": self.status, "CreateTime": self.created_at, "InvalidationBatch": self.batch}
 
 
-def batch(known: list[Invalidation], wanted: Params, seconds: float) -> Invalidation:
+def add_invalidation(invalidations: list[Invalidation], batch_params: Params, seconds: float) -> Invalidation:
     """The invalidation for a batch, added to ``known`` unless its caller reference made it before.
 
     Raises AwsError InvalidArgument for the same reference with other paths, TooManyInvalidationsInProgress.
     """
-    check_quantities(wanted)
-    paths = wanted["Paths"].get("Items", [])
+    check_quantities(batch_params)
+    paths = batch_params["Paths"].get("Items", [])
     if not paths or any(not path.startswith("/") for path in paths):
         raise AwsError("InvalidArgument", "Your request contains one or more invalid invalidation paths.", 400)
-    for each in known:
-        if each.batch["CallerReference"] == wanted["CallerReference"]:
-            if sorted(each.paths) == sorted(paths):
-                return each
+    for existing in invalidations:
+        if existing.batch["CallerReference"] == batch_params["CallerReference"]:
+            if sorted(existing.paths) == sorted(paths):
+                return existing
             raise AwsError("InvalidArgument", "The caller reference was used for another invalidation batch.", 400)
-    running = [path for each in known if each.status != "Completed" for path in each.paths] + paths
-    wild = [path for path in running if "*" in path]
-    if len(wild) > _WILDCARDS_IN_PROGRESS or len(running) - len(wild) > _PATHS_IN_PROGRESS:
+    paths_in_progress = [
+        path for existing in invalidations if existing.status != "Completed" for path in existing.paths
+    ] + paths
+    wildcard_paths = [path for path in paths_in_progress if "*" in path]
+    if (
+        len(wildcard_paths) > _MAX_WILDCARDS_IN_PROGRESS
+        or len(paths_in_progress) - len(wildcard_paths) > _MAX_PATHS_IN_PROGRESS
+    ):
         message = "You have exceeded the maximum number of allowable InProgress invalidation batch requests."
         raise AwsError("TooManyInvalidationsInProgress", message, 400)
-    made = Invalidation(wanted, time.monotonic() + seconds)
-    known.append(made)
-    return made
+    invalidation = Invalidation(batch_params, time.monotonic() + seconds)
+    invalidations.append(invalidation)
+    return invalidation

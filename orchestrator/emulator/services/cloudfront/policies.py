@@ -11,95 +11,114 @@ from functools import partial
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Handler, Service, World
-from orchestrator.emulator.services.cloudfront.entity import Entity, check_quantities, listing, without_empty_items
-from orchestrator.emulator.services.cloudfront.managed_policies import MANAGED
+from orchestrator.emulator.service_base import CallContext, EmulatorState, Handler, Service
+from orchestrator.emulator.services.cloudfront.entity import (
+    Entity,
+    check_quantities,
+    paginate_by_marker,
+    remove_empty_items,
+)
+from orchestrator.emulator.services.cloudfront.managed_policies import MANAGED_POLICIES
 
-_ASKED = re.compile(r"(Create|Get|Update|Delete|List)((?:Cache|OriginRequest|ResponseHeaders)Polic(?:y|ies))(Config)?")
+_POLICY_OPERATION_PATTERN = re.compile(
+    r"(Create|Get|Update|Delete|List)((?:Cache|OriginRequest|ResponseHeaders)Polic(?:y|ies))(Config)?"
+)
 
 
 class Policies(Service):
     """All three kinds of policy.  Names are unique; one that a distribution uses cannot be deleted."""
 
     service = "cloudfront"
-    complete = True
+    is_complete = True
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
         self._policies: dict[str, dict[str, Entity]] = {
-            kind: {key: Entity(key, config) for key, config in managed.items()} for kind, managed in MANAGED.items()
+            kind: {policy_id: Entity(policy_id, config) for policy_id, config in managed.items()}
+            for kind, managed in MANAGED_POLICIES.items()
         }
 
     def handler(self, operation: str) -> Handler | None:
         """The method for an operation of any of the kinds."""
-        asked = _ASKED.fullmatch(operation)
-        if asked is None:
+        operation_match = _POLICY_OPERATION_PATTERN.fullmatch(operation)
+        if operation_match is None:
             return super().handler(operation)
-        verb, noun, config = asked.groups()
+        verb, noun, config = operation_match.groups()
         kind = noun.replace("Policies", "Policy")
-        methods = {"Create": self._create, "Update": self._update, "Delete": self._delete, "List": self._list}
-        return partial(methods[verb], kind) if verb != "Get" else partial(self._get_policy, kind, bool(config))
+        methods = {
+            "Create": self._create_policy,
+            "Update": self._update_policy,
+            "Delete": self._delete_policy,
+            "List": self._list_policies,
+        }
+        return partial(methods[verb], kind) if verb != "Get" else partial(self._describe_policy, kind, bool(config))
 
-    def _policy(self, kind: str, key: str) -> Entity:
-        found = self._policies[kind].get(key)
-        if found is None:
-            raise AwsError(f"NoSuch{kind}", f"The {kind} {key} does not exist.", 404)
-        return found
+    def _get_any_policy(self, kind: str, policy_id: str) -> Entity:
+        policy = self._policies[kind].get(policy_id)
+        if policy is None:
+            raise AwsError(f"NoSuch{kind}", f"The {kind} {policy_id} does not exist.", 404)
+        return policy
 
-    def _policy_users(self, kind: str, key: str) -> bool:
+    def _is_policy_used(self, kind: str, policy_id: str) -> bool:
         """Whether a distribution uses a policy; the distributions say."""
         return False
 
-    def _checked(self, kind: str, params: Params, own: str = "") -> Params:
-        config: Params = without_empty_items(params[f"{kind}Config"])
+    def _build_policy_config(self, kind: str, params: Params, own_id: str = "") -> Params:
+        config: Params = remove_empty_items(params[f"{kind}Config"])
         check_quantities(config)
-        if any(each.config["Name"] == config["Name"] and key != own for key, each in self._policies[kind].items()):
+        if any(
+            policy.config["Name"] == config["Name"] and policy_id != own_id
+            for policy_id, policy in self._policies[kind].items()
+        ):
             raise AwsError(f"{kind}AlreadyExists", f"A {kind} with the name {config['Name']} already exists.", 409)
         config.setdefault("Comment", "")
         return config
 
-    def _create(self, kind: str, params: Params, context: Context) -> Params:
-        made = Entity(str(uuid.uuid4()), self._checked(kind, params))
-        self._policies[kind][made.id] = made
-        return {**_answer(kind, made), "Location": f"https://cloudfront.amazonaws.com/2020-05-31/{kind}/{made.id}"}
+    def _create_policy(self, kind: str, params: Params, context: CallContext) -> Params:
+        policy = Entity(str(uuid.uuid4()), self._build_policy_config(kind, params))
+        self._policies[kind][policy.id] = policy
+        return {
+            **_policy_response(kind, policy),
+            "Location": f"https://cloudfront.amazonaws.com/2020-05-31/{kind}/{policy.id}",
+        }
 
-    def _get_policy(self, kind: str, config: bool, params: Params, context: Context) -> Params:
-        found = self._policy(kind, params["Id"])
-        return {f"{kind}Config": found.config, "ETag": found.etag} if config else _answer(kind, found)
+    def _describe_policy(self, kind: str, config_only: bool, params: Params, context: CallContext) -> Params:
+        policy = self._get_any_policy(kind, params["Id"])
+        return {f"{kind}Config": policy.config, "ETag": policy.etag} if config_only else _policy_response(kind, policy)
 
-    def _update(self, kind: str, params: Params, context: Context) -> Params:
-        found = self._own(kind, params)
-        found.replace(self._checked(kind, params, found.id))
-        return _answer(kind, found)
+    def _update_policy(self, kind: str, params: Params, context: CallContext) -> Params:
+        policy = self._get_custom_policy(kind, params)
+        policy.replace_config(self._build_policy_config(kind, params, policy.id))
+        return _policy_response(kind, policy)
 
-    def _delete(self, kind: str, params: Params, context: Context) -> Params:
-        found = self._own(kind, params)
-        if self._policy_users(kind, found.id):
+    def _delete_policy(self, kind: str, params: Params, context: CallContext) -> Params:
+        policy = self._get_custom_policy(kind, params)
+        if self._is_policy_used(kind, policy.id):
             raise AwsError(f"{kind}InUse", f"The {kind} is attached to a distribution.", 409)
-        del self._policies[kind][found.id]
+        del self._policies[kind][policy.id]
         return {}
 
-    def _own(self, kind: str, params: Params) -> Entity:
+    def _get_custom_policy(self, kind: str, params: Params) -> Entity:
         """A custom policy whose ETag matches."""
-        found = self._policy(kind, params["Id"])
-        if found.id in MANAGED[kind]:
+        policy = self._get_any_policy(kind, params["Id"])
+        if policy.id in MANAGED_POLICIES[kind]:
             raise AwsError("IllegalUpdate", "A managed policy cannot be changed or deleted.", 400)
-        found.match(params.get("IfMatch"))
-        return found
+        policy.check_etag(params.get("IfMatch"))
+        return policy
 
-    def _list(self, kind: str, params: Params, context: Context) -> Params:
-        wanted = params.get("Type")
-        found = [
-            {"Type": "managed" if key in MANAGED[kind] else "custom", kind: _shape(kind, each)}
-            for key, each in self._policies[kind].items()
+    def _list_policies(self, kind: str, params: Params, context: CallContext) -> Params:
+        policy_type = params.get("Type")
+        summaries = [
+            {"Type": "managed" if policy_id in MANAGED_POLICIES[kind] else "custom", kind: _policy_shape(kind, item)}
+            for policy_id, item in self._policies[kind].items()
         ]
-        shown = [each for each in found if wanted in (None, each["Type"])]
-        return {f"{kind}List": listing(shown, params)}
+        selected = [item for item in summaries if policy_type in (None, item["Type"])]
+        return {f"{kind}List": paginate_by_marker(selected, params)}
 
 
-def _shape(kind: str, policy: Entity) -> Params:
-    return {"Id": policy.id, "LastModifiedTime": policy.modified, f"{kind}Config": policy.config}
+def _policy_shape(kind: str, policy: Entity) -> Params:
+    return {"Id": policy.id, "LastModifiedTime": policy.modified_at, f"{kind}Config": policy.config}
 
 
-def _answer(kind: str, policy: Entity) -> Params:
-    return {kind: _shape(kind, policy), "ETag": policy.etag}
+def _policy_response(kind: str, policy: Entity) -> Params:
+    return {kind: _policy_shape(kind, policy), "ETag": policy.etag}

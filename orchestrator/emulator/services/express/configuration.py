@@ -12,7 +12,7 @@ from copy import deepcopy
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 
-MEMBERS = (
+CONFIGURATION_MEMBERS = (
     "executionRoleArn",
     "taskRoleArn",
     "cpu",
@@ -23,38 +23,43 @@ MEMBERS = (
     "primaryContainer",
     "scalingTarget",
 )
-_SCALING = {"minTaskCount": 1, "maxTaskCount": 20, "autoScalingMetric": "AVERAGE_CPU", "autoScalingTargetValue": 60}
+_DEFAULT_SCALING_TARGET = {
+    "minTaskCount": 1,
+    "maxTaskCount": 20,
+    "autoScalingMetric": "AVERAGE_CPU",
+    "autoScalingTargetValue": 60,
+}
 _DEFAULTS = {"cpu": "256", "memory": "512", "cpuArchitecture": "X86_64", "healthCheckPath": "/ping"}
-_GIGABYTE = 1024
+_GIB_IN_MIB = 1024
 
 
-def _sizes(least: int, most: int, step: int = 1) -> tuple[str, ...]:
-    return tuple(str(size * _GIGABYTE) for size in range(least, most + 1, step))
+def _memory_sizes(min_gib: int, max_gib: int, step: int = 1) -> tuple[str, ...]:
+    return tuple(str(size * _GIB_IN_MIB) for size in range(min_gib, max_gib + 1, step))
 
 
-_MEMORY = {
+_MEMORY_BY_CPU = {
     "256": ("512", "1024", "2048"),
-    "512": _sizes(1, 4),
-    "1024": _sizes(2, 8),
-    "2048": _sizes(4, 16),
-    "4096": _sizes(8, 30),
-    "8192": _sizes(16, 60, 4),
-    "16384": _sizes(32, 120, 8),
+    "512": _memory_sizes(1, 4),
+    "1024": _memory_sizes(2, 8),
+    "2048": _memory_sizes(4, 16),
+    "4096": _memory_sizes(8, 30),
+    "8192": _memory_sizes(16, 60, 4),
+    "16384": _memory_sizes(32, 120, 8),
 }
 """Fargate's pairs: MiB of memory by CPU units."""
 
 
-def invalid(message: str) -> AwsError:
+def invalid_parameter(message: str) -> AwsError:
     """An InvalidParameterException."""
     return AwsError("InvalidParameterException", message)
 
 
-def refused(message: str) -> AwsError:
+def client_error(message: str) -> AwsError:
     """A ClientException."""
     return AwsError("ClientException", message)
 
 
-def completed(params: Params, current: Params | None = None) -> Params:
+def fill_defaults(params: Params, current: Params | None = None) -> Params:
     """The settings of a new service, or ``current`` with an update's members laid over it, defaults filled.
 
     The network is as given: which subnets and groups there are is not known here.  Raises InvalidParameterException
@@ -62,51 +67,51 @@ def completed(params: Params, current: Params | None = None) -> Params:
     """
     if "taskDefinitionArn" in params:
         raise AwsError("UnsupportedFeatureException", "Task definitions of one's own are not emulated.")
-    given = {name: deepcopy(params[name]) for name in MEMBERS if name in params}
-    settings = {**_DEFAULTS, **deepcopy(current or {}), **given}
+    changes = {name: deepcopy(params[name]) for name in CONFIGURATION_MEMBERS if name in params}
+    settings = {**_DEFAULTS, **deepcopy(current or {}), **changes}
     for name in ("executionRoleArn", "primaryContainer"):
         if name not in settings:
-            raise invalid(f"{name} must be specified when taskDefinitionArn is not.")
-    settings["cpu"], settings["memory"] = _size(settings["cpu"], settings["memory"])
+            raise invalid_parameter(f"{name} must be specified when taskDefinitionArn is not.")
+    settings["cpu"], settings["memory"] = _normalise_size(settings["cpu"], settings["memory"])
     if not settings["healthCheckPath"].startswith("/"):
-        raise invalid("healthCheckPath must start with a forward slash.")
-    settings["primaryContainer"] = _container(settings["primaryContainer"])
-    before = (current or {}).get("networkConfiguration", {})
-    settings["networkConfiguration"] = {**before, **settings.get("networkConfiguration", {})}
-    settings["scalingTarget"] = _scaling(settings.get("scalingTarget", {}))
+        raise invalid_parameter("healthCheckPath must start with a forward slash.")
+    settings["primaryContainer"] = _fill_container(settings["primaryContainer"])
+    current_network = (current or {}).get("networkConfiguration", {})
+    settings["networkConfiguration"] = {**current_network, **settings.get("networkConfiguration", {})}
+    settings["scalingTarget"] = _fill_scaling(settings.get("scalingTarget", {}))
     return settings
 
 
-def _size(cpu: str, memory: str) -> tuple[str, str]:
+def _normalise_size(cpu: str, memory: str) -> tuple[str, str]:
     if cpu.endswith(" vCPU"):
-        cpu = str(int(float(cpu.removesuffix(" vCPU")) * _GIGABYTE))
+        cpu = str(int(float(cpu.removesuffix(" vCPU")) * _GIB_IN_MIB))
     if memory.endswith(" GB"):
-        memory = str(int(float(memory.removesuffix(" GB")) * _GIGABYTE))
-    if memory not in _MEMORY.get(cpu, ()):
-        raise refused(f"No Fargate configuration exists for given values: {cpu} CPU, {memory} memory.")
+        memory = str(int(float(memory.removesuffix(" GB")) * _GIB_IN_MIB))
+    if memory not in _MEMORY_BY_CPU.get(cpu, ()):
+        raise client_error(f"No Fargate configuration exists for given values: {cpu} CPU, {memory} memory.")
     return cpu, memory
 
 
-def _container(given: Params) -> Params:
+def _fill_container(container_params: Params) -> Params:
     """As it reads back: what is empty is an empty list, and variables come in the order of their names."""
-    container = {"containerPort": 80, "command": [], **given}
-    for kind in ("environment", "secrets"):
-        names = [each["name"] for each in given.get(kind, [])]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise refused(f"Duplicate {kind} name '{twice}'.")
-        container[kind] = sorted(given.get(kind, []), key=lambda each: str(each["name"]))
-    shared = {each["name"] for each in container["environment"]} & {each["name"] for each in container["secrets"]}
-    if shared:
+    container = {"containerPort": 80, "command": [], **container_params}
+    for variable_kind in ("environment", "secrets"):
+        names = [item["name"] for item in container_params.get(variable_kind, [])]
+        duplicate = next((name for name in names if names.count(name) > 1), None)
+        if duplicate is not None:
+            raise client_error(f"Duplicate {variable_kind} name '{duplicate}'.")
+        container[variable_kind] = sorted(container_params.get(variable_kind, []), key=lambda item: str(item["name"]))
+    shared_names = {item["name"] for item in container["environment"]} & {item["name"] for item in container["secrets"]}
+    if shared_names:
         message = "The secret name must be unique and not shared with any new or existing environment variables"
-        raise refused(f"{message} set on the container, such as '{min(shared)}'.")
+        raise client_error(f"{message} set on the container, such as '{min(shared_names)}'.")
     if not 0 < int(container["containerPort"]) < 65536:
-        raise invalid("containerPort must be between 1 and 65535.")
+        raise invalid_parameter("containerPort must be between 1 and 65535.")
     return container
 
 
-def _scaling(given: Params) -> Params:
-    scaling = {**_SCALING, **given}
+def _fill_scaling(scaling_params: Params) -> Params:
+    scaling = {**_DEFAULT_SCALING_TARGET, **scaling_params}
     if not 0 <= scaling["minTaskCount"] <= scaling["maxTaskCount"]:
-        raise invalid("minTaskCount must not be negative, nor greater than maxTaskCount.")
+        raise invalid_parameter("minTaskCount must not be negative, nor greater than maxTaskCount.")
     return scaling

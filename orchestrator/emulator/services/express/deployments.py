@@ -10,138 +10,158 @@ from typing import TypeVar
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context, Service, World
-from orchestrator.emulator.services.express.configuration import invalid
-from orchestrator.emulator.services.express.entities import Deployment, Gateway
+from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
+from orchestrator.emulator.services.express.configuration import invalid_parameter
+from orchestrator.emulator.services.express.entities import Deployment, GatewayService
 from orchestrator.emulator.services.express.network import Network
 from orchestrator.emulator.services.express.shapes import brief_shape, deployment_shape, revision_shape
-from orchestrator.emulator.services.pagination import page
+from orchestrator.emulator.services.pagination import paginate
 
 T = TypeVar("T")
-_PAGE = 100
+_PAGE_SIZE = 100
 
 
-class Base(Service):
+class ExpressBase(Service):
     """What all operations share: the services by ARN."""
 
     service = "ecs"
 
-    def __init__(self, world: World) -> None:
-        super().__init__(world)
-        self._gateways: dict[str, Gateway] = {}
+    def __init__(self, state: EmulatorState) -> None:
+        super().__init__(state)
+        self._gateways: dict[str, GatewayService] = {}
 
     def _arn(self, region: str, cluster: str, name: str) -> str:
-        return f"arn:aws:ecs:{region}:{self.world.account}:service/{cluster}/{name}"
+        return f"arn:aws:ecs:{region}:{self.state.account}:service/{cluster}/{name}"
 
-    def _settled(self, arn: str) -> Gateway | None:
+    def _find_gateway(self, arn: str) -> GatewayService | None:
         """An Express service as it is now; a deleted one answers as INACTIVE until its name is used again."""
-        found = self._gateways.get(arn)
-        if found is not None:
-            before = found.status
-            found.settle()
-            if before != found.status == "INACTIVE":
-                self._dismantle(found)
-        return found
+        gateway = self._gateways.get(arn)
+        if gateway is not None:
+            previous_status = gateway.status
+            gateway.refresh()
+            if previous_status != gateway.status == "INACTIVE":
+                self._remove_network(gateway)
+        return gateway
 
-    def _dismantle(self, gone: Gateway) -> None:
+    def _remove_network(self, gateway: GatewayService) -> None:
         """Remove a service's own group, and with the last service of a load balancer that."""
-        network = Network(self.world, gone.region)
-        network.remove_group(gone.group)
-        others = (each for each in self._gateways.values() if each.status != "INACTIVE")
-        if all(each.balancer is not gone.balancer for each in others):
-            network.remove_balancer(gone.balancer)
+        network = Network(self.state, gateway.region)
+        network.remove_security_group(gateway.security_group)
+        other_gateways = (other for other in self._gateways.values() if other.status != "INACTIVE")
+        if all(other.load_balancer is not gateway.load_balancer for other in other_gateways):
+            network.remove_load_balancer(gateway.load_balancer)
 
-    def _all(self, region: str) -> list[Gateway]:
+    def _list_gateways(self, region: str) -> list[GatewayService]:
         """Those of a region that are not gone, settled, in order of creation."""
-        found = [self._settled(arn) for arn in list(self._gateways)]
-        return [each for each in found if each is not None and each.region == region and each.status != "INACTIVE"]
+        gateways = [self._find_gateway(arn) for arn in list(self._gateways)]
+        return [
+            gateway
+            for gateway in gateways
+            if gateway is not None and gateway.region == region and gateway.status != "INACTIVE"
+        ]
 
-    def _named(self, service: str, cluster: str | None, region: str) -> Gateway | None:
+    def _find_gateway_by_name(self, service: str, cluster: str | None, region: str) -> GatewayService | None:
         """The Express service that a name or ARN in a cluster (name or ARN, ``default``) means."""
-        arn = service if service.startswith("arn:") else self._arn(region, cluster_name(cluster), service)
-        return self._settled(arn)
+        arn = service if service.startswith("arn:") else self._arn(region, parse_cluster_name(cluster), service)
+        return self._find_gateway(arn)
 
 
-def cluster_name(cluster: str | None) -> str:
+def parse_cluster_name(cluster: str | None) -> str:
     """The name in a cluster's name or ARN."""
     return (cluster or "default").rpartition("/")[2]
 
 
-class Deployments(Base):
+class Deployments(ExpressBase):
     """Service deployments and revisions."""
 
-    def list_service_deployments(self, params: Params, context: Context) -> Params:
+    def list_service_deployments(self, params: Params, context: CallContext) -> Params:
         """Newest first, by status and time of creation."""
-        gateway = self._named(params["service"], params.get("cluster"), context.region)
+        gateway = self._find_gateway_by_name(params["service"], params.get("cluster"), context.region)
         if gateway is None:
-            return self._forwarded(params, context)
+            return self._forward_to_backend(params, context)
         if gateway.status == "INACTIVE":  # deployments go with their service
             return {"serviceDeployments": []}
-        statuses, created = params.get("status", []), params.get("createdAt", {})
-        found = [
-            brief_shape(gateway, each)
-            for each in gateway.deployments
-            if (not statuses or each.status in statuses)
-            and ("after" not in created or each.created.timestamp() > created["after"].timestamp())
-            and ("before" not in created or each.created.timestamp() < created["before"].timestamp())
+        statuses, created_range = params.get("status", []), params.get("createdAt", {})
+        shapes = [
+            brief_shape(gateway, deployment)
+            for deployment in gateway.deployments
+            if (not statuses or deployment.status in statuses)
+            and ("after" not in created_range or deployment.created_at.timestamp() > created_range["after"].timestamp())
+            and (
+                "before" not in created_range or deployment.created_at.timestamp() < created_range["before"].timestamp()
+            )
         ]
-        size, token = params.get("maxResults", _PAGE), params.get("nextToken")
-        items, following = page(found, size, token, "InvalidParameterException")
-        return {"serviceDeployments": items, "nextToken": following}
+        size, token = params.get("maxResults", _PAGE_SIZE), params.get("nextToken")
+        items, next_token = paginate(shapes, size, token, "InvalidParameterException")
+        return {"serviceDeployments": items, "nextToken": next_token}
 
-    def describe_service_deployments(self, params: Params, context: Context) -> Params:
+    def describe_service_deployments(self, params: Params, context: CallContext) -> Params:
         """By ARN; those that are not there are failures."""
-        known = {each.arn: (gateway, each) for gateway in self._all(context.region) for each in gateway.deployments}
-        return self._found(known, params["serviceDeploymentArns"], "serviceDeployments", deployment_shape, context)
+        deployments_by_arn = {
+            deployment.arn: (gateway, deployment)
+            for gateway in self._list_gateways(context.region)
+            for deployment in gateway.deployments
+        }
+        return self._describe_many(
+            deployments_by_arn, params["serviceDeploymentArns"], "serviceDeployments", deployment_shape, context
+        )
 
-    def describe_service_revisions(self, params: Params, context: Context) -> Params:
+    def describe_service_revisions(self, params: Params, context: CallContext) -> Params:
         """By ARN, likewise."""
-        known = {each.arn: (gateway, each) for gateway in self._all(context.region) for each in gateway.revisions}
-        return self._found(known, params["serviceRevisionArns"], "serviceRevisions", revision_shape, context)
+        revisions_by_arn = {
+            revision.arn: (gateway, revision)
+            for gateway in self._list_gateways(context.region)
+            for revision in gateway.revisions
+        }
+        return self._describe_many(
+            revisions_by_arn, params["serviceRevisionArns"], "serviceRevisions", revision_shape, context
+        )
 
-    def stop_service_deployment(self, params: Params, context: Context) -> Params:
+    def stop_service_deployment(self, params: Params, context: CallContext) -> Params:
         """Roll back what is under way; what is being turned back already goes on being."""
         arn = params["serviceDeploymentArn"]
         if params.get("stopType", "ROLLBACK") != "ROLLBACK":
-            raise invalid("The stop type is not supported: ROLLBACK is.")
-        gateway, found = self._deployment(arn, context.region)
-        if found.is_over:
-            raise AwsError("ConflictException", f"The service deployment is {found.status} and cannot be stopped.")
-        if found.status in ("PENDING", "IN_PROGRESS"):
-            gateway.turn_back(found)
+            raise invalid_parameter("The stop type is not supported: ROLLBACK is.")
+        gateway, deployment = self._get_deployment(arn, context.region)
+        if deployment.is_over:
+            raise AwsError("ConflictException", f"The service deployment is {deployment.status} and cannot be stopped.")
+        if deployment.status in ("PENDING", "IN_PROGRESS"):
+            gateway.request_rollback(deployment)
         return {"serviceDeploymentArn": arn}
 
-    def _found(
+    def _describe_many(
         self,
-        known: dict[str, tuple[Gateway, T]],
+        items_by_arn: dict[str, tuple[GatewayService, T]],
         arns: list[str],
         member: str,
-        shape: Callable[[Gateway, T], Params],
-        context: Context,
+        build_shape: Callable[[GatewayService, T], Params],
+        context: CallContext,
     ) -> Params:
         """Those of Express services in their shape, and what the backend says of others, where it knows of such."""
-        rest, one = [arn for arn in arns if arn not in known], f"{member[:-1]}Arn"
+        backend_arns, arn_key = [arn for arn in arns if arn not in items_by_arn], f"{member[:-1]}Arn"
         try:
-            others = context.forward({f"{one}s": rest})[member] if rest else []
+            backend_shapes = context.forward({f"{arn_key}s": backend_arns})[member] if backend_arns else []
         except AwsError:
-            others = []
-        missing = set(rest) - {each[one] for each in others}
+            backend_shapes = []
+        missing_arns = set(backend_arns) - {backend_shape[arn_key] for backend_shape in backend_shapes}
         return {
-            member: [*(shape(*known[arn]) for arn in arns if arn in known), *others],
-            "failures": [{"arn": arn, "reason": "MISSING"} for arn in sorted(missing)],
+            member: [*(build_shape(*items_by_arn[arn]) for arn in arns if arn in items_by_arn), *backend_shapes],
+            "failures": [{"arn": arn, "reason": "MISSING"} for arn in sorted(missing_arns)],
         }
 
-    def _deployment(self, arn: str, region: str) -> tuple[Gateway, Deployment]:
-        for gateway in self._all(region):
-            for each in gateway.deployments:
-                if each.arn == arn:
-                    return gateway, each
+    def _get_deployment(self, arn: str, region: str) -> tuple[GatewayService, Deployment]:
+        for gateway in self._list_gateways(region):
+            for deployment in gateway.deployments:
+                if deployment.arn == arn:
+                    return gateway, deployment
         raise AwsError("ServiceDeploymentNotFoundException", f"Service deployment not found: {arn}.")
 
-    def _forwarded(self, params: Params, context: Context) -> Params:
+    def _forward_to_backend(self, params: Params, context: CallContext) -> Params:
         """The backend's answer for a service of its own; one that nobody knows is not there."""
-        named = {"cluster": cluster_name(params.get("cluster"))}
-        found = self.world.call("ecs", "DescribeServices", context.region, services=[params["service"]], **named)
-        if not found.get("services"):
+        cluster_params = {"cluster": parse_cluster_name(params.get("cluster"))}
+        response = self.state.call(
+            "ecs", "DescribeServices", context.region, services=[params["service"]], **cluster_params
+        )
+        if not response.get("services"):
             raise AwsError("ServiceNotFoundException", "Service not found.")
         return context.forward(params)

@@ -13,33 +13,33 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Trial
+from orchestrator.emulator.service_base import StartAttempt
 
-FINISHED = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
-TURNED_BACK = "Service deployment rolled back because the circuit breaker threshold was exceeded."
-NO_CANDIDATE = "No rollback candidate was found to run the rollback."
-_ASIDE, _HALF = 0.05, 0.5
+FINAL_STATUSES = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
+CIRCUIT_BREAKER_REASON = "Service deployment rolled back because the circuit breaker threshold was exceeded."
+NO_ROLLBACK_CANDIDATE_REASON = "No rollback candidate was found to run the rollback."
+_REQUEST_FRACTION, _FAILURE_FRACTION = 0.05, 0.5
 """Shares of a deployment's time: being asked for something, being under way until something is wrong."""
 
 
-Pace = Callable[[], float]
+SettleSeconds = Callable[[], float]
 """How many seconds a deployment takes, as things are now."""
 
 
-def now() -> datetime:
+def current_time() -> datetime:
     """The time as ECS stamps it."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
-class Balancer:
+class LoadBalancer:
     """A load balancer, which the services of a VPC share; ``access`` is PUBLIC or PRIVATE, ``group`` its own."""
 
     arn: str
     access: str
     vpc: str
     subnets: tuple[str, ...]
-    group: str
+    security_group: str
 
 
 @dataclass(eq=False)
@@ -49,7 +49,7 @@ class Revision:
     arn: str
     settings: Params
     task_definition: str
-    created: datetime = field(default_factory=now)
+    created_at: datetime = field(default_factory=current_time)
 
 
 @dataclass(eq=False)
@@ -62,79 +62,85 @@ class Deployment:
     arn: str
     target: Revision
     source: Revision | None
-    pace: Pace
-    fails: str = ""
-    trial: Trial | None = None
-    recovery: Trial | None = None
+    settle_seconds: SettleSeconds
+    expected_failure: str = ""
+    start_attempt: StartAttempt | None = None
+    rollback_attempt: StartAttempt | None = None
     status: str = "PENDING"
-    since: float = field(default_factory=time.monotonic)
-    reason: str = ""
-    why: str = ""
-    created: datetime = field(default_factory=now)
-    updated: datetime = field(default_factory=now)
-    started: datetime | None = None
-    finished: datetime | None = None
-    rolled_back: datetime | None = None
+    status_since: float = field(default_factory=time.monotonic)
+    status_reason: str = ""
+    failure_reason: str = ""
+    created_at: datetime = field(default_factory=current_time)
+    updated_at: datetime = field(default_factory=current_time)
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    rolled_back_at: datetime | None = None
 
     @property
     def is_over(self) -> bool:
         """Whether nothing more happens to it."""
-        return self.status in FINISHED
+        return self.status in FINAL_STATUSES
 
     @property
-    def share(self) -> float:
+    def elapsed_fraction(self) -> float:
         """How much of its time has passed in this status, 0..1."""
-        seconds = self.pace()
-        return min(1.0, (time.monotonic() - self.since) / seconds) if seconds else 1.0
+        seconds = self.settle_seconds()
+        return min(1.0, (time.monotonic() - self.status_since) / seconds) if seconds else 1.0
 
-    def enter(self, status: str, after: float | None = None) -> None:
+    def set_status(self, status: str, elapsed_fraction: float | None = None) -> None:
         """Change the status: now, or when a share of the time was over."""
-        self.since = time.monotonic() if after is None else self.since + after * self.pace()
-        self.status, self.updated = status, now()
-        if status in FINISHED:
-            self.finished = self.updated
+        self.status_since = (
+            time.monotonic()
+            if elapsed_fraction is None
+            else self.status_since + elapsed_fraction * self.settle_seconds()
+        )
+        self.status, self.updated_at = status, current_time()
+        if status in FINAL_STATUSES:
+            self.finished_at = self.updated_at
 
-    def has_waited(self, share: float) -> bool:
+    def has_elapsed(self, fraction: float) -> bool:
         """Whether this status has lasted a share of the time."""
-        return time.monotonic() >= self.since + share * self.pace()
+        return time.monotonic() >= self.status_since + fraction * self.settle_seconds()
 
     def advance(self) -> bool:
         """One step further, if it is time; a rollback that begins or ends is the service's affair."""
-        if self.status == "PENDING" and self.has_waited(_ASIDE):
-            self.enter("IN_PROGRESS", _ASIDE)
-            self.started = self.updated
+        if self.status == "PENDING" and self.has_elapsed(_REQUEST_FRACTION):
+            self.set_status("IN_PROGRESS", _REQUEST_FRACTION)
+            self.started_at = self.updated_at
         elif self.status == "IN_PROGRESS":
-            return self._progress()
-        elif self.status == "STOP_REQUESTED" and self.has_waited(_ASIDE):
-            self.enter("STOPPED", _ASIDE)
-        elif self.status == "ROLLBACK_REQUESTED" and self.has_waited(_ASIDE):
-            self.enter("ROLLBACK_IN_PROGRESS", _ASIDE)
-            self.rolled_back = self.updated
+            return self._advance_in_progress()
+        elif self.status == "STOP_REQUESTED" and self.has_elapsed(_REQUEST_FRACTION):
+            self.set_status("STOPPED", _REQUEST_FRACTION)
+        elif self.status == "ROLLBACK_REQUESTED" and self.has_elapsed(_REQUEST_FRACTION):
+            self.set_status("ROLLBACK_IN_PROGRESS", _REQUEST_FRACTION)
+            self.rolled_back_at = self.updated_at
         else:
             return False
         return True
 
-    def _progress(self) -> bool:
-        if self.fails:
-            return self.has_waited(_HALF) and self._turn_back(self.fails, _HALF)
-        if self.trial is not None and self.trial.verdict is None:
+    def _advance_in_progress(self) -> bool:
+        if self.expected_failure:
+            return self.has_elapsed(_FAILURE_FRACTION) and self._start_rollback(
+                self.expected_failure, _FAILURE_FRACTION
+            )
+        if self.start_attempt is not None and self.start_attempt.is_healthy is None:
             return False
-        if self.trial is not None and not self.trial.verdict:
-            return self._turn_back(self.trial.reason, None)
-        if not self.has_waited(1 - _ASIDE):
+        if self.start_attempt is not None and not self.start_attempt.is_healthy:
+            return self._start_rollback(self.start_attempt.reason, None)
+        if not self.has_elapsed(1 - _REQUEST_FRACTION):
             return False
-        self.enter("SUCCESSFUL", 1 - _ASIDE)
+        self.set_status("SUCCESSFUL", 1 - _REQUEST_FRACTION)
         return True
 
-    def _turn_back(self, why: str, after: float | None) -> bool:
-        self.reason, self.why = TURNED_BACK, why
-        self.enter("ROLLBACK_IN_PROGRESS", after)
-        self.rolled_back = self.updated
+    def _start_rollback(self, failure_reason: str, elapsed_fraction: float | None) -> bool:
+        self.status_reason, self.failure_reason = CIRCUIT_BREAKER_REASON, failure_reason
+        self.set_status("ROLLBACK_IN_PROGRESS", elapsed_fraction)
+        self.rolled_back_at = self.updated_at
         return True
 
 
 @dataclass(eq=False)
-class Gateway:
+class GatewayService:
     """One Express service.  ``run`` starts a revision where services are run; ``group`` is its own security group."""
 
     name: str
@@ -144,115 +150,125 @@ class Gateway:
     region: str
     infrastructure_role: str
     tags: dict[str, str]
-    balancer: Balancer
-    group: str
-    pace: Pace
-    run: Callable[[Revision], Trial] | None = None
+    load_balancer: LoadBalancer
+    security_group: str
+    settle_seconds: SettleSeconds
+    start_workload: Callable[[Revision], StartAttempt] | None = None
     status: str = "ACTIVE"
-    good: Revision | None = None
-    created: datetime = field(default_factory=now)
-    updated: datetime = field(default_factory=now)
+    last_healthy: Revision | None = None
+    created_at: datetime = field(default_factory=current_time)
+    updated_at: datetime = field(default_factory=current_time)
     draining_since: float = 0.0
     revisions: list[Revision] = field(default_factory=list)
     deployments: list[Deployment] = field(default_factory=list)
 
-    def revise(self, settings: Params, task_definition: str) -> Revision:
+    def add_revision(self, settings: Params, task_definition: str) -> Revision:
         """A new revision."""
         number = 4_000_000_000_000_000_000 + secrets.randbelow(10**15) + len(self.revisions) * 10**15
-        made = Revision(f"{self._arn('service-revision')}/{number}", settings, task_definition)
-        self.revisions.append(made)
-        return made
+        revision = Revision(f"{self._arn('service-revision')}/{number}", settings, task_definition)
+        self.revisions.append(revision)
+        return revision
 
-    def deploy(self, target: Revision, fails: str) -> Deployment:
+    def start_deployment(self, target: Revision, expected_failure: str) -> Deployment:
         """Start to deploy a revision; a deployment that is under way is stopped for it."""
-        running = self.current
-        if running is not None:
-            self._withdraw(running)
-            running.reason = "A newer service deployment was started."
-            running.enter("STOP_REQUESTED")
+        previous = self.current_deployment
+        if previous is not None:
+            self._cancel_attempts(previous)
+            previous.status_reason = "A newer service deployment was started."
+            previous.set_status("STOP_REQUESTED")
         arn = f"{self._arn('service-deployment')}/{secrets.token_urlsafe(16)[:21]}"
-        made = Deployment(arn, target, self.good, self.pace, fails)
-        self.deployments.insert(0, made)
-        self.updated = made.created
-        if self.run is not None and not fails:
-            made.trial = self.run(target)
-        return made
+        deployment = Deployment(arn, target, self.last_healthy, self.settle_seconds, expected_failure)
+        self.deployments.insert(0, deployment)
+        self.updated_at = deployment.created_at
+        if self.start_workload is not None and not expected_failure:
+            deployment.start_attempt = self.start_workload(target)
+        return deployment
 
-    def turn_back(self, deployment: Deployment) -> None:
+    def request_rollback(self, deployment: Deployment) -> None:
         """Roll back what is under way, as somebody asked for."""
-        self._withdraw(deployment)
-        deployment.reason = deployment.why = "Service deployment rolled back because of a user request."
-        deployment.enter("ROLLBACK_REQUESTED")
+        self._cancel_attempts(deployment)
+        deployment.status_reason = deployment.failure_reason = (
+            "Service deployment rolled back because of a user request."
+        )
+        deployment.set_status("ROLLBACK_REQUESTED")
 
-    def drain(self) -> None:
+    def start_draining(self) -> None:
         """Begin to be deleted."""
-        for each in self.deployments:
-            self._withdraw(each)
-        self.status, self.updated, self.draining_since = "DRAINING", now(), time.monotonic()
+        for deployment in self.deployments:
+            self._cancel_attempts(deployment)
+        self.status, self.updated_at, self.draining_since = "DRAINING", current_time(), time.monotonic()
 
-    def settle(self) -> None:
+    def refresh(self) -> None:
         """Let happen what the time has come for."""
         if self.status == "ACTIVE":
-            for each in reversed(self.deployments):
-                while each.advance() or self._fall_back(each):
+            for deployment in reversed(self.deployments):
+                while deployment.advance() or self._advance_rollback(deployment):
                     pass
-                if each.status == "SUCCESSFUL" and each is self.deployments[0]:
-                    self.good = each.target
-        elif self.status == "DRAINING" and time.monotonic() >= self.draining_since + self.pace():
-            self.status, self.updated = "INACTIVE", now()
+                if deployment.status == "SUCCESSFUL" and deployment is self.deployments[0]:
+                    self.last_healthy = deployment.target
+        elif self.status == "DRAINING" and time.monotonic() >= self.draining_since + self.settle_seconds():
+            self.status, self.updated_at = "INACTIVE", current_time()
 
     @property
-    def current(self) -> Deployment | None:
+    def current_deployment(self) -> Deployment | None:
         """The deployment that is under way."""
         newest = self.deployments[0] if self.deployments else None
         return newest if newest is not None and not newest.is_over and self.status == "ACTIVE" else None
 
     @property
-    def active(self) -> list[Revision]:
+    def active_revisions(self) -> list[Revision]:
         """The revisions that have tasks, the older first: two while a deployment is under way."""
         if self.status == "INACTIVE" or not self.deployments:
             return []
         newest = self.deployments[0]
-        if self.current is None:
-            return [self.good or newest.target]
-        return [each for each in (newest.source, newest.target) if each is not None]
+        if self.current_deployment is None:
+            return [self.last_healthy or newest.target]
+        return [revision for revision in (newest.source, newest.target) if revision is not None]
 
-    def _fall_back(self, deployment: Deployment) -> bool:
+    def _advance_rollback(self, deployment: Deployment) -> bool:
         """One step of a rollback: what is not what runs is started again, and only then the rollback is over."""
-        trial, recovery = deployment.trial, deployment.recovery
-        if deployment.status != "ROLLBACK_IN_PROGRESS" or (trial is not None and trial.verdict is None):
+        start_attempt, rollback_attempt = deployment.start_attempt, deployment.rollback_attempt
+        if deployment.status != "ROLLBACK_IN_PROGRESS" or (
+            start_attempt is not None and start_attempt.is_healthy is None
+        ):
             return False
         if deployment.source is None:
-            deployment.reason = NO_CANDIDATE
-            deployment.enter("ROLLBACK_FAILED", 0)
+            deployment.status_reason = NO_ROLLBACK_CANDIDATE_REASON
+            deployment.set_status("ROLLBACK_FAILED", 0)
             return True
-        if self.run is not None and recovery is None and self._running() is not deployment.source:
-            deployment.recovery = self.run(deployment.source)
+        if (
+            self.start_workload is not None
+            and rollback_attempt is None
+            and self._running_revision() is not deployment.source
+        ):
+            deployment.rollback_attempt = self.start_workload(deployment.source)
             return False
-        if not deployment.has_waited(_HALF) or (recovery is not None and recovery.verdict is None):
+        if not deployment.has_elapsed(_FAILURE_FRACTION) or (
+            rollback_attempt is not None and rollback_attempt.is_healthy is None
+        ):
             return False
-        failed = recovery is not None and not recovery.verdict
-        deployment.enter("ROLLBACK_FAILED" if failed else "ROLLBACK_SUCCESSFUL", _HALF)
+        has_failed = rollback_attempt is not None and not rollback_attempt.is_healthy
+        deployment.set_status("ROLLBACK_FAILED" if has_failed else "ROLLBACK_SUCCESSFUL", _FAILURE_FRACTION)
         return True
 
-    def _running(self) -> Revision | None:
+    def _running_revision(self) -> Revision | None:
         """The revision whose process answers: the last that took over."""
-        for each in self.deployments:
-            if each.recovery is not None and each.recovery.verdict:
-                return each.source
-            if each.trial is not None and each.trial.verdict:
-                return each.target
+        for deployment in self.deployments:
+            if deployment.rollback_attempt is not None and deployment.rollback_attempt.is_healthy:
+                return deployment.source
+            if deployment.start_attempt is not None and deployment.start_attempt.is_healthy:
+                return deployment.target
         return None
 
-    def _withdraw(self, deployment: Deployment) -> None:
-        for trial in (deployment.trial, deployment.recovery):
-            if trial is not None and trial.verdict is None:
-                trial.give_up()
+    def _cancel_attempts(self, deployment: Deployment) -> None:
+        for attempt in (deployment.start_attempt, deployment.rollback_attempt):
+            if attempt is not None and attempt.is_healthy is None:
+                attempt.cancel()
 
     def _arn(self, kind: str) -> str:
         return self.arn.replace(":service/", f":{kind}/", 1)
 
 
-def host_of(name: str, region: str) -> str:
+def generate_host(name: str, region: str) -> str:
     """The host a service answers for: two letters of its name, and an id drawn by lot."""
     return f"{name[:2].lower().strip('-_') or 'ex'}-{uuid.uuid4().hex}.ecs.{region}.on.aws"

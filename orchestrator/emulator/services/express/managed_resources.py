@@ -3,54 +3,59 @@
 from __future__ import annotations
 
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.services.express.entities import Gateway, Revision
+from orchestrator.emulator.services.express.entities import GatewayService, Revision
 
-_METRICS = {
+_SCALING_METRICS = {
     "AVERAGE_CPU": "ECSServiceAverageCPUUtilization",
     "AVERAGE_MEMORY": "ECSServiceAverageMemoryUtilization",
     "REQUEST_COUNT_PER_TARGET": "ALBRequestCountPerTarget",
 }
 
 
-def managed(gateway: Gateway, revision: Revision) -> Params:
+def managed_resources_shape(gateway: GatewayService, revision: Revision) -> Params:
     """The ECSManagedResources shape."""
     scaling = revision.settings["scalingTarget"]
-    state = {"status": "ACTIVE" if revision in gateway.active else "DELETED", "updatedAt": gateway.updated}
+    resource_state = {
+        "status": "ACTIVE" if revision in gateway.active_revisions else "DELETED",
+        "updatedAt": gateway.updated_at,
+    }
     scalable = {"minCapacity": scaling["minTaskCount"], "maxCapacity": scaling["maxTaskCount"]}
     policy = {
         "policyType": "TargetTrackingScaling",
         "targetValue": float(scaling["autoScalingTargetValue"]),
-        "metric": _METRICS[scaling["autoScalingMetric"]],
+        "metric": _SCALING_METRICS[scaling["autoScalingMetric"]],
     }
-    group = revision.settings["primaryContainer"]["awsLogsConfiguration"]["logGroup"]
+    log_group = revision.settings["primaryContainer"]["awsLogsConfiguration"]["logGroup"]
     return {
-        "ingressPaths": [_ingress(gateway)],
+        "ingressPaths": [_ingress_shape(gateway)],
         "autoScaling": {
-            "scalableTarget": {**state, **scalable},
-            "applicationAutoScalingPolicies": [{**state, **policy}],
+            "scalableTarget": {**resource_state, **scalable},
+            "applicationAutoScalingPolicies": [{**resource_state, **policy}],
         },
-        "serviceSecurityGroups": [{**state, "arn": _group_arn(gateway, gateway.group)}],
-        "logGroups": [{**state, "logGroupName": group}],
+        "serviceSecurityGroups": [{**resource_state, "arn": _security_group_arn(gateway, gateway.security_group)}],
+        "logGroups": [{**resource_state, "logGroupName": log_group}],
     }
 
 
-def _ingress(gateway: Gateway) -> Params:
+def _ingress_shape(gateway: GatewayService) -> Params:
     """The ManagedIngressPath shape: the load balancer is the services' of a VPC, the certificate a service's own."""
-    balancer, state = gateway.balancer, {"status": "ACTIVE", "updatedAt": gateway.created}
+    balancer, resource_state = gateway.load_balancer, {"status": "ACTIVE", "updatedAt": gateway.created_at}
     return {
         "accessType": balancer.access,
         "endpoint": f"https://{gateway.host}",
         "loadBalancer": {
-            **state,
+            **resource_state,
             "arn": balancer.arn,
             "scheme": "internet-facing" if balancer.access == "PUBLIC" else "internal",
             "subnetIds": list(balancer.subnets),
-            "securityGroupIds": [balancer.group],
+            "securityGroupIds": [balancer.security_group],
         },
-        "loadBalancerSecurityGroups": [{**state, "arn": _group_arn(gateway, balancer.group)}],
-        "certificate": {**state, "domainName": gateway.host},
+        "loadBalancerSecurityGroups": [
+            {**resource_state, "arn": _security_group_arn(gateway, balancer.security_group)}
+        ],
+        "certificate": {**resource_state, "domainName": gateway.host},
     }
 
 
-def _group_arn(gateway: Gateway, group: str) -> str:
-    return f"{gateway.arn.partition(':service/')[0].replace(':ecs:', ':ec2:')}:security-group/{group}"
+def _security_group_arn(gateway: GatewayService, group_id: str) -> str:
+    return f"{gateway.arn.partition(':service/')[0].replace(':ecs:', ':ec2:')}:security-group/{group_id}"

@@ -9,47 +9,53 @@ from typing import Any
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import World
-from orchestrator.emulator.services.express.configuration import invalid
-from orchestrator.emulator.services.express.entities import Balancer
+from orchestrator.emulator.service_base import EmulatorState
+from orchestrator.emulator.services.express.configuration import invalid_parameter
+from orchestrator.emulator.services.express.entities import LoadBalancer
 
-MANAGED = {"Key": "AmazonECSManaged", "Value": "true"}
-_ZONES = 2  # a load balancer wants as many
+MANAGED_TAG = {"Key": "AmazonECSManaged", "Value": "true"}
+_MIN_ZONES = 2  # a load balancer wants as many
 
 
 @dataclass(frozen=True)
 class Network:
     """The networks of one region."""
 
-    world: World
+    state: EmulatorState
     region: str
 
-    def chosen(self, given: Params) -> tuple[Params, str, str]:
+    def resolve_network(self, network_params: Params) -> tuple[Params, str, str]:
         """``(networkConfiguration, VPC id, PUBLIC or PRIVATE)``: without subnets, those of the default VPC.
 
         Raises InvalidParameterException for what is not there, lies in two VPCs or in one zone.
         """
-        subnets = self._subnets(given.get("subnets", []))
-        vpcs = {each["VpcId"] for each in subnets}
+        subnets = self._find_subnets(network_params.get("subnets", []))
+        vpcs = {subnet["VpcId"] for subnet in subnets}
         if len(vpcs) != 1:
-            raise invalid("The subnets must be of one VPC." if vpcs else "There is no default VPC with subnets.")
-        if len({each["AvailabilityZone"] for each in subnets}) < _ZONES:
-            raise invalid("At least two subnets in two different Availability Zones must be specified.")
+            raise invalid_parameter(
+                "The subnets must be of one VPC." if vpcs else "There is no default VPC with subnets."
+            )
+        if len({subnet["AvailabilityZone"] for subnet in subnets}) < _MIN_ZONES:
+            raise invalid_parameter("At least two subnets in two different Availability Zones must be specified.")
         vpc = str(vpcs.pop())
-        groups = list(given.get("securityGroups", []))
-        self._check_groups(groups, vpc)
-        network = {"subnets": [each["SubnetId"] for each in subnets], "securityGroups": groups}
-        return network, vpc, "PUBLIC" if all(self._is_public(each) for each in subnets) else "PRIVATE"
+        groups = list(network_params.get("securityGroups", []))
+        self._check_security_groups(groups, vpc)
+        network = {"subnets": [subnet["SubnetId"] for subnet in subnets], "securityGroups": groups}
+        return network, vpc, "PUBLIC" if all(self._is_public_subnet(subnet) for subnet in subnets) else "PRIVATE"
 
-    def balancer(self, there: Iterable[Balancer], network: Params, vpc: str, access: str) -> Balancer:
+    def ensure_load_balancer(
+        self, existing: Iterable[LoadBalancer], network: Params, vpc: str, access: str
+    ) -> LoadBalancer:
         """The load balancer of a VPC: one of those that are there, or a new one."""
-        found = next((each for each in there if (each.vpc, each.access) == (vpc, access)), None)
-        if found is not None:
-            return found
+        matching = next(
+            (candidate for candidate in existing if (candidate.vpc, candidate.access) == (vpc, access)), None
+        )
+        if matching is not None:
+            return matching
         name = f"ecs-express-gateway-alb-{uuid.uuid4().hex[:8]}"
-        group = self.add_group(name, vpc)
-        self._admit(group, 443, IpRanges=[{"CidrIp": "0.0.0.0/0"}])
-        made = self.world.call(
+        group = self.add_security_group(name, vpc)
+        self._allow_ingress(group, 443, IpRanges=[{"CidrIp": "0.0.0.0/0"}])
+        created = self.state.call(
             "elbv2",
             "CreateLoadBalancer",
             self.region,
@@ -57,78 +63,82 @@ class Network:
             Subnets=network["subnets"],
             SecurityGroups=[group],
             Scheme="internet-facing" if access == "PUBLIC" else "internal",
-            Tags=[MANAGED],
+            Tags=[MANAGED_TAG],
         )["LoadBalancers"][0]
-        return Balancer(str(made["LoadBalancerArn"]), access, vpc, tuple(network["subnets"]), group)
+        return LoadBalancer(str(created["LoadBalancerArn"]), access, vpc, tuple(network["subnets"]), group)
 
-    def remove_balancer(self, balancer: Balancer) -> None:
+    def remove_load_balancer(self, balancer: LoadBalancer) -> None:
         """Remove it with its group."""
-        self.world.call("elbv2", "DeleteLoadBalancer", self.region, LoadBalancerArn=balancer.arn)
-        self.remove_group(balancer.group)
+        self.state.call("elbv2", "DeleteLoadBalancer", self.region, LoadBalancerArn=balancer.arn)
+        self.remove_security_group(balancer.security_group)
 
-    def add_service_group(self, name: str, balancer: Balancer, port: int) -> str:
+    def add_service_security_group(self, name: str, balancer: LoadBalancer, port: int) -> str:
         """The id of a new security group of a service's own, which lets its load balancer in."""
-        group = self.add_group(f"ecs-express-{name}-{uuid.uuid4().hex[:8]}", balancer.vpc)
-        self._admit(group, port, UserIdGroupPairs=[{"GroupId": balancer.group}])
+        group = self.add_security_group(f"ecs-express-{name}-{uuid.uuid4().hex[:8]}", balancer.vpc)
+        self._allow_ingress(group, port, UserIdGroupPairs=[{"GroupId": balancer.security_group}])
         return group
 
-    def add_group(self, name: str, vpc: str) -> str:
+    def add_security_group(self, name: str, vpc: str) -> str:
         """The id of a new security group, which bears ECS's mark."""
-        made = self.world.call(
+        created = self.state.call(
             "ec2",
             "CreateSecurityGroup",
             self.region,
             GroupName=name,
             Description="Managed by Amazon ECS for Express services",
             VpcId=vpc,
-            TagSpecifications=[{"ResourceType": "security-group", "Tags": [MANAGED]}],
+            TagSpecifications=[{"ResourceType": "security-group", "Tags": [MANAGED_TAG]}],
         )
-        return str(made["GroupId"])
+        return str(created["GroupId"])
 
-    def remove_group(self, group: str) -> None:
+    def remove_security_group(self, group: str) -> None:
         """Remove it; one that others hold, or that is gone, is left."""
         try:
-            self.world.call("ec2", "DeleteSecurityGroup", self.region, GroupId=group)
+            self.state.call("ec2", "DeleteSecurityGroup", self.region, GroupId=group)
         except AwsError:
             return
 
-    def _admit(self, group: str, port: int, **source: Any) -> None:
+    def _allow_ingress(self, group: str, port: int, **source: Any) -> None:
         rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **source}
-        self.world.call("ec2", "AuthorizeSecurityGroupIngress", self.region, GroupId=group, IpPermissions=[rule])
+        self.state.call("ec2", "AuthorizeSecurityGroupIngress", self.region, GroupId=group, IpPermissions=[rule])
 
-    def _subnets(self, ids: list[str]) -> list[Params]:
-        wanted: Params = {"SubnetIds": ids} if ids else {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+    def _find_subnets(self, ids: list[str]) -> list[Params]:
+        query_params: Params = (
+            {"SubnetIds": ids} if ids else {"Filters": [{"Name": "default-for-az", "Values": ["true"]}]}
+        )
         try:
-            found: list[Params] = self.world.call("ec2", "DescribeSubnets", self.region, **wanted)["Subnets"]
+            subnets: list[Params] = self.state.call("ec2", "DescribeSubnets", self.region, **query_params)["Subnets"]
         except AwsError as error:
-            raise invalid(f"{error.message}.".replace("..", ".")) from None
-        missing = sorted({*ids} - {each["SubnetId"] for each in found})
-        if missing:
-            raise invalid(f"The subnet ID '{missing[0]}' does not exist.")
-        by_id = {each["SubnetId"]: each for each in found}
-        return [by_id[each] for each in ids] if ids else found
+            raise invalid_parameter(f"{error.message}.".replace("..", ".")) from None
+        missing_ids = sorted({*ids} - {item["SubnetId"] for item in subnets})
+        if missing_ids:
+            raise invalid_parameter(f"The subnet ID '{missing_ids[0]}' does not exist.")
+        by_id = {item["SubnetId"]: item for item in subnets}
+        return [by_id[item] for item in ids] if ids else subnets
 
-    def _check_groups(self, groups: list[str], vpc: str) -> None:
+    def _check_security_groups(self, groups: list[str], vpc: str) -> None:
         if not groups:
             return
         try:
-            found = self.world.call("ec2", "DescribeSecurityGroups", self.region, GroupIds=groups)["SecurityGroups"]
+            group_shapes = self.state.call("ec2", "DescribeSecurityGroups", self.region, GroupIds=groups)[
+                "SecurityGroups"
+            ]
         except AwsError:
-            found = []
-        known = {each["GroupId"]: each["VpcId"] for each in found}
-        for each in groups:
-            if known.get(each) != vpc:
-                raise invalid(f"The security group '{each}' does not exist in the VPC {vpc}.")
+            group_shapes = []
+        vpc_by_group = {item["GroupId"]: item["VpcId"] for item in group_shapes}
+        for item in groups:
+            if vpc_by_group.get(item) != vpc:
+                raise invalid_parameter(f"The security group '{item}' does not exist in the VPC {vpc}.")
 
-    def _is_public(self, subnet: Params) -> bool:
+    def _is_public_subnet(self, subnet: Params) -> bool:
         """As ECS tells it: by whether the subnet's routes lead to an internet gateway."""
-        tables = self.world.call("ec2", "DescribeRouteTables", self.region)["RouteTables"]
-        own, main = None, None
+        tables = self.state.call("ec2", "DescribeRouteTables", self.region)["RouteTables"]
+        subnet_table, main_table = None, None
         for table in tables:
-            for each in table.get("Associations", []):
-                own = table if each.get("SubnetId") == subnet["SubnetId"] else own
-                main = table if each.get("Main") and table["VpcId"] == subnet["VpcId"] else main
-        routes = (own or main or {}).get("Routes", [])
+            for item in table.get("Associations", []):
+                subnet_table = table if item.get("SubnetId") == subnet["SubnetId"] else subnet_table
+                main_table = table if item.get("Main") and table["VpcId"] == subnet["VpcId"] else main_table
+        routes = (subnet_table or main_table or {}).get("Routes", [])
         return subnet.get("DefaultForAz", False) or any(
-            str(each.get("GatewayId", "")).startswith("igw-") for each in routes
+            str(item.get("GatewayId", "")).startswith("igw-") for item in routes
         )

@@ -16,174 +16,200 @@ from collections.abc import Callable
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Response
 from orchestrator.emulator.server_protocol import Params, operation_model
-from orchestrator.emulator.service_base import Context, Handler, Trial, Workload
-from orchestrator.emulator.services.account_checks import fails, trusts
+from orchestrator.emulator.service_base import CallContext, Handler, StartAttempt, Workload
+from orchestrator.emulator.services.account_checks import can_assume_role, is_failing_image
 from orchestrator.emulator.services.constraints import check_constraints
-from orchestrator.emulator.services.express.configuration import completed, invalid, refused
-from orchestrator.emulator.services.express.deployments import cluster_name
-from orchestrator.emulator.services.express.entities import Gateway, Revision, host_of
+from orchestrator.emulator.services.express.configuration import client_error, fill_defaults, invalid_parameter
+from orchestrator.emulator.services.express.deployments import parse_cluster_name
+from orchestrator.emulator.services.express.entities import GatewayService, Revision, generate_host
 from orchestrator.emulator.services.express.network import Network
-from orchestrator.emulator.services.express.services_and_tags import Listing, tags_of
-from orchestrator.emulator.services.express.shapes import gateway_shape, tag_list, updated_shape
+from orchestrator.emulator.services.express.services_and_tags import ExpressListing, parse_tags
+from orchestrator.emulator.services.express.shapes import gateway_shape, to_tag_list, updated_shape
 
-HEALTH = {"Protocol": "HTTP", "Interval": 1, "Timeout": 5, "HealthyThreshold": 1, "UnhealthyThreshold": 2, "Grace": 30}
+HEALTH_CHECK = {
+    "Protocol": "HTTP",
+    "Interval": 1,
+    "Timeout": 5,
+    "HealthyThreshold": 1,
+    "UnhealthyThreshold": 2,
+    "Grace": 30,
+}
 """The load balancer's, with its times cut: who does not listen is waited for, who answers badly is found out soon."""
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
-_TASKS = "ecs-tasks.amazonaws.com"
+_NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_TASKS_PRINCIPAL = "ecs-tasks.amazonaws.com"
 
 
-class Ecs(Listing):
+class Ecs(ExpressListing):
     """Express services, and through them those operations of ECS that tell of them."""
 
     def handler(self, operation: str) -> Handler | None:
         """The method for an operation; those of Express Mode behind the model's own constraints."""
-        found = super().handler(operation)
-        if found is None or "Express" not in operation:
-            return found
+        method = super().handler(operation)
+        if method is None or "Express" not in operation:
+            return method
 
-        def checked(params: Params, context: Context) -> Params | Response:
+        def call_validated(params: Params, context: CallContext) -> Params | Response:
             check_constraints(operation_model("ecs", operation).input_shape, params)
-            return found(params, context)
+            return method(params, context)
 
-        return checked
+        return call_validated
 
-    def create_express_gateway_service(self, params: Params, context: Context) -> Params:
+    def create_express_gateway_service(self, params: Params, context: CallContext) -> Params:
         """ACTIVE at once, with a deployment under way; roles must be assumable, the name free in the cluster."""
-        region, cluster = context.region, cluster_name(params.get("cluster"))
+        region, cluster = context.region, parse_cluster_name(params.get("cluster"))
         name = params.get("serviceName") or f"express-{uuid.uuid4().hex[:8]}"
-        if not _NAME.fullmatch(name):
-            raise invalid("serviceName must be up to 255 letters, numbers, underscores and hyphens.")
+        if not _NAME_PATTERN.fullmatch(name):
+            raise invalid_parameter("serviceName must be up to 255 letters, numbers, underscores and hyphens.")
         arn = self._arn(region, cluster, name)
-        settings = completed(params)
+        settings = fill_defaults(params)
         self._ensure_cluster(cluster, context)
         self._check_name(arn, cluster, context)
         self._check_roles(settings, params["infrastructureRoleArn"])
-        where, role = Network(self.world, region), params["infrastructureRoleArn"]
-        network, vpc, access = where.chosen(settings["networkConfiguration"])
-        balancer = where.balancer((each.balancer for each in self._all(region)), network, vpc, access)
-        group = where.add_service_group(name, balancer, settings["primaryContainer"]["containerPort"])
-        made = Gateway(
-            name, cluster, arn, host_of(name, region), region, role, tags_of(params), balancer, group, self._pace
-        )  # fmt: skip
-        made.run = self._runner(made) if self.world.runs is not None else None
-        self._log_group(made, settings)
-        self._gateways[arn] = made
-        self._deploy(made, settings, network)
-        return {"service": {**gateway_shape(made), "tags": tag_list(made.tags)}}
+        network_client, role = Network(self.state, region), params["infrastructureRoleArn"]
+        network, vpc, access = network_client.resolve_network(settings["networkConfiguration"])
+        balancer = network_client.ensure_load_balancer(
+            (existing.load_balancer for existing in self._list_gateways(region)), network, vpc, access
+        )
+        group = network_client.add_service_security_group(name, balancer, settings["primaryContainer"]["containerPort"])
+        gateway = GatewayService(
+            name,
+            cluster,
+            arn,
+            generate_host(name, region),
+            region,
+            role,
+            parse_tags(params),
+            balancer,
+            group,
+            self._settle_seconds,
+        )
+        gateway.start_workload = self._workload_starter(gateway) if self.state.container_runtime is not None else None
+        self._ensure_log_group(gateway, settings)
+        self._gateways[arn] = gateway
+        self._start_deployment(gateway, settings, network)
+        return {"service": {**gateway_shape(gateway), "tags": to_tag_list(gateway.tags)}}
 
-    def describe_express_gateway_service(self, params: Params, context: Context) -> Params:
+    def describe_express_gateway_service(self, params: Params, context: CallContext) -> Params:
         """By ARN; a deleted one answers INACTIVE."""
-        found = self._settled(params["serviceArn"])
-        if found is None:
+        gateway = self._find_gateway(params["serviceArn"])
+        if gateway is None:
             raise AwsError("ResourceNotFoundException", "The specified resource wasn't found.")
-        tags = {"tags": tag_list(found.tags)} if "TAGS" in params.get("include", []) else {}
-        return {"service": {**gateway_shape(found), **tags}}
+        tags = {"tags": to_tag_list(gateway.tags)} if "TAGS" in params.get("include", []) else {}
+        return {"service": {**gateway_shape(gateway), **tags}}
 
-    def update_express_gateway_service(self, params: Params, context: Context) -> Params:
+    def update_express_gateway_service(self, params: Params, context: CallContext) -> Params:
         """A new revision and its deployment, whatever is given; what is not given stays."""
-        found = self._active(params["serviceArn"])
-        settings = completed(params, found.active[-1].settings)
+        gateway = self._get_active_gateway(params["serviceArn"])
+        settings = fill_defaults(params, gateway.active_revisions[-1].settings)
         self._check_roles(settings, None)
-        network, _, __ = Network(self.world, context.region).chosen(settings["networkConfiguration"])
-        self._log_group(found, settings)
-        return {"service": updated_shape(found, self._deploy(found, settings, network))}
+        network, _, __ = Network(self.state, context.region).resolve_network(settings["networkConfiguration"])
+        self._ensure_log_group(gateway, settings)
+        return {"service": updated_shape(gateway, self._start_deployment(gateway, settings, network))}
 
-    def delete_express_gateway_service(self, params: Params, context: Context) -> Params:
+    def delete_express_gateway_service(self, params: Params, context: CallContext) -> Params:
         """DRAINING, then INACTIVE; its tasks end, its own security group goes."""
-        found = self._active(params["serviceArn"])
-        found.drain()
-        if self.world.runs is not None:
-            self.world.runs.stop(found.host)
-        return {"service": gateway_shape(found)}
+        gateway = self._get_active_gateway(params["serviceArn"])
+        gateway.start_draining()
+        if self.state.container_runtime is not None:
+            self.state.container_runtime.stop(gateway.host)
+        return {"service": gateway_shape(gateway)}
 
-    def _active(self, arn: str) -> Gateway:
-        found = self._settled(arn)
-        if found is None:
+    def _get_active_gateway(self, arn: str) -> GatewayService:
+        gateway = self._find_gateway(arn)
+        if gateway is None:
             raise AwsError("ServiceNotFoundException", "Service not found.")
-        if found.status == "INACTIVE":
+        if gateway.status == "INACTIVE":
             raise AwsError(
                 "ServiceNotActiveException", "Cannot perform this operation on a service in INACTIVE status."
             )
-        if found.status == "DRAINING":
+        if gateway.status == "DRAINING":
             raise AwsError("ServiceNotActiveException", "Service is in DRAINING status.")
-        return found
+        return gateway
 
-    def _deploy(self, gateway: Gateway, settings: Params, network: Params) -> Revision:
+    def _start_deployment(self, gateway: GatewayService, settings: Params, network: Params) -> Revision:
         """A new revision under way.  ECS adds its own group to those that were given."""
-        groups = [*network["securityGroups"], *({gateway.group} - {*network["securityGroups"]})]
+        groups = [*network["securityGroups"], *({gateway.security_group} - {*network["securityGroups"]})]
         settings["networkConfiguration"] = {**network, "securityGroups": groups}
-        target = gateway.revise(settings, self._registered(gateway, settings))
-        gateway.deploy(target, self._trouble(gateway, settings))
+        target = gateway.add_revision(settings, self._register_task_definition(gateway, settings))
+        gateway.start_deployment(target, self._expected_failure(gateway, settings))
         return target
 
-    def _pace(self) -> float:
-        return self.world.settle("ecs")
+    def _settle_seconds(self) -> float:
+        return self.state.settle_seconds("ecs")
 
-    def _runner(self, gateway: Gateway) -> Callable[[Revision], Trial]:
-        def run(revision: Revision) -> Trial:
-            assert self.world.runs is not None
-            return self.world.runs.begin(_workload(gateway, revision.settings))
+    def _workload_starter(self, gateway: GatewayService) -> Callable[[Revision], StartAttempt]:
+        def start_workload(revision: Revision) -> StartAttempt:
+            assert self.state.container_runtime is not None
+            return self.state.container_runtime.start(_build_workload(gateway, revision.settings))
 
-        return run
+        return start_workload
 
-    def _trouble(self, gateway: Gateway, settings: Params) -> str:
+    def _expected_failure(self, gateway: GatewayService, settings: Params) -> str:
         """Why tasks of these settings will not start or be healthy, as far as that can be told without them."""
-        from orchestrator.emulator.container_runtime.secret_values import SecretError, value_of
+        from orchestrator.emulator.container_runtime.secret_values import SecretError, resolve_secret
 
         container = settings["primaryContainer"]
-        if fails(self.world, container["image"]):
+        if is_failing_image(self.state, container["image"]):
             return f"{container['image']} cannot be pulled, or failed its health check"
-        for each in container["secrets"]:
+        for item in container["secrets"]:
             try:
-                value_of(self.world, each["valueFrom"], gateway.region)
+                resolve_secret(self.state, item["valueFrom"], gateway.region)
             except SecretError as error:
                 return f"ResourceInitializationError: {error}"
-        group = container["awsLogsConfiguration"]["logGroup"]
-        found = self.world.call("logs", "DescribeLogGroups", gateway.region, logGroupNamePrefix=group)["logGroups"]
-        if group not in {each["logGroupName"] for each in found}:
-            return f"ResourceInitializationError: the log group {group} does not exist"
+        log_group = container["awsLogsConfiguration"]["logGroup"]
+        log_groups = self.state.call("logs", "DescribeLogGroups", gateway.region, logGroupNamePrefix=log_group)[
+            "logGroups"
+        ]
+        if log_group not in {item["logGroupName"] for item in log_groups}:
+            return f"ResourceInitializationError: the log group {log_group} does not exist"
         return ""
 
-    def _check_name(self, arn: str, cluster: str, context: Context) -> None:
-        known = self._settled(arn)
-        status = known.status if known is not None else ""
-        if known is None:
-            names = {"cluster": cluster, "services": [arn]}
-            others = self.world.call("ecs", "DescribeServices", context.region, **names).get("services", [])
-            status = others[0]["status"] if others else ""
+    def _check_name(self, arn: str, cluster: str, context: CallContext) -> None:
+        existing = self._find_gateway(arn)
+        status = existing.status if existing is not None else ""
+        if existing is None:
+            query_params = {"cluster": cluster, "services": [arn]}
+            backend_services = self.state.call("ecs", "DescribeServices", context.region, **query_params).get(
+                "services", []
+            )
+            status = backend_services[0]["status"] if backend_services else ""
         if status == "DRAINING":
-            raise invalid("Unable to Start a service that is still Draining.")
+            raise invalid_parameter("Unable to Start a service that is still Draining.")
         if status == "ACTIVE":
-            raise invalid("Creation of service was not idempotent.")
+            raise invalid_parameter("Creation of service was not idempotent.")
 
-    def _check_roles(self, settings: Params, infrastructure: str | None) -> None:
-        if infrastructure is not None and not trusts(self.world, infrastructure, "ecs.amazonaws.com"):
-            raise AwsError("AccessDeniedException", f"Cannot assume role {infrastructure}.")
+    def _check_roles(self, settings: Params, infrastructure_role: str | None) -> None:
+        if infrastructure_role is not None and not can_assume_role(
+            self.state, infrastructure_role, "ecs.amazonaws.com"
+        ):
+            raise AwsError("AccessDeniedException", f"Cannot assume role {infrastructure_role}.")
         for name in ("executionRoleArn", "taskRoleArn"):
-            if name in settings and not trusts(self.world, settings[name], _TASKS):
-                raise refused(f"Role is not valid: {name} {settings[name]} cannot be assumed by {_TASKS}.")
+            if name in settings and not can_assume_role(self.state, settings[name], _TASKS_PRINCIPAL):
+                raise client_error(
+                    f"Role is not valid: {name} {settings[name]} cannot be assumed by {_TASKS_PRINCIPAL}."
+                )
 
-    def _ensure_cluster(self, cluster: str, context: Context) -> None:
+    def _ensure_cluster(self, cluster: str, context: CallContext) -> None:
         """The cluster ``default`` is made with the first service; any other has to be there."""
         if self._has_cluster(cluster, context.region):
             return
         if cluster != "default":
             raise AwsError("ClusterNotFoundException", "Cluster not found.")
-        self.world.call("ecs", "CreateCluster", context.region, clusterName=cluster)
+        self.state.call("ecs", "CreateCluster", context.region, clusterName=cluster)
 
-    def _log_group(self, gateway: Gateway, settings: Params) -> None:
+    def _ensure_log_group(self, gateway: GatewayService, settings: Params) -> None:
         """Without one that was named, a log group of ECS's own."""
         container = settings["primaryContainer"]
         if "awsLogsConfiguration" in container:
             return
-        group = f"/aws/ecs/{gateway.cluster}/{gateway.name}-{secrets.token_hex(2)}"
-        self.world.call("logs", "CreateLogGroup", gateway.region, logGroupName=group)
-        container["awsLogsConfiguration"] = {"logGroup": group, "logStreamPrefix": "ecs"}
+        log_group = f"/aws/ecs/{gateway.cluster}/{gateway.name}-{secrets.token_hex(2)}"
+        self.state.call("logs", "CreateLogGroup", gateway.region, logGroupName=log_group)
+        container["awsLogsConfiguration"] = {"logGroup": log_group, "logStreamPrefix": "ecs"}
 
-    def _registered(self, gateway: Gateway, settings: Params) -> str:
+    def _register_task_definition(self, gateway: GatewayService, settings: Params) -> str:
         """The ARN of the task definition that ECS makes of settings."""
         container = settings["primaryContainer"]
-        main = {
+        main_container = {
             "name": "Main",
             "image": container["image"],
             "essential": True,
@@ -191,7 +217,7 @@ class Ecs(Listing):
             **{name: container[name] for name in ("command", "environment", "secrets") if container[name]},
         }
         roles = {name: settings[name] for name in ("executionRoleArn", "taskRoleArn") if name in settings}
-        made = self.world.call(
+        response = self.state.call(
             "ecs",
             "RegisterTaskDefinition",
             gateway.region,
@@ -200,13 +226,13 @@ class Ecs(Listing):
             requiresCompatibilities=["FARGATE"],
             cpu=settings["cpu"],
             memory=settings["memory"],
-            containerDefinitions=[main],
+            containerDefinitions=[main_container],
             **roles,
         )
-        return str(made["taskDefinition"]["taskDefinitionArn"])
+        return str(response["taskDefinition"]["taskDefinitionArn"])
 
 
-def _workload(gateway: Gateway, settings: Params) -> Workload:
+def _build_workload(gateway: GatewayService, settings: Params) -> Workload:
     """What its settings say is to be run."""
     container = settings["primaryContainer"]
     logs = container["awsLogsConfiguration"]
@@ -215,9 +241,9 @@ def _workload(gateway: Gateway, settings: Params) -> Workload:
         gateway.region,
         container["image"],
         str(container["containerPort"]),
-        {**HEALTH, "Path": settings["healthCheckPath"]},
+        {**HEALTH_CHECK, "Path": settings["healthCheckPath"]},
         arguments=tuple(container["command"]),
-        environment={each["name"]: each.get("value", "") for each in container["environment"]},
-        secrets={each["name"]: each["valueFrom"] for each in container["secrets"]},
-        output=(logs["logGroup"], f"{logs['logStreamPrefix']}/Main"),
+        environment={item["name"]: item.get("value", "") for item in container["environment"]},
+        secrets={item["name"]: item["valueFrom"] for item in container["secrets"]},
+        output_log=(logs["logGroup"], f"{logs['logStreamPrefix']}/Main"),
     )

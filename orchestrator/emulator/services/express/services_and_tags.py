@@ -4,125 +4,143 @@ from __future__ import annotations
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.service_base import Context
-from orchestrator.emulator.services.express.configuration import invalid
-from orchestrator.emulator.services.express.deployments import Deployments, cluster_name
-from orchestrator.emulator.services.express.entities import Gateway
-from orchestrator.emulator.services.express.shapes import service_shape, tag_list
-from orchestrator.emulator.services.pagination import page
+from orchestrator.emulator.service_base import CallContext
+from orchestrator.emulator.services.express.configuration import invalid_parameter
+from orchestrator.emulator.services.express.deployments import Deployments, parse_cluster_name
+from orchestrator.emulator.services.express.entities import GatewayService
+from orchestrator.emulator.services.express.shapes import service_shape, to_tag_list
+from orchestrator.emulator.services.pagination import paginate
 
-_PAGE = 10  # AWS's own
-_TAGS = 50
-_MOST = 10
-_FILTERS = {"launchType": "FARGATE", "schedulingStrategy": "REPLICA", "resourceManagementType": "ECS"}
+_DEFAULT_PAGE_SIZE = 10  # AWS's own
+_MAX_TAGS = 50
+_MAX_DESCRIBED_SERVICES = 10
+_EXPRESS_SERVICE_FILTERS = {"launchType": "FARGATE", "schedulingStrategy": "REPLICA", "resourceManagementType": "ECS"}
 
 
-def tags_of(params: Params) -> dict[str, str]:
+def parse_tags(params: Params) -> dict[str, str]:
     """The tags parameter as a dict."""
     return {tag["key"]: tag.get("value", "") for tag in params.get("tags", [])}
 
 
-class Listing(Deployments):
+class ExpressListing(Deployments):
     """ListServices, DescribeServices, and the operations on tags."""
 
-    def list_services(self, params: Params, context: Context) -> Params:
+    def list_services(self, params: Params, context: CallContext) -> Params:
         """The backend's services and those here that are not INACTIVE."""
-        cluster = cluster_name(params.get("cluster"))
+        cluster = parse_cluster_name(params.get("cluster"))
         self._require_cluster(cluster, context.region)
-        given = {name: value for name, value in params.items() if name not in ("maxResults", "nextToken")}
-        arns = [] if given.pop("resourceManagementType", "") == "ECS" else self._listed(given, context)
-        if all(params.get(name, value) == value for name, value in _FILTERS.items()):
-            arns += [each.arn for each in self._all(context.region) if each.cluster == cluster]
-        size, token = params.get("maxResults", _PAGE), params.get("nextToken")
-        items, following = page(arns, size, token, "InvalidParameterException")
-        return {"serviceArns": items, "nextToken": following}
+        filter_params = {name: value for name, value in params.items() if name not in ("maxResults", "nextToken")}
+        arns = (
+            []
+            if filter_params.pop("resourceManagementType", "") == "ECS"
+            else self._list_backend_arns(filter_params, context)
+        )
+        if all(params.get(name, value) == value for name, value in _EXPRESS_SERVICE_FILTERS.items()):
+            arns += [gateway.arn for gateway in self._list_gateways(context.region) if gateway.cluster == cluster]
+        size, token = params.get("maxResults", _DEFAULT_PAGE_SIZE), params.get("nextToken")
+        items, next_token = paginate(arns, size, token, "InvalidParameterException")
+        return {"serviceArns": items, "nextToken": next_token}
 
-    def describe_services(self, params: Params, context: Context) -> Params:
+    def describe_services(self, params: Params, context: CallContext) -> Params:
         """By name or ARN, tags only where they are asked for; INACTIVE ones are told of, too."""
-        cluster = cluster_name(params.get("cluster"))
-        if not 0 < len(params["services"]) <= _MOST:
-            raise invalid(f"There must be 1 to {_MOST} services to describe.")
+        cluster = parse_cluster_name(params.get("cluster"))
+        if not 0 < len(params["services"]) <= _MAX_DESCRIBED_SERVICES:
+            raise invalid_parameter(f"There must be 1 to {_MAX_DESCRIBED_SERVICES} services to describe.")
         self._require_cluster(cluster, context.region)
-        named = {each: self._named(each, cluster, context.region) for each in params["services"]}
-        rest = [name for name, gateway in named.items() if gateway is None]
-        answer = context.forward({**params, "services": rest}) if rest else {"services": [], "failures": []}
+        gateways_by_name = {
+            item: self._find_gateway_by_name(item, cluster, context.region) for item in params["services"]
+        }
+        backend_names = [name for name, gateway in gateways_by_name.items() if gateway is None]
+        response = (
+            context.forward({**params, "services": backend_names})
+            if backend_names
+            else {"services": [], "failures": []}
+        )
         with_tags = "TAGS" in params.get("include", [])
-        own = [_described(each, with_tags) for each in named.values() if each is not None and each.cluster == cluster]
-        return {**answer, "services": [*answer.get("services", []), *own]}
+        express_shapes = [
+            _describe_gateway(item, with_tags)
+            for item in gateways_by_name.values()
+            if item is not None and item.cluster == cluster
+        ]
+        return {**response, "services": [*response.get("services", []), *express_shapes]}
 
-    def describe_clusters(self, params: Params, context: Context) -> Params:
+    def describe_clusters(self, params: Params, context: CallContext) -> Params:
         """The backend's, with the Express services counted in."""
-        answer = context.forward(params)
-        for cluster in answer.get("clusters", []):
-            own = [service_shape(each) for each in self._all(context.region) if each.cluster == cluster["clusterName"]]
-            cluster["activeServicesCount"] += sum(each["status"] == "ACTIVE" for each in own)
-            cluster["runningTasksCount"] += sum(each["runningCount"] for each in own)
-        return answer
+        response = context.forward(params)
+        for cluster in response.get("clusters", []):
+            express_shapes = [
+                service_shape(item)
+                for item in self._list_gateways(context.region)
+                if item.cluster == cluster["clusterName"]
+            ]
+            cluster["activeServicesCount"] += sum(item["status"] == "ACTIVE" for item in express_shapes)
+            cluster["runningTasksCount"] += sum(item["runningCount"] for item in express_shapes)
+        return response
 
-    def delete_cluster(self, params: Params, context: Context) -> Params:
+    def delete_cluster(self, params: Params, context: CallContext) -> Params:
         """Not while an Express service is in it."""
-        name = cluster_name(params["cluster"])
-        if any(each.cluster == name for each in self._all(context.region)):
+        name = parse_cluster_name(params["cluster"])
+        if any(gateway.cluster == name for gateway in self._list_gateways(context.region)):
             raise AwsError(
                 "ClusterContainsServicesException", "The Cluster cannot be deleted while Services are active."
             )
         return context.forward(params)
 
-    def list_tags_for_resource(self, params: Params, context: Context) -> Params:
+    def list_tags_for_resource(self, params: Params, context: CallContext) -> Params:
         """Of an Express service, or whatever the backend has."""
-        found = self._settled(params["resourceArn"])
-        return context.forward(params) if found is None else {"tags": tag_list(found.tags)}
+        gateway = self._find_gateway(params["resourceArn"])
+        return context.forward(params) if gateway is None else {"tags": to_tag_list(gateway.tags)}
 
-    def tag_resource(self, params: Params, context: Context) -> Params:
+    def tag_resource(self, params: Params, context: CallContext) -> Params:
         """Add or change tags."""
-        found = self._settled(params["resourceArn"])
-        if found is None:
+        gateway = self._find_gateway(params["resourceArn"])
+        if gateway is None:
             return context.forward(params)
-        tags = {**found.tags, **tags_of(params)}
-        if len(tags) > _TAGS:
-            raise invalid(f"There can be at most {_TAGS} tags.")
-        found.tags = tags
+        tags = {**gateway.tags, **parse_tags(params)}
+        if len(tags) > _MAX_TAGS:
+            raise invalid_parameter(f"There can be at most {_MAX_TAGS} tags.")
+        gateway.tags = tags
         return {}
 
-    def untag_resource(self, params: Params, context: Context) -> Params:
+    def untag_resource(self, params: Params, context: CallContext) -> Params:
         """Take tags away; keys that are not there do not matter."""
-        found = self._settled(params["resourceArn"])
-        if found is None:
+        gateway = self._find_gateway(params["resourceArn"])
+        if gateway is None:
             return context.forward(params)
-        found.tags = {key: value for key, value in found.tags.items() if key not in params["tagKeys"]}
+        gateway.tags = {key: value for key, value in gateway.tags.items() if key not in params["tagKeys"]}
         return {}
 
-    def tagged(self, region: str) -> dict[str, dict[str, str]]:
+    def tags_by_arn(self, region: str) -> dict[str, dict[str, str]]:
         """The tags of the Express services that are there, by ARN."""
-        return {each.arn: each.tags for each in self._all(region)}
+        return {gateway.arn: gateway.tags for gateway in self._list_gateways(region)}
 
-    def groups_in_use(self, region: str) -> set[str]:
+    def security_groups_in_use(self, region: str) -> set[str]:
         """The security groups of their tasks and load balancers, until they are INACTIVE."""
-        there = self._all(region)
-        revisions = [revision for each in there for revision in each.active]
-        groups = {group for each in revisions for group in each.settings["networkConfiguration"]["securityGroups"]}
-        return groups | {each.balancer.group for each in there}
+        gateways = self._list_gateways(region)
+        revisions = [revision for item in gateways for revision in item.active_revisions]
+        groups = {group for item in revisions for group in item.settings["networkConfiguration"]["securityGroups"]}
+        return groups | {item.load_balancer.security_group for item in gateways}
 
-    def _listed(self, params: Params, context: Context) -> list[str]:
+    def _list_backend_arns(self, params: Params, context: CallContext) -> list[str]:
         """All of the backend's, whatever its pages."""
         arns: list[str] = []
         token: dict[str, str] = {}
         while True:
-            found = context.forward({**params, **token})
-            arns += found.get("serviceArns", [])
-            if not found.get("nextToken"):
+            response = context.forward({**params, **token})
+            arns += response.get("serviceArns", [])
+            if not response.get("nextToken"):
                 return arns
-            token = {"nextToken": found["nextToken"]}
+            token = {"nextToken": response["nextToken"]}
 
     def _require_cluster(self, cluster: str, region: str) -> None:
         if not self._has_cluster(cluster, region):
             raise AwsError("ClusterNotFoundException", "Cluster not found.")
 
     def _has_cluster(self, cluster: str, region: str) -> bool:
-        found = self.world.call("ecs", "DescribeClusters", region, clusters=[cluster]).get("clusters", [])
-        return any(each["status"] == "ACTIVE" for each in found)
+        clusters = self.state.call("ecs", "DescribeClusters", region, clusters=[cluster]).get("clusters", [])
+        return any(cluster_shape["status"] == "ACTIVE" for cluster_shape in clusters)
 
 
-def _described(gateway: Gateway, with_tags: bool) -> Params:
-    tags = {"tags": tag_list(gateway.tags)} if with_tags else {}
+def _describe_gateway(gateway: GatewayService, with_tags: bool) -> Params:
+    tags = {"tags": to_tag_list(gateway.tags)} if with_tags else {}
     return {**service_shape(gateway), **tags}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from copy import deepcopy
 
 from orchestrator.emulator.server_protocol import Params
-from orchestrator.emulator.services.express.entities import Deployment, Gateway, Revision
-from orchestrator.emulator.services.express.managed_resources import managed
+from orchestrator.emulator.services.express.entities import Deployment, GatewayService, Revision
+from orchestrator.emulator.services.express.managed_resources import managed_resources_shape
 
-_CANARY = {
+_CANARY_CONFIGURATION = {
     "deploymentCircuitBreaker": {"enable": True, "rollback": True},
     "maximumPercent": 200,
     "minimumHealthyPercent": 100,
@@ -16,84 +16,87 @@ _CANARY = {
     "bakeTimeInMinutes": 3,
     "canaryConfiguration": {"canaryPercent": 5.0, "canaryBakeTimeInMinutes": 3},
 }
-_STAGES = ("SCALE_UP", "PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP")
+_LIFECYCLE_STAGES = ("SCALE_UP", "PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP")
 
 
-def tag_list(tags: dict[str, str]) -> list[Params]:
+def to_tag_list(tags: dict[str, str]) -> list[Params]:
     """ECS's list of tags."""
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
-def cluster_arn(gateway: Gateway) -> str:
+def cluster_arn_of(gateway: GatewayService) -> str:
     """The ARN of its cluster."""
     return f"{gateway.arn.partition(':service/')[0]}:cluster/{gateway.cluster}"
 
 
-def gateway_shape(gateway: Gateway) -> Params:
+def gateway_shape(gateway: GatewayService) -> Params:
     """The ECSExpressGatewayService shape, without tags."""
-    current = gateway.current
+    current = gateway.current_deployment
     return {
-        "cluster": cluster_arn(gateway),
+        "cluster": cluster_arn_of(gateway),
         "serviceName": gateway.name,
         "serviceArn": gateway.arn,
         "infrastructureRoleArn": gateway.infrastructure_role,
         "status": {"statusCode": gateway.status},
         "currentDeployment": current.arn if current else None,
-        "activeConfigurations": [configuration(gateway, each) for each in gateway.active],
-        "createdAt": gateway.created,
-        "updatedAt": gateway.updated,
+        "activeConfigurations": [configuration_shape(gateway, revision) for revision in gateway.active_revisions],
+        "createdAt": gateway.created_at,
+        "updatedAt": gateway.updated_at,
     }
 
 
-def updated_shape(gateway: Gateway, target: Revision) -> Params:
+def updated_shape(gateway: GatewayService, target: Revision) -> Params:
     """The UpdatedExpressGatewayService shape."""
     members = ("serviceArn", "cluster", "serviceName", "status", "createdAt", "updatedAt")
     shape = gateway_shape(gateway)
-    return {**{name: shape[name] for name in members}, "targetConfiguration": configuration(gateway, target)}
+    return {**{name: shape[name] for name in members}, "targetConfiguration": configuration_shape(gateway, target)}
 
 
-def configuration(gateway: Gateway, revision: Revision) -> Params:
+def configuration_shape(gateway: GatewayService, revision: Revision) -> Params:
     """The ExpressGatewayServiceConfiguration shape.
 
     Like AWS it tells a new service's address without ``https://`` at first.
     """
-    is_new = gateway.current is not None and gateway.current.source is None
+    is_new = gateway.current_deployment is not None and gateway.current_deployment.source is None
     return {
         "serviceRevisionArn": revision.arn,
         "taskDefinitionArn": revision.task_definition,
         **deepcopy(revision.settings),
         "ingressPaths": [
-            {"accessType": gateway.balancer.access, "endpoint": gateway.host if is_new else f"https://{gateway.host}"}
+            {
+                "accessType": gateway.load_balancer.access,
+                "endpoint": gateway.host if is_new else f"https://{gateway.host}",
+            }
         ],
-        "createdAt": revision.created,
+        "createdAt": revision.created_at,
     }
 
 
-def service_shape(gateway: Gateway) -> Params:
+def service_shape(gateway: GatewayService) -> Params:
     """The Service shape: the task definition of an Express service stands in its deployments only."""
-    current = gateway.current
-    tasks = [_summary(gateway, each) for each in gateway.active]
-    latest = gateway.active[-1] if gateway.active else gateway.deployments[0].target
+    current = gateway.current_deployment
+    tasks = [_revision_summary(gateway, item) for item in gateway.active_revisions]
+    latest = gateway.active_revisions[-1] if gateway.active_revisions else gateway.deployments[0].target
     return {
         "serviceArn": gateway.arn,
         "serviceName": gateway.name,
-        "clusterArn": cluster_arn(gateway),
+        "clusterArn": cluster_arn_of(gateway),
         "loadBalancers": [],
         "serviceRegistries": [],
         "status": gateway.status,
         "desiredCount": tasks[-1]["requestedTaskCount"] if tasks else 0,
-        "runningCount": sum(each["runningTaskCount"] for each in tasks),
-        "pendingCount": sum(each["pendingTaskCount"] for each in tasks),
+        "runningCount": sum(item["runningTaskCount"] for item in tasks),
+        "pendingCount": sum(item["pendingTaskCount"] for item in tasks),
         "launchType": "FARGATE",
         "platformVersion": "LATEST",
         "platformFamily": "Linux",
-        "deploymentConfiguration": _CANARY,
-        "deployments": [_rollout(gateway, each) for each in reversed(gateway.active)],
-        "events": _events(gateway),
-        "createdAt": gateway.created,
+        "deploymentConfiguration": _CANARY_CONFIGURATION,
+        "deployments": [_deployment_summary(gateway, item) for item in reversed(gateway.active_revisions)],
+        "events": _list_events(gateway),
+        "createdAt": gateway.created_at,
         "currentServiceDeployment": current.arn if current else None,
         "currentServiceRevisions": tasks,
-        "networkConfiguration": _network(latest),
+        "networkConfiguration": _network_shape(latest),
         "schedulingStrategy": "REPLICA",
         "deploymentController": {"type": "ECS"},
         "enableECSManagedTags": True,
@@ -104,107 +107,113 @@ def service_shape(gateway: Gateway) -> Params:
     }
 
 
-def deployment_shape(gateway: Gateway, deployment: Deployment) -> Params:
+def deployment_shape(gateway: GatewayService, deployment: Deployment) -> Params:
     """The ServiceDeployment shape."""
-    brief = brief_shape(gateway, deployment)
-    target = brief.pop("targetServiceRevisionArn")
-    ended, stopped = deployment.finished, deployment.status == "STOPPED"
-    rollback = deployment.rolled_back and {
-        "reason": deployment.why,
-        "startedAt": deployment.rolled_back,
+    shape = brief_shape(gateway, deployment)
+    target = shape.pop("targetServiceRevisionArn")
+    finished_at, is_stopped = deployment.finished_at, deployment.status == "STOPPED"
+    rollback = deployment.rolled_back_at and {
+        "reason": deployment.failure_reason,
+        "startedAt": deployment.rolled_back_at,
         "serviceRevisionArn": deployment.source.arn if deployment.source else None,
     }
     return {
-        **brief,
-        "updatedAt": deployment.updated,
-        "stoppedAt": ended if stopped else None,
-        "sourceServiceRevisions": [_summary(gateway, each) for each in (deployment.source,) if each is not None],
-        "targetServiceRevision": {**_summary(gateway, deployment.target), "arn": target},
-        "lifecycleStage": _stage(deployment),
-        "deploymentConfiguration": _CANARY,
+        **shape,
+        "updatedAt": deployment.updated_at,
+        "stoppedAt": finished_at if is_stopped else None,
+        "sourceServiceRevisions": [
+            _revision_summary(gateway, revision) for revision in (deployment.source,) if revision is not None
+        ],
+        "targetServiceRevision": {**_revision_summary(gateway, deployment.target), "arn": target},
+        "lifecycleStage": _lifecycle_stage(deployment),
+        "deploymentConfiguration": _CANARY_CONFIGURATION,
         "rollback": rollback,
         "deploymentCircuitBreaker": {
-            "status": "TRIGGERED" if deployment.why and deployment.rolled_back else "MONITORING",
-            "failureCount": 3 if deployment.rolled_back else 0,
+            "status": "TRIGGERED" if deployment.failure_reason and deployment.rolled_back_at else "MONITORING",
+            "failureCount": 3 if deployment.rolled_back_at else 0,
             "threshold": 3,
         },
     }
 
 
-def brief_shape(gateway: Gateway, deployment: Deployment) -> Params:
+def brief_shape(gateway: GatewayService, deployment: Deployment) -> Params:
     """The ServiceDeploymentBrief shape."""
     return {
         "serviceDeploymentArn": deployment.arn,
         "serviceArn": gateway.arn,
-        "clusterArn": cluster_arn(gateway),
-        "startedAt": deployment.started,
-        "createdAt": deployment.created,
-        "finishedAt": deployment.finished,
+        "clusterArn": cluster_arn_of(gateway),
+        "startedAt": deployment.started_at,
+        "createdAt": deployment.created_at,
+        "finishedAt": deployment.finished_at,
         "targetServiceRevisionArn": deployment.target.arn,
         "status": deployment.status,
-        "statusReason": deployment.reason or None,
+        "statusReason": deployment.status_reason or None,
     }
 
 
-def revision_shape(gateway: Gateway, revision: Revision) -> Params:
+def revision_shape(gateway: GatewayService, revision: Revision) -> Params:
     """The ServiceRevision shape, with what ECS manages for it."""
     return {
         "serviceRevisionArn": revision.arn,
         "serviceArn": gateway.arn,
-        "clusterArn": cluster_arn(gateway),
+        "clusterArn": cluster_arn_of(gateway),
         "taskDefinition": revision.task_definition,
         "launchType": "FARGATE",
         "platformVersion": "LATEST",
         "platformFamily": "Linux",
-        "networkConfiguration": _network(revision),
+        "networkConfiguration": _network_shape(revision),
         "containerImages": [{"containerName": "Main", "image": revision.settings["primaryContainer"]["image"]}],
-        "createdAt": revision.created,
-        "ecsManagedResources": managed(gateway, revision),
+        "createdAt": revision.created_at,
+        "ecsManagedResources": managed_resources_shape(gateway, revision),
     }
 
 
-def _wanted(revision: Revision) -> int:
+def _desired_count(revision: Revision) -> int:
     return int(revision.settings["scalingTarget"]["minTaskCount"])
 
 
-def _count(gateway: Gateway, revision: Revision) -> int:
+def _running_count(gateway: GatewayService, revision: Revision) -> int:
     """Its running tasks: none before they were found healthy, and none once it is turned back."""
     newest = gateway.deployments[0]
-    if gateway.status != "ACTIVE" or revision not in gateway.active:
+    if gateway.status != "ACTIVE" or revision not in gateway.active_revisions:
         return 0
     if revision is newest.target and newest.status != "SUCCESSFUL":
-        well = newest.trial is None or bool(newest.trial.verdict)
-        return _wanted(revision) if newest.status == "IN_PROGRESS" and well and not newest.fails else 0
-    return _wanted(revision)
+        is_healthy = newest.start_attempt is None or bool(newest.start_attempt.is_healthy)
+        return (
+            _desired_count(revision)
+            if newest.status == "IN_PROGRESS" and is_healthy and not newest.expected_failure
+            else 0
+        )
+    return _desired_count(revision)
 
 
-def _summary(gateway: Gateway, revision: Revision) -> Params:
-    wanted = _wanted(revision) if revision in gateway.active and gateway.status == "ACTIVE" else 0
-    running = _count(gateway, revision)
+def _revision_summary(gateway: GatewayService, revision: Revision) -> Params:
+    desired = _desired_count(revision) if revision in gateway.active_revisions and gateway.status == "ACTIVE" else 0
+    running_count = _running_count(gateway, revision)
     return {
         "arn": revision.arn,
-        "requestedTaskCount": wanted,
-        "runningTaskCount": running,
-        "pendingTaskCount": wanted - running,
+        "requestedTaskCount": desired,
+        "runningTaskCount": running_count,
+        "pendingTaskCount": desired - running_count,
     }
 
 
-def _stage(deployment: Deployment) -> str | None:
+def _lifecycle_stage(deployment: Deployment) -> str | None:
     if deployment.status != "IN_PROGRESS":
         return None
-    if deployment.trial is not None and deployment.trial.verdict is None:
-        return _STAGES[0]
-    return _STAGES[min(len(_STAGES) - 1, int(deployment.share * len(_STAGES)))]
+    if deployment.start_attempt is not None and deployment.start_attempt.is_healthy is None:
+        return _LIFECYCLE_STAGES[0]
+    return _LIFECYCLE_STAGES[min(len(_LIFECYCLE_STAGES) - 1, int(deployment.elapsed_fraction * len(_LIFECYCLE_STAGES)))]
 
 
-def _network(revision: Revision) -> Params:
+def _network_shape(revision: Revision) -> Params:
     return {"awsvpcConfiguration": {**revision.settings["networkConfiguration"], "assignPublicIp": "ENABLED"}}
 
 
-def _rollout(gateway: Gateway, revision: Revision) -> Params:
+def _deployment_summary(gateway: GatewayService, revision: Revision) -> Params:
     newest = gateway.deployments[0]
-    is_primary = newest.target is revision if gateway.current else True
-    tasks = _summary(gateway, revision)
+    is_primary = newest.target is revision if gateway.current_deployment else True
+    tasks = _revision_summary(gateway, revision)
     return {
         "id": f"ecs-svc/{revision.arn.rpartition('/')[2]}",
         "status": "PRIMARY" if is_primary else "ACTIVE",
@@ -212,23 +221,36 @@ def _rollout(gateway: Gateway, revision: Revision) -> Params:
         "desiredCount": tasks["requestedTaskCount"],
         "pendingCount": tasks["pendingTaskCount"],
         "runningCount": tasks["runningTaskCount"],
-        "createdAt": revision.created,
-        "updatedAt": gateway.updated,
+        "createdAt": revision.created_at,
+        "updatedAt": gateway.updated_at,
         "launchType": "FARGATE",
-        "networkConfiguration": _network(revision),
-        "rolloutState": "IN_PROGRESS" if is_primary and gateway.current else "COMPLETED",
+        "networkConfiguration": _network_shape(revision),
+        "rolloutState": "IN_PROGRESS" if is_primary and gateway.current_deployment else "COMPLETED",
     }
 
 
-def _events(gateway: Gateway) -> list[Params]:
+def _list_events(gateway: GatewayService) -> list[Params]:
     """Newest first: how each deployment ended, and why a container did not become healthy."""
-    found = []
-    for each in gateway.deployments:
-        if each.is_over:
-            said = "completed" if each.status == "SUCCESSFUL" else f"failed: {each.reason}"
-            found.append((each.arn, f"(deployment {each.arn.rpartition('/')[2]}) deployment {said}", each.updated))
-        if each.why:
-            found.append((f"{each.arn}/why", f"task failed to start or to stay healthy: {each.why}", each.updated))
+    events = []
+    for deployment in gateway.deployments:
+        if deployment.is_over:
+            result = "completed" if deployment.status == "SUCCESSFUL" else f"failed: {deployment.status_reason}"
+            events.append(
+                (
+                    deployment.arn,
+                    f"(deployment {deployment.arn.rpartition('/')[2]}) deployment {result}",
+                    deployment.updated_at,
+                )
+            )
+        if deployment.failure_reason:
+            events.append(
+                (
+                    f"{deployment.arn}/why",
+                    f"task failed to start or to stay healthy: {deployment.failure_reason}",
+                    deployment.updated_at,
+                )
+            )
     return [
-        {"id": key, "createdAt": at, "message": f"(service {gateway.name}) {message}"} for key, message, at in found
+        {"id": event_id, "createdAt": created_at, "message": f"(service {gateway.name}) {message}"}
+        for event_id, message, created_at in events
     ]

@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 
 if TYPE_CHECKING:
-    from orchestrator.state.server.api.operation_router import Operations
+    from orchestrator.state.server.api.operation_router import OperationRouter
 
-PREFIX = "/api/v1"
+API_PREFIX = "/api/v1"
 
 
-def parts() -> tuple[Operations, ...]:
+def operation_groups() -> tuple[OperationRouter, ...]:
     """All operations, by part."""
     from orchestrator.state.server.api import environments, history, runs
 
     return runs.operations, environments.operations, history.operations
 
 
-def serve(app: FastAPI) -> None:
+def install(app: FastAPI) -> None:
     """Let ``app`` answer them, and describe them to whoever asks for the OpenAPI document."""
-    for part in parts():
-        part.serve(app, PREFIX)
-    made: list[dict[str, Any]] = []
+    for group in operation_groups():
+        group.add_routes(app, API_PREFIX)
+    documents: list[dict[str, Any]] = []
 
-    def openapi() -> dict[str, Any]:
-        if not made:
-            from orchestrator.state.server.api.openapi_schemas import Shapes
+    def build_openapi() -> dict[str, Any]:
+        if not documents:
+            from orchestrator.state.server.api.openapi_schemas import SchemaRegistry
 
-            described, shapes = FastAPI(title=app.title, version=app.version), Shapes()
-            for part in parts():
-                part.describe(described, PREFIX, shapes)
-            made.append(shapes.settle(described.openapi()))
-        return made[0]
+            document_app, shapes = FastAPI(title=app.title, version=app.version), SchemaRegistry()
+            for group in operation_groups():
+                group.add_documented_routes(document_app, API_PREFIX, shapes)
+            documents.append(shapes.resolve(document_app.openapi()))
+        return documents[0]
 
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = build_openapi  # type: ignore[method-assign]

@@ -11,15 +11,15 @@ from starlette.responses import Response, StreamingResponse
 
 from orchestrator.state.protocol.records import AuditEntry, Page
 from orchestrator.state.server import export_import, oidc
-from orchestrator.state.server.api.operation_router import Operations
+from orchestrator.state.server.api.operation_router import OperationRouter
 from orchestrator.state.server.filters import HistoryFilter
-from orchestrator.state.server.request_context import Keeper, Reader, answered, store_of
+from orchestrator.state.server.request_context import CurrentReader, StoreDep, get_store, json_response
 
-operations = Operations("history")
-Word = Annotated[str, Query(max_length=200)]
+operations = OperationRouter("history")
+QueryText = Annotated[str, Query(max_length=200)]
 
 
-class Traded(Struct, frozen=True):
+class TokenResponse(Struct, frozen=True):
     """A token of this service; it is shown this once."""
 
     token: str
@@ -27,46 +27,46 @@ class Traded(Struct, frozen=True):
 
 
 @operations.get("/history", response_model=Page[AuditEntry])
-def history(  # noqa: PLR0913 - its filters
+def list_history(  # noqa: PLR0913 - its filters
     request: Request,
-    store: Keeper,
-    _: Reader,
-    environment: Word = "",
-    deed: Word = "",
-    by: Word = "",
-    since: Word = "",
-    until: Word = "",
-    cursor: Word = "",
+    store: StoreDep,
+    _: CurrentReader,
+    environment: QueryText = "",
+    deed: QueryText = "",
+    by: QueryText = "",
+    since: QueryText = "",
+    until: QueryText = "",
+    cursor: QueryText = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> Response:
     """The newest first."""
-    return answered(request, store.history(HistoryFilter(environment, deed, by, since, until), cursor, limit))
+    return json_response(request, store.list_history(HistoryFilter(environment, deed, by, since, until), cursor, limit))
 
 
 @operations.get("/history/export", response_class=StreamingResponse)
-def export(store: Keeper, _: Reader) -> Response:
+def export_history(store: StoreDep, _: CurrentReader) -> Response:
     """All of it, as JSON lines."""
 
-    def lines() -> Iterator[bytes]:
-        yield from export_import.export(store)
+    def iter_lines() -> Iterator[bytes]:
+        yield from export_import.export_history(store)
 
-    return StreamingResponse(lines(), media_type="application/x-ndjson")
+    return StreamingResponse(iter_lines(), media_type="application/x-ndjson")
 
 
-@operations.post("/token", response_model=Traded)
-def token(request: Request) -> Response:
+@operations.post("/token", response_model=TokenResponse)
+def exchange_token(request: Request) -> Response:
     """Trade a GitHub Actions OIDC token, once, for a token of this service."""
-    kind, _, word = request.headers.get("authorization", "").partition(" ")
+    auth_scheme, _, oidc_token = request.headers.get("authorization", "").partition(" ")
     settings = request.app.state.settings
-    if kind.lower() != "bearer" or not word:
+    if auth_scheme.lower() != "bearer" or not oidc_token:
         raise HTTPException(401, "bring a workflow's OIDC token", {"WWW-Authenticate": "Bearer"})
     from orchestrator.problems import Problems
 
     try:
-        ours = oidc.trade(store_of(request), settings, request.app.state.keys, word)
-    except oidc.NoKeysError as away:
-        raise HTTPException(503, str(away), {"Retry-After": "5"}) from None
-    except Problems as refused:
+        service_token = oidc.exchange_token(get_store(request), settings, request.app.state.keys, oidc_token)
+    except oidc.JwksUnavailableError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
+    except Problems as problems:
         headers = {"WWW-Authenticate": "Bearer"}
-        raise HTTPException(401, refused.problems[0].message, headers) from None
-    return answered(request, Traded(ours, oidc.LASTS))
+        raise HTTPException(401, problems.problems[0].message, headers) from None
+    return json_response(request, TokenResponse(service_token, oidc.TOKEN_TTL_SECONDS))

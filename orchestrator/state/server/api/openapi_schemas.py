@@ -14,63 +14,63 @@ import msgspec
 from fastapi import Body
 from pydantic_core import core_schema
 
-MARK = "x-shape"
-WHERE = "#/components/schemas/{name}"
+PLACEHOLDER_KEY = "x-shape"
+SCHEMA_REF_TEMPLATE = "#/components/schemas/{name}"
 
 
-class Shapes:
+class SchemaRegistry:
     """The shapes of one document, in the order in which they were asked for."""
 
     def __init__(self) -> None:
-        self._known: list[Any] = []
+        self._types: list[Any] = []
 
-    def stand_in(self, shape: Any) -> Any:
+    def placeholder(self, record_type: Any) -> Any:
         """What FastAPI is told instead of ``shape``."""
-        self._known.append(shape)
-        return Annotated[Any, _StandIn(len(self._known) - 1)]
+        self._types.append(record_type)
+        return Annotated[Any, _SchemaPlaceholder(len(self._types) - 1)]
 
-    def told(self, endpoint: Callable[..., Any]) -> Callable[..., Any]:
+    def document_endpoint(self, endpoint: Callable[..., Any]) -> Callable[..., Any]:
         """A function with the name, the words and the parameters of ``endpoint``, its body by a stand-in."""
 
-        def described() -> None:
+        def documented() -> None:
             """For its signature only; it is never called."""
 
         signature = inspect.signature(endpoint, eval_str=True)
-        parameters = [self._parameter(one) for one in signature.parameters.values()]
-        described.__name__, described.__doc__ = endpoint.__name__, endpoint.__doc__
-        described.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return described
+        parameters = [self._document_parameter(parameter) for parameter in signature.parameters.values()]
+        documented.__name__, documented.__doc__ = endpoint.__name__, endpoint.__doc__
+        documented.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return documented
 
-    def settle(self, document: dict[str, Any]) -> dict[str, Any]:
+    def resolve(self, document: dict[str, Any]) -> dict[str, Any]:
         """``document`` with schemas for the stand-ins."""
-        schemas, components = msgspec.json.schema_components(self._known, ref_template=WHERE)
-        settled: dict[str, Any] = _settled(document, schemas)
-        settled["components"]["schemas"] |= components
-        return settled
+        schemas, components = msgspec.json.schema_components(self._types, ref_template=SCHEMA_REF_TEMPLATE)
+        resolved: dict[str, Any] = _resolve_placeholders(document, schemas)
+        resolved["components"]["schemas"] |= components
+        return resolved
 
-    def _parameter(self, parameter: inspect.Parameter) -> inspect.Parameter:
-        shape = parameter.annotation
-        if not (isinstance(shape, type) and issubclass(shape, msgspec.Struct)):
+    def _document_parameter(self, parameter: inspect.Parameter) -> inspect.Parameter:
+        record_type = parameter.annotation
+        if not (isinstance(record_type, type) and issubclass(record_type, msgspec.Struct)):
             return parameter
-        return parameter.replace(annotation=Annotated[self.stand_in(shape), Body()])
+        return parameter.replace(annotation=Annotated[self.placeholder(record_type), Body()])
 
 
-class _StandIn:
+class _SchemaPlaceholder:
     """Anything to pydantic; a mark in its schema."""
 
-    def __init__(self, number: int) -> None:
-        self._number = number
+    def __init__(self, index: int) -> None:
+        self._index = index
 
     def __get_pydantic_core_schema__(self, _: Any, __: Any) -> core_schema.CoreSchema:
         return core_schema.any_schema()
 
     def __get_pydantic_json_schema__(self, _: Any, __: Any) -> dict[str, Any]:
-        return {MARK: self._number}
+        return {PLACEHOLDER_KEY: self._index}
 
 
-def _settled(part: Any, schemas: tuple[Any, ...] | list[Any]) -> Any:
-    if isinstance(part, dict):
-        if MARK in part:
-            return schemas[part[MARK]]
-        return {name: _settled(one, schemas) for name, one in part.items()}
-    return [_settled(one, schemas) for one in part] if isinstance(part, list) else part
+def _resolve_placeholders(node: Any, schemas: tuple[Any, ...] | list[Any]) -> Any:
+    if isinstance(node, dict):
+        if PLACEHOLDER_KEY in node:
+            return schemas[node[PLACEHOLDER_KEY]]
+        return {name: _resolve_placeholders(child, schemas) for name, child in node.items()}
+    return [_resolve_placeholders(child, schemas) for child in node] if isinstance(node, list) else node

@@ -11,55 +11,67 @@ from typing import Any, TypeVar
 
 from fastapi import FastAPI
 
-from orchestrator.state.server.api.openapi_schemas import Shapes
-from orchestrator.state.server.problem_details import MEDIA, ProblemDetails
-from orchestrator.state.server.routing import served
+from orchestrator.state.server.api.openapi_schemas import SchemaRegistry
+from orchestrator.state.server.problem_details import MEDIA_TYPE, ProblemDetails
+from orchestrator.state.server.routing import run_in_one_thread
 
-WRONG = (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
+ERROR_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
 """Every way in which an operation may refuse."""
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
-class Operations:
+class OperationRouter:
     """The operations of one part of the API; what FastAPI's router has for decorators."""
 
     def __init__(self, tag: str) -> None:
         self._tag = tag
-        self._made: list[tuple[str, str, Any, dict[str, Any]]] = []
+        self._registrations: list[tuple[str, str, Any, dict[str, Any]]] = []
 
-    def get(self, path: str, **told: Any) -> Callable[[Endpoint], Endpoint]:
+    def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """Register a function for GET; ``told`` as for a route of FastAPI."""
-        return self._registering("GET", path, told)
+        return self._register("GET", path, options)
 
-    def post(self, path: str, **told: Any) -> Callable[[Endpoint], Endpoint]:
+    def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """The same for POST."""
-        return self._registering("POST", path, told)
+        return self._register("POST", path, options)
 
-    def put(self, path: str, **told: Any) -> Callable[[Endpoint], Endpoint]:
+    def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """The same for PUT."""
-        return self._registering("PUT", path, told)
+        return self._register("PUT", path, options)
 
-    def delete(self, path: str, **told: Any) -> Callable[[Endpoint], Endpoint]:
+    def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
         """The same for DELETE."""
-        return self._registering("DELETE", path, told)
+        return self._register("DELETE", path, options)
 
-    def serve(self, app: FastAPI, prefix: str) -> None:
+    def add_routes(self, app: FastAPI, prefix: str) -> None:
         """Let ``app`` answer them."""
-        for method, path, endpoint, told in self._made:
-            plain = {**told, "response_model": None}
-            app.add_api_route(prefix + path, served(endpoint), methods=[method], **plain)
+        for method, path, endpoint, options in self._registrations:
+            route_options = {**options, "response_model": None}
+            app.add_api_route(prefix + path, run_in_one_thread(endpoint), methods=[method], **route_options)
 
-    def describe(self, app: FastAPI, prefix: str, shapes: Shapes) -> None:
+    def add_documented_routes(self, app: FastAPI, prefix: str, schemas: SchemaRegistry) -> None:
         """Let the document of ``app`` have them, with what is sent, answered and refused, by ``shapes``."""
-        wrong: Any = {status: {"model": ProblemDetails, "content": {MEDIA: {}}} for status in WRONG}
-        for method, path, endpoint, told in self._made:
-            plain = {name: shapes.stand_in(one) if name == "response_model" else one for name, one in told.items()}
-            described = shapes.told(endpoint)
-            app.add_api_route(prefix + path, described, methods=[method], tags=[self._tag], responses=wrong, **plain)
+        error_responses: Any = {
+            status: {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}} for status in ERROR_STATUSES
+        }
+        for method, path, endpoint, options in self._registrations:
+            route_options = {
+                name: schemas.placeholder(option) if name == "response_model" else option
+                for name, option in options.items()
+            }
+            documented_endpoint = schemas.document_endpoint(endpoint)
+            app.add_api_route(
+                prefix + path,
+                documented_endpoint,
+                methods=[method],
+                tags=[self._tag],
+                responses=error_responses,
+                **route_options,
+            )
 
-    def _registering(self, method: str, path: str, told: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
-        def register(endpoint: Endpoint) -> Endpoint:
-            self._made.append((method, path, endpoint, told))
+    def _register(self, method: str, path: str, options: dict[str, Any]) -> Callable[[Endpoint], Endpoint]:
+        def decorator(endpoint: Endpoint) -> Endpoint:
+            self._registrations.append((method, path, endpoint, options))
             return endpoint
 
-        return register
+        return decorator

@@ -9,136 +9,154 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from orchestrator.state.protocol.records import Lease, Page, Run, StepEvent
-from orchestrator.state.protocol.requests import Batch, Begin, Choice, Ending, Kept, Sign, Standing
-from orchestrator.state.server.api.operation_router import Operations
+from orchestrator.state.protocol.requests import (
+    AppendEventsResponse,
+    BeginRunRequest,
+    EndRunRequest,
+    EventBatch,
+    RenewLeaseRequest,
+    RunLeaseStatus,
+    SetPlanRequest,
+)
+from orchestrator.state.server.api.operation_router import OperationRouter
 from orchestrator.state.server.filters import RunFilter
-from orchestrator.state.server.idempotency import once
-from orchestrator.state.server.request_context import Keeper, Operator, Reader, Writer, answered, fit, permit
+from orchestrator.state.server.idempotency import respond_once
+from orchestrator.state.server.request_context import (
+    CurrentOperator,
+    CurrentReader,
+    CurrentWriter,
+    StoreDep,
+    check_permission,
+    json_response,
+    validate_record,
+)
 from orchestrator.state.server.store import Store
 
-operations = Operations("runs")
+operations = OperationRouter("runs")
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 Limit = Annotated[int, Query(ge=1, le=500)]
-Word = Annotated[str, Query(max_length=200)]
-KEY = r"^[a-z0-9][a-z0-9-]{0,60}/[a-z0-9][a-z0-9-]{0,60}$"
-MOST_EVENTS = 2000
+QueryText = Annotated[str, Query(max_length=200)]
+ENVIRONMENT_KEY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,60}/[a-z0-9][a-z0-9-]{0,60}$"
+MAX_EVENTS = 2000
 
 
-@operations.post("/runs", status_code=201, response_model=Standing)
-def begin(request: Request, store: Keeper, identity: Writer, body: Begin) -> Response:
+@operations.post("/runs", status_code=201, response_model=RunLeaseStatus)
+def create_run(request: Request, store: StoreDep, identity: CurrentWriter, body: BeginRunRequest) -> Response:
     """Write down that a run begins, and ask for its environment's lease.  Repeated, it changes nothing.
 
     Answers 409 `held` when somebody else has it and the run does not wait; then it is not written down.
     """
     import re
 
-    run = fit(body.run)
-    if not re.fullmatch(KEY, run.environment) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", run.id):
+    run = validate_record(body.run)
+    if not re.fullmatch(ENVIRONMENT_KEY_PATTERN, run.environment) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", run.id):
         raise HTTPException(422, "a run has an id, and an environment PROJECT/NAME")
-    permit(identity, "write", run.environment)
-    clean = replace(run, status="running", sequence=0, ended_at="", outcomes=(), superseded_by="")
+    check_permission(identity, "write", run.environment)
+    new_run = replace(run, status="running", sequence=0, ended_at="", outcomes=(), superseded_by="")
 
-    def make() -> tuple[int, object]:
-        return 201, store.begin(clean, identity.name, waits=body.waits, past=body.past)
+    def begin_run() -> tuple[int, object]:
+        return 201, store.begin_run(new_run, identity.name, can_wait=body.waits, from_journal=body.past)
 
-    return once(request, identity, body, make)
+    return respond_once(request, identity, body, begin_run)
 
 
 @operations.get("/runs", response_model=Page[Run])
-def runs(  # noqa: PLR0913 - its filters
+def list_runs(  # noqa: PLR0913 - its filters
     request: Request,
-    store: Keeper,
-    _: Reader,
-    environment: Word = "",
-    status: Word = "",
-    verb: Word = "",
-    by: Word = "",
-    commit: Word = "",
-    since: Word = "",
-    until: Word = "",
-    cursor: Word = "",
+    store: StoreDep,
+    _: CurrentReader,
+    environment: QueryText = "",
+    status: QueryText = "",
+    verb: QueryText = "",
+    by: QueryText = "",
+    commit: QueryText = "",
+    since: QueryText = "",
+    until: QueryText = "",
+    cursor: QueryText = "",
     limit: Limit = 50,
 ) -> Response:
     """The newest first."""
-    only = RunFilter(environment, status, verb, by, commit, since, until)
-    return answered(request, store.runs(only, cursor, limit))
+    filters = RunFilter(environment, status, verb, by, commit, since, until)
+    return json_response(request, store.list_runs(filters, cursor, limit))
 
 
 @operations.get("/runs/{run}", response_model=Run)
-def run(request: Request, store: Keeper, _: Reader, run: RunId) -> Response:
+def get_run(request: Request, store: StoreDep, _: CurrentReader, run: RunId) -> Response:
     """One run."""
-    return answered(request, store.run(run))
+    return json_response(request, store.get_run(run))
 
 
 @operations.get("/runs/{run}/events", response_model=list[StepEvent])
-def events(
+def list_events(
     request: Request,
-    store: Keeper,
-    _: Reader,
+    store: StoreDep,
+    _: CurrentReader,
     run: RunId,
     after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     limit: Limit = 500,
 ) -> Response:
     """The events that come after number `after`, in order."""
-    if store.run(run) is None:
+    if store.get_run(run) is None:
         raise HTTPException(404, "there is no such run")
-    return answered(request, store.events(run, after, limit))
+    return json_response(request, store.list_events(run, after, limit))
 
 
 @operations.post("/runs/{run}/plan", response_model=Run)
-def choose(request: Request, store: Keeper, identity: Writer, run: RunId, body: Choice) -> Response:
+def set_plan(request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: SetPlanRequest) -> Response:
     """Keep which plan a run carries out.  Repeated, it changes nothing."""
-    _own(store, identity, run)
-    return answered(request, store.choose(run, body.fence, fit(body).plan, identity.name))
+    _check_run_permission(store, identity, run)
+    return json_response(request, store.set_run_plan(run, body.fence, validate_record(body).plan, identity.name))
 
 
-@operations.post("/runs/{run}/events", response_model=Kept)
-def append(request: Request, store: Keeper, identity: Writer, run: RunId, body: Batch) -> Response:
+@operations.post("/runs/{run}/events", response_model=AppendEventsResponse)
+def append_events(request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: EventBatch) -> Response:
     """Keep events.  409 `lost-lease` tells the sender to stop, 409 `gap` that some are missing between."""
-    if len(body.events) > MOST_EVENTS:
-        raise HTTPException(413, f"send {MOST_EVENTS} events at a time")
-    _own(store, identity, run)
-    last = store.append(run, body.fence, fit(body).events)
+    if len(body.events) > MAX_EVENTS:
+        raise HTTPException(413, f"send {MAX_EVENTS} events at a time")
+    _check_run_permission(store, identity, run)
+    last_sequence = store.append_events(run, body.fence, validate_record(body).events)
     request.app.state.measures.events.inc(len(body.events))
-    return answered(request, Kept(last))
+    return json_response(request, AppendEventsResponse(last_sequence))
 
 
-@operations.post("/runs/{run}/lease", response_model=Standing)
-def sign(request: Request, store: Keeper, identity: Writer, run: RunId, body: Sign) -> Response:
+@operations.post("/runs/{run}/lease", response_model=RunLeaseStatus)
+def renew_lease(
+    request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: RenewLeaseRequest
+) -> Response:
     """A sign of life, and how the run stands.  409 `lost-lease` tells the sender to stop."""
-    _own(store, identity, run)
+    _check_run_permission(store, identity, run)
     if body.fence is None:
-        return answered(request, store.ask(run, identity.name))
-    return answered(request, store.beat(run, body.fence))
+        return json_response(request, store.request_lease(run, identity.name))
+    return json_response(request, store.renew_lease(run, body.fence))
 
 
 @operations.post("/runs/{run}/end", response_model=Run)
-def end(request: Request, store: Keeper, identity: Writer, run: RunId, body: Ending) -> Response:
+def end_run(request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: EndRunRequest) -> Response:
     """Keep how a run ended, and free its lease.  Repeated, it changes nothing.
 
     A run that was given up as lost may still say how it ended, with its events before: without a fence.
     """
-    _own(store, identity, run)
+    _check_run_permission(store, identity, run)
     if body.end.status in {"queued", "running"}:
         raise HTTPException(422, "that is no end")
-    return answered(request, store.end(run, body.fence, fit(body.end), identity.name))
+    return json_response(request, store.end_run(run, body.fence, validate_record(body.end), identity.name))
 
 
 @operations.get("/leases", response_model=list[Lease])
-def leases(request: Request, store: Keeper, _: Reader) -> Response:
+def list_leases(request: Request, store: StoreDep, _: CurrentReader) -> Response:
     """Who writes where, and who waits."""
-    return answered(request, store.leases())
+    return json_response(request, store.list_leases())
 
 
 @operations.delete("/environments/{project}/{name}/lease", response_model=Lease)
-def free(request: Request, store: Keeper, identity: Operator, project: str, name: str) -> Response:
+def revoke_lease(request: Request, store: StoreDep, identity: CurrentOperator, project: str, name: str) -> Response:
     """Take the lease from whoever has it: its next write is refused."""
-    return answered(request, store.free(f"{project}/{name}", identity.name))
+    return json_response(request, store.revoke_lease(f"{project}/{name}", identity.name))
 
 
-def _own(store: Store, identity: Writer, run_id: str) -> None:
+def _check_run_permission(store: Store, identity: CurrentWriter, run_id: str) -> None:
     if identity.environment:
-        found = store.run(run_id)
-        if found is None:
+        run = store.get_run(run_id)
+        if run is None:
             raise HTTPException(404, "there is no such run")
-        permit(identity, "write", found.environment)
+        check_permission(identity, "write", run.environment)

@@ -27,4 +27,4 @@ def mount(app: FastAPI) -> None:
 
     for module in (environments, runs, run_stream, plans, releases, drift, history, models, static_files, theme):
         app.include_router(module.router())
-    error_pages.install(app)
+    error_pages.install_error_pages(app)

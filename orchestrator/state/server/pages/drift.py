@@ -11,20 +11,20 @@ from msgspec import Struct
 from starlette.responses import RedirectResponse, Response
 
 from orchestrator.state.protocol.records import DriftDecision, DriftedResource
-from orchestrator.state.protocol.timestamps import stamp
-from orchestrator.state.server.pages.environments import BASE, Name, known
-from orchestrator.state.server.pages.formatting import Command, seconds_of
-from orchestrator.state.server.pages.rendering import by_hand, show
-from orchestrator.state.server.request_context import Keeper, Operator, Reader
-from orchestrator.state.server.routing import Route
+from orchestrator.state.protocol.timestamps import format_timestamp
+from orchestrator.state.server.pages.environments import ENVIRONMENT_PATH, PathName, get_environment_or_404
+from orchestrator.state.server.pages.formatting import Command, to_unix_seconds
+from orchestrator.state.server.pages.rendering import check_form_csrf, render_page
+from orchestrator.state.server.request_context import CurrentOperator, CurrentReader, StoreDep
+from orchestrator.state.server.routing import SingleThreadRoute
 
-WORDS = {"accept": "accepted", "revert": "to be reverted", "ignore": "ignored"}
-REPORTS = 12
-MOST_DAYS = 90
-A_WEEK = 7 * 86400.0
+DECISION_LABELS = {"accept": "accepted", "revert": "to be reverted", "ignore": "ignored"}
+MAX_REPORTS = 12
+MAX_IGNORE_DAYS = 90
+DEFAULT_IGNORE_SECONDS = 7 * 86400.0
 
 
-class Found(Struct, frozen=True):
+class DriftItem(Struct, frozen=True):
     """One resource, and what was decided about it; ``is_quiet`` while it is to be ignored."""
 
     resource: DriftedResource
@@ -34,71 +34,84 @@ class Found(Struct, frozen=True):
     ways: tuple[Command, ...]
 
 
-def found(resource: DriftedResource, decision: DriftDecision | None, name: str, now: float) -> Found:
+def build_drift_item(resource: DriftedResource, decision: DriftDecision | None, name: str, now: float) -> DriftItem:
     """What the page says of one resource."""
-    until = seconds_of(decision.until) if decision and decision.until else None
-    over = until is not None and until <= now
+    until = to_unix_seconds(decision.until) if decision and decision.until else None
+    is_expired = until is not None and until <= now
     # what was decided about an earlier drift says nothing of this one
-    old = decision is not None and decision.at < resource.since
-    kept = None if over or old else decision
-    quiet = kept is not None and kept.deed == "ignore"
-    day = (kept.until if kept else "") or _day(now + A_WEEK)
-    return Found(resource, kept, WORDS[kept.deed] if kept else "", quiet, ways(resource, name, day[:10]))
-
-
-def ways(resource: DriftedResource, name: str, until: str) -> tuple[Command, ...]:
-    """What to type, for each of the ends it can come to; ``until`` is a day, YEAR-MONTH-DAY."""
-    look = f"orchestrator drift -e {name}"
-    if resource.sync != "drifted":
-        return (Command(look, "look again, once it may be read"),)
-    address = shlex.quote(resource.address)
-    return (
-        Command(f"{look} --accept {address}", "accept: edit the manifests so that they say what AWS has"),
-        Command(f"orchestrator deploy -e {name}", "revert: make AWS what the manifests say"),
-        Command(f"{look} --ignore {address} --until {until}", "ignore: write into the manifests that it is let be"),
+    is_outdated = decision is not None and decision.at < resource.since
+    active = None if is_expired or is_outdated else decision
+    is_quiet = active is not None and active.deed == "ignore"
+    day = (active.until if active else "") or _format_day(now + DEFAULT_IGNORE_SECONDS)
+    return DriftItem(
+        resource,
+        active,
+        DECISION_LABELS[active.deed] if active else "",
+        is_quiet,
+        remediation_commands(resource, name, day[:10]),
     )
 
 
-def _day(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+def remediation_commands(resource: DriftedResource, name: str, until: str) -> tuple[Command, ...]:
+    """What to type, for each of the ends it can come to; ``until`` is a day, YEAR-MONTH-DAY."""
+    drift_command = f"orchestrator drift -e {name}"
+    if resource.sync != "drifted":
+        return (Command(drift_command, "look again, once it may be read"),)
+    address = shlex.quote(resource.address)
+    return (
+        Command(f"{drift_command} --accept {address}", "accept: edit the manifests so that they say what AWS has"),
+        Command(f"orchestrator deploy -e {name}", "revert: make AWS what the manifests say"),
+        Command(
+            f"{drift_command} --ignore {address} --until {until}", "ignore: write into the manifests that it is let be"
+        ),
+    )
+
+
+def _format_day(timestamp: float) -> str:
+    return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def router() -> APIRouter:
     """``/e/{project}/{name}/drift``, and the form that decides."""
-    routes = APIRouter(include_in_schema=False, route_class=Route)
+    routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
-    @routes.get(BASE + "/drift")
-    def drift(request: Request, store: Keeper, _: Reader, project: Name, name: Name) -> Response:
-        environment = known(store, project, name)
-        decisions = {one.address: one for one in store.decisions(environment.key)}
+    @routes.get(ENVIRONMENT_PATH + "/drift")
+    def show_drift(request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName) -> Response:
+        environment = get_environment_or_404(store, project, name)
+        decisions = {entry.address: entry for entry in store.list_drift_decisions(environment.key)}
         now = store.clock()
         report = environment.drift
         resources = report.resources if report else ()
-        seen = tuple(found(one, decisions.get(one.address), name, now) for one in resources)
-        seen = tuple(sorted(seen, key=lambda one: (one.is_quiet, one.resource.sync != "drifted")))
-        values = {"report": report, "found": seen, "reports": store.drifts(environment.key, limit=REPORTS).items}
-        return show(request, "drift.html", {**values, "key": environment.key, "tab": "drift"})
+        items = tuple(build_drift_item(entry, decisions.get(entry.address), name, now) for entry in resources)
+        items = tuple(sorted(items, key=lambda entry: (entry.is_quiet, entry.resource.sync != "drifted")))
+        values = {
+            "report": report,
+            "found": items,
+            "reports": store.list_drift_reports(environment.key, limit=MAX_REPORTS).items,
+        }
+        return render_page(request, "drift.html", {**values, "key": environment.key, "tab": "drift"})
 
-    @routes.post(BASE + "/drift")
-    def decide(  # noqa: PLR0913 - its fields
-        store: Keeper,
-        identity: Operator,
-        project: Name,
-        name: Name,
+    @routes.post(ENVIRONMENT_PATH + "/drift")
+    def record_decision(  # noqa: PLR0913 - its fields
+        store: StoreDep,
+        identity: CurrentOperator,
+        project: PathName,
+        name: PathName,
         address: Annotated[str, Form(max_length=300)],
         deed: Annotated[Literal["accept", "revert", "ignore"], Form()],
         csrf: Annotated[str, Form(max_length=400)] = "",
         reason: Annotated[str, Form(max_length=400)] = "",
-        days: Annotated[int, Form(ge=1, le=MOST_DAYS)] = 7,
+        days: Annotated[int, Form(ge=1, le=MAX_IGNORE_DAYS)] = 7,
     ) -> Response:
-        by_hand(identity, csrf)
-        environment = known(store, project, name)
-        if address not in {one.address for one in (environment.drift.resources if environment.drift else ())}:
+        check_form_csrf(identity, csrf)
+        environment = get_environment_or_404(store, project, name)
+        if address not in {drifted.address for drifted in (environment.drift.resources if environment.drift else ())}:
             raise HTTPException(422, "that resource is not in the newest report; load the page again")
-        at = store.clock()
-        ends = _day(at + days * 86400) if deed == "ignore" else ""
-        store.decide(
-            DriftDecision(environment.key, address, deed, identity.name, stamp(at), reason, ends), identity.name
+        now = store.clock()
+        until = _format_day(now + days * 86400) if deed == "ignore" else ""
+        store.record_drift_decision(
+            DriftDecision(environment.key, address, deed, identity.name, format_timestamp(now), reason, until),
+            identity.name,
         )
         return RedirectResponse(f"/e/{environment.key}/drift", 303)
 

@@ -9,19 +9,19 @@ from msgspec import Struct
 from starlette.responses import Response
 
 from orchestrator.state.protocol.records import Conflict, Environment, Lease, PullRequestPlan
-from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.filters import RunFilter
-from orchestrator.state.server.pages.rendering import show
-from orchestrator.state.server.request_context import Keeper, Reader
-from orchestrator.state.server.routing import Route
+from orchestrator.state.server.pages.rendering import render_page
+from orchestrator.state.server.request_context import CurrentReader, StoreDep
+from orchestrator.state.server.routing import SingleThreadRoute
 
-Name = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
-BASE = "/e/{project}/{name}"
-RUNS = 8
+PathName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
+ENVIRONMENT_PATH = "/e/{project}/{name}"
+MAX_RECENT_RUNS = 8
 """Runs that are shown beside the rest."""
 
 
-class Glance(Struct, frozen=True):
+class EnvironmentSummary(Struct, frozen=True):
     """One environment; ``syncing`` is ``in sync``, ``drifted`` or ``not checked``."""
 
     environment: Environment
@@ -29,78 +29,89 @@ class Glance(Struct, frozen=True):
     held_since: str = ""
 
     @property
-    def is_well(self) -> bool:
+    def is_healthy(self) -> bool:
         return self.environment.health == "healthy" and self.syncing == "in sync"
 
 
-def glance(environment: Environment) -> Glance:
+def summarize_environment(environment: Environment) -> EnvironmentSummary:
     """What the first look has to tell."""
     report, lease = environment.drift, environment.lease
-    syncing = "not checked" if report is None else "drifted" if report.drifted else "in sync"
-    return Glance(environment, syncing, since(lease))
+    sync_status = "not checked" if report is None else "drifted" if report.drifted else "in sync"
+    return EnvironmentSummary(environment, sync_status, lease_acquired_at(lease))
 
 
-def since(lease: Lease | None) -> str:
+def lease_acquired_at(lease: Lease | None) -> str:
     """When the lease was taken, "" when it is free."""
-    return stamp(lease.holder.taken) if lease and lease.holder else ""
+    return format_timestamp(lease.holder.taken) if lease and lease.holder else ""
 
 
-def _place(glance: Glance) -> tuple[str, bool, str]:
+def _sort_key(summary: EnvironmentSummary) -> tuple[str, bool, str]:
     """By project, and what customers see comes first."""
-    environment = glance.environment
+    environment = summary.environment
     return environment.project, not environment.name.startswith("prod"), environment.name
 
 
-class Pull(Struct, frozen=True):
+class PullRequestView(Struct, frozen=True):
     """An open pull request, and those it will meet."""
 
     plan: PullRequestPlan
     conflicts: tuple[Conflict, ...]
 
 
-def known(store: Keeper, project: str, name: str) -> Environment:
+def get_environment_or_404(store: StoreDep, project: str, name: str) -> Environment:
     """The environment.
 
     Raises HTTPException 404.
     """
-    found = store.environment(f"{project}/{name}")
-    if found is None:
+    environment = store.get_environment(f"{project}/{name}")
+    if environment is None:
         raise HTTPException(404, f"no environment {project}/{name} is known here")
-    return found
+    return environment
 
 
 def router() -> APIRouter:
     """``/`` and ``/e/{project}/{name}``."""
-    routes = APIRouter(include_in_schema=False, route_class=Route)
+    routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/")
-    def all_of_them(request: Request, store: Keeper, _: Reader) -> Response:
-        found = tuple(sorted(map(glance, store.environments()), key=_place))
-        priced = [one.environment.monthly_usd for one in found if one.environment.monthly_usd is not None]
-        runs = store.runs(limit=RUNS).items
+    def show_environments(request: Request, store: StoreDep, _: CurrentReader) -> Response:
+        summaries = tuple(sorted(map(summarize_environment, store.list_environments()), key=_sort_key))
+        costs = [
+            summary.environment.monthly_usd for summary in summaries if summary.environment.monthly_usd is not None
+        ]
+        runs = store.list_runs(limit=MAX_RECENT_RUNS).items
         address = request.app.state.settings.public_url or str(request.base_url)
         values = {
-            "glances": found,
-            "total": sum(priced) if priced else None,
+            "glances": summaries,
+            "total": sum(costs) if costs else None,
             "runs": runs,
             "address": address.rstrip("/"),
         }
-        return show(request, "environments.html", values)
+        return render_page(request, "environments.html", values)
 
-    @routes.get(BASE)
-    def one(request: Request, store: Keeper, _: Reader, project: Name, name: Name) -> Response:
-        found = known(store, project, name)
-        pulls = tuple(Pull(plan, store.conflicts(found.key, plan.number)) for plan in store.pull_requests(found.key))
-        runs = store.runs(RunFilter(environment=found.key), limit=RUNS).items
-        waiting = tuple((one, stamp(one.since)) for one in found.lease.waiting) if found.lease else ()
+    @routes.get(ENVIRONMENT_PATH)
+    def show_environment(
+        request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName
+    ) -> Response:
+        environment = get_environment_or_404(store, project, name)
+        pulls = tuple(
+            PullRequestView(plan, store.list_conflicts(environment.key, plan.number))
+            for plan in store.list_pull_requests(environment.key)
+        )
+        runs = store.list_runs(RunFilter(environment=environment.key), limit=MAX_RECENT_RUNS).items
+        waiting = (
+            tuple((waiter, format_timestamp(waiter.since)) for waiter in environment.lease.waiting)
+            if environment.lease
+            else ()
+        )
         values = {
-            "glance": glance(found),
+            "glance": summarize_environment(environment),
             "pulls": pulls,
             "runs": runs,
             "waiting": waiting,
-            "key": found.key,
+            "key": environment.key,
             "tab": "",
         }
-        return show(request, "environment.html", values)
+        return render_page(request, "environment.html", values)
 
     return routes

@@ -9,10 +9,10 @@ from fastapi import FastAPI, Request
 from starlette.responses import Response
 
 from orchestrator.state.server import problem_details
-from orchestrator.state.server.middleware import HEADERS
-from orchestrator.state.server.pages.rendering import show
+from orchestrator.state.server.middleware import SECURITY_HEADERS
+from orchestrator.state.server.pages.rendering import render_page
 
-WAYS = {
+HINTS_BY_STATUS = {
     401: "Sign in, and you come back here.",
     403: "Ask somebody who may push to the repository, or sign in as another.",
     404: "It may have been removed, or the address has a slip in it.",
@@ -22,45 +22,47 @@ WAYS = {
 }
 
 
-def install(app: FastAPI) -> None:
+def install_error_pages(app: FastAPI) -> None:
     """Let errors be pages where a browser asks for one."""
     for error, handler in problem_details.HANDLERS.items():
-        app.add_exception_handler(error, _paged(handler))
-    app.add_exception_handler(Exception, _broken)
+        app.add_exception_handler(error, _with_error_page(handler))
+    app.add_exception_handler(Exception, _handle_unexpected_error)
 
 
-def _paged(handler: Any) -> Any:
-    def answer(request: Request, error: Exception) -> Response:
-        said: Response = handler(request, error)
-        return page(request, said) if for_people(request) else said
+def _with_error_page(handler: Any) -> Any:
+    def handle_error(request: Request, error: Exception) -> Response:
+        problem_response: Response = handler(request, error)
+        return render_error_page(request, problem_response) if accepts_html(request) else problem_response
 
-    return answer
+    return handle_error
 
 
-def for_people(request: Request) -> bool:
+def accepts_html(request: Request) -> bool:
     """Whether a browser asks for a page."""
     return not request.url.path.startswith("/api/") and "text/html" in request.headers.get("accept", "")
 
 
-def page(request: Request, said: Response) -> Response:
+def render_error_page(request: Request, problem_response: Response) -> Response:
     """Problem details, laid out."""
-    details = json.loads(bytes(said.body))
+    details = json.loads(bytes(problem_response.body))
     status = int(details["status"])
-    way = details.get("hint") or WAYS.get(status, "Go back, and try it another way.")
-    shown = show(request, "failure.html", {"status": status, "details": details, "way": way}, status)
+    hint = details.get("hint") or HINTS_BY_STATUS.get(status, "Go back, and try it another way.")
+    error_page = render_page(request, "failure.html", {"status": status, "details": details, "way": hint}, status)
     for name in ("www-authenticate", "retry-after", "allow"):
-        if name in said.headers and status != 401:
-            shown.headers[name] = said.headers[name]
-    return shown
+        if name in problem_response.headers and status != 401:
+            error_page.headers[name] = problem_response.headers[name]
+    return error_page
 
 
-def _broken(request: Request, _: Exception) -> Response:
+def _handle_unexpected_error(request: Request, _: Exception) -> Response:
     """Answered outside of the guard, so it brings the guard's headers along."""
-    number = str(request.scope.get("state", {}).get("request_id", ""))
-    said = problem_details.problem(500, "something here does not work as it should", request=number)
+    request_id = str(request.scope.get("state", {}).get("request_id", ""))
+    problem_response = problem_details.problem_response(
+        500, "something here does not work as it should", request=request_id
+    )
     try:
-        answer = page(request, said) if for_people(request) else said
+        response = render_error_page(request, problem_response) if accepts_html(request) else problem_response
     except Exception:  # noqa: BLE001 - the page needs the database too; the plain answer needs nothing
-        answer = said
-    answer.headers.update({**HEADERS, "X-Request-Id": number})
-    return answer
+        response = problem_response
+    response.headers.update({**SECURITY_HEADERS, "X-Request-Id": request_id})
+    return response

@@ -12,21 +12,21 @@ from msgspec import Struct
 from msgspec.structs import asdict
 from starlette.responses import Response
 
-from orchestrator.state.protocol.records import Status, Verb
-from orchestrator.state.server.filters import Delivery, HistoryFilter, RunFilter
-from orchestrator.state.server.pages.formatting import NONE, lasting
-from orchestrator.state.server.pages.rendering import show
-from orchestrator.state.server.request_context import Keeper, Reader
-from orchestrator.state.server.routing import Route
+from orchestrator.state.protocol.records import RunStatus, RunVerb
+from orchestrator.state.server.filters import DeliveryMetrics, HistoryFilter, RunFilter
+from orchestrator.state.server.pages.formatting import EMPTY_PLACEHOLDER, format_duration
+from orchestrator.state.server.pages.rendering import render_page
+from orchestrator.state.server.request_context import CurrentReader, StoreDep
+from orchestrator.state.server.routing import SingleThreadRoute
 
-Word = Annotated[str, Query(max_length=200)]
-SHOWN = 30
-WEEKS = 26
-RECENT = 4
+QueryText = Annotated[str, Query(max_length=200)]
+PAGE_SIZE = 30
+MAX_WEEKS = 26
+TREND_WEEKS = 4
 """Weeks that the figures are about."""
 
 
-class Figure(Struct, frozen=True):
+class MetricTrend(Struct, frozen=True):
     """One of the four: what it is now, and how it was in the weeks before that."""
 
     name: str
@@ -36,52 +36,78 @@ class Figure(Struct, frozen=True):
     """``better``, ``worse`` or ``same``"""
 
 
-def figures(weeks: Sequence[Delivery]) -> tuple[Figure, ...]:
+def compute_metric_trends(deliveries: Sequence[DeliveryMetrics]) -> tuple[MetricTrend, ...]:
     """The four figures of the newest weeks beside those of the weeks before them."""
-    now, before = weeks[-RECENT:], weeks[-2 * RECENT : -RECENT]
+    recent, previous = deliveries[-TREND_WEEKS:], deliveries[-2 * TREND_WEEKS : -TREND_WEEKS]
     return (
-        _figure("Deploys a week", _rate(now), _rate(before), "{:.1f}", low=False),
-        _figure("Lead time", _mean(now, "lead_seconds"), _mean(before, "lead_seconds"), "", low=True),
-        _figure("Change failure rate", _failed(now), _failed(before), "{:.0%}", low=True),
-        _figure("Time to restore", _mean(now, "restore_seconds"), _mean(before, "restore_seconds"), "", low=True),
+        _build_metric_trend(
+            "Deploys a week", _deploys_per_week(recent), _deploys_per_week(previous), "{:.1f}", is_lower_better=False
+        ),
+        _build_metric_trend(
+            "Lead time", _mean_of(recent, "lead_seconds"), _mean_of(previous, "lead_seconds"), "", is_lower_better=True
+        ),
+        _build_metric_trend(
+            "Change failure rate",
+            _change_failure_rate(recent),
+            _change_failure_rate(previous),
+            "{:.0%}",
+            is_lower_better=True,
+        ),
+        _build_metric_trend(
+            "Time to restore",
+            _mean_of(recent, "restore_seconds"),
+            _mean_of(previous, "restore_seconds"),
+            "",
+            is_lower_better=True,
+        ),
     )
 
 
-def filled(weeks: Sequence[Delivery]) -> tuple[Delivery, ...]:
+def fill_missing_weeks(deliveries: Sequence[DeliveryMetrics]) -> tuple[DeliveryMetrics, ...]:
     """``weeks`` without gaps, the newest half year: a week in which nothing happened is told too."""
-    if not weeks:
+    if not deliveries:
         return ()
-    known = {one.week: one for one in weeks}
-    last = date.fromisoformat(weeks[-1].week)
-    first = max(date.fromisoformat(weeks[0].week), last - timedelta(weeks=WEEKS - 1))
+    by_week = {delivery.week: delivery for delivery in deliveries}
+    last = date.fromisoformat(deliveries[-1].week)
+    first = max(date.fromisoformat(deliveries[0].week), last - timedelta(weeks=MAX_WEEKS - 1))
     days = (first + timedelta(weeks=number) for number in range((last - first).days // 7 + 1))
-    return tuple(known.get(day.isoformat(), Delivery(day.isoformat(), 0, 0)) for day in days)
+    return tuple(by_week.get(day.isoformat(), DeliveryMetrics(day.isoformat(), 0, 0)) for day in days)
 
 
-def _figure(name: str, now: float | None, before: float | None, form: str, *, low: bool) -> Figure:
-    def word(value: float | None) -> str:
-        return NONE if value is None else form.format(value) if form else lasting(value)
+def _build_metric_trend(
+    name: str, now: float | None, before: float | None, number_format: str, *, is_lower_better: bool
+) -> MetricTrend:
+    def format_value(value: float | None) -> str:
+        return (
+            EMPTY_PLACEHOLDER
+            if value is None
+            else number_format.format(value)
+            if number_format
+            else format_duration(value)
+        )
 
     if now is None or before is None or abs(now - before) <= abs(before) * 0.02:
-        return Figure(name, word(now), word(before), "same")
-    return Figure(name, word(now), word(before), "better" if (now < before) is low else "worse")
+        return MetricTrend(name, format_value(now), format_value(before), "same")
+    return MetricTrend(
+        name, format_value(now), format_value(before), "better" if (now < before) is is_lower_better else "worse"
+    )
 
 
-def _rate(weeks: Sequence[Delivery]) -> float | None:
-    return sum(one.deploys for one in weeks) / len(weeks) if weeks else None
+def _deploys_per_week(deliveries: Sequence[DeliveryMetrics]) -> float | None:
+    return sum(delivery.deploys for delivery in deliveries) / len(deliveries) if deliveries else None
 
 
-def _failed(weeks: Sequence[Delivery]) -> float | None:
-    deploys = sum(one.deploys for one in weeks)
-    return sum(one.failures for one in weeks) / deploys if deploys else None
+def _change_failure_rate(deliveries: Sequence[DeliveryMetrics]) -> float | None:
+    deploys = sum(delivery.deploys for delivery in deliveries)
+    return sum(delivery.failures for delivery in deliveries) / deploys if deploys else None
 
 
-def _mean(weeks: Sequence[Delivery], name: str) -> float | None:
-    found = [value for one in weeks if (value := getattr(one, name)) is not None]
-    return sum(found) / len(found) if found else None
+def _mean_of(deliveries: Sequence[DeliveryMetrics], name: str) -> float | None:
+    values = [value for delivery in deliveries if (value := getattr(delivery, name)) is not None]
+    return sum(values) / len(values) if values else None
 
 
-def _day(text: str) -> str:
+def _parse_day(text: str) -> str:
     """A day as the form has it, "" when it is none."""
     try:
         return date.fromisoformat(text).isoformat() if text else ""
@@ -89,46 +115,75 @@ def _day(text: str) -> str:
         return ""
 
 
-def _next(day: str) -> str:
+def _next_day(day: str) -> str:
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat() if day and day < "9999-12-31" else ""
 
 
 def router() -> APIRouter:
     """``/history`` and ``/history/log``."""
-    routes = APIRouter(include_in_schema=False, route_class=Route)
+    routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/history")
-    def history(  # noqa: PLR0913 - its filters
+    def show_history(  # noqa: PLR0913 - its filters
         request: Request,
-        store: Keeper,
-        _: Reader,
-        environment: Word = "",
-        status: Word = "",
-        verb: Word = "",
-        by: Word = "",
-        commit: Word = "",
-        since: Word = "",
-        until: Word = "",
-        cursor: Word = "",
+        store: StoreDep,
+        _: CurrentReader,
+        environment: QueryText = "",
+        status: QueryText = "",
+        verb: QueryText = "",
+        by: QueryText = "",
+        commit: QueryText = "",
+        since: QueryText = "",
+        until: QueryText = "",
+        cursor: QueryText = "",
     ) -> Response:
-        asked = RunFilter(environment, status, verb, by.strip(), commit.strip(), _day(since), _day(until))
-        only = RunFilter(environment, status, verb, asked.by, asked.commit, asked.since, _next(asked.until))
-        page = store.runs(only, cursor, SHOWN)
-        words = {name: word for name, word in asdict(asked).items() if word}
-        weeks = () if cursor else filled(store.deliveries(environment))
-        values = {"figures": figures(weeks), "weeks": weeks, "only": asked, "filtered": bool(words), "runs": page.items}
-        choices = {"keys": store.keys(), "statuses": get_args(Status), "verbs": get_args(Verb)}
-        older = f"/history?{urlencode({**words, 'cursor': page.cursor})}" if page.cursor else ""
-        return show(request, "history.html", {**values, **choices, "older": older})
+        form_filter = RunFilter(
+            environment, status, verb, by.strip(), commit.strip(), _parse_day(since), _parse_day(until)
+        )
+        run_filter = RunFilter(
+            environment,
+            status,
+            verb,
+            form_filter.by,
+            form_filter.commit,
+            form_filter.since,
+            _next_day(form_filter.until),
+        )
+        page = store.list_runs(run_filter, cursor, PAGE_SIZE)
+        active_filters = {name: filter_value for name, filter_value in asdict(form_filter).items() if filter_value}
+        weeks = () if cursor else fill_missing_weeks(store.list_delivery_metrics(environment))
+        values = {
+            "figures": compute_metric_trends(weeks),
+            "weeks": weeks,
+            "only": form_filter,
+            "filtered": bool(active_filters),
+            "runs": page.items,
+        }
+        choices = {"keys": store.list_environment_keys(), "statuses": get_args(RunStatus), "verbs": get_args(RunVerb)}
+        older_url = f"/history?{urlencode({**active_filters, 'cursor': page.cursor})}" if page.cursor else ""
+        return render_page(request, "history.html", {**values, **choices, "older": older_url})
 
     @routes.get("/history/log")
-    def log(
-        request: Request, store: Keeper, _: Reader, environment: Word = "", by: Word = "", cursor: Word = ""
+    def show_audit_log(
+        request: Request,
+        store: StoreDep,
+        _: CurrentReader,
+        environment: QueryText = "",
+        by: QueryText = "",
+        cursor: QueryText = "",
     ) -> Response:
-        page = store.history(HistoryFilter(environment=environment, by=by.strip()), cursor, SHOWN)
-        words = {name: word for name, word in (("environment", environment), ("by", by)) if word}
-        older = f"/history/log?{urlencode({**words, 'cursor': page.cursor})}" if page.cursor else ""
-        values = {"environment": environment, "by": by, "keys": store.keys(), "entries": page.items, "older": older}
-        return show(request, "log.html", values)
+        page = store.list_history(HistoryFilter(environment=environment, by=by.strip()), cursor, PAGE_SIZE)
+        active_filters = {
+            name: filter_value for name, filter_value in (("environment", environment), ("by", by)) if filter_value
+        }
+        older_url = f"/history/log?{urlencode({**active_filters, 'cursor': page.cursor})}" if page.cursor else ""
+        values = {
+            "environment": environment,
+            "by": by,
+            "keys": store.list_environment_keys(),
+            "entries": page.items,
+            "older": older_url,
+        }
+        return render_page(request, "log.html", values)
 
     return routes

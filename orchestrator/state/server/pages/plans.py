@@ -9,34 +9,36 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from orchestrator.render import plan_html
-from orchestrator.render.plan_view import CostView, view
+from orchestrator.render.plan_view import CostView, build_view
 from orchestrator.state.protocol.records import PlanRecord
-from orchestrator.state.server.pages.rendering import show
-from orchestrator.state.server.request_context import Keeper, Reader
-from orchestrator.state.server.routing import Route
+from orchestrator.state.server.pages.rendering import render_page
+from orchestrator.state.server.request_context import CurrentReader, StoreDep
+from orchestrator.state.server.routing import SingleThreadRoute
 
 
-def cost(record: PlanRecord) -> CostView | None:
+def build_cost_view(record: PlanRecord) -> CostView | None:
     """The estimate in a sentence, where there is one."""
     if record.monthly_usd is None:
         return None
     change = record.monthly_change_usd
-    moved = f" ({change:+.2f})" if change else ""
-    return CostView(f"About {record.monthly_usd:.2f} USD a month{moved}, by list prices", ())
+    change_text = f" ({change:+.2f})" if change else ""
+    return CostView(f"About {record.monthly_usd:.2f} USD a month{change_text}, by list prices", ())
 
 
 def router() -> APIRouter:
     """``/plans/{digest}``."""
-    routes = APIRouter(include_in_schema=False, route_class=Route)
+    routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/plans/{digest}")
-    def plan(request: Request, store: Keeper, _: Reader, digest: Annotated[str, Path(max_length=64)]) -> Response:
-        record = store.plan(digest)
+    def show_plan(
+        request: Request, store: StoreDep, _: CurrentReader, digest: Annotated[str, Path(max_length=64)]
+    ) -> Response:
+        record = store.get_plan(digest)
         if record is None:
             raise HTTPException(404, "no plan with this digest is known here")
-        seen = view(record.plan, cost=cost(record), steps=True)
-        parts = {name: Markup(part) for name, part in plan_html.parts(seen).items()}  # noqa: S704 - escaped by the renderer
-        values = {"key": record.environment, "record": record, "view": seen, "parts": parts}
-        return show(request, "plan.html", values)
+        plan_view = build_view(record.plan, cost=build_cost_view(record), include_steps=True)
+        parts = {name: Markup(part) for name, part in plan_html.render_parts(plan_view).items()}  # noqa: S704 - escaped by the renderer
+        values = {"key": record.environment, "record": record, "view": plan_view, "parts": parts}
+        return render_page(request, "plan.html", values)
 
     return routes

@@ -9,22 +9,22 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-from orchestrator.render.release_list import WORDS
+from orchestrator.render.release_list import RESULT_LABELS
 from orchestrator.state.protocol.records import ReleaseRecord
-from orchestrator.state.server.pages.environments import BASE, Name, known
+from orchestrator.state.server.pages.environments import ENVIRONMENT_PATH, PathName, get_environment_or_404
 from orchestrator.state.server.pages.formatting import Command
-from orchestrator.state.server.pages.release_comparison import Comparison, changed, compare
-from orchestrator.state.server.pages.rendering import show
-from orchestrator.state.server.request_context import Keeper, Reader
-from orchestrator.state.server.routing import Route
+from orchestrator.state.server.pages.release_comparison import ReleaseComparison, compare_releases, list_changed_parts
+from orchestrator.state.server.pages.rendering import render_page
+from orchestrator.state.server.request_context import CurrentReader, StoreDep
+from orchestrator.state.server.routing import SingleThreadRoute
 from orchestrator.state.server.store import Store
 
-SHOWN = 20
-Number = Annotated[int, Query(ge=0, le=2**31 - 1, alias="from")]
-Other = Annotated[int, Query(ge=0, le=2**31 - 1)]
+PAGE_SIZE = 20
+FromNumber = Annotated[int, Query(ge=0, le=2**31 - 1, alias="from")]
+ToNumber = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
-class Entry(Struct, frozen=True):
+class TimelineEntry(Struct, frozen=True):
     """One release in the timeline; ``ways`` lead back to it, none where it cannot come back or stands already."""
 
     record: ReleaseRecord
@@ -34,20 +34,20 @@ class Entry(Struct, frozen=True):
     ways: tuple[Command, ...]
 
 
-class Pair(Struct, frozen=True):
+class ReleasePair(Struct, frozen=True):
     """Two releases side by side."""
 
     before: ReleaseRecord
     after: ReleaseRecord
-    comparison: Comparison
+    comparison: ReleaseComparison
 
 
-def timeline(records: Sequence[ReleaseRecord], current: int | None, name: str) -> tuple[Entry, ...]:
+def build_timeline(records: Sequence[ReleaseRecord], current: int | None, name: str) -> tuple[TimelineEntry, ...]:
     """Newest first, as ``records`` are; each is compared with the whole release before it."""
-    return tuple(_entry(record, records[place + 1 :], current, name) for place, record in enumerate(records))
+    return tuple(_build_entry(record, records[index + 1 :], current, name) for index, record in enumerate(records))
 
 
-def ways(name: str, number: int) -> tuple[Command, ...]:
+def rollback_commands(name: str, number: int) -> tuple[Command, ...]:
     """How to go back to a release: to look, to do it here, to let GitHub do it."""
     return (
         Command(f"orchestrator rollback -e {name} --to {number} --plan", "see what it would change"),
@@ -56,52 +56,61 @@ def ways(name: str, number: int) -> tuple[Command, ...]:
     )
 
 
-def pair(store: Store, key: str, first: int, second: int) -> Pair | None:
+def load_release_pair(store: Store, key: str, first: int, second: int) -> ReleasePair | None:
     """The two that were asked for, None when nobody asked.
 
     Raises HTTPException 404.
     """
     if not (first and second):
         return None
-    found = [store.release(key, number) for number in (first, second)]
-    before, after = found
+    records = [store.get_release(key, number) for number in (first, second)]
+    before, after = records
     if before is None or after is None:
         raise HTTPException(404, f"{key} has no release {first if before is None else second}")
-    contents = store.release_content(key, first), store.release_content(key, second)
-    return Pair(before, after, compare(before.release, after.release, contents))
+    contents = store.get_release_content(key, first), store.get_release_content(key, second)
+    return ReleasePair(before, after, compare_releases(before.release, after.release, contents))
 
 
-def _entry(record: ReleaseRecord, older: Sequence[ReleaseRecord], current: int | None, name: str) -> Entry:
+def _build_entry(
+    record: ReleaseRecord, older: Sequence[ReleaseRecord], current: int | None, name: str
+) -> TimelineEntry:
     release = record.release
-    before = next((one.release for one in older if one.release.is_whole), None)
-    told = changed(before, release) if before or release.number == 1 else ()
-    stands = release.number == current
-    back = ways(name, release.number) if record.restorable and release.is_whole and not stands else ()
-    return Entry(record, WORDS[release.result], told, stands, back)
+    before = next((record_before.release for record_before in older if record_before.release.is_complete), None)
+    changed_parts = list_changed_parts(before, release) if before or release.number == 1 else ()
+    is_current = release.number == current
+    commands = (
+        rollback_commands(name, release.number) if record.restorable and release.is_complete and not is_current else ()
+    )
+    return TimelineEntry(record, RESULT_LABELS[release.result], changed_parts, is_current, commands)
 
 
 def router() -> APIRouter:
     """``/e/{project}/{name}/releases``, with ``from`` and ``to`` for two of them."""
-    routes = APIRouter(include_in_schema=False, route_class=Route)
+    routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
-    @routes.get(BASE + "/releases")
-    def releases(
+    @routes.get(ENVIRONMENT_PATH + "/releases")
+    def show_releases(
         request: Request,
-        store: Keeper,
-        _: Reader,
-        project: Name,
-        name: Name,
-        first: Number = 0,
-        to: Other = 0,
+        store: StoreDep,
+        _: CurrentReader,
+        project: PathName,
+        name: PathName,
+        first: FromNumber = 0,
+        to: ToNumber = 0,
         cursor: Annotated[str, Query(max_length=200)] = "",
     ) -> Response:
-        environment = known(store, project, name)
+        environment = get_environment_or_404(store, project, name)
         key = environment.key
-        page = store.releases(key, cursor, SHOWN + 1)
+        page = store.list_releases(key, cursor, PAGE_SIZE + 1)
         current = environment.release.release.number if environment.release else None
-        entries = timeline(page.items, current, name)[:SHOWN]
-        more = store.releases(key, cursor, SHOWN).cursor if len(page.items) > SHOWN else ""
-        values = {"entries": entries, "pair": pair(store, key, first, to), "more": more, "current": current}
-        return show(request, "releases.html", {**values, "key": key, "tab": "releases", "cursor": cursor})
+        entries = build_timeline(page.items, current, name)[:PAGE_SIZE]
+        next_cursor = store.list_releases(key, cursor, PAGE_SIZE).cursor if len(page.items) > PAGE_SIZE else ""
+        values = {
+            "entries": entries,
+            "pair": load_release_pair(store, key, first, to),
+            "more": next_cursor,
+            "current": current,
+        }
+        return render_page(request, "releases.html", {**values, "key": key, "tab": "releases", "cursor": cursor})
 
     return routes

@@ -7,18 +7,18 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct, field
 
-from orchestrator.render.plan_view import SYMBOLS
+from orchestrator.render.plan_view import ACTION_SYMBOLS
 from orchestrator.state.protocol.records import Run, StepEvent
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome, Plan
 
-ORDER = {"failed": 0, "working": 1, "waiting": 2, "skipped": 3, "succeeded": 4, "unchanged": 5}
-STATES = {
+STATE_ORDER = {"failed": 0, "working": 1, "waiting": 2, "skipped": 3, "succeeded": 4, "unchanged": 5}
+STATE_BY_ACTUATION = {
     Actuation.SUCCEEDED: "succeeded", Actuation.FAILED: "failed",
     Actuation.SKIPPED: "skipped", Actuation.UNCHANGED: "unchanged",
 }  # fmt: skip
 
 
-class Row(Struct):
+class ResourceRow(Struct):
     """One resource; ``began`` is when work on it began, ``seconds`` how long it took once it is over."""
 
     address: str
@@ -33,19 +33,21 @@ class Row(Struct):
 
     @property
     def symbol(self) -> str:
-        return SYMBOLS.get(Action(self.action), "") if self.action in set(Action) else ""
+        return ACTION_SYMBOLS.get(Action(self.action), "") if self.action in set(Action) else ""
 
 
-class Board(Struct):
+class ResourceTable(Struct):
     """All resources of a run; events are fed to it one after another."""
 
-    rows: dict[str, Row] = field(default_factory=dict)
-    last: int = 0
+    rows: dict[str, ResourceRow] = field(default_factory=dict)
+    last_sequence: int = 0
 
-    def feed(self, event: StepEvent) -> None:
+    def apply_event(self, event: StepEvent) -> None:
         """Let the table say what ``event`` says."""
-        row = self.rows.setdefault(event.address, Row(event.address, event.action.value if event.action else ""))
-        self.last = event.sequence
+        row = self.rows.setdefault(
+            event.address, ResourceRow(event.address, event.action.value if event.action else "")
+        )
+        self.last_sequence = event.sequence
         match event.kind:
             case "started":
                 row.state, row.began = "working", event.at
@@ -56,12 +58,12 @@ class Board(Struct):
             case "waiting" | "progress":
                 row.what = f"{event.what} ({event.done} of {event.total})" if event.total else event.what
             case "finished":
-                self.settle(event.outcome) if event.outcome else None
+                self.apply_outcome(event.outcome) if event.outcome else None
 
-    def settle(self, outcome: Outcome) -> None:
+    def apply_outcome(self, outcome: Outcome) -> None:
         """Let the table say how it ended."""
-        row = self.rows.setdefault(outcome.address, Row(outcome.address, outcome.action.value))
-        row.state = STATES[outcome.actuation]
+        row = self.rows.setdefault(outcome.address, ResourceRow(outcome.address, outcome.action.value))
+        row.state = STATE_BY_ACTUATION[outcome.actuation]
         row.seconds, row.what = outcome.seconds, outcome.reason
         row.unwell = "" if outcome.health is Health.HEALTHY else outcome.health.value
         row.steps = max(row.steps, outcome.steps_done)
@@ -77,28 +79,28 @@ class Board(Struct):
         return sum(row.state not in {"working", "waiting", "skipped"} for row in self.rows.values())
 
     @property
-    def sorted(self) -> list[Row]:
+    def sorted(self) -> list[ResourceRow]:
         """What failed first, then what is worked on, then the rest as planned."""
-        return sorted(self.rows.values(), key=lambda row: ORDER[row.state])
+        return sorted(self.rows.values(), key=lambda row: STATE_ORDER[row.state])
 
 
-def board(run: Run, plan: Plan | None, events: Iterable[StepEvent]) -> Board:
+def build_resource_table(run: Run, plan: Plan | None, events: Iterable[StepEvent]) -> ResourceTable:
     """The table of ``run``; what never began in a run that is over was skipped."""
-    made = Board()
-    for change in plan.pending if plan else ():
-        made.rows[change.address] = Row(change.address, change.action.value, steps_total=len(change.steps))
+    table = ResourceTable()
+    for change in plan.pending_changes if plan else ():
+        table.rows[change.address] = ResourceRow(change.address, change.action.value, steps_total=len(change.steps))
     for event in events:
-        made.feed(event)
+        table.apply_event(event)
     for outcome in run.outcomes:
-        if outcome.actuation is not Actuation.UNCHANGED or outcome.address in made.rows:
-            made.settle(outcome)
+        if outcome.actuation is not Actuation.UNCHANGED or outcome.address in table.rows:
+            table.apply_outcome(outcome)
     if run.is_over:
-        for row in made.rows.values():
+        for row in table.rows.values():
             row.state = "skipped" if row.state == "waiting" else "failed" if row.state == "working" else row.state
-    return made
+    return table
 
 
-class Line(Struct, frozen=True):
+class LogLine(Struct, frozen=True):
     """One line of the log."""
 
     number: int
@@ -108,19 +110,19 @@ class Line(Struct, frozen=True):
     state: str = ""
 
 
-def line(event: StepEvent) -> Line:
+def format_log_line(event: StepEvent) -> LogLine:
     """An event in words."""
     match event.kind:
         case "started":
-            words, state = f"begins: {event.action.value if event.action else 'work'}", ""
+            message, state = f"begins: {event.action.value if event.action else 'work'}", ""
         case "finished" if event.outcome:
             outcome = event.outcome
-            state = STATES[outcome.actuation]
-            words = f"{state} after {outcome.seconds:.1f} s" + (f": {outcome.reason}" if outcome.reason else "")
+            state = STATE_BY_ACTUATION[outcome.actuation]
+            message = f"{state} after {outcome.seconds:.1f} s" + (f": {outcome.reason}" if outcome.reason else "")
         case "progress":
-            words, state = f"{event.what} {event.done} of {event.total}", ""
+            message, state = f"{event.what} {event.done} of {event.total}", ""
         case "waiting":
-            words, state = f"waits: {event.what}", ""
+            message, state = f"waits: {event.what}", ""
         case _:
-            words, state = event.what, ""
-    return Line(event.sequence, event.at[11:19], event.address, words, state)
+            message, state = event.what, ""
+    return LogLine(event.sequence, event.at[11:19], event.address, message, state)

@@ -14,96 +14,106 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from orchestrator.state.protocol.records import PlanRecord, Run
-from orchestrator.state.server.pages.rendering import fragment
-from orchestrator.state.server.pages.resource_table import Board, board, line
-from orchestrator.state.server.pages.runs import RunId, RunView, elapsed, load
-from orchestrator.state.server.request_context import Keeper, Reader
-from orchestrator.state.server.routing import Route
+from orchestrator.state.server.pages.rendering import render_fragment
+from orchestrator.state.server.pages.resource_table import ResourceTable, build_resource_table, format_log_line
+from orchestrator.state.server.pages.runs import RunId, RunView, elapsed_seconds, load_run
+from orchestrator.state.server.request_context import CurrentReader, StoreDep
+from orchestrator.state.server.routing import SingleThreadRoute
 from orchestrator.state.server.store import Store
-from orchestrator.state.server.store.run_events import each_event
+from orchestrator.state.server.store.run_events import iter_events
 
-PAUSE = 0.5
+POLL_INTERVAL_SECONDS = 0.5
 """Seconds between two looks; many people may look at once."""
-QUIET = 20
+POLLS_PER_KEEPALIVE = 20
 """Looks without news after which a word is sent, so that nothing between us ends the stream."""
-LOOKS = 600
+MAX_POLLS = 600
 """After so many looks the stream ends and the browser asks again; nobody who left is served for ever."""
-HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
-class Watch:
+class RunWatcher:
     """One browser that watches one run."""
 
-    def __init__(self, request: Request, store: Store, run: Run, plan: PlanRecord | None, after: int) -> None:
+    def __init__(self, request: Request, store: Store, run: Run, plan: PlanRecord | None, after_sequence: int) -> None:
         self._request, self._store = request, store
-        self._run, self._plan, self._told = run, plan, after
-        self._board: Board | None = None
+        self._run, self._plan, self._last_sent = run, plan, after_sequence
+        self._table: ResourceTable | None = None
 
-    def look(self) -> list[str]:
+    def poll(self) -> list[str]:
         """What is new, as messages; the last is ``over`` when the run has ended."""
-        self._run = self._store.run(self._run.id) or self._run
-        if self._board is None:
-            events = list(each_event(self._store, self._run.id))
-            self._board = board(self._run, self._plan.plan if self._plan else None, events)
-            fresh = [event for event in events if event.sequence > self._told]
+        self._run = self._store.get_run(self._run.id) or self._run
+        if self._table is None:
+            events = list(iter_events(self._store, self._run.id))
+            self._table = build_resource_table(self._run, self._plan.plan if self._plan else None, events)
+            new_events = [event for event in events if event.sequence > self._last_sent]
         else:
-            fresh = list(each_event(self._store, self._run.id, self._board.last))
-            for event in fresh:
-                self._board.feed(event)
-        messages = [message("line", self._line(line(event)), event.sequence) for event in fresh]
-        self._told = max([self._told, *(event.sequence for event in fresh)])
-        if fresh or self._run.is_over:
-            messages.append(message("board", self._parts(), self._told))
-        return [*messages, message("over", self._run.status, self._told)] if self._run.is_over else messages
+            new_events = list(iter_events(self._store, self._run.id, self._table.last_sequence))
+            for event in new_events:
+                self._table.apply_event(event)
+        messages = [
+            format_event("line", self._render_line(format_log_line(event)), event.sequence) for event in new_events
+        ]
+        self._last_sent = max([self._last_sent, *(event.sequence for event in new_events)])
+        if new_events or self._run.is_over:
+            messages.append(format_event("board", self._render_table(), self._last_sent))
+        return [*messages, format_event("over", self._run.status, self._last_sent)] if self._run.is_over else messages
 
-    def _line(self, shown: object) -> str:
-        return fragment(self._request, "line.html", line=shown)
+    def _render_line(self, log_line: object) -> str:
+        return render_fragment(self._request, "line.html", line=log_line)
 
-    def _parts(self) -> str:
-        now = board(self._run, None, ()) if self._board is None else self._board
+    def _render_table(self) -> str:
+        table = build_resource_table(self._run, None, ()) if self._table is None else self._table
         if self._run.is_over:
-            now = board(self._run, self._plan.plan if self._plan else None, each_event(self._store, self._run.id))
-        view = RunView(self._run, now, (), self._told, 0, elapsed(self._store, self._run), "")
-        return fragment(self._request, "board.html", view=view)
+            table = build_resource_table(
+                self._run, self._plan.plan if self._plan else None, iter_events(self._store, self._run.id)
+            )
+        view = RunView(self._run, table, (), self._last_sent, 0, elapsed_seconds(self._store, self._run), "")
+        return render_fragment(self._request, "board.html", view=view)
 
 
-def message(kind: str, data: str, number: int) -> str:
+def format_event(event_name: str, data: str, event_id: int) -> str:
     """One server-sent event."""
-    lines = "".join(f"data: {one}\n" for one in data.splitlines() or [""])
-    return f"event: {kind}\nid: {number}\n{lines}\n"
+    lines = "".join(f"data: {data_line}\n" for data_line in data.splitlines() or [""])
+    return f"event: {event_name}\nid: {event_id}\n{lines}\n"
 
 
-async def stream(request: Request, watch: Watch) -> AsyncIterator[str]:
+async def stream_events(request: Request, watcher: RunWatcher) -> AsyncIterator[str]:
     """Messages until the run ends, the browser leaves, or it is time to ask again."""
     yield "retry: 1000\n\n"
-    quiet = 0
-    for _ in range(LOOKS):
+    idle_polls = 0
+    for _ in range(MAX_POLLS):
         if await request.is_disconnected():
             return
-        messages = await run_in_threadpool(watch.look)
-        for one in messages:
-            yield one
+        messages = await run_in_threadpool(watcher.poll)
+        for event_text in messages:
+            yield event_text
         if messages and messages[-1].startswith("event: over"):
             return
-        quiet = 0 if messages else quiet + 1
-        if quiet >= QUIET:
-            quiet = 0
+        idle_polls = 0 if messages else idle_polls + 1
+        if idle_polls >= POLLS_PER_KEEPALIVE:
+            idle_polls = 0
             yield ": still here\n\n"
-        await asyncio.sleep(PAUSE)
+        await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
 def router() -> APIRouter:
     """``/runs/{run}/live``; a browser that comes back says where it was in ``Last-Event-ID``."""
-    routes = APIRouter(include_in_schema=False, route_class=Route)
+    routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/runs/{run}/live")
-    def live(
-        request: Request, store: Keeper, _: Reader, run: RunId, after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0
+    def stream_run(
+        request: Request,
+        store: StoreDep,
+        _: CurrentReader,
+        run: RunId,
+        after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     ) -> Response:
-        found, plan = load(store, run)
-        last = request.headers.get("last-event-id", "")
-        told = max(after, int(last)) if last.isdecimal() and len(last) < 10 else after
-        watch = Watch(request, store, found, plan, told)
-        return StreamingResponse(stream(request, watch), headers=HEADERS, media_type="text/event-stream")
+        watched_run, plan = load_run(store, run)
+        last_event_id = request.headers.get("last-event-id", "")
+        last_sent = max(after, int(last_event_id)) if last_event_id.isdecimal() and len(last_event_id) < 10 else after
+        watcher = RunWatcher(request, store, watched_run, plan, last_sent)
+        return StreamingResponse(
+            stream_events(request, watcher), headers=STREAM_HEADERS, media_type="text/event-stream"
+        )
 
     return routes

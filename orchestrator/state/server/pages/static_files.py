@@ -12,36 +12,38 @@ from fastapi import APIRouter, HTTPException, Request
 from msgspec import Struct
 from starlette.responses import Response
 
-KINDS = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
-FOREVER = "public, max-age=31536000, immutable"
+MEDIA_TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
+CACHE_CONTROL_IMMUTABLE = "public, max-age=31536000, immutable"
 
 
-class Static(Struct, frozen=True):
+class StaticFile(Struct, frozen=True):
     """One file; ``url`` changes with its content."""
 
     url: str
-    mark: str
-    kind: str
-    plain: bytes
-    pressed: bytes
+    content_hash: str
+    media_type: str
+    content: bytes
+    gzipped: bytes
 
 
 @cache
-def statics() -> Mapping[str, Static]:
+def load_static_files() -> Mapping[str, StaticFile]:
     """All files by name."""
     folder = resources.files(__package__).joinpath("static")
-    found = {}
+    files = {}
     for path in folder.iterdir():
         data = path.read_bytes()
-        mark = hashlib.sha256(data).hexdigest()[:16]
-        kind = KINDS[path.name.rpartition(".")[2]]
-        found[path.name] = Static(f"/static/{mark}/{path.name}", mark, kind, data, gzip.compress(data, 9, mtime=0))
-    return found
+        content_hash = hashlib.sha256(data).hexdigest()[:16]
+        media_type = MEDIA_TYPES[path.name.rpartition(".")[2]]
+        files[path.name] = StaticFile(
+            f"/static/{content_hash}/{path.name}", content_hash, media_type, data, gzip.compress(data, 9, mtime=0)
+        )
+    return files
 
 
 def url(name: str) -> str:
     """Where a file is found."""
-    return statics()[name].url
+    return load_static_files()[name].url
 
 
 def router() -> APIRouter:
@@ -49,17 +51,17 @@ def router() -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/static/{mark}/{name}")
-    def static(request: Request, mark: str, name: str) -> Response:
-        one = statics().get(name)
-        if one is None or one.mark != mark:
+    def get_static_file(request: Request, mark: str, name: str) -> Response:
+        static_file = load_static_files().get(name)
+        if static_file is None or static_file.content_hash != mark:
             raise HTTPException(404, "there is no such file in this version")
-        headers = {"Cache-Control": FOREVER, "Vary": "Accept-Encoding", "ETag": f'"{mark}"'}
+        headers = {"Cache-Control": CACHE_CONTROL_IMMUTABLE, "Vary": "Accept-Encoding", "ETag": f'"{mark}"'}
         if "gzip" not in request.headers.get("accept-encoding", ""):
-            return Response(one.plain, 200, headers, one.kind)
-        return Response(one.pressed, 200, {**headers, "Content-Encoding": "gzip"}, one.kind)
+            return Response(static_file.content, 200, headers, static_file.media_type)
+        return Response(static_file.gzipped, 200, {**headers, "Content-Encoding": "gzip"}, static_file.media_type)
 
     @routes.get("/favicon.ico")
-    def icon(request: Request) -> Response:
-        return static(request, statics()["icon.svg"].mark, "icon.svg")
+    def get_favicon(request: Request) -> Response:
+        return get_static_file(request, load_static_files()["icon.svg"].content_hash, "icon.svg")
 
     return routes

@@ -7,21 +7,21 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
-COOKIE = "orchestrator_theme"
+THEME_COOKIE = "orchestrator_theme"
 THEMES = ("dark", "light")
-YEAR = 365 * 86400
+COOKIE_MAX_AGE_SECONDS = 365 * 86400
 
 
-def chosen(request: Request) -> str:
+def get_theme(request: Request) -> str:
     """``dark``, ``light``, or "" for what the system has."""
-    theme = request.cookies.get(COOKIE, "")
+    theme = request.cookies.get(THEME_COOKIE, "")
     return theme if theme in THEMES else ""
 
 
-def inside(back: str) -> str:
+def safe_redirect_path(path: str) -> str:
     """``back`` where it is a page of ours; no browser is sent away from here by what somebody wrote into an address."""
-    ours = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
-    return back if ours else "/"
+    is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_local else "/"
 
 
 def router() -> APIRouter:
@@ -29,15 +29,15 @@ def router() -> APIRouter:
     routes = APIRouter(include_in_schema=False)
 
     @routes.post("/theme")
-    def choose(
+    def set_theme(
         request: Request, theme: Annotated[str, Form(max_length=8)] = "", back: Annotated[str, Form()] = "/"
     ) -> Response:
-        answer = RedirectResponse(inside(back), 303)
+        response = RedirectResponse(safe_redirect_path(back), 303)
         secure = request.app.state.settings.is_secure
         if theme in THEMES:
-            answer.set_cookie(COOKIE, theme, YEAR, samesite="lax", secure=secure)
+            response.set_cookie(THEME_COOKIE, theme, COOKIE_MAX_AGE_SECONDS, samesite="lax", secure=secure)
         else:
-            answer.delete_cookie(COOKIE)
-        return answer
+            response.delete_cookie(THEME_COOKIE)
+        return response
 
     return routes

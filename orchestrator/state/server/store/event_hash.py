@@ -5,6 +5,6 @@ from __future__ import annotations
 import hashlib
 
 
-def woven(hashed: str, body: str) -> str:
+def extend_hash(events_hash: str, body: str) -> str:
     """The hash of all events so far and one more, in its canonical JSON; "" before the first."""
-    return hashlib.sha256(f"{hashed}{body}".encode()).hexdigest()
+    return hashlib.sha256(f"{events_hash}{body}".encode()).hexdigest()

@@ -17,68 +17,72 @@ from orchestrator.problems import Problems
 from orchestrator.state.protocol.records import AuditEntry
 from orchestrator.state.server.store import tables as t
 
-BEGINNING = "0" * 64
-SOME = 500
+GENESIS_HASH = "0" * 64
+BATCH_SIZE = 500
 
 
-def link(entry: AuditEntry) -> str:
+def hash_entry(entry: AuditEntry) -> str:
     """The hash of an entry: SHA-256 over everything but the hash itself."""
-    members = (entry.number, entry.at, entry.by, entry.deed, entry.environment, entry.subject, entry.payload)
-    return hashlib.sha256(canonical_json.dump((*members, entry.previous))).hexdigest()
+    fields = (entry.number, entry.at, entry.by, entry.deed, entry.environment, entry.subject, entry.payload)
+    return hashlib.sha256(canonical_json.dump((*fields, entry.previous))).hexdigest()
 
 
-def lock(connection: Connection) -> tuple[int, str]:
+def lock_chain(connection: Connection) -> tuple[int, str]:
     """The last link's number and hash; whoever asks is the only writer until its transaction ends."""
     row = connection.execute(select(t.chain.c.number, t.chain.c.hash).where(t.chain.c.id == 1).with_for_update()).one()
     return row.number, row.hash
 
 
-def append(connection: Connection, draft: AuditEntry) -> AuditEntry:
+def append_entry(connection: Connection, draft: AuditEntry) -> AuditEntry:
     """Make ``draft`` the last link; its number and hashes are filled in."""
-    number, previous = lock(connection)
+    number, previous = lock_chain(connection)
     entry = replace(draft, number=number + 1, previous=previous)
-    entry = replace(entry, hash=link(entry))
-    put(connection, entry)
+    entry = replace(entry, hash=hash_entry(entry))
+    insert_entry(connection, entry)
     return entry
 
 
-def put(connection: Connection, entry: AuditEntry) -> None:
+def insert_entry(connection: Connection, entry: AuditEntry) -> None:
     """Write an entry that has its place."""
-    connection.execute(insert(t.history).values(**_columns(entry)))
+    connection.execute(insert(t.history).values(**_entry_columns(entry)))
     connection.execute(update(t.chain).where(t.chain.c.id == 1).values(number=entry.number, hash=entry.hash))
 
 
-def entries(connection: Connection, after: int = 0) -> Iterator[AuditEntry]:
+def iter_entries(connection: Connection, after_number: int = 0) -> Iterator[AuditEntry]:
     """All links after number ``after``, in order, fetched some at a time."""
     while True:
-        query = select(t.history).where(t.history.c.number > after).order_by(t.history.c.number).limit(SOME)
+        query = (
+            select(t.history).where(t.history.c.number > after_number).order_by(t.history.c.number).limit(BATCH_SIZE)
+        )
         rows = connection.execute(query).all()
         for row in rows:
             yield AuditEntry(**row._mapping)
-        if len(rows) < SOME:
+        if len(rows) < BATCH_SIZE:
             return
-        after = rows[-1].number
+        after_number = rows[-1].number
 
 
-def verify(found: Iterable[AuditEntry]) -> tuple[int, str]:
+def verify_entries(history_entries: Iterable[AuditEntry]) -> tuple[int, str]:
     """Check a chain from its beginning; the number and hash of its last link.
 
     Raises Problems naming the first link that is not as it was written.
     """
-    number, previous = 0, BEGINNING
-    for entry in found:
+    number, previous = 0, GENESIS_HASH
+    for entry in history_entries:
         if entry.number != number + 1:
-            raise broken(f"entry {number + 1} of the history is missing")
-        if entry.previous != previous or entry.hash != link(entry):
-            raise broken(f"entry {entry.number} of the history ({entry.deed}, {entry.at}) is not as it was written")
+            raise tampering_problem(f"entry {number + 1} of the history is missing")
+        if entry.previous != previous or entry.hash != hash_entry(entry):
+            raise tampering_problem(
+                f"entry {entry.number} of the history ({entry.deed}, {entry.at}) is not as it was written"
+            )
         number, previous = entry.number, entry.hash
     return number, previous
 
 
-def broken(sentence: str) -> Problems:
+def tampering_problem(message: str) -> Problems:
     """What is said of a history that was tampered with."""
-    return Problems.one(sentence, hint="compare it with an export: orchestrator history verify EXPORT.jsonl")
+    return Problems.from_message(message, hint="compare it with an export: orchestrator history verify EXPORT.jsonl")
 
 
-def _columns(entry: AuditEntry) -> dict[str, Any]:
+def _entry_columns(entry: AuditEntry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in entry.__struct_fields__}

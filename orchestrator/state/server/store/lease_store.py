@@ -10,16 +10,16 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select, update
 
 from orchestrator.state.protocol import leases as rules
-from orchestrator.state.protocol.leases import Asking, Line
-from orchestrator.state.protocol.records import Lease, Run, RunEnd
-from orchestrator.state.protocol.requests import Standing
-from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.protocol.leases import LeaseRequest, LeaseState
+from orchestrator.state.protocol.records import Lease, Run, RunResult
+from orchestrator.state.protocol.requests import RunLeaseStatus
+from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import history_chain
 from orchestrator.state.server.store import tables as t
-from orchestrator.state.server.store.database import Clock, inserting, now, writing
-from orchestrator.state.server.store.projection import text
+from orchestrator.state.server.store.database import Clock, current_time, dialect_insert, write_transaction
+from orchestrator.state.server.store.projection import to_json
 
-ABANDONED = 300.0
+LOST_RUN_GRACE_SECONDS = 300.0
 """Seconds after its lease's end at which a run of which nothing was heard counts as lost."""
 
 
@@ -27,49 +27,49 @@ class UnknownRunError(LookupError):
     """There is no such run."""
 
 
-class LineRow:
+class LockedLease:
     """One environment's line, locked for the length of a transaction."""
 
-    def __init__(self, connection: Connection, environment: str, line: Line) -> None:
+    def __init__(self, connection: Connection, environment: str, state: LeaseState) -> None:
         self._connection = connection
         self.environment = environment
-        self.line = line
+        self.state = state
 
-    def check(self, fence: int, at: float) -> None:
+    def check_fence(self, fence: int, timestamp: float) -> None:
         """Raises LostLeaseError when ``fence`` may not write."""
-        rules.checked(rules.current(self.line, at), fence)
+        rules.require_holder(rules.drop_expired(self.state, timestamp), fence)
 
-    def give_back(self, run: str) -> None:
+    def remove_run(self, run: str) -> None:
         """``run`` neither holds nor waits any more."""
-        self.put(rules.give_back(self.line, run))
+        self.save(rules.remove_run(self.state, run))
 
-    def put(self, line: Line) -> None:
+    def save(self, state: LeaseState) -> None:
         """Write the line."""
-        self.line = line
-        where = t.leases.c.environment == self.environment
-        self._connection.execute(update(t.leases).where(where).values(body=text(line)))
+        self.state = state
+        is_environment = t.leases.c.environment == self.environment
+        self._connection.execute(update(t.leases).where(is_environment).values(body=to_json(state)))
 
 
-def line_of(connection: Connection, environment: str) -> LineRow:
+def lock_lease(connection: Connection, environment: str) -> LockedLease:
     """The line of an environment, locked."""
     query = select(t.leases.c.body).where(t.leases.c.environment == environment).with_for_update()
     body = connection.execute(query).scalar()
     if body is None:
-        empty = inserting(connection, t.leases).values(environment=environment, body=text(Line()))
-        connection.execute(empty.on_conflict_do_nothing())
+        empty_row = dialect_insert(connection, t.leases).values(environment=environment, body=to_json(LeaseState()))
+        connection.execute(empty_row.on_conflict_do_nothing())
         body = connection.execute(query).scalar_one()
-    return LineRow(connection, environment, msgspec.json.decode(body, type=Line))
+    return LockedLease(connection, environment, msgspec.json.decode(body, type=LeaseState))
 
 
-class Holding:
+class LeaseStore:
     """The part of the store that decides who writes."""
 
     engine: Engine
     clock: Clock
-    _tell: Callable[[Connection, str, str, str, str, object], None]
-    _end: Callable[[Connection, Run, RunEnd, str], Run]
+    _append_history: Callable[[Connection, str, str, str, str, object], None]
+    _end_run: Callable[[Connection, Run, RunResult, str], Run]
 
-    def begin(self, run: Run, by: str, *, waits: bool = False, past: bool = False) -> Standing:
+    def begin_run(self, run: Run, actor: str, *, can_wait: bool = False, from_journal: bool = False) -> RunLeaseStatus:
         """Write down that ``run`` begins, and ask for its environment's lease; the same again changes nothing.
 
         Older runs of the same verb and branch that still wait are superseded by it.  ``past``: the run was made
@@ -77,123 +77,137 @@ class Holding:
 
         Raises HeldError when it gets no lease and does not wait; then it is not written down.
         """
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
-            at = now(connection, self.clock)
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
+            timestamp = current_time(connection, self.clock)
             row = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run.id)).scalar()
             if row is not None:
-                known = msgspec.json.decode(row, type=Run)
-                if past:
-                    return Standing(known, Lease(run.environment, 0))
-                return self._ask(connection, known, by, at, waits=waits)
-            if past:
-                self._tell(connection, by, "run.begin", run.environment, run.id, replace(run, status="running"))
-                return Standing(run, Lease(run.environment, 0))
-            return self._begin(connection, run, by, at, waits=waits)
+                existing = msgspec.json.decode(row, type=Run)
+                if from_journal:
+                    return RunLeaseStatus(existing, Lease(run.environment, 0))
+                return self._acquire_lease(connection, existing, actor, timestamp, can_wait=can_wait)
+            if from_journal:
+                self._append_history(
+                    connection, actor, "run.begin", run.environment, run.id, replace(run, status="running")
+                )
+                return RunLeaseStatus(run, Lease(run.environment, 0))
+            return self._start_run(connection, run, actor, timestamp, can_wait=can_wait)
 
-    def ask(self, run_id: str, by: str, *, waits: bool = True) -> Standing:
+    def request_lease(self, run_id: str, actor: str, *, can_wait: bool = True) -> RunLeaseStatus:
         """Ask for the lease again, or show a sign of life when it is held.
 
         Raises UnknownRunError, and LostLeaseError when it was held and is another's now.
         """
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
-            run = msgspec.json.decode(self._run_row(connection, run_id).body, type=Run)
-            return self._ask(connection, run, by, now(connection, self.clock), waits=waits)
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
+            run = msgspec.json.decode(self._lock_run(connection, run_id).body, type=Run)
+            return self._acquire_lease(connection, run, actor, current_time(connection, self.clock), can_wait=can_wait)
 
-    def beat(self, run_id: str, fence: int) -> Standing:
+    def renew_lease(self, run_id: str, fence: int) -> RunLeaseStatus:
         """A sign of life of the holder.
 
         Raises UnknownRunError, LostLeaseError.
         """
-        with writing(self.engine) as connection:
-            run = msgspec.json.decode(self._run_row(connection, run_id).body, type=Run)
-            row = line_of(connection, run.environment)
-            row.put(rules.beat(row.line, fence, now(connection, self.clock)))
-            return _standing(run, row.line)
+        with write_transaction(self.engine) as connection:
+            run = msgspec.json.decode(self._lock_run(connection, run_id).body, type=Run)
+            lease = lock_lease(connection, run.environment)
+            lease.save(rules.renew(lease.state, fence, current_time(connection, self.clock)))
+            return _lease_status(run, lease.state)
 
-    def free(self, environment: str, by: str) -> Lease:
+    def revoke_lease(self, environment: str, actor: str) -> Lease:
         """Take the lease from whoever holds it: its next write is refused."""
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
-            row = line_of(connection, environment)
-            if row.line.holder is not None:
-                held = row.line.holder.run
-                row.give_back(held)
-                self._tell(connection, by, "lease.free", environment, held, {})
-                self._lose(connection, held, by, now(connection, self.clock))
-            return Lease(environment, row.line.fence, None, row.line.waiting)
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
+            lease = lock_lease(connection, environment)
+            if lease.state.holder is not None:
+                holder_run = lease.state.holder.run
+                lease.remove_run(holder_run)
+                self._append_history(connection, actor, "lease.free", environment, holder_run, {})
+                self._mark_lost(connection, holder_run, actor, current_time(connection, self.clock))
+            return Lease(environment, lease.state.fence, None, lease.state.waiting)
 
-    def sweep(self, by: str = "service") -> int:
+    def end_lost_runs(self, actor: str = "service") -> int:
         """End runs whose lease ended long ago and of which nothing was heard since; how many."""
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
-            at = now(connection, self.clock)
-            gone = 0
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
+            timestamp = current_time(connection, self.clock)
+            lost_count = 0
             for environment in connection.execute(select(t.leases.c.environment)).scalars().all():
-                row = line_of(connection, environment)
-                holder = row.line.holder
-                if holder is not None and holder.until + ABANDONED < at:
-                    row.give_back(holder.run)
-                    self._lose(connection, holder.run, by, at)
-                    gone += 1
-            return gone
+                lease = lock_lease(connection, environment)
+                holder = lease.state.holder
+                if holder is not None and holder.until + LOST_RUN_GRACE_SECONDS < timestamp:
+                    lease.remove_run(holder.run)
+                    self._mark_lost(connection, holder.run, actor, timestamp)
+                    lost_count += 1
+            return lost_count
 
-    def _begin(self, connection: Connection, run: Run, by: str, at: float, *, waits: bool) -> Standing:
-        row = line_of(connection, run.environment)
-        before = row.line
-        self._supersede(connection, row, run, by, at)
-        line = rules.take(row.line, _asking(run, waits=waits), at)
-        held = line.holder is not None and line.holder.run == run.id
-        row.put(line)
-        if not held and not waits:
-            raise rules.HeldError(line.holder)
-        run = replace(run, status="running" if held else "queued")
-        self._overtake(connection, before, line, by, at)
-        self._tell(connection, by, "run.begin", run.environment, run.id, run)
-        return _standing(run, line)
+    def _start_run(
+        self, connection: Connection, run: Run, actor: str, timestamp: float, *, can_wait: bool
+    ) -> RunLeaseStatus:
+        lease = lock_lease(connection, run.environment)
+        previous_state = lease.state
+        self._supersede_queued_runs(connection, lease, run, actor, timestamp)
+        new_state = rules.acquire(lease.state, _lease_request(run, can_wait=can_wait), timestamp)
+        is_holder = new_state.holder is not None and new_state.holder.run == run.id
+        lease.save(new_state)
+        if not is_holder and not can_wait:
+            raise rules.LeaseHeldError(new_state.holder)
+        run = replace(run, status="running" if is_holder else "queued")
+        self._end_evicted_run(connection, previous_state, new_state, actor, timestamp)
+        self._append_history(connection, actor, "run.begin", run.environment, run.id, run)
+        return _lease_status(run, new_state)
 
-    def _ask(self, connection: Connection, run: Run, by: str, at: float, *, waits: bool) -> Standing:
-        row = line_of(connection, run.environment)
+    def _acquire_lease(
+        self, connection: Connection, run: Run, actor: str, timestamp: float, *, can_wait: bool
+    ) -> RunLeaseStatus:
+        lease = lock_lease(connection, run.environment)
         if run.is_over:
-            return Standing(run, Lease(run.environment, row.line.fence, row.line.holder, row.line.waiting))
-        mine = row.line.holder is not None and row.line.holder.run == run.id
-        if run.status == "running" and not mine:
-            raise rules.LostLeaseError(row.line.holder)
-        before = row.line
-        row.put(rules.take(row.line, _asking(run, waits=waits), at))
-        self._overtake(connection, before, row.line, by, at)
-        if row.line.holder is not None and row.line.holder.run == run.id and run.status == "queued":
+            return RunLeaseStatus(
+                run, Lease(run.environment, lease.state.fence, lease.state.holder, lease.state.waiting)
+            )
+        is_holder = lease.state.holder is not None and lease.state.holder.run == run.id
+        if run.status == "running" and not is_holder:
+            raise rules.LostLeaseError(lease.state.holder)
+        previous_state = lease.state
+        lease.save(rules.acquire(lease.state, _lease_request(run, can_wait=can_wait), timestamp))
+        self._end_evicted_run(connection, previous_state, lease.state, actor, timestamp)
+        if lease.state.holder is not None and lease.state.holder.run == run.id and run.status == "queued":
             run = replace(run, status="running")
-            self._tell(connection, by, "run.start", run.environment, run.id, run)
-        return _standing(run, row.line)
+            self._append_history(connection, actor, "run.start", run.environment, run.id, run)
+        return _lease_status(run, lease.state)
 
-    def _supersede(self, connection: Connection, row: LineRow, run: Run, by: str, at: float) -> None:
+    def _supersede_queued_runs(
+        self, connection: Connection, lease: LockedLease, run: Run, actor: str, timestamp: float
+    ) -> None:
         query = select(t.runs.c.body).where(
             t.runs.c.environment == run.environment, t.runs.c.status == "queued", t.runs.c.id != run.id
         )
         for body in connection.execute(query.order_by(t.runs.c.started_at)).scalars().all():
             other = msgspec.json.decode(body, type=Run)
-            same = (other.verb, other.ref) == (run.verb, run.ref) and run.verb == "deploy"
-            if same and other.started_at <= run.started_at:
-                end = RunEnd("superseded", stamp(at), superseded_by=run.id)
-                row.give_back(other.id)
-                self._end(connection, other, end, by)
+            is_same_deploy = (other.verb, other.ref) == (run.verb, run.ref) and run.verb == "deploy"
+            if is_same_deploy and other.started_at <= run.started_at:
+                result = RunResult("superseded", format_timestamp(timestamp), superseded_by=run.id)
+                lease.remove_run(other.id)
+                self._end_run(connection, other, result, actor)
 
-    def _overtake(self, connection: Connection, before: Line, after: Line, by: str, at: float) -> None:
+    def _end_evicted_run(
+        self, connection: Connection, previous: LeaseState, current: LeaseState, actor: str, timestamp: float
+    ) -> None:
         """A holder that gave no sign of life has lost its run with its lease."""
-        if before.holder and (after.holder is None or after.holder.run != before.holder.run):
-            self._lose(connection, before.holder.run, by, at)
+        if previous.holder and (current.holder is None or current.holder.run != previous.holder.run):
+            self._mark_lost(connection, previous.holder.run, actor, timestamp)
 
-    def _lose(self, connection: Connection, run_id: str, by: str, at: float) -> None:
+    def _mark_lost(self, connection: Connection, run_id: str, actor: str, timestamp: float) -> None:
         body = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run_id)).scalar()
         run = msgspec.json.decode(body, type=Run) if body else None
         if run is not None and not run.is_over:
             cause = "nothing was heard of it, and its lease ended"
-            self._end(connection, run, RunEnd("lost", stamp(at), cause, "orchestrator plan"), by)
+            self._end_run(
+                connection, run, RunResult("lost", format_timestamp(timestamp), cause, "orchestrator plan"), actor
+            )
 
     @staticmethod
-    def _run_row(connection: Connection, run_id: str) -> Any:
+    def _lock_run(connection: Connection, run_id: str) -> Any:
         columns = (t.runs.c.body, t.runs.c.sequence, t.runs.c.events_hash)
         row = connection.execute(select(*columns).where(t.runs.c.id == run_id).with_for_update()).first()
         if row is None:
@@ -201,14 +215,17 @@ class Holding:
         return row
 
 
-def _asking(run: Run, *, waits: bool) -> Asking:
+def _lease_request(run: Run, *, can_wait: bool) -> LeaseRequest:
     reason = f"{run.verb} {run.commit[:12]}".strip()
-    return Asking(run.id, run.by, run.reason or reason, run.url, waits)
+    return LeaseRequest(run.id, run.by, run.reason or reason, run.url, can_wait)
 
 
-def _standing(run: Run, line: Line) -> Standing:
-    mine = line.holder is not None and line.holder.run == run.id
-    fence = line.holder.fence if mine and line.holder else None
-    return Standing(
-        run, Lease(run.environment, line.fence, line.holder, line.waiting), fence, rules.position(line, run.id)
+def _lease_status(run: Run, state: LeaseState) -> RunLeaseStatus:
+    is_holder = state.holder is not None and state.holder.run == run.id
+    fence = state.holder.fence if is_holder and state.holder else None
+    return RunLeaseStatus(
+        run,
+        Lease(run.environment, state.fence, state.holder, state.waiting),
+        fence,
+        rules.queue_position(state, run.id),
     )

@@ -10,14 +10,14 @@ from sqlalchemy import Connection, Select, and_, func, select
 from orchestrator.state.protocol import leases as rules
 from orchestrator.state.protocol.records import DriftReport, Environment, Lease, ReleaseRecord, Run
 from orchestrator.state.server.store import tables as t
-from orchestrator.state.server.store.database import Clock, moment
+from orchestrator.state.server.store.database import Clock, current_time_column
 
 T = TypeVar("T")
 
 
-def at_a_glance(connection: Connection, clock: Clock, key: str = "") -> tuple[Environment, ...]:
+def read_overviews(connection: Connection, clock: Clock, key: str = "") -> tuple[Environment, ...]:
     """All environments by key, or the one of this ``key``, each with what belongs to it; leases as they are now."""
-    query = _all(connection, clock)
+    query = _overview_query(connection, clock)
     if key:
         query = query.where(t.environments.c.key == key)
     return tuple(
@@ -29,52 +29,60 @@ def at_a_glance(connection: Connection, clock: Clock, key: str = "") -> tuple[En
             row.region,
             row.health,
             row.monthly_usd,
-            _read(row.shipped, ReleaseRecord),
-            _read(row.ran, Run),
-            _read(row.drifted, DriftReport),
-            _lease(row.key, row.held, float(row.now)) if row.held else None,
+            _decode(row.shipped, ReleaseRecord),
+            _decode(row.ran, Run),
+            _decode(row.drifted, DriftReport),
+            _decode_lease(row.key, row.held, float(row.now)) if row.held else None,
             row.pulls,
         )
         for row in connection.execute(query.order_by(t.environments.c.key))
     )
 
 
-def leases(connection: Connection, clock: Clock, environment: str = "") -> dict[str, Lease]:
+def read_leases(connection: Connection, clock: Clock, environment: str = "") -> dict[str, Lease]:
     """By environment, of all or of one, who holds it and who waits now."""
-    query = select(t.leases, moment(connection, clock).label("now"))
+    query = select(t.leases, current_time_column(connection, clock).label("now"))
     if environment:
         query = query.where(t.leases.c.environment == environment)
-    return {row.environment: _lease(row.environment, row.body, float(row.now)) for row in connection.execute(query)}
+    return {
+        row.environment: _decode_lease(row.environment, row.body, float(row.now)) for row in connection.execute(query)
+    }
 
 
-def _all(connection: Connection, clock: Clock) -> Select[Any]:
-    one, pulls = t.environments, t.pull_requests
-    waiting = select(func.count()).where(pulls.c.environment == one.c.key, pulls.c.is_open).scalar_subquery()
-    newest = and_(t.drifts.c.environment == one.c.key, t.drifts.c.id == one.c.drift)
-    current = and_(t.releases.c.environment == one.c.key, t.releases.c.number == one.c.release)
+def _overview_query(connection: Connection, clock: Clock) -> Select[Any]:
+    environments, pull_requests = t.environments, t.pull_requests
+    open_pull_requests = (
+        select(func.count())
+        .where(pull_requests.c.environment == environments.c.key, pull_requests.c.is_open)
+        .scalar_subquery()
+    )
+    newest_drift = and_(t.drifts.c.environment == environments.c.key, t.drifts.c.id == environments.c.drift)
+    current_release = and_(
+        t.releases.c.environment == environments.c.key, t.releases.c.number == environments.c.release
+    )
     return (
         select(
-            one,
+            environments,
             t.runs.c.body.label("ran"),
             t.drifts.c.body.label("drifted"),
             t.releases.c.body.label("shipped"),
             t.leases.c.body.label("held"),
-            waiting.label("pulls"),
-            moment(connection, clock).label("now"),
+            open_pull_requests.label("pulls"),
+            current_time_column(connection, clock).label("now"),
         )
-        .select_from(one)
-        .outerjoin(t.runs, t.runs.c.id == one.c.run)
-        .outerjoin(t.drifts, newest)
-        .outerjoin(t.releases, current)
-        .outerjoin(t.leases, t.leases.c.environment == one.c.key)
+        .select_from(environments)
+        .outerjoin(t.runs, t.runs.c.id == environments.c.run)
+        .outerjoin(t.drifts, newest_drift)
+        .outerjoin(t.releases, current_release)
+        .outerjoin(t.leases, t.leases.c.environment == environments.c.key)
     )
 
 
-def _read(body: str | None, shape: type[T]) -> T | None:
-    return msgspec.json.decode(body, type=shape) if body else None
+def _decode(body: str | None, record_type: type[T]) -> T | None:
+    return msgspec.json.decode(body, type=record_type) if body else None
 
 
-def _lease(environment: str, body: str, at: float) -> Lease:
-    line = rules.current(msgspec.json.decode(body, type=rules.Line), at)
-    holder = line.holder if line.holder and line.holder.until > at else None
-    return Lease(environment, line.fence, holder, line.waiting)
+def _decode_lease(environment: str, body: str, now: float) -> Lease:
+    state = rules.drop_expired(msgspec.json.decode(body, type=rules.LeaseState), now)
+    holder = state.holder if state.holder and state.holder.until > now else None
+    return Lease(environment, state.fence, holder, state.waiting)

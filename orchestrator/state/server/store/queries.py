@@ -26,224 +26,240 @@ from orchestrator.state.protocol.records import (
     StepEvent,
 )
 from orchestrator.state.server import delivery_metrics
-from orchestrator.state.server.filters import Delivery, HistoryFilter, RunFilter
+from orchestrator.state.server.filters import DeliveryMetrics, HistoryFilter, RunFilter
 from orchestrator.state.server.store import pagination
 from orchestrator.state.server.store import tables as t
-from orchestrator.state.server.store.database import Clock, reading
-from orchestrator.state.server.store.overview_queries import at_a_glance, leases
+from orchestrator.state.server.store.database import Clock, read_connection
+from orchestrator.state.server.store.overview_queries import read_leases, read_overviews
 
 T = TypeVar("T")
-PAGE, MOST = 50, 500
-REMEMBERED = 100
+DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 500
+MAX_CACHED_ENVIRONMENTS = 100
 """Environments whose delivery metrics are kept at hand."""
 
 
-class Reading:
+class StoreQueries:
     """The queries.  ``newest`` ended runs at most are looked at for the delivery metrics."""
 
-    newest = 1000
+    max_measured_runs = 1000
 
     def __init__(self, engine: Engine, clock: Clock = time.time) -> None:
         self.engine = engine
         self.clock = clock
-        self._delivered: dict[str, tuple[int, tuple[Delivery, ...]]] = {}
+        self._delivery_cache: dict[str, tuple[int, tuple[DeliveryMetrics, ...]]] = {}
 
-    def keys(self) -> tuple[str, ...]:
+    def list_environment_keys(self) -> tuple[str, ...]:
         """The environments' keys, sorted."""
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             return tuple(connection.execute(select(t.environments.c.key).order_by(t.environments.c.key)).scalars())
 
-    def environments(self) -> tuple[Environment, ...]:
+    def list_environments(self) -> tuple[Environment, ...]:
         """All of them, by key, each at a glance."""
-        with reading(self.engine) as connection:
-            return at_a_glance(connection, self.clock)
+        with read_connection(self.engine) as connection:
+            return read_overviews(connection, self.clock)
 
-    def environment(self, key: str) -> Environment | None:
+    def get_environment(self, key: str) -> Environment | None:
         """One at a glance, or None."""
-        with reading(self.engine) as connection:
-            return next(iter(at_a_glance(connection, self.clock, key)), None)
+        with read_connection(self.engine) as connection:
+            return next(iter(read_overviews(connection, self.clock, key)), None)
 
-    def runs(self, only: RunFilter | None = None, cursor: str = "", limit: int = PAGE) -> Page[Run]:
+    def list_runs(
+        self, filters: RunFilter | None = None, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
+    ) -> Page[Run]:
         """The newest first.
 
         Raises Problems: the cursor is none of ours.
         """
-        query = _filtered(select(t.runs.c.body, t.runs.c.started_at, t.runs.c.id), only or RunFilter())
+        query = _filter_runs(select(t.runs.c.body, t.runs.c.started_at, t.runs.c.id), filters or RunFilter())
         if cursor:
-            at, last = pagination.opened(cursor, str, str)
-            query = query.where(tuple_(t.runs.c.started_at, t.runs.c.id) < (at, last))
+            started_at, last_id = pagination.decode_cursor(cursor, str, str)
+            query = query.where(tuple_(t.runs.c.started_at, t.runs.c.id) < (started_at, last_id))
         query = query.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc())
-        return self._page(query, Run, limit, ("started_at", "id"))
+        return self._read_page(query, Run, limit, ("started_at", "id"))
 
-    def run(self, id_: str) -> Run | None:
+    def get_run(self, id_: str) -> Run | None:
         """One run, or None."""
-        return self._one(select(t.runs.c.body).where(t.runs.c.id == id_), Run)
+        return self._read_one(select(t.runs.c.body).where(t.runs.c.id == id_), Run)
 
-    def events(self, run: str, after: int = 0, limit: int = MOST) -> tuple[StepEvent, ...]:
+    def list_events(self, run: str, after_sequence: int = 0, limit: int = MAX_PAGE_SIZE) -> tuple[StepEvent, ...]:
         """The events of a run that come after number ``after``, in order."""
-        query = select(t.events.c.body).where(t.events.c.run == run, t.events.c.sequence > after)
-        with reading(self.engine) as connection:
-            found = connection.execute(query.order_by(t.events.c.sequence).limit(_limit(limit))).scalars().all()
-        return tuple(msgspec.json.decode(body, type=StepEvent) for body in found)
+        query = select(t.events.c.body).where(t.events.c.run == run, t.events.c.sequence > after_sequence)
+        with read_connection(self.engine) as connection:
+            bodies = connection.execute(query.order_by(t.events.c.sequence).limit(_clamp_limit(limit))).scalars().all()
+        return tuple(msgspec.json.decode(body, type=StepEvent) for body in bodies)
 
-    def plan(self, digest: str) -> PlanRecord | None:
+    def get_plan(self, digest: str) -> PlanRecord | None:
         """The plan with this digest, or None."""
-        return self._one(select(t.plans.c.body).where(t.plans.c.digest == digest), PlanRecord)
+        return self._read_one(select(t.plans.c.body).where(t.plans.c.digest == digest), PlanRecord)
 
-    def releases(self, environment: str, cursor: str = "", limit: int = PAGE) -> Page[ReleaseRecord]:
+    def list_releases(self, environment: str, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE) -> Page[ReleaseRecord]:
         """The newest first."""
         query = select(t.releases.c.body, t.releases.c.number).where(t.releases.c.environment == environment)
         if cursor:
-            query = query.where(t.releases.c.number < pagination.number(cursor))
-        return self._page(query.order_by(t.releases.c.number.desc()), ReleaseRecord, limit, ("number",))
+            query = query.where(t.releases.c.number < pagination.decode_number(cursor))
+        return self._read_page(query.order_by(t.releases.c.number.desc()), ReleaseRecord, limit, ("number",))
 
-    def release(self, environment: str, number: int) -> ReleaseRecord | None:
+    def get_release(self, environment: str, number: int) -> ReleaseRecord | None:
         """One release, or None."""
-        return self._one(select(t.releases.c.body).where(*_numbered(t.releases, environment, number)), ReleaseRecord)
+        return self._read_one(
+            select(t.releases.c.body).where(*_number_conditions(t.releases, environment, number)), ReleaseRecord
+        )
 
-    def release_content(self, environment: str, number: int) -> ReleaseContent | None:
+    def get_release_content(self, environment: str, number: int) -> ReleaseContent | None:
         """What a release is made of, where it was told."""
-        query = select(t.releases.c.content).where(*_numbered(t.releases, environment, number))
-        return self._one(query, ReleaseContent)
+        query = select(t.releases.c.content).where(*_number_conditions(t.releases, environment, number))
+        return self._read_one(query, ReleaseContent)
 
-    def drift(self, environment: str) -> DriftReport | None:
+    def get_drift_report(self, environment: str) -> DriftReport | None:
         """The newest report, or None."""
-        return next(iter(self.drifts(environment, limit=1).items), None)
+        return next(iter(self.list_drift_reports(environment, limit=1).items), None)
 
-    def drifts(self, environment: str, cursor: str = "", limit: int = PAGE) -> Page[DriftReport]:
+    def list_drift_reports(
+        self, environment: str, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
+    ) -> Page[DriftReport]:
         """The newest first."""
         query = select(t.drifts.c.body, t.drifts.c.id).where(t.drifts.c.environment == environment)
         if cursor:
-            query = query.where(t.drifts.c.id < pagination.number(cursor))
-        return self._page(query.order_by(t.drifts.c.id.desc()), DriftReport, limit, ("id",))
+            query = query.where(t.drifts.c.id < pagination.decode_number(cursor))
+        return self._read_page(query.order_by(t.drifts.c.id.desc()), DriftReport, limit, ("id",))
 
-    def decisions(self, environment: str) -> tuple[DriftDecision, ...]:
+    def list_drift_decisions(self, environment: str) -> tuple[DriftDecision, ...]:
         """The newest decision about each drifted resource."""
         query = select(t.decisions.c.body).where(t.decisions.c.environment == environment)
-        return self._all(query.order_by(t.decisions.c.address).limit(MOST), DriftDecision)
+        return self._read_all(query.order_by(t.decisions.c.address).limit(MAX_PAGE_SIZE), DriftDecision)
 
-    def pull_requests(self, environment: str) -> tuple[PullRequestPlan, ...]:
+    def list_pull_requests(self, environment: str) -> tuple[PullRequestPlan, ...]:
         """The open ones, by number."""
         pulls = t.pull_requests
         query = select(pulls.c.body).where(pulls.c.environment == environment, pulls.c.is_open)
-        return self._all(query.order_by(pulls.c.number).limit(MOST), PullRequestPlan)
+        return self._read_all(query.order_by(pulls.c.number).limit(MAX_PAGE_SIZE), PullRequestPlan)
 
-    def conflicts(self, environment: str, number: int) -> tuple[Conflict, ...]:
+    def list_conflicts(self, environment: str, number: int) -> tuple[Conflict, ...]:
         """The open pull requests whose plans touch a field that the plan of ``number`` touches too."""
-        mine = t.touched.alias("mine")
-        same = and_(t.touched.c.environment == mine.c.environment, t.touched.c.field == mine.c.field)
+        own_fields = t.touched.alias("mine")
+        is_same_field = and_(
+            t.touched.c.environment == own_fields.c.environment, t.touched.c.field == own_fields.c.field
+        )
         query = (
             select(t.touched.c.number, t.touched.c.field)
-            .join_from(mine, t.touched, same)
-            .where(mine.c.environment == environment, mine.c.number == number, t.touched.c.number != number)
+            .join_from(own_fields, t.touched, is_same_field)
+            .where(own_fields.c.environment == environment, own_fields.c.number == number, t.touched.c.number != number)
             .order_by(t.touched.c.number, t.touched.c.field)
         )
-        with reading(self.engine) as connection:
-            found: dict[int, list[str]] = {}
+        with read_connection(self.engine) as connection:
+            fields_by_number: dict[int, list[str]] = {}
             for other, field in connection.execute(query):
-                found.setdefault(other, []).append(field)
-        pulls = {pull.number: pull for pull in self.pull_requests(environment)} if found else {}
+                fields_by_number.setdefault(other, []).append(field)
+        pulls = {pull.number: pull for pull in self.list_pull_requests(environment)} if fields_by_number else {}
         return tuple(
             Conflict(other, pulls[other].title, pulls[other].url, tuple(fields))
-            for other, fields in found.items()
+            for other, fields in fields_by_number.items()
             if other in pulls
         )
 
-    def models(self, environment: str = "") -> tuple[ModelVersion, ...]:
+    def list_model_versions(self, environment: str = "") -> tuple[ModelVersion, ...]:
         """The newest versions first, of one environment or of all."""
         query = select(t.models.c.body)
         if environment:
             query = query.where(t.models.c.environment == environment)
-        return self._all(query.order_by(t.models.c.at.desc()).limit(MOST), ModelVersion)
+        return self._read_all(query.order_by(t.models.c.at.desc()).limit(MAX_PAGE_SIZE), ModelVersion)
 
-    def leases(self) -> tuple[Lease, ...]:
+    def list_leases(self) -> tuple[Lease, ...]:
         """Who holds which environment and who waits, where anybody does."""
-        with reading(self.engine) as connection:
-            found = leases(connection, self.clock)
-        return tuple(lease for _, lease in sorted(found.items()) if lease.holder or lease.waiting)
+        with read_connection(self.engine) as connection:
+            leases_by_environment = read_leases(connection, self.clock)
+        return tuple(lease for _, lease in sorted(leases_by_environment.items()) if lease.holder or lease.waiting)
 
-    def lease(self, environment: str) -> Lease:
+    def get_lease(self, environment: str) -> Lease:
         """Who holds one environment and who waits."""
-        with reading(self.engine) as connection:
-            found = leases(connection, self.clock, environment)
-        return found.get(environment, Lease(environment, 0))
+        with read_connection(self.engine) as connection:
+            leases_by_environment = read_leases(connection, self.clock, environment)
+        return leases_by_environment.get(environment, Lease(environment, 0))
 
-    def history(self, only: HistoryFilter | None = None, cursor: str = "", limit: int = PAGE) -> Page[AuditEntry]:
+    def list_history(
+        self, filters: HistoryFilter | None = None, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
+    ) -> Page[AuditEntry]:
         """The newest first."""
-        query = _told(select(t.history), only or HistoryFilter())
+        query = _filter_history(select(t.history), filters or HistoryFilter())
         if cursor:
-            query = query.where(t.history.c.number < pagination.number(cursor))
-        with reading(self.engine) as connection:
-            rows = connection.execute(query.order_by(t.history.c.number.desc()).limit(_limit(limit) + 1)).all()
-        entries = tuple(AuditEntry(**row._mapping) for row in rows[: _limit(limit)])
-        return Page(entries, pagination.cursor(entries[-1].number) if len(rows) > _limit(limit) else "")
+            query = query.where(t.history.c.number < pagination.decode_number(cursor))
+        with read_connection(self.engine) as connection:
+            rows = connection.execute(query.order_by(t.history.c.number.desc()).limit(_clamp_limit(limit) + 1)).all()
+        entries = tuple(AuditEntry(**row._mapping) for row in rows[: _clamp_limit(limit)])
+        return Page(entries, pagination.encode_cursor(entries[-1].number) if len(rows) > _clamp_limit(limit) else "")
 
-    def deliveries(self, environment: str = "") -> tuple[Delivery, ...]:
+    def list_delivery_metrics(self, environment: str = "") -> tuple[DeliveryMetrics, ...]:
         """The delivery metrics by week, oldest first, of one environment or of all.
 
         They are kept until the history grows: no run ends without a word of it there.
         """
-        with reading(self.engine) as connection:
+        with read_connection(self.engine) as connection:
             number = int(connection.execute(select(t.chain.c.number).where(t.chain.c.id == 1)).scalar_one())
-        known = self._delivered.get(environment)
-        if known is None or known[0] != number:
-            known = number, self._counted(environment)
-            if len(self._delivered) >= REMEMBERED:
-                self._delivered.clear()
-            self._delivered[environment] = known
-        return known[1]
+        cached = self._delivery_cache.get(environment)
+        if cached is None or cached[0] != number:
+            cached = number, self._compute_delivery_metrics(environment)
+            if len(self._delivery_cache) >= MAX_CACHED_ENVIRONMENTS:
+                self._delivery_cache.clear()
+            self._delivery_cache[environment] = cached
+        return cached[1]
 
-    def _counted(self, environment: str) -> tuple[Delivery, ...]:
+    def _compute_delivery_metrics(self, environment: str) -> tuple[DeliveryMetrics, ...]:
         names = ("id", "environment", "verb", "by", "commit", "started_at", "status", "committed_at", "ended_at")
         query = select(*(t.runs.c[name] for name in names)).where(t.runs.c.ended_at != "")
         if environment:
             query = query.where(t.runs.c.environment == environment)
-        query = query.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc()).limit(self.newest)
-        with reading(self.engine) as connection:
+        query = query.order_by(t.runs.c.started_at.desc(), t.runs.c.id.desc()).limit(self.max_measured_runs)
+        with read_connection(self.engine) as connection:
             rows = connection.execute(query).all()
-        return delivery_metrics.weekly(Run(**row._mapping) for row in rows)
+        return delivery_metrics.weekly_metrics(Run(**row._mapping) for row in rows)
 
-    def _page(self, query: Select[Any], shape: type[T], limit: int, by: Sequence[str]) -> Page[T]:
-        size = _limit(limit)
-        with reading(self.engine) as connection:
+    def _read_page(
+        self, query: Select[Any], record_type: type[T], limit: int, cursor_columns: Sequence[str]
+    ) -> Page[T]:
+        size = _clamp_limit(limit)
+        with read_connection(self.engine) as connection:
             rows = connection.execute(query.limit(size + 1)).all()
-        items = tuple(msgspec.json.decode(row.body, type=shape) for row in rows[:size])
-        more = pagination.cursor(*(getattr(rows[size - 1], name) for name in by)) if len(rows) > size else ""
-        return Page(items, more)
+        items = tuple(msgspec.json.decode(row.body, type=record_type) for row in rows[:size])
+        next_cursor = (
+            pagination.encode_cursor(*(getattr(rows[size - 1], name) for name in cursor_columns))
+            if len(rows) > size
+            else ""
+        )
+        return Page(items, next_cursor)
 
-    def _one(self, query: Select[Any], shape: type[T]) -> T | None:
-        with reading(self.engine) as connection:
+    def _read_one(self, query: Select[Any], record_type: type[T]) -> T | None:
+        with read_connection(self.engine) as connection:
             body = connection.execute(query).scalar()
-        return msgspec.json.decode(body, type=shape) if body else None
+        return msgspec.json.decode(body, type=record_type) if body else None
 
-    def _all(self, query: Select[Any], shape: type[T]) -> tuple[T, ...]:
-        with reading(self.engine) as connection:
+    def _read_all(self, query: Select[Any], record_type: type[T]) -> tuple[T, ...]:
+        with read_connection(self.engine) as connection:
             bodies = connection.execute(query).scalars().all()
-        return tuple(msgspec.json.decode(body, type=shape) for body in bodies)
+        return tuple(msgspec.json.decode(body, type=record_type) for body in bodies)
 
 
-def _filtered(query: Select[Any], only: RunFilter) -> Select[Any]:
+def _filter_runs(query: Select[Any], filters: RunFilter) -> Select[Any]:
     for name in ("environment", "status", "verb", "by", "commit"):
-        if value := getattr(only, name):
+        if value := getattr(filters, name):
             query = query.where(t.runs.c[name] == value)
-    return _between(query, t.runs.c.started_at, only)
+    return _filter_time(query, t.runs.c.started_at, filters)
 
 
-def _told(query: Select[Any], only: HistoryFilter) -> Select[Any]:
+def _filter_history(query: Select[Any], filters: HistoryFilter) -> Select[Any]:
     for name in ("environment", "deed", "by"):
-        if value := getattr(only, name):
+        if value := getattr(filters, name):
             query = query.where(t.history.c[name] == value)
-    return _between(query, t.history.c.at, only)
+    return _filter_time(query, t.history.c.at, filters)
 
 
-def _between(query: Select[Any], column: Any, only: RunFilter | HistoryFilter) -> Select[Any]:
-    query = query.where(column >= only.since) if only.since else query
-    return query.where(column < only.until) if only.until else query
+def _filter_time(query: Select[Any], column: Any, filters: RunFilter | HistoryFilter) -> Select[Any]:
+    query = query.where(column >= filters.since) if filters.since else query
+    return query.where(column < filters.until) if filters.until else query
 
 
-def _numbered(table: Any, environment: str, number: int) -> tuple[Any, Any]:
+def _number_conditions(table: Any, environment: str, number: int) -> tuple[Any, Any]:
     return table.c.environment == environment, table.c.number == number
 
 
-def _limit(asked: int) -> int:
-    return max(1, min(asked, MOST))
+def _clamp_limit(limit: int) -> int:
+    return max(1, min(limit, MAX_PAGE_SIZE))

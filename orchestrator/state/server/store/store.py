@@ -20,28 +20,28 @@ from orchestrator.state.protocol.records import (
     ReleaseContent,
     ReleaseRecord,
     Run,
-    RunEnd,
+    RunResult,
     StepEvent,
 )
-from orchestrator.state.protocol.timestamps import stamp
+from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import database, history_chain, outbox
 from orchestrator.state.server.store import tables as t
-from orchestrator.state.server.store.database import Clock, inserting, now, writing
-from orchestrator.state.server.store.event_hash import woven
-from orchestrator.state.server.store.lease_store import Holding, UnknownRunError, line_of
-from orchestrator.state.server.store.projection import project, text
-from orchestrator.state.server.store.queries import Reading
+from orchestrator.state.server.store.database import Clock, current_time, dialect_insert, write_transaction
+from orchestrator.state.server.store.event_hash import extend_hash
+from orchestrator.state.server.store.lease_store import LeaseStore, UnknownRunError, lock_lease
+from orchestrator.state.server.store.projection import project_entry, to_json
+from orchestrator.state.server.store.queries import StoreQueries
 
-__all__ = ["GapError", "RunOverError", "Store", "UnknownRunError"]
+__all__ = ["EventGapError", "RunEndedError", "Store", "UnknownRunError"]
 
 
-TOGETHER = sql(
+INSERT_EVENTS = sql(
     "INSERT INTO events (run, sequence, body) "
     "SELECT :run, :before + place, body FROM unnest(CAST(:bodies AS text[])) WITH ORDINALITY AS told(body, place)"
 )
 
 
-class GapError(Exception):
+class EventGapError(Exception):
     """Events came that do not follow those that are there; ``expected`` is the next number."""
 
     def __init__(self, expected: int) -> None:
@@ -49,7 +49,7 @@ class GapError(Exception):
         self.expected = expected
 
 
-class RunOverError(Exception):
+class RunEndedError(Exception):
     """The run has ended; ``run`` says how."""
 
     def __init__(self, run: Run) -> None:
@@ -57,7 +57,7 @@ class RunOverError(Exception):
         self.run = run
 
 
-class Store(Holding, Reading):
+class Store(LeaseStore, StoreQueries):
     """All that the service knows.  Safe for threads, and on PostgreSQL for several processes."""
 
     @classmethod
@@ -66,183 +66,196 @@ class Store(Holding, Reading):
 
         Raises Problems.
         """
-        engine = database.open_(url)
-        database.upgrade(engine)
-        with writing(engine) as connection:
-            first = inserting(connection, t.chain).values(id=1, number=0, hash=history_chain.BEGINNING)
-            connection.execute(first.on_conflict_do_nothing())
+        engine = database.create_database_engine(url)
+        database.migrate(engine)
+        with write_transaction(engine) as connection:
+            chain_head = dialect_insert(connection, t.chain).values(id=1, number=0, hash=history_chain.GENESIS_HASH)
+            connection.execute(chain_head.on_conflict_do_nothing())
         return cls(engine, clock)
 
-    def record_plan(self, record: PlanRecord, by: str) -> PlanRecord:
+    def record_plan(self, record: PlanRecord, actor: str) -> PlanRecord:
         """Keep a plan; one that is there already is left as it is."""
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
             body = connection.execute(select(t.plans.c.body).where(t.plans.c.digest == record.digest)).scalar()
             if body is None:
-                self._tell(connection, by, "plan", record.environment, record.digest, record)
+                self._append_history(connection, actor, "plan", record.environment, record.digest, record)
                 return record
         return msgspec.json.decode(body, type=PlanRecord)
 
-    def record_release(self, record: ReleaseRecord, content: ReleaseContent | None, by: str) -> None:
+    def record_release(self, record: ReleaseRecord, content: ReleaseContent | None, actor: str) -> None:
         """Keep a release, or what is known of it now; the same again leaves no new trace, and its run stays known."""
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
-            where = (t.releases.c.environment == record.environment, t.releases.c.number == record.release.number)
-            row = connection.execute(select(t.releases.c.body, t.releases.c.content).where(*where)).first()
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
+            is_release = (t.releases.c.environment == record.environment, t.releases.c.number == record.release.number)
+            row = connection.execute(select(t.releases.c.body, t.releases.c.content).where(*is_release)).first()
             if row is not None and not record.run:
                 record = replace(record, run=msgspec.json.decode(row.body, type=ReleaseRecord).run)
             subject = str(record.release.number)
-            if row is None or row.body != text(record):
-                self._tell(connection, by, "release", record.environment, subject, record)
-            if content is not None and (row is None or row.content != text(content)):
-                self._tell(connection, by, "release.content", record.environment, subject, content)
+            if row is None or row.body != to_json(record):
+                self._append_history(connection, actor, "release", record.environment, subject, record)
+            if content is not None and (row is None or row.content != to_json(content)):
+                self._append_history(connection, actor, "release.content", record.environment, subject, content)
 
-    def record_drift(self, report: DriftReport, by: str) -> DriftReport:
+    def record_drift_report(self, report: DriftReport, actor: str) -> DriftReport:
         """Keep a report, once; what was drifted in the report before has been so since then."""
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
             newest = select(t.drifts.c.body).where(t.drifts.c.environment == report.environment)
             body = connection.execute(newest.order_by(t.drifts.c.id.desc()).limit(1)).scalar()
-            before = msgspec.json.decode(body, type=DriftReport) if body else None
-            if before is not None and (before.at, before.by, before.commit) == (report.at, report.by, report.commit):
-                return before
-            report = since(report, before)
-            self._tell(connection, by, "drift", report.environment, str(report.id), report)
-            if report.drifted and not (before and before.drifted):
-                outbox.drift(connection, report, now(connection, self.clock))
+            previous = msgspec.json.decode(body, type=DriftReport) if body else None
+            if previous is not None and (previous.at, previous.by, previous.commit) == (
+                report.at,
+                report.by,
+                report.commit,
+            ):
+                return previous
+            report = add_since_times(report, previous)
+            self._append_history(connection, actor, "drift", report.environment, str(report.id), report)
+            if report.drifted and not (previous and previous.drifted):
+                outbox.enqueue_drift(connection, report, current_time(connection, self.clock))
         return report
 
-    def decide(self, decision: DriftDecision, by: str) -> None:
+    def record_drift_decision(self, decision: DriftDecision, actor: str) -> None:
         """Keep what somebody decided about a drifted resource."""
-        with writing(self.engine) as connection:
-            self._tell(connection, by, "drift.decide", decision.environment, decision.address, decision)
+        with write_transaction(self.engine) as connection:
+            self._append_history(connection, actor, "drift.decide", decision.environment, decision.address, decision)
 
-    def record_pull(self, pull: PullRequestPlan, by: str) -> None:
+    def record_pull_request(self, pull: PullRequestPlan, actor: str) -> None:
         """Keep what the plan of a pull request touches; a closed one touches nothing."""
-        with writing(self.engine) as connection:
-            self._tell(connection, by, "pull", pull.environment, str(pull.number), pull)
+        with write_transaction(self.engine) as connection:
+            self._append_history(connection, actor, "pull", pull.environment, str(pull.number), pull)
 
-    def record_model(self, model: ModelVersion, by: str) -> None:
+    def record_model_version(self, model: ModelVersion, actor: str) -> None:
         """Keep a version of a model; the current one makes all others of its name no longer so."""
-        with writing(self.engine) as connection:
-            self._tell(connection, by, "model", model.environment, f"{model.name} {model.version}", model)
+        with write_transaction(self.engine) as connection:
+            self._append_history(connection, actor, "model", model.environment, f"{model.name} {model.version}", model)
 
-    def note(self, deed: str, by: str, subject: str, environment: str = "") -> None:
+    def record_action(self, action: str, actor: str, subject: str, environment: str = "") -> None:
         """Put a deed that changes no record into the history: a token made, somebody signed in."""
-        with writing(self.engine) as connection:
-            self._tell(connection, by, deed, environment, subject, {})
+        with write_transaction(self.engine) as connection:
+            self._append_history(connection, actor, action, environment, subject, {})
 
-    def choose(self, run_id: str, fence: int | None, plan: str, by: str) -> Run:
+    def set_run_plan(self, run_id: str, fence: int | None, plan: str, actor: str) -> Run:
         """Keep which plan a run carries out, by its digest.
 
         Raises as ``append`` does.
         """
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
-            run = msgspec.json.decode(self._run_row(connection, run_id).body, type=Run)
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
+            run = msgspec.json.decode(self._lock_run(connection, run_id).body, type=Run)
             if run.plan == plan:
                 return run
-            if run.is_over and not _may_tell(run, fence):
-                raise RunOverError(run)
+            if run.is_over and not _can_import(run, fence):
+                raise RunEndedError(run)
             if fence is not None:
-                line_of(connection, run.environment).check(fence, now(connection, self.clock))
+                lock_lease(connection, run.environment).check_fence(fence, current_time(connection, self.clock))
             run = replace(run, plan=plan)
-            self._tell(connection, by, "run.plan", run.environment, run.id, run)
+            self._append_history(connection, actor, "run.plan", run.environment, run.id, run)
             return run
 
-    def append(self, run_id: str, fence: int | None, found: tuple[StepEvent, ...]) -> int:
+    def append_events(self, run_id: str, fence: int | None, new_events: tuple[StepEvent, ...]) -> int:
         """Keep events of a run that are not there yet; the number of the last one.
 
         ``fence`` is None for what is handed in afterwards.  Raises UnknownRunError, RunOverError for new events of a
         run that has ended, GapError when some are missing between, LostLeaseError when it may not write any more.
         """
-        with writing(self.engine) as connection:
-            row = self._run_row(connection, run_id)
-            new = [event for event in found if event.sequence > row.sequence]
-            if not new:
+        with write_transaction(self.engine) as connection:
+            row = self._lock_run(connection, run_id)
+            unsaved = [event for event in new_events if event.sequence > row.sequence]
+            if not unsaved:
                 return int(row.sequence)
             run = msgspec.json.decode(row.body, type=Run)
-            if run.is_over and not _may_tell(run, fence):
-                raise RunOverError(run)
+            if run.is_over and not _can_import(run, fence):
+                raise RunEndedError(run)
             if fence is not None:
-                line_of(connection, run.environment).check(fence, now(connection, self.clock))
-            return put_events(connection, run_id, row.sequence, row.events_hash, new)
+                lock_lease(connection, run.environment).check_fence(fence, current_time(connection, self.clock))
+            return insert_events(connection, run_id, row.sequence, row.events_hash, unsaved)
 
-    def end(self, run_id: str, fence: int | None, end: RunEnd, by: str) -> Run:
+    def end_run(self, run_id: str, fence: int | None, result: RunResult, actor: str) -> Run:
         """Keep how a run ended, once; its lease is free.
 
         Raises UnknownRunError, and LostLeaseError when another has its lease already; RunOverError when it has ended
         otherwise before.
         """
-        with writing(self.engine) as connection:
-            history_chain.lock(connection)
-            row = self._run_row(connection, run_id)
+        with write_transaction(self.engine) as connection:
+            history_chain.lock_chain(connection)
+            row = self._lock_run(connection, run_id)
             run = msgspec.json.decode(row.body, type=Run)
-            if run.is_over and (run.status == end.status or not _may_tell(run, fence)):
-                if run.status != end.status:
-                    raise RunOverError(run)
+            if run.is_over and (run.status == result.status or not _can_import(run, fence)):
+                if run.status != result.status:
+                    raise RunEndedError(run)
                 return run
-            line = line_of(connection, run.environment)
+            lease = lock_lease(connection, run.environment)
             if fence is not None and run.status == "running":
-                line.check(fence, now(connection, self.clock))
-            line.give_back(run_id)
-            return self._end(connection, run, end, by)
+                lease.check_fence(fence, current_time(connection, self.clock))
+            lease.remove_run(run_id)
+            return self._end_run(connection, run, result, actor)
 
-    def _end(self, connection: Connection, run: Run, end: RunEnd, by: str) -> Run:
-        known = select(t.runs.c.events_hash).where(t.runs.c.id == run.id)
-        end = replace(end, events_hash=connection.execute(known).scalar_one())
-        self._tell(connection, by, "run.end", run.environment, run.id, end)
+    def _end_run(self, connection: Connection, run: Run, result: RunResult, actor: str) -> Run:
+        query = select(t.runs.c.events_hash).where(t.runs.c.id == run.id)
+        result = replace(result, events_hash=connection.execute(query).scalar_one())
+        self._append_history(connection, actor, "run.end", run.environment, run.id, result)
         body = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run.id)).scalar_one()
         ended = msgspec.json.decode(body, type=Run)
-        outbox.ended(connection, ended, now(connection, self.clock))
+        outbox.enqueue_run_ended(connection, ended, current_time(connection, self.clock))
         return ended
 
-    def _tell(self, connection: Connection, by: str, deed: str, environment: str, subject: str, record: object) -> None:
+    def _append_history(
+        self, connection: Connection, actor: str, action: str, environment: str, subject: str, record: object
+    ) -> None:
         """One link of the history, and what it means for the tables."""
-        at = stamp(now(connection, self.clock))
-        draft = AuditEntry(0, at, by, deed, environment, subject, text(record), "", "")
-        project(connection, history_chain.append(connection, draft))
+        timestamp = format_timestamp(current_time(connection, self.clock))
+        draft = AuditEntry(0, timestamp, actor, action, environment, subject, to_json(record), "", "")
+        project_entry(connection, history_chain.append_entry(connection, draft))
 
 
-def _may_tell(run: Run, fence: int | None) -> bool:
+def _can_import(run: Run, fence: int | None) -> bool:
     """Whether a run that is over may add to its story: it was given up as lost, and hands in what it did."""
     return run.status == "lost" and fence is None
 
 
-def put_events(connection: Connection, run: str, last: int, hashed: str, new: list[StepEvent]) -> int:
+def insert_events(
+    connection: Connection, run: str, last_sequence: int, events_hash: str, new_events: list[StepEvent]
+) -> int:
     """Write events after number ``last``; each is woven into the run's hash.
 
     Raises GapError when they do not follow one another.
     """
-    first, bodies = last + 1, []
-    for event in new:
-        if event.sequence != last + 1:
-            raise GapError(last + 1)
-        body, last = text(event), event.sequence
-        hashed = woven(hashed, body)
+    first_sequence, bodies = last_sequence + 1, []
+    for event in new_events:
+        if event.sequence != last_sequence + 1:
+            raise EventGapError(last_sequence + 1)
+        body, last_sequence = to_json(event), event.sequence
+        events_hash = extend_hash(events_hash, body)
         bodies.append(body)
     if connection.dialect.name == "postgresql":  # one statement, however many there are
-        connection.execute(TOGETHER, {"run": run, "before": first - 1, "bodies": bodies})
+        connection.execute(INSERT_EVENTS, {"run": run, "before": first_sequence - 1, "bodies": bodies})
     else:
         connection.execute(
-            insert(t.events), [{"run": run, "sequence": n, "body": body} for n, body in enumerate(bodies, first)]
+            insert(t.events),
+            [{"run": run, "sequence": sequence, "body": body} for sequence, body in enumerate(bodies, first_sequence)],
         )
-    connection.execute(update(t.runs).where(t.runs.c.id == run).values(sequence=last, events_hash=hashed))
-    return last
+    connection.execute(update(t.runs).where(t.runs.c.id == run).values(sequence=last_sequence, events_hash=events_hash))
+    return last_sequence
 
 
-def since(report: DriftReport, before: DriftReport | None) -> DriftReport:
+def add_since_times(report: DriftReport, previous: DriftReport | None) -> DriftReport:
     """``report`` with its number, and with the times since when its fields have been as they are."""
-    known = {one.address: one for one in before.resources if one.sync == "drifted"} if before else {}
+    drifted_before = {item.address: item for item in previous.resources if item.sync == "drifted"} if previous else {}
     resources = []
-    for one in report.resources:
-        last = known.get(one.address) if one.sync == "drifted" else None
-        fields = {field.path: field for field in last.fields} if last else {}
-        dated = tuple(_dated(field, fields.get(field.path), report.at) for field in one.fields)
-        resources.append(replace(one, fields=dated, since=last.since if last else report.at))
-    return replace(report, id=before.id + 1 if before else 1, resources=tuple(resources))
+    for item in report.resources:
+        previous_resource = drifted_before.get(item.address) if item.sync == "drifted" else None
+        previous_fields = {field.path: field for field in previous_resource.fields} if previous_resource else {}
+        dated_fields = tuple(
+            _with_since_time(field, previous_fields.get(field.path), report.at) for field in item.fields
+        )
+        resources.append(
+            replace(item, fields=dated_fields, since=previous_resource.since if previous_resource else report.at)
+        )
+    return replace(report, id=previous.id + 1 if previous else 1, resources=tuple(resources))
 
 
-def _dated(field: DriftField, before: DriftField | None, at: str) -> DriftField:
-    same = before is not None and (before.before, before.after) == (field.before, field.after)
-    return replace(field, since=before.since if same and before else at)
+def _with_since_time(field: DriftField, previous: DriftField | None, reported_at: str) -> DriftField:
+    is_unchanged = previous is not None and (previous.before, previous.after) == (field.before, field.after)
+    return replace(field, since=previous.since if is_unchanged and previous else reported_at)

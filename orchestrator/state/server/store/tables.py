@@ -20,7 +20,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-Serial = BigInteger().with_variant(Integer(), "sqlite")
+BigSerial = BigInteger().with_variant(Integer(), "sqlite")
 
 environments = Table(
     "environments",
@@ -144,7 +144,7 @@ leases = Table(
 history = Table(
     "history",
     metadata,
-    Column("number", Serial, primary_key=True, autoincrement=False),
+    Column("number", BigSerial, primary_key=True, autoincrement=False),
     Column("at", String(32), nullable=False),
     Column("by", String(200), nullable=False),
     Column("deed", String(32), nullable=False),
@@ -163,7 +163,7 @@ chain = Table(
     "chain",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("number", Serial, nullable=False),
+    Column("number", BigSerial, nullable=False),
     Column("hash", String(64), nullable=False),
 )
 answers = Table(
