@@ -44,7 +44,7 @@ def snapshot(live: Mapping[str, LiveResource] | None = None, **more: Any) -> Sna
 
 def test_what_is_missing_is_created_and_what_is_equal_is_left() -> None:
     """One change a resource, with place, steps and dependencies."""
-    desired = DesiredState(SCOPE, (role("a"), role("b", after=frozenset({"iam_role.a"}))))
+    desired = DesiredState(SCOPE, (role("a"), role("b", depends_on=frozenset({"iam_role.a"}))))
 
     plan = build(desired, snapshot({"iam_role.b": live_role("b")})).plan
 
@@ -106,7 +106,7 @@ def test_what_is_ours_but_no_longer_desired_is_deleted_after_what_used_it() -> N
         ),
     }
 
-    plan = build(DesiredState(SCOPE, (role("a"),)), snapshot({"iam_role.a": live_role("a")}, strays=strays)).plan
+    plan = build(DesiredState(SCOPE, (role("a"),)), snapshot({"iam_role.a": live_role("a")}, orphans=strays)).plan
 
     deletions = {change.address: change for change in plan.changes if change.action is Action.DELETE}
     assert set(deletions) == set(strays)
@@ -127,7 +127,7 @@ def test_what_refers_to_something_unread_is_not_guessed_at() -> None:
 
 def test_targets_bring_what_they_need() -> None:
     """``--target`` keeps an address or a component, with its dependencies, and leaves the rest."""
-    desired = DesiredState(SCOPE, (role("a"), role("b", after=frozenset({"iam_role.a"})), role("c")))
+    desired = DesiredState(SCOPE, (role("a"), role("b", depends_on=frozenset({"iam_role.a"})), role("c")))
 
     plan = build(desired, snapshot(), targets=frozenset({"iam_role.b"})).plan
 
@@ -179,13 +179,13 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
     ),
     "an empty manifest set": (
         DesiredState(SCOPE, ()),
-        snapshot(strays={"iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old"))}),
+        snapshot(orphans={"iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old"))}),
         {},
         ["EmptyManifests: the manifests ask for nothing and 1 resources of shop/prod would be deleted."],
     ),
     "destroying is meant": (
         DesiredState(SCOPE, ()),
-        snapshot(strays={"iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old"))}),
+        snapshot(orphans={"iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old"))}),
         {"destroying": True},
         [],
     ),
@@ -193,7 +193,7 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, (role("a"),)),
         snapshot(
             {"iam_role.a": live_role("a")},
-            strays={f"iam_role.{n}": (DiscoveredResource("iam_role", f"{n}"), live_role(f"{n}")) for n in range(4)},
+            orphans={f"iam_role.{n}": (DiscoveredResource("iam_role", f"{n}"), live_role(f"{n}")) for n in range(4)},
         ),
         {},
         ["MassRemoval: 4 of 5 resources would be deleted (80%)."],
@@ -214,7 +214,7 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, (role("a"),)),
         snapshot(
             {"iam_role.a": live_role("a")},
-            strays={
+            orphans={
                 "s3_bucket.old": (
                     DiscoveredResource("s3_bucket", "old"),
                     LiveResource({}, owner="shop/prod", component="bucket.old"),
@@ -228,7 +228,7 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, (role("a"),)),
         snapshot(
             {"iam_role.a": live_role("a")},
-            strays={
+            orphans={
                 "s3_bucket.old": (
                     DiscoveredResource("s3_bucket", "old"),
                     LiveResource(
@@ -244,7 +244,7 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, (role("a"),)),
         snapshot(
             {"iam_role.a": live_role("a")},
-            strays={
+            orphans={
                 "s3_bucket.old": (
                     DiscoveredResource("s3_bucket", "old"),
                     LiveResource({}, owner="shop/prod", deletable=True),

@@ -45,8 +45,8 @@ def _xml_error_body(service: str, protocol: str, error: AwsError, status: int, r
         errors = f"<Errors><Error>{code_and_message}</Error></Errors>"
         return f"<Response>{errors}<RequestID>{request_id}</RequestID></Response>"
     fault_side = "Sender" if status < 500 else "Receiver"
-    error = f"<Error><Type>{fault_side}</Type>{code_and_message}</Error>"
-    return f"<ErrorResponse>{error}<RequestId>{request_id}</RequestId></ErrorResponse>"
+    details = f"<Error><Type>{fault_side}</Type>{code_and_message}</Error>"
+    return f"<ErrorResponse>{details}<RequestId>{request_id}</RequestId></ErrorResponse>"
 
 
 def _error_status(model: Any, code: str) -> int:

@@ -29,8 +29,7 @@ from orchestrator.planning.events import (
 )
 from orchestrator.planning.plan import PreparedPlan, Task
 from orchestrator.problems import ExitCode, Problems
-from orchestrator.steps import ApiCall
-from orchestrator.steps import Batch, Outputs, Step, Steps, Wait, execute_steps, is_read, to_planned_step
+from orchestrator.steps import ApiCall, Batch, Outputs, Step, Steps, Wait, execute_steps, is_read, to_planned_step
 from orchestrator.values import Ref, Value, resolve
 from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome
 

@@ -48,8 +48,8 @@ def describe(pins: tuple[Pin, ...]) -> str:
     is_plural = len(pins) > 1
     return (
         f"release {pins[0].left} was rolled back{reason}, and what is wanted now is the same again: "
-        f"{part_list} {'stay' if is_plural else 'stays'} as in release {pins[0].release}. A change of {'one' if is_plural else 'it'} "
-        f"lifts this, or: orchestrator unpin {' '.join(pin.part for pin in pins)}"
+        f"{part_list} {'stay' if is_plural else 'stays'} as in release {pins[0].release}. "
+        f"A change of {'one' if is_plural else 'it'} lifts this, or: orchestrator unpin {' '.join(pin.part for pin in pins)}"
     )
 
 

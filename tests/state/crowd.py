@@ -67,8 +67,8 @@ class LargeHistory:
         return Run(
             self.run_id(number),
             ENVIRONMENTS[number % 10],
-            VERBS[number // 7 % 10],
-            PEOPLE[number % 3],  # type: ignore[arg-type]
+            VERBS[number // 7 % 10],  # type: ignore[arg-type]
+            PEOPLE[number % 3],
             fake_sha(number),
             format_timestamp(at),
             status,

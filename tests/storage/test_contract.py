@@ -152,7 +152,7 @@ def test_a_link_is_for_an_hour(storage: FileStorage) -> None:
     usual, short = storage.create_link("a b/é.jpg"), storage.create_link("a b/é.jpg", ttl_minutes=5)
 
     assert abs(usual.expires - datetime.now(UTC) - timedelta(minutes=60)) < timedelta(seconds=10)
-    assert abs(short.expires - datetime.now(UTC) - timedelta(ttl_minutes=5)) < timedelta(seconds=10)
+    assert abs(short.expires - datetime.now(UTC) - timedelta(minutes=5)) < timedelta(seconds=10)
     assert httpx.get(usual.url).content == JPEG
     assert urlsplit(usual.url).query not in repr(usual)
 

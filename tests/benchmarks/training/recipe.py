@@ -53,8 +53,8 @@ def main() -> None:
         return pairs.map(read, num_parallel_calls=tf.data.AUTOTUNE).batch(32).prefetch(2)
 
     started_at = time.perf_counter()
-    model.fit(make_stream(splits.train, is_shuffled=True), validation_data=make_stream(splits.validation, is_shuffled=False),
-              epochs=args.epochs, verbose=0)  # fmt: skip
+    validation = make_stream(splits.validation, is_shuffled=False)
+    model.fit(make_stream(splits.train, is_shuffled=True), validation_data=validation, epochs=args.epochs, verbose=0)
     training_seconds = time.perf_counter() - started_at
     _, accuracy = model.evaluate(make_stream(splits.held_out, is_shuffled=False), verbose=0)
     print(json.dumps({"top1": float(np.float64(accuracy)), "learning": training_seconds}))
