@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.proofs import table
+from tests.proofs import readme_table
 
 PASSED = '<testcase classname="tests.{module}" name="test_it[{backend}-x]" />'
 CRASHED = """<testcase classname="tests.proofs.test_crash_anywhere" name="test_it[create 0/4-{backend}]"><properties>
@@ -14,22 +14,22 @@ CRASHED = """<testcase classname="tests.proofs.test_crash_anywhere" name="test_i
 <property name="crashes" value="12" /></properties>{inside}</testcase>"""
 
 
-def report(folder: Path, *cases: str) -> table.Report:
+def report(folder: Path, *cases: str) -> readme_table.Report:
     file = folder / "junit.xml"
     inside = "".join(cases)
     file.write_text(f'<testsuites><testsuite timestamp="2026-11-23T10:00:00">{inside}</testsuite></testsuites>')
-    return table.read_report(file)
+    return readme_table.read_report(file)
 
 
 def everything(backend: str = "moto") -> list[str]:
-    modules = [module for promise in table.GUARANTEES for module in promise.modules]
+    modules = [module for promise in readme_table.GUARANTEES for module in promise.modules]
     return [PASSED.format(module=module, backend=backend) for module in modules]
 
 
 def test_crashes_are_counted_by_scenario_and_backend(tmp_path: Path) -> None:
     """Two shards of twelve deaths each on one backend, one on the other: twelve calls, each before and after."""
     crashes = [CRASHED.format(backend=backend, inside="") for backend in ("moto", "moto", "ministack")]
-    text = table.render_tables(report(tmp_path, *everything(), *crashes))
+    text = readme_table.render_tables(report(tmp_path, *everything(), *crashes))
 
     assert "| creates the stack | 12 | 24 | 12 | all |" in text
     assert "From a run on 2026-11-23" in text
@@ -37,7 +37,7 @@ def test_crashes_are_counted_by_scenario_and_backend(tmp_path: Path) -> None:
 
 def test_a_whole_run_without_failures_has_no_problems(tmp_path: Path) -> None:
     """Every module of every row ran and passed."""
-    assert table.find_problems(report(tmp_path, *everything())) == []
+    assert readme_table.find_problems(report(tmp_path, *everything())) == []
 
 
 @pytest.mark.parametrize("inside", ["<failure />", "<error />", "<skipped />"])
@@ -45,23 +45,23 @@ def test_what_did_not_pass_is_a_problem(tmp_path: Path, inside: str) -> None:
     """A failure, an error, a skip: the README keeps its old table, and the new one says so."""
     found = report(tmp_path, *everything(), CRASHED.format(backend="moto", inside=inside))
 
-    assert len(table.find_problems(found)) == 1
-    assert "| NOT all |" in table.render_tables(found)
+    assert len(readme_table.find_problems(found)) == 1
+    assert "| NOT all |" in readme_table.render_tables(found)
 
 
 def test_a_module_that_is_in_no_row_or_did_not_run_is_a_problem(tmp_path: Path) -> None:
     """A new proof needs a row; a row needs its proof."""
     found = report(tmp_path, *everything()[1:], PASSED.format(module="proofs.test_new", backend="moto"))
 
-    assert table.find_problems(found) == [
+    assert readme_table.find_problems(found) == [
         "proofs.test_new is in no row",
-        f"{table.GUARANTEES[0].modules[0]} did not run",
+        f"{readme_table.GUARANTEES[0].modules[0]} did not run",
     ]
 
 
 def test_every_proof_there_is_has_a_row() -> None:
     """No file of proofs is left out of the README."""
-    rows = {module for promise in table.GUARANTEES for module in promise.modules}
+    rows = {module for promise in readme_table.GUARANTEES for module in promise.modules}
     files = {f"proofs.{path.stem}" for path in (Path(__file__).parent / "proofs").glob("test_*.py")}
 
     assert files <= rows
@@ -70,8 +70,8 @@ def test_every_proof_there_is_has_a_row() -> None:
 def test_only_what_is_between_the_marks_is_replaced() -> None:
     """The rest of the README stays; without marks it is an error."""
     assert (
-        table.insert_table("a <!-- proofs -->old<!-- /proofs --> b", "new")
+        readme_table.insert_table("a <!-- proofs -->old<!-- /proofs --> b", "new")
         == "a <!-- proofs -->\nnew\n<!-- /proofs --> b"
     )
     with pytest.raises(ValueError, match="has no"):
-        table.insert_table("a", "new")
+        readme_table.insert_table("a", "new")

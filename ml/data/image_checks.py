@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ml.atomic_files import sha256
 from ml.data.dataset import FileIssue, Photo
 from ml.data.preprocessing import MAX_PIXELS, flatten_transparency
-from orchestrator.storage.content import HEAD_BYTES, sniff
+from orchestrator.storage.content_types import HEAD_BYTES, sniff
 
 MIN_SIDE_PIXELS = 64
 """Pixels of the shorter side below which a picture is too small to learn from."""

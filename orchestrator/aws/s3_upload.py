@@ -25,7 +25,7 @@ from urllib.request import getproxies
 from msgspec import Struct
 
 from orchestrator.aws.errors import AwsError
-from orchestrator.aws.signature import Credentials, SigningScope, sign_headers
+from orchestrator.aws.sigv4 import Credentials, SigningScope, sign_headers
 
 HEADER_BY_PARAMETER = {
     "ContentType": "content-type",

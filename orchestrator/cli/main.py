@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 import orchestrator
-from orchestrator import process
+from orchestrator import process_lifecycle
 from orchestrator.problems import ExitCode, Problem, Problems
 from orchestrator.runs.settings import Settings
 
@@ -84,8 +84,8 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> int:
     """Run one command line; its exit code.  Without ``arguments`` it is this process's own, which ends with it."""
     if arguments is None:
-        process.tune_gc()
-        process.flush_and_exit(_run(None, command))
+        process_lifecycle.tune_gc()
+        process_lifecycle.flush_and_exit(_run(None, command))
     return _run(arguments, command)
 
 

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from msgspec.structs import replace
 
 from orchestrator import resources
-from orchestrator.aws.actuator import StepFailedError, WaitTimeoutError
+from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
 from orchestrator.planning import plan as planning
 from orchestrator.planning import waivers
 from orchestrator.planning.diff import diff

@@ -49,7 +49,8 @@ def describe(pins: tuple[Pin, ...]) -> str:
     return (
         f"release {pins[0].left} was rolled back{reason}, and what is wanted now is the same again: "
         f"{part_list} {'stay' if is_plural else 'stays'} as in release {pins[0].release}. "
-        f"A change of {'one' if is_plural else 'it'} lifts this, or: orchestrator unpin {' '.join(pin.part for pin in pins)}"
+        f"A change of {'one' if is_plural else 'it'} lifts this, "
+        f"or: orchestrator unpin {' '.join(pin.part for pin in pins)}"
     )
 
 

@@ -60,13 +60,13 @@ class ReleaseSession(Struct, frozen=True):
 
         Raises Problems.
         """
-        from orchestrator.artefacts.sites import build
+        from orchestrator.artefacts.sites import build_command
         from orchestrator.manifest import expand
 
         for component in expand.build_stack(self.manifest).components.values():
             if (component.spec.get("spa") or {}).get("build"):
                 self.settings.terminal.print_out(f"Building the site of {component.handle} ...")
-                build.build_site(component)
+                build_command.build_site(component)
 
     @contextmanager
     def acquire_lock(self, verb: RunVerb, options: reporter.RunOptions) -> Iterator[ReleaseSession]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from msgspec import Struct
 
 from orchestrator.problems import Problems
-from orchestrator.storage.content import UploadLimits
+from orchestrator.storage.content_types import UploadLimits
 
 if TYPE_CHECKING:
     from orchestrator.storage.s3 import PresigningCaller

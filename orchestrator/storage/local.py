@@ -27,7 +27,7 @@ from orchestrator.storage import (
     atomic_write,
     validate_key,
 )
-from orchestrator.storage.content import UploadLimits, choose_suffix, validate
+from orchestrator.storage.content_types import UploadLimits, choose_suffix, validate
 
 INTERNAL_FOLDER = ".storage"
 """The folder for what the storage itself needs; no key begins with it."""
@@ -42,7 +42,7 @@ class LocalFileStorage:
 
     What a bucket can and a folder cannot: hold a file under a key and others below the same key.
 
-    ``base`` is the address where ``orchestrator.storage.serving`` or the application answers links.
+    ``base`` is the address where ``orchestrator.storage.link_server`` or the application answers links.
     """
 
     def __init__(

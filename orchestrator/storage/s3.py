@@ -25,7 +25,7 @@ from orchestrator.storage import (
     atomic_write,
     validate_key,
 )
-from orchestrator.storage.content import UploadLimits, choose_suffix, type_from_name, validate
+from orchestrator.storage.content_types import UploadLimits, choose_suffix, type_from_name, validate
 
 MISSING_CODES = frozenset({"NoSuchKey", "404", "NotFound"})
 CONFLICT_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.artefacts.collect import collect_artefacts
-from orchestrator.artefacts.sites.build import build_site
+from orchestrator.artefacts.sites.build_command import build_site
 from orchestrator.problems import Position, Problems
 from orchestrator.vocabulary import Component
 

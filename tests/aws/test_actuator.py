@@ -11,7 +11,7 @@ import pytest
 from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
 from orchestrator.steps import ApiCall, Compute, GenerateSecret, Sweep, Wait, call
 from orchestrator.values import Sensitive
-from tests.aws.fakes import FakeClock, ScriptedCaller, make_aws_error
+from tests.aws.fake_clients import FakeClock, ScriptedCaller, make_aws_error
 
 
 def actuator(answers: Iterator[Any]) -> tuple[StepExecutor, ScriptedCaller, FakeClock]:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.aws import AwsError, Reader
-from tests.aws.fakes import ScriptedCaller, make_aws_error
+from tests.aws.fake_clients import ScriptedCaller, make_aws_error
 
 
 @pytest.mark.parametrize("operation", ["create_role", "delete_bucket", "get_secret_value", "put_bucket_policy"])

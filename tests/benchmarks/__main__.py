@@ -13,15 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.benchmarks import kept, sections
-from tests.benchmarks.page import describe_measurement, render_page
+from tests.benchmarks import report_parts, sections
+from tests.benchmarks.compared_tools import ROOT, ToolError
+from tests.benchmarks.report_page import describe_measurement, render_page
 from tests.benchmarks.sections import QUICK, MeasurementError, Rounds, print_progress
 from tests.benchmarks.table import Row, render_markdown
-from tests.benchmarks.tools import ROOT, ToolError
 
 PAGE = ROOT / "docs" / "benchmarks.md"
 README = ROOT / "README.md"
-PARTS = tuple(kept.PART_TITLES)
+PARTS = tuple(report_parts.PART_TITLES)
 STACK_TARGETS = (0.08, 0.25, 0.5)
 MANY_TARGETS = (0.10, None, 0.5)
 Results = dict[str, tuple[list[Row], str]]
@@ -53,11 +53,12 @@ def main(argv: Sequence[str]) -> int:
 def save_results(results: Results) -> None:
     """Write what was measured over what stood there of the same parts."""
     new_parts = {
-        name: kept.render_part(name, rows, note, describe_measurement()) for name, (rows, note) in results.items()
+        name: report_parts.render_part(name, rows, note, describe_measurement())
+        for name, (rows, note) in results.items()
     }
-    parts = {**(kept.read_parts(PAGE.read_text()) if PAGE.exists() else {}), **new_parts}
-    PAGE.write_text(render_page(kept.join_parts(parts)))
-    README.write_text(kept.insert_table(README.read_text(), parts))
+    parts = {**(report_parts.read_parts(PAGE.read_text()) if PAGE.exists() else {}), **new_parts}
+    PAGE.write_text(render_page(report_parts.join_parts(parts)))
+    README.write_text(report_parts.insert_table(README.read_text(), parts))
     print_progress(f"kept in {PAGE.relative_to(ROOT)} and {README.relative_to(ROOT)}")
 
 
@@ -86,7 +87,7 @@ def _measure_alone(parts: Sequence[str], measures: Mapping[str, Callable[[], lis
     results: Results = {}
     for name, measure in measures.items():
         if name in parts:
-            print_progress(f"{kept.PART_TITLES[name]} ...")
+            print_progress(f"{report_parts.PART_TITLES[name]} ...")
             results[name] = (measure(), "")
     return results
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from statistics import median
 
 from orchestrator.emulator import start
+from tests.benchmarks.compared_tools import ToolError
 from tests.benchmarks.table import Row, format_seconds
-from tests.benchmarks.tools import ToolError
-from tests.github import act, server
-from tests.github.act import WorkflowResult
-from tests.github.shop import ShopRepository
+from tests.github import fake_github_server, workflow_runner
+from tests.github.shop_repository import ShopRepository
+from tests.github.workflow_runner import WorkflowResult
 
 STEP_TITLES = {
     "Check out the newest commit": "checkout",
-    f"{act.TOOL_REPOSITORY}/.github/actions/setup@here": "set-up",
+    f"{workflow_runner.TOOL_REPOSITORY}/.github/actions/setup@here": "set-up",
     "Validate": "validate",
     "Become the role that may change": "role",
     "Build, deploy, prove": "deploy",
@@ -27,9 +27,13 @@ MAX_SETUP_SECONDS = 5.0
 
 def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
     """A first deploy into an empty AWS, then a changed page as often as there are rounds."""
-    if missing_tool := act.missing_requirement():
+    if missing_tool := workflow_runner.missing_requirement():
         return [Row("push to healthy: wall", missing_tool, "", None, None)]
-    with tempfile.TemporaryDirectory() as folder, start() as aws, server.serve(Path(folder) / "shop.git") as hub:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        start() as aws,
+        fake_github_server.serve(Path(folder) / "shop.git") as hub,
+    ):
         shop = ShopRepository(Path(folder), aws, hub)
         on_progress("push to healthy: first deploy ...")
         first_run = _require_released(shop.run_deploy())
@@ -39,7 +43,9 @@ def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
             shop.write({"dist/index.html": f"<h1>{number}</h1>"})
             shop.commit(f"Change the page, {number}")
             later_runs.append(_require_released(shop.run_deploy()))
-    setups = [run.seconds[f"{act.TOOL_REPOSITORY}/.github/actions/setup@here"] for run in (first_run, *later_runs)]
+    setups = [
+        run.seconds[f"{workflow_runner.TOOL_REPOSITORY}/.github/actions/setup@here"] for run in (first_run, *later_runs)
+    ]
     return [
         Row(
             "push to healthy, first deploy: wall, by steps",

@@ -9,11 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from tests.benchmarks import chain, copies
-from tests.benchmarks.emulated import EmulatorProcess, run_emulator
-from tests.benchmarks.process import Sample, measure
-from tests.benchmarks.table import Row, format_megabytes, format_seconds, median_ratio
-from tests.benchmarks.tools import (
+from tests.benchmarks import read_chain, stack_copies
+from tests.benchmarks.compared_tools import (
     NEUTRAL_ENVIRONMENT,
     ORCHESTRATOR_PATH,
     ROOT,
@@ -23,6 +20,9 @@ from tests.benchmarks.tools import (
     prepare_terraform,
     run_measured,
 )
+from tests.benchmarks.emulator_process import EmulatorProcess, run_emulator
+from tests.benchmarks.process import Sample, measure
+from tests.benchmarks.table import Row, format_megabytes, format_seconds, median_ratio
 
 LATENCY_MS = 50.0
 MANIFESTS = ROOT / "manifests"
@@ -97,8 +97,8 @@ def prepare_stack(exit_stack: ExitStack, folder: Path, *, many: bool) -> Benchma
     variables: tuple[str, ...] = ()
     if many:
         manifests = folder / "manifests"
-        copies.write_copies(MANIFESTS, manifests)
-        variables = (f"-var=n={copies.COPY_COUNT}", f"-var=services={copies.SERVICE_COUNT}")
+        stack_copies.write_copies(MANIFESTS, manifests)
+        variables = (f"-var=n={stack_copies.COPY_COUNT}", f"-var=services={stack_copies.SERVICE_COUNT}")
     aws, peer_aws = exit_stack.enter_context(run_emulator()), exit_stack.enter_context(run_emulator())
     try:
         return BenchmarkStack(
@@ -189,7 +189,7 @@ def measure_latency(stack: BenchmarkStack, rounds: int, title: str) -> list[Row]
     depths: list[int] = []
     for _ in range(rounds):
         our_samples.append(_require_exit_code(stack.ours.plan(stack.aws), 0, "orchestrator plan"))
-        depths.append(chain.count_sequential_calls(stack.aws.calls()))
+        depths.append(read_chain.count_sequential_calls(stack.aws.calls()))
         if stack.peer:
             peer_samples.append(_require_exit_code(stack.peer.plan(stack.peer_aws), 0, "terraform plan"))
     stack.aws.set_latency(0)
@@ -225,7 +225,7 @@ def measure_latency(stack: BenchmarkStack, rounds: int, title: str) -> list[Row]
 
 
 def _find_longest_chain(stack: BenchmarkStack) -> tuple[str, int]:
-    command = [sys.executable, "-m", "tests.benchmarks.chain", str(stack.ours.manifests)]
+    command = [sys.executable, "-m", "tests.benchmarks.read_chain", str(stack.ours.manifests)]
     sample = _require_exit_code(run_measured(stack.aws, command, ROOT), 0, "the longest chain")
     address, length = sample.output.split()[-2:]
     return address, int(length)

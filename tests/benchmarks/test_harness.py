@@ -12,14 +12,14 @@ import yaml
 
 from orchestrator.artefacts.sites import folder
 from tests.benchmarks import __main__ as bench
-from tests.benchmarks import copies, kept
-from tests.benchmarks.chain import count_sequential_calls
-from tests.benchmarks.page import describe_measurement, render_page
+from tests.benchmarks import report_parts, stack_copies
+from tests.benchmarks.compared_tools import MIRROR_VARIABLE, PEER_FOLDER, ToolUnavailableError, prepare_terraform
 from tests.benchmarks.process import measure
+from tests.benchmarks.read_chain import count_sequential_calls
+from tests.benchmarks.report_page import describe_measurement, render_page
 from tests.benchmarks.sections import MANIFESTS
 from tests.benchmarks.site import files as site_files
 from tests.benchmarks.table import Row, format_megabytes, format_seconds, median_ratio, render_markdown
-from tests.benchmarks.tools import MIRROR_VARIABLE, PEER_FOLDER, ToolUnavailableError, prepare_terraform
 
 
 def spans(*times: tuple[float, float | None]) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def test_a_process_is_measured_whole(tmp_path: Path) -> None:
 
 def test_copies_are_the_stack_under_other_names(tmp_path: Path) -> None:
     """Each kind as often as asked, no name twice, and a copy refers to its own copies."""
-    copies.write_copies(MANIFESTS, tmp_path / "many", copies=3, services=2)
+    stack_copies.write_copies(MANIFESTS, tmp_path / "many", copies=3, services=2)
     documents = list(yaml.safe_load_all((tmp_path / "many" / "stack.yaml").read_text()))
     kinds = Counter(document["kind"] for document in documents)
     named = [(document["kind"], document["metadata"]["name"]) for document in documents]
@@ -160,19 +160,19 @@ def test_the_page_says_how_to_measure_again() -> None:
 def test_a_part_is_measured_again_and_the_others_stay() -> None:
     """On the page with its own date, and in the README as rows of one table, whatever was there before."""
     rows = {name: [Row(f"{name} row", "1 s", "2 s", 0.5, 1)] for name in ("start", "plan")}
-    old = {name: kept.render_part(name, rows[name], "", "Measured on Monday.") for name in rows}
+    old = {name: report_parts.render_part(name, rows[name], "", "Measured on Monday.") for name in rows}
     new = {
-        **kept.read_parts(render_page(kept.join_parts(old))),
-        "plan": kept.render_part("plan", [], "of 32", "Measured on Friday."),
+        **report_parts.read_parts(render_page(report_parts.join_parts(old))),
+        "plan": report_parts.render_part("plan", [], "of 32", "Measured on Friday."),
     }
     readme = "before <!-- benchmarks -->\nWhy.\n\n| measure | old |\n| x |\n<!-- /benchmarks --> after"
 
-    assert kept.read_parts(render_page(kept.join_parts(new))) == new
+    assert report_parts.read_parts(render_page(report_parts.join_parts(new))) == new
     assert new["start"] == old["start"]
-    once = kept.insert_table(readme, old)
+    once = report_parts.insert_table(readme, old)
     assert [("start row" in once, "plan row" in once), ("Why." in once, "old" in once)] == [(True, True), (True, False)]
-    assert kept.insert_table(once, old) == once
-    assert "plan row" not in kept.insert_table(once, new)
+    assert report_parts.insert_table(once, old) == once
+    assert "plan row" not in report_parts.insert_table(once, new)
     assert (once[:6], once[-5:]) == ("before", "after")
 
 

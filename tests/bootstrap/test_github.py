@@ -11,9 +11,9 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.problems import ExitCode
-from tests.bootstrap.github import TOKEN, FakeGitHub, serve_github
-from tests.bootstrap.test_policies import manifests
-from tests.proofs.world import clients, emulated_aws
+from tests.bootstrap.fake_github import TOKEN, FakeGitHub, serve_github
+from tests.bootstrap.test_policy_documents import manifests
+from tests.proofs.real_stack import clients, emulated_aws
 
 ROLES = {"plan": "joiabagur-prod-plan", "deploy": "joiabagur-prod-deploy"}
 

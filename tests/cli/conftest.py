@@ -12,10 +12,10 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
-from tests.proofs.world import clients
+from tests.proofs.real_stack import clients
 
 if TYPE_CHECKING:
-    from tests.cli.told import RunningService
+    from tests.cli.state_service import RunningService
 
 MANIFESTS = """
 apiVersion: orchestrator/v1
@@ -103,10 +103,10 @@ def _root_logger() -> Iterator[None]:
 @pytest.fixture
 def service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningService]:
     """A state service that knows nothing yet, and which every run finds."""
-    from tests.cli import told
+    from tests.cli import state_service
 
     monkeypatch.chdir(tmp_path)
-    with told.run_service(tmp_path) as (made, token):
+    with state_service.run_service(tmp_path) as (made, token):
         monkeypatch.setenv("ORCHESTRATOR_STATE_URL", made.address)
         monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", token)
         yield made

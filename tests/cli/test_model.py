@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from orchestrator.model_registry import registry
 from orchestrator.storage.s3 import S3FileStorage
 from tests.cli.conftest import MANIFESTS, ByHand, Run
-from tests.storage.test_published import version
+from tests.storage.test_model_registry import version
 
 PHOTOS = "product-photos/"
 

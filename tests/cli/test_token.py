@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.state.server.store import Store
-from tests.cli.told import AdjustableClock
-from tests.state.pages.house import make_settings, serve
+from tests.cli.state_service import AdjustableClock
+from tests.state.pages.page_service import make_settings, serve
 
 
 def test_a_token_lives_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,8 @@ from orchestrator.components import Stack
 from orchestrator.manifest import check, expand, load
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, TemplateString
-from tests.components import stacks
-from tests.components.stacks import make_document
+from tests.components import manifest_stacks
+from tests.components.manifest_stacks import make_document
 
 FILES = make_document("Bucket", "files", "prefixes: [photos, ml-models]")
 WEB = make_document("Bucket", "web", "name: shop-web-${project.environment}")
@@ -21,13 +21,13 @@ DISTRIBUTION = Ref("cloudfront_distribution.web", "arn")
 
 
 def stack(folder: Path, *documents: str) -> Stack:
-    (folder / "stack.yaml").write_text("---\n".join([stacks.PROJECT, *documents]))
+    (folder / "stack.yaml").write_text("---\n".join([manifest_stacks.PROJECT, *documents]))
     return expand.build_stack(check.check(load.load(folder), "prod"))
 
 
 def test_a_bucket_that_says_nothing_is_private_encrypted_and_versioned(tmp_path: Path) -> None:
     """The defaults are the safe choices, and its policy refuses what is not encrypted on its way."""
-    made = stacks.load_resources(tmp_path, make_document("Bucket", "files", "{}"))
+    made = manifest_stacks.load_resources(tmp_path, make_document("Bucket", "files", "{}"))
 
     bucket = made["s3_bucket.files"]
     assert bucket.physical == "shop-prod-files"
@@ -53,7 +53,7 @@ def test_a_bucket_that_says_nothing_is_private_encrypted_and_versioned(tmp_path:
 @pytest.mark.parametrize("policy", ["retain", "delete"])
 def test_the_bucket_itself_says_whether_it_may_be_deleted(tmp_path: Path, policy: str) -> None:
     """The manifest's word outlives the manifest, as a tag."""
-    made = stacks.load_resources(tmp_path, make_document("Bucket", "files", f"deletionPolicy: {policy}"))
+    made = manifest_stacks.load_resources(tmp_path, make_document("Bucket", "files", f"deletionPolicy: {policy}"))
 
     assert made["s3_bucket.files"].spec["tags"]["orchestrator:deletion-policy"] == policy
 
@@ -61,7 +61,7 @@ def test_the_bucket_itself_says_whether_it_may_be_deleted(tmp_path: Path, policy
 def test_policy_and_cors_come_after_the_bucket_and_the_cdn(tmp_path: Path) -> None:
     """The distribution reads a bucket whose policy names it: apart, there is no circle."""
     files = make_document("Bucket", "files", 'cors: [{ origins: ["https://${cdn.web.domain}"], methods: [GET] }]')
-    made = stacks.load_desired(tmp_path, files, WEB, CDN).resources
+    made = manifest_stacks.load_desired(tmp_path, files, WEB, CDN).resources
     order = [resource.address for resource in made]
 
     assert order.index("s3_bucket.files") < order.index("cloudfront_distribution.web")
@@ -76,7 +76,7 @@ def test_policy_and_cors_come_after_the_bucket_and_the_cdn(tmp_path: Path) -> No
 def test_the_bucket_that_gets_the_log_comes_first(tmp_path: Path) -> None:
     """S3 refuses to log into a bucket that is not there, or whose policy does not let the log in."""
     files = make_document("Bucket", "files", 'accessLog: { bucket: "${bucket.logs.name}" }')
-    made = stacks.load_resources(
+    made = manifest_stacks.load_resources(
         tmp_path, files, make_document("Bucket", "logs", 'accessLog: { bucket: "${bucket.logs.name}" }')
     )
 
@@ -86,7 +86,7 @@ def test_the_bucket_that_gets_the_log_comes_first(tmp_path: Path) -> None:
 
 def test_a_cdn_reads_only_what_it_serves(tmp_path: Path) -> None:
     """Its own site whole, of another bucket one prefix; and both tell a missing object from a refused one."""
-    made = stacks.load_resources(tmp_path, FILES, WEB, CDN)
+    made = manifest_stacks.load_resources(tmp_path, FILES, WEB, CDN)
     condition = {"StringEquals": {"AWS:SourceArn": DISTRIBUTION}}
 
     assert {
@@ -126,7 +126,7 @@ def test_access_to_a_bucket_with_a_key_includes_the_key(tmp_path: Path) -> None:
     bucket = make_document("Bucket", "files", f'{{ encryption: "aws:kms", kmsKey: "{key}" }}')
 
     assert stack(tmp_path, bucket).access_statements["bucket.files"][-1]["Resource"] == [key]
-    assert stacks.load_resources(tmp_path, bucket)["s3_bucket.files"].spec["encryption"] == {
+    assert manifest_stacks.load_resources(tmp_path, bucket)["s3_bucket.files"].spec["encryption"] == {
         "algorithm": "aws:kms",
         "bucket_key": True,
         "key": key,
@@ -146,7 +146,7 @@ def test_what_others_refer_to_is_known_beforehand(tmp_path: Path) -> None:
 
 def test_the_accounts_own_namespace_is_part_of_the_name(tmp_path: Path) -> None:
     """AWS demands account and region at the end of it."""
-    made = stacks.load_resources(
+    made = manifest_stacks.load_resources(
         tmp_path, make_document("Bucket", "files", "{ name: shop, namespace: account-regional }")
     )
 
@@ -164,7 +164,7 @@ def test_each_prefix_has_one_lifecycle_rule(tmp_path: Path) -> None:
           expireAfterDays: 60
           transitions: [{ afterDays: 30, storageClass: STANDARD_IA }]
     """
-    made = stacks.load_resources(tmp_path, make_document("Bucket", "files", spec))
+    made = manifest_stacks.load_resources(tmp_path, make_document("Bucket", "files", spec))
 
     assert made["s3_bucket.files"].spec["lifecycle"] == [
         {
@@ -214,6 +214,6 @@ def test_each_prefix_has_one_lifecycle_rule(tmp_path: Path) -> None:
 def test_what_s3_refuses_is_said_before(tmp_path: Path, spec: str, sentence: str) -> None:
     """Each rule of S3 is one sentence, before anything is touched."""
     with pytest.raises(Problems) as found:
-        stacks.load_desired(tmp_path, make_document("Bucket", "files", spec))
+        manifest_stacks.load_desired(tmp_path, make_document("Bucket", "files", spec))
 
     assert sentence in str(found.value)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.components import stacks
-from tests.components.stacks import make_document
+from tests.components import manifest_stacks
+from tests.components.manifest_stacks import make_document
 
 
 def test_a_budget_warns_of_what_is_spent_and_of_what_will_be(tmp_path: Path) -> None:
     """Every amount becomes a notification in money, and credits do not hide the cost."""
     spec = "{ limit: 60, alerts: [20, 60], forecast: [60], email: [ops@shop.example] }"
-    made = stacks.load_resources(tmp_path, make_document("Budget", "monthly", spec))["budgets_budget.monthly"]
+    made = manifest_stacks.load_resources(tmp_path, make_document("Budget", "monthly", spec))["budgets_budget.monthly"]
 
     assert made.physical == "shop-prod-monthly"
     assert [(each["type"], each["threshold"], each["unit"]) for each in made.spec["notifications"]] == [
@@ -27,7 +27,7 @@ def test_no_more_notifications_than_aws_allows(tmp_path: Path) -> None:
     """Alerts and forecasts share one limit."""
     spec = "{ limit: 60, alerts: [1, 2, 3], forecast: [4, 5, 6], email: [ops@shop.example] }"
 
-    assert stacks.list_problems(tmp_path, make_document("Budget", "monthly", spec)) == [
+    assert manifest_stacks.list_problems(tmp_path, make_document("Budget", "monthly", spec)) == [
         "3 alerts and 3 forecasts: AWS allows 5 notifications a budget"
     ]
 
@@ -36,6 +36,6 @@ def test_a_budget_that_tells_nobody_is_no_budget(tmp_path: Path) -> None:
     """Neither alerts nor forecasts: an oversight."""
     spec = "{ limit: 60, email: [ops@shop.example] }"
 
-    assert stacks.list_problems(tmp_path, make_document("Budget", "monthly", spec)) == [
+    assert manifest_stacks.list_problems(tmp_path, make_document("Budget", "monthly", spec)) == [
         "a budget without alerts and forecasts tells nobody"
     ]

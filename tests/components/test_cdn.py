@@ -14,8 +14,8 @@ from orchestrator.components import Grant
 from orchestrator.manifest import check, expand, load
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, TemplateString
-from tests.components import stacks
-from tests.components.stacks import make_document
+from tests.components import manifest_stacks
+from tests.components.manifest_stacks import make_document
 
 BUCKETS = (make_document("Bucket", "web", "{}"), make_document("Bucket", "files", "{}"))
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/6f2d1e04-5b7a-4c3e-9d1f-8a2b3c4d5e6f"
@@ -26,12 +26,12 @@ def cdn(spec: str) -> str:
 
 
 def distribution(folder: Path, spec: str) -> dict[str, Any]:
-    return dict(stacks.load_resources(folder, *BUCKETS, cdn(spec))["cloudfront_distribution.web"].spec)
+    return dict(manifest_stacks.load_resources(folder, *BUCKETS, cdn(spec))["cloudfront_distribution.web"].spec)
 
 
 def test_a_site_is_a_distribution_with_a_function_and_access_of_its_own(tmp_path: Path) -> None:
     """Deep links by a function on the site alone, AWS's own headers, https only, compressed, over HTTP/3."""
-    made = stacks.load_resources(tmp_path, *BUCKETS, cdn("origin: bucket.web"))
+    made = manifest_stacks.load_resources(tmp_path, *BUCKETS, cdn("origin: bucket.web"))
     spec = made["cloudfront_distribution.web"].spec
 
     assert {address.partition(".")[0] for address in made if "cloudfront" in address} == {
@@ -105,7 +105,7 @@ def test_headers_of_ones_own_are_a_policy_of_ones_own(tmp_path: Path) -> None:
     paths: [{ pattern: /docs/* }]
     securityHeaders: { contentSecurityPolicy: "default-src 'self'", permissions: camera=(self) }
     """
-    made = stacks.load_resources(tmp_path, *BUCKETS, cdn(spec))
+    made = manifest_stacks.load_resources(tmp_path, *BUCKETS, cdn(spec))
 
     assert made["cloudfront_headers.web"].spec == {
         "comment": "orchestrator shop/prod cdn.web",
@@ -124,7 +124,7 @@ def test_headers_of_ones_own_are_a_policy_of_ones_own(tmp_path: Path) -> None:
 
 def test_a_site_may_do_without_all_of_it(tmp_path: Path) -> None:
     """No function, no headers."""
-    made = stacks.load_resources(
+    made = manifest_stacks.load_resources(
         tmp_path, *BUCKETS, cdn("{ origin: bucket.web, deepLinks: false, securityHeaders: false }")
     )
     default = made["cloudfront_distribution.web"].spec["default_behaviour"]
@@ -142,7 +142,7 @@ def test_a_site_may_do_without_all_of_it(tmp_path: Path) -> None:
 )
 def test_its_domain_is_its_first_alias(tmp_path: Path, spec: str, domain: Any) -> None:
     """Known beforehand where it has one."""
-    (tmp_path / "stack.yaml").write_text("---\n".join([stacks.PROJECT, *BUCKETS, cdn(spec)]))
+    (tmp_path / "stack.yaml").write_text("---\n".join([manifest_stacks.PROJECT, *BUCKETS, cdn(spec)]))
     stack = expand.build_stack(check.check(load.load(tmp_path), "prod"))
     found = components.exports(stack.components["cdn.web"], stack.scope)
 
@@ -155,7 +155,7 @@ def test_it_asks_buckets_for_what_it_serves(tmp_path: Path) -> None:
     """A path of the site's own bucket asks for nothing more."""
     paths = "[{ pattern: /ml-models/*, origin: bucket.files }, { pattern: /assets/* }]"
     spec = f"{{ origin: bucket.web, paths: {paths} }}"
-    (tmp_path / "stack.yaml").write_text("---\n".join([stacks.PROJECT, *BUCKETS, cdn(spec)]))
+    (tmp_path / "stack.yaml").write_text("---\n".join([manifest_stacks.PROJECT, *BUCKETS, cdn(spec)]))
     stack = expand.build_stack(check.check(load.load(tmp_path), "prod"))
     address = "cloudfront_distribution.web"
     ours = {"distribution_arn": Ref(address, "arn"), "distribution_id": Ref(address, "id")}
@@ -180,7 +180,7 @@ def test_it_asks_buckets_for_what_it_serves(tmp_path: Path) -> None:
 )
 def test_a_deep_link_is_the_page_and_a_file_is_the_file(tmp_path: Path, path: str, expected: str) -> None:
     """The function tells them apart by a dot in the last part of the path."""
-    made = stacks.load_resources(tmp_path, *BUCKETS, cdn("origin: bucket.web"))
+    made = manifest_stacks.load_resources(tmp_path, *BUCKETS, cdn("origin: bucket.web"))
     code = made["cloudfront_function.web"].spec["code"]
     probe = f"{code}; console.log(handler({{ request: {{ uri: '{path}' }} }}).uri)"
     run = subprocess.run(["node", "-e", probe], capture_output=True, text=True, check=True)
@@ -212,6 +212,6 @@ def test_a_deep_link_is_the_page_and_a_file_is_the_file(tmp_path: Path, path: st
 def test_what_cloudfront_refuses_is_said_before(tmp_path: Path, spec: str, sentence: str) -> None:
     """Each rule is one sentence, before anything is touched."""
     with pytest.raises(Problems) as found:
-        stacks.load_desired(tmp_path, *BUCKETS, cdn(spec))
+        manifest_stacks.load_desired(tmp_path, *BUCKETS, cdn(spec))
 
     assert sentence in str(found.value)

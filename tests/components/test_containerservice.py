@@ -11,7 +11,7 @@ from orchestrator.components import containerservice
 from orchestrator.manifest import schema
 from orchestrator.values import Ref, TemplateString
 from orchestrator.vocabulary import Scope
-from tests.components.services import (
+from tests.components.container_services import (
     BUCKET_STATEMENTS,
     IMAGE,
     SCOPE,

@@ -10,8 +10,8 @@ from orchestrator.emulator import Emulator, Faults
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, Resource
-from tests.components.deployed import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
-from tests.components.services import IMAGE, POSITION, SCOPE, expand_resources, make_service
+from tests.components.container_services import IMAGE, POSITION, SCOPE, expand_resources, make_service
+from tests.components.deployment import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
 
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
 API = "apprunner_service.api"

@@ -12,8 +12,8 @@ from orchestrator.components import containerservice
 from orchestrator.manifest import schema
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, TemplateString
-from tests.components import stacks
-from tests.components.services import (
+from tests.components import manifest_stacks
+from tests.components.container_services import (
     BUCKET_STATEMENTS,
     SCOPE,
     SECRET,
@@ -149,10 +149,12 @@ def test_the_alarm_watches_the_load_balancer() -> None:
 
 def test_the_network_is_there_without_a_database(tmp_path: Path) -> None:
     """Its tasks lie in it; App Runner's do not."""
-    with_it = stacks.load_resources(
-        tmp_path, stacks.make_document("ContainerService", "api", "runtime: ecs-express\n" + MANIFEST)
+    with_it = manifest_stacks.load_resources(
+        tmp_path, manifest_stacks.make_document("ContainerService", "api", "runtime: ecs-express\n" + MANIFEST)
     )
-    without = stacks.load_resources(tmp_path, stacks.make_document("ContainerService", "api", MANIFEST))
+    without = manifest_stacks.load_resources(
+        tmp_path, manifest_stacks.make_document("ContainerService", "api", MANIFEST)
+    )
 
     assert ("ec2_vpc.network" in with_it, "ec2_vpc.network" in without) == (True, False)
 
@@ -207,7 +209,7 @@ def test_a_problem_is_told_where_it_stands(tmp_path: Path) -> None:
     """File, line and column, with a way out."""
     text = "runtime: ecs-express\n" + MANIFEST + "tracing: true\n"
     with pytest.raises(Problems) as told:
-        stacks.load_desired(tmp_path, stacks.make_document("ContainerService", "api", text))
+        manifest_stacks.load_desired(tmp_path, manifest_stacks.make_document("ContainerService", "api", text))
     [problem] = told.value.problems
 
     assert problem.where is not None

@@ -14,9 +14,9 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.runs import plan_output
 from orchestrator.vocabulary import Action, Actuation, DesiredState, Health
-from tests.components import stacks
-from tests.components.deployed import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
-from tests.components.services import IMAGE, SCOPE, expand_resources, make_service
+from tests.components import manifest_stacks
+from tests.components.container_services import IMAGE, SCOPE, expand_resources, make_service
+from tests.components.deployment import NETWORK, apply, clients, find_change, list_failed, list_pending, plan
 
 OTHER = IMAGE.replace("a" * 64, "b" * 64)
 API, BEFORE = "ecs_express_service.api", "apprunner_service.api"
@@ -167,11 +167,13 @@ def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: st
 
 def test_a_cdn_is_led_to_the_new_service_before_the_old_one_goes(aws: Emulator, tmp_path: Path) -> None:
     """Its users notice nothing: the origin moves in between."""
-    cdn = stacks.make_document("Cdn", "web", "origin: containerservice.api\ndeepLinks: false")
+    cdn = manifest_stacks.make_document("Cdn", "web", "origin: containerservice.api\ndeepLinks: false")
 
     def in_front_of(runtime: str) -> DesiredState:
         spec = f"runtime: {runtime}\nhealth: {{path: /}}\nimage: {{prebuilt: public.ecr.aws/nginx/nginx:1.27}}"
-        return stacks.load_desired(tmp_path, stacks.make_document("ContainerService", "api", spec), cdn)
+        return manifest_stacks.load_desired(
+            tmp_path, manifest_stacks.make_document("ContainerService", "api", spec), cdn
+        )
 
     apply(in_front_of("app-runner"))
     planned = plan(in_front_of("ecs-express"))

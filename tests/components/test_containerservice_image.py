@@ -12,8 +12,8 @@ from orchestrator.manifest import expand
 from orchestrator.planning import pipeline
 from orchestrator.values import Ref
 from orchestrator.vocabulary import Resource
-from tests.components import stacks
-from tests.components.services import IMAGE, list_problems, make_service
+from tests.components import manifest_stacks
+from tests.components.container_services import IMAGE, list_problems, make_service
 
 BUILD = "image: {repository: shop-api, build: {context: api, resolveBases: false}}"
 RELEASES = """\
@@ -36,7 +36,9 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def made(checkout: Path, spec: str = BUILD, *more: str) -> dict[str, Resource]:
-    return stacks.load_resources(checkout, stacks.make_document("ContainerService", "api", spec), *more)
+    return manifest_stacks.load_resources(
+        checkout, manifest_stacks.make_document("ContainerService", "api", spec), *more
+    )
 
 
 def test_it_is_deployed_by_the_digest_of_what_was_built(checkout: Path) -> None:
@@ -81,19 +83,21 @@ def test_a_prebuilt_image_is_taken_as_it_is(checkout: Path) -> None:
 def test_a_context_with_git_in_it_is_noted(checkout: Path) -> None:
     """Each commit would be a new image; with a word in .dockerignore it is not, and nothing is said."""
     (checkout / "api" / ".git").mkdir()
-    document = stacks.make_document("ContainerService", "api", BUILD)
-    noted = stacks.load_desired(checkout, document).notes
+    document = manifest_stacks.make_document("ContainerService", "api", BUILD)
+    noted = manifest_stacks.load_desired(checkout, document).notes
     (checkout / "api" / ".dockerignore").write_text(".git\n")
 
     assert [".dockerignore" in note for note in noted] == [True]
-    assert stacks.load_desired(checkout, document).notes == ()
+    assert manifest_stacks.load_desired(checkout, document).notes == ()
 
 
-@pytest.mark.parametrize(("project", "kept"), [(stacks.PROJECT, ["untagged", "tagged"]), (RELEASES, ["untagged"])])
+@pytest.mark.parametrize(
+    ("project", "kept"), [(manifest_stacks.PROJECT, ["untagged", "tagged"]), (RELEASES, ["untagged"])]
+)
 def test_no_rule_of_ecr_takes_what_a_release_may_need(checkout: Path, project: str, kept: list[str]) -> None:
     """With releases, only untagged images expire by themselves; without, the manifest's number of them is kept."""
-    bucket = stacks.make_document("Bucket", "releases", "{name: shop-releases, versioning: true}")
-    text = "---\n".join([project, stacks.make_document("ContainerService", "api", BUILD), bucket])
+    bucket = manifest_stacks.make_document("Bucket", "releases", "{name: shop-releases, versioning: true}")
+    text = "---\n".join([project, manifest_stacks.make_document("ContainerService", "api", BUILD), bucket])
     (checkout / "stack.yaml").write_text(text)
     resources = {resource.address: resource for resource in pipeline.load_desired(checkout, "prod").resources}
     rules = resources["ecr_repository.api"].spec["lifecycle"]["rules"]
@@ -132,6 +136,8 @@ def test_the_variable_that_names_the_build_is_ours() -> None:
 
 def test_a_folder_that_is_not_there_is_told(tmp_path: Path) -> None:
     """With its name."""
-    document = stacks.make_document("ContainerService", "api", BUILD)
+    document = manifest_stacks.make_document("ContainerService", "api", BUILD)
 
-    assert stacks.list_problems(tmp_path, document) == ["cannot read the Dockerfile: No such file or directory"]
+    assert manifest_stacks.list_problems(tmp_path, document) == [
+        "cannot read the Dockerfile: No such file or directory"
+    ]

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from orchestrator.components.database.maintenance_windows import WEEKDAYS, duration_minutes, has_overlap
 from orchestrator.values import Ref, TemplateString
-from tests.components import stacks
-from tests.components.stacks import make_document
+from tests.components import manifest_stacks
+from tests.components.manifest_stacks import make_document
 
 BASIC = 'version: "16"\ndatabase: shop\nusername: shop'
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:" + "a" * 64
@@ -30,7 +30,7 @@ def database(extra: str = "", name: str = "main") -> str:
 
 
 def instance(folder: Path, *documents: str) -> Mapping[str, Any]:
-    return stacks.load_resources(folder, *documents)["rds_instance.main"].spec
+    return manifest_stacks.load_resources(folder, *documents)["rds_instance.main"].spec
 
 
 def test_a_database_that_says_little_is_private_encrypted_and_protected(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_database_that_says_little_is_private_encrypted_and_protected(tmp_path
 
 def test_only_who_lists_it_may_connect(tmp_path: Path) -> None:
     """Its security group lets in the services that name it and the blocks it names, on its port."""
-    made = stacks.load_resources(tmp_path, database('allowFrom: ["203.0.113.0/24"]\nport: 5433'), API)
+    made = manifest_stacks.load_resources(tmp_path, database('allowFrom: ["203.0.113.0/24"]\nport: 5433'), API)
 
     assert made["ec2_security_group.main"].spec["ingress"] == [
         {"protocol": "tcp", "port": "5433", "source": Ref("ec2_security_group.api", "id")},
@@ -81,7 +81,7 @@ def test_only_who_lists_it_may_connect(tmp_path: Path) -> None:
 
 def test_own_parameters_have_a_group_named_after_their_family(tmp_path: Path) -> None:
     """A major upgrade makes a new group beside the old one, for a family cannot change."""
-    made = stacks.load_resources(tmp_path, database("parameters: { work_mem: 8192 }"))
+    made = manifest_stacks.load_resources(tmp_path, database("parameters: { work_mem: 8192 }"))
 
     assert made["rds_parameter_group.main"].physical == "shop-prod-main-postgres16"
     assert made["rds_instance.main"].spec["parameter_group"] == "shop-prod-main-postgres16"
@@ -90,7 +90,7 @@ def test_own_parameters_have_a_group_named_after_their_family(tmp_path: Path) ->
 
 def test_a_database_that_is_taken_over_keeps_its_subnet_group(tmp_path: Path) -> None:
     """RDS moves no instance from one subnet group to another inside of a VPC."""
-    made = stacks.load_resources(tmp_path, database("subnetGroup: legacy"))
+    made = manifest_stacks.load_resources(tmp_path, database("subnetGroup: legacy"))
 
     assert "rds_subnet_group.main" not in made
     assert made["rds_instance.main"].spec["subnet_group"] == "legacy"
@@ -98,7 +98,7 @@ def test_a_database_that_is_taken_over_keeps_its_subnet_group(tmp_path: Path) ->
 
 def test_each_threshold_is_an_alarm(tmp_path: Path) -> None:
     """In the unit and direction of its metric, with the owner's mark at the end of its description."""
-    made = stacks.load_resources(tmp_path, database(ALARMS + "\ninstanceClass: db.t3.micro"))
+    made = manifest_stacks.load_resources(tmp_path, database(ALARMS + "\ninstanceClass: db.t3.micro"))
     alarms = {name: resource.spec for name, resource in made.items() if name.startswith("cloudwatch_alarm.")}
 
     assert {name: (spec["metric"], spec["statistic"], spec["threshold"]) for name, spec in alarms.items()} == {
@@ -117,19 +117,21 @@ def test_what_holds_the_password_may_stand_in_a_secret_only(tmp_path: Path) -> N
     open_to_all = API.replace(
         "access:", 'environment: { HOST: "${database.main.host}:${database.main.port}" }\n  access:'
     )
-    made = stacks.load_resources(tmp_path, database(), open_to_all)
+    made = manifest_stacks.load_resources(tmp_path, database(), open_to_all)
     assert made["apprunner_service.api"].spec["environment"]["HOST"] == TemplateString(
         (Ref("rds_instance.main", "host"), ":", "5432")
     )
 
     closed = open_to_all.replace("database.main.host", "database.main.connectionString")
-    assert any("only a Secret may" in sentence for sentence in stacks.list_problems(tmp_path, database(), closed))
+    assert any(
+        "only a Secret may" in sentence for sentence in manifest_stacks.list_problems(tmp_path, database(), closed)
+    )
 
 
 def test_the_plan_says_what_is_seldom_wise(tmp_path: Path) -> None:
     """Allowed, and told."""
     spec = "public: true\nbackups: { retentionDays: 0 }\nextendedSupport: true\nparameters: { rds.force_ssl: 0 }"
-    notes = stacks.load_desired(tmp_path, database(spec)).notes
+    notes = manifest_stacks.load_desired(tmp_path, database(spec)).notes
 
     assert [note.partition(" ")[2].split(";")[0].split(":")[0] for note in notes] == [
         "has a public address",
@@ -176,7 +178,7 @@ BAD = {
 def test_a_database_that_cannot_be(tmp_path: Path, extra: str, sentence: str) -> None:
     """What RDS would refuse is refused before anything is touched, in a sentence."""
     lines = [line for line in BASIC.splitlines() if line.split(":")[0] not in extra.replace(" ", "").split(":")[0]]
-    found = stacks.list_problems(tmp_path, make_document("Database", "main", "\n".join([*lines, extra])))
+    found = manifest_stacks.list_problems(tmp_path, make_document("Database", "main", "\n".join([*lines, extra])))
 
     assert len(found) == 1
     assert sentence in found[0]
@@ -184,14 +186,14 @@ def test_a_database_that_cannot_be(tmp_path: Path, extra: str, sentence: str) ->
 
 def test_services_want_no_more_connections_than_there_are(tmp_path: Path) -> None:
     """Five instances with twenty each are more than a micro has."""
-    found = stacks.list_problems(tmp_path, database("pool: { max: 20 }"), API)
+    found = manifest_stacks.list_problems(tmp_path, database("pool: { max: 20 }"), API)
 
     assert found == ["5 instances with 20 connections each want 100, db.t4g.micro has about 84"]
 
 
 def test_a_service_of_the_same_name_would_share_the_security_group(tmp_path: Path) -> None:
     """Each has a group of its name."""
-    found = stacks.list_problems(tmp_path, database(), API.replace("name: api", "name: main"))
+    found = manifest_stacks.list_problems(tmp_path, database(), API.replace("name: api", "name: main"))
 
     assert any("has the same name" in sentence for sentence in found)
 

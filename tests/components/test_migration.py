@@ -16,9 +16,9 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ChangeFinished, Event, ignore_event
 from orchestrator.values import WriteOnly
 from orchestrator.vocabulary import Actuation, DesiredState, Outcome
-from tests.components import stacks
+from tests.components import manifest_stacks
 from tests.components.test_containerservice_image import RELEASES
-from tests.proofs.world import emulated_aws
+from tests.proofs.real_stack import emulated_aws
 
 API = "containerservice.api"
 SCRIPT = """
@@ -43,8 +43,8 @@ class Shop:
             "image": {"repository": "shop-api", "build": {"context": "."}},
             "migrate": {"command": [sys.executable, "migrate.py"], "folder": "."},
         }
-        bucket = stacks.make_document("Bucket", "releases", "{name: shop-releases, versioning: true}")
-        documents = [RELEASES, stacks.make_document("ContainerService", "api", json.dumps(spec)), bucket]
+        bucket = manifest_stacks.make_document("Bucket", "releases", "{name: shop-releases, versioning: true}")
+        documents = [RELEASES, manifest_stacks.make_document("ContainerService", "api", json.dumps(spec)), bucket]
         (folder / "stack.yaml").write_text("---\n".join(documents))
 
     def desired(self, digest: str, tag: str) -> DesiredState:
@@ -120,9 +120,9 @@ def test_a_snapshot_comes_first_where_data_may_be_lost(tmp_path: Path, destructi
     }
     documents = [
         RELEASES,
-        stacks.make_document("ContainerService", "api", json.dumps(spec)),
-        stacks.make_document("Bucket", "releases", "{name: shop-releases}"),
-        stacks.make_document("Database", "main", "{database: shop, username: shop, version: '16'}"),
+        manifest_stacks.make_document("ContainerService", "api", json.dumps(spec)),
+        manifest_stacks.make_document("Bucket", "releases", "{name: shop-releases}"),
+        manifest_stacks.make_document("Database", "main", "{database: shop, username: shop, version: '16'}"),
     ]
     (tmp_path / "stack.yaml").write_text("---\n".join(documents))
     made = {one.address: one for one in pipeline.load_desired(tmp_path, "prod").resources}

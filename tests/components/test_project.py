@@ -7,8 +7,8 @@ from pathlib import Path
 from orchestrator.planning import pipeline
 from orchestrator.values import Ref
 from orchestrator.vocabulary import Resource
-from tests.components import stacks
-from tests.components.stacks import make_document
+from tests.components import manifest_stacks
+from tests.components.manifest_stacks import make_document
 
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/shop@sha256:" + "a" * 64
 DATABASE = make_document(
@@ -28,14 +28,14 @@ def project(folder: Path, extra: str, *documents: str) -> dict[str, Resource]:
 
 def test_a_project_of_a_site_has_no_network(tmp_path: Path) -> None:
     """Nothing that nobody asked for is looked up or made."""
-    made = stacks.load_resources(tmp_path, SITE)
+    made = manifest_stacks.load_resources(tmp_path, SITE)
 
     assert not {address for address in made if address.startswith(("ec2_", "sns_"))}
 
 
 def test_a_database_brings_the_network(tmp_path: Path) -> None:
     """Looked up by what the manifest says, which is the default VPC."""
-    made = stacks.load_resources(tmp_path, DATABASE)
+    made = manifest_stacks.load_resources(tmp_path, DATABASE)
 
     assert made["ec2_vpc.network"].spec == {"vpc": "default"}
     assert "ec2_vpc_endpoint.s3" not in made
@@ -43,7 +43,7 @@ def test_a_database_brings_the_network(tmp_path: Path) -> None:
 
 def test_a_service_inside_of_the_network_reaches_s3(tmp_path: Path) -> None:
     """All its traffic goes through the VPC; the free endpoint keeps S3 within reach."""
-    endpoint = stacks.load_resources(tmp_path, DATABASE, API)["ec2_vpc_endpoint.s3"]
+    endpoint = manifest_stacks.load_resources(tmp_path, DATABASE, API)["ec2_vpc_endpoint.s3"]
 
     assert endpoint.physical == "shop-prod-s3"
     assert endpoint.spec["network"] == "default"
@@ -72,7 +72,7 @@ def test_alarms_reach_whoever_is_named(tmp_path: Path) -> None:
 
 def test_alarms_that_nobody_hears_are_told(tmp_path: Path) -> None:
     """Without an address there is no topic, and the plan says so."""
-    wanted = stacks.load_desired(tmp_path, DATABASE)
+    wanted = manifest_stacks.load_desired(tmp_path, DATABASE)
 
     assert wanted.notes == ("Nobody is told of the alarms of database.main: the Project has no `alerts.email`.",)
     assert "sns_topic.alerts" not in {resource.address for resource in wanted.resources}
@@ -86,7 +86,7 @@ def test_more_alarms_than_are_free_need_a_word(tmp_path: Path) -> None:
         for name in ("a", "b", "c")
     ]
 
-    assert stacks.list_problems(tmp_path, *databases) == [
+    assert manifest_stacks.list_problems(tmp_path, *databases) == [
         "the components have 12 alarms together, spec.alerts.maxAlarms allows 10"
     ]
     assert "cloudwatch_alarm.c-cpu" in project(tmp_path, "alerts: { maxAlarms: 12 }", *databases)

@@ -11,8 +11,8 @@ import pytest
 from orchestrator import components
 from orchestrator.manifest import check, expand, load
 from orchestrator.values import Ref, TemplateString
-from tests.components import stacks
-from tests.components.stacks import make_document
+from tests.components import manifest_stacks
+from tests.components.manifest_stacks import make_document
 
 DATABASE = make_document("Database", "main", 'version: "16"\ndatabase: shop\nusername: shop\npool: { min: 2, max: 8 }')
 APP = """
@@ -29,7 +29,7 @@ HOST = Ref("rds_instance.main", "host")
 
 
 def spec(folder: Path, address: str, *documents: str) -> Mapping[str, Any]:
-    return stacks.load_resources(folder, *documents)[address].spec
+    return manifest_stacks.load_resources(folder, *documents)[address].spec
 
 
 def test_the_document_holds_values_parts_and_what_stands_for_generated_ones(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_the_document_holds_values_parts_and_what_stands_for_generated_ones(tmp_
 
 def test_the_password_is_generated_beside_what_the_manifest_asks_for(tmp_path: Path) -> None:
     """The database waits for the secret, and the document for the database: there is no circle."""
-    made = stacks.load_desired(tmp_path, DATABASE, make_document("Secret", "app", APP)).resources
+    made = manifest_stacks.load_desired(tmp_path, DATABASE, make_document("Secret", "app", APP)).resources
     by_address = {resource.address: resource for resource in made}
     order = list(by_address)
 
@@ -75,7 +75,7 @@ def test_the_password_is_generated_beside_what_the_manifest_asks_for(tmp_path: P
 
 def test_a_secret_without_a_database_is_by_itself(tmp_path: Path) -> None:
     """Its name is made of project, environment and component."""
-    made = stacks.load_resources(tmp_path, make_document("Secret", "keys", "data: { Key: { generate: {} } }"))
+    made = manifest_stacks.load_resources(tmp_path, make_document("Secret", "keys", "data: { Key: { generate: {} } }"))
 
     assert list(made) == ["secretsmanager_secret.keys", "secretsmanager_value.keys"]
     assert made["secretsmanager_secret.keys"].physical == "shop-prod-keys"
@@ -94,7 +94,7 @@ def test_access_is_to_this_secret_whatever_aws_adds_to_its_name(tmp_path: Path) 
     """Six characters are AWS's; the pattern stands for exactly those, and the key may be used."""
     key = "arn:aws:kms:eu-west-1:123456789012:key/1"
     text = make_document("Secret", "app", f"name: shop\nkmsKey: {key}\ndata: {{ A: b }}")
-    (tmp_path / "stack.yaml").write_text(f"{stacks.PROJECT}---\n{text}")
+    (tmp_path / "stack.yaml").write_text(f"{manifest_stacks.PROJECT}---\n{text}")
     allowed = expand.build_stack(check.check(load.load(tmp_path), "prod")).access_statements["secret.app"]
 
     assert [(each["Action"], each["Resource"]) for each in allowed] == [
@@ -133,7 +133,7 @@ BAD = {
 @pytest.mark.parametrize(("text", "sentence"), BAD.values(), ids=BAD.keys())
 def test_a_secret_that_cannot_be(tmp_path: Path, text: str, sentence: str) -> None:
     """Told before anything is touched, in a sentence."""
-    found = stacks.list_problems(tmp_path, DATABASE, make_document("Secret", "app", text))
+    found = manifest_stacks.list_problems(tmp_path, DATABASE, make_document("Secret", "app", text))
 
     assert len(found) == 1
     assert sentence in found[0]
@@ -142,7 +142,7 @@ def test_a_secret_that_cannot_be(tmp_path: Path, text: str, sentence: str) -> No
 def test_one_password_is_kept_by_one_secret(tmp_path: Path) -> None:
     """Two would generate two."""
     one = "data: { Dsn: '${database.main.url}' }"
-    found = stacks.list_problems(
+    found = manifest_stacks.list_problems(
         tmp_path, DATABASE, make_document("Secret", "app", one), make_document("Secret", "jobs", one)
     )
 
@@ -152,7 +152,7 @@ def test_one_password_is_kept_by_one_secret(tmp_path: Path) -> None:
 def test_fingerprint_and_arn_are_known_to_others(tmp_path: Path) -> None:
     """A service restarts when the fingerprint changes."""
     (tmp_path / "stack.yaml").write_text(
-        "---\n".join([stacks.PROJECT, make_document("Secret", "app", "data: { A: b }")])
+        "---\n".join([manifest_stacks.PROJECT, make_document("Secret", "app", "data: { A: b }")])
     )
     stack = expand.build_stack(check.check(load.load(tmp_path), "prod"))
 

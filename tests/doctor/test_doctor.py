@@ -22,8 +22,8 @@ from orchestrator.cli.main import main
 from orchestrator.doctor import CHECKS, workflow_checks
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.problems import ExitCode
-from tests.bootstrap.github import TOKEN, FakeGitHub, serve_github
-from tests.proofs.world import emulated_aws
+from tests.bootstrap.fake_github import TOKEN, FakeGitHub, serve_github
+from tests.proofs.real_stack import emulated_aws
 
 MANIFESTS = """\
 apiVersion: orchestrator/v1

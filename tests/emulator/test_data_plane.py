@@ -17,7 +17,7 @@ import pytest
 
 from orchestrator.emulator import Emulator, Faults
 from tests.emulator.account import Client, make_client, wait_until
-from tests.proofs import world
+from tests.proofs import real_stack
 
 WEB, FILES = "joiabagur-web-prod", "joiabagur-files-prod"
 SCRIPT = (
@@ -65,11 +65,11 @@ class Site:
         self.s3.put_object(Bucket=bucket, Key=key, Body=body.encode(), ContentType=kind, CacheControl=control)
 
 
-@pytest.fixture(scope="module", params=world.BACKENDS)
+@pytest.fixture(scope="module", params=real_stack.BACKENDS)
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with world.emulated_aws(request.param) as emulator:
-        outcomes = world.apply(world.load_stack(tmp_path_factory.mktemp("site") / "manifests"))
-        assert world.list_failures(outcomes) == []
+    with real_stack.emulated_aws(request.param) as emulator:
+        outcomes = real_stack.apply(real_stack.load_stack(tmp_path_factory.mktemp("site") / "manifests"))
+        assert real_stack.list_failures(outcomes) == []
         s3, cloudfront = make_client(emulator, "s3"), make_client(emulator, "cloudfront", "us-east-1")
         found = cloudfront.list_distributions()["DistributionList"]["Items"][0]
         made = Site(emulator, s3, cloudfront, found["Id"], found["DomainName"])

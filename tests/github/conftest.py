@@ -9,10 +9,10 @@ import pytest
 
 from orchestrator.emulator import Emulator, Faults, start
 from orchestrator.state.server.store import Store as State
-from tests.github import act, server
-from tests.github.shop import ShopRepository
-from tests.state.desk import ApiService, run_api_service
-from tests.state.issuer import SETTINGS, FakeIssuer
+from tests.github import fake_github_server, workflow_runner
+from tests.github.shop_repository import ShopRepository
+from tests.state.api_service import ApiService, run_api_service
+from tests.state.fake_issuer import SETTINGS, FakeIssuer
 
 
 @pytest.fixture(scope="session")
@@ -24,14 +24,14 @@ def shared() -> Iterator[Emulator]:
 
 @pytest.fixture
 def shop(tmp_path: Path, shared: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[ShopRepository]:
-    if missing := act.missing_requirement():
+    if missing := workflow_runner.missing_requirement():
         pytest.skip(missing)
     shared.reset()
     shared.faults = Faults()
     shared.clear_calls()
     for name, value in shared.environment.items():
         monkeypatch.setenv(name, value)
-    with server.serve(tmp_path / "shop.git") as hub:
+    with fake_github_server.serve(tmp_path / "shop.git") as hub:
         yield ShopRepository(tmp_path, shared, hub)
         assert (hub.unhandled_requests, hub.schema_violations) == ([], [])
 

@@ -7,8 +7,8 @@ import pytest
 from orchestrator.aws import Clients
 from orchestrator.release import bucket_lease
 from orchestrator.release.ledger_store import LedgerStore
-from tests.github.shop import PROJECT, ShopRepository, bucket_manifest
-from tests.state.desk import ApiService
+from tests.github.shop_repository import PROJECT, ShopRepository, bucket_manifest
+from tests.state.api_service import ApiService
 
 pytestmark = pytest.mark.slow
 

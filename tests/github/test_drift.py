@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.github import fake
-from tests.github.act import WorkflowResult
-from tests.github.shop import ShopRepository, bucket_manifest
-from tests.state.desk import ApiService
+from tests.github import fake_github
+from tests.github.shop_repository import ShopRepository, bucket_manifest
+from tests.github.workflow_runner import WorkflowResult
+from tests.state.api_service import ApiService
 
 pytestmark = pytest.mark.slow
 
@@ -104,7 +104,7 @@ def test_what_cannot_be_looked_at_heals_nothing(shop: ShopRepository) -> None:
     suspend(shop)
     by_clock(shop)
     number = the_issue(shop)["number"]
-    stolen = {**the_issue(shop), "number": 99, "user": fake.ANA}
+    stolen = {**the_issue(shop), "number": 99, "user": fake_github.ANA}
     shop.hub.issues[99] = stolen
     shop.deny_actions("s3:GetBucketVersioning")
 

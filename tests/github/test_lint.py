@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.github.act import ROOT, WORKFLOWS
+from tests.github.workflow_runner import ROOT, WORKFLOWS
 
 TOOLS = Path(sys.executable).parent
 FILES = [str(path) for path in sorted(WORKFLOWS.glob("*.yml"))]

@@ -16,8 +16,8 @@ from orchestrator.runs.settings import Settings
 from orchestrator.state.server.access import TokenGrant, create_token
 from orchestrator.state.server.store import Store
 from orchestrator.vocabulary import Action, Change, FieldChange, Plan
-from tests.github import fake, server
-from tests.state.pages.house import make_settings, serve
+from tests.github import fake_github, fake_github_server
+from tests.state.pages.page_service import make_settings, serve
 
 Tell = Callable[..., str]
 PLANS = ("propose",)
@@ -25,13 +25,13 @@ PLANS = ("propose",)
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[fake.FakeGitHub]:
-    with server.serve(tmp_path / "shop.git") as made:
+def hub(tmp_path: Path) -> Iterator[fake_github.FakeGitHub]:
+    with fake_github_server.serve(tmp_path / "shop.git") as made:
         yield made
 
 
 @pytest.fixture
-def tell(hub: fake.FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tell]:
+def tell(hub: fake_github.FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tell]:
     """Open a pull request, or push to it, with a plan that touches a field; what its comment says of others."""
     told = make_settings(tmp_path)
     store = Store.open(told.database)
@@ -47,7 +47,7 @@ def tell(hub: fake.FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         }
         hub.pulls.setdefault(number, shown)
         run = WorkflowRun("shop/shop", "c", "ana", "https://github.com/run", {"pull_request": shown})
-        github = GitHub("shop/shop", fake.WRITE_TOKEN, api_url=hub.url)
+        github = GitHub("shop/shop", fake_github.WRITE_TOKEN, api_url=hub.url)
         bulletin = Notifier(run, github, Path("manifests"), "prod", "c")
         moved = FieldChange((field,), False, True)
         change = Change("s3_bucket.files", Action.UPDATE, "shop-files", "bucket.files", (moved,))
@@ -63,7 +63,7 @@ def tell(hub: fake.FakeGitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         yield plan
 
 
-def test_both_are_told_while_both_are_open(tell: Tell, hub: fake.FakeGitHub) -> None:
+def test_both_are_told_while_both_are_open(tell: Tell, hub: fake_github.FakeGitHub) -> None:
     """The later one in its comment, the earlier one in a comment of its own; a closed one concerns nobody."""
     assert tell(1, "versioning") == ""
     assert tell(2, "cors") == ""

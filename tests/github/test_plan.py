@@ -8,8 +8,8 @@ import re
 import pytest
 
 from orchestrator.github import reviewed_plan
-from tests.github import fake
-from tests.github.shop import ShopRepository, bucket_manifest
+from tests.github import fake_github
+from tests.github.shop_repository import ShopRepository, bucket_manifest
 
 
 def test_a_pull_request_gets_one_comment_and_keeps_it(shop: ShopRepository) -> None:
@@ -68,7 +68,7 @@ def test_a_wrong_manifest_is_told_at_its_line(shop: ShopRepository) -> None:
 def test_a_fork_gets_a_plan_and_no_credentials(shop: ShopRepository) -> None:
     """It is told on the run's page: the token of a fork cannot write, and none is asked for."""
     number = shop.open_pull_request({"manifests/files.yaml": bucket_manifest("files")}, fork=True)
-    run = shop.run_plan(number, token=fake.READ_TOKEN)
+    run = shop.run_plan(number, token=fake_github.READ_TOKEN)
 
     assert run.code == 0, run.log
     assert "s3_bucket.files" in run.summary

@@ -6,8 +6,8 @@ import pytest
 
 from orchestrator.state.client.api_client import StateClient
 from orchestrator.state.client.journal import submit
-from tests.github.shop import ROLES, ShopRepository, bucket_manifest
-from tests.state.desk import ApiService
+from tests.github.shop_repository import ROLES, ShopRepository, bucket_manifest
+from tests.state.api_service import ApiService
 
 
 @pytest.mark.slow

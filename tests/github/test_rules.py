@@ -12,9 +12,9 @@ import yaml
 
 from orchestrator.cli.main import main
 from orchestrator.problems import ExitCode
-from tests.github import fake
-from tests.github.act import ROOT, WORKFLOWS
-from tests.github.shop import PROJECT, ShopRepository
+from tests.github import fake_github
+from tests.github.shop_repository import PROJECT, ShopRepository
+from tests.github.workflow_runner import ROOT, WORKFLOWS
 
 ACTIONS = ROOT / ".github" / "actions"
 FILES = [*sorted(WORKFLOWS.glob("*.yml")), *sorted(ACTIONS.glob("*/action.yml"))]
@@ -178,7 +178,7 @@ def test_no_secret_is_shown_anywhere(shop: ShopRepository) -> None:
     assert [run.code for run in runs] == [0, 0], runs[-1].log
     kept = shop.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop-app"})["SecretString"]
     drawn = re.findall(r"[^\"\s:{},]{20,}", kept)
-    secrets = {fake.WRITE_TOKEN, *drawn}
+    secrets = {fake_github.WRITE_TOKEN, *drawn}
     shown = "\n".join(
         [
             *(f"{run.log}\n{run.summary}\n{run.outputs}" for run in runs),

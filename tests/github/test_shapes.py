@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.github import events
-from tests.github.shapes import find_violations
+from tests.github import event_payloads
+from tests.github.api_schema import find_violations
 
 Asked = tuple[str, str, dict[str, str], Any]
 STATUS: Asked = ("POST", "/statuses/c0ffee", {}, {"state": "success", "context": "orchestrator/prod"})
@@ -41,16 +41,20 @@ def test_what_it_knows() -> None:
 
 def test_a_payload_is_as_published() -> None:
     """What GitHub always sends is there, though no test speaks of it; what it never sends is refused."""
-    made = events.complete_payload("push$event", {"ref": "refs/heads/main", "repository": {"full_name": "shop/shop"}})
+    made = event_payloads.complete_payload(
+        "push$event", {"ref": "refs/heads/main", "repository": {"full_name": "shop/shop"}}
+    )
 
     assert made["repository"]["full_name"] == "shop/shop"
     assert {"before", "pusher", "head_commit"} <= made.keys()
     assert "git_url" in made["repository"]
     invented = {**made, "repository": {**made["repository"], "invented": 1}}
-    assert ["'invented' was unexpected" in one for one in events.find_violations("push$event", invented)] == [True]
-    assert list(events.find_violations("push$event", {**made, "ref": None})) == [
+    assert ["'invented' was unexpected" in one for one in event_payloads.find_violations("push$event", invented)] == [
+        True
+    ]
+    assert list(event_payloads.find_violations("push$event", {**made, "ref": None})) == [
         "push$event: ref: None is not of type 'string'"
     ]
-    assert list(events.find_violations("schedule", {"repository": {}})) != []
+    assert list(event_payloads.find_violations("schedule", {"repository": {}})) != []
     with pytest.raises(AssertionError):
-        events.complete_payload("pull_request$opened", {"action": "shut"})
+        event_payloads.complete_payload("pull_request$opened", {"action": "shut"})

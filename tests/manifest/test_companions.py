@@ -12,16 +12,18 @@ import pytest
 from orchestrator.manifest import schema
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from tests.proofs import manifests
+from tests.proofs import manifest_sets
 
 
-@pytest.mark.parametrize("kind", manifests.KIND_NAMES.values())
+@pytest.mark.parametrize("kind", manifest_sets.KIND_NAMES.values())
 def test_no_example_is_overlooked(kind: str) -> None:
     """Whatever stands under `examples` anywhere in the schema file is in a document of some set, or would be built."""
     examples = [json.dumps(value) for part in objects(schema.load(kind.lower())) for value in part.get("examples", ())]
     shipped = {json.dumps(value) for value in built(kind)}
-    written = [text for text in examples if text not in shipped and not manifests.needs_checkout(text)]
-    shown = [example for found in manifests.make_sets(kind) for group in found.examples.values() for example in group]
+    written = [text for text in examples if text not in shipped and not manifest_sets.needs_checkout(text)]
+    shown = [
+        example for found in manifest_sets.make_sets(kind) for group in found.examples.values() for example in group
+    ]
 
     assert set(written) <= {json.dumps(example.value) for example in shown}
     assert len(shown) >= len(written)
@@ -30,7 +32,7 @@ def test_no_example_is_overlooked(kind: str) -> None:
 def built(kind: str) -> Iterator[Any]:
     """The examples of the parts that take a checkout."""
     root = schema.load(kind.lower())
-    for place in manifests.NEEDS_BUILD:
+    for place in manifest_sets.NEEDS_BUILD:
         owner, *names = place.split(".")
         if owner == kind:
             part: Any = root
@@ -51,16 +53,16 @@ def objects(part: Any) -> Iterator[dict[str, Any]]:
             yield from objects(member)
 
 
-@pytest.mark.parametrize("entry", manifests.load_companions())
+@pytest.mark.parametrize("entry", manifest_sets.load_companions())
 def test_every_companion_is_needed(tmp_path: Path, entry: str) -> None:
     """Without it the examples it belongs to are refused, in a sentence: no entry outlives its reason."""
     kind = entry.split(".", maxsplit=1)[0].split(":", maxsplit=1)[0]
     refused = []
-    for number, found in enumerate(manifests.make_sets(kind, without=entry)):
+    for number, found in enumerate(manifest_sets.make_sets(kind, without=entry)):
         try:
             pipeline.load_desired(found.write(tmp_path / str(number)))
         except Problems as problems:
             refused.append(problems)
 
-    assert manifests.load_companions()[entry]["because"]
+    assert manifest_sets.load_companions()[entry]["because"]
     assert refused

@@ -24,7 +24,7 @@ from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, start
 from orchestrator.model_registry.staleness import PHOTOS_PREFIX
 from orchestrator.storage.s3 import S3FileStorage
-from tests.ml import photographs
+from tests.ml import composed_photos
 
 MANIFESTS = """
 apiVersion: orchestrator/v1
@@ -54,7 +54,7 @@ SHOTS = (14, 12, 12, 10, 3)
 """Photos of each product; the last one has too few to be a class."""
 WORDS = (
     "--weights",
-    str(photographs.find_weights()),
+    str(composed_photos.find_weights()),
     "--size",
     "96",
     "--views",
@@ -125,7 +125,7 @@ def lesson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lesson]:
         with made.inside():
             made(main, ["apply", "-e", "prod", "--auto-approve"])
             storage = S3FileStorage(Clients("eu-west-1"), "shop-files")
-            for key, data in photographs.iter_photos(SHOTS):
+            for key, data in composed_photos.iter_photos(SHOTS):
                 storage.put(f"{PHOTOS_PREFIX}{key}", data)
             made(download_photos.main, ["-e", "prod"])
             made(train_model.main, [*made.then("ml.train_model"), *WORDS])

@@ -14,9 +14,9 @@ import pytest
 from ml import demo
 from ml.evaluation import browser as served
 from ml.export import writer
-from tests.ml import photographs
+from tests.ml import composed_photos
 from tests.ml.conftest import Lesson
-from tests.state.pages.looking import PageView, find_accessibility_violations, open_page
+from tests.state.pages.page_view import PageView, find_accessibility_violations, open_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 LOOKS = [(1280, "light"), (390, "dark")]
@@ -76,7 +76,7 @@ def test_a_product_of_few_photos_is_known_by_its_prototype(
     browser: Any, lesson: Lesson, exported: Path, tmp_path: Path
 ) -> None:
     """It is no class, and a photo that nobody has seen shows it; who is a class is recognised as ever."""
-    photographs.compose_photo(4, 50).save(tmp_path / "new.png")
+    composed_photos.compose_photo(4, 50).save(tmp_path / "new.png")
     with opened(browser, exported) as seen:
         for name, path in (("p04", tmp_path / "new.png"), ("p02", shot(lesson, 2))):
             seen.page.set_input_files("#photo", path)

@@ -14,7 +14,7 @@ from ml.evaluation import report
 from ml.evaluation.prototype_metrics import Evaluation
 from ml.training.training_loop import EpochMetrics
 from ml.training_run import Metrics, Preprocessing, Score, Split, TrainingRun
-from tests.ml import shop
+from tests.ml import sample_photos
 
 NAMES = ("<b>aro</b> $x$", "cadena", "perla ñ")
 
@@ -26,7 +26,7 @@ def sides(tmp_path: Path) -> DatasetSplits:
     for number, name in enumerate(NAMES):
         for shot in range(2):
             path = tmp_path / f"{number}-{shot}.jpg"
-            path.write_bytes(shop.draw_photo(number, shot))
+            path.write_bytes(sample_photos.draw_photo(number, shot))
             photos.append(Photo(name, path.name, "", 1, 9, 9, "0"))
     return DatasetSplits(NAMES, tuple(photos[::2]), (), tuple(photos[1::2]))
 

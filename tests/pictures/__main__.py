@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.emulator import Emulator, Faults, start
-from tests.github import server
-from tests.github.fake import WRITE_TOKEN
+from tests.github import fake_github_server
+from tests.github.fake_github import WRITE_TOKEN
 from tests.pictures import browser, comment, terminal
-from tests.proofs.world import MANIFESTS, Edit, replace_text
-from tests.state.pages.house import PAGES, serve_sample_history
+from tests.proofs.real_stack import MANIFESTS, Edit, replace_text
+from tests.state.pages.page_service import PAGES, serve_sample_history
 
 PICTURES_FOLDER = Path(__file__).parents[2] / "docs" / "pictures"
 COLUMNS, ROWS = 112, 90
@@ -124,7 +124,7 @@ def capture_comment(workspace: Workspace) -> None:
     workspace.write_manifests(*CHANGE_EDITS)
     event = workspace.folder / "event.json"
     event.write_text(json.dumps({"pull_request": {"number": 42, "head": {"sha": "c0ffee"}}}))
-    with server.serve(workspace.folder) as hub:
+    with fake_github_server.serve(workspace.folder) as hub:
         hub.pulls[42] = {"number": 42, "head": {"sha": "c0ffee"}}
         github_environment = {"GITHUB_REPOSITORY": "shop/shop", "GITHUB_API_URL": hub.url, "GITHUB_TOKEN": WRITE_TOKEN}
         workspace.extra_environment.update(

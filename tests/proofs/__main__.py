@@ -13,11 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.proofs import table
+from tests.proofs import readme_table
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
-TEST_PATHS = ("tests/proofs", "tests/test_apply.py")
+TEST_PATHS = ("tests/proofs", "tests/planning/test_apply.py")
 
 
 def run_proofs(report_path: Path, pytest_options: list[str]) -> None:
@@ -38,13 +38,13 @@ def main() -> int:
         files = options.files or [Path(folder, "proofs.xml")]
         if not options.files:
             run_proofs(files[0], pytest_options)
-        report = table.read_report(*files)
-    text = table.render_tables(report)
+        report = readme_table.read_report(*files)
+    text = readme_table.render_tables(report)
     sys.stdout.write(text + "\n")
-    if issues := table.find_problems(report):
+    if issues := readme_table.find_problems(report):
         sys.stderr.write("\n".join(["not written into the README:", *issues]) + "\n")
         return 1
-    README.write_text(table.insert_table(README.read_text(), text))
+    README.write_text(readme_table.insert_table(README.read_text(), text))
     return 0
 
 

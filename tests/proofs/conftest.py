@@ -9,24 +9,24 @@ import pytest
 
 from orchestrator.emulator import Emulator
 from orchestrator.vocabulary import DesiredState
-from tests.proofs import world
+from tests.proofs import real_stack
 
 
-@pytest.fixture(params=world.BACKENDS)
+@pytest.fixture(params=real_stack.BACKENDS)
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
     """An empty AWS."""
-    with world.emulated_aws(request.param) as running:
+    with real_stack.emulated_aws(request.param) as running:
         yield running
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> DesiredState:
     """The real production stack."""
-    return world.load_stack(tmp_path / "manifests")
+    return real_stack.load_stack(tmp_path / "manifests")
 
 
 @pytest.fixture
 def applied(emulator: Emulator, stack: DesiredState) -> DesiredState:
     """The real production stack, standing."""
-    assert world.list_failures(world.apply(stack)) == []
+    assert real_stack.list_failures(real_stack.apply(stack)) == []
     return stack

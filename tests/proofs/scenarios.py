@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.proofs.world import Edit, remove_files, replace_text
+from tests.proofs.real_stack import Edit, remove_files, replace_text
 
 UPDATES: dict[str, tuple[Edit, ...]] = {
     "bucket rules": (

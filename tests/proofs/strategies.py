@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.proofs.manifests import (
+from tests.proofs.manifest_sets import (
     HANDLE_PATTERN,
     Document,
     Example,

@@ -35,7 +35,7 @@ class Crasher:
     def __init__(self, backend: str, trouble: Path) -> None:
         self._trouble = trouble
         with trouble.open("w") as to:
-            command = [sys.executable, "-m", "tests.proofs.crash", "--backend", backend]
+            command = [sys.executable, "-m", "tests.proofs.crash_runner", "--backend", backend]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=to, text=True
             )

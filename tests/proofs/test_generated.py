@@ -12,8 +12,8 @@ from orchestrator.emulator import Emulator
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.vocabulary import DesiredState
-from tests.proofs import strategies, world
-from tests.proofs.manifests import Document
+from tests.proofs import real_stack, strategies
+from tests.proofs.manifest_sets import Document
 
 FEW = max(3, settings().max_examples * 8 // 100)
 """8 under CI, 3 otherwise: each costs seconds."""
@@ -46,5 +46,5 @@ def test_whatever_is_valid_converges(
     emulator.reset()
 
     for wanted in (before, after):
-        assert world.list_failures(world.apply(wanted)) == []
-        assert world.describe_changes(world.make_plan(wanted)) == []
+        assert real_stack.list_failures(real_stack.apply(wanted)) == []
+        assert real_stack.describe_changes(real_stack.make_plan(wanted)) == []

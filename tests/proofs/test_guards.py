@@ -9,9 +9,9 @@ import pytest
 from orchestrator.emulator import Emulator
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.vocabulary import DesiredState, Plan
-from tests.proofs import world
+from tests.proofs import real_stack
+from tests.proofs.real_stack import Edit, replace_text
 from tests.proofs.scenarios import DELETABLE
-from tests.proofs.world import Edit, replace_text
 
 pytestmark = [pytest.mark.both_backends]
 
@@ -53,17 +53,17 @@ def refused(desired: DesiredState) -> None:
 
 def test_a_database_does_not_go_with_its_manifest(emulator: Emulator, applied: DesiredState, tmp_path: Path) -> None:
     """Removing the file is not the word to lose the data."""
-    rest = world.load_stack(tmp_path / "rest", without_database)
+    rest = real_stack.load_stack(tmp_path / "rest", without_database)
 
-    assert "joiabagur-prod-main" in vetoes(world.make_plan(rest))["Stateful"]
+    assert "joiabagur-prod-main" in vetoes(real_stack.make_plan(rest))["Stateful"]
     refused(rest)
-    assert world.count_resources()["rds:describe_db_instances"] == 1
+    assert real_stack.count_resources()["rds:describe_db_instances"] == 1
 
 
 def test_no_manifests_at_all_delete_nothing(emulator: Emulator, applied: DesiredState, tmp_path: Path) -> None:
     """An empty set is an accident, for the stateful and the stateless alike."""
-    files = [path.name for path in world.MANIFESTS.glob("*.yaml") if path.name != "project.yaml"]
-    nothing = world.load_stack(
+    files = [path.name for path in real_stack.MANIFESTS.glob("*.yaml") if path.name != "project.yaml"]
+    nothing = real_stack.load_stack(
         tmp_path / "nothing",
         remove(*files, "environments/prod.yaml"),
         replace_text(
@@ -73,37 +73,39 @@ def test_no_manifests_at_all_delete_nothing(emulator: Emulator, applied: Desired
         ),
     )
 
-    assert "EmptyManifests" in vetoes(world.make_plan(nothing))
+    assert "EmptyManifests" in vetoes(real_stack.make_plan(nothing))
     refused(nothing)
 
 
 def test_a_replacement_of_the_database_is_refused(emulator: Emulator, applied: DesiredState, tmp_path: Path) -> None:
     """A user name cannot change in place, and the data is not given up for it."""
-    renamed = world.load_stack(
+    renamed = real_stack.load_stack(
         tmp_path / "renamed", replace_text("database.yaml", ("username: joiabagur", "username: other"))
     )
 
-    assert "delete and make again joiabagur-prod-main" in vetoes(world.make_plan(renamed))["Stateful"]
+    assert "delete and make again joiabagur-prod-main" in vetoes(real_stack.make_plan(renamed))["Stateful"]
     refused(renamed)
 
 
 def test_a_bucket_of_the_same_name_without_our_mark_is_not_touched(emulator: Emulator, stack: DesiredState) -> None:
     """What somebody else made stays as it is."""
-    clients = world.clients()
-    place = {"LocationConstraint": world.REGION}
+    clients = real_stack.clients()
+    place = {"LocationConstraint": real_stack.REGION}
     body = {"TagSet": [{"Key": "made-by", "Value": "hand"}]}
     clients.call("s3", "create_bucket", {"Bucket": "joiabagur-files-prod", "CreateBucketConfiguration": place})
     clients.call("s3", "put_bucket_tagging", {"Bucket": "joiabagur-files-prod", "Tagging": body})
 
-    assert "joiabagur-files-prod exists already" in vetoes(world.make_plan(stack))["NotOurs"]
+    assert "joiabagur-files-prod exists already" in vetoes(real_stack.make_plan(stack))["NotOurs"]
     refused(stack)
 
 
 def test_the_wrong_account_is_refused(emulator: Emulator, tmp_path: Path) -> None:
     """Credentials of one account, manifests of another."""
-    other = world.load_stack(tmp_path / "other", replace_text("project.yaml", ('"123456789012"', '"210987654321"')))
+    other = real_stack.load_stack(
+        tmp_path / "other", replace_text("project.yaml", ('"123456789012"', '"210987654321"'))
+    )
 
-    assert "123456789012" in vetoes(world.make_plan(other))["WrongAccount"]
+    assert "123456789012" in vetoes(real_stack.make_plan(other))["WrongAccount"]
     refused(other)
 
 
@@ -112,20 +114,20 @@ def test_the_wrong_region_is_refused(emulator: Emulator, stack: DesiredState, mo
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
 
-    assert "us-east-1" in vetoes(world.make_plan(stack))["WrongRegion"]
+    assert "us-east-1" in vetoes(real_stack.make_plan(stack))["WrongRegion"]
     refused(stack)
 
 
 def test_two_keys_let_a_deletion_through(emulator: Emulator, tmp_path: Path) -> None:
     """The manifest's word, applied beforehand, and the token of this very plan; a token of another plan does not do."""
-    mortal = world.load_stack(tmp_path / "mortal", *DELETABLE)
-    assert world.list_failures(world.apply(mortal)) == []
-    rest = world.load_stack(tmp_path / "rest", without_database)
-    result = world.make_plan(rest)
+    mortal = real_stack.load_stack(tmp_path / "mortal", *DELETABLE)
+    assert real_stack.list_failures(real_stack.apply(mortal)) == []
+    rest = real_stack.load_stack(tmp_path / "rest", without_database)
+    result = real_stack.make_plan(rest)
 
     assert vetoes(result)["Stateful"]
-    assert world.make_plan(rest, allow=world.make_plan(mortal, destroying=True).token).is_vetoed
-    assert not world.make_plan(rest, allow=result.token).is_vetoed
-    assert world.list_failures(world.apply(rest)) == []
-    assert world.count_resources()["rds:describe_db_instances"] == 0
-    assert world.count_resources()["rds:describe_db_snapshots"] == 1
+    assert real_stack.make_plan(rest, allow=real_stack.make_plan(mortal, destroying=True).token).is_vetoed
+    assert not real_stack.make_plan(rest, allow=result.token).is_vetoed
+    assert real_stack.list_failures(real_stack.apply(rest)) == []
+    assert real_stack.count_resources()["rds:describe_db_instances"] == 0
+    assert real_stack.count_resources()["rds:describe_db_snapshots"] == 1

@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.emulator import Emulator
 from orchestrator.vocabulary import DesiredState
-from tests.proofs import world
+from tests.proofs import real_stack
 
 pytestmark = [pytest.mark.both_backends]
 
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.both_backends]
 def orchestrate(here: Path, *arguments: str) -> bytes:
     """Run the command in an empty folder with an empty home; returns what it printed."""
     environment = {**os.environ, "HOME": str(here), "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "orchestrator", *arguments, "-f", str(world.MANIFESTS), "-e", "prod"]
+    command = [sys.executable, "-m", "orchestrator", *arguments, "-f", str(real_stack.MANIFESTS), "-e", "prod"]
     done = subprocess.run(command, cwd=here, env=environment, capture_output=True, check=True, timeout=60)
     return done.stdout
 

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.emulator import Emulator
 from orchestrator.vocabulary import DesiredState
-from tests.proofs import world
+from tests.proofs import real_stack
 
 pytestmark = [pytest.mark.both_backends]
 
@@ -19,7 +19,7 @@ DATABASE = "joiabagur-prod-main"
 
 def call(service: str, operation: str, **parameters: Any) -> Any:
     """A person with a console."""
-    return world.clients().call(service, operation, parameters)
+    return real_stack.clients().call(service, operation, parameters)
 
 
 def tag_bucket() -> None:
@@ -70,8 +70,8 @@ INSIDE: dict[str, tuple[Callable[[], None], str]] = {
 
 def test_defaults_that_aws_fills_in_are_no_change(emulator: Emulator, applied: DesiredState) -> None:
     """A second and a third plan after the apply are empty."""
-    assert world.describe_changes(world.make_plan(applied)) == []
-    assert world.describe_changes(world.make_plan(applied)) == []
+    assert real_stack.describe_changes(real_stack.make_plan(applied)) == []
+    assert real_stack.describe_changes(real_stack.make_plan(applied)) == []
 
 
 @pytest.mark.parametrize("by_hand", OUTSIDE.values(), ids=OUTSIDE.keys())
@@ -81,7 +81,7 @@ def test_what_the_manifest_leaves_unsaid_is_not_shown(
     """A change outside the manifest's interest is not ours to speak of."""
     by_hand()
 
-    assert world.describe_changes(world.make_plan(applied)) == []
+    assert real_stack.describe_changes(real_stack.make_plan(applied)) == []
 
 
 @pytest.mark.parametrize(("by_hand", "address"), INSIDE.values(), ids=INSIDE.keys())
@@ -90,8 +90,8 @@ def test_what_the_manifest_states_is_shown_and_healed(
 ) -> None:
     """Drift of a stated field is exactly one change; applying heals it."""
     by_hand()
-    assert [change.address for change in world.make_plan(applied).pending_changes] == [address]
+    assert [change.address for change in real_stack.make_plan(applied).pending_changes] == [address]
 
-    assert world.list_failures(world.apply(applied)) == []
+    assert real_stack.list_failures(real_stack.apply(applied)) == []
 
-    assert world.describe_changes(world.make_plan(applied)) == []
+    assert real_stack.describe_changes(real_stack.make_plan(applied)) == []

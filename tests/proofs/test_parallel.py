@@ -5,14 +5,14 @@ from __future__ import annotations
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.planning.events import ChangeFinished, ChangeStarted, Event
 from orchestrator.vocabulary import DesiredState
-from tests.proofs import world
+from tests.proofs import real_stack
 
 
 def test_the_stack_is_made_in_parallel(stack: DesiredState) -> None:
     """On an AWS where every call takes 20 ms, many are under way at once."""
-    with world.emulated_aws("moto") as emulator:
+    with real_stack.emulated_aws("moto") as emulator:
         emulator.faults = Faults(latency_ms=20)
-        assert world.list_failures(world.apply(stack)) == []
+        assert real_stack.list_failures(real_stack.apply(stack)) == []
 
         assert widest(emulator) >= 4
 
@@ -34,7 +34,7 @@ def test_the_stack_is_made_in_the_order_of_its_dependencies(stack: DesiredState)
 
     ended: set[str] = set()
     early: list[str] = []
-    with world.emulated_aws("moto"):
+    with real_stack.emulated_aws("moto"):
         wanted = pipeline.plan(stack)
         pending = {change.address for change in wanted.plan.pending_changes}
         needs = {change.address: pending & set(change.depends_on) for change in wanted.plan.pending_changes}

@@ -6,7 +6,7 @@ import pytest
 
 from orchestrator.emulator import Emulator
 from orchestrator.vocabulary import DesiredState
-from tests.proofs import world
+from tests.proofs import real_stack
 
 pytestmark = [pytest.mark.both_backends]
 
@@ -19,7 +19,7 @@ def reads_only(emulator: Emulator) -> None:
 
 def test_a_plan_from_nothing_makes_reads_only(emulator: Emulator, stack: DesiredState) -> None:
     """The first plan of an empty account."""
-    world.make_plan(stack)
+    real_stack.make_plan(stack)
 
     reads_only(emulator)
 
@@ -28,15 +28,15 @@ def test_a_plan_of_a_standing_stack_makes_reads_only(emulator: Emulator, applied
     """The plan without changes, the plan of a destruction, the drift report: one and the same reading."""
     emulator.clear_calls()
 
-    world.make_plan(applied)
-    world.make_plan(applied, destroying=True)
+    real_stack.make_plan(applied)
+    real_stack.make_plan(applied, destroying=True)
 
     reads_only(emulator)
 
 
 def test_a_plan_needs_no_right_to_write_or_to_see_secrets(emulator: Emulator, applied: DesiredState) -> None:
     """Under a policy that denies all writes and GetSecretValue the plan is the same, byte for byte."""
-    free = world.make_plan(applied)
-    emulator.faults = world.READ_ONLY_FAULTS
+    free = real_stack.make_plan(applied)
+    emulator.faults = real_stack.READ_ONLY_FAULTS
 
-    assert world.make_plan(applied) == free
+    assert real_stack.make_plan(applied) == free

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from orchestrator.emulator import Emulator
-from tests.proofs.world import clients, emulated_aws
-from tests.release.project import ShopProject
-from tests.release.web import V1, V2
-from tests.release.whole import SiteProject
+from tests.proofs.real_stack import clients, emulated_aws
+from tests.release.shop_project import ShopProject
+from tests.release.site_checkout import V1, V2
+from tests.release.site_project import SiteProject
 
 
 @pytest.fixture

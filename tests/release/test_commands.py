@@ -15,7 +15,7 @@ from orchestrator.emulator import Emulator
 from orchestrator.release import bucket_lease
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.steps import is_read
-from tests.release.web import SiteCheckout
+from tests.release.site_checkout import SiteCheckout
 
 MORE = """
 ---

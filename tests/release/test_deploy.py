@@ -12,7 +12,7 @@ from orchestrator.release import bucket_lease, rollback
 from orchestrator.release.deploy import DeployResult
 from orchestrator.release.probe import Probe, ProbeResult
 from orchestrator.render import deploy_view
-from tests.release.project import BUCKET, ShopProject
+from tests.release.shop_project import BUCKET, ShopProject
 
 PLACE = {"Bucket": BUCKET, "CreateBucketConfiguration": {"LocationConstraint": "eu-west-1"}}
 

@@ -15,9 +15,9 @@ from orchestrator.release.deploy import Deployment
 from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.steps import is_read
-from tests.proofs.world import SharedClients
-from tests.release.project import skip_probe
-from tests.release.web import V0, V1, V2, SiteCheckout
+from tests.proofs.real_stack import SharedClients
+from tests.release.shop_project import skip_probe
+from tests.release.site_checkout import V0, V1, V2, SiteCheckout
 
 V3 = V1 | {"index.html": "<script src=assets/app-9e9f9a9b.js>", "assets/app-9e9f9a9b.js": "three"}
 FRONTS = {version["index.html"] for version in (V0, V1, V2, V3)}

@@ -22,10 +22,10 @@ from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.render import deploy_view
 from orchestrator.render.style import Style
-from tests.proofs.world import SharedClients
-from tests.release.failing import FailingClients, ProcessKilled
-from tests.release.project import BUCKET
-from tests.release.whole import NEW_STATE, OLD_STATE, SiteProject
+from tests.proofs.real_stack import SharedClients
+from tests.release.failing_clients import FailingClients, ProcessKilled
+from tests.release.shop_project import BUCKET
+from tests.release.site_project import NEW_STATE, OLD_STATE, SiteProject
 
 
 @pytest.fixture

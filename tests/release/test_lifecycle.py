@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.vocabulary import Resource
-from tests.components.stacks import make_document
+from tests.components.manifest_stacks import make_document
 
 PROJECT = """\
 apiVersion: orchestrator/v1

@@ -12,8 +12,8 @@ from orchestrator.cli.main import main
 from orchestrator.model_registry import registry
 from orchestrator.model_registry.registry import Verdict
 from orchestrator.storage.s3 import S3FileStorage
-from tests.release.project import ShopProject
-from tests.storage.test_published import version
+from tests.release.shop_project import ShopProject
+from tests.storage.test_model_registry import version
 
 
 def upload(shop: ShopProject, folder: Path, name: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from orchestrator.emulator import Emulator
 from orchestrator.problems import Problems
-from tests.proofs.world import emulated_aws
-from tests.release.web import CDN, V0, V1, V2, SiteCheckout
+from tests.proofs.real_stack import emulated_aws
+from tests.release.site_checkout import CDN, V0, V1, V2, SiteCheckout
 
 CONTENTS = {**V0, **V1, **V2}
 FOREVER = "public, max-age=31536000, immutable"

@@ -24,7 +24,7 @@ from orchestrator.cli.main import main
 from orchestrator.demo import sample
 from orchestrator.emulator import Emulator, start
 from orchestrator.problems import ExitCode
-from tests.artefacts.images.store import use_overlay_store
+from tests.artefacts.images.builder_store import use_overlay_store
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,7 +10,7 @@ from orchestrator.problems import Problems
 from orchestrator.render import drift, plan_differences, plan_html, plan_markdown, plan_text, plan_view
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Plan
-from tests.render.plans import FULL_PLAN
+from tests.render.sample_plans import FULL_PLAN
 
 COST = plan_view.CostView("About 27.10 USD a month", ("rds_instance.main  db.t3.micro, single-AZ  13.87 USD",))
 

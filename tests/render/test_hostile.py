@@ -22,7 +22,7 @@ from orchestrator.render import (
 )
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, FieldChange, Health, Outcome, Plan
-from tests.render.plans import FULL_PLAN, HOSTILE_TEXTS, PLANS, hostile_plan
+from tests.render.sample_plans import FULL_PLAN, HOSTILE_TEXTS, PLANS, hostile_plan
 
 ACTS = re.compile(
     r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]|^\s*::|##\[", re.MULTILINE

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from orchestrator.render import plan_markdown, plan_view
 from orchestrator.vocabulary import Action, Change, FieldChange, Plan, Veto
-from tests.render.plans import FULL_PLAN, HOSTILE_TEXTS, PLANS, hostile_plan
+from tests.render.sample_plans import FULL_PLAN, HOSTILE_TEXTS, PLANS, hostile_plan
 
 OURS = re.compile(r"</?(details|summary|code|sub)>|<!-- orchestrator:plan [\w/.-]* -->")
 

@@ -11,7 +11,7 @@ from orchestrator.planning.diff import diff
 from orchestrator.steps import Steps, execute_steps
 from orchestrator.values import to_plain
 from orchestrator.vocabulary import LiveResource
-from tests.resources import cases, parameters
+from tests.resources import call_validation, cases
 from tests.resources.cases import SCOPE, Case, format_change
 from tests.resources.conftest import Aws
 
@@ -57,7 +57,7 @@ class TestCase:
 
     def test_aws_would_take_every_call(self, case: Case) -> None:
         """botocore's own validation has nothing against the parameters."""
-        found = {f"{call.service}:{call.operation}": parameters.find_violations(call) for call in case.calls}
+        found = {f"{call.service}:{call.operation}": call_validation.find_violations(call) for call in case.calls}
 
         assert {name: complaint for name, complaint in found.items() if complaint} == {}
 

@@ -16,8 +16,8 @@ from orchestrator.planning.events import ignore_event
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import ExitCode
 from orchestrator.vocabulary import Actuation, DesiredState
-from tests.components import stacks
-from tests.components.stacks import make_document
+from tests.components import manifest_stacks
+from tests.components.manifest_stacks import make_document
 from tests.resources.cases import SCOPE
 from tests.resources.conftest import Aws
 
@@ -76,7 +76,7 @@ def calls(done: PreparedPlan, address: str) -> list[str]:
 
 def test_the_secret_holds_what_the_database_was_told(tmp_path: Path, aws: Aws) -> None:
     """Composed string and parts agree, each key with a colon stands there twice, and no plan shows the password."""
-    done = apply_all(aws, stacks.load_desired(tmp_path, MAIN, APP))
+    done = apply_all(aws, manifest_stacks.load_desired(tmp_path, MAIN, APP))
     found = value(aws)
     password = found["Database:main:Password"]
 
@@ -92,10 +92,13 @@ def test_the_secret_holds_what_the_database_was_told(tmp_path: Path, aws: Aws) -
 
 def test_generated_values_outlive_every_change_of_the_document(tmp_path: Path, aws: Aws) -> None:
     """A new key is generated, the old ones stay; the database is left in peace."""
-    apply_all(aws, stacks.load_desired(tmp_path, MAIN, APP))
+    apply_all(aws, manifest_stacks.load_desired(tmp_path, MAIN, APP))
     before = value(aws)
     done = apply_all(
-        aws, stacks.load_desired(tmp_path, MAIN, APP + "  Api: { generate: {} }\n  Plain: text\n".replace("  ", "    "))
+        aws,
+        manifest_stacks.load_desired(
+            tmp_path, MAIN, APP + "  Api: { generate: {} }\n  Plain: text\n".replace("  ", "    ")
+        ),
     )
     after = value(aws)
 
@@ -109,7 +112,7 @@ def test_generated_values_outlive_every_change_of_the_document(tmp_path: Path, a
 
 def test_a_value_changed_by_hand_is_noticed_without_being_read(tmp_path: Path, aws: Aws) -> None:
     """Its version is not the one that was written; the document is composed again with the values it needs."""
-    desired = stacks.load_desired(tmp_path, MAIN, APP)
+    desired = manifest_stacks.load_desired(tmp_path, MAIN, APP)
     apply_all(aws, desired)
     body = {"SecretId": "shop", "SecretString": json.dumps({**value(aws), "Dsn": "mine"})}
     aws.clients.call("secretsmanager", "put_secret_value", body)
@@ -123,7 +126,7 @@ def test_a_value_changed_by_hand_is_noticed_without_being_read(tmp_path: Path, a
 
 def test_a_deleted_secret_comes_back_with_its_values(tmp_path: Path, aws: Aws) -> None:
     """Within the recovery window the same manifest restores it, ARN and all, and the password still fits."""
-    desired = stacks.load_desired(tmp_path, MAIN, APP)
+    desired = manifest_stacks.load_desired(tmp_path, MAIN, APP)
     apply_all(aws, desired)
     before = value(aws)
     aws.clients.call("secretsmanager", "delete_secret", {"SecretId": "shop", "RecoveryWindowInDays": 30})
@@ -136,7 +139,7 @@ def test_a_deleted_secret_comes_back_with_its_values(tmp_path: Path, aws: Aws) -
 
 def test_a_secret_made_again_gives_the_database_a_new_password(tmp_path: Path, aws: Aws) -> None:
     """It has another ARN and other values; the database is told, and only then bears the new ARN."""
-    desired = stacks.load_desired(tmp_path, MAIN, APP)
+    desired = manifest_stacks.load_desired(tmp_path, MAIN, APP)
     apply_all(aws, desired)
     before = value(aws)
     aws.clients.call("secretsmanager", "delete_secret", {"SecretId": "shop", "ForceDeleteWithoutRecovery": True})
@@ -154,14 +157,14 @@ def test_a_secret_made_again_gives_the_database_a_new_password(tmp_path: Path, a
 
 def test_a_class_waits_for_its_window_and_then_for_nobody(tmp_path: Path, aws: Aws) -> None:
     """Pending counts as ordered; `apply: immediately` carries it out."""
-    apply_all(aws, stacks.load_desired(tmp_path, MAIN, APP))
+    apply_all(aws, manifest_stacks.load_desired(tmp_path, MAIN, APP))
     larger = MAIN.replace("db.t3.micro", "db.t3.small")
-    apply_all(aws, stacks.load_desired(tmp_path, larger, APP))
+    apply_all(aws, manifest_stacks.load_desired(tmp_path, larger, APP))
     assert shown(aws)["DBInstanceClass"] == "db.t3.micro"
     assert shown(aws)["PendingModifiedValues"] == {"DBInstanceClass": "db.t3.small"}
 
     now = make_document("Database", "main", DATABASE.replace("t3.micro", "t3.small") + "apply: immediately")
-    apply_all(aws, stacks.load_desired(tmp_path, now, APP))
+    apply_all(aws, manifest_stacks.load_desired(tmp_path, now, APP))
     assert shown(aws)["DBInstanceClass"] == "db.t3.small"
     assert shown(aws)["PendingModifiedValues"] == {}
 
@@ -173,9 +176,12 @@ def shown(aws: Aws) -> dict[str, Any]:
 
 def test_storage_grows_at_once(tmp_path: Path, aws: Aws) -> None:
     """Without an outage there is nothing to wait for."""
-    apply_all(aws, stacks.load_desired(tmp_path, MAIN, APP))
+    apply_all(aws, manifest_stacks.load_desired(tmp_path, MAIN, APP))
     apply_all(
-        aws, stacks.load_desired(tmp_path, make_document("Database", "main", DATABASE + "storage: { sizeGb: 40 }"), APP)
+        aws,
+        manifest_stacks.load_desired(
+            tmp_path, make_document("Database", "main", DATABASE + "storage: { sizeGb: 40 }"), APP
+        ),
     )
 
     assert (shown(aws)["AllocatedStorage"], shown(aws)["PendingModifiedValues"]) == (40, {})
@@ -184,16 +190,21 @@ def test_storage_grows_at_once(tmp_path: Path, aws: Aws) -> None:
 def test_less_storage_is_vetoed(tmp_path: Path, aws: Aws) -> None:
     """It would be another, empty database."""
     apply_all(
-        aws, stacks.load_desired(tmp_path, make_document("Database", "main", DATABASE + "storage: { sizeGb: 40 }"), APP)
+        aws,
+        manifest_stacks.load_desired(
+            tmp_path, make_document("Database", "main", DATABASE + "storage: { sizeGb: 40 }"), APP
+        ),
     )
-    vetoes = [v.name for c in planned(aws, stacks.load_desired(tmp_path, MAIN, APP)).plan.changes for v in c.vetoes]
+    vetoes = [
+        v.name for c in planned(aws, manifest_stacks.load_desired(tmp_path, MAIN, APP)).plan.changes for v in c.vetoes
+    ]
 
     assert vetoes == ["Stateful"]
 
 
 def test_everything_goes_and_leaves_a_snapshot(tmp_path: Path, aws: Aws) -> None:
     """In an order that AWS allows; network and VPC stay, the secret can be restored for 30 days."""
-    apply_all(aws, stacks.load_desired(tmp_path, MAIN, APP))
+    apply_all(aws, manifest_stacks.load_desired(tmp_path, MAIN, APP))
     apply_all(aws, DesiredState(SCOPE, ()))
     snapshots = aws.clients.call("rds", "describe_db_snapshots", {})["DBSnapshots"]
     secret = aws.clients.call("secretsmanager", "describe_secret", {"SecretId": "shop"})
@@ -204,7 +215,7 @@ def test_everything_goes_and_leaves_a_snapshot(tmp_path: Path, aws: Aws) -> None
 
 def test_two_groups_that_name_each_other_both_go(tmp_path: Path, aws: Aws) -> None:
     """Our rule that names a group goes before the group, whichever is first."""
-    apply_all(aws, stacks.load_desired(tmp_path, MAIN, make_document("Database", "twin", DATABASE)))
+    apply_all(aws, manifest_stacks.load_desired(tmp_path, MAIN, make_document("Database", "twin", DATABASE)))
     ids = {
         group["GroupName"]: group["GroupId"]
         for group in aws.clients.call("ec2", "describe_security_groups", {})["SecurityGroups"]

@@ -12,7 +12,7 @@ from orchestrator.resources import ecs_express_service
 from orchestrator.resources.ecs_express_service.api_shape import parse_host, parse_load_balancer
 from orchestrator.steps import trace_steps
 from orchestrator.vocabulary import Health, LiveResource
-from tests.aws.fakes import ScriptedCaller
+from tests.aws.fake_clients import ScriptedCaller
 from tests.resources.cases import SCOPE
 
 ARN = "arn:aws:ecs:eu-west-1:123456789012:service/default/shop-prod-main"

@@ -12,7 +12,7 @@ from orchestrator.problems import Problems
 from orchestrator.resources import ec2_security_group, ec2_vpc, ec2_vpc_endpoint
 from orchestrator.steps import trace_steps
 from orchestrator.vocabulary import Health
-from tests.aws.fakes import ScriptedCaller
+from tests.aws.fake_clients import ScriptedCaller
 from tests.resources.cases import SCOPE
 
 OURS = [{"Key": "orchestrator:project", "Value": "shop"}, {"Key": "orchestrator:environment", "Value": "prod"}]

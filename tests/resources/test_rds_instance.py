@@ -13,7 +13,7 @@ from orchestrator.problems import Problems
 from orchestrator.resources import rds_instance
 from orchestrator.resources.rds_instance.password import extract_value
 from orchestrator.vocabulary import FieldChange, Health, LiveResource
-from tests.aws.fakes import ScriptedCaller
+from tests.aws.fake_clients import ScriptedCaller
 from tests.resources.cases import SCOPE
 
 NAME = "shop-prod-main"

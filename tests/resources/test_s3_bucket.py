@@ -10,7 +10,7 @@ from orchestrator.aws import AwsError, Reader
 from orchestrator.resources import s3_bucket
 from orchestrator.steps import execute_steps
 from orchestrator.vocabulary import LiveResource
-from tests.aws.fakes import ScriptedCaller
+from tests.aws.fake_clients import ScriptedCaller
 from tests.resources.cases import SCOPE
 from tests.resources.conftest import Aws
 from tests.resources.test_cases import BACKENDS

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.scaffold import workflows
-from tests.github.act import TOOL_REPOSITORY
 from tests.github.conftest import shared, shop
-from tests.github.shop import ShopRepository, bucket_manifest
+from tests.github.shop_repository import ShopRepository, bucket_manifest
+from tests.github.workflow_runner import TOOL_REPOSITORY
 
 __all__ = ["shared", "shop"]
 

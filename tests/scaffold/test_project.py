@@ -17,7 +17,7 @@ from orchestrator.doctor.workflow_checks import REQUIRED_PERMISSIONS, check_work
 from orchestrator.emulator import Emulator
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.scaffold import detection, questions
-from tests.proofs.world import emulated_aws
+from tests.proofs.real_stack import emulated_aws
 
 TOOL = "team/orchestrator@0123456789abcdef0123456789abcdef01234567"
 FLAGS = ("--repository", "team/shop", "--account", "123456789012", "--tool", TOOL)

@@ -13,8 +13,8 @@ from orchestrator.state.server import app
 from orchestrator.state.server.pages.rendering import mask_token
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
-from tests.state.desk import SIGN_IN_SETTINGS, ApiService, run_api_service
-from tests.state.issuer import SETTINGS, FakeIssuer
+from tests.state.api_service import SIGN_IN_SETTINGS, ApiService, run_api_service
+from tests.state.fake_issuer import SETTINGS, FakeIssuer
 
 ROLES = ("anonymous", "viewer", "operator", "read", "propose", "write", "operate", "plan", "deploy")
 """Nobody; two people who signed in; tokens of scripts with one scope each; GitHub jobs that plan and that deploy."""

@@ -16,7 +16,7 @@ from orchestrator.state.protocol.records import DriftDecision, DriftedResource, 
 from orchestrator.state.protocol.requests import BeginRunRequest, EndRunRequest, EventBatch
 from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import Store
-from tests.state.desk import ApiService, run_api_service
+from tests.state.api_service import ApiService, run_api_service
 
 BASE = "/api/v1/environments/shop/prod"
 NOW = time.time()

@@ -13,8 +13,8 @@ from sqlalchemy import event
 
 from orchestrator.state.server.store import Store
 from orchestrator.state.server.store.verification import verify_database
-from tests.state.crowd import LargeHistory, fill_store
-from tests.state.desk import ApiService, run_api_service
+from tests.state.api_service import ApiService, run_api_service
+from tests.state.large_history import LargeHistory, fill_store
 
 SHORT, LONG = LargeHistory(400, 10), LargeHistory(1200, 10)
 PAGES = {

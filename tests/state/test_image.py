@@ -15,7 +15,7 @@ import pytest
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 from orchestrator.state.server.startup import load_settings
-from tests.state.process import ORCHESTRATOR_PATH, run_server
+from tests.state.server_process import ORCHESTRATOR_PATH, run_server
 
 ROOT = Path(__file__).parent.parent.parent
 DOCKERFILE = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")

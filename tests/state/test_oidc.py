@@ -17,8 +17,8 @@ from orchestrator.state.server import oidc
 from orchestrator.state.server.access import TokenGrant
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
-from tests.state.desk import ApiService, run_api_service
-from tests.state.issuer import ISSUER_URL, SETTINGS, FakeIssuer
+from tests.state.api_service import ApiService, run_api_service
+from tests.state.fake_issuer import ISSUER_URL, SETTINGS, FakeIssuer
 
 TIMES = ("iat", "nbf", "exp")
 TOLD = Settings(**SETTINGS)

@@ -14,7 +14,7 @@ from schemathesis.specs.openapi import checks as openapi
 from orchestrator.state.server import app
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
-from tests.state.desk import ApiService, run_api_service
+from tests.state.api_service import ApiService, run_api_service
 
 EXAMPLES = 4
 """Requests an endpoint: enough to find what is wrong everywhere, few enough to be waited for."""

@@ -25,7 +25,7 @@ from orchestrator.state.server.access import TokenGrant, create_token
 from orchestrator.state.server.store import Store, history_chain
 from orchestrator.state.server.store.database import read_connection
 from tests.state import postgres
-from tests.state.process import run_server
+from tests.state.server_process import run_server
 
 WRITERS = 6
 

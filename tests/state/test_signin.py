@@ -16,7 +16,7 @@ import pytest
 from orchestrator.state.server.access import SESSION_COOKIE
 from orchestrator.state.server.signin import STATE_COOKIE, role_for_repository
 from orchestrator.state.server.store import Store
-from tests.state.desk import SIGN_IN_SETTINGS, ApiService, run_api_service
+from tests.state.api_service import SIGN_IN_SETTINGS, ApiService, run_api_service
 
 READS = {"admin": False, "maintain": False, "push": False, "triage": False, "pull": True}
 PUSHES = {**READS, "triage": True, "push": True}

@@ -16,11 +16,18 @@ from msgspec.structs import replace
 
 from orchestrator.emulator import start
 from orchestrator.problems import Problems
-from orchestrator.storage import MUST_NOT_EXIST, ConflictError, FileStorage, MissingFileError, from_settings, links
-from orchestrator.storage.content import PHOTO_TYPES, UploadLimits, validate
+from orchestrator.storage import (
+    MUST_NOT_EXIST,
+    ConflictError,
+    FileStorage,
+    MissingFileError,
+    from_settings,
+    link_reader,
+)
+from orchestrator.storage.content_types import PHOTO_TYPES, UploadLimits, validate
+from orchestrator.storage.link_server import serve
 from orchestrator.storage.local import InvalidLinkError, LocalFileStorage
 from orchestrator.storage.s3 import S3FileStorage
-from orchestrator.storage.serving import serve
 from tests.emulator.account import make_client
 
 JPEG = b"\xff\xd8\xff\xe0\x00\x10JFIF" + b"\0" * 200
@@ -161,10 +168,10 @@ def test_an_expired_link_is_renewed(storage: FileStorage) -> None:
     """By the clock of this machine, or when it is refused; once, and the fresh one is handed back."""
     storage.put("a.jpg", JPEG)
     stale = replace(storage.create_link("a.jpg"), expires=datetime.now(UTC) - timedelta(seconds=1))
-    data, fresh = links.read_link(storage, stale)
+    data, fresh = link_reader.read_link(storage, stale)
     assert data == JPEG
     assert fresh.expires > datetime.now(UTC)
-    assert links.read_link(storage, fresh) == (JPEG, fresh)
+    assert link_reader.read_link(storage, fresh) == (JPEG, fresh)
 
     asked: list[str] = []
 
@@ -173,14 +180,14 @@ def test_an_expired_link_is_renewed(storage: FileStorage) -> None:
         return httpx.Response(403 if len(asked) == 1 else 200, content=JPEG)
 
     with httpx.Client(transport=httpx.MockTransport(refuse)) as client:
-        assert links.read_link(storage, fresh, client)[0] == JPEG
+        assert link_reader.read_link(storage, fresh, client)[0] == JPEG
     assert len(asked) == 2
 
     with (
         httpx.Client(transport=httpx.MockTransport(lambda _: httpx.Response(403))) as client,
         pytest.raises(Problems, match=r"cannot read a\.jpg by its link: HTTP 403"),
     ):
-        links.read_link(storage, fresh, client)
+        link_reader.read_link(storage, fresh, client)
 
 
 @pytest.mark.parametrize("key", ["", "/etc/passwd", "../x", "a/../../x", "a//b", "a\\b", "a\nb", ".", "a/", "é" * 600])

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from orchestrator.artefacts.images import registry
+from orchestrator.artefacts.images import registry_client
 from orchestrator.artefacts.images.dockerfile import BaseImage
 from orchestrator.problems import Position, Problem, Problems
 
@@ -40,10 +40,10 @@ def resolve_digests(bases: Iterable[BaseImage], dockerfile: Path, *, should_reso
 
 @cache
 def _resolve_digest(image: str) -> str:
-    reference = registry.parse_reference(image)
+    reference = registry_client.parse_reference(image)
     if reference.digest is not None:
         return image
-    digest = registry.fetch_digest(reference)
+    digest = registry_client.fetch_digest(reference)
     if digest is None:
         raise Problems.from_message(f"{reference.registry} has no {reference.repository}:{reference.tag}")
     return digest

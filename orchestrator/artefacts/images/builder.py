@@ -24,17 +24,17 @@ from orchestrator.artefacts.images import (
     dockerfile,
     dockerignore,
     image_archive,
-    packages,
-    push,
-    registry,
+    package_inventory,
+    registry_client,
     registry_login,
+    registry_push,
     sbom,
 )
 from orchestrator.artefacts.images.build_inputs import Recipe
 from orchestrator.artefacts.images.builder_commands import BuildJob, BuildTool
 from orchestrator.artefacts.images.dockerfile import BaseImage
-from orchestrator.artefacts.images.packages import PackageInventory
-from orchestrator.artefacts.images.registry import Descriptor, ImageReference
+from orchestrator.artefacts.images.package_inventory import PackageInventory
+from orchestrator.artefacts.images.registry_client import Descriptor, ImageReference
 from orchestrator.problems import Position, Problem, Problems
 
 MAX_OUTPUT_LINES = 30
@@ -89,7 +89,7 @@ def provenance_labels(recipe: Recipe, text: str, tag: str) -> dict[str, str]:
     [resolved] = base_image.resolve_digests(
         [BaseImage(image, 1)], recipe.dockerfile, should_resolve=recipe.resolve
     ).values()
-    digest = resolved if resolved.startswith("sha256:") else registry.parse_reference(image).digest
+    digest = resolved if resolved.startswith("sha256:") else registry_client.parse_reference(image).digest
     digest_label = {f"{LABEL_PREFIX}.base.digest": digest} if digest else {}
     return {**values, f"{LABEL_PREFIX}.base.name": image.partition("@")[0], **digest_label}
 
@@ -119,12 +119,12 @@ def _prepare_job(recipe: Recipe, target: ImageReference, folder: Path, cache_tag
         shutil.copyfile(ignore_file, ignore_copy)
     text = recipe.dockerfile.read_text(encoding="utf-8", errors="surrogateescape")
     bases = [
-        registry.parse_reference(base_image.image)
+        registry_client.parse_reference(base_image.image)
         for base_image in dockerfile.find_base_images(text, recipe.args, recipe.platform)
     ]
-    is_insecure = registry.scheme_for(target.registry) == "http"
+    is_insecure = registry_client.scheme_for(target.registry) == "http"
     is_build_insecure = (
-        all(registry.scheme_for(base_image.registry) == "http" for base_image in bases) if bases else is_insecure
+        all(registry_client.scheme_for(base_image.registry) == "http" for base_image in bases) if bases else is_insecure
     )
     return BuildJob(
         f"{repository}:{target.tag}",
@@ -168,7 +168,9 @@ def _list_packages(tool: BuildTool, job: BuildJob) -> PackageInventory:
             failure_message=failure_message,
             environment=_build_environment(tool, job),
         )
-        return packages.parse_packages(image_archive.read_files(job.archive, packages.is_package_file))
+        return package_inventory.parse_packages(
+            image_archive.read_files(job.archive, package_inventory.is_package_file)
+        )
     except Problems as error:
         hint = "see to it, or say `sbom: false` under `image.build`"
         raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
@@ -179,7 +181,7 @@ def _list_packages(tool: BuildTool, job: BuildJob) -> PackageInventory:
 def _push_sbom(bom: bytes, image: Descriptor, target: ImageReference, credentials: tuple[str, str]) -> None:
     """Put the SBOM beside the image.  Raises Problems."""
     try:
-        with push.open_repository(target.registry, target.repository, credentials) as repository:
+        with registry_push.open_repository(target.registry, target.repository, credentials) as repository:
             repository.push_blob(sbom.EMPTY_CONFIG)
             repository.push_blob(bom)
             repository.push_manifest(sbom.build_referrer(bom, image), sbom.MANIFEST_MEDIA_TYPE)
@@ -195,7 +197,7 @@ def _push(
     """What the registry has under the tag now, and whether it is this very build."""
     result = shell.run(builder_commands.push_command(tool, job), environment=_build_environment(tool, job))
     try:
-        descriptor = registry.fetch_descriptor(target, credentials)
+        descriptor = registry_client.fetch_descriptor(target, credentials)
     except Problems:
         if result.exit_code == 0:
             raise

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from orchestrator import __version__
-from orchestrator.artefacts.images.packages import PackageInventory
-from orchestrator.artefacts.images.registry import Descriptor, ImageReference
+from orchestrator.artefacts.images.package_inventory import PackageInventory
+from orchestrator.artefacts.images.registry_client import Descriptor, ImageReference
 
 SBOM_MEDIA_TYPE = "application/vnd.cyclonedx+json"
 MANIFEST_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"

@@ -24,7 +24,7 @@ from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.problems import Problems
 from orchestrator.vocabulary import Action, Actuation
-from tests.artefacts.images.store import use_private_store
+from tests.artefacts.images.builder_store import use_private_store
 
 pytestmark = [
     pytest.mark.xdist_group("registry"),

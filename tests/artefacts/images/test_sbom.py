@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.images import image_archive, packages, sbom
-from orchestrator.artefacts.images.packages import Package, PackageInventory
-from orchestrator.artefacts.images.registry import Descriptor, ImageReference
+from orchestrator.artefacts.images import image_archive, package_inventory, sbom
+from orchestrator.artefacts.images.package_inventory import Package, PackageInventory
+from orchestrator.artefacts.images.registry_client import Descriptor, ImageReference
 from orchestrator.problems import Problems
 
 IMAGE = ImageReference("123456789012.dkr.ecr.eu-west-1.amazonaws.com", "shop/api", "3f2a91")
@@ -88,7 +88,7 @@ def test_the_layers_are_seen_as_a_container_sees_them(tmp_path: Path) -> None:
 def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
     (tmp_path / "image.tar").write_bytes(b"no tar")
     with pytest.raises(Problems, match="its archive cannot be read"):
-        image_archive.read_files(tmp_path / "image.tar", packages.is_package_file)
+        image_archive.read_files(tmp_path / "image.tar", package_inventory.is_package_file)
 
 
 @pytest.mark.parametrize(
@@ -121,13 +121,13 @@ def test_what_is_no_archive_is_told(tmp_path: Path) -> None:
 )
 def test_packages_are_those_of_the_databases(files: dict[str, str], found: list[str]) -> None:
     """By the URL under which scanners know them; the application itself is none."""
-    told = {path: text.encode() for path, text in files.items() if packages.is_package_file(path)}
+    told = {path: text.encode() for path, text in files.items() if package_inventory.is_package_file(path)}
 
-    assert [one.purl for one in packages.parse_packages(told).packages] == found
+    assert [one.purl for one in package_inventory.parse_packages(told).packages] == found
 
 
 def test_a_database_that_cannot_be_read_is_named() -> None:
-    found = packages.parse_packages({"var/lib/rpm/rpmdb.sqlite": b"SQLite format 3"})
+    found = package_inventory.parse_packages({"var/lib/rpm/rpmdb.sqlite": b"SQLite format 3"})
     bom = json.loads(sbom.build_document(found, IMAGE, DIGEST, {}))
 
     named = {"name": "orchestrator:database-not-read", "value": "var/lib/rpm/rpmdb.sqlite"}

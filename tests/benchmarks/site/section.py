@@ -12,7 +12,8 @@ from typing import Any
 
 import boto3
 
-from tests.benchmarks.emulated import EmulatorProcess, run_emulator
+from tests.benchmarks.compared_tools import ToolError, ToolUnavailableError
+from tests.benchmarks.emulator_process import EmulatorProcess, run_emulator
 from tests.benchmarks.process import Sample
 from tests.benchmarks.site import files
 from tests.benchmarks.site.tools import (
@@ -24,7 +25,6 @@ from tests.benchmarks.site.tools import (
     run_s3_server,
 )
 from tests.benchmarks.table import Row, format_megabytes, format_seconds, median_ratio
-from tests.benchmarks.tools import ToolError, ToolUnavailableError
 
 FILE_COUNT = 2_001
 LARGE_FILE_COUNT = 20_000

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.benchmarks.compared_tools import NEUTRAL_ENVIRONMENT, ROOT, ToolUnavailableError
 from tests.benchmarks.process import Sample, measure
-from tests.benchmarks.tools import NEUTRAL_ENVIRONMENT, ROOT, ToolUnavailableError
 
 KEY, SECRET = "benchmarkkey", "benchmarksecret"
 STORE = "releases"
@@ -35,7 +35,7 @@ class Tool:
 
 
 ORCHESTRATOR_TOOL = Tool(
-    "orchestrator", (sys.executable, "-m", "tests.benchmarks.site.ship", "FOLDER", "BUCKET", STORE)
+    "orchestrator", (sys.executable, "-m", "tests.benchmarks.site.ship_process", "FOLDER", "BUCKET", STORE)
 )
 BOTOCORE_CLIENT_TOOL = Tool(
     "a Python process that makes botocore's S3 client and ends",

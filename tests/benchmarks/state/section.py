@@ -25,11 +25,11 @@ from orchestrator.state.protocol.requests import BeginRunRequest, EndRunRequest,
 from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.access import TokenGrant, create_token
 from orchestrator.state.server.store import Store
+from tests.benchmarks.compared_tools import ToolError
 from tests.benchmarks.table import Row
-from tests.benchmarks.tools import ToolError
 from tests.state import postgres
-from tests.state.crowd import LargeHistory, fill_store
-from tests.state.process import ServerProcess, run_server
+from tests.state.large_history import LargeHistory, fill_store
+from tests.state.server_process import ServerProcess, run_server
 from tests.state.test_cost import PAGES, address
 
 FULL_HISTORY, SMALL_HISTORY = LargeHistory(10_000, 100), LargeHistory(500, 20)

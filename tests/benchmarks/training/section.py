@@ -16,10 +16,10 @@ from ml.evaluation import browser
 from ml.export import writer
 from ml.training_run import TrainingRun
 from orchestrator.model_registry.staleness import PHOTOS_PREFIX
+from tests.benchmarks.compared_tools import NEUTRAL_ENVIRONMENT, ROOT, ToolError
 from tests.benchmarks.process import Sample, measure
 from tests.benchmarks.table import Row, format_megabytes, format_seconds
-from tests.benchmarks.tools import NEUTRAL_ENVIRONMENT, ROOT, ToolError
-from tests.ml import photographs
+from tests.ml import composed_photos
 
 MAX_MEMORY_MB = 4000
 MIN_SPEEDUP = 5
@@ -57,7 +57,7 @@ def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
         _write_photos(folder / "bucket" / PHOTOS_PREFIX, training_size)
         download_sample = run_module("ml.download_photos", *data, "--local", str(folder / "bucket"))
         on_progress(f"training {training_size.photo_count} photos ...")
-        train_options = [*data, "--weights", str(photographs.find_weights()), "--size", str(training_size.size)]
+        train_options = [*data, "--weights", str(composed_photos.find_weights()), "--size", str(training_size.size)]
         runs = ["--runs", str(folder / "runs")]
         our_sample = run_module("ml.train_model", *train_options, *runs)
         (run_folder,) = (folder / "runs").glob("2*")
@@ -94,7 +94,7 @@ def _write_photos(folder: Path, training_size: TrainingSize) -> None:
         product_folder = folder / f"p{product:02d}"
         product_folder.mkdir(parents=True)
         for shot in range(training_size.photos_per_product):
-            photographs.compose_photo(product, shot, 240).save(product_folder / f"{shot:02d}.jpg", quality=90)
+            composed_photos.compose_photo(product, shot, 240).save(product_folder / f"{shot:02d}.jpg", quality=90)
 
 
 def comparison_rows(

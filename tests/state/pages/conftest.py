@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.state.server.store import Store
-from tests.state.pages.house import make_settings, serve, serve_sample_history
-from tests.state.pages.past import NOW, FakeClock
+from tests.state.pages.page_service import make_settings, serve, serve_sample_history
+from tests.state.pages.sample_history import NOW, FakeClock
 
 
 @pytest.fixture(scope="session")

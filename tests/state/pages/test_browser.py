@@ -9,9 +9,17 @@ import pytest
 from orchestrator.state.protocol.records import PlanRecord, Run, RunResult
 from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import Store
-from tests.state.pages.house import PAGES
-from tests.state.pages.looking import find_accessibility_violations, open_page
-from tests.state.pages.past import FAILURE_CAUSE, FAILURE_HINT, NOW, PROD, final_outcomes, make_events, routine_plan
+from tests.state.pages.page_service import PAGES
+from tests.state.pages.page_view import find_accessibility_violations, open_page
+from tests.state.pages.sample_history import (
+    FAILURE_CAUSE,
+    FAILURE_HINT,
+    NOW,
+    PROD,
+    final_outcomes,
+    make_events,
+    routine_plan,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 HEAVIEST = 150_000

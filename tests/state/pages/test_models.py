@@ -23,9 +23,9 @@ from orchestrator.state.server.access import SESSION_COOKIE
 from orchestrator.state.server.pages.rendering import mask_token
 from orchestrator.state.server.store import Store
 from orchestrator.storage.local import LocalFileStorage
-from tests.state.desk import SIGN_IN_SETTINGS, ApiService, run_api_service
-from tests.state.pages.looking import find_accessibility_violations, open_page
-from tests.storage.test_published import version
+from tests.state.api_service import SIGN_IN_SETTINGS, ApiService, run_api_service
+from tests.state.pages.page_view import find_accessibility_violations, open_page
+from tests.storage.test_model_registry import version
 
 PHOTOS = "product-photos/"
 

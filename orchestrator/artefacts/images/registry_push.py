@@ -1,0 +1,66 @@
+"""Bringing blobs and manifests into a registry by its own API, for what no builder pushes.
+
+Source: OCI distribution specification 1.1, "Pushing": POST, PATCH and PUT, as Docker does it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urljoin
+
+from orchestrator.artefacts.images.registry_client import scheme_for
+from orchestrator.problems import Problems
+
+if TYPE_CHECKING:
+    import httpx
+
+TIMEOUT_SECONDS = 60.0
+"""Seconds for one request."""
+MAX_RETRIES = 3
+
+
+class Repository:
+    """One repository of a registry, logged in.  Its methods raise httpx.HTTPError."""
+
+    def __init__(self, client: httpx.Client, base_url: str) -> None:
+        self._client = client
+        self._base_url = base_url
+
+    def push_blob(self, data: bytes) -> str:
+        """Put bytes there, if they are not; their digest."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        if self._client.head(f"{self._base_url}/blobs/{digest}").status_code != 200:
+            started = self._client.post(f"{self._base_url}/blobs/uploads/").raise_for_status()
+            headers = {"Content-Type": "application/octet-stream"}
+            patched = self._client.patch(
+                self._get_upload_url(started), content=data, headers=headers
+            ).raise_for_status()
+            self._client.put(self._get_upload_url(patched), params={"digest": digest}).raise_for_status()
+        return digest
+
+    def push_manifest(self, data: bytes, media_type: str, tag: str | None = None) -> str:
+        """Put a manifest there, under ``tag`` or its digest alone; its digest."""
+        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+        url = f"{self._base_url}/manifests/{tag or digest}"
+        self._client.put(url, content=data, headers={"Content-Type": media_type}).raise_for_status()
+        return digest
+
+    def _get_upload_url(self, response: httpx.Response) -> str:
+        return urljoin(f"{self._base_url}/", response.headers["Location"])
+
+
+@contextmanager
+def open_repository(registry: str, name: str, credentials: tuple[str, str]) -> Iterator[Repository]:
+    """A repository, for as long as it is needed.  Raises Problems for whatever goes wrong inside."""
+    import httpx
+
+    try:
+        with httpx.Client(
+            auth=credentials, timeout=TIMEOUT_SECONDS, transport=httpx.HTTPTransport(retries=MAX_RETRIES)
+        ) as client:
+            yield Repository(client, f"{scheme_for(registry)}://{registry}/v2/{name}")
+    except (httpx.HTTPError, KeyError) as error:
+        raise Problems.from_message(f"{registry}/{name} did not take it: {error}") from None

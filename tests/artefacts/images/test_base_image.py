@@ -1,0 +1,143 @@
+"""Base images by their digest, asked from a registry that wants a token, or not asked at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from orchestrator.artefacts.images import base_image, builder, registry_client
+from orchestrator.artefacts.images.build_inputs import Recipe
+from orchestrator.artefacts.images.dockerfile import BaseImage
+from orchestrator.problems import Problems
+
+DIGEST = "sha256:" + "d" * 64
+FILE = Path("Dockerfile")
+
+
+class Registry(BaseHTTPRequestHandler):
+    """Knows ``team/base:1``; hands a token to anybody who asks for this very repository."""
+
+    asked: list[str]
+
+    def do_HEAD(self) -> None:
+        self.asked.append(self.path)
+        if self.headers.get("Authorization") != "Bearer abc":
+            place = f"http://{self.headers['Host']}/token"
+            challenge = f'Bearer realm="{place}",service="here",scope="repository:team/base:pull"'
+            self._answer(401, {"WWW-Authenticate": challenge})
+        elif self.path == "/v2/team/base/manifests/1":
+            self._answer(200, {"Docker-Content-Digest": DIGEST})
+        else:
+            self._answer(404, {})
+
+    def do_GET(self) -> None:
+        self.asked.append(self.path)
+        good = self.path == "/token?service=here&scope=repository%3Ateam%2Fbase%3Apull"
+        self._answer(200 if good else 400, {}, b'{"token": "abc"}')
+
+    def _answer(self, status: int, headers: dict[str, str], body: bytes = b"") -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def host() -> Iterator[str]:
+    Registry.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_tag_becomes_its_digest_of_today(host: str) -> None:
+    """As anybody: refused, a token fetched, answered; and asked for once, however often it is needed."""
+    image = f"{host}/team/base:1"
+    found = [base_image.resolve_digests([BaseImage(image, 3)], FILE) for _ in range(2)]
+
+    assert found == [{image: DIGEST}] * 2
+    assert len(Registry.asked) == 3
+
+
+def test_a_base_that_is_not_there_is_told_at_its_line(host: str) -> None:
+    """Every one of them at once."""
+    with pytest.raises(Problems) as found:
+        base_image.resolve_digests([BaseImage(f"{host}/team/base:2", 3), BaseImage(f"{host}/team/base:3", 5)], FILE)
+
+    assert [problem.where and problem.where.line for problem in found.value.problems] == [3, 5]
+    assert "has no team/base:2" in found.value.problems[0].message
+
+
+def test_a_registry_out_of_reach_is_told_with_the_ways_out() -> None:
+    """Pin the base, or leave its digest out of the tag."""
+    image = "127.0.0.1:9/team/base:1"
+    with pytest.raises(Problems) as found:
+        base_image.resolve_digests([BaseImage(image, 1)], FILE)
+
+    [problem] = found.value.problems
+    assert "cannot be asked" in problem.message
+    assert problem.hint is not None
+    assert ("@sha256:" in problem.hint, "resolveBases: false" in problem.hint) == (True, True)
+
+
+def test_a_pinned_base_needs_nobody() -> None:
+    """Nor does a tag that counts as it is written."""
+    pinned, tag = f"127.0.0.1:9/team/base@{DIGEST}", "127.0.0.1:9/team/base:1"
+
+    assert base_image.resolve_digests([BaseImage(pinned, 1)], FILE) == {pinned: pinned}
+    assert base_image.resolve_digests([BaseImage(tag, 1)], FILE, should_resolve=False) == {tag: tag}
+
+
+@pytest.mark.parametrize(
+    ("image", "parts"),
+    [
+        ("python", ("registry-1.docker.io", "library/python", "latest", None)),
+        ("python:3.13-slim", ("registry-1.docker.io", "library/python", "3.13-slim", None)),
+        ("team/app:1", ("registry-1.docker.io", "team/app", "1", None)),
+        ("docker.io/python:3", ("registry-1.docker.io", "library/python", "3", None)),
+        ("mcr.microsoft.com/dotnet/sdk:10.0", ("mcr.microsoft.com", "dotnet/sdk", "10.0", None)),
+        ("localhost:5000/a/b", ("localhost:5000", "a/b", "latest", None)),
+        (f"a@{DIGEST}", ("registry-1.docker.io", "library/a", "latest", DIGEST)),
+    ],
+)
+def test_names_are_read_as_docker_reads_them(image: str, parts: tuple[str, ...]) -> None:
+    """Docker Hub and `latest` where nothing is said."""
+    found = registry_client.parse_reference(image)
+
+    assert (found.registry, found.repository, found.tag, found.digest) == parts
+
+
+@pytest.mark.parametrize("image", ["", "UPPER", "a b", "x//y"])
+def test_what_is_no_name_is_refused(image: str) -> None:
+    """Nobody is asked."""
+    with pytest.raises(Problems):
+        registry_client.parse_reference(image)
+
+
+@pytest.mark.parametrize("is_pinned", [False, True])
+def test_an_image_is_labelled_with_its_base(host: str, tmp_path: Path, is_pinned: bool) -> None:
+    """By name and by the digest that counted, as a scanner looks for it; where no digest counted, none is named."""
+    name = f"{host}/team/base:1"
+    text = f"FROM {name}{f'@{DIGEST}' if is_pinned else ''}\n"
+    recipe = Recipe(tmp_path, tmp_path / "Dockerfile")
+    unasked = Recipe(tmp_path, tmp_path / "Dockerfile", resolve=False)
+    expected = {
+        "org.opencontainers.image.version": "3f2a91",
+        "org.opencontainers.image.base.name": name,
+        "org.opencontainers.image.base.digest": DIGEST,
+    }
+
+    assert builder.provenance_labels(recipe, text, "3f2a91") == expected
+    assert ("org.opencontainers.image.base.digest" in builder.provenance_labels(unasked, text, "3f2a91")) == is_pinned
+    assert builder.provenance_labels(recipe, "FROM scratch\n", "3f2a91") == {
+        "org.opencontainers.image.version": "3f2a91"
+    }

@@ -1,0 +1,105 @@
+"""Which files the builder sees: by the rules of .dockerignore, and as a real builder sees them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from orchestrator import shell
+from orchestrator.artefacts.images import dockerignore
+from orchestrator.problems import Problems
+from tests.artefacts.images.builder_store import use_private_store
+
+TREE = (
+    "a.txt",
+    "b.md",
+    "docs/a.md",
+    "docs/keep/a.md",
+    "docs/keep/b.txt",
+    "src/a.py",
+    "src/bin/x.o",
+    "src/deep/bin/y.o",
+)
+
+CASES = [
+    ("", set(TREE)),
+    ("# docs\n\n", set(TREE)),
+    ("docs", {"a.txt", "b.md", "src/a.py", "src/bin/x.o", "src/deep/bin/y.o"}),
+    ("/docs/", {"a.txt", "b.md", "src/a.py", "src/bin/x.o", "src/deep/bin/y.o"}),
+    ("./docs/../docs", {"a.txt", "b.md", "src/a.py", "src/bin/x.o", "src/deep/bin/y.o"}),
+    ("*.md", set(TREE) - {"b.md"}),
+    ("**/*.md", {"a.txt", "docs/keep/b.txt", "src/a.py", "src/bin/x.o", "src/deep/bin/y.o"}),
+    ("**/bin", set(TREE) - {"src/bin/x.o", "src/deep/bin/y.o"}),
+    ("*/bin", set(TREE) - {"src/bin/x.o"}),
+    ("docs\n!docs/keep", set(TREE) - {"docs/a.md"}),
+    ("!docs/keep\ndocs", {"a.txt", "b.md", "src/a.py", "src/bin/x.o", "src/deep/bin/y.o"}),
+    ("*\n!src/**/*.o", {"src/bin/x.o", "src/deep/bin/y.o"}),
+    ("**\n!a.txt", {"a.txt"}),
+    ("?.md", set(TREE) - {"b.md"}),
+    ("[ab].*", set(TREE) - {"a.txt", "b.md"}),
+    ("[^a].*", set(TREE) - {"b.md"}),
+    ("a.tx", set(TREE)),
+]
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Path:
+    found = tmp_path / "context"
+    for name in TREE:
+        (found / name).parent.mkdir(parents=True, exist_ok=True)
+        (found / name).write_text(name)
+    return found
+
+
+def seen(context: Path, text: str) -> set[str]:
+    file = context.parent / "ignore"
+    file.write_text(text)
+    return {path for path, _ in dockerignore.walk(context, dockerignore.read_patterns(file))}
+
+
+@pytest.mark.parametrize(("text", "left"), CASES)
+def test_the_last_pattern_that_matches_decides(context: Path, text: str, left: set[str]) -> None:
+    """Comments, exceptions, any number of folders, paths written in other ways."""
+    assert seen(context, text) == left
+
+
+@pytest.mark.skipif(shell.which("buildah") is None, reason="needs buildah")
+@pytest.mark.parametrize("text", ["docs\n!docs/keep", "**/*.md", "*\n!src", "[ab].*"])
+def test_a_real_builder_sees_the_same(
+    context: Path, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """buildah copies into the image exactly the files that the tag covers."""
+    use_private_store(tmp_path, monkeypatch)
+    expected = seen(context, text)
+    dockerfile = tmp_path / "Dockerfile"
+    dockerfile.write_text("FROM scratch\nCOPY . /\n")
+    words = ["buildah", "build", "-q", "-f", dockerfile, "--ignorefile", tmp_path / "ignore", "-t", "x", context]
+    subprocess.run(list(map(str, words)), check=True, capture_output=True)
+    made = subprocess.run(["buildah", "from", "x"], check=True, capture_output=True, text=True).stdout.strip()
+    root = subprocess.run(["buildah", "mount", made], check=True, capture_output=True, text=True).stdout.strip()
+    found = {str(path.relative_to(root)) for path in Path(root).rglob("*") if path.is_file()}
+    subprocess.run(["buildah", "rm", made], check=True, capture_output=True)
+
+    assert found == expected
+
+
+def test_the_dockerfiles_own_file_comes_first(context: Path) -> None:
+    """NAME.dockerignore beside the Dockerfile is used instead of the context's."""
+    (context / ".dockerignore").write_text("docs")
+    dockerfile = context.parent / "api.Dockerfile"
+    assert dockerignore.find_ignore_file(context, dockerfile) == context / ".dockerignore"
+    own = context.parent / "api.Dockerfile.dockerignore"
+    own.write_text("src")
+
+    assert dockerignore.find_ignore_file(context, dockerfile) == own
+
+
+@pytest.mark.parametrize(("text", "line"), [("a\n!\n", 2), ("[a\n", 1), ("ok\nx\\\n", 2)])
+def test_what_is_no_pattern_is_said_at_its_line(context: Path, text: str, line: int) -> None:
+    """The builder would refuse it too."""
+    with pytest.raises(Problems) as found:
+        seen(context, text)
+
+    assert [problem.where and problem.where.line for problem in found.value.problems] == [line]

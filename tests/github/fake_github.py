@@ -1,0 +1,332 @@
+"""A GitHub on loopback: repositories' comments, statuses, deployments, pull requests and issues, kept as GitHub would.
+
+Answers have the members of GitHub's REST API that the product may rely on.  What is not implemented is 404, and is
+written down, so that a test can see it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from tests.github import api_schema
+
+BOT = {"login": "github-actions[bot]", "id": 41898282, "type": "Bot"}
+ANA = {"login": "ana", "id": 7, "type": "User"}
+MAX_BODY_CHARACTERS = 65_536
+WRITE_TOKEN, READ_TOKEN = "ghs_writer", "ghs_reader"
+"""Tokens: of a run that may write, and of a fork's."""
+
+Response = tuple[int, Any]
+
+
+@dataclass
+class Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class FakeGitHub:
+    """The repository ``shop/shop``, whose commits lie in the bare repository ``git``."""
+
+    git_folder: Path
+    url: str = ""
+    comments: dict[int, dict[str, Any]] = field(default_factory=dict)
+    statuses: list[dict[str, Any]] = field(default_factory=list)
+    pulls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    issues: dict[int, dict[str, Any]] = field(default_factory=dict)
+    deployments: dict[int, dict[str, Any]] = field(default_factory=dict)
+    deployment_statuses: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    unhandled_requests: list[str] = field(default_factory=list)
+    schema_violations: list[str] = field(default_factory=list)
+    tokens: list[str] = field(default_factory=list)
+    issue_token: Callable[[str], str] = lambda audience: f"oidc.{audience}.token"
+    inject_failure: Callable[[Request], Response | None] = lambda request: None
+    ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
+    numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+
+    def list_comments(self, number: int) -> list[dict[str, Any]]:
+        """Oldest first."""
+        return [comment for comment in self.comments.values() if comment["_issue"] == number]
+
+    def newest_status(self, sha: str) -> dict[str, Any]:
+        """The newest status of a commit."""
+        return next(status for status in reversed(self.statuses) if status["_sha"] == sha)
+
+    def deployment_states(self, number: int) -> list[str]:
+        """What a deployment went through."""
+        return [status["state"] for status in self.deployment_statuses[number]]
+
+    def run_git(self, *words: str, text: str | None = None, environ: Mapping[str, str] | None = None) -> str:
+        environment = {**os.environ, **(environ or {})}
+        completed = subprocess.run(
+            ["git", *words],
+            cwd=self.git_folder,
+            check=True,
+            capture_output=True,
+            text=True,
+            input=text,
+            env=environment,
+        )
+        return completed.stdout.strip()
+
+    def handle(self, request: Request, token: str) -> Response:
+        """One exchange, and what of it GitHub would not know."""
+        self.requests.append(f"{request.method} {request.path}")
+        status, response = self._route(request, token)
+        public_response = _strip_private(response)
+        exchange = (request.method, request.path, request.query, request.body)
+        self.schema_violations += api_schema.find_violations(exchange, status, public_response)
+        return status, public_response
+
+    def _route(self, request: Request, token: str) -> Response:
+        if token not in {WRITE_TOKEN, READ_TOKEN}:
+            return 401, {"message": "Bad credentials"}
+        if request.method != "GET" and token == READ_TOKEN:
+            return 403, {"message": "Resource not accessible by integration"}
+        if (failure := self.inject_failure(request)) is not None:
+            return failure
+        for method, pattern, handler in ROUTES:
+            match = re.fullmatch(pattern, request.path)
+            if method == request.method and match:
+                return handler(self, request, *map(unquote, match.groups()))
+        self.unhandled_requests.append(f"{request.method} {request.path}")
+        return 404, {"message": "Not Found"}
+
+
+def _strip_private(value: Any) -> Any:
+    """Without what only the fake knows: members that begin with an underscore."""
+    if isinstance(value, list):
+        return [_strip_private(item) for item in value]
+    return {name: item for name, item in value.items() if name[0] != "_"} if isinstance(value, dict) else value
+
+
+def _paginate(items: list[Any], request: Request) -> Response:
+    size, page = int(request.query.get("per_page", 30)), int(request.query.get("page", 1))
+    return 200, items[size * (page - 1) : size * page]
+
+
+def _list_comments(hub: FakeGitHub, request: Request, number: str) -> Response:
+    return _paginate(hub.list_comments(int(number)), request)
+
+
+def _create_comment(hub: FakeGitHub, request: Request, number: str) -> Response:
+    if len(request.body["body"]) > MAX_BODY_CHARACTERS:
+        return 422, {"message": "Validation Failed"}
+    comment = {
+        "id": next(hub.ids),
+        "_issue": int(number),
+        "body": request.body["body"],
+        "user": BOT,
+        "html_url": f"https://github.com/shop/shop/issues/{number}#issuecomment-1",
+    }
+    hub.comments[comment["id"]] = comment
+    return 201, comment
+
+
+def _update_comment(hub: FakeGitHub, request: Request, number: str) -> Response:
+    if int(number) not in hub.comments:
+        return 404, {"message": "Not Found"}
+    hub.comments[int(number)]["body"] = request.body["body"]
+    return 200, hub.comments[int(number)]
+
+
+def _delete_comment(hub: FakeGitHub, request: Request, number: str) -> Response:
+    hub.comments.pop(int(number), None)
+    return 204, None
+
+
+def _list_statuses(hub: FakeGitHub, request: Request, sha: str) -> Response:
+    return _paginate([status for status in reversed(hub.statuses) if status["_sha"] == sha], request)
+
+
+def _create_status(hub: FakeGitHub, request: Request, sha: str) -> Response:
+    if len(request.body["description"]) > 140 or request.body["state"] not in {"success", "failure", "error"}:
+        return 422, {"message": "Validation Failed"}
+    hub.statuses.append({**request.body, "_sha": sha, "creator": BOT, "id": next(hub.ids)})
+    return 201, hub.statuses[-1]
+
+
+def _get_pull(hub: FakeGitHub, request: Request, number: str) -> Response:
+    return (200, hub.pulls[int(number)]) if int(number) in hub.pulls else (404, {"message": "Not Found"})
+
+
+def _list_pulls(hub: FakeGitHub, request: Request) -> Response:
+    head, state = request.query.get("head", ""), request.query.get("state", "open")
+    pulls = [pull for pull in hub.pulls.values() if not head or f"shop:{pull['head']['ref']}" == head]
+    return _paginate([pull for pull in pulls if state in {"all", pull["state"]}], request)
+
+
+def _create_pull(hub: FakeGitHub, request: Request) -> Response:
+    number = next(hub.numbers)
+    sha = hub.run_git("rev-parse", request.body["head"])
+    pull = {
+        "number": number,
+        "state": "open",
+        "title": request.body["title"],
+        "body": request.body["body"],
+        "head": {"ref": request.body["head"], "sha": sha},
+        "base": {"ref": request.body["base"]},
+        "merged_at": None,
+        "html_url": f"https://github.com/shop/shop/pull/{number}",
+    }
+    hub.pulls[number] = pull
+    return 201, pull
+
+
+def _update_pull(hub: FakeGitHub, request: Request, number: str) -> Response:
+    hub.pulls[int(number)].update(request.body)
+    return 200, hub.pulls[int(number)]
+
+
+def _list_commit_pulls(hub: FakeGitHub, request: Request, sha: str) -> Response:
+    return 200, [pull for pull in hub.pulls.values() if sha in {pull["head"]["sha"], pull.get("merge_commit_sha")}]
+
+
+def _compare(hub: FakeGitHub, request: Request, base: str, head: str) -> Response:
+    try:
+        shas = hub.run_git("rev-list", "--reverse", f"{base}..{head}").split()
+    except subprocess.CalledProcessError:
+        return 404, {"message": "Not Found"}
+    return 200, {"commits": [{"sha": sha} for sha in shas], "total_commits": len(shas)}
+
+
+def _list_deployments(hub: FakeGitHub, request: Request) -> Response:
+    environment = request.query.get("environment")
+    return _paginate(
+        [deployment for deployment in reversed(hub.deployments.values()) if deployment["environment"] == environment],
+        request,
+    )
+
+
+def _create_deployment(hub: FakeGitHub, request: Request) -> Response:
+    fields = {name: value for name, value in request.body.items() if name not in {"auto_merge", "required_contexts"}}
+    deployment = {**fields, "id": next(hub.ids), "sha": request.body["ref"]}
+    hub.deployments[deployment["id"]] = deployment
+    hub.deployment_statuses[deployment["id"]] = []
+    return 201, deployment
+
+
+def _list_deployment_statuses(hub: FakeGitHub, request: Request, number: str) -> Response:
+    return _paginate(list(reversed(hub.deployment_statuses[int(number)])), request)
+
+
+def _create_deployment_status(hub: FakeGitHub, request: Request, number: str) -> Response:
+    if len(request.body.get("description", "")) > 140:
+        return 422, {"message": "Validation Failed"}
+    hub.deployment_statuses[int(number)].append(
+        {name: value for name, value in request.body.items() if name != "auto_inactive"}
+    )
+    return 201, hub.deployment_statuses[int(number)][-1]
+
+
+def _list_issues(hub: FakeGitHub, request: Request) -> Response:
+    state, labels = request.query.get("state", "open"), request.query.get("labels", "")
+    issues = [issue for issue in reversed(hub.issues.values()) if state in {"all", issue["state"]}]
+    return _paginate(
+        [issue for issue in issues if not labels or labels in [label["name"] for label in issue["labels"]]], request
+    )
+
+
+def _create_issue(hub: FakeGitHub, request: Request) -> Response:
+    number = next(hub.numbers)
+    labels = [{"name": name} for name in request.body.get("labels", ())]
+    issue = {
+        **request.body,
+        "number": number,
+        "state": "open",
+        "labels": labels,
+        "user": BOT,
+        "html_url": f"https://github.com/shop/shop/issues/{number}",
+    }
+    hub.issues[number] = issue
+    return 201, issue
+
+
+def _update_issue(hub: FakeGitHub, request: Request, number: str) -> Response:
+    hub.issues[int(number)].update(request.body)
+    return 200, hub.issues[int(number)]
+
+
+def _get_ref(hub: FakeGitHub, request: Request, name: str) -> Response:
+    try:
+        return 200, {"ref": f"refs/{name}", "object": {"sha": hub.run_git("rev-parse", f"refs/{name}")}}
+    except subprocess.CalledProcessError:
+        return 404, {"message": "Not Found"}
+
+
+def _create_ref(hub: FakeGitHub, request: Request) -> Response:
+    hub.run_git("update-ref", request.body["ref"], request.body["sha"])
+    return 201, {"ref": request.body["ref"], "object": {"sha": request.body["sha"]}}
+
+
+def _update_ref(hub: FakeGitHub, request: Request, name: str) -> Response:
+    hub.run_git("update-ref", f"refs/{name}", request.body["sha"])
+    return 200, {"ref": f"refs/{name}", "object": {"sha": request.body["sha"]}}
+
+
+def _get_commit(hub: FakeGitHub, request: Request, sha: str) -> Response:
+    return 200, {"sha": sha, "tree": {"sha": hub.run_git("rev-parse", f"{sha}^{{tree}}")}}
+
+
+def _create_tree(hub: FakeGitHub, request: Request) -> Response:
+    index_environment = {"GIT_INDEX_FILE": str(hub.git_folder / "index.trees")}
+    hub.run_git("read-tree", request.body["base_tree"], environ=index_environment)
+    for entry in request.body["tree"]:
+        if "sha" in entry:  # null: the file goes
+            hub.run_git(
+                "update-index", "--index-info", text=f"0 {'0' * 40}\t{entry['path']}\n", environ=index_environment
+            )
+            continue
+        sha = hub.run_git("hash-object", "-w", "--stdin", text=entry["content"])
+        hub.run_git(
+            "update-index", "--add", "--cacheinfo", f"{entry['mode']},{sha},{entry['path']}", environ=index_environment
+        )
+    return 201, {"sha": hub.run_git("write-tree", environ=index_environment)}
+
+
+def _create_commit(hub: FakeGitHub, request: Request) -> Response:
+    author = {f"GIT_{who}_{what}": "bot@shop.example" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    parents = [word for parent in request.body["parents"] for word in ("-p", parent)]
+    sha = hub.run_git("commit-tree", request.body["tree"], *parents, "-m", request.body["message"], environ=author)
+    return 201, {"sha": sha}
+
+
+ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
+    ("GET", r"/issues/(\d+)/comments", _list_comments),
+    ("POST", r"/issues/(\d+)/comments", _create_comment),
+    ("PATCH", r"/issues/comments/(\d+)", _update_comment),
+    ("DELETE", r"/issues/comments/(\d+)", _delete_comment),
+    ("GET", r"/commits/([^/]+)/statuses", _list_statuses),
+    ("POST", r"/statuses/([^/]+)", _create_status),
+    ("GET", r"/pulls/(\d+)", _get_pull),
+    ("GET", r"/pulls", _list_pulls),
+    ("POST", r"/pulls", _create_pull),
+    ("PATCH", r"/pulls/(\d+)", _update_pull),
+    ("GET", r"/commits/([^/]+)/pulls", _list_commit_pulls),
+    ("GET", r"/compare/(.+?)\.\.\.(.+)", _compare),
+    ("GET", r"/deployments", _list_deployments),
+    ("POST", r"/deployments", _create_deployment),
+    ("GET", r"/deployments/(\d+)/statuses", _list_deployment_statuses),
+    ("POST", r"/deployments/(\d+)/statuses", _create_deployment_status),
+    ("GET", r"/issues", _list_issues),
+    ("POST", r"/issues", _create_issue),
+    ("PATCH", r"/issues/(\d+)", _update_issue),
+    ("GET", r"/git/ref/(.+)", _get_ref),
+    ("POST", r"/git/refs", _create_ref),
+    ("PATCH", r"/git/refs/(.+)", _update_ref),
+    ("GET", r"/git/commits/(.+)", _get_commit),
+    ("POST", r"/git/trees", _create_tree),
+    ("POST", r"/git/commits", _create_commit),
+]

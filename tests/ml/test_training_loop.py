@@ -1,0 +1,61 @@
+"""The whole way, against an emulated AWS: bucket, photos, training, validation, upload, CloudFront, browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml import upload_model, validate_model
+from ml.data import preprocessing
+from ml.evaluation import browser as served
+from orchestrator.aws import Clients
+from orchestrator.cli.main import main
+from orchestrator.model_registry import staleness
+from orchestrator.storage.s3 import S3FileStorage
+from tests.ml.conftest import Lesson
+from tests.state.pages.page_view import open_page
+
+pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
+
+
+def test_from_photos_to_an_answer_in_the_shop(
+    lesson: Lesson, learned: Any, browser: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What a shop owner types, each command as the one before names it; the shop's page then says what Keras says."""
+    version = lesson.run.version
+    with lesson.inside():
+        storage = S3FileStorage(Clients("eu-west-1"), "shop-files")
+        assert main(["model", "status", "-e", "prod", "--detailed-exitcode"]) == 2
+        told = lesson(validate_model.main, lesson.then("ml.validate_model"))
+        assert "it says the same everywhere" in told
+        assert f"Model {version} is in use now" in lesson(upload_model.main, lesson.then("ml.upload_model"))
+        assert main(["model", "status", "-e", "prod", "--detailed-exitcode"]) == 0
+        assert "No training is needed" in capsys.readouterr().out
+        assert staleness.check_staleness(storage).version == version
+        for file in served.WEB_FOLDER.iterdir():
+            S3FileStorage(Clients("eu-west-1"), "shop-web").put(f"demo/{file.name}", file)
+        (item,) = Clients("eu-west-1").call("cloudfront", "list_distributions", {})["DistributionList"]["Items"]
+    held = lesson.run.split.held_out
+    paths = [lesson.data / one.path for one in held]
+    said = np.asarray(learned(preprocessing.read_all(paths, lesson.run.preprocessing), training=False)).argmax(axis=1)
+    address = f"http://{item['DomainName']}.localhost:{lesson.aws.url.rpartition(':')[2]}"
+    answers = _in_the_shop(address, paths, browser)
+
+    assert answers == [lesson.run.classes[at] for at in said]
+    assert np.mean([answer == one.product for answer, one in zip(answers, held, strict=True)]) >= 0.85
+
+
+def _in_the_shop(address: str, paths: list[Path], browser: Any) -> list[str]:
+    """The first product that a browser names for each photo, with all it needs from the distribution."""
+    answers = []
+    with open_page(browser, width=390) as seen:
+        seen.open(f"{address}/demo/demo.html?model=/ml-models/current.json")
+        seen.page.wait_for_selector("#photo:not([disabled])")
+        for path in paths:
+            seen.page.set_input_files("#photo", path)
+            seen.page.wait_for_selector("#answer:not([hidden])")
+            answers.append(seen.page.inner_text("#products li:first-child span:first-child"))
+    return answers

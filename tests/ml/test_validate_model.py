@@ -1,0 +1,256 @@
+"""A trained model is measured, held against its export and a browser, and compared with the one in use."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ml import training_run, validate_model
+from ml.evaluation import browser
+from ml.evaluation.holdout import LEARNED_FILE
+from ml.export import exported_model
+from ml.validate_model import ValidationResult
+from orchestrator import canonical_json
+from orchestrator.model_registry import registry
+from orchestrator.model_registry.registry import ModelMetadata
+from orchestrator.problems import Problems
+from tests.ml import fast_training, small_disk
+
+pytestmark = [pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
+NEEDS = pytest.mark.skipif(browser.find_browser() is None, reason="needs chromium: it runs the exported model")
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bucket, its data set, and a training, all in one folder that no test changes."""
+    folder = tmp_path_factory.mktemp("shop")
+    fast_training.make_photos(folder)
+    fast_training.train(folder / "runs/v1", folder / "data")
+    return folder
+
+
+@pytest.fixture
+def mine(shop: Path, tmp_path: Path) -> Path:
+    """A copy to spoil."""
+    return shutil.copytree(shop, tmp_path / "shop")
+
+
+def words(folder: Path, *more: str, version: str = "v1") -> list[str]:
+    return [str(folder / "runs" / version), "--data", str(folder / "data"), "--local", str(folder / "bucket"), *more]
+
+
+def validate(folder: Path, *more: str, web: Path = browser.WEB_FOLDER, version: str = "v1") -> ValidationResult:
+    return validate_model.validate(validate_model.build_parser().parse_args(words(folder, *more, version=version)), web)
+
+
+def edit(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change a JSON file."""
+    document = json.loads(path.read_bytes())
+    change(document)
+    path.write_text(json.dumps(document))
+
+
+@NEEDS
+def test_a_good_model_passes(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Keras, numpy and a browser agree; what was found is told, and kept by the schema for the upload."""
+    assert validate_model.main(words(mine)) == 0
+    told = capsys.readouterr().out
+    for line in (
+        "Model v1: 4 products, 8 held-out photos.", "top-1 100.0%, top-3 100.0%, calibration error 0.0",
+        "it says the same everywhere", "There is no model in use to compare with.", "ms a photo in a browser",
+        "Next: python -m ml.upload_model",
+    ):  # fmt: skip
+        assert line in told
+    known = canonical_json.load((mine / "runs/v1/web/metadata.json").read_bytes(), ModelMetadata)
+    assert known.parity.is_consistent
+    assert known.parity.browser is not None
+    assert known.verdict.says == "first"
+    assert set(known.files) >= {"model.json", "catalogue.json", "learned.json"}
+    assert len(json.loads((mine / "runs/v1/web" / LEARNED_FILE).read_text())) == 24
+    assert sum(score.photos for score in known.metrics.per_product.values()) == 8
+
+
+FAULTS = {
+    "scaling: values arrive as": ("return resized(pixels, width, height, this.contract);",
+                                  "return resized(pixels, width, height, this.contract).map(x => x / 127.5 - 1);"),
+    "channel order: BGR instead of RGB": ("if (channels === 'BGR')", "if (channels === 'RGB')"),
+    "resize: ": ("const scale = from / to, support = Math.max(scale, 1)", "const scale = from / to, support = 1"),
+    "crop: ": ("contract.fit === 'centre-crop' ?", "contract.fit === 'never' ?"),
+}  # fmt: skip
+
+
+@NEEDS
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_browser_that_prepares_photos_otherwise_is_caught(mine: Path, tmp_path: Path, name: str) -> None:
+    """And what it does is named."""
+    web = shutil.copytree(browser.WEB_FOLDER, tmp_path / "web")
+    text = (web / "predict.js").read_text()
+    right, wrong = FAULTS[name]
+    assert right in text
+    (web / "predict.js").write_text(text.replace(right, wrong))
+    found = validate(mine, web=web)
+
+    assert not found.can_upload
+    assert found.metadata.parity.fault.startswith(name)
+    assert found.metadata.parity.fault.endswith("(browser)")
+    assert found.metadata.parity.exported is not None
+    assert found.metadata.parity.exported < 1e-4
+
+
+def _rescaled(folder: Path, factor: float, offset: float) -> None:
+    """Give the export's rescaling other numbers, with the checksum that belongs to them."""
+    web = folder / "runs/v1/web"
+    model = exported_model.load(web)
+    numbers = model.weights.copy()
+    (op,) = [op for op in model.document["ops"] if op["kind"] == "affine"]
+    for name, value in (("weights", factor), ("bias", offset)):
+        start, shape = op[name]
+        numbers[start : start + int(np.prod(shape))] = value
+    data = numbers.astype("<f4").tobytes()
+    (web / model.document["weights"]["file"]).write_bytes(data)
+    import hashlib
+
+    edit(web / "model.json", lambda said: said["weights"].update(sha256=hashlib.sha256(data).hexdigest()))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "name"),
+    [
+        (lambda mine: _rescaled(mine, 1 / 255, 0.0), "scaling: the network gets x / 255"),
+        (lambda mine: _rescaled(mine, 1.0, 0.0), "scaling: the network gets values from 0 to 255 as they are"),
+        (lambda mine: _contract(mine, channels="BGR"), "channel order: the export says BGR, the training RGB"),
+        (lambda mine: _contract(mine, resize="nearest"), "resize: the export says nearest, the training triangle"),
+        (lambda mine: _contract(mine, scaling="x / 255"), "scaling: the export says x / 255"),
+    ],
+)
+def test_an_export_that_is_another_model_is_caught(mine: Path, spoil: Callable[[Path], None], name: str) -> None:
+    """Scaling that went missing within, and a contract that says otherwise."""
+    validate(mine, "--no-browser")
+    spoil(mine)
+    found = validate(mine, "--no-browser").metadata.parity
+
+    assert found.fault.startswith(name), found
+    assert not found.is_consistent
+
+
+def _contract(folder: Path, **values: str) -> None:
+    edit(folder / "runs/v1/web/model.json", lambda said: said["preprocessing"].update(values))
+
+
+def test_a_training_that_saw_other_photos_is_caught(mine: Path) -> None:
+    """Where all agree and none is right, because the training turned the colours: training's own numbers tell."""
+    path = mine / "runs/v1/run.json"
+    contract = training_run.load(path.parent).preprocessing
+    wrong = {**json.loads(canonical_json.dump(contract)), "channels": "BGR"}
+    edit(path, lambda said: said.update(preprocessing=wrong, preprocessing_hash=canonical_json.digest(wrong)))
+    found = validate(mine, "--no-browser")
+
+    assert found.metadata.metrics.top1 < 0.9
+    assert found.metadata.parity.fault.startswith("channel order: RGB instead of BGR")
+    assert not found.can_upload
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"), [(True, False, "better"), (False, True, "worse"), (False, False, "same")]
+)
+def test_it_is_compared_with_the_one_in_use(
+    mine: Path, capsys: pytest.CaptureFixture[str], old: bool, new: bool, says: str
+) -> None:
+    """On the same photos, that neither has learned from."""
+    from orchestrator.storage.local import LocalFileStorage
+
+    fast_training.train(mine / "runs/v2", mine / "data", "v2", is_degraded=old)
+    fast_training.train(mine / "runs/v3", mine / "data", "v3", is_degraded=new)
+    storage = LocalFileStorage(mine / "bucket")
+    first = validate(mine, "--no-browser", version="v2")
+    registry.publish(storage, first.folder, first.metadata, None)
+    capsys.readouterr()
+    code = validate_model.main(words(mine, "--no-browser", version="v3"))
+    told = capsys.readouterr().out
+
+    assert code == (1 if says == "worse" else 0), told
+    assert "Against v2, in use now, on 8 photos" in told
+    assert f"Verdict: {says}." in told
+    assert "may have learned" not in told
+
+
+def _no_run(folder: Path) -> None:
+    shutil.rmtree(folder / "runs/v1")
+
+
+def _no_photos(folder: Path) -> None:
+    shutil.rmtree(folder / "data/photos")
+
+
+def _torn(folder: Path) -> None:
+    (folder / "runs/v1/run.json").write_text('{"version": "v1"')
+
+
+def _other_model(folder: Path) -> None:
+    (folder / "runs/v1/model.keras").write_bytes(b"PK")
+
+
+def _strange_pointer(folder: Path) -> None:
+    (folder / "bucket/ml-models").mkdir(parents=True)
+    (folder / "bucket/ml-models/current.json").write_text('{"version": "lost"}')
+
+
+def _none_held_out(folder: Path) -> None:
+    edit(folder / "runs/v1/run.json", lambda said: said["split"].update(held_out=[]))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (_no_run, "holds no finished training"),
+        (_no_photos, "none of the 8 held-out photos of training v1 is in"),
+        (_torn, "is not JSON"),
+        (_other_model, "model.keras is not what the training wrote"),
+        (_none_held_out, "training v1 held no photo out"),
+        (_strange_pointer, "the model in use, lost, cannot be read"),
+    ],
+)
+def test_what_cannot_be_validated_is_told(
+    mine: Path, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], None], sentence: str
+) -> None:
+    """In a sentence with a way out; nothing is kept as if it had been validated."""
+    spoil(mine)
+    assert validate_model.main(words(mine, "--no-browser")) == 1
+    told = capsys.readouterr().err
+
+    assert sentence in told
+    assert "hint: " in told
+    assert not (mine / "runs/v1/web/metadata.json").exists()
+
+
+def test_a_disk_that_fills_is_told(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing half is kept; with room the same command ends well."""
+    with small_disk.limit_file_size(100):
+        assert validate_model.main(words(mine, "--no-browser")) == 1
+    told = capsys.readouterr().err
+    assert "File too large" in told
+    assert "hint: python -m ml.validate_model" in told
+    assert not [*mine.rglob("*.part*"), *mine.rglob("metadata.json")]
+    assert validate_model.main(words(mine, "--no-browser")) == 0
+
+
+def test_photos_that_went_are_counted(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The others do."""
+    gone = training_run.load(mine / "runs/v1").split.held_out[0]
+    (mine / "data" / gone.path).unlink()
+    assert validate_model.main(words(mine, "--no-browser")) == 0
+    assert "7 held-out photos (1 more are not there any more)" in capsys.readouterr().out
+
+
+def test_nothing_says_where_the_model_in_use_is(mine: Path) -> None:
+    """Then it can be done without, when that is said."""
+    given = validate_model.build_parser().parse_args(words(mine)[:3])
+    with pytest.raises(Problems, match="nothing says where"):
+        validate_model.validate(given)
+    assert validate(mine, "--no-browser", "--no-compare").metadata.verdict.says == "first"

@@ -1,0 +1,219 @@
+"""Kills a run at one mutating call, runs again, and looks.  A program of its own, because it forks.
+
+``python -m tests.proofs.crash_runner [--backend moto] SCENARIO[@I/N] ...`` prints one JSON line a case, with what is
+wrong with it (nothing: it converged), and an empty line after each scenario; without scenarios it takes them from standard
+input, one a line.  Scenarios: ``create``, ``destroy``, and the names in ``scenarios.UPDATES``; ``@I/N`` is every N-th
+case, beginning with the I-th.
+
+Every case is a fork of one prepared world, and begins with the one plan that was made of it: a plan changes nothing
+(``test_plan_writes_nothing``), so each killed run would have made the same.  The run that heals makes its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+from orchestrator.emulator import Emulator
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore_event
+from orchestrator.planning.plan import PreparedPlan
+from orchestrator.steps import is_read
+from orchestrator.vocabulary import DesiredState
+from tests.proofs import in_process_ministack, real_stack
+from tests.proofs.process_forks import prepare_to_fork, run_in_fork
+from tests.proofs.scenarios import CREATE_SCENARIOS, DESTROY_SCENARIOS, SERVICE_ALONE, SMALL_SCENARIOS, UPDATES
+
+
+class SimulatedCrash(BaseException):
+    """The end of the process, as far as the product can tell."""
+
+
+class CrashingClients:
+    """Real clients until the n-th call that changes something; none after it."""
+
+    def __init__(self, crash_at: int = 0, timing: str = "before") -> None:
+        self._clients = real_stack.clients()
+        self._crash_at = crash_at
+        self._timing = timing
+        self._lock = threading.Lock()
+        self.write_count = 0
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        with self._lock:
+            if self._crash_at and self.write_count >= self._crash_at:
+                raise SimulatedCrash
+            is_write = not is_read(operation) and operation != "get_secret_value"
+            self.write_count += is_write
+            is_crash_point = is_write and self.write_count == self._crash_at
+        if is_crash_point and self._timing == "before":
+            raise SimulatedCrash
+        response = self._clients.call(service, operation, parameters, region)
+        if is_crash_point:
+            raise SimulatedCrash
+        return response
+
+
+def apply_serially(planned: PreparedPlan, clients: CrashingClients) -> None:
+    """One call after the other, so that their numbers mean the same in each run."""
+    failed = real_stack.list_failures(pipeline.apply(planned, ignore_event, parallelism=1, clients=clients))  # type: ignore[arg-type]
+    assert not failed, failed
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """From one desired state to another; ``before`` None is an empty account."""
+
+    initial: DesiredState | None
+    target: DesiredState
+    is_destroy: bool = False
+
+    def prepare(self) -> None:
+        if self.initial is not None:
+            failed = real_stack.list_failures(real_stack.apply(self.initial))
+            assert not failed, failed
+
+    def plan(self) -> PreparedPlan:
+        return real_stack.plan_with_token(self.target, destroying=self.is_destroy)
+
+    def observe(self) -> dict[str, Any]:
+        """What the account looks like, to compare with an undisturbed run."""
+        planned = self.plan()
+        return {
+            "pending": real_stack.describe_changes(planned.plan),
+            "state": dict(real_stack.read_state(planned)),
+            "census": real_stack.count_resources(),
+            "password": is_password_consistent(self.target),
+        }
+
+
+def is_password_consistent(desired: DesiredState) -> bool:
+    """Whether the secret's connection string is complete: every generated part is in it, and no placeholder."""
+    name = next((r.physical for r in desired.resources if r.type == "secretsmanager_secret"), None)
+    secrets = real_stack.clients().call("secretsmanager", "list_secrets", {})["SecretList"]
+    if name not in [secret["Name"] for secret in secrets]:
+        return True
+    document = json.loads(
+        real_stack.clients().call("secretsmanager", "get_secret_value", {"SecretId": name})["SecretString"]
+    )
+    return f"Password={document['Database:main:Password']};" in document["ConnectionStrings:DefaultConnection"] + ";"
+
+
+def make_scenario(name: str, folder: Path) -> Scenario:
+    """A scenario by its name."""
+    if name in CREATE_SCENARIOS:
+        return Scenario(None, real_stack.load_stack(folder / "new", *CREATE_SCENARIOS[name]))
+    if name in DESTROY_SCENARIOS:
+        deletable = real_stack.load_stack(folder / "mortal", *DESTROY_SCENARIOS[name])
+        return Scenario(deletable, deletable, is_destroy=True)
+    base_edits = SERVICE_ALONE if name in SMALL_SCENARIOS else ()
+    return Scenario(
+        real_stack.load_stack(folder / "old", *base_edits),
+        real_stack.load_stack(folder / "new", *base_edits, *UPDATES[name]),
+    )
+
+
+def iter_crash_points(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
+    """Every call, before and after; every ``of``-th of them."""
+    points = [(call_number, timing) for call_number in range(1, total + 1) for timing in ("before", "after")]
+    index, shard_count = shard
+    yield from points[index::shard_count]
+
+
+def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, dict[str, Any]]:
+    """How many mutating calls a run makes, and how it ends."""
+    clients = CrashingClients()
+    apply_serially(planned, clients)
+    return clients.write_count, scenario.observe()
+
+
+def check_recovery(
+    scenario: Scenario, planned: PreparedPlan, call_number: int, timing: str, expected: dict[str, Any]
+) -> list[str]:
+    """What is wrong after a crash and one further run; nothing, if all is well."""
+    try:
+        apply_serially(planned, CrashingClients(call_number, timing))
+    except SimulatedCrash:
+        pass
+    else:
+        return [f"there is no call {call_number}"]
+    apply_serially(scenario.plan(), CrashingClients())
+    observed = scenario.observe()
+    return [
+        f"{key}: {_describe_difference(expected[key], observed[key])}"
+        for key in expected
+        if expected[key] != observed[key]
+    ]
+
+
+def _describe_difference(expected: Any, actual: Any) -> str:
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        keys = [key for key in {**expected, **actual} if expected.get(key) != actual.get(key)]
+        return "; ".join(f"{key}: {_describe_difference(expected.get(key), actual.get(key))}" for key in keys)
+    before, after = str(expected), str(actual)
+    start = next((n for n, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), 0)
+    return f"...{before[max(0, start - 40) : start + 80]} became ...{after[max(0, start - 40) : start + 80]}"
+
+
+def run_cases(emulator: Emulator, scenario: Scenario, shard: tuple[int, int]) -> list[dict[str, Any]]:
+    """Prepare once; every case is a fork."""
+    scenario.prepare()
+    planned = scenario.plan()
+    prepare_to_fork(emulator)
+    total, expected = run_in_fork(emulator, lambda: run_undisturbed(scenario, planned))
+    return [
+        {
+            "call": call_number,
+            "when": timing,
+            "wrong": run_in_fork(emulator, partial(check_recovery, scenario, planned, call_number, timing, expected)),
+        }
+        for call_number, timing in iter_crash_points(total, shard)
+    ]
+
+
+def warm_up(emulator: Emulator, folder: Path) -> None:
+    """Load what any run loads, once, before the forks."""
+    for name in ("create", "destroy"):
+        chosen = make_scenario(name, folder)
+        chosen.prepare()
+        run_undisturbed(chosen, chosen.plan())
+        emulator.reset()
+    prepare_to_fork(emulator)
+
+
+def run_scenarios(emulator: Emulator, scenario_names: Iterator[str], output: TextIO, folder: Path) -> None:
+    """The cases of each scenario that is asked for."""
+    warm_up(emulator, folder)
+    for line in scenario_names:
+        name, _, shard = line.strip().partition("@")
+        index, shard_count = map(int, (shard or "0/1").split("/"))
+        results = run_in_fork(emulator, partial(run_cases, emulator, make_scenario(name, folder), (index, shard_count)))
+        cases = [
+            case if isinstance(case, dict) else {"wrong": case} for case in results
+        ]  # a sentence: no case was tried
+        output.writelines(json.dumps(case) + "\n" for case in cases)
+        output.write("\n")
+        output.flush()
+
+
+def main() -> None:
+    """One line a case."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenario", nargs="*")
+    parser.add_argument("--backend", default="moto", choices=real_stack.BACKENDS)
+    options = parser.parse_args()
+    emulated = real_stack.emulated_aws() if options.backend == "moto" else in_process_ministack.run_ministack()
+    with emulated as emulator, tempfile.TemporaryDirectory() as folder:
+        run_scenarios(emulator, iter(options.scenario or sys.stdin), sys.stdout, Path(folder))
+
+
+if __name__ == "__main__":
+    main()
