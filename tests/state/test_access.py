@@ -130,7 +130,7 @@ def everybody(house: ApiService) -> dict[str, Callable[[str, str], httpx.Respons
         return ask
 
     def job(**claims: Any) -> httpx.Client:
-        token = house.issuer.token(**claims)  # type: ignore[attr-defined]
+        token = house.issuer.sign_token(**claims)  # type: ignore[attr-defined]
         traded = house.open_client().post("/api/v1/token", headers={"Authorization": f"Bearer {token}"})
         return house.open_client(authorization=f"Bearer {traded.json()['token']}")
 

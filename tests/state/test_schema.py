@@ -47,6 +47,6 @@ def test_every_step_follows_the_one_before() -> None:
     from alembic.script import ScriptDirectory
 
     config = Config()
-    config.set_main_option("script_location", "orchestrator.state:migrations")
+    config.set_main_option("script_location", "orchestrator.state.server:migrations")
     config.set_main_option("path_separator", "os")
     assert ScriptDirectory.from_config(config).get_heads() == [database.HEAD_REVISION]

@@ -15,9 +15,9 @@ from orchestrator.state.server import startup
 
 LOADED = """
 import sys
-from orchestrator.state import app, serving
+from orchestrator.state.server import app, startup
 from orchestrator.state.server.settings import Settings
-app.create(Settings(database="sqlite:///state.db"), log=serving.log(sys.stderr, "json", verbose=False))
+app.create_app(Settings(database="sqlite:///state.db"), log=startup.create_logger(sys.stderr, "json", verbose=False))
 print(*sorted({"alembic", "boto3", "jinja2", "psycopg", "rich", "structlog", "yaml"} & sys.modules.keys()))
 """
 
