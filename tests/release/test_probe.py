@@ -65,7 +65,7 @@ def asked(probe: Probe, *answers: Answer | Exception) -> ProbeResult:
 
 
 def probe(**more: Any) -> Probe:
-    return Probe("cdn.web", "shop.example", "/", **{"within": 3.0, **more})
+    return Probe("cdn.web", "shop.example", "/", **{"timeout_seconds": 3.0, **more})
 
 
 SHA = hashlib.sha256(b"page").hexdigest()
@@ -76,8 +76,8 @@ SHA = hashlib.sha256(b"page").hexdigest()
     [
         ({}, (200, {}, b""), ""),
         ({}, (503, {}, b""), "status 503 instead of 200"),
-        ({"status": (401,)}, (200, {}, b""), "status 200 instead of 401"),
-        ({"status": (301, 308)}, (200, {}, b""), "status 200 instead of 301 or 308"),
+        ({"expected_statuses": (401,)}, (200, {}, b""), "status 200 instead of 401"),
+        ({"expected_statuses": (301, 308)}, (200, {}, b""), "status 200 instead of 301 or 308"),
         ({"contains": "cart"}, (200, {}, b"<b>cart</b>"), ""),
         ({"contains": "cart"}, (200, {}, b"sorry"), "an answer without 'cart'"),
         ({"contains": "caf\u00e9"}, (200, {}, "caf\u00e9".encode()), ""),
@@ -106,7 +106,7 @@ def test_it_is_asked_again_until_it_is_right() -> None:
 
 
 def test_it_is_not_asked_for_longer_than_it_may_take() -> None:
-    proof = asked(probe(within=7.0), (503, {}, b""))
+    proof = asked(probe(timeout_seconds=7.0), (503, {}, b""))
 
     assert not proof.has_passed
     assert 3.0 < proof.duration_seconds <= 7.0

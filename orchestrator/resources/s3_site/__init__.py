@@ -79,9 +79,9 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
     shipping, live_site = spec["shipping"].value, live.private["found"]
     site: Site = shipping["site"]
     bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
-    paths_to_write = [*live_site.wrong, *live_site.stale]
-    if paths_to_write or live_site.whole != site.digest:
-        if not live_site.resumes:
+    paths_to_write = [*live_site.changed_paths, *live_site.stale_paths]
+    if paths_to_write or live_site.current_digest != site.digest:
+        if not live_site.is_resuming:
             key = f"{STARTED_PREFIX}{site.digest}"
             yield ApiCall(
                 "s3",
@@ -95,9 +95,9 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         started_markers = [f"{STARTED_PREFIX}{site.digest}"]
     else:
         started_markers = []
-    yield from _delete_keys(bucket_params, live_site.gone, "pages that the site has no more")
-    yield from invalidate(shipping["distributions"], live_site.forgotten, INDEX_PATH)
-    yield from _delete_keys(bucket_params, dict.fromkeys([*live_site.marks, *started_markers]), "old marks")
+    yield from _delete_keys(bucket_params, live_site.removed_paths, "pages that the site has no more")
+    yield from invalidate(shipping["distributions"], live_site.paths_to_invalidate, INDEX_PATH)
+    yield from _delete_keys(bucket_params, dict.fromkeys([*live_site.obsolete_markers, *started_markers]), "old marks")
     return {"digest": site.digest}
 
 
