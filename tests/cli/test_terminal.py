@@ -152,10 +152,10 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
 
 KEEP = """
 import os
-from orchestrator.cli import dashboard
+from orchestrator.demo import local_state_service
 from orchestrator.runs.settings import Settings
-with dashboard.running(os.environ) as address:
-    dashboard.stay(Settings(), address)
+with local_state_service.run_state_service(os.environ) as address:
+    local_state_service.wait_for_interrupt(Settings(), address)
 """
 
 

@@ -182,7 +182,7 @@ def processes() -> list[str]:
     for child in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             command = " ".join(child.cmdline())
-            found += [command] * ("guard.py" in command or "/app/app.py" in command)
+            found += [command] * ("container_init.py" in command or "/app/app.py" in command)
     return found
 
 
