@@ -1,5 +1,5 @@
-"""What the workflows do with GitHub: comments, statuses, deployments, issues, and whether a plan was reviewed.
+"""Report to GitHub from workflows (comments, statuses, deployments, issues) and check whether a plan was reviewed.
 
-GitHub is where people meet the product; nothing here is needed to plan or to deploy.  May know: everything below
-``cli``.  ``client`` alone speaks HTTP; ``page``, ``seen`` and ``approval`` are pure.
+Planning and deploying do not need this package.  May import everything below ``cli``.  Only ``client`` speaks HTTP;
+``comment_body``, ``reviewed_plan`` and ``approval`` are pure.
 """

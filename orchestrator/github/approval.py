@@ -1,4 +1,4 @@
-"""Whether a plan may go ahead on the main branch: what was reviewed, what is safe without, and what moved.  Pure."""
+"""Decide whether a plan may be applied on the main branch without a further review.  Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ApprovalPolicy = Literal["strict", "safe", "none"]
 
 
 class ApprovalDecision(Struct, frozen=True):
-    """Whether to go ahead, ``why`` in a sentence, and what was ``moved``: a sentence for each change in the way."""
+    """Whether the plan is approved, the ``reason``, and a sentence for each change that blocks it."""
 
     is_approved: bool
     reason: str
@@ -27,17 +27,18 @@ class ApprovalDecision(Struct, frozen=True):
 def decide(
     plan: Plan, policy: ApprovalPolicy, reviewed_plans: Iterable[ReviewedPlan], released_components: Container[str]
 ) -> ApprovalDecision:
-    """What ``approval`` says of ``plan``, given what was seen on the pull requests that led to it.
+    """Decide on ``plan`` by the Project's approval ``policy`` and the plans reviewed on the merged pull requests.
 
-    ``settled`` are the components of the last whole release: an update of any other ends a creation that was cut off.
+    ``released_components`` are the components of the last complete release: updating any other component finishes an
+    interrupted creation, so it counts as safe even if the component holds data.
     """
     reviews = tuple(reviewed_plans)
     if not plan.pending_changes:
-        return ApprovalDecision(True, "nothing is to change")
+        return ApprovalDecision(True, "no changes")
     if policy == "none":
-        return ApprovalDecision(True, "the Project asks for no approval")
+        return ApprovalDecision(True, "the Project has `approval: none`")
     if any(review.digest == plan.digest for review in reviews):
-        return ApprovalDecision(True, "this very plan was reviewed")
+        return ApprovalDecision(True, "this exact plan was reviewed")
     unreviewed = [
         change for change in plan.pending_changes if not any(review.has_reviewed(change) for review in reviews)
     ]
@@ -49,7 +50,7 @@ def decide(
         else [change for change in unreviewed if unsafe_reason(change, released_components)]
     )
     if not blocking:
-        return ApprovalDecision(True, f"{_count_changes(len(unreviewed))} not in a reviewed plan, and safe")
+        return ApprovalDecision(True, f"{_count_changes(len(unreviewed))} not reviewed, but safe")
     reviewed_addresses = {address for review in reviews for address in review.changes}
     return ApprovalDecision(
         False,
@@ -59,12 +60,12 @@ def decide(
 
 
 def unsafe_reason(change: Change, released_components: Container[str]) -> str:
-    """Why a change is not safe without a review, in a word or two; empty when it is safe."""
+    """Return why a change needs a review, in a few words; empty when it is safe without one."""
     if change.action in {Action.DELETE, Action.REPLACE}:
         return change.action.value
     non_disruptive = resources.non_disruptive_effects(change.address.partition(".")[0])
     if any(effect not in non_disruptive for effect in change.effects):
-        return "users may notice it"
+        return "it may disrupt users"
     holds_data = change.stateful and change.action is Action.UPDATE and change.component in released_components
     return "it holds data" if holds_data else ""
 
@@ -74,16 +75,14 @@ def _count_changes(count: int) -> str:
 
 
 def _denial_reason(policy: ApprovalPolicy, reviews: tuple[ReviewedPlan, ...]) -> str:
-    subject = "changes" if policy == "strict" else "changes that are not safe"
-    summary = "what is due now is not what was reviewed" if reviews else "nobody reviewed a plan for this commit"
-    return f"{summary}, and the Project's `approval: {policy}` lets no such {subject} through"
+    scope = "every change" if policy == "strict" else "every unsafe change"
+    summary = "the plan differs from the reviewed one" if reviews else "no plan was reviewed for this commit"
+    return f"{summary}, and `approval: {policy}` in the Project requires a review of {scope}"
 
 
 def _describe_change(change: Change, reviewed_addresses: set[str], released_components: Container[str]) -> str:
     fields = ", ".join(".".join(field.path) for field in change.fields)
     field_list = f" ({sanitise(shorten(fields, 200))})" if fields else ""
     reason = f"; {unsafe}" if (unsafe := unsafe_reason(change, released_components)) and unsafe != change.action else ""
-    verdict = (
-        "is not the change that was reviewed" if change.address in reviewed_addresses else "was in no reviewed plan"
-    )
+    verdict = "differs from the reviewed change" if change.address in reviewed_addresses else "was not reviewed"
     return f"{sanitise(change.address)}: {change.action}{field_list} {verdict}{reason}"

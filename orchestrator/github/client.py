@@ -1,7 +1,6 @@
-"""The door to GitHub's REST API: retries, rate limits, pages, and refusals as sentences.
+"""Call GitHub's REST API for one repository, with retries, rate limits and pagination.
 
-API: ``GitHub.get``, ``pages``, ``post``, ``patch``, ``delete``.  Paths begin below ``/repos/OWNER/NAME``.  The token
-travels in a header and is in no message.
+Paths are relative to ``/repos/OWNER/NAME``.  Errors become GitHubProblems; the token never appears in a message.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from orchestrator.redaction.redact import sanitise
 DEFAULT_API_URL: Final = "https://api.github.com"
 MAX_ATTEMPTS: Final = 5
 MAX_WAIT_SECONDS: Final = 120.0
-"""Seconds; a rate limit that lasts longer is told instead of waited for."""
+"""Longest rate limit to wait for; a longer one is raised as an error."""
 PAGE_SIZE: Final = 100
 
 _RATE_LIMIT_CODES: Final = (403, 429)
@@ -37,13 +36,13 @@ PERMISSIONS_BY_PATH: Final = (
 
 
 class GitHubProblems(Problems):
-    """GitHub refused or did not answer; ``status`` is its HTTP status, 0 without an answer."""
+    """A failed request to GitHub; ``status`` is the HTTP status, or 0 when there was no response."""
 
     status: int = 0
 
 
 class GitHub:
-    """One repository, ``OWNER/NAME``, as a token may see it.  ``sleep`` takes seconds, ``attempts`` are tries."""
+    """A client for one repository, ``OWNER/NAME``; each request is sent at most ``max_attempts`` times."""
 
     def __init__(
         self,
@@ -71,11 +70,11 @@ class GitHub:
         )
 
     def get(self, path: str, **query: str | int) -> Any:
-        """One object.  Raises GitHubProblems."""
+        """Return one object.  Raises GitHubProblems."""
         return self._request("GET", path, query=query).json()
 
     def find(self, path: str, **query: str | int) -> Any | None:
-        """One object, or None where GitHub says that there is none.  Raises GitHubProblems."""
+        """Return one object, or None if GitHub answers 404 or 422.  Raises GitHubProblems."""
         try:
             return self.get(path, **query)
         except GitHubProblems as error:
@@ -84,7 +83,7 @@ class GitHub:
             raise
 
     def paginate(self, path: str, *, max_items: int = 1000, **query: str | int) -> Iterator[Any]:
-        """The items of a list, page by page, at most ``most``.  Raises GitHubProblems."""
+        """Yield the items of a list, page by page, at most ``max_items``.  Raises GitHubProblems."""
         for number in range(1, max_items // PAGE_SIZE + 1):
             items = self.get(path, **query, per_page=PAGE_SIZE, page=number)
             yield from items
@@ -92,19 +91,19 @@ class GitHub:
                 return
 
     def post(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Make something.  Not repeated where it may have been made already.  Raises GitHubProblems."""
+        """Create an object.  Not retried when GitHub may already have created it.  Raises GitHubProblems."""
         return _parse_body(self._request("POST", path, body=body))
 
     def patch(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Change something; None where GitHub has nothing to say of it.  Raises GitHubProblems."""
+        """Change an object; return None if the response is empty.  Raises GitHubProblems."""
         return _parse_body(self._request("PATCH", path, body=body))
 
     def put(self, path: str, body: Mapping[str, Any]) -> Any:
-        """Set something; None where GitHub has nothing to say of it.  Raises GitHubProblems."""
+        """Set an object; return None if the response is empty.  Raises GitHubProblems."""
         return _parse_body(self._request("PUT", path, body=body))
 
     def delete(self, path: str) -> None:
-        """Remove something.  What is gone already is no failure.  Raises GitHubProblems."""
+        """Delete an object; one that does not exist is ignored.  Raises GitHubProblems."""
         try:
             self._request("DELETE", path)
         except GitHubProblems as error:
@@ -141,7 +140,7 @@ def _parse_body(response: httpx.Response) -> Any:
 
 
 def _retry_delay_after_error(method: str, error: httpx.TransportError, attempt: int) -> float | None:
-    """Seconds until the next try; None where what was asked may have been done already."""
+    """Return the seconds until the next attempt; None if GitHub may already have carried out the request."""
     was_not_sent = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
     return _backoff_delay(attempt) if was_not_sent or method != "POST" else None
 
@@ -156,7 +155,7 @@ def _retry_delay_after_response(method: str, response: httpx.Response, attempt: 
 
 
 def _rate_limit_delay(response: httpx.Response) -> float | None:
-    """Seconds that GitHub asks us to wait; None where the refusal is no rate limit."""
+    """Return the seconds that GitHub asks to wait; None if the response is not a rate limit."""
     if (retry_after := response.headers.get("retry-after", "")).isdigit():
         return float(retry_after)
     if response.headers.get("x-ratelimit-remaining") == "0":
@@ -182,14 +181,14 @@ def _error_message(response: httpx.Response) -> str:
 def _build_problems(method: str, path: str, response: httpx.Response | None, message: str) -> GitHubProblems:
     status = response.status_code if response is not None else 0
     status_text = f"{status} " if status else ""
-    hint = "see https://www.githubstatus.com, and run the job again"
+    hint = "check https://www.githubstatus.com, then re-run the job"
     if status in {401, 403, 404}:
         permission = next((required for part, required in PERMISSIONS_BY_PATH if part in path), "contents: read")
-        hint = f"give the job `permissions:` {permission}"
+        hint = f"add to the job's `permissions:` {permission}"
     if response is not None and status in _RATE_LIMIT_CODES and _rate_limit_delay(response) is not None:
-        hint = "GitHub's rate limit is used up; run the job again later"
+        hint = "re-run the job later: GitHub's rate limit is exhausted"
     problems = GitHubProblems.from_message(
-        f"GitHub refused {method} {sanitise(path)}: {status_text}{sanitise(message)}", hint=hint
+        f"GitHub request failed: {method} {sanitise(path)}: {status_text}{sanitise(message)}", hint=hint
     )
     problems.status = status
     return problems

@@ -1,6 +1,6 @@
-"""What people read on GitHub: the plan's comment, how a deploy ended, why one did not begin.  Pure Markdown.
+"""Render comments, issues and pull requests as Markdown for GitHub.  Pure.
 
-Texts from manifests and AWS are hostile here; ``render.markdown`` has the escapes.
+Texts from manifests and AWS are untrusted: escape them with ``render.plan_markdown``.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from orchestrator.render.plan_markdown import MAX_COMMENT_BYTES, code_block, cod
 from orchestrator.render.plan_view import PlanView
 
 MAX_LIST_ITEMS: Final = 40
-"""Lines of any list."""
+"""Most items in a list; the rest are counted."""
 _MAX_CALLS_BYTES: Final = 12_000
 _MERGE_NOTES: Final = {
-    "strict": "On merge exactly these changes are made, or none.",
-    "safe": "On merge these changes are made; of others only those that delete, replace and interrupt nothing.",
-    "none": "On merge whatever is due then is made: the Project asks for no approval.",
+    "strict": "Merging applies exactly these changes, or none.",
+    "safe": "Merging applies exactly these changes. Anything else is applied only if it deletes, replaces and "
+    "interrupts nothing.",
+    "none": "Merging applies all changes that are pending at that time: the Project has `approval: none`.",
 }
 
 
@@ -41,39 +42,38 @@ def render_plan(
     limit: int = MAX_COMMENT_BYTES,
     overlaps: str = "",
 ) -> str:
-    """The comment on a pull request, under ``limit`` bytes; ``seen`` has its steps, ``hidden`` is the marker's line.
+    """Render the plan comment of a pull request, in at most ``limit`` bytes.
 
-    ``overlaps`` says which other pull requests touch the same.
+    ``plan_view`` includes the steps.  ``marker_comment`` is the hidden line that records the reviewed plan.
+    ``overlaps`` lists the other pull requests that change the same fields.
     """
     calls = "" if not plan_view.digest else _render_calls(plan_view)
     footer = "\n\n".join(
         part for part in (overlaps, calls, _render_footer(plan_view, commit, run_url, approval), marker_comment) if part
     )
     view_without_steps = _remove_steps(plan_view)
-    body = plan_markdown.render(
-        view_without_steps, limit - len(footer.encode()) - 4, "the artefact of the run that is linked below"
-    )
+    body = plan_markdown.render(view_without_steps, limit - len(footer.encode()) - 4, "the artefact linked below")
     return f"{body}\n{footer}\n"
 
 
 def render_overlaps(pull_requests: Iterable[tuple[int, str, tuple[str, ...]]]) -> str:
-    """Which other open pull requests touch the same fields: their number, title and the fields; "" for none."""
+    """Render the other open pull requests (number, title, fields) that change the same fields; empty for none."""
     lines = []
     for number, title, fields in list(pull_requests)[:MAX_LIST_ITEMS]:
         more = f" and {len(fields) - 3} more" if len(fields) > 3 else ""
         field_list = ", ".join(code_span(sanitise(shorten(field, 120))) for field in fields[:3])
         lines.append(f"- #{number} ({escape(shorten(sanitise(title), 120))}): {field_list}{more}")
-    header = "> [!WARNING]\n> Other open pull requests touch the same; whichever is merged last decides:"
+    header = "> [!WARNING]\n> Other open pull requests change the same fields. The last one merged wins:"
     return "\n".join([header, "", *lines]) if lines else ""
 
 
 def render_problems(title: str, problem_list: Iterable[Problem], commit: str, run_url: str) -> str:
-    """The comment where there is no plan: what is wrong with the manifests, or why AWS could not be asked."""
+    """Render the comment for a plan that failed: errors in the manifests, or an AWS error."""
     shown = list(problem_list)
     lines = [_render_problem(problem) for problem in shown[:MAX_LIST_ITEMS]]
     lines += [f"- and {len(shown) - MAX_LIST_ITEMS} more"] if len(shown) > MAX_LIST_ITEMS else []
     count = "1 problem" if len(shown) == 1 else f"{len(shown)} problems"
-    header = f"{plan_markdown.marker(title)}\n### {code_span(title)}: no plan, {count}"
+    header = f"{plan_markdown.marker(title)}\n### {code_span(title)}: plan failed with {count}"
     return (
         "\n\n".join([header, "\n".join(lines), _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")])
         + "\n"
@@ -81,14 +81,14 @@ def render_problems(title: str, problem_list: Iterable[Problem], commit: str, ru
 
 
 def render_result(title: str, result_view: DeployView, commit: str, run_url: str) -> str:
-    """How a deploy or rollback ended: first cause, done and not done, what to type next."""
+    """Render the result of a deploy or rollback: root cause, applied and skipped changes, next step."""
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: {escape(result_view.headline)}"
     parts = [header, *_render_result(result_view), _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def render_not_approved(title: str, decision: ApprovalDecision, commit: str, run_url: str, digest: str) -> str:
-    """Why nothing was begun: what moved since the review, and how to agree to it."""
+    """Render why a deploy was not approved: the unreviewed changes, and how to approve them."""
     items = [f"- {escape(shorten(change, 400))}" for change in decision.unreviewed_changes[:MAX_LIST_ITEMS]]
     items += (
         [f"- and {len(decision.unreviewed_changes) - MAX_LIST_ITEMS} more"]
@@ -96,19 +96,19 @@ def render_not_approved(title: str, decision: ApprovalDecision, commit: str, run
         else []
     )
     next_steps = (
-        "To go ahead with what is due now, look at the plan in the run, and then run the workflow `deploy` by hand "
-        f"with its digest: {code_span(digest)}. Otherwise open a pull request that changes it."
+        "To apply this plan, review it in the run, then start the workflow `deploy` by hand with its digest: "
+        f"{code_span(digest)}. To change it, open a pull request."
     )
-    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed, nothing was done"
+    header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed, no changes made"
     parts = [header, f"{escape(decision.reason[:1].upper() + decision.reason[1:])}:", "\n".join(items), next_steps]
     return "\n\n".join([*parts, _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]) + "\n"
 
 
 def render_failure(title: str, problem_list: Iterable[Problem], commit: str, run_url: str, command: str) -> str:
-    """A deploy that stopped before it changed anything, or was refused: every problem, and what to type."""
+    """Render why a deploy stopped before its first change or was rejected: every problem, and the command to run."""
     lines = [_render_problem(problem) for problem in list(problem_list)[:MAX_LIST_ITEMS]]
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed"
-    next_step = f"Settle it, then run the job again, or: {code_span(command)}"
+    next_step = f"Fix the problem, then re-run the job or run {code_span(command)}"
     return (
         "\n\n".join(
             [header, "\n".join(lines), next_step, _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]
@@ -118,26 +118,27 @@ def render_failure(title: str, problem_list: Iterable[Problem], commit: str, run
 
 
 def render_drift(drift_view: drifts.DriftView, marker: str, commit: str, run_url: str) -> str:
-    """The issue about drift: what differs, and the three answers to it."""
+    """Render the drift issue: what differs, and how to resolve it."""
     options = (
-        "Three answers, by the workflow `drift` (Actions, drift, Run workflow):\n\n"
-        "- `revert`: AWS becomes again what the manifests say.\n"
-        "- `accept`: a pull request by which the manifests say what AWS has; `targets` names what, e.g. an address.\n"
-        "- let it be until a day, with an owner and a reason, in the manifest: "
+        "To resolve the drift, run the workflow `drift` (Actions > drift > Run workflow) with one of these answers:\n\n"
+        "- `revert`: change AWS back to match the manifests.\n"
+        "- `accept`: open a pull request that changes the manifests to match AWS. `targets` selects what to accept, "
+        "for example an address.\n\n"
+        "To ignore it until a date, add a waiver with an owner and a reason to the manifest: "
         f"{code_span('orchestrator drift --ignore ADDRESS:FIELD --until DATE --reason TEXT')}"
     )
     parts = [marker, drifts.render_markdown(drift_view).strip(), options if drift_view.has_drifted else ""]
-    parts.append(_render_small(f"Looked at with the manifests of {code_span(commit[:12])}, in [this run]({run_url})."))
+    parts.append(_render_small(f"Checked against the manifests of {code_span(commit[:12])} in [this run]({run_url})."))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def render_accepted_drift(edits: Iterable[str], unresolved: Iterable[str], run_url: str) -> str:
-    """The pull request that accepts drift: what each edit is for, and what it does not settle."""
-    parts = ["By these edits the manifests say what AWS has.", "\n".join(f"- {escape(item)}" for item in edits)]
+    """Render the pull request that accepts drift: what each edit does, and what remains unresolved."""
+    parts = ["These edits change the manifests to match AWS.", "\n".join(f"- {escape(item)}" for item in edits)]
     if remaining := [f"- {escape(item)}" for item in unresolved]:
-        parts += ["**Not settled by this:**", "\n".join(remaining[:MAX_LIST_ITEMS])]
-    note = "What a workflow proposes starts no workflow: close and open this pull request again to see its plan."
-    return "\n\n".join([*parts, note, _render_small(f"Made by [this run]({run_url}).")]) + "\n"
+        parts += ["**Not resolved by these edits:**", "\n".join(remaining[:MAX_LIST_ITEMS])]
+    note = "GitHub starts no workflows for a pull request that a workflow opens. Close and reopen it to see its plan."
+    return "\n\n".join([*parts, note, _render_small(f"Opened by [this run]({run_url}).")]) + "\n"
 
 
 def _render_problem(problem: Problem) -> str:
@@ -148,21 +149,21 @@ def _render_problem(problem: Problem) -> str:
 
 def _render_result(result_view: DeployView) -> Iterator[str]:
     if result_view.cause:
-        yield f"> [!CAUTION]\n> **First cause:** {escape(result_view.cause)}"
+        yield f"> [!CAUTION]\n> **Root cause:** {escape(result_view.cause)}"
     groups = (
         ("Failed", result_view.report.failed),
-        ("Not done", result_view.report.skipped),
-        ("Done", result_view.report.succeeded),
+        ("Skipped", result_view.report.skipped),
+        ("Applied", result_view.report.succeeded),
     )
     for name, items in groups:
         if items:
             lines = [f"- {code_span(item.address)}: {escape(item.text)}" for item in items[:MAX_LIST_ITEMS]]
             lines += [f"- and {len(items) - MAX_LIST_ITEMS} more"] if len(items) > MAX_LIST_ITEMS else []
-            yield _render_section(f"{name} ({len(items)})", "\n".join(lines), is_collapsed=name == "Done")
+            yield _render_section(f"{name} ({len(items)})", "\n".join(lines), is_collapsed=name == "Applied")
     if result_view.proofs:
         symbols = ("✅" if passed else "❌" for passed, _ in result_view.proofs)
         lines = [f"- {symbol} {escape(text)}" for symbol, (_, text) in zip(symbols, result_view.proofs, strict=True)]
-        yield _render_section("Proved", "\n".join(lines))
+        yield _render_section("Probes", "\n".join(lines))
     if result_view.notes:
         yield "\n".join(f"- {escape(note)}" for note in result_view.notes)
     if result_view.next_step:
@@ -176,7 +177,7 @@ def _render_section(title: str, body: str, *, is_collapsed: bool = False) -> str
 
 
 def _render_calls(plan_view: PlanView) -> str:
-    """What will run, on demand: every call in order, as far as there is room."""
+    """Render a collapsed list of the plan's API calls in order, up to a byte limit."""
     lines: list[str] = []
     bytes_left = _MAX_CALLS_BYTES
     changes = [change for component in plan_view.components for change in component.changes]
@@ -188,13 +189,11 @@ def _render_calls(plan_view: PlanView) -> str:
         change_lines = [shorten(line, 200) for line in change_lines]
         bytes_left -= sum(len(line.encode()) + 1 for line in change_lines)
         if bytes_left < 0:
-            lines.append(f"... and {len(changes) - number} more changes; the whole plan has them")
+            lines.append(f"... and {len(changes) - number} more changes; see the full plan")
             break
         lines += change_lines
     count = sum(len(change.steps) for change in changes)
-    return (
-        _render_section(f"What will run: {count} calls", code_block(lines, "text"), is_collapsed=True) if count else ""
-    )
+    return _render_section(f"API calls to run: {count}", code_block(lines, "text"), is_collapsed=True) if count else ""
 
 
 def _remove_steps(plan_view: PlanView) -> PlanView:
@@ -208,7 +207,7 @@ def _remove_steps(plan_view: PlanView) -> PlanView:
 def _render_footer(plan_view: PlanView, commit: str, run_url: str, approval: str) -> str:
     merge_note = f" {_MERGE_NOTES[approval]}" if plan_view.components and not plan_view.vetoes else ""
     return _render_small(
-        f"Planned at {code_span(commit[:12])}; the whole plan is an "
+        f"Planned at {code_span(commit[:12])}. The full plan is an "
         f"artefact of [this run]({run_url}#artifacts).{merge_note}"
     )
 

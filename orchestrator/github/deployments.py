@@ -1,4 +1,4 @@
-"""GitHub's own record of deployments: what the environment's page and the pull request show."""
+"""Report deployments to GitHub, for the environment's page and the pull request."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_DESCRIPTION_CHARACTERS = 140
 
 
 class Deployment:
-    """One deployment of a commit to an environment, from ``begin`` to ``end``."""
+    """One deployment of a commit to an environment, from ``start`` to ``finish``."""
 
     def __init__(self, github: GitHub, number: int, log_url: str) -> None:
         self._github = github
@@ -21,10 +21,10 @@ class Deployment:
 
     @classmethod
     def start(cls, github: GitHub, sha: str, environment: str, log_url: str, *, description: str = TASK) -> Deployment:
-        """Tell GitHub that it begins; ``log`` is the run's URL.  Runs that never came to an end are closed."""
+        """Create a deployment in progress and mark unfinished earlier ones as failed; ``log_url`` is the run's URL."""
         for unfinished in _list_unfinished(github, environment):
             _create_status(
-                github, unfinished, "error", "its runner was lost; a later run goes on from what AWS has", log_url
+                github, unfinished, "error", "runner lost; a later run continues from the live state in AWS", log_url
             )
         body = {
             "ref": sha,
@@ -40,7 +40,7 @@ class Deployment:
         return deployment
 
     def finish(self, state: DeploymentState, description: str, environment_url: str = "") -> None:
-        """Tell how it ended; ``url`` is where the environment answers."""
+        """Report how the deployment ended; ``environment_url`` is the URL of the environment."""
         self._set_status(state, description, environment_url)
 
     def _set_status(self, state: DeploymentState, description: str, environment_url: str = "") -> None:
@@ -48,7 +48,7 @@ class Deployment:
 
 
 def _list_unfinished(github: GitHub, environment: str) -> list[int]:
-    """The newest deployments whose last word is that they are under way."""
+    """Return the ids of the newest deployments whose latest status is not final."""
     deployments = github.get("/deployments", environment=environment, task=TASK, per_page=5)
     return [
         deployment["id"]

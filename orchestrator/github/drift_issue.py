@@ -1,6 +1,7 @@
-"""One issue an environment: opened when something drifts, kept up to date, closed when it has healed.
+"""Maintain one drift issue for each environment: opened on drift, updated, and closed when the drift is resolved.
 
-API: GitHub's REST API.  The issue is found by its label and a hidden marker, and only among what a workflow wrote.
+API: GitHub REST API (issues).  The issue is identified by its label and a hidden marker; only issues written by a
+workflow count.
 """
 
 from __future__ import annotations
@@ -15,15 +16,12 @@ LABEL = "drift"
 
 
 def open_or_update(github: GitHub, marker: str, title: str, body: str) -> str:
-    """Say in the issue that there is drift, in a new one or the one that was closed; its URL.
-
-    Raises Problems.
-    """
+    """Open, reopen or update the drift issue and return its URL.  Raises Problems."""
     issue = find(github, marker)
     if issue is None:
         return str(github.post("/issues", {"title": title, "body": body, "labels": [LABEL]})["html_url"])
     if issue["state"] == "closed":
-        _comment(github, issue, "There is drift again.")
+        _comment(github, issue, "Drift detected again.")
         github.patch(f"/issues/{issue['number']}", {"state": "open", "title": title, "body": body})
     elif issue["body"] != body:
         github.patch(f"/issues/{issue['number']}", {"title": title, "body": body})
@@ -31,10 +29,7 @@ def open_or_update(github: GitHub, marker: str, title: str, body: str) -> str:
 
 
 def close(github: GitHub, marker: str, body: str, text: str) -> str:
-    """Close the issue with ``words`` if it is open; its URL, or nothing where none was.
-
-    Raises Problems.
-    """
+    """Close the issue with the comment ``text`` and return its URL; empty if none is open.  Raises Problems."""
     issue = find(github, marker)
     if issue is None or issue["state"] == "closed":
         return ""
@@ -44,9 +39,9 @@ def close(github: GitHub, marker: str, body: str, text: str) -> str:
 
 
 def update(github: GitHub, marker: str, body: str) -> str:
-    """Bring the issue up to date, and leave it as it is: not all could be looked at; its URL, or nothing.
+    """Update the body of an open issue and return its URL; empty if none is open.
 
-    Raises Problems.
+    Used when some resources could not be checked, so that the issue can be neither opened nor closed.  Raises Problems.
     """
     issue = find(github, marker)
     if issue is None or issue["state"] == "closed":
@@ -56,7 +51,7 @@ def update(github: GitHub, marker: str, body: str) -> str:
 
 
 def find(github: GitHub, marker: str) -> Mapping[str, Any] | None:
-    """The newest issue that bears ``marker`` and was written by a workflow, or None."""
+    """Return the newest issue that contains ``marker`` and was written by a workflow, or None."""
     for item in github.paginate("/issues", state="all", labels=LABEL):
         is_issue = "pull_request" not in item and sticky_comment.is_bot(item.get("user"))
         if is_issue and marker in (item.get("body") or ""):

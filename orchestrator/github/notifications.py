@@ -1,6 +1,6 @@
-"""Telling GitHub: the comment, the commit status, the deployment, the run's page and outputs.
+"""Report a run to GitHub: the comment, the commit status, the deployment, and the run's summary and outputs.
 
-A deploy does not hang on being told of: what GitHub refuses of that is a warning.
+A deploy does not depend on these reports: a failed one is a warning.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from orchestrator.render.field_values import shorten
 
 
 class Notifier:
-    """One run's news of one environment.  ``commit`` is what is checked out; ``github`` is None where it is silent."""
+    """Reports one run for one environment.  ``commit`` is the checked-out commit; ``github`` is None when silent."""
 
     def __init__(
         self, run: WorkflowRun, github: GitHub | None, folder: Path, environment: str | None, commit: str
@@ -41,33 +41,34 @@ class Notifier:
 
     @classmethod
     def from_environment(cls, folder: Path, environment: str | None, *, is_silent: bool = False) -> Self:
-        """The bulletin of this process's run.  Raises Problems outside of GitHub Actions."""
+        """Return the notifier of the current workflow run.  Raises Problems outside GitHub Actions."""
         run = WorkflowRun.from_environment()
         commit = ledger_entry.detect_origin(folder).commit or run.sha
         return cls(run, None if is_silent else run.create_client(), folder, environment, commit)
 
     @property
     def has_newer_commit(self) -> bool:
-        """Whether a push started this run, and by now there is a newer commit, which is checked out."""
+        """Whether a push started this run and a newer commit than the pushed one is checked out."""
         return (
             self.run.environ.get("GITHUB_EVENT_NAME") == "push" and bool(self.run.sha) and self.run.sha != self.commit
         )
 
     def find_merged_pull_request(self) -> int | None:
-        """The pull request that brought the commit; None where GitHub knows none, or is away."""
+        """Return the merged pull request of the commit; None if there is none or GitHub is unavailable."""
         pull_request_numbers: list[int] = []
 
         def look_up() -> None:
             if self.github is not None:
                 pull_request_numbers.extend(
-                    int(one["number"]) for one in plan_status.list_merged_pull_requests(self.github, self.commit)
+                    int(pull_request["number"])
+                    for pull_request in plan_status.list_merged_pull_requests(self.github, self.commit)
                 )
 
         self.warn_on_failure(look_up)
         return pull_request_numbers[0] if pull_request_numbers else None
 
     def report_plan(self, text: str, reviewed_plan: ReviewedPlan, headline: str, *, is_vetoed: bool) -> None:
-        """The plan's comment and status on the pull request, if there is one.  Raises Problems."""
+        """Post the plan comment and the commit status, if the run has a pull request.  Raises Problems."""
         state: plan_status.StatusState = "failure" if is_vetoed else "success"
         prefix = "vetoed: " if is_vetoed else ""
         self._comment_on_pull_request(
@@ -75,33 +76,32 @@ class Notifier:
         )
 
     def report_no_plan(self, problems: Sequence[Problem]) -> None:
-        """Why there is no plan, on the pull request."""
+        """Report a failed plan to the summary and the pull request."""
         text = comment_body.render_problems(self.environment, problems, self.commit, self.run.url)
         self.run.append_summary(text)
         summary = f"{len(problems)} problems" if len(problems) > 1 else problems[0].message
-        self.warn_on_failure(lambda: self._comment_on_pull_request(text, "failure", f"no plan: {summary}"))
+        self.warn_on_failure(lambda: self._comment_on_pull_request(text, "failure", f"plan failed: {summary}"))
 
     def start_deployment(self, description: str) -> None:
-        """The deployment has begun."""
+        """Create the GitHub deployment."""
 
         def create() -> None:
             if self.github is not None:
-                begun = Deployment.start(
+                self._deployment = Deployment.start(
                     self.github, self.commit, self.environment, self.run.url, description=description
                 )
-                self._deployment = begun
 
         self.warn_on_failure(create)
 
     def report_result(self, title: str, result_view: DeployView, result: DeployResult) -> None:
-        """How it ended, everywhere; on the merged pull request only when it did not go well, or did not before."""
+        """Report the result; on the merged pull request only after a failure of this run or an earlier one."""
         text = comment_body.render_result(title, result_view, self.commit, self.run.url)
         url = environment_url(result)
         self.run.set_outputs(result=result.status, release=result.current_release_number or "", url=url)
         self._finish("success" if result_view.is_success else "failure", result_view.headline, text, url)
 
     def report_not_approved(self, title: str, decision: ApprovalDecision, digest: str) -> None:
-        """Why nothing was begun."""
+        """Report that the plan was not approved, and why."""
         self.run.set_outputs(result="stopped", digest=digest)
         self._finish(
             "failure",
@@ -110,25 +110,25 @@ class Notifier:
         )
 
     def report_superseded(self, superseding_run: str) -> None:
-        """A newer run does what this one was to do."""
+        """Report that a newer run deploys this commit."""
         text = f"superseded by run {superseding_run}, which deploys a newer commit"
         self.run.set_outputs(result="superseded")
         self._finish("inactive", text, f"### {self.environment}: {text}")
 
     def report_failure(self, problems: Sequence[Problem], command: str) -> None:
-        """What went wrong before anything was changed, or stopped it."""
+        """Report the problems that stopped the run."""
         self.run.set_outputs(result="failed")
         text = comment_body.render_failure(self.environment, problems, self.commit, self.run.url, command)
         self._finish("failure", problems[0].message, text)
 
     def report_interrupted(self) -> None:
-        """The run ends in the middle."""
+        """Report that the run was interrupted."""
         self.run.set_outputs(result="interrupted")
-        text = "stopped in the middle; the next run goes on from what AWS has"
+        text = "interrupted; the next run continues from the live state in AWS"
         self._finish("error", text, f"### {self.environment}: {text}")
 
     def warn_on_failure(self, notify: Callable[[], None]) -> None:
-        """Do ``deed``; a refusal becomes a warning in the log."""
+        """Call ``notify``; log its problems as warnings."""
         try:
             notify()
         except Problems as error:
@@ -145,7 +145,7 @@ class Notifier:
         )
 
     def _comment_on_merged_pull_request(self, text: str, *, is_success: bool) -> None:
-        """A comment on the pull request that brought the commit; good news only over bad news."""
+        """Comment on the merged pull request of the commit; a success only replaces an earlier failure."""
         if self.github is None:
             return
         marker = plan_markdown.marker(self.marker, "deploy")
@@ -159,13 +159,13 @@ class Notifier:
         if self.github is None or pull_request is None:
             return
         current = self.github.get(f"/pulls/{pull_request.number}")
-        if current["head"]["sha"] == pull_request.head:  # otherwise a later run tells of a later commit
+        if current["head"]["sha"] == pull_request.head:  # otherwise the run of the newer commit comments
             sticky_comment.upsert(self.github, pull_request.number, self.marker, f"{self.marker}\n{text}")
         plan_status.set_status(self.github, pull_request.head, self.environment, state, description, self.run.url)
 
 
 def environment_url(result: DeployResult) -> str:
-    """Where the environment answers: the site, else a service; empty where nothing does."""
+    """Return the URL of the environment: the site's, else a service's; empty if nothing was probed."""
     proofs = (result.rollback_result or result.ship_result).probe_results
     subjects = sorted((proof.probe.component_handle.partition(".")[0] != "cdn", proof.probe.host) for proof in proofs)
     return f"https://{subjects[0][1]}/" if subjects else ""

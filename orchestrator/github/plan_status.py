@@ -1,4 +1,4 @@
-"""Where a review is kept: a commit status on the pull request's head, and the comment that it seals."""
+"""Store a reviewed plan: as a commit status on the pull request's head, which also seals the plan comment."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from orchestrator.github.reviewed_plan import ReviewedPlan
 StatusState = Literal["success", "failure", "error", "pending"]
 
 MAX_COMMITS: Final = 60
-"""Commits since the last release whose pull requests are looked at."""
+"""Most commits since the last release whose pull requests are considered."""
 
 _DIGESTS_PATTERN: Final = re.compile(r"plan ([0-9a-f]{64}) seal ([0-9a-f]{16})")
 _MAX_DESCRIPTION_CHARACTERS: Final = 140
 
 
 def status_context(environment: str) -> str:
-    """The name of the status, as branch protection may require it."""
+    """Return the name of the status, which branch protection can require."""
     return f"orchestrator/{environment}"
 
 
 def format_digests(reviewed_plan: ReviewedPlan) -> str:
-    """The part of a status that ``reviewed`` reads again."""
+    """Return the part of a status description that ``read_reviewed_plan`` parses."""
     return f"plan {reviewed_plan.digest} seal {reviewed_plan.checksum}"
 
 
 def set_status(
     github: GitHub, sha: str, environment: str, state: StatusState, description: str, target_url: str
 ) -> None:
-    """Put a status on a commit; ``text`` is cut to what GitHub keeps."""
+    """Set a status on a commit; ``description`` is cut to GitHub's limit."""
     body = {
         "state": state,
         "context": status_context(environment),
@@ -43,25 +43,28 @@ def set_status(
 
 
 def read_reviewed_plan(github: GitHub, number: int, head: str, environment: str, marker: str) -> ReviewedPlan | None:
-    """What was reviewed on one pull request at its last commit; None where that was nothing, or was tampered with."""
+    """Return the plan reviewed on a pull request at commit ``head``; None if its status holds none.
+
+    Without a plan comment that matches the status, the result holds only the digest.
+    """
     status_digests = _read_status_digests(github, head, environment)
     if status_digests is None:
         return None
     digest, checksum = status_digests
     plan_comment = sticky_comment.find(github, number, marker)
-    view = reviewed_plan.parse_marker(plan_comment["body"]) if plan_comment else None
-    # A status cannot be rewritten, a comment can: without its seal it says nothing of single changes.
-    return view if view and view.checksum == checksum and view.digest == digest else ReviewedPlan(digest)
+    plan = reviewed_plan.parse_marker(plan_comment["body"]) if plan_comment else None
+    # A comment can be edited, a status cannot: trust the comment's changes only if the status seals them.
+    return plan if plan and plan.checksum == checksum and plan.digest == digest else ReviewedPlan(digest)
 
 
 def list_merged_pull_requests(github: GitHub, sha: str) -> list[Any]:
-    """The merged pull requests that brought a commit to the main branch."""
+    """Return the merged pull requests that contain a commit."""
     candidates = github.find(f"/commits/{sha}/pulls") or []
     return [pull_request for pull_request in candidates if pull_request.get("merged_at")]
 
 
 def list_pull_requests_since(github: GitHub, base: str, head: str) -> Iterator[Any]:
-    """The pull requests merged after commit ``base`` up to ``head``, newest first, each once."""
+    """Yield the pull requests merged after commit ``base`` up to ``head``, newest first, each once."""
     yielded_numbers: set[int] = set()
     for sha in _list_commits(github, base, head):
         for pull_request in list_merged_pull_requests(github, sha):
@@ -79,7 +82,7 @@ def _list_commits(github: GitHub, base: str, head: str) -> list[str]:
 
 
 def _read_status_digests(github: GitHub, sha: str, environment: str) -> tuple[str, str] | None:
-    """Digest and seal of the newest status that a workflow put there."""
+    """Return digest and seal from the newest status set by a workflow."""
     for status in github.paginate(f"/commits/{sha}/statuses"):
         if status.get("context") == status_context(environment) and sticky_comment.is_bot(status.get("creator")):
             digest_match = _DIGESTS_PATTERN.search(status.get("description") or "")

@@ -1,6 +1,6 @@
-"""A pull request that changes files, made without a checkout's git: one commit, one branch, one pull request.
+"""Open a pull request that changes files, through the API and without git: one commit on one branch.
 
-API: GitHub's REST API (git trees, commits and refs; pulls).  What was proposed before under that branch is replaced.
+API: GitHub REST API (git trees, commits and refs; pulls).  Replaces what the branch held before.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from orchestrator.github.client import GitHub, GitHubProblems
 from orchestrator.problems import Problems
 
 FORBIDDEN_HINT = (
-    "let workflows make pull requests: Settings, Actions, General, `Allow GitHub Actions to create and approve pull "
-    "requests`; or open one by hand from the branch {}"
+    "enable `Allow GitHub Actions to create and approve pull requests` under Settings > Actions > General, "
+    "or open the pull request by hand from the branch {}"
 )
 
 
 def create_or_update(
     github: GitHub, branch: str, base: str, parent: str, files: Mapping[str, str], text: tuple[str, str]
 ) -> str:
-    """Put ``files`` on top of commit ``parent`` and ask to merge them into ``base``; the URL.
+    """Commit ``files`` on top of ``parent``, open or update the pull request into ``base``, and return its URL.
 
-    ``files`` are texts by path, empty where the file goes; ``text`` is the title, which the commit bears too, and
-    the body.  Raises Problems.
+    ``files`` maps paths to texts; an empty text deletes the file.  ``text`` is the title, also used for the commit,
+    and the body.  Raises Problems.
     """
     title, body = text
     commit = _create_commit(github, parent, files, title)
@@ -53,7 +53,7 @@ def _create_commit(github: GitHub, parent: str, files: Mapping[str, str], title:
 
 
 def _update_branch(github: GitHub, branch: str, commit: str) -> None:
-    """Let the branch be at ``commit``.  In one move: a branch that has nothing of its own closes its pull request."""
+    """Point the branch at ``commit`` in one update: GitHub closes the pull request of a branch without commits."""
     if github.find(f"/git/ref/heads/{branch}") is None:
         github.post("/git/refs", {"ref": f"refs/heads/{branch}", "sha": commit})
     else:

@@ -1,8 +1,8 @@
-"""What a reviewer has seen of a plan, small enough to be hidden in a comment.  Pure.
+"""Record a reviewed plan in a hidden marker of the plan comment.  Pure.
 
-Every pending change by its address and a hash of all that it does, so that a plan made later can be compared change by
-change.  A commit status holds the hash of this, and GitHub lets nobody rewrite a status: a comment that was edited by
-hand is noticed.
+The marker maps the address of every pending change to a hash of all that it does, so that a later plan can be compared
+change by change.  A commit status holds the marker's checksum.  A status cannot be edited, so an edited comment is
+detected.
 """
 
 from __future__ import annotations
@@ -20,42 +20,42 @@ from orchestrator import canonical_json
 from orchestrator.vocabulary import Change, Plan
 
 MAX_MARKER_CHARACTERS: Final = 18_000
-"""Characters of the marker.  A plan whose changes do not fit is compared by its digest alone."""
+"""Longest marker.  A plan whose changes do not fit is compared by its digest alone."""
 MAX_DECOMPRESSED_BYTES: Final = 4_000_000
-"""Bytes that a marker may unfold to."""
+"""Largest decompressed payload of a marker."""
 
 _MARKER_PATTERN: Final = re.compile(r"<!-- orchestrator:seen ([A-Za-z0-9+/=]+) -->")
 
 
 class ReviewedPlan(Struct, frozen=True):
-    """A plan's ``digest`` and its changes: hash by address; none where they did not fit."""
+    """A plan's ``digest`` and the hashes of its changes by address; no hashes if they did not fit."""
 
     digest: str
     changes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def checksum(self) -> str:
-        """What the commit status says of it."""
+        """The seal that the commit status holds."""
         return canonical_json.digest(self)[:16]
 
     def has_reviewed(self, change: Change) -> bool:
-        """Whether this very change was shown."""
+        """Return whether exactly this change was reviewed."""
         return self.changes.get(change.address) == hash_change(change)
 
 
 def from_plan(plan: Plan) -> ReviewedPlan:
-    """What somebody who reads ``plan`` sees."""
+    """Return the reviewed form of ``plan``."""
     return ReviewedPlan(plan.digest, {change.address: hash_change(change) for change in plan.pending_changes})
 
 
 def hash_change(change: Change) -> str:
-    """One change, with its fields and its calls, in 12 hexadecimal digits."""
+    """Return a hash of a change with its fields and calls: 12 hexadecimal digits."""
     content = (change.address, change.action, change.physical, change.fields, change.steps)
     return canonical_json.digest(content)[:12]
 
 
 def create_marker(plan: Plan) -> tuple[str, ReviewedPlan]:
-    """The hidden line of a comment, and what it says."""
+    """Return the hidden line of a comment, and the reviewed plan that it holds."""
     reviewed_plan = from_plan(plan)
     marker = _format_marker(reviewed_plan)
     if len(marker) > MAX_MARKER_CHARACTERS:
@@ -65,7 +65,7 @@ def create_marker(plan: Plan) -> tuple[str, ReviewedPlan]:
 
 
 def parse_marker(body: str) -> ReviewedPlan | None:
-    """What a comment hides; None where that is nothing that we wrote."""
+    """Return the reviewed plan that a comment holds; None if there is no valid marker."""
     marker_match = _MARKER_PATTERN.search(body)
     if marker_match is None:
         return None

@@ -1,4 +1,4 @@
-"""One comment of ours on a pull request or issue: found by its hidden marker, updated in place, never a second one."""
+"""Keep one comment on a pull request or issue up to date, identified by a hidden marker."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from orchestrator.github.client import GitHub, GitHubProblems
 from orchestrator.problems import Problems
 
 MAX_BODY_CHARACTERS = 65_536
-"""Characters that GitHub keeps of a body."""
+"""GitHub's limit for a body."""
 WORKFLOW_AUTHOR = "github-actions[bot]"
-"""Whom GitHub names as the author of what a workflow's own token writes."""
+"""The author of everything written with a workflow's own token."""
 
 
 def upsert(github: GitHub, number: int, marker: str, body: str) -> str:
-    """Make ``body`` the comment that bears ``marker``; its URL.
+    """Create or update the comment that contains ``marker`` and return its URL.
 
-    It is read back: Raises Problems when GitHub kept something else.
+    Reads the comment back.  Raises Problems if GitHub stored a different body.
     """
     if marker not in body or len(body) > MAX_BODY_CHARACTERS:
-        raise ValueError("a comment bears its marker and fits")
+        raise ValueError(f"the body must contain its marker and fit into {MAX_BODY_CHARACTERS} characters")
     existing = find(github, number, marker)
     if existing is None:
         _create(github, number, marker, body)
@@ -29,18 +29,19 @@ def upsert(github: GitHub, number: int, marker: str, body: str) -> str:
     stored = _find_and_deduplicate(github, number, marker)
     if stored is None or not _has_same_body(stored["body"], body):
         raise Problems.from_message(
-            f"the comment on #{number} is not what was written", hint="somebody else wrote at once; run the job again"
+            f"the comment on #{number} differs from what was written",
+            hint="re-run the job: another run may have written at the same time",
         )
     return str(stored["html_url"])
 
 
 def find(github: GitHub, number: int, marker: str) -> Mapping[str, Any] | None:
-    """The oldest comment that bears ``marker`` and was written by a workflow, or None."""
+    """Return the oldest comment that contains ``marker`` and was written by a workflow, or None."""
     return next(iter(_list(github, number, marker)), None)
 
 
 def is_bot(author: Any) -> bool:
-    """Whether a workflow wrote it: a person or another app who types our marker is not believed."""
+    """Return whether a workflow is the author; markers written by people and other apps are not trusted."""
     return isinstance(author, dict) and author.get("type") == "Bot" and author.get("login") == WORKFLOW_AUTHOR
 
 
@@ -53,7 +54,7 @@ def _create(github: GitHub, number: int, marker: str, body: str) -> None:
     try:
         github.post(f"/issues/{number}/comments", {"body": body})
     except GitHubProblems as error:
-        # An answer that was lost says nothing of the comment: it is looked for before it is written again.
+        # The comment may exist although the response was lost: look for it before writing it again.
         if error.status not in {0, 500, 502, 503, 504}:
             raise
         if find(github, number, marker) is None:
@@ -61,7 +62,7 @@ def _create(github: GitHub, number: int, marker: str, body: str) -> None:
 
 
 def _find_and_deduplicate(github: GitHub, number: int, marker: str) -> Mapping[str, Any] | None:
-    """The comment as GitHub has it now; what another run wrote at the same moment goes."""
+    """Return the comment as stored, and delete duplicates that another run wrote at the same time."""
     comments = _list(github, number, marker)
     for duplicate in comments[1:]:
         github.delete(f"/issues/comments/{duplicate['id']}")

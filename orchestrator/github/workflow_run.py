@@ -1,6 +1,6 @@
-"""The run we are in, as GitHub Actions tells it: which repository, commit and event, and where results go.
+"""Read the current GitHub Actions run (repository, commit, event), and write its outputs and summary.
 
-May know: the environment and the event's file.  Reads no secret but the token, which it hands to the client.
+Reads only the environment and the event file.  The only secret is the token, which it passes to the client.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from orchestrator.problems import Problems
 
 
 class PullRequest(Struct, frozen=True):
-    """The pull request of the event: its number and the commit that was pushed to it."""
+    """The pull request of the event: its number and its head commit."""
 
     number: int
     head: str
 
 
 class WorkflowRun(Struct, frozen=True):
-    """One run of a workflow.  ``url`` is its page; ``event`` its payload."""
+    """One run of a workflow.  ``url`` is the page of the run; ``event`` is the event payload."""
 
     repository: str
     sha: str
@@ -37,12 +37,12 @@ class WorkflowRun(Struct, frozen=True):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ) -> WorkflowRun:
-        """The run of this process.  Raises Problems outside of GitHub Actions."""
+        """Return the current run.  Raises Problems outside GitHub Actions."""
         repository = environ.get("GITHUB_REPOSITORY", "")
         if not repository:
             raise Problems.from_message(
-                "this is no run of GitHub Actions: GITHUB_REPOSITORY is not set",
-                hint="on a laptop use `orchestrator plan`, `deploy`, `rollback` and `drift`",
+                "not running in GitHub Actions: GITHUB_REPOSITORY is not set",
+                hint="outside GitHub Actions, use `orchestrator plan`, `deploy`, `rollback` or `drift`",
             )
         server = environ.get("GITHUB_SERVER_URL", "https://github.com")
         url = f"{server}/{repository}/actions/runs/{environ.get('GITHUB_RUN_ID', '')}"
@@ -51,27 +51,29 @@ class WorkflowRun(Struct, frozen=True):
 
     @property
     def pull_request(self) -> PullRequest | None:
-        """The pull request that the run is about, or None."""
+        """The pull request of the event, or None."""
         payload = self.event.get("pull_request")
         return PullRequest(int(payload["number"]), str(payload["head"]["sha"])) if isinstance(payload, dict) else None
 
     def create_client(self) -> GitHub:
-        """GitHub as this run's token may see it.  Raises Problems when the step was given none."""
+        """Return a client with this run's token.  Raises Problems if the step has no token."""
         token = self.environ.get("GITHUB_TOKEN", "")
         if not token:
-            raise Problems.from_message("the step has no GITHUB_TOKEN", hint="env: {GITHUB_TOKEN: ${{ github.token }}}")
+            raise Problems.from_message(
+                "GITHUB_TOKEN is not set", hint="add to the step: env: {GITHUB_TOKEN: ${{ github.token }}}"
+            )
         return GitHub(self.repository, token, api_url=self.environ.get("GITHUB_API_URL", "") or DEFAULT_API_URL)
 
     def set_outputs(self, **values: object) -> None:
-        """Set outputs of the step, for later steps and for callers of the workflow."""
+        """Set outputs of the step; underscores in names become hyphens."""
         lines = []
         for name, value in values.items():
-            delimiter = uuid.uuid4().hex  # a value cannot guess where it ends
+            delimiter = uuid.uuid4().hex  # random, so that a value cannot end its own output
             lines += [f"{name.replace('_', '-')}<<{delimiter}", str(value), delimiter]
         _append_to_file(self.environ.get("GITHUB_OUTPUT"), "\n".join(lines) + "\n")
 
     def append_summary(self, markdown: str) -> None:
-        """Add to the page of the run."""
+        """Append to the summary of the run."""
         _append_to_file(self.environ.get("GITHUB_STEP_SUMMARY"), markdown.rstrip() + "\n\n")
 
 

@@ -41,7 +41,7 @@ def test_what_was_reviewed_goes_ahead(shop: ShopRepository) -> None:
     run = shop.run_deploy()
 
     assert run.outputs["result"] == "released", run.log
-    assert "this very plan was reviewed" in run.log
+    assert "this exact plan was reviewed" in run.log
     assert versioned(shop.clients)
 
 
@@ -68,7 +68,7 @@ def test_what_moved_since_the_review_stops_if_it_is_not_safe(shop: ShopRepositor
     assert "exit status 6" in run.log
     assert "shop-photos" not in shop.list_buckets()
     (comment,) = [one for one in shop.hub.list_comments(number) if "not deployed" in one["body"]]
-    assert "s3\\_bucket.files: update (versioning) was in no reviewed plan; it holds data" in comment["body"]
+    assert "s3\\_bucket.files: update (versioning) was not reviewed; it holds data" in comment["body"]
     assert shop.hub.deployment_states(max(shop.hub.deployments)) == ["in_progress", "failure"]
 
     agreed = shop.run_dispatched("deploy.yml", {"digest": run.outputs["digest"]})
@@ -199,10 +199,10 @@ def test_a_failure_is_told_on_the_merged_pull_request(shop: ShopRepository) -> N
     assert run.code == 1
     assert run.outputs["result"] == "failed"  # what holds data is not removed to go back
     (comment,) = [one for one in shop.hub.list_comments(number) if "orchestrator:deploy" in one["body"]]
-    assert "**First cause:** s3\\_bucket.files" in comment["body"]
+    assert "**Root cause:** s3\\_bucket.files" in comment["body"]
     assert "s3:PutBucketVersioning" in comment["body"]
     assert "**Failed (1)**" in comment["body"]
-    assert "**Not done (2)**\n\n- `s3_bucket_policy.files`" in comment["body"]
+    assert "**Skipped (2)**\n\n- `s3_bucket_policy.files`" in comment["body"]
     assert "orchestrator deploy" in comment["body"]
     assert shop.hub.deployment_states(max(shop.hub.deployments)) == ["in_progress", "failure"]
 
@@ -227,4 +227,4 @@ def test_github_being_down_does_not_stop_a_deploy(shop: ShopRepository) -> None:
     run = shop.run_deploy()
 
     assert run.outputs["result"] == "released", run.log
-    assert "::warning::GitHub refused" in run.log
+    assert "::warning::GitHub request failed" in run.log

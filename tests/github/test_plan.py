@@ -129,7 +129,7 @@ def test_a_thousand_resources_in_one_comment(shop: ShopRepository) -> None:
     assert [index for index in range(334) if f"bucket.b{index:03}" not in body] == []
     plan = json.loads((shop.runner.artifacts / "plan-prod" / "plan.json").read_text())
     assert (len(plan["changes"]), plan["digest"]) == (1012, run.outputs["digest"])
-    assert "the artefact of the run that is linked below" in body
+    assert "the artefact linked below" in body
     assert re.search(r"artefact of \[this run\]\(https://\S+/actions/runs/\w+#artifacts\)", body)
     view = reviewed_plan.parse_marker(body)
     assert view is not None

@@ -28,4 +28,4 @@ def test_ten_lines_are_enough(shop: ShopRepository) -> None:
     run = shop.run_deploy()
     assert run.code == 0, run.log
     assert "shop-files" in shop.list_buckets()
-    assert "this very plan was reviewed" in run.log
+    assert "this exact plan was reviewed" in run.log
