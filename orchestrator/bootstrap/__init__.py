@@ -1,5 +1,5 @@
-"""Letting workflows in: what GitHub Actions may do in an account, from the manifests; and what else a project needs.
+"""Give GitHub Actions access to an AWS account: roles and policies from the manifests, and the repository's settings.
 
-The roles are resources like any other (``gate``): planned, shown and applied by the pipeline, in a scope of their own,
-so that no deploy touches what lets it in.  May know: everything below ``cli`` and ``render``.
+The roles are ordinary resources (``workflow_roles``): planned, shown and applied by the pipeline, in a scope of their
+own, so that no deploy changes its own access.  May import everything below ``cli`` and ``render``.
 """

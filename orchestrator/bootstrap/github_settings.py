@@ -1,6 +1,6 @@
-"""What the workflows find in the repository: its variables and its environment.  API: GitHub's REST API.
+"""Plan and apply the GitHub settings that the workflows need: repository variables and the environment.
 
-The same shape as the pipeline: what is wanted, what stands, the difference, and carrying it out.
+API: GitHub REST API (actions variables, environments, deployment branch policies).
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from orchestrator.bootstrap.workflow_roles import Repository
 from orchestrator.vocabulary import Scope
 
 NAMED_BRANCHES_POLICY = {"protected_branches": False, "custom_branch_policies": True}
-"""Only branches that are named may deploy to the environment."""
+"""Only the listed branches may deploy to the environment."""
 
 
 class GitHubApi(Protocol):
-    """What is asked of GitHub, below ``/repos/OWNER/NAME``; see ``orchestrator.github.client.GitHub``."""
+    """Requests below ``/repos/OWNER/NAME``; implemented by ``orchestrator.github.client.GitHub``."""
 
     def get(self, path: str) -> Any: ...
 
@@ -34,20 +34,20 @@ class GitHubApi(Protocol):
 
 
 class Setting(Struct, frozen=True):
-    """One thing that will be set: in words, and the requests that set it, in order (method, path, body)."""
+    """One setting to change: its description, and the requests (method, path, body) in order."""
 
     description: str
     requests: tuple[tuple[str, str, Mapping[str, Any]], ...]
 
 
 def fetch_repository(api: GitHubApi) -> Repository:
-    """The repository with the ids that GitHub knows it by.  Raises Problems."""
+    """Read the repository with its ids from GitHub.  Raises Problems."""
     response = api.get("")
     return Repository(response["full_name"], response["id"], response["owner"]["id"], response["default_branch"])
 
 
 def repository_variables(scope: Scope) -> dict[str, str]:
-    """The repository's variables, which pull requests see too; there is one plan role an environment."""
+    """Return the repository's variables, which pull requests can read; each environment has its own plan role."""
     suffix = "" if scope.environment == "prod" else f"_{scope.environment.upper().replace('-', '_')}"
     return {
         f"ORCHESTRATOR_PLAN_ROLE{suffix}": workflow_roles.role_arn(scope, workflow_roles.PLAN_ROLE),
@@ -57,7 +57,7 @@ def repository_variables(scope: Scope) -> dict[str, str]:
 
 
 def list_pending_settings(api: GitHubApi, scope: Scope, branch: str) -> list[Setting]:
-    """What has to be set; nothing where all stands.  Only reads.  Raises Problems."""
+    """Return the settings that differ from the required ones.  Only reads.  Raises Problems."""
     pending = [*_environment_settings(api, scope, branch)]
     for name, value in repository_variables(scope).items():
         pending += _variable_settings(api, "/actions/variables", name, value, "the repository")
@@ -72,7 +72,7 @@ def list_pending_settings(api: GitHubApi, scope: Scope, branch: str) -> list[Set
 
 
 def apply(api: GitHubApi, settings: list[Setting]) -> Iterator[str]:
-    """Set each; yields its words once that is done.  Raises Problems."""
+    """Apply each setting and then yield its description.  Raises Problems."""
     for setting in settings:
         for method, path, body in setting.requests:
             if method == "DELETE":
@@ -89,11 +89,13 @@ def _environment_settings(api: GitHubApi, scope: Scope, branch: str) -> Iterator
     environment = api.find(path)
     if environment is None or environment.get("deployment_branch_policy") != NAMED_BRANCHES_POLICY:
         body = {"deployment_branch_policy": NAMED_BRANCHES_POLICY}
-        yield Setting(f"environment {scope.environment}: only named branches deploy to it", (("PUT", path, body),))
+        yield Setting(
+            f"branch policy of environment {scope.environment}: only listed branches can deploy", (("PUT", path, body),)
+        )
     policies_path = f"{path}/deployment-branch-policies"
     branch_policies = (api.find(policies_path) or {}).get("branch_policies", []) if environment else []
     if branch not in [branch_policy["name"] for branch_policy in branch_policies]:
-        description = f"environment {scope.environment}: branch {branch} deploys to it"
+        description = f"branch of environment {scope.environment}: {branch} can deploy"
         yield Setting(description, (("POST", policies_path, {"name": branch}),))
 
 

@@ -1,7 +1,7 @@
-"""What a rule about IAM actions is, and how the tables write one.  Data only.
+"""Define permission rules (IAM actions on ARN templates), from which the policies are built.  Data only.
 
-An ARN is a template: ``{a}`` account, ``{r}`` region, ``{n}`` the resource's name in AWS, ``{p}`` the prefix of the
-environment's names, ``{path}`` the path of its roles.
+Placeholders of an ARN template: ``{a}`` account, ``{r}`` region, ``{n}`` the resource's name in AWS, ``{p}`` the
+environment's name prefix, ``{path}`` the IAM path of its roles.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ ANY_RESOURCE: Final = ("*",)
 
 
 class PermissionRule(Struct, frozen=True):
-    """``actions`` (of one service) on ``arns``.
+    """``actions`` of one AWS service on ``arns``.
 
-    ``who``: ``read`` for planning and deploying, ``write`` for deploying, ``destroy`` for deploying where the manifest
-    lets the data go.  ``when``: a name in ``policies.CONDITIONS``.
+    ``access_level``: ``read`` for planning and deploying, ``write`` for deploying, ``destroy`` for deploying when the
+    manifest has ``deletionPolicy: delete``.  ``condition``: a key of ``policy_documents._build_conditions``.
     """
 
     access_level: str
@@ -27,14 +27,14 @@ class PermissionRule(Struct, frozen=True):
 
 
 def allow(access_level: str, service: str, actions: str, *arns: str, condition: str = "") -> PermissionRule:
-    """The ``actions`` of one service, parted by spaces."""
+    """Return a rule for the space-separated ``actions`` of one service."""
     return PermissionRule(
         access_level, tuple(f"{service}:{action}" for action in actions.split()), arns or ANY_RESOURCE, condition
     )
 
 
 def crud_actions(resource_name: str) -> str:
-    """Making, changing and deleting it."""
+    """Return the create, update and delete actions of a resource, separated by spaces."""
     return f"Create{resource_name} Update{resource_name} Delete{resource_name}"
 
 

@@ -1,7 +1,7 @@
-"""From what the manifests lead to, what each role may do, in documents that IAM takes.  Pure.
+"""Build the IAM policy documents of the workflow roles from the desired resources.  Pure.
 
-A policy holds no more than 6,144 characters, a role no more than ten policies: statements are merged by what they
-allow, and packed.
+A managed policy holds at most 6,144 characters and a role at most ten policies, so statements are merged by what they
+allow and packed.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ Statement = dict[str, Any]
 PolicyDocument = Mapping[str, Any]
 
 MAX_POLICY_CHARACTERS: Final = 6144
-"""Characters of a managed policy, white space left out."""
+"""IAM's limit for a managed policy, without white space."""
 MAX_POLICIES_PER_ROLE: Final = 10
-"""Managed policies of a role."""
+"""IAM's limit for managed policies attached to a role."""
 _MAX_CHUNK_CHARACTERS: Final = 2000
 _ALLOWED_SERVICES: Final = (
     "apprunner", "budgets", "cloudfront", "cloudwatch", "ec2", "ecr", "ecs", "kms", "logs", "rds", "s3",
@@ -62,7 +62,7 @@ _XRAY_WRITE_ACTIONS: Final = (
 
 
 class RuleTarget(Struct, frozen=True):
-    """One thing that is worked on: its type's rules, its name in AWS, and whether its data may go."""
+    """A resource to grant access to: the rules of its type, its name in AWS, and whether it may be destroyed."""
 
     rules: tuple[PermissionRule, ...]
     name: str = ""
@@ -75,23 +75,23 @@ class _MergedStatement(Struct):
 
 
 def build_plan_policies(desired: DesiredState) -> list[PolicyDocument]:
-    """What the plan role may do: read the configuration of what the manifests make.  No secret's value.
+    """Return the policies of the plan role: read the configuration of all resources, but no secret values.
 
-    Raises Problems when it does not fit into a role.
+    Raises Problems if they exceed the limits of a role.
     """
     return pack_statements(_build_statements(desired, ("read",)), "plan")
 
 
 def build_deploy_policies(desired: DesiredState) -> list[PolicyDocument]:
-    """What the deploy role may do: make and change what the manifests make, destroy what they let go.
+    """Return the policies of the deploy role: create and change all resources, destroy those marked deletable.
 
-    Raises Problems when it does not fit into a role.
+    Raises Problems if they exceed the limits of a role.
     """
     return pack_statements(_build_statements(desired, ("read", "write", "destroy")), "deploy")
 
 
 def build_permissions_boundary(desired: DesiredState) -> PolicyDocument:
-    """What no role of a service may exceed, whatever a deploy writes into it."""
+    """Return the permissions boundary of service roles, which limits them whatever a deploy grants."""
     scope, statements = desired.scope, []
     roles = [resource for resource in desired.resources if resource.type == "iam_role"]
     for role in roles:
@@ -128,7 +128,7 @@ def build_permissions_boundary(desired: DesiredState) -> PolicyDocument:
 
 
 def build_workflow_boundary(scope: Scope) -> PolicyDocument:
-    """What the plan and the deploy role may not exceed, even if somebody gives them more: no users, no other roles."""
+    """Return the boundary of the plan and deploy roles: whatever they are granted, no users and no other roles."""
     role_arn = f"arn:aws:iam::{scope.account}:role{scope.iam_path}*"
     service_linked_role_arn = f"arn:aws:iam::{scope.account}:role/aws-service-role/*"
     return _build_document(
@@ -150,9 +150,9 @@ def build_workflow_boundary(scope: Scope) -> PolicyDocument:
 def pack_statements(
     statements: Iterable[Statement], role: str, max_policies: int = MAX_POLICIES_PER_ROLE
 ) -> list[PolicyDocument]:
-    """Statements in as few documents as hold them, first fit.
+    """Pack statements into as few documents as possible, first fit.
 
-    Raises Problems when it would take more than ``most``.
+    Raises Problems if that takes more than ``max_policies``.
     """
     bins: list[list[Statement]] = []
     for statement in (statement_part for original in statements for statement_part in _split_statement(original)):
@@ -164,14 +164,14 @@ def pack_statements(
             bins.append([statement])
     if len(bins) > max_policies:
         raise Problems.from_message(
-            f"what the {role} role must be allowed takes {len(bins)} policies, AWS allows {max_policies}",
-            hint="split the project, or the environment's largest component, in two",
+            f"the permissions of the {role} role need {len(bins)} policies, but AWS allows {max_policies}",
+            hint="split the project or the environment's largest component in two",
         )
     return [_build_document(bin_statements) for bin_statements in bins]
 
 
 def policy_size(document: PolicyDocument) -> int:
-    """Characters of a document as IAM counts them."""
+    """Return the number of characters of a document as IAM counts them."""
     return len(json.dumps(document, separators=(",", ":")))
 
 
@@ -184,7 +184,7 @@ def _build_statements(desired: DesiredState, access_levels: tuple[str, ...]) -> 
             arns = tuple(sorted(_fill_arn_template(arn, desired.scope, target.name) for arn in rule.arns))
             service = rule.actions[0].partition(":")[0]
             merged.setdefault((service, arns, rule.condition), _MergedStatement()).actions.update(rule.actions)
-    # Rules of one place are one statement; places that allow the same are one statement too.
+    # Rules for one set of ARNs form one statement; sets of ARNs with equal actions are merged as well.
     merged_by_actions: dict[tuple[tuple[str, ...], str], _MergedStatement] = {}
     for (_, arns, condition), merged_statement in merged.items():
         group = merged_by_actions.setdefault(
@@ -201,7 +201,12 @@ def _build_statements(desired: DesiredState, access_levels: tuple[str, ...]) -> 
 def _list_targets(desired: DesiredState) -> Iterator[RuleTarget]:
     yield RuleTarget(DISCOVERY_RULES)
     for resource in desired.resources:
-        if resource.type not in {"ecr_image", "migration", "s3_model", "s3_site"}:  # what is shipped: below
+        if resource.type not in {
+            "ecr_image",
+            "migration",
+            "s3_model",
+            "s3_site",
+        }:  # artefacts: below
             yield RuleTarget(RULES_BY_TYPE[resource.type], resource.physical, _is_deletable(resource))
             yield RuleTarget(tuple(previous_runtime_rules(resource.type)), resource.physical)
     physical_names = {(resource.type, resource.component): resource.physical for resource in desired.resources}
@@ -220,7 +225,7 @@ def _list_targets(desired: DesiredState) -> Iterator[RuleTarget]:
 
 
 def _list_artefact_types(component: Component) -> Iterator[tuple[str, str]]:
-    """What deploys ship of a component, whether or not there is anything to ship now: type, and what holds it."""
+    """Yield the artefact types that deploys ship for a component, each with the type of its parent resource."""
     spec: Mapping[str, Any] = component.spec
     if component.kind == "Bucket" and spec.get("spa"):
         yield "s3_site", "s3_bucket"
@@ -287,7 +292,7 @@ def _fill_arn_template(template: str, scope: Scope, name: str) -> str:
 
 
 def _secret_arn_pattern(ref: Ref, desired: DesiredState) -> str:
-    """The ARN of a secret before it is made: AWS adds six characters of its own."""
+    """Return the ARN pattern of a secret: AWS appends six characters to its name."""
     resource = next(candidate for candidate in desired.resources if candidate.address == ref.address)
     return f"arn:aws:secretsmanager:{desired.scope.region}:{desired.scope.account}:secret:{resource.physical}-??????"
 
@@ -300,7 +305,7 @@ def _allow_statement(
 
 
 def _split_statement(statement: Statement) -> Iterator[Statement]:
-    """A statement about very many things, in pieces that fit into a document each."""
+    """Split a statement with many ARNs into statements that each fit into a document."""
     arn_chunk: list[str] = []
     for arn in statement["Resource"]:
         if sum(len(chunked_arn) + 3 for chunked_arn in arn_chunk) > _MAX_CHUNK_CHARACTERS:

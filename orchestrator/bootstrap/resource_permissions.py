@@ -1,6 +1,6 @@
-"""Which IAM actions each resource type needs, and on which ARNs.  Data; source: the service authorization reference.
+"""List the IAM actions and ARNs that each resource type needs.  Data; source: AWS service authorization reference.
 
-How a rule is written, ``rules`` says; what runs services stands in ``runtimes``.
+``permission_rules`` defines the rules; ``runtime_permissions`` covers the types that run container services.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ DISCOVERY_RULES: Final = (
     allow("read", "s3", "ListAllMyBuckets"),
     allow("read", "budgets", "ViewBudget", "arn:aws:budgets::{a}:budget/*"),
 )
-"""What looking for forgotten things asks, whatever the manifests hold."""
+"""What finding resources that are no longer in the manifests needs, whatever the manifests hold."""
 
 RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     **RUNTIME_RULES_BY_TYPE,
@@ -269,11 +269,11 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "sns", "Unsubscribe"),
     ),
 }
-"""Every type a manifest can lead to; a type that is missing here is a KeyError, and a failing test."""
+"""Rules for every type that manifests can expand to; a missing type raises KeyError and fails a test."""
 
 RELEASE_BUCKET_RULES: Final = (
     allow("read", "s3", "ListBucket", BUCKET_ARN),
     allow("read", "s3", "GetObject", OBJECTS_ARN),
     allow("write", "s3", "PutObject DeleteObject", OBJECTS_ARN),
 )
-"""On the release bucket."""
+"""Rules for the release bucket."""

@@ -1,6 +1,6 @@
-"""Which IAM actions it takes to run a service, in either runtime, and to leave one for the other.  Data.
+"""List the IAM actions for running a ContainerService in each runtime, and for moving between runtimes.  Data.
 
-Source: the service authorization reference; for ECS Express Mode, what AWS's own action for GitHub asks for.
+Source: AWS service authorization reference; for ECS Express Mode, the permissions of AWS's own GitHub action.
 """
 
 from __future__ import annotations
@@ -95,19 +95,19 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
 }
-"""By resource type."""
+"""Rules by resource type."""
 
 PREVIOUS_RUNTIME_TYPES: Final = {
     "apprunner_service": ("ecs_express_service",),
     "ecs_express_service": tuple(name for name in RUNTIME_RULES_BY_TYPE if name.startswith("apprunner_")),
 }
-"""What a service of a type may have run in before: the types of the other runtime, under the same name."""
+"""By type of a service: the types of the other runtime, in which it may have run before under the same name."""
 
 PASS_ROLE_PRINCIPALS: Final = {
     "apprunner_service": ("build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com"),
     "ecs_express_service": ("ecs-tasks.amazonaws.com", "ecs.amazonaws.com"),
 }
-"""To whom roles are handed on."""
+"""The AWS services to which roles are passed."""
 SERVICE_LINKED_ROLE_PRINCIPALS: Final = {
     "apprunner_service": ("apprunner.amazonaws.com", "networking.apprunner.amazonaws.com"),
     "ecs_express_service": (
@@ -117,14 +117,14 @@ SERVICE_LINKED_ROLE_PRINCIPALS: Final = {
     ),
     "rds_instance": ("rds.amazonaws.com",),
 }
-"""Whose service-linked roles are made the first time."""
+"""The AWS services whose service-linked roles are created on first use."""
 
 _MANAGED_TAG: Final = "AmazonECSManaged"
 _TAGGED_CREATE_ACTIONS: Final = ["CreateListener", "CreateLoadBalancer", "CreateRule", "CreateTargetGroup"]
 
 
 def load_balancer_permissions(scope: Scope) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """What ECS does as the infrastructure role, with its conditions: only to what it has made, and marked, itself.
+    """Yield actions and conditions of the ECS infrastructure role: only resources that ECS created and tagged.
 
     Source: AWS's managed policy AmazonECSInfrastructureRoleforExpressGatewayServices, version 6.
     """
@@ -206,7 +206,7 @@ _LOAD_BALANCER_OTHER_ACTIONS: Final = (
 
 
 def previous_runtime_rules(resource_type: str) -> Iterator[PermissionRule]:
-    """What it takes to find what a service of the type left behind in the other runtime, and to remove it."""
+    """Yield the rules for finding and deleting what a service left behind in the other runtime."""
     for previous_type in PREVIOUS_RUNTIME_TYPES.get(resource_type, ()):
         for permission_rule in RUNTIME_RULES_BY_TYPE[previous_type]:
             actions = (

@@ -1,6 +1,6 @@
-"""The roles that workflows take, as desired resources: provider, policies, boundaries, roles.  Pure.
+"""Expand the access of workflows to desired resources: OIDC provider, policies, boundaries, roles.  Pure.
 
-A scope of its own keeps them out of reach: what plans and deploys the environment never sees them as its own.
+They have a scope of their own, so plans and deploys of the environment never manage them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PLAN_ROLE, DEPLOY_ROLE = "plan", "deploy"
 
 
 class Repository(Struct, frozen=True):
-    """A repository of GitHub: ``OWNER/NAME``, the ids that outlive renames, and its main branch."""
+    """A GitHub repository: ``OWNER/NAME``, the ids that survive a rename, and the main branch."""
 
     name: str
     id: int
@@ -31,13 +31,13 @@ class Repository(Struct, frozen=True):
     branch: str = "main"
 
     def oidc_subjects(self, suffix: str) -> list[Value]:
-        """What GitHub may call a run of it: the classic form, and the one with ids of newer repositories."""
+        """Return the OIDC subjects of its runs: the classic form, and the form with ids of newer repositories."""
         owner, _, name = self.name.partition("/")
         return [f"repo:{owner}/{name}:{suffix}", f"repo:{owner}@{self.owner_id}/{name}@{self.id}:{suffix}"]
 
 
 def role_arn(scope: Scope, role: str) -> str:
-    """ARN of the ``plan`` or ``deploy`` role of an environment."""
+    """Return the ARN of the ``plan`` or ``deploy`` role of an environment."""
     return f"arn:aws:iam::{scope.account}:role{scope.github_scope.iam_path}{role_name(scope, role)}"
 
 
@@ -46,9 +46,9 @@ def role_name(scope: Scope, role: str) -> str:
 
 
 def expand(desired: DesiredState, repository: Repository) -> DesiredState:
-    """What lets the workflows of ``repository`` plan and deploy what is ``desired``.
+    """Return the resources that let the workflows of ``repository`` plan and deploy ``desired``.
 
-    Raises Problems: names that are too long, policies that do not fit, a project without a boundary.
+    Raises Problems if names are too long, policies exceed the limits, or the Project has no permissions boundary.
     """
     project = next(component for component in desired.components if component.kind == "Project")
     require_permissions_boundary(project, desired)
@@ -60,13 +60,16 @@ def expand(desired: DesiredState, repository: Repository) -> DesiredState:
 
 
 def require_permissions_boundary(project: Component, desired: DesiredState) -> None:
-    """Raise Problems where services get roles without a boundary, which a deploy role may not make."""
+    """Raise Problems if services need roles but the Project has no permissions boundary.
+
+    The deploy role may create roles only with a boundary.
+    """
     if any(resource.type == "iam_role" for resource in desired.resources) and not project.spec["permissionsBoundary"]:
         message = (
-            "the Project does not ask for a permissions boundary; without one, whoever deploys could make a role "
-            "that may do anything"
+            "the Project has no permissions boundary: without one, anyone who deploys could create a role with any "
+            "permission"
         )
-        hint = "add `permissionsBoundary: true` to the spec of the Project, and run this again; nothing was done"
+        hint = "add `permissionsBoundary: true` to the spec of the Project, then run this again; nothing was changed"
         raise Problems([Problem(message, project.where, hint)])
 
 
@@ -139,7 +142,7 @@ def _trust_policy(scope: Scope, condition: Mapping[str, Value]) -> Value:
 
 
 def _plan_trust_condition(repository: Repository) -> Mapping[str, Value]:
-    """Pull requests, and the main branch, where drift is looked for."""
+    """Trust pull requests and the main branch, where the drift workflow runs."""
     subjects = [
         *repository.oidc_subjects("pull_request"),
         *repository.oidc_subjects(f"ref:refs/heads/{repository.branch}"),
@@ -148,7 +151,7 @@ def _plan_trust_condition(repository: Repository) -> Mapping[str, Value]:
 
 
 def _deploy_trust_condition(repository: Repository, scope: Scope) -> Mapping[str, Value]:
-    """The main branch, in a job that names the environment, whose rules then hold."""
+    """Trust the main branch, in a job that names the environment, so that its protection rules apply."""
     return {
         "repository_id": str(repository.id),
         "environment": scope.environment,

@@ -1,7 +1,7 @@
-"""What a set-up lacks, from laptop or runner: each missing thing with its fix, all at once.
+"""Check a set-up, on a laptop or a runner, and report every missing thing with its fix.
 
-It only reads, and it never waits longer than it was told to: what does not answer is *not checked*.  May know:
-everything below ``cli``.  May not: change anything.
+Only reads, and stops at its deadline: what has not answered by then is *not checked*.  May import everything below
+``cli``.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 FindingState = Literal["ok", "missing", "not checked"]
 
 CHECKS: Final = {
-    "git": "The manifests lie in a repository, which is the Project's.",
-    "manifests": "They are valid.",
-    "workflows": "They are there, pinned, and allowed what they need.",
-    "builder": "What builds images and sites is there.",
-    "aws": "Credentials work, in the Project's account and region.",
-    "github": "The repository is there, with its variables and its environment.",
-    "roles": "OIDC provider, roles, trust and policies are as `bootstrap github` makes them.",
-    "permissions": "All may be read that a plan reads.",
-    "releases": "The bucket for releases is there and can be read.",
-    "state": "The state service answers, if one is named.",
+    "git": "The manifests are in a git repository, the one that the Project names.",
+    "manifests": "The manifests are valid.",
+    "workflows": "The workflows exist, are pinned, and have the permissions they need.",
+    "builder": "The programs that build images and sites are installed.",
+    "aws": "The credentials work and belong to the Project's account and region.",
+    "github": "The repository exists, with its variables and its environment.",
+    "roles": "OIDC provider, roles, trust and policies match what `bootstrap github` creates.",
+    "permissions": "Everything that a plan reads can be read.",
+    "releases": "The release bucket exists and can be read.",
+    "state": "The state service answers, if one is configured.",
 }
-"""In the order in which they are told."""
+"""Every check and what it verifies, in the order of the report."""
 
 
 class Finding(Struct, frozen=True):
-    """One thing that was looked at: what is so, and the ``fix`` where it should not be so."""
+    """The result of one check: what is the case, and the ``fix`` if something is missing."""
 
     check: str
     state: FindingState
@@ -47,7 +47,7 @@ class Finding(Struct, frozen=True):
 
 
 class DoctorContext(Struct, frozen=True):
-    """What is examined.  ``again`` is the command line of a verb for the same manifests and environment."""
+    """What to check.  ``command_for`` returns the command line of a verb for the same manifests and environment."""
 
     folder: Path
     environment: str | None
@@ -59,10 +59,10 @@ class DoctorContext(Struct, frozen=True):
 
 
 def findings_from_problems(check: str, error: Problems) -> list[Finding]:
-    """Every problem as a finding."""
+    """Return a ``missing`` finding for each problem."""
     return [Finding(check, "missing", problem.message, problem.hint or "", problem.where) for problem in error.problems]
 
 
 def not_checked_finding(check: str, reason: str, fix: str = "") -> Finding:
-    """Nobody could look."""
+    """Return a finding for a check that could not run."""
     return Finding(check, "not checked", reason, fix)

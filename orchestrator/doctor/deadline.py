@@ -1,4 +1,4 @@
-"""Work beside each other, none of it waited for longer than all may take."""
+"""Run work in parallel threads under one deadline."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ T = TypeVar("T")
 
 
 class Deadline:
-    """One deadline for everything that is begun."""
+    """One deadline for all work that is started."""
 
     def __init__(self, timeout_seconds: float) -> None:
         self.timeout_seconds = timeout_seconds
         self._expires_at = time.monotonic() + timeout_seconds
 
     def start(self, work: Callable[[], T]) -> Future[T]:
-        """Begin ``work`` in a thread that keeps no process alive: a lookup that hangs ends with us."""
+        """Start ``work`` in a daemon thread, so that a hanging lookup does not keep the process alive."""
         future: Future[T] = Future()
 
         def run() -> None:
             try:
                 future.set_result(work())
-            except BaseException as error:  # noqa: BLE001 - whoever waits is told, whatever it was
+            except BaseException as error:  # noqa: BLE001 - the waiting thread raises it
                 future.set_exception(error)
 
         threading.Thread(target=run, name="doctor", daemon=True).start()
         return future
 
     def result(self, future: Future[T]) -> T:
-        """What ``future`` came to.  Raises TimeoutError when the time is up."""
+        """Return the result of ``future``.  Raises TimeoutError at the deadline."""
         return future.result(max(0.0, self._expires_at - time.monotonic()))

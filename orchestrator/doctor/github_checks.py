@@ -1,4 +1,4 @@
-"""What GitHub has of the repository: that it is there, its variables, its environment."""
+"""Check the repository on GitHub: that it exists, its variables, and its environment."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from orchestrator.github.client import GitHubProblems
 from orchestrator.manifest.check import Manifest
 from orchestrator.problems import Problems
 
-_TOKEN_HINT = "log in with `gh auth login`, or set GITHUB_TOKEN"  # noqa: S105 - a hint, no token
+_TOKEN_HINT = "run `gh auth login`, or set GITHUB_TOKEN"  # noqa: S105 - a hint, no token
 
 
 class RepositoryCheck(Struct, frozen=True):
-    """The repository as GitHub knows it (None where it was not to be had), and what was found."""
+    """The repository as GitHub knows it (None if it could not be read), and the findings."""
 
     repository: Repository | None = None
     findings: list[Finding] = field(default_factory=list)
 
 
 def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCheck:
-    """The repository's ids, and what the workflows will find in it."""
+    """Read the repository's ids, and check its variables and environment."""
     name = str(manifest.project.spec["repository"])
     try:
         api = context.make_github(name)
@@ -37,9 +37,10 @@ def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCh
     try:
         pending_settings = github_settings.list_pending_settings(api, manifest.scope, repository.branch)
     except GitHubProblems as error:
-        message = f"variables and environment of {repository.name}: {error.problems[0].message}"
+        message = f"cannot read variables and environment of {repository.name}: {error.problems[0].message}"
         return RepositoryCheck(
-            repository, [not_checked_finding("github", message, "use a token of somebody who administers it")]
+            repository,
+            [not_checked_finding("github", message, "use a token with administrator access to the repository")],
         )
     fix = context.command_for("bootstrap", "github")
     findings = [Finding("github", "missing", f"not set: {item.description}", fix) for item in pending_settings]
@@ -50,9 +51,11 @@ def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCh
 def _repository_error_finding(name: str, error: GitHubProblems) -> Finding:
     match error.status:
         case 401:
-            return Finding("github", "missing", "GitHub does not accept the token", _TOKEN_HINT)
+            return Finding("github", "missing", "GitHub rejected the token", _TOKEN_HINT)
         case 404:
-            message = f"GitHub has no repository {name}, or the token may not see it"
+            message = f"GitHub has no repository {name}, or the token has no access to it"
             return Finding("github", "missing", message, f"gh repo create {name} --private --source=. --push")
         case _:
-            return not_checked_finding("github", error.problems[0].message, "check the network, and run it again")
+            return not_checked_finding(
+                "github", error.problems[0].message, "check the network, then run `orchestrator doctor` again"
+            )

@@ -1,4 +1,4 @@
-"""What is on this machine: the repository, the manifests, the workflows, the programs that build."""
+"""Check this machine: the git repository, the manifests, the workflows, and the build programs."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
 
 GIT_TIMEOUT_SECONDS = 10.0
-"""In which git answers."""
+"""Timeout of one git command."""
 
 
 def check_manifests(context: DoctorContext) -> tuple[DoctorContext, list[Finding]]:
-    """The case with its manifest, where that is valid."""
+    """Validate the manifests, and return the context with the manifest if they are valid."""
     try:
         manifest = pipeline.validate(context.folder, context.environment)
     except Problems as error:
@@ -30,15 +30,15 @@ def check_manifests(context: DoctorContext) -> tuple[DoctorContext, list[Finding
 
 
 def check_git(context: DoctorContext) -> Iterator[Finding]:
-    """There is a repository with a commit, and it is the one that the Project names."""
+    """Check for a git repository with a commit, and that it is the one that the Project names."""
     root = find_repository_root(context)
     if root is None:
-        message = f"{context.folder} lies in no git repository"
-        yield Finding("git", "missing", message, "git init -b main && git add -A && git commit -m 'Begin'")
+        message = f"{context.folder} is not in a git repository"
+        yield Finding("git", "missing", message, "git init -b main && git add -A && git commit -m 'Initial commit'")
         return
     commit = _run_git(root, "rev-parse", "--verify", "--quiet", "HEAD")
     if not commit:
-        yield Finding("git", "missing", "the repository has no commit", "git add -A && git commit -m 'Begin'")
+        yield Finding("git", "missing", "the repository has no commits", "git add -A && git commit -m 'Initial commit'")
         return
     if context.manifest is None:
         yield Finding("git", "ok", f"commit {commit[:12]}")
@@ -51,34 +51,34 @@ def check_git(context: DoctorContext) -> Iterator[Finding]:
         fix = f"git remote add origin https://github.com/{project_repository}.git"
         yield Finding("git", "missing", "the repository has no remote `origin` on GitHub", fix)
     elif checkout_repository.lower() != project_repository.lower():
-        message = f"this is a checkout of {checkout_repository}, and the Project says that it is {project_repository}"
+        message = f"this is a checkout of {checkout_repository}, but the Project names {project_repository}"
         yield Finding("git", "missing", message, "correct `repository` in the Project", context.manifest.project.where)
     else:
         yield Finding("git", "ok", f"commit {commit[:12]} of {checkout_repository}")
 
 
 def parse_repository_name(url: str) -> str:
-    """``OWNER/NAME`` of a remote; empty where that cannot be told."""
+    """Return the ``OWNER/NAME`` of a remote URL; empty if it has none."""
     match = re.search(r"[/:]([\w.-]+/[\w.-]+?)(?:\.git)?/?$", url)
     return match[1] if match else ""
 
 
 def find_repository_root(context: DoctorContext) -> Path | None:
-    """The repository's folder, or None outside of any."""
+    """Return the root folder of the git repository, or None outside one."""
     start_folder = context.folder if context.folder.is_dir() else Path()
     root = _run_git(start_folder, "rev-parse", "--show-toplevel")
     return Path(root) if root else None
 
 
 def check_workflows(context: DoctorContext) -> Iterator[Finding]:
-    """Those of GitHub, in the checkout."""
+    """Check the GitHub workflow files of the checkout."""
     root = find_repository_root(context)
     if root is not None:
         yield from check_workflow_files(root, context.command_for("init"))
 
 
 def check_builder(context: DoctorContext) -> Iterator[Finding]:
-    """Only what the manifests want to have built needs a builder."""
+    """Check for the programs that the manifests need to build images and sites."""
     if context.manifest is None:
         return
     image_handles = [
@@ -94,14 +94,14 @@ def check_builder(context: DoctorContext) -> Iterator[Finding]:
     for component in context.manifest.components:
         command = (component.spec.get("spa") or {}).get("build") or []
         if command and shell.which(command[0]) is None:
-            message = f"{component.handle} is built by {command[0]}, which is not on PATH"
+            message = f"{component.handle} needs {command[0]} to build, but it is not on PATH"
             yield Finding("builder", "missing", message, f"install {command[0]}", component.where)
         elif command:
             yield Finding("builder", "ok", f"{command[0]} builds {component.handle}")
     if not image_handles and not any(
         (component.spec.get("spa") or {}).get("build") for component in context.manifest.components
     ):
-        yield Finding("builder", "ok", "nothing is to be built")
+        yield Finding("builder", "ok", "nothing to build")
 
 
 def _run_git(folder: Path, *arguments: str) -> str:

@@ -1,4 +1,4 @@
-"""What was found, for people and for programs.  Pure."""
+"""Render the findings as text, annotations and JSON.  Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _COLUMN_WIDTHS: Final = (13, 13)
 
 
 def render_text(findings: Sequence[Finding], style: Style) -> str:
-    """One line each, its fix below, and the sum at the end."""
+    """Render one line for each finding with its fix below, and a summary at the end."""
     lines: list[str] = []
     for finding in findings:
         state = style.paint(finding.state.ljust(_COLUMN_WIDTHS[0]), _STATE_STYLES[finding.state])
@@ -33,17 +33,17 @@ def render_text(findings: Sequence[Finding], style: Style) -> str:
 
 
 def render_summary(findings: Sequence[Finding]) -> str:
-    """In a sentence."""
+    """Return the counts in one or two sentences."""
     missing_count = sum(finding.state == "missing" for finding in findings)
     unchecked_count = sum(finding.state == "not checked" for finding in findings)
     unchecked_note = f" {unchecked_count} could not be checked." if unchecked_count else ""
     if not missing_count:
         return f"Nothing is missing.{unchecked_note}"
-    return f"{'1 thing is' if missing_count == 1 else f'{missing_count} things are'} missing.{unchecked_note}"
+    return f"{'1 item is' if missing_count == 1 else f'{missing_count} items are'} missing.{unchecked_note}"
 
 
 def to_problems(findings: Sequence[Finding]) -> list[Problem]:
-    """What is missing, as GitHub's annotations want it."""
+    """Return the missing items as problems, for GitHub's annotations."""
     return [
         Problem(finding.message, finding.where, finding.fix or None)
         for finding in findings
@@ -52,7 +52,7 @@ def to_problems(findings: Sequence[Finding]) -> list[Problem]:
 
 
 def to_document(findings: Sequence[Finding], environment: str | None) -> dict[str, Any]:
-    """For programs."""
+    """Return the findings as a JSON document."""
     return {
         "environment": environment,
         "missing": sum(finding.state == "missing" for finding in findings),

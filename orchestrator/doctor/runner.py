@@ -1,4 +1,4 @@
-"""All checks of one set-up, beside each other, within one time."""
+"""Run all checks in parallel, within one deadline."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from orchestrator.vocabulary import DesiredState
 FindingsFutures = dict[str, "Future[list[Finding]]"]
 
 DEFAULT_TIMEOUT_SECONDS = 30.0
-"""All of it takes no longer, however dead the network is."""
+"""Deadline for all checks together."""
 
 
 def run_checks(context: DoctorContext, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS) -> list[Finding]:
-    """What is there, what is missing and what could not be looked at, in the order of CHECKS."""
+    """Run every check and return the findings in the order of CHECKS."""
     deadline = Deadline(timeout_seconds)
     context, findings = local_checks.check_manifests(context)
     futures: FindingsFutures = {
@@ -44,13 +44,13 @@ def run_checks(context: DoctorContext, timeout_seconds: float = DEFAULT_TIMEOUT_
         if name in futures:
             findings += _await_findings(deadline, name, futures[name])
         elif name != "manifests":
-            findings.append(not_checked_finding(name, "the manifests are not valid", "correct them first"))
+            findings.append(not_checked_finding(name, "the manifests are not valid", "fix the manifests first"))
     order = list(CHECKS)
     return sorted(findings, key=lambda finding: order.index(finding.check))
 
 
 def _start_remote_checks(context: DoctorContext, manifest: Manifest, deadline: Deadline) -> FindingsFutures:
-    """What needs a valid manifest: the builder, GitHub, and AWS, which is asked for more only when it lets us in."""
+    """Start the checks that need a valid manifest; most AWS checks run only if the check ``aws`` succeeds."""
     clients = context.make_clients(manifest.scope.region)
     identity_future = deadline.start(lambda: list(aws_checks.check_identity(manifest, clients)))
     github_future = deadline.start(lambda: github_checks.check_repository(context, manifest))
@@ -62,7 +62,7 @@ def _start_remote_checks(context: DoctorContext, manifest: Manifest, deadline: D
     def start_after_identity(check: str, run_check: Callable[[], Iterable[Finding]]) -> Future[list[Finding]]:
         def run() -> list[Finding]:
             if any(finding.state != "ok" for finding in deadline.result(identity_future)):
-                return [not_checked_finding(check, "AWS did not let us in")]
+                return [not_checked_finding(check, "the check `aws` did not succeed")]
             try:
                 return list(run_check())
             except Problems as error:
@@ -98,5 +98,5 @@ def _await_findings(deadline: Deadline, name: str, future: Future[list[Finding]]
     try:
         return deadline.result(future)
     except TimeoutError:
-        reason = f"no answer within {deadline.timeout_seconds:.0f} s"
-        return [not_checked_finding(name, reason, "check the network, or give it more time with --timeout")]
+        reason = f"no answer within {deadline.timeout_seconds:g}s"
+        return [not_checked_finding(name, reason, "check the network, or allow more time with `--timeout`")]

@@ -1,4 +1,4 @@
-"""Whether the state service answers, and takes the token."""
+"""Check that the state service answers and accepts the token."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from orchestrator.problems import Problems
 from orchestrator.state.client.api_client import RefusedError, StateClient, UnreachableError
 
 STATE_URL_VARIABLE = "ORCHESTRATOR_STATE_URL"
-_TOKEN_HINT = "set ORCHESTRATOR_STATE_TOKEN to what `orchestrator token create` prints where the service runs"  # noqa: S105
+_TOKEN_HINT = "set ORCHESTRATOR_STATE_TOKEN to the output of `orchestrator token create` on the service's host"  # noqa: S105
 
 
 def check_state_service(environ: Mapping[str, str]) -> Iterator[Finding]:
-    """None need be named; one that is named has to answer."""
+    """Check the configured state service; having none is not an error."""
     url = environ.get(STATE_URL_VARIABLE)
     if not url:
-        yield Finding("state", "ok", f"none is named ({STATE_URL_VARIABLE}), and none is needed")
+        yield Finding("state", "ok", f"not configured ({STATE_URL_VARIABLE} is not set), and not required")
         return
     try:
         StateClient.from_environ(environ).request("GET", "/environments", timeout_seconds=0.0)
@@ -26,9 +26,9 @@ def check_state_service(environ: Mapping[str, str]) -> Iterator[Finding]:
             "state",
             "missing",
             str(error),
-            f"see that it runs, or unset {STATE_URL_VARIABLE}; a deploy goes on without it",
+            f"start the state service, or unset {STATE_URL_VARIABLE}: a deploy continues without it",
         )
     except RefusedError as error:
-        yield Finding("state", "missing", f"{url} refuses: {error.detail}", _TOKEN_HINT)
+        yield Finding("state", "missing", f"{url} rejected the request: {error.detail}", _TOKEN_HINT)
     except Problems as error:
         yield from findings_from_problems("state", error)

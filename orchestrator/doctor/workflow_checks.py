@@ -1,4 +1,4 @@
-"""The workflow files of a checkout: which of ours they run, whether actions are pinned, what jobs are allowed."""
+"""Check the workflow files of a checkout: required workflows, pinned actions, and permissions of jobs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REQUIRED_PERMISSIONS: Final[Mapping[str, Mapping[str, str]]] = {
         "pull-requests": "write",
     },
 }
-"""What whoever calls one of the workflows has to allow it; GitHub starts it for no less."""
+"""The permissions that a caller must grant each reusable workflow; GitHub does not start it with fewer."""
 
 _REUSABLE_WORKFLOW_PATTERN: Final = re.compile(r"\.github/workflows/(plan|deploy|rollback|drift)\.ya?ml(?:@|$)")
 _CLI_COMMAND_PATTERN: Final = re.compile(r"\borchestrator github (plan|deploy|rollback|drift)\b")
@@ -40,7 +40,7 @@ _LOCAL_PREFIXES: Final = ("./", "$/")
 
 
 class _Job(Struct, frozen=True):
-    """One job, with the permissions that hold for it, and where its file is."""
+    """One job with its effective permissions, and the file that defines it."""
 
     path: str
     file_text: str
@@ -49,7 +49,7 @@ class _Job(Struct, frozen=True):
     permissions: Any
 
     def used_actions(self) -> Iterator[str]:
-        """The job's own ``uses``, and its steps'."""
+        """Yield the ``uses`` of the job and of its steps."""
         for job_or_step in (self.content, *_list_mappings(self.content.get("steps"))):
             if isinstance(job_or_step.get("uses"), str):
                 yield job_or_step["uses"]
@@ -64,7 +64,7 @@ class _Job(Struct, frozen=True):
 
 
 def check_workflow_files(root: Path, init_command: str) -> Iterator[Finding]:
-    """What the workflows below ``root`` lack; ``init`` is the command that writes them."""
+    """Yield what the workflows below ``root`` lack; ``init_command`` is the command that writes them."""
     jobs: list[_Job] = []
     for path in sorted((root / ".github" / "workflows").glob("*.y*ml")):
         relative_path = str(path.relative_to(root))
@@ -73,14 +73,18 @@ def check_workflow_files(root: Path, init_command: str) -> Iterator[Finding]:
             jobs += _parse_jobs(relative_path, text, yaml.safe_load(text))
         except (OSError, ValueError, yaml.YAMLError):
             yield Finding(
-                "workflows", "missing", f"{relative_path} cannot be read as YAML", "correct it", Position(relative_path)
+                "workflows",
+                "missing",
+                f"{relative_path} cannot be read as YAML",
+                "fix the file",
+                Position(relative_path),
             )
     findings = [
         *_find_missing_workflows(jobs, init_command),
         *_find_unpinned_actions(jobs),
         *_find_insufficient_permissions(jobs),
     ]
-    yield from findings or [Finding("workflows", "ok", "plan, deploy, rollback and drift are there, and pinned")]
+    yield from findings or [Finding("workflows", "ok", "plan, deploy, rollback and drift exist and are pinned")]
 
 
 def _parse_jobs(path: str, text: str, document: Any) -> Iterator[_Job]:
@@ -101,16 +105,20 @@ def _find_missing_workflows(jobs: list[_Job], init_command: str) -> Iterator[Fin
     }
     for name in REQUIRED_PERMISSIONS:
         if name not in present_names:
-            yield Finding("workflows", "missing", f"no workflow of this repository runs {name}", init_command)
+            yield Finding("workflows", "missing", f"no workflow in this repository runs {name}", init_command)
 
 
 def _find_unpinned_actions(jobs: list[_Job]) -> Iterator[Finding]:
     for job in jobs:
         for action in dict.fromkeys(job.used_actions()):
             if not action.startswith(_LOCAL_PREFIXES) and not _PINNED_REFERENCE_PATTERN.search(action):
-                message = f"{action} may become something else: a tag or branch can be moved"
+                message = f"{action} is not pinned: a tag or branch can be moved"
                 yield Finding(
-                    "workflows", "missing", message, "name the commit, by its 40 digits", job.position_of(action)
+                    "workflows",
+                    "missing",
+                    message,
+                    "pin it to the full commit SHA (40 digits)",
+                    job.position_of(action),
                 )
 
 
@@ -124,8 +132,8 @@ def _find_insufficient_permissions(jobs: list[_Job]) -> Iterator[Finding]:
         )
         if missing_permissions:
             message = (
-                f"job {job.name} may not call {reusable_workflow[1] if reusable_workflow else ''}: "
-                f"it lacks {', '.join(missing_permissions)}"
+                f"job {job.name} cannot call {reusable_workflow[1] if reusable_workflow else ''}: "
+                f"missing permissions {', '.join(missing_permissions)}"
             )
             where = job.position_of(str(job.content["uses"]))
             yield Finding(
@@ -138,7 +146,10 @@ def _find_insufficient_permissions(jobs: list[_Job]) -> Iterator[Finding]:
 
 
 def _missing_permissions(required: Mapping[str, str], permissions: Any) -> Iterator[str]:
-    """What is needed and not allowed; without a word about permissions GitHub's own setting holds, which may do."""
+    """Yield the permissions that are required but not granted.
+
+    A job without ``permissions`` gets the repository's default, which is not known here and may suffice.
+    """
     if permissions is None or permissions == "write-all":
         return
     granted = permissions if isinstance(permissions, dict) else {}

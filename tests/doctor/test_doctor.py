@@ -179,7 +179,7 @@ def test_everything_at_once(office: Office, monkeypatch: pytest.MonkeyPatch, tmp
     wrong = office.lacking("-e", "prod")
 
     assert set(wrong) == {"git", "workflows", "builder", "github", "roles", "releases", "state"}, wrong
-    assert "a checkout of team/other, and the Project says that it is shop/shop" in wrong["git"]
+    assert "a checkout of team/other, but the Project names shop/shop" in wrong["git"]
     assert "orchestrator init" in wrong["workflows"]
     assert "install Docker" in wrong["builder"]
     assert "orchestrator bootstrap github -e prod" in wrong["github"]
@@ -220,7 +220,7 @@ def test_a_job_that_is_not_allowed_what_it_calls(office: Office) -> None:
 def test_outside_of_git(office: Office) -> None:
     shutil.rmtree(office.folder / ".git")
 
-    assert office.lacking()["git"].startswith("manifests lies in no git repository | git init")
+    assert office.lacking()["git"].startswith("manifests is not in a git repository | git init")
 
 
 def test_another_account_and_another_region(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
