@@ -18,8 +18,8 @@ STEP_TITLES = {
     "Check out the newest commit": "checkout",
     f"{workflow_runner.TOOL_REPOSITORY}/.github/actions/setup@here": "set-up",
     "Validate": "validate",
-    "Become the role that may change": "role",
-    "Build, deploy, prove": "deploy",
+    "Assume the deploy role": "role",
+    "Build, deploy and verify": "deploy",
 }
 """Steps of the workflow, and what the table calls them."""
 MAX_SETUP_SECONDS = 5.0

@@ -99,9 +99,9 @@ def test_no_key_lives_longer_than_a_run() -> None:
 def test_a_stranger_gets_nothing() -> None:
     """No workflow runs with our rights on what others push; who comes from a fork gets neither token nor identity."""
     assert [name for name in NAMES if {"pull_request_target", "workflow_run"} & set(load(name)[True])] == []
-    stranger = load("plan")["jobs"]["stranger"]
-    assert stranger["permissions"] == {"contents": "read"}
-    assert "GITHUB_TOKEN" not in str(stranger)
+    untrusted = load("plan")["jobs"]["untrusted"]
+    assert untrusted["permissions"] == {"contents": "read"}
+    assert "GITHUB_TOKEN" not in str(untrusted)
 
 
 def test_a_write_is_never_cancelled_half_way() -> None:
