@@ -1,4 +1,4 @@
-"""What can go wrong, as data: a problem has a place, a sentence and a way out.
+"""Errors as data: a problem has a message, a position in a file and a hint.
 
 May know: the standard library.  May not: read files, talk to AWS, print.
 """
@@ -22,10 +22,11 @@ class ExitCode(IntEnum):
     UNHEALTHY = 4
     ROLLED_BACK = 5
     UNREVIEWED = 6
+    INTERRUPTED = 130
 
 
 class Position(Struct, frozen=True, order=True):
-    """A place in a text file; line and column count from 1."""
+    """A position in a text file; line and column count from 1."""
 
     file: str
     line: int = 1
@@ -36,7 +37,7 @@ class Position(Struct, frozen=True, order=True):
 
 
 class Problem(Struct, frozen=True):
-    """One thing that is wrong: what, where (when a file is to blame), and what to do about it."""
+    """One error: what is wrong, where (if it is in a file), and what to do about it."""
 
     message: str
     where: Position | None = None
@@ -49,7 +50,7 @@ class Problem(Struct, frozen=True):
 
 
 class Problems(Exception):  # noqa: N818 - it holds problems; "ProblemsError" would say less
-    """Everything that was found, raised once; ordered by place, without repetitions."""
+    """All problems of one operation, raised together; ordered by position, without duplicates."""
 
     def __init__(self, problems: Iterable[Problem], exit_code: ExitCode = ExitCode.FAILED) -> None:
         unique = dict.fromkeys(problems)
@@ -60,5 +61,5 @@ class Problems(Exception):  # noqa: N818 - it holds problems; "ProblemsError" wo
 
     @classmethod
     def from_message(cls, message: str, *, hint: str | None = None, where: Position | None = None) -> Self:
-        """Wrap a single problem that is not one of several."""
+        """Return Problems with a single problem."""
         return cls([Problem(message, where, hint)])

@@ -39,8 +39,6 @@ COMMANDS = {
 }
 """Every verb and its line in ``--help``, which imports none of them."""
 
-INTERRUPTED_EXIT_CODE = 130
-
 
 class LazyGroup(click.Group):
     """A group whose commands are modules of this package, imported when they are called."""
@@ -105,7 +103,7 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
         return ExitCode.FAILED
     except (click.Abort, KeyboardInterrupt):
         settings.terminal.print_err("Interrupted. Run the same command again; it goes on from what AWS has.")
-        return INTERRUPTED_EXIT_CODE
+        return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a user
         from orchestrator.cli import crash_report
 

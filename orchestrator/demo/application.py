@@ -17,11 +17,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.demo import build_store, image_assembly, python_runtime, sample
-from orchestrator.planning import pipeline
 from orchestrator.problems import ExitCode
-from orchestrator.release import checkout, probe
-from orchestrator.render import plan_view
-from orchestrator.runs import release, reporter
+from orchestrator.release import probe
+from orchestrator.runs.approval import Approval
+from orchestrator.runs.release import DeployOptions, RollbackOptions, deploy, rollback
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from orchestrator.aws import Clients
     from orchestrator.emulator import Emulator
 
+APPROVAL = Approval(is_automatic=True, shown_detail="head")
 DEEP_LINK_PATH = "/sales/42"
 MODEL_PATH, MISSING_MODEL_PATH = "/ml-models/current.json", "/ml-models/no-such-model.json"
 BUILT_MESSAGE = "{builder} builds its image, in a store that goes with the demo, and it is pushed to the emulated ECR."
@@ -107,19 +107,10 @@ class _SampleApplication(Struct, frozen=True):
         sample.write_checkout(
             self.folder, version, healthy=is_healthy, prebuilt=self._push_assembled_image(version, healthy=is_healthy)
         )
-        session = release.open_session(self.settings, auto_approve=True, clients=self.clients)
-        with session.acquire_lock("deploy", RunOptions(reason=f"version {version}")) as locked_session:
-            candidate = checkout.from_manifest(locked_session.manifest, locked_session.clients)
-            planned = pipeline.plan(candidate.desired, clients=locked_session.clients)
-            reporter.record_chosen_plan(locked_session.record, planned)
-            self.settings.terminal.print_out(f"{plan_view.format_headline(planned.plan)}.")
-            retry_command = self.settings.command_line("deploy")
-            exit_code = locked_session.execute(
-                planned,
-                lambda deployment, on_failure: deployment.deploy(planned, candidate, on_failure),
-                16,
-                retry_command,
-            )
+        options = DeployOptions(
+            APPROVAL, should_build_sites=False, run=RunOptions(reason=f"version {version}"), clients=self.clients
+        )
+        exit_code = deploy(self.settings, options).exit_code
         if version == "1":
             model_object = {"Bucket": sample.BUCKET_NAME, "Key": MODEL_PATH.lstrip("/"), "Body": b'{"version": "7"}'}
             self.clients.call("s3", "put_object", {**model_object, "ContentType": "application/json"})
@@ -135,27 +126,12 @@ class _SampleApplication(Struct, frozen=True):
 
     def rollback(self, number: int, *, expected_version: str) -> None:
         """What `orchestrator rollback --to NUMBER` does."""
-        session = release.open_session(self.settings, auto_approve=True, clients=self.clients)
-        with session.acquire_lock(
-            "rollback", RunOptions(is_service_required=False, reason="version 1 was better")
-        ) as locked_session:
-            rollback_target = release.find_rollback_target(locked_session, number, "", should_save_pointers=True)
-            planned = pipeline.plan(rollback_target.candidate.desired, clients=locked_session.clients)
-            reporter.record_chosen_plan(locked_session.record, planned)
-            self.settings.terminal.print_out(
-                f"{release.describe_rollback(rollback_target)}\n{plan_view.format_headline(planned.plan)}."
-            )
-            retry_command = self.settings.command_line("rollback", "--to", str(number))
-            exit_code = locked_session.execute(
-                planned,
-                lambda deployment, on_failure: deployment.rollback(planned, rollback_target, "", on_failure),
-                16,
-                retry_command,
-            )
+        options = RollbackOptions(number, reason="version 1 was better", approval=APPROVAL, clients=self.clients)
+        exit_code = rollback(self.settings, options).exit_code
         self._check_result(exit_code, ExitCode.OK, expected_version)
 
     def _check_result(self, exit_code: int, expected_exit_code: ExitCode, version: str) -> None:
-        if exit_code == release.INTERRUPTED_EXIT_CODE:
+        if exit_code == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
         if exit_code != expected_exit_code:
             message = f"it ended with exit code {exit_code} instead of {int(expected_exit_code)}"

@@ -182,7 +182,7 @@ def _apply(settings: Settings, planned: PreparedPlan) -> None:
     with lock.write_lock(settings, planned.scope, "apply", options, clients, None) as turn:
         reporter.record_chosen_plan(turn.record, planned)
         exit_code = apply.apply_with_progress(planned, settings, 16, settings.command_line("demo"), turn)
-    if exit_code == apply.INTERRUPTED_EXIT_CODE:
+    if exit_code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if exit_code:
         raise DemoError(f"apply ended with exit code {exit_code}")

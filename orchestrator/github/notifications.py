@@ -25,7 +25,7 @@ from orchestrator.render.deploy_view import DeployView
 from orchestrator.render.field_values import shorten
 
 
-class Notifier:
+class GitHubNotifier:
     """Reports one run for one environment.  ``commit`` is the checked-out commit; ``github`` is None when silent."""
 
     def __init__(

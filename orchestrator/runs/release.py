@@ -1,4 +1,7 @@
-"""Deploying and going back in front of somebody: progress, and the report at the end."""
+"""Deploy or roll back: lock the environment, plan, show, ask, carry out, prove, record, report.
+
+The command line, GitHub's workflows and the demo run the same functions; a ``Notifier`` is what they differ in.
+"""
 
 from __future__ import annotations
 
@@ -11,9 +14,14 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.problems import ExitCode, Problem, Problems
-from orchestrator.render import apply_report
-from orchestrator.runs import apply, lock, plan_output, reporter
-from orchestrator.runs.approval import Approval
+from orchestrator.runs import reporter
+from orchestrator.runs.apply import MAX_PARALLEL_CHANGES, print_report
+from orchestrator.runs.approval import Approval, review_plan
+from orchestrator.runs.display import create_display
+from orchestrator.runs.lock import write_lock
+from orchestrator.runs.notifier import Notifier
+from orchestrator.runs.reporter import RunOptions
+from orchestrator.runs.result import EXIT_CODES, DeployRun
 from orchestrator.runs.settings import Settings
 from orchestrator.state.client.run_reporter import RunReporter
 
@@ -28,25 +36,42 @@ if TYPE_CHECKING:
     from orchestrator.render.deploy_view import DeployView
     from orchestrator.state.protocol.records import RunVerb
 
-INTERRUPTED_EXIT_CODE = apply.INTERRUPTED_EXIT_CODE
-EXIT_CODES = {
-    "released": ExitCode.OK,
-    "unchanged": ExitCode.OK,
-    "failed": ExitCode.FAILED,
-    "returned": ExitCode.ROLLED_BACK,
-}
+
+class DeployOptions(Struct, frozen=True):
+    """Options of ``deploy``.
+
+    ``targets`` are addresses or components, all if empty; ``allow`` is the token that lifts a plan's vetoes;
+    ``description`` is what GitHub's deployment is called; ``clients`` saves making new ones.
+    """
+
+    approval: Approval = field(default_factory=Approval)
+    targets: tuple[str, ...] = ()
+    allow: str = ""
+    parallelism: int = MAX_PARALLEL_CHANGES
+    should_build_sites: bool = True
+    run: RunOptions = field(default_factory=RunOptions)
+    description: str = "deploy"
+    clients: Clients | None = None
 
 
-class DeployRun(Struct, frozen=True):
-    """How a run ended: its exit code, and what it came to unless it was interrupted."""
+class RollbackOptions(Struct, frozen=True):
+    """Options of ``rollback``.
 
-    exit_code: int
-    result: DeployResult | None = None
-    view: DeployView | None = None
+    ``release_number`` None is the last release that was proved healthy; ``parts`` are comma-separated, all if empty.
+    """
+
+    release_number: int | None = None
+    parts: str = ""
+    reason: str = ""
+    approval: Approval = field(default_factory=Approval)
+    allow: str = ""
+    parallelism: int = MAX_PARALLEL_CHANGES
+    run: RunOptions = field(default_factory=RunOptions)
+    clients: Clients | None = None
 
 
 class ReleaseSession(Struct, frozen=True):
-    """What a deploy and a rollback are begun with; ``record`` is told while one of them is ``writing``."""
+    """What a deploy or rollback works with; once locked, ``record`` receives what happens."""
 
     settings: Settings
     manifest: Manifest
@@ -55,11 +80,18 @@ class ReleaseSession(Struct, frozen=True):
     approval: Approval
     record: RunReporter = field(default_factory=RunReporter)
 
-    def build_sites(self) -> None:
-        """Run the build command of every site that has one.
+    @contextmanager
+    def acquire_lock(self, verb: RunVerb, options: RunOptions) -> Iterator[ReleaseSession]:
+        """Lock the environment for the length of a ``with`` block, and yield the session to work with.
 
-        Raises Problems.
+        Raises Problems if the environment is locked, or the state service is required and away; RunSuperseded if a
+        newer run makes this one needless.
         """
+        with write_lock(self.settings, self.manifest.scope, verb, options, self.clients, self.store) as lock:
+            yield replace(self, clients=lock.clients, store=self.store.with_caller(lock.clients), record=lock.record)
+
+    def build_sites(self) -> None:
+        """Run the build command of every site that has one.  Raises Problems if one fails."""
         from orchestrator.artefacts.sites import build_command
         from orchestrator.manifest import expand
 
@@ -68,40 +100,12 @@ class ReleaseSession(Struct, frozen=True):
                 self.settings.terminal.print_out(f"Building the site of {component.handle} ...")
                 build_command.build_site(component)
 
-    @contextmanager
-    def acquire_lock(self, verb: RunVerb, options: reporter.RunOptions) -> Iterator[ReleaseSession]:
-        """Be the only one who writes, for the length of a ``with`` block: the desk for that.
-
-        Waits as ``how`` says.  Raises Problems when somebody else writes or the state service is needed and away, and
-        Superseded when a newer run makes this one needless.
-        """
-        with lock.write_lock(self.settings, self.manifest.scope, verb, options, self.clients, self.store) as turn:
-            yield replace(self, clients=turn.clients, store=self.store.with_caller(turn.clients), record=turn.record)
-
-    def show_plan(self, planned: PreparedPlan) -> bool:
-        """Show a plan; whether it may be carried out.
-
-        Raises Problems when it is not what was reviewed.
-        """
-        reporter.record_chosen_plan(self.record, planned)
-        with reporter.record_refusal(self.record):
-            self.approval.refuse_stale(planned.plan)
-        plan_output.print_plan(self.settings.terminal, planned, self.approval.detail(verbose=self.settings.verbose))
-        if planned.plan.is_vetoed:
-            reporter.record_veto(self.record, planned.plan)
-        return not planned.plan.is_vetoed
-
-    def confirm(self, planned: PreparedPlan, action_name: str) -> None:
-        """Have somebody agree to ``deed``, unless it was agreed to, or nothing is to change.
-
-        Raises Problems when nobody does.
-        """
+    def confirm(self, planned: PreparedPlan, action: str) -> None:
+        """Ask for approval of ``action``, unless it is approved or nothing changes.  Raises Problems if refused."""
         plan = planned.plan
         if plan.pending_changes:
-            environment_name = f"{plan.project}/{plan.environment} in account {plan.account}"
-            question = (
-                f"{action_name}: {len(plan.pending_changes)} changes to {environment_name}? Only 'yes' is accepted:"
-            )
+            place = f"{plan.project}/{plan.environment} in account {plan.account}"
+            question = f"{action}: {len(plan.pending_changes)} changes to {place}? Only 'yes' is accepted:"
             with reporter.record_refusal(self.record):
                 self.approval.confirm(self.settings.terminal, question, "yes")
 
@@ -111,25 +115,15 @@ class ReleaseSession(Struct, frozen=True):
         operation: Callable[[Deployment, OnFailure], DeployResult],
         parallelism: int,
         retry_command: str,
-    ) -> int:
-        """Do ``work``, show how it goes and how it ended; the exit code.  ``again`` is how to go on."""
-        return self.execute_deployment(planned, operation, parallelism, retry_command).exit_code
-
-    def execute_deployment(
-        self,
-        planned: PreparedPlan,
-        operation: Callable[[Deployment, OnFailure], DeployResult],
-        parallelism: int,
-        retry_command: str,
     ) -> DeployRun:
-        """As ``carry_out``, with how it ended for whoever else has to be told."""
+        """Run ``operation``, show its progress and report, record its result, and return it."""
         from orchestrator.planning.apply import InterruptedApplyError
         from orchestrator.release import ledger_entry
         from orchestrator.release.deploy import Deployment
         from orchestrator.render import deploy_view
 
         settings, started_at = self.settings, time.monotonic()
-        with apply.create_display(planned, settings) as display:
+        with create_display(planned, settings) as display:
 
             def on_event(event: Event) -> None:
                 self.record.report_event(event)
@@ -141,21 +135,20 @@ class ReleaseSession(Struct, frozen=True):
                 result = operation(deployment, lambda cause: _print_failure(settings, cause))
             except InterruptedApplyError as interruption:
                 reporter.record_outcomes(self.record, interruption.outcomes, retry_command, interrupted=True)
-                return DeployRun(
-                    _print_interruption(interruption.outcomes, settings, time.monotonic() - started_at, retry_command)
-                )
-        result_view = deploy_view.build_view(
+                print_report(interruption.outcomes, settings, time.monotonic() - started_at, retry_command)
+                return DeployRun(ExitCode.INTERRUPTED, planned.plan)
+        view = deploy_view.build_view(
             result,
             time.monotonic() - started_at,
             retry_command=retry_command,
             list_command=settings.command_line("releases"),
         )
-        settings.terminal.print_out("\n" + deploy_view.render_text(result_view, settings.terminal.style))
-        self._record_result(result, result_view)
-        return DeployRun(EXIT_CODES[result.status], result, result_view)
+        settings.terminal.print_out("\n" + deploy_view.render_text(view, settings.terminal.style))
+        self._record_result(result, view)
+        return DeployRun(EXIT_CODES[result.status], planned.plan, result, view)
 
-    def _record_result(self, result: DeployResult, result_view: DeployView) -> None:
-        """Tell the service how it ended, and the releases as they stand now."""
+    def _record_result(self, result: DeployResult, view: DeployView) -> None:
+        """Send the result and the releases as they are now to the state service."""
         record = self.record
         if record.run is None:
             return
@@ -163,104 +156,172 @@ class ReleaseSession(Struct, frozen=True):
         from orchestrator.render import drift
         from orchestrator.state.client import payloads, release_payloads
 
-        run_end, run, verification = (
-            payloads.build_release_result(result, result_view),
-            record.run,
-            (result.rollback_result or result.ship_result).verification,
-        )
-        record.set_result(run_end)
+        run, run_result = record.run, payloads.build_release_result(result, view)
+        record.set_result(run_result)
+        verification = (result.rollback_result or result.ship_result).verification
         if verification is not None:
-            record.report_drift(
-                payloads.build_drift_report(drift.build_view(verification.plan), run.environment, run.by, run.commit)
+            report = payloads.build_drift_report(
+                drift.build_view(verification.plan), run.environment, run.by, run.commit
             )
+            record.report_drift(report)
 
-        def send() -> None:
+        def send_releases() -> None:
             ledger, reader = self.store.read(), Reader(self.clients)
-            record.report_releases(
-                release_payloads.build_release_payloads(
-                    ledger, run.environment, run.id, run_end.release or 0, self.store, reader
-                )
+            releases = release_payloads.build_release_payloads(
+                ledger, run.environment, run.id, run_result.release or 0, self.store, reader
             )
+            record.report_releases(releases)
 
-        reporter.try_recording(self.settings, "the releases", send)
+        reporter.try_recording(self.settings, "the releases", send_releases)
 
 
 def open_session(
-    settings: Settings, expected_digest: str = "", *, auto_approve: bool = False, clients: Clients | None = None
+    settings: Settings, approval: Approval | None = None, *, clients: Clients | None = None
 ) -> ReleaseSession:
-    """Check the manifests and find the release bucket; ``clients`` that are there already save making new ones.
-
-    Raises Problems.
-    """
+    """Check the manifests and find the release bucket.  Raises Problems if either fails."""
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = clients or Clients(manifest.scope.region)
-    approval = Approval(None, expected_digest, auto_approve)
-    return ReleaseSession(settings, manifest, clients, checkout.require_store(manifest, clients), approval)
+    return ReleaseSession(
+        settings, manifest, clients, checkout.require_store(manifest, clients), approval or Approval()
+    )
 
 
-def find_rollback_target(
-    session: ReleaseSession, release_number: int | None, part_list: str, *, should_save_pointers: bool
+def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None = None) -> DeployRun:
+    """Deploy what is checked out.
+
+    Raises Problems if the manifests are wrong, nobody approves the plan, or the environment is locked.
+    """
+    from orchestrator.planning import pipeline
+    from orchestrator.release import checkout
+    from orchestrator.state.client.run_reporter import RunSuperseded
+
+    notifier = notifier or Notifier()
+    session = open_session(settings, options.approval, clients=options.clients)
+    notifier.start_deployment(options.description)
+    if options.should_build_sites:
+        session.build_sites()
+    try:
+        with session.acquire_lock("deploy", _with_pull_request(options.run, notifier)) as locked:
+            if commit := notifier.commit_of_newer_run:
+                locked.record.report_superseded(commit)
+            candidate = checkout.from_manifest(locked.manifest, locked.clients)
+            planned = pipeline.plan(
+                candidate.desired, targets=options.targets, allow=options.allow, clients=locked.clients
+            )
+            if not review_plan(planned, settings, locked.record, locked.approval):
+                return DeployRun(ExitCode.VETOED, planned.plan)
+            if not notifier.is_plan_approved(settings, locked.manifest, planned.plan, candidate.ledger):
+                reporter.record_unreviewed(locked.record)
+                return DeployRun(ExitCode.UNREVIEWED, planned.plan)
+            locked.confirm(planned, "Deploy")
+            run = locked.execute(
+                planned,
+                lambda deployment, on_failure: deployment.deploy(planned, candidate, on_failure),
+                options.parallelism,
+                settings.command_line("deploy"),
+            )
+            notifier.report_run(run)
+            return run
+    except RunSuperseded as superseded:
+        settings.terminal.print_out(f"Superseded: run {superseded.run_id} deploys a newer commit. Nothing was changed.")
+        notifier.report_superseded(superseded.run_id)
+        return DeployRun(ExitCode.OK)
+
+
+def rollback(settings: Settings, options: RollbackOptions, notifier: Notifier | None = None) -> DeployRun:
+    """Roll back to an earlier release, all of it or parts.
+
+    Raises Problems if there is no such release, it cannot come back, or the environment is locked.
+    """
+    notifier = notifier or Notifier()
+    session = open_session(settings, options.approval, clients=options.clients)
+    notifier.start_deployment("rollback")
+    # A rollback works while everything else is down.
+    run_options = replace(options.run, is_service_required=False, reason=options.reason)
+    with session.acquire_lock("rollback", run_options) as locked:
+        target, planned = _plan_rollback(locked, options, should_save_pointers=True)
+        if not review_plan(planned, settings, locked.record, locked.approval):
+            return DeployRun(ExitCode.VETOED, planned.plan)
+        locked.confirm(planned, f"Roll back to release {target.release.number}")
+        part_arguments = ["--only", options.parts] if options.parts else []
+        run = locked.execute(
+            planned,
+            lambda deployment, on_failure: deployment.rollback(planned, target, options.reason, on_failure),
+            options.parallelism,
+            settings.command_line("rollback", "--to", str(target.release.number), *part_arguments),
+        )
+        notifier.report_run(run)
+        return run
+
+
+def plan_rollback(settings: Settings, options: RollbackOptions) -> tuple[RollbackTarget, PreparedPlan]:
+    """Plan a rollback and print the plan; changes nothing.  Raises Problems as ``rollback`` does."""
+    session = open_session(settings, options.approval, clients=options.clients)
+    target, planned = _plan_rollback(session, options, should_save_pointers=False)
+    review_plan(planned, settings, session.record, session.approval)
+    return target, planned
+
+
+def describe_rollback(target: RollbackTarget) -> str:
+    """Return one line about what a rollback does."""
+    release = target.release
+    scope = "all parts" if target.is_full else ", ".join(sorted(target.parts))
+    numbers = f"from release {target.current_release.number} to release {release.number}"
+    return f"Rollback of {scope} {numbers} ({release.at})."
+
+
+def _plan_rollback(
+    session: ReleaseSession, options: RollbackOptions, *, should_save_pointers: bool
+) -> tuple[RollbackTarget, PreparedPlan]:
+    from orchestrator.planning import pipeline
+
+    target = _find_rollback_target(session, options, should_save_pointers=should_save_pointers)
+    planned = pipeline.plan(target.candidate.desired, allow=options.allow, clients=session.clients)
+    session.settings.terminal.print_out(describe_rollback(target))
+    return target, planned
+
+
+def _find_rollback_target(
+    session: ReleaseSession, options: RollbackOptions, *, should_save_pointers: bool
 ) -> RollbackTarget:
-    """The rollback to release ``number``, or to the last good one; ``only`` has parts, comma-separated.
+    """Return the release to go back to, and what it takes.
 
-    A model that was uploaded since the last release is left as well; ``keeping`` writes down by what it can come again.
-
-    Raises Problems when there is no such release, or it cannot come back.
+    A model that was uploaded since the last release is rolled back as well; with ``should_save_pointers``, what is
+    needed to bring it back is written down.
     """
     from orchestrator.aws import Reader
     from orchestrator.model_registry import model_rollback
     from orchestrator.release import restorability, rollback
 
-    part_words = [part_word.strip() for part_word in part_list.split(",") if part_word.strip()]
+    number, parts = options.release_number, [part.strip() for part in options.parts.split(",") if part.strip()]
     ledger, pointers = session.store.read(), model_rollback.read_pointers(session.manifest, session.clients)
     updated_ledger = model_rollback.with_uploaded_models(ledger, pointers)
-    if (
-        release_number is None
-        and part_words
-        and model_rollback.is_models_only(part_words)
-        and ledger.current_release is not None
-    ):
-        target_release = model_rollback.find_previous_release(ledger, pointers)
+    if number is None and parts and model_rollback.is_models_only(parts) and ledger.current_release is not None:
+        release = model_rollback.find_previous_release(ledger, pointers)
     else:
-        target_release = rollback.choose_release(
-            ledger if release_number is not None else updated_ledger, release_number
-        )
-    if obstacles := restorability.find_obstacles(ledger, target_release, session.store, Reader(session.clients)):
-        hint = f"see what can come back: {session.settings.command_line('releases')}"
+        release = rollback.choose_release(ledger if number is not None else updated_ledger, number)
+    if obstacles := restorability.find_obstacles(ledger, release, session.store, Reader(session.clients)):
+        hint = f"list the releases that can: {session.settings.command_line('releases')}"
         raise Problems(
-            [
-                Problem(f"release {target_release.number} cannot come back: {obstacle}", hint=hint)
-                for obstacle in obstacles
-            ]
+            [Problem(f"release {release.number} cannot be restored: {obstacle}", hint=hint) for obstacle in obstacles]
         )
     if should_save_pointers:
         model_rollback.save_pointers(pointers, session.store)
-    return rollback.prepare(updated_ledger, target_release, part_words, session.store)
+    return rollback.prepare(updated_ledger, release, parts, session.store)
 
 
-def describe_rollback(rollback_target: RollbackTarget) -> str:
-    """What a rollback is about, in a line."""
-    target_release = rollback_target.release
-    part_phrase = "all of it" if rollback_target.is_full else f"{', '.join(sorted(rollback_target.parts))} of it"
-    return (
-        f"Back to release {target_release.number} of {target_release.at} "
-        f"({part_phrase}), from release {rollback_target.current_release.number}."
-    )
+def _with_pull_request(options: RunOptions, notifier: Notifier) -> RunOptions:
+    """Add the pull request that merged the commit, if a state service records it."""
+    if not reporter.is_configured():
+        return options
+    return replace(options, pull_request=notifier.find_merged_pull_request())
 
 
 def _print_failure(settings: Settings, cause: str) -> None:
-    """Tell the first sentence of a cause, before anything is done about it; a table shows it in its own place."""
+    """Print the first sentence of ``cause`` before anything is done about it; a table shows it in its own place."""
     if not settings.terminal.is_live:
-        settings.terminal.print_err(f"It failed: {cause.partition('. ')[0].rstrip('.')}.")
-
-
-def _print_interruption(
-    outcomes: tuple[object, ...], settings: Settings, elapsed_seconds: float, retry_command: str
-) -> int:
-    report_view = apply_report.build_view(outcomes, elapsed_seconds, retry_command, settings.command_line("plan"))  # type: ignore[arg-type]
-    settings.terminal.print_out("\n" + apply_report.render_text(report_view, settings.terminal.style))
-    return apply.INTERRUPTED_EXIT_CODE
+        settings.terminal.print_err(f"Failed: {cause.partition('. ')[0].rstrip('.')}.")

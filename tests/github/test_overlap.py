@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from orchestrator.github import overlapping_plans
 from orchestrator.github.client import GitHub
-from orchestrator.github.notifications import Notifier
+from orchestrator.github.notifications import GitHubNotifier
 from orchestrator.github.workflow_run import WorkflowRun
-from orchestrator.runs import overlapping_plans
 from orchestrator.runs.settings import Settings
 from orchestrator.state.server.access import TokenGrant, create_token
 from orchestrator.state.server.store import Store
@@ -48,7 +48,7 @@ def tell(hub: fake_github.FakeGitHub, tmp_path: Path, monkeypatch: pytest.Monkey
         hub.pulls.setdefault(number, shown)
         run = WorkflowRun("shop/shop", "c", "ana", "https://github.com/run", {"pull_request": shown})
         github = GitHub("shop/shop", fake_github.WRITE_TOKEN, api_url=hub.url)
-        bulletin = Notifier(run, github, Path("manifests"), "prod", "c")
+        bulletin = GitHubNotifier(run, github, Path("manifests"), "prod", "c")
         moved = FieldChange((field,), False, True)
         change = Change("s3_bucket.files", Action.UPDATE, "shop-files", "bucket.files", (moved,))
         try:

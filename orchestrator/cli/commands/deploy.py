@@ -37,31 +37,9 @@ def command(  # noqa: PLR0913 - its options
     goes back to the last release that was proved (or stops, if the Project says `releases.onFailure: stop`). Exits 0
     when released, 1 when it failed, 3 when vetoed, 5 when it failed and the release before stands again.
     """
-    from orchestrator.planning import pipeline
-    from orchestrator.problems import ExitCode
-    from orchestrator.release import checkout
-    from orchestrator.runs import release
-    from orchestrator.state.client.run_reporter import RunSuperseded
+    from orchestrator.runs.approval import Approval
+    from orchestrator.runs.release import DeployOptions, deploy
 
-    session = release.open_session(settings, expect, auto_approve=auto_approve)
-    if not no_build:
-        session.build_sites()
-    try:
-        with session.acquire_lock("deploy", how) as locked_session:
-            candidate = checkout.from_manifest(locked_session.manifest, locked_session.clients)
-            planned = pipeline.plan(candidate.desired, targets=targets, allow=allow, clients=locked_session.clients)
-            if not locked_session.show_plan(planned):
-                return ExitCode.VETOED
-            locked_session.confirm(planned, "Deploy")
-            retry_command = settings.command_line("deploy")
-            return locked_session.execute(
-                planned,
-                lambda deployment, on_failure: deployment.deploy(planned, candidate, on_failure),
-                parallelism,
-                retry_command,
-            )
-    except RunSuperseded as superseded:
-        settings.terminal.print_out(
-            f"Run {superseded.run_id} deploys a newer commit, and this one with it; nothing was done."
-        )
-        return ExitCode.OK
+    approval = Approval(None, expect, auto_approve)
+    options = DeployOptions(approval, targets, allow, parallelism, not no_build, how)
+    return deploy(settings, options).exit_code

@@ -26,20 +26,8 @@ def command(settings: Settings, expect: str, auto_approve: bool, parallelism: in
     `deletionPolicy: delete`, was applied so, and the plan's token is given. Asks for the environment's name on a
     terminal. Exits as apply does.
     """
-    from orchestrator.aws import Clients
-    from orchestrator.planning import pipeline
-    from orchestrator.release import checkout
-    from orchestrator.runs import apply, lock
+    from orchestrator.runs.apply import ApplyOptions, destroy
     from orchestrator.runs.approval import Approval
 
     approval = Approval(None, expect, auto_approve)
-    manifest = pipeline.validate(settings.manifests, settings.environment)
-    clients, desired = Clients(manifest.scope.region), pipeline.expand_manifest(manifest, include_artefacts=False)
-    ledger_store = checkout.find_store(manifest, clients)
-    with lock.write_lock(settings, manifest.scope, "destroy", how, clients, ledger_store) as turn:
-        planned = pipeline.plan(desired, destroying=True, allow=allow, clients=turn.clients)
-        name = manifest.environment
-        prompt = f"Delete {{count}} resources of {{place}}? Type {name!r} to do it:", name
-        return apply.review_and_apply(
-            planned, settings, turn, approval, prompt, settings.command_line("destroy"), parallelism
-        )
+    return destroy(settings, ApplyOptions(approval, allow=allow, parallelism=parallelism, run=how))

@@ -29,12 +29,15 @@ def command(settings: Settings, form: Literal["text", "json"]) -> int:
     from orchestrator.problems import ExitCode
     from orchestrator.release import restorability
     from orchestrator.render import release_list
-    from orchestrator.runs import release
+    from orchestrator.runs.release import open_session
 
-    session = release.open_session(settings)
+    session = open_session(settings)
     ledger_store, reader = session.store, Reader(session.clients)
     ledger = ledger_store.read()
-    obstacles = {one.number: restorability.find_obstacles(ledger, one, ledger_store, reader) for one in ledger.releases}
+    obstacles = {
+        release.number: restorability.find_obstacles(ledger, release, ledger_store, reader)
+        for release in ledger.releases
+    }
     rows = release_list.build_rows(ledger, obstacles)
     if form == "json":
         settings.terminal.print_out(canonical_json.dump(rows).decode() + "\n")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
 import click
-from msgspec.structs import replace
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import apply_options, common_options, run_options
@@ -47,27 +44,13 @@ def command(  # noqa: PLR0913 - its options
     back: the next deploy does not bring it again unless it has changed (see `orchestrator unpin`). Exits 0 when done,
     1 when it failed, 3 when vetoed, 5 when it failed and what stood before stands again.
     """
-    from orchestrator.planning import pipeline
     from orchestrator.problems import ExitCode
-    from orchestrator.runs import release
+    from orchestrator.runs.approval import Approval
+    from orchestrator.runs.release import RollbackOptions, plan_rollback, rollback
 
-    session = release.open_session(settings, expect, auto_approve=auto_approve)
-    how = replace(how, is_service_required=False, reason=reason)  # going back works when everything else is down
-    with session.acquire_lock("rollback", how) if not plan_only else nullcontext(session) as locked_session:
-        rollback_target = release.find_rollback_target(locked_session, number, only, should_save_pointers=not plan_only)
-        planned = pipeline.plan(rollback_target.candidate.desired, allow=allow, clients=locked_session.clients)
-        settings.terminal.print_out(release.describe_rollback(rollback_target))
-        if not locked_session.show_plan(planned):
-            return ExitCode.VETOED
-        if plan_only:
-            return ExitCode.OK
-        locked_session.confirm(planned, f"Go back to release {rollback_target.release.number}")
-        retry_command = settings.command_line(
-            "rollback", "--to", str(rollback_target.release.number), *(["--only", only] if only else [])
-        )
-        return locked_session.execute(
-            planned,
-            lambda deployment, on_failure: deployment.rollback(planned, rollback_target, reason, on_failure),
-            parallelism,
-            retry_command,
-        )
+    approval = Approval(None, expect, auto_approve)
+    options = RollbackOptions(number, only, reason, approval, allow, parallelism, how)
+    if plan_only:
+        _, planned = plan_rollback(settings, options)
+        return ExitCode.VETOED if planned.plan.is_vetoed else ExitCode.OK
+    return rollback(settings, options).exit_code

@@ -15,7 +15,7 @@ from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
     from orchestrator.drift_acceptance import ManifestEdits
-    from orchestrator.github.notifications import Notifier
+    from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.release.checkout import ReleaseCandidate
 
@@ -43,27 +43,27 @@ def command(settings: Settings, answer: DriftAction, targets: str, allow: str) -
     `accept` makes a pull request that edits the manifests and keeps their comments and layout. `revert` deploys what
     the manifests say; whoever starts the workflow has agreed to it. Exits 0 whether or not there is drift.
     """
-    from orchestrator.cli.commands.github.deploy import check_input
-    from orchestrator.github.notifications import Notifier
+    from orchestrator.github.inputs import check_input, check_veto_token
+    from orchestrator.github.notifications import GitHubNotifier
 
     check_input(
-        targets, TARGETS_PATTERN, "the list of targets", "`all`, or addresses as the issue names them, comma-separated"
+        targets, TARGETS_PATTERN, "list of targets", "`all`, or addresses as the issue names them, comma-separated"
     )
-    check_input(allow, r"([0-9a-f]{8})?", "the token to allow", "8 hexadecimal digits, as a vetoed plan prints them")
-    bulletin = Notifier.from_environment(settings.manifests, settings.environment)
+    check_veto_token(allow)
+    notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment)
     exit_code: int = ExitCode.OK
     if answer == "accept":
         exit_code = _accept_drift(
-            settings, bulletin, [target.strip() for target in targets.split(",") if target.strip()]
+            settings, notifier, [target.strip() for target in targets.split(",") if target.strip()]
         )
     elif answer == "revert":
-        exit_code = _revert_drift(settings, bulletin, allow)
+        exit_code = _revert_drift(settings, notifier, allow)
     else:
-        _report_drift(settings, bulletin)
+        _report_drift(settings, notifier)
     return exit_code
 
 
-def _report_drift(settings: Settings, bulletin: Notifier) -> tuple[ReleaseCandidate, PreparedPlan]:
+def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[ReleaseCandidate, PreparedPlan]:
     """Look, and tell the issue, the run's page and its outputs."""
     from orchestrator.github import comment_body, drift_issue
     from orchestrator.planning import pipeline
@@ -75,32 +75,32 @@ def _report_drift(settings: Settings, bulletin: Notifier) -> tuple[ReleaseCandid
     drift_view = drift.build_view(planned.plan)
     reporter.record_drift(settings, drift_view, planned)
     settings.terminal.print_out(drift.render_text(drift_view, settings.terminal.style, hide_in_sync=True))
-    marker = plan_markdown.marker(bulletin.marker, "drift-issue")
-    body = comment_body.render_drift(drift_view, marker, bulletin.commit, bulletin.run.url)
-    bulletin.run.append_summary(body)
-    bulletin.run.set_outputs(
+    marker = plan_markdown.marker(notifier.marker, "drift-issue")
+    body = comment_body.render_drift(drift_view, marker, notifier.commit, notifier.run.url)
+    notifier.run.append_summary(body)
+    notifier.run.set_outputs(
         drifted=str(drift_view.has_drifted).lower(),
         count=drift_view.count(drift.SyncStatus.DRIFTED),
         coverage=f"{drift_view.coverage:g}",
     )
-    github = bulletin.github
+    github = notifier.github
     assert github is not None
     if drift_view.has_drifted:
         url = drift_issue.open_or_update(github, marker, f"Drift in {drift_view.title}", body)
     elif planned.plan.unread:
         url = drift_issue.update(github, marker, body)
     else:
-        url = drift_issue.close(github, marker, body, f"Healed: {drift_view.headline}. [Run]({bulletin.run.url})")
-    bulletin.run.set_outputs(issue=url)
+        url = drift_issue.close(github, marker, body, f"Healed: {drift_view.headline}. [Run]({notifier.run.url})")
+    notifier.run.set_outputs(issue=url)
     return candidate, planned
 
 
-def _accept_drift(settings: Settings, bulletin: Notifier, targets: list[str]) -> int:
+def _accept_drift(settings: Settings, notifier: GitHubNotifier, targets: list[str]) -> int:
     from orchestrator import drift_acceptance
     from orchestrator.aws import Reader
     from orchestrator.planning import pipeline
 
-    candidate, planned = _report_drift(settings, bulletin)
+    candidate, planned = _report_drift(settings, notifier)
     if not planned.plan.pending_changes:
         settings.terminal.print_out("Nothing has drifted, so there is nothing to accept.")
         return ExitCode.OK
@@ -113,32 +113,31 @@ def _accept_drift(settings: Settings, bulletin: Notifier, targets: list[str]) ->
         raise Problems.from_message(
             "none of it can be accepted by an edit", hint="; ".join(edits.unresolved)[:500] or None
         )
-    url = _open_pull_request(bulletin, edits)
+    url = _open_pull_request(notifier, edits)
     settings.terminal.print_out(f"Proposed: {url}")
-    bulletin.run.set_outputs(pull_request=url)
+    notifier.run.set_outputs(pull_request=url)
     return ExitCode.OK
 
 
-def _open_pull_request(bulletin: Notifier, edits: ManifestEdits) -> str:
+def _open_pull_request(notifier: GitHubNotifier, edits: ManifestEdits) -> str:
     from orchestrator.github import comment_body, pull_request
 
-    github = bulletin.github
+    github = notifier.github
     assert github is not None
-    base_branch = str((bulletin.run.event.get("repository") or {}).get("default_branch") or "main")
+    base_branch = str((notifier.run.event.get("repository") or {}).get("default_branch") or "main")
     files = {os.path.relpath(file): text for file, text in edits.texts.items()}
-    title = f"Accept the drift of {bulletin.environment}"
-    body = comment_body.render_accepted_drift(edits.applied, edits.unresolved, bulletin.run.url)
-    branch = f"orchestrator/drift-{bulletin.environment}"
-    return pull_request.create_or_update(github, branch, base_branch, bulletin.commit, files, (title, body))
+    title = f"Accept the drift of {notifier.environment}"
+    body = comment_body.render_accepted_drift(edits.applied, edits.unresolved, notifier.run.url)
+    branch = f"orchestrator/drift-{notifier.environment}"
+    return pull_request.create_or_update(github, branch, base_branch, notifier.commit, files, (title, body))
 
 
-def _revert_drift(settings: Settings, bulletin: Notifier, allow: str) -> int:
-    """Deploy what the manifests say, and look again."""
-    from orchestrator.cli.commands.github.deploy import deploy, notify_on_failure
+def _revert_drift(settings: Settings, notifier: GitHubNotifier, allow: str) -> int:
+    """Deploy what the manifests say, and look for drift again."""
+    from orchestrator.cli.commands.github.deploy import deploy_with_reports
+    from orchestrator.github.deploy_notifier import DeployNotifier
 
-    exit_code = notify_on_failure(
-        bulletin, settings, lambda: deploy(settings, bulletin, "", allow, task="revert drift", is_approved=True)
-    )
-    if exit_code == ExitCode.OK:
-        _report_drift(settings, bulletin)
-    return exit_code
+    run = deploy_with_reports(settings, DeployNotifier(notifier, is_approved=True), allow, "revert drift")
+    if run.exit_code == ExitCode.OK:
+        _report_drift(settings, notifier)
+    return run.exit_code

@@ -15,7 +15,7 @@ from orchestrator.runs import reporter
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.github.notifications import Notifier
+    from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning.plan import PreparedPlan
 
 MAX_SUMMARY_BYTES = 900_000
@@ -32,17 +32,17 @@ def command(settings: Settings, out: Path | None, emulated: bool) -> int:
     A commit status keeps the digest of what was shown; a deploy looks for it. With --emulated no credentials and no
     token are used, which is for pull requests from forks. Exits as `orchestrator plan` does.
     """
-    from orchestrator.github.notifications import Notifier
+    from orchestrator.github.notifications import GitHubNotifier
 
-    bulletin = Notifier.from_environment(settings.manifests, settings.environment, is_silent=emulated)
+    notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment, is_silent=emulated)
     try:
         planned, approval_mode = _make_plan(settings, emulated=emulated)
     except Problems as error:
-        bulletin.report_no_plan(error.problems)
+        notifier.report_no_plan(error.problems)
         raise
     if not emulated:
         reporter.record_plan(settings, planned)
-    _publish_plan(settings, bulletin, planned, approval_mode, out)
+    _publish_plan(settings, notifier, planned, approval_mode, out)
     return ExitCode.VETOED if planned.plan.is_vetoed else ExitCode.OK
 
 
@@ -51,25 +51,25 @@ def _make_plan(settings: Settings, *, emulated: bool) -> tuple[PreparedPlan, str
 
     Raises Problems.
     """
-    from orchestrator.github import workflow_context
+    from orchestrator.github.emulated_aws import emulated_aws
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
 
     manifest = pipeline.validate(settings.manifests, settings.environment)
     with ExitStack() as stack:
         if emulated:
-            stack.enter_context(workflow_context.emulated_aws(manifest.scope))
+            stack.enter_context(emulated_aws(manifest.scope))
         candidate = checkout.from_manifest(manifest)
         return pipeline.plan(candidate.desired, clients=candidate.clients), str(manifest.project.spec["approval"])
 
 
 def _publish_plan(
-    settings: Settings, bulletin: Notifier, planned: PreparedPlan, approval_mode: str, out: Path | None
+    settings: Settings, notifier: GitHubNotifier, planned: PreparedPlan, approval_mode: str, out: Path | None
 ) -> None:
     from orchestrator.cli import plan_file
-    from orchestrator.github import comment_body, reviewed_plan
+    from orchestrator.github import comment_body, overlapping_plans, reviewed_plan
     from orchestrator.render import plan_html, plan_view
-    from orchestrator.runs import overlapping_plans, plan_output
+    from orchestrator.runs import plan_output
 
     plan = planned.plan
     if out is not None:
@@ -87,21 +87,21 @@ def _publish_plan(
     summary_body = comment_body.render_plan(
         shown,
         marker_comment="",
-        commit=bulletin.commit,
-        run_url=bulletin.run.url,
+        commit=notifier.commit,
+        run_url=notifier.run.url,
         approval=approval_mode,
         limit=MAX_SUMMARY_BYTES,
     )
-    bulletin.run.append_summary(summary_body)
-    bulletin.run.set_outputs(
+    notifier.run.append_summary(summary_body)
+    notifier.run.set_outputs(
         digest=plan.digest,
         changes=len(plan.pending_changes),
         vetoed=str(plan.is_vetoed).lower(),
         environment=plan.environment,
     )
-    overlaps = overlapping_plans.report_overlaps(settings, bulletin, plan)
-    commit, run_url = bulletin.commit, bulletin.run.url
+    overlaps = overlapping_plans.report_overlaps(settings, notifier, plan)
+    commit, run_url = notifier.commit, notifier.run.url
     fitting = comment_body.render_plan(
         shown, marker_comment=hidden_data, commit=commit, run_url=run_url, approval=approval_mode, overlaps=overlaps
     )
-    bulletin.report_plan(fitting, view_of_it, plan_view.format_headline(plan), is_vetoed=plan.is_vetoed)
+    notifier.report_plan(fitting, view_of_it, plan_view.format_headline(plan), is_vetoed=plan.is_vetoed)

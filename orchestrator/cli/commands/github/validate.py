@@ -23,21 +23,21 @@ def command(settings: Settings, silent: bool) -> None:
 
     What is wrong is shown at its line of the pull request, and in the comment.
     """
-    from orchestrator.github.notifications import Notifier
+    from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning import pipeline
 
-    bulletin = Notifier.from_environment(settings.manifests, settings.environment, is_silent=silent)
-    _require_role(bulletin.run.environ)
+    notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment, is_silent=silent)
+    _require_role(notifier.run.environ)
     try:
         manifest = pipeline.validate(settings.manifests, settings.environment)
     except Problems as error:
-        if bulletin.run.pull_request:
-            bulletin.report_no_plan(error.problems)
+        if notifier.run.pull_request:
+            notifier.report_no_plan(error.problems)
         else:
-            bulletin.report_failure(error.problems, settings.command_line("validate"))
+            notifier.report_failure(error.problems, settings.command_line("validate"))
         raise
     scope = manifest.scope
-    bulletin.run.set_outputs(
+    notifier.run.set_outputs(
         region=scope.region, account=scope.account, project=scope.project, environment=scope.environment
     )
     settings.terminal.print_out("The manifests are valid.")

@@ -1,4 +1,4 @@
-"""What a verb finds around it in a workflow, where that is not what it would find on a laptop."""
+"""Run a workflow step against an emulated AWS, for pull requests without credentials."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from orchestrator.vocabulary import Scope
 
 @contextmanager
 def emulated_aws(scope: Scope) -> Iterator[None]:
-    """An empty AWS on this machine, and an environment that leads there and nowhere else.
+    """Start an empty emulated AWS and point the process environment at it.
 
-    Raises Problems where the emulator is not installed.
+    Raises Problems if the emulator is not installed.
     """
     try:
         from orchestrator.emulator import start
@@ -22,7 +22,8 @@ def emulated_aws(scope: Scope) -> Iterator[None]:
         emulator = start(account=scope.account, region=scope.region)
     except ImportError as error:
         raise Problems.from_message(
-            f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'"
+            f"the emulator requires the package {error.name}, which is not installed",
+            hint="run `pip install 'orchestrator[emulator]'`",
         ) from None
     previous_environment = dict(os.environ)
     with emulator:

@@ -8,25 +8,25 @@ from orchestrator.runs import reporter
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
-    from orchestrator.github.notifications import Notifier
+    from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.state.client.api_client import StateClient
     from orchestrator.state.protocol.records import Conflict
     from orchestrator.vocabulary import Plan
 
 
-def report_overlaps(settings: Settings, bulletin: Notifier, plan: Plan) -> str:
+def report_overlaps(settings: Settings, notifier: GitHubNotifier, plan: Plan) -> str:
     """Keep what this pull request's plan touches, tell the others, and say which they are; "" without a service."""
-    client, pull_request = reporter.find_client(), bulletin.run.pull_request
-    if client is None or pull_request is None or bulletin.github is None:
+    client, pull_request = reporter.find_client(), notifier.run.pull_request
+    if client is None or pull_request is None or notifier.github is None:
         return ""
     from orchestrator.github import comment_body
     from orchestrator.state.client import payloads
     from orchestrator.state.protocol.records import Conflict
 
-    event_pull_request = bulletin.run.event["pull_request"]
+    event_pull_request = notifier.run.event["pull_request"]
     title, url = str(event_pull_request.get("title") or ""), str(event_pull_request.get("html_url") or "")
     pull_payload = payloads.build_pull_request_plan(
-        plan, pull_request.number, pull_request.head, bulletin.run.actor, title, url
+        plan, pull_request.number, pull_request.head, notifier.run.actor, title, url
     )
     conflicts: list[Conflict] = []
 
@@ -38,20 +38,20 @@ def report_overlaps(settings: Settings, bulletin: Notifier, plan: Plan) -> str:
         conflicts.extend(
             conflict
             for conflict in others
-            if _sync_is_open(bulletin, client, pull_payload.environment, conflict.number)
+            if _sync_is_open(notifier, client, pull_payload.environment, conflict.number)
         )
         for conflict in conflicts:
-            _comment_overlaps(bulletin, client, pull_payload.environment, conflict.number)
+            _comment_overlaps(notifier, client, pull_payload.environment, conflict.number)
 
     with client:
         reporter.try_recording(settings, "what other pull requests touch", sync_pull_request)
     return comment_body.render_overlaps((conflict.number, conflict.title, conflict.fields) for conflict in conflicts)
 
 
-def close_merged(settings: Settings, bulletin: Notifier, environment: str) -> None:
+def close_merged(settings: Settings, notifier: GitHubNotifier, environment: str) -> None:
     """Tell the service which of the pull requests that it takes for open are merged or closed by now."""
     client = reporter.find_client()
-    if client is None or bulletin.github is None:
+    if client is None or notifier.github is None:
         return
     from orchestrator.state.protocol.records import PullRequestPlan
 
@@ -63,19 +63,19 @@ def close_merged(settings: Settings, bulletin: Notifier, environment: str) -> No
             timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS,
         )
         for open_pull_request in open_pull_requests:
-            _sync_is_open(bulletin, client, environment, open_pull_request.number)
+            _sync_is_open(notifier, client, environment, open_pull_request.number)
 
     with client:
         reporter.try_recording(settings, "which pull requests are open", close_pull_requests)
 
 
-def _sync_is_open(bulletin: Notifier, client: StateClient, environment: str, number: int) -> bool:
+def _sync_is_open(notifier: GitHubNotifier, client: StateClient, environment: str, number: int) -> bool:
     """Whether the other is open still; the service is told when it is not."""
     from orchestrator.state.client.payloads import current_timestamp
     from orchestrator.state.protocol.records import PullRequestPlan
 
-    assert bulletin.github is not None
-    if bulletin.github.get(f"/pulls/{number}")["state"] == "open":
+    assert notifier.github is not None
+    if notifier.github.get(f"/pulls/{number}")["state"] == "open":
         return True
     closed_pull_request = PullRequestPlan(environment, number, "", "", current_timestamp(), is_open=False)
     client.request(
@@ -87,16 +87,16 @@ def _sync_is_open(bulletin: Notifier, client: StateClient, environment: str, num
     return False
 
 
-def _comment_overlaps(bulletin: Notifier, client: StateClient, environment: str, number: int) -> None:
+def _comment_overlaps(notifier: GitHubNotifier, client: StateClient, environment: str, number: int) -> None:
     """A comment of its own on the other: its plan's was written before this one was known."""
     from orchestrator.github import comment_body, sticky_comment
     from orchestrator.render import plan_markdown
     from orchestrator.state.protocol.records import Conflict
 
-    assert bulletin.github is not None
+    assert notifier.github is not None
     path = f"/environments/{environment}/pulls/{number}/conflicts"
     conflicts = client.request_record(list[Conflict], "GET", path, timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS)
     text = comment_body.render_overlaps((conflict.number, conflict.title, conflict.fields) for conflict in conflicts)
-    marker = plan_markdown.marker(bulletin.marker, "overlap")
+    marker = plan_markdown.marker(notifier.marker, "overlap")
     if text:
-        sticky_comment.upsert(bulletin.github, number, marker, f"{marker}\n{text}\n")
+        sticky_comment.upsert(notifier.github, number, marker, f"{marker}\n{text}\n")

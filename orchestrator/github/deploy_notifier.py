@@ -1,0 +1,112 @@
+"""Connect a deploy or rollback to GitHub: its deployment, its approval by a pull request, and its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, cast
+
+from orchestrator.github import approval, plan_status
+from orchestrator.github.reviewed_plan import ReviewedPlan
+from orchestrator.problems import ExitCode, Problems
+from orchestrator.release import manifest_documents
+from orchestrator.runs.notifier import Notifier
+from orchestrator.runs.result import veto_problems
+
+if TYPE_CHECKING:
+    from orchestrator.github.approval import ApprovalPolicy
+    from orchestrator.github.notifications import GitHubNotifier
+    from orchestrator.manifest.check import Manifest
+    from orchestrator.release import Ledger
+    from orchestrator.runs.result import DeployRun
+    from orchestrator.runs.settings import Settings
+    from orchestrator.vocabulary import Plan
+
+HOW_TO_LIFT = "to accept it, run the workflow by hand with `allow` {token}"
+
+
+class DeployNotifier(Notifier):
+    """Reports one run to GitHub.
+
+    ``approved_digest`` is the digest of a plan that a person approved by starting the run; ``is_approved`` that
+    whatever the run does is approved that way.
+    """
+
+    def __init__(self, github: GitHubNotifier, approved_digest: str = "", *, is_approved: bool = False) -> None:
+        self._github = github
+        self._approved_digest = approved_digest
+        self._is_approved = is_approved
+
+    def carry_out(self, settings: Settings, operation: Callable[[], DeployRun], command: str) -> DeployRun:
+        """Run ``operation``, and report whatever stops it before raising it; ``command`` is what to run next.
+
+        Raises Problems, also if the plan is vetoed.
+        """
+        try:
+            run = operation()
+            if run.exit_code == ExitCode.VETOED and run.plan is not None:
+                raise veto_problems(run.plan, HOW_TO_LIFT)
+            return run
+        except Problems as error:
+            self._github.report_failure(error.problems, settings.command_line(command))
+            raise
+        except BaseException:
+            self._github.report_interrupted()
+            raise
+
+    @property
+    def commit_of_newer_run(self) -> str:
+        return self._github.run.sha if self._github.has_newer_commit else ""
+
+    def find_merged_pull_request(self) -> int | None:
+        return self._github.find_merged_pull_request()
+
+    def start_deployment(self, description: str) -> None:
+        self._github.start_deployment(description)
+
+    def is_plan_approved(self, settings: Settings, manifest: Manifest, plan: Plan, ledger: Ledger) -> bool:
+        if self._is_approved:
+            return True
+        policy = cast("ApprovalPolicy", manifest.project.spec["approval"])
+        reviewed = self._reviewed_plans(ledger, is_required=policy != "none" and bool(plan.pending_changes))
+        decision = approval.decide(plan, policy, reviewed, _released_handles(ledger))
+        settings.terminal.print_out(f"Approval: {decision.reason}.")
+        for sentence in decision.unreviewed_changes:
+            settings.terminal.print_err(f"  {sentence}")
+        if not decision.is_approved:
+            self._github.report_not_approved(f"{plan.project}/{plan.environment}", decision, plan.digest)
+        return decision.is_approved
+
+    def report_run(self, run: DeployRun) -> None:
+        if run.result and run.view:
+            self._github.report_result(run.environment, run.view, run.result)
+        else:
+            self._github.report_interrupted()
+
+    def report_superseded(self, superseding_run: str) -> None:
+        self._github.report_superseded(superseding_run)
+
+    def _reviewed_plans(self, ledger: Ledger, *, is_required: bool) -> list[ReviewedPlan]:
+        """Return the plans that pull requests since the last complete release were reviewed with."""
+        reviewed = [ReviewedPlan(self._approved_digest)] if self._approved_digest else []
+        notifier = self._github
+        github = notifier.github
+        if not is_required or github is None:
+            return reviewed
+        base_commit = ledger.last_complete.commit if ledger.last_complete else ""
+        for pull_request in plan_status.list_pull_requests_since(github, base_commit, notifier.commit):
+            plan = plan_status.read_reviewed_plan(
+                github,
+                int(pull_request["number"]),
+                str(pull_request["head"]["sha"]),
+                notifier.environment,
+                notifier.marker,
+            )
+            reviewed += [plan] if plan else []
+        return reviewed
+
+
+def _released_handles(ledger: Ledger) -> set[str]:
+    """Return the handles of the components of the last complete release."""
+    if ledger.last_complete is None:
+        return set()
+    return {manifest_documents.document_handle(document) for document in ledger.documents_of(ledger.last_complete)}

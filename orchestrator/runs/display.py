@@ -1,0 +1,68 @@
+"""Display the progress of a run: a table in place, plain lines, or log entries."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.planning.events import (
+    ChangeFinished,
+    ChangeStarted,
+    Event,
+    ProbeFinished,
+    ProbeStarted,
+    StepCompleted,
+    WaitStarted,
+)
+from orchestrator.render.progress import LineDisplay, ProgressDisplay, ProgressState, TableDisplay
+from orchestrator.runs.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestrator.planning.plan import PreparedPlan
+
+
+def create_display(planned: PreparedPlan, settings: Settings) -> ProgressDisplay:
+    """Return the display that fits the terminal and the log settings."""
+    terminal = settings.terminal
+    if logger := settings.create_logger():
+        return LogDisplay(logger)
+    progress = ProgressState(planned.plan.pending_changes)
+    if terminal.is_live:
+        return TableDisplay(progress, terminal.err, colour=terminal.has_colour)
+    return LineDisplay(progress, terminal.print_err, terminal.style, is_github_actions=terminal.is_github_actions)
+
+
+class LogDisplay:
+    """Events as log entries."""
+
+    def __init__(self, logger: Any) -> None:
+        self._logger = logger
+
+    def __enter__(self) -> LogDisplay:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case ChangeStarted(address, action):
+                self._logger.info("change_started", address=address, action=action.value)
+            case StepCompleted(address, step, seconds):
+                self._logger.debug("step_completed", address=address, step=step.action, note=step.note, seconds=seconds)
+            case WaitStarted(address, description, seconds):
+                self._logger.info("wait_started", address=address, waiting_for=description, seconds=seconds)
+            case ProbeStarted(address, description):
+                self._logger.info("probe_started", address=address, probe=description)
+            case ProbeFinished(address, has_passed, failure, seconds):
+                event_name = "probe_passed" if has_passed else "probe_failed"
+                self._logger.info(event_name, address=address, failure=failure, seconds=seconds)
+            case ChangeFinished(address, outcome):
+                self._logger.info(
+                    "change_finished",
+                    address=address,
+                    action=outcome.action.value,
+                    actuation=outcome.actuation.value,
+                    health=outcome.health.value,
+                    reason=outcome.reason,
+                    seconds=outcome.seconds,
+                )

@@ -1,0 +1,38 @@
+"""Whom a deploy or rollback notifies besides the terminal; the default notifies nobody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from orchestrator.manifest.check import Manifest
+    from orchestrator.release import Ledger
+    from orchestrator.runs.result import DeployRun
+    from orchestrator.runs.settings import Settings
+    from orchestrator.vocabulary import Plan
+
+
+class Notifier:
+    """Receives what happens in a run, and decides whether its plan was reviewed.  This one ignores and approves all."""
+
+    @property
+    def commit_of_newer_run(self) -> str:
+        """The commit that a push started this run for, if a newer one is checked out by now; else ""."""
+        return ""
+
+    def find_merged_pull_request(self) -> int | None:
+        """Return the number of the pull request that merged the commit, or None."""
+        return None
+
+    def start_deployment(self, description: str) -> None:
+        """Announce that a deployment starts."""
+
+    def is_plan_approved(self, settings: Settings, manifest: Manifest, plan: Plan, ledger: Ledger) -> bool:
+        """Return whether ``plan`` may be carried out; print the reason."""
+        return True
+
+    def report_run(self, run: DeployRun) -> None:
+        """Announce the result of a run that was carried out or interrupted."""
+
+    def report_superseded(self, superseding_run: str) -> None:
+        """Announce that another run deploys a newer commit and this one did nothing."""

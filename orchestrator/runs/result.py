@@ -1,0 +1,53 @@
+"""Results of a run: its exit code, and what a deploy or rollback came to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from orchestrator.problems import ExitCode, Problem, Problems
+
+if TYPE_CHECKING:
+    from orchestrator.release.deploy import DeployResult
+    from orchestrator.render.deploy_view import DeployView
+    from orchestrator.vocabulary import Plan
+
+EXIT_CODES = {
+    "released": ExitCode.OK,
+    "unchanged": ExitCode.OK,
+    "failed": ExitCode.FAILED,
+    "returned": ExitCode.ROLLED_BACK,
+}
+"""Exit codes by ``DeployResult.status``."""
+
+
+class DeployRun(Struct, frozen=True):
+    """Result of a run that deploys or rolls back.
+
+    ``plan`` is None if there was nothing to plan; ``result`` and ``view`` are None if nothing was carried out, or if
+    the run was interrupted.
+    """
+
+    exit_code: int
+    plan: Plan | None = None
+    result: DeployResult | None = None
+    view: DeployView | None = None
+
+    @property
+    def environment(self) -> str:
+        """``PROJECT/ENVIRONMENT``, or "" without a plan."""
+        return f"{self.plan.project}/{self.plan.environment}" if self.plan else ""
+
+
+def veto_problems(plan: Plan, how_to_lift: str) -> Problems:
+    """Return every veto of ``plan`` as a problem.
+
+    ``how_to_lift`` is the hint if the plan's token lifts all of them; ``{token}`` in it is the token.
+    """
+    vetoes = [("", veto) for veto in plan.vetoes]
+    vetoes += [(f"{change.address}: ", veto) for change in plan.changes for veto in change.vetoes]
+    is_liftable = all(veto.token_lifts for _, veto in vetoes)
+    hint = how_to_lift.format(token=plan.token) if is_liftable else None
+    problems = [Problem(f"{address}{veto.sentence} ({veto.name})", hint=hint) for address, veto in vetoes]
+    return Problems(problems, ExitCode.VETOED)
