@@ -1,4 +1,4 @@
-"""`python -m orchestrator` is the command `orchestrator`."""
+"""Run the `orchestrator` command as `python -m orchestrator`."""
 
 import sys
 

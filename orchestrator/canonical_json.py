@@ -1,6 +1,6 @@
-"""Structs as canonical JSON and back, strictly.  Pure.
+"""Encode structs as canonical JSON and decode them strictly.  Pure.
 
-May know: the vocabulary's shapes, through their types.  May not: know what a document is for, or touch files.
+May know: the vocabulary's structs, through their types.  May not: know what a document is for, or touch files.
 The canonical form is compact UTF-8 with sorted keys, so equal values have equal bytes and one digest.
 """
 
@@ -18,22 +18,22 @@ T = TypeVar("T")
 
 
 def dump(value: object) -> bytes:
-    """``value`` (a struct, or JSON) in canonical form.
+    """Return ``value`` (a struct, or JSON) in canonical form.
 
-    Raises TypeError for what is not data, such as an Unknown that was never made plain.
+    Raises TypeError if it is not plain data, such as an Unknown that was not passed through ``to_plain``.
     """
     return msgspec.json.encode(value, order="sorted")
 
 
 def digest(value: object) -> str:
-    """SHA-256 of the canonical form, as 64 hexadecimal digits."""
+    """Return the SHA-256 of the canonical form, as 64 hexadecimal digits."""
     return hashlib.sha256(dump(value)).hexdigest()
 
 
 def load(data: bytes, expected_type: type[T], source: str = "the document") -> T:
-    """The value of type ``shape`` that ``dump`` wrote; ``source`` names the document in problems.
+    """Decode a document that ``dump`` wrote into ``expected_type``; ``source`` names the document in problems.
 
-    Raises Problems: not JSON, a member missing, unknown or of the wrong type.
+    Raises Problems if it is not JSON, or a field is missing, unknown or of the wrong type.
     """
     try:
         raw = msgspec.json.decode(data)
@@ -41,9 +41,10 @@ def load(data: bytes, expected_type: type[T], source: str = "the document") -> T
     except msgspec.ValidationError as error:
         raise Problems.from_message(f"{source}: {_format_error(str(error))}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Problems.from_message(f"{source} is not JSON: {error}") from None
+        raise Problems.from_message(f"{source} is not valid JSON: {error}") from None
     unknown = [
-        Problem(f"{source}: {path} is unknown") for path in _iter_unknown_paths("", raw, msgspec.to_builtins(value))
+        Problem(f"{source}: unknown field `{path}`")
+        for path in _iter_unknown_paths("", raw, msgspec.to_builtins(value))
     ]
     if unknown:
         raise Problems(unknown)
@@ -51,14 +52,14 @@ def load(data: bytes, expected_type: type[T], source: str = "the document") -> T
 
 
 def _format_error(message: str) -> str:
-    """msgspec's "Expected `int`, got `str` - at `$.changes[0].where`" with the place first."""
+    """Return msgspec's "Expected `int`, got `str` - at `$.changes[0].where`" with the location first."""
     reason, _, path = message.partition(" - at `$")
-    location = path.rstrip("`").lstrip(".") or "the top"
+    location = path.rstrip("`").lstrip(".") or "top level"
     return f"{location}: {reason[:1].lower()}{reason[1:]}"
 
 
 def _iter_unknown_paths(path: str, raw: Any, converted: Any) -> Iterator[str]:
-    """Paths of members in ``raw`` that the shape has dropped: msgspec is lenient there."""
+    """Yield the paths of fields in ``raw`` that msgspec ignored because the type does not have them."""
     if isinstance(raw, Mapping) and isinstance(converted, Mapping):
         for key, item in raw.items():
             item_path = f"{path}.{key}".lstrip(".")

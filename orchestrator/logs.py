@@ -1,6 +1,6 @@
-"""Logs: structlog on standard error, for people or as one JSON object a line.  Secrets never.
+"""Configure logging: structlog on standard error, as text or as one JSON object per line, with secrets redacted.
 
-May know: structlog, imported when logs are wanted, because it costs a fifth of a second.  May not: decide what a
+May know: structlog, imported on first use, because importing it takes a fifth of a second.  May not: decide what a
 command prints as its result.
 """
 
@@ -16,9 +16,9 @@ LogFormat = Literal["text", "json"]
 
 
 def configure(stream: TextIO, log_format: LogFormat, *, verbose: bool = False, colour: bool = False) -> Any:
-    """Send what is logged, by structlog or by ``logging``, to ``stream``; a logger to begin with.
+    """Send the output of structlog and of ``logging`` to ``stream`` and return a structlog logger.
 
-    ``verbose`` lets debug messages through; otherwise informational ones and worse.
+    The level is INFO, or DEBUG with ``verbose``.
     """
     import structlog
 
@@ -45,7 +45,7 @@ def configure(stream: TextIO, log_format: LogFormat, *, verbose: bool = False, c
 
 
 def redact_event(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """A structlog processor: blot out what looks like a secret, by its name or its looks; keep to one line."""
+    """Redact secrets, by key or by content, and keep each event on one line; a structlog processor."""
     redacted = {key: redact(value, key) for key, value in event.items()}
     return {
         key: escape_unprintable(value) if isinstance(value, str) and key != "exception" else value
@@ -60,7 +60,7 @@ def _build_console_renderer(*, colour: bool) -> Any:
 
 
 def _configure_stdlib_logging(stream: TextIO, shared_processors: list[Any], renderer: Any, *, verbose: bool) -> None:
-    """Libraries speak through ``logging``: what they warn of is shown in the same form."""
+    """Format what libraries log through ``logging`` like our own events."""
     from structlog.stdlib import ProcessorFormatter
 
     handler = logging.StreamHandler(stream)

@@ -63,3 +63,14 @@ class Problems(Exception):  # noqa: N818 - it holds problems; "ProblemsError" wo
     def from_message(cls, message: str, *, hint: str | None = None, where: Position | None = None) -> Self:
         """Return Problems with a single problem."""
         return cls([Problem(message, where, hint)])
+
+    @classmethod
+    def from_missing_extra(cls, feature: str, extra: str, package: str | None) -> Self:
+        """Return the problem that ``feature`` needs an extra of this distribution that is not installed.
+
+        The hint names no package of an index: until this distribution is published, its name could be somebody else's.
+        """
+        return cls.from_message(
+            f"{feature} requires the package {package or 'of its extra'}, which is not installed",
+            hint=f"install the extra `{extra}` from the checkout of the orchestrator: pip install -e '.[{extra}]'",
+        )

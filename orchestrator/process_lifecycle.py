@@ -1,7 +1,7 @@
-"""A process that runs one command: how seldom it looks for garbage, and how it ends.
+"""Tune garbage collection for a process that runs one command, and end the process quickly.
 
-Nearly all that a command makes (modules, AWS's service models, listings) lives until its end.  Looking for garbage
-among it would be a fifth of the time of a plan, and half of reading a long listing; giving it back is 4 %.
+Nearly everything a command allocates (modules, AWS's service models, listings) lives until the process ends.
+Collecting garbage would take a fifth of the time of a plan and half of reading a long listing; freeing it at exit 4 %.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ GC_THRESHOLDS = (500_000, 20, 100)
 
 
 def tune_gc() -> None:
-    """From now on Python looks for garbage seldom."""
+    """Make Python run the garbage collector rarely."""
     gc.set_threshold(*GC_THRESHOLDS)
 
 
 def flush_and_exit(code: int) -> NoReturn:
-    """Leave at once with ``code``, or with 1 instead of 0 when the last of the output could not be written.
+    """Exit immediately with ``code``, or with 1 instead of 0 if the remaining output cannot be written.
 
-    Files and folders are closed and removed by whoever opened them; nothing here waits for the interpreter's own end.
+    Skips the interpreter's shutdown: whoever opened files or temporary folders must have closed and removed them.
     """
     for stream in (sys.stdout, sys.stderr):
         try:

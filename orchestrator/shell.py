@@ -1,6 +1,6 @@
-"""Processes of this machine: the only module that starts any.
+"""Run local processes; the only module that starts any.
 
-Secrets reach a process by its standard input or environment, never by its command line.
+Secrets reach a process through its standard input or environment, never through its command line.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from msgspec import Struct
 from orchestrator.problems import Problems
 
 MAX_OUTPUT_CHARS = 4000
-"""Characters of a failed process's output that a person is shown."""
+"""Characters of a failed process's output that the error message shows."""
 
 
 class ProcessResult(Struct, frozen=True):
-    """A process that has ended: its exit status and what it printed, both streams in order of arrival."""
+    """A finished process: its exit code and its output, both streams in order of arrival."""
 
     exit_code: int
     output: str
 
 
 def which(program: str) -> str | None:
-    """Where a program is, or None."""
+    """Return the path of a program, or None if it is not installed."""
     return shutil.which(program)
 
 
@@ -39,9 +39,9 @@ def run(
     stdin: str = "",
     timeout: float = 3600.0,
 ) -> ProcessResult:
-    """Run one command to its end, ``environment`` laid over ours; ``timeout`` in seconds.
+    """Run one command and wait for it, with ``environment`` added to our own; ``timeout`` in seconds.
 
-    Raises Problems when it cannot be started or does not end in time.
+    Raises Problems if it cannot be started or times out.
     """
     try:
         completed = subprocess.run(
@@ -59,16 +59,19 @@ def run(
     except OSError as error:
         raise Problems.from_message(f"cannot run {command[0]}: {error.strerror}") from None
     except subprocess.TimeoutExpired:
-        raise Problems.from_message(f"{command[0]} did not end within {timeout:.0f} s; it was stopped") from None
+        raise Problems.from_message(f"{command[0]} timed out after {timeout:.0f}s and was stopped") from None
     return ProcessResult(completed.returncode, completed.stdout)
 
 
 def run_checked(command: Sequence[str], *, failure_message: str, hint: str | None = None, **options: object) -> str:
-    """``run``, but a command that fails raises Problems with ``what`` failed and the end of its output."""
+    """Run a command and return its output.
+
+    Raises Problems with ``failure_message`` and the end of the output if it fails.
+    """
     result = run(command, **options)  # type: ignore[arg-type]
     if result.exit_code:
         message = (
-            f"{failure_message}: {command[0]} ended with status "
+            f"{failure_message}: {command[0]} exited with status "
             f"{result.exit_code}\n{result.output[-MAX_OUTPUT_CHARS:].strip()}"
         )
         raise Problems.from_message(message, hint=hint)

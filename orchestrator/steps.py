@@ -1,6 +1,6 @@
-"""Steps: what a change asks of AWS, as data.  A change is a generator that yields steps and is sent their answers.
+"""Describe the work of a change as steps.  A change is a generator that yields steps and is sent their responses.
 
-``record`` drives it with Unknown answers (a plan), ``play`` drives the same generator with real ones (an apply).
+``trace_steps`` drives it with Unknown responses (a plan), ``execute_steps`` with real ones (an apply).
 Pure: nothing here performs a step.
 """
 
@@ -16,13 +16,13 @@ from orchestrator.vocabulary import PlannedStep
 
 
 class ApiCall(Struct, frozen=True):
-    """One API call: boto3's names, e.g. ``("rds", "create_db_instance")``.
+    """One API call, with boto3's names, e.g. ``("rds", "create_db_instance")``.
 
-    ``ok``: error codes that mean the call's work is done already (its answer is then ``{}``).
-    ``ok_text``: only when the message contains it.
-    ``retry``: error codes to try again on for up to ``patience`` seconds (IAM not propagated, resource busy).
-    ``retry_text``: only when the message contains it.  ``sensitive``: the answer is a secret.
-    ``region``: where, when not the project's region.  ``advice``: error code -> what to do when AWS refuses with it.
+    ``ok_codes``: error codes that mean the work is already done (the response is then ``{}``); ``ok_message``: only if
+    the error message contains it.
+    ``retry_codes``: error codes to retry for up to ``timeout_seconds`` (IAM not propagated, resource busy);
+    ``retry_message``: only if the error message contains it.  ``is_sensitive``: the response is a secret.
+    ``region``: if not the project's region.  ``hints``: what to do about an error, by error code.
     """
 
     service: str
@@ -39,12 +39,12 @@ class ApiCall(Struct, frozen=True):
 
 
 class Wait(Struct, frozen=True):
-    """Read ``call`` until ``path`` (JMESPath on its answer; it may hold an earlier answer) is one of ``until``.
+    """Repeat ``call`` until ``path`` (JMESPath on its response; may hold an earlier response) has a target value.
 
-    ``what``: what is waited for, in words, where the path does not read well.
-    ``failed``: values that end the wait as a failure.  ``gone``: error codes that count as reached (deletion).
-    ``patience`` in seconds; when it runs out the resource is unhealthy and ``stuck`` says what to look at.
-    ``log``: the log group whose last lines say why it failed.  ``why``: the path of AWS's own reason in the answer.
+    ``description``: names the value for people, if the path does not read well.
+    ``failed_values``: values that end the wait as a failure.  ``gone_codes``: error codes that count as success
+    (deletion).  After ``timeout_seconds`` the resource is unhealthy, and ``stuck_hint`` says what to check.
+    ``log_group``: its last lines are added to a failure.  ``reason_path``: the path of AWS's reason in the response.
     """
 
     call: ApiCall
@@ -60,13 +60,13 @@ class Wait(Struct, frozen=True):
 
 
 class GenerateSecret(Struct, frozen=True):
-    """A new random secret of ``length`` letters and digits; the answer is Sensitive."""
+    """Generate a random secret of ``length`` letters and digits; the response is Sensitive."""
 
     length: int = 32
 
 
 class Compute(Struct, frozen=True):
-    """``function(*arguments)`` on answers that planning does not know yet; pure, and named for the plan."""
+    """Call a pure ``function(*arguments)`` on responses that a plan does not know yet; the plan shows ``name``."""
 
     name: str
     function: Callable[..., Value]
@@ -74,9 +74,9 @@ class Compute(Struct, frozen=True):
 
 
 class Sweep(Struct, frozen=True):
-    """Repeat: read ``listing``, give its answer to ``remove``, perform what that returns, until it returns None.
+    """Repeat: call ``listing``, pass its response to ``remove``, perform the call it returns, until it returns None.
 
-    ``removal`` is the operation that ``remove`` calls, of the listing's service: the plan names it beforehand.
+    ``removal`` is the operation that ``remove`` returns, in the listing's service; the plan shows it.
     """
 
     listing: ApiCall
@@ -86,15 +86,15 @@ class Sweep(Struct, frozen=True):
 
 
 def _ignore_progress(_: int) -> None:
-    """For those who do not want to know."""
+    """Ignore the progress of a batch."""
 
 
 class Batch(Struct, frozen=True):
-    """Many calls in no order of their own, several at a time; ``note`` says what they do, for the plan.
+    """Many calls in any order, several in parallel; ``note`` says what they do, for the plan.
 
-    The calls may be too many to show: the plan names the operation and how many there are.  Every call must be
-    harmless to repeat.  The answer is ``{}``.  ``tell`` is told the number of calls done after each, by one thread at a
-    time; what it raises ends the batch.
+    The calls may be too many to show, so the plan shows the operation and their number.  Every call must be
+    idempotent.  The response is ``{}``.  ``on_progress`` gets the number of completed calls after each, from one thread
+    at a time; an exception from it ends the batch.
     """
 
     calls: tuple[ApiCall, ...]
@@ -103,10 +103,10 @@ class Batch(Struct, frozen=True):
 
 
 class LocalCall(Struct, frozen=True):
-    """Work on this machine, such as a build: ``function(*arguments)``, whose answer may be anything.
+    """Work on this machine, such as a build: ``function(*arguments)``, which may return anything.
 
-    ``function`` raises Problems when it fails.  ``name`` and ``note`` say in the plan what it does; arguments may be
-    Sensitive and are not shown.
+    ``function`` raises Problems if it fails.  The plan shows ``name`` and ``note``; arguments may be Sensitive and are
+    not shown.
     """
 
     name: str
@@ -121,24 +121,27 @@ Steps: TypeAlias = Generator[Step, Any, Outputs]
 
 
 def call(service: str, operation: str, /, **parameters: Value) -> ApiCall:
-    """A call with nothing special about it."""
+    """Return an ApiCall without options."""
     return ApiCall(service, operation, parameters)
 
 
 class StepTrace(Struct, frozen=True):
-    """What a generator would do: its steps, and the outputs it would leave, Unknown where AWS decides."""
+    """The steps that a change would perform, and its outputs, Unknown where AWS decides them."""
 
     steps: tuple[Step, ...]
     outputs: Outputs
 
 
 def trace_steps(address: str, steps: Steps) -> StepTrace:
-    """Drive ``steps`` with Unknown answers and write down what it asks for."""
+    """Drive ``steps`` with Unknown responses and return the steps it yields."""
     return _drive(steps, lambda step: _unknown_response(address, step))
 
 
 def execute_steps(steps: Steps, perform: Callable[[Step], Any]) -> Outputs:
-    """Drive ``steps`` with ``perform``; what it raises is raised inside the generator, at the step's place."""
+    """Drive ``steps`` with ``perform`` and return the outputs.
+
+    Raises whatever ``perform`` raises.
+    """
     return _drive(steps, perform).outputs
 
 
@@ -162,7 +165,7 @@ def _unknown_response(address: str, step: Step) -> Value:
 
 
 def to_planned_step(step: Step) -> PlannedStep:
-    """A step as the plan shows it: the IAM-style action and parameters without secrets."""
+    """Return a step as the plan shows it: the IAM-style action, and parameters without secrets."""
     match step:
         case ApiCall():
             return PlannedStep(_iam_action(step), to_plain(step.parameters))
@@ -194,12 +197,12 @@ ACRONYMS = {"db": "DB", "id": "ID"}
 
 
 def to_operation_name(operation: str) -> str:
-    """boto3's ``create_db_instance`` as AWS writes it in policies and documents: ``CreateDBInstance``."""
+    """Return boto3's ``create_db_instance`` as AWS writes it in policies and documentation: ``CreateDBInstance``."""
     return "".join(ACRONYMS.get(word, word.capitalize()) for word in operation.split("_"))
 
 
 def iter_mutations(steps: tuple[Step, ...]) -> Iterator[ApiCall]:
-    """The calls among ``steps`` that change something."""
+    """Yield the calls in ``steps`` that change something."""
     for step in steps:
         for item in step.calls if isinstance(step, Batch) else (step,):
             if isinstance(item, ApiCall) and not is_read(item.operation):
@@ -211,5 +214,5 @@ NON_READ_OPERATIONS = frozenset({"get_secret_value", "get_authorization_token"})
 
 
 def is_read(operation: str) -> bool:
-    """Whether an operation is on the read list: it changes nothing and hands out no secret."""
+    """Return whether an operation only reads: it changes nothing and returns no secret."""
     return operation.startswith(READ_PREFIXES) and operation not in NON_READ_OPERATIONS

@@ -1,7 +1,7 @@
-"""Values that are not plain JSON yet: references, text around them, what AWS alone can tell, and secrets.
+"""Represent values that are not plain JSON: references, templates, values known only after apply, and secrets.
 
-A desired spec is JSON in which any leaf may be one of these.  Planning resolves them with what is known now;
-applying resolves them again with what AWS answered.  Pure; knows nothing of AWS or of manifests.
+A desired spec is JSON in which any leaf may be one of these.  A plan resolves them with what is known so far; an apply
+resolves them again with AWS's responses.  Pure; knows nothing of AWS or of manifests.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import Any, Final, NoReturn, TypeAlias
 from msgspec import Struct
 
 Value: TypeAlias = Any
-"""JSON, or Ref, Text, Unknown, Sensitive, WriteOnly at any depth."""
+"""JSON with Ref, TemplateString, Unknown, Sensitive or WriteOnly at any depth."""
 
 
 class Absent(Enum):
-    """The sentinel for 'not there', which is not the same as null."""
+    """The sentinel for an absent value, which is different from null."""
 
     ABSENT = "absent"
 
@@ -41,7 +41,7 @@ class Ref(Struct, frozen=True):
 
 
 class TemplateString(Struct, frozen=True):
-    """Text with references inside: the parts, in order, are joined once all are known."""
+    """Text with references: the parts are joined in order once all are known."""
 
     parts: tuple[str | Ref | Unknown | Sensitive, ...]
 
@@ -50,13 +50,13 @@ class TemplateString(Struct, frozen=True):
 
 
 class UnknownValueError(TypeError):
-    """Code asked a question about a value that only AWS can tell."""
+    """Code inspected a value that is known only after apply."""
 
 
 class Unknown:
-    """A value that is known after apply.  It may be passed on and picked apart, never asked.
+    """A value that is known only after apply.  It may be passed on and indexed, but not inspected.
 
-    Asking (truth, comparison, iteration, conversion) raises UnknownError: a plan must not depend on a guess.
+    Truth tests, comparison, iteration and conversion raise UnknownValueError: a plan must not depend on a guess.
     """
 
     __slots__ = ("label",)
@@ -69,7 +69,7 @@ class Unknown:
         return Unknown(f"{self.label}.{key}")
 
     def get(self, key: object, _default: object = None) -> Unknown:
-        """Pick one member, as ``dict.get`` does."""
+        """Return one member, as an Unknown; the counterpart of ``dict.get``."""
         return self[key]
 
     def _raise_unknown(self, *_: object) -> NoReturn:
@@ -89,7 +89,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Sensitive:
-    """A secret on its way from one call to another; its text form never shows it."""
+    """A secret that one call passes to another; ``str`` and ``repr`` never show it."""
 
     secret: Any
 
@@ -100,13 +100,13 @@ class Sensitive:
 
 
 class WriteOnly(Struct, frozen=True):
-    """What a call is given but AWS never gives back.  It is not compared; another field tells when it has changed."""
+    """A value that AWS accepts but never returns.  It is not compared; another field shows when it has changed."""
 
     value: Any
 
 
 def resolve(value: Value, lookup: Callable[[Ref], Value]) -> Value:
-    """Replace every Ref in ``value`` by ``lookup(ref)`` and join every Text; what stays unknown is an Unknown."""
+    """Replace every Ref in ``value`` with ``lookup(ref)`` and join every TemplateString; may leave Unknowns."""
     match value:
         case Ref():
             return lookup(value)
@@ -123,7 +123,7 @@ def resolve(value: Value, lookup: Callable[[Ref], Value]) -> Value:
 
 
 def join_parts(parts: list[Value]) -> Value:
-    """Concatenate parts: Unknown if one of them is, Sensitive if one of them is, text otherwise."""
+    """Concatenate parts; the result is Unknown or Sensitive if one of them is, otherwise text."""
     if any(isinstance(part, Unknown) for part in parts):
         return Unknown("".join(describe(part) for part in parts))
     if any(isinstance(part, Sensitive) for part in parts):
@@ -132,7 +132,7 @@ def join_parts(parts: list[Value]) -> Value:
 
 
 def iter_references(value: Value) -> Iterator[Ref]:
-    """Every Ref inside ``value``, in order of appearance."""
+    """Yield every Ref inside ``value``, in order of appearance."""
     match value:
         case Ref():
             yield value
@@ -149,7 +149,7 @@ def iter_references(value: Value) -> Iterator[Ref]:
 
 
 def is_known(value: Value) -> bool:
-    """Whether nothing inside ``value`` waits for AWS."""
+    """Return whether nothing inside ``value`` is known only after apply."""
     match value:
         case Unknown() | Ref() | TemplateString():
             return False
@@ -164,14 +164,14 @@ def is_known(value: Value) -> bool:
 
 
 def describe(value: Value) -> str:
-    """One leaf as text for people: an unknown reads as the reference it stands for, a secret as ``(secret)``."""
+    """Return one leaf as text for people: an Unknown as its reference, a secret as ``(secret)``."""
     if isinstance(value, Unknown):
         return value.label if "${" in value.label else f"${{{value.label}}}"
     return str(value)
 
 
 def to_plain(value: Value) -> Value:
-    """``value`` as plain JSON for plans and logs: unknowns by their reference, secrets never."""
+    """Return ``value`` as plain JSON for plans and logs: Unknowns as references, secrets as ``(secret)``."""
     match value:
         case Unknown() | Ref() | TemplateString() | Sensitive():
             return describe(value)
@@ -192,7 +192,7 @@ def to_plain(value: Value) -> Value:
 
 
 def reveal(value: Value) -> Value:
-    """``value`` with every secret unwrapped; only the edge that talks to AWS may ask for this."""
+    """Return ``value`` with every secret unwrapped; only code that sends it to AWS may call this."""
     match value:
         case Sensitive(secret):
             return secret
@@ -207,12 +207,12 @@ def reveal(value: Value) -> Value:
 
 
 def to_json(value: Value) -> Value:
-    """``value`` as compact JSON text with sorted keys, or Unknown while a part of it is."""
+    """Return ``value`` as compact JSON text with sorted keys, or Unknown if a part of it is."""
     if not is_known(value):
         return Unknown(json.dumps(to_plain(value), sort_keys=True))
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
 def sort_canonically(items: list[Value]) -> list[Value]:
-    """A list whose order means nothing, in one order for every spelling of it."""
+    """Return a list whose order has no meaning in a canonical order."""
     return sorted(items, key=lambda item: json.dumps(to_plain(item), sort_keys=True))

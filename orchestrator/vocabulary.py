@@ -1,4 +1,4 @@
-"""The vocabulary: what the stages hand to each other.  Frozen data, no behaviour beyond naming.
+"""Define the data types that the stages pass to each other.  Frozen data, no behaviour beyond naming.
 
 May know: the standard library, ``problems`` and ``values``.  May not: do I/O.
 """
@@ -22,7 +22,7 @@ TAG_DELETION_POLICY = "orchestrator:deletion-policy"
 
 
 class Scope(Struct, frozen=True):
-    """Whose resources a run is about: one environment of one project in one account and region."""
+    """One environment of one project in one account and region: the owner of the resources of a run."""
 
     project: str
     environment: str
@@ -32,17 +32,17 @@ class Scope(Struct, frozen=True):
 
     @property
     def name_prefix(self) -> str:
-        """What the physical names of this environment begin with."""
+        """The prefix of this environment's physical names."""
         return f"{self.project}-{self.environment}"
 
     @property
     def iam_path(self) -> str:
-        """The IAM path under which this environment's roles live."""
+        """The IAM path of this environment's roles."""
         return f"/orchestrator/{self.project}/{self.environment}/"
 
     @property
     def github_scope(self) -> Scope:
-        """The scope of what lets workflows in: apart, so that no deploy touches it.  No environment can be so named."""
+        """The scope of the GitHub roles, separate so that no deploy touches them; no environment can have this name."""
         return replace(self, environment=f"{self.environment}.github", tags={})
 
     @property
@@ -51,28 +51,28 @@ class Scope(Struct, frozen=True):
 
     @property
     def permissions_boundary_arn(self) -> str:
-        """ARN of the policy that no role of this environment may exceed, once ``bootstrap github`` has made it."""
+        """ARN of the permissions boundary of this environment's roles; ``bootstrap github`` creates the policy."""
         return f"arn:aws:iam::{self.account}:policy{self.github_scope.iam_path}{self.name_prefix}-boundary"
 
     @property
     def owner(self) -> str:
-        """The mark that says whose a thing is."""
+        """``project/environment``, as ownership tags and comments state it."""
         return f"{self.project}/{self.environment}"
 
     def owns(self, tags: Mapping[str, str]) -> bool:
-        """Whether ``tags`` (of one live resource) carry this environment's mark."""
+        """Return whether ``tags`` of a live resource name this environment as the owner."""
         return parse_owner(tags) == self.owner
 
 
 def parse_owner(tags: Mapping[str, str]) -> str | None:
-    """``project/environment`` as written in ``tags``, or None where no orchestrator wrote its mark."""
+    """Return ``project/environment`` from ownership tags, or None if there are none."""
     if TAG_PROJECT not in tags:
         return None
     return f"{tags[TAG_PROJECT]}/{tags.get(TAG_ENVIRONMENT, '')}"
 
 
 class Component(Struct, frozen=True):
-    """One checked manifest: ``spec`` has the environment merged in and the schema's defaults filled."""
+    """One checked manifest: ``spec`` has the environment's overrides and the schema's defaults merged in."""
 
     kind: str
     name: str
@@ -82,12 +82,12 @@ class Component(Struct, frozen=True):
 
     @property
     def handle(self) -> str:
-        """How manifests refer to it: ``bucket.files``."""
+        """The name by which manifests refer to it: ``bucket.files``."""
         return f"{self.kind.lower()}.{self.name}"
 
 
 class Resource(Struct, frozen=True):
-    """One desired AWS resource.  ``spec`` may hold Ref and Text; ``physical`` is AWS's name for it."""
+    """One desired AWS resource.  ``spec`` may hold Ref and TemplateString; ``physical`` is its name in AWS."""
 
     type: str
     name: str
@@ -104,9 +104,9 @@ class Resource(Struct, frozen=True):
 
 
 class Waiver(Struct, frozen=True):
-    """A difference that a manifest lets be: a ``field`` (dotted, with all below it) of ``addresses``.
+    """An ignored difference: a ``field`` (dotted, with all fields below it) of ``addresses``.
 
-    ``until`` is its last day, as YEAR-MONTH-DAY in UTC.
+    ``until`` is its last day, as YYYY-MM-DD in UTC.
     """
 
     component: str
@@ -118,7 +118,7 @@ class Waiver(Struct, frozen=True):
 
 
 class DesiredState(Struct, frozen=True):
-    """What the manifests of one environment ask for: resources in dependency order."""
+    """What the manifests of one environment define: resources in dependency order."""
 
     scope: Scope
     resources: tuple[Resource, ...]
@@ -128,7 +128,7 @@ class DesiredState(Struct, frozen=True):
 
 
 class Health(StrEnum):
-    """What AWS says of a resource that exists."""
+    """The health of an existing resource, according to AWS."""
 
     HEALTHY = "healthy"
     PROGRESSING = "progressing"
@@ -136,10 +136,10 @@ class Health(StrEnum):
 
 
 class LiveResource(Struct, frozen=True):
-    """One resource as AWS has it, normalised to the shape of a desired spec.
+    """One resource as it exists in AWS, normalised to the form of a desired spec.
 
-    ``outputs`` are what others may refer to; ``private`` is what update and delete need (ETags, ids) and nobody
-    shows.  ``owner`` is ``project/environment`` from the thing's own mark, or None when it bears none.
+    ``outputs`` are the values that references may use; ``private`` is what update and delete need (ETags, ids) and is
+    never shown.  ``owner`` is ``project/environment`` from the resource's ownership tags, or None.
     """
 
     spec: Mapping[str, Value]
@@ -153,7 +153,7 @@ class LiveResource(Struct, frozen=True):
 
 
 class DiscoveredResource(Struct, frozen=True):
-    """A live resource that bears our mark: its type and AWS's name for it."""
+    """A live resource with our ownership tags: its type and its name in AWS."""
 
     type: str
     physical: str
@@ -169,7 +169,7 @@ class Action(StrEnum):
 
 
 class FieldChange(Struct, frozen=True):
-    """One field that differs; ``before`` and ``after`` are plain JSON, fit to be shown (null: not there)."""
+    """One field that differs; ``before`` and ``after`` are plain JSON without secrets (null: absent)."""
 
     path: tuple[str, ...]
     before: Any
@@ -177,7 +177,7 @@ class FieldChange(Struct, frozen=True):
 
 
 class PlannedStep(Struct, frozen=True):
-    """One API call a change will make: ``rds:CreateDBInstance`` with parameters fit to be shown."""
+    """One API call of a change: ``rds:CreateDBInstance`` with parameters, without secrets."""
 
     action: str
     parameters: Any = None
@@ -185,7 +185,7 @@ class PlannedStep(Struct, frozen=True):
 
 
 class Veto(Struct, frozen=True):
-    """A named reason why a change may not be applied, and the way out."""
+    """A named reason why a change must not be applied, and what to do about it."""
 
     name: str
     sentence: str
@@ -193,7 +193,7 @@ class Veto(Struct, frozen=True):
 
 
 class Change(Struct, frozen=True):
-    """What becomes of one resource.  ``depends_on`` holds addresses; ``where`` is the manifest's place."""
+    """The planned change of one resource.  ``depends_on`` holds addresses; ``where`` is the manifest's position."""
 
     address: str
     action: Action
@@ -211,7 +211,7 @@ class Change(Struct, frozen=True):
 
 
 class Unread(Struct, frozen=True):
-    """A resource that could not be read: why, in one sentence, and the denied or failed action."""
+    """A resource that could not be read: the reason, and the denied or failed action."""
 
     address: str
     reason: str
@@ -219,7 +219,7 @@ class Unread(Struct, frozen=True):
 
 
 class Waived(Struct, frozen=True):
-    """One difference that a manifest lets be ``until`` a day; when that day is ``past``, the plan changes it."""
+    """One difference that a waiver ignores ``until`` a day; once that day is ``past``, the plan changes it."""
 
     address: str
     field: FieldChange
@@ -230,7 +230,7 @@ class Waived(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """The changes from live to desired, in order.  Equal after a JSON round trip; ``digest`` holds no times."""
+    """The changes from live to desired, in order.  Equal after a JSON round trip; ``digest`` covers no times."""
 
     project: str
     environment: str
@@ -247,7 +247,7 @@ class Plan(Struct, frozen=True):
 
     @property
     def pending_changes(self) -> tuple[Change, ...]:
-        """The changes that do something."""
+        """The changes whose action is not ``none``."""
         return tuple(change for change in self.changes if change.action is not Action.NONE)
 
     @property
@@ -256,7 +256,7 @@ class Plan(Struct, frozen=True):
 
 
 class Actuation(StrEnum):
-    """Did our calls work?"""
+    """Whether the API calls of a change succeeded."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -265,7 +265,7 @@ class Actuation(StrEnum):
 
 
 class Outcome(Struct, frozen=True):
-    """What became of one change: whether our calls worked and whether the thing became well, apart."""
+    """The result of one change: whether its API calls succeeded and, separately, whether the resource is healthy."""
 
     address: str
     action: Action

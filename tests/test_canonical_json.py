@@ -41,10 +41,10 @@ def test_what_is_not_data_is_refused() -> None:
     ("before", "after", "sentence"),
     [
         (b'"line":3', b'"line":"3"', "plan.json: changes[0].where.line: expected `int`, got `str`"),
-        (b'"line":3', b'"line":3,"colour":1', "plan.json: changes[0].where.colour is unknown"),
-        (b'"account":"123456789012",', b"", "plan.json: the top: object missing required field `account`"),
+        (b'"line":3', b'"line":3,"colour":1', "plan.json: unknown field `changes[0].where.colour`"),
+        (b'"account":"123456789012",', b"", "plan.json: top level: object missing required field `account`"),
         (b'"action":"create"', b'"action":"make"', "plan.json: changes[0].action: invalid enum value 'make'"),
-        (b'"version":1', b'"version":', "plan.json is not JSON: "),
+        (b'"version":1', b'"version":', "plan.json is not valid JSON: "),
     ],
     ids=["wrong type", "unknown member", "missing member", "unknown word", "cut off"],
 )

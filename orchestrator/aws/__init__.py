@@ -1,4 +1,4 @@
-"""The only door to AWS: ``Reader`` reads, ``Actuator`` performs steps.  Nothing outside this package imports boto3."""
+"""Access AWS: ``Reader`` reads, ``StepExecutor`` performs steps.  No other package calls AWS."""
 
 from orchestrator.aws.clients import Clients
 from orchestrator.aws.errors import AwsError

@@ -1,4 +1,4 @@
-"""botocore's events under their names of today, found quickly: looking for old names takes botocore 5 % of a plan."""
+"""Resolve botocore's event aliases quickly: botocore's own lookup takes 5 % of the time of a plan."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PLAIN_ALIASES = frozenset(EVENT_ALIASES) - frozenset(DOTTED_ALIASES)
 
 
 class FastEventAliaser(EventAliaser):  # type: ignore[misc]
-    """Most events bear no old name, which two looks tell; botocore splits each at every one of 65 old names."""
+    """Skips the alias lookup for events without an alias; botocore tries all 65 aliases on each event."""
 
     def _alias_event_name(self, event_name: str) -> str:
         if PLAIN_ALIASES.isdisjoint(event_name.split(".")) and not any(name in event_name for name in DOTTED_ALIASES):

@@ -1,6 +1,6 @@
-"""AWS clients, each made once and only when it is first used, by whichever thread comes first.
+"""Create AWS clients, each once, on first use, from any thread.
 
-They are botocore's, which boto3 is built on: credentials, profiles and endpoints are found in the same way, and what
+The clients are botocore's, on which boto3 is built: credentials, profiles and endpoints are resolved as in boto3.  What
 boto3 adds (transfers, resources) takes a tenth of a second to import and is not used.
 """
 
@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from orchestrator.aws.s3_upload import FileUploader
 
 MAX_ATTEMPTS = 8
-"""Tries of one call: with 30 % of calls failing, one call in 15,000 runs out of them."""
+"""Attempts per call: if 30 % of attempts fail, one call in 15,000 fails."""
 
 
 class Clients:
-    """The clients of one region; credentials and endpoints are found the way boto3 finds them.
+    """The clients of one region; credentials and endpoints are resolved as in boto3.
 
-    ``attempts``: tries of one call, with the waits of botocore's standard retry mode between them.
+    ``attempts``: attempts per call, with the delays of botocore's standard retry mode.
     """
 
     def __init__(self, region: str, *, attempts: int = MAX_ATTEMPTS, connections: int = 64) -> None:
@@ -55,7 +55,7 @@ class Clients:
             connect_timeout=5,
             read_timeout=60,
             tcp_keepalive=True,
-            # What CloudTrail shows of the caller.  botocore would put its own together for every call: 7 % of its time.
+            # CloudTrail shows this.  botocore would build its own for every call, which takes 7 % of its time.
             user_agent=f"orchestrator/{__version__} botocore/{botocore.__version__} {platform.system()}",
         )
         self._lock = threading.Lock()
@@ -67,15 +67,15 @@ class Clients:
         self._before_call: Callable[[], None] = lambda: None
 
     def with_before_call(self, before_call: Callable[[], None]) -> Clients:
-        """The same clients for a run that asks ``admit`` before each call; it raises when no more may be made."""
+        """Return a copy that calls ``before_call`` before each call; an exception from it prevents the call."""
         other = copy.copy(self)
         other._before_call = before_call
         return other
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
-        """Make one API call.  A ``Body`` that is a Path is the bytes of that file, which is never held whole.
+        """Make one API call and return the response.  A ``Body`` that is a Path is streamed from that file.
 
-        Raises AwsError, whatever went wrong; OSError when such a file cannot be read.
+        Raises AwsError if the call fails, OSError if the file cannot be read.
         """
         self._before_call()
         try:
@@ -86,9 +86,9 @@ class Clients:
             raise translate(service, operation, error) from None
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
-        """Make one API call and its following pages; operations without pages answer with one.
+        """Make one API call and return all its pages; an operation without pages returns one.
 
-        Raises AwsError.
+        Raises AwsError if a call fails.
         """
         self._before_call()
         try:
@@ -100,14 +100,14 @@ class Clients:
             raise translate(service, operation, error) from None
 
     def presign(self, service: str, operation: str, parameters: dict[str, Any], seconds: int) -> str:
-        """An address by which anybody may make one call within ``seconds``.  It is as good as a key: log it nowhere.
+        """Return a presigned URL with which anyone can make one call within ``seconds``.  It is a secret: never log it.
 
-        Raises AwsError.
+        Raises AwsError if it cannot be signed.
         """
         try:
             with self._lock:
                 signer = self._signers.get(service)
-                if signer is None:  # by itself botocore signs links to S3 the old way, which not every region takes
+                if signer is None:  # botocore's default for S3 is signature version 2, which not all regions accept
                     version = Config(signature_version="s3v4" if service == "s3" else "v4")
                     config = self._config.merge(version)
                     signer = self._shared_session().create_client(service, region_name=self.region, config=config)
@@ -118,9 +118,11 @@ class Clients:
             raise translate(service, operation, error) from None
 
     def configured_region(self) -> str | None:
-        """The region the surroundings name (environment, profile), or None; of two, the one that is not ours.
+        """Return the configured region (environment, profile), or None; of two, the one that differs from ours.
 
-        boto3 does not heed AWS_REGION, but every other tool of AWS does: whoever sets it means it.
+        boto3 ignores AWS_REGION, but the other AWS tools honour it, so whoever sets it expects it to matter.
+
+        Raises AwsError (``NoCredentials``) if the profile does not exist.
         """
         try:
             regions = (self._shared_session().get_config_variable("region"), os.environ.get("AWS_REGION"))
@@ -129,9 +131,9 @@ class Clients:
         return next((region for region in regions if region and region != self.region), regions[0])
 
     def check_reachable(self, service: str, operation: str) -> None:
-        """Knock at the door of the service that ``operation`` will ask, once: a dead network is told before all tries.
+        """Connect to the endpoint of ``service`` once, to detect a missing network before a call with all its retries.
 
-        Raises AwsError (``Unreachable``).  Behind a proxy there is no door to knock at.
+        Raises AwsError (``Unreachable``) if the connection fails.  Does nothing behind a proxy.
         """
         if service in self._reachable_services:
             return
@@ -145,7 +147,7 @@ class Clients:
             port = endpoint.port or (443 if endpoint.scheme == "https" else 80)
             socket.create_connection((endpoint.hostname, port), timeout=5).close()
         except OSError as error:
-            message = f"no answer from {endpoint.scheme}://{endpoint.hostname}:{port} ({error})"
+            message = f"no response from {endpoint.scheme}://{endpoint.hostname}:{port} ({error})"
             raise AwsError(service, operation, "Unreachable", message) from None
         self._reachable_services.add(service)
 
@@ -161,7 +163,7 @@ class Clients:
         return uploader
 
     def _frozen_credentials(self) -> ReadOnlyCredentials | None:
-        """Key and token that belong together, fresh where they run out."""
+        """Return a consistent set of key and token, refreshed if they expire."""
         credentials = self._session.get_credentials() if self._session else None
         return credentials.get_frozen_credentials() if credentials else None
 
@@ -187,14 +189,14 @@ class Clients:
             session.register_component("event_emitter", FastEventAliaser(emitter))
             session.register_component("data_loader", ServiceModelLoader(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
-            # First of all: what looks into every answer of S3 for an error then has little to look at.
+            # Registered first: botocore's error check of every S3 response then has little left to parse.
             emitter.register_first("before-parse.s3.ListObjectsV2", ListingParser(_parse_time).parse_response)
             self._session = session
         return self._session
 
 
 def _iter_pages(method: Callable[..., Any], parameters: dict[str, Any]) -> Iterator[Any]:
-    """The pages of an operation that botocore has no paginator for, as all of App Runner's."""
+    """Yield the pages of an operation without a botocore paginator, such as all of App Runner's."""
     response = method(**parameters)
     yield response
     while token := response.get("NextToken"):
@@ -203,7 +205,7 @@ def _iter_pages(method: Callable[..., Any], parameters: dict[str, Any]) -> Itera
 
 
 def _parse_time(value: Any) -> datetime:
-    """A time as AWS writes it, without the guessing that takes botocore two thirds of reading a long listing."""
+    """Parse an AWS timestamp quickly; botocore's format detection takes two thirds of reading a long listing."""
     with suppress(TypeError, ValueError):
         timestamp = datetime.fromisoformat(value)
         if timestamp.tzinfo:

@@ -1,6 +1,6 @@
-"""Makes botocore's endpoint rules when they are asked for: S3 has hundreds, and its address takes a few of them.
+"""Create botocore's endpoint rules lazily: S3 has hundreds, and resolving its endpoint needs only a few.
 
-Making all of them is 13 ms for each client of S3, a fiftieth of a plan.
+Creating all of them takes 13 ms per S3 client, a fiftieth of the time of a plan.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from botocore.endpoint_provider import BaseRule, RuleCreator, RuleSetStandardLib
 
 
 class LazyTreeRule(BaseRule):  # type: ignore[misc]
-    """botocore's TreeRule: conditions and what follows from them, which is made when they are met.
+    """botocore's TreeRule, with the rules below it created only once its conditions are met.
 
-    ``rules`` are as JSON has them.
+    ``rules`` is the parsed JSON of those rules.
     """
 
     def __init__(self, rules: list[dict[str, Any]], **options: Any) -> None:
@@ -23,13 +23,13 @@ class LazyTreeRule(BaseRule):  # type: ignore[misc]
 
     @cached_property
     def rules(self) -> list[Any]:
-        """What follows, in order."""
+        """The rules below this one, in order."""
         return [RuleCreator.create(**rule) for rule in self._rule_definitions]
 
     def evaluate(self, scope_vars: dict[str, Any], rule_lib: RuleSetStandardLibrary) -> Any:
-        """The first answer of a rule below whose conditions are met, or None.
+        """Return the first result of a rule below, or None if no conditions are met.
 
-        Raises botocore's EndpointResolutionError when that is an error.
+        Raises botocore's EndpointResolutionError if the result is an error.
         """
         if not self.evaluate_conditions(scope_vars, rule_lib):
             return None
@@ -38,5 +38,5 @@ class LazyTreeRule(BaseRule):  # type: ignore[misc]
 
 
 def install() -> None:
-    """From now on botocore takes Branch for its rules of type ``tree``."""
+    """Make botocore use LazyTreeRule for rules of type ``tree``."""
     RuleCreator.tree = LazyTreeRule

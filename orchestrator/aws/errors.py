@@ -1,4 +1,4 @@
-"""What AWS refused, in one shape, with nothing secret in it."""
+"""Represent failed AWS calls as one exception type, without secrets in its message."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ _TRANSIENT_CODES = frozenset(
     }
 )
 BODY_READ_ERRORS = (exceptions.BotoCoreError,)
-"""What reading the body of an answer may raise."""
+"""Exceptions that reading the body of a response may raise."""
 _ECHOED_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.MULTILINE)
 
 
 class AwsError(Exception):
-    """One failed call: ``service:Operation``, AWS's code, its message, its request id.
+    """One failed call: ``service:Operation``, AWS's error code, its message, its request id.
 
-    ``code`` is AWS's own, or ``Unreachable`` (no answer came), ``NoCredentials``, ``InvalidParameters`` (refused
-    before it was sent).
+    ``code`` is AWS's own, or ``Unreachable`` (no response), ``NoCredentials``, ``InvalidParameters`` (rejected before
+    it was sent).
     """
 
     def __init__(self, service: str, operation: str, code: str, message: str, request_id: str = "") -> None:
@@ -47,12 +47,12 @@ class AwsError(Exception):
 
     @property
     def is_transient(self) -> bool:
-        """Whether AWS was busy or out of reach, and the same call may well be answered a little later."""
+        """Whether AWS was busy or unreachable, so that a later retry may succeed."""
         return self.code in _TRANSIENT_CODES
 
 
 def translate(service: str, operation: str, error: Exception) -> AwsError:
-    """botocore's exception as an AwsError; parameter values that botocore echoes are dropped."""
+    """Return botocore's exception as an AwsError, without the parameter values that botocore echoes."""
     match error:
         case exceptions.ClientError():
             detail = error.response.get("Error", {})

@@ -1,4 +1,4 @@
-"""The last lines of a log group: what a service says about its own failure.  Reads only, and never fails."""
+"""Read the last lines of a log group, to explain the failure of a service.  Only reads, and never fails."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from orchestrator.redaction.redact import sanitise
 
 MAX_LINES = 3
 MAX_STREAMS = 10
-"""Streams that were written to last, among which the youngest is looked for."""
+"""Most recently written streams, among which the newest is chosen."""
 MAX_LINE_CHARS = 300
-"""Characters of a line."""
+"""Characters per line."""
 
 
 def read_log_tail(clients: AwsCaller, log_group: str) -> str:
-    """The newest lines of its youngest stream, in one; empty where there are none, or they may not be read.
+    """Return the last lines of the newest stream, joined into one; "" if there are none or they cannot be read.
 
-    Each copy of a service has a stream of its own: while what was before goes on answering, and writing, the youngest
-    is that of what was to take its place.
+    Each instance of a service writes its own stream.  The old instances keep running and writing during a deployment,
+    so the newest stream belongs to the instance that failed to replace them.
     """
     stream_query = {"logGroupName": log_group, "orderBy": "LastEventTime", "descending": True, "limit": MAX_STREAMS}
     try:

@@ -1,4 +1,4 @@
-"""Many calls at once: as many threads as pay, which stop when one call fails."""
+"""Make many calls in parallel, and stop when one fails."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 from orchestrator.steps import ApiCall
 
 MAX_WORKERS = 64
-"""Calls that are under way at once; S3 answers one in about 50 ms, and a connection costs 2 ms to set up."""
+"""Calls in progress at once; S3 answers one in about 50 ms, and a connection takes 2 ms to set up."""
 MIN_CALLS_PER_WORKER = 4
-"""Calls that are worth a thread and a connection of their own."""
+"""Calls that justify a further thread and connection."""
 
 
 def perform_all(
     calls: Sequence[ApiCall], perform_call: Callable[[ApiCall], Any], on_progress: Callable[[int], None]
 ) -> None:
-    """``do`` every call; after each, ``tell`` how many are done.
+    """Perform every call and report the number of completed calls to ``on_progress`` after each.
 
-    Whatever ``do`` or ``tell`` raises is raised here, once the calls under way have ended; no other begins.
+    Raises whatever ``perform_call`` or ``on_progress`` raises, once the calls in progress have ended; no others start.
     """
     workers = min(MAX_WORKERS, 1 + len(calls) // MIN_CALLS_PER_WORKER)
     call_queue = _CallQueue(calls, perform_call, on_progress)
@@ -30,7 +30,7 @@ def perform_all(
 
 
 class _CallQueue:
-    """What the threads of one batch share."""
+    """The state that the threads of one batch share."""
 
     def __init__(
         self, calls: Sequence[ApiCall], perform_call: Callable[[ApiCall], Any], on_progress: Callable[[int], None]
@@ -43,7 +43,7 @@ class _CallQueue:
         self._failed = False
 
     def process_calls(self) -> None:
-        """Take calls until there are none."""
+        """Perform calls until none are left."""
         while (call := self._take_next()) is not None:
             try:
                 self._perform_call(call)

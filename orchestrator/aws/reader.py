@@ -1,4 +1,4 @@
-"""Reading AWS.  Can make no call that is not on the read list; identical reads are made once."""
+"""Read AWS.  Refuses every call that is not a read; identical reads are made only once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.steps import is_read
 
 
 class AwsCaller(Protocol):
-    """What the reader needs of the clients; tests give their own."""
+    """The part of the clients that the reader needs; tests inject their own."""
 
     def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any: ...
 
@@ -23,7 +23,7 @@ class AwsCaller(Protocol):
 
 
 class Reader:
-    """One snapshot's eyes.  Thread-safe: a read that another thread has under way is waited for, not repeated."""
+    """Reads AWS for one snapshot.  Thread-safe: threads that make the same read share one call."""
 
     def __init__(self, clients: AwsCaller) -> None:
         self._clients = clients
@@ -40,9 +40,9 @@ class Reader:
         missing: tuple[str, ...] = (),
         **parameters: Any,
     ) -> Any:
-        """The answer of one read, or None when AWS answers with one of the ``missing`` codes.
+        """Return the response of one read, or None if it fails with one of the ``missing`` error codes.
 
-        Raises AwsError; PermissionError for an operation that is not a read.
+        Raises AwsError if the call fails, PermissionError if the operation is not a read.
         """
         return self._read_once(
             (service, operation, region, parameters),
@@ -61,9 +61,10 @@ class Reader:
         missing: tuple[str, ...] = (),
         **parameters: Any,
     ) -> list[Any]:
-        """The items of ``member`` over all pages of one read (a dotted path: ``DistributionList.Items``).
+        """Return the items of ``member`` (a dotted path: ``DistributionList.Items``) over all pages of one read.
 
-        Raises as ``get`` does.
+        Returns an empty list if the read fails with one of the ``missing`` error codes.  Raises AwsError if the call
+        fails, PermissionError if the operation is not a read.
         """
         pages = self._read_once(
             (service, operation, region, parameters, "pages"),
@@ -92,7 +93,7 @@ class Reader:
         if is_owner:
             try:
                 future.set_result(read())
-            except BaseException as error:  # noqa: BLE001 - whoever waits must be told, whatever it was
+            except BaseException as error:  # noqa: BLE001 - waiting threads must get the error, whatever it is
                 future.set_exception(error)
         return future.result()
 

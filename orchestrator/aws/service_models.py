@@ -1,7 +1,7 @@
-"""Reads botocore's service models quickly: half of what a new client costs is finding and parsing them.
+"""Load botocore's service models quickly: finding and parsing them is half the cost of a new client.
 
-Gives botocore the same content as its own loader does, in dicts, which keep order as well.  Of a long object each
-member is parsed when it is asked for: a plan asks for 30 of EC2's 3,600 shapes.
+The content is the same as from botocore's own loader, in dicts, which preserve order.  The members of a large object
+are parsed on first access: a plan needs 30 of EC2's 3,600 shapes.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from botocore.loaders import Loader
 
 GZIP_WBITS = zlib.MAX_WBITS | 16
 MIN_LAZY_BYTES = 16_384
-"""Bytes of JSON from which on an object is parsed member by member."""
+"""Bytes of JSON from which an object is parsed lazily."""
 
 
 class LazyObject(dict[str, Any]):
-    """A JSON object whose members are parsed when they are first asked for; a dict in all that botocore asks of it."""
+    """A JSON object whose members are parsed on first access; behaves like a dict wherever botocore uses it."""
 
     def __getitem__(self, name: str) -> Any:
-        """The member, parsed."""
+        """Return the parsed member."""
         value = super().__getitem__(name)
         if type(value) is msgspec.Raw:
             value = parse_json(value)
@@ -33,26 +33,26 @@ class LazyObject(dict[str, Any]):
         return value
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The member, parsed, or ``default``."""
+        """Return the parsed member, or ``default``."""
         try:
             return self[name]
         except KeyError:
             return default
 
     def __iter__(self) -> Iterator[str]:
-        """The names.  A dict with a way of its own to iterate is asked for its members by whoever copies it."""
+        """Iterate over the names.  Overridden so that ``dict(...)`` copies through ``__getitem__``, which parses."""
         return super().__iter__()
 
     def items(self) -> ItemsView[str, Any]:  # type: ignore[override]
-        """Names and members, parsed."""
+        """Return names and parsed members."""
         return ItemsView(self)
 
     def values(self) -> ValuesView[Any]:  # type: ignore[override]
-        """The members, parsed."""
+        """Return the parsed members."""
         return ValuesView(self)
 
     def __eq__(self, other: object) -> bool:
-        """Equal to a dict of the same members."""
+        """Return whether ``other`` is a dict with the same members."""
         return isinstance(other, dict) and dict(self) == dict(other)
 
     __hash__ = None
@@ -62,7 +62,7 @@ class LazyObject(dict[str, Any]):
 
 
 def parse_json(content: bytes | msgspec.Raw) -> Any:
-    """The value of some JSON; long objects come as Members."""
+    """Parse JSON; large objects become LazyObjects."""
     view = memoryview(content)
     match bytes(view[:1]) if len(view) >= MIN_LAZY_BYTES else b"":
         case b"{":
@@ -74,14 +74,14 @@ def parse_json(content: bytes | msgspec.Raw) -> Any:
 
 
 class ModelFileLoader:
-    """What botocore asks of a ``file_loader``; paths come without their ending."""
+    """Implements botocore's ``file_loader`` interface; paths come without their extension."""
 
     def exists(self, file_path: str) -> bool:
-        """Whether there is a model, packed or not."""
+        """Return whether a model exists, compressed or not."""
         return any(Path(f"{file_path}{extension}").is_file() for extension in (".json.gz", ".json"))
 
     def load_file(self, file_path: str) -> Any:
-        """The content of a model, or None where there is none."""
+        """Return the content of a model, or None if it does not exist."""
         for extension in (".json", ".json.gz"):
             try:
                 content = Path(f"{file_path}{extension}").read_bytes()
@@ -92,14 +92,14 @@ class ModelFileLoader:
 
 
 class ServiceModelLoader(Loader):  # type: ignore[misc]
-    """botocore's data loader; ``data_path`` is AWS_DATA_PATH or what a profile says instead of it."""
+    """botocore's data loader; ``data_path`` is AWS_DATA_PATH or the profile's setting for it."""
 
     def __init__(self, data_path: str | None) -> None:
         extra = (data_path or "").split(os.pathsep)
         super().__init__([os.path.expandvars(Path(path).expanduser()) for path in extra if path], ModelFileLoader())
 
     def list_available_services(self, type_name: str) -> list[str]:
-        """Every folder is taken for a service: botocore looks into all four hundred, once for each type of model."""
+        """Return all folders as services: botocore would open all 400 folders for each model type."""
         return self._services
 
     @cached_property

@@ -1,6 +1,6 @@
-"""AWS Signature Version 4 of a request whose headers and bytes are known.  Pure, but for the time of day.
+"""Sign requests with AWS Signature Version 4.  Pure, except for the current time.
 
-The algorithm is AWS's ("Create a signed AWS API request"); S3's paths are signed as they are sent.
+The algorithm is from AWS's documentation ("Create a signed AWS API request"); S3 paths are signed as they are sent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 
 
 class Credentials(Protocol):
-    """What signs; botocore's frozen credentials are such."""
+    """The credentials that sign; botocore's frozen credentials match."""
 
     @property
     def access_key(self) -> str: ...
@@ -31,7 +31,7 @@ class Credentials(Protocol):
 
 
 class SigningScope(Struct, frozen=True):
-    """What a signature is good for."""
+    """The region and service for which a signature is valid."""
 
     region: str
     service: str
@@ -45,10 +45,10 @@ def sign_headers(
     scope: SigningScope,
     now: float | None = None,
 ) -> dict[str, str]:
-    """``headers`` with those that sign them all.
+    """Return ``headers`` with the headers of a signature that covers all of them.
 
-    ``target`` is the quoted path without a query.  ``headers`` have lower-case names, ``host`` and
-    ``x-amz-content-sha256`` among them.  ``now`` in seconds since 1970.
+    ``path`` is the quoted path without a query.  ``headers`` have lower-case names and include ``host`` and
+    ``x-amz-content-sha256``.  ``now`` is in seconds since 1970.
     """
     timestamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(now))
     token_header = {"x-amz-security-token": credentials.token} if credentials.token else {}
@@ -74,7 +74,7 @@ def sign_headers(
 
 @lru_cache(maxsize=4)
 def _derive_signing_key(secret: str, date: str, scope: SigningScope) -> bytes:
-    """The key of one day, the same for all its requests."""
+    """Return the signing key, which is valid for all requests of one day."""
     key = f"AWS4{secret}".encode()
     for part in (date, scope.region, scope.service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")

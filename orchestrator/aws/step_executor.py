@@ -1,4 +1,4 @@
-"""Performing steps: the only place from which AWS is changed."""
+"""Perform steps; the only module that changes AWS."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from orchestrator.values import Sensitive, Value, reveal
 
 SECRET_ALPHABET = string.ascii_letters + string.digits
 MAX_MISSED_POLLS = 4
-"""Looks in a row that a wait may miss, each with all its tries: what it waits for goes on without being seen."""
+"""Consecutive polls of a wait that may fail, each after all its retries: AWS's work continues meanwhile."""
 
 
 class StepFailedError(Exception):
-    """AWS refused a step, or reported that what it began has failed; ``request_id`` when AWS gave one."""
+    """AWS rejected a step or reported that its operation failed; ``request_id`` if AWS returned one."""
 
     def __init__(self, message: str, request_id: str = "") -> None:
         super().__init__(message)
@@ -33,11 +33,11 @@ class StepFailedError(Exception):
 
 
 class WaitTimeoutError(Exception):
-    """The calls worked, but the thing did not become well in its time; says what to look at."""
+    """The calls succeeded, but the resource did not become healthy in time; the message says what to check."""
 
 
 class Clock(Protocol):
-    """Time, so that tests need not wait for it; ``time`` itself is one."""
+    """The clock, replaceable in tests; the ``time`` module matches."""
 
     def monotonic(self) -> float: ...
 
@@ -52,9 +52,9 @@ class StepExecutor:
         self._clock = clock
 
     def perform(self, step: Step) -> Value:
-        """Do what ``step`` says and return its answer.
+        """Perform ``step`` and return its response.
 
-        Raises StepFailedError when AWS refuses it or it fails, UnsettledError when a wait runs out of patience.
+        Raises StepFailedError if AWS rejects it or it fails, WaitTimeoutError if a wait times out.
         """
         match step:
             case ApiCall():
@@ -85,14 +85,14 @@ class StepExecutor:
                 is_retryable = error.code in step.retry_codes and step.retry_message in error.message
                 if not is_retryable or not remaining:
                     raise StepFailedError(_format_error(error, step), error.request_id) from None
-        raise AssertionError  # _pace always ends with a last, unrepeated try
+        raise AssertionError  # _iter_attempts always ends with a final attempt
 
     def _send(self, step: ApiCall) -> Any:
         parameters = reveal(step.parameters)
         try:
             return self._clients.call(step.service, step.operation, parameters, step.region)
-        except OSError as error:  # of a file that is to be uploaded
-            raise StepFailedError(f"{error.filename} cannot be read: {error.strerror}") from None
+        except OSError as error:  # from reading the file to upload
+            raise StepFailedError(f"cannot read {error.filename}: {error.strerror}") from None
 
     def _wait(self, step: Wait) -> Any:
         value: Any = None
@@ -108,7 +108,7 @@ class StepExecutor:
                 missed_polls = missed_polls + 1 if error.is_transient else 0
                 if (
                     error.code in step.call.retry_codes or 0 < missed_polls <= MAX_MISSED_POLLS
-                ):  # not to be seen yet, or just now
+                ):  # not visible yet, or a transient error
                     continue
                 raise StepFailedError(str(error), error.request_id) from None
             missed_polls = 0
@@ -121,24 +121,26 @@ class StepExecutor:
                 raise StepFailedError(
                     self._describe_failure(f"{step.description or step.path} became {value}{reason_suffix}", step)
                 )
-        raise WaitTimeoutError(self._describe_failure(f"still {value} after {step.timeout_seconds:.0f} s", step))
+        raise WaitTimeoutError(
+            self._describe_failure(f"still {value} after {_format_timeout(step.timeout_seconds)}", step)
+        )
 
     def _describe_failure(self, failure: str, step: Wait) -> str:
-        """What became of a wait, the reason that the log gives, and what to look at."""
+        """Return the failure of a wait with the last log lines and the hint what to check."""
         log_tail = read_log_tail(self._clients, str(step.log_group)) if step.log_group else ""
-        reason = f", and its log says: {log_tail.rstrip('.')}" if log_tail else ""
-        return f"{failure}{reason}. {step.stuck_hint}".strip()
+        log_suffix = f"; last log lines: {log_tail.rstrip('.')}" if log_tail else ""
+        return f"{failure}{log_suffix}. {step.stuck_hint}".strip()
 
     def _sweep(self, step: Sweep) -> Any:
         while removal := step.remove(self._call(step.listing)):
             errors = self._call(removal).get("Errors")
-            if errors:  # a batch answers 200 and says here what it has not done; it would be asked for ever
+            if errors:  # a batch delete returns 200 with its failures in here; the sweep would never end
                 message = f"{step.note}: {errors[0].get('Code')}: {errors[0].get('Message')}"
                 raise StepFailedError(message)
         return {}
 
     def _iter_attempts(self, timeout_seconds: float) -> Iterator[float]:
-        """Yield the seconds left before each try (0 before the last): quick at first, then every ten seconds."""
+        """Yield the seconds left before each attempt (0 before the last), with delays growing from 50 ms to 10 s."""
         deadline = self._clock.monotonic() + timeout_seconds
         delay = 0.05
         while (remaining := deadline - self._clock.monotonic()) > delay:
@@ -148,14 +150,21 @@ class StepExecutor:
         yield 0.0
 
 
+def _format_timeout(seconds: float) -> str:
+    return f"{seconds:.0f}s" if seconds < 60 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"
+
+
 def _format_error(error: AwsError, step: ApiCall) -> str:
-    """What AWS said, and what to do about it where that is known."""
+    """Return AWS's error message, with a hint if the step has one for it."""
     hint = step.hints.get(error.code, "")
     return f"{str(error).rstrip('.')}. {hint}" if hint else str(error)
 
 
 def _check_delete_errors(step: ApiCall, response: Any) -> Any:
-    """The answer of a call that did all of its work: S3 answers 200 and says inside what it has not deleted."""
+    """Return the response if the call deleted everything: S3 returns 200 with the failures inside.
+
+    Raises StepFailedError if there are failures.
+    """
     errors = response.get("Errors") if step.operation == "delete_objects" else None
     if errors:
         message = f"s3:DeleteObjects: {errors[0].get('Code')}: {errors[0].get('Message')} ({errors[0].get('Key')})"

@@ -1,1 +1,1 @@
-"""Trained models in a storage: upload, compare, switch, roll back."""
+"""Manage trained models in a storage: upload, compare, switch, roll back."""

@@ -1,4 +1,4 @@
-"""The bucket in which a shop keeps its photos and models: the one that has ``ml-models`` among its prefixes."""
+"""Find the bucket with photos and models: the one that has the prefix ``ml-models``."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from orchestrator.storage import FileStorage
 
 
 def find_storage(manifests: Path, environment: str | None) -> FileStorage:
-    """The storage of that bucket, as the manifests name it.
+    """Return the storage of the model bucket that the manifests define.
 
-    Raises Problems: there is none, or several.
+    Raises Problems if there is none or more than one.
     """
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
@@ -26,7 +26,7 @@ def find_storage(manifests: Path, environment: str | None) -> FileStorage:
     if len(model_buckets) != 1:
         count_phrase = "no bucket has" if not model_buckets else f"{len(model_buckets)} buckets have"
         raise Problems.from_message(
-            f"{count_phrase} ml-models among the prefixes, so nothing says where models are kept",
-            hint="write prefixes: [product-photos, ml-models] in the spec of one Bucket",
+            f"{count_phrase} the prefix ml-models: exactly one is required to store models",
+            hint="set `prefixes: [product-photos, ml-models]` in the spec of one Bucket",
         )
     return S3FileStorage(Clients(desired.scope.region), model_buckets[0].physical)

@@ -1,6 +1,6 @@
-"""Models that were uploaded since the last release.  No deploy wrote them down, and a rollback leads back from them.
+"""Roll back from models that were uploaded after the last release, which no deploy has recorded.
 
-API: S3 GetObject of each pointer; a copy of it goes to the release bucket before it is left, so that it can come again.
+API: S3 GetObject of each pointer; a copy goes to the release bucket before a rollback, so that it can be restored.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from orchestrator.release.rollback import PART_KINDS
 
 
 class Pointer(Struct, frozen=True):
-    """The version that one bucket's pointer names now, and its bytes."""
+    """The version in one bucket's current pointer, and the bytes of the pointer."""
 
     bucket: str
     version: str
@@ -28,7 +28,7 @@ class Pointer(Struct, frozen=True):
 
 
 def read_pointers(manifest: Manifest, caller: AwsCaller) -> Mapping[str, Pointer]:
-    """The pointers as they are, by the handles of their buckets.  Raises Problems."""
+    """Return the current pointers, by the handles of their buckets.  Raises Problems if one cannot be read."""
     stack = expand.build_stack(manifest)
     pointers_by_handle = {}
     for handle, component in stack.components.items():
@@ -43,7 +43,7 @@ def read_pointers(manifest: Manifest, caller: AwsCaller) -> Mapping[str, Pointer
 
 
 def with_uploaded_models(ledger: Ledger, live_pointers: Mapping[str, Pointer]) -> Ledger:
-    """The ledger, its last release with the models that stand now."""
+    """Return the ledger with the live models in its last release."""
     current_release = ledger.current_release
     if current_release is None:
         return ledger
@@ -53,9 +53,9 @@ def with_uploaded_models(ledger: Ledger, live_pointers: Mapping[str, Pointer]) -
 
 
 def find_previous_release(ledger: Ledger, live_pointers: Mapping[str, Pointer]) -> Release:
-    """The newest release, the standing one too, that had another model than the one in use.
+    """Return the newest release, including the current one, that had a different model than the live one.
 
-    Raises Problems: there is none.
+    Raises Problems if there is none.
     """
     live_versions = {handle: pointer.version for handle, pointer in live_pointers.items()}
     for release in reversed(ledger.releases):
@@ -66,18 +66,18 @@ def find_previous_release(ledger: Ledger, live_pointers: Mapping[str, Pointer]) 
             return release
     version_list = ", ".join(sorted(set(live_versions.values()))) or "none"
     raise Problems.from_message(
-        f"no release had another model than the one in use ({version_list})",
-        hint="a release remembers the model that was in use when it was deployed; upload the earlier one again: "
-        "python -m ml.upload_model runs/VERSION",
+        f"no release used a different model than the one in use ({version_list})",
+        hint="a release stores the model in use when it was deployed; to go back further, upload the earlier model "
+        "again: python -m ml.upload_model runs/VERSION",
     )
 
 
 def is_models_only(part_words: Iterable[str]) -> bool:
-    """Whether only models are to go back."""
+    """Return whether a rollback covers only models."""
     return {PART_KINDS.get(part_word) for part_word in part_words} == {"model"}
 
 
 def save_pointers(live_pointers: Mapping[str, Pointer], store: LedgerStore) -> None:
-    """Keep a copy of every pointer, as releases do: by it a failed rollback finds back.  Raises Problems."""
+    """Store a copy of every pointer, from which a failed rollback restores it.  Raises Problems if a write fails."""
     for pointer in live_pointers.values():
         store.put(f"models/{pointer.bucket}/{pointer.version}.json", pointer.data, previous=None)

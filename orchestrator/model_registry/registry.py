@@ -1,11 +1,11 @@
-"""Models in a bucket: every version in a folder of its own, and one pointer that says which is the current one.
+"""Publish models in a bucket: each version has its own folder, and one pointer names the current version.
 
-    ml-models/current.json               names a version; the only thing that moves
-    ml-models/V/metadata.json            ``Metadata``, by ``schemas/model.schema.json``; written after all other files
-    ml-models/V/model.json, weights-*    what a browser loads; never changed, so caches keep it for ever
-    ml-models/V/catalogue.json           the photos that it was trained with, as the bucket had them
+    ml-models/current.json               the pointer; the only file that changes
+    ml-models/V/metadata.json            ``ModelMetadata``, see ``schemas/model.schema.json``; written last
+    ml-models/V/model.json, weights-*    the files that browsers load; never changed, so they are cached forever
+    ml-models/V/catalogue.json           the photos that the model was trained with, as listed in the bucket
 
-May know: storages.  May not: know how models are made, or import what makes them.
+May know: storages.  May not: know how models are trained, or import the code that trains them.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
 
 
 class ModelFile(Struct, frozen=True):
-    """One file of a version: SHA-256 as hexadecimal digits, size in bytes."""
+    """One file of a version: SHA-256 in hexadecimal digits, size in bytes."""
 
     sha256: str
     bytes: int
 
 
 class ProductScore(Struct, frozen=True):
-    """Held-out photos of one product, and how many were recognised."""
+    """The number of held-out photos of one product, and how many were recognised."""
 
     photos: int
     right: int
 
 
 class ModelMetrics(Struct, frozen=True):
-    """On the held-out photos: shares from 0 to 1; ``ece``: expected calibration error; latency of one photo in ms."""
+    """Metrics on the held-out photos: shares from 0 to 1; ``ece``: expected calibration error; latency per photo."""
 
     top1: float
     top3: float
@@ -56,9 +56,9 @@ class ModelMetrics(Struct, frozen=True):
 
 
 class Parity(Struct, frozen=True):
-    """Largest difference of a probability between Keras and the exported model; None where nobody looked.
+    """The largest difference in a probability between Keras and the exported model; None if not compared.
 
-    ``fault`` names what differs (scaling, channel order, resize ...), "" where all agree within ``tolerance``.
+    ``fault`` names the cause (scaling, channel order, resize ...), "" if all agree within ``tolerance``.
     """
 
     tolerance: float
@@ -69,13 +69,13 @@ class Parity(Struct, frozen=True):
 
     @property
     def is_consistent(self) -> bool:
-        """Whether everybody who was asked agrees."""
+        """Whether at least one comparison was made and all agree within ``tolerance``."""
         differences = [difference for difference in (self.exported, self.browser) if difference is not None]
         return bool(differences) and not self.fault and max(differences) <= self.tolerance
 
 
 class Verdict(Struct, frozen=True):
-    """``says`` is better, same, worse or first, than version ``against``; ``forced``: why it was published anyway."""
+    """The comparison with version ``against``: better, same, worse or first; ``forced``: why it was still published."""
 
     says: str
     against: str = ""
@@ -83,7 +83,7 @@ class Verdict(Struct, frozen=True):
 
 
 class ModelMetadata(Struct, frozen=True):
-    """What is known of one version; ``training`` is what training was told, ``tools`` are versions."""
+    """The metadata of one version; ``training`` holds training options, ``tools`` the versions of tools."""
 
     version: str
     data_hash: str
@@ -106,12 +106,12 @@ class ModelMetadata(Struct, frozen=True):
 
     @property
     def size(self) -> int:
-        """Bytes that a browser loads."""
+        """The number of bytes that a browser loads."""
         return sum(file.bytes for name, file in self.files.items() if name == MODEL_FILE or name.startswith("weights-"))
 
 
 class ModelPointer(Struct, frozen=True):
-    """What ``current.json`` holds, and the etag under which it was read."""
+    """The content of ``current.json`` and its etag."""
 
     version: str
     model: str = ""
@@ -120,9 +120,9 @@ class ModelPointer(Struct, frozen=True):
 
 
 def read_pointer(storage: FileStorage) -> ModelPointer | None:
-    """The version that browsers load now, or None.
+    """Return the pointer to the current version, or None.
 
-    Raises Problems.
+    Raises Problems if it cannot be read or is invalid.
     """
     try:
         data, etag = storage.read(POINTER_KEY)
@@ -132,24 +132,24 @@ def read_pointer(storage: FileStorage) -> ModelPointer | None:
 
 
 def parse_pointer(data: bytes, etag: str, source: str) -> ModelPointer:
-    """A pointer from its bytes.  Raises Problems."""
+    """Parse a pointer; ``source`` names it in errors.  Raises Problems if it is invalid."""
     document = canonical_json.load(data, dict[str, Any], source)
     if not document.get("version"):
-        raise Problems.from_message(f"{source} names no version", hint="go back: orchestrator rollback --only model")
+        raise Problems.from_message(f"{source} has no `version`", hint="roll back: orchestrator rollback --only model")
     version = str(document["version"])
     return ModelPointer(version, str(document.get("model", "")), str(document.get("metadata", "")), etag)
 
 
 def read_metadata(storage: FileStorage, version: str) -> ModelMetadata:
-    """What is known of a version.  Raises Problems."""
+    """Return the metadata of a version.  Raises Problems if it cannot be read or is invalid."""
     key = f"{MODELS_FOLDER}/{version}/{METADATA_FILE}"
     return canonical_json.load(storage.download(key), ModelMetadata, f"{storage}/{key}")
 
 
 def encode_metadata(metadata: ModelMetadata) -> bytes:
-    """``known`` as bytes that keep to ``schemas/model.schema.json``.
+    """Return ``metadata`` as JSON that is valid under ``schemas/model.schema.json``.
 
-    Raises Problems: every way in which it does not.
+    Raises Problems with every violation of the schema.
     """
     import json
 
@@ -167,11 +167,11 @@ def encode_metadata(metadata: ModelMetadata) -> bytes:
 def publish(
     storage: FileStorage, folder: Path, metadata: ModelMetadata, expected_current: ModelPointer | None
 ) -> ModelPointer:
-    """Upload a version, all of it, and then make it the current one in place of ``over``; the pointer now.
+    """Upload all files of a version, make it current in place of ``expected_current`` and return the new pointer.
 
-    Can be called again after it was interrupted: what is there already is not sent again.  Raises Problems: a file
-    differs from what ``known`` says, the version is another's, or another model became the current one meanwhile
-    (ConflictError; then the version is uploaded, and not the current one).
+    Can be repeated after an interruption: existing files are not sent again.  Raises Problems if a file differs from
+    ``metadata`` or the version exists with other content, ConflictError if another model became current meanwhile
+    (the version is then uploaded, but not current).
     """
     data = encode_metadata(metadata)
     prefix = f"{MODELS_FOLDER}/{metadata.version}"
@@ -184,19 +184,17 @@ def publish(
 def check_publishable(
     metadata: ModelMetadata, current_pointer: ModelPointer | None, force_reason: str, *, validate_command: str
 ) -> ModelMetadata:
-    """``known``, if it may take the place of ``over``: with ``force`` as the reason why it may all the same.
+    """Return ``metadata`` if it may replace ``current_pointer``; ``force_reason`` overrides the checks and is stored.
 
-    ``again`` is the command that validates.  Raises Problems: it is worse, differs between Keras and browsers, or was
-    compared with another model than the one in use.
+    ``validate_command`` is used in hints.  Raises Problems if the model is worse, differs between Keras and browsers,
+    or was compared with another model than the one in use.
     """
     if current_pointer is not None and current_pointer.version == metadata.version:
         return metadata
     problems = []
     if not metadata.parity.is_consistent:
-        reason = metadata.parity.fault or "nobody compared them"
-        problems.append(
-            Problem(f"model {metadata.version} does not say the same everywhere: {reason}", hint=validate_command)
-        )
+        reason = metadata.parity.fault or "not compared"
+        problems.append(Problem(f"model {metadata.version} failed the parity check: {reason}", hint=validate_command))
     if metadata.verdict.says == "worse":
         problems.append(
             Problem(f"model {metadata.version} is worse than {metadata.verdict.against}", hint="train again")
@@ -214,20 +212,20 @@ def check_publishable(
         )
     if problems and not force_reason.strip():
         override_problem = Problem(
-            "nothing was uploaded", hint="--force REASON uploads it all the same, and keeps the reason with it"
+            "nothing was uploaded", hint="add --force REASON to upload it anyway; the reason is stored with the model"
         )
         raise Problems([*problems, override_problem])
     return replace(metadata, verdict=replace(metadata.verdict, forced=force_reason.strip() if problems else ""))
 
 
 def describe_file(path: Path) -> ModelFile:
-    """Checksum and size of a file.  Raises OSError."""
+    """Return the checksum and size of a file.  Raises OSError if it cannot be read."""
     data = path.read_bytes()
     return ModelFile(hashlib.sha256(data).hexdigest(), len(data))
 
 
 def build_registration(metadata: ModelMetadata, published_at: str, published_by: str) -> Mapping[str, Any]:
-    """What the state service is told of a version that has become the current one."""
+    """Return the request that registers a new current version with the state service."""
     return {
         "name": "products",
         "version": metadata.version,
@@ -242,7 +240,7 @@ def build_registration(metadata: ModelMetadata, published_at: str, published_by:
 
 
 def read_verified(path: Path, file: ModelFile) -> bytes:
-    """The bytes of a file, where they are those that were validated.  Raises Problems."""
+    """Return the bytes of a file.  Raises Problems if they differ from the validated ones."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -251,13 +249,13 @@ def read_verified(path: Path, file: ModelFile) -> bytes:
         ) from None
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise Problems.from_message(
-            f"{path} is not what was validated", hint="python -m ml.validate_model, then upload again"
+            f"{path} differs from the validated file", hint="validate again: python -m ml.validate_model, then upload"
         )
     return data
 
 
 def _upload(storage: FileStorage, key: str, data: bytes) -> None:
-    """Write one file of a version once; the same bytes again are no news."""
+    """Write one file of a version if it does not exist.  Raises Problems if it exists with other content."""
     existing = storage.find(key)
     expected_etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
     if existing is None:
@@ -272,13 +270,13 @@ def _upload(storage: FileStorage, key: str, data: bytes) -> None:
 
 def _version_conflict(storage: FileStorage, key: str) -> Problems:
     return Problems.from_message(
-        f"{storage}/{key} is there with other content: this version was uploaded from another training",
-        hint="a version is never changed: train again, which makes a new one",
+        f"{storage}/{key} exists with other content: this version was uploaded from another training run",
+        hint="train again to create a new version: a version never changes",
     )
 
 
 def _write_metadata(storage: FileStorage, metadata: ModelMetadata, data: bytes) -> None:
-    """Write the metadata; another judgement of the same files takes the place of an earlier one."""
+    """Write the metadata; a newer validation of the same files replaces an earlier one."""
     key = f"{MODELS_FOLDER}/{metadata.version}/{METADATA_FILE}"
     try:
         before, etag = storage.read(key)
@@ -315,14 +313,14 @@ def _update_pointer(
         raise ConflictError.from_message(
             (
                 f"model {latest.version if latest else 'none'} became "
-                f"the current one while {metadata.version} was uploaded"
+                f"current while {metadata.version} was being uploaded"
             ),
-            hint=f"{metadata.version} is uploaded and not in use: validate it against the new one, then upload again",
+            hint=f"validate {metadata.version} against the new model, then upload it again; it is not in use",
         ) from None
     return ModelPointer(metadata.version, document["model"], document["metadata"], stored.etag)
 
 
 def list_versions(storage: FileStorage) -> Sequence[str]:
-    """The versions that were uploaded whole."""
+    """Return the versions that were uploaded completely."""
     keys = [stored.key.split("/") for stored in storage.list(f"{MODELS_FOLDER}/")]
     return sorted(parts[1] for parts in keys if len(parts) == 3 and parts[2] == METADATA_FILE)

@@ -1,8 +1,7 @@
-"""Whether the model in use still knows the shop: the photos in the bucket against those it was trained with.  Pure, but
-for the listing.
+"""Decide whether retraining is due: compare the photos in the bucket with those that the current model was trained on.
 
-A photo is ``product-photos/PRODUCT/FILE``, unless a mapping said otherwise when the model was trained; two are the same
-when key and etag are.
+Pure, except for the listing.  A photo is ``product-photos/PRODUCT/FILE``, unless training used a product mapping; two
+photos are the same if their keys and etags are.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from orchestrator.storage import FileStorage, MissingFileError, StoredFile
 
 PHOTOS_PREFIX = "product-photos/"
 DEFAULT_THRESHOLD = 0.1
-"""How much of the catalogue may be new before training is due."""
+"""Share of the products that may differ before retraining is due."""
 
 NO_PRODUCT = ""
-"""The product of files that show none."""
+"""The product of files that show no product."""
 HIDDEN_FILE_NAMES = ("thumbs.db", "desktop.ini")
 
 Catalogue = Mapping[str, Mapping[str, str]]
-"""Etags by key by product; what shows none is of ``NOBODY``."""
+"""Etags by key by product; files that show no product are under ``NO_PRODUCT``."""
 
 
 class CatalogueComparison(Struct, frozen=True):
-    """What became of the catalogue since the model was trained; counts of photos that were added, changed, removed.
+    """The changes of the catalogue since the model was trained: products, and counts of photos.
 
-    ``unplaced``: keys of new files of which nothing says what they show.
+    ``unplaced``: keys of new files whose product is unknown.
     """
 
     version: str
@@ -48,37 +47,37 @@ class CatalogueComparison(Struct, frozen=True):
 
     @property
     def is_retraining_due(self) -> bool:
-        """Whether more than the threshold's share of the products is new, gone or looks different."""
+        """Whether the share of added, removed and changed products exceeds the threshold."""
         return self.share > self.threshold
 
     @property
     def retraining_reason(self) -> str:
-        """Why training is needed, in a sentence; "" when it is not."""
+        """Why retraining is due, as a sentence; "" if it is not."""
         if not self.is_retraining_due:
             return ""
-        counts = {"new": len(self.added), "gone": len(self.removed), "photographed anew": len(self.changed)}
+        counts = {"new": len(self.added), "removed": len(self.removed), "with changed photos": len(self.changed)}
         parts = [f"{count} {label}" for label, count in counts.items() if count]
-        parts += [f"{len(self.unplaced)} files of no product"] if self.unplaced else []
-        return f"{', '.join(parts)}: {self.share:.0%} of the products differ, {self.threshold:.0%} may."
+        parts += [f"{len(self.unplaced)} files without a product"] if self.unplaced else []
+        return f"{', '.join(parts)}: {self.share:.0%} of the products differ (threshold {self.threshold:.0%})."
 
 
 def is_hidden(key: str) -> bool:
-    """Whether a file is one that desktops leave behind."""
+    """Return whether a file is a hidden file of a desktop system."""
     name = key.rpartition("/")[2].lower()
     return name.startswith((".", "~$")) or name in HIDDEN_FILE_NAMES
 
 
 def product_by_folder(key: str) -> str:
-    """The product whose folder a file lies in."""
+    """Return the product whose folder a file is in."""
     folder, _, name = key.removeprefix(PHOTOS_PREFIX).partition("/")
     return folder if name else NO_PRODUCT
 
 
 def product_resolver(trained: Catalogue) -> Callable[[str], str]:
-    """Products as they were told when the model was trained: by folders, or by a mapping that nobody has here.
+    """Return a function from keys to products, as at training: by folder, or by a mapping that is not available here.
 
-    Then a photo that was known shows what it showed; a new one what all its neighbours show, or nothing that is known;
-    a new folder is a new product.
+    With a mapping, a known photo keeps its product; a new photo gets the product of all photos in its folder, or none
+    if they differ; a new folder is a new product.
     """
     product_by_key = {key: name for name, photos in trained.items() for key in photos}
     if all(name == product_by_folder(key) for key, name in product_by_key.items()):
@@ -96,7 +95,7 @@ def product_resolver(trained: Catalogue) -> Callable[[str], str]:
 
 
 def build_catalogue(photos: Iterable[StoredFile], product_of: Callable[[str], str] = product_by_folder) -> Catalogue:
-    """The catalogue that a listing of photos shows."""
+    """Return the catalogue of listed photos, without hidden files."""
     catalogue: dict[str, dict[str, str]] = {}
     for photo in photos:
         if not is_hidden(photo.key):
@@ -107,9 +106,9 @@ def build_catalogue(photos: Iterable[StoredFile], product_of: Callable[[str], st
 def compare(
     current: Catalogue, trained: Catalogue, *, version: str = "", threshold: float = DEFAULT_THRESHOLD
 ) -> CatalogueComparison:
-    """What differs; a product's photos have changed when any was added, removed or replaced.
+    """Compare two catalogues; a product has changed if any of its photos was added, removed or replaced.
 
-    Files that show no product count as half a product each: they may be of one that is there.
+    A file without a product counts as half a product, because it may show an existing one.
     """
     unplaced = sorted(current.get(NO_PRODUCT, {}).keys() - trained.get(NO_PRODUCT, {}).keys())
     current, trained = (
@@ -135,9 +134,9 @@ def compare(
 
 
 def check_staleness(storage: FileStorage, threshold: float = DEFAULT_THRESHOLD) -> CatalogueComparison:
-    """The photos in ``storage`` against the current model.
+    """Compare the photos in ``storage`` with the catalogue of the current model.
 
-    Raises Problems: AWS refuses, or the current model does not say what it was trained with.
+    Raises Problems if the storage cannot be read, or the current model has no catalogue.
     """
     photos = list(storage.list(PHOTOS_PREFIX))
     pointer = registry.read_pointer(storage)
@@ -148,8 +147,8 @@ def check_staleness(storage: FileStorage, threshold: float = DEFAULT_THRESHOLD) 
         trained = canonical_json.load(storage.download(key), dict[str, dict[str, str]], f"{storage}/{key}")
     except MissingFileError:
         raise Problems.from_message(
-            f"model {pointer.version} does not say which photos it was trained with: there is no {storage}/{key}",
-            hint="upload a model with python -m ml.upload_model",
+            f"model {pointer.version} has no list of its training photos: {storage}/{key} does not exist",
+            hint="upload a model: python -m ml.upload_model",
         ) from None
     return compare(
         build_catalogue(photos, product_resolver(trained)), trained, version=pointer.version, threshold=threshold

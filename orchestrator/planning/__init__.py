@@ -1,1 +1,1 @@
-"""From manifests and live AWS to a plan, and from a plan to outcomes: the stages that every verb shares."""
+"""Plan and apply: the stages from manifests and live AWS to a plan, and from a plan to outcomes."""

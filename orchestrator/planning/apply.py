@@ -1,6 +1,6 @@
-"""Carries a plan out: a walk over its graph on a thread pool.  Independent branches go on when one fails.
+"""Apply a plan: walk its dependency graph on a thread pool.  Independent branches continue when one fails.
 
-May know: plan, steps, events.  It performs nothing by itself: every step goes through the given ``perform``.
+May know: plan, steps, events.  Performs nothing by itself: every step goes through the ``perform`` argument.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome
 Perform: TypeAlias = Callable[[Step], Any]
 MAX_WORKERS = 16
 PROGRESS_INTERVAL_SECONDS = 0.2
-"""Between two events that tell how far a batch is."""
+"""Minimum time between two progress events of a batch."""
 POLL_INTERVAL_SECONDS = 0.2
-"""How long the walking thread sleeps at most: a Ctrl-C that another thread was handed does not wake it."""
+"""Maximum sleep of the main thread: a Ctrl-C that is delivered to another thread does not wake it."""
 
 
 class InterruptedApplyError(Exception):
-    """The run was told to stop; what was done stays done.  ``outcomes`` says what became of each change."""
+    """The run was interrupted; completed changes stay.  ``outcomes`` holds the result of each change."""
 
     def __init__(self, outcomes: tuple[Outcome, ...]) -> None:
         super().__init__("interrupted")
@@ -50,16 +50,16 @@ class InterruptedApplyError(Exception):
 
 
 class _StoppedError(Exception):
-    """Raised before a step of a run that is stopping."""
+    """Raised instead of performing a step once the run is stopping."""
 
 
 def apply(
     prepared: PreparedPlan, perform: Perform, on_event: OnEvent, *, workers: int = MAX_WORKERS
 ) -> tuple[Outcome, ...]:
-    """Carry out every pending change, each after what it depends on; outcomes come in the plan's order.
+    """Apply every pending change after its dependencies and return the outcomes in the plan's order.
 
-    Raises InterruptedApplyError on Ctrl-C, once the calls under way have ended.  Anything else that is no ordinary
-    failure of a step (a crash of the program) stops the run and is raised as it is.
+    Raises InterruptedApplyError on Ctrl-C, once the calls in progress have ended.  Any error that is not an ordinary
+    failure of a step (a crash of the program) stops the run and is raised unchanged.
     """
     walk = _GraphWalk(prepared, perform, on_event)
     try:
@@ -71,7 +71,7 @@ def apply(
 
 
 def exit_code(outcomes: tuple[Outcome, ...]) -> ExitCode:
-    """What the outcomes mean for a script."""
+    """Return the exit code for these outcomes."""
     if any(outcome.actuation in {Actuation.FAILED, Actuation.SKIPPED} for outcome in outcomes):
         return ExitCode.FAILED
     if any(outcome.health is not Health.HEALTHY for outcome in outcomes):
@@ -80,7 +80,7 @@ def exit_code(outcomes: tuple[Outcome, ...]) -> ExitCode:
 
 
 class _GraphWalk:
-    """One walk.  Only the walking thread changes ``outcomes`` and ``outputs``; workers only read them."""
+    """One walk over the graph.  Only the main thread writes ``outcomes`` and ``outputs``; workers only read them."""
 
     def __init__(self, prepared: PreparedPlan, perform: Perform, on_event: OnEvent) -> None:
         self._prepared = prepared
@@ -93,8 +93,8 @@ class _GraphWalk:
         self._outcomes: dict[str, Outcome] = {}
 
     def ordered_outcomes(self) -> tuple[Outcome, ...]:
-        """Outcomes in the plan's order; what was never begun counts as skipped."""
-        skip_reason = "the run was stopped before it"
+        """Return the outcomes in the plan's order; changes that never started count as skipped."""
+        skip_reason = "the run was stopped before this change started"
         return tuple(
             self._outcomes.get(address) or Outcome(address, change.action, Actuation.SKIPPED, reason=skip_reason)
             for address, change in self._changes.items()
@@ -131,7 +131,7 @@ class _GraphWalk:
             self._outcomes[address] = Outcome(address, change.action, Actuation.UNCHANGED, change.health, change.status)
             graph.done(address)
         elif blocker is not None:
-            reason = f"because {blocker} {_describe_block_reason(self._outcomes[blocker])}"
+            reason = f"depends on {blocker}, which {_describe_block_reason(self._outcomes[blocker])}"
             self._save_outcome(Outcome(address, change.action, Actuation.SKIPPED, reason=reason))
             graph.done(address)
         else:
@@ -154,7 +154,7 @@ class _GraphWalk:
         return executor.execute(lambda: self._build_steps(change, self._prepared.tasks[change.address]))
 
     def _build_steps(self, change: Change, task: Task) -> Steps | None:
-        """The change's generator with what is known by now; None when nothing is left to do."""
+        """Return the steps of the change, with references resolved from the outputs so far; None if nothing differs."""
         if task.resource is None:
             assert task.discovered is not None
             assert task.live is not None
@@ -174,7 +174,7 @@ class _GraphWalk:
 
 
 class _ChangeExecutor:
-    """One change being carried out by one worker thread."""
+    """Executes one change in one worker thread."""
 
     def __init__(self, change: Change, perform: Perform, on_event: OnEvent, stop_requested: threading.Event) -> None:
         self._change = change
@@ -195,12 +195,12 @@ class _ChangeExecutor:
             return self._build_outcome(Actuation.SUCCEEDED, str(error), Health.PROGRESSING), {}
         except StepFailedError as error:
             return self._build_outcome(Actuation.FAILED, str(error), request_id=error.request_id), {}
-        except Problems as error:  # AWS gave something that no step can go on with
+        except Problems as error:  # a response that no step can continue with
             return self._build_outcome(Actuation.FAILED, str(error)), {}
         except _StoppedError:
-            return self._build_outcome(Actuation.SKIPPED, "the run was stopped half-way through it; run it again"), {}
+            return self._build_outcome(Actuation.SKIPPED, "the run was stopped during this change; run it again"), {}
         except Exception as error:  # noqa: BLE001 - a bug in one resource must not take the other branches down
-            reason = f"a bug of the orchestrator: {type(error).__name__}: {error}"
+            reason = f"internal error: {type(error).__name__}: {error}"
             return self._build_outcome(Actuation.FAILED, reason), {}
 
     def _perform_step(self, step: Step) -> Any:
@@ -214,7 +214,7 @@ class _ChangeExecutor:
         return response
 
     def _with_progress(self, batch: Batch) -> Batch:
-        """A batch that tells how far it is, and ends between two calls when the run is stopping."""
+        """Return the batch with progress events; it ends between two calls when the run is stopping."""
         total, last_report = len(batch.calls), [0.0]
 
         def on_progress(completed: int) -> None:
@@ -249,7 +249,7 @@ class _ChangeExecutor:
 
 
 def _blocks_dependents(outcome: Outcome) -> bool:
-    """Whether what depends on this must not be tried."""
+    """Return whether dependents of this change must not be attempted."""
     is_failed = outcome.actuation in {Actuation.FAILED, Actuation.SKIPPED}
     return is_failed or (outcome.actuation is Actuation.SUCCEEDED and outcome.health is not Health.HEALTHY)
 
@@ -257,4 +257,4 @@ def _blocks_dependents(outcome: Outcome) -> bool:
 def _describe_block_reason(outcome: Outcome) -> str:
     if outcome.actuation is Actuation.SKIPPED:
         return "was skipped"
-    return "failed" if outcome.actuation is Actuation.FAILED else "did not settle"
+    return "failed" if outcome.actuation is Actuation.FAILED else "did not become healthy"

@@ -1,6 +1,6 @@
-"""What differs between desired and live.  Pure; compares only what the desired side says.
+"""Compare a desired spec with a live one.  Pure; compares only fields that the desired spec sets.
 
-Mappings are compared member by member, everything else (lists too) as one value: both sides come normalised.
+Mappings are compared field by field, everything else (including lists) as one value: both sides are normalised.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from orchestrator.vocabulary import FieldChange
 
 
 def diff(desired: Value, live: Value) -> tuple[FieldChange, ...]:
-    """Field changes that turn ``live`` into ``desired``; what ``desired`` leaves unsaid is left alone.
+    """Return the field changes that turn ``live`` into ``desired``; fields that ``desired`` omits are ignored.
 
-    A desired ABSENT means "must not be there".  An Unknown on the desired side always differs, a
-    WriteOnly never does.
+    A desired ABSENT means that the field must not exist.  A desired Unknown always differs, a WriteOnly never does.
     """
     return tuple(_iter_changes((), desired, live))
 

@@ -1,4 +1,4 @@
-"""What an apply tells while it runs: one stream of frozen events, read by every kind of progress display."""
+"""Define the events that an apply emits while it runs; every progress display reads this one stream."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.vocabulary import Action, Outcome, PlannedStep
 
 
 class ChangeStarted(Struct, frozen=True):
-    """Work on a resource begins; ``at`` is in seconds since the run began."""
+    """A change has started; ``started_after_seconds`` counts from the start of the run."""
 
     address: str
     action: Action
@@ -19,7 +19,7 @@ class ChangeStarted(Struct, frozen=True):
 
 
 class StepCompleted(Struct, frozen=True):
-    """One step of it is done; ``seconds`` since work on the resource began."""
+    """One step of a change is complete; ``seconds`` count from the start of the change."""
 
     address: str
     step: PlannedStep
@@ -27,7 +27,7 @@ class StepCompleted(Struct, frozen=True):
 
 
 class WaitStarted(Struct, frozen=True):
-    """It waits for AWS; ``what`` says for which state."""
+    """A change waits for AWS; ``description`` names the state it waits for."""
 
     address: str
     description: str
@@ -35,7 +35,7 @@ class WaitStarted(Struct, frozen=True):
 
 
 class BatchProgress(Struct, frozen=True):
-    """So many of a batch's ``total`` calls are done; ``what`` they do, in words.  Told a few times a second."""
+    """Calls of a batch completed so far; ``description`` says what they do.  Emitted a few times a second."""
 
     address: str
     description: str
@@ -45,21 +45,21 @@ class BatchProgress(Struct, frozen=True):
 
 
 class ChangeFinished(Struct, frozen=True):
-    """Work on it has ended, one way or another."""
+    """A change has finished, whatever the outcome."""
 
     address: str
     outcome: Outcome
 
 
 class ProbeStarted(Struct, frozen=True):
-    """What was shipped is asked whether it answers: ``address`` is a component and a path, ``what`` the question."""
+    """A probe of a deployed component has started: ``address`` is a component and a path, ``description`` the check."""
 
     address: str
     description: str
 
 
 class ProbeFinished(Struct, frozen=True):
-    """What came of it: whether it ``passed``, and what was seen where it did not."""
+    """A probe has finished: whether it ``passed``, and what was ``observed`` if it did not."""
 
     address: str
     passed: bool
@@ -74,4 +74,4 @@ OnEvent: TypeAlias = Callable[[Event], None]
 
 
 def ignore_event(_: Event) -> None:
-    """For callers that only want the outcomes."""
+    """Ignore an event; for callers that need only the outcomes."""

@@ -1,7 +1,7 @@
-"""Named reasons why a plan may not be applied.  Pure: each guard looks at the plan and yields vetoes.
+"""Check a plan for dangers.  Pure: each guard inspects the plan and yields vetoes.
 
-A veto says what would be lost or what does not fit, and the way out.  ``token_lifts`` marks the ones that the plan's
-own token lets through.
+A veto says what would be lost or what is wrong, and what to do.  ``token_lifts`` marks the vetoes that the plan's own
+token lifts.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_DELETED_SHARE = 0.3
 
 
 class Task(Protocol):
-    """What a guard may know of how a change is carried out."""
+    """The part of a change's task that guards may read."""
 
     @property
     def resource(self) -> Resource | None: ...
@@ -31,7 +31,7 @@ class Task(Protocol):
 
 
 class GuardContext(Struct, frozen=True):
-    """What the plan was made from."""
+    """The inputs of the plan."""
 
     desired: DesiredState
     snapshot: Snapshot
@@ -41,7 +41,7 @@ class GuardContext(Struct, frozen=True):
 
 
 def check(plan: Plan, context: GuardContext, *, has_valid_token: bool) -> Plan:
-    """The plan with every veto that holds; ``allowed``: its own token was given."""
+    """Return the plan with its vetoes; ``has_valid_token``: the user passed the plan's own token."""
     changes = tuple(
         replace(change, vetoes=_collect_vetoes((guard(change, context) for guard in CHANGE_GUARDS), has_valid_token))
         if change.action is not Action.NONE
@@ -58,68 +58,71 @@ def _collect_vetoes(groups: Iterable[Iterable[Veto]], has_valid_token: bool) -> 
 
 
 def check_ownership(change: Change, context: GuardContext) -> Iterator[Veto]:
-    """A thing with our name but without our mark belongs to somebody."""
+    """Veto a change of a live resource that has our name but another owner, or none."""
     task = context.tasks[change.address]
     if task.live is None or task.live.owner == context.desired.scope.owner:
         return
     if task.resource is not None and task.resource.adopt and task.live.owner is None:
         return
-    ownership = f"belongs to {task.live.owner}" if task.live.owner else "bears no mark of any orchestrator"
-    remedy = "Choose another name" + ("" if task.live.owner else ", or take it over with `metadata.adopt: true`")
-    yield Veto("NotOurs", f"{change.physical} exists already and {ownership}. {remedy}.")
+    ownership = f"belongs to {task.live.owner}" if task.live.owner else "is not managed by orchestrator"
+    remedy = "Choose another name" + ("" if task.live.owner else ", or adopt it with `metadata.adopt: true`")
+    yield Veto("NotOurs", f"{change.physical} already exists and {ownership}. {remedy}.")
 
 
 def check_stateful(change: Change, context: GuardContext) -> Iterator[Veto]:
-    """What holds data goes only with two keys: the manifest's word, and the token of this plan."""
+    """Veto the deletion of data unless the manifest has ``deletionPolicy: delete`` and the plan's token is passed."""
     if change.action not in {Action.DELETE, Action.REPLACE} or not change.stateful:
         return
     live = context.tasks[change.address].live
-    verb = "delete" if change.action is Action.DELETE else "delete and make again"
+    verb = "delete" if change.action is Action.DELETE else "delete and re-create"
     if live is None or not live.deletable:
-        consequence = f"this would {verb} {change.physical} with all its data"
+        consequence = f"this would {verb} {change.physical} and all its data"
         yield Veto("Stateful", f"{consequence}. {_describe_remedy(change, context)}")
     else:
-        yield Veto("Stateful", f"this will {verb} {change.physical} with all its data.", token_lifts=True)
+        yield Veto("Stateful", f"this will {verb} {change.physical} and all its data.", token_lifts=True)
 
 
 def _describe_remedy(change: Change, context: GuardContext) -> str:
-    """How to keep what holds data, and how to let it go."""
+    """Return how to keep the data, and how to delete it."""
     setting = f"`deletionPolicy: delete` on {change.component}"
     if change.action is Action.REPLACE:
         return (
-            f"To keep it, undo the change of {_format_immutable_fields(change)}. "
-            f"To let it go, set {setting} and apply that first."
+            f"To keep it, undo the change to {_format_immutable_fields(change)}. "
+            f"To replace it, set {setting} and apply that first."
         )
     if context.destroying:
-        return f"To let it go, set {setting}, apply that, and then destroy."
-    return f"To keep it, put it back. To let it go, put it back with {setting}, apply that, and then remove it."
+        return f"To delete it, set {setting}, apply that, then run `orchestrator destroy` again."
+    return (
+        f"To keep it, restore its manifest. "
+        f"To delete it, restore the manifest with {setting}, apply that, then remove the manifest."
+    )
 
 
 def check_deletion_protection(change: Change, context: GuardContext) -> Iterator[Veto]:
-    """AWS would refuse it half-way through the run; better now."""
+    """Veto the deletion of a protected resource, which AWS would otherwise refuse in the middle of the run."""
     live = context.tasks[change.address].live
     if change.action in {Action.DELETE, Action.REPLACE} and live and live.spec.get("deletion_protection") is True:
         remedy = f"set `deletionProtection: false` on {change.component} and apply that first"
-        yield Veto("Protected", f"{change.physical} has its deletion protection on. To let it go, {remedy}.")
+        yield Veto("Protected", f"{change.physical} has deletion protection enabled. To delete it, {remedy}.")
 
 
 def check_replacement(change: Change, context: GuardContext) -> Iterator[Veto]:
-    """A replacement is never a surprise."""
+    """Veto the replacement of a resource without data unless the plan's token is passed."""
     if change.action is Action.REPLACE and not change.stateful:
-        message = f"a change of {_format_immutable_fields(change)} deletes {change.physical} and makes it again."
+        message = f"changing {_format_immutable_fields(change)} deletes and re-creates {change.physical}."
         yield Veto("Replacement", message, token_lifts=True)
 
 
 def check_empty_manifests(plan: Plan, context: GuardContext) -> Iterator[Veto]:
-    """Manifests that ask for nothing, while there is something, are an accident."""
+    """Veto a plan that deletes everything because the manifests define no resources."""
     deletions = [change for change in plan.changes if change.action is Action.DELETE]
     if not context.desired.resources and deletions and not context.destroying:
-        message = f"the manifests ask for nothing and {len(deletions)} resources of {plan.project}/{plan.environment}"
-        yield Veto("EmptyManifests", f"{message} would be deleted. To remove it all: `orchestrator destroy`.")
+        message = f"the manifests define no resources: {len(deletions)} resources of {plan.project}/{plan.environment}"
+        yield Veto("EmptyManifests", f"{message} would be deleted. To delete them all, run `orchestrator destroy`.")
 
 
 def check_mass_deletion(plan: Plan, context: GuardContext) -> Iterator[Veto]:
-    """Many deletions at once are an accident more often than a wish."""
+    """Veto many deletions at once, which are usually a mistake."""
     deletions = sum(change.action is Action.DELETE for change in plan.changes)
     share = deletions / max(1, len(plan.changes))
     is_suspicious = deletions > MAX_DELETIONS_WITHOUT_TOKEN and share > MAX_DELETED_SHARE
@@ -129,37 +132,37 @@ def check_mass_deletion(plan: Plan, context: GuardContext) -> Iterator[Veto]:
 
 
 def check_account(plan: Plan, context: GuardContext) -> Iterator[Veto]:
-    """The manifests name their account; credentials of another one must not touch it."""
+    """Veto a plan made with credentials of another account than the manifests name."""
     expected_account = context.desired.scope.account
     if plan.account != expected_account:
-        message = f"the credentials are of account {plan.account}, the manifests are for {expected_account}."
+        message = f"the credentials belong to account {plan.account}, but the manifests are for {expected_account}."
         yield Veto("WrongAccount", f"{message} Use the right profile, or correct `account` in the Project.")
 
 
 def check_configured_region(plan: Plan, context: GuardContext) -> Iterator[Veto]:
-    """A surrounding that names another region expects something else to happen."""
+    """Veto a plan if the environment variables or the profile name another region than the manifests."""
     configured = context.configured_region
     if configured is not None and configured != plan.region:
-        message = f"AWS_REGION or the profile names region {configured}, the manifests are for {plan.region}."
-        yield Veto("WrongRegion", f"{message} Unset it or correct `region` in the Project.")
+        message = f"AWS_REGION or the profile sets region {configured}, but the manifests are for {plan.region}."
+        yield Veto("WrongRegion", f"{message} Unset it, or correct `region` in the Project.")
 
 
 def check_resource_region(change: Change, context: GuardContext) -> Iterator[Veto]:
-    """A bucket's name is global: one of ours may stand in another region."""
+    """Veto a change of a resource in another region: bucket names are global."""
     live = context.tasks[change.address].live
     live_region = live.private.get("region") if live else None
     if live_region is not None and live_region != context.desired.scope.region:
         expected_region = context.desired.scope.region
         yield Veto(
-            "WrongRegion", f"{change.physical} exists in {live_region}, the manifests are for {expected_region}."
+            "WrongRegion", f"{change.physical} exists in {live_region}, but the manifests are for {expected_region}."
         )
 
 
 def check_unreadable(plan: Plan, context: GuardContext) -> Iterator[Veto]:
-    """What could not be read cannot be planned."""
+    """Veto a plan with resources that could not be read."""
     if plan.unread:
         names = ", ".join(item.address for item in plan.unread)
-        yield Veto("NotRead", f"could not be read: {names}. Allow the reads, or wait, and plan again.")
+        yield Veto("NotRead", f"could not read {names}. Grant read access or wait, then plan again.")
 
 
 def _format_immutable_fields(change: Change) -> str:

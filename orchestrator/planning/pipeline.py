@@ -1,6 +1,6 @@
-"""The one pipeline: load, check, expand, snapshot, plan, apply.  Verbs are its beginnings and endings.
+"""Run the pipeline that all commands share: load, check, expand, snapshot, plan, apply.
 
-Each stage is imported where it is used: ``validate`` must start without AWS's libraries.
+Each stage is imported where it is used, because ``validate`` must start without the AWS libraries.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def validate(folder: Path, environment: str | None = None) -> Manifest:
-    """Load and check, offline.
+    """Load and check the manifests, offline.
 
-    Raises Problems with everything that was found.
+    Raises Problems with all errors that were found.
     """
     from orchestrator.manifest import check, load
 
@@ -29,15 +29,18 @@ def validate(folder: Path, environment: str | None = None) -> Manifest:
 
 
 def load_desired(folder: Path, environment: str | None = None, *, include_artefacts: bool = True) -> DesiredState:
-    """Load, check, look at what the checkout would ship (unless nothing is), and expand.
+    """Load, check and expand the manifests, with the artefacts of the checkout unless ``include_artefacts`` is false.
 
-    Raises Problems.
+    Raises Problems if the manifests or the artefacts are invalid.
     """
     return expand_manifest(validate(folder, environment), include_artefacts=include_artefacts)
 
 
 def expand_manifest(manifest: Manifest, *, include_artefacts: bool = True) -> DesiredState:
-    """The same, of manifests that were checked already."""
+    """Expand checked manifests into the desired state.
+
+    Raises Problems if the artefacts are invalid.
+    """
     from orchestrator.artefacts.collect import collect_artefacts, placeholder_artefacts
     from orchestrator.manifest import expand
 
@@ -53,9 +56,9 @@ def plan(
     destroying: bool = False,
     clients: Clients | None = None,
 ) -> PreparedPlan:
-    """Read AWS and compare.  Makes no call that is not on the read list.
+    """Read AWS and return the plan.  Makes only read calls.
 
-    ``destroying`` plans for no resources at all.  Raises Problems when AWS cannot be asked, or a target is unknown.
+    ``destroying`` plans for no resources at all.  Raises Problems if AWS cannot be queried or a target is unknown.
     """
     from datetime import UTC, datetime
 
@@ -82,9 +85,9 @@ def plan(
 
 
 def check_connection(clients: Clients) -> str | None:
-    """See that AWS can be asked at all; the region that the surroundings name.
+    """Check that AWS can be queried and return the configured region (environment or profile), or None.
 
-    Raises Problems within seconds where there is no network, not after all tries of a call.
+    Raises Problems within seconds if there is no network, not after all retries of a call.
     """
     from orchestrator.aws import AwsError
     from orchestrator.planning import snapshot
@@ -100,9 +103,9 @@ def check_connection(clients: Clients) -> str | None:
 def apply(
     prepared: PreparedPlan, on_event: OnEvent, *, parallelism: int = 16, clients: Clients | None = None
 ) -> tuple[Outcome, ...]:
-    """Carry a plan out.
+    """Apply a plan and return the outcomes.
 
-    Raises Problems (exit code 3) without having done anything when the plan is vetoed.
+    Raises Problems (exit code 3), without applying anything, if the plan is vetoed.
     """
     from orchestrator.aws import Clients, StepExecutor
     from orchestrator.planning import apply as applying
@@ -111,5 +114,5 @@ def apply(
     if prepared.plan.is_vetoed:
         vetoes = [*prepared.plan.vetoes, *(veto for change in prepared.plan.changes for veto in change.vetoes)]
         raise Problems([Problem(f"{veto.name}: {veto.sentence}") for veto in vetoes], ExitCode.VETOED)
-    actuator = StepExecutor(clients or Clients(prepared.scope.region))
-    return applying.apply(prepared, actuator.perform, on_event, workers=parallelism)
+    executor = StepExecutor(clients or Clients(prepared.scope.region))
+    return applying.apply(prepared, executor.perform, on_event, workers=parallelism)

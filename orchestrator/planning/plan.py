@@ -1,7 +1,7 @@
-"""Desired and snapshot become a Plan: what will change, in which order, by which calls.  Pure: no I/O.
+"""Build a plan from the desired state and a snapshot: what changes, in which order, with which calls.  Pure: no I/O.
 
-The plan shows final values wherever they can be known: a reference is resolved from live outputs, or from what the
-referred resource's own recording leaves.  What AWS alone can tell is shown as the reference itself.
+The plan shows final values wherever possible: a reference is resolved from live outputs, or from the traced steps of
+the referenced resource.  A value that is known only after apply is shown as the reference itself.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ from orchestrator.vocabulary import (
 
 
 class Task(Struct, frozen=True):
-    """What applying one change needs beyond the plan: the desired resource (None: delete) and the live one.
+    """What apply needs for one change beyond the plan: the desired resource (None: delete) and the live one.
 
-    ``waived`` are differences that stay as they are.
+    ``waived`` are differences that waivers ignore.
     """
 
     resource: Resource | None
@@ -49,7 +49,7 @@ class Task(Struct, frozen=True):
 
 
 class PreparedPlan(Struct, frozen=True):
-    """A plan with what it takes to carry it out; the plan alone is what is shown, stored and compared."""
+    """A plan with what apply needs; only the plan itself is shown, stored and compared."""
 
     plan: Plan
     scope: Scope
@@ -58,7 +58,7 @@ class PreparedPlan(Struct, frozen=True):
 
 
 class UnreadableReferenceError(LookupError):
-    """A reference leads to a resource that could not be read."""
+    """A reference to a resource that could not be read."""
 
 
 def build(
@@ -71,10 +71,10 @@ def build(
     configured_region: str | None = None,
     today: str = "",
 ) -> PreparedPlan:
-    """Compare and order.  ``targets``: addresses or component handles to keep, with what they need.
+    """Build the plan.  ``targets``: addresses or component handles to include, with their dependencies.
 
-    ``allow``: the token of this very plan, which lifts the vetoes that say so.  ``today`` (YEAR-MONTH-DAY) tells which
-    waivers are past; without it none is.
+    ``allow``: the plan's own token, which lifts some vetoes.  ``today`` (YYYY-MM-DD) decides which waivers have
+    expired; without it none has.  Raises Problems if a target is unknown.
     """
     builder = _PlanBuilder(desired.scope, snapshot, desired.waivers, today)
     for resource in desired.resources:
@@ -102,7 +102,7 @@ def build(
 
 
 def compute_digest(plan: Plan) -> str:
-    """What the plan will do, as one hash: no times, no notes, nothing of what stays as it is."""
+    """Return a hash of what the plan will do: no times, no notes, nothing about unchanged resources."""
     identity = (plan.project, plan.environment, plan.account, plan.region)
     changes = [
         (change.address, change.action, change.physical, change.fields, change.steps) for change in plan.pending_changes
@@ -111,12 +111,12 @@ def compute_digest(plan: Plan) -> str:
 
 
 def compute_token(plan: Plan) -> str:
-    """The word that lets a destructive plan through; it fits this plan and no other."""
+    """Return the token that allows a destructive plan; it is valid only for this plan."""
     return hashlib.sha256(f"allow {plan.digest}".encode()).hexdigest()[:8]
 
 
 class _PlanBuilder:
-    """Collects the changes of one plan while it walks the desired resources in dependency order."""
+    """Collects the changes of one plan; desired resources are added in dependency order."""
 
     def __init__(self, scope: Scope, snapshot: Snapshot, active_waivers: tuple[Waiver, ...], today: str) -> None:
         self._scope = scope
@@ -137,7 +137,7 @@ class _PlanBuilder:
         try:
             change, outputs = self._build_change(resource, live)
         except UnreadableReferenceError as error:
-            self.unread[address] = Unread(address, f"it refers to {error}, which could not be read")
+            self.unread[address] = Unread(address, f"references {error}, which could not be read")
             return
         self._outputs[address] = outputs
         self.changes.append(change)
@@ -197,7 +197,7 @@ class _PlanBuilder:
 
 
 def decide_action(resource_type: str, live: LiveResource | None, fields: tuple[FieldChange, ...]) -> Action:
-    """What kind of change it takes."""
+    """Return the action that the changed fields require."""
     if live is None:
         return Action.CREATE
     if not fields:
@@ -214,7 +214,7 @@ def build_steps(
     action: Action,
     fields: tuple[FieldChange, ...],
 ) -> Steps:
-    """The generator that carries a change of one desired resource out."""
+    """Return the steps of the change of one desired resource."""
     module = resources.load(resource.type)
     if live is None:
         return module.create(scope, resource.physical, spec)
@@ -238,12 +238,12 @@ def _merge_outputs(live: LiveResource | None, action: Action, step_trace: StepTr
 
 
 def collect_dependencies(resource: Resource) -> frozenset[str]:
-    """Addresses a resource must come after."""
+    """Return the addresses that a resource depends on."""
     return resource.depends_on | {ref.address for ref in iter_references(dict(resource.spec))}
 
 
 def _order_deletions(changes: list[Change]) -> list[Change]:
-    """Deletions come after whatever uses them, changed or deleted, has let go, and what takes their place is there."""
+    """Make deletions depend on the changes of everything that uses the resource, and of its successors."""
     users_by_type: dict[str, set[str]] = {}
     for name in resources.list_types():
         for used_type in resources.load(name).USES:
@@ -271,24 +271,24 @@ def _iter_deletion_dependencies(
 
 
 def validate_targets(targets: frozenset[str], changes: Iterable[Change], unread: Iterable[str]) -> None:
-    """Raise Problems for targets that there are not: a slip of the finger must not plan nothing."""
+    """Raise Problems for unknown targets: a typo must not result in an empty plan."""
     valid_targets = {name for change in changes for name in (change.address, change.component)} | set(unread)
     problems = []
     for target in sorted(targets - valid_targets):
         matches = difflib.get_close_matches(target, valid_targets, 1)
-        hint = f"did you mean {matches[0]}?" if matches else None
-        problems.append(Problem(f"there is no resource or component {target}", hint=hint))
+        hint = f"did you mean `{matches[0]}`?" if matches else None
+        problems.append(Problem(f"unknown target `{target}`: no resource or component has this name", hint=hint))
     if problems:
         raise Problems(problems)
 
 
 def resource_type_of(change: Change) -> str:
-    """The resource type of a change."""
+    """Return the resource type of a change."""
     return change.address.partition(".")[0]
 
 
 def _select_targets(changes: list[Change], targets: frozenset[str]) -> Iterator[Change]:
-    """The targeted changes with all they need, in the order they were drafted (dependencies first)."""
+    """Yield the targeted changes with their dependencies, in plan order (dependencies first)."""
     if not targets:
         yield from changes
         return

@@ -1,4 +1,4 @@
-"""Reads every desired resource, and finds what bears our mark but is desired no more.  Only reads, in parallel."""
+"""Read all desired resources, and find owned resources that are no longer desired.  Only reads, in parallel."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from orchestrator.vocabulary import DesiredState, DiscoveredResource, LiveResour
 
 T = TypeVar("T")
 WORKER_LIMITS = (16, 64)
-"""Threads at least and at most, between them one for four resources: more open more connections than they save time."""
+"""Minimum and maximum threads, in between one per four resources: more cost more in connections than they save."""
 FATAL_ERROR_HINTS = {
     "NoCredentials": "set a profile (AWS_PROFILE), log in, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "Unreachable": "check the network, and AWS_ENDPOINT_URL if it is set",
-    "ExpiredToken": "the session has expired: log in again",
-    "ExpiredTokenException": "the session has expired: log in again",
-    "InvalidClientTokenId": "AWS does not know these credentials",
-    "UnrecognizedClientException": "AWS does not know these credentials",
-    "SignatureDoesNotMatch": "the secret key does not fit the access key",
+    "ExpiredToken": "log in again: the session has expired",
+    "ExpiredTokenException": "log in again: the session has expired",
+    "InvalidClientTokenId": "check the access key: AWS does not recognise it",
+    "UnrecognizedClientException": "check the access key: AWS does not recognise it",
+    "SignatureDoesNotMatch": "check the secret key: it does not match the access key",
 }
-"""Errors that make every other read pointless, and what to do about them."""
+"""Errors that would fail every other read too, and what to do about them."""
 
 
 class Snapshot(Struct, frozen=True):
-    """All live resources of one environment, read at once.
+    """All live resources of one environment, read together.
 
-    ``live`` by address; ``strays`` are ours but not desired, by an address made of type and physical name.
+    ``live`` is by address; ``orphans`` are owned but not desired, by an address of type and physical name.
     """
 
     account: str
@@ -42,9 +42,9 @@ class Snapshot(Struct, frozen=True):
 
 
 def take(aws: AwsReader, desired: DesiredState, *, workers: int | None = None) -> Snapshot:
-    """Read what ``desired`` names and what else is ours, with as many threads as WORKERS says, or ``workers``.
+    """Read all desired resources and orphans, with ``workers`` threads or as many as WORKER_LIMITS allows.
 
-    Raises Problems when AWS cannot be asked at all (no credentials, no network); a single read that is denied or
+    Raises Problems if AWS cannot be queried at all (no credentials, no network); a single read that is denied or
     fails becomes an Unread instead.
     """
     scope = desired.scope
@@ -54,7 +54,7 @@ def take(aws: AwsReader, desired: DesiredState, *, workers: int | None = None) -
         identity_future = pool.submit(aws.get, "sts", "get_caller_identity")
         search_futures = _start_searches(
             pool, aws, scope
-        )  # before the reads: some of these are long, and more reads may follow
+        )  # first, because some searches are slow and lead to more reads
         read_futures = {item.address: pool.submit(_read_resource, aws, scope, item) for item in desired.resources}
         identity = _get_result(identity_future)
         live, unread = _collect_results(read_futures)
@@ -88,7 +88,7 @@ def _read_orphan(aws: AwsReader, scope: Scope, discovered: DiscoveredResource) -
 def _start_searches(
     pool: ThreadPoolExecutor, aws: AwsReader, scope: Scope
 ) -> dict[str, Future[list[DiscoveredResource]]]:
-    """The tagging API knows most of this region; each type that it does not know, global ones too, searches itself."""
+    """Search with the tagging API, and separately for each type that it does not cover, such as global ones."""
     searches: dict[str, Future[list[DiscoveredResource]]] = {
         f"tagged.{scope.region}": pool.submit(_find_tagged, aws, scope)
     }
@@ -108,7 +108,7 @@ def _find_by_type(aws: AwsReader, scope: Scope, resource_type: str) -> list[Disc
 
 
 def resource_from_arn(arn: str) -> DiscoveredResource | None:
-    """Which of our resource types an ARN belongs to, and its physical name; None for types we do not manage."""
+    """Return the resource type and physical name of an ARN, or None for a type that we do not manage."""
     for resource_type in resources.list_types():
         pattern = resources.load(resource_type).ARN
         if pattern is not None and (match := pattern.fullmatch(arn)):
@@ -142,6 +142,6 @@ def _get_result(future: Future[T]) -> T:
 
 
 def connection_problem(error: AwsError) -> Problems:
-    """AWS could not be asked at all, and so nothing was done: what happened and what to do."""
+    """Return the Problems for an error that prevents every call to AWS."""
     hint = f"{FATAL_ERROR_HINTS.get(error.code, 'run it again')}; nothing was changed"
-    return Problems.from_message(f"cannot ask AWS: {error}", hint=hint)
+    return Problems.from_message(f"cannot query AWS: {error}", hint=hint)

@@ -1,7 +1,7 @@
-"""Differences that a manifest lets be until a day (``metadata.drift.ignore``).  Pure.
+"""Ignore differences until a day (``metadata.drift.ignore``).  Pure.
 
-What is let be is taken from AWS into the desired spec, so that an update of another field of the same resource cannot
-overwrite it by the way.
+The live value of an ignored field is copied into the desired spec, so that an update of another field of the same
+resource cannot overwrite it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from orchestrator.vocabulary import FieldChange, Waived, Waiver
 def match_waivers(
     address: str, fields: Iterable[FieldChange], waivers: Iterable[Waiver], today: str
 ) -> tuple[Waived, ...]:
-    """The ``fields`` of one resource that some waiver speaks of; ``today`` is a day, "" before all days."""
+    """Return the ``fields`` of one resource that a waiver covers; ``today`` as YYYY-MM-DD, or "" for no expiry."""
     applicable = [waiver for waiver in waivers if address in waiver.addresses]
     waived_fields = []
     for field in fields if applicable else ():
@@ -32,7 +32,7 @@ def match_waivers(
 def apply_waivers(
     spec: Mapping[str, Value], live: Mapping[str, Value], waived: Iterable[Waived]
 ) -> Mapping[str, Value]:
-    """``spec`` with what ``live`` has wherever a difference is let be."""
+    """Return ``spec`` with the values of ``live`` wherever a waiver ignores a difference."""
     for item in waived:
         if not item.past:
             spec = _copy_live_value(spec, live, item.field.path)
@@ -40,19 +40,20 @@ def apply_waivers(
 
 
 def describe_waivers(waived: Iterable[Waived], waivers: Iterable[Waiver], today: str) -> Iterator[str]:
-    """What a reader of the plan should know: what is let be, what no longer is, and which entries can go."""
+    """Yield the notes of a plan: ignored differences, expired waivers, and waivers that can be removed."""
     waived = tuple(waived)
     for item in waived:
         name = f"{item.address}: {'.'.join(item.field.path)}"
+        period = f"{item.until} ({item.owner}: {item.reason})"
         if item.past:
-            yield f"{name} was let be until {item.until} ({item.owner}: {item.reason}). That day is past: it is drift."
+            yield f"{name} was ignored until {period}. The waiver has expired: it is drift."
         else:
-            yield f"{name} differs and is let be until {item.until} ({item.owner}: {item.reason})."
+            yield f"{name} differs and is ignored until {period}."
     for waiver in waivers:
         is_used = any(item.address in waiver.addresses and _matches_field(waiver, item.field) for item in waived)
         if waiver.until < today and not is_used:
-            entry = f"`{waiver.field}`, let be until {waiver.until}"
-            yield f"{waiver.component}: nothing differs in {entry}; the entry in `drift.ignore` can go."
+            expired = f"the waiver for `{waiver.field}` ended on {waiver.until} and nothing differs"
+            yield f"{waiver.component}: {expired}. Remove the entry from `drift.ignore`."
 
 
 def _matches_field(waiver: Waiver, field: FieldChange) -> bool:

@@ -1,1 +1,1 @@
-"""Keep secrets out of everything that is shown, logged or stored."""
+"""Keep secrets out of everything that is displayed, logged or stored."""

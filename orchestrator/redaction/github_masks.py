@@ -1,7 +1,7 @@
-"""Tells GitHub's runner which words are secret, so that it blots them out of whatever anything prints after.
+"""Register secrets with the GitHub Actions runner, which masks them in all later output.
 
-The second line behind ``redaction``: what this program shows is clean by itself, but tools that it starts (builders,
-migrations) print what they like.  Outside of a runner nothing is said: there a mask would be the only leak.
+The second line of defence behind ``redact``: our own output is redacted, but tools that we start (builders,
+migrations) may print anything.  Does nothing outside a runner, where printing the mask would itself leak the secret.
 API: GitHub Actions' workflow command ``add-mask``.
 """
 
@@ -13,14 +13,14 @@ from collections.abc import Mapping
 from typing import TextIO
 
 MIN_MASK_LENGTH = 6
-"""Characters: a mask of a shorter word would blot out half of a log."""
+"""In characters: masking shorter words would make a log unreadable."""
 
 
 def mask(secret: str, stream: TextIO | None = None, environ: Mapping[str, str] = os.environ) -> str:
-    """Have ``secret`` blotted out from now on, line by line; gives it back.
+    """Mask every line of ``secret`` in later output of the runner and return ``secret``.
 
-    To standard error, which no one sends to a file: the runner reads its commands from either, at the start of a line
-    alone, so a line that somebody has begun is ended first.
+    Writes to standard error, which is not redirected to files.  The runner reads commands from both streams, but only
+    at the start of a line, so the command begins with a newline.
     """
     if environ.get("GITHUB_ACTIONS") == "true":
         lines = [line for line in secret.splitlines() if len(line.strip()) >= MIN_MASK_LENGTH]

@@ -1,6 +1,6 @@
-"""What may be shown: secrets are blotted out, and text cannot act on the screen or log that shows it.  Pure.
+"""Redact secrets and escape control characters before text is displayed or logged.  Pure.
 
-The last line of defence: plans hold no secrets to begin with.  Used by every renderer and by the logs.
+The last line of defence: plans contain no secrets in the first place.  Used by every renderer and by the logs.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _SECRET_TEXT = re.compile(
 )
 _WORKFLOW_COMMAND = re.compile(r"(?:^|(?<=\s))::|##(?=\[)")
 _NOT_SECRET = re.compile(r"\(secret\)|\(\d+ bytes\)|(\$\{[\w.:/-]+\}|arn:aws:secretsmanager:)[\w.:/-]*")
-"""Stand-ins, and where a secret is to be found."""
+"""Placeholders and references to secrets, which may be shown."""
 
 
 def redact(value: Any, key: str = "") -> Any:
-    """``value`` (JSON) without what looks like a secret, by the name it goes under or by its own looks."""
+    """Return ``value`` (JSON) with everything that looks like a secret, by key or by content, replaced."""
     match value:
         case Mapping():
             return {name: redact(item, str(name)) for name, item in value.items()}
@@ -47,9 +47,9 @@ def _redact_match(match: re.Match[str]) -> str:
 
 
 def escape_unprintable(text: str) -> str:
-    r"""``text`` on one line that does nothing: controls, escapes and direction marks are spelt out (``\x1b``).
+    r"""Return ``text`` on one line, with control characters, escapes and direction marks escaped (``\x1b``).
 
-    GitHub's runner obeys lines that begin with ``::``, and ``##[`` anywhere; both are broken up.
+    Also breaks up ``::`` at the start of a word and ``##[``, which the GitHub runner would execute as commands.
     """
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escape_char(char) for char in text)
@@ -61,5 +61,5 @@ def _escape_char(char: str) -> str:
 
 
 def sanitise(text: str) -> str:
-    """A sentence fit to be shown: redacted and visible."""
+    """Return ``text`` redacted and escaped, safe to display."""
     return escape_unprintable(str(redact(text)))

@@ -1,8 +1,8 @@
-"""Files of a shop, in a bucket or in a folder, behind one small protocol.  API: what ``s3`` and ``local`` name.
+"""Store files in a bucket or in a folder through one protocol.  API: see the modules ``s3`` and ``local``.
 
-``S3FileStorage`` and ``LocalFileStorage`` keep the same promises (``tests/storage`` asks both the same questions);
-``FileStorage:Type`` of the application's own settings chooses.  May know: AWS through ``orchestrator.aws``.  May not:
-know what the files are for.
+``S3FileStorage`` and ``LocalFileStorage`` behave the same (``tests/storage`` runs the same tests on both); the
+application's setting ``FileStorage:Type`` selects one.  May know: AWS through ``orchestrator.aws``.  May not: know what
+the files are for.
 """
 
 from __future__ import annotations
@@ -24,24 +24,24 @@ if TYPE_CHECKING:
     from orchestrator.storage.s3 import PresigningCaller
 
 DEFAULT_LINK_TTL_MINUTES = 60
-"""How long a link is good for, unless told otherwise."""
+"""Default lifetime of a link."""
 MAX_LINK_TTL_MINUTES = 7 * 24 * 60
-"""S3 signs links for a week at most."""
+"""S3 presigns links for at most one week."""
 MUST_NOT_EXIST = "*"
-"""A condition of ``put``: only where there is nothing yet."""
+"""A value of ``expected_etag`` in ``put``: write only if the key does not exist."""
 KEY_PATTERN = re.compile(r"[^/\\\x00-\x1f\x7f]+(/[^/\\\x00-\x1f\x7f]+)*")
 
 
 class MissingFileError(Problems):
-    """There is no file of that key."""
+    """The file does not exist."""
 
 
 class ConflictError(Problems):
-    """Somebody else wrote the file first: nothing was written."""
+    """Another writer changed the file first; nothing was written."""
 
 
 class StoredFile(Struct, frozen=True):
-    """A file that is kept: size in bytes; ``etag`` differs when the content does (its MD5, as S3 has it)."""
+    """A stored file: size in bytes; ``etag`` identifies the content (its MD5, as in S3)."""
 
     key: str
     size: int
@@ -50,24 +50,24 @@ class StoredFile(Struct, frozen=True):
 
 
 class Link(Struct, frozen=True):
-    """An address by which anybody may read one file until ``expires`` (UTC)."""
+    """A URL with which anyone can read one file until ``expires`` (UTC)."""
 
     key: str
     url: str
     expires: datetime
 
     def __repr__(self) -> str:
-        """Without the address: whoever has it may read the file, so it goes into no log."""
+        """Return a text without the URL, which grants access and must not be logged."""
         return f"Link({self.key!r}, expires {self.expires.isoformat(timespec='seconds')})"
 
 
 class FileStorage(Protocol):
-    """Where files are kept.  Keys look like paths (``product-photos/12/a.jpg``); all methods may raise Problems."""
+    """A file store.  Keys look like paths (``product-photos/12/a.jpg``); all methods may raise Problems."""
 
     def upload(self, content: bytes | Path, name: str, *, content_type: str = "", folder: str = "") -> str:
-        """Keep a file that somebody handed in under a key that nothing else has; that key.
+        """Store an uploaded file under a new unique key and return the key.
 
-        ``name`` gives the extension and is otherwise not kept.  Type and size are checked by content (``Limits``).
+        Only the extension of ``name`` is kept.  Type and size are checked by content (``UploadLimits``).
         """
 
     def put(
@@ -79,41 +79,41 @@ class FileStorage(Protocol):
         cache_control: str = "",
         expected_etag: str | None = None,
     ) -> StoredFile:
-        """Write a file under this key: whole, or not at all.
+        """Write a file under this key atomically.
 
-        ``over`` is the etag of what it may take the place of, or NEW; ``cache`` is a Cache-Control header.
-        Raises ConflictError when something else is there.
+        ``expected_etag`` is the etag of the file that it may replace, or MUST_NOT_EXIST; ``cache_control`` is a
+        Cache-Control header.  Raises ConflictError if the key has other content.
         """
 
     def find(self, key: str) -> StoredFile | None:
-        """What is kept under a key, or None."""
+        """Return the file under a key, or None."""
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
-        """Every file whose key begins with ``prefix``, by key."""
+        """Yield every file whose key begins with ``prefix``, sorted by key."""
 
     def download(self, key: str) -> bytes:
-        """The bytes of a file.  Raises MissingFileError."""
+        """Return the bytes of a file.  Raises MissingFileError if it does not exist."""
 
     def read(self, key: str) -> tuple[bytes, str]:
-        """The bytes and the etag under which they were read.  Raises MissingFileError."""
+        """Return the bytes and the etag of a file.  Raises MissingFileError if it does not exist."""
 
     def download_file(self, key: str, target: Path) -> int:
-        """Write a file to ``target``, which is never there half; its size.  Raises MissingFileError."""
+        """Write a file to ``target`` atomically and return its size.  Raises MissingFileError if it does not exist."""
 
     def delete(self, key: str) -> None:
-        """Delete a file; one that is not there is deleted already."""
+        """Delete a file if it exists."""
 
     def create_link(self, key: str, ttl_minutes: float | None = None) -> Link:
-        """A link to a file.  Raises MissingFileError: a link to nothing would be found out much later."""
+        """Return a link to a file.  Raises MissingFileError, because a broken link would be noticed much later."""
 
 
 def from_settings(settings: Mapping[str, str], caller: PresigningCaller | None = None) -> FileStorage:
-    """The storage that the application's settings describe.
+    """Return the storage that the application's settings describe.
 
-    Read are ``FileStorage:Type`` (``S3`` or ``Local``), ``:BucketName`` and ``:Region``, ``:Path`` and ``:BaseUrl``,
-    ``:UrlMinutes``, ``:MaxBytes``; in an environment ``:`` is written ``__``.  ``caller`` stands for AWS's clients.
+    Reads ``FileStorage:Type`` (``S3`` or ``Local``), ``:BucketName`` and ``:Region``, ``:Path`` and ``:BaseUrl``,
+    ``:UrlMinutes``, ``:MaxBytes``; environment variables use ``__`` for ``:``.  ``caller`` replaces the AWS clients.
 
-    Raises Problems: a setting is missing or makes no sense.
+    Raises Problems if a setting is missing or invalid.
     """
     options = {name.replace("__", ":").lower(): value for name, value in settings.items()}
     limits = UploadLimits(max_bytes=int(_get_number(options, "MaxBytes", UploadLimits().max_bytes)))
@@ -148,7 +148,7 @@ def from_settings(settings: Mapping[str, str], caller: PresigningCaller | None =
 
 @contextmanager
 def atomic_write(target: Path) -> Iterator[BinaryIO]:
-    """A stream beside ``target`` that takes its place at the end, and leaves nothing when it does not come so far."""
+    """Yield a stream to a temporary file that replaces ``target`` at the end, or is removed on an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name[-80:]}.{uuid.uuid4().hex}.part")
     try:
@@ -161,9 +161,11 @@ def atomic_write(target: Path) -> Iterator[BinaryIO]:
 
 
 def validate_key(key: str) -> str:
-    """``key``, when it is one.  Raises Problems: empty, absolute, with ``..``, backslashes or control characters."""
+    """Return ``key``.  Raises Problems if it is empty, absolute, or has ``..``, backslashes or control characters."""
     if not KEY_PATTERN.fullmatch(key) or {".", ".."} & set(key.split("/")) or len(key.encode()) > 1024:
-        raise Problems.from_message(f"{key!r} is no key of a file", hint="a key looks like product-photos/12/front.jpg")
+        raise Problems.from_message(
+            f"invalid file key {key!r}", hint="use a relative path such as product-photos/12/front.jpg"
+        )
     return key
 
 
@@ -171,7 +173,9 @@ def _get_required(options: Mapping[str, str], name: str) -> str:
     value = options.get(f"filestorage:{name.lower()}", "")
     if not value:
         kind = options["filestorage:type"]
-        raise Problems.from_message(f"FileStorage:{name} is not set", hint=f"FileStorage:Type {kind} needs it")
+        raise Problems.from_message(
+            f"FileStorage:{name} is not set", hint=f"set it: FileStorage:Type {kind} requires it"
+        )
     return value
 
 
@@ -182,5 +186,5 @@ def _get_number(options: Mapping[str, str], name: str, default: float) -> float:
     except ValueError:
         number = 0
     if number <= 0:
-        raise Problems.from_message(f"FileStorage:{name} is {text!r}", hint="it has to be a number above 0")
+        raise Problems.from_message(f"FileStorage:{name} is {text!r}", hint="set it to a number above 0")
     return number

@@ -1,4 +1,7 @@
-"""What a file is, by its bytes: names and content types that users send are claims.  Pure, but for reading a file."""
+"""Detect the content type of a file from its bytes, because names and types from users are only claims.
+
+Pure, except for reading a file.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from msgspec import Struct
 from orchestrator.problems import Problem, Problems
 
 HEAD_BYTES = 64
-"""Bytes that are enough to tell every type known here."""
+"""Bytes that are enough to detect every type in this module."""
 DEFAULT_CONTENT_TYPE = "application/octet-stream"
 EXTENSIONS_BY_TYPE = {
     "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -27,13 +30,13 @@ EXTENSIONS_BY_TYPE = {
     "text/html": (".html",),
     "text/csv": (".csv",),
 }
-"""The extensions of each type, the usual one first."""
+"""The extensions of each type, the most common one first."""
 TYPE_BY_EXTENSION = {extension: kind for kind, extensions in EXTENSIONS_BY_TYPE.items() for extension in extensions}
 IMAGE_TYPES = frozenset(kind for kind in EXTENSIONS_BY_TYPE if kind.startswith("image/"))
 PHOTO_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
-"""What a shop's browsers and the training both read."""
+"""The formats that both browsers and training can read."""
 _SNIFFABLE_TYPES = IMAGE_TYPES | {"application/pdf", "application/zip"}
-"""Types that show in the first bytes; of the others only the name tells."""
+"""Types with a signature in the first bytes; others are known only by name."""
 _TYPE_BY_BRAND = {
     b"avif": "image/avif", b"avis": "image/avif", b"heic": "image/heic", b"heix": "image/heic", b"mif1": "image/heic",
 }  # fmt: skip
@@ -45,7 +48,7 @@ _MAGIC_NUMBERS = (
 
 
 class UploadLimits(Struct, frozen=True):
-    """What may be handed in: content types (none named: all) and sizes in bytes."""
+    """Limits of uploads: content types (empty: all) and sizes in bytes."""
 
     types: frozenset[str] = frozenset()
     max_bytes: int = 50 * 1024 * 1024
@@ -53,7 +56,7 @@ class UploadLimits(Struct, frozen=True):
 
 
 def sniff(head: bytes) -> str | None:
-    """The content type that the first ``HEAD`` bytes of a file show, or None."""
+    """Return the content type that the first ``HEAD_BYTES`` of a file indicate, or None."""
     for magic, content_type in _MAGIC_NUMBERS:
         if head.startswith(magic):
             return content_type
@@ -67,12 +70,12 @@ def sniff(head: bytes) -> str | None:
 
 
 def type_from_name(name: str) -> str:
-    """The content type that a file's name claims."""
+    """Return the content type that a file's extension implies."""
     return TYPE_BY_EXTENSION.get(Path(name).suffix.lower(), DEFAULT_CONTENT_TYPE)
 
 
 def read_head(content: bytes | Path) -> tuple[bytes, int]:
-    """The first bytes and the size of what is to be kept."""
+    """Return the first ``HEAD_BYTES`` and the size in bytes of the content."""
     if isinstance(content, bytes):
         return content[:HEAD_BYTES], len(content)
     with content.open("rb") as stream:
@@ -80,10 +83,10 @@ def read_head(content: bytes | Path) -> tuple[bytes, int]:
 
 
 def validate(content: bytes | Path, name: str, content_type: str = "", limits: UploadLimits | None = None) -> str:
-    """The content type of a file that was handed in.
+    """Return the content type of an uploaded file.
 
-    Raises Problems, all at once: too large or too small, of a type that is not taken, or not what its name or
-    ``content_type`` says it is.
+    Raises Problems, all together, if it is too large or too small, its type is not accepted, or it does not match its
+    name or ``content_type``.
     """
     head, size = read_head(content)
     limits = limits or UploadLimits()
@@ -93,14 +96,14 @@ def validate(content: bytes | Path, name: str, content_type: str = "", limits: U
     detected = sniffed or claimed
     if limits.types and detected not in limits.types:
         allowed = ", ".join(sorted(limits.types))
-        problems.append(Problem(f"{name} is {detected}, which is not taken here", hint=f"taken are {allowed}"))
+        problems.append(Problem(f"{name} is {detected}, which is not accepted", hint=f"use one of: {allowed}"))
     if problems:
         raise Problems(problems)
     return claimed if detected == "application/zip" and claimed != DEFAULT_CONTENT_TYPE else detected
 
 
 def choose_suffix(name: str, content_type: str) -> str:
-    """The extension under which content of a type is kept: its own where that fits."""
+    """Return the extension for a stored file: that of ``name`` if it fits the type."""
     name_suffix = Path(name).suffix.lower()
     type_suffixes = EXTENSIONS_BY_TYPE.get(content_type, ())
     if name_suffix in type_suffixes or (not type_suffixes and name_suffix.removeprefix(".").isalnum()):
@@ -109,21 +112,23 @@ def choose_suffix(name: str, content_type: str) -> str:
 
 
 def _check_type(name: str, claimed: str, sniffed: str | None) -> list[Problem]:
-    """Content that shows something other than what is claimed; a claim that nothing contradicts stands."""
+    """Return a problem if the content contradicts the claimed type."""
     if sniffed and claimed in _SNIFFABLE_TYPES and claimed != sniffed:
         return [
             Problem(f"{name} is {sniffed}, not {claimed}", hint=f"rename it to end in {EXTENSIONS_BY_TYPE[sniffed][0]}")
         ]
     if not sniffed and claimed in _SNIFFABLE_TYPES - {"application/zip"}:
-        return [Problem(f"{name} is not {claimed}: its first bytes are something else", hint="save the picture again")]
+        return [Problem(f"{name} is not {claimed}: its content has another format", hint="save the image again")]
     if sniffed and claimed not in {sniffed, DEFAULT_CONTENT_TYPE} and claimed not in _SNIFFABLE_TYPES:
-        return [Problem(f"{name} is {sniffed}, not {claimed}", hint="hand it in as what it is")]
+        return [Problem(f"{name} is {sniffed}, not {claimed}", hint=f"upload it as {sniffed}")]
     return []
 
 
 def _check_size(name: str, size: int, limits: UploadLimits) -> list[Problem]:
     if size > limits.max_bytes:
-        return [Problem(f"{name} has {size:,} bytes", hint=f"at most {limits.max_bytes:,} are taken: make it smaller")]
+        return [
+            Problem(f"{name} is too large: {size:,} bytes", hint=f"reduce it to at most {limits.max_bytes:,} bytes")
+        ]
     if size < limits.min_bytes:
-        return [Problem(f"{name} is {'empty' if not size else f'only {size} bytes'}", hint="hand it in again")]
+        return [Problem(f"{name} is {'empty' if not size else f'only {size} bytes'}", hint="upload it again")]
     return []

@@ -1,4 +1,4 @@
-"""Reading by a link, and once more by a fresh one when it has expired.  API: HTTP GET of what ``link`` gave."""
+"""Read a file through a link, and renew the link if it has expired.  API: HTTP GET of a link's URL."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage, Link
 
 EXPIRED_STATUS_CODES = frozenset({401, 403, 410})
-"""S3 says 403 to a link that has expired, as to one that was never good."""
+"""S3 returns 403 for an expired link, as for an invalid one."""
 TIMEOUT_SECONDS = 60
 
 
 def read_link(storage: FileStorage, link: Link, client: httpx.Client | None = None) -> tuple[bytes, Link]:
-    """The bytes behind ``link`` and the link that led there: a fresh one where the given one had expired.
+    """Return the bytes behind ``link`` and the link that was used: a new one if ``link`` has expired.
 
-    Raises Problems: nobody answers, or a fresh link is refused too.
+    Raises Problems if there is no response, or a new link is rejected too.
     """
     if client is None:
         with httpx.Client(timeout=TIMEOUT_SECONDS) as own_client:
@@ -33,9 +33,9 @@ def read_link(storage: FileStorage, link: Link, client: httpx.Client | None = No
 def _get(client: httpx.Client, link: Link) -> httpx.Response:
     try:
         return client.get(link.url)
-    except httpx.HTTPError as error:  # its text may hold the address, which is as good as a key
+    except httpx.HTTPError as error:  # its text may contain the URL, which grants access
         raise Problems.from_message(
-            f"cannot read {link.key} by its link: {type(error).__name__}", hint="try again"
+            f"cannot read {link.key} through its link: {type(error).__name__}", hint="try again"
         ) from None
 
 
@@ -43,6 +43,6 @@ def _read_body(response: httpx.Response, link: Link) -> bytes:
     if response.is_success:
         return response.content
     raise Problems.from_message(
-        f"cannot read {link.key} by its link: HTTP {response.status_code}",
-        hint="look at who may read the bucket, and at the clock of this machine",
+        f"cannot read {link.key} through its link: HTTP {response.status_code}",
+        hint="check the read permissions of the bucket and the clock of this machine",
     )

@@ -1,4 +1,4 @@
-"""Answers the links of a folder on loopback, as S3 does those of a bucket: for laptops and tests."""
+"""Serve the links of a local storage on localhost, as S3 does for a bucket; for laptops and tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.storage.local import LocalFileStorage
 
 
 class _LinkHandler(BaseHTTPRequestHandler):
-    """GET of a signed link; everything else is refused."""
+    """Handles GET requests of signed links."""
 
     storage: LocalFileStorage
 
@@ -36,13 +36,13 @@ class _LinkHandler(BaseHTTPRequestHandler):
             self.wfile.write(data)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name for it
-        """Nothing: links are as good as keys."""
+        """Log nothing: links grant access."""
 
 
 @contextmanager
 def serve(storage: LocalFileStorage, port: int = 0) -> Iterator[str]:
-    """Answer the links of ``storage`` on 127.0.0.1 for a while; the address, which becomes the storage's base."""
-    handler = type("Answers", (_LinkHandler,), {"storage": storage})
+    """Serve the links of ``storage`` on 127.0.0.1, set its ``base_url`` to the server's URL and yield the URL."""
+    handler = type("LinkHandler", (_LinkHandler,), {"storage": storage})
     with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
         storage.base_url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""Files in a folder, with the promises of the bucket: whole or not at all, conditions, links that expire."""
+"""Store files in a folder, with the guarantees of a bucket: atomic and conditional writes, links that expire."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from orchestrator.storage import (
 from orchestrator.storage.content_types import UploadLimits, choose_suffix, validate
 
 INTERNAL_FOLDER = ".storage"
-"""The folder for what the storage itself needs; no key begins with it."""
+"""The folder for the storage's own files; no key begins with it."""
 
 
 class InvalidLinkError(Problems):
-    """A link whose time is over, or that nobody signed."""
+    """A link that has expired or has no valid signature."""
 
 
 class LocalFileStorage:
-    """Files under one folder; processes that share the folder may share the storage.
+    """Files under one folder, which several processes may share.
 
-    What a bucket can and a folder cannot: hold a file under a key and others below the same key.
+    Unlike a bucket, a folder cannot hold a file under a key and other files below the same key.
 
-    ``base`` is the address where ``orchestrator.storage.link_server`` or the application answers links.
+    ``base_url`` is the URL at which ``orchestrator.storage.link_server`` or the application serves links.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class LocalFileStorage:
         cache_control: str = "",
         expected_etag: str | None = None,
     ) -> StoredFile:
-        """See ``FileStorage.put``; types and caching are told by the name here."""
+        """See ``FileStorage.put``; ignores ``content_type`` and ``cache_control``."""
         path = self._path(key)
         with _translate_os_errors("write", path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with self._lock_exclusively() if expected_etag is not None else _no_lock():
                 if expected_etag is not None and not self._matches_etag(key, expected_etag):
                     raise ConflictError.from_message(
-                        f"{path} was written by somebody else", hint="nothing was written: look at it and try again"
+                        f"{path} was changed by another writer", hint="read it again and retry; nothing was written"
                     )
                 with atomic_write(path) as stream:
                     stream.write(content if isinstance(content, bytes) else content.read_bytes())
@@ -95,7 +95,7 @@ class LocalFileStorage:
     def find(self, key: str) -> StoredFile | None:
         """See ``FileStorage.find``."""
         path = self._path(key)
-        with _translate_os_errors("look at", path):
+        with _translate_os_errors("read", path):
             return self._describe_file(key, path) if path.is_file() else None
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
@@ -117,12 +117,12 @@ class LocalFileStorage:
         path = self._path(key)
         with _translate_os_errors("read", path):
             if not path.is_file():
-                raise MissingFileError.from_message(f"there is no {path}")
+                raise MissingFileError.from_message(f"{path} does not exist")
             data = path.read_bytes()
         return data, _compute_etag(data)
 
     def download_file(self, key: str, target: Path) -> int:
-        """See ``FileStorage.fetch``."""
+        """See ``FileStorage.download_file``."""
         data = self.download(key)
         with _translate_os_errors("write", target), atomic_write(target) as stream:
             return stream.write(data)
@@ -132,14 +132,14 @@ class LocalFileStorage:
         path = self._path(key)
         with _translate_os_errors("delete", path):
             path.unlink(missing_ok=True)
-            with suppress(OSError):  # a folder is there for its files: an empty one goes, the first other stays
+            with suppress(OSError):  # remove empty folders up to the first that is not empty
                 for parent in path.relative_to(self.root).parents[:-1]:
                     (self.root / parent).rmdir()
 
     def create_link(self, key: str, ttl_minutes: float | None = None) -> Link:
-        """See ``FileStorage.link``."""
+        """See ``FileStorage.create_link``."""
         if self.find(key) is None:
-            raise MissingFileError.from_message(f"there is no {self._path(key)}")
+            raise MissingFileError.from_message(f"{self._path(key)} does not exist")
         seconds = min(self._link_ttl_minutes if ttl_minutes is None else ttl_minutes, MAX_LINK_TTL_MINUTES) * 60
         expires = time.time() + seconds
         expires_text = f"{expires:.3f}"
@@ -147,20 +147,22 @@ class LocalFileStorage:
         return Link(key, url, datetime.fromtimestamp(expires, UTC))
 
     def verify_link(self, url: str) -> str:
-        """The key that a link (or its path and query) leads to.  Raises ExpiredLinkError."""
+        """Return the key of a link (or of its path and query).  Raises InvalidLinkError if it is invalid or expired."""
         address = urlsplit(url)
         key = unquote(address.path.removeprefix(urlsplit(self.base_url).path)).lstrip("/")
         query = parse_qs(address.query)
         expires_text, signature = query.get("expires", [""])[0], query.get("signature", [""])[0]
         if not hmac.compare_digest(signature.encode(), self._sign(key, expires_text).encode()):
-            raise InvalidLinkError.from_message("this link was signed by nobody here")
+            raise InvalidLinkError.from_message("invalid link signature")
         if float(expires_text) <= time.time():
-            raise InvalidLinkError.from_message("this link has expired", hint="ask for a fresh one")
+            raise InvalidLinkError.from_message("the link has expired", hint="request a new link")
         return validate_key(key)
 
     def _path(self, key: str) -> Path:
         if validate_key(key).split("/")[0] == INTERNAL_FOLDER:
-            raise Problems.from_message(f"{key!r} is no key of a file", hint=f"{INTERNAL_FOLDER} is the storage's own")
+            raise Problems.from_message(
+                f"invalid file key {key!r}", hint=f"use another folder: {INTERNAL_FOLDER} is reserved"
+            )
         return self.root / key
 
     def _matches_etag(self, key: str, expected_etag: str) -> bool:
@@ -177,7 +179,7 @@ class LocalFileStorage:
 
     @contextmanager
     def _lock_exclusively(self) -> Iterator[None]:
-        """One writer with a condition at a time, over all processes."""
+        """Allow one conditional write at a time, across all processes."""
         folder = self.root / INTERNAL_FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("a") as lock:
@@ -188,7 +190,7 @@ class LocalFileStorage:
         return hmac.new(self._read_signing_key(), f"{key}\n{expires_text}".encode(), hashlib.sha256).hexdigest()
 
     def _read_signing_key(self) -> bytes:
-        """What links are signed with: made once for the folder, readable by its owner alone."""
+        """Return the key that signs links; created once per folder, readable only by its owner."""
         path = self.root / INTERNAL_FOLDER / "secret"
         with _translate_os_errors("read", path):
             if not path.is_file():
@@ -197,7 +199,7 @@ class LocalFileStorage:
                 with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
                     stream.write(secrets.token_bytes(32))
                 try:
-                    path.hardlink_to(temporary)  # of two that make one, the first wins
+                    path.hardlink_to(temporary)  # if two processes create one, the first wins
                 except FileExistsError:
                     pass
                 finally:
@@ -207,7 +209,7 @@ class LocalFileStorage:
 
 @contextmanager
 def _translate_os_errors(action: str, path: Path) -> Iterator[None]:
-    """Troubles of the file system as a sentence."""
+    """Raise Problems in place of OSError."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,7 @@
-"""Files in a bucket.  API: S3 PutObject (AES256, If-Match), GetObject, HeadObject, ListObjectsV2, DeleteObject."""
+"""Store files in a bucket.
+
+API: S3 PutObject (AES256, If-Match), GetObject, HeadObject, ListObjectsV2, DeleteObject.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ CHUNK_BYTES = 1 << 20
 
 
 class PresigningCaller(AwsCaller, Protocol):
-    """What is needed of the clients of AWS."""
+    """The part of the AWS clients that the storage needs."""
 
     def presign(self, service: str, operation: str, parameters: dict[str, Any], seconds: int) -> str: ...
 
@@ -90,7 +93,7 @@ class S3FileStorage:
         except AwsError as error:
             if expected_etag is not None and error.code in CONFLICT_CODES | MISSING_CODES:
                 raise ConflictError.from_message(
-                    f"{self}/{key} was written by somebody else", hint="nothing was written: look at it and try again"
+                    f"{self}/{key} was changed by another writer", hint="read it again and retry; nothing was written"
                 ) from None
             raise self._describe_error("write", key, error) from None
         return StoredFile(key, size, str(response.get("ETag", "")).strip('"'), datetime.now(UTC))
@@ -102,7 +105,7 @@ class S3FileStorage:
         except AwsError as error:
             if error.code in MISSING_CODES:
                 return None
-            raise self._describe_error("look at", key, error) from None
+            raise self._describe_error("read", key, error) from None
         return StoredFile(key, response["ContentLength"], response["ETag"].strip('"'), response["LastModified"])
 
     def list(self, prefix: str = "") -> Iterator[StoredFile]:
@@ -113,7 +116,7 @@ class S3FileStorage:
             raise self._describe_error("list", f"{prefix}*", error) from None
         for page in pages:
             for item in page.get("Contents") or ():
-                if not item["Key"].endswith("/"):  # what consoles make for an empty folder
+                if not item["Key"].endswith("/"):  # consoles create these for empty folders
                     yield StoredFile(item["Key"], item["Size"], item["ETag"].strip('"'), item["LastModified"])
 
     def download(self, key: str) -> bytes:
@@ -127,7 +130,7 @@ class S3FileStorage:
             return _read_complete(body.read, response, f"{self}/{key}"), response["ETag"].strip('"')
 
     def download_file(self, key: str, target: Path) -> int:
-        """See ``FileStorage.fetch``."""
+        """See ``FileStorage.download_file``."""
         response = self._get_object(key)
         with closing(response["Body"]) as body, atomic_write(target) as stream:
             size: int = _read_complete(lambda: _copy_chunks(body, stream), response, f"{self}/{key}")
@@ -142,7 +145,7 @@ class S3FileStorage:
                 raise self._describe_error("delete", key, error) from None
 
     def create_link(self, key: str, ttl_minutes: float | None = None) -> Link:
-        """See ``FileStorage.link``; a link of temporary credentials ends with them, whatever it says."""
+        """See ``FileStorage.create_link``; a link signed with temporary credentials expires with them at the latest."""
         if self.find(key) is None:
             raise self._missing_file_error(key)
         seconds = round(min(self._link_ttl_minutes if ttl_minutes is None else ttl_minutes, MAX_LINK_TTL_MINUTES) * 60)
@@ -162,15 +165,15 @@ class S3FileStorage:
             raise self._describe_error("read", key, error) from None
 
     def _missing_file_error(self, key: str) -> MissingFileError:
-        return MissingFileError.from_message(f"there is no {self}/{key}")
+        return MissingFileError.from_message(f"{self}/{key} does not exist")
 
     def _describe_error(self, action: str, key: str, error: AwsError) -> Problems:
         hints = {
-            "NoSuchBucket": "see what the manifests make: orchestrator plan",
-            "NoCredentials": "log in first: aws sso login, or set AWS_PROFILE",
-            "Unreachable": "look at the network and at AWS_REGION, then try again",
+            "NoSuchBucket": "check which buckets the manifests define: orchestrator plan",
+            "NoCredentials": "log in with `aws sso login`, or set AWS_PROFILE",
+            "Unreachable": "check the network and AWS_REGION, then try again",
         }
-        hint = "the role in use lacks the permission" if error.is_denied else hints.get(error.code)
+        hint = f"grant {error.action} to the credentials in use" if error.is_denied else hints.get(error.code)
         return Problems.from_message(f"cannot {action} {self}/{key}: {error}", hint=hint)
 
 
@@ -182,23 +185,23 @@ def _copy_chunks(body: Any, stream: Any) -> int:
 
 
 def _read_complete(read: Any, response: Any, source: str) -> Any:
-    """What ``read`` has read, when that is all there is.  Raises Problems: the line broke."""
+    """Return the result of ``read``.  Raises Problems if the connection broke before the end."""
     try:
         content = read()
     except BODY_READ_ERRORS as error:
         raise Problems.from_message(
-            f"{source} broke off while it was read: {type(error).__name__}", hint="try again"
+            f"the connection broke while reading {source}: {type(error).__name__}", hint="try again"
         ) from None
     size = content if isinstance(content, int) else len(content)
     if size != response["ContentLength"]:
         raise Problems.from_message(
-            f"{source} broke off after {size:,} of {response['ContentLength']:,} bytes", hint="try again"
+            f"{source} is incomplete: read {size:,} of {response['ContentLength']:,} bytes", hint="try again"
         )
     return content
 
 
 def _compute_checksum(content: bytes | Path) -> tuple[int, str]:
-    """Size and SHA-256 as S3 wants it."""
+    """Return the size in bytes and the SHA-256 in base64, as S3 expects it."""
     if isinstance(content, bytes):
         return len(content), base64.b64encode(hashlib.sha256(content).digest()).decode()
     with content.open("rb") as stream:

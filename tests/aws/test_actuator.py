@@ -107,7 +107,7 @@ def test_a_failed_wait_tells_the_last_words_of_its_log() -> None:
     streams = {"logStreams": [{"logStreamName": "events"}]}
     act, caller, _ = actuator(iter([{"S": "bad"}, streams, {"events": [{"message": "Health check failed.\n"}]}]))
 
-    with pytest.raises(StepFailedError, match=r"S became bad, and its log says: Health check failed\. Look\."):
+    with pytest.raises(StepFailedError, match=r"S became bad; last log lines: Health check failed\. Look\."):
         act.perform(step)
     assert caller.calls[-1][2]["logStreamName"] == "events"
     answers: list[Any]
@@ -131,7 +131,7 @@ def test_the_last_words_are_those_of_the_youngest() -> None:
         return {"S": "bad"}
 
     step = Wait(call("ecs", "describe_x"), "S", target_values=("good",), failed_values=("bad",), log_group="group")
-    with pytest.raises(StepFailedError, match="its log says: no database"):
+    with pytest.raises(StepFailedError, match="last log lines: no database"):
         StepExecutor(ScriptedCaller(answer), FakeClock()).perform(step)
 
 
@@ -166,7 +166,7 @@ def test_a_wait_that_runs_out_is_unsettled_not_failed() -> None:
     """The calls worked; only the thing is not well yet."""
     act, _, clock = actuator(iter(lambda: {"S": "creating"}, None))
 
-    with pytest.raises(WaitTimeoutError, match="still creating after 30 s"):
+    with pytest.raises(WaitTimeoutError, match="still creating after 30s"):
         act.perform(Wait(call("rds", "describe_x"), "S", ("ok",), timeout_seconds=30))
     assert clock.now <= 30
 

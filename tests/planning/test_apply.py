@@ -97,7 +97,7 @@ def test_a_failure_stops_what_needs_it_and_nothing_else(
     assert by_name[broken].actuation is Actuation.FAILED
     assert by_name[broken].request_id == "req-1"
     assert {name for name, outcome in by_name.items() if outcome.actuation is Actuation.SKIPPED} == doomed
-    assert all(by_name[name].reason.startswith("because iam_role.") for name in doomed)
+    assert all(by_name[name].reason.startswith("depends on iam_role.") for name in doomed)
     assert {name for name, o in by_name.items() if o.actuation is Actuation.SUCCEEDED} == set(graph) - doomed - {broken}
 
 
@@ -157,7 +157,7 @@ def test_ctrl_c_ends_the_calls_under_way_and_says_what_was_done() -> None:
         apply(plan_for([role("first"), role("second", frozenset({"first"}))]), perform, interrupt)
 
     assert [outcome.actuation for outcome in stopped.value.outcomes] == [Actuation.SUCCEEDED, Actuation.SKIPPED]
-    assert stopped.value.outcomes[1].reason == "the run was stopped before it"
+    assert stopped.value.outcomes[1].reason == "the run was stopped before this change started"
     assert "shop-prod-second" not in performed
 
 
@@ -239,7 +239,7 @@ def test_ctrl_c_stops_a_batch_between_two_calls() -> None:
     with pytest.raises(InterruptedApplyError) as stopped:
         apply(shipping(20_000), StepExecutor(client).perform, ignore_event)
 
-    assert stopped.value.outcomes[0].reason == "the run was stopped half-way through it; run it again"
+    assert stopped.value.outcomes[0].reason == "the run was stopped during this change; run it again"
     assert 0 < len(made) < 10_000
 
 

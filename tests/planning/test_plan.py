@@ -151,13 +151,13 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, (role("a", allow("*")),)),
         snapshot({"iam_role.a": live_role("a", owner=None)}),
         {},
-        ["NotOurs: shop-prod-a exists already and bears no mark of any orchestrator."],
+        ["NotOurs: shop-prod-a already exists and is not managed by orchestrator."],
     ),
     "a thing of another environment": (
         DesiredState(SCOPE, (role("a", allow("*")),)),
         snapshot({"iam_role.a": live_role("a", owner="shop/test")}),
         {},
-        ["NotOurs: shop-prod-a exists already and belongs to shop/test."],
+        ["NotOurs: shop-prod-a already exists and belongs to shop/test."],
     ),
     "a thing that the manifest adopts": (
         DesiredState(SCOPE, (role("a", allow("*"), adopt=True),)),
@@ -175,13 +175,13 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, (role("a"),)),
         snapshot({"iam_role.a": live_role("a", path="/")}),
         {},
-        ["Replacement: a change of path deletes shop-prod-a and makes it again."],
+        ["Replacement: changing path deletes and re-creates shop-prod-a."],
     ),
     "an empty manifest set": (
         DesiredState(SCOPE, ()),
         snapshot(orphans={"iam_role.old": (DiscoveredResource("iam_role", "old"), live_role("old"))}),
         {},
-        ["EmptyManifests: the manifests ask for nothing and 1 resources of shop/prod would be deleted."],
+        ["EmptyManifests: the manifests define no resources: 1 resources of shop/prod would be deleted."],
     ),
     "destroying is meant": (
         DesiredState(SCOPE, ()),
@@ -202,13 +202,13 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
         DesiredState(SCOPE, (role("a"),)),
         Snapshot("999999999999"),
         {},
-        ["WrongAccount: the credentials are of account 999999999999, the manifests are for 123456789012."],
+        ["WrongAccount: the credentials belong to account 999999999999, but the manifests are for 123456789012."],
     ),
     "the wrong region": (
         DesiredState(SCOPE, (role("a"),)),
         snapshot(),
         {"configured_region": "us-east-1"},
-        ["WrongRegion: AWS_REGION or the profile names region us-east-1, the manifests are for eu-west-1."],
+        ["WrongRegion: AWS_REGION or the profile sets region us-east-1, but the manifests are for eu-west-1."],
     ),
     "a stateful thing without the manifest's word": (
         DesiredState(SCOPE, (role("a"),)),
@@ -222,7 +222,7 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
             },
         ),
         {},
-        ["Stateful: this would delete old with all its data. To keep it, put it back. To let it go, put it back with "],
+        ["Stateful: this would delete old and all its data. To keep it, restore its manifest. To delete it, restore "],
     ),
     "a protected thing with the manifest's word": (
         DesiredState(SCOPE, (role("a"),)),
@@ -238,7 +238,7 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
             },
         ),
         {},
-        ["Stateful: this will delete", "Protected: old has its deletion protection on."],
+        ["Stateful: this will delete", "Protected: old has deletion protection enabled."],
     ),
     "a stateful thing with the manifest's word": (
         DesiredState(SCOPE, (role("a"),)),
@@ -252,7 +252,7 @@ GUARDS: dict[str, tuple[DesiredState, Snapshot, dict[str, Any], list[str]]] = {
             },
         ),
         {},
-        ["Stateful: this will delete old with all its data."],
+        ["Stateful: this will delete old and all its data."],
     ),
 }
 

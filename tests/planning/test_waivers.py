@@ -28,21 +28,21 @@ def test_what_is_let_be_is_no_change() -> None:
 
     assert plan.pending_changes == ()
     assert [(one.address, one.past) for one in plan.waived] == [("iam_role.api", False)]
-    assert "is let be until 2026-11-24 (ana: the move runs)" in " ".join(plan.notes)
+    assert "is ignored until 2026-11-24 (ana: the move runs)" in " ".join(plan.notes)
 
 
 def test_past_its_day_it_is_drift_again() -> None:
     plan = planned("policy", "2026-11-23", policy=allow("b"))
 
     assert [change.action for change in plan.pending_changes] == [Action.UPDATE]
-    assert "That day is past: it is drift." in " ".join(plan.notes)
+    assert "The waiver has expired: it is drift." in " ".join(plan.notes)
     assert drift.build_view(plan).has_drifted
     assert "was let be, and that day is past: until 2026-11-23" in drift.render_text(drift.build_view(plan), Style())
 
 
 def test_an_entry_without_use_can_go() -> None:
     """Told once its day is past; before, it may be needed yet."""
-    assert "can go" in " ".join(planned("policy", "2026-11-23", policy=allow("a")).notes)
+    assert "Remove the entry" in " ".join(planned("policy", "2026-11-23", policy=allow("a")).notes)
     assert planned("policy", "2026-12-01", policy=allow("a")).notes == ()
 
 

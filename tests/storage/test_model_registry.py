@@ -88,7 +88,7 @@ def test_of_two_uploads_at_once_one_wins(storage: LocalFileStorage, tmp_path: Pa
     assert now is not None
     (loser,) = {"v2", "v3"} - {now.version}
     assert told[now.version] == now.version
-    assert f"model {now.version} became the current one while {loser} was uploaded" in told[loser]
+    assert f"model {now.version} became current while {loser} was being uploaded" in told[loser]
     assert registry.list_versions(storage) == ["v1", "v2", "v3"]
 
 
@@ -100,7 +100,7 @@ def test_a_version_is_never_another(storage: LocalFileStorage, tmp_path: Path) -
         registry.publish(storage, tmp_path / "other", other, first)
     known = version(tmp_path / "v2", "v2")
     (tmp_path / "v2" / "weights-1.bin").write_text("broken")
-    with pytest.raises(Problems, match="not what was validated"):
+    with pytest.raises(Problems, match="differs from the validated file"):
         registry.publish(storage, tmp_path / "v2", known, first)
 
     assert registry.read_pointer(storage) == first
@@ -168,5 +168,5 @@ def test_a_model_that_says_nothing_of_its_photos(storage: LocalFileStorage) -> N
     """Is no reason for a guess."""
     storage.put(registry.POINTER_KEY, b'{"version": "old"}')
 
-    with pytest.raises(Problems, match="does not say which photos"):
+    with pytest.raises(Problems, match="has no list of its training photos"):
         staleness.check_staleness(storage)
