@@ -99,6 +99,14 @@ def test_no_sentence_sends_a_reader_to_a_command_that_there_is_not() -> None:
     assert named - set(COMMANDS) == set()
 
 
+def test_no_hint_names_a_package_that_is_somebody_elses() -> None:
+    """`orchestrator` on the package index is not this project; a hint that installs it hands over the machine."""
+    install = re.compile(r"(pip|pipx|uv|uvx)[^`\n]{0,20} ['\"]?orchestrator\b")
+    texts = [*SHIPPED, *(ROOT / "docs").rglob("*.md"), ROOT / "README.md", *(ROOT / ".github").rglob("*.yml")]
+
+    assert lines_matching(install, texts) == []
+
+
 def test_nothing_of_ours_is_patched() -> None:
     """Edges are injected: a fake is handed over, never slipped in."""
     others = [path for path in TESTS if path != Path(__file__)]

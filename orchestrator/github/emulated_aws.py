@@ -21,10 +21,7 @@ def emulated_aws(scope: Scope) -> Iterator[None]:
 
         emulator = start(account=scope.account, region=scope.region)
     except ImportError as error:
-        raise Problems.from_message(
-            f"the emulator requires the package {error.name}, which is not installed",
-            hint="run `pip install 'orchestrator[emulator]'`",
-        ) from None
+        raise Problems.from_missing_extra("the emulator", "emulator", error.name) from None
     previous_environment = dict(os.environ)
     with emulator:
         for name in [name for name in os.environ if name.startswith("AWS_")]:

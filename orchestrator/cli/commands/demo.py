@@ -28,6 +28,4 @@ def command(settings: Settings) -> int:
     try:
         return infrastructure.run_demo(settings)
     except ImportError as error:
-        raise Problems.from_message(
-            f"the demo needs {error.name}", hint="pip install 'orchestrator[emulator]'"
-        ) from None
+        raise Problems.from_missing_extra("the demo", "emulator", error.name) from None

@@ -53,9 +53,7 @@ def command(
 
         serve(on_ready, port=port, backend=backend, latency_ms=latency, faults_file=faults, run_services=run_services)
     except ImportError as error:
-        raise Problems.from_message(
-            f"the emulator needs {error.name}", hint="pip install 'orchestrator[emulator]'"
-        ) from None
+        raise Problems.from_missing_extra("the emulator", "emulator", error.name) from None
     except (OSError, ValueError, RuntimeError) as error:
         raise Problems.from_message(
             f"the emulator did not start: {error}", hint="--port 0 takes any free port"

@@ -36,10 +36,8 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
         import uvicorn
 
         from orchestrator.state.server import app, startup
-    except ImportError:
-        raise Problems.from_message(
-            "the state service is not installed", hint="pip install 'orchestrator[service]'"
-        ) from None
+    except ImportError as error:
+        raise Problems.from_missing_extra("the state service", "service", error.name) from None
     service_settings = startup.load_settings(os.environ, host=host, port=port, database=database)
     terminal = settings.terminal
     log = startup.create_logger(terminal.err, settings.log_format, verbose=settings.verbose)
