@@ -1,9 +1,9 @@
-"""The embedded AWS: moto or MiniStack behind one loopback gateway, plus what neither has.
+"""Emulate AWS on one loopback port: moto or MiniStack behind a gateway, plus the services that both lack.
 
     with start(backend="moto") as emulator:
         boto3.client("s3", endpoint_url=emulator.url, ...)
 
-Importing this loads neither moto nor botocore; starting an emulator does.
+Importing this package loads neither moto nor botocore; starting an emulator does. See README.md in this folder.
 """
 
 from orchestrator.emulator.call_log import Call

@@ -1,6 +1,6 @@
-"""The ordered record of the AWS calls an emulator answered, and what counts as a read.
+"""Record the AWS calls that an emulator answers, in order, and classify operations as reads or writes.
 
-Holds names, times and codes only: never a parameter, so no secret value can come out of it.
+The log holds names, times and codes but never a parameter, so it cannot leak a secret value.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ _SECRET_READ_OPERATIONS = frozenset(
 
 
 def classify_access(operation: str) -> Access:
-    """Whether an operation (``DescribeDBInstances``) reads or writes, by the prefix of its name."""
+    """Return whether an operation (``DescribeDBInstances``) reads or writes, by the prefix of its name."""
     return "read" if operation.startswith(_READ_PREFIXES) else "write"
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One AWS call.  ``started`` and ``ended`` are seconds of the monotonic clock; ``ended`` is None while in flight.
+    """One AWS call. ``started`` and ``ended`` are monotonic-clock seconds; ``ended`` is None while in flight.
 
-    ``status`` is the HTTP status answered, or 0 when the connection was dropped without an answer.
-    ``executed`` says whether the call reached the service; ``fault`` names the fault that was injected, if any.
+    ``status`` is the HTTP status of the response, or 0 when the connection was dropped without a response.
+    ``executed`` is whether the call reached the service; ``fault`` names the injected fault, or is "".
     ``reads_secret`` marks GetSecretValue and ecr GetAuthorizationToken, which a plan must never make.
     """
 
@@ -50,7 +50,7 @@ class Call:
 
     @property
     def name(self) -> str:
-        """``service:Operation``, as in ``rds:DescribeDBInstances``."""
+        """Return ``service:Operation``, as in ``rds:DescribeDBInstances``."""
         return f"{self.service}:{self.operation}"
 
 
@@ -63,7 +63,7 @@ class CallLog:
         self._next_number = 1
 
     def start(self, service: str, operation: str, region: str) -> Call:
-        """Note a call that has just arrived."""
+        """Record a call that has just arrived."""
         reads_secret = (service, operation) in _SECRET_READ_OPERATIONS
         with self._lock:
             call = Call(
@@ -80,7 +80,7 @@ class CallLog:
             return call
 
     def finish(self, call: Call, *, status: int, error: str, executed: bool, fault: str) -> None:
-        """Note how the call ended."""
+        """Record how a call ended."""
         finished_call = replace(
             call, ended=time.monotonic(), status=status, error=error, executed=executed, fault=fault
         )
@@ -90,12 +90,12 @@ class CallLog:
                 self._calls[call.n - first_number] = finished_call
 
     def list_calls(self) -> list[Call]:
-        """A copy of the calls so far, in order of arrival, in-flight ones included."""
+        """Return a copy of the calls so far, in order of arrival, including calls in flight."""
         with self._lock:
             return list(self._calls)
 
     def clear(self) -> None:
-        """Drop what was recorded and number from 1 again."""
+        """Drop the recorded calls and number from 1 again."""
         with self._lock:
             self._calls.clear()
             self._next_number = 1

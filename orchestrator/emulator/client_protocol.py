@@ -1,4 +1,4 @@
-"""The client's side of the AWS protocols, for calls the emulator makes of its own backend.  No I/O."""
+"""Speak the client's side of the AWS protocols, for calls that the emulator makes to its own backend. No I/O."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.emulator.server_protocol import Params, Target, operation_mode
 
 
 def serialise_request(target: Target, params: Params, access_key: str) -> Request:
-    """The request an AWS client would send, with a credential scope but no true signature."""
+    """Return the request an AWS client would send, with a credential scope but no valid signature."""
     from botocore.serialize import create_serializer
 
     operation = operation_model(target.service, target.operation)
@@ -53,7 +53,7 @@ def _encode_query(path: str, query: Any) -> str:
 
 
 def parse_response(target: Target, response: Response) -> Params:
-    """What an AWS client would make of a response.  Raises AwsError when it is an error."""
+    """Return the output that an AWS client would parse from a response. Raises AwsError for an error response."""
     from botocore.parsers import create_parser
 
     operation = operation_model(target.service, target.operation)

@@ -1,7 +1,7 @@
-"""The control endpoint, ``/_orchestrator/...``: what Python can do to an emulator, over HTTP.
+"""Serve the control API, ``/_orchestrator/...``: the operations of the Python API, over HTTP.
 
 GET health | GET, DELETE calls | GET, PUT faults | POST reset | POST crash {"n", "when"} | POST revive.
-These requests are not AWS calls: they are neither counted nor spoilt, and answered while crashed.
+Control requests are not AWS calls: they are not recorded, get no faults, and are answered even after a crash.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ CONTROL_PREFIX = "/_orchestrator/"
 
 
 class ControllableEmulator(Protocol):
-    """What the control endpoint acts on."""
+    """The part of an emulator that the control API uses."""
 
     backend: str
     faults: Faults
 
     @property
     def calls(self) -> list[Call]:
-        """The calls so far."""
+        """Return the calls so far."""
         ...
 
     def clear_calls(self) -> None:
-        """Drop the calls."""
+        """Drop the recorded calls."""
 
     def reset(self) -> None:
-        """Empty AWS."""
+        """Delete every resource."""
 
     def crash_at(self, write_number: int, when: CrashTiming = "before") -> None:
         """Arm a crash."""
@@ -43,14 +43,14 @@ class ControllableEmulator(Protocol):
 
 
 def handle_control_request(emulator: ControllableEmulator, request: Request) -> Response:
-    """Answer one control request: JSON, 400 for bad input, 404 for anything unknown."""
+    """Answer one control request with JSON: 400 for invalid input, 404 for an unknown command."""
     command = f"{request.method} {request.path.removeprefix(CONTROL_PREFIX)}"
     try:
         result = _run_command(emulator, command, request.body)
     except (ValueError, TypeError, KeyError) as error:
         return _json_response(400, {"error": str(error)})
     if result is None:
-        return _json_response(404, {"error": f"no such control: {command}"})
+        return _json_response(404, {"error": f"unknown control command: {command}"})
     return _json_response(200, result)
 
 

@@ -1,6 +1,6 @@
-"""One AWS call from arrival to answer: count it, hold it back, spoil it if told to, and have it answered.
+"""Dispatch one request: record it, delay it, inject a fault if the settings ask for one, and answer it.
 
-Decides who answers (a service here, a correction, or the backend as it is) and nothing about what is answered.
+Decides what answers (a service here, an override, or the backend unchanged) and nothing about the answer itself.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _BACKEND_SERVICE_CLASSES: dict[tuple[str, str], str] = {
 _ERROR_CODE_PATTERN = re.compile(rb"<Code>([^<]+)</Code>|\"__type\"\s*:\s*\"(?:[^\"#]*#)?([^\"]+)\"")
 
 _NO_RUNTIME_RESPONSE = Response(
-    404, (("Content-Type", "text/plain"),), b"this emulator runs no services: start it to run them\n"
+    404, (("Content-Type", "text/plain"),), b"this emulator does not run services: start it with --run-services\n"
 )
 
 
@@ -86,7 +86,7 @@ class Dispatcher:
         self._registry = Registry(state)
 
     def reset(self) -> None:
-        """Empty the services that live here."""
+        """Drop the state of the services implemented here, and stop every container."""
         with self._state.lock:
             self._services.clear()
             self._state.role_created_at.clear()
@@ -98,13 +98,13 @@ class Dispatcher:
             self._state.container_runtime.stop_all()
 
     def stop(self) -> None:
-        """Let go of what runs and lies on this machine."""
+        """Stop every container and delete the files of the image registry."""
         if self._state.container_runtime is not None:
             self._state.container_runtime.stop_all()
         self._registry.clear()
 
     def handle(self, request: Request) -> Response | None:
-        """Answer one request; None drops the connection."""
+        """Return the response to one request, or None to drop the connection."""
         container_host = match_service_host(request)
         if container_host is not None:
             return (
@@ -185,7 +185,7 @@ class Dispatcher:
         return result if isinstance(result, Response) else serialise_result(target, request, result, request_id)
 
     def _find_service(self, name: str) -> Service | None:
-        """The service or correction for a name, made at its first call."""
+        """Return the service or override for a service name, created at its first call, or None."""
         if name not in self._services:
             with self._state.lock:
                 if name not in self._services:
@@ -207,14 +207,14 @@ def _generate_request_id() -> str:
 
 
 def _strip_head_body(response: Response, request: Request) -> Response:
-    """HEAD gets no body, whoever answered."""
+    """Return a response without its body if the request is a HEAD request."""
     if request.method != "HEAD" or not response.body:
         return response
     return Response(response.status, response.headers, b"", response.length)
 
 
 def extract_error_code(response: Response) -> str:
-    """The AWS error code in an error response, or "" for a success."""
+    """Return the AWS error code in an error response, or "" for a success."""
     if response.status < 400:
         return ""
     code_match = _ERROR_CODE_PATTERN.search(response.body)

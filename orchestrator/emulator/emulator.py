@@ -1,4 +1,4 @@
-"""The emulator as a whole: a gateway, a backend, faults and a log of calls, started and stopped together."""
+"""Assemble an emulator (gateway, backend, faults, call log) and start and stop it as a whole."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ BackendName = Literal["moto", "ministack"]
 
 
 class Emulator:
-    """A running AWS on one loopback port.  A context manager: leaving it stops everything.
+    """A running AWS on one loopback port. As a context manager, it stops everything on exit.
 
-    ``pause`` and ``resume`` take its threads and socket away and give them back, on a new port: between them a
-    process may fork, and with the moto backend each side goes on with its own copy of the state.
+    ``pause`` closes the socket and ends every thread; ``resume`` opens a new port. Between the two a process may
+    fork; with the moto backend, parent and child each continue with their own copy of the state.
     """
 
     def __init__(self, backend: Backend, state: EmulatorState, latency_ms: float) -> None:
@@ -36,7 +36,7 @@ class Emulator:
         self._is_open = False
 
     def enable_container_runtime(self) -> None:
-        """From now on, run the images of App Runner's and ECS's services as processes of this machine (Linux only)."""
+        """Run the images of App Runner and ECS services as processes on this machine from now on (Linux only)."""
         from orchestrator.emulator.container_runtime import ProcessRuntime
 
         self._state.container_runtime = ProcessRuntime(self._state, self._dispatcher.handle, lambda: self.environment)
@@ -49,16 +49,16 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """``http://127.0.0.1:PORT``; the port changes with every ``resume``."""
+        """Return ``http://127.0.0.1:PORT``; the port changes with every ``resume``."""
         return f"http://127.0.0.1:{self._gateway.port}"
 
     def browser_url(self, host: str) -> str:
-        """The URL, without a path, under which a browser on this machine finds a distribution or a service."""
+        """Return the URL, without a path, at which a local browser reaches a distribution or a service."""
         return f"http://{host.lower()}.localhost:{self._gateway.port}"
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables that turn an AWS client to this emulator; S3 paths need no virtual hosts there."""
+        """Return the variables that point an AWS client at this emulator; its IP address implies path-style S3."""
         return {
             "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": "emulator",
@@ -72,7 +72,7 @@ class Emulator:
 
     @property
     def calls(self) -> list[Call]:
-        """A copy of the AWS calls so far, in order of arrival; calls still in flight have ``ended`` None."""
+        """Return a copy of the AWS calls so far, in order of arrival; ``ended`` is None for calls in flight."""
         return self._call_log.list_calls()
 
     def clear_calls(self) -> None:
@@ -81,7 +81,7 @@ class Emulator:
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong at present; assign to replace it."""
+        """Return the current fault settings; assign to replace them."""
         return self._state.faults
 
     @faults.setter
@@ -90,33 +90,33 @@ class Emulator:
         self._injector.set_faults(faults)
 
     def crash_at(self, write_number: int, when: CrashTiming = "before") -> None:
-        """Crash at the n-th write (from 1) from now: before it is done, or after, its answer lost.
+        """Crash at the n-th write from now, counted from 1: before it executes, or after it, losing its response.
 
-        From then on every connection is dropped until ``revive``.  Raises ValueError.
+        From then on the emulator drops every connection until ``revive``. Raises ValueError for an invalid argument.
         """
         self._injector.crash_at(write_number, when)
 
     def revive(self) -> None:
-        """Answer again."""
+        """Answer requests again after a crash."""
         self._injector.revive()
 
     @property
     def is_crashed(self) -> bool:
-        """Whether the crash has come."""
+        """Return whether the emulator has crashed."""
         return self._injector.is_crashed
 
     def reset(self) -> None:
-        """Empty AWS: no resource is left but a default VPC.  Faults and calls stay."""
+        """Delete every resource except the default VPC. Faults and recorded calls stay."""
         self._backend.reset()
         self._dispatcher.reset()
 
     def open(self, port: int = 0) -> None:
-        """Listen.  Raises OSError when the port is taken."""
+        """Listen on a port, 0 for any free one. Raises OSError if the port is taken."""
         self._gateway.open(port)
         self._is_open = True
 
     def pause(self) -> None:
-        """Stop listening and end all threads; the state stays.  Calls in flight are answered or cut."""
+        """Stop listening and end all threads, keeping the state. Calls in flight are answered or cut off."""
         if self._is_open:
             self._gateway.close()
             self._is_open = False
@@ -127,7 +127,7 @@ class Emulator:
             self.open()
 
     def stop(self) -> None:
-        """Stop for good; the state is gone."""
+        """Stop for good and discard the state."""
         self.pause()
         self._dispatcher.stop()
         self._backend.stop()
@@ -138,7 +138,7 @@ class Emulator:
         return self._dispatcher.handle(request)
 
 
-def start(  # noqa: PLR0913 - its knobs
+def start(  # noqa: PLR0913 - one parameter per setting
     backend: BackendName = "moto",
     port: int = 0,
     latency_ms: float = 0,
@@ -151,9 +151,9 @@ def start(  # noqa: PLR0913 - its knobs
 ) -> Emulator:
     """Start an empty AWS on 127.0.0.1.
 
-    ``settle_seconds`` is how long asynchronous operations (App Runner, ECS, RDS, CloudFront) take; ``run_services``:
-    App Runner and ECS run the images that were pushed, and a deployment is as healthy as they are.  Raises ValueError
-    for an unknown backend, OSError when the port is taken, RuntimeError when MiniStack does not come up.
+    ``settle_seconds`` is how long asynchronous operations (App Runner, ECS, RDS, CloudFront) take. With
+    ``run_services``, App Runner and ECS run the pushed images, and the process decides whether a deployment is healthy.
+    Raises ValueError for an unknown backend, OSError if the port is taken, RuntimeError if MiniStack does not start.
     """
     preload()
     aws_backend = _create_backend(backend, account, region)
@@ -179,4 +179,4 @@ def _create_backend(name: str, account: str, region: str) -> Backend:
         from orchestrator.emulator.backends.ministack import MiniStackBackend
 
         return MiniStackBackend(account, region)
-    raise ValueError(f"no such backend: {name!r}; there are moto and ministack")
+    raise ValueError(f"unknown backend {name!r}: use moto or ministack")

@@ -1,4 +1,4 @@
-"""AWS error answers: an AwsError in the wire form of the service it comes from."""
+"""Serialise an AwsError in the wire format of the service that raises it."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from orchestrator.emulator.server_protocol import Target, service_model
 
 
 def serialise_error(target: Target, error: AwsError, request_id: str) -> Response:
-    """Serialise an error in the protocol of the service."""
+    """Return an error response in the protocol of the target's service."""
     from botocore.exceptions import UnknownServiceError
 
     try:
         model = service_model(target.service)
         protocol = str(model.resolved_protocol)
-    except UnknownServiceError:  # there is no protocol to find: JSON is read by most
+    except UnknownServiceError:  # without a model, use JSON, which most clients read
         model, protocol = None, "json"
     status = error.status or _error_status(model, error.code)
     request_id_header = ("x-amzn-RequestId", request_id)

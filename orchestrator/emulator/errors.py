@@ -1,4 +1,4 @@
-"""The one exception by which a service, a correction or a fault answers with an AWS error."""
+"""Define the one exception with which a service, an override or a fault returns an AWS error."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 class AwsError(Exception):
-    """An AWS error answer: ``code`` as it stands on the wire (``DBInstanceNotFound``), and a message.
+    """An AWS error response: ``code`` as sent on the wire (``DBInstanceNotFound``), and a message.
 
-    ``status`` is the HTTP status; None takes the one of the service model, or 400.
+    ``status`` is the HTTP status; None uses the status in the service model, or 400.
     ``fields`` are further members of the error shape, for the protocols that carry them.
     """
 

@@ -1,4 +1,4 @@
-"""Eventual consistency: things just made that reads do not see yet.  Acts only when the faults ask for it."""
+"""Emulate eventual consistency: hide a new resource from the first reads, if the fault settings ask for it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _RESOURCE_KINDS = {
 
 
 class EventualConsistency:
-    """Which of the newly made roles, buckets, secrets and Express services reads still miss, in one emulator."""
+    """Tracks which new roles, buckets, secrets and Express services reads do not see yet, in one emulator."""
 
     def __init__(self, state: EmulatorState) -> None:
         self._state = state
@@ -45,12 +45,12 @@ class EventualConsistency:
         self._hidden_reads_left: dict[tuple[str, str], int] = {}
 
     def clear(self) -> None:
-        """Everything is seen again."""
+        """Make every resource visible."""
         with self._lock:
             self._hidden_reads_left.clear()
 
     def check_read(self, target: Target, request: Request) -> AwsError | None:
-        """The not-found error a read of something too new gets."""
+        """Return the not-found error for a read of a resource that is still hidden, or None."""
         kind = _RESOURCE_KINDS.get(target.service)
         if kind is None or not self._hidden_reads_left or classify_access(target.operation) == "write":
             return None
@@ -63,7 +63,7 @@ class EventualConsistency:
         return AwsError(kind.error_code, f"{name} cannot be found", kind.error_status)
 
     def record_create(self, target: Target, request: Request, response: Response) -> None:
-        """Note what a successful create made."""
+        """Hide the resource that a successful create call has made from the next reads."""
         kind = _RESOURCE_KINDS.get(target.service)
         faults = self._state.faults
         if kind is None or target.operation != kind.create_operation or response.status >= 300:
@@ -80,7 +80,7 @@ class EventualConsistency:
 
 
 def _resource_name(kind: _ResourceKind, target: Target, request: Request) -> str:
-    """The name a call gives its thing; of the ARN of a secret or a service the name in it."""
+    """Return the name of the resource that a call targets, taken from the ARN of a secret or an Express service."""
     try:
         params = parse_params(request, target)
     except AwsError:

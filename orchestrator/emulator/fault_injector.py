@@ -1,6 +1,6 @@
-"""Acts on faults and crashes: decides, for each call, what goes wrong.  Executes nothing itself.
+"""Decide for each call which fault or crash to inject. Executes nothing itself.
 
-An injector belongs to one emulator.  Its random draws come from a generator seeded by the faults, so a run with one
+An injector belongs to one emulator. Its random draws come from a generator seeded by the faults, so a run with one
 thread is repeatable.
 """
 
@@ -56,21 +56,21 @@ _XML_PROTOCOL_SERVICES = frozenset({"rds", "iam", "sns", "sts", "cloudfront", "e
 
 
 def iam_action_of(target: Target) -> str:
-    """The IAM action that allows a call: ``s3:ListBucket`` for HeadBucket."""
+    """Return the IAM action that allows a call, such as ``s3:ListBucket`` for HeadBucket."""
     name = f"{_IAM_PREFIXES.get(target.service, target.service)}:{target.operation}"
     return _IAM_ACTIONS.get(name, name)
 
 
 @dataclass(frozen=True)
 class DropConnection:
-    """Close the connection without an answer; ``executed`` first does the call."""
+    """Close the connection without a response; with ``executed``, execute the call first."""
 
     executed: bool
     fault: str
 
 
 class Injector:
-    """The faults of one emulator at work."""
+    """Applies the fault settings of one emulator."""
 
     def __init__(self, faults: Faults, account: str) -> None:
         self._lock = threading.Lock()
@@ -81,30 +81,35 @@ class Injector:
         self.set_faults(faults)
 
     def set_faults(self, faults: Faults) -> None:
-        """Start anew with other faults: the generator is seeded again, limits count from zero."""
+        """Replace the fault settings, seed the generator again and count limits from zero."""
         with self._lock:
             self.faults = faults
             self._random = random.Random(faults.seed)  # noqa: S311 - repeatable faults, not secrets
             self._rule_use_counts: dict[int, int] = {}
 
     def crash_at(self, write_number: int, when: CrashTiming) -> None:
-        """From now on count writes; at the n-th (from 1) drop it, before or after it is done, and all that follows."""
+        """Drop the n-th write from now (from 1), before or after it executes, and every call after it.
+
+        Raises ValueError for an invalid argument.
+        """
         if write_number < 1 or when not in ("before", "after"):
-            raise ValueError("crash_at wants n >= 1 and when 'before' or 'after'")
+            raise ValueError(
+                f"invalid crash at write {write_number}, {when!r}: use a number from 1, and 'before' or 'after'"
+            )
         with self._lock:
             self.is_crashed, self._writes_until_crash, self._crash_timing = False, write_number, when
 
     def revive(self) -> None:
-        """Answer again after a crash, and forget a crash that has not come."""
+        """Answer again after a crash, and disarm a crash that has not happened yet."""
         with self._lock:
             self.is_crashed, self._writes_until_crash = False, None
 
     def latency_seconds(self, base_ms: float) -> float:
-        """Seconds to hold a call back."""
+        """Return how many seconds to delay a call."""
         return (base_ms + self.faults.latency_ms) / 1000
 
     def choose_fault(self, target: Target) -> DropConnection | AwsError | None:
-        """What befalls this call: a dropped connection, an error answer, or nothing."""
+        """Return the fault for this call: a dropped connection, an error, or None."""
         access = classify_access(target.operation)
         with self._lock:
             crash = self._choose_crash(access)
@@ -163,6 +168,6 @@ def _apply_rule(rule: Rule, target: Target) -> DropConnection | AwsError:
 
 
 def wait_latency(seconds: float) -> None:
-    """Wait out a latency."""
+    """Sleep for the latency of a call, in seconds."""
     if seconds > 0:
         time.sleep(seconds)

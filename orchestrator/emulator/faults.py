@@ -1,6 +1,6 @@
-"""What an emulator is told to do wrong, as data.  Values only: `injection.py` acts on them.
+"""Describe the faults of an emulator as data. ``fault_injector.py`` applies them.
 
-The same mapping is read from a file (``--faults``), from Python and from the control endpoint.
+A file (``--faults``), Python and the control API all use the same mapping.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ FaultKind = Literal["throttle", "error", "reset", "reset_after"]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One fault that befalls calls matching ``service``, ``operation`` (globs) and ``access``.
+    """A fault for the calls that match ``service``, ``operation`` (globs) and ``access``.
 
-    ``kind``: throttle (the service's own throttling code), error (HTTP ``status``), reset (the connection is
-    dropped and nothing was done), reset_after (the call is done, its answer is lost).
-    ``probability`` is 0..1, drawn from a generator seeded by ``Faults.seed``; ``limit`` ends it after so many.
+    ``kind``: throttle (the service's own throttling code), error (HTTP ``status``), reset (drop the connection without
+    executing the call), reset_after (execute the call, then drop its response).
+    ``probability`` is 0..1, drawn from a generator seeded by ``Faults.seed``; the rule ends after ``limit`` faults.
     """
 
     kind: FaultKind
@@ -33,14 +33,14 @@ class Rule:
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
-            raise ValueError(f"faults: kind {self.kind!r} is none of {', '.join(get_args(FaultKind))}")
+            raise ValueError(f"faults: invalid kind {self.kind!r}: use one of {', '.join(get_args(FaultKind))}")
         if not 0 <= self.probability <= 1:
-            raise ValueError(f"faults: probability {self.probability} is not between 0 and 1")
+            raise ValueError(f"faults: invalid probability {self.probability}: use a number between 0 and 1")
         if self.access not in ("any", "read", "write"):
-            raise ValueError(f"faults: access {self.access!r} is none of any, read, write")
+            raise ValueError(f"faults: invalid access {self.access!r}: use any, read or write")
 
     def matches(self, service: str, operation: str, access: str) -> bool:
-        """Whether a call falls under this rule."""
+        """Return whether this rule covers a call."""
         return (
             self.access in ("any", access)
             and fnmatchcase(service, self.service)
@@ -50,14 +50,14 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Everything an emulator does wrong.  ``Faults()`` is an AWS that always works.
+    """All fault settings of an emulator. ``Faults()`` is an AWS that always works.
 
-    ``denied``: IAM action globs answered with access denied (``rds:Describe*``); ``deny_writes`` denies all writes.
-    ``unseen_reads``: of ``role``, ``bucket``, ``secret`` or (ECS Express) ``service``, how many reads do not see one
-    just made.  ``role_assumable_after_seconds``: until then App Runner and ECS cannot assume a new role.
-    ``settle_seconds``: by service, how long its asynchronous operations take, over the emulator's own setting.
-    ``failing_images``: globs of image identifiers whose deployment by App Runner or ECS fails its health check.
-    ``require_images``: an image of the account's registry that was never pushed fails the deployment, as on AWS.
+    ``denied``: globs of IAM actions to deny (``rds:Describe*``); ``deny_writes`` denies all writes.
+    ``unseen_reads``: for ``role``, ``bucket``, ``secret`` or (ECS Express) ``service``, how many reads miss a new one.
+    ``role_assumable_after_seconds``: how long App Runner and ECS cannot assume a new role.
+    ``settle_seconds``: per service, how long asynchronous operations take; overrides the emulator's own setting.
+    ``failing_images``: globs of image identifiers whose App Runner or ECS deployment fails its health check.
+    ``require_images``: fail the deployment of an image that was never pushed to the account's registry, as AWS does.
     """
 
     seed: int = 0
@@ -73,10 +73,10 @@ class Faults:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Faults:
-        """Faults from a mapping with the fields' names.  Raises ValueError naming a field that does not exist."""
+        """Return the faults in a mapping with the fields' names. Raises ValueError for an unknown or invalid field."""
         unknown_settings = sorted(set(data) - {setting.name for setting in fields(cls)})
         if unknown_settings:
-            raise ValueError(f"faults: no such setting: {', '.join(unknown_settings)}")
+            raise ValueError(f"faults: unknown setting: {', '.join(unknown_settings)}")
         values = dict(data)
         try:
             values["rules"] = tuple(Rule(**rule) for rule in values.get("rules", ()))
@@ -88,7 +88,7 @@ class Faults:
 
     @classmethod
     def load(cls, path: Path) -> Faults:
-        """Faults from a YAML or JSON file.  Raises OSError, ValueError."""
+        """Read faults from a YAML or JSON file. Raises OSError if it is unreadable, ValueError if it is invalid."""
         import yaml
 
         try:
@@ -96,9 +96,9 @@ class Faults:
         except yaml.YAMLError as error:
             raise ValueError(f"faults: {path}: {error}") from error
         if not isinstance(document, dict):
-            raise ValueError(f"faults: {path}: must be a mapping")
+            raise ValueError(f"faults: {path}: the file must be a mapping")
         return cls.from_dict(document)
 
     def to_dict(self) -> dict[str, Any]:
-        """The mapping that ``of`` reads."""
+        """Return the mapping that ``from_dict`` reads."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The emulator in the foreground, for a command line that prints where it listens.  Prints nothing itself."""
+"""Run an emulator in the foreground, for a command that prints its URL. Prints nothing itself."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def serve(  # noqa: PLR0913 - mirrors start()
     *,
     run_services: bool = False,
 ) -> None:
-    """Serve on 127.0.0.1 until SIGINT or SIGTERM; ``on_ready`` is called once it listens.
+    """Serve on 127.0.0.1 until SIGINT or SIGTERM; call ``on_ready`` once the emulator listens.
 
-    Runs in the main thread.  Raises OSError for a taken port or an unreadable faults file, ValueError for a bad one.
+    Runs in the main thread. Raises OSError if the port is taken or the faults file is unreadable, ValueError if the
+    file is invalid.
     """
     faults = Faults.load(faults_file) if faults_file else Faults()
     stop_event = threading.Event()

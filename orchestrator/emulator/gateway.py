@@ -1,7 +1,7 @@
-"""The HTTP server: connections on loopback in, one response each out.  Knows HTTP and threads, not AWS.
+"""Serve HTTP on a loopback port: read each request, pass it to a handler, write the response. Knows no AWS.
 
-Plain HTTP/1.1 with keep-alive, a thread a connection.  It binds 127.0.0.1 only.  A handler may answer None: the
-connection is then reset, as by a peer that died.
+Plain HTTP/1.1 with keep-alive, one thread per connection, bound to 127.0.0.1 only. A handler may return None: the
+gateway then resets the connection, as if the peer had died.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _BODILESS_CODES = (204, 304)
 
 
 TLS_HANDSHAKE_BYTE = b"\x16"
-"""What a TLS connection begins with."""
+"""The first byte of a TLS connection."""
 
 
 class Gateway:
-    """One listening socket on 127.0.0.1 and the threads that serve its connections."""
+    """A listening socket on 127.0.0.1 and the threads that serve its connections."""
 
     def __init__(self, handle: RequestHandler) -> None:
         self._handle = handle
@@ -45,7 +45,7 @@ class Gateway:
         self.port = 0
 
     def open(self, port: int) -> None:
-        """Listen on a port (0 for any free one) and serve.  Raises OSError when it is taken."""
+        """Listen on a port (0 for any free one) and serve. Raises OSError if the port is taken."""
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -100,14 +100,14 @@ class Gateway:
                 while self._serve_request(connection, stream):
                     pass
         except (OSError, ValueError):
-            pass  # the client went away, or spoke no HTTP: there is nobody to tell
+            pass  # the client disconnected or does not speak HTTP: there is no one to answer
         finally:
             with self._lock:
                 self._threads_by_connection.pop(connection, None)
             connection.close()
 
     def _serve_request(self, connection: socket.socket, stream: BinaryIO) -> bool:
-        """Answer one request; whether the connection lives on."""
+        """Answer one request; return whether to keep the connection open."""
         head = read_head(stream)
         if head is None:
             return False
@@ -127,9 +127,9 @@ class Gateway:
 
 
 def read_head(stream: BinaryIO) -> tuple[str, str, list[tuple[str, str]]] | None:
-    """Method, target and headers of the next request; None at the end of the connection, or where TLS begins on it.
+    """Return method, target and headers of the next request; None at end of stream or if TLS starts.
 
-    Clients of registries try TLS first, also on loopback, and would wait for the rest of a line that never comes.
+    Registry clients try TLS first, even on loopback, and would wait forever for a line that never ends.
     """
     first_byte = stream.read(1)
     if first_byte == TLS_HANDSHAKE_BYTE:
@@ -146,7 +146,7 @@ def read_head(stream: BinaryIO) -> tuple[str, str, list[tuple[str, str]]] | None
 
 
 def read_body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
-    """The whole body, by length or chunked."""
+    """Return the whole body, by content length or chunked."""
     if headers.get("transfer-encoding", "").lower() != "chunked":
         return stream.read(int(headers.get("content-length") or 0))
     chunks = []
@@ -159,7 +159,7 @@ def read_body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
 
 
 def serialise_response(response: Response, method: str, keep_alive: bool) -> bytes:
-    """A response as it goes over the wire."""
+    """Return the bytes of a response."""
     head_lines = [f"HTTP/1.1 {response.status} {_REASON_PHRASES.get(response.status, 'Status')}"]
     head_lines += [f"{name}: {value}" for name, value in response.headers]
     length = len(response.body) if response.length is None else response.length

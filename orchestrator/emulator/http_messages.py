@@ -1,4 +1,4 @@
-"""HTTP messages as the emulator passes them on: one request, one response.  Plain data; no I/O and no AWS."""
+"""Define the HTTP request and response that the emulator passes around. Plain data, no I/O, no AWS."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request as it came over the wire: ``target`` is the raw path with its query, ``body`` is complete.
+    """One HTTP request as received: ``target`` is the raw path with its query, ``body`` is complete.
 
-    ``headers`` keeps order and spelling; ``header(name)`` looks one up without regard to case.
+    ``headers`` keeps order and spelling; ``header(name)`` ignores case.
     """
 
     method: str
@@ -24,26 +24,26 @@ class Request:
         return {name.lower(): value for name, value in self.headers}
 
     def header(self, name: str, default: str = "") -> str:
-        """The value of a header (name in lower case), or ``default``."""
+        """Return the value of a header (name in lower case), or ``default``."""
         return self._lower.get(name, default)
 
     @cached_property
     def path(self) -> str:
-        """The path, still percent-encoded."""
+        """Return the path, still percent-encoded."""
         return self.target.partition("?")[0] if self.target.startswith("/") else urlsplit(self.target).path
 
     @cached_property
     def query(self) -> dict[str, str]:
-        """The first value of every query parameter; a parameter without a value is an empty string."""
+        """Return the first value of every query parameter; "" for a parameter without a value."""
         text = self.target.partition("?")[2]
         return {name: values[0] for name, values in parse_qs(text, keep_blank_values=True).items()}
 
 
 @dataclass(frozen=True)
 class Response:
-    """One HTTP response.  ``headers`` never holds Content-Length or Connection: the gateway writes those.
+    """One HTTP response. ``headers`` never holds Content-Length or Connection: the gateway writes those.
 
-    ``length`` is the Content-Length of an answer to HEAD, which has no body.
+    ``length`` is the Content-Length of the response to a HEAD request, which has no body.
     """
 
     status: int

@@ -1,4 +1,4 @@
-"""From an HTTP request to the AWS service it is meant for.  Reads headers only; knows no operation."""
+"""Identify the AWS service that an HTTP request is for, from its headers. Knows no operation."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from orchestrator.emulator.http_messages import Request
 
-EDGE_SERVICE = "cloudfront-edge"  # a viewer asking a distribution for a page
-REGISTRY_SERVICE = "ecr-registry"  # a container engine pushing or pulling
+EDGE_SERVICE = "cloudfront-edge"  # a viewer's request to a distribution
+REGISTRY_SERVICE = "ecr-registry"  # a container engine's push or pull
 
 _AWS_DOMAINS = (".amazonaws.com", ".awsapprunner.com", ".on.aws")
 _SERVICE_HOST_PATTERN = re.compile(r".+\.awsapprunner\.com|.+\.ecs\.[a-z0-9-]+\.on\.aws")
@@ -28,9 +28,9 @@ _UNSIGNED_TARGET_SERVICES = {
 
 
 def identify_service(request: Request, default_region: str) -> tuple[str, str]:
-    """The (service, region) of a request: by credential scope, by presigned query, by host, and S3 if all fail.
+    """Return (service, region) by credential scope, presigned query or host, in this order; S3 if none matches.
 
-    ``service`` is botocore's name, or EDGE or REGISTRY for what is no AWS API call.
+    ``service`` is botocore's name, or EDGE_SERVICE or REGISTRY_SERVICE for a request that is not an AWS API call.
     """
     scope = _CREDENTIAL_SCOPE_PATTERN.search(request.header("authorization"))
     if scope is None:
@@ -53,7 +53,7 @@ def _service_for_signing_name(name: str, request: Request) -> str:
 
 
 def match_service_host(request: Request) -> str | None:
-    """The host of a service of App Runner or ECS that a request is for, as AWS or a browser on this machine has it."""
+    """Return the host of the App Runner or ECS service that a request is for, without ``.localhost``, or None."""
     host = request.header("host").partition(":")[0].lower().removesuffix(".localhost")
     return (
         host
@@ -64,7 +64,7 @@ def match_service_host(request: Request) -> str | None:
 
 
 def could_be_alias(request: Request) -> bool:
-    """Whether an unsigned request names a host that is neither this machine nor AWS's."""
+    """Return whether an unsigned request names a host that is neither this machine nor AWS."""
     host = request.header("host").partition(":")[0]
     has_domain = host.rpartition(".")[2].isalpha() and host != "localhost"
     return has_domain and not host.endswith(_AWS_DOMAINS) and not request.header("authorization")

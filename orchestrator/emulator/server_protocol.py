@@ -1,6 +1,6 @@
-"""AWS wire protocols by botocore's service models: request to operation and parameters, result to response.
+"""Speak the server's side of the AWS protocols, driven by botocore's service models.
 
-Parsing, routing and serialising by the model is moto's (``moto.core``); validation of parameters is botocore's.
+moto (``moto.core``) does the parsing, routing and serialising; botocore validates the parameters.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _load_lock = threading.RLock()
 
 @dataclass(frozen=True)
 class Target:
-    """Where a request is addressed: botocore's service name, a region, and an operation ("" when none matches)."""
+    """The target of a request: botocore's service name, a region, and an operation ("" if none matches)."""
 
     service: str
     region: str
@@ -34,7 +34,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        """``service:Operation``."""
+        """Return ``service:Operation``."""
         return f"{self.service}:{self.operation}"
 
 
@@ -43,20 +43,20 @@ def _load_model(service: str) -> Any:
     from moto.core.utils import get_service_model
 
     model = get_service_model(service)
-    for name in model.operation_names:  # asked for first, moto's cache holds botocore's model of it for a moment
+    for name in model.operation_names:  # before the first use, moto's cache briefly holds botocore's model
         model.operation_model(name)
     return model
 
 
 def service_model(service: str) -> Any:
-    """The service model of ``service``; botocore's UnknownServiceError when there is none."""
+    """Return the model of a service. Raises botocore's UnknownServiceError."""
     with _load_lock:
         return _load_model(service)
 
 
 @lru_cache(maxsize=4096)
 def operation_model(service: str, operation: str) -> Any:
-    """The model of one operation (``DescribeDBInstances``); botocore's OperationNotFoundError when unknown."""
+    """Return the model of one operation (``DescribeDBInstances``). Raises botocore's OperationNotFoundError."""
     return service_model(service).operation_model(operation)
 
 
@@ -68,7 +68,7 @@ def _rest_router(service: str) -> Any:
 
 
 def build_wsgi_environ(request: Request, host: str = "") -> dict[str, Any]:
-    """The WSGI environment of a request, as moto's and werkzeug's request classes read it."""
+    """Return the WSGI environment of a request, as moto's and werkzeug's request classes read it."""
     path, _, query = request.target.partition("?")
     metadata_header_names: dict[str, str] = {}
     environ_dict: dict[str, Any] = {
@@ -106,21 +106,21 @@ def build_wsgi_environ(request: Request, host: str = "") -> dict[str, Any]:
 
 
 def to_moto_request(request: Request, host: str = "") -> Any:
-    """The request as moto's own class."""
+    """Return the request as an instance of moto's own class."""
     from moto.core.request import Request as MotoRequest
 
     return MotoRequest(build_wsgi_environ(request, host))
 
 
 def preload() -> None:
-    """Import what requests need, in one thread: two that import one package at a time can see it half made."""
+    """Import in one thread what requests need: concurrent first imports can see a half-initialised package."""
     moto_modules = (f"moto.core.{name}" for name in ("parse", "routing", "utils"))
     for module in ("botocore.exceptions", "werkzeug.exceptions", *moto_modules):
         importlib.import_module(module)
 
 
 def identify_target(service: str, region: str, request: Request) -> Target:
-    """Find the operation a request asks for, by the target header, the Action parameter or the path."""
+    """Find the operation of a request by its target header, Action parameter or path."""
     target_header = request.header("x-amz-target")
     if target_header:
         return Target(service, region, target_header.rpartition(".")[2])
@@ -138,7 +138,7 @@ def _identify_target_by_path(service: str, region: str, request: Request) -> Tar
     from werkzeug.exceptions import HTTPException
 
     try:
-        with _load_lock:  # the first match of a service compiles its routes, which two threads cannot do at once
+        with _load_lock:  # the first match compiles the service's routes, which is not thread-safe
             operation, uri_params = _rest_router(service).match(to_moto_request(request))
     except (UnknownServiceError, HTTPException, NotImplementedError):
         return Target(
@@ -148,9 +148,9 @@ def _identify_target_by_path(service: str, region: str, request: Request) -> Tar
 
 
 def parse_params(request: Request, target: Target) -> Params:
-    """The parameters of a request, validated by botocore's own validator.
+    """Return the parameters of a request, validated by botocore's own validator.
 
-    Raises AwsError ValidationException (or the protocol's equal of it) when they break the model.
+    Raises AwsError ValidationException (or the protocol's equivalent) if the parameters violate the model.
     """
     from moto.core.parse import PROTOCOL_PARSERS
 
@@ -185,7 +185,7 @@ def _validate_params(operation: Any, params: Params) -> None:
 
 
 def serialise_result(target: Target, request: Request, result: Params, request_id: str) -> Response:
-    """Serialise a result (a dict in the shape of the operation's output) as AWS would send it to this request."""
+    """Return the response for a result (a dict in the shape of the operation's output), as AWS would send it."""
     from moto.core.serialize import SerializationContext, get_serializer_class
 
     operation = operation_model(target.service, target.operation)
@@ -202,17 +202,17 @@ def serialise_result(target: Target, request: Request, result: Params, request_i
 
 
 def _determine_protocol(model: Any, content_type: str) -> str:
-    """The protocol of a request; a service with several is told apart by the content type."""
+    """Return the protocol of a request; the content type decides if the service has several."""
     from moto.core.request import determine_request_protocol
 
     return str(determine_request_protocol(model, content_type))
 
 
 def is_supported_protocol(target: Target, request: Request) -> bool:
-    """Whether a request is in a protocol this module speaks (CBOR is left to the backend)."""
+    """Return whether this module speaks the protocol of a request (the backend handles CBOR)."""
     return "cbor" not in request.header("content-type") and "/operation/" not in request.path
 
 
 def _pick_member(context: Any) -> Any:
-    """Take members from dicts by their exact name, so that nothing but what a service said is sent."""
+    """Read members of dicts by their exact name, so that only what a service returned is sent."""
     return context.obj.get(context.key)

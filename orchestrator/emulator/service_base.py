@@ -1,7 +1,8 @@
-"""What an emulated service or correction is: a class with one method an operation, and the world it lives in.
+"""Define the base class of emulated services and overrides, and the state that they share.
 
-A method takes the call's parameters and its context and returns the operation's output as a dict, or raises AwsError.
-State belongs to the instance, which belongs to one emulator: nothing here is global.
+A service has one method per operation. The method takes the call's parameters and its context and returns the
+operation's output as a dict, or raises AwsError. State belongs to the instance, which belongs to one emulator:
+nothing here is global.
 """
 
 from __future__ import annotations
@@ -23,41 +24,41 @@ _INTERNAL_ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
 
 
 class Backend(Protocol):
-    """One implementation of AWS behind the gateway.  ``name`` is "moto" or "ministack"."""
+    """One implementation of AWS behind the gateway. ``name`` is "moto" or "ministack"."""
 
     name: str
 
     def start(self) -> None:
-        """Make it ready to answer."""
+        """Get ready to answer requests."""
 
     def stop(self) -> None:
-        """Let go of everything it holds."""
+        """Release every resource it holds."""
 
     def reset(self) -> None:
-        """Empty it."""
+        """Delete every AWS resource."""
 
     def forward(self, request: Request, target: Target) -> Response:
         """Answer one AWS request."""
         ...
 
     def add_managed_policy(self, name: str, policy: dict[str, Any]) -> None:
-        """Have one of AWS's managed policies in place, by name and with the data moto publishes of it."""
+        """Add one of AWS's managed policies, by name, with the data that moto publishes for it."""
 
     def set_current_secret_version(self, region: str, secret_id: str, version_id: str) -> None:
-        """Have a secret's value be that of the version that was labelled AWSCURRENT."""
+        """Set a secret's value to that of the version labelled AWSCURRENT."""
 
     def handle_registry(self, request: Request) -> Response | None:
-        """Answer a registry request, or None where it has no registry."""
+        """Answer a registry request; return None if the backend has no registry."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A container to be run behind a host, as App Runner or ECS were told to.
+    """A container to run behind a host, for App Runner or ECS.
 
-    ``command`` stands for all that the image would start, ``arguments`` for its CMD only.  ``health`` is App Runner's
-    HealthCheckConfiguration; its ``Grace`` are seconds in which nobody has to listen yet.  ``output`` is the log group
-    for what it prints and what its streams' names begin with, ``verdicts`` the log group for what became of it, or "".
+    ``command`` replaces the image's whole command line, ``arguments`` only its CMD. ``health_check`` is App Runner's
+    HealthCheckConfiguration plus ``Grace``, the seconds the container has to start listening. ``output_log`` is the
+    log group and stream prefix for the container's output; ``event_log_group`` gets the result of the start, if not "".
     """
 
     host: str
@@ -74,36 +75,36 @@ class Workload:
 
 
 class StartAttempt(Protocol):
-    """An attempt to run a service: ``verdict`` is None while it lasts, then whether it is healthy; else ``reason``."""
+    """An attempt to start a service: ``is_healthy`` is None until it ends; ``reason`` says why it failed."""
 
     is_healthy: bool | None
     reason: str
 
     def cancel(self) -> None:
-        """Nobody wants it any more; what has taken over already goes on."""
+        """Give up the attempt; a container that already serves traffic keeps running."""
 
 
 class ContainerRuntime(Protocol):
-    """What runs the images of services."""
+    """Runs the images of services."""
 
     def start(self, workload: Workload) -> StartAttempt:
-        """Start to run one, beside what may run behind its host already."""
+        """Start a workload, beside the container that may already run behind its host."""
         ...
 
     def stop(self, host: str) -> None:
-        """Stop it."""
+        """Stop the container behind a host."""
 
     def stop_all(self) -> None:
-        """Stop all of them."""
+        """Stop every container."""
 
     def forward(self, host: str, request: Request) -> Response:
-        """What it answers."""
+        """Return the container's response to a request."""
         ...
 
 
 @dataclass
 class EmulatorState:
-    """What the services of one emulator share: the account, the backend, the faults and one lock."""
+    """The state that the services of one emulator share: account, backend, faults and one lock."""
 
     account: str
     region: str
@@ -113,43 +114,43 @@ class EmulatorState:
     lock: threading.RLock = field(default_factory=threading.RLock)
     role_created_at: dict[str, float] = field(default_factory=dict)
     write_count: int = 0
-    """Grows when a write begins and when it ends: what was read at one number holds as long as it stays."""
+    """Grows when a write begins and when it ends: a cached read is valid while the number is unchanged."""
     find_service: Callable[[str], Service | None] = lambda _: None
     container_runtime: ContainerRuntime | None = None
-    """Runs the services of App Runner and of ECS Express Mode, where the emulator was told to."""
+    """Runs the services of App Runner and ECS Express Mode, if the emulator was started with ``run_services``."""
     registry_token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    """What ECR gives out and its registry asks for."""
+    """The registry password that ECR hands out."""
 
     def settle_seconds(self, service: str) -> float:
-        """Seconds an asynchronous operation of ``service`` takes."""
+        """Return how many seconds an asynchronous operation of ``service`` takes."""
         return float(self.faults.settle_seconds.get(service, self.default_settle_seconds))
 
     def call(self, service: str, operation: str, region: str = "", **params: Any) -> Params:
-        """Make one AWS call of the backend itself: not counted, no faults.  Raises AwsError."""
+        """Call the backend directly: the call is not recorded and gets no faults. Raises AwsError."""
         target = Target(service, region or self.region, operation)
         return parse_response(
             target, self.backend.forward(serialise_request(target, params, _INTERNAL_ACCESS_KEY_ID), target)
         )
 
     def security_groups_in_use(self, region: str) -> set[str]:
-        """The security groups that network interfaces of a region hold, as the services here know."""
+        """Return the security groups in use by network interfaces of a region, as the services here know."""
         services = [self.find_service(name) for name in ("rds", "apprunner", "ecs")]
         return {group for service in services if service for group in service.security_groups_in_use(region)}
 
     def tags_by_arn(self, service: str, region: str) -> dict[str, dict[str, str]]:
-        """The tags of a service's resources by ARN, where the service lives here."""
+        """Return the tags of a service's resources by ARN, or {} if the service is the backend's."""
         tag_source = self.find_service(service)
         return tag_source.tags_by_arn(region) if tag_source else {}
 
     def is_role_assumable(self, name: str) -> bool:
-        """Whether a role made lately can be assumed by a service by now."""
+        """Return whether services can already assume a role, which takes a while after its creation."""
         created_at = self.role_created_at.get(name)
         return created_at is None or time.monotonic() - created_at >= self.faults.role_assumable_after_seconds
 
 
 @dataclass(frozen=True)
 class CallContext:
-    """One call: where it is addressed, its request id, and the way on to the backend."""
+    """One call: its target, its request ID, and the way to forward it to the backend."""
 
     state: EmulatorState
     target: Target
@@ -158,20 +159,20 @@ class CallContext:
 
     @property
     def region(self) -> str:
-        """The region the call was signed for."""
+        """Return the region the call was signed for."""
         return self.target.region
 
     @property
     def account(self) -> str:
-        """The account of the emulator."""
+        """Return the emulator's account ID."""
         return self.state.account
 
     def forward(self, params: Params) -> Params:
-        """The backend's own answer to this operation, with these parameters.  Raises AwsError."""
+        """Return the backend's own output for this operation, with these parameters. Raises AwsError."""
         return self.state.call(self.target.service, self.target.operation, self.region, **params)
 
     def forward_raw(self) -> Response:
-        """The backend's own answer to the request as it came."""
+        """Return the backend's own response to the unchanged request."""
         return self.state.backend.forward(self.request, self.target)
 
 
@@ -180,17 +181,17 @@ Handler = Callable[[Params, CallContext], Params | Response]
 
 @lru_cache(maxsize=4096)
 def to_method_name(operation: str) -> str:
-    """botocore's Python name of an operation: ``DescribeDBInstances`` is ``describe_db_instances``."""
+    """Return botocore's Python name of an operation: ``describe_db_instances`` for ``DescribeDBInstances``."""
     from botocore import xform_name
 
     return str(xform_name(operation))
 
 
 class Service:
-    """Base of the emulated services and of the corrections to a backend's.
+    """Base class of emulated services and of overrides of a backend's service.
 
-    ``service`` is botocore's name.  A whole service (``complete``) answers what it has no method for with an error;
-    a correction leaves it to the backend.
+    ``service`` is botocore's name. A service that ``is_complete`` returns an error for an operation without a method;
+    an override forwards that operation to the backend.
     """
 
     service: ClassVar[str]
@@ -200,15 +201,15 @@ class Service:
         self.state = state
 
     def tags_by_arn(self, region: str) -> dict[str, dict[str, str]]:
-        """The tags of the resources that live here, by ARN."""
+        """Return the tags of the resources that this service stores itself, by ARN."""
         return {}
 
     def security_groups_in_use(self, region: str) -> set[str]:
-        """The security groups its network interfaces hold."""
+        """Return the security groups that the service's network interfaces use."""
         return set()
 
     def handler(self, operation: str) -> Handler | None:
-        """The method for an operation, or None."""
+        """Return the method for an operation, or None."""
         name = to_method_name(operation)
         method = None if name.startswith("_") else getattr(self, name, None)
         return method if callable(method) and not hasattr(Service, name) else None

@@ -241,7 +241,7 @@ def test_the_old_one_answers_until_the_new_one_is_well(world: World, image: str)
     pid = service.ask()[1]["pid"]
 
     for mode, why in (
-        ("unwell", "1 health check failed: GET /health answered 500 instead of 200"),
+        ("unwell", "1 health check failed: GET /health returned 500 instead of 200"),
         ("short-lived", "the container exited with status 3"),
     ):
         service.update(image, RuntimeEnvironmentVariables={"MODE": mode})
@@ -331,7 +331,7 @@ def test_ecs_runs_its_services_as_well(world: World, image: str) -> None:
     assert service.ended() == "ROLLBACK_SUCCESSFUL"
     assert service.ask()[1]["pid"] == told["pid"]
     events = ecs.describe_services(services=[service.arn])["services"][0]["events"]
-    assert any("GET /health answered 500" in each["message"] for each in events)
+    assert any("GET /health returned 500" in each["message"] for each in events)
 
 
 def test_what_ecs_is_to_undo_runs_no_more(world: World, image: str) -> None:
@@ -390,13 +390,13 @@ def test_a_container_listens_where_it_is_told(
 @pytest.mark.parametrize(
     ("broken", "why"),
     [
-        ("layer", "cannot be unpacked"),
-        ("manifest", "the emulator could not run it (KeyError"),
-        ("config", "the emulator could not run it"),
+        ("layer", "cannot unpack a layer"),
+        ("manifest", "the emulator could not run the container (KeyError"),
+        ("config", "the emulator could not run the container"),
         ("command", "exited with status 127"),
         ("user", "the image has no user nobody-knows"),
-        ("gone", "the registry answered 404"),
-        ("secret", "could not be read"),
+        ("gone", "the registry returned 404"),
+        ("secret", "cannot read "),
         ("key", "the secret has no key Absent"),
     ],
 )

@@ -186,7 +186,7 @@ class TestLife:
 
     def test_an_unknown_backend_is_refused(self) -> None:
         """There are two."""
-        with pytest.raises(ValueError, match="no such backend"):
+        with pytest.raises(ValueError, match="unknown backend"):
             start(backend="localstack")  # type: ignore[arg-type]
 
     def test_a_taken_port_is_refused(self, moto: Emulator) -> None:

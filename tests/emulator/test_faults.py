@@ -225,7 +225,7 @@ class TestCrash:
 
     def test_nonsense_is_refused(self, moto: Emulator) -> None:
         """There is no zeroth write."""
-        with pytest.raises(ValueError, match="crash_at"):
+        with pytest.raises(ValueError, match="invalid crash at write 0"):
             moto.crash_at(0)
 
 
@@ -246,7 +246,7 @@ class TestSettings:
     @pytest.mark.parametrize(
         ("text", "says"),
         [
-            ("latency: 5", "no such setting: latency"),
+            ("latency: 5", "unknown setting: latency"),
             ("rules: [{kind: explode}]", "explode"),
             ("rules: [{kind: error, probability: 2}]", "probability 2"),
             ("rules: [{kind: error, when: now}]", "when"),

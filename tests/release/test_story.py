@@ -172,7 +172,7 @@ def test_it_is_shipped_it_breaks_it_comes_back_and_it_is_mended(shop: Shop) -> N
     assert shop.stands() == ("2", "2")
     failed = "update failed, as said above"
     ends = ("Not done", "Done", "Proved, of what was gone back to", "release 2 stands again", "orchestrator releases")
-    assert_reads_in_order(shown, "First cause: apprunner_service.api", "GET /health answered 500", failed, *ends)
+    assert_reads_in_order(shown, "First cause: apprunner_service.api", "GET /health returned 500", failed, *ends)
 
     code, shown = shop.type("rollback", "--to", "1", "--auto-approve")
     assert (code, "Release 1 is back" in shown) == (ExitCode.OK, True)

@@ -1,1 +1,1 @@
-"""The implementations of AWS that can stand behind the gateway."""
+"""Implementations of AWS that can stand behind the gateway."""

@@ -1,6 +1,6 @@
-"""MiniStack as a process of its own on a free loopback port, started and stopped with the emulator.
+"""Run MiniStack as a child process on a free loopback port, for as long as the emulator runs.
 
-The child reads its standard input and dies with its end, so it cannot outlive a parent that was killed.  A fork of
+The child reads its standard input and exits at end of file, so it cannot outlive a parent that was killed. A fork of
 this process shares the one MiniStack: only the process that started it stops it.
 """
 
@@ -55,7 +55,7 @@ class MiniStackBackend:
         self._log_file: IO[bytes] | None = None
 
     def start(self) -> None:
-        """Start the process and wait until it answers.  Raises RuntimeError with the end of its log."""
+        """Start the process and wait until it answers. Raises RuntimeError with the end of its log."""
         self._port, self._owner_pid = _find_free_port(), os.getpid()
         self._pool = _ConnectionPool()
         self._log_file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
@@ -76,12 +76,12 @@ class MiniStackBackend:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """End the process, if it is ours to end."""
+        """End the process, unless it belongs to the parent of a fork."""
         process, self._process = self._process, None
         self._pool.close()
         if process is None or self._owner_pid != os.getpid():
             return
-        # Its state dies with it, so there is nothing to shut down in good order: end the whole session at once.
+        # Its state is in memory only, so no graceful shutdown is needed: kill the whole session at once.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -91,21 +91,21 @@ class MiniStackBackend:
             self._log_file.close()
 
     def reset(self) -> None:
-        """Empty it by its own reset."""
+        """Delete every resource, with MiniStack's own reset."""
         self._exchange(Request("POST", "/_ministack/reset", (("Host", "127.0.0.1"),)))
 
     def add_managed_policy(self, name: str, policy: dict[str, Any]) -> None:
-        """MiniStack takes any managed policy."""
+        """Do nothing: MiniStack accepts any managed policy."""
 
     def set_current_secret_version(self, region: str, secret_id: str, version_id: str) -> None:
-        """MiniStack goes by the label."""
+        """Do nothing: MiniStack follows the label."""
 
     def handle_registry(self, request: Request) -> Response | None:
-        """MiniStack's registry, under /v2/."""
+        """Answer with MiniStack's registry, under /v2/."""
         return self._exchange(request)
 
     def forward(self, request: Request, target: Target) -> Response:
-        """Pass one request on; what MiniStack does not answer is a 500 in the service's protocol."""
+        """Forward one request; if MiniStack does not answer, return a 500 in the service's protocol."""
         try:
             return self._exchange(request)
         except (OSError, http.client.HTTPException) as error:
@@ -139,7 +139,7 @@ class MiniStackBackend:
         return self._log_file.read().decode(errors="replace")[-2000:]
 
     def _exchange(self, request: Request) -> Response:
-        """One request on a kept connection; a connection that went stale is made anew once."""
+        """Send one request on a pooled connection; replace a stale connection once."""
         connection, is_reused = self._pool.acquire(self._port)
         try:
             response = _send(connection, request)
@@ -154,7 +154,7 @@ class MiniStackBackend:
 
 
 class _ConnectionPool:
-    """Kept-alive connections to MiniStack that nobody uses just now."""
+    """Idle keep-alive connections to MiniStack."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -162,7 +162,7 @@ class _ConnectionPool:
         self._owner_pid = os.getpid()
 
     def acquire(self, port: int, *, is_new: bool = False) -> tuple[http.client.HTTPConnection, bool]:
-        """A connection, and whether it was kept; after a fork none of the parent's is used."""
+        """Return a connection, and whether it is reused; after a fork, the parent's are not reused."""
         with self._lock:
             if self._owner_pid != os.getpid():
                 self._idle, self._owner_pid = [], os.getpid()
@@ -171,12 +171,12 @@ class _ConnectionPool:
         return http.client.HTTPConnection("127.0.0.1", port, timeout=_CALL_TIMEOUT_SECONDS), False
 
     def release(self, connection: http.client.HTTPConnection) -> None:
-        """Keep a connection for the next."""
+        """Return a connection to the pool."""
         with self._lock:
             self._idle.append(connection)
 
     def close(self) -> None:
-        """Close them all."""
+        """Close every idle connection."""
         with self._lock:
             for connection in self._idle:
                 with contextlib.suppress(OSError):

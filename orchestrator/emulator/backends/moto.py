@@ -1,7 +1,7 @@
-"""moto inside this process.  The only module that touches moto's backends and their state.
+"""Run moto inside this process. No other module touches moto's backends and their state.
 
-moto keeps its state in module globals.  Each instance here owns a set of that state and swaps it in when it answers,
-so two emulators in one process do not see each other.  One lock serves all of them: moto is not thread-safe.
+moto keeps its state in module globals. Each instance here owns one set of that state and swaps it in before it
+answers, so two emulators in one process stay separate. One lock serves all of them: moto is not thread-safe.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ class MotoBackend:
         self._saved_state: list[tuple[Any, dict[str, Any], dict[str, Any]]] = []
 
     def start(self) -> None:
-        """Have moto leave out its 1,300 machine images, which take longer to make than everything else."""
+        """Stop moto from loading its 1,300 machine images, which take longer than everything else."""
         os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
 
     def stop(self) -> None:
-        """Drop the state."""
+        """Discard the state."""
         self.reset()
         with _moto_lock:
             if MotoBackend._active_instance is self:
                 MotoBackend._active_instance = None
 
     def reset(self) -> None:
-        """Empty this account's AWS."""
+        """Delete every resource of this account."""
         from moto.core.base_backend import BackendDict
 
         with _moto_lock:
@@ -57,7 +57,7 @@ class MotoBackend:
             BackendDict._instances.clear()
 
     def add_managed_policy(self, name: str, policy: dict[str, Any]) -> None:
-        """Put one of AWS's managed policies in place: moto would load all of them or none."""
+        """Add one of AWS's managed policies: moto itself loads either all of them or none."""
         from moto.backends import get_backend
         from moto.iam.models import AWSManagedPolicy
 
@@ -70,7 +70,7 @@ class MotoBackend:
                 iam.aws_managed_policies.append(managed_policy)
 
     def set_current_secret_version(self, region: str, secret_id: str, version_id: str) -> None:
-        """Have a secret's value be that of the version labelled AWSCURRENT: moto has a mark of its own for it."""
+        """Set a secret's value to that of the version labelled AWSCURRENT, which moto tracks separately."""
         from moto.backends import get_backend
 
         with _moto_lock:
@@ -79,21 +79,21 @@ class MotoBackend:
             stored_secret.set_default_version_id(version_id)
 
     def handle_registry(self, request: Request) -> Response | None:
-        """moto has no registry."""
+        """Return None: moto has no registry."""
         return None
 
     def forward(self, request: Request, target: Target) -> Response:
-        """Answer one request; a moto that fails or lacks the operation answers 500 or 501 in the service's protocol."""
+        """Answer one request; return a 500 or 501 in the service's protocol if moto fails or lacks the operation."""
         host = f"{target.service}.{target.region}.amazonaws.com"
         account_header = (("x-moto-account-id", self._account),)
-        moto_wire_request = Request(request.method, request.target, (*request.headers, *account_header), request.body)
+        wire_request = Request(request.method, request.target, (*request.headers, *account_header), request.body)
         try:
             with _moto_lock:
                 self._activate()
                 responder = _find_responder(target.service, _s3_path_depth(target.service, request.path))
                 if responder is None:
-                    return _respond_with_application(moto_wire_request, target)
-                return _call_responder(responder, to_moto_request(moto_wire_request, host), request.method)
+                    return _respond_with_application(wire_request, target)
+                return _call_responder(responder, to_moto_request(wire_request, host), request.method)
         except NotImplementedError as error:
             return serialise_error(target, AwsError("NotImplemented", f"moto: {error}", 501), "moto")
         except Exception as error:  # noqa: BLE001 - moto's own bugs must not look like a dead gateway
@@ -121,7 +121,7 @@ class MotoBackend:
 
 
 def _extract_state(backends: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-    """Move the content of one of moto's globals out of it."""
+    """Move the content out of one of moto's globals and return it."""
     accounts = dict(backends.items())
     backends.clear()
     attributes = {}
@@ -132,7 +132,7 @@ def _extract_state(backends: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
 
 
 def _clear_backends(backends: Any) -> None:
-    """Empty one of moto's globals.  Only S3 holds files that want closing; the rest would just be made anew."""
+    """Empty one of moto's globals. Only S3 holds files that need closing; resetting the rest would recreate them."""
     if hasattr(backends, "bucket_accounts"):
         for account in backends.values():
             account.reset()
@@ -141,7 +141,7 @@ def _clear_backends(backends: Any) -> None:
 
 
 def _s3_path_depth(service: str, path: str) -> int:
-    """For S3, which of moto's entries a path belongs to: 0 the service, 1 a bucket, 2 an object."""
+    """Return which of moto's S3 entry points a path belongs to: 0 the service, 1 a bucket, 2 an object."""
     if service != "s3":
         return 0
     bucket, _, key = path.lstrip("/").partition("/")
@@ -150,7 +150,7 @@ def _s3_path_depth(service: str, path: str) -> int:
 
 @cache
 def _find_responder(service: str, path_depth: int) -> Callable[..., Any] | None:
-    """moto's entry for a service with one URL, past Flask's routing; None where there are more."""
+    """Return moto's entry point for a service with one URL, bypassing Flask's routing; None if it has several."""
     from moto.backends import get_backend
 
     if service == "s3":
@@ -192,11 +192,11 @@ _SINGLE_URL_SERVICES = frozenset(
 )
 
 
-def _call_responder(responder: Callable[..., Any], moto_wire_request: Any, method: str) -> Response:
+def _call_responder(responder: Callable[..., Any], wire_request: Any, method: str) -> Response:
     from botocore.exceptions import ClientError
 
     try:
-        result = responder(moto_wire_request, moto_wire_request.raw_url, dict(moto_wire_request.headers))
+        result = responder(wire_request, wire_request.raw_url, dict(wire_request.headers))
     except ClientError as error:
         result = 400, {}, error.response["Error"]["Message"]
     status, headers, content = result if len(result) == 3 else (200, {}, result)
@@ -205,7 +205,7 @@ def _call_responder(responder: Callable[..., Any], moto_wire_request: Any, metho
 
 
 def _build_response(status: int, header_pairs: list[tuple[str, Any]], body: bytes, method: str) -> Response:
-    """Drop the headers the gateway writes itself; keep the length HEAD tells."""
+    """Drop the headers that the gateway writes itself; keep the content length of a HEAD response."""
     length = next((int(value) for name, value in header_pairs if name.lower() == "content-length"), None)
     dropped_headers = ("content-length", "connection", "date", "server", "status")
     headers = tuple((str(name), str(value)) for name, value in header_pairs if name.lower() not in dropped_headers)
@@ -222,7 +222,7 @@ def _moto_application() -> Any:
 
 
 def _respond_with_application(request: Request, target: Target) -> Response:
-    """Answer through moto's own server application: services with many URLs."""
+    """Answer through moto's own server application, for services with many URLs."""
     responses: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _: Any = None) -> None:
@@ -236,10 +236,10 @@ def _respond_with_application(request: Request, target: Target) -> Response:
 
 
 class _NullStream:
-    """Where Flask's tracebacks go: the gateway answers the error, the terminal is not moto's."""
+    """Discards Flask's tracebacks: the gateway returns the error, and the terminal is not moto's."""
 
     def write(self, _: str) -> None:
-        """Forget it."""
+        """Discard the text."""
 
     def flush(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""

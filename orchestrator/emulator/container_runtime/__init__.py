@@ -1,4 +1,4 @@
-"""Containers without a container engine: images of the emulated registry, unpacked and run as processes here."""
+"""Run containers without a container engine: unpack images of the emulated registry, run them as processes."""
 
 from orchestrator.emulator.container_runtime.instance import check_isolation
 from orchestrator.emulator.container_runtime.process_runtime import ProcessRuntime

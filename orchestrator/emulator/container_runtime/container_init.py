@@ -1,8 +1,8 @@
-"""Runs one container's process and sees to it that it does not outlive the emulator.  Started as a file of its own.
+"""Run one container's process and kill it when the emulator ends. Started as a script of its own.
 
-What to run comes as one line of JSON on standard input, for it holds secrets: ``root`` (a folder), ``command``,
-``environment``, ``folder`` (inside), ``user`` and ``group`` (numbers).  When standard input ends, for whatever reason,
-the whole process group is killed.  The network is this machine's; files are the image's own.
+The specification is one line of JSON on standard input, because it holds secrets: ``root`` (a folder), ``command``,
+``environment``, ``folder`` (inside the root), ``user`` and ``group`` (numbers). When standard input ends, for whatever
+reason, the whole process group is killed. The network is the host's; the files are the image's own.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 0x40000
 PR_SET_PDEATHSIG = 1
 HOST_MOUNTS = ("/dev", "/proc")
-"""What programs expect of a machine and no image holds."""
+"""Paths that programs expect on a machine and that no image contains."""
 
 libc = ctypes.CDLL(None, use_errno=True)
 
 
 def main() -> int:
-    """Run it; the exit status is the process's."""
+    """Run the process and return its exit status."""
     process_spec = json.loads(sys.stdin.buffer.readline())
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     child = os.fork()
@@ -44,7 +44,7 @@ def _exec_process(process_spec: dict[str, Any]) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         _enter_root(process_spec)
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.execvpe(process_spec["command"][0], process_spec["command"], process_spec["environment"])  # noqa: S606 - what it is for
+        os.execvpe(process_spec["command"][0], process_spec["command"], process_spec["environment"])  # noqa: S606 - its purpose
     except OSError as error:
         sys.stderr.write(f"cannot run {' '.join(process_spec['command'])}: {error}\n")
         sys.stderr.flush()
@@ -52,7 +52,7 @@ def _exec_process(process_spec: dict[str, Any]) -> NoReturn:
 
 
 def _enter_root(process_spec: dict[str, Any]) -> None:
-    """Have the image's files for the root, as its user."""
+    """Make the image's files the root directory and become its user."""
     root, is_root = process_spec["root"], os.geteuid() == 0
     user, group = os.geteuid(), os.getegid()
     if libc.unshare(CLONE_NEWNS | (0 if is_root else CLONE_NEWUSER)) == 0:
@@ -60,7 +60,7 @@ def _enter_root(process_spec: dict[str, Any]) -> None:
             _write_file("/proc/self/setgroups", "deny")
             _write_file("/proc/self/uid_map", f"0 {user} 1")
             _write_file("/proc/self/gid_map", f"0 {group} 1")
-        # Only where it stays among ourselves: the folder is emptied one day.
+        # Mount in a private namespace only: deleting the folder later must not delete the host's files.
         is_private_mount = libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None) == 0
         for mount_point in HOST_MOUNTS if is_private_mount else ():
             os.makedirs(root + mount_point, exist_ok=True)  # noqa: PTH103 - pathlib is not worth its import here

@@ -1,4 +1,4 @@
-"""The health check of App Runner and of ECS's load balancer, on a process of this machine."""
+"""Run the health check of App Runner and of ECS's load balancer against a local process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from orchestrator.emulator.container_runtime.instance import Instance
 from orchestrator.emulator.server_protocol import Params
 
 RETRY_INTERVAL_SECONDS = 0.05
-"""Seconds between two knocks at a port on which nobody listens yet."""
+"""Pause between two connection attempts to a port that nothing listens on yet."""
 
 
 def wait_until_healthy(instance: Instance, check: Params, cancelled: threading.Event) -> str:
-    """Wait until an instance is healthy or not: empty, or why it is not.
+    """Wait until an instance is healthy or not; return "", or the reason why it is not healthy.
 
-    ``check`` is HealthCheckConfiguration; in its ``Grace`` nobody has to listen yet.  A process that ended is not
-    healthy; nor is one that was ``given_up``.
+    ``check`` is a HealthCheckConfiguration; during its ``Grace`` seconds nothing has to listen yet. A process that
+    exited is not healthy, nor is one whose start was ``cancelled``.
     """
     healthy_count = unhealthy_count = 0
     grace_deadline = time.monotonic() + float(check.get("Grace", 0))
@@ -35,11 +35,11 @@ def wait_until_healthy(instance: Instance, check: Params, cancelled: threading.E
         if unhealthy_count >= int(check["UnhealthyThreshold"]):
             return f"{unhealthy_count} health check{'s' * (unhealthy_count > 1)} failed: {failure}"
         if cancelled.wait(max(0.0, check_started + float(check["Interval"]) - time.monotonic())):
-            return "it was stopped"
+            return "the start was cancelled"
 
 
 def _check_until_listening(instance: Instance, check: Params, deadline: float, cancelled: threading.Event) -> str:
-    """One check.  Who does not listen yet is asked again while the interval lasts."""
+    """Run one check, retrying until the deadline while nothing listens; return the failure, or ""."""
     while True:
         try:
             return _check_once(instance.port, check)
@@ -50,13 +50,13 @@ def _check_until_listening(instance: Instance, check: Params, deadline: float, c
                 or cancelled.wait(RETRY_INTERVAL_SECONDS)
             ):
                 return (
-                    f"nothing listens on port {instance.declared_port}; a "
-                    "container has to listen on the port that PORT names"
+                    f"nothing listens on port {instance.declared_port}: "
+                    "make the container listen on the port in the PORT variable"
                 )
 
 
 def _check_once(port: int, check: Params) -> str:
-    """What is wrong with the answer, or nothing.  Raises ConnectionRefusedError."""
+    """Run one check; return the failure, or "". Raises ConnectionRefusedError."""
     timeout = float(check["Timeout"])
     if check["Protocol"] == "TCP":
         return _check_tcp(port, timeout)
@@ -67,10 +67,10 @@ def _check_once(port: int, check: Params) -> str:
     except ConnectionRefusedError:
         raise
     except (OSError, http.client.HTTPException) as error:
-        return f"GET {check['Path']} was not answered ({type(error).__name__})"
+        return f"GET {check['Path']} got no response ({type(error).__name__})"
     finally:
         connection.close()
-    return "" if status == 200 else f"GET {check['Path']} answered {status} instead of 200"
+    return "" if status == 200 else f"GET {check['Path']} returned {status} instead of 200"
 
 
 def _check_tcp(port: int, timeout: float) -> str:
@@ -80,4 +80,4 @@ def _check_tcp(port: int, timeout: float) -> str:
     except ConnectionRefusedError:
         raise
     except OSError as error:
-        return f"the port could not be connected to ({type(error).__name__})"
+        return f"cannot connect to the port ({type(error).__name__})"

@@ -1,4 +1,4 @@
-"""Images of the emulated registry, pulled by its own protocol and unpacked into a folder."""
+"""Pull images from the emulated registry, by its own protocol, and unpack them into a folder."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ImageError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What is known of an image once it lies in a folder: how its process is started (``command`` is all of it)."""
+    """An unpacked image and how to start its process (``command`` is the whole command line)."""
 
     root: Path
     entrypoint: tuple[str, ...]
@@ -48,7 +48,7 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class ImagePuller:
-    """Where an image is pulled from: the emulator's own registry, through ``ask``."""
+    """Pulls images from the emulator's own registry, through ``dispatch``."""
 
     state: EmulatorState
     dispatch: Dispatch
@@ -60,7 +60,7 @@ class ImagePuller:
         """
         name_match = _IMAGE_NAME_PATTERN.fullmatch(name)
         if name_match is None:
-            raise ImageError(f"{name} is in no registry of this emulator")
+            raise ImageError(f"{name} is not in the emulator's registry")
         region, repository, digest, tag = name_match.groups()
         manifest = self._get_manifest(region, repository, digest or tag or "latest")
         config = json.loads(self._get(region, f"{repository}/blobs/{manifest['config']['digest']}"))
@@ -83,7 +83,7 @@ class ImagePuller:
         )
         linux_digest = next(linux_digests, None)
         if linux_digest is None:
-            raise ImageError(f"{repository}:{reference} has no image for linux")
+            raise ImageError(f"{repository}:{reference} has no Linux image")
         return self._get_manifest(region, repository, linux_digest)
 
     def _get(self, region: str, path: str) -> bytes:
@@ -94,13 +94,13 @@ class ImagePuller:
         )
         response = self.dispatch(Request("GET", f"/v2/{path}", headers))
         if response is None or response.status != 200:
-            status = response.status if response else "nothing"
-            raise ImageError(f"the registry answered {status} for {path}")
+            status = response.status if response else "no response"
+            raise ImageError(f"the registry returned {status} for {path}")
         return response.body
 
 
 def _apply_layer(data: bytes, root: Path, media_type: str) -> None:
-    """One layer over those below: what it says is gone goes first."""
+    """Unpack one layer over those below, after deleting what its whiteouts name."""
     try:
         with tarfile.open(fileobj=io.BytesIO(data)) as layer:
             members = layer.getmembers()
@@ -109,15 +109,15 @@ def _apply_layer(data: bytes, root: Path, media_type: str) -> None:
             regular_members = [member for member in members if not Path(member.name).name.startswith(_WHITEOUT_PREFIX)]
             layer.extractall(root, members=regular_members, numeric_owner=True, filter=_filter_member)  # noqa: S202
     except (tarfile.TarError, OSError) as error:
-        raise ImageError(f"a layer {media_type} cannot be unpacked: {error}") from None
+        raise ImageError(f"cannot unpack a layer ({media_type}): {error}") from None
 
 
 def _filter_member(member: tarfile.TarInfo, destination: str) -> tarfile.TarInfo | None:
-    """Nothing outside the folder, no devices; modes as they are, but for the bits that change who one is."""
+    """Drop devices and paths outside the folder; keep modes except the setuid and setgid bits."""
     if member.isdev():
         return None
-    safe = tarfile.tar_filter(member, destination)
-    return safe.replace(mode=member.mode & 0o1777, deep=False)
+    safe_member = tarfile.tar_filter(member, destination)
+    return safe_member.replace(mode=member.mode & 0o1777, deep=False)
 
 
 def _apply_whiteout(member: tarfile.TarInfo, root: Path) -> None:
@@ -136,7 +136,7 @@ def _apply_whiteout(member: tarfile.TarInfo, root: Path) -> None:
 
 
 def _copy_host_files(root: Path) -> None:
-    """How names are resolved is the machine's affair, as with every container engine."""
+    """Copy the host's name resolution files into the root, as every container engine does."""
     for name in _HOST_FILES:
         host_file, image_file = Path("/") / name, root / name
         if host_file.is_file() and not image_file.is_symlink():
@@ -157,7 +157,7 @@ def _build_image(root: Path, config: Mapping[str, Any]) -> Image:
 
 
 def _resolve_user(root: Path, user_spec: str) -> tuple[int, int]:
-    """The numbers of ``USER``: ``app``, ``app:staff``, ``1000`` or ``1000:1000``, by the image's own files."""
+    """Return the numbers of ``USER`` (``app``, ``app:staff``, ``1000``, ``1000:1000``) by the image's files."""
     user, _, group = user_spec.partition(":")
     passwd_entries = _read_table(root / "etc/passwd")
     passwd_entry = next((row for row in passwd_entries if user in (row[0], row[2])), None)

@@ -1,4 +1,4 @@
-"""One container as a process of this machine, with its files in a folder that goes with it."""
+"""Run one container as a local process, with its files in a folder that is deleted with it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from pathlib import Path
 
 from orchestrator.emulator.container_runtime.image_puller import Image
 
-GUARD_SCRIPT = Path(__file__).with_name("container_init.py")
+INIT_SCRIPT = Path(__file__).with_name("container_init.py")
 PORT_VARIABLES = ("ASPNETCORE_HTTP_PORTS", "ASPNETCORE_URLS", "DOTNET_URLS", "SERVER_PORT")
 PORT_RANGE = range(20_000, 32_000)
-"""Below what Linux gives to outgoing connections (net.ipv4.ip_local_port_range begins at 32768)."""
+"""Below the ports Linux gives to outgoing connections (net.ipv4.ip_local_port_range starts at 32768)."""
 MAX_PORT_TRIES = 50
 STOP_GRACE_SECONDS = 2.0
-"""Seconds between being asked to end and being killed."""
+"""Pause between SIGTERM and SIGKILL."""
 
 
 class Instance:
-    """A running process.  ``port`` on 127.0.0.1 is where it was told to listen, ``named`` the port App Runner was told.
+    """A running process. It is told to listen on ``port`` of 127.0.0.1; ``declared_port`` is the service's own.
 
-    All processes share this machine's ports, so each has another one than the service says: in ``PORT``, and in the
-    variables by which runtimes that do not read ``PORT`` are told (``ASPNETCORE_URLS=http://+:8080``).
+    All processes share this machine's ports, so each gets a port of its own: in ``PORT``, and in the variables that
+    runtimes without ``PORT`` read instead (``ASPNETCORE_URLS=http://+:8080``).
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Instance:
             "group": image.group,
         }
         with self._output.open("wb") as output:
-            # The guard needs nothing of ours, so nothing of ours reaches the container.
+            # An empty environment keeps this process's variables out of the container.
             self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", str(GUARD_SCRIPT)],
+                [sys.executable, "-I", "-S", str(INIT_SCRIPT)],
                 env={},
                 stdin=subprocess.PIPE,
                 stdout=output,
@@ -72,18 +72,18 @@ class Instance:
 
     @property
     def exit_code(self) -> int | None:
-        """The exit status, negative for a signal, or None while it runs."""
+        """Return the exit status, negative for a signal, or None while the process runs."""
         return self._process.poll()
 
     def read_log_tail(self) -> list[str]:
-        """The last lines of what it printed."""
+        """Return the last 50 lines of the output."""
         try:
             return self._output.read_text(errors="replace").splitlines()[-50:]
         except OSError:
             return []
 
     def stop(self) -> None:
-        """End it, by force if it does not go, and remove its files."""
+        """Stop the process, by force if necessary, and delete its files."""
         process = self._process
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -99,37 +99,37 @@ class Instance:
 
 
 def check_isolation() -> str:
-    """Why this machine lets nothing run with files of its own, in a sentence, or nothing."""
+    """Return why this machine cannot run processes with their own root directory, or ""."""
     if sys.platform != "linux":
-        return "containers are run as processes on Linux only"
+        return "running containers as processes requires Linux"
     process_spec = {"root": "/", "command": ["/bin/true"], "environment": {}, "folder": "/", "user": os.getuid()}
-    guard = subprocess.Popen(
-        [sys.executable, "-I", "-S", str(GUARD_SCRIPT)],
+    init_process = subprocess.Popen(
+        [sys.executable, "-I", "-S", str(INIT_SCRIPT)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    with guard:
-        assert guard.stdin is not None
-        assert guard.stdout is not None
-        guard.stdin.write(json.dumps({**process_spec, "group": os.getgid()}).encode() + b"\n")
-        guard.stdin.flush()
-        guard_output = guard.stdout.read().decode(errors="replace").strip()
+    with init_process:
+        assert init_process.stdin is not None
+        assert init_process.stdout is not None
+        init_process.stdin.write(json.dumps({**process_spec, "group": os.getgid()}).encode() + b"\n")
+        init_process.stdin.flush()
+        init_output = init_process.stdout.read().decode(errors="replace").strip()
     return (
         ""
-        if guard.returncode == 0
-        else f"no process may have files of its own here ({guard_output.rpartition('] ')[2]})"
+        if init_process.returncode == 0
+        else f"this machine does not let a process change its root directory ({init_output.rpartition('] ')[2]})"
     )
 
 
 def _find_free_port() -> int:
-    """A port that nobody listens on, of those that no connection is given by itself.
+    """Return a free port outside the range of outgoing connections. Raises OSError if there is none.
 
-    The process takes it a moment later; of the others, a connection that somebody opens may be there first.
+    The process binds it a moment later; inside that range, an outgoing connection could take it first.
     """
     for port in random.sample(PORT_RANGE, MAX_PORT_TRIES):
         with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
             sock.bind(("127.0.0.1", port))
             return port
-    message = f"none of {MAX_PORT_TRIES} ports between {PORT_RANGE.start} and {PORT_RANGE.stop} is free"
+    message = f"no free port: tried {MAX_PORT_TRIES} ports between {PORT_RANGE.start} and {PORT_RANGE.stop}"
     raise OSError(message)

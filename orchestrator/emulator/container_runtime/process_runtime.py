@@ -1,6 +1,6 @@
-"""The processes behind the services of App Runner and ECS: a new one takes over only when it is healthy.
+"""Run the processes behind App Runner and ECS services; switch traffic to a new one once it is healthy.
 
-A deployment is a trial.  The old process answers until the new one is well, and goes on if that never happens.
+The old process answers until the new one is healthy, and keeps running if that never happens.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _HOP_HEADERS = frozenset({"connection", "content-length", "host", "keep-alive", 
 _FORWARDED_PREFIX = "x-forwarded-"
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 STOP_TIMEOUT_SECONDS = 10.0
-"""Seconds that the end of everything waits for what is being started or stopped."""
+"""How long ``stop_all`` waits for processes that are starting or stopping."""
 
 
 @dataclass(eq=False)
 class ProcessStartAttempt:
-    """One attempt to start a service: ``verdict`` is None while it lasts, then whether it is healthy.
+    """One attempt to start a service: ``is_healthy`` is None until it ends.
 
-    ``anew``: it is no deployment, but a container that ended and is started again.
+    ``is_restart``: not a deployment, but the restart of a container that exited.
     """
 
     workload: Workload
@@ -45,12 +45,12 @@ class ProcessStartAttempt:
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     def cancel(self) -> None:
-        """Nobody wants it any more; what has taken over already goes on."""
+        """Give up the attempt; a container that already serves traffic keeps running."""
         self.cancelled.set()
 
 
 class ProcessRuntime:
-    """All processes of one emulator.  ``environment`` are the variables that lead an AWS client to it."""
+    """All processes of one emulator. ``environment`` returns the variables that point an AWS client at it."""
 
     def __init__(self, state: EmulatorState, dispatch: Dispatch, environment: Callable[[], Mapping[str, str]]) -> None:
         self._state = state
@@ -63,11 +63,11 @@ class ProcessRuntime:
         self._owner_pid = os.getpid()
 
     def start(self, workload: Workload) -> ProcessStartAttempt:
-        """Try to run a service."""
+        """Start an attempt to run a workload."""
         return self._start_attempt(ProcessStartAttempt(workload))
 
     def stop(self, host: str) -> None:
-        """Stop what runs behind a host, and what is about to."""
+        """Stop the process behind a host and cancel the attempts to start one."""
         with self._lock:
             for attempt in self._attempts:
                 if attempt.workload.host == host:
@@ -77,7 +77,7 @@ class ProcessRuntime:
             running[1].stop()
 
     def stop_all(self) -> None:
-        """Stop everything, and wait until it has.  A fork leaves its parent's processes alone."""
+        """Stop everything and wait for it. In a fork, leave the parent's processes alone."""
         if self._owner_pid != os.getpid():
             return
         with self._lock:
@@ -91,9 +91,9 @@ class ProcessRuntime:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def forward(self, host: str, request: Request) -> Response:
-        """What the process behind a host answers; 404 where there is none, 503 where it has died.
+        """Return the response of the process behind a host; 404 without one, 503 if it has died.
 
-        Who asked one that was just replaced is answered by its successor, unless that might do a thing twice.
+        A request to a process that was just replaced goes to its successor, unless that could execute it twice.
         """
         while (running := self._find_running(host)) is not None:
             try:
@@ -104,7 +104,7 @@ class ProcessRuntime:
                 can_retry = isinstance(error, ConnectionRefusedError) or request.method in _SAFE_METHODS
                 if not can_retry or self._find_running(host) in (None, running):
                     return _text_response(503, "upstream connect error or disconnect/reset before headers")
-        return _text_response(404, "no service runs here")
+        return _text_response(404, "no service runs at this host")
 
     def _find_running(self, host: str) -> tuple[ProcessStartAttempt, Instance] | None:
         with self._lock:
@@ -113,7 +113,7 @@ class ProcessRuntime:
     def _start_attempt(self, attempt: ProcessStartAttempt) -> ProcessStartAttempt:
         with self._lock:
             self._attempts.append(attempt)
-        self._run_in_background("emulator-trial", lambda: self._run_attempt(attempt))
+        self._run_in_background("emulator-start", lambda: self._run_attempt(attempt))
         return attempt
 
     def _run_in_background(self, name: str, task: Callable[[], None]) -> None:
@@ -123,7 +123,7 @@ class ProcessRuntime:
             thread.start()
 
     def _restart(self, host: str, stopped: tuple[ProcessStartAttempt, Instance]) -> None:
-        """App Runner and ECS start a container that ended anew; a deployment that is under way goes on beside it."""
+        """Restart a container that exited, as App Runner and ECS do; a running deployment goes on."""
         with self._lock:
             if self._running.get(host) is not stopped:
                 return
@@ -132,7 +132,7 @@ class ProcessRuntime:
         self._start_attempt(ProcessStartAttempt(stopped[0].workload, is_restart=True))
 
     def _run_attempt(self, attempt: ProcessStartAttempt) -> None:
-        """Whatever happens, there is a verdict at the end."""
+        """Run an attempt to its end; set ``is_healthy`` whatever happens."""
         instance, is_healthy = None, False
         try:
             instance = self._start_instance(attempt)
@@ -140,7 +140,7 @@ class ProcessRuntime:
         except (ImageError, SecretError, AwsError, OSError) as error:
             attempt.reason = str(error) or type(error).__name__
         except Exception as error:  # noqa: BLE001 - a service that cannot be run is a failed deployment, not a hang
-            attempt.reason = f"the emulator could not run it ({type(error).__name__}: {error})"
+            attempt.reason = f"the emulator could not run the container ({type(error).__name__}: {error})"
         try:
             is_healthy = instance is not None and not attempt.reason and self._switch_traffic(attempt, instance)
             self._write_logs(attempt, instance)
@@ -172,7 +172,7 @@ class ProcessRuntime:
             yield name, resolve_secret(self._state, reference, region)
 
     def _switch_traffic(self, attempt: ProcessStartAttempt, instance: Instance) -> bool:
-        """Let the new process answer, and only then stop the old one; False when nobody wants it any more."""
+        """Send traffic to the new process, then stop the old one; return False if cancelled."""
         host = attempt.workload.host
         with self._lock:
             previous = self._running.get(host)
@@ -184,7 +184,7 @@ class ProcessRuntime:
         return True
 
     def _write_logs(self, attempt: ProcessStartAttempt, instance: Instance | None) -> None:
-        """What the container printed and what became of it, in the log groups that are there for it."""
+        """Write the container's output and the result of its start to their log groups."""
         workload = attempt.workload
         if workload.output_log and instance is not None:
             group, prefix = workload.output_log
@@ -206,7 +206,7 @@ class ProcessRuntime:
                 self._state.call("logs", "CreateLogStream", region, **stream_params)
                 self._state.call("logs", "PutLogEvents", region, **stream_params, logEvents=events)
         except AwsError:
-            return  # whoever removed the log group wants no lines
+            return  # the log group was deleted, so drop the lines
 
 
 def _proxy_request(port: int, host: str, request: Request) -> Response:
@@ -234,7 +234,7 @@ def _forwardable_headers(request: Request) -> list[tuple[str, str]]:
 
 
 def _forwarded_headers(request: Request) -> tuple[tuple[str, str], ...]:
-    """What a proxy says of whom it speaks for: who a client says it is comes first, who it was seen to be last."""
+    """Return X-Forwarded-For, with the client's own entries first, and X-Forwarded-Proto."""
     client_addresses = [value for name, value in request.headers if name.lower() == "x-forwarded-for"]
     return ("X-Forwarded-For", ", ".join([*client_addresses, "127.0.0.1"])), ("X-Forwarded-Proto", "https")
 

@@ -1,4 +1,4 @@
-"""The values of RuntimeEnvironmentSecrets, out of the emulated Secrets Manager and Parameter Store."""
+"""Resolve RuntimeEnvironmentSecrets from the emulated Secrets Manager and Parameter Store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SecretError(Exception):
 
 
 def resolve_secret(state: EmulatorState, reference: str, region: str) -> str:
-    """The value of ``arn:aws:secretsmanager:…:secret:NAME[:KEY:STAGE:VERSION]``, or of an SSM parameter.
+    """Return the value of ``arn:aws:secretsmanager:…:secret:NAME[:KEY:STAGE:VERSION]``, or of an SSM parameter.
 
     Raises SecretError.
     """
@@ -36,7 +36,7 @@ def resolve_secret(state: EmulatorState, reference: str, region: str) -> str:
             **{parameter: argument for parameter, argument in query_params.items() if argument},
         )
     except AwsError as error:
-        raise SecretError(f"{reference} could not be read: {error.code}") from None
+        raise SecretError(f"cannot read {reference}: {error.code}") from None
     return _read_json_key(str(response.get("SecretString", "")), json_key, reference)
 
 

@@ -1,4 +1,4 @@
-"""ECR's data plane: the registry that container engines push to and pull from, under ``/v2/``."""
+"""Serve ECR's data plane: the registry that container engines push to and pull from, under ``/v2/``."""
 
 from orchestrator.emulator.image_registry.registry import Registry
 

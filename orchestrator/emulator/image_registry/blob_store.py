@@ -1,6 +1,6 @@
-"""The layers and configurations of images, as files in a folder of the emulator's own.  Knows no HTTP.
+"""Store the layers and configurations of images as files in a temporary folder. Knows no HTTP.
 
-What is not whole lies among the uploads; a blob gets its name, which is its digest, only when its bytes agree with it.
+Incomplete blobs stay among the uploads; a blob gets its name, its digest, only after its bytes match the digest.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ DIGEST_PATTERN = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 class BlobStore:
-    """All blobs of one emulator, by repository.  The folder is made at the first upload and removed by ``forget``."""
+    """All blobs of one emulator, by repository. The first upload creates the folder; ``clear`` deletes it."""
 
     def __init__(self) -> None:
         self._folder: Path | None = None
         self._owner_pid = os.getpid()
 
     def clear(self) -> None:
-        """Remove everything.  A fork of the process that made the folder leaves it alone."""
+        """Delete everything. A fork of the process that created the folder leaves it alone."""
         folder, self._folder = self._folder, None
         if folder is not None and self._owner_pid == os.getpid():
             shutil.rmtree(folder, ignore_errors=True)
 
     def start_upload(self) -> str:
-        """The name of a new, empty upload."""
+        """Return the name of a new, empty upload."""
         name = uuid.uuid4().hex
         uploads_folder = self._ensure_folder() / "uploads"
         uploads_folder.mkdir(exist_ok=True)
@@ -38,7 +38,7 @@ class BlobStore:
         return name
 
     def append_upload(self, upload: str, data: bytes) -> int | None:
-        """The size in bytes of an upload with ``data`` added, or None where there is no such upload."""
+        """Append to an upload and return its size in bytes, or None if it does not exist."""
         path = self._upload_path(upload)
         if path is None:
             return None
@@ -47,7 +47,7 @@ class BlobStore:
             return file.tell()
 
     def finish_upload(self, upload: str, repository: str, digest: str) -> bool:
-        """Turn an upload into the blob that it is; False, and the upload is gone, when its bytes say otherwise."""
+        """Turn an upload into a blob; delete the upload and return False if its digest differs."""
         path = self._upload_path(upload)
         if path is None or not DIGEST_PATTERN.fullmatch(digest):
             return False
@@ -62,21 +62,21 @@ class BlobStore:
         return True
 
     def cancel_upload(self, upload: str) -> bool:
-        """Drop an upload; whether there was one."""
+        """Delete an upload; return whether it existed."""
         path = self._upload_path(upload)
         if path is not None:
             path.unlink()
         return path is not None
 
     def find_blob(self, repository: str, digest: str) -> Path | None:
-        """The file of a blob, or None."""
+        """Return the file of a blob, or None."""
         if self._folder is None or not DIGEST_PATTERN.fullmatch(digest):
             return None
         blob_path = self._blob_path(repository, digest)
         return blob_path if blob_path.is_file() else None
 
     def mount_blob(self, source: str, repository: str, digest: str) -> bool:
-        """Have a blob of ``source`` in ``repository`` too, without copying it; whether it was there."""
+        """Link a blob of ``source`` into ``repository`` without a copy; return whether it existed."""
         source_path = self.find_blob(source, digest)
         if source_path is None:
             return False

@@ -1,7 +1,7 @@
-"""The registry API of the OCI distribution specification, as ECR speaks it, on top of the emulated ECR.
+"""Serve the registry API of the OCI distribution specification, as ECR speaks it, on the emulated ECR.
 
-Layers lie here; a manifest is an image of ECR from the moment it is pushed, so what DescribeImages tells and what a
-pull gets are the same by construction.  Refusals (immutable tags, unknown repositories) are ECR's own.
+Layers are stored here; a manifest becomes an ECR image as soon as it is pushed, so DescribeImages and a pull always
+agree. Refusals (immutable tags, unknown repositories) come from ECR.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _RegistryCall:
 
 
 class RegistryError(Exception):
-    """An error answer of the specification."""
+    """An error response of the specification."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
@@ -51,14 +51,14 @@ class RegistryError(Exception):
 
 
 class Registry:
-    """One account's registry."""
+    """The registry of one account."""
 
     def __init__(self, state: EmulatorState) -> None:
         self._state = state
         self._blobs = BlobStore()
 
     def clear(self) -> None:
-        """Empty it."""
+        """Delete every blob."""
         self._blobs.clear()
 
     def handle(self, request: Request) -> Response:
@@ -83,14 +83,14 @@ class Registry:
                     return method(
                         self, _RegistryCall(request, region, path_parts["name"], path_parts.get("reference", ""))
                     )
-        except RegistryError as refusal:
-            return refusal.response
+        except RegistryError as error:
+            return error.response
         except AwsError as error:
             return RegistryError(400, error.code, error.message).response
-        return _json_response(404, {"errors": [{"code": "NAME_INVALID", "message": "no such page"}]})
+        return _json_response(404, {"errors": [{"code": "NAME_INVALID", "message": "page not found"}]})
 
     def start_upload(self, call: _RegistryCall) -> Response:
-        """A new upload; at once a blob where the request brings all of it, or names one of another repository."""
+        """Start an upload; complete it at once if the request has all bytes or mounts an existing blob."""
         query = call.request.query
         if "mount" in query and self._blobs.mount_blob(
             f"{call.region}/{query.get('from', '')}", call.repository_key, query["mount"]
@@ -103,25 +103,25 @@ class Registry:
         return self._upload_response(call, upload, 0)
 
     def append_upload(self, call: _RegistryCall) -> Response:
-        """The next bytes of an upload."""
+        """Append bytes to an upload."""
         size = self._blobs.append_upload(call.reference, call.request.body)
         if size is None:
             raise RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "The specified upload does not exist")
         return self._upload_response(call, call.reference, size)
 
     def finish_upload(self, call: _RegistryCall) -> Response:
-        """The last bytes, and the digest that all of them have."""
+        """Append the last bytes and check the digest of the whole upload."""
         self.append_upload(call)
         return self._complete_upload(call, call.reference, call.request.query.get("digest", ""))
 
     def cancel_upload(self, call: _RegistryCall) -> Response:
-        """Give an upload up."""
+        """Delete an upload."""
         if not self._blobs.cancel_upload(call.reference):
             raise RegistryError(404, "BLOB_UPLOAD_UNKNOWN", "The specified upload does not exist")
         return Response(204)
 
     def get_blob(self, call: _RegistryCall) -> Response:
-        """A layer or a configuration."""
+        """Return a layer or a configuration."""
         blob_path = self._blobs.find_blob(call.repository_key, call.reference)
         if blob_path is None:
             raise RegistryError(404, "BLOB_UNKNOWN", f"The layer with digest {call.reference} does not exist")
@@ -131,7 +131,7 @@ class Registry:
         return Response(200, headers, blob_path.read_bytes())
 
     def get_manifest(self, call: _RegistryCall) -> Response:
-        """By tag or digest, byte by byte as it was pushed."""
+        """Return a manifest by tag or digest, byte for byte as it was pushed."""
         id_key = "imageDigest" if DIGEST_PATTERN.fullmatch(call.reference) else "imageTag"
         query_params = {"repositoryName": call.name, "imageIds": [{id_key: call.reference}]}
         images = self._state.call("ecr", "BatchGetImage", call.region, **query_params)["images"]
@@ -146,7 +146,7 @@ class Registry:
         return Response(200, headers, b"" if call.request.method == "HEAD" else body, len(body))
 
     def put_manifest(self, call: _RegistryCall) -> Response:
-        """PutImage: every layer has to be there, and a tag that may not move stays."""
+        """Store a manifest with PutImage; refuse missing layers and an immutable tag."""
         digest = self._put_image({"repositoryName": call.name, **self._image_params(call)}, call)
         subject = json.loads(call.request.body).get("subject")
         return self._created_response(
@@ -154,14 +154,14 @@ class Registry:
         )
 
     def list_referrers(self, call: _RegistryCall) -> Response:
-        """An index of what has one image as its subject."""
+        """Return an index of the manifests that have one image as their subject."""
         query_params = {"repositoryName": call.name, "subjectId": {"imageDigest": call.reference}}
         referrers = self._call_ecr("ListImageReferrers", query_params, call)["referrers"]
         index = {"schemaVersion": 2, "mediaType": _INDEX_MEDIA_TYPE, "manifests": referrers}
         return Response(200, (("Content-Type", _INDEX_MEDIA_TYPE),), json.dumps(index).encode())
 
     def list_tags(self, call: _RegistryCall) -> Response:
-        """Every tag of a repository."""
+        """Return every tag of a repository."""
         image_ids = self._state.call("ecr", "ListImages", call.region, repositoryName=call.name)["imageIds"]
         return _json_response(
             200,
@@ -172,7 +172,7 @@ class Registry:
         )
 
     def _image_params(self, call: _RegistryCall) -> Params:
-        """The parameters of PutImage that tell of the manifest."""
+        """Return the parameters of PutImage for the manifest in a request. Raises RegistryError."""
         try:
             body = call.request.body.decode()
             manifest = json.loads(body)
@@ -182,7 +182,7 @@ class Registry:
                 if self._blobs.find_blob(call.repository_key, digest) is None
             ]
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise RegistryError(400, "MANIFEST_INVALID", f"this is no manifest of an image ({error})") from None
+            raise RegistryError(400, "MANIFEST_INVALID", f"invalid image manifest ({error})") from None
         if missing_digests:
             raise RegistryError(
                 400, "MANIFEST_BLOB_UNKNOWN", f"Images with layers {missing_digests} do not exist in the registry"
@@ -192,7 +192,7 @@ class Registry:
         return {"imageManifest": body, "imageManifestMediaType": media_type, id_key: call.reference}
 
     def _call_ecr(self, operation: str, params: Params, call: _RegistryCall) -> Any:
-        """The answer of the emulated ECR, not of the backend.  Raises AwsError."""
+        """Call the emulated ECR, override included, instead of the backend. Raises AwsError."""
         target = Target("ecr", call.region, operation)
         service = self._state.find_service("ecr")
         handler = service.handler(operation) if service else None
@@ -214,7 +214,7 @@ class Registry:
         return str(result["image"]["imageId"]["imageDigest"])
 
     def _resolve_existing_image(self, error: AwsError, image: Params, call: _RegistryCall) -> str:
-        """The same image once more is well; every other refusal is the engine's to tell."""
+        """Return the digest of an identical existing image; turn other errors into a RegistryError."""
         if error.code != "ImageAlreadyExistsException":
             code = "TAG_INVALID" if error.code == "ImageTagAlreadyExistsException" else "MANIFEST_INVALID"
             raise RegistryError(400, code, error.message) from None
@@ -231,7 +231,9 @@ class Registry:
 
     def _complete_upload(self, call: _RegistryCall, upload: str, digest: str) -> Response:
         if not self._blobs.finish_upload(upload, call.repository_key, digest):
-            raise RegistryError(400, "DIGEST_INVALID", f"The bytes that were uploaded are not {digest or 'named'}")
+            raise RegistryError(
+                400, "DIGEST_INVALID", f"The uploaded bytes do not match the digest {digest or '(none given)'}"
+            )
         return self._created_response(call, "blobs", digest)
 
     def _upload_response(self, call: _RegistryCall, upload: str, size: int) -> Response:
@@ -245,7 +247,7 @@ class Registry:
         return Response(201, (location, ("Docker-Content-Digest", digest), *extra_headers))
 
     def _authorized_region(self, request: Request) -> str | None:
-        """The region that a login is for, by the token that ECR gave out; None for any other."""
+        """Return the region of a login with the token that ECR handed out; None for any other login."""
         scheme, _, encoded = request.header("authorization").partition(" ")
         try:
             user, _, password = base64.b64decode(encoded).decode().partition(":")
@@ -257,12 +259,12 @@ class Registry:
 
 
 def encode_authorization_token(state: EmulatorState, region: str) -> str:
-    """User and password for the registry of a region, as ``AWS:...`` in base64: ECR's authorization token."""
+    """Return ECR's authorization token for a region: ``AWS:...`` in base64."""
     return base64.b64encode(f"AWS:{state.registry_token}@{region}".encode()).decode()
 
 
 def _referenced_blobs(manifest: Any) -> Iterator[str]:
-    """The blobs that a manifest names; a list of manifests names none."""
+    """Yield the digests of the blobs in a manifest; an index of manifests has none."""
     if "manifests" in manifest:
         return
     yield manifest["config"]["digest"]
