@@ -1,6 +1,6 @@
-"""What a bucket policy allows CloudFront: Allow and explicit Deny over principals, actions, resources, conditions.
+"""Evaluate a bucket policy for CloudFront: Allow and explicit Deny by principal, action, resource, condition.
 
-After S3's "Policies and permissions" and IAM's "Policy evaluation logic", for the keys a read by CloudFront brings.
+Follows S3's "Policies and permissions" and IAM's "Policy evaluation logic", for the keys in a read by CloudFront.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Statement = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class AccessRequest:
-    """One read: by CloudFront for a distribution, or by nobody where ``source`` is empty."""
+    """One read: by CloudFront for the distribution ``source``, or anonymous if ``source`` is empty."""
 
     action: str
     resource: str
@@ -26,21 +26,21 @@ class AccessRequest:
 
     @property
     def condition_keys(self) -> dict[str, str]:
-        """The condition keys it brings, in lower case."""
+        """Return the condition keys of the request, in lower case."""
         common_keys = {"aws:securetransport": "true"}
         source_keys = {"aws:sourcearn": self.source, "aws:sourceaccount": self.account}
         return common_keys | (source_keys if self.source else {})
 
 
 def allows_access(policy: str, access: AccessRequest) -> bool:
-    """Whether a policy (its JSON text, or "") allows a read: some Allow fits and no Deny does."""
+    """Return whether a policy (its JSON text, or "") allows a read: some Allow matches and no Deny does."""
     statements = json.loads(policy).get("Statement", []) if policy else []
     effects = {statement["Effect"] for statement in _as_list(statements) if _statement_matches(statement, access)}
     return "Allow" in effects and "Deny" not in effects
 
 
 def matches_wildcard(pattern: str, text: str) -> bool:
-    """Whether a text fits a pattern with ``*`` and ``?``."""
+    """Return whether a text matches a pattern with ``*`` and ``?``."""
     expression = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
     return re.fullmatch(expression, text, re.DOTALL) is not None
 
@@ -59,7 +59,7 @@ def _statement_matches(statement: Statement, access: AccessRequest) -> bool:
 
 
 def _member_matches(statement: Statement, member: str, matches: Callable[[Any], bool]) -> bool:
-    """Each of these members has an opposite; one of the two is there."""
+    """Return whether a member or its ``Not`` counterpart matches; a statement has one of the two."""
     if member in statement:
         return matches(statement[member])
     return f"Not{member}" in statement and not matches(statement[f"Not{member}"])
@@ -77,7 +77,7 @@ def _principal_matches(principal: Any, access: AccessRequest) -> bool:
 
 
 def _condition_matches(operator: str, key: str, expected: Any, access: AccessRequest) -> bool:
-    """One condition; an operator or key that is unknown here is one that does not hold, as a missing key is."""
+    """Return whether one condition holds; an unknown operator or key does not, like a missing key."""
     name = operator.rpartition(":")[2]
     is_optional, name = name.endswith("IfExists"), name.removesuffix("IfExists")
     value = access.condition_keys.get(key.lower())
@@ -97,7 +97,7 @@ def _condition_matches(operator: str, key: str, expected: Any, access: AccessReq
 
 _COMPARISONS: dict[str, Callable[[str, str], bool]] = {
     "StringEquals": str.__eq__,
-    "StringEqualsIgnoreCase": lambda wanted, value: wanted.lower() == value.lower(),
+    "StringEqualsIgnoreCase": lambda expected, value: expected.lower() == value.lower(),
     "StringLike": matches_wildcard,
     "ArnEquals": matches_wildcard,
     "ArnLike": matches_wildcard,

@@ -1,6 +1,6 @@
-"""The edge's cache: how long an answer is kept, under which key, and what an invalidation drops.
+"""Cache responses at the edge: time to live, cache key, invalidation.
 
-After the developer guide, "Manage how long content stays in the cache", and "Invalidation paths".
+Follows the developer guide, "Manage how long content stays in the cache", and "Invalidation paths".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.server_protocol import Params
 
 DEFAULT_ERROR_TTL_SECONDS = 10.0
-# An origin's other errors are kept only when it says for how long.
+# Other errors are cached only if the origin sets a TTL.
 _CACHEABLE_ERROR_CODES = frozenset({404, 410, 414, 500, 501, 502, 503, 504})
 _MAX_AGE_PATTERN = re.compile(r"(s-maxage|max-age)\s*=\s*\"?(\d+)")
 
@@ -26,7 +26,7 @@ CacheKey = tuple[str, ...]
 
 @dataclass(frozen=True)
 class CacheEntry:
-    """An origin's answer; ``stored`` and ``until`` are times of the monotonic clock."""
+    """An origin's response; ``stored_at`` and ``expires_at`` are times of the monotonic clock."""
 
     response: Response
     stored_at: float
@@ -34,29 +34,29 @@ class CacheEntry:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it may be served without asking the origin."""
+        """Return whether the response may be served without asking the origin."""
         return time.monotonic() < self.expires_at
 
     @property
     def age_seconds(self) -> int:
-        """Whole seconds since it was stored."""
+        """Return the whole seconds since the response was stored."""
         return int(time.monotonic() - self.stored_at)
 
 
 class Cache:
-    """Everything one emulator's edge keeps: by distribution, path and what the cache policy adds."""
+    """The edge cache of one emulator, by distribution, path and the parts that the cache policy adds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: dict[CacheKey, CacheEntry] = {}
 
     def get(self, key: CacheKey) -> CacheEntry | None:
-        """What is kept, fresh or not."""
+        """Return the entry for a key, fresh or stale, or None."""
         with self._lock:
             return self._entries.get(key)
 
     def put(self, key: CacheKey, response: Response, ttl_seconds: float) -> None:
-        """Keep an answer, or forget the one there was when this one may not be kept."""
+        """Store a response; delete the entry instead if the TTL is 0."""
         now = time.monotonic()
         with self._lock:
             self._entries.pop(key, None)
@@ -64,7 +64,7 @@ class Cache:
                 self._entries[key] = CacheEntry(response, now, now + ttl_seconds)
 
     def invalidate(self, distribution: str, paths: Iterable[str]) -> None:
-        """Drop what invalidation paths name; a path without a query names every query of it."""
+        """Drop the entries that invalidation paths match; a path without a query matches every query."""
         patterns = list(paths)
         with self._lock:
             for key in [entry_key for entry_key in self._entries if entry_key[0] == distribution]:
@@ -75,7 +75,7 @@ class Cache:
 
 
 def build_key(distribution: str, request: Request, policy: Params) -> CacheKey:
-    """The cache key: the distribution, the path, the query, and the headers and cookies its cache policy names."""
+    """Return the cache key: distribution, path, query, and the headers and cookies in the cache policy."""
     parts = policy.get("ParametersInCacheKeyAndForwardedToOrigin", {})
     query = select_query(request, parts.get("QueryStringsConfig", {}))
     config = parts.get("HeadersConfig", {})
@@ -86,7 +86,7 @@ def build_key(distribution: str, request: Request, policy: Params) -> CacheKey:
 
 
 def select_query(request: Request, config: Params) -> str:
-    """The part of the query that a policy's QueryStringsConfig selects."""
+    """Return the part of the query that a policy's QueryStringsConfig selects."""
     behaviour = config.get("QueryStringBehavior", "none")
     names = config.get("QueryStrings", {}).get("Items", [])
     parts = [part for part in request.target.partition("?")[2].split("&") if part]
@@ -100,7 +100,7 @@ def select_query(request: Request, config: Params) -> str:
 
 
 def compute_ttl(response: Response, policy: Params) -> float:
-    """How long a success is kept: the origin's word between the policy's MinTTL and MaxTTL, or its DefaultTTL."""
+    """Return a success's TTL in seconds: the origin's value within MinTTL and MaxTTL, or the DefaultTTL."""
     min_ttl, max_ttl = float(policy.get("MinTTL", 0)), float(policy.get("MaxTTL", 31536000))
     cache_control = _get_header(response, "cache-control").lower()
     if any(directive in cache_control for directive in ("no-store", "no-cache", "private")):
@@ -112,7 +112,7 @@ def compute_ttl(response: Response, policy: Params) -> float:
 
 
 def compute_error_ttl(response: Response, custom_error: Params | None) -> float:
-    """How long an error is kept; ``custom`` is the distribution's custom error response for its status."""
+    """Return an error's TTL in seconds; ``custom_error`` is the distribution's CustomErrorResponse for it."""
     min_ttl = float((custom_error or {}).get("ErrorCachingMinTTL", DEFAULT_ERROR_TTL_SECONDS))
     origin_ttl = _origin_ttl(response)
     if origin_ttl is not None:
@@ -121,7 +121,7 @@ def compute_error_ttl(response: Response, custom_error: Params | None) -> float:
 
 
 def _origin_ttl(response: Response) -> float | None:
-    """What the origin says: s-maxage before max-age before Expires."""
+    """Return the TTL that the origin sets: s-maxage, then max-age, then Expires; None without any."""
     ages = dict(_MAX_AGE_PATTERN.findall(_get_header(response, "cache-control").lower()))
     if ages:
         return float(ages.get("s-maxage", ages.get("max-age")) or 0)

@@ -1,4 +1,4 @@
-"""The live configuration of distributions, read through the operations a client would use.  Changes nothing."""
+"""Read the current configuration of distributions through the operations a client would use. Read-only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCAL_SUFFIX = ".localhost"
 
 @dataclass(frozen=True)
 class Distribution:
-    """One distribution: ``config`` is its DistributionConfig."""
+    """One distribution; ``config`` is its DistributionConfig."""
 
     id: str
     arn: str
@@ -27,13 +27,13 @@ class Distribution:
 
 
 class ControlPlane:
-    """What the control plane of one emulator says now."""
+    """Read access to the control plane of one emulator."""
 
     def __init__(self, state: EmulatorState) -> None:
         self._state = state
 
     def call(self, service: str, operation: str, **params: Any) -> Params:
-        """One read, answered as to a client, but neither counted nor spoilt by faults.  Raises AwsError."""
+        """Make one read as a client would; it is not recorded and gets no faults. Raises AwsError."""
         region = _GLOBAL_REGION if service == "cloudfront" else self._state.region
         emulated_service = self._state.find_service(service)
         handler = emulated_service.handler(operation) if emulated_service else None
@@ -42,11 +42,11 @@ class ControlPlane:
         context = CallContext(self._state, Target(service, region, operation), Request("GET", "/", ()), "viewer")
         with self._state.lock:
             result = handler(params, context)
-        assert isinstance(result, dict), f"{service}:{operation} answers no data"
+        assert isinstance(result, dict), f"{service}:{operation} returns no data"
         return result
 
     def find_distribution(self, host: str) -> Distribution | None:
-        """The distribution with a domain, alias or id, with or without ``.localhost``."""
+        """Return the distribution with a domain, alias or ID, with or without ``.localhost``, or None."""
         hostname = host.lower().removesuffix(LOCAL_SUFFIX)
         for summary in self._paginate("ListDistributions", "DistributionList"):
             aliases = {summary["Id"], summary["DomainName"], *summary.get("Aliases", {}).get("Items", [])}
@@ -56,7 +56,7 @@ class ControlPlane:
         return None
 
     def get_policy(self, kind: str, key: str) -> Params:
-        """The configuration of a cache, origin request or response headers policy (``CachePolicy``); {} for no id."""
+        """Return the configuration of a policy of a kind (``CachePolicy``); {} without an ID."""
         if not key:
             return {}
         if key in MANAGED_POLICIES[kind]:
@@ -65,12 +65,12 @@ class ControlPlane:
         return config
 
     def get_function_code(self, arn: str) -> bytes:
-        """The published code of a function."""
+        """Return the published code of a function."""
         code = self.call("cloudfront", "GetFunction", Name=arn.rpartition("/")[2], Stage="LIVE")["FunctionCode"]
         return code.encode() if isinstance(code, str) else bytes(code)
 
     def is_signed(self, origin: Params) -> bool:
-        """Whether CloudFront signs its requests to an origin."""
+        """Return whether CloudFront signs its requests to an origin."""
         control_id = origin.get("OriginAccessControlId")
         if not control_id:
             return False
@@ -78,7 +78,7 @@ class ControlPlane:
         return str(access_control["OriginAccessControlConfig"]["SigningBehavior"]) != "never"
 
     def list_completed_invalidations(self, distribution: str, applied_ids: set[str]) -> Iterator[tuple[str, list[str]]]:
-        """Completed invalidations not ``known`` yet: id and paths."""
+        """Yield ID and paths of completed invalidations that are not in ``applied_ids``."""
         for summary in self._paginate("ListInvalidations", "InvalidationList", DistributionId=distribution):
             if summary["Id"] in applied_ids:
                 continue
@@ -87,14 +87,14 @@ class ControlPlane:
                 yield summary["Id"], response["Invalidation"]["InvalidationBatch"]["Paths"].get("Items", [])
 
     def get_bucket_policy(self, bucket: str) -> str:
-        """A bucket's policy, or "" where it has none."""
+        """Return a bucket's policy, or "" if it has none."""
         try:
             return str(self.call("s3", "GetBucketPolicy", Bucket=bucket)["Policy"])
         except AwsError:
             return ""
 
     def get_bucket_cors(self, bucket: str) -> list[Params]:
-        """A bucket's CORS rules."""
+        """Return a bucket's CORS rules."""
         try:
             return list(self.call("s3", "GetBucketCors", Bucket=bucket).get("CORSRules", []))
         except AwsError:
@@ -111,5 +111,5 @@ class ControlPlane:
 
 
 def _alias_matches(alias: str, hostname: str) -> bool:
-    """An alias may begin with a wildcard that stands for one label."""
+    """Return whether a host matches an alias, whose leading wildcard stands for one label."""
     return alias == hostname or (alias.startswith("*.") and alias[1:] == hostname[hostname.find(".") :])

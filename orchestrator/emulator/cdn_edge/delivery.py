@@ -1,4 +1,4 @@
-"""From what the edge holds to what this viewer gets: not modified, a part, compressed, without a body.  Pure."""
+"""Turn a cached response into the response for one viewer: 304, range, compression, no body. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.server_protocol import Params
 
 _MIN_COMPRESS_BYTES, _MAX_COMPRESS_BYTES = 1_000, 10_000_000
-# After the developer guide, "File types that CloudFront compresses".
+# From the developer guide, "File types that CloudFront compresses".
 _COMPRESSIBLE_TYPE_PATTERN = re.compile(
     r"text/.*|image/svg\+xml|font/(ttf|otf|opentype|eot)|application/(javascript|json|xml|rss\+xml|xhtml\+xml|wasm|"
     r"atom\+xml|ld\+json|manifest\+json|x-javascript|javascript-binast|x-web-app-manifest\+json|x-font-.*|"
@@ -22,7 +22,7 @@ _NOT_MODIFIED_HEADERS = frozenset({"etag", "last-modified", "cache-control", "ex
 
 
 def deliver(response: Response, request: Request, behaviour: Params, policy: Params) -> Response:
-    """The answer for one viewer."""
+    """Return the response for one viewer."""
     if response.status == 200:
         if _is_not_modified(response, request):
             return Response(304, tuple(pair for pair in response.headers if pair[0].lower() in _NOT_MODIFIED_HEADERS))
@@ -36,12 +36,12 @@ def deliver(response: Response, request: Request, behaviour: Params, policy: Par
 
 
 def get_header(response: Response, name: str) -> str:
-    """A header of a response (name in lower case), or ""."""
+    """Return a header of a response (name in lower case), or ""."""
     return next((value for header_name, value in response.headers if header_name.lower() == name), "")
 
 
 def _is_not_modified(response: Response, request: Request) -> bool:
-    """Whether the viewer has it already; an ETag counts for more than a date."""
+    """Return whether the viewer already has this version; an ETag takes precedence over a date."""
     if_none_match = request.header("if-none-match")
     if if_none_match:
         etag = get_header(response, "etag").removeprefix("W/")
@@ -58,7 +58,7 @@ def _is_not_modified(response: Response, request: Request) -> bool:
 
 
 def _slice_range(response: Response, range_header: str) -> Response:
-    """One range; several are answered whole."""
+    """Return one byte range; answer a request for several ranges with the whole body."""
     range_match, size = _RANGE_PATTERN.fullmatch(range_header), len(response.body)
     if range_match is None or range_header == "bytes=-":
         return response
@@ -86,7 +86,7 @@ def _should_compress(response: Response, request: Request, behaviour: Params, po
 
 
 def _compress(response: Response) -> Response:
-    """gzip; the ETag becomes a weak one, because the bytes are no longer the origin's."""
+    """Return the response with gzip and a weak ETag, because the bytes are no longer the origin's."""
     headers = [
         (name, f"W/{value}" if name.lower() == "etag" and not value.startswith("W/") else value)
         for name, value in response.headers

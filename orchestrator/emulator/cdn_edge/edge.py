@@ -1,8 +1,8 @@
-"""One viewer's request, from the Host that names a distribution to the answer, in CloudFront's order.
+"""Answer one viewer's request, from the Host that names a distribution to the response, in CloudFront's order.
 
 Protocol, method, viewer-request function, default root object, cache, origin, error response, response headers policy,
-viewer-response function.  The gateway speaks plain HTTP, so a request counts as HTTPS unless X-Forwarded-Proto says
-``http``: redirect-to-https would otherwise send a browser where nobody listens.
+viewer-response function. The gateway speaks plain HTTP, so a request counts as HTTPS unless X-Forwarded-Proto says
+``http``: otherwise redirect-to-https would send a browser to a port where nothing listens.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from orchestrator.emulator.services.cloudfront.distribution_config import list_o
 
 @dataclass(frozen=True)
 class _Route:
-    """A distribution and the behaviour that a path has there, with the cache policy of it."""
+    """A distribution, the cache behaviour for a path, and its cache policy."""
 
     distribution: Distribution
     behaviour: Params
@@ -49,12 +49,12 @@ class Edge:
         self.clear()
 
     def clear(self) -> None:
-        """Nothing is cached any more."""
+        """Empty the cache."""
         self._cache = cache.Cache()
         self._applied_invalidations: dict[str, set[str]] = {}
 
     def serves_host(self, host: str) -> bool:
-        """Whether a host (without port) is a distribution's."""
+        """Return whether a host (without port) belongs to a distribution."""
         return self._control_plane.find_distribution(host) is not None
 
     def handle(self, request: Request) -> Response:
@@ -94,7 +94,7 @@ class Edge:
         )
 
     def _find_route(self, distribution: Distribution, path: str) -> _Route:
-        """By the first path pattern that fits."""
+        """Return the route of a path, by the first path pattern that matches."""
         config = distribution.config
         path_behaviours = config.get("CacheBehaviors", {}).get("Items", [])
         matching = (
@@ -126,7 +126,7 @@ class Edge:
         return replace(response, headers=apply_policy(response.headers, policy, request))
 
     def _fetch(self, route: _Route, request: Request) -> Response:
-        """From the cache while that is fresh, or from the origin."""
+        """Return a response from the cache while it is fresh, else from the origin."""
         if request.method not in ("GET", "HEAD"):
             return _add_cache_status(self._fetch_from_origin(route, request), "Miss")
         self._apply_invalidations(route.distribution)
@@ -170,7 +170,7 @@ class Edge:
         return self._origin_client.get_response(origin, replace(request, target=target), route.distribution)
 
     def _apply_invalidations(self, distribution: Distribution) -> None:
-        """Drop what invalidations that have completed since name."""
+        """Drop what invalidations completed since the last request name."""
         with self._lock:
             applied_ids = self._applied_invalidations.setdefault(distribution.id, set())
             try:
@@ -180,7 +180,7 @@ class Edge:
                     self._cache.invalidate(distribution.id, paths)
                     applied_ids.add(invalidation_id)
             except AwsError:
-                return  # the distribution went just now
+                return  # the distribution was deleted in the meantime
 
     def _apply_error_page(self, route: _Route, request: Request, response: Response) -> Response:
         custom_error = _find_custom_error(route.distribution, response.status)
@@ -194,7 +194,7 @@ class Edge:
 
 
 def _check_request(behaviour: Params, request: Request) -> Response | None:
-    """By the viewer protocol policy or the allowed methods."""
+    """Return the refusal of the viewer protocol policy or the allowed methods, or None."""
     if request.header("x-forwarded-proto").lower() == "http":
         protocol_policy = behaviour["ViewerProtocolPolicy"]
         if protocol_policy == "redirect-to-https":
@@ -212,7 +212,7 @@ def _find_custom_error(distribution: Distribution, status: int) -> Params | None
 
 
 def _add_cache_status(response: Response, cache_status: str) -> Response:
-    """With what CloudFront says of its cache; an error is called one, cached or not."""
+    """Return the response with its X-Cache header; an error is labelled so, cached or not."""
     label = "Error" if response.status >= 400 else cache_status
     headers = tuple(pair for pair in response.headers if pair[0].lower() != "x-cache")
     return replace(response, headers=(*headers, ("X-Cache", f"{label} from cloudfront")))

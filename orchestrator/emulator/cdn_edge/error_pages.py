@@ -1,4 +1,4 @@
-"""The bodies CloudFront and S3 put into the answers they make themselves."""
+"""Build the error responses that CloudFront and S3 generate themselves."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ Request ID: {request}
 
 
 def cloudfront_error_response(status: int, reason: str, cache_status: str = "Error") -> Response:
-    """An error of CloudFront's own; ``cause`` is what X-Cache begins with (``FunctionExecutionError``)."""
+    """Return one of CloudFront's own errors; ``cache_status`` starts X-Cache (``FunctionExecutionError``)."""
     body = _ERROR_PAGE.format(status=status, reason=escape(reason), request=uuid.uuid4().hex)
     headers = (("Content-Type", "text/html"), ("Server", "CloudFront"), ("X-Cache", f"{cache_status} from cloudfront"))
     return Response(status, headers, body.encode())
 
 
 def s3_error_response(status: int, code: str, message: str, key: str = "") -> Response:
-    """An error of S3, as CloudFront passes it on."""
+    """Return an error of S3 as CloudFront passes it on."""
     key_element = f"<Key>{escape(key)}</Key>" if key else ""
     request_id = uuid.uuid4().hex[:16].upper()
     body = (

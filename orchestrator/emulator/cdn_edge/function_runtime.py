@@ -1,7 +1,7 @@
-"""CloudFront Functions at work: QuickJS runs the published code, in a context of its own for every request.
+"""Run CloudFront Functions: QuickJS executes the published code, in a new context for every request.
 
-The event has the structure of the developer guide, "CloudFront Functions event structure".  There is no ``cloudfront``
-module (key value stores): code that imports it fails, as code that throws does.
+The event has the structure in the developer guide, "CloudFront Functions event structure". The ``cloudfront`` module
+(key value stores) does not exist: code that imports it fails like code that throws.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ _MAX_MEMORY_BYTES = 16 * 1024 * 1024
 _RUN_SCRIPT = """
 var __answer, __failure;
 Promise.resolve().then(function () { return handler(JSON.parse(__event)); })
-  .then(function (it) { __answer = JSON.stringify(it); }, function (it) { __failure = String(it); });
+  .then(function (result) { __answer = JSON.stringify(result); }, function (error) { __failure = String(error); });
 """
 _CONSOLE_STUB = "var console = { log: function () {}, error: function () {} };"
 _READ_ONLY_HEADERS = ("host", "connection", "content-length")
 
 
 class FunctionError(Exception):
-    """The code does not parse, throws, takes too long or answers nothing of use."""
+    """The code does not parse, throws, times out or returns an unusable value."""
 
 
 def run_viewer_request(code: bytes, request: Request, distribution: Distribution) -> Request | Response:
-    """Run a viewer-request function: the request to go on with, or the response it made.  Raises FunctionError."""
+    """Run a viewer-request function and return its request or response. Raises FunctionError."""
     result = _run_function(code, _build_event("viewer-request", request, distribution))
     if "statusCode" in result:
         return _to_response(result)
     if not str(result.get("uri", "")).startswith("/"):
-        raise FunctionError("the request it returned has no uri that begins with /")
+        raise FunctionError("the returned request has no uri that starts with /")
     query = _format_query(result.get("querystring", {}))
     target = quote(unquote(result["uri"]), safe="/:@!$&'()*+,;=~") + (f"?{query}" if query else "")
     read_only_headers = tuple((name, value) for name, value in request.headers if name.lower() in _READ_ONLY_HEADERS)
@@ -48,7 +48,7 @@ def run_viewer_request(code: bytes, request: Request, distribution: Distribution
 
 
 def run_viewer_response(code: bytes, request: Request, response: Response, distribution: Distribution) -> Response:
-    """Run a viewer-response function, which may change status and headers.  Raises FunctionError."""
+    """Run a viewer-response function, which may change status and headers. Raises FunctionError."""
     event_response = {"statusCode": response.status, "headers": _to_event_values(response.headers)}
     event = {**_build_event("viewer-response", request, distribution), "response": event_response}
     result = _run_function(code, event)
@@ -73,10 +73,10 @@ def _run_function(code: bytes, event: dict[str, Any]) -> dict[str, Any]:
     except (quickjs.JSException, UnicodeDecodeError) as error:
         raise FunctionError(str(error)) from error
     if failure is not None or not isinstance(result_json, str):
-        raise FunctionError(str(failure or "it returned nothing"))
+        raise FunctionError(str(failure or "the function returned nothing"))
     result = json.loads(result_json)
     if not isinstance(result, dict):
-        raise FunctionError("it returned no object")
+        raise FunctionError("the function returned a value that is not an object")
     return result
 
 
@@ -104,7 +104,7 @@ def _build_event(event_type: str, request: Request, distribution: Distribution) 
 
 
 def _to_event_values(pairs: Any, normalise: Any = str.lower) -> dict[str, Any]:
-    """``{name: {value}}``, with multiValue where a name stands more than once."""
+    """Return ``{name: {value}}``, with multiValue for a name that occurs more than once."""
     values_by_name: dict[str, list[str]] = {}
     for name, value in pairs:
         values_by_name.setdefault(normalise(name), []).append(value)
@@ -127,7 +127,7 @@ def _to_header_pairs(values: dict[str, Any], excluded: tuple[str, ...] = ()) -> 
 
 
 def _format_query(query: Any) -> str:
-    """A querystring object as text; code may also leave plain text."""
+    """Return a querystring object as text; a function may also return plain text."""
     if isinstance(query, str):
         return query
     return "&".join(f"{name}={value}" if value else name for name, value in _flatten_values(query))

@@ -1,4 +1,4 @@
-"""Origins: objects of the backend's S3 as far as bucket policies let CloudFront, and servers on this machine."""
+"""Fetch from origins: objects in the backend's S3, if the bucket policy allows CloudFront, and local servers."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ _HOP_HEADERS = ("content-length", "connection", "transfer-encoding", "date", "ke
 
 @dataclass(frozen=True)
 class OriginClient:
-    """Every origin of one emulator; ``fetch`` asks the emulator itself for hosts that it gave out."""
+    """The origins of one emulator; ``dispatch`` asks the emulator itself for hosts that it created."""
 
     state: EmulatorState
     control_plane: ControlPlane
     dispatch: Dispatch
 
     def get_response(self, origin: Params, request: Request, distribution: Distribution) -> Response:
-        """An origin's answer to a viewer's request."""
+        """Return an origin's response to a viewer's request."""
         request = replace(request, target=origin.get("OriginPath", "") + request.target)
         if "S3OriginConfig" in origin:
             return self._fetch_object(origin, request, distribution)
@@ -73,7 +73,7 @@ class OriginClient:
             return s3_error_response(403, "AccessDenied", "Access Denied")
         response = self._get_object(bucket, key)
         if response.status >= 300:
-            # Who may not list a bucket is not told what is missing from it.
+            # Without ListBucket, S3 does not reveal which keys are missing.
             if not can_read("ListBucket", bucket):
                 return s3_error_response(403, "AccessDenied", "Access Denied")
             return s3_error_response(404, "NoSuchKey", "The specified key does not exist.", key)

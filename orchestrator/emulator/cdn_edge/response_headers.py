@@ -1,4 +1,4 @@
-"""Headers that policies add: a distribution's response headers policy, a bucket's CORS rules.  Pure."""
+"""Add the headers of policies: a distribution's response headers policy, a bucket's CORS rules. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ALL_METHODS = ["GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE"]
 
 
 def apply_policy(headers: Headers, policy: Params, request: Request) -> Headers:
-    """An answer's headers under a response headers policy: removed, then added where absent or to override."""
+    """Return a response's headers under a policy: removals first, then additions if absent or overriding."""
     removed_names = {item["Header"].lower() for item in policy.get("RemoveHeadersConfig", {}).get("Items", [])}
     result = [(name, value) for name, value in headers if name.lower() not in removed_names]
     policy_headers = [
@@ -31,7 +31,7 @@ def apply_policy(headers: Headers, policy: Params, request: Request) -> Headers:
 
 
 def build_bucket_cors_headers(rules: Sequence[Params], request: Request) -> Headers:
-    """What S3 adds to an answer for a request with an Origin, by the first of a bucket's rules that fits."""
+    """Return the headers S3 adds for a request with an Origin, by the first CORS rule that matches."""
     origin = request.header("origin")
     is_preflight = request.method == "OPTIONS"
     method = request.header("access-control-request-method") if is_preflight else request.method

@@ -1,1 +1,1 @@
-"""Corrections: where a backend answers otherwise than AWS, one class a service makes it right."""
+"""Overrides of a backend's services: one class per service, for operations the backend answers unlike AWS."""

@@ -1,6 +1,6 @@
-"""MiniStack's CloudFront made whole: defaults filled in, caller references, deployment in time, things in use.
+"""Override MiniStack's CloudFront: fill in defaults, check references, model deployment time.
 
-MiniStack keeps the configuration, so everything is passed on; this refuses what AWS refuses.
+MiniStack keeps the configuration, so every call is forwarded; this override refuses what AWS refuses.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from orchestrator.emulator.services.cloudfront.entity import remove_empty_items
 
 
 class CloudFront(Service):
-    """Corrections to distributions, origin access controls, functions and invalidations of MiniStack."""
+    """Overrides distributions, origin access controls, functions and invalidations of MiniStack."""
 
     service = "cloudfront"
 
@@ -25,27 +25,27 @@ class CloudFront(Service):
         self._completed_at: dict[str, float] = {}
 
     def create_distribution(self, params: Params, context: CallContext) -> Params:
-        """A caller reference used before is refused."""
+        """Create a distribution; refuse a caller reference that is already in use."""
         config = self._prepare_new_config(params["DistributionConfig"])
         return self._start_deployment(context.forward({"DistributionConfig": config}))
 
     def create_distribution_with_tags(self, params: Params, context: CallContext) -> Params:
-        """Likewise."""
+        """Create a distribution with tags; refuse a caller reference that is already in use."""
         config_with_tags = params["DistributionConfigWithTags"]
         config = self._prepare_new_config(config_with_tags["DistributionConfig"])
         forwarded = {"DistributionConfigWithTags": {"DistributionConfig": config, "Tags": config_with_tags["Tags"]}}
         return self._start_deployment(context.forward(forwarded))
 
     def get_distribution(self, params: Params, context: CallContext) -> Params:
-        """With its status in time."""
+        """Return a distribution with its current status."""
         return self._complete_response(context.forward(params))
 
     def get_distribution_config(self, params: Params, context: CallContext) -> Params:
-        """With the defaults."""
+        """Return a configuration with AWS's defaults filled in."""
         return self._complete_response(context.forward(params))
 
     def update_distribution(self, params: Params, context: CallContext) -> Params:
-        """The caller reference stays; the rest is checked as at creation."""
+        """Replace the configuration, checked as at creation; refuse another caller reference."""
         config = fill_defaults(params["DistributionConfig"])
         current = self.state.call("cloudfront", "GetDistributionConfig", "us-east-1", Id=params["Id"])
         self._check_etag(params, str(current["ETag"]))
@@ -55,14 +55,14 @@ class CloudFront(Service):
         return self._start_deployment(context.forward({**params, "DistributionConfig": config}))
 
     def delete_distribution(self, params: Params, context: CallContext) -> Params:
-        """Only when disabled and deployed so."""
+        """Delete a distribution; refuse while it is deploying."""
         if time.monotonic() < self._deployed_at.get(params["Id"], 0.0):
             message = "The distribution you are trying to delete has not been disabled."
             raise AwsError("DistributionNotDisabled", message, 409)
         return context.forward(params)
 
     def list_distributions(self, params: Params, context: CallContext) -> Params:
-        """With their statuses in time."""
+        """List the distributions with their current status."""
         response = context.forward(params)
         distribution_list = response["DistributionList"]
         for summary in distribution_list.get("Items", []):
@@ -70,18 +70,18 @@ class CloudFront(Service):
         return {"DistributionList": remove_empty_items(distribution_list)}
 
     def create_invalidation(self, params: Params, context: CallContext) -> Params:
-        """InProgress at first."""
+        """Create an invalidation, InProgress until the settle time is over."""
         response = context.forward(params)
         invalidation = response["Invalidation"]
         self._completed_at.setdefault(invalidation["Id"], time.monotonic() + self.state.settle_seconds("cloudfront"))
         return {**response, "Invalidation": self._invalidation_shape(invalidation)}
 
     def get_invalidation(self, params: Params, context: CallContext) -> Params:
-        """InProgress, then Completed."""
+        """Return an invalidation as InProgress, and as Completed once the settle time is over."""
         return {"Invalidation": self._invalidation_shape(context.forward(params)["Invalidation"])}
 
     def update_function(self, params: Params, context: CallContext) -> Params:
-        """Its answer carries the new ETag, in the header the model names ETtag."""
+        """Update a function; return its new ETag in the header that the model calls ETtag."""
         response = context.forward(params)
         description = self.state.call(
             "cloudfront", "DescribeFunction", "us-east-1", Name=params["Name"], Stage="DEVELOPMENT"
@@ -89,7 +89,7 @@ class CloudFront(Service):
         return {**response, "ETag": description["ETag"]}
 
     def delete_function(self, params: Params, context: CallContext) -> Params:
-        """Refused while a behaviour uses it."""
+        """Delete a function; refuse while a cache behaviour uses it."""
         arn = f"arn:aws:cloudfront::{self.state.account}:function/{params['Name']}"
         associations = (
             behaviour.get("FunctionAssociations", {}).get("Items", []) for behaviour in self._list_all_behaviours()
@@ -100,7 +100,7 @@ class CloudFront(Service):
         return context.forward(params)
 
     def delete_origin_access_control(self, params: Params, context: CallContext) -> Params:
-        """Refused while an origin uses it."""
+        """Delete an origin access control; refuse while an origin uses it."""
         used_control_ids = {
             origin.get("OriginAccessControlId") for config in self._list_configs() for origin in list_origins(config)
         }
@@ -110,26 +110,26 @@ class CloudFront(Service):
         return context.forward(params)
 
     def delete_response_headers_policy(self, params: Params, context: CallContext) -> Params:
-        """Refused while a behaviour uses it."""
+        """Delete the policy; refuse while a cache behaviour uses it."""
         return self._delete_unused_policy("ResponseHeadersPolicy", params, context)
 
     def delete_cache_policy(self, params: Params, context: CallContext) -> Params:
-        """Refused while a behaviour uses it."""
+        """Delete the policy; refuse while a cache behaviour uses it."""
         return self._delete_unused_policy("CachePolicy", params, context)
 
     def delete_origin_request_policy(self, params: Params, context: CallContext) -> Params:
-        """Refused while a behaviour uses it."""
+        """Delete the policy; refuse while a cache behaviour uses it."""
         return self._delete_unused_policy("OriginRequestPolicy", params, context)
 
     def tags_by_arn(self, region: str) -> dict[str, dict[str, str]]:
-        """The tags of all distributions, by ARN; CloudFront is in no region but reports in us-east-1."""
+        """Return the tags of all distributions, by ARN; CloudFront is global and reports them in us-east-1."""
         if region != "us-east-1":
             return {}
-        tags_found: dict[str, dict[str, str]] = {}
+        tags_by_arn: dict[str, dict[str, str]] = {}
         for summary in self._list_summaries():
             tags = self.state.call("cloudfront", "ListTagsForResource", region, Resource=summary["ARN"])["Tags"]
-            tags_found[summary["ARN"]] = {tag["Key"]: tag.get("Value", "") for tag in tags.get("Items", [])}
-        return tags_found
+            tags_by_arn[summary["ARN"]] = {tag["Key"]: tag.get("Value", "") for tag in tags.get("Items", [])}
+        return tags_by_arn
 
     def _prepare_new_config(self, distribution_config: Params) -> Params:
         config = fill_defaults(distribution_config)
@@ -143,7 +143,7 @@ class CloudFront(Service):
         return config
 
     def _check_references(self, config: Params) -> None:
-        """Origin access controls and published functions a configuration names must be there."""
+        """Raise AwsError if an origin access control or a published function does not exist."""
         for origin in list_origins(config):
             control = origin["OriginAccessControlId"]
             if control and not self._exists("GetOriginAccessControl", Id=control):

@@ -1,4 +1,4 @@
-"""CloudWatch alarms: a new one has no data, one that is not there cannot be deleted."""
+"""Override CloudWatch alarms: a new alarm has no data, and deleting a missing alarm is an error."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _INITIAL_STATE_REASON = "Unchecked: Initial alarm creation"
 
 
 class CloudWatch(Service):
-    """Corrections to alarms, on either backend."""
+    """Overrides alarms, on both backends."""
 
     service = "cloudwatch"
 
     def describe_alarms(self, params: Params, context: CallContext) -> Params:
-        """A new alarm is INSUFFICIENT_DATA; what was not given is not there."""
+        """Describe alarms: a new one is INSUFFICIENT_DATA, and an unset description is absent."""
         response = context.forward(params)
         for alarm in response.get("MetricAlarms", []):
             if alarm.get("StateReason", "").startswith(_INITIAL_STATE_REASON):
@@ -25,7 +25,7 @@ class CloudWatch(Service):
         return response
 
     def delete_alarms(self, params: Params, context: CallContext) -> Params:
-        """All of them must be there, or none is deleted."""
+        """Delete all the named alarms, or none if one of them is missing."""
         names = params["AlarmNames"]
         response = self.state.call("cloudwatch", "DescribeAlarms", context.region, AlarmNames=names)
         existing_names = {

@@ -1,4 +1,4 @@
-"""EC2 networking as AWS has it: a way out of a default VPC; duplicates, groups in use and what is gone are refused."""
+"""Override EC2 networking: internet route in a default VPC, errors for duplicates, groups in use, missing IDs."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _DEFAULT_ENDPOINT_POLICY = (
 
 
 class Ec2(Service):
-    """Corrections to security groups and VPC endpoints, on either backend."""
+    """Overrides security groups, route tables and VPC endpoints, on both backends."""
 
     service = "ec2"
 
     def authorize_security_group_ingress(self, params: Params, context: CallContext) -> Params:
-        """A rule that is there already is InvalidPermission.Duplicate."""
+        """Add ingress rules; refuse an existing rule with InvalidPermission.Duplicate."""
         return self._authorize_rules(params, context, is_egress=False)
 
     def authorize_security_group_egress(self, params: Params, context: CallContext) -> Params:
-        """Likewise."""
+        """Add egress rules; refuse an existing rule with InvalidPermission.Duplicate."""
         return self._authorize_rules(params, context, is_egress=True)
 
     def describe_security_groups(self, params: Params, context: CallContext) -> Params:
-        """An id of the right form that is not there is InvalidGroup.NotFound.
+        """Describe security groups; a well-formed ID that does not exist is InvalidGroup.NotFound.
 
-        Names may hold wildcards, and groups are found by the groups their rules name: one backend knows neither.
+        Filters by wildcard names and by groups that rules reference are applied here: one backend lacks both.
         """
         group_filters = [item for item in params.get("Filters", []) if item["Name"] in _GROUP_FILTERS]
         backend_filters = [item for item in params.get("Filters", []) if item not in group_filters]
@@ -60,7 +60,7 @@ class Ec2(Service):
             raise AwsError("InvalidGroup.NotFound", message, 400) from error
 
     def delete_security_group(self, params: Params, context: CallContext) -> Params:
-        """Refused while a network interface or another group's rule holds it."""
+        """Delete a security group; refuse while a network interface or another group's rule uses it."""
         group = params.get("GroupId", "")
         groups = self._call(context, "DescribeSecurityGroups")["SecurityGroups"]
         other_groups = (other_group for other_group in groups if other_group["GroupId"] != group)
@@ -75,7 +75,7 @@ class Ec2(Service):
         return context.forward(params)
 
     def describe_route_tables(self, params: Params, context: CallContext) -> Params:
-        """A default VPC has a way to the internet, which neither backend gives it."""
+        """Describe route tables; add the internet route of a default VPC, which both backends lack."""
         response = context.forward(params)
         default_filter = [{"Name": "is-default", "Values": ["true"]}]
         default_vpcs = {vpc["VpcId"] for vpc in self._call(context, "DescribeVpcs", Filters=default_filter)["Vpcs"]}
@@ -85,7 +85,7 @@ class Ec2(Service):
         return {**response, "RouteTables": tables}
 
     def create_vpc_endpoint(self, params: Params, context: CallContext) -> Params:
-        """A second gateway endpoint of a service on one route table is RouteAlreadyExists."""
+        """Create an endpoint; refuse a second gateway endpoint on a route table with RouteAlreadyExists."""
         params = {"VpcEndpointType": "Gateway", **params}
         tables = params.get("RouteTableIds", [])
         self._check_route_tables(params["ServiceName"], tables, context)
@@ -94,7 +94,7 @@ class Ec2(Service):
         return response
 
     def modify_vpc_endpoint(self, params: Params, context: CallContext) -> Params:
-        """Likewise for the route tables it adds."""
+        """Modify an endpoint; refuse an added route table that already has one with RouteAlreadyExists."""
         endpoint = self._get_endpoint(params["VpcEndpointId"], context)
         added_tables = [
             table for table in params.get("AddRouteTableIds", []) if table not in endpoint.get("RouteTableIds", [])
@@ -103,7 +103,7 @@ class Ec2(Service):
         return context.forward(params)
 
     def describe_vpc_endpoints(self, params: Params, context: CallContext) -> Params:
-        """Filtered here, for one backend ignores filters; deleted ones are not found."""
+        """Describe endpoints that are not deleted; filter here, because one backend ignores filters."""
         endpoints = self._list_active_endpoints(context)
         for endpoint_id in params.get("VpcEndpointIds", []):
             if not any(endpoint["VpcEndpointId"] == endpoint_id for endpoint in endpoints):
@@ -160,7 +160,7 @@ class Ec2(Service):
 
 
 def _add_internet_route(table: Params) -> Params:
-    """A default VPC's main table as AWS makes it; others are as they were made."""
+    """Return a default VPC's main route table with its internet route; other tables unchanged."""
     routes = table.get("Routes", [])
     is_main = any(item.get("Main") for item in table.get("Associations", []))
     if not is_main or any(item.get("DestinationCidrBlock") == "0.0.0.0/0" for item in routes):
@@ -202,7 +202,7 @@ _GROUP_FILTERS: Mapping[str, Callable[[Params], list[str]]] = {
 
 
 def _expand_rules(permissions: list[Params]) -> set[tuple[Any, ...]]:
-    """Every single rule of some permissions: protocol, ports, and one source; descriptions do not count."""
+    """Return every single rule in some permissions as (protocol, ports, source), without its description."""
     rules: set[tuple[Any, ...]] = set()
     members = (("IpRanges", "CidrIp"), ("Ipv6Ranges", "CidrIpv6"), ("PrefixListIds", "PrefixListId"))
     for permission in permissions:

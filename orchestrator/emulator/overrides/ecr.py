@@ -1,4 +1,4 @@
-"""ECR's image rules: digests are the manifest's, immutable tags stay, scans and what MiniStack lacks."""
+"""Override ECR images: digests from the manifest, immutable tags, scans, referrers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEFAULT_SCANNING: Params = {"scanType": "BASIC", "rules": []}
 
 
 class Ecr(Service):
-    """Corrections to images, tag mutability and scanning, on either backend."""
+    """Overrides images, tag mutability and scanning, on both backends."""
 
     service = "ecr"
 
@@ -29,7 +29,7 @@ class Ecr(Service):
         self._referrers: dict[tuple[str, str, str], Params] = {}
 
     def put_image(self, params: Params, context: CallContext) -> Params:
-        """ImageAlreadyExistsException for the same again, ImageTagAlreadyExistsException for an immutable tag."""
+        """Store an image; refuse an existing image or an immutable tag, each with AWS's own error."""
         name, tag = params["repositoryName"], params.get("imageTag")
         digest = f"sha256:{hashlib.sha256(params['imageManifest'].encode()).hexdigest()}"
         if params.get("imageDigest", digest) != digest:
@@ -51,7 +51,7 @@ class Ecr(Service):
         return response
 
     def describe_images(self, params: Params, context: CallContext) -> Params:
-        """An image asked for and not there is ImageNotFoundException."""
+        """Describe images; a requested image that does not exist is ImageNotFoundException."""
         response = context.forward(params)
         for image_id in params.get("imageIds", []):
             if not any(_matches_image_id(image_id, image) for image in response["imageDetails"]):
@@ -67,7 +67,7 @@ class Ecr(Service):
         return {**response, "imageDetails": images}
 
     def list_image_referrers(self, params: Params, context: CallContext) -> Params:
-        """What was pushed with one image as its subject, such as an SBOM, and is still there."""
+        """List existing images that have the given image as their subject, such as an SBOM."""
         name, subject_digest = params["repositoryName"], params["subjectId"]["imageDigest"]
         details = self._call(context, "DescribeImages", repositoryName=name)["imageDetails"]
         candidates = (self._referrers.get((context.region, name, image["imageDigest"])) for image in details)
@@ -75,7 +75,7 @@ class Ecr(Service):
         return {"referrers": [{key: referrer[key] for key in referrer if key != "subject"} for referrer in referrers]}
 
     def create_repository(self, params: Params, context: CallContext) -> Params:
-        """Keeps the filters of tags exempt from immutability."""
+        """Create a repository; keep the filters that exempt tags from immutability."""
         response = context.forward(params)
         self._exclusion_filters[context.region, params["repositoryName"]] = params.get(
             "imageTagMutabilityExclusionFilters", []
@@ -83,14 +83,14 @@ class Ecr(Service):
         return {"repository": self._add_exclusion_filters(response["repository"], context)}
 
     def put_image_tag_mutability(self, params: Params, context: CallContext) -> Params:
-        """Likewise."""
+        """Set tag mutability; keep the filters that exempt tags from immutability."""
         response = context.forward(params)
         filters = params.get("imageTagMutabilityExclusionFilters", [])
         self._exclusion_filters[context.region, params["repositoryName"]] = filters
         return {**response, **({"imageTagMutabilityExclusionFilters": filters} if filters else {})}
 
     def describe_repositories(self, params: Params, context: CallContext) -> Params:
-        """With the filters."""
+        """Describe repositories with their exclusion filters."""
         response = context.forward(params)
         return {
             **response,
@@ -100,13 +100,13 @@ class Ecr(Service):
         }
 
     def start_image_scan(self, params: Params, context: CallContext) -> Params:
-        """A basic scan, done at once, that finds nothing."""
+        """Run a basic scan, which completes at once and finds nothing."""
         image = self._get_image(params, context)
         self._scanned_at[context.region, params["repositoryName"], image["imageDigest"]] = datetime.now(UTC)
         return {**self._image_identity(params, image), "imageScanStatus": {"status": "IN_PROGRESS"}}
 
     def describe_image_scan_findings(self, params: Params, context: CallContext) -> Params:
-        """ScanNotFoundException until one was started."""
+        """Return the findings; ScanNotFoundException if no scan was started."""
         image = self._get_image(params, context)
         scanned_at = self._scanned_at.get((context.region, params["repositoryName"], image["imageDigest"]))
         if scanned_at is None:
@@ -120,18 +120,18 @@ class Ecr(Service):
         }
 
     def get_registry_scanning_configuration(self, params: Params, context: CallContext) -> Params:
-        """Basic scanning without rules, unless set."""
+        """Return the scanning configuration: basic without rules, unless set."""
         configuration = self._scanning_configurations.get(context.region, _DEFAULT_SCANNING)
         return {"registryId": self.state.account, "scanningConfiguration": configuration}
 
     def put_registry_scanning_configuration(self, params: Params, context: CallContext) -> Params:
-        """Set it."""
+        """Set the scanning configuration."""
         configuration = {"scanType": params.get("scanType", "BASIC"), "rules": params.get("rules", [])}
         self._scanning_configurations[context.region] = configuration
         return {"registryScanningConfiguration": configuration}
 
     def batch_get_repository_scanning_configuration(self, params: Params, context: CallContext) -> Params:
-        """By the repositories' own setting."""
+        """Return the scanning configuration of repositories, from their own setting."""
         response = self._call(context, "DescribeRepositories", repositoryNames=params["repositoryNames"])
         shapes = []
         for repository in response["repositories"]:
@@ -148,7 +148,7 @@ class Ecr(Service):
         return {"scanningConfigurations": shapes, "failures": []}
 
     def get_authorization_token(self, params: Params, context: CallContext) -> Params:
-        """Valid for twelve hours, and for the registry of this emulator, at the address that the caller knows it by."""
+        """Return a login to this emulator's registry, valid for 12 hours, at the caller's own address for it."""
         expires = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=12)
         host = context.request.header("host", "127.0.0.1")
         authorization = {
@@ -158,7 +158,7 @@ class Ecr(Service):
         return {"authorizationData": [{**authorization, "expiresAt": expires}]}
 
     def _referrer_fields(self, repository: str, image: Params, context: CallContext) -> Params:
-        """What DescribeImages adds for what refers to an image."""
+        """Return the fields that DescribeImages adds for an image that refers to another."""
         referrer = self._referrers.get((context.region, repository, image["imageDigest"]))
         return (
             {"artifactMediaType": referrer["artifactType"], "subjectManifestDigest": referrer["subject"]}
@@ -202,13 +202,13 @@ class Ecr(Service):
 
 
 def _matches_image_id(image_id: Params, image: Params) -> bool:
-    """Whether an image is the one an imageId names."""
+    """Return whether an imageId names an image."""
     matches_digest = image_id.get("imageDigest") in (None, image["imageDigest"])
     return matches_digest and image_id.get("imageTag") in (None, *image.get("imageTags", []))
 
 
 def _build_referrer(manifest_text: str, digest: str) -> Params | None:
-    """What ListImageReferrers tells of a manifest, and the digest of its ``subject``; None for one without."""
+    """Return the ListImageReferrers entry of a manifest with its subject's digest; None without a subject."""
     manifest = json.loads(manifest_text)
     if not (subject := manifest.get("subject")):
         return None

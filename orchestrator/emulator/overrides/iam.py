@@ -1,4 +1,4 @@
-"""IAM's refusals that a backend leaves out: policy documents that are none, managed policies that are not there."""
+"""Override IAM: refuse malformed policy documents and managed policies that do not exist."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ _AWS_POLICY_PREFIX = "arn:aws:iam::aws:policy/"
 
 
 class Iam(Service):
-    """Corrections to roles and their policies, on either backend."""
+    """Overrides roles and their policies, on both backends."""
 
     service = "iam"
 
     def create_role(self, params: Params, context: CallContext) -> Params:
-        """Its trust policy must be one."""
+        """Create a role; refuse a malformed trust policy."""
         _check_policy_document(params["AssumeRolePolicyDocument"], needs_principal=True)
         return context.forward(params)
 
     def update_assume_role_policy(self, params: Params, context: CallContext) -> Params:
-        """Likewise."""
+        """Replace a trust policy; refuse a malformed one."""
         _check_policy_document(params["PolicyDocument"], needs_principal=True)
         return context.forward(params)
 
     def put_role_policy(self, params: Params, context: CallContext) -> Params:
-        """Its policy must be one."""
+        """Put an inline policy; refuse a malformed one."""
         _check_policy_document(params["PolicyDocument"], needs_principal=False)
         return context.forward(params)
 
     def attach_role_policy(self, params: Params, context: CallContext) -> Params:
-        """A policy of AWS's must be one AWS has."""
+        """Attach a policy; refuse an AWS managed policy that AWS does not have."""
         self._ensure_managed_policy(params["PolicyArn"])
         return context.forward(params)
 
     def get_policy(self, params: Params, context: CallContext) -> Params:
-        """Likewise."""
+        """Return a policy; load it first if AWS manages it."""
         self._ensure_managed_policy(params["PolicyArn"])
         return context.forward(params)
 
     def get_policy_version(self, params: Params, context: CallContext) -> Params:
-        """Likewise."""
+        """Return a policy version; load the policy first if AWS manages it."""
         self._ensure_managed_policy(params["PolicyArn"])
         return context.forward(params)
 
     def list_policies(self, params: Params, context: CallContext) -> Params:
-        """AWS's own among them, unless only local ones are asked for."""
+        """List policies, including AWS's own unless only local ones are requested."""
         if params.get("Scope") != "Local":
             for name, policy in _load_managed_policies().values():
                 self.state.backend.add_managed_policy(name, policy)
@@ -65,7 +65,7 @@ class Iam(Service):
 
 @cache
 def _load_managed_policies() -> dict[str, tuple[str, Params]]:
-    """AWS's managed policies by ARN: name and data."""
+    """Return AWS's managed policies by ARN: name and data."""
     from moto.iam.aws_managed_policies import aws_managed_policies_data
 
     policies = json.loads(aws_managed_policies_data)
@@ -75,7 +75,7 @@ def _load_managed_policies() -> dict[str, tuple[str, Params]]:
 
 
 def _check_policy_document(document: str, *, needs_principal: bool) -> None:
-    """Raise MalformedPolicyDocument for what is no policy."""
+    """Raise AwsError MalformedPolicyDocument if a document is not a policy."""
     try:
         statements = json.loads(document)["Statement"]
     except (ValueError, KeyError, TypeError) as error:

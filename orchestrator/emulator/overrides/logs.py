@@ -1,4 +1,4 @@
-"""CloudWatch Logs' check on retention, which neither backend makes."""
+"""Override CloudWatch Logs: check the retention period, which both backends accept as it is."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _RETENTION_DAYS = (
 
 
 class Logs(Service):
-    """Corrections to log groups, on either backend."""
+    """Overrides log groups, on both backends."""
 
     service = "logs"
 
     def put_retention_policy(self, params: Params, context: CallContext) -> Params:
-        """Only certain numbers of days."""
+        """Set the retention; refuse a number of days that AWS does not offer."""
         if params["retentionInDays"] not in _RETENTION_DAYS:
             raise AwsError("InvalidParameterException", f"Retention must be one of {list(_RETENTION_DAYS)} days.")
         return context.forward(params)

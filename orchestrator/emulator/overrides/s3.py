@@ -1,8 +1,8 @@
-"""S3 bucket configuration as AWS keeps it: what a new bucket has, what reads back, which policies are refused.
+"""Override S3 bucket configuration: defaults of a new bucket, exact read-back, refused policies.
 
-Objects are the backend's, which does not compare checksums.  Configuration AWS stores as given (encryption, lifecycle,
-policy) is kept here, so that nothing is dropped on the way back; the backend is still told, and still says whether a
-bucket exists.
+Objects stay in the backend, which does not compare checksums. Configuration that AWS stores as given (encryption,
+lifecycle, policy) is kept here, so that a read returns all of it; the call is still forwarded, and the backend
+decides whether a bucket exists.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DEFAULT_MIN_OBJECT_SIZE = "all_storage_classes_128K"
 
 
 class S3(Service):
-    """Corrections to bucket configuration, on either backend."""
+    """Overrides bucket configuration, on both backends."""
 
     service = "s3"
 
@@ -53,7 +53,7 @@ class S3(Service):
         self._event_bridge: dict[str, bool] = {}
 
     def create_bucket(self, params: Params, context: CallContext) -> Response:
-        """A new bucket is encrypted, blocks public access, has ACLs off and the tags it was made with."""
+        """Create a bucket with encryption, public access blocked, ACLs disabled, and its tags."""
         response = context.forward_raw()
         if response.status >= 300:
             return response
@@ -70,7 +70,7 @@ class S3(Service):
         return response
 
     def list_buckets(self, params: Params, context: CallContext) -> Params:
-        """Regions are told where anything is asked for, such as pages."""
+        """List buckets; include their regions if the request has any parameter, such as a page size."""
         response = context.forward(params)
         buckets = response.get("Buckets") or []
         if params:
@@ -78,7 +78,7 @@ class S3(Service):
         return {**response, "Buckets": buckets}
 
     def _get_bucket_region(self, bucket: Params, context: CallContext) -> str:
-        """Where one bucket is, asked once: a bucket never moves."""
+        """Return the region of a bucket, cached for good: a bucket never moves."""
         key = bucket["Name"], str(bucket["CreationDate"])
         if key not in self._regions:
             response = self._call(context, "HeadBucket", Bucket=bucket["Name"])
@@ -86,14 +86,14 @@ class S3(Service):
         return self._regions[key]
 
     def delete_bucket(self, params: Params, context: CallContext) -> Response:
-        """Forget what was kept of it."""
+        """Delete a bucket and the configuration kept here."""
         response = context.forward_raw()
         if response.status < 300:
             self._forget_bucket(params["Bucket"])
         return response
 
     def put_object(self, params: Params, context: CallContext) -> Response:
-        """Refused when the bytes are not those of the checksum that came with them."""
+        """Store an object; refuse bytes that do not match the checksum in the request."""
         request = context.request
         expected_checksum = request.header("x-amz-checksum-sha256")
         if expected_checksum and request.header("content-encoding") != "aws-chunked":
@@ -103,13 +103,13 @@ class S3(Service):
         return context.forward_raw()
 
     def get_bucket_encryption(self, params: Params, context: CallContext) -> Params:
-        """Never absent: SSE-S3 is always on."""
+        """Return the encryption, SSE-S3 by default: it is never absent."""
         self._require_bucket(params, context)
         configuration = self._encryption.get(params["Bucket"], _DEFAULT_ENCRYPTION)
         return {"ServerSideEncryptionConfiguration": deepcopy(configuration)}
 
     def put_bucket_encryption(self, params: Params, context: CallContext) -> Params:
-        """Kept as given, the bucket key off unless asked for."""
+        """Store the encryption as given, with the bucket key off unless requested."""
         self._require_bucket(params, context)
         configuration = deepcopy(params["ServerSideEncryptionConfiguration"])
         for rule in configuration["Rules"]:
@@ -119,13 +119,13 @@ class S3(Service):
         return {}
 
     def delete_bucket_encryption(self, params: Params, context: CallContext) -> Params:
-        """Back to SSE-S3."""
+        """Reset the encryption to SSE-S3."""
         self._require_bucket(params, context)
         self._encryption.pop(params["Bucket"], None)
         return {}
 
     def put_bucket_lifecycle_configuration(self, params: Params, context: CallContext) -> Params:
-        """The backend validates; rules without an ID get one."""
+        """Store the rules after the backend has validated them; give rules without an ID one."""
         context.forward(params)
         rules = deepcopy(params.get("LifecycleConfiguration", {}).get("Rules", []))
         for rule in rules:
@@ -135,18 +135,18 @@ class S3(Service):
         return {_MIN_OBJECT_SIZE_KEY: min_object_size}
 
     def get_bucket_lifecycle_configuration(self, params: Params, context: CallContext) -> Params:
-        """As it was put."""
+        """Return the rules as they were put."""
         response = context.forward(params)
         return deepcopy(self._lifecycle.get(params["Bucket"], response))
 
     def delete_bucket_lifecycle(self, params: Params, context: CallContext) -> Params:
-        """Forget the rules."""
+        """Delete the rules."""
         context.forward(params)
         self._lifecycle.pop(params["Bucket"], None)
         return {}
 
     def put_bucket_logging(self, params: Params, context: CallContext) -> Params:
-        """The target has to be there; whether its policy lets the log in shows when there is one to deliver."""
+        """Set access logging; refuse a target bucket that does not exist. The target's policy is not checked."""
         self._require_bucket(params, context)
         status = params["BucketLoggingStatus"]
         if target := status.get("LoggingEnabled"):
@@ -159,28 +159,28 @@ class S3(Service):
         return {}
 
     def get_bucket_logging(self, params: Params, context: CallContext) -> Params:
-        """As it was put; nothing when it is off."""
+        """Return the logging configuration as it was put; nothing if logging is off."""
         self._require_bucket(params, context)
         return deepcopy(self._logging.get(params["Bucket"], {}))
 
     def put_bucket_notification_configuration(self, params: Params, context: CallContext) -> Params:
-        """The backend's, and whether EventBridge is told, which moto forgets: an empty element says so."""
+        """Set notifications; keep here whether EventBridge is on: moto drops its empty element."""
         response = context.forward(params)
         self._event_bridge[params["Bucket"]] = "EventBridgeConfiguration" in params["NotificationConfiguration"]
         return response
 
     def get_bucket_notification_configuration(self, params: Params, context: CallContext) -> Params:
-        """As it was put."""
+        """Return the notifications as they were put."""
         response = context.forward(params)
         response.pop("EventBridgeConfiguration", None)
         return {**response, "EventBridgeConfiguration": {}} if self._event_bridge.get(params["Bucket"]) else response
 
     def put_bucket_policy(self, params: Params, context: CallContext) -> Params:
-        """A public policy is refused while BlockPublicPolicy is on.
+        """Set the policy; refuse a public one while BlockPublicPolicy is on.
 
-        moto is not told: it applies statements without their conditions, and would deny every upload to a bucket
-        with a TLS-only policy.  MiniStack is told without what is denied to plain HTTP: its distributions ask its
-        buckets over that, where AWS's use TLS.
+        The policy is not forwarded to moto, which ignores conditions and would deny every upload to a bucket with a
+        TLS-only policy. MiniStack gets it without the statements that deny plain HTTP: its distributions read its
+        buckets over HTTP, where AWS's use TLS.
         """
         self._require_bucket(params, context)
         policy = _parse_policy(params["Policy"])
@@ -198,15 +198,15 @@ class S3(Service):
         return {}
 
     def get_bucket_policy(self, params: Params, context: CallContext) -> Params:
-        """As it was put."""
+        """Return the policy as it was put."""
         return {"Policy": self._get_policy_text(params, context)}
 
     def get_bucket_policy_status(self, params: Params, context: CallContext) -> Params:
-        """Whether it is public."""
+        """Return whether the policy is public."""
         return {"PolicyStatus": {"IsPublic": is_public(_parse_policy(self._get_policy_text(params, context)))}}
 
     def delete_bucket_policy(self, params: Params, context: CallContext) -> Params:
-        """Absent already is fine."""
+        """Delete the policy; succeed if there is none."""
         self._require_bucket(params, context)
         if self._policies.pop(params["Bucket"], None) is not None and self.state.backend.name != "moto":
             context.forward(params)
@@ -221,7 +221,7 @@ class S3(Service):
         return policy
 
     def _require_bucket(self, params: Params, context: CallContext) -> None:
-        """Raise NoSuchBucket unless the backend has the bucket."""
+        """Raise AwsError NoSuchBucket unless the backend has the bucket."""
         try:
             self._call(context, "HeadBucket", Bucket=params["Bucket"])
         except AwsError as error:
@@ -256,7 +256,7 @@ def _parse_policy(policy: str) -> Params:
 
 
 def is_public(policy: Params) -> bool:
-    """Whether a policy allows something to everyone without a condition, as S3 Block Public Access judges."""
+    """Return whether a policy allows anyone anything without a condition, as S3 Block Public Access judges it."""
     statements = policy["Statement"]
     for statement in [statements] if isinstance(statements, dict) else statements:
         principal = statement.get("Principal")
@@ -268,7 +268,7 @@ def is_public(policy: Params) -> bool:
 
 
 def _remove_tls_statements(policy: Any) -> str:
-    """A policy without the statements that deny everything but TLS."""
+    """Return a policy without the statements that deny everything but TLS."""
     statements = policy["Statement"] if isinstance(policy["Statement"], list) else [policy["Statement"]]
     remaining = [
         statement

@@ -1,4 +1,4 @@
-"""Secrets Manager's rules on names scheduled for deletion and on request tokens, on either backend."""
+"""Override Secrets Manager: request tokens, names scheduled for deletion, descriptions, version labels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VALUE_KEYS = ("SecretString", "SecretBinary")
 
 
 class SecretsManager(Service):
-    """Corrections to CreateSecret, PutSecretValue and UpdateSecret."""
+    """Overrides secrets and their versions, on both backends."""
 
     service = "secretsmanager"
 
@@ -21,7 +21,10 @@ class SecretsManager(Service):
         self._cleared_descriptions: set[str] = set()
 
     def create_secret(self, params: Params, context: CallContext) -> Params:
-        """The token becomes the version id; the same again answers the same; a name to be deleted is not free."""
+        """Create a secret with the token as version ID; repeat the answer for a repeated request.
+
+        Refuses the name of a secret that is scheduled for deletion.
+        """
         existing = self._find_secret(params["Name"], context)
         token = params.get("ClientRequestToken")
         if existing is not None and existing.get("DeletedDate"):
@@ -40,7 +43,7 @@ class SecretsManager(Service):
         return {"ARN": created["ARN"], "Name": created["Name"], "VersionId": put_response["VersionId"]}
 
     def put_secret_value(self, params: Params, context: CallContext) -> Params:
-        """The same token with the same value changes nothing; with another value it is refused."""
+        """Add a version; do nothing for a repeated token and value, refuse a token with another value."""
         token = params.get("ClientRequestToken")
         existing = self._find_secret(params["SecretId"], context)
         if existing is None:
@@ -59,7 +62,7 @@ class SecretsManager(Service):
         return context.forward(params)
 
     def update_secret(self, params: Params, context: CallContext) -> Params:
-        """An empty description takes the description away; moto keeps the one it has."""
+        """Update a secret; an empty description removes the description, which moto keeps."""
         response = context.forward(params)
         if "Description" in params:
             (self._cleared_descriptions.discard if params["Description"] else self._cleared_descriptions.add)(
@@ -68,7 +71,7 @@ class SecretsManager(Service):
         return response
 
     def update_secret_version_stage(self, params: Params, context: CallContext) -> Params:
-        """Moving AWSCURRENT changes the value; a label that is there already is not there twice."""
+        """Move a label: AWSCURRENT changes the value, and a label is never attached twice."""
         target_version = params.get("MoveToVersionId")
         existing = self._find_secret(params["SecretId"], context) or {}
         if target_version and params["VersionStage"] in (existing.get("VersionIdsToStages") or {}).get(
@@ -81,11 +84,11 @@ class SecretsManager(Service):
         return response
 
     def describe_secret(self, params: Params, context: CallContext) -> Params:
-        """Without a description that was taken away."""
+        """Describe a secret, without a description that was removed."""
         return self._remove_cleared_description(context.forward(params))
 
     def list_secrets(self, params: Params, context: CallContext) -> Params:
-        """The same."""
+        """List secrets, without descriptions that were removed."""
         response = context.forward(params)
         return {
             **response,
@@ -97,7 +100,7 @@ class SecretsManager(Service):
         return {name: value for name, value in secret.items() if name != hidden_field}
 
     def _is_same_value(self, params: Params, context: CallContext) -> bool:
-        """Whether the version a token made holds the value that comes with it."""
+        """Return whether the version with this token already holds the same value."""
         name = params.get("SecretId", params.get("Name"))
         try:
             stored_value = self._call(context, "GetSecretValue", SecretId=name, VersionId=params["ClientRequestToken"])

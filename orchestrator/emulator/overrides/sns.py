@@ -1,4 +1,4 @@
-"""SNS's idea of a subscription nobody has confirmed, and of a topic made again with other tags."""
+"""Override SNS: unconfirmed subscriptions, and topics created again with other tags."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ _CONFIRMATION_PROTOCOLS = ("email", "email-json", "http", "https")
 
 
 class Sns(Service):
-    """Corrections to topics and subscriptions, on either backend.  Nobody here ever confirms a subscription."""
+    """Overrides topics and subscriptions, on both backends. No subscription is ever confirmed."""
 
     service = "sns"
 
     def create_topic(self, params: Params, context: CallContext) -> Params:
-        """The same topic again is answered; with other tags it is refused."""
+        """Create a topic or return the existing one; refuse an existing one with other tags."""
         arn = f"arn:aws:sns:{context.region}:{self.state.account}:{params['Name']}"
         requested_tags = {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
         try:
@@ -29,22 +29,22 @@ class Sns(Service):
         return {"TopicArn": arn}
 
     def subscribe(self, params: Params, context: CallContext) -> Params:
-        """One by mail or web is pending; its ARN is told only if asked for."""
+        """Subscribe; one by mail or web stays pending, and its ARN is returned only on request."""
         response = context.forward(params)
         if params["Protocol"] in _CONFIRMATION_PROTOCOLS and not params.get("ReturnSubscriptionArn"):
             return {"SubscriptionArn": "pending confirmation"}
         return response
 
     def list_subscriptions(self, params: Params, context: CallContext) -> Params:
-        """With PendingConfirmation in place of the ARN."""
+        """List subscriptions; a pending one has PendingConfirmation instead of its ARN."""
         return _mark_pending(context.forward(params))
 
     def list_subscriptions_by_topic(self, params: Params, context: CallContext) -> Params:
-        """Likewise."""
+        """List a topic's subscriptions; a pending one has PendingConfirmation instead of its ARN."""
         return _mark_pending(context.forward(params))
 
     def get_subscription_attributes(self, params: Params, context: CallContext) -> Params:
-        """With PendingConfirmation true for those."""
+        """Return the attributes, with PendingConfirmation true for pending subscriptions."""
         response = context.forward(params)
         attributes = response["Attributes"]
         is_pending = attributes.get("Protocol") in _CONFIRMATION_PROTOCOLS

@@ -1,1 +1,1 @@
-"""AWS services implemented here because no backend has them, or has them right."""
+"""AWS services that this package implements itself, because no backend has them or gets them right."""

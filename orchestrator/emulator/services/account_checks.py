@@ -1,4 +1,4 @@
-"""What a service's settings refer to elsewhere in the account: roles that can be assumed, images that were pushed."""
+"""Check what a service's settings refer to elsewhere in the account: assumable roles, pushed images."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ECR_IMAGE_PATTERN = re.compile(
 
 
 def can_assume_role(state: EmulatorState, arn: str, principal: str) -> bool:
-    """Whether a service may assume a role: it exists, is no longer too new, and trusts ``ecs.amazonaws.com`` or so."""
+    """Return whether a principal (``ecs.amazonaws.com``) can assume a role: it exists, trusts it, is old enough."""
     name = arn.rpartition("/")[2]
     try:
         role = state.call("iam", "GetRole", RoleName=name)["Role"]
@@ -27,7 +27,7 @@ def can_assume_role(state: EmulatorState, arn: str, principal: str) -> bool:
 
 
 def is_failing_image(state: EmulatorState, image: str) -> bool:
-    """Whether the faults say that a deployment of an image fails its health check."""
+    """Return whether the fault settings make the deployment of an image fail its health check."""
     if any(fnmatchcase(image, pattern) for pattern in state.faults.failing_images):
         return True
     return state.faults.require_images and not _is_image_pushed(state, image)

@@ -1,6 +1,6 @@
-"""AWS Budgets: budgets with their notifications and subscribers, tags, and the defaults AWS fills in.
+"""Emulate AWS Budgets: budgets with notifications, subscribers and tags, and AWS's defaults.
 
-Amounts read back with a decimal (``60.0``), as on AWS.  Nothing is ever spent here, so no notification is in alarm.
+Amounts read back with a decimal (``60.0``), as on AWS. Nothing is ever spent here, so no notification is in alarm.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Budgets(Service):
         self._budgets: dict[str, _Budget] = {}
 
     def handler(self, operation: str) -> Handler | None:
-        """The method for an operation, behind the model's constraints and the account's number."""
+        """Return the method for an operation, which first checks the model's constraints and the account ID."""
         method = super().handler(operation)
         if method is None:
             return None
@@ -73,7 +73,7 @@ class Budgets(Service):
         return call_validated
 
     def create_budget(self, params: Params, context: CallContext) -> Params:
-        """With its notifications and tags; the name must be free."""
+        """Create a budget with its notifications and tags; refuse a name in use."""
         name = params["Budget"]["BudgetName"]
         if name in self._budgets:
             message = f"Error creating budget: {name} - the budget already exists."
@@ -86,11 +86,11 @@ class Budgets(Service):
         return {}
 
     def describe_budget(self, params: Params, context: CallContext) -> Params:
-        """By name."""
+        """Return a budget by name."""
         return {"Budget": self._get_budget(params["BudgetName"]).shape}
 
     def describe_budgets(self, params: Params, context: CallContext) -> Params:
-        """All of them."""
+        """List the budgets."""
         shapes = [budget.shape for budget in self._budgets.values()]
         items, token = paginate(
             shapes, params.get("MaxResults", 100), params.get("NextToken"), "InvalidNextTokenException"
@@ -98,25 +98,25 @@ class Budgets(Service):
         return {"Budgets": items, "NextToken": token}
 
     def update_budget(self, params: Params, context: CallContext) -> Params:
-        """Replace all but the notifications."""
+        """Replace a budget, except for its notifications."""
         budget = self._get_budget(params["NewBudget"]["BudgetName"])
         start = budget.shape["TimePeriod"]["Start"]
         budget.shape = _fill_defaults(params["NewBudget"], start)
         return {}
 
     def delete_budget(self, params: Params, context: CallContext) -> Params:
-        """With its notifications."""
+        """Delete a budget and its notifications."""
         self._get_budget(params["BudgetName"])
         del self._budgets[params["BudgetName"]]
         return {}
 
     def create_notification(self, params: Params, context: CallContext) -> Params:
-        """A new one with its subscribers."""
+        """Add a notification with its subscribers."""
         self._add_notification(self._get_budget(params["BudgetName"]), params["Notification"], params["Subscribers"])
         return {}
 
     def update_notification(self, params: Params, context: CallContext) -> Params:
-        """Replace it; its subscribers stay."""
+        """Replace a notification; keep its subscribers."""
         budget = self._get_budget(params["BudgetName"])
         alert = _find_alert(budget, params["OldNotification"])
         notification = _normalise_notification(params["NewNotification"])
@@ -129,13 +129,13 @@ class Budgets(Service):
         return {}
 
     def delete_notification(self, params: Params, context: CallContext) -> Params:
-        """With its subscribers."""
+        """Delete a notification and its subscribers."""
         budget = self._get_budget(params["BudgetName"])
         budget.alerts.remove(_find_alert(budget, params["Notification"]))
         return {}
 
     def describe_notifications_for_budget(self, params: Params, context: CallContext) -> Params:
-        """All of a budget's."""
+        """List the notifications of a budget."""
         notifications = [
             {**alert.notification, "NotificationState": "OK"} for alert in self._get_budget(params["BudgetName"]).alerts
         ]
@@ -145,7 +145,7 @@ class Budgets(Service):
         return {"Notifications": items, "NextToken": token}
 
     def create_subscriber(self, params: Params, context: CallContext) -> Params:
-        """One more, unless it is there."""
+        """Add a subscriber; refuse an existing one."""
         alert = _find_alert(self._get_budget(params["BudgetName"]), params["Notification"])
         if params["Subscriber"] in alert.subscribers:
             raise AwsError("DuplicateRecordException", "Subscriber already exists.")
@@ -154,14 +154,14 @@ class Budgets(Service):
         return {}
 
     def update_subscriber(self, params: Params, context: CallContext) -> Params:
-        """Replace one."""
+        """Replace a subscriber."""
         alert = _find_alert(self._get_budget(params["BudgetName"]), params["Notification"])
         _require_subscriber(alert, params["OldSubscriber"])
         alert.subscribers[alert.subscribers.index(params["OldSubscriber"])] = params["NewSubscriber"]
         return {}
 
     def delete_subscriber(self, params: Params, context: CallContext) -> Params:
-        """Take one away; with the last one goes the notification."""
+        """Delete a subscriber, and the notification with its last subscriber."""
         budget = self._get_budget(params["BudgetName"])
         alert = _find_alert(budget, params["Notification"])
         _require_subscriber(alert, params["Subscriber"])
@@ -171,7 +171,7 @@ class Budgets(Service):
         return {}
 
     def describe_subscribers_for_notification(self, params: Params, context: CallContext) -> Params:
-        """All of a notification's."""
+        """List the subscribers of a notification."""
         alert = _find_alert(self._get_budget(params["BudgetName"]), params["Notification"])
         items, token = paginate(
             alert.subscribers, params.get("MaxResults", 100), params.get("NextToken"), "InvalidNextTokenException"
@@ -179,7 +179,7 @@ class Budgets(Service):
         return {"Subscribers": items, "NextToken": token}
 
     def list_tags_for_resource(self, params: Params, context: CallContext) -> Params:
-        """Of a budget, by ARN."""
+        """Return the tags of a budget, by ARN."""
         tags = self._get_budget_by_arn(params["ResourceARN"]).tags
         return {"ResourceTags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
@@ -190,7 +190,7 @@ class Budgets(Service):
         return {}
 
     def untag_resource(self, params: Params, context: CallContext) -> Params:
-        """Take tags away."""
+        """Remove tags."""
         tags = self._get_budget_by_arn(params["ResourceARN"]).tags
         for key in params["ResourceTagKeys"]:
             tags.pop(key, None)
@@ -216,7 +216,7 @@ class Budgets(Service):
 
 
 def _fill_defaults(budget_params: Params, start: Any = None) -> Params:
-    """A budget as AWS keeps it."""
+    """Return a budget as AWS stores it."""
     now = datetime.now(UTC).replace(microsecond=0)
     shape = deepcopy(budget_params)
     if "FilterExpression" not in shape and "Metrics" not in shape:

@@ -1,4 +1,4 @@
-"""The constraints of a service model that botocore leaves to the server: patterns, enums, maximum lengths."""
+"""Check the constraints of a service model that botocore leaves to the server: patterns, enums, lengths."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.emulator.errors import AwsError
 
 
 def check_constraints(shape: Any, params: Any) -> None:
-    """Raise ValidationException, in AWS's own words, for values outside of what the model allows."""
+    """Raise AwsError ValidationException, in AWS's own words, for values that the model does not allow."""
     violations = list(_find_violations(shape, params, ""))
     if violations:
         plural_suffix = "s" if len(violations) > 1 else ""
@@ -50,7 +50,7 @@ def _find_string_violations(shape: Any, value: str, path: str) -> Iterator[str]:
 
 @cache
 def _compile_pattern(pattern: str) -> re.Pattern[str] | None:
-    """A model's pattern in Python's syntax; None for the few that have no equal there.
+    """Compile a model's pattern in Python's syntax; return None for the few without an equivalent.
 
     Java allows flags such as (?s) anywhere, Python only at the start.
     """

@@ -1,4 +1,4 @@
-"""Pages of a list, by the NextToken and MaxResults that AWS's JSON services share."""
+"""Paginate a list by NextToken and MaxResults, as AWS's JSON services do."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 def paginate(
     items: Sequence[T], size: int, token: str | None, code: str = "InvalidRequestException"
 ) -> tuple[list[T], str | None]:
-    """One page of ``items`` and the token of the next, or None at the end.  A token not ours raises ``code``."""
+    """Return one page of ``items`` and the next token, None at the end. Raises AwsError ``code`` for a bad token."""
     try:
         start = int(token) if token else 0
     except ValueError as error:

@@ -1,6 +1,6 @@
-"""The Resource Groups Tagging API's reads, over everything a stack makes: asked of each service, nothing kept here.
+"""Emulate the reads of the Resource Groups Tagging API by asking each service. Stores no tags.
 
-As on AWS it is regional, reports CloudFront in us-east-1 only, leaves IAM out, and lists only what has tags.
+As on AWS, the API is regional, reports CloudFront in us-east-1 only, omits IAM, and lists only tagged resources.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Tagging(Service):
         }
 
     def get_resources(self, params: Params, context: CallContext) -> Params:
-        """Filtered by tags (all filters, any of a filter's values), types and ARNs; in pages of one listing."""
+        """Return resources by tags (all filters, any value of each), types and ARNs, in pages of one listing."""
         page_token = params.get("PaginationToken")
         listing_key = repr([context.region, sorted({**params, "PaginationToken": ""}.items())])
         if not page_token or listing_key not in self._listings:
@@ -61,25 +61,25 @@ class Tagging(Service):
         ]
 
     def get_tag_keys(self, params: Params, context: CallContext) -> Params:
-        """Every key in use."""
+        """Return every key in use."""
         keys = sorted({key for _, tags in self._list_tagged(context.region, []) for key in tags})
         return {"TagKeys": keys, "PaginationToken": ""}
 
     def get_tag_values(self, params: Params, context: CallContext) -> Params:
-        """Every value of a key in use."""
+        """Return every value of a key in use."""
         key = params["Key"]
         values = sorted({tags[key] for _, tags in self._list_tagged(context.region, []) if key in tags})
         return {"TagValues": values, "PaginationToken": ""}
 
     def _list_tagged(self, region: str, types: list[str]) -> TaggedResources:
-        """What has tags, in the order of ARNs, of these types or of all."""
+        """Yield ARN and tags of tagged resources of these types (of all, if empty), in order of ARN."""
         tags_by_arn = self._collect_tags(region, types)
         for arn in sorted(tags_by_arn):
             if not types or any(_matches_type(arn, resource_type) for resource_type in types):
                 yield arn, tags_by_arn[arn]
 
     def _collect_tags(self, region: str, types: list[str]) -> dict[str, dict[str, str]]:
-        """Asking every service takes most of a second for a few hundred things: once, until something is written."""
+        """Return tags by ARN, cached until the next write: asking every service takes most of a second."""
         services = {resource_type.partition(":")[0] for resource_type in types}
         cache_key, write_count = repr((region, sorted(services))), self.state.write_count
         if cache_key not in self._tags_cache or self._tags_cache[cache_key][0] != write_count:
@@ -150,7 +150,7 @@ class Tagging(Service):
         return iter(self.state.tags_by_arn("cloudfront", region).items())
 
     def _get_tags(self, service: str, operation: str, region: str, member: str, **params: Any) -> dict[str, str]:
-        """One resource's tags; a resource that is gone or has none has no tags."""
+        """Return one resource's tags; {} if it is deleted or has none."""
         try:
             return _to_tag_dict(self._call(service, operation, region, **params).get(member, []))
         except AwsError as error:
@@ -167,7 +167,7 @@ def _to_tag_dict(tags: list[Params]) -> dict[str, str]:
 
 
 def _matches_filters(tags: dict[str, str], filters: list[Params]) -> bool:
-    """Whether tags pass all filters: a filter wants its key, with one of its values if it names any."""
+    """Return whether tags match all filters: each needs its key, with one of its values if it has any."""
     return all(
         tag_filter["Key"] in tags and (not tag_filter.get("Values") or tags[tag_filter["Key"]] in tag_filter["Values"])
         for tag_filter in filters
@@ -175,7 +175,7 @@ def _matches_filters(tags: dict[str, str], filters: list[Params]) -> bool:
 
 
 def _matches_type(arn: str, resource_type: str) -> bool:
-    """Whether an ARN is of a type: ``rds`` or ``rds:db`` or ``ec2:security-group``."""
+    """Return whether an ARN is of a type: ``rds``, ``rds:db`` or ``ec2:security-group``."""
     service, _, subtype = resource_type.partition(":")
     _, _, arn_service, _, _, resource_path = arn.split(":", 5)
     if arn_service != ("monitoring" if service == "monitoring" else service):

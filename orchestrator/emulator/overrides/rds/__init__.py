@@ -1,1 +1,1 @@
-"""Amazon RDS as AWS has it: asynchronous states, pending changes, windows, protection, snapshots, restores."""
+"""Override Amazon RDS: asynchronous states, pending changes, windows, protection, snapshots, restores."""

@@ -1,4 +1,4 @@
-"""The instances a correction of RDS knows, and how it finds and settles them."""
+"""Store the DB instances of the RDS override, find them and advance their state."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.emulator.service_base import CallContext, EmulatorState, Servi
 
 
 class RdsBase(Service):
-    """Base of the RDS corrections: the instances by region and name."""
+    """Base class of the RDS overrides: holds the instances by region and name."""
 
     service = "rds"
 
@@ -30,7 +30,7 @@ class RdsBase(Service):
         return instance
 
     def _refresh(self, instance: Instance) -> None:
-        """Bring an instance up to date; one whose deletion is over leaves the backend too."""
+        """Advance an instance to its current state; delete it from the backend once its deletion is over."""
         instance.refresh()
         if instance.status == "deleted":
             delete_params = {"DBInstanceIdentifier": instance.name, "SkipFinalSnapshot": True}

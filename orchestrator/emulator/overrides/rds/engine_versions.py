@@ -1,4 +1,4 @@
-"""What RDS offers: engine versions and orderable classes of PostgreSQL.  A small, fixed part of AWS's catalogue."""
+"""List engine versions and orderable classes of PostgreSQL: a small, fixed part of what RDS offers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Catalogue(Service):
     service = "rds"
 
     def describe_db_engine_versions(self, params: Params, context: CallContext) -> Params:
-        """Of PostgreSQL; a major version names all of its minors."""
+        """Return PostgreSQL versions; a major version selects all of its minor versions."""
         if params.get("Engine", "postgres") != "postgres":
             return {"DBEngineVersions": []}
         version_prefix = params.get("EngineVersion", "")
@@ -38,7 +38,7 @@ class Catalogue(Service):
         return {"DBEngineVersions": [_engine_version_shape(version) for version in versions]}
 
     def describe_orderable_db_instance_options(self, params: Params, context: CallContext) -> Params:
-        """Of PostgreSQL, by version and class."""
+        """Return the PostgreSQL options, by version and class."""
         if params["Engine"] != "postgres":
             return {"OrderableDBInstanceOptions": []}
         version, requested_class = params.get("EngineVersion", ""), params.get("DBInstanceClass")
@@ -71,7 +71,7 @@ class Catalogue(Service):
         }
 
     def describe_pending_maintenance_actions(self, params: Params, context: CallContext) -> Params:
-        """AWS has nothing in store for anyone here."""
+        """Return no action: nothing is ever pending here."""
         return {"PendingMaintenanceActions": []}
 
 

@@ -1,4 +1,4 @@
-"""What the emulator knows of a DB instance beyond its backend: its facts, its state over time, what is pending."""
+"""Hold what the backend does not store of a DB instance: attributes, state over time, pending changes."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _MODIFYING_DELAY_FRACTION = 0.25  # of the settle time: AWS says "available" for
 
 
 def _generate_resource_id() -> str:
-    """What names an instance for ever, whatever it is called."""
+    """Return a DbiResourceId, which survives a rename of the instance."""
     return "db-" + "".join(secrets.choice(string.ascii_uppercase + string.digits) for _ in range(26))
 
 
 @dataclass
 class Transition:
-    """Something under way: its status, when it shows and ends (monotonic), what holds when it is over."""
+    """A state change in progress: its status, monotonic start and end, and the result applied at the end."""
 
     status: str
     starts_at: float
@@ -33,7 +33,7 @@ class Transition:
 
 @dataclass
 class Instance:
-    """One DB instance.  ``facts`` are DBInstance members that override the backend's answer."""
+    """One DB instance. ``attributes`` are DBInstance members that override the backend's response."""
 
     name: str
     region: str
@@ -49,13 +49,13 @@ class Instance:
     def start_transition(
         self, status: str, seconds: float, *, final_status: str = "available", changes: Params | None = None
     ) -> None:
-        """Start something; a change shows as available at first, everything else at once."""
+        """Start a transition; a modification still shows the old status for a moment, as on AWS."""
         now = time.monotonic()
         delay = seconds * _MODIFYING_DELAY_FRACTION if status == "modifying" else 0.0
         self.transition = Transition(status, now + delay, now + seconds, final_status, changes or {})
 
     def refresh(self) -> None:
-        """Finish what is under way if its time is over."""
+        """Finish the transition if its time is over."""
         transition = self.transition
         if transition is None or time.monotonic() < transition.ends_at:
             return
@@ -66,25 +66,25 @@ class Instance:
 
     @property
     def visible_status(self) -> str:
-        """The status at this moment."""
+        """Return the current status."""
         if self.transition is not None and time.monotonic() >= self.transition.starts_at:
             return self.transition.status
         return self.status
 
     def require_available(self) -> None:
-        """Raise InvalidDBInstanceState while something is under way or it is not running."""
+        """Raise AwsError InvalidDBInstanceState unless the instance is available and has no transition."""
         if self.transition is not None or self.status != "available":
             message = f"Database instance is not in available state: {self.visible_status}."
             raise AwsError("InvalidDBInstanceState", message, 400)
 
     @property
     def pending_values(self) -> Params:
-        """The PendingModifiedValues shape."""
+        """Return the PendingModifiedValues shape."""
         waiting_values = {**(self.transition.changes if self.transition else {}), **self.deferred}
         return {name: "****" if name == "MasterUserPassword" else value for name, value in waiting_values.items()}
 
     def shape(self, backend_shape: Params) -> Params:
-        """The DBInstance shape: the backend's, with the facts and the state laid over it."""
+        """Return the DBInstance shape: the backend's, overridden by attributes and state."""
         attributes = dict(self.attributes)
         port = attributes.pop("Port")
         shape: Params = {
@@ -107,5 +107,5 @@ class Instance:
 
 
 def security_group_shape(group_ids: list[str]) -> list[dict[str, Any]]:
-    """The VpcSecurityGroups member."""
+    """Return the VpcSecurityGroups member."""
     return [{"VpcSecurityGroupId": group_id, "Status": "active"} for group_id in group_ids]

@@ -1,6 +1,7 @@
-"""DB instances over a backend's: created, modified, deleted in time, with the refusals AWS makes.
+"""Override DB instances: create, modify and delete them over time, with AWS's refusals.
 
-The backend keeps what exists, its ARN, tags, groups and snapshots; this keeps facts, states and pending changes.
+The backend keeps existence, ARN, tags, groups and snapshots; this override keeps attributes, states and pending
+changes.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ _IMMEDIATE_PARAMETERS = ("VpcSecurityGroupIds", "DBParameterGroupName")
 
 
 class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
-    """RDS as AWS has it, on either backend."""
+    """Overrides the whole of RDS, on both backends."""
 
     def create_db_instance(self, params: Params, context: CallContext) -> Params:
-        """Start creating; it is ``creating`` and without an endpoint until it has settled."""
+        """Start a creation: status ``creating`` and no endpoint until the settle time is over."""
         name = validation.normalise_identifier(params["DBInstanceIdentifier"])
         if self._find_instance(name, context) is not None:
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists", 400)
@@ -40,7 +41,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         return {"DBInstance": self._create_instance(name, attributes, params, context)}
 
     def describe_db_instances(self, params: Params, context: CallContext) -> Params:
-        """The backend's list with states laid over it; identifiers in any case; resource ids are known here alone."""
+        """Describe instances with their current state, by identifier in any case or by resource ID."""
         filters = params.get("Filters", [])
         resource_ids = {value for item in filters if item["Name"] == "dbi-resource-id" for value in item["Values"]}
         query_params = {**params, "Filters": [item for item in filters if item["Name"] != "dbi-resource-id"]}
@@ -54,7 +55,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         return response
 
     def modify_db_instance(self, params: Params, context: CallContext) -> Params:
-        """At once, in time, or pending until the maintenance window, as the parameters and ApplyImmediately say."""
+        """Apply changes at once, over time or in the maintenance window, as on AWS."""
         instance = self._get_instance(params["DBInstanceIdentifier"], context)
         instance.require_available()
         validation.check_password(params.get("MasterUserPassword"))
@@ -75,7 +76,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         return self._rename_instance(instance, new_name, context) if new_name else response
 
     def delete_db_instance(self, params: Params, context: CallContext) -> Params:
-        """Refused when protected or without word about a final snapshot; gone once it has settled."""
+        """Delete an instance over time; refuse if protected or if the final snapshot is undecided."""
         instance = self._get_instance(params["DBInstanceIdentifier"], context)
         final_snapshot, skips_snapshot = params.get("FinalDBSnapshotIdentifier"), params.get("SkipFinalSnapshot", False)
         if instance.transition is not None and instance.transition.status == "deleting":
@@ -96,15 +97,15 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         return {"DBInstance": self._describe(instance)}
 
     def reboot_db_instance(self, params: Params, context: CallContext) -> Params:
-        """Down for the settle time."""
+        """Reboot an instance, which is down for the settle time."""
         return self._change_status(params, context, "rebooting", "available")
 
     def stop_db_instance(self, params: Params, context: CallContext) -> Params:
-        """To ``stopped``."""
+        """Stop an instance."""
         return self._change_status(params, context, "stopping", "stopped")
 
     def start_db_instance(self, params: Params, context: CallContext) -> Params:
-        """From ``stopped``."""
+        """Start a stopped instance."""
         instance = self._get_instance(params["DBInstanceIdentifier"], context)
         if instance.visible_status != "stopped":
             raise AwsError("InvalidDBInstanceState", f"Instance {instance.name} is not stopped.", 400)
@@ -112,7 +113,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         return {"DBInstance": self._describe(instance)}
 
     def security_groups_in_use(self, region: str) -> set[str]:
-        """The security groups of the instances that are not gone."""
+        """Return the security groups of the instances that still exist."""
         for instance in list(self._instances.values()):
             self._refresh(instance)
         regional_instances = [instance for instance in self._instances.values() if instance.region == region]
@@ -129,7 +130,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         return {"DBInstance": self._describe(instance)}
 
     def _create_instance(self, name: str, attributes: Params, params: Params, context: CallContext) -> Params:
-        """Make an instance in the backend and start its creation here."""
+        """Create an instance in the backend and start its creation here."""
         backend_params = {parameter: params[parameter] for parameter in _FORWARDED_PARAMETERS if parameter in params}
         backend_params |= {"DBInstanceIdentifier": name, "EngineVersion": attributes["EngineVersion"]}
         backend_params |= {
@@ -160,7 +161,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         return self._describe(instance)
 
     def _update_master_secret(self, instance: Instance, params: Params) -> None:
-        """A secret of RDS's own for the master password, or none any more."""
+        """Create or remove the secret in which RDS manages the master password."""
         if params.get("ManageMasterUserPassword"):
             name = f"rds!db-{secrets.token_hex(8)}-{secrets.token_hex(3)}"
             arn = f"arn:aws:secretsmanager:{instance.region}:{self.state.account}:secret:{name}"
@@ -169,7 +170,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             instance.attributes.pop("MasterUserSecret", None)
 
     def _apply_changes(self, instance: Instance, params: Params, pending: Params) -> None:
-        """Start what happens now; keep what waits for the window."""
+        """Start the changes that apply now; keep those that wait for the window."""
         changes: Params = {}
         if "MasterUserPassword" in params:
             changes["MasterUserPassword"] = "****"
@@ -184,7 +185,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             instance.start_transition(status, self.state.settle_seconds("rds"), changes=changes)
 
     def _apply_groups_and_exports(self, params: Params, instance: Instance, context: CallContext) -> None:
-        """Tell the backend of the groups that change at once."""
+        """Change the parameter group, security groups and log exports, which all apply at once."""
         if "DBParameterGroupName" in params:
             self._require_parameter_group(params["DBParameterGroupName"], context)
             instance.attributes["DBParameterGroups"] = _parameter_group_shapes(
@@ -199,7 +200,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             instance.attributes["EnabledCloudwatchLogsExports"] = sorted(enabled)
 
     def _rename_instance(self, instance: Instance, new_name: str, context: CallContext) -> Params:
-        """Move to another identifier: a reboot and a new endpoint."""
+        """Rename an instance, which reboots it and changes its endpoint."""
         name = validation.normalise_identifier(new_name)
         if self._find_instance(name, context) is not None:
             raise AwsError("DBInstanceAlreadyExists", "DB instance already exists", 400)
@@ -221,7 +222,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         return backend_shape if instance is None else instance.shape(backend_shape)
 
     def _default_security_groups(self, subnet_group: str | None, context: CallContext) -> list[str]:
-        """The default security group of the instance's VPC."""
+        """Return the default security group of the instance's VPC."""
         filters: list[dict[str, Any]] = [{"Name": "group-name", "Values": ["default"]}]
         if subnet_group is not None:
             response = self.state.call("rds", "DescribeDBSubnetGroups", context.region, DBSubnetGroupName=subnet_group)

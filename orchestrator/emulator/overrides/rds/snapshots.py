@@ -1,4 +1,4 @@
-"""DB snapshots, automated backups and restores: taken in time, restored to a new instance with AWS's defaults."""
+"""Override DB snapshots, automated backups and restores: taken over time, restored to a new instance."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ class Snapshots(RdsBase):
 
     @abstractmethod
     def _create_instance(self, name: str, attributes: Params, params: Params, context: CallContext) -> Params:
-        """Make an instance with these facts."""
+        """Create an instance with these attributes."""
 
     def create_db_snapshot(self, params: Params, context: CallContext) -> Params:
-        """Of an available instance; ``creating`` until it has settled."""
+        """Snapshot an available instance; ``creating`` until the settle time is over."""
         instance = self._get_instance(params["DBInstanceIdentifier"], context)
         instance.require_available()
         return self._take_snapshot(instance, params["DBSnapshotIdentifier"], params.get("Tags", []))
 
     def describe_db_snapshots(self, params: Params, context: CallContext) -> Params:
-        """With their states; identifiers in any case."""
+        """Describe snapshots with their states, by identifier in any case."""
         query_params = {name: value.lower() if name.endswith("Identifier") else value for name, value in params.items()}
         response = context.forward(query_params)
         response["DBSnapshots"] = [
@@ -53,14 +53,14 @@ class Snapshots(RdsBase):
         return response
 
     def delete_db_snapshot(self, params: Params, context: CallContext) -> Params:
-        """Gone at once."""
+        """Delete a snapshot at once."""
         name = params["DBSnapshotIdentifier"].lower()
         response = context.forward({"DBSnapshotIdentifier": name})
         self._snapshot_attributes.pop((context.region, name), None)
         return response
 
     def describe_db_instance_automated_backups(self, params: Params, context: CallContext) -> Params:
-        """Active ones of living instances, retained ones of deleted instances."""
+        """Describe backups: active ones of existing instances, retained ones of deleted instances."""
         active_backups = [
             self._backup_shape(item, "active") for item in self._instances.values() if item.region == context.region
         ]
@@ -69,7 +69,7 @@ class Snapshots(RdsBase):
         return {"DBInstanceAutomatedBackups": [item for item in backups if name in ("", item["DBInstanceIdentifier"])]}
 
     def restore_db_instance_from_db_snapshot(self, params: Params, context: CallContext) -> Params:
-        """To a new instance."""
+        """Restore a snapshot to a new instance."""
         name = params["DBSnapshotIdentifier"].lower()
         attributes = self._snapshot_attributes.get((context.region, name))
         if attributes is None:
@@ -77,7 +77,7 @@ class Snapshots(RdsBase):
         return self._restore_instance(params["DBInstanceIdentifier"], attributes, params, context)
 
     def restore_db_instance_to_point_in_time(self, params: Params, context: CallContext) -> Params:
-        """To a new instance, from a living one with backups, at a time between its creation and now."""
+        """Restore an existing instance with backups to a new one, at a time since its creation."""
         source = self._get_instance(params.get("SourceDBInstanceIdentifier", ""), context)
         if not source.attributes["BackupRetentionPeriod"]:
             message = f"The instance {source.name} doesn't have automated backups enabled."
@@ -121,7 +121,7 @@ class Snapshots(RdsBase):
         return {"DBSnapshot": self._snapshot_shape(response["DBSnapshot"], instance.region)}
 
     def _snapshot_shape(self, backend_shape: Params, region: str) -> Params:
-        """The DBSnapshot shape, with its state and the facts of when it was taken."""
+        """Return the DBSnapshot shape, with its state and the instance's attributes when it was taken."""
         key = (region, backend_shape["DBSnapshotIdentifier"])
         is_ready = time.monotonic() >= self._snapshot_ready_at.get(key, 0.0)
         attributes = self._snapshot_attributes.get(key, {})
@@ -138,7 +138,7 @@ class Snapshots(RdsBase):
             self._retained_backups.append(self._backup_shape(instance, "retained"))
 
     def _backup_shape(self, instance: Instance, status: str) -> Params:
-        """The DBInstanceAutomatedBackup shape."""
+        """Return the DBInstanceAutomatedBackup shape."""
         members = ("Engine", "EngineVersion", "AllocatedStorage", "MasterUsername", "StorageType", "LicenseModel")
         now = datetime.now(UTC).replace(microsecond=0)
         return {

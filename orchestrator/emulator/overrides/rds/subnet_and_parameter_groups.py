@@ -1,4 +1,4 @@
-"""DB subnet groups and parameter groups: lower-case names, two zones at least, not deleted while in use."""
+"""Override DB subnet and parameter groups: lower-case names, two zones, no deletion while in use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SubnetAndParameterGroups(RdsBase):
     """Subnet groups and parameter groups."""
 
     def create_db_subnet_group(self, params: Params, context: CallContext) -> Params:
-        """Needs subnets in two availability zones."""
+        """Create a group; refuse subnets in fewer than two availability zones."""
         name = params["DBSubnetGroupName"].lower()
         if self._exists("DescribeDBSubnetGroups", "DBSubnetGroupName", name, context):
             raise AwsError("DBSubnetGroupAlreadyExists", "The DB subnet group already exists.", 400)
@@ -30,18 +30,18 @@ class SubnetAndParameterGroups(RdsBase):
         return context.forward({**params, "DBSubnetGroupName": name})
 
     def modify_db_subnet_group(self, params: Params, context: CallContext) -> Params:
-        """Likewise."""
+        """Replace the subnets; refuse fewer than two availability zones."""
         self._check_availability_zones(params["SubnetIds"], context)
         return context.forward({**params, "DBSubnetGroupName": params["DBSubnetGroupName"].lower()})
 
     def describe_db_subnet_groups(self, params: Params, context: CallContext) -> Params:
-        """By name in any case."""
+        """Describe groups, by name in any case."""
         if "DBSubnetGroupName" in params:
             params = {**params, "DBSubnetGroupName": params["DBSubnetGroupName"].lower()}
         return context.forward(params)
 
     def delete_db_subnet_group(self, params: Params, context: CallContext) -> Params:
-        """Refused while an instance is in it."""
+        """Delete a group; refuse while an instance is in it."""
         name = params["DBSubnetGroupName"].lower()
         self._require_subnet_group(name, context)
         for instance in list(self._instances.values()):
@@ -53,7 +53,7 @@ class SubnetAndParameterGroups(RdsBase):
         return context.forward({"DBSubnetGroupName": name})
 
     def describe_db_parameter_groups(self, params: Params, context: CallContext) -> Params:
-        """A name that is not there is an error; AWS's defaults are there."""
+        """Describe groups, including AWS's defaults; a missing name is an error."""
         name = params.get("DBParameterGroupName", "").lower()
         if name.startswith("default.") and name.removeprefix("default.") in _PARAMETER_GROUP_FAMILIES:
             return {"DBParameterGroups": [self._default_parameter_group(name, context)]}
@@ -63,14 +63,14 @@ class SubnetAndParameterGroups(RdsBase):
         return response
 
     def create_db_parameter_group(self, params: Params, context: CallContext) -> Params:
-        """Its name must be free."""
+        """Create a group; refuse a name in use."""
         name = params["DBParameterGroupName"].lower()
         if self._exists("DescribeDBParameterGroups", "DBParameterGroupName", name, context):
             raise AwsError("DBParameterGroupAlreadyExists", f"Parameter group {name} already exists", 400)
         return context.forward({**params, "DBParameterGroupName": name})
 
     def delete_db_parameter_group(self, params: Params, context: CallContext) -> Params:
-        """Refused while an instance uses it."""
+        """Delete a group; refuse while an instance uses it."""
         name = params["DBParameterGroupName"].lower()
         self._require_parameter_group(name, context)
         instances = [instance for instance in self._instances.values() if instance.region == context.region]

@@ -1,4 +1,7 @@
-"""What RDS refuses and what it fills in, for DB instances.  Pure; from the RDS API reference of ModifyDBInstance."""
+"""Validate DB instance parameters and fill in defaults, as RDS does. Pure.
+
+API: RDS CreateDBInstance, ModifyDBInstance.
+"""
 
 from __future__ import annotations
 
@@ -76,17 +79,17 @@ _PROVISIONED_IOPS_TYPES = ("io1", "io2")
 
 
 def invalid_value(message: str) -> AwsError:
-    """InvalidParameterValue."""
+    """Return the error InvalidParameterValue."""
     return AwsError("InvalidParameterValue", message, 400)
 
 
 def invalid_combination(message: str) -> AwsError:
-    """InvalidParameterCombination."""
+    """Return the error InvalidParameterCombination."""
     return AwsError("InvalidParameterCombination", message, 400)
 
 
 def normalise_identifier(identifier_text: str) -> str:
-    """An identifier as RDS stores it, in lower case.  Raises InvalidParameterValue."""
+    """Return an identifier as RDS stores it, in lower case. Raises AwsError InvalidParameterValue."""
     name = identifier_text.lower()
     if not _IDENTIFIER_PATTERN.fullmatch(name):
         raise invalid_value(f"The parameter DBInstanceIdentifier is not a valid identifier: {identifier_text}.")
@@ -94,13 +97,13 @@ def normalise_identifier(identifier_text: str) -> str:
 
 
 def extract_attributes(params: Params) -> Params:
-    """The members of a DBInstance that parameters set directly."""
+    """Return the DBInstance members that parameters set directly."""
     attributes = {name: params[name] for name in DIRECT_PARAMETERS if name in params}
     return {**attributes, **{RENAMED_PARAMETERS[name]: params[name] for name in RENAMED_PARAMETERS if name in params}}
 
 
 def build_attributes(params: Params, account: str, region: str) -> Params:
-    """The facts of a new instance, defaults filled.  Raises AwsError for what RDS refuses."""
+    """Return the attributes of a new instance with defaults filled in. Raises AwsError for what RDS refuses."""
     attributes = {**_DEFAULTS, **extract_attributes(params)}
     engine = str(attributes["Engine"])
     attributes["LicenseModel"] = attributes.get("LicenseModel", _DEFAULT_LICENSES.get(engine, "general-public-license"))
@@ -121,7 +124,7 @@ def build_attributes(params: Params, account: str, region: str) -> Params:
 
 
 def apply_insights_retention(attributes: Params) -> None:
-    """Fill in how long Performance Insights keeps what it sees: 7 days unless said; nothing once it is off."""
+    """Fill in the retention of Performance Insights: 7 days by default, none while it is off."""
     if attributes["PerformanceInsightsEnabled"]:
         attributes.setdefault("PerformanceInsightsRetentionPeriod", _INSIGHTS_RETENTION_DAYS)
     else:
@@ -129,12 +132,12 @@ def apply_insights_retention(attributes: Params) -> None:
 
 
 def resolve_version(requested_version: str) -> str:
-    """The full version for a major one; a full version stays."""
+    """Return the full version for a major one; a full version unchanged."""
     return _DEFAULT_MINOR_VERSIONS.get(requested_version, requested_version)
 
 
 def check_attributes(attributes: Params) -> None:
-    """Raise AwsError for facts RDS does not allow together."""
+    """Raise AwsError for attributes that RDS does not allow together."""
     if not _INSTANCE_CLASS_PATTERN.fullmatch(attributes["DBInstanceClass"]):
         raise invalid_value(f"Invalid DB Instance class: {attributes['DBInstanceClass']}")
     has_iops = "Iops" in attributes or "StorageThroughput" in attributes
@@ -156,7 +159,7 @@ def check_attributes(attributes: Params) -> None:
 
 
 def check_password(password: str | None) -> None:
-    """Raise InvalidParameterValue for a password RDS does not take."""
+    """Raise AwsError InvalidParameterValue for a password that RDS does not accept."""
     if password is not None and not _PASSWORD_PATTERN.fullmatch(password):
         raise invalid_value(
             "The parameter MasterUserPassword is not a valid password. It must be 8 to 128 printable ASCII characters"
@@ -165,7 +168,10 @@ def check_password(password: str | None) -> None:
 
 
 def windows_overlap(backup: str, maintenance: str) -> bool:
-    """Whether the daily backup window (hh:mm-hh:mm) ever meets the weekly maintenance window.  Raises AwsError."""
+    """Return whether the daily backup window (hh:mm-hh:mm) ever overlaps the weekly maintenance window.
+
+    Raises AwsError InvalidParameterValue for an invalid window.
+    """
     try:
         backup_start, backup_end = (_parse_time_minutes(part) for part in backup.split("-"))
         maintenance_start, maintenance_end = (_parse_week_time_minutes(part) for part in maintenance.lower().split("-"))
@@ -196,7 +202,7 @@ def _parse_week_time_minutes(text: str) -> int:
 
 
 def resolve_storage(current: int, requested: int) -> int:
-    """The storage a change leads to: never smaller, growth below a tenth rounded up to it.  Raises AwsError."""
+    """Return the storage in GiB after a change: growth is at least 10 %. Raises AwsError if it shrinks."""
     if requested < current:
         raise invalid_combination(
             f"Requested storage size ({requested}) cannot be less than the current storage size ({current})."
@@ -205,7 +211,7 @@ def resolve_storage(current: int, requested: int) -> int:
 
 
 def collect_pending(params: Params, attributes: Params) -> Params:
-    """The changes a modification defers, by the member of PendingModifiedValues; what is so already is left out."""
+    """Return the changes that a modification defers, by member of PendingModifiedValues, without no-ops."""
     pending: Params = {}
     for parameter, member in DEFERRED_PARAMETERS.items():
         if parameter not in params:

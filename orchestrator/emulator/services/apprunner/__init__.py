@@ -1,1 +1,1 @@
-"""AWS App Runner, which no backend has: services, operations, auto scaling configurations, VPC connectors, tags."""
+"""Emulate AWS App Runner, which no backend has: services, operations, scaling, VPC connectors, tags."""

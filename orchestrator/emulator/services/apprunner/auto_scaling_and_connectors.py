@@ -1,4 +1,4 @@
-"""App Runner's auto scaling configurations and VPC connectors: things with revisions that go INACTIVE."""
+"""Emulate App Runner's auto scaling configurations and VPC connectors, whose revisions turn INACTIVE."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _AUTO_SCALING_DEFAULTS = {"MaxConcurrency": 100, "MinSize": 1, "MaxSize": 25}
 
 
 def parse_tags(params: Params) -> dict[str, str]:
-    """The Tags parameter as a dict."""
+    """Return the Tags parameter as a dict."""
     return {tag["Key"]: tag["Value"] for tag in params.get("Tags", [])}
 
 
 class AppRunnerBase(Service):
-    """What all of App Runner's operations share."""
+    """State and look-ups that all of App Runner's operations share."""
 
     service = "apprunner"
     is_complete = True
@@ -33,7 +33,7 @@ class AppRunnerBase(Service):
         return f"arn:aws:apprunner:{region}:{self.state.account}:{kind}/{path}"
 
     def _get_revision(self, revisions: dict[str, Revision], arn: str) -> Revision:
-        """The revision an ARN names; an ARN without id or without revision names the latest active one."""
+        """Return the revision an ARN names; without ID or revision number, the latest active one."""
         if arn in revisions:
             return revisions[arn]
         active_revisions = [
@@ -50,7 +50,7 @@ class AutoScalingConfigurations(AppRunnerBase):
     """Auto scaling configurations."""
 
     def _list_auto_scaling(self, region: str) -> list[Revision]:
-        """All of a region's, AWS's own default among them."""
+        """Return all configurations of a region, including AWS's default."""
         arn = self._arn("autoscalingconfiguration", f"DefaultConfiguration/1/{1:032d}", region)
         if arn not in self._store.auto_scaling_configurations:
             self._store.auto_scaling_configurations[arn] = Revision(
@@ -74,7 +74,7 @@ class AutoScalingConfigurations(AppRunnerBase):
         return next(configuration for configuration in self._list_auto_scaling(region) if configuration.is_default)
 
     def create_auto_scaling_configuration(self, params: Params, context: CallContext) -> Params:
-        """A new configuration, or a new revision of one with the same name."""
+        """Create a configuration, or a new revision of an existing name."""
         name = params["AutoScalingConfigurationName"]
         active = [
             item for item in self._list_auto_scaling(context.region) if item.status == "ACTIVE" and not item.is_default
@@ -99,7 +99,7 @@ class AutoScalingConfigurations(AppRunnerBase):
         return {"AutoScalingConfiguration": self._auto_scaling_shape(created)}
 
     def describe_auto_scaling_configuration(self, params: Params, context: CallContext) -> Params:
-        """By full ARN, or the latest of a name."""
+        """Return a configuration by full ARN, or the latest revision of a name."""
         self._list_auto_scaling(context.region)
         return {
             "AutoScalingConfiguration": self._auto_scaling_shape(
@@ -108,7 +108,7 @@ class AutoScalingConfigurations(AppRunnerBase):
         }
 
     def list_auto_scaling_configurations(self, params: Params, context: CallContext) -> Params:
-        """The active ones, of one name if asked, the latest of each name if asked."""
+        """List active configurations; optionally of one name, or only the latest of each name."""
         name = params.get("AutoScalingConfigurationName")
         shapes = [
             self._auto_scaling_shape(item)
@@ -120,7 +120,7 @@ class AutoScalingConfigurations(AppRunnerBase):
         return {"AutoScalingConfigurationSummaryList": items, "NextToken": token}
 
     def list_services_for_auto_scaling_configuration(self, params: Params, context: CallContext) -> Params:
-        """The ARNs of its users."""
+        """List the ARNs of the services that use a configuration."""
         self._list_auto_scaling(context.region)
         configuration = self._get_revision(
             self._store.auto_scaling_configurations, params["AutoScalingConfigurationArn"]
@@ -132,7 +132,7 @@ class AutoScalingConfigurations(AppRunnerBase):
         return {"ServiceArnList": items, "NextToken": token}
 
     def delete_auto_scaling_configuration(self, params: Params, context: CallContext) -> Params:
-        """Retire one revision, or with DeleteAllRevisions all of the name; none that a service uses."""
+        """Delete one revision, or all with DeleteAllRevisions; refuse if a service uses one."""
         self._list_auto_scaling(context.region)
         configuration = self._get_revision(
             self._store.auto_scaling_configurations, params["AutoScalingConfigurationArn"]
@@ -162,7 +162,7 @@ class AutoScalingConfigurations(AppRunnerBase):
         return {"AutoScalingConfiguration": self._auto_scaling_shape(new_default)}
 
     def _auto_scaling_shape(self, revision: Revision) -> Params:
-        """The AutoScalingConfiguration shape."""
+        """Return the AutoScalingConfiguration shape."""
         active_revisions = [
             other.revision
             for other in self._store.auto_scaling_configurations.values()
@@ -173,7 +173,7 @@ class AutoScalingConfigurations(AppRunnerBase):
             "AutoScalingConfigurationName": revision.name,
             "AutoScalingConfigurationRevision": revision.revision,
             "Latest": revision.status == "ACTIVE" and revision.revision == max(active_revisions),
-            "Status": revision.status.lower(),  # as AWS answers, whatever its model's enum says
+            "Status": revision.status.lower(),  # as AWS returns it, although the model's enum differs
             **revision.details,
             "CreatedAt": revision.created_at,
             "DeletedAt": revision.deleted_at,
@@ -183,10 +183,10 @@ class AutoScalingConfigurations(AppRunnerBase):
 
 
 class VpcConnectors(AppRunnerBase):
-    """VPC connectors: one revision a name."""
+    """VPC connectors: one revision per name."""
 
     def create_vpc_connector(self, params: Params, context: CallContext) -> Params:
-        """A new connector; without security groups it gets the VPC's default one."""
+        """Create a connector, with the VPC's default security group if none is given."""
         name = params["VpcConnectorName"]
         if any(
             connector.name == name and connector.status == "ACTIVE"
@@ -206,13 +206,13 @@ class VpcConnectors(AppRunnerBase):
         return {"VpcConnector": _connector_shape(created)}
 
     def describe_vpc_connector(self, params: Params, context: CallContext) -> Params:
-        """By ARN; a deleted one answers INACTIVE."""
+        """Return a connector by ARN; a deleted one is INACTIVE."""
         return {
             "VpcConnector": _connector_shape(self._get_revision(self._store.vpc_connectors, params["VpcConnectorArn"]))
         }
 
     def list_vpc_connectors(self, params: Params, context: CallContext) -> Params:
-        """The active ones."""
+        """List the active connectors."""
         shapes = [
             _connector_shape(connector)
             for connector in self._list_connectors(context.region)
@@ -222,7 +222,7 @@ class VpcConnectors(AppRunnerBase):
         return {"VpcConnectors": items, "NextToken": token}
 
     def delete_vpc_connector(self, params: Params, context: CallContext) -> Params:
-        """Retire a connector no service uses."""
+        """Delete a connector; refuse if a service uses it."""
         connector = self._get_revision(self._store.vpc_connectors, params["VpcConnectorArn"])
         if connector.status == "INACTIVE":
             raise AwsError("ResourceNotFoundException", f"Resource not found: {connector.arn}.")
@@ -235,7 +235,7 @@ class VpcConnectors(AppRunnerBase):
         return [connector for connector in self._store.vpc_connectors.values() if connector.region == region]
 
     def _default_security_group(self, subnets: list[str], region: str) -> str:
-        """The default security group of the subnets' VPC.  Unknown subnets are refused by name."""
+        """Return the default security group of the subnets' VPC. Raises AwsError for unknown subnets."""
         try:
             subnet_shapes = self.state.call("ec2", "DescribeSubnets", region, SubnetIds=subnets)["Subnets"]
         except AwsError as error:
@@ -249,7 +249,7 @@ class VpcConnectors(AppRunnerBase):
 
 
 def _connector_shape(revision: Revision) -> Params:
-    """The VpcConnector shape."""
+    """Return the VpcConnector shape."""
     return {
         "VpcConnectorName": revision.name,
         "VpcConnectorArn": revision.arn,

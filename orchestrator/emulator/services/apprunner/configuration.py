@@ -1,4 +1,4 @@
-"""The settings of an App Runner service: AWS's defaults filled in, and what AWS refuses.  Pure."""
+"""Validate the settings of an App Runner service and fill in AWS's defaults. Pure."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ _MEMORY_BY_CPU = {
 
 
 def invalid_request(message: str) -> AwsError:
-    """An InvalidRequestException."""
+    """Return the error InvalidRequestException."""
     return AwsError("InvalidRequestException", message)
 
 
 def fill_defaults(params: Params, current: Params | None = None) -> Params:
-    """The settings of a new service, or ``current`` with an update's members laid over it, defaults filled.
+    """Return the settings of a new service, or ``current`` updated with ``params``, with defaults filled in.
 
-    Raises InvalidRequestException for a source of another kind, an invalid cpu and memory pair, a missing access role.
+    Raises AwsError InvalidRequestException for another source kind, an invalid CPU and memory pair, no access role.
     """
     settings = deepcopy(current or {})
     changes = {name: deepcopy(params[name]) for name in CONFIGURATION_MEMBERS if name in params}
@@ -112,7 +112,7 @@ def _fill_network(network: Params) -> Params:
     egress = network.get("EgressConfiguration", {"EgressType": "DEFAULT"})
     egress.setdefault("EgressType", "VPC" if "VpcConnectorArn" in egress else "DEFAULT")
     if (egress["EgressType"] == "VPC") != ("VpcConnectorArn" in egress):
-        raise invalid_request("A VPC connector goes with EgressType VPC, and only with it.")
+        raise invalid_request("VpcConnectorArn and EgressType VPC must be set together.")
     return {
         "EgressConfiguration": egress,
         "IngressConfiguration": {"IsPubliclyAccessible": True, **network.get("IngressConfiguration", {})},

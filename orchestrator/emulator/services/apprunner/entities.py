@@ -1,6 +1,6 @@
-"""What App Runner remembers: services with their operations, scaling configurations, connectors.  No AWS calls.
+"""Hold App Runner's state: services with their operations, scaling configurations, connectors. No AWS calls.
 
-An asynchronous operation has an end on the monotonic clock and is settled when somebody next looks.
+An asynchronous operation has an end on the monotonic clock; the next read after it applies the result.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _FINAL_STATUSES = {"PAUSE_SERVICE": "PAUSED", "DELETE_SERVICE": "DELETED"}
 
 
 def current_time() -> datetime:
-    """The time as App Runner stamps it."""
+    """Return the current time with App Runner's precision, whole seconds."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def generate_id() -> str:
-    """32 hexadecimal digits, as in App Runner's ARNs."""
+    """Return 32 hexadecimal digits, as in App Runner's ARNs."""
     return uuid.uuid4().hex
 
 
 @dataclass
 class Operation:
-    """One entry of ListOperations; ``turns_back`` makes a failing deployment start its rollback half way."""
+    """One entry of ListOperations. With ``rollback_settings``, a failing deployment rolls back half way."""
 
     id: str
     operation_type: str
@@ -47,18 +47,18 @@ class Operation:
 
     @property
     def will_roll_back(self) -> bool:
-        """Whether there is a good revision to fall back on."""
+        """Return whether the operation fails and has settings to roll back to."""
         return self.will_fail and self.rollback_settings is not None
 
     def visible_status(self) -> str:
-        """The status at this moment."""
+        """Return the current status."""
         halfway = (self.start_time + self.end_time) / 2
         if self.status == "IN_PROGRESS" and self.will_roll_back and time.monotonic() >= halfway:
             return "ROLLBACK_IN_PROGRESS"
         return self.status
 
     def summary_shape(self) -> Params:
-        """The OperationSummary shape."""
+        """Return the OperationSummary shape."""
         return {
             "Id": self.id,
             "Type": self.operation_type,
@@ -72,7 +72,7 @@ class Operation:
 
 @dataclass
 class AppRunnerService:
-    """One App Runner service.  ``settings`` are its configuration members in the shape of the API."""
+    """One App Runner service. ``settings`` are its configuration members in the shape of the API."""
 
     name: str
     id: str
@@ -89,7 +89,7 @@ class AppRunnerService:
     operations: list[Operation] = field(default_factory=list)
 
     def start_operation(self, operation_type: str, seconds: float, *, will_fail: bool = False) -> Operation:
-        """Start an asynchronous operation that takes so many seconds."""
+        """Start an asynchronous operation that takes ``seconds``."""
         start_time = time.monotonic()
         rollback_settings = (
             deepcopy(self.last_healthy_settings) if operation_type in ("UPDATE_SERVICE", "START_DEPLOYMENT") else None
@@ -129,7 +129,7 @@ class AppRunnerService:
             self.last_healthy_settings = deepcopy(self.settings)
 
     def _fail_operation(self, operation: Operation) -> None:
-        """Fall back to the last good revision and say RUNNING; without one be CREATE_FAILED."""
+        """Roll back to the last healthy settings and RUNNING; without them, set CREATE_FAILED or PAUSED."""
         if operation.rollback_settings is None:
             operation.status, self.status = (
                 "FAILED",
@@ -140,14 +140,14 @@ class AppRunnerService:
         self.settings = deepcopy(operation.rollback_settings)
 
     def require_status(self, *statuses: str) -> None:
-        """Raise InvalidStateException unless the service is in one of these statuses."""
+        """Raise AwsError InvalidStateException unless the service has one of these statuses."""
         if self.status not in statuses:
             raise AwsError("InvalidStateException", f"Service cannot be acted on in its current state: {self.status}.")
 
 
 @dataclass
 class Revision:
-    """One revision of an auto scaling configuration or a VPC connector: ``detail`` holds its own members."""
+    """One revision of a scaling configuration or VPC connector; ``details`` holds its own members."""
 
     kind: str
     name: str
@@ -162,13 +162,13 @@ class Revision:
     is_default: bool = False
 
     def deactivate(self) -> None:
-        """Delete it: it stays readable as INACTIVE."""
+        """Delete the revision; it stays readable as INACTIVE."""
         self.status, self.deleted_at, self.tags = "INACTIVE", current_time(), {}
 
 
 @dataclass
 class AppRunnerStore:
-    """All of one emulator's App Runner, every region."""
+    """All App Runner state of one emulator, in every region."""
 
     services: dict[str, AppRunnerService] = field(default_factory=dict)
     auto_scaling_configurations: dict[str, Revision] = field(default_factory=dict)
@@ -176,7 +176,7 @@ class AppRunnerStore:
     observability_configurations: dict[str, Revision] = field(default_factory=dict)
 
     def list_active_services(self, region: str) -> list[AppRunnerService]:
-        """The services of a region that are not deleted, settled, in order of creation."""
+        """Return the services of a region that are not deleted, refreshed, in order of creation."""
         for service in self.services.values():
             service.refresh()
         return [
@@ -186,7 +186,7 @@ class AppRunnerStore:
         ]
 
     def list_services_using(self, arn: str, region: str) -> list[AppRunnerService]:
-        """The living services that use a scaling configuration, connector or observability configuration."""
+        """Return the active services that use a scaling configuration, connector or observability configuration."""
         return [
             app_service
             for app_service in self.list_active_services(region)

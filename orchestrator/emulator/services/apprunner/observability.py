@@ -1,4 +1,4 @@
-"""App Runner's observability configurations: X-Ray is the one vendor, so they are made, used and deleted."""
+"""Emulate App Runner's observability configurations: create, use and delete; X-Ray is the only vendor."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ObservabilityConfigurations(AppRunnerBase):
     """Observability configurations."""
 
     def create_observability_configuration(self, params: Params, context: CallContext) -> Params:
-        """A new configuration, or a new revision of one with the same name."""
+        """Create a configuration, or a new revision of an existing name."""
         name = params["ObservabilityConfigurationName"]
         revision_numbers = [
             existing.revision
@@ -33,14 +33,14 @@ class ObservabilityConfigurations(AppRunnerBase):
         return {"ObservabilityConfiguration": _observability_shape(created)}
 
     def describe_observability_configuration(self, params: Params, context: CallContext) -> Params:
-        """By ARN; a deleted one answers INACTIVE."""
+        """Return a configuration by ARN; a deleted one is INACTIVE."""
         configuration = self._get_revision(
             self._store.observability_configurations, params["ObservabilityConfigurationArn"]
         )
         return {"ObservabilityConfiguration": _observability_shape(configuration)}
 
     def list_observability_configurations(self, params: Params, context: CallContext) -> Params:
-        """The active ones, of one name if asked, the latest of each name unless asked for all."""
+        """List active configurations, optionally of one name; only the latest of each unless all are requested."""
         name = params.get("ObservabilityConfigurationName")
         active = [
             item
@@ -55,7 +55,7 @@ class ObservabilityConfigurations(AppRunnerBase):
         return {"ObservabilityConfigurationSummaryList": items, "NextToken": token}
 
     def delete_observability_configuration(self, params: Params, context: CallContext) -> Params:
-        """Retire a revision no service uses."""
+        """Delete a revision; refuse if a service uses it."""
         configuration = self._get_revision(
             self._store.observability_configurations, params["ObservabilityConfigurationArn"]
         )
@@ -75,7 +75,7 @@ class ObservabilityConfigurations(AppRunnerBase):
 
 
 def _observability_shape(revision: Revision) -> Params:
-    """The ObservabilityConfiguration shape."""
+    """Return the ObservabilityConfiguration shape."""
     return {
         "ObservabilityConfigurationArn": revision.arn,
         "ObservabilityConfigurationName": revision.name,

@@ -1,8 +1,8 @@
-"""App Runner's services and their operations, as the API answers them.
+"""Emulate App Runner's services and their operations.
 
-Follows AWS's guide and API reference: one operation at a time, a failed deployment rolls back in silence, a deleted
-service answers DELETED.  Whether a deployment is healthy is told by the process that the emulator runs for it, where
-it was told to run services, and by the faults.
+Follows AWS's guide and API reference: one operation at a time, a failed deployment rolls back without an error, a
+deleted service is DELETED. The process that the emulator runs for the service, if it runs services, and the fault
+settings decide whether a deployment is healthy.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
     """The whole service."""
 
     def handler(self, operation: str) -> Handler | None:
-        """The method for an operation, behind the model's own constraints."""
+        """Return the method for an operation, which first checks the model's constraints."""
         method = super().handler(operation)
         if method is None:
             return None
@@ -47,7 +47,7 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
         return call_validated
 
     def create_service(self, params: Params, context: CallContext) -> Params:
-        """Start creating; roles must be assumable, the name free."""
+        """Start a creation; refuse a role that App Runner cannot assume and a name in use."""
         name, region = params["ServiceName"], context.region
         active_services = self._store.list_active_services(region)
         if any(active_service.name == name for active_service in active_services):
@@ -65,11 +65,11 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
         return self._start_operation(created, "CREATE_SERVICE", will_fail=self._is_failing(settings))
 
     def describe_service(self, params: Params, context: CallContext) -> Params:
-        """By ARN; a deleted one answers DELETED."""
+        """Return a service by ARN; a deleted one is DELETED."""
         return {"Service": self._service_shape(self._get_service(params["ServiceArn"]))}
 
     def update_service(self, params: Params, context: CallContext) -> Params:
-        """Change settings and deploy them; also the way out of CREATE_FAILED."""
+        """Change settings and deploy them; allowed in CREATE_FAILED, too."""
         app_service = self._get_active_service(params["ServiceArn"])
         app_service.require_status("RUNNING", "CREATE_FAILED")
         app_service.settings = self._resolve_settings(fill_defaults(params, app_service.settings), context)
@@ -87,25 +87,25 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
         }
 
     def pause_service(self, params: Params, context: CallContext) -> Params:
-        """Take a running service down."""
+        """Pause a running service."""
         app_service = self._get_active_service(params["ServiceArn"])
         app_service.require_status("RUNNING")
         return self._start_operation(app_service, "PAUSE_SERVICE")
 
     def resume_service(self, params: Params, context: CallContext) -> Params:
-        """Bring a paused service back."""
+        """Resume a paused service."""
         app_service = self._get_active_service(params["ServiceArn"])
         app_service.require_status("PAUSED")
         return self._start_operation(app_service, "RESUME_SERVICE")
 
     def delete_service(self, params: Params, context: CallContext) -> Params:
-        """Delete; the name is free once the operation is over."""
+        """Delete a service; its name is free once the operation is over."""
         app_service = self._get_active_service(params["ServiceArn"])
         app_service.require_status("RUNNING", "PAUSED", "CREATE_FAILED", "DELETE_FAILED")
         return self._start_operation(app_service, "DELETE_SERVICE")
 
     def list_services(self, params: Params, context: CallContext) -> Params:
-        """Summaries of the services that are not deleted."""
+        """List the services that are not deleted."""
         members = ("ServiceName", "ServiceId", "ServiceArn", "ServiceUrl", "CreatedAt", "UpdatedAt", "Status")
         shapes = [self._service_shape(app_service) for app_service in self._store.list_active_services(context.region)]
         summaries = [{name: shape[name] for name in members} for shape in shapes]
@@ -113,26 +113,26 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
         return {"ServiceSummaryList": items, "NextToken": token}
 
     def list_operations(self, params: Params, context: CallContext) -> Params:
-        """Newest first."""
+        """List the operations of a service, newest first."""
         summaries = [operation.summary_shape() for operation in self._get_service(params["ServiceArn"]).operations]
         items, token = paginate(summaries, params.get("MaxResults", 20), params.get("NextToken"))
         return {"OperationSummaryList": items, "NextToken": token}
 
     def describe_custom_domains(self, params: Params, context: CallContext) -> Params:
-        """No custom domains here: the service's own URL only."""
+        """Return no custom domain: only the service's own URL is emulated."""
         app_service = self._get_service(params["ServiceArn"])
         return {"DNSTarget": app_service.url, "ServiceArn": app_service.arn, "CustomDomains": [], "VpcDNSTargets": []}
 
     def list_connections(self, params: Params, context: CallContext) -> Params:
-        """No source connections: code repositories are not emulated."""
+        """Return no connection: code repositories are not emulated."""
         return {"ConnectionSummaryList": []}
 
     def list_vpc_ingress_connections(self, params: Params, context: CallContext) -> Params:
-        """None."""
+        """Return no connection: private endpoints are not emulated."""
         return {"VpcIngressConnectionSummaryList": []}
 
     def list_tags_for_resource(self, params: Params, context: CallContext) -> Params:
-        """Of a service, a scaling configuration or a connector."""
+        """Return the tags of a service, scaling configuration or connector."""
         tags = self._get_tags(params["ResourceArn"])
         return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
 
@@ -142,14 +142,14 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
         return {}
 
     def untag_resource(self, params: Params, context: CallContext) -> Params:
-        """Take tags away; keys that are not there do not matter."""
+        """Remove tags; ignore missing keys."""
         tags = self._get_tags(params["ResourceArn"])
         for key in params["TagKeys"]:
             tags.pop(key, None)
         return {}
 
     def tags_by_arn(self, region: str) -> dict[str, dict[str, str]]:
-        """The tags of everything that lives, by ARN: what the tagging API reports."""
+        """Return the tags of all active resources, by ARN, for the tagging API."""
         revisions = [
             *self._store.auto_scaling_configurations.values(),
             *self._store.vpc_connectors.values(),
@@ -159,7 +159,7 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
         return {**revision_tags, **{item.arn: item.tags for item in self._store.list_active_services(region)}}
 
     def security_groups_in_use(self, region: str) -> set[str]:
-        """The security groups of the active VPC connectors."""
+        """Return the security groups of the active VPC connectors."""
         active = [connector for connector in self._list_connectors(region) if connector.status == "ACTIVE"]
         return {group for connector in active for group in connector.details["SecurityGroups"]}
 
@@ -200,7 +200,7 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
         return {"Service": self._service_shape(app_service), "OperationId": operation.id}
 
     def _resolve_settings(self, settings: Params, context: CallContext) -> Params:
-        """Settings with the references resolved.  Raises InvalidRequestException for what is not there."""
+        """Return settings with full ARNs. Raises AwsError for a reference that is missing or inactive."""
         default_arn = self._default_auto_scaling(context.region).arn
         scaling = self._get_revision(
             self._store.auto_scaling_configurations, settings.get("AutoScalingConfigurationArn", default_arn)
@@ -217,14 +217,14 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
         return settings
 
     def _check_role(self, role_kind: str, arn: str | None, principal: str) -> None:
-        """Check that App Runner may assume a role: it exists, is no longer too new, and trusts the principal."""
+        """Raise AwsError unless App Runner can assume a role: it exists, is old enough, trusts the principal."""
         if arn is None:
             return
         if not can_assume_role(self.state, arn, f"{principal}.apprunner.amazonaws.com"):
             raise invalid_request(f"Error in assuming {role_kind} {arn}")
 
     def _is_failing(self, settings: Params) -> bool:
-        """Whether a deployment of this image would fail its health check."""
+        """Return whether the fault settings make the deployment of the image fail."""
         image = settings["SourceConfiguration"].get("ImageRepository", {}).get("ImageIdentifier", "")
         return is_failing_image(self.state, image)
 
@@ -236,7 +236,7 @@ class AppRunner(AutoScalingConfigurations, VpcConnectors, ObservabilityConfigura
                 raise
 
     def _service_shape(self, app_service: AppRunnerService) -> Params:
-        """The Service shape."""
+        """Return the Service shape."""
         app_service.refresh()
         settings = deepcopy(app_service.settings)
         scaling = self._auto_scaling_shape(
@@ -261,7 +261,7 @@ def _log_group_prefix(app_service: AppRunnerService) -> str:
 
 
 def _build_workload(app_service: AppRunnerService) -> Workload:
-    """What its settings say is to be run."""
+    """Return the workload that a service's settings describe."""
     settings = deepcopy(app_service.settings)
     repository = settings["SourceConfiguration"].get("ImageRepository", {})
     image_config, log_prefix = repository.get("ImageConfiguration", {}), _log_group_prefix(app_service)

@@ -1,1 +1,1 @@
-"""Amazon CloudFront's control plane: distributions, origin access controls, functions, policies, invalidations."""
+"""Emulate CloudFront's control plane: distributions, origin access controls, functions, policies, invalidations."""

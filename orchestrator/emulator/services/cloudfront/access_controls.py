@@ -1,4 +1,4 @@
-"""CloudFront's origin access controls: unique names, ETags, in use by a distribution's origin."""
+"""Emulate CloudFront's origin access controls: unique names, ETags, use by a distribution's origin."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AccessControls(Service):
         self._controls: dict[str, Entity] = {}
 
     def create_origin_access_control(self, params: Params, context: CallContext) -> Params:
-        """Its name must be free."""
+        """Create an origin access control; refuse a name in use."""
         config = self._build_control_config(params)
         control = Entity(generate_id(), config)
         self._controls[control.id] = control
@@ -27,23 +27,23 @@ class AccessControls(Service):
         return {**_control_response(control), "Location": location}
 
     def get_origin_access_control(self, params: Params, context: CallContext) -> Params:
-        """With its ETag."""
+        """Return an origin access control with its ETag."""
         return _control_response(self._get_control(params["Id"]))
 
     def get_origin_access_control_config(self, params: Params, context: CallContext) -> Params:
-        """Just the configuration, with its ETag."""
+        """Return only the configuration, with its ETag."""
         control = self._get_control(params["Id"])
         return {"OriginAccessControlConfig": control.config, "ETag": control.etag}
 
     def update_origin_access_control(self, params: Params, context: CallContext) -> Params:
-        """Replace the configuration of the version IfMatch names."""
+        """Replace the configuration; refuse unless IfMatch is the current ETag."""
         control = self._get_control(params["Id"])
         control.check_etag(params.get("IfMatch"))
         control.replace_config(self._build_control_config(params, control.id))
         return _control_response(control)
 
     def delete_origin_access_control(self, params: Params, context: CallContext) -> Params:
-        """Refused while an origin uses it."""
+        """Delete an origin access control; refuse while an origin uses it."""
         control = self._get_control(params["Id"])
         control.check_etag(params.get("IfMatch"))
         if self._is_control_used(control.id):
@@ -53,12 +53,12 @@ class AccessControls(Service):
         return {}
 
     def list_origin_access_controls(self, params: Params, context: CallContext) -> Params:
-        """All of them."""
+        """List the origin access controls."""
         summaries = [{"Id": control.id, **control.config} for control in self._controls.values()]
         return {"OriginAccessControlList": paginate_by_marker(summaries, params)}
 
     def _is_control_used(self, control_id: str) -> bool:
-        """Whether an origin uses it; the distributions say."""
+        """Return whether an origin uses the control; ``Distributions`` overrides this."""
         return False
 
     def _get_control(self, control_id: str) -> Entity:

@@ -1,4 +1,4 @@
-"""A DistributionConfig as CloudFront stores it: defaults filled in, what it refuses.  Pure; both backends use it."""
+"""Validate a DistributionConfig and fill in CloudFront's defaults. Pure; both backends use it."""
 
 from __future__ import annotations
 
@@ -61,17 +61,17 @@ _CUSTOM_ORIGIN_DEFAULTS = {
 
 
 def list_behaviours(config: Params) -> list[Params]:
-    """The default cache behaviour and the others, in order."""
+    """Return the default cache behaviour and the others, in order."""
     return [config["DefaultCacheBehavior"], *config.get("CacheBehaviors", {}).get("Items", [])]
 
 
 def list_origins(config: Params) -> list[Params]:
-    """The origins."""
+    """Return the origins."""
     return list(config["Origins"].get("Items", []))
 
 
 def fill_defaults(distribution_config: Params) -> Params:
-    """A configuration with everything CloudFront fills in.
+    """Return a configuration with everything that CloudFront fills in.
 
     Raises AwsError: InconsistentQuantities, InvalidArgument, NoSuchOrigin, InvalidOrigin.
     """

@@ -1,4 +1,4 @@
-"""CloudFront's distributions and invalidations: caller references, ETags, InProgress to Deployed, deletion in order."""
+"""Emulate CloudFront's distributions and invalidations: caller references, ETags, deployment, ordered deletion."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SUMMARY_EXCLUDED_FIELDS = ("CallerReference", "DefaultRootObject", "Logging", "
 
 @dataclass
 class Distribution(Entity):
-    """One distribution; it is Deployed from ``deployed`` on, a time of the monotonic clock."""
+    """One distribution; it is Deployed from ``deployed_at`` on, a time of the monotonic clock."""
 
     arn: str = ""
     domain: str = ""
@@ -33,11 +33,11 @@ class Distribution(Entity):
 
     @property
     def status(self) -> str:
-        """InProgress or Deployed."""
+        """Return InProgress or Deployed."""
         return "Deployed" if time.monotonic() >= self.deployed_at else "InProgress"
 
     def shape(self) -> Params:
-        """The Distribution shape."""
+        """Return the Distribution shape."""
         return {
             "Id": self.id,
             "ARN": self.arn,
@@ -53,39 +53,39 @@ class Distribution(Entity):
         }
 
     def summary_shape(self) -> Params:
-        """The DistributionSummary shape."""
+        """Return the DistributionSummary shape."""
         config = {name: value for name, value in self.config.items() if name not in _SUMMARY_EXCLUDED_FIELDS}
         own_fields = {name: value for name, value in self.shape().items() if name != "DistributionConfig"}
         return {**config, **own_fields, "ETag": self.etag}
 
 
 class Distributions(AccessControls, Functions, Policies):
-    """Distributions, and what they use."""
+    """Distributions and what they use."""
 
     def __init__(self, state: EmulatorState) -> None:
         super().__init__(state)
         self._distributions: dict[str, Distribution] = {}
 
     def create_distribution(self, params: Params, context: CallContext) -> Params:
-        """A caller reference used before is refused, whatever else the configuration says."""
+        """Create a distribution; refuse a caller reference in use, whatever the configuration."""
         return self._create_distribution(params["DistributionConfig"], {})
 
     def create_distribution_with_tags(self, params: Params, context: CallContext) -> Params:
-        """The same, with tags."""
+        """Create a distribution with tags; refuse a caller reference in use."""
         config_with_tags = params["DistributionConfigWithTags"]
         return self._create_distribution(config_with_tags["DistributionConfig"], parse_tags(config_with_tags["Tags"]))
 
     def get_distribution(self, params: Params, context: CallContext) -> Params:
-        """With its ETag and status."""
+        """Return a distribution with its ETag and status."""
         return _distribution_response(self._get_distribution(params["Id"]))
 
     def get_distribution_config(self, params: Params, context: CallContext) -> Params:
-        """Just the configuration, with its ETag."""
+        """Return only the configuration, with its ETag."""
         distribution = self._get_distribution(params["Id"])
         return {"DistributionConfig": distribution.config, "ETag": distribution.etag}
 
     def update_distribution(self, params: Params, context: CallContext) -> Params:
-        """Replace the configuration of the version IfMatch names; possible while InProgress."""
+        """Replace the configuration, also while InProgress; refuse unless IfMatch is the current ETag."""
         distribution = self._get_distribution(params["Id"])
         distribution.check_etag(params.get("IfMatch"))
         config = self._build_distribution_config(params["DistributionConfig"], distribution.id)
@@ -96,7 +96,7 @@ class Distributions(AccessControls, Functions, Policies):
         return _distribution_response(distribution)
 
     def delete_distribution(self, params: Params, context: CallContext) -> Params:
-        """Only when disabled and deployed so."""
+        """Delete a distribution; refuse unless it is disabled and deployed."""
         distribution = self._get_distribution(params["Id"])
         distribution.check_etag(params.get("IfMatch"))
         if distribution.config["Enabled"] or distribution.status != "Deployed":
@@ -106,7 +106,7 @@ class Distributions(AccessControls, Functions, Policies):
         return {}
 
     def list_distributions(self, params: Params, context: CallContext) -> Params:
-        """All of them."""
+        """List the distributions."""
         return {
             "DistributionList": paginate_by_marker(
                 [distribution.summary_shape() for distribution in self._distributions.values()], params
@@ -114,7 +114,7 @@ class Distributions(AccessControls, Functions, Policies):
         }
 
     def create_invalidation(self, params: Params, context: CallContext) -> Params:
-        """The same caller reference with the same paths answers the same invalidation."""
+        """Create an invalidation; return the existing one for the same caller reference and paths."""
         distribution = self._get_distribution(params["DistributionId"])
         invalidation = add_invalidation(
             distribution.invalidations, params["InvalidationBatch"], self.state.settle_seconds("cloudfront")
@@ -125,7 +125,7 @@ class Distributions(AccessControls, Functions, Policies):
         return {"Location": location, "Invalidation": invalidation.shape()}
 
     def get_invalidation(self, params: Params, context: CallContext) -> Params:
-        """InProgress, then Completed."""
+        """Return an invalidation as InProgress, and as Completed once the settle time is over."""
         invalidations = self._get_distribution(params["DistributionId"]).invalidations
         matching = next((invalidation for invalidation in invalidations if invalidation.id == params["Id"]), None)
         if matching is None:
@@ -133,7 +133,7 @@ class Distributions(AccessControls, Functions, Policies):
         return {"Invalidation": matching.shape()}
 
     def list_invalidations(self, params: Params, context: CallContext) -> Params:
-        """Newest first."""
+        """List the invalidations, newest first."""
         invalidations = self._get_distribution(params["DistributionId"]).invalidations
         members = ("Id", "CreateTime", "Status")
         items = [{name: invalidation.shape()[name] for name in members} for invalidation in reversed(invalidations)]
@@ -165,7 +165,7 @@ class Distributions(AccessControls, Functions, Policies):
         distribution.deployed_at = time.monotonic() + self.state.settle_seconds("cloudfront")
 
     def _build_distribution_config(self, distribution_config: Params, own_id: str = "") -> Params:
-        """The completed configuration, everything it names being there.  Raises AwsError."""
+        """Return the configuration with defaults. Raises AwsError if something it names is missing."""
         config = fill_defaults(distribution_config)
         for origin in list_origins(config):
             control_id = origin["OriginAccessControlId"]
@@ -222,5 +222,5 @@ def _distribution_response(distribution: Distribution) -> Params:
 
 
 def parse_tags(tags: Params) -> dict[str, str]:
-    """CloudFront's Tags shape as a dict."""
+    """Return CloudFront's Tags shape as a dict."""
     return {tag["Key"]: tag.get("Value", "") for tag in tags.get("Items", [])}

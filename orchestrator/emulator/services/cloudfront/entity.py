@@ -1,4 +1,4 @@
-"""What CloudFront's things have in common: ids, ETags that must match, lists by marker, quantities.  Pure."""
+"""Share what CloudFront's resources have in common: IDs, ETags, marker pagination, quantities. Pure."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _ID_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 def current_time() -> datetime:
-    """The time as CloudFront stamps it."""
+    """Return the current time with CloudFront's precision."""
     return datetime.now(UTC).replace(microsecond=0)
 
 
 def generate_id() -> str:
-    """An id or ETag: E and 13 letters and digits."""
+    """Return an ID or ETag: E and 13 letters and digits."""
     return "E" + "".join(secrets.choice(_ID_CHARACTERS) for _ in range(13))
 
 
 @dataclass
 class Entity:
-    """A thing with a configuration and an ETag that changes with every update."""
+    """A resource with a configuration and an ETag that changes with every update."""
 
     id: str
     config: Params
@@ -35,7 +35,7 @@ class Entity:
     previous_etags: set[str] = field(default_factory=set)
 
     def check_etag(self, if_match: str | None) -> None:
-        """Check an IfMatch: PreconditionFailed when stale, InvalidIfMatchVersion when missing or never issued."""
+        """Raise AwsError PreconditionFailed for a stale IfMatch, InvalidIfMatchVersion for a missing or unknown one."""
         if if_match == self.etag:
             return
         if if_match in self.previous_etags:
@@ -44,13 +44,13 @@ class Entity:
         raise AwsError("InvalidIfMatchVersion", message, 400)
 
     def replace_config(self, config: Params) -> None:
-        """Take a new configuration and a new ETag."""
+        """Set a new configuration and a new ETag."""
         self.previous_etags.add(self.etag)
         self.config, self.etag, self.modified_at = config, generate_id(), current_time()
 
 
 def paginate_by_marker(items: Sequence[Any], params: Params) -> Params:
-    """The members every CloudFront list has, for one page of items."""
+    """Return the members of every CloudFront list, for one page of items."""
     start = int(params.get("Marker") or 0)
     size = int(params.get("MaxItems") or 100)
     page_items = list(items[start : start + size])
@@ -69,7 +69,7 @@ def paginate_by_marker(items: Sequence[Any], params: Params) -> Params:
 
 
 def check_quantities(value: Any, path: str = "") -> None:
-    """Raise InconsistentQuantities where a Quantity is not the number of Items beside it."""
+    """Raise AwsError InconsistentQuantities if a Quantity differs from the number of Items beside it."""
     if isinstance(value, list):
         for item in value:
             check_quantities(item, path)
@@ -83,7 +83,7 @@ def check_quantities(value: Any, path: str = "") -> None:
 
 
 def remove_empty_items(value: Any) -> Any:
-    """The same value with every empty Items left out, as CloudFront answers."""
+    """Return the value without empty Items members, as CloudFront returns it."""
     if isinstance(value, list):
         return [remove_empty_items(item) for item in value]
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""CloudFront Functions: a development stage that is edited, a live stage that publishing makes.  Runs no code."""
+"""Emulate CloudFront Functions: an editable development stage and a published live stage. Runs no code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.emulator.services.cloudfront.entity import Entity, current_tim
 
 @dataclass
 class Function(Entity):
-    """One function; the entity is its development stage, ``live`` what was last published."""
+    """One function; the entity is its development stage, ``live`` the last published version."""
 
     code: bytes = b""
     arn: str = ""
@@ -34,7 +34,7 @@ class Functions(Service):
         self._functions: dict[str, Function] = {}
 
     def create_function(self, params: Params, context: CallContext) -> Params:
-        """In the development stage; its name must be free."""
+        """Create a function in the development stage; refuse a name in use."""
         name = params["Name"]
         if name in self._functions:
             raise AwsError("FunctionAlreadyExists", f"A function with the name {name} already exists.", 409)
@@ -49,13 +49,13 @@ class Functions(Service):
         }
 
     def describe_function(self, params: Params, context: CallContext) -> Params:
-        """Of one stage, DEVELOPMENT unless told otherwise, with that stage's ETag."""
+        """Return one stage, DEVELOPMENT by default, with its ETag."""
         function, stage = self._get_function_stage(params)
         entity = function.live if stage == "LIVE" and function.live else function
         return {"FunctionSummary": self._function_summary(function, stage), "ETag": entity.etag}
 
     def get_function(self, params: Params, context: CallContext) -> Params:
-        """The code of one stage."""
+        """Return the code of one stage."""
         function, stage = self._get_function_stage(params)
         is_live = stage == "LIVE" and function.live is not None
         entity = function.live if is_live and function.live else function
@@ -71,7 +71,7 @@ class Functions(Service):
         return {"FunctionSummary": self._function_summary(function, "DEVELOPMENT"), "ETag": function.etag}
 
     def publish_function(self, params: Params, context: CallContext) -> Params:
-        """Make the development stage live; distributions that use the function run it from now on."""
+        """Copy the development stage to the live stage, which distributions then run."""
         function = self._get_function(params["Name"])
         function.check_etag(params.get("IfMatch"))
         function.live, function.live_code, function.is_published = (
@@ -82,7 +82,7 @@ class Functions(Service):
         return {"FunctionSummary": self._function_summary(function, "LIVE")}
 
     def delete_function(self, params: Params, context: CallContext) -> Params:
-        """Refused while a behaviour uses it."""
+        """Delete a function; refuse while a cache behaviour uses it."""
         function = self._get_function(params["Name"])
         function.check_etag(params.get("IfMatch"))
         if self._is_function_used(function.arn):
@@ -93,7 +93,7 @@ class Functions(Service):
         return {}
 
     def list_functions(self, params: Params, context: CallContext) -> Params:
-        """Those that have the stage asked for; each in all its stages when none is."""
+        """List the functions in one stage, or in every stage each has."""
         stages = [params["Stage"]] if params.get("Stage") else ["DEVELOPMENT", "LIVE"]
         functions = self._functions.values()
         summaries = [
@@ -105,7 +105,7 @@ class Functions(Service):
         return {"FunctionList": paginate_by_marker(summaries, params)}
 
     def _is_function_used(self, arn: str) -> bool:
-        """Whether a behaviour uses it; the distributions say."""
+        """Return whether a cache behaviour uses the function; ``Distributions`` overrides this."""
         return False
 
     def _get_function(self, name: str) -> Function:
@@ -125,7 +125,7 @@ class Functions(Service):
         return function, stage
 
     def _function_summary(self, function: Function, stage: str) -> Params:
-        """The FunctionSummary shape."""
+        """Return the FunctionSummary shape."""
         is_live = stage == "LIVE" and function.live is not None
         entity = function.live if is_live and function.live else function
         published_status = "DEPLOYED" if self._is_function_used(function.arn) else "UNASSOCIATED"

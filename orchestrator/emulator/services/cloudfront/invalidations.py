@@ -1,4 +1,4 @@
-"""CloudFront's invalidation batches: idempotent by caller reference, limited in number, Completed after a while."""
+"""Emulate CloudFront's invalidation batches: idempotent by caller reference, limited, Completed over time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_WILDCARDS_IN_PROGRESS = 15
 
 @dataclass
 class Invalidation:
-    """One batch; Completed from ``ends`` on, a time of the monotonic clock."""
+    """One batch; Completed from ``completes_at`` on, a time of the monotonic clock."""
 
     batch: Params
     completes_at: float
@@ -25,21 +25,21 @@ class Invalidation:
 
     @property
     def status(self) -> str:
-        """InProgress or Completed."""
+        """Return InProgress or Completed."""
         return "Completed" if time.monotonic() >= self.completes_at else "InProgress"
 
     @property
     def paths(self) -> list[str]:
-        """The paths."""
+        """Return the paths."""
         return list(self.batch["Paths"].get("Items", []))
 
     def shape(self) -> Params:
-        """The Invalidation shape."""
+        """Return the Invalidation shape."""
         return {"Id": self.id, "Status": self.status, "CreateTime": self.created_at, "InvalidationBatch": self.batch}
 
 
 def add_invalidation(invalidations: list[Invalidation], batch_params: Params, seconds: float) -> Invalidation:
-    """The invalidation for a batch, added to ``known`` unless its caller reference made it before.
+    """Return the existing invalidation for a caller reference, or add a new one to ``invalidations``.
 
     Raises AwsError InvalidArgument for the same reference with other paths, TooManyInvalidationsInProgress.
     """

@@ -1,4 +1,4 @@
-"""The cache, origin request and response headers policies AWS manages, with their ids.  Data only.
+"""List the cache, origin request and response headers policies that AWS manages, with their IDs. Data only.
 
 From CloudFront's developer guide, "Use managed cache policies", "... origin request policies", "... response headers
 policies".

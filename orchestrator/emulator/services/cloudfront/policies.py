@@ -1,4 +1,4 @@
-"""CloudFront's cache, origin request and response headers policies: AWS's own listed, custom ones kept.
+"""Emulate CloudFront's cache, origin request and response headers policies, AWS's own and custom ones.
 
 The three kinds have the same operations under their own names, so one implementation serves them all.
 """
@@ -26,7 +26,7 @@ _POLICY_OPERATION_PATTERN = re.compile(
 
 
 class Policies(Service):
-    """All three kinds of policy.  Names are unique; one that a distribution uses cannot be deleted."""
+    """All three kinds of policy. Names are unique; a policy that a distribution uses cannot be deleted."""
 
     service = "cloudfront"
     is_complete = True
@@ -39,7 +39,7 @@ class Policies(Service):
         }
 
     def handler(self, operation: str) -> Handler | None:
-        """The method for an operation of any of the kinds."""
+        """Return the method for an operation of any of the kinds."""
         operation_match = _POLICY_OPERATION_PATTERN.fullmatch(operation)
         if operation_match is None:
             return super().handler(operation)
@@ -60,7 +60,7 @@ class Policies(Service):
         return policy
 
     def _is_policy_used(self, kind: str, policy_id: str) -> bool:
-        """Whether a distribution uses a policy; the distributions say."""
+        """Return whether a distribution uses the policy; ``Distributions`` overrides this."""
         return False
 
     def _build_policy_config(self, kind: str, params: Params, own_id: str = "") -> Params:
@@ -99,7 +99,7 @@ class Policies(Service):
         return {}
 
     def _get_custom_policy(self, kind: str, params: Params) -> Entity:
-        """A custom policy whose ETag matches."""
+        """Return a custom policy whose ETag matches. Raises AwsError."""
         policy = self._get_any_policy(kind, params["Id"])
         if policy.id in MANAGED_POLICIES[kind]:
             raise AwsError("IllegalUpdate", "A managed policy cannot be changed or deleted.", 400)

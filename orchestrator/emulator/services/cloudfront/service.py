@@ -1,4 +1,4 @@
-"""CloudFront whole, for the backend whose own drops what a reconciler must read back.  Control plane only."""
+"""Emulate CloudFront completely, for the backend that drops what a plan must read back. Control plane only."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from orchestrator.emulator.services.cloudfront.distributions import Distribution
 
 
 class CloudFront(Distributions):
-    """Distributions and what they use, and tags, which only distributions have."""
+    """Distributions, what they use, and tags, which only distributions have."""
 
     def list_tags_for_resource(self, params: Params, context: CallContext) -> Params:
-        """Of a distribution, by ARN."""
+        """Return the tags of a distribution, by ARN."""
         tags = self._get_tags(params["Resource"])
         return {"Tags": {"Items": [{"Key": key, "Value": value} for key, value in tags.items()]}}
 
@@ -22,14 +22,14 @@ class CloudFront(Distributions):
         return {}
 
     def untag_resource(self, params: Params, context: CallContext) -> Params:
-        """Take tags away."""
+        """Remove tags."""
         tags = self._get_tags(params["Resource"])
         for key in params["TagKeys"].get("Items", []):
             tags.pop(key, None)
         return {}
 
     def tags_by_arn(self, region: str) -> dict[str, dict[str, str]]:
-        """The tags of all distributions, by ARN; CloudFront is in no region but reports in us-east-1."""
+        """Return the tags of all distributions, by ARN; CloudFront is global and reports them in us-east-1."""
         return (
             {distribution.arn: distribution.tags for distribution in self._distributions.values()}
             if region == "us-east-1"

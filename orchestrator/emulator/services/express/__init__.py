@@ -1,1 +1,1 @@
-"""ECS Express Mode, which no backend has: gateway services, their revisions and deployments, as ECS tells of them."""
+"""Emulate ECS Express Mode, which no backend has: gateway services, their revisions and deployments."""

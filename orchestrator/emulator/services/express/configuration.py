@@ -1,8 +1,8 @@
-"""The settings of an Express service: AWS's defaults filled in, and what AWS refuses.  Pure.
+"""Validate the settings of an Express service and fill in AWS's defaults. Pure.
 
-They are kept in the shape of ``ExpressGatewayServiceConfiguration``.  An update lays what it gives over what there is,
-whole members at a time: a container or a scaling target that is given takes nothing from the one before.  Of the
-network, subnets and groups are two members.
+Settings have the shape of ``ExpressGatewayServiceConfiguration``. An update replaces whole members of the current
+settings: a given container or scaling target inherits nothing from the previous one. In the network configuration,
+subnets and groups are two separate members.
 """
 
 from __future__ import annotations
@@ -46,27 +46,27 @@ _MEMORY_BY_CPU = {
     "8192": _memory_sizes(16, 60, 4),
     "16384": _memory_sizes(32, 120, 8),
 }
-"""Fargate's pairs: MiB of memory by CPU units."""
+"""Fargate's valid pairs: MiB of memory by CPU units."""
 
 
 def invalid_parameter(message: str) -> AwsError:
-    """An InvalidParameterException."""
+    """Return the error InvalidParameterException."""
     return AwsError("InvalidParameterException", message)
 
 
 def client_error(message: str) -> AwsError:
-    """A ClientException."""
+    """Return the error ClientException."""
     return AwsError("ClientException", message)
 
 
 def fill_defaults(params: Params, current: Params | None = None) -> Params:
-    """The settings of a new service, or ``current`` with an update's members laid over it, defaults filled.
+    """Return the settings of a new service, or ``current`` updated with ``params``, with defaults filled in.
 
-    The network is as given: which subnets and groups there are is not known here.  Raises InvalidParameterException
-    and ClientException.
+    The network stays as given: the existing subnets and groups are not known here. Raises AwsError
+    InvalidParameterException or ClientException.
     """
     if "taskDefinitionArn" in params:
-        raise AwsError("UnsupportedFeatureException", "Task definitions of one's own are not emulated.")
+        raise AwsError("UnsupportedFeatureException", "Custom task definitions are not emulated.")
     changes = {name: deepcopy(params[name]) for name in CONFIGURATION_MEMBERS if name in params}
     settings = {**_DEFAULTS, **deepcopy(current or {}), **changes}
     for name in ("executionRoleArn", "primaryContainer"):
@@ -93,7 +93,7 @@ def _normalise_size(cpu: str, memory: str) -> tuple[str, str]:
 
 
 def _fill_container(container_params: Params) -> Params:
-    """As it reads back: what is empty is an empty list, and variables come in the order of their names."""
+    """Return a container as it reads back: empty members as empty lists, variables sorted by name."""
     container = {"containerPort": 80, "command": [], **container_params}
     for variable_kind in ("environment", "secrets"):
         names = [item["name"] for item in container_params.get(variable_kind, [])]

@@ -1,6 +1,6 @@
-"""ECS's reads of deployments and revisions, and the one write: turning a deployment back.
+"""Emulate ECS's reads of deployments and revisions, and the stop of a deployment.
 
-Services that are not Express are the backend's.
+Services that are not Express services are forwarded to the backend.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PAGE_SIZE = 100
 
 
 class ExpressBase(Service):
-    """What all operations share: the services by ARN."""
+    """State that all Express operations share: the services by ARN."""
 
     service = "ecs"
 
@@ -34,7 +34,7 @@ class ExpressBase(Service):
         return f"arn:aws:ecs:{region}:{self.state.account}:service/{cluster}/{name}"
 
     def _find_gateway(self, arn: str) -> GatewayService | None:
-        """An Express service as it is now; a deleted one answers as INACTIVE until its name is used again."""
+        """Return an Express service, refreshed; a deleted one is INACTIVE until its name is reused."""
         gateway = self._gateways.get(arn)
         if gateway is not None:
             previous_status = gateway.status
@@ -44,7 +44,7 @@ class ExpressBase(Service):
         return gateway
 
     def _remove_network(self, gateway: GatewayService) -> None:
-        """Remove a service's own group, and with the last service of a load balancer that."""
+        """Delete a service's security group, and the load balancer with its last service."""
         network = Network(self.state, gateway.region)
         network.remove_security_group(gateway.security_group)
         other_gateways = (other for other in self._gateways.values() if other.status != "INACTIVE")
@@ -52,7 +52,7 @@ class ExpressBase(Service):
             network.remove_load_balancer(gateway.load_balancer)
 
     def _list_gateways(self, region: str) -> list[GatewayService]:
-        """Those of a region that are not gone, settled, in order of creation."""
+        """Return the services of a region that are not INACTIVE, refreshed, in order of creation."""
         gateways = [self._find_gateway(arn) for arn in list(self._gateways)]
         return [
             gateway
@@ -61,13 +61,13 @@ class ExpressBase(Service):
         ]
 
     def _find_gateway_by_name(self, service: str, cluster: str | None, region: str) -> GatewayService | None:
-        """The Express service that a name or ARN in a cluster (name or ARN, ``default``) means."""
+        """Return the Express service with a name or ARN in a cluster (name, ARN or None for ``default``)."""
         arn = service if service.startswith("arn:") else self._arn(region, parse_cluster_name(cluster), service)
         return self._find_gateway(arn)
 
 
 def parse_cluster_name(cluster: str | None) -> str:
-    """The name in a cluster's name or ARN."""
+    """Return the cluster's name from its name or ARN."""
     return (cluster or "default").rpartition("/")[2]
 
 
@@ -75,11 +75,11 @@ class Deployments(ExpressBase):
     """Service deployments and revisions."""
 
     def list_service_deployments(self, params: Params, context: CallContext) -> Params:
-        """Newest first, by status and time of creation."""
+        """List deployments, newest first, filtered by status and time of creation."""
         gateway = self._find_gateway_by_name(params["service"], params.get("cluster"), context.region)
         if gateway is None:
             return self._forward_to_backend(params, context)
-        if gateway.status == "INACTIVE":  # deployments go with their service
+        if gateway.status == "INACTIVE":  # deployments are deleted with their service
             return {"serviceDeployments": []}
         statuses, created_range = params.get("status", []), params.get("createdAt", {})
         shapes = [
@@ -96,7 +96,7 @@ class Deployments(ExpressBase):
         return {"serviceDeployments": items, "nextToken": next_token}
 
     def describe_service_deployments(self, params: Params, context: CallContext) -> Params:
-        """By ARN; those that are not there are failures."""
+        """Describe deployments by ARN; report missing ones as failures."""
         deployments_by_arn = {
             deployment.arn: (gateway, deployment)
             for gateway in self._list_gateways(context.region)
@@ -107,7 +107,7 @@ class Deployments(ExpressBase):
         )
 
     def describe_service_revisions(self, params: Params, context: CallContext) -> Params:
-        """By ARN, likewise."""
+        """Describe revisions by ARN; report missing ones as failures."""
         revisions_by_arn = {
             revision.arn: (gateway, revision)
             for gateway in self._list_gateways(context.region)
@@ -118,10 +118,10 @@ class Deployments(ExpressBase):
         )
 
     def stop_service_deployment(self, params: Params, context: CallContext) -> Params:
-        """Roll back what is under way; what is being turned back already goes on being."""
+        """Roll back the deployment in progress; do nothing if it is already rolling back."""
         arn = params["serviceDeploymentArn"]
         if params.get("stopType", "ROLLBACK") != "ROLLBACK":
-            raise invalid_parameter("The stop type is not supported: ROLLBACK is.")
+            raise invalid_parameter("The stop type is not supported: use ROLLBACK.")
         gateway, deployment = self._get_deployment(arn, context.region)
         if deployment.is_over:
             raise AwsError("ConflictException", f"The service deployment is {deployment.status} and cannot be stopped.")
@@ -137,7 +137,7 @@ class Deployments(ExpressBase):
         build_shape: Callable[[GatewayService, T], Params],
         context: CallContext,
     ) -> Params:
-        """Those of Express services in their shape, and what the backend says of others, where it knows of such."""
+        """Return Express items in their shape and the backend's items as the backend describes them."""
         backend_arns, arn_key = [arn for arn in arns if arn not in items_by_arn], f"{member[:-1]}Arn"
         try:
             backend_shapes = context.forward({f"{arn_key}s": backend_arns})[member] if backend_arns else []
@@ -157,7 +157,7 @@ class Deployments(ExpressBase):
         raise AwsError("ServiceDeploymentNotFoundException", f"Service deployment not found: {arn}.")
 
     def _forward_to_backend(self, params: Params, context: CallContext) -> Params:
-        """The backend's answer for a service of its own; one that nobody knows is not there."""
+        """Return the backend's response for a service of its own. Raises AwsError for an unknown service."""
         cluster_params = {"cluster": parse_cluster_name(params.get("cluster"))}
         response = self.state.call(
             "ecs", "DescribeServices", context.region, services=[params["service"]], **cluster_params

@@ -1,6 +1,6 @@
-"""What ECS remembers of Express services: revisions and deployments, and how these go on.  No AWS calls.
+"""Hold the state of Express services: revisions and deployments, and how they advance. No AWS calls.
 
-Every status lasts a share of the time that a deployment takes, and is settled when somebody next looks.
+Every status lasts a fraction of the deployment time; the next read after it applies the change.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ FINAL_STATUSES = ("SUCCESSFUL", "STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAIL
 CIRCUIT_BREAKER_REASON = "Service deployment rolled back because the circuit breaker threshold was exceeded."
 NO_ROLLBACK_CANDIDATE_REASON = "No rollback candidate was found to run the rollback."
 _REQUEST_FRACTION, _FAILURE_FRACTION = 0.05, 0.5
-"""Shares of a deployment's time: being asked for something, being under way until something is wrong."""
+"""Fractions of the deployment time: until a request takes effect, and until a failure shows."""
 
 
 SettleSeconds = Callable[[], float]
-"""How many seconds a deployment takes, as things are now."""
+"""Returns how many seconds a deployment takes under the current settings."""
 
 
 def current_time() -> datetime:
-    """The time as ECS stamps it."""
+    """Return the current time with ECS's precision."""
     return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
 class LoadBalancer:
-    """A load balancer, which the services of a VPC share; ``access`` is PUBLIC or PRIVATE, ``group`` its own."""
+    """A load balancer shared by the services of a VPC. ``access`` is PUBLIC or PRIVATE."""
 
     arn: str
     access: str
@@ -44,7 +44,7 @@ class LoadBalancer:
 
 @dataclass(eq=False)
 class Revision:
-    """One configuration a service has had.  ``settings`` are in the shape of ExpressGatewayServiceConfiguration."""
+    """One configuration of a service; ``settings`` have the shape of ExpressGatewayServiceConfiguration."""
 
     arn: str
     settings: Params
@@ -54,9 +54,9 @@ class Revision:
 
 @dataclass(eq=False)
 class Deployment:
-    """One service deployment.  ``source`` is what it falls back to; ``fails`` is why it will, known beforehand.
+    """One service deployment. It rolls back to ``source``; ``expected_failure`` is why it is bound to fail.
 
-    ``reason`` is told with the status, ``why`` is what was wrong with the tasks.
+    ``status_reason`` is returned with the status; ``failure_reason`` is what was wrong with the tasks.
     """
 
     arn: str
@@ -78,17 +78,17 @@ class Deployment:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more happens to it."""
+        """Return whether the status is final."""
         return self.status in FINAL_STATUSES
 
     @property
     def elapsed_fraction(self) -> float:
-        """How much of its time has passed in this status, 0..1."""
+        """Return how much of the deployment time has passed in this status, 0..1."""
         seconds = self.settle_seconds()
         return min(1.0, (time.monotonic() - self.status_since) / seconds) if seconds else 1.0
 
     def set_status(self, status: str, elapsed_fraction: float | None = None) -> None:
-        """Change the status: now, or when a share of the time was over."""
+        """Change the status now, or as of when a fraction of the deployment time had passed."""
         self.status_since = (
             time.monotonic()
             if elapsed_fraction is None
@@ -99,11 +99,11 @@ class Deployment:
             self.finished_at = self.updated_at
 
     def has_elapsed(self, fraction: float) -> bool:
-        """Whether this status has lasted a share of the time."""
+        """Return whether this status has lasted a fraction of the deployment time."""
         return time.monotonic() >= self.status_since + fraction * self.settle_seconds()
 
     def advance(self) -> bool:
-        """One step further, if it is time; a rollback that begins or ends is the service's affair."""
+        """Advance one step if it is due; return whether it was. The service advances rollbacks."""
         if self.status == "PENDING" and self.has_elapsed(_REQUEST_FRACTION):
             self.set_status("IN_PROGRESS", _REQUEST_FRACTION)
             self.started_at = self.updated_at
@@ -141,7 +141,10 @@ class Deployment:
 
 @dataclass(eq=False)
 class GatewayService:
-    """One Express service.  ``run`` starts a revision where services are run; ``group`` is its own security group."""
+    """One Express service. ``start_workload`` starts a revision if the emulator runs services.
+
+    ``security_group`` is the service's own.
+    """
 
     name: str
     cluster: str
@@ -163,14 +166,14 @@ class GatewayService:
     deployments: list[Deployment] = field(default_factory=list)
 
     def add_revision(self, settings: Params, task_definition: str) -> Revision:
-        """A new revision."""
+        """Add a revision."""
         number = 4_000_000_000_000_000_000 + secrets.randbelow(10**15) + len(self.revisions) * 10**15
         revision = Revision(f"{self._arn('service-revision')}/{number}", settings, task_definition)
         self.revisions.append(revision)
         return revision
 
     def start_deployment(self, target: Revision, expected_failure: str) -> Deployment:
-        """Start to deploy a revision; a deployment that is under way is stopped for it."""
+        """Start to deploy a revision; stop the deployment in progress."""
         previous = self.current_deployment
         if previous is not None:
             self._cancel_attempts(previous)
@@ -185,7 +188,7 @@ class GatewayService:
         return deployment
 
     def request_rollback(self, deployment: Deployment) -> None:
-        """Roll back what is under way, as somebody asked for."""
+        """Roll back a deployment at the user's request."""
         self._cancel_attempts(deployment)
         deployment.status_reason = deployment.failure_reason = (
             "Service deployment rolled back because of a user request."
@@ -193,13 +196,13 @@ class GatewayService:
         deployment.set_status("ROLLBACK_REQUESTED")
 
     def start_draining(self) -> None:
-        """Begin to be deleted."""
+        """Start the deletion."""
         for deployment in self.deployments:
             self._cancel_attempts(deployment)
         self.status, self.updated_at, self.draining_since = "DRAINING", current_time(), time.monotonic()
 
     def refresh(self) -> None:
-        """Let happen what the time has come for."""
+        """Apply every status change that is due."""
         if self.status == "ACTIVE":
             for deployment in reversed(self.deployments):
                 while deployment.advance() or self._advance_rollback(deployment):
@@ -211,13 +214,13 @@ class GatewayService:
 
     @property
     def current_deployment(self) -> Deployment | None:
-        """The deployment that is under way."""
+        """Return the deployment in progress, or None."""
         newest = self.deployments[0] if self.deployments else None
         return newest if newest is not None and not newest.is_over and self.status == "ACTIVE" else None
 
     @property
     def active_revisions(self) -> list[Revision]:
-        """The revisions that have tasks, the older first: two while a deployment is under way."""
+        """Return the revisions that have tasks, older first: two while a deployment is in progress."""
         if self.status == "INACTIVE" or not self.deployments:
             return []
         newest = self.deployments[0]
@@ -226,7 +229,7 @@ class GatewayService:
         return [revision for revision in (newest.source, newest.target) if revision is not None]
 
     def _advance_rollback(self, deployment: Deployment) -> bool:
-        """One step of a rollback: what is not what runs is started again, and only then the rollback is over."""
+        """Advance a rollback: restart the source unless it still runs, and finish once it is healthy."""
         start_attempt, rollback_attempt = deployment.start_attempt, deployment.rollback_attempt
         if deployment.status != "ROLLBACK_IN_PROGRESS" or (
             start_attempt is not None and start_attempt.is_healthy is None
@@ -252,7 +255,7 @@ class GatewayService:
         return True
 
     def _running_revision(self) -> Revision | None:
-        """The revision whose process answers: the last that took over."""
+        """Return the revision whose process serves traffic: the last one that became healthy."""
         for deployment in self.deployments:
             if deployment.rollback_attempt is not None and deployment.rollback_attempt.is_healthy:
                 return deployment.source
@@ -270,5 +273,5 @@ class GatewayService:
 
 
 def generate_host(name: str, region: str) -> str:
-    """The host a service answers for: two letters of its name, and an id drawn by lot."""
+    """Return the host of a service: the first two letters of its name and a random ID."""
     return f"{name[:2].lower().strip('-_') or 'ex'}-{uuid.uuid4().hex}.ecs.{region}.on.aws"

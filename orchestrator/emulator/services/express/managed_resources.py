@@ -1,4 +1,4 @@
-"""What ECS manages for a revision of an Express service, as DescribeServiceRevisions lists it."""
+"""Describe what ECS manages for a revision of an Express service, for DescribeServiceRevisions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SCALING_METRICS = {
 
 
 def managed_resources_shape(gateway: GatewayService, revision: Revision) -> Params:
-    """The ECSManagedResources shape."""
+    """Return the ECSManagedResources shape."""
     scaling = revision.settings["scalingTarget"]
     resource_state = {
         "status": "ACTIVE" if revision in gateway.active_revisions else "DELETED",
@@ -38,7 +38,7 @@ def managed_resources_shape(gateway: GatewayService, revision: Revision) -> Para
 
 
 def _ingress_shape(gateway: GatewayService) -> Params:
-    """The ManagedIngressPath shape: the load balancer is the services' of a VPC, the certificate a service's own."""
+    """Return the ManagedIngressPath shape: a load balancer shared in the VPC, a certificate per service."""
     balancer, resource_state = gateway.load_balancer, {"status": "ACTIVE", "updatedAt": gateway.created_at}
     return {
         "accessType": balancer.access,

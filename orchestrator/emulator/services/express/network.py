@@ -1,4 +1,4 @@
-"""Where an Express service's tasks lie: subnets and security groups that are there, and the group ECS adds itself."""
+"""Resolve an Express service's subnets and security groups, and manage the ones that ECS adds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.emulator.services.express.configuration import invalid_paramet
 from orchestrator.emulator.services.express.entities import LoadBalancer
 
 MANAGED_TAG = {"Key": "AmazonECSManaged", "Value": "true"}
-_MIN_ZONES = 2  # a load balancer wants as many
+_MIN_ZONES = 2  # a load balancer requires two
 
 
 @dataclass(frozen=True)
@@ -25,15 +25,15 @@ class Network:
     region: str
 
     def resolve_network(self, network_params: Params) -> tuple[Params, str, str]:
-        """``(networkConfiguration, VPC id, PUBLIC or PRIVATE)``: without subnets, those of the default VPC.
+        """Return ``(networkConfiguration, VPC id, PUBLIC or PRIVATE)``; the default VPC's subnets by default.
 
-        Raises InvalidParameterException for what is not there, lies in two VPCs or in one zone.
+        Raises AwsError InvalidParameterException for missing subnets or groups, two VPCs, or a single zone.
         """
         subnets = self._find_subnets(network_params.get("subnets", []))
         vpcs = {subnet["VpcId"] for subnet in subnets}
         if len(vpcs) != 1:
             raise invalid_parameter(
-                "The subnets must be of one VPC." if vpcs else "There is no default VPC with subnets."
+                "The subnets must be in one VPC." if vpcs else "There is no default VPC with subnets."
             )
         if len({subnet["AvailabilityZone"] for subnet in subnets}) < _MIN_ZONES:
             raise invalid_parameter("At least two subnets in two different Availability Zones must be specified.")
@@ -46,7 +46,7 @@ class Network:
     def ensure_load_balancer(
         self, existing: Iterable[LoadBalancer], network: Params, vpc: str, access: str
     ) -> LoadBalancer:
-        """The load balancer of a VPC: one of those that are there, or a new one."""
+        """Return the load balancer of a VPC, an existing or a new one."""
         matching = next(
             (candidate for candidate in existing if (candidate.vpc, candidate.access) == (vpc, access)), None
         )
@@ -68,18 +68,18 @@ class Network:
         return LoadBalancer(str(created["LoadBalancerArn"]), access, vpc, tuple(network["subnets"]), group)
 
     def remove_load_balancer(self, balancer: LoadBalancer) -> None:
-        """Remove it with its group."""
+        """Delete a load balancer and its security group."""
         self.state.call("elbv2", "DeleteLoadBalancer", self.region, LoadBalancerArn=balancer.arn)
         self.remove_security_group(balancer.security_group)
 
     def add_service_security_group(self, name: str, balancer: LoadBalancer, port: int) -> str:
-        """The id of a new security group of a service's own, which lets its load balancer in."""
+        """Create a service's own security group, open to its load balancer, and return its ID."""
         group = self.add_security_group(f"ecs-express-{name}-{uuid.uuid4().hex[:8]}", balancer.vpc)
         self._allow_ingress(group, port, UserIdGroupPairs=[{"GroupId": balancer.security_group}])
         return group
 
     def add_security_group(self, name: str, vpc: str) -> str:
-        """The id of a new security group, which bears ECS's mark."""
+        """Create a security group with ECS's tag and return its ID."""
         created = self.state.call(
             "ec2",
             "CreateSecurityGroup",
@@ -92,7 +92,7 @@ class Network:
         return str(created["GroupId"])
 
     def remove_security_group(self, group: str) -> None:
-        """Remove it; one that others hold, or that is gone, is left."""
+        """Delete a security group; ignore one that is missing or in use."""
         try:
             self.state.call("ec2", "DeleteSecurityGroup", self.region, GroupId=group)
         except AwsError:
@@ -131,7 +131,7 @@ class Network:
                 raise invalid_parameter(f"The security group '{item}' does not exist in the VPC {vpc}.")
 
     def _is_public_subnet(self, subnet: Params) -> bool:
-        """As ECS tells it: by whether the subnet's routes lead to an internet gateway."""
+        """Return whether a subnet routes to an internet gateway, which is how ECS decides."""
         tables = self.state.call("ec2", "DescribeRouteTables", self.region)["RouteTables"]
         subnet_table, main_table = None, None
         for table in tables:

@@ -1,9 +1,9 @@
-"""ECS with Express Mode: gateway services are made, changed, deleted here; what is not Express is the backend's.
+"""Emulate ECS with Express Mode: create, change and delete gateway services; forward everything else.
 
-Follows botocore's model, AWS's guide, and what others found out: creation answers at once with an ACTIVE service and a
-deployment that is under way; a newer update stops it; a deployment that does not become healthy is rolled back to the
-last revision that did, and fails where there is none.  Whether it is healthy is told by the process that the emulator
-runs for it, where it was told to run services, and by the faults.
+Follows botocore's model, AWS's guide and published observations: a creation returns at once with an ACTIVE service and
+a deployment in progress; a newer update stops it; an unhealthy deployment rolls back to the last healthy revision, and
+fails without one. The process that the emulator runs for the service, if it runs services, and the fault settings
+decide whether a deployment is healthy.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ HEALTH_CHECK = {
     "UnhealthyThreshold": 2,
     "Grace": 30,
 }
-"""The load balancer's, with its times cut: who does not listen is waited for, who answers badly is found out soon."""
+"""The load balancer's check, with shorter times: wait for a silent process, fail soon on a wrong answer."""
 _NAME_PATTERN = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _TASKS_PRINCIPAL = "ecs-tasks.amazonaws.com"
 
 
 class Ecs(ExpressListing):
-    """Express services, and through them those operations of ECS that tell of them."""
+    """Express services, and the other ECS operations that show them."""
 
     def handler(self, operation: str) -> Handler | None:
-        """The method for an operation; those of Express Mode behind the model's own constraints."""
+        """Return the method for an operation; those of Express Mode first check the model's constraints."""
         method = super().handler(operation)
         if method is None or "Express" not in operation:
             return method
@@ -55,7 +55,7 @@ class Ecs(ExpressListing):
         return call_validated
 
     def create_express_gateway_service(self, params: Params, context: CallContext) -> Params:
-        """ACTIVE at once, with a deployment under way; roles must be assumable, the name free in the cluster."""
+        """Create an ACTIVE service with a deployment in progress; check roles and name first."""
         region, cluster = context.region, parse_cluster_name(params.get("cluster"))
         name = params.get("serviceName") or f"express-{uuid.uuid4().hex[:8]}"
         if not _NAME_PATTERN.fullmatch(name):
@@ -90,7 +90,7 @@ class Ecs(ExpressListing):
         return {"service": {**gateway_shape(gateway), "tags": to_tag_list(gateway.tags)}}
 
     def describe_express_gateway_service(self, params: Params, context: CallContext) -> Params:
-        """By ARN; a deleted one answers INACTIVE."""
+        """Return a service by ARN; a deleted one is INACTIVE."""
         gateway = self._find_gateway(params["serviceArn"])
         if gateway is None:
             raise AwsError("ResourceNotFoundException", "The specified resource wasn't found.")
@@ -98,7 +98,7 @@ class Ecs(ExpressListing):
         return {"service": {**gateway_shape(gateway), **tags}}
 
     def update_express_gateway_service(self, params: Params, context: CallContext) -> Params:
-        """A new revision and its deployment, whatever is given; what is not given stays."""
+        """Change the given settings, as a new revision with its deployment, even without a difference."""
         gateway = self._get_active_gateway(params["serviceArn"])
         settings = fill_defaults(params, gateway.active_revisions[-1].settings)
         self._check_roles(settings, None)
@@ -107,7 +107,7 @@ class Ecs(ExpressListing):
         return {"service": updated_shape(gateway, self._start_deployment(gateway, settings, network))}
 
     def delete_express_gateway_service(self, params: Params, context: CallContext) -> Params:
-        """DRAINING, then INACTIVE; its tasks end, its own security group goes."""
+        """Delete a service: DRAINING, then INACTIVE; stop its tasks and delete its security group."""
         gateway = self._get_active_gateway(params["serviceArn"])
         gateway.start_draining()
         if self.state.container_runtime is not None:
@@ -127,7 +127,7 @@ class Ecs(ExpressListing):
         return gateway
 
     def _start_deployment(self, gateway: GatewayService, settings: Params, network: Params) -> Revision:
-        """A new revision under way.  ECS adds its own group to those that were given."""
+        """Add a revision and deploy it, with ECS's own security group beside the given ones."""
         groups = [*network["securityGroups"], *({gateway.security_group} - {*network["securityGroups"]})]
         settings["networkConfiguration"] = {**network, "securityGroups": groups}
         target = gateway.add_revision(settings, self._register_task_definition(gateway, settings))
@@ -145,7 +145,7 @@ class Ecs(ExpressListing):
         return start_workload
 
     def _expected_failure(self, gateway: GatewayService, settings: Params) -> str:
-        """Why tasks of these settings will not start or be healthy, as far as that can be told without them."""
+        """Return why tasks with these settings are bound to fail, or "" if only running them can tell."""
         from orchestrator.emulator.container_runtime.secret_values import SecretError, resolve_secret
 
         container = settings["primaryContainer"]
@@ -190,7 +190,7 @@ class Ecs(ExpressListing):
                 )
 
     def _ensure_cluster(self, cluster: str, context: CallContext) -> None:
-        """The cluster ``default`` is made with the first service; any other has to be there."""
+        """Create the cluster ``default`` if missing. Raises AwsError for any other missing cluster."""
         if self._has_cluster(cluster, context.region):
             return
         if cluster != "default":
@@ -198,7 +198,7 @@ class Ecs(ExpressListing):
         self.state.call("ecs", "CreateCluster", context.region, clusterName=cluster)
 
     def _ensure_log_group(self, gateway: GatewayService, settings: Params) -> None:
-        """Without one that was named, a log group of ECS's own."""
+        """Create a log group unless the settings name one."""
         container = settings["primaryContainer"]
         if "awsLogsConfiguration" in container:
             return
@@ -207,7 +207,7 @@ class Ecs(ExpressListing):
         container["awsLogsConfiguration"] = {"logGroup": log_group, "logStreamPrefix": "ecs"}
 
     def _register_task_definition(self, gateway: GatewayService, settings: Params) -> str:
-        """The ARN of the task definition that ECS makes of settings."""
+        """Register the task definition that ECS derives from settings and return its ARN."""
         container = settings["primaryContainer"]
         main_container = {
             "name": "Main",
@@ -233,7 +233,7 @@ class Ecs(ExpressListing):
 
 
 def _build_workload(gateway: GatewayService, settings: Params) -> Workload:
-    """What its settings say is to be run."""
+    """Return the workload that settings describe."""
     container = settings["primaryContainer"]
     logs = container["awsLogsConfiguration"]
     return Workload(

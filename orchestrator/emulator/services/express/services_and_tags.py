@@ -1,4 +1,4 @@
-"""Express services among the other services of ECS: listed, described and tagged with them."""
+"""Show Express services among the other ECS services: list, describe and tag them together."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from orchestrator.emulator.services.express.entities import GatewayService
 from orchestrator.emulator.services.express.shapes import service_shape, to_tag_list
 from orchestrator.emulator.services.pagination import paginate
 
-_DEFAULT_PAGE_SIZE = 10  # AWS's own
+_DEFAULT_PAGE_SIZE = 10  # AWS's default
 _MAX_TAGS = 50
 _MAX_DESCRIBED_SERVICES = 10
 _EXPRESS_SERVICE_FILTERS = {"launchType": "FARGATE", "schedulingStrategy": "REPLICA", "resourceManagementType": "ECS"}
 
 
 def parse_tags(params: Params) -> dict[str, str]:
-    """The tags parameter as a dict."""
+    """Return the tags parameter as a dict."""
     return {tag["key"]: tag.get("value", "") for tag in params.get("tags", [])}
 
 
@@ -26,7 +26,7 @@ class ExpressListing(Deployments):
     """ListServices, DescribeServices, and the operations on tags."""
 
     def list_services(self, params: Params, context: CallContext) -> Params:
-        """The backend's services and those here that are not INACTIVE."""
+        """List the backend's services and the Express services that are not INACTIVE."""
         cluster = parse_cluster_name(params.get("cluster"))
         self._require_cluster(cluster, context.region)
         filter_params = {name: value for name, value in params.items() if name not in ("maxResults", "nextToken")}
@@ -42,7 +42,7 @@ class ExpressListing(Deployments):
         return {"serviceArns": items, "nextToken": next_token}
 
     def describe_services(self, params: Params, context: CallContext) -> Params:
-        """By name or ARN, tags only where they are asked for; INACTIVE ones are told of, too."""
+        """Describe services by name or ARN, INACTIVE ones included, with tags only on request."""
         cluster = parse_cluster_name(params.get("cluster"))
         if not 0 < len(params["services"]) <= _MAX_DESCRIBED_SERVICES:
             raise invalid_parameter(f"There must be 1 to {_MAX_DESCRIBED_SERVICES} services to describe.")
@@ -65,7 +65,7 @@ class ExpressListing(Deployments):
         return {**response, "services": [*response.get("services", []), *express_shapes]}
 
     def describe_clusters(self, params: Params, context: CallContext) -> Params:
-        """The backend's, with the Express services counted in."""
+        """Describe the backend's clusters, with Express services in their counts."""
         response = context.forward(params)
         for cluster in response.get("clusters", []):
             express_shapes = [
@@ -78,7 +78,7 @@ class ExpressListing(Deployments):
         return response
 
     def delete_cluster(self, params: Params, context: CallContext) -> Params:
-        """Not while an Express service is in it."""
+        """Delete a cluster; refuse while an Express service is in it."""
         name = parse_cluster_name(params["cluster"])
         if any(gateway.cluster == name for gateway in self._list_gateways(context.region)):
             raise AwsError(
@@ -87,7 +87,7 @@ class ExpressListing(Deployments):
         return context.forward(params)
 
     def list_tags_for_resource(self, params: Params, context: CallContext) -> Params:
-        """Of an Express service, or whatever the backend has."""
+        """Return the tags of an Express service, or forward to the backend."""
         gateway = self._find_gateway(params["resourceArn"])
         return context.forward(params) if gateway is None else {"tags": to_tag_list(gateway.tags)}
 
@@ -103,7 +103,7 @@ class ExpressListing(Deployments):
         return {}
 
     def untag_resource(self, params: Params, context: CallContext) -> Params:
-        """Take tags away; keys that are not there do not matter."""
+        """Remove tags; ignore missing keys."""
         gateway = self._find_gateway(params["resourceArn"])
         if gateway is None:
             return context.forward(params)
@@ -111,18 +111,18 @@ class ExpressListing(Deployments):
         return {}
 
     def tags_by_arn(self, region: str) -> dict[str, dict[str, str]]:
-        """The tags of the Express services that are there, by ARN."""
+        """Return the tags of the Express services that are not INACTIVE, by ARN."""
         return {gateway.arn: gateway.tags for gateway in self._list_gateways(region)}
 
     def security_groups_in_use(self, region: str) -> set[str]:
-        """The security groups of their tasks and load balancers, until they are INACTIVE."""
+        """Return the security groups of tasks and load balancers of services that are not INACTIVE."""
         gateways = self._list_gateways(region)
         revisions = [revision for item in gateways for revision in item.active_revisions]
         groups = {group for item in revisions for group in item.settings["networkConfiguration"]["securityGroups"]}
         return groups | {item.load_balancer.security_group for item in gateways}
 
     def _list_backend_arns(self, params: Params, context: CallContext) -> list[str]:
-        """All of the backend's, whatever its pages."""
+        """Return all ARNs of the backend, from every page."""
         arns: list[str] = []
         token: dict[str, str] = {}
         while True:

@@ -1,4 +1,4 @@
-"""Express services as ECS's answers show them: as gateways, as services among others, and their deployments."""
+"""Build the shapes in which ECS returns Express services: gateways, services, deployments."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _LIFECYCLE_STAGES = ("SCALE_UP", "PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN
 
 
 def to_tag_list(tags: dict[str, str]) -> list[Params]:
-    """ECS's list of tags."""
+    """Return ECS's list of tags."""
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
 def cluster_arn_of(gateway: GatewayService) -> str:
-    """The ARN of its cluster."""
+    """Return the ARN of a service's cluster."""
     return f"{gateway.arn.partition(':service/')[0]}:cluster/{gateway.cluster}"
 
 
 def gateway_shape(gateway: GatewayService) -> Params:
-    """The ECSExpressGatewayService shape, without tags."""
+    """Return the ECSExpressGatewayService shape, without tags."""
     current = gateway.current_deployment
     return {
         "cluster": cluster_arn_of(gateway),
@@ -46,16 +46,16 @@ def gateway_shape(gateway: GatewayService) -> Params:
 
 
 def updated_shape(gateway: GatewayService, target: Revision) -> Params:
-    """The UpdatedExpressGatewayService shape."""
+    """Return the UpdatedExpressGatewayService shape."""
     members = ("serviceArn", "cluster", "serviceName", "status", "createdAt", "updatedAt")
     shape = gateway_shape(gateway)
     return {**{name: shape[name] for name in members}, "targetConfiguration": configuration_shape(gateway, target)}
 
 
 def configuration_shape(gateway: GatewayService, revision: Revision) -> Params:
-    """The ExpressGatewayServiceConfiguration shape.
+    """Return the ExpressGatewayServiceConfiguration shape.
 
-    Like AWS it tells a new service's address without ``https://`` at first.
+    As on AWS, the endpoint of a new service lacks ``https://`` at first.
     """
     is_new = gateway.current_deployment is not None and gateway.current_deployment.source is None
     return {
@@ -73,7 +73,7 @@ def configuration_shape(gateway: GatewayService, revision: Revision) -> Params:
 
 
 def service_shape(gateway: GatewayService) -> Params:
-    """The Service shape: the task definition of an Express service stands in its deployments only."""
+    """Return the Service shape; the task definition of an Express service is in its deployments only."""
     current = gateway.current_deployment
     tasks = [_revision_summary(gateway, item) for item in gateway.active_revisions]
     latest = gateway.active_revisions[-1] if gateway.active_revisions else gateway.deployments[0].target
@@ -108,7 +108,7 @@ def service_shape(gateway: GatewayService) -> Params:
 
 
 def deployment_shape(gateway: GatewayService, deployment: Deployment) -> Params:
-    """The ServiceDeployment shape."""
+    """Return the ServiceDeployment shape."""
     shape = brief_shape(gateway, deployment)
     target = shape.pop("targetServiceRevisionArn")
     finished_at, is_stopped = deployment.finished_at, deployment.status == "STOPPED"
@@ -137,7 +137,7 @@ def deployment_shape(gateway: GatewayService, deployment: Deployment) -> Params:
 
 
 def brief_shape(gateway: GatewayService, deployment: Deployment) -> Params:
-    """The ServiceDeploymentBrief shape."""
+    """Return the ServiceDeploymentBrief shape."""
     return {
         "serviceDeploymentArn": deployment.arn,
         "serviceArn": gateway.arn,
@@ -152,7 +152,7 @@ def brief_shape(gateway: GatewayService, deployment: Deployment) -> Params:
 
 
 def revision_shape(gateway: GatewayService, revision: Revision) -> Params:
-    """The ServiceRevision shape, with what ECS manages for it."""
+    """Return the ServiceRevision shape, with the resources that ECS manages for it."""
     return {
         "serviceRevisionArn": revision.arn,
         "serviceArn": gateway.arn,
@@ -173,7 +173,7 @@ def _desired_count(revision: Revision) -> int:
 
 
 def _running_count(gateway: GatewayService, revision: Revision) -> int:
-    """Its running tasks: none before they were found healthy, and none once it is turned back."""
+    """Return the number of running tasks: 0 before they are healthy, and 0 after a rollback."""
     newest = gateway.deployments[0]
     if gateway.status != "ACTIVE" or revision not in gateway.active_revisions:
         return 0
@@ -230,7 +230,7 @@ def _deployment_summary(gateway: GatewayService, revision: Revision) -> Params:
 
 
 def _list_events(gateway: GatewayService) -> list[Params]:
-    """Newest first: how each deployment ended, and why a container did not become healthy."""
+    """Return the events, newest first: how each deployment ended, and why a container was not healthy."""
     events = []
     for deployment in gateway.deployments:
         if deployment.is_over:
