@@ -20,15 +20,15 @@ def report(error: Exception, arguments: Sequence[str], *, verbose: bool) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own_frames = [frame for frame in frames if f"{os.sep}orchestrator{os.sep}" in frame.filename] or list(frames)
     location = f" in {Path(own_frames[-1].filename).name}:{own_frames[-1].lineno}" if own_frames else ""
-    headline = f"error: a bug of the orchestrator: {type(error).__name__}{location}: {sanitise(str(error))[:500]}"
+    headline = (
+        f"error: internal error (please report it): {type(error).__name__}{location}: {sanitise(str(error))[:500]}"
+    )
     if verbose:
         return f"{traceback_text}\n{headline}"
     try:
-        return (
-            f"{headline}\n    hint: the details are in {_write(traceback_text, arguments)}; --verbose shows them here"
-        )
+        return f"{headline}\n    hint: see {_write(traceback_text, arguments)} for details, or run again with --verbose"
     except OSError:
-        return f"{headline}\n    hint: --verbose shows the details"
+        return f"{headline}\n    hint: run again with --verbose for details"
 
 
 def _write(traceback_text: str, arguments: Sequence[str]) -> Path:

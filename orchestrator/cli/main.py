@@ -15,27 +15,27 @@ from orchestrator.runs.settings import Settings
 
 COMMANDS = {
     "init": "Write the first files of a project.",
-    "bootstrap": "Let GitHub's workflows plan and deploy.",
-    "doctor": "Say what a set-up lacks, and how to mend it.",
-    "validate": "Check the manifests, offline.",
-    "render": "Print the manifests of one environment, merged.",
-    "explain": "Say what a field of a manifest means.",
+    "bootstrap": "Set up AWS roles and GitHub settings for the workflows.",
+    "doctor": "Check the set-up, and print how to fix what is missing.",
+    "validate": "Check the manifests offline.",
+    "render": "Print the merged manifests of one environment.",
+    "explain": "Explain a manifest field.",
     "plan": "Show what would change in AWS. Changes nothing.",
-    "apply": "Make AWS what the manifests say.",
-    "deploy": "Build, apply, ship, prove, and write the release down.",
-    "rollback": "Go back to an earlier release, all of it or parts.",
-    "releases": "List the releases, and say which can come back.",
-    "unpin": "Let go of what a rollback holds back.",
-    "drift": "Show what in AWS is not as the manifests say.",
-    "model": "See which model browsers load, and whether to train.",
+    "apply": "Make AWS match the manifests.",
+    "deploy": "Build, apply, ship and verify, and record the release.",
+    "rollback": "Roll back to an earlier release, all of it or parts.",
+    "releases": "List the releases, and which can be restored.",
+    "unpin": "Release what a rollback pinned.",
+    "drift": "Show where AWS differs from the manifests.",
+    "model": "Show the model in use, and whether to retrain it.",
     "destroy": "Delete everything of one environment.",
-    "emulator": "Run an AWS on this machine.",
-    "github": "Plan, deploy, go back and look for drift in GitHub Actions.",
-    "serve": "Run the service that remembers who deployed what.",
-    "token": "Make, list and revoke tokens of that service.",
-    "history": "Verify, export and import what that service remembers.",
-    "demo": "See all of it at work, on this machine.",
-    "completion": "Print the script that completes commands in a shell.",
+    "emulator": "Run an emulated AWS on this machine.",
+    "github": "Plan, deploy, roll back and check drift in GitHub Actions.",
+    "serve": "Run the state service, which records runs and releases.",
+    "token": "Create, list and revoke tokens of the state service.",
+    "history": "Verify, export and import the state service's history.",
+    "demo": "See everything at work on this machine.",
+    "completion": "Print the completion script for a shell.",
 }
 """Every verb and its line in ``--help``, which imports none of them."""
 
@@ -62,7 +62,7 @@ class LazyGroup(click.Group):
 
             close_matches = difflib.get_close_matches(args[0], COMMANDS, 1)
             hint = f" Did you mean {close_matches[0]!r}?" if close_matches else ""
-            raise click.UsageError(f"There is no command {args[0]!r}.{hint}", ctx) from error
+            raise click.UsageError(f"Unknown command {args[0]!r}.{hint}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -76,7 +76,7 @@ class LazyGroup(click.Group):
 )
 @click.version_option(orchestrator.__version__, prog_name="orchestrator")
 def cli() -> None:
-    """GitOps for one AWS account: manifests in git, a plan on the pull request, a proven release on merge."""
+    """GitOps for one AWS account: manifests in git, a plan on the pull request, a verified release on merge."""
 
 
 def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> int:
@@ -102,7 +102,9 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
         _print_problems(Problems([_usage_problem(error)]), settings)
         return ExitCode.FAILED
     except (click.Abort, KeyboardInterrupt):
-        settings.terminal.print_err("Interrupted. Run the same command again; it goes on from what AWS has.")
+        settings.terminal.print_err(
+            "Interrupted. Run the same command again: it continues from the current state of AWS."
+        )
         return ExitCode.INTERRUPTED
     except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a user
         from orchestrator.cli import crash_report

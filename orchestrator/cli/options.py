@@ -29,11 +29,11 @@ def common_options(function: F) -> F:
         help="Folder of the manifests.",
     )
     @click.option("-e", "--environment", envvar="ORCHESTRATOR_ENVIRONMENT", help="Environment, e.g. prod.")
-    @click.option("--verbose", is_flag=True, help="Show every field; log what is done; show tracebacks.")
+    @click.option("--verbose", is_flag=True, help="Show every field, log what is done, and print tracebacks.")
     @click.option(
-        "--log-format", type=click.Choice(["text", "json"]), default="text", help="Form of the log on stderr."
+        "--log-format", type=click.Choice(["text", "json"]), default="text", help="Format of the log on stderr."
     )
-    @click.option("--no-color", is_flag=True, help="No colours; so does NO_COLOR.")
+    @click.option("--no-color", is_flag=True, help="Print without colours, as NO_COLOR does.")
     @click.pass_context
     @functools.wraps(function)
     def wrapper(context: click.Context, /, no_color: bool, **options: Any) -> Any:
@@ -53,7 +53,11 @@ def common_options(function: F) -> F:
 def plan_options(function: F) -> F:
     """``--target`` and ``--allow``, for verbs that make a plan."""
     target = click.option(
-        "--target", "targets", multiple=True, metavar="ADDRESS", help="Only this resource or component, and its needs."
+        "--target",
+        "targets",
+        multiple=True,
+        metavar="ADDRESS",
+        help="Only this resource or component, and what it depends on.",
     )
     allow = click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
     return target(allow(function))
@@ -62,9 +66,13 @@ def plan_options(function: F) -> F:
 def apply_options(function: F) -> F:
     """``--expect``, ``--auto-approve``, ``--parallelism``, for verbs that change AWS."""
     expect = click.option("--expect", default="", metavar="DIGEST", help="Apply only the plan with this digest.")
-    approve = click.option("--auto-approve", is_flag=True, help="Do not ask.")
+    approve = click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
     parallel = click.option(
-        "--parallelism", type=click.IntRange(1, 64), default=16, show_default=True, help="Changes under way at once."
+        "--parallelism",
+        type=click.IntRange(1, 64),
+        default=16,
+        show_default=True,
+        help="Maximum number of changes in progress at once.",
     )
     return expect(approve(parallel(function)))
 
@@ -72,9 +80,9 @@ def apply_options(function: F) -> F:
 def run_options(function: F) -> F:
     """``--wait`` and ``--without-record``; the verb gets them as ``how``."""
 
-    @click.option("--wait", is_flag=True, help="Wait for whoever else writes; those who wait take turns.")
+    @click.option("--wait", is_flag=True, help="Wait for the lock, in turn, instead of failing.")
     @click.option(
-        "--without-record", is_flag=True, help="Do not ask the state service; keep a journal to hand in later."
+        "--without-record", is_flag=True, help="Do not contact the state service; keep a journal to import later."
     )
     @functools.wraps(function)
     def wrapper(*args: Any, wait: bool, without_record: bool, **arguments: Any) -> Any:

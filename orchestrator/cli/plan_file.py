@@ -16,7 +16,7 @@ def write(path: Path, plan: Plan) -> None:
     try:
         path.write_bytes(canonical_json.dump(plan) + b"\n")
     except OSError as error:
-        raise Problems.from_message(f"the plan cannot be written to {path}: {error.strerror}") from None
+        raise Problems.from_message(f"cannot write the plan to {path}: {error.strerror}") from None
 
 
 def read(path: Path) -> Plan:
@@ -24,10 +24,10 @@ def read(path: Path) -> Plan:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Problems.from_message(f"the plan cannot be read from {path}: {error.strerror}") from None
+        raise Problems.from_message(f"cannot read the plan from {path}: {error.strerror}") from None
     plan = canonical_json.load(data, Plan, str(path))
     if plan.version != PLAN_VERSION:
         raise Problems.from_message(
-            f"{path} is a plan of version {plan.version}", hint="make it again with this orchestrator"
+            f"{path} has plan version {plan.version}; this orchestrator reads version {PLAN_VERSION}", hint="plan again"
         )
     return plan

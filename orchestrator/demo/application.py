@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 APPROVAL = Approval(is_automatic=True, shown_detail="head")
 DEEP_LINK_PATH = "/sales/42"
 MODEL_PATH, MISSING_MODEL_PATH = "/ml-models/current.json", "/ml-models/no-such-model.json"
-BUILT_MESSAGE = "{builder} builds its image, in a store that goes with the demo, and it is pushed to the emulated ECR."
+BUILT_MESSAGE = "{builder} builds the image in a temporary store and pushes it to the emulated ECR."
 ASSEMBLED_MESSAGE = (
-    "Its image is put together here, without a builder ({why}), and pushed to the emulated ECR; in a project "
-    "`image.build` has docker, buildah or podman build it."
+    "The image is assembled without a builder ({why}) and pushed to the emulated ECR. In a project, "
+    "docker, buildah or podman builds it (`image.build`)."
 )
-RUNTIME_MESSAGE = "App Runner's part is played by a real process with a real health check."
+RUNTIME_MESSAGE = "A real process with a real health check stands in for App Runner."
 
 
 class WrongVersionError(Exception):
@@ -64,7 +64,7 @@ def run_application_demo(
         tempfile.TemporaryDirectory(prefix="orchestrator-demo-") as folder,
         build_store.open_build_store(environ, Path(folder)) as (builder, reason),
     ):
-        start_chapter("Ship: version 1 of an application, an API and its site")
+        start_chapter("Deploy version 1 of an application: an API and its site")
         settings.terminal.print_out(
             f"{BUILT_MESSAGE.format(builder=builder) if builder else ASSEMBLED_MESSAGE.format(why=reason)} "
             f"{RUNTIME_MESSAGE}"
@@ -76,11 +76,11 @@ def run_application_demo(
         )
         application.create_repository()
         application.deploy("1", expected_version="1")
-        start_chapter("Ship version 2")
+        start_chapter("Deploy version 2")
         application.deploy("2", expected_version="2")
-        start_chapter("Ship version 3, which fails its health check")
+        start_chapter("Deploy version 3, which fails its health check")
         application.deploy("3", expected_version="2", expected_exit_code=ExitCode.ROLLED_BACK)
-        start_chapter("Go back to version 1: image, site and manifests, with one command")
+        start_chapter("Roll back to version 1 (image, site and manifests) with one command")
         application.rollback(1, expected_version="1")
 
 
@@ -126,7 +126,7 @@ class _SampleApplication(Struct, frozen=True):
 
     def rollback(self, number: int, *, expected_version: str) -> None:
         """What `orchestrator rollback --to NUMBER` does."""
-        options = RollbackOptions(number, reason="version 1 was better", approval=APPROVAL, clients=self.clients)
+        options = RollbackOptions(number, reason="version 1 worked", approval=APPROVAL, clients=self.clients)
         exit_code = rollback(self.settings, options).exit_code
         self._check_result(exit_code, ExitCode.OK, expected_version)
 
@@ -134,7 +134,7 @@ class _SampleApplication(Struct, frozen=True):
         if exit_code == ExitCode.INTERRUPTED:
             raise KeyboardInterrupt
         if exit_code != expected_exit_code:
-            message = f"it ended with exit code {exit_code} instead of {int(expected_exit_code)}"
+            message = f"the exit code is {exit_code} instead of {int(expected_exit_code)}"
             raise WrongVersionError(message)
         self._check_answers(version)
 
@@ -156,10 +156,7 @@ class _SampleApplication(Struct, frozen=True):
         responses = [(path, *_http_get(host, path)) for host, path in requests]
         lines = [f"  {status}  {path}" for path, status, _ in responses]
         print_out = self.settings.terminal.print_out
-        print_out(
-            f"What answers now is version {version}. The site's page is "
-            f"{self.emulator.browser_url(site_host)}{DEEP_LINK_PATH}:"
-        )
+        print_out(f"Version {version}. The site's page is {self.emulator.browser_url(site_host)}{DEEP_LINK_PATH}:")
         print_out("\n".join(lines))
         served_versions = {json.loads(responses[0][2])["version"], *re.findall(r"version (\d+)", page)}
         if served_versions != {version} or [status for _, status, _ in responses] != [200, 200, 200, 200, 200, 404]:

@@ -43,7 +43,7 @@ def open_build_store(environ: MutableMapping[str, str], folder: Path) -> Iterato
     absence_reason = (
         f"{builder_commands.BUILDER_VARIABLE} is {chosen_builder}"
         if chosen_builder
-        else "neither buildah nor podman is on this machine"
+        else "neither buildah nor podman is installed"
     )
     reason = "" if available_builders else absence_reason
     for name in available_builders:

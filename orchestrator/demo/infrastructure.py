@@ -42,21 +42,21 @@ class ManualChange(Struct, frozen=True):
 MANUAL_CHANGES = (
     ManualChange(
         "s3_bucket",
-        "switch off the versioning of bucket {}",
+        "switch off versioning of bucket {}",
         "s3",
         "put_bucket_versioning",
         lambda name: {"Bucket": name, "VersioningConfiguration": {"Status": "Suspended"}},
     ),
     ManualChange(
         "rds_instance",
-        "keep the backups of database {} for one day only",
+        "keep backups of database {} for only one day",
         "rds",
         "modify_db_instance",
         lambda name: {"DBInstanceIdentifier": name, "BackupRetentionPeriod": 1, "ApplyImmediately": True},
     ),
     ManualChange(
         "ecr_repository",
-        "let tags move in image repository {}",
+        "make tags mutable in image repository {}",
         "ecr",
         "put_image_tag_mutability",
         lambda name: {"repositoryName": name, "imageTagMutability": "MUTABLE"},
@@ -81,21 +81,19 @@ def _run_chapters(settings: Settings, start_chapter: _ChapterHeadings, address: 
     from orchestrator.emulator import start
 
     try:
-        start_chapter("Validate the manifests, offline")
+        start_chapter("Validate the manifests offline")
         desired = pipeline.load_desired(settings.manifests, settings.environment)
-        settings.terminal.print_out(f"They are valid, and describe {len(desired.resources)} AWS resources.")
+        settings.terminal.print_out(f"The manifests are valid and describe {len(desired.resources)} AWS resources.")
         scope = desired.scope
         with start(settle_seconds=SETTLE_SECONDS, account=scope.account, region=scope.region) as emulator:
             redirect_aws_clients(emulator.url, emulator.environment, os.environ)
-            settings.terminal.print_out(f"An empty AWS listens on {emulator.url}; no real one is touched.")
+            settings.terminal.print_out(f"An empty emulated AWS listens on {emulator.url}. No real account is touched.")
             if address:
-                settings.terminal.print_out(f"The state service shows on {address} what is done, while it happens.")
+                settings.terminal.print_out(f"Follow along on the dashboard of the state service: {address}")
             _run_infrastructure_demo(settings, start_chapter, desired)
         _run_application_demo(settings, start_chapter)
     except (DemoError, application.WrongVersionError) as error:
-        settings.terminal.print_err(
-            f"The demo failed in chapter {start_chapter.number}, {start_chapter.title}: {error}"
-        )
+        settings.terminal.print_err(f"The demo failed in step {start_chapter.number}, {start_chapter.title}: {error}")
         return ExitCode.FAILED
     settings.terminal.print_out(_next_steps(settings))
     return ExitCode.OK
@@ -104,23 +102,23 @@ def _run_chapters(settings: Settings, start_chapter: _ChapterHeadings, address: 
 def _run_infrastructure_demo(settings: Settings, start_chapter: _ChapterHeadings, desired: DesiredState) -> None:
     from orchestrator.aws import Clients
 
-    start_chapter("Plan: compare them with AWS")
+    start_chapter("Plan: compare the manifests with AWS")
     planned = _plan(settings, desired)
-    start_chapter("Apply: do what the plan says")
+    start_chapter("Apply: carry out the plan")
     _apply(settings, planned)
-    start_chapter("Plan again: nothing is left to do")
+    start_chapter("Plan again: no changes")
     _expect_no_changes(settings, desired)
     manual_change = _choose_manual_change(planned.plan.changes)
     if manual_change is not None:
         description, make_change = manual_change
-        start_chapter(f"By hand: {description}")
+        start_chapter(f"Manual change: {description}")
         make_change(Clients(desired.scope.region))
-        settings.terminal.print_out("Done, as somebody in a hurry would do it in the console.")
-        start_chapter("Drift: what in AWS is not as the manifests say")
+        settings.terminal.print_out("Done, as a colleague might do it in the console.")
+        start_chapter("Drift: where AWS differs from the manifests")
         _expect_drift(settings, desired)
-        start_chapter("Apply: heal it")
+        start_chapter("Apply: revert the drift")
         _apply(settings, _plan(settings, desired))
-        start_chapter("Plan once more: nothing is left to do")
+        start_chapter("Plan once more: no changes")
         _expect_no_changes(settings, desired)
 
 
@@ -130,7 +128,7 @@ def _run_application_demo(settings: Settings, start_chapter: _ChapterHeadings) -
 
     if reason := application.unsupported_reason():
         settings.terminal.print_out(
-            f"\nLeft out: an application that is shipped, breaks and comes back. Here {reason}."
+            f"\nSkipped: deploying an application, breaking it and rolling it back. Reason: {reason}."
         )
         return
     with start(settle_seconds=SETTLE_SECONDS, account=sample.ACCOUNT, region=sample.REGION, run_services=True) as aws:
@@ -194,7 +192,7 @@ def _expect_no_changes(settings: Settings, desired: DesiredState) -> None:
     reporter.record_drift(settings, drift.build_view(plan), planned)
     settings.terminal.print_out(f"{plan_view.format_headline(plan)}.")
     if plan.pending_changes or plan.unread:
-        raise DemoError(f"there should be no changes, but: {_pending_addresses(plan)}")
+        raise DemoError(f"expected no changes, found: {_pending_addresses(plan)}")
 
 
 def _expect_drift(settings: Settings, desired: DesiredState) -> None:
@@ -203,7 +201,7 @@ def _expect_drift(settings: Settings, desired: DesiredState) -> None:
     reporter.record_drift(settings, drift_view, planned)
     settings.terminal.print_out(drift.render_text(drift_view, settings.terminal.style, hide_in_sync=True))
     if not drift_view.has_drifted:
-        raise DemoError("there should be drift, and there is none")
+        raise DemoError("expected drift, found none")
 
 
 def _pending_addresses(plan: Plan) -> str:
@@ -241,16 +239,16 @@ def _manual_change_call(manual_change: ManualChange, physical: str) -> Callable[
 def _next_steps(settings: Settings) -> str:
     style = settings.terminal.style
     commands_here = [
-        ("orchestrator explain bucket.spec.lifecycle", "what a manifest may say"),
-        (settings.command_line("render"), "the manifests with everything filled in"),
-        ("orchestrator emulator", "keep such an AWS running; paste what it prints into another terminal, and there:"),
+        ("orchestrator explain bucket.spec.lifecycle", "explain a manifest field"),
+        (settings.command_line("render"), "print the manifests with all defaults"),
+        ("orchestrator emulator", "keep an emulated AWS running; paste what it prints into another terminal, then:"),
     ]
     commands_there = [
-        (settings.command_line("plan", "--steps"), "each API call, and the permissions they need"),
-        (settings.command_line("apply"), "asks first, and shows a table while it works"),
-        (settings.command_line("drift"), "change something by hand before"),
+        (settings.command_line("plan", "--steps"), "show each API call and the permissions it needs"),
+        (settings.command_line("apply"), "ask for confirmation, then show progress in a table"),
+        (settings.command_line("drift"), "change something by hand first"),
     ]
     commands = [*commands_here, *((f"  {command}", description) for command, description in commands_there)]
     width = max(len(command) for command, _ in commands)
     lines = [f"  {style.paint(command.ljust(width), 'cyan')}  {description}" for command, description in commands]
-    return "\n".join([f"\n{style.paint('What to try next', 'bold')}", *lines])
+    return "\n".join([f"\n{style.paint('Next steps', 'bold')}", *lines])

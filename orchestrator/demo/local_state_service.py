@@ -61,7 +61,7 @@ def wait_for_interrupt(settings: Settings, address: str) -> None:
     terminal = settings.terminal
     if not address or not terminal.is_interactive:
         return
-    terminal.print_out(f"\nWhat was done stands on the dashboard: {address} (Ctrl-C ends it)")
+    terminal.print_out(f"\nSee the dashboard: {address} (press Ctrl-C to stop it)")
     try:
         while True:
             time.sleep(3600)

@@ -31,10 +31,10 @@ def copy_python(root: Path) -> None:
     """
     program = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     if sys.platform != "linux" or not program.exists():
-        raise Problems.from_message("the sample runs this machine's own Python, which is possible on Linux only")
+        raise Problems.from_message("the sample application runs on Linux only")
     listing = json.loads(
         shell.run_checked(
-            [str(program), "-I", "-c", _LIST_MODULES_SCRIPT], failure_message="Python cannot list its modules"
+            [str(program), "-I", "-c", _LIST_MODULES_SCRIPT], failure_message="cannot list the modules of Python"
         )
     )
     modules = {Path(module_path) for module_path in listing["files"]}
@@ -53,9 +53,7 @@ def copy_python(root: Path) -> None:
 
 
 def _shared_libraries(programs: Iterable[Path]) -> set[Path]:
-    ldd_output = shell.run_checked(
-        ["ldd", *map(str, programs)], failure_message="the libraries of Python cannot be listed"
-    )
+    ldd_output = shell.run_checked(["ldd", *map(str, programs)], failure_message="cannot list the libraries of Python")
     return {Path(library_path) for library_path in _LDD_PATH.findall(ldd_output)}
 
 

@@ -1,4 +1,4 @@
-"""What a run says of itself when it begins: who, from which commit, in which job of GitHub Actions."""
+"""Describe a run: who started it, from which commit, in which job of GitHub Actions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def new_run(
     settings: Settings, environment: str, verb: RunVerb, reason: str = "", pull_request: int | None = None
 ) -> Run:
-    """A run that begins now, with an id of its own; ``brought_by`` is the pull request that brought its commit."""
+    """Return a new run that starts now; ``pull_request`` is the number of the one that merged its commit."""
     from orchestrator.release import ledger_entry
     from orchestrator.state.client.payloads import current_timestamp
     from orchestrator.state.protocol.records import Run
@@ -43,7 +43,7 @@ def new_run(
 
 
 def _actions_context(environ: Mapping[str, str]) -> tuple[str, str]:
-    """The link of this job and its branch, as GitHub Actions tells them."""
+    """Return the URL of this job and its branch, from the environment of GitHub Actions."""
     if environ.get("GITHUB_ACTIONS") != "true":
         return "", ""
     repository_url = f"{environ.get('GITHUB_SERVER_URL', '')}/{environ.get('GITHUB_REPOSITORY', '')}"

@@ -1,7 +1,7 @@
-"""Being the only one who writes to an environment, for the length of a run: two leases, one inside the other.
+"""Lock an environment for writing, for the length of a run, with two leases.
 
-The state service's is taken first, where there is a service: it has the queue, and its fence stops whoever was
-overtaken.  The release bucket's is taken inside of it, and keeps out whoever writes without the service.
+The lease of the state service is acquired first, if there is one: it has the queue, and its fence stops a run that lost
+it.  The lease in the release bucket is acquired inside it, and keeps out runs that do not use the service.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
     from orchestrator.vocabulary import Scope
 
 POLL_INTERVAL_SECONDS = 1.0
-"""Seconds between two looks at a lease that somebody else holds."""
+"""Seconds between two attempts to acquire a lease that another run holds."""
 MIN_LEASE_WAIT_SECONDS = 150.0
-"""Seconds after which the bucket's lease of a run that died has ended: longer than it lasts."""
+"""Seconds to wait for the lease of a run that died: longer than its time to live."""
 
 
 class WriteLock(Struct, frozen=True):
-    """What a run works with while it is its turn: the ``clients`` ask before each call whether it still is."""
+    """A lock that is held.  ``clients`` check before every call to AWS that it still is."""
 
     record: RunReporter
     clients: Clients
@@ -49,26 +49,26 @@ def write_lock(
     *,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[WriteLock]:
-    """Hold both leases for the length of a ``with`` block; waits as ``how`` says.
+    """Hold both leases for the length of a ``with`` block; wait for them as ``options`` say.
 
-    ``store`` is None where the project keeps no releases: then there is no bucket that others would look at.
+    ``ledger_store`` is None if the project keeps no releases and so has no release bucket.
 
-    Raises Problems when somebody else writes or the state service is needed and away, and Superseded when a newer run
-    makes this one needless.
+    Raises Problems if another run holds the lock, or the state service is required and away; RunSuperseded if a newer
+    run makes this one needless.
     """
     with ExitStack() as stack:
         record = stack.enter_context(
             reporter.record_run(settings, f"{scope.project}/{scope.environment}", verb, options)
         )
         wait_seconds = max(options.wait_seconds, MIN_LEASE_WAIT_SECONDS if record.is_live else 0.0)
-        with reporter.record_refusal(record):  # somebody else's turn is no failure of ours
+        with reporter.record_refusal(record):  # a lock held by another run is no failure of this one
             held_lease = stack.enter_context(_bucket_lease(settings, ledger_store, verb, wait_seconds, clock))
         record.has_bucket_lock = held_lease is not None
 
         def check_lock() -> None:
             record.require_lease()
             if held_lease is not None and not held_lease.is_held():
-                raise Problems.from_message("the lease in the release bucket is another's now: this run stops")
+                raise Problems.from_message("another run holds the lock in the release bucket now; this run stops")
 
         yield WriteLock(record, clients.with_before_call(check_lock))
 
@@ -81,9 +81,9 @@ def _bucket_lease(
     wait_seconds: float,
     clock: Callable[[], float],
 ) -> Iterator[HeldLease | None]:
-    """Hold the release bucket's lease.  Where there is no such bucket yet, nobody else can be writing.
+    """Hold the lease in the release bucket, if the bucket exists; without one no other run can be writing.
 
-    Waits ``patience`` seconds for somebody else who is, then raises Problems.
+    Raises Problems if another run still holds it after ``wait_seconds``.
     """
     from orchestrator.release import bucket_lease, ledger_entry
 
@@ -105,7 +105,7 @@ def _bucket_lease(
 
 
 def _wait_for_lease(acquire: Callable[[], HeldLease], wait_seconds: float, on_wait: Callable[[str], None]) -> HeldLease:
-    """What ``take`` gives, once nobody else has it."""
+    """Return the lease once no other run holds it.  Raises LockHeldError after ``wait_seconds``."""
     from orchestrator.release.bucket_lease import LockHeldError
 
     deadline, was_announced = time.monotonic() + wait_seconds, False
@@ -116,6 +116,6 @@ def _wait_for_lease(acquire: Callable[[], HeldLease], wait_seconds: float, on_wa
             if time.monotonic() > deadline:
                 raise
             if not was_announced:
-                on_wait(f"Waiting: {error.problems[0].message.partition(';')[0]}, by the lease in the release bucket.")
+                on_wait(f"Waiting: {error.problems[0].message.partition(';')[0]}, (lock in the release bucket).")
             was_announced = True
             time.sleep(POLL_INTERVAL_SECONDS)

@@ -174,7 +174,7 @@ def record_unreviewed(record: RunReporter) -> None:
     """Tell that the plan is not what was reviewed."""
     from orchestrator.state.protocol.records import RunResult
 
-    record.set_result(RunResult("interrupted", "", "the plan is not what was reviewed; nothing was done"))
+    record.set_result(RunResult("interrupted", "", "the plan is not the reviewed one; nothing was changed"))
 
 
 def record_outcomes(
@@ -213,7 +213,9 @@ def _start_recording(
 
     terminal = settings.terminal
     if client is None or options.without_service:
-        terminal.print_err(f"The state service is not asked; this run keeps a journal in {_journal_path(started_run)}")
+        terminal.print_err(
+            f"Not contacting the state service; this run keeps a journal in {_journal_path(started_run)}"
+        )
         return service_reporter.start_offline(started_run)
     printed_messages: list[str] = []
 
@@ -239,12 +241,12 @@ def _start_recording(
     except UnreachableError as error:
         if options.is_service_required:
             raise Problems.from_message(
-                f"{error}; nothing was done",
-                hint="see that it runs; or add --without-record, and hand in the journal of the run later",
+                f"{error}; nothing was changed",
+                hint="start the state service, or pass --without-record and import the journal of the run later",
             ) from None
-        terminal.print_err(f"{error}. Going on without it; this run keeps a journal in {_journal_path(started_run)}")
+        terminal.print_err(f"{error}. Continuing without it; this run keeps a journal in {_journal_path(started_run)}")
         return service_reporter.start_offline(started_run)
-    terminal.print_err(f"Recorded as it happens: {client.url}/runs/{started_run.id}")
+    terminal.print_err(f"Recording this run: {client.url}/runs/{started_run.id}")
     return live_recording
 
 
@@ -254,18 +256,18 @@ def _failure_end(error: BaseException, settings: Settings) -> Any:
     plan_command = settings.command_line("plan")
     match error:
         case KeyboardInterrupt():
-            return RunResult("interrupted", "", "it was stopped", plan_command)
+            return RunResult("interrupted", "", "the run was stopped", plan_command)
         case Problems():
             problem = error.problems[0]
             return RunResult("failed", "", problem.message, problem.hint or plan_command)
         case _:
-            return RunResult("failed", "", f"a bug of the orchestrator: {type(error).__name__}", plan_command)
+            return RunResult("failed", "", f"internal error: {type(error).__name__}", plan_command)
 
 
 def _waiting_message(queue_position: RunLeaseStatus) -> str:
     holder = queue_position.lease.holder
-    holder_name = f"{holder.owner} ({holder.reason})" if holder else "whoever came earlier"
-    queue_phrase = f", after {queue_position.position} others" if queue_position.position else ""
+    holder_name = f"{holder.owner} ({holder.reason})" if holder else "an earlier run"
+    queue_phrase = f", {queue_position.position} runs ahead" if queue_position.position else ""
     return f"Waiting for {holder_name}{queue_phrase} ..."
 
 

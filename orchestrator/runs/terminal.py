@@ -1,4 +1,4 @@
-"""Where a command reads and writes, and what that place can show.  The only reader of the surroundings' wishes."""
+"""The terminal of a command: its streams, and what they can display.  The only reader of NO_COLOR, TERM and the like."""
 
 from __future__ import annotations
 
@@ -72,5 +72,5 @@ def _write(stream: TextIO, text: str, line_ending: str = "\n") -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     except OSError as error:
-        hint = "what was done is done; make room, and run it again to see what is left"
+        hint = "free some disk space and run the command again; completed changes stay"
         raise Problems.from_message(f"cannot write to {stream.name}: {error.strerror}", hint=hint) from None

@@ -33,11 +33,12 @@ def command(  # noqa: PLR0913 - its options
     allow: str,
     how: RunOptions,
 ) -> int:
-    """Make AWS what the manifests say.
+    """Make AWS match the manifests.
 
-    Plans again first. With a PLAN.JSON, or a digest to --expect, it does what was reviewed or stops and names what
-    moved. Otherwise it asks on a terminal. Exits 0 when done, 1 when something failed, 3 when vetoed, 4 when applied
-    but not well. Run it again after a failure: it goes on from what AWS has.
+    Plans again first. With PLAN.JSON, or a digest in --expect, applies the reviewed plan, or stops and names what
+    changed since the review. Otherwise asks for confirmation on a terminal. Exits 0 when everything is applied, 1 when
+    a change failed, 3 when the plan is vetoed, 4 when everything is applied but something is unhealthy. After a
+    failure run it again: it continues from the current state of AWS.
     """
     from orchestrator.cli import plan_file
     from orchestrator.runs.apply import ApplyOptions, apply

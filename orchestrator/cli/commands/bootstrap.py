@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     "orchestrator bootstrap github -e prod",
 )
 @click.argument("what", type=click.Choice(["github"]))
-@click.option("--plan", "--print", "only", is_flag=True, help="Only show what would be made; change nothing.")
-@click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option("--plan", "--print", "only", is_flag=True, help="Show what would be created; change nothing.")
+@click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
 @common_options
 def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> int:
-    """Let GitHub's workflows plan and deploy.
+    """Set up AWS roles and GitHub settings for the workflows.
 
-    Makes, with an administrator's credentials: the OIDC provider (or takes the one that is there), a role for plans
-    that only reads, a role for deploys of the main branch, both with what these manifests need and no more, a
-    permissions boundary, and the variables and the environment of the repository. Run it again after a component was
-    added; it changes what differs and nothing else. The token is that of GITHUB_TOKEN, GH_TOKEN, or `gh auth token`.
+    Creates, with an administrator's credentials: the OIDC provider (or uses the existing one), a read-only role for
+    plans, a role for deploys of the default branch, a permissions boundary, and the variables and the environment of
+    the repository. Both roles get the permissions that these manifests need and no more. Run it again after adding a
+    component; it changes only what differs. Uses the token in GITHUB_TOKEN or GH_TOKEN, or that of `gh auth token`.
     """
     from orchestrator.bootstrap import github_settings as standing
     from orchestrator.bootstrap import workflow_roles
@@ -63,13 +63,13 @@ def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> in
         return ExitCode.OK
     if only:
         return ExitCode.OK
-    question = f"Do this in account {planned.plan.account} and {repository.name}? Only 'yes' is accepted:"
+    question = f"Make these changes in account {planned.plan.account} and in {repository.name}? Only 'yes' is accepted:"
     Approval(is_automatic=auto_approve).confirm(terminal, question, "yes")
     code = ExitCode.OK
     if planned.plan.pending_changes:
         code = ExitCode(apply.apply_with_progress(planned, settings, 16, settings.command_line("bootstrap", what)))
     if code is not ExitCode.OK:
-        terminal.print_err("GitHub was left as it is, because AWS is not done.")
+        terminal.print_err("GitHub was not changed, because the changes in AWS are not complete.")
         return code
     for applied_setting in standing.apply(api, setting_changes):
         terminal.print_out(f"Set {applied_setting}")
@@ -102,5 +102,5 @@ def github_token() -> str:
         result = shell.run(["gh", "auth", "token"], timeout=20)
         if result.exit_code == 0 and result.output.strip():
             return result.output.strip()
-    hint = "log in with `gh auth login`, or set GITHUB_TOKEN to one that may administer the repository"
-    raise Problems.from_message("there is no token for GitHub; nothing was done", hint=hint)
+    hint = "log in with `gh auth login`, or set GITHUB_TOKEN to a token with administration rights on the repository"
+    raise Problems.from_message("no GitHub token found; nothing was changed", hint=hint)

@@ -18,7 +18,7 @@ from orchestrator.runs.settings import Settings
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @common_options
 def command(settings: Settings, shell: str) -> None:
-    """Print the script that completes commands in a shell."""
+    """Print the completion script for a shell."""
     from click.shell_completion import get_completion_class
 
     from orchestrator.cli.main import cli

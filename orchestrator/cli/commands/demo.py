@@ -14,13 +14,13 @@ from orchestrator.runs.settings import Settings
 )
 @common_options
 def command(settings: Settings) -> int:
-    """See all of it at work, on this machine.
+    """See everything at work on this machine.
 
-    Starts an empty AWS on a free port of this machine, and validates, plans and applies the manifests against it; then
-    changes one thing by hand, shows the drift and heals it. Then it ships an application of its own, a process and a
-    site, twice and once more with a fault, and goes back; buildah or podman builds its image, if one is there. Touches
-    no real AWS and needs no credentials, no builder of images and no terminal. The state service tells of it on a
-    dashboard, which on a terminal stays until Ctrl-C.
+    Starts an empty emulated AWS on a free port; validates, plans and applies the manifests against it; then changes
+    one thing by hand, shows the drift and reverts it. Then deploys a sample application, an API and a site, twice and
+    once more with a fault, and rolls back. Builds its image with buildah or podman if one is installed. Touches no real
+    AWS account and needs no credentials, image builder or terminal. The state service shows every run on a dashboard,
+    which stays open on a terminal until Ctrl-C.
     """
     from orchestrator.demo import infrastructure
     from orchestrator.problems import Problems

@@ -16,7 +16,7 @@ from orchestrator.runs.settings import Settings
     "orchestrator deploy --expect DIGEST",
     "orchestrator deploy --auto-approve --no-build",
 )
-@click.option("--no-build", is_flag=True, help="Do not run the sites' build commands; ship what is there.")
+@click.option("--no-build", is_flag=True, help="Do not run the sites' build commands; ship the files that exist.")
 @apply_options
 @plan_options
 @run_options
@@ -31,11 +31,12 @@ def command(  # noqa: PLR0913 - its options
     allow: str,
     how: RunOptions,
 ) -> int:
-    """Build, apply, ship, prove, and write the release down.
+    """Build, apply, ship and verify, and record the release.
 
-    Does what apply does, and then asks the services and the CDN whether what answers is what was shipped. If not, it
-    goes back to the last release that was proved (or stops, if the Project says `releases.onFailure: stop`). Exits 0
-    when released, 1 when it failed, 3 when vetoed, 5 when it failed and the release before stands again.
+    Does what `apply` does, then requests the services and the CDN to verify that the new release answers. If it does
+    not, rolls back to the last verified release (or stops, if the Project sets `releases.onFailure: stop`). Exits 0
+    when the release is deployed, 1 when the deploy failed, 3 when the plan is vetoed, 5 when the deploy failed and the
+    previous release is restored.
     """
     from orchestrator.runs.approval import Approval
     from orchestrator.runs.release import DeployOptions, deploy

@@ -22,9 +22,9 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, expect: str, auto_approve: bool, parallelism: int, allow: str, how: RunOptions) -> int:
     """Delete everything of one environment.
 
-    Only what bears this environment's mark is touched. What holds data is vetoed until its manifest says
-    `deletionPolicy: delete`, was applied so, and the plan's token is given. Asks for the environment's name on a
-    terminal. Exits as apply does.
+    Touches only resources with this environment's ownership mark. Resources that hold data are vetoed until their
+    manifest says `deletionPolicy: delete`, that was applied, and --allow has the plan's token. Asks for the name of the
+    environment on a terminal. Exits as `apply` does.
     """
     from orchestrator.runs.apply import ApplyOptions, destroy
     from orchestrator.runs.approval import Approval

@@ -27,16 +27,15 @@ if TYPE_CHECKING:
     type=click.FloatRange(1, 600),
     default=30,
     show_default=True,
-    help="Seconds; what has not answered by then is not checked.",
+    help="Seconds; what has not answered by then counts as not checked.",
 )
 @common_options
 def command(settings: Settings, form: Literal["text", "json"], timeout: float) -> int:
-    """Say what a set-up lacks, and how to mend it. Changes nothing.
+    """Check the set-up, and print how to fix what is missing. Changes nothing.
 
-    Looks at the repository, the manifests, the workflows, the builder, AWS (credentials, roles and whom they trust,
-    what a plan has to read, the release bucket), the repository on GitHub and the state service; on a laptop or a
-    runner. Names every missing thing with its fix. Exits 1 when one is missing, 0 otherwise: what could not be looked
-    at is told, and is no failure.
+    Checks the repository, the manifests, the workflows, the image builder, AWS (credentials, roles and their trust,
+    what a plan reads, the release bucket), the repository on GitHub and the state service, on a laptop or a runner.
+    Exits 1 when something is missing, else 0: what cannot be checked is reported and is no failure.
     """
     import json
     import os

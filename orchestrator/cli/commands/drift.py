@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     "orchestrator drift --ignore s3_bucket.files:versioning --until 2027-01-31 --reason 'the import runs'",
 )
 @click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
-@click.option("--accept", multiple=True, metavar="TARGET", help="Edit the manifests so that they say what AWS has.")
-@click.option("--ignore", multiple=True, metavar="TARGET", help="Write into the manifests that it is let be for now.")
-@click.option("--until", default="", metavar="DATE", help="Of --ignore: the last day, YEAR-MONTH-DAY.")
-@click.option("--owner", default="", help="Of --ignore: who settles it; by default you.")
-@click.option("--reason", default="", help="Of --ignore: why.")
+@click.option("--accept", multiple=True, metavar="TARGET", help="Edit the manifests to match AWS.")
+@click.option(
+    "--ignore", multiple=True, metavar="TARGET", help="Add a waiver to the manifests: ignore this drift for now."
+)
+@click.option("--until", default="", metavar="DATE", help="Last day of the waiver, YYYY-MM-DD (with --ignore).")
+@click.option("--owner", default="", help="Who resolves the drift; you by default (with --ignore).")
+@click.option("--reason", default="", help="Why the drift is ignored (with --ignore).")
 @common_options
 def command(
     settings: Settings,
@@ -39,13 +41,14 @@ def command(
     owner: str,
     reason: str,
 ) -> int:
-    """Show what in AWS is not as the manifests say.
+    """Show where AWS differs from the manifests.
 
-    Each resource is in sync, drifted, not checked with the reason, or ignored until a day. Exits 2 on drift.
+    Each resource is in sync, drifted, not checked (with the reason), or ignored until a date. Exits 2 on drift.
 
-    A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore change files, never AWS, and
-    keep comments and layout; they exit 2 when something is left, which they name. What AWS does not have is taken out
-    by --accept, and what nobody declares is declared. To put AWS back: orchestrator apply.
+    A TARGET is `all`, an address, a component, or ADDRESS:FIELD. --accept and --ignore edit manifests, never AWS, and
+    keep comments and layout; they exit 2 when they cannot change everything, and name what is left. --accept removes
+    from the manifests what AWS does not have, and adds what no manifest declares. To change AWS instead, run
+    `orchestrator apply`.
     """
     from orchestrator.planning import pipeline
     from orchestrator.problems import ExitCode
@@ -84,7 +87,7 @@ def _edit_manifests(
     from orchestrator.release import ledger_entry
 
     if accept and ignore:
-        raise Problems.from_message("--accept and --ignore are two answers", hint="give one of them, then the other")
+        raise Problems.from_message("--accept and --ignore cannot be combined", hint="run the command once with each")
     manifest = pipeline.validate(settings.manifests, settings.environment)
     if accept:
         assert candidate.clients is not None
@@ -108,12 +111,17 @@ def _check_ignore_options(until: str, reason: str) -> None:
         last_day = date.fromisoformat(until)
     except ValueError:
         raise Problems.from_message(
-            "until when is it let be?", hint="--until YEAR-MONTH-DAY, e.g. 2027-01-31"
+            f"--until {until!r} is not a valid date" if until else "--ignore needs --until",
+            hint="pass --until YYYY-MM-DD, e.g. --until 2027-01-31",
         ) from None
     if last_day < datetime.now(UTC).date():
-        raise Problems.from_message(f"{until} is past", hint="--until a day to come")
+        raise Problems.from_message(
+            f"--until {until} is in the past", hint="pass a future date, e.g. --until 2027-01-31"
+        )
     if not reason.strip():
-        raise Problems.from_message("why is it let be?", hint="--reason 'the import of the old photos runs until then'")
+        raise Problems.from_message(
+            "--ignore needs a --reason", hint="e.g. --reason 'the import of the old photos runs until then'"
+        )
 
 
 def _write_edits(settings: Settings, edits: ManifestEdits) -> None:
@@ -139,4 +147,4 @@ def _write_edits(settings: Settings, edits: ManifestEdits) -> None:
     for message in edits.applied:
         terminal.print_out(message)
     for message in edits.unresolved:
-        terminal.print_err(f"left as it is: {message}")
+        terminal.print_err(f"Not changed: {message}")

@@ -21,11 +21,16 @@ if TYPE_CHECKING:
     "orchestrator emulator",
     "orchestrator emulator --port 0 --latency 50 --faults faults.yaml",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=4566, show_default=True, help="0 for any free one.")
+@click.option("--port", type=click.IntRange(0, 65535), default=4566, show_default=True, help="0 picks a free port.")
 @click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds added to each call.")
-@click.option("--faults", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="What goes wrong.")
+@click.option(
+    "--faults",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Faults to inject, as a YAML file.",
+)
 @click.option("--backend", type=click.Choice(["moto", "ministack"]), default="moto", show_default=True)
-@click.option("--run-services", is_flag=True, help="Run the images of container services as processes here.")
+@click.option("--run-services", is_flag=True, help="Run the images of container services as processes on this machine.")
 @common_options
 def command(
     settings: Settings,
@@ -35,18 +40,20 @@ def command(
     backend: Literal["moto", "ministack"],
     run_services: bool,
 ) -> None:
-    """Run an AWS on this machine.
+    """Run an emulated AWS on this machine.
 
-    Listens on 127.0.0.1 until it is interrupted, keeps nothing, and prints the variables that turn any AWS client to
-    it. With --run-services (Linux only) App Runner and ECS Express Mode run the images that were pushed, each on the
-    port that PORT names, check their health, and answer for their hosts: in a browser
-    http://HOST.awsapprunner.com.localhost:PORT, or http://HOST.ecs.REGION.on.aws.localhost:PORT.
+    Listens on 127.0.0.1 until interrupted, keeps nothing, and prints the variables that point any AWS client to it.
+    With --run-services (Linux only), App Runner and ECS Express Mode run the pushed images, each on the port in PORT,
+    check their health, and answer for their hosts: in a browser http://HOST.awsapprunner.com.localhost:PORT, or
+    http://HOST.ecs.REGION.on.aws.localhost:PORT.
     """
     from orchestrator.problems import Problems
 
     def on_ready(emulator: Emulator) -> None:
         exports = [f"export {name}={shlex.quote(value)}" for name, value in emulator.environment.items()]
-        settings.terminal.print_out("\n".join([f"# An empty AWS listens on {emulator.url}; Ctrl-C ends it.", *exports]))
+        settings.terminal.print_out(
+            "\n".join([f"# An empty emulated AWS listens on {emulator.url}. Press Ctrl-C to stop it.", *exports])
+        )
 
     try:
         from orchestrator.emulator import serve
@@ -56,5 +63,5 @@ def command(
         raise Problems.from_missing_extra("the emulator", "emulator", error.name) from None
     except (OSError, ValueError, RuntimeError) as error:
         raise Problems.from_message(
-            f"the emulator did not start: {error}", hint="--port 0 takes any free port"
+            f"the emulator did not start: {error}", hint="pass --port 0 to use a free port"
         ) from None

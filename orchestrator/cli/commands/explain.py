@@ -16,10 +16,10 @@ from orchestrator.runs.settings import Settings
     "orchestrator explain database --recursive",
 )
 @click.argument("path", required=False, default="")
-@click.option("--recursive", is_flag=True, help="Everything below, too.")
+@click.option("--recursive", is_flag=True, help="Include everything below the path.")
 @common_options
 def command(settings: Settings, path: str, recursive: bool) -> None:
-    """Say what a field of a manifest means.
+    """Explain a manifest field.
 
     PATH is a kind, and fields below it.
     """

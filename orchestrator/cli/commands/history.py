@@ -15,16 +15,13 @@ from orchestrator.runs.settings import Settings
 if TYPE_CHECKING:
     from orchestrator.state.server.store import Store
 
-DATABASE_OPTION = click.option("--database", default="", metavar="URL", help="The service's database.")
+DATABASE_OPTION = click.option("--database", default="", metavar="URL", help="Database of the state service.")
 EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 
 @click.group("history")
 def command() -> None:
-    """Verify, export and import what that service remembers.
-
-    That is the state service, `orchestrator serve`.
-    """
+    """Verify, export and import the history of the state service (`orchestrator serve`)."""
 
 
 @command.command(
@@ -34,7 +31,7 @@ def command() -> None:
 @DATABASE_OPTION
 @common_options
 def verify(settings: Settings, export: Path | None, database: str) -> int:
-    """See that each entry and event is as it was written, none missing. Exits 1 naming the first that is not so."""
+    """Verify that no entry or event is changed or missing. Exits 1 and names the first that is."""
     from orchestrator.state.server import export_import
     from orchestrator.state.server.store import verification
 
@@ -43,7 +40,7 @@ def verify(settings: Settings, export: Path | None, database: str) -> int:
             entry_count, last_entry = export_import.verify_export(export_import.read_export(lines, str(export)))
     else:
         entry_count, last_entry = verification.verify_database(_store(database).engine)
-    settings.terminal.print_out(f"The history is whole: {entry_count} entries, the last is {last_entry}.")
+    settings.terminal.print_out(f"The history is intact: {entry_count} entries, the last is {last_entry}.")
     return 0
 
 
@@ -51,7 +48,7 @@ def verify(settings: Settings, export: Path | None, database: str) -> int:
 @DATABASE_OPTION
 @common_options
 def export(settings: Settings, database: str) -> int:
-    """Print all of it as JSON lines."""
+    """Print the whole history as JSON lines."""
     from orchestrator.state.server import export_import
 
     for line in export_import.export_history(_store(database)):
@@ -64,9 +61,9 @@ def export(settings: Settings, database: str) -> int:
 @DATABASE_OPTION
 @common_options
 def import_(settings: Settings, file: Path, database: str) -> int:
-    """Hand in the journal of a run made with --without-record, or rebuild an empty database from an export.
+    """Import the journal of a run made with --without-record, or rebuild an empty database from an export.
 
-    A journal goes to the service at ORCHESTRATOR_STATE_URL; handing it in twice changes nothing.
+    A journal goes to the service at ORCHESTRATOR_STATE_URL; importing it twice changes nothing.
     """
     from orchestrator.state.client import journal
     from orchestrator.state.server import export_import
@@ -78,7 +75,7 @@ def import_(settings: Settings, file: Path, database: str) -> int:
 
         with StateClient.from_environ(os.environ) as client:
             count = journal.submit(file, client)
-        settings.terminal.print_out(f"Handed in: {count} entries of {file}.")
+        settings.terminal.print_out(f"Imported: {count} entries of {file}.")
         return 0
     with file.open("rb") as lines:
         count = export_import.import_history(_store(database), export_import.read_export(lines, str(file)))

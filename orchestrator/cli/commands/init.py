@@ -21,17 +21,20 @@ TEMPLATE_FILES = {"Dockerfile": "Dockerfile", "dockerignore": ".dockerignore"}
 """Ending of a template's file -> what it is called beside the application."""
 _ANSWER_OPTIONS = {
     "name": ("NAME", "Name of the project."),
-    "repository": ("OWNER/NAME", "Its repository on GitHub."),
+    "repository": ("OWNER/NAME", "Repository on GitHub, OWNER/NAME."),
     "account": ("ID", "Id of the AWS account."),
     "region": ("REGION", "AWS region, e.g. eu-west-1."),
-    "api": ("LANGUAGE", "What the API is written in: dotnet, python, node or none."),
+    "api": ("LANGUAGE", "Language of the API: dotnet, python, node or none."),
     "api-folder": ("FOLDER", "Folder of the API."),
-    "runtime": ("RUNTIME", "What it runs on: ecs-express, which works in every account, or app-runner."),
+    "runtime": ("RUNTIME", "Runtime of the API: ecs-express, which works in every account, or app-runner."),
     "database": ("yes|no", "Whether the API has a PostgreSQL database."),
     "site": ("FOLDER", "Folder of the built site, or none."),
     "site-build": ("COMMAND", "Command that builds the site, or none."),
-    "email": ("ADDRESS", "Who is mailed when an alarm goes off, or none."),
-    "tool": ("OWNER/NAME@COMMIT", "Where the orchestrator's workflows are; by default the commit that runs here."),
+    "email": ("ADDRESS", "E-mail address for alarms, or none."),
+    "tool": (
+        "OWNER/NAME@COMMIT",
+        "Repository and commit of the orchestrator's workflows; by default those of this checkout.",
+    ),
 }
 
 
@@ -49,20 +52,18 @@ def answer_options(function: Callable[..., Any]) -> Callable[..., Any]:
     "orchestrator init --template dotnet ../api",
     "orchestrator init --template python --force .",
 )
-@click.option("--template", type=click.Choice(TEMPLATES), help="Write only the Dockerfile of such an application.")
-@click.option("--force", is_flag=True, help="Write over files that are there.")
+@click.option("--template", type=click.Choice(TEMPLATES), help="Write only a Dockerfile for this kind of application.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @answer_options
 @click.argument("folder", type=click.Path(path_type=Path), default=Path())
 @common_options
 def command(settings: Settings, template: str | None, force: bool, folder: Path, **option_values: str | None) -> None:
     """Write the first files of a project.
 
-    Into FOLDER: manifests, the workflows of GitHub (each calls the orchestrator's own), and a Dockerfile fit for
-    production. On a terminal it asks for what no option says. Files that are there are left alone, and it says so;
-    where there are manifests, nothing is asked and only the workflows are written.
-
-    With --template only the Dockerfile with its .dockerignore, into FOLDER: several stages, no root, port 8080, a
-    health check on /health.
+    Writes manifests, GitHub workflows (each calls the orchestrator's workflow of the same name) and a production
+    Dockerfile into FOLDER. Asks on a terminal for what no option sets. Keeps existing files, and names them. If FOLDER
+    has manifests, asks nothing and writes only the workflows. With --template, writes only a Dockerfile and its
+    .dockerignore: several stages, no root user, port 8080, a health check on /health.
     """
     if template is not None:
         return _dockerfile(settings.terminal, template, folder, force=force)
@@ -75,9 +76,7 @@ def _dockerfile(terminal: Terminal, template: str, folder: Path, *, force: bool)
     written = write_files(folder, template_files(template), force=force)
     names = "\n".join(f"  {path}" for path in written)
     build = "image: {repository: NAME, build: {context: FOLDER}}"
-    terminal.print_out(
-        f"Written:\n{names}\n\nLook through them, then name the folder in a ContainerService:\n  {build}"
-    )
+    terminal.print_out(f"Written:\n{names}\n\nReview them, then set the folder in a ContainerService:\n  {build}")
 
 
 def _project(terminal: Terminal, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
@@ -105,17 +104,17 @@ def _project(terminal: Terminal, folder: Path, option_values: Mapping[str, str |
 
 def _print_report(terminal: Terminal, result: WriteResult) -> None:
     """What was written, what was written over, what was left alone, and what comes next."""
-    skipped_title = "Left alone, as they were there (--force writes over them)"
+    skipped_title = "Kept, because they exist already (--force overwrites them)"
     for title, paths in (
         ("Written", result.created),
-        ("Written over", result.overwritten),
+        ("Overwritten", result.overwritten),
         (skipped_title, result.skipped),
     ):
         if paths:
             terminal.print_out("\n".join([f"{title}:", *(f"  {path}" for path in paths)]))
     next_steps = (
         "orchestrator validate",
-        "git add -A && git commit -m 'Begin to deploy' && git push",
+        "git add -A && git commit -m 'Set up deployment' && git push",
         "orchestrator bootstrap github    # once, with an administrator's credentials of AWS and of GitHub",
         "orchestrator doctor              # says what is still missing",
     )
@@ -179,8 +178,8 @@ def write_files(folder: Path, file_texts: Mapping[str, str], *, force: bool = Fa
     paths = {folder / name: text for name, text in file_texts.items()}
     existing_paths = [path for path in paths if path.exists() or path.is_symlink()]
     if existing_paths and not force:
-        hint = "--force writes over it; nothing was written"
-        raise Problems(Problem("this file is there already", Position(str(path)), hint) for path in existing_paths)
+        hint = "pass --force to overwrite it; nothing was written"
+        raise Problems(Problem("this file exists already", Position(str(path)), hint) for path in existing_paths)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for path, text in paths.items():

@@ -18,7 +18,7 @@ MAX_NAMED_PRODUCTS = 8
 """Products that are named in a line; the rest is counted."""
 
 
-@click.group("model", help="See which model browsers load, and whether to train.")
+@click.group("model", help="Show the model in use, and whether to retrain it.")
 def command() -> None:
     """The verbs about models."""
 
@@ -28,14 +28,20 @@ def command() -> None:
     "orchestrator model status -e prod",
     "orchestrator model status --threshold 0.2 --detailed-exitcode",
 )
-@click.option("--threshold", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Share of products.")
+@click.option(
+    "--threshold",
+    type=click.FloatRange(0, 1),
+    default=0.1,
+    show_default=True,
+    help="Share of products that differ, 0 to 1.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when training is needed.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @common_options
 def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, form: str) -> int:
     """Compare the photos in the bucket with those of the current model.
 
-    Training is needed when more than the threshold's share of the products was added, removed or photographed anew.
+    Training is needed when more than the threshold's share of the products was added, removed or with new photos.
     """
     from msgspec.structs import asdict
 
@@ -70,7 +76,7 @@ def list_versions(settings: Settings) -> int:
             f"{marker} {model.version:24} {summary}  {model.size / 1e6:.1f} MB  {model.verdict.says}"
         )
     if not models:
-        settings.terminal.print_out("No model was uploaded yet. Make one: python -m ml.train_model")
+        settings.terminal.print_out("No model has been uploaded. Train one: python -m ml.train_model")
     return ExitCode.OK
 
 
@@ -94,7 +100,7 @@ def format_comparison(comparison: CatalogueComparison) -> str:
     for label, names in (
         ("added", comparison.added),
         ("removed", comparison.removed),
-        ("photographed anew", comparison.changed),
+        ("with new photos", comparison.changed),
     ):
         if names:
             remainder = f" and {len(names) - MAX_NAMED_PRODUCTS} more" if len(names) > MAX_NAMED_PRODUCTS else ""
@@ -106,7 +112,7 @@ def format_comparison(comparison: CatalogueComparison) -> str:
             else ""
         )
         lines.append(
-            f"  {len(comparison.unplaced)} new files show no known product: "
+            f"  {len(comparison.unplaced)} new files belong to no known product: "
             f"{', '.join(comparison.unplaced[:MAX_NAMED_PRODUCTS])}{remainder}"
         )
     counts = (

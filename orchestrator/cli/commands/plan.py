@@ -19,11 +19,13 @@ from orchestrator.runs.settings import Settings
     "orchestrator plan --format markdown > comment.md",
     "orchestrator plan --steps --target database.main",
 )
-@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the plan as JSON, for apply.")
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the plan as JSON, to apply it later."
+)
 @click.option(
     "--format", "form", type=click.Choice(["text", "json", "markdown", "html"]), default="text", show_default=True
 )
-@click.option("--steps", is_flag=True, help="Show every API call, and the permissions they need.")
+@click.option("--steps", is_flag=True, help="Show every API call and the permissions it needs.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @plan_options
 @common_options

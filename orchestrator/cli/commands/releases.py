@@ -19,10 +19,10 @@ from orchestrator.runs.settings import Settings
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @common_options
 def command(settings: Settings, form: Literal["text", "json"]) -> int:
-    """List the releases, and say which can come back.
+    """List the releases, and which can be restored.
 
-    Newest first: when, who, commit, what changed. Whether an image, a site's files, a secret's version and a model are
-    still there is asked now, not remembered.
+    Newest first: when, who, commit, what changed. Whether an image, the files of a site, the version of a secret and a
+    model still exist is checked now, not remembered.
     """
     from orchestrator import canonical_json
     from orchestrator.aws import Reader

@@ -14,9 +14,9 @@ from orchestrator.runs.settings import Settings
 )
 @common_options
 def command(settings: Settings) -> None:
-    """Print the manifests of one environment, merged.
+    """Print the merged manifests of one environment.
 
-    What the overlay changes, and what the schemas' defaults add, is filled in.
+    Overlays are merged, and defaults are filled in.
     """
     from orchestrator import manifest
     from orchestrator.planning import pipeline

@@ -17,10 +17,12 @@ from orchestrator.runs.settings import Settings
     "orchestrator rollback --only site --reason 'wrong prices on the home page'",
     "orchestrator rollback --only model --reason 'takes rings for chains'",
 )
-@click.option("--to", "number", type=click.IntRange(1), metavar="RELEASE", help="Number of the release to go back to.")
+@click.option(
+    "--to", "number", type=click.IntRange(1), metavar="RELEASE", help="Number of the release to roll back to."
+)
 @click.option("--only", default="", metavar="PARTS", help="Comma-separated: api, site, secrets, model, manifests.")
-@click.option("--plan", "plan_only", is_flag=True, help="Show what it would change, and change nothing.")
-@click.option("--reason", default="", help="Why; it is written down, and shown where the bad release is held back.")
+@click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
+@click.option("--reason", default="", help="Why; recorded, and shown wherever the bad release is held back.")
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
 @apply_options
 @run_options
@@ -37,12 +39,12 @@ def command(  # noqa: PLR0913 - its options
     parallelism: int,
     how: RunOptions,
 ) -> int:
-    """Go back to an earlier release, all of it or parts.
+    """Roll back to an earlier release, all of it or parts.
 
-    Image, site, secrets, model and manifests come back together. Without --to it is the last release that was proved
-    healthy. Nothing is built or uploaded. The end is the old state or the new one, never a mix. What was left is held
-    back: the next deploy does not bring it again unless it has changed (see `orchestrator unpin`). Exits 0 when done,
-    1 when it failed, 3 when vetoed, 5 when it failed and what stood before stands again.
+    Restores image, site, secrets, model and manifests together. Without --to, restores the last release that was
+    verified healthy. Builds and uploads nothing. The result is the old release or the current one, never a mix. What
+    was rolled back is pinned: the next deploy does not ship it again unless it has changed (see `orchestrator unpin`).
+    Exits 0 when done, 1 when it failed, 3 when the plan is vetoed, 5 when it failed and its changes were undone.
     """
     from orchestrator.problems import ExitCode
     from orchestrator.runs.approval import Approval

@@ -18,15 +18,15 @@ from orchestrator.runs.settings import Settings
     "orchestrator serve",
     "orchestrator serve --database postgresql://orchestrator@localhost/orchestrator --port 8080",
 )
-@click.option("--host", default="", help="Where to listen; 127.0.0.1 unless State__Host says otherwise.")
-@click.option("--port", type=click.IntRange(1, 65535), help="The port; 8420 unless State__Port says otherwise.")
-@click.option("--database", default="", metavar="URL", help="sqlite:///FILE or postgresql://USER@HOST/NAME.")
+@click.option("--host", default="", help="Address to listen on; default State__Host, else 127.0.0.1.")
+@click.option("--port", type=click.IntRange(1, 65535), help="Port to listen on; default State__Port, else 8420.")
+@click.option("--database", default="", metavar="URL", help="Database: sqlite:///FILE or postgresql://USER@HOST/NAME.")
 @common_options
 def command(settings: Settings, host: str, port: int | None, database: str) -> int:
-    """Run the service that remembers who deployed what.
+    """Run the state service, which records runs and releases.
 
     Settings come from options, the environment (State__Database, GitHub__Repository, ...), and the JSON secret whose
-    ARN is in State__Secret. On loopback with nothing configured everybody reads, and writing needs a token.
+    ARN is in State__Secret. On loopback with nothing configured, everyone can read, and writing needs a token.
     """
     from orchestrator.problems import ExitCode, Problems
 
@@ -43,10 +43,11 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
     log = startup.create_logger(terminal.err, settings.log_format, verbose=settings.verbose)
     service: Any = app.create_app(service_settings, log=log)
     terminal.print_err(
-        f"The state service listens on http://{service_settings.host}:{service_settings.port} (Ctrl-C ends it)."
+        f"The state service listens on http://{service_settings.host}:{service_settings.port} "
+        "(press Ctrl-C to stop it)."
     )
     if not service_settings.is_authentication_required:
-        terminal.print_err("Nobody has to sign in: whoever reaches this address reads. Writing needs a token:")
+        terminal.print_err("No sign-in required: everyone who can reach this address can read. Writing needs a token:")
         terminal.print_err("    orchestrator token create NAME --scope write --scope propose")
     startup.warm_up(log)
     startup.tune_gc()

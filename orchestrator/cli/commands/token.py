@@ -1,4 +1,4 @@
-"""``orchestrator token``: the tokens with which scripts write to the state service."""
+"""``orchestrator token``: manage the tokens of the state service."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ if TYPE_CHECKING:
     from orchestrator.state.server.store import Store
 
 DAY_SECONDS = 86_400.0
-DATABASE_OPTION = click.option("--database", default="", metavar="URL", help="The service's database.")
+DATABASE_OPTION = click.option("--database", default="", metavar="URL", help="Database of the state service.")
 
 
 @click.group("token")
 def command() -> None:
-    """Make, list and revoke tokens of that service.
+    """Create, list and revoke tokens of the state service.
 
-    That is the state service, `orchestrator serve`. It works on the service's database: --database, or State__Database.
+    Works on the database of the state service (`orchestrator serve`): --database, or State__Database.
     """
 
 
 @command.command("create", cls=CliCommand, examples=("orchestrator token create ci --scope write --days 30",))
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, default=("read",), help="read, propose, write, operate; repeatable.")
-@click.option("--only", default="", metavar="ENVIRONMENT", help="Let it write to this environment alone, e.g. prod.")
+@click.option("--only", default="", metavar="ENVIRONMENT", help="Limit writing to this environment, e.g. prod.")
 @click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True)
 @DATABASE_OPTION
 @common_options
 def create(settings: Settings, name: str, scopes: tuple[str, ...], only: str, days: int, database: str) -> int:
-    """Print a new token, this once; it is stored hashed."""
+    """Create a token and print it once; only its hash is stored."""
     from orchestrator.state.server.access import TokenGrant, create_token
 
     token = create_token(_store(database), name, TokenGrant(tuple(scopes), only), days * DAY_SECONDS, getpass.getuser())
     settings.terminal.print_out(token)
-    settings.terminal.print_err("Hand it to a run as ORCHESTRATOR_STATE_TOKEN. It is not shown again.")
+    settings.terminal.print_err("Pass it to a run as ORCHESTRATOR_STATE_TOKEN. It is not shown again.")
     return 0
 
 
@@ -48,7 +48,7 @@ def create(settings: Settings, name: str, scopes: tuple[str, ...], only: str, da
 @DATABASE_OPTION
 @common_options
 def list_(settings: Settings, database: str) -> int:
-    """List the tokens, without what would open anything."""
+    """List the tokens, without their secrets."""
     from orchestrator.state.protocol.timestamps import format_timestamp
     from orchestrator.state.server.access import list_tokens
 
@@ -64,11 +64,11 @@ def list_(settings: Settings, database: str) -> int:
 @DATABASE_OPTION
 @common_options
 def revoke(settings: Settings, name: str, database: str) -> int:
-    """Make a token worthless."""
+    """Revoke a token."""
     from orchestrator.state.server.access import revoke_token
 
     revoke_token(_store(database), name, getpass.getuser())
-    settings.terminal.print_out(f"The token {name} opens nothing any more.")
+    settings.terminal.print_out(f"Revoked token {name}.")
     return 0
 
 

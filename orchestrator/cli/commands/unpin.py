@@ -17,9 +17,9 @@ from orchestrator.runs.settings import Settings
 @click.argument("parts", metavar="[PART]...", nargs=-1)
 @common_options
 def command(settings: Settings, parts: tuple[str, ...]) -> int:
-    """Let go of what a rollback holds back.
+    """Release what a rollback pinned.
 
-    The next deploy ships it again: the PARTs that `releases` shows, or all.
+    The next deploy ships it again: the PARTs that `releases` lists, or all.
     """
     from msgspec.structs import replace
 
@@ -30,16 +30,18 @@ def command(settings: Settings, parts: tuple[str, ...]) -> int:
     ledger = ledger_store.read()
     pinned_parts = {pin.part for pin in ledger.pins}
     if unknown_parts := sorted(set(parts) - pinned_parts):
-        hint = f"held back are: {', '.join(sorted(pinned_parts)) or 'none'}"
-        raise Problems([Problem(f"nothing holds {part} back", hint=hint) for part in unknown_parts])
+        hint = f"pinned parts: {', '.join(sorted(pinned_parts)) or 'none'}"
+        raise Problems([Problem(f"{part} is not pinned", hint=hint) for part in unknown_parts])
     parts_to_unpin = set(parts) or pinned_parts
     if not parts_to_unpin:
-        settings.terminal.print_out("Nothing is held back.")
+        settings.terminal.print_out("Nothing is pinned.")
         return ExitCode.OK
     ledger_store.write(
         lambda current_ledger: replace(
             current_ledger, pins=tuple(pin for pin in current_ledger.pins if pin.part not in parts_to_unpin)
         )
     )
-    settings.terminal.print_out(f"The next deploy ships {', '.join(sorted(parts_to_unpin))} as the manifests say.")
+    settings.terminal.print_out(
+        f"Unpinned {', '.join(sorted(parts_to_unpin))}. The next deploy ships it as the manifests say."
+    )
     return ExitCode.OK

@@ -14,10 +14,9 @@ from orchestrator.runs.settings import Settings
 )
 @common_options
 def command(settings: Settings) -> None:
-    """Check the manifests, offline.
+    """Check the manifests offline.
 
-    Needs no credentials and no network. Finds every problem at once, each with its file, line and column. Exits 1 when
-    there is one.
+    Needs no credentials and no network. Prints every problem with its file, line and column. Exits 1 when there is one.
     """
     from orchestrator.planning import pipeline
 

@@ -7,11 +7,11 @@ import importlib
 import click
 
 COMMANDS = {
-    "validate": "Check the manifests; set outputs for the steps that follow.",
-    "plan": "Plan; tell the pull request.",
-    "deploy": "Deploy what was reviewed; tell GitHub how it ended.",
-    "drift": "Look for drift; keep an issue about it; accept or revert it.",
-    "rollback": "Go back to an earlier release; tell GitHub how it ended.",
+    "validate": "Check the manifests, and set outputs for later steps.",
+    "plan": "Plan, and comment on the pull request.",
+    "deploy": "Deploy the reviewed plan, and report to GitHub.",
+    "drift": "Check for drift, keep an issue about it, accept or revert it.",
+    "rollback": "Roll back to an earlier release, and report to GitHub.",
 }
 
 
@@ -34,10 +34,10 @@ class LazyGroup(click.Group):
 
 @click.group("github", cls=LazyGroup)
 def command() -> None:
-    """Plan, deploy, go back and look for drift in GitHub Actions.
+    """Plan, deploy, roll back and check drift in GitHub Actions.
 
-    Each verb does what the verb without `github` does, and tells GitHub.
+    Each command does what the command without `github` does, and reports to GitHub.
 
-    Reads the surroundings of GitHub Actions (GITHUB_REPOSITORY, GITHUB_EVENT_PATH, GITHUB_TOKEN ...). The workflows in
-    .github/workflows call it; on a laptop use the verbs without `github`.
+    Reads the environment of GitHub Actions (GITHUB_REPOSITORY, GITHUB_EVENT_PATH, GITHUB_TOKEN ...). The workflows in
+    .github/workflows call it; on a laptop use the commands without `github`.
     """

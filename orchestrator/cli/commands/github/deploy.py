@@ -19,21 +19,32 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
 
 
 @cli_command("deploy", "orchestrator github deploy -e prod")
-@click.option("--digest", default="", envvar="ORCHESTRATOR_DIGEST", help="A plan that a person agrees to by this run.")
-@click.option("--allow", default="", envvar="ORCHESTRATOR_ALLOW", metavar="TOKEN", help="Lift the vetoes of one plan.")
+@click.option(
+    "--digest",
+    default="",
+    envvar="ORCHESTRATOR_DIGEST",
+    help="Digest of a plan that a person approves by starting this run.",
+)
+@click.option(
+    "--allow",
+    default="",
+    envvar="ORCHESTRATOR_ALLOW",
+    metavar="TOKEN",
+    help="Lift the vetoes of the plan that printed TOKEN.",
+)
 @common_options
 def command(settings: Settings, digest: str, allow: str) -> int:
-    """Deploy the commit that is checked out, if its plan was reviewed as the Project's `approval` asks.
+    """Deploy the checked-out commit, if its plan was reviewed as the Project's `approval` requires.
 
-    Waits for its turn. Tells the run's page, GitHub's deployments, and on failure the merged pull request. Exits as
-    `orchestrator deploy` does; 6 when the plan is not what was reviewed, and nothing was done.
+    Waits for the lock. Reports to the run's summary, to GitHub's deployments, and, if it fails, to the merged pull
+    request. Exits as `orchestrator deploy` does, or 6 when the plan is not the reviewed one and nothing was changed.
     """
     from orchestrator.github.deploy_notifier import DeployNotifier
     from orchestrator.github.inputs import check_input, check_veto_token
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.github.overlapping_plans import close_merged
 
-    check_input(digest, r"([0-9a-f]{64})?", "digest", "64 hexadecimal digits, as the plan ends with")
+    check_input(digest, r"([0-9a-f]{64})?", "digest", "64 hexadecimal digits, as printed at the end of the plan")
     check_veto_token(allow)
     github = GitHubNotifier.from_environment(settings.manifests, settings.environment)
     run = deploy_with_reports(settings, DeployNotifier(github, digest), allow)

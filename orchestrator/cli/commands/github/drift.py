@@ -32,23 +32,27 @@ TARGETS_PATTERN = r"[A-Za-z0-9_.:, /-]{1,500}"
     default="report",
     show_default=True,
     envvar="ORCHESTRATOR_ANSWER",
-    help="Report; or make a pull request by which the manifests say what AWS has; or put AWS back.",
+    help="Report drift, open a pull request that matches the manifests to AWS, or revert AWS.",
 )
-@click.option("--targets", default="all", envvar="ORCHESTRATOR_TARGETS", help="Of accept: what, comma-separated.")
-@click.option("--allow", default="", envvar="ORCHESTRATOR_ALLOW", metavar="TOKEN", help="Lift the vetoes of one plan.")
+@click.option("--targets", default="all", envvar="ORCHESTRATOR_TARGETS", help="What to accept, comma-separated.")
+@click.option(
+    "--allow",
+    default="",
+    envvar="ORCHESTRATOR_ALLOW",
+    metavar="TOKEN",
+    help="Lift the vetoes of the plan that printed TOKEN.",
+)
 @common_options
 def command(settings: Settings, answer: DriftAction, targets: str, allow: str) -> int:
-    """Look for drift and tell it in one issue, which is closed when it has healed.
+    """Check for drift, and keep one issue about it; the issue is closed when the drift is gone.
 
-    `accept` makes a pull request that edits the manifests and keeps their comments and layout. `revert` deploys what
-    the manifests say; whoever starts the workflow has agreed to it. Exits 0 whether or not there is drift.
+    `accept` opens a pull request that edits the manifests and keeps their comments and layout. `revert` deploys what
+    the manifests say; starting the workflow approves that. Exits 0 with or without drift.
     """
     from orchestrator.github.inputs import check_input, check_veto_token
     from orchestrator.github.notifications import GitHubNotifier
 
-    check_input(
-        targets, TARGETS_PATTERN, "list of targets", "`all`, or addresses as the issue names them, comma-separated"
-    )
+    check_input(targets, TARGETS_PATTERN, "list of targets", "`all`, or comma-separated addresses from the issue")
     check_veto_token(allow)
     notifier = GitHubNotifier.from_environment(settings.manifests, settings.environment)
     exit_code: int = ExitCode.OK
@@ -102,19 +106,19 @@ def _accept_drift(settings: Settings, notifier: GitHubNotifier, targets: list[st
 
     candidate, planned = _report_drift(settings, notifier)
     if not planned.plan.pending_changes:
-        settings.terminal.print_out("Nothing has drifted, so there is nothing to accept.")
+        settings.terminal.print_out("No drift, so there is nothing to accept.")
         return ExitCode.OK
     manifest = pipeline.validate(settings.manifests, settings.environment)
     assert candidate.clients is not None
     edits = drift_acceptance.accept(manifest, candidate.artefacts, planned, targets, Reader(candidate.clients))
     for sentence in edits.unresolved:
-        settings.terminal.print_err(f"left as it is: {sentence}")
+        settings.terminal.print_err(f"Not changed: {sentence}")
     if not edits.texts:
         raise Problems.from_message(
-            "none of it can be accepted by an edit", hint="; ".join(edits.unresolved)[:500] or None
+            "none of the drift can be accepted by editing the manifests", hint="; ".join(edits.unresolved)[:500] or None
         )
     url = _open_pull_request(notifier, edits)
-    settings.terminal.print_out(f"Proposed: {url}")
+    settings.terminal.print_out(f"Opened a pull request: {url}")
     notifier.run.set_outputs(pull_request=url)
     return ExitCode.OK
 

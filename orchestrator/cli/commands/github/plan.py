@@ -24,13 +24,15 @@ MAX_SUMMARY_BYTES = 900_000
 
 @cli_command("plan", "orchestrator github plan -e prod --out plan", "orchestrator github plan --emulated")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Folder for the plan, as JSON and HTML.")
-@click.option("--emulated", is_flag=True, help="Plan against an empty AWS on this machine; tell only the run's page.")
+@click.option(
+    "--emulated", is_flag=True, help="Plan against an empty emulated AWS, and report to the run's summary only."
+)
 @common_options
 def command(settings: Settings, out: Path | None, emulated: bool) -> int:
-    """Plan, and tell the pull request in one comment that is kept up to date.
+    """Plan, and keep one comment on the pull request up to date.
 
-    A commit status keeps the digest of what was shown; a deploy looks for it. With --emulated no credentials and no
-    token are used, which is for pull requests from forks. Exits as `orchestrator plan` does.
+    A commit status holds the digest of the plan; a deploy looks for it. --emulated uses no credentials and no token,
+    for pull requests from forks. Exits as `orchestrator plan` does.
     """
     from orchestrator.github.notifications import GitHubNotifier
 

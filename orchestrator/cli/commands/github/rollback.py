@@ -17,17 +17,23 @@ if TYPE_CHECKING:
 
 @cli_command("rollback", "orchestrator github rollback -e prod")
 @click.option(
-    "--to", "release_number", default="", envvar="ORCHESTRATOR_RELEASE", help="Number of the release to go back to."
+    "--to", "release_number", default="", envvar="ORCHESTRATOR_RELEASE", help="Number of the release to roll back to."
 )
 @click.option("--only", "parts", default="", envvar="ORCHESTRATOR_PARTS", help="Parts, comma-separated.")
-@click.option("--reason", default="", envvar="ORCHESTRATOR_REASON", help="Why; it is written down.")
-@click.option("--allow", default="", envvar="ORCHESTRATOR_ALLOW", metavar="TOKEN", help="Lift the vetoes of one plan.")
-@click.option("--plan-only", is_flag=True, envvar="ORCHESTRATOR_PLAN_ONLY", help="Show the plan, and stop there.")
+@click.option("--reason", default="", envvar="ORCHESTRATOR_REASON", help="Why; recorded with the release.")
+@click.option(
+    "--allow",
+    default="",
+    envvar="ORCHESTRATOR_ALLOW",
+    metavar="TOKEN",
+    help="Lift the vetoes of the plan that printed TOKEN.",
+)
+@click.option("--plan-only", is_flag=True, envvar="ORCHESTRATOR_PLAN_ONLY", help="Show the plan and stop.")
 @common_options
 def command(settings: Settings, release_number: str, parts: str, reason: str, allow: str, plan_only: bool) -> int:
-    """Go back as `orchestrator rollback` does, and tell GitHub. Waits for its turn.
+    """Roll back as `orchestrator rollback` does, and report to GitHub. Waits for the lock.
 
-    Whoever starts the workflow has agreed to it. Exits as `orchestrator rollback` does.
+    Starting the workflow approves the rollback. Exits as `orchestrator rollback` does.
     """
     from orchestrator.cli.commands.github.deploy import MAX_LOCK_WAIT_SECONDS
     from orchestrator.github.deploy_notifier import DeployNotifier

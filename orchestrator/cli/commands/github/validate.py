@@ -16,12 +16,12 @@ ROLE_VARIABLE = "ORCHESTRATOR_ROLE"
 
 
 @cli_command("validate", "orchestrator github validate -e prod")
-@click.option("--silent", is_flag=True, help="Tell the run's page only; no token is used.")
+@click.option("--silent", is_flag=True, help="Report to the run's summary only; uses no token.")
 @common_options
 def command(settings: Settings, silent: bool) -> None:
     """Check the manifests, and set the outputs `region`, `account`, `project` and `environment`.
 
-    What is wrong is shown at its line of the pull request, and in the comment.
+    Shows each problem at its line in the pull request, and in the comment.
     """
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.planning import pipeline
@@ -47,7 +47,8 @@ def _require_role(environ: Mapping[str, str]) -> None:
     """Raises Problems where the workflow names no role: AWS's own refusal would not say why."""
     if ROLE_VARIABLE in environ and not environ[ROLE_VARIABLE]:
         raise Problems.from_message(
-            "there is no role to become: the workflow got no `role`, and the variable for it is not set",
-            hint="`orchestrator bootstrap github` makes the roles and sets ORCHESTRATOR_PLAN_ROLE (repository) and "
-            "ORCHESTRATOR_DEPLOY_ROLE (environment); nothing was done",
+            "no role to assume: the workflow has no `role` input, and its variable is not set",
+            hint="run `orchestrator bootstrap github`: it creates the roles and sets "
+            "ORCHESTRATOR_PLAN_ROLE (repository) and "
+            "ORCHESTRATOR_DEPLOY_ROLE (environment); nothing was changed",
         )
