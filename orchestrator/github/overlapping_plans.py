@@ -1,4 +1,4 @@
-"""Open pull requests whose plans touch the same fields are told about each other, by what the state service knows."""
+"""Warn open pull requests whose plans change the same fields, from what the state service records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def report_overlaps(settings: Settings, notifier: GitHubNotifier, plan: Plan) -> str:
-    """Keep what this pull request's plan touches, tell the others, and say which they are; "" without a service."""
+    """Record the fields that this plan changes, warn the overlapping pull requests, and return a text that lists them.
+
+    Empty if nothing overlaps or no state service is configured.
+    """
     client, pull_request = reporter.find_client(), notifier.run.pull_request
     if client is None or pull_request is None or notifier.github is None:
         return ""
@@ -49,7 +52,7 @@ def report_overlaps(settings: Settings, notifier: GitHubNotifier, plan: Plan) ->
 
 
 def close_merged(settings: Settings, notifier: GitHubNotifier, environment: str) -> None:
-    """Tell the service which of the pull requests that it takes for open are merged or closed by now."""
+    """Record in the state service which of its open pull requests have been merged or closed."""
     client = reporter.find_client()
     if client is None or notifier.github is None:
         return
@@ -70,7 +73,7 @@ def close_merged(settings: Settings, notifier: GitHubNotifier, environment: str)
 
 
 def _sync_is_open(notifier: GitHubNotifier, client: StateClient, environment: str, number: int) -> bool:
-    """Whether the other is open still; the service is told when it is not."""
+    """Return whether a pull request is still open; if not, record that in the state service."""
     from orchestrator.state.client.payloads import current_timestamp
     from orchestrator.state.protocol.records import PullRequestPlan
 
@@ -88,7 +91,7 @@ def _sync_is_open(notifier: GitHubNotifier, client: StateClient, environment: st
 
 
 def _comment_overlaps(notifier: GitHubNotifier, client: StateClient, environment: str, number: int) -> None:
-    """A comment of its own on the other: its plan's was written before this one was known."""
+    """Comment on an overlapping pull request, whose plan comment was written before this plan existed."""
     from orchestrator.github import comment_body, sticky_comment
     from orchestrator.render import plan_markdown
     from orchestrator.state.protocol.records import Conflict

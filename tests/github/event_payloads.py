@@ -2,7 +2,8 @@
 
 ``event_payloads.json`` is cut from ``schema.json`` of npm's ``@octokit/webhooks-schemas`` (MIT), by
 ``python -m tests.github.event_payloads FILE VERSION``: the definitions of EVENTS without their prose.  A member that
-GitHub does not send is refused; one that it always sends and a test does not speak of is made up, so that none is missed.
+GitHub does not send is refused; one that it always sends and a test does not speak of is made up, so that none is
+missed.
 
 The clock's event is no webhook.  All that the documentation says of it ("Events that trigger workflows", schedule) is
 that ``github.event.schedule`` holds the line of cron, so a run by the clock gets that and nothing else.

@@ -77,7 +77,7 @@ def test_what_moved_since_the_review_stops_if_it_is_not_safe(shop: ShopRepositor
     assert "shop-photos" in shop.list_buckets()
     assert versioned(shop.clients)
     (comment,) = [one for one in shop.hub.list_comments(number) if "orchestrator:deploy" in one["body"]]
-    assert "stands" in comment["body"]
+    assert "Deployed release 2" in comment["body"]
 
 
 def test_what_moved_and_is_safe_goes_ahead(shop: ShopRepository) -> None:

@@ -59,7 +59,7 @@ def test_found_accepted_healed(shop: ShopRepository, service: ApiService) -> Non
     assert accepted.code == 0, accepted.log
     (pull,) = shop.hub.pulls.values()
     assert pull["head"]["ref"] == "orchestrator/drift-prod"
-    assert "bucket.files says so in spec.versioning" in pull["body"]
+    assert "accepted in bucket.files spec.versioning" in pull["body"]
     before, after = (
         shop.hub.run_git("show", f"main:{FILES}"),
         shop.hub.run_git("show", f"{pull['head']['ref']}:{FILES}"),
@@ -121,7 +121,7 @@ def test_an_answer_that_is_none_is_refused(shop: ShopRepository) -> None:
     run = shop.run_dispatched("drift.yml", {"answer": "accept", "targets": "$(true)"})
 
     assert run.code == 1
-    assert "the list of targets is not one" in run.log
+    assert "invalid list of targets" in run.log
     assert shop.hub.pulls == {}
 
 

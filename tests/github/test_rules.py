@@ -117,17 +117,17 @@ def test_a_write_is_never_cancelled_half_way() -> None:
 
 
 HOSTILE = [
-    ("deploy", "ORCHESTRATOR_DIGEST", "$(true)", "the digest is not one"),
-    ("deploy", "ORCHESTRATOR_ALLOW", "x; true", "the token to allow is not one"),
+    ("deploy", "ORCHESTRATOR_DIGEST", "$(true)", "invalid digest"),
+    ("deploy", "ORCHESTRATOR_ALLOW", "x; true", "invalid token to allow"),
     ("validate --silent", "ORCHESTRATOR_ENVIRONMENT", "../prod", "../prod"),
-    ("validate --silent", "ORCHESTRATOR_MANIFESTS", "/etc/none\n::error::x", "no folder"),
-    ("rollback", "ORCHESTRATOR_RELEASE", "-1", "the release is not one"),
-    ("rollback", "ORCHESTRATOR_PARTS", "api`true`", "the parts is not one"),
-    ("rollback", "ORCHESTRATOR_ALLOW", "ZZZZZZZZ", "the token to allow is not one"),
+    ("validate --silent", "ORCHESTRATOR_MANIFESTS", "/etc/none\n::error::x", "no such folder"),
+    ("rollback", "ORCHESTRATOR_RELEASE", "-1", "invalid release"),
+    ("rollback", "ORCHESTRATOR_PARTS", "api`true`", "invalid parts"),
+    ("rollback", "ORCHESTRATOR_ALLOW", "ZZZZZZZZ", "invalid token to allow"),
     ("rollback", "ORCHESTRATOR_PLAN_ONLY", "maybe", "maybe"),
     ("drift", "ORCHESTRATOR_ANSWER", "destroy", "destroy"),
-    ("drift", "ORCHESTRATOR_TARGETS", "$(true)", "the list of targets is not one"),
-    ("drift", "ORCHESTRATOR_ALLOW", "1", "the token to allow is not one"),
+    ("drift", "ORCHESTRATOR_TARGETS", "$(true)", "invalid list of targets"),
+    ("drift", "ORCHESTRATOR_ALLOW", "1", "invalid token to allow"),
 ]
 
 
