@@ -1,7 +1,8 @@
-"""What a release ships besides configuration: container images and static sites, described by the hash of their bytes.
+"""Describe what a release ships besides configuration: container images and static sites, by content hash.
 
-The types here are what ``expand`` is given; ``gather`` makes them from the files of a checkout, ``release`` from the
-record of an earlier release.  May know: files, ``model``, ``problems``, ``shell``.  May not: know AWS or manifests.
+``expand`` takes these types as input. ``collect`` builds them from the files of a checkout, ``release`` from the ledger
+entry of an earlier release. May import: files, ``vocabulary``, ``problems``, ``shell``. Must not import: AWS or
+manifests.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from msgspec import Struct, field
 
 
 class Image(Struct, frozen=True):
-    """The image of one component.
+    """The container image of one component.
 
-    ``tag`` is the hash of everything that goes into the build.  ``digest`` (``sha256:...``) is set where the image is
-    known already: then it is used as it is, never built.  ``build`` is what the builder needs, with absolute paths.
+    ``tag`` is the hash of all build inputs. ``digest`` (``sha256:...``) is set when the image already exists: it is
+    then used as it is and never built. ``build`` holds the builder's input, with absolute paths.
     """
 
     tag: str
@@ -25,9 +26,9 @@ class Image(Struct, frozen=True):
 
 
 class SiteFile(Struct, frozen=True):
-    """One file of a site: ``size`` in bytes, ``md5`` and ``sha256`` in hex, and the headers it is served with.
+    """One file of a site: ``size`` in bytes, ``md5`` and ``sha256`` in hex, and its HTTP headers.
 
-    ``entry`` files keep their name while their bytes change (index.html); the others carry a hash in their name.
+    ``entry`` files (index.html) keep their name when their content changes; the others have a hash in their name.
     """
 
     size: int
@@ -39,9 +40,10 @@ class SiteFile(Struct, frozen=True):
 
 
 class Site(Struct, frozen=True):
-    """A static site: its files by path.  ``digest`` covers paths, bytes and headers.
+    """A static site: its files by path. ``digest`` covers paths, bytes and headers.
 
-    ``folder`` is where the bytes are; None where they are in the release bucket, as of an earlier release.
+    ``folder`` holds the files on this machine. None for a site of an earlier release, whose files are in the release
+    bucket.
     """
 
     digest: str
@@ -50,9 +52,9 @@ class Site(Struct, frozen=True):
 
 
 class Artefacts(Struct, frozen=True):
-    """Everything that is shipped, by the handle of its component.
+    """Everything that a release ships, by component handle.
 
-    ``secrets`` and ``models`` hold version ids, and only where an earlier version is to come back.
+    ``secrets`` and ``models`` hold version ids, set only when an earlier version is restored.
     """
 
     images: Mapping[str, Image] = field(default_factory=dict)

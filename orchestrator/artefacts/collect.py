@@ -1,4 +1,4 @@
-"""Looks at the files of a checkout and says what they would ship.  Reads files; writes nothing, builds nothing."""
+"""Collect the images and sites that a checkout would ship. Reads files; writes and builds nothing."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ if TYPE_CHECKING:
 
 
 def collect_artefacts(components: Iterable[Component]) -> Artefacts:
-    """The images and sites of resolved ``components``; paths in a manifest are relative to the file that says them.
+    """Return the images and sites of resolved ``components``.
 
-    Raises Problems when a folder or a Dockerfile is not there or cannot be read.
+    Paths in a manifest are relative to the file that contains them. Raises Problems if a folder or a Dockerfile is
+    missing or unreadable.
     """
     component_list = list(components)
     images, image_notes = _collect_images(component_list)
@@ -25,13 +26,13 @@ def collect_artefacts(components: Iterable[Component]) -> Artefacts:
 
 
 def placeholder_artefacts(components: Iterable[Component]) -> Artefacts:
-    """What stands for the images of ``components`` where nothing is shipped: no file of the checkout is looked at."""
+    """Return placeholder images for ``components``, for commands that ship nothing. Reads no files."""
     handles = [component.handle for component in components if (component.spec.get("image") or {}).get("build")]
     return Artefacts(images={handle: Image("none", digest="none") for handle in handles})
 
 
 def _collect_images(components: list[Component]) -> tuple[dict[str, Image], list[str]]:
-    """The images to be built, by the hash of what goes into each, and a note where that hash changes for nothing."""
+    """Return the images to build, by component handle, and a note for each whose hash changes with every commit."""
     images, notes = {}, []
     for component in components:
         build = (component.spec.get("image") or {}).get("build")
@@ -43,8 +44,8 @@ def _collect_images(components: list[Component]) -> tuple[dict[str, Image], list
         recipe = _build_recipe(component, build)
         if dockerignore.includes_git(recipe.context, recipe.dockerfile):
             notes.append(
-                f"{component.handle}: {build['context']} holds .git, which is built in too, so each commit is a new "
-                f"image. Write `.git` into {build['context']}/.dockerignore."
+                f"{component.handle}: the build context {build['context']} contains .git, so every commit builds a new "
+                f"image. Add `.git` to {build['context']}/.dockerignore."
             )
         images[component.handle] = Image(compute_tag(recipe), recipe.fields)
     return images, notes
@@ -67,7 +68,7 @@ def _build_recipe(component: Component, build: Mapping[str, Any]) -> Recipe:
 
 
 def _collect_sites(components: list[Component]) -> tuple[dict[str, Site], list[str]]:
-    """The sites that are there, and a note about those that are to be built first."""
+    """Return the sites that exist on disk, and a note for each that must be built first."""
     sites, notes = {}, []
     for component in components:
         spa = component.spec.get("spa")
@@ -76,8 +77,8 @@ def _collect_sites(components: list[Component]) -> tuple[dict[str, Site], list[s
         folder = resolve_manifest_path(component, spa["dir"])
         if spa.get("build") and not folder.exists():
             notes.append(
-                f"{component.handle}: its site is not built ({spa['dir']} is not there), so the plan leaves it as it "
-                "is. `orchestrator deploy` builds it first."
+                f"{component.handle}: the site is not built ({spa['dir']} does not exist), so the plan leaves it "
+                "unchanged. `orchestrator deploy` builds it first."
             )
         else:
             from orchestrator.artefacts.sites.folder import scan
@@ -87,5 +88,5 @@ def _collect_sites(components: list[Component]) -> tuple[dict[str, Site], list[s
 
 
 def resolve_manifest_path(component: Component, path: str) -> Path:
-    """A path written in the manifest of ``component``, as a path on this machine."""
+    """Return the absolute path of ``path``, written in the manifest of ``component``."""
     return (Path(component.where.file).parent / path).resolve()

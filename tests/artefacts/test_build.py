@@ -38,7 +38,7 @@ def test_a_failed_build_shows_the_end_of_what_it_said(tmp_path: Path) -> None:
 
     (problem,) = failed.value.problems
     assert "the build of bucket.web failed" in problem.message
-    assert "ended with status 3" in problem.message
+    assert "exited with status 3" in problem.message
     assert "no such module: vue" in problem.message
     assert str(tmp_path) in str(problem.hint)
 
@@ -50,9 +50,9 @@ def test_looking_never_builds(tmp_path: Path) -> None:
     assert found.sites == {}
     assert list(tmp_path.iterdir()) == []
     (note,) = found.notes
-    assert note.startswith("bucket.web: its site is not built (dist is not there)")
+    assert note.startswith("bucket.web: the site is not built (dist does not exist)")
 
 
 def test_a_site_that_nobody_builds_has_to_be_there(tmp_path: Path) -> None:
-    with pytest.raises(Problems, match="there is no folder"):
+    with pytest.raises(Problems, match=r"the folder .*dist does not exist"):
         collect_artefacts([component(tmp_path, WRITES, build=None)])

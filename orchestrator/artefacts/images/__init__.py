@@ -1,6 +1,6 @@
-"""Container images: what goes into one (`inputs`, `ignore`, `dockerfile`, `base`), and how one is made (`builder`).
+"""Build container images (`builder`) from hashed inputs (`build_inputs`, `dockerignore`, `dockerfile`, `base_image`).
 
-The tag of an image is the hash of its inputs, so an unchanged checkout has an image already; what is deployed is the
-digest under which the registry keeps it.  May know: files, processes by ``shell``, registries by ``registry``.
-May not: know AWS.
+The tag of an image is the hash of its inputs, so an unchanged checkout reuses the existing image. Deployments refer to
+the digest that the registry assigns. May import: files, processes through ``shell``, registries through
+``registry_client``. Must not import: AWS.
 """

@@ -1,6 +1,6 @@
-"""Which bytes a base image is today: its digest, part of what an image is built from.
+"""Resolve base images to their current digests, which are part of an image's build inputs.
 
-A base that is pinned (``@sha256:...``) needs no network.  A tag is asked for once a process.
+A pinned base (``@sha256:...``) needs no network. Each tag is resolved once per process.
 """
 
 from __future__ import annotations
@@ -13,15 +13,13 @@ from orchestrator.artefacts.images import registry_client
 from orchestrator.artefacts.images.dockerfile import BaseImage
 from orchestrator.problems import Position, Problem, Problems
 
-PIN_HINT = (
-    "pin it (`FROM {image}@sha256:...`), or say `resolveBases: false` under `image.build`: then its tag alone counts"
-)
+PIN_HINT = "pin it (`FROM {image}@sha256:...`), or set `resolveBases: false` under `image.build` to use its tag alone"
 
 
 def resolve_digests(bases: Iterable[BaseImage], dockerfile: Path, *, should_resolve: bool = True) -> dict[str, str]:
-    """Image name -> its digest, or the name itself where it is pinned, or where ``ask`` is False.
+    """Return the digest of each base by image name; the name itself if pinned or if ``should_resolve`` is False.
 
-    Raises Problems, one a base that is not there or whose registry cannot be asked, at its line.
+    Raises Problems, one per base that does not exist or whose registry is unreachable, at its Dockerfile line.
     """
     resolved: dict[str, str] = {}
     problems: list[Problem] = []
@@ -31,7 +29,7 @@ def resolve_digests(bases: Iterable[BaseImage], dockerfile: Path, *, should_reso
             resolved[base.image] = _resolve_digest(base.image) if should_resolve else base.image
         except Problems as error:
             hint = PIN_HINT.format(image=base.image.partition("@")[0]) if base.image else None
-            message = f"the base image {base.image or '(empty)'} is not known: {error.problems[0].message}"
+            message = f"cannot resolve the base image {base.image or '(empty)'}: {error.problems[0].message}"
             problems.append(Problem(message, where, hint))
     if problems:
         raise Problems(problems)

@@ -1,7 +1,7 @@
-"""What an image is built from, as one hash: its tag.
+"""Hash everything an image is built from into its tag.
 
-Files count by path, bytes and whether they may be executed; links by where they lead.  Times, owners and the order of
-a listing do not count, nor does anything that ``.dockerignore`` keeps from the builder.
+Files count by path, content and executable bit; symbolic links by their target. Timestamps, owners, listing order and
+files excluded by ``.dockerignore`` do not count.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from orchestrator.artefacts.images import base_image, dockerfile, dockerignore
 from orchestrator.problems import Position, Problems
 
 TAG_LENGTH = 24
-"""Hex digits: 96 bits, so two inputs never meet by chance."""
+"""Hex digits (96 bits), so that two different inputs never collide in practice."""
 HASH_VERSION = 1
-"""Part of every hash: raised when what counts changes."""
+"""Part of every hash. Increment it when the set of hashed inputs changes."""
 
 
 class Recipe(Struct, frozen=True):
-    """One build: absolute paths of the context folder and the Dockerfile, and what the builder is told.
+    """One build: absolute paths of the context folder and the Dockerfile, and the build options.
 
-    ``resolve``: whether bases count by their digest of today.  ``source``: what it is, as the manifest says it.  No
-    part of the tag: ``sbom``, whether its packages are listed, and ``keep_layers``, whether layers may lie in the
-    image's repository for the next build.
+    ``resolve``: whether bases count by their current digest. ``source``: the build as the manifest describes it, for
+    messages. Not part of the tag: ``sbom`` (whether packages are listed) and ``keep_layers`` (whether layers may be
+    cached in the image's repository).
     """
 
     context: Path
@@ -46,19 +46,19 @@ class Recipe(Struct, frozen=True):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """Itself as it travels through a plan."""
+        """Return the recipe as the plain fields that a plan carries."""
         return {**asdict(self), "context": str(self.context), "dockerfile": str(self.dockerfile)}
 
     @classmethod
     def from_fields(cls, fields: Mapping[str, Any]) -> Self:
-        """The recipe of ``fields``."""
+        """Return the recipe built from ``fields``."""
         return cls(**{**fields, "context": Path(fields["context"]), "dockerfile": Path(fields["dockerfile"])})
 
 
 def compute_tag(recipe: Recipe) -> str:
-    """The hash of everything that goes into the build.
+    """Return the hash of all build inputs.
 
-    Raises Problems: what is not there or cannot be read, a target that the Dockerfile has not, a base not known.
+    Raises Problems if a file is missing or unreadable, the Dockerfile lacks the target, or a base cannot be resolved.
     """
     text = _read_dockerfile(recipe)
     _validate_target(recipe, text)
@@ -77,9 +77,12 @@ def compute_tag(recipe: Recipe) -> str:
 
 
 def hash_files(recipe: Recipe) -> dict[str, list[str]]:
-    """What the builder sees of the context: path -> kind (``file``, ``program``, ``link``) and hash or target."""
+    """Return the kind (``file``, ``program``, ``link``) and the hash or link target of each context file, by path.
+
+    Raises Problems if the context is not a folder or a file cannot be read.
+    """
     if not recipe.context.is_dir():
-        raise Problems.from_message("there is no such folder to build from", where=Position(str(recipe.context)))
+        raise Problems.from_message("the build context is not a folder", where=Position(str(recipe.context)))
     ignore_patterns = dockerignore.read_patterns(dockerignore.find_ignore_file(recipe.context, recipe.dockerfile))
     entries = {
         _decode_path(path): _describe_entry(entry) for path, entry in dockerignore.walk(recipe.context, ignore_patterns)
@@ -88,11 +91,11 @@ def hash_files(recipe: Recipe) -> dict[str, list[str]]:
 
 
 def _read_dockerfile(recipe: Recipe) -> str:
-    """Byte for byte, so that the hash sees an end of line that changed."""
+    """Return the Dockerfile's text with its exact bytes, so that a changed line ending changes the hash."""
     try:
         return recipe.dockerfile.read_bytes().decode("utf-8", "surrogateescape")
     except OSError as error:
-        hint = "orchestrator init --template dotnet, python or node writes one"
+        hint = "create one with `orchestrator init --template dotnet`, `python` or `node`"
         message = f"cannot read the Dockerfile: {error.strerror}"
         raise Problems.from_message(message, where=Position(str(recipe.dockerfile)), hint=hint) from None
 
@@ -101,10 +104,12 @@ def _validate_target(recipe: Recipe, text: str) -> None:
     stage_names = dockerfile.list_stage_names(text)
     where = Position(str(recipe.dockerfile))
     if not stage_names:
-        raise Problems.from_message("this Dockerfile has no FROM", where=where)
+        raise Problems.from_message("the Dockerfile has no FROM instruction", where=where)
     if recipe.target is not None and recipe.target.lower() not in (*stage_names, *map(str, range(len(stage_names)))):
-        stage_list = ", ".join(filter(None, stage_names)) or "none with a name"
-        raise Problems.from_message(f"it has no stage `{recipe.target}`", where=where, hint=f"its stages: {stage_list}")
+        stage_list = ", ".join(filter(None, stage_names)) or "none has a name"
+        raise Problems.from_message(
+            f"the Dockerfile has no stage `{recipe.target}`", where=where, hint=f"available stages: {stage_list}"
+        )
 
 
 def _decode_path(path: str) -> str:
@@ -112,7 +117,7 @@ def _decode_path(path: str) -> str:
 
 
 def _describe_entry(entry: os.DirEntry[str]) -> list[str]:
-    """Sockets, pipes and devices are nothing: no builder takes them."""
+    """Return the kind and hash of an entry; empty for sockets, pipes and devices, which builders skip."""
     try:
         if entry.is_symlink():
             return ["link", _decode_path(str(Path(entry.path).readlink()))]
@@ -121,7 +126,7 @@ def _describe_entry(entry: os.DirEntry[str]) -> list[str]:
             return []
         return ["program" if status.st_mode & stat.S_IXUSR else "file", _hash_file(Path(entry.path))]
     except OSError as error:
-        raise Problems.from_message(f"cannot read it: {error.strerror}", where=Position(entry.path)) from None
+        raise Problems.from_message(f"cannot read the file: {error.strerror}", where=Position(entry.path)) from None
 
 
 def _hash_file(file: Path) -> str:

@@ -1,8 +1,8 @@
-"""Builds an image and pushes it; the digest that counts is the one the registry tells.
+"""Build an image, push it with its SBOM, and return the digest that the registry reports.
 
-Two runs that build the same at once do not disturb each other: tags do not move, so the second push is refused, and
-what the first one pushed is taken.  What an image is made of is told by whoever pushed it (``sbom``), last of all: a
-run that is killed in between leaves an image without.
+Concurrent builds of the same inputs are safe: tags are immutable, so the second push is refused and the image of the
+first is used. Only the run that pushed the image pushes its SBOM (``sbom``), as the last step: if it is killed before
+that, the image has no SBOM.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from orchestrator.artefacts.images.registry_client import Descriptor, ImageRefer
 from orchestrator.problems import Position, Problem, Problems
 
 MAX_OUTPUT_LINES = 30
-"""Lines of a failed build that a person is shown."""
+"""Lines of build output shown when a build fails."""
 LABEL_PREFIX = "org.opencontainers.image"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -46,10 +46,10 @@ _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 def build_and_push(
     authorization: Mapping[str, Any], build: Mapping[str, Any], repository: str, tag: str, cache_tag: str | None = None
 ) -> str:
-    """Build, push as ``repository:tag`` with its SBOM beside it, and return the digest (``sha256:...``).
+    """Build the image, push it as ``repository:tag`` with its SBOM, and return its digest (``sha256:...``).
 
-    ``authorization`` is the answer of ECR GetAuthorizationToken, ``build`` the fields of a Recipe, ``cache`` the tag of
-    an earlier image whose layers may be taken.  Raises Problems with the end of the program's output.
+    ``authorization`` is the response of ECR GetAuthorizationToken, ``build`` the fields of a Recipe, ``cache_tag`` the
+    tag of an earlier image to use as layer cache. Raises Problems with the last lines of the builder's output.
     """
     [data] = authorization["authorizationData"]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
@@ -73,7 +73,7 @@ def build_and_push(
 
 
 def git_labels(context: Path) -> dict[str, str]:
-    """Which commit of which repository: what git says of the context, nothing where it is no checkout."""
+    """Return the context's commit and remote URL as image labels; empty if it is not a git checkout."""
     revision = _run_git(context, "rev-parse", "HEAD")
     source = _strip_credentials(_run_git(context, "remote", "get-url", "origin"))
     values = {f"{LABEL_PREFIX}.revision": revision, f"{LABEL_PREFIX}.source": source}
@@ -81,7 +81,7 @@ def git_labels(context: Path) -> dict[str, str]:
 
 
 def provenance_labels(recipe: Recipe, text: str, tag: str) -> dict[str, str]:
-    """From which commit, on which base, from which inputs: what a registry and a scanner look for."""
+    """Return the image labels for registries and scanners: commit, base image and input hash."""
     values = {**git_labels(recipe.context), f"{LABEL_PREFIX}.version": tag}
     image = dockerfile.find_target_base(text, recipe.args, recipe.platform, recipe.target)
     if image is None:
@@ -102,7 +102,7 @@ def _run_git(folder: Path, *arguments: str) -> str:
 
 
 def _strip_credentials(url: str) -> str:
-    """A remote's address may hold a token."""
+    """Return a remote URL without credentials; empty if it cannot be recognised."""
     if "://" not in url:
         return url if re.fullmatch(r"git@[^:@]+:[^@]+", url) else ""
     parts = urlsplit(url)
@@ -135,7 +135,7 @@ def _prepare_job(recipe: Recipe, target: ImageReference, folder: Path, cache_tag
         should_pull=recipe.resolve and any(base_image.digest is None for base_image in bases),
         is_insecure=is_insecure,
         is_build_insecure=is_build_insecure,
-        # One switch turns off TLS for bases and for layers: no registry of the world is trusted blindly.
+        # One option disables TLS for bases and layers alike, so it must not apply to a public registry.
         layer_repository=repository if recipe.keep_layers and is_build_insecure == is_insecure else None,
     )
 
@@ -144,24 +144,24 @@ def _build(tool: BuildTool, recipe: Recipe, job: BuildJob) -> None:
     result = shell.run(builder_commands.build_command(tool, recipe, job), environment=_build_environment(tool, job))
     if (
         result.exit_code and job.layer_repository and "cache" in _get_output_tail(result.output)
-    ):  # refused, or a podman that knows no such option
+    ):  # refused, or a podman without this option
         result = shell.run(
             builder_commands.build_command(tool, recipe, replace(job, layer_repository=None)),
             environment=_build_environment(tool, job),
         )
     if result.exit_code:
         message = (
-            f"the image could not be built: {tool.name} ended with status "
+            f"the image build failed: {tool.name} exited with status "
             f"{result.exit_code}\n{_get_output_tail(result.output)}"
         )
         where = Position(str(recipe.dockerfile), _find_failed_line(result.output, recipe))
-        hint = "correct the Dockerfile or what it copies, and run it again; nothing was pushed or deployed"
+        hint = "fix the Dockerfile or the files it copies, then run again; nothing was pushed or deployed"
         raise Problems([Problem(message, where, hint)])
 
 
 def _list_packages(tool: BuildTool, job: BuildJob) -> PackageInventory:
-    """What was built, looked into before it is pushed.  Raises Problems."""
-    failure_message = "the image was built and cannot be looked into for its SBOM; nothing was pushed"
+    """Return the packages of the built image, read before it is pushed. Raises Problems."""
+    failure_message = "the image was built but cannot be read for its SBOM; nothing was pushed"
     try:
         shell.run_checked(
             builder_commands.export_command(tool, job),
@@ -172,29 +172,32 @@ def _list_packages(tool: BuildTool, job: BuildJob) -> PackageInventory:
             image_archive.read_files(job.archive, package_inventory.is_package_file)
         )
     except Problems as error:
-        hint = "see to it, or say `sbom: false` under `image.build`"
+        hint = "fix the cause, or set `sbom: false` under `image.build`"
         raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
     finally:
         job.archive.unlink(missing_ok=True)
 
 
 def _push_sbom(bom: bytes, image: Descriptor, target: ImageReference, credentials: tuple[str, str]) -> None:
-    """Put the SBOM beside the image.  Raises Problems."""
+    """Push the SBOM as a referrer of the image. Raises Problems."""
     try:
         with registry_push.open_repository(target.registry, target.repository, credentials) as repository:
             repository.push_blob(sbom.EMPTY_CONFIG)
             repository.push_blob(bom)
             repository.push_manifest(sbom.build_referrer(bom, image), sbom.MANIFEST_MEDIA_TYPE)
     except Problems as error:
-        message = f"the image was pushed, its SBOM was not: {error.problems[0].message}"
-        hint = "nothing was deployed; run it again to deploy the image without an SBOM"
+        message = f"the image was pushed, but its SBOM was not: {error.problems[0].message}"
+        hint = "nothing was deployed; run again to deploy the image without an SBOM"
         raise Problems.from_message(message, hint=hint) from None
 
 
 def _push(
     tool: BuildTool, job: BuildJob, target: ImageReference, credentials: tuple[str, str]
 ) -> tuple[Descriptor, bool]:
-    """What the registry has under the tag now, and whether it is this very build."""
+    """Push the image; return the registry's descriptor for the tag and whether this run pushed it.
+
+    Raises Problems if the image is not in the registry afterwards.
+    """
     result = shell.run(builder_commands.push_command(tool, job), environment=_build_environment(tool, job))
     try:
         descriptor = registry_client.fetch_descriptor(target, credentials)
@@ -204,17 +207,19 @@ def _push(
         descriptor = None
     if descriptor is None:
         message = (
-            f"{job.name} could not be pushed: {tool.name} ended with "
+            f"cannot push {job.name}: {tool.name} exited with "
             f"status {result.exit_code}\n{_get_output_tail(result.output)}"
         )
-        raise Problems.from_message(message, hint="run it again; nothing was deployed")
+        raise Problems.from_message(message, hint="run again; nothing was deployed")
     reported = job.digest_file.read_text() if job.digest_file.exists() else result.output
     if result.exit_code == 0 and descriptor.digest not in _DIGEST.findall(reported):
         message = (
             f"{tool.name} pushed {', '.join(_DIGEST.findall(reported)) or 'nothing'}, "
-            f"but {job.name} is {descriptor.digest}"
+            f"but {job.name} has digest {descriptor.digest}"
         )
-        raise Problems.from_message(message, hint="somebody moved the tag; run it again, nothing was deployed")
+        raise Problems.from_message(
+            message, hint="the tag was moved by another process; run again; nothing was deployed"
+        )
     return descriptor, result.exit_code == 0
 
 
@@ -224,7 +229,7 @@ def _build_environment(tool: BuildTool, job: BuildJob) -> dict[str, str]:
 
 
 def _find_failed_line(output: str, recipe: Recipe) -> int:
-    """The line of the instruction that failed, as far as the output tells: by number, or by its step's text."""
+    """Return the Dockerfile line of the failed instruction, from its number or text in the output; 1 if unknown."""
     numbered = re.findall(r"^(?:Dockerfile|[^\s:]+):(\d+)\s*$", output, re.MULTILINE)
     if numbered:
         return int(numbered[-1])

@@ -1,7 +1,7 @@
-"""The command lines of the programs that build images: docker with or without buildx, buildah, podman.
+"""Compose the command lines of the image builders: docker (with or without buildx), buildah and podman.
 
-Build arguments are no secrets: they stand on the command line and in the image's history.  The registry's token is
-never among them; it lies in a private file that the program is pointed at.
+Build arguments are not secret: they appear on the command line and in the image history. The registry token never does;
+the builder reads it from a private file.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from orchestrator.problems import Problems
 SUPPORTED_BUILDERS = ("docker", "buildah", "podman")
 BUILDER_VARIABLE = "ORCHESTRATOR_BUILDER"
 LAYER_TAG_PATTERN = re.compile(r"[0-9a-f]{64}")
-"""The tags under which buildah and podman keep layers; those of images are shorter."""
+"""Tags under which buildah and podman cache layers; image tags are shorter."""
 PROBE_TIMEOUT_SECONDS = 30.0
-"""Seconds in which a program says whether it works."""
+"""Seconds to wait when checking whether a program works."""
 
 
 class BuildTool(Struct, frozen=True):
-    """A program that builds: its ``name``, and for docker whether it has ``buildx``."""
+    """A builder program: its ``name`` and, for docker, whether it has ``buildx``."""
 
     name: str
     has_buildx: bool = False
 
 
 class BuildJob(Struct, frozen=True):
-    """What one build needs beside its recipe: the full ``name`` to push as, ``labels``, a private ``folder``.
+    """The input of one build besides its recipe: the full ``name`` to push as, ``labels``, a private ``folder``.
 
-    ``ignore`` is the ignore file (maybe empty), ``cache`` an earlier image whose layers may be taken, ``layers`` a
-    repository that keeps layers for those who read none out of an image; ``pull``: whether to look for newer bases.
-    ``insecure``: the registry speaks plain HTTP; ``insecure_build``: so does all that the build itself talks to.
+    ``ignore`` is the ignore file (it may be empty), ``cache_image`` an earlier image to use as layer cache,
+    ``layer_repository`` a repository of cached layers for builders that cannot read them from an image.
+    ``should_pull``: whether to check for newer bases. ``is_insecure``: whether the registry uses plain HTTP;
+    ``is_build_insecure``: whether every registry that the build reads does.
     """
 
     name: str
@@ -52,35 +53,36 @@ class BuildJob(Struct, frozen=True):
 
     @property
     def digest_file(self) -> Path:
-        """Where buildah and podman write the digest of what they pushed."""
+        """The file to which buildah and podman write the digest of the pushed image."""
         return self.folder / "digest"
 
     @property
     def archive(self) -> Path:
-        """Where the image is written to, to be looked into."""
+        """The file to which the image is exported for reading its packages."""
         return self.folder / "image.tar"
 
 
 def find_builder() -> BuildTool:
-    """The builder that ORCHESTRATOR_BUILDER names, or the first that is there and works.
+    """Return the builder that ORCHESTRATOR_BUILDER names, or the first usable one.
 
-    Raises Problems when there is none.
+    Raises Problems if there is none.
     """
     chosen = os.environ.get(BUILDER_VARIABLE)
     if chosen and chosen not in SUPPORTED_BUILDERS:
         raise Problems.from_message(
-            f"{BUILDER_VARIABLE} is `{chosen}`, which is no builder", hint=f"it may be {', '.join(SUPPORTED_BUILDERS)}"
+            f"unknown image builder `{chosen}` in {BUILDER_VARIABLE}",
+            hint=f"use one of {', '.join(SUPPORTED_BUILDERS)}",
         )
     for name in (chosen,) if chosen else SUPPORTED_BUILDERS:
         if shell.which(name) and (chosen or _is_usable(name)):
             return BuildTool(name, has_buildx=name == "docker" and _command_succeeds("docker", "buildx", "version"))
-    problem = f"{chosen} is not there" if chosen else "no program that builds images is there and works"
+    message = f"{chosen} is not installed" if chosen else "no usable image builder found"
     hint = "install Docker, buildah or podman, or start the Docker daemon; nothing was built"
-    raise Problems.from_message(problem, hint=hint)
+    raise Problems.from_message(message, hint=hint)
 
 
 def _is_usable(name: str) -> bool:
-    """A docker client without a daemon builds nothing."""
+    """Return whether a program works; a docker client without a daemon does not."""
     return _command_succeeds(name, "info") if name == "docker" else _command_succeeds(name, "--version")
 
 
@@ -92,7 +94,7 @@ def _command_succeeds(*command: str) -> bool:
 
 
 def build_command(tool: BuildTool, recipe: Recipe, job: BuildJob) -> list[str]:
-    """The command that builds ``recipe`` into this machine's store."""
+    """Return the command that builds ``recipe`` into the local image store."""
     command = {"docker": _docker_command, "buildah": _buildah_command, "podman": _buildah_command}[tool.name](tool, job)
     command += ["--file", str(recipe.dockerfile), "--platform", recipe.platform, "--tag", job.name]
     for key, value in sorted(recipe.args.items()):
@@ -105,9 +107,9 @@ def build_command(tool: BuildTool, recipe: Recipe, job: BuildJob) -> list[str]:
 
 
 def _docker_command(tool: BuildTool, job: BuildJob) -> list[str]:
-    """One manifest, no index around it, and its layers fit to be the next build's cache.
+    """Return docker's build command: a single manifest without an index, with layers usable as the next build's cache.
 
-    Its SBOM is made by ``sbom``, for every builder alike; buildx's own would need an index and an image to scan with.
+    The SBOM comes from ``sbom`` for every builder; buildx's own would need an index and a scanner image.
     """
     if not tool.has_buildx:
         return ["docker", "build"]
@@ -117,7 +119,10 @@ def _docker_command(tool: BuildTool, job: BuildJob) -> list[str]:
 
 
 def _buildah_command(tool: BuildTool, job: BuildJob) -> list[str]:
-    """In Docker's format, for the other one has no HEALTHCHECK.  What a failed build mounts is not left mounted."""
+    """Return the build command of buildah or podman, in Docker's format because OCI's has no HEALTHCHECK.
+
+    ``--force-rm`` unmounts what a failed build leaves mounted.
+    """
     arguments = [tool.name, "build", "--format", "docker", "--layers", "--force-rm", "--ignorefile", str(job.ignore)]
     arguments += ["--authfile", str(job.folder / "config.json"), *(["--tls-verify=false"] * job.is_build_insecure)]
     return [
@@ -127,7 +132,7 @@ def _buildah_command(tool: BuildTool, job: BuildJob) -> list[str]:
 
 
 def push_command(tool: BuildTool, job: BuildJob) -> list[str]:
-    """The command that pushes what was built."""
+    """Return the command that pushes the built image."""
     if tool.name == "docker":
         return ["docker", "push", job.name]
     tls_flags = ["--tls-verify=false"] if job.is_insecure else []
@@ -136,7 +141,7 @@ def push_command(tool: BuildTool, job: BuildJob) -> list[str]:
 
 
 def export_command(tool: BuildTool, job: BuildJob) -> list[str]:
-    """The command that writes what was built to ``work.archive``, in Docker's format."""
+    """Return the command that exports the built image to ``job.archive``, in Docker's format."""
     if tool.name == "buildah":
         return ["buildah", "push", "--quiet", job.name, f"docker-archive:{job.archive}"]
     format_flags = ["--format", "docker-archive"] if tool.name == "podman" else []

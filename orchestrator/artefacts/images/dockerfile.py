@@ -1,6 +1,6 @@
-"""The images that a Dockerfile builds on: FROM, ``COPY --from`` and ``RUN --mount=from=``.  Pure.
+"""Find the images that a Dockerfile uses: FROM, ``COPY --from`` and ``RUN --mount=from=``. Pure.
 
-Source: Docker's Dockerfile reference (parser directives, continued lines, heredocs, ARG before FROM).
+Source: Docker's Dockerfile reference (parser directives, line continuations, heredocs, ARG before FROM).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _MOUNT_FROM = re.compile(r"--mount=\S*?\bfrom=([^,\s]+)")
 
 
 class BaseImage(Struct, frozen=True):
-    """An image that a build starts from or copies from, and the line (from 1) that names it.
+    """An image that a build starts or copies from, and the line number (from 1) that names it.
 
-    ``platform`` is what ``FROM --platform`` says, or None.
+    ``platform`` is the value of ``FROM --platform``, or None.
     """
 
     image: str
@@ -32,9 +32,10 @@ class BaseImage(Struct, frozen=True):
 
 
 def find_base_images(text: str, args: Mapping[str, str], platform: str) -> tuple[BaseImage, ...]:
-    """Every image named, each once, in order; ``args`` are build arguments, ``platform`` the one built for.
+    """Return every external image that the Dockerfile names, once each, in order.
 
-    Stages of the Dockerfile itself and ``scratch`` are none.
+    ``args`` are build arguments, ``platform`` is the target platform. Excludes the Dockerfile's own stages and
+    ``scratch``.
     """
     return tuple(
         {(base.image, base.platform): base for base in reversed(list(_iter_base_images(text, args, platform)))}.values()
@@ -42,13 +43,13 @@ def find_base_images(text: str, args: Mapping[str, str], platform: str) -> tuple
 
 
 def list_stage_names(text: str) -> tuple[str, ...]:
-    """The names of the stages, in lower case; a stage without one counts, as ""."""
+    """Return the names of the stages in lower case; "" for a stage without a name."""
     parsed_stages = (_parse_stage(arguments) for _, keyword, arguments in parse_instructions(text) if keyword == "FROM")
     return tuple(name for _, name in parsed_stages)
 
 
 def find_target_base(text: str, args: Mapping[str, str], platform: str, target: str | None = None) -> str | None:
-    """The image from outside that the stage ``target`` (the last one, if none is named) stands on; None: on nothing."""
+    """Return the external image under stage ``target`` (default: the last stage), or None if it starts from scratch."""
     values = _collect_global_args(text, args, platform)
     parsed_stages = [_parse_stage(arguments) for _, keyword, arguments in parse_instructions(text) if keyword == "FROM"]
     candidates = [
@@ -63,7 +64,7 @@ def find_target_base(text: str, args: Mapping[str, str], platform: str, target: 
 
 
 def _collect_global_args(text: str, args: Mapping[str, str], platform: str) -> dict[str, str]:
-    """What may be put into the name of a base: ARG before the first FROM."""
+    """Return the variables usable in FROM: predefined ones and each ARG before the first FROM."""
     values: dict[str, str] = dict.fromkeys(PREDEFINED_ARGS, platform)
     values |= {name: args[name] for name in PREDEFINED_ARGS if name in args}
     for _, keyword, arguments in parse_instructions(text):
@@ -113,7 +114,7 @@ def _parse_args(arguments: str, values: Mapping[str, str]) -> Iterator[tuple[str
 
 
 def substitute(text: str, values: Mapping[str, str]) -> str:
-    """``$NAME``, ``${NAME}``, ``${NAME:-word}`` and ``${NAME:+word}`` replaced; an unknown name is empty."""
+    """Expand ``$NAME``, ``${NAME}``, ``${NAME:-word}`` and ``${NAME:+word}``; an unknown name expands to nothing."""
 
     def replace_variable(match: re.Match[str]) -> str:
         variable = values.get(match[1] or match[2], "")
@@ -127,7 +128,7 @@ def substitute(text: str, values: Mapping[str, str]) -> str:
 
 
 def parse_instructions(text: str) -> Iterator[tuple[int, str, str]]:
-    """(line, keyword in capitals, the rest) of each instruction; comments and the bodies of heredocs left out."""
+    """Yield (line, keyword in capitals, arguments) of each instruction, without comments and heredoc bodies."""
     lines = text.splitlines()
     escape = _find_escape_char(lines)
     index = 0

@@ -1,7 +1,7 @@
-"""Which files of a build context the builder sees: ``.dockerignore``, by the rules of Docker's own matcher.
+"""Select the files of a build context by ``.dockerignore``, with the rules of Docker's own matcher.
 
-The last pattern that matches a path or a folder above it decides; ``!`` lets back in; ``**`` stands for any number of
-folders.  Source: Docker's documentation of .dockerignore, moby/patternmatcher.
+The last pattern that matches a path or a parent folder decides; ``!`` includes again; ``**`` matches any number of
+folders. Source: Docker's documentation of .dockerignore, moby/patternmatcher.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ _REGEX_SPECIAL = re.compile(r"[.+()|{}$]")
 
 
 class IgnorePattern(Struct, frozen=True):
-    """One line: what it matches, and whether it lets back in (``!``)."""
+    """One line: its regular expression, and whether it includes again (``!``)."""
 
     regex: re.Pattern[str]
     is_negated: bool
 
 
 def find_ignore_file(context: Path, dockerfile: Path) -> Path | None:
-    """The file that holds the patterns: ``Dockerfile.dockerignore`` beside the Dockerfile, else ``.dockerignore``."""
+    """Return ``Dockerfile.dockerignore`` beside the Dockerfile, else ``.dockerignore`` of the context, else None."""
     sibling = dockerfile.with_name(dockerfile.name + DOCKERIGNORE)
     return next((candidate for candidate in (sibling, context / DOCKERIGNORE) if candidate.is_file()), None)
 
 
 def includes_git(context: Path, dockerfile: Path) -> bool:
-    """Whether the builder sees the context's ``.git``, which differs with every commit."""
+    """Return whether the build context includes ``.git``, which differs with every commit."""
     ignore_patterns = read_patterns(find_ignore_file(context, dockerfile))
     return (context / ".git").exists() and not match_path(".git", ignore_patterns, (False,) * len(ignore_patterns))[0]
 
 
 def read_patterns(file: Path | None) -> tuple[IgnorePattern, ...]:
-    """The patterns of an ignore file, in order.
+    """Return the patterns of an ignore file, in order.
 
-    Raises Problems at the line that is no pattern.
+    Raises Problems at the line of an invalid pattern.
     """
     if file is None:
         return ()
     try:
         text = file.read_text(encoding="utf-8-sig", errors="surrogateescape")
     except OSError as error:
-        raise Problems.from_message(f"cannot read it: {error.strerror}", where=Position(str(file))) from None
+        raise Problems.from_message(f"cannot read the file: {error.strerror}", where=Position(str(file))) from None
     return tuple(_parse_patterns(text, str(file)))
 
 
@@ -61,11 +61,11 @@ def _parse_patterns(text: str, name: str) -> Iterator[IgnorePattern]:
         is_negated = line.startswith("!")
         line = line.removeprefix("!").strip()
         if not line:
-            raise Problems.from_message("`!` alone lets nothing back in", where=Position(name, line_number))
+            raise Problems.from_message("`!` needs a pattern after it", where=Position(name, line_number))
         try:
             yield IgnorePattern(compile_pattern(_normalise_pattern(line)), is_negated)
         except re.error:
-            raise Problems.from_message(f"`{line}` is no pattern", where=Position(name, line_number)) from None
+            raise Problems.from_message(f"invalid pattern `{line}`", where=Position(name, line_number)) from None
 
 
 def _normalise_pattern(line: str) -> str:
@@ -74,7 +74,7 @@ def _normalise_pattern(line: str) -> str:
 
 
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """A pattern as a regular expression over a path with ``/``.
+    """Return a pattern as a regular expression over a path with ``/``.
 
     Raises re.error.
     """
@@ -88,7 +88,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
         if char == "\\":
             index += 1
             if index == len(pattern):
-                raise re.error("a backslash at the end")
+                raise re.error("trailing backslash")
             parts.append(re.escape(pattern[index]))
         else:
             parts.append(_translate_char(char))
@@ -105,9 +105,9 @@ def _translate_char(char: str) -> str:
 
 
 def walk(context: Path, ignore_patterns: tuple[IgnorePattern, ...]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """The files and links of a context that the builder sees, by path with ``/``; folders as such do not count.
+    """Yield the files and links of a context that are not ignored, by path with ``/``; folders are not listed.
 
-    Raises Problems for a folder that cannot be listed.
+    Raises Problems if a folder cannot be listed.
     """
     yield from _walk_folder(context, "", ignore_patterns, (False,) * len(ignore_patterns))
 
@@ -134,10 +134,13 @@ def _walk_folder(
 def match_path(
     path: str, ignore_patterns: tuple[IgnorePattern, ...], parent_matches: tuple[bool, ...]
 ) -> tuple[bool, tuple[bool, ...]]:
-    """Whether a path is ignored, and which patterns matched; ``above``: which matched the folder it is in."""
+    """Return whether a path is ignored, and which patterns matched.
+
+    ``parent_matches``: which patterns matched its folder.
+    """
     ignored, matched = False, []
     for pattern, inherited in zip(ignore_patterns, parent_matches, strict=True):
-        # As Docker does it: a pattern that would not change the verdict is not asked.
+        # Like Docker, skip patterns that cannot change the result.
         is_relevant = pattern.is_negated == ignored
         is_match = inherited or (is_relevant and pattern.regex.match(path) is not None)
         ignored = not pattern.is_negated if is_match else ignored

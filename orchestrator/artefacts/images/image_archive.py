@@ -1,7 +1,8 @@
-"""The files that tell which packages an image holds, out of the archive that a builder writes of it.
+"""Read the package databases of an image from the archive that a builder exports.
 
-An archive in Docker's format: a tar with ``manifest.json``, which names the layers, each a tar, the lowest first.  A
-layer removes a file of those below by ``.wh.NAME`` beside it, and a whole folder's content by ``.wh..wh..opq`` in it.
+The archive has Docker's format: a tar with ``manifest.json``, which lists the layers from the lowest up, each a tar. A
+layer deletes a file of a lower layer with ``.wh.NAME`` beside it, and all lower content of a folder with
+``.wh..wh..opq`` in it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from orchestrator.problems import Problems
 WHITEOUT_PREFIX = ".wh."
 OPAQUE_WHITEOUT = ".wh..wh..opq"
 MAX_FILE_BYTES = 64 * 1024**2
-"""Bytes of one file: a package database is far smaller."""
+"""Bytes read per file; package databases are far smaller."""
 
 
 def read_files(archive: Path, should_read: Callable[[str], bool]) -> dict[str, bytes]:
-    """Path (without a slash in front) -> content, of the files whose path ``tells``, as a container would see them.
+    """Return the content of the files for which ``should_read`` holds, by path without a leading slash.
 
-    Raises Problems when it is no archive of an image, or a layer is packed in a way that Python cannot read.
+    Layers are merged, so the result is what a container sees. Raises Problems if the file is not an image archive, or
+    if Python cannot read a layer's compression.
     """
     contents: dict[str, bytes] = {}
     try:
@@ -36,7 +38,7 @@ def read_files(archive: Path, should_read: Callable[[str], bool]) -> dict[str, b
                 contents = _apply_layer(contents, layer, should_read)
     except (tarfile.TarError, OSError, KeyError, ValueError) as error:
         message = (
-            f"the image was built, and its archive cannot be read ({type(error).__name__}: {error}); nothing was pushed"
+            f"the image was built, but its archive cannot be read ({type(error).__name__}: {error}); nothing was pushed"
         )
         raise Problems.from_message(message) from None
     return contents
@@ -45,7 +47,7 @@ def read_files(archive: Path, should_read: Callable[[str], bool]) -> dict[str, b
 def _apply_layer(
     lower_files: dict[str, bytes], layer: IO[bytes], should_read: Callable[[str], bool]
 ) -> dict[str, bytes]:
-    """What is seen with ``layer`` on top."""
+    """Return the files visible with ``layer`` on top of ``lower_files``."""
     added: dict[str, bytes] = {}
     with tarfile.open(fileobj=layer) as tar:
         for entry in tar:
@@ -58,13 +60,13 @@ def _apply_layer(
                     _iter_remaining(lower_files, f"{folder}/{name.removeprefix(WHITEOUT_PREFIX)}".lstrip("/"))
                 )
             elif (entry.isreg() or entry.islnk()) and should_read(path):
-                with suppress(KeyError):  # a link to what lies in another layer says what is known from there
+                with suppress(KeyError):  # a hard link to a file of another layer, which is read there
                     added[path] = _read_member(tar, entry)
     return {**lower_files, **added}
 
 
 def _iter_remaining(files: dict[str, bytes], removed_path: str) -> Iterator[tuple[str, bytes]]:
-    """All but the file or folder ``gone``; "" is the root."""
+    """Yield all files except ``removed_path`` and everything below it; "" is the root."""
     for path, content in files.items():
         if removed_path and path != removed_path and not path.startswith(f"{removed_path}/"):
             yield path, content

@@ -1,7 +1,7 @@
-"""The packages that an image holds, as its own package databases say.  Pure.
+"""List the packages of an image from its own package databases. Pure.
 
-Read are Debian's dpkg, Alpine's apk, Python's distributions, npm's modules and .NET's ``*.deps.json``.  What was
-compiled into a program or copied in by hand stands in no database, so a list of these is never complete.
+Reads Debian's dpkg, Alpine's apk, Python distributions, npm modules and .NET's ``*.deps.json``. Statically compiled or
+manually copied software is in no database, so the list is never complete.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DOTNET_PATH = re.compile(r".*\.deps\.json\Z")
 
 
 class Package(Struct, frozen=True, order=True):
-    """One package; ``purl`` is its package URL, by which scanners know it."""
+    """One package. ``purl`` is its package URL, which scanners use to identify it."""
 
     purl: str
     name: str
@@ -33,21 +33,21 @@ class Package(Struct, frozen=True, order=True):
 
 
 class PackageInventory(Struct, frozen=True):
-    """The packages, each once and in order, and the paths of databases that were seen and cannot be read here."""
+    """The packages, unique and sorted, and the paths of databases that cannot be read here."""
 
     packages: tuple[Package, ...] = ()
     unread_databases: tuple[str, ...] = field(default=())
 
 
 def is_package_file(path: str) -> bool:
-    """Whether a file of an image says something about packages."""
+    """Return whether a file of an image describes packages."""
     return path in OS_RELEASE_PATHS or any(
         pattern.match(path) for pattern in (DPKG_PATH, APK_PATH, RPM_PATH, PYTHON_PATH, NPM_PATH, DOTNET_PATH)
     )
 
 
 def parse_packages(files: Mapping[str, bytes]) -> PackageInventory:
-    """What ``files`` (by path) say; a file that is not what its name promises says nothing."""
+    """Return the packages described in ``files`` (by path); files with unexpected content are skipped."""
     os_release = _parse_os_release(next((files[name] for name in OS_RELEASE_PATHS if name in files), b""))
     packages: set[Package] = set()
     for path, content in files.items():

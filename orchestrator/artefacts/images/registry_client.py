@@ -1,6 +1,7 @@
-"""Asking a registry which digest a tag has: HEAD of the manifest, with the token flow of the distribution API.
+"""Look up the digest of a tag in a registry: HEAD of the manifest, with the distribution API's token flow.
 
-Source: OCI distribution specification; the "token authentication" of the Docker registry.  One read, nothing is pulled.
+Source: OCI distribution specification; "token authentication" of the Docker registry. Reads one manifest header, pulls
+nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 DOCKER_HUB_HOST = "registry-1.docker.io"
 TIMEOUT_SECONDS = 10.0
-"""Seconds for one answer."""
+"""Seconds per request."""
 MANIFEST_MEDIA_TYPES = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -30,9 +31,9 @@ _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
 
 class ImageReference(Struct, frozen=True):
-    """An image by its full name: ``docker.io/library/python:3.13-slim`` in parts.
+    """The parts of a full image name such as ``docker.io/library/python:3.13-slim``.
 
-    ``registry`` is the host to ask; ``digest`` is None where only a tag is named.
+    ``registry`` is the host to query; ``digest`` is None if the name has only a tag.
     """
 
     registry: str
@@ -42,9 +43,9 @@ class ImageReference(Struct, frozen=True):
 
 
 def parse_reference(image: str) -> ImageReference:
-    """A name as Docker reads it: without a registry it is Docker Hub's, without a tag it is ``latest``.
+    """Parse an image name as Docker does: the default registry is Docker Hub, the default tag ``latest``.
 
-    Raises Problems for what is no image's name.
+    Raises Problems if it is not an image name.
     """
     name, _, digest = image.partition("@")
     first, slash, remainder = name.partition("/")
@@ -54,17 +55,17 @@ def parse_reference(image: str) -> ImageReference:
     if host in ("docker.io", "index.docker.io"):
         host, repository = DOCKER_HUB_HOST, repository if "/" in repository else f"library/{repository}"
     if not re.fullmatch(r"[a-z0-9]+(?:(?:[._-]+|/)[a-z0-9]+)*", repository):
-        raise Problems.from_message(f"`{image}` is not the name of an image")
+        raise Problems.from_message(f"invalid image name `{image}`")
     return ImageReference(host, repository, tag or "latest", digest or None)
 
 
 def scheme_for(host: str) -> str:
-    """Plain HTTP on this machine, HTTPS everywhere else, as Docker does it."""
+    """Return ``http`` for this machine and ``https`` for every other host, as Docker does."""
     return "http" if host.rpartition(":")[0] in LOOPBACK_HOSTS or host in LOOPBACK_HOSTS else "https"
 
 
 class Descriptor(Struct, frozen=True):
-    """A manifest as a registry has it; ``size`` in bytes."""
+    """A manifest in a registry; ``size`` in bytes."""
 
     digest: str
     media_type: str
@@ -74,7 +75,7 @@ class Descriptor(Struct, frozen=True):
 def fetch_digest(
     reference: ImageReference, credentials: tuple[str, str] | None = None, *, timeout: float = TIMEOUT_SECONDS
 ) -> str | None:
-    """The digest that ``reference`` has in its registry, or None where there is no such image.  Raises Problems."""
+    """Return the digest of ``reference`` in its registry, or None if it does not exist. Raises Problems."""
     result = fetch_descriptor(reference, credentials, timeout=timeout)
     return result.digest if result else None
 
@@ -82,9 +83,9 @@ def fetch_digest(
 def fetch_descriptor(
     reference: ImageReference, credentials: tuple[str, str] | None = None, *, timeout: float = TIMEOUT_SECONDS
 ) -> Descriptor | None:
-    """The manifest that ``reference`` has in its registry, or None where there is no such image.
+    """Return the manifest descriptor of ``reference`` in its registry, or None if it does not exist.
 
-    ``login``: user and password; without one, as anybody.  Raises Problems when the registry cannot be asked.
+    ``credentials``: user and password; anonymous without them. Raises Problems if the registry cannot be queried.
     """
     import httpx
 
@@ -97,22 +98,22 @@ def fetch_descriptor(
                 token = _fetch_token(client, response.headers.get("WWW-Authenticate", ""), credentials)
                 response = client.head(url, headers={**headers, "Authorization": f"Bearer {token}"})
     except (httpx.HTTPError, ValueError) as error:
-        message = f"{reference.registry} cannot be asked for {reference.repository}:{reference.tag}"
+        message = f"cannot query {reference.registry} for {reference.repository}:{reference.tag}"
         raise Problems.from_message(f"{message} ({type(error).__name__})") from None
     if response.status_code == httpx.codes.NOT_FOUND:
         return None
     response_headers = response.headers
     if response.is_error or "Docker-Content-Digest" not in response_headers:
-        message = f"{reference.registry} answered {response.status_code} for {reference.repository}:{reference.tag}"
+        message = f"{reference.registry} returned {response.status_code} for {reference.repository}:{reference.tag}"
         raise Problems.from_message(message)
     size = int(response_headers.get("Content-Length", 0))
     return Descriptor(response_headers["Docker-Content-Digest"], response_headers.get("Content-Type", ""), size)
 
 
 def _fetch_token(client: httpx.Client, challenge: str, credentials: tuple[str, str] | None) -> str:
-    """The token that the challenge of a 401 tells where to fetch.
+    """Return a token from the endpoint named in the challenge of a 401 response.
 
-    Raises ValueError when it tells nothing, httpx.HTTPError when it cannot be fetched.
+    Raises ValueError if the challenge is not usable, httpx.HTTPError if the request fails.
     """
     import httpx
 
@@ -120,7 +121,7 @@ def _fetch_token(client: httpx.Client, challenge: str, credentials: tuple[str, s
     realm = parameters.pop("realm", "")
     realm_url = urlsplit(realm)
     if not challenge.lower().startswith("bearer") or realm_url.scheme != scheme_for(realm_url.netloc):
-        message = "the registry wants a login of another kind"
+        message = "the registry requires an unsupported authentication scheme"
         raise ValueError(message)
     response = client.get(realm, params=parameters, auth=credentials or httpx.USE_CLIENT_DEFAULT)
     response.raise_for_status()

@@ -1,7 +1,7 @@
-"""A registry's login in a private folder that only lives while it is used; never on a command line.
+"""Write a registry login to a private temporary folder, so that it never appears on a command line.
 
-The file is Docker's ``config.json``, which buildah and podman read too (``--authfile``).  What the user's own file says
-is taken over, but for a credential store: it would be asked instead of this file.
+The file is Docker's ``config.json``, which buildah and podman read too (``--authfile``). Settings of the user's own
+file are copied, except a credential store, which would take precedence over this file.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ CONFIG_FILE = "config.json"
 
 @contextmanager
 def temporary_login(host: str, user: str, password: str) -> Iterator[Path]:
-    """A folder, readable by us alone, whose ``config.json`` logs in to ``host``; gone afterwards."""
+    """Yield a private folder whose ``config.json`` logs in to ``host``; it is deleted afterwards."""
     with tempfile.TemporaryDirectory(prefix="orchestrator-") as name:
         folder = Path(name)
         user_config = Path(os.environ.get("DOCKER_CONFIG") or Path.home() / ".docker")
@@ -50,7 +50,7 @@ def _read_config(file: Path) -> dict[str, Any]:
 
 
 def _link_user_config(user_config: Path, folder: Path) -> None:
-    """Contexts, builders and plugins of docker stay where they are; links lead there."""
+    """Link docker's contexts, builders and plugins into ``folder``."""
     with suppress(OSError):
         for entry in user_config.iterdir():
             if entry.name != CONFIG_FILE:

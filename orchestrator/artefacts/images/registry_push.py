@@ -1,4 +1,4 @@
-"""Bringing blobs and manifests into a registry by its own API, for what no builder pushes.
+"""Push blobs and manifests to a registry through its API, for content that no builder pushes.
 
 Source: OCI distribution specification 1.1, "Pushing": POST, PATCH and PUT, as Docker does it.
 """
@@ -18,19 +18,19 @@ if TYPE_CHECKING:
     import httpx
 
 TIMEOUT_SECONDS = 60.0
-"""Seconds for one request."""
+"""Seconds per request."""
 MAX_RETRIES = 3
 
 
 class Repository:
-    """One repository of a registry, logged in.  Its methods raise httpx.HTTPError."""
+    """One repository of a registry, authenticated. Its methods raise httpx.HTTPError."""
 
     def __init__(self, client: httpx.Client, base_url: str) -> None:
         self._client = client
         self._base_url = base_url
 
     def push_blob(self, data: bytes) -> str:
-        """Put bytes there, if they are not; their digest."""
+        """Upload a blob if it does not exist, and return its digest."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         if self._client.head(f"{self._base_url}/blobs/{digest}").status_code != 200:
             started = self._client.post(f"{self._base_url}/blobs/uploads/").raise_for_status()
@@ -42,7 +42,7 @@ class Repository:
         return digest
 
     def push_manifest(self, data: bytes, media_type: str, tag: str | None = None) -> str:
-        """Put a manifest there, under ``tag`` or its digest alone; its digest."""
+        """Upload a manifest under ``tag``, or under its digest alone, and return its digest."""
         digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
         url = f"{self._base_url}/manifests/{tag or digest}"
         self._client.put(url, content=data, headers={"Content-Type": media_type}).raise_for_status()
@@ -54,7 +54,7 @@ class Repository:
 
 @contextmanager
 def open_repository(registry: str, name: str, credentials: tuple[str, str]) -> Iterator[Repository]:
-    """A repository, for as long as it is needed.  Raises Problems for whatever goes wrong inside."""
+    """Open a repository for pushing. Raises Problems for any registry error inside the context."""
     import httpx
 
     try:
@@ -63,4 +63,4 @@ def open_repository(registry: str, name: str, credentials: tuple[str, str]) -> I
         ) as client:
             yield Repository(client, f"{scheme_for(registry)}://{registry}/v2/{name}")
     except (httpx.HTTPError, KeyError) as error:
-        raise Problems.from_message(f"{registry}/{name} did not take it: {error}") from None
+        raise Problems.from_message(f"the push to {registry}/{name} failed: {error}") from None

@@ -1,8 +1,8 @@
-"""What an image is made of, as a CycloneDX document that lies beside it in its registry.
+"""Describe the content of an image as a CycloneDX SBOM, stored beside the image in its registry.
 
-It refers to the image by digest (OCI's ``subject``), so that ``oras discover``, scanners and ECR's ListImageReferrers
-find it.  Same image, same document: it holds no time and nothing drawn by lot.
-Source: CycloneDX 1.6 (ECMA-424); OCI image specification 1.1, "Guidelines for Artifact Usage".
+The SBOM refers to the image by digest (OCI's ``subject``), so that ``oras discover``, scanners and ECR's
+ListImageReferrers find it. It contains no timestamp or random value: the same image yields the same document. Source:
+CycloneDX 1.6 (ECMA-424); OCI image specification 1.1, "Guidelines for Artifact Usage".
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _BASE_LABEL_PREFIX = "org.opencontainers.image.base"
 
 
 def build_document(inventory: PackageInventory, image: ImageReference, digest: str, labels: Mapping[str, str]) -> bytes:
-    """The SBOM of the image that has ``digest`` in its registry.  ``labels`` are its own; they name its base."""
+    """Return the SBOM of the image with ``digest``. ``labels`` are the image's own, which name its base."""
     name = image.repository.rpartition("/")[2]
     repository_url = quote(f"{image.registry}/{image.repository}", safe="")
     subject: dict[str, Any] = {
@@ -72,7 +72,7 @@ def build_document(inventory: PackageInventory, image: ImageReference, digest: s
 
 
 def build_referrer(bom: bytes, subject: Descriptor) -> bytes:
-    """The manifest by which a registry knows that ``bom`` tells of ``subject``."""
+    """Return the manifest that attaches ``bom`` to ``subject`` in a registry."""
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST_MEDIA_TYPE,

@@ -1,1 +1,1 @@
-"""Static sites: from a folder of files to what is served, under which headers."""
+"""Static sites: turn a folder of files into content with HTTP headers."""

@@ -1,4 +1,4 @@
-"""Runs a site's own build command."""
+"""Run the build command of a site."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from orchestrator import shell
 from orchestrator.vocabulary import Component
 
 TIMEOUT_SECONDS = 1800.0
-"""Seconds."""
+"""Seconds until the command is stopped."""
 
 
 def build_site(component: Component) -> None:
-    """Run ``spa.build`` beside the manifest of ``component``; nothing where it has none.
+    """Run ``spa.build`` in the site's project folder; do nothing if the component has none.
 
-    Raises Problems with the end of the command's output when it fails.
+    Raises Problems with the end of the command's output if it fails.
     """
     spa = component.spec.get("spa") or {}
     command = spa.get("build")
@@ -23,7 +23,7 @@ def build_site(component: Component) -> None:
         return
     arguments = [str(word) for word in command]
     folder = (Path(component.where.file).parent / spa["folder"]).resolve()
-    hint = f"run it by hand in {folder}: {shlex.join(arguments)}"
+    hint = f"run it manually in {folder}: {shlex.join(arguments)}"
     environment = {str(name): str(value) for name, value in (spa.get("env") or {}).items()}
     shell.run_checked(
         arguments,

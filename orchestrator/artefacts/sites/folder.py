@@ -1,4 +1,4 @@
-"""A folder of files -> a Site.  Reads every byte once; keeps none."""
+"""Scan a folder of files into a Site. Reads every file once and keeps no content in memory."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from orchestrator.problems import Problem, Problems
 
 DEFAULT_INDEX = "index.html"
 RESERVED_PREFIX = ".orchestrator/"
-"""Where the mark of the site that stands lies, in the bucket."""
+"""Key prefix of the markers that record which site is live in the bucket."""
 MAX_KEY_BYTES = 1024
 MAX_FILE_BYTES = 5 * 1024**3
 BLOCK_BYTES = 1 << 20
 MAX_READERS = min(4, os.cpu_count() or 1)
 BATCH_SIZE = 64
-"""Files that a reader takes at a time: handing over one by one costs as much as hashing a small one."""
+"""Files per worker task: submitting one by one costs as much as hashing a small file."""
 
 
 def scan(folder: Path, index: str = DEFAULT_INDEX) -> Site:
-    """The site in ``folder``, whose front page is ``index``.
+    """Return the site in ``folder``, whose front page is ``index``.
 
-    Raises Problems, all at once: no such folder, no index, names or links that cannot be served.
+    Raises Problems, all at once, if the folder or the index is missing, or if names or links cannot be served.
     """
     problems: list[Problem] = []
     entries = sorted(_walk_files(folder, problems))
     if not problems and index not in {path for path, _ in entries}:
-        problems.append(Problem(f"{folder} holds no {index}", hint="build the site first, or name another `dir`"))
+        problems.append(Problem(f"{folder} contains no {index}", hint="build the site first, or set another `dir`"))
     if problems:
         raise Problems(problems)
     batches = [entries[start : start + BATCH_SIZE] for start in range(0, len(entries), BATCH_SIZE)]
@@ -45,19 +45,21 @@ def scan(folder: Path, index: str = DEFAULT_INDEX) -> Site:
 
 
 def compute_digest(files: dict[str, SiteFile]) -> str:
-    """What a site is: its paths, bytes and headers, as one hash of 24 hex digits."""
+    """Return the hash of a site's paths, bytes and headers, as 24 hex digits."""
     return canonical_json.digest(
         {path: (file.sha256, file.content_type, file.cache_control) for path, file in files.items()}
     )[:24]
 
 
 def _walk_files(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, int]]:
-    """Every file below ``folder``: its path, relative and with slashes, and its size.
+    """Yield the relative path (with slashes) and the size in bytes of every file below ``folder``.
 
-    A site may have very many, so these are strings and the entries of listings: a Path would cost more than its hash.
+    A site may have very many files, so these are strings and directory entries: a Path would cost more than the hash.
     """
     if not folder.is_dir():
-        problems.append(Problem(f"there is no folder {folder}", hint="build the site first, or name another `dir`"))
+        problems.append(
+            Problem(f"the folder {folder} does not exist", hint="build the site first, or set another `dir`")
+        )
         return
     pending = [""]
     while pending:
@@ -79,29 +81,32 @@ def _walk_files(folder: Path, problems: list[Problem]) -> Iterator[tuple[str, in
 
 
 def _find_rejection(folder: Path, path: str, entry: os.DirEntry[str]) -> str:
-    """Why a file cannot be served, or nothing."""
+    """Return why a file cannot be served, or ""."""
     try:
         size = len(path.encode())
     except UnicodeEncodeError:
-        return "has a name that is no UTF-8"
+        return "has a name that is not valid UTF-8"
     if not path.isprintable() or size > MAX_KEY_BYTES:
-        return f"has control characters in its name, or more than {MAX_KEY_BYTES} bytes"
+        return f"has a name with control characters or of more than {MAX_KEY_BYTES} bytes"
     if path.startswith(RESERVED_PREFIX):
-        return f"is below {RESERVED_PREFIX}, which the orchestrator keeps for itself"
+        return f"is under {RESERVED_PREFIX}, which is reserved for the orchestrator"
     if entry.is_symlink():
         if entry.is_dir():
-            return "is a link to a folder; copy it instead"
+            return "is a symbolic link to a folder; copy the folder instead"
         if not Path(entry.path).resolve().is_relative_to(folder.resolve()):
-            return "is a link out of the folder"
+            return "is a symbolic link to a file outside the folder"
     if not entry.is_file():
-        return "is no file"
-    return "is larger than S3 takes at once (5 GiB)" if entry.stat().st_size > MAX_FILE_BYTES else ""
+        return "is not a regular file"
+    return "is larger than 5 GiB, the S3 limit for a single upload" if entry.stat().st_size > MAX_FILE_BYTES else ""
 
 
 def _hash_file(folder: Path, path: str, size: int) -> SiteFile:
-    """A file as it is now; ``size`` in bytes is what it was when it was found."""
+    """Return a file with its hashes and headers. ``size`` in bytes is its size during the scan.
+
+    Raises Problems if it cannot be read.
+    """
     try:
-        with open(f"{folder}/{path}", "rb", buffering=0) as stream:  # noqa: PTH123 - as in _found
+        with open(f"{folder}/{path}", "rb", buffering=0) as stream:  # noqa: PTH123 - see _walk_files
             if size > BLOCK_BYTES:
                 sha256, md5, size = _hash_blocks(stream)
             else:
@@ -114,7 +119,7 @@ def _hash_file(folder: Path, path: str, size: int) -> SiteFile:
 
 
 def _hash_blocks(stream: FileIO) -> tuple[hashlib._Hash, hashlib._Hash, int]:
-    """SHA-256, MD5 and size of a file too large to be held."""
+    """Return SHA-256, MD5 and size in bytes of a file too large to read at once."""
     sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
     while block := stream.read(BLOCK_BYTES):
         sha256.update(block)
@@ -128,4 +133,4 @@ def _rejection_problem(path: str, rejection: str) -> Problem:
 
 
 def _read_problem(error: OSError) -> Problem:
-    return Problem(f"{error.filename} cannot be read: {error.strerror}")
+    return Problem(f"cannot read {error.filename}: {error.strerror}")

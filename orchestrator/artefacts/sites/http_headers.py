@@ -1,6 +1,6 @@
-"""How a file of a site is served: its content type, and for how long it may be kept.
+"""Choose the HTTP headers of a site's files: content type and cache lifetime.
 
-The table is our own, so that the ``mime.types`` of the machine cannot change a deploy.
+The table is built in, so that the machine's ``mime.types`` cannot change a deployment.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TEXT_TYPES = {
     "svg": "image/svg+xml",
     "vtt": "text/vtt",
 }
-"""Types of text, which are UTF-8 and say so."""
+"""Text types, served with ``charset=utf-8``."""
 BINARY_TYPES = {
     "png": "image/png",
     "jpg": "image/jpeg",
@@ -48,7 +48,7 @@ IMMUTABLE_CACHE_CONTROL = "public, max-age=31536000, immutable"
 REVALIDATE_CACHE_CONTROL = "no-cache"
 
 MIN_UNAMBIGUOUS_HASH_LENGTH = 16
-"""Letters and digits."""
+"""Characters from which letters followed by digits count as a hash rather than a word with a number."""
 _SEGMENT = re.compile(r"[.-]")
 _WORD_AND_NUMBER = re.compile(r"[A-Za-z]+[0-9]+\Z|[0-9]+[A-Za-z]+\Z")
 _HASH_PATTERNS = tuple(
@@ -58,14 +58,14 @@ _HASH_PATTERNS = tuple(
             r"(?=.*[0-9])(?=.*[a-f])[0-9a-f]{8,64}\Z",  # webpack, Angular, Create React App, Parcel
             r"(?=.*[0-9])(?=.*[a-z])(?=.*[A-Z])[0-9A-Za-z_]{8}\Z",  # Vite, Rollup: base64
             r"(?=.*[2-7])(?=.*[A-Z])[A-Z2-7]{8}\Z",  # esbuild, newer Angular: base32
-            r"(?=(?:[A-Za-z]*[a-z][A-Z]){3})[A-Za-z]{8}\Z",  # base64 that came out without a digit
+            r"(?=(?:[A-Za-z]*[a-z][A-Z]){3})[A-Za-z]{8}\Z",  # base64 that happens to have no digit
         ),
     )
 )
 
 
 def content_type(path: str) -> str:
-    """The Content-Type of a file, by its name's ending."""
+    """Return the Content-Type of a file by its extension."""
     stem, _, extension = _file_name(path).lower().rpartition(".")
     extension = extension if stem else ""
     if extension in TEXT_TYPES:
@@ -74,20 +74,20 @@ def content_type(path: str) -> str:
 
 
 def is_entry(path: str) -> bool:
-    """Whether a file keeps its name while its bytes change, as index.html does.
+    """Return whether a file keeps its name when its content changes, as index.html does.
 
-    The others carry a hash in their name: between a ``-`` or ``.`` and the ending, where bundlers write it
-    (``app-3f2a91bc.js``, ``main.3f2a91bc.chunk.js``, Vite's ``index-D4kBx9Zq.js``, esbuild's ``main-5XQ2KJ7A.js``).  A
-    hash mixes digits with letters, or changes from small to capital letters three times; ``chapter1`` and ``2024a``
-    are words with numbers.  What is in doubt is an entry file: that costs a request now and then, and never shows
-    anybody an old page.
+    Other files have a hash in their name, between a ``-`` or ``.`` and the extension, where bundlers write it
+    (``app-3f2a91bc.js``, ``main.3f2a91bc.chunk.js``, Vite's ``index-D4kBx9Zq.js``, esbuild's ``main-5XQ2KJ7A.js``). A
+    hash mixes digits with letters, or changes from lower to upper case three times; ``chapter1`` and ``2024a`` are
+    words with numbers. In doubt, a file is an entry file: that costs an occasional request and never serves an outdated
+    page.
     """
     segments = _SEGMENT.split(_file_name(path))
     return path.endswith((".html", ".htm")) or not any(map(_is_hash, segments[1:-1]))
 
 
 def cache_control(path: str) -> str:
-    """The Cache-Control of a file: a year for what carries its hash, ask again for the rest."""
+    """Return the Cache-Control of a file: one year for hashed names, revalidation for the others."""
     return REVALIDATE_CACHE_CONTROL if is_entry(path) else IMMUTABLE_CACHE_CONTROL
 
 

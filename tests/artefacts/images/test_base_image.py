@@ -84,7 +84,7 @@ def test_a_registry_out_of_reach_is_told_with_the_ways_out() -> None:
         base_image.resolve_digests([BaseImage(image, 1)], FILE)
 
     [problem] = found.value.problems
-    assert "cannot be asked" in problem.message
+    assert "cannot query" in problem.message
     assert problem.hint is not None
     assert ("@sha256:" in problem.hint, "resolveBases: false" in problem.hint) == (True, True)
 

@@ -116,9 +116,9 @@ def test_where_the_checkout_lies_does_not_count(recipe: Recipe, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"context": Path("/nowhere")}, "there is no such folder"),
+        ({"context": Path("/nowhere")}, "the build context is not a folder"),
         ({"dockerfile": Path("/nowhere/Dockerfile")}, "cannot read the Dockerfile"),
-        ({"target": "gone"}, "it has no stage `gone`"),
+        ({"target": "gone"}, "the Dockerfile has no stage `gone`"),
     ],
 )
 def test_what_is_not_there_is_said(recipe: Recipe, change: dict[str, object], sentence: str) -> None:

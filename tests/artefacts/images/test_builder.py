@@ -301,7 +301,7 @@ def test_a_push_that_is_refused_is_told(aws: Recording, checkout: Path) -> None:
         builder.build_and_push(authorization(aws), recipe.fields, "shop-api", "x")
 
     [problem] = found.value.problems
-    assert ("could not be pushed" in problem.message, password(aws) in str(problem)) == (True, False)
+    assert ("cannot push " in problem.message, password(aws) in str(problem)) == (True, False)
 
 
 def test_an_image_that_cannot_be_looked_into_is_not_pushed(
@@ -344,7 +344,12 @@ def test_labels_say_commit_and_source_without_a_login(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "sentence"), [("kaniko", "which is no builder"), ("podman", "podman is not there"), ("", "no program")]
+    ("chosen", "sentence"),
+    [
+        ("kaniko", "unknown image builder `kaniko`"),
+        ("podman", "podman is not installed"),
+        ("", "no usable image builder"),
+    ],
 )
 def test_without_a_builder_it_says_which_there_could_be(
     chosen: str, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
