@@ -1,7 +1,8 @@
-"""One module an AWS resource type.  Modules are found by listing this package; there is no central list.
+"""AWS resource types, one module each.
 
-A module may know: its own service's API, ``steps``, ``values``, ``tags``, ``model``.  It may not: know another
-resource module, call AWS except through the Reader given to ``read`` and ``discover``, or keep anything.
+Modules are found by listing this package; there is no central list. A module may use: its own service's API, ``steps``,
+``values``, ``ownership_tags``, ``vocabulary``. It must not import another resource module, call AWS except through the
+AwsReader passed to ``read`` and ``discover``, or keep state.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from orchestrator.vocabulary import TAG_ENVIRONMENT, TAG_PROJECT, FieldChange, L
 
 
 class AwsReader(Protocol):
-    """What ``read`` and ``discover`` may do: see ``orchestrator.aws.reader.Reader``, which raises AwsError."""
+    """The AWS reads that ``read`` and ``discover`` may make. ``orchestrator.aws.reader.Reader`` raises AwsError."""
 
     def get(
         self,
@@ -48,14 +49,15 @@ class AwsReader(Protocol):
 
 
 class ResourceType(Protocol):
-    """What a module of this package offers (the module itself is the object).
+    """The interface of a module of this package (the module itself is the object).
 
     ``IMMUTABLE``  top-level spec fields whose change replaces the resource
-    ``STATEFUL``   whether its loss loses data: never deleted or replaced without two keys
+    ``STATEFUL``   whether deleting it loses data: deletion and replacement then need two confirmations
     ``USES``       resource types it may refer to: it is deleted before them
-    ``ARN``        pattern with group ``name``, by which the tagging API's answer is recognised; None: see ``discover``
+    ``ARN``        pattern with group ``name`` that matches ARNs of the tagging API; None: found by ``discover``
 
-    It may have ``discover``, ``effects``, ``losses``, ``stuck``, ``clean_up``, ``GENTLE``, ``TAKES_OVER``: see below.
+    Optional: ``discover``, ``effects``, ``losses``, ``stuck``, ``clean_up``, ``GENTLE``, ``TAKES_OVER``; see the
+    functions of this package.
     """
 
     IMMUTABLE: frozenset[str]
@@ -64,31 +66,31 @@ class ResourceType(Protocol):
     ARN: re.Pattern[str] | None
 
     def normalise(self, spec: Mapping[str, Value]) -> Mapping[str, Value]:
-        """The spec as AWS would give it back: defaults filled, orders that mean nothing settled.  May meet Unknowns."""
+        """Return the spec as AWS would return it: defaults filled, unordered values sorted. It may contain Unknowns."""
 
     def read(self, aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-        """The live resource called ``name``, or None.
+        """Return the live resource called ``name``, or None if it does not exist.
 
-        Reads only what ``spec`` (unresolved; {} when pruning) asks about.
+        Reads only the fields that ``spec`` (unresolved; {} when pruning) contains.
         """
 
     def create(self, scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-        """Steps that make it; returns its outputs, final where AWS lets us know them beforehand (names, most ARNs)."""
+        """Yield the steps that create it; return its outputs, final if known in advance (names, most ARNs)."""
 
     def update(
         self, scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]
     ) -> Steps:
-        """Steps that turn ``live`` into ``spec``, for the ``changed`` top-level fields; returns outputs that change."""
+        """Yield the steps that apply the ``changed`` top-level fields of ``spec`` to ``live``; return new outputs."""
 
     def delete(self, scope: Scope, name: str, live: LiveResource) -> Steps:
-        """Steps that remove it; removing what is gone already is no error."""
+        """Yield the steps that delete it; deleting a missing resource is not an error."""
 
 
 @cache
 def load(resource_type: str) -> ResourceType:
-    """The module of one resource type.
+    """Return the module of a resource type.
 
-    Raises KeyError when there is none.
+    Raises KeyError if there is none.
     """
     if resource_type not in list_types():
         raise KeyError(resource_type)
@@ -97,12 +99,12 @@ def load(resource_type: str) -> ResourceType:
 
 @cache
 def list_types() -> tuple[str, ...]:
-    """Every resource type there is, sorted."""
+    """Return every resource type, sorted."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")))
 
 
 def discover(resource_type: str, aws: AwsReader, scope: Scope) -> Iterable[str]:
-    """Names of our live resources of a type that the tagging API does not list; none for other types."""
+    """Return the names of the environment's resources of a type that the tagging API does not list, else nothing."""
     hook = getattr(load(resource_type), "discover", None)
     return () if hook is None else cast(Iterable[str], hook(aws, scope))
 
@@ -114,10 +116,10 @@ def read_tags(
     desired_tags: Mapping[str, str] | None,
     fetch_tags: Callable[[], dict[str, str]],
 ) -> dict[str, str]:
-    """The tags of one live resource: as the tagging API lists them, where that is what is ``wanted``; else by ``ask``.
+    """Return the tags of a live resource: the tagging API's if they include ``desired_tags``, else ``fetch_tags()``.
 
-    The listing is read anyway, for pruning, and saves a call a resource.  It lags behind by minutes: so it may confirm
-    that nothing differs, and whatever seems to differ is asked of the service itself.
+    The listing is read for pruning anyway, so using it saves one call per resource. It lags by minutes: it may confirm
+    that tags match, but an apparent difference is checked with the service itself.
     """
     if desired_tags:
         try:
@@ -132,13 +134,13 @@ def read_tags(
 
 
 def read_ownership(aws: AwsReader, scope: Scope, arn: str, fetch_tags: Callable[[], dict[str, str]]) -> Ownership:
-    """Whose one live resource is, by its tags; found as ``standing_tags`` finds them."""
+    """Return the owner of a live resource from its tags, read as ``read_tags`` reads them."""
     owner_tags = {TAG_PROJECT: scope.project, TAG_ENVIRONMENT: scope.environment}
     return parse_ownership(read_tags(aws, scope, arn, owner_tags, fetch_tags))
 
 
 def list_tagged(aws: AwsReader, scope: Scope) -> list[Any]:
-    """What the tagging API lists as this environment's in its region.  API: GetResources.
+    """Return the resources that the tagging API lists for this environment in its region. API: GetResources.
 
     Raises AwsError.
     """
@@ -155,7 +157,7 @@ def list_tagged(aws: AwsReader, scope: Scope) -> list[Any]:
 def replace(
     resource_type: str, scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]
 ) -> Steps:
-    """Delete and make again; then ``clean_up``, where a module has it: what the old one used, the new one does not."""
+    """Yield the steps that delete and recreate a resource, then ``clean_up`` for what only the old one used."""
     module = load(resource_type)
     yield from module.delete(scope, name, live)
     outputs = yield from module.create(scope, name, spec)
@@ -166,28 +168,28 @@ def replace(
 
 
 def update_effects(resource_type: str, fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:
-    """What users of the resource will notice of an update (an outage, a restart), in sentences."""
+    """Return the effects of an update on users (an outage, a restart), one sentence each."""
     hook = getattr(load(resource_type), "effects", None)
     return () if hook is None else tuple(hook(fields, live))
 
 
 def deletion_effects(resource_type: str, live: LiveResource) -> tuple[str, ...]:
-    """What users of the resource will notice of its end, in sentences."""
+    """Return the effects of a deletion on users, one sentence each."""
     hook = getattr(load(resource_type), "losses", None)
     return () if hook is None else tuple(hook(live))
 
 
 def replaceable_types(resource_type: str) -> frozenset[str]:
-    """Types whose place it may take: they are deleted only once it is there."""
+    """Return the types that a resource of this type may replace: they are deleted only once it exists."""
     return getattr(load(resource_type), "TAKES_OVER", frozenset())
 
 
 def unhealthy_hint(resource_type: str, live: LiveResource) -> str:
-    """One sentence about a resource that is not well: what a person should look at."""
+    """Return one sentence on what to check in an unhealthy resource, or ""."""
     hook = getattr(load(resource_type), "stuck", None)
     return "" if hook is None else str(hook(live))
 
 
 def non_disruptive_effects(resource_type: str) -> frozenset[str]:
-    """The effects of a type that nobody has to agree to: users are not cut off."""
+    """Return the effects of a type that need no approval, because they do not disrupt users."""
     return getattr(load(resource_type), "GENTLE", frozenset())

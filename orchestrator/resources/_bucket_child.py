@@ -1,4 +1,4 @@
-"""What lies in a bucket and is a resource of its own: there when the bucket is, and whose it is, the bucket says.
+"""Read bucket settings that are resources of their own and whose owner is the owner of the bucket.
 
 API: S3 HeadBucket, GetBucketTagging.
 """
@@ -13,18 +13,19 @@ from orchestrator.ownership_tags import Ownership, from_aws_tags
 from orchestrator.resources import AwsReader, read_ownership
 from orchestrator.vocabulary import Scope
 
-Seen = TypeVar("Seen")
+SettingT = TypeVar("SettingT")
 
 BUCKET_NOT_FOUND_CODES = ("404", "NoSuchBucket")
 NO_ACCESSIBLE_BUCKET_CODES = (*BUCKET_NOT_FOUND_CODES, "403", "Forbidden", "AccessDenied")
 
 
 def read_bucket_setting(
-    aws: AwsReader, scope: Scope, name: str, read_setting: Callable[[Mapping[str, str]], Seen]
-) -> tuple[Seen, Ownership] | None:
-    """What ``look`` sees in bucket ``name``, given how to name the bucket to S3, and whose the bucket is.
+    aws: AwsReader, scope: Scope, name: str, read_setting: Callable[[Mapping[str, str]], SettingT]
+) -> tuple[SettingT, Ownership] | None:
+    """Return what ``read_setting`` returns for bucket ``name``, and the owner of the bucket.
 
-    None only where there is no bucket of ours.  Raises AwsError.
+    ``read_setting`` receives the parameters that identify the bucket to S3. Returns None only if this account has no
+    such bucket. Raises AwsError.
     """
     bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
     try:
@@ -42,7 +43,7 @@ def _tags(aws: AwsReader, bucket_params: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_missing_bucket(aws: AwsReader, bucket_params: Mapping[str, str], error_code: str) -> bool:
-    """Whether a refusal means that there is no bucket of ours; a missing permission means nothing of the kind."""
+    """Return whether an error means that this account has no such bucket, rather than a missing permission."""
     return error_code in BUCKET_NOT_FOUND_CODES or (
         error_code in NO_ACCESSIBLE_BUCKET_CODES
         and aws.get("s3", "head_bucket", missing=NO_ACCESSIBLE_BUCKET_CODES, **bucket_params) is None

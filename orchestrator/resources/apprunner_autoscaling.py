@@ -1,8 +1,10 @@
-"""How an App Runner service scales.  API: App Runner CreateAutoScalingConfiguration, DeleteAutoScalingConfiguration.
+"""Manage App Runner autoscaling configurations.
 
-A configuration cannot be changed: a change is a new revision of the same name, and the service that moves to it deletes
-the one it left.  ``NAME`` is the latest active revision; an older one that no service uses any more (a run was killed
-in between) is found as ``NAME/REVISION`` and pruned.
+API: App Runner CreateAutoScalingConfiguration, DeleteAutoScalingConfiguration.
+
+A configuration is immutable: a change creates a new revision of the same name, and the service that switches to it
+deletes the previous revision. ``NAME`` is the latest active revision; an older one that no service uses (left by a
+killed run) is discovered as ``NAME/REVISION`` and pruned.
 """
 
 from __future__ import annotations
@@ -26,12 +28,12 @@ IN_USE_CODES = ("InvalidRequestException",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """App Runner's defaults."""
+    """Return the spec with App Runner's defaults filled in."""
     return {"min_size": 1, "max_size": 25, "max_concurrency": 100, **spec}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing for all, then the latest revision (or the one that ``name`` names) with its tags."""
+    """Return the latest revision of a configuration, or the revision that ``name`` specifies, or None."""
     family, _, revision = name.partition("/")
     revisions = _list_revisions(aws).get(family, [])
     matching = [item for item in revisions if str(item["AutoScalingConfigurationRevision"]) == revision or not revision]
@@ -52,9 +54,9 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """Ours, by their tags: each name, and of each the older revisions that nothing uses."""
+    """Yield the environment's configurations by their tags: each name, and each older revision that no service uses."""
     for family, revisions in _list_revisions(aws).items():
-        if not family.startswith(scope.name_prefix[:20]):  # others' are not asked for their tags
+        if not family.startswith(scope.name_prefix[:20]):  # saves a tag lookup for resources of others
             continue
         latest = revisions[-1]
         for item in revisions:
@@ -65,7 +67,7 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """A new revision; made twice by a lost answer, the older one is a leftover that pruning finds."""
+    """Create a new revision. If a lost response makes it twice, pruning finds the older one."""
     request = {
         "AutoScalingConfigurationName": name,
         "MinSize": spec["min_size"],
@@ -78,9 +80,9 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Other sizes are a new revision with another ARN; tags alone are laid on the one there is.
+    """Create a new revision for changed sizes; for changed tags alone, tag the current one.
 
-    The service deletes the revision it leaves; one that it never came to use (a deployment failed) is deleted here.
+    The service deletes the revision it leaves. A revision that it never used (a deployment failed) is deleted here.
     """
     arn = live.outputs["arn"]
     if changed <= {"tags"}:
@@ -93,7 +95,10 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """All revisions of a name, or the one leftover.  App Runner refuses while a service that goes still holds it."""
+    """Delete all revisions of a name, or one leftover.
+
+    App Runner refuses while a service being deleted still uses it.
+    """
     if live.private["is_leftover"]:
         yield _delete_call({"AutoScalingConfigurationArn": live.outputs["arn"]})
     else:
@@ -109,7 +114,7 @@ def _delete_call(request: Mapping[str, Value]) -> ApiCall:
 
 
 def _list_revisions(aws: AwsReader) -> Mapping[str, list[Mapping[str, Any]]]:
-    """Every active configuration of the account, by name, the latest last."""
+    """Return every active configuration of the account by name, the latest revision last."""
     member = "AutoScalingConfigurationSummaryList"
     by_name: dict[str, list[Mapping[str, Any]]] = {}
     for item in aws.all("apprunner", "list_auto_scaling_configurations", member, LatestOnly=False):
@@ -122,7 +127,7 @@ def _list_revisions(aws: AwsReader) -> Mapping[str, list[Mapping[str, Any]]]:
 
 
 def _is_active(configuration: Mapping[str, Any]) -> bool:
-    """AWS answers ``active`` where its model says ``ACTIVE``."""
+    """Return whether a configuration is active. AWS returns ``active`` although its model says ``ACTIVE``."""
     return str(configuration.get("Status", "ACTIVE")).upper() == "ACTIVE"
 
 

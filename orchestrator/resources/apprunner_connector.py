@@ -1,9 +1,9 @@
-"""How an App Runner service reaches a VPC.  API: App Runner CreateVpcConnector, DeleteVpcConnector.
+"""Manage App Runner VPC connectors. API: App Runner CreateVpcConnector, DeleteVpcConnector.
 
-A connector cannot be changed and has one revision a name: a change is a new connector under the next number
-(``NAME``, ``NAME_2``, ``NAME_3``), and the service that moves to it deletes the one it left.  ``NAME`` stands for the
-highest number there is; a lower one that no service uses any more (a run was killed in between) is found as
-``NAME/NAME_2`` and pruned.  Manifest names hold no underscore, so numbers cannot be mistaken for other components.
+A connector is immutable and has one revision per name: a change creates a new connector with the next number (``NAME``,
+``NAME_2``, ``NAME_3``), and the service that switches to it deletes the previous one. ``NAME`` refers to the highest
+number; a lower one that no service uses (left by a killed run) is discovered as ``NAME/NAME_2`` and pruned. Manifest
+names contain no underscore, so a number cannot be mistaken for another component.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IN_USE_CODES = ("InvalidRequestException",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Subnets and security groups have no order; while unknown, they have no members either."""
+    """Return the spec with subnets and security groups sorted, unless they are still unknown."""
     sorted_fields = {
         key: sort_canonically(spec[key]) for key in ("subnets", "security_groups") if isinstance(spec.get(key), list)
     }
@@ -35,7 +35,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing for all, with their subnets and groups; then the tags of the one."""
+    """Return the newest connector of a family, or the one that ``name`` specifies, or None."""
     family, _, connector_name = name.partition("/")
     connectors = _list_connectors(aws).get(family, [])
     matching = [item for item in connectors if item["VpcConnectorName"] == connector_name or not connector_name]
@@ -56,9 +56,9 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """Ours, by their tags: each family's newest, and of each the older ones that nothing uses."""
+    """Yield the environment's connectors by their tags: each family's newest, and older ones that no service uses."""
     for family, connectors in _list_connectors(aws).items():
-        if not family.startswith(scope.name_prefix[:20]):  # others' are not asked for their tags
+        if not family.startswith(scope.name_prefix[:20]):  # saves a tag lookup for resources of others
             continue
         newest = connectors[-1]
         used_arns = _list_used_arns(aws) if len(connectors) > 1 else frozenset()
@@ -70,14 +70,14 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The first of its family."""
+    """Create the first connector of a family."""
     return (yield from _create_connector(name, spec))
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Another network is a new connector under the next number; tags alone are laid on the one there is.
+    """Create a connector with the next number for a changed network; for changed tags alone, tag the current one.
 
-    The service deletes the connector it leaves; one that it never came to use (a deployment failed) is deleted here.
+    The service deletes the connector it leaves. A connector that it never used (a deployment failed) is deleted here.
     """
     arn = live.outputs["arn"]
     if changed <= {"tags"}:
@@ -90,7 +90,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """All of a family, or the one leftover.  App Runner refuses while a service that goes still holds it."""
+    """Delete a whole family, or one leftover. App Runner refuses while a service being deleted still uses it."""
     for arn in live.private["arns"]:
         yield _delete_call(arn)
     return {}
@@ -118,7 +118,7 @@ def _create_connector(name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def _list_connectors(aws: AwsReader) -> Mapping[str, list[Mapping[str, Any]]]:
-    """Every active connector of the account, by family, the highest number last."""
+    """Return every active connector of the account by family, the highest number last."""
     by_family: dict[str, list[Mapping[str, Any]]] = {}
     for item in aws.all("apprunner", "list_vpc_connectors", "VpcConnectors"):
         if item.get("Status", "ACTIVE") == "ACTIVE":
@@ -130,7 +130,7 @@ def _list_connectors(aws: AwsReader) -> Mapping[str, list[Mapping[str, Any]]]:
 
 
 def _list_used_arns(aws: AwsReader) -> frozenset[str]:
-    """ARNs of the connectors that services use."""
+    """Return the ARNs of the connectors that services use."""
     services = [
         aws.get("apprunner", "describe_service", ServiceArn=item["ServiceArn"], missing=NOT_FOUND_CODES)
         for item in aws.all("apprunner", "list_services", "ServiceSummaryList")

@@ -1,6 +1,6 @@
-"""What App Runner traces.  API: App Runner CreateObservabilityConfiguration, DeleteObservabilityConfiguration.
+"""Manage App Runner tracing. API: App Runner CreateObservabilityConfiguration, DeleteObservabilityConfiguration.
 
-There is one vendor (X-Ray) and so nothing to change: a configuration is made and deleted.
+X-Ray is the only vendor, so there is nothing to change: a configuration is created and deleted.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ LIST_MEMBER = "ObservabilityConfigurationSummaryList"
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Nothing but marks to compare."""
+    """Return the spec unchanged: only tags are compared."""
     return spec
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing for all, which holds the active ones; then the tags of the latest revision."""
+    """Return the latest active revision of a configuration with its tags, or None."""
     configurations: list[Mapping[str, Any]] = aws.all(
         "apprunner", "list_observability_configurations", LIST_MEMBER, LatestOnly=False
     )
@@ -49,7 +49,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Made twice by a lost answer it has two revisions, which are deleted together."""
+    """Create a revision. If a lost response makes it twice, both revisions are deleted together."""
     request = {
         "ObservabilityConfigurationName": name,
         "TraceConfiguration": {"Vendor": "AWSXRAY"},
@@ -60,13 +60,13 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Marks."""
+    """Update the tags."""
     yield ApiCall("apprunner", "tag_resource", {"ResourceArn": live.outputs["arn"], "Tags": to_aws_tags(spec["tags"])})
     return {}
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Every revision.  App Runner refuses while a service that goes still holds it."""
+    """Delete every revision. App Runner refuses while a service being deleted still uses it."""
     for arn in live.private["arns"]:
         request = {"ObservabilityConfigurationArn": arn}
         yield ApiCall(

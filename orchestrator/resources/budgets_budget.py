@@ -1,7 +1,7 @@
-"""Monthly cost budgets.  API: Budgets CreateBudget, UpdateBudget, CreateNotification, CreateSubscriber.
+"""Manage monthly cost budgets. API: Budgets CreateBudget, UpdateBudget, CreateNotification, CreateSubscriber.
 
-A budget looks once or twice a day and warns; it stops nothing.  Its notifications are no part of it in the API: each
-is made and removed on its own.
+AWS evaluates a budget once or twice a day and sends alerts; it stops nothing. In the API, notifications are separate
+from the budget: each is created and deleted on its own.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ COST_TYPE_MEMBERS = {
 }
 PRESERVED_MEMBERS = ("CostFilters", "TimePeriod")
 
-RECOUNT_EFFECT = "The budget shows nothing spent until AWS has counted again, within a day."
+RECOUNT_EFFECT = "The budget shows no spend until AWS recalculates it, within a day."
 GENTLE = frozenset({RECOUNT_EFFECT})
-"""Effects that nobody has to agree to."""
+"""Effects that need no approval."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Amounts are numbers, and notifications a set."""
+    """Return the spec with amounts as numbers and notifications sorted."""
     normalised = dict(spec)
     if "limit" in spec:
         normalised["limit"] = float(spec["limit"])
@@ -48,7 +48,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing for all, and its tags; then, where they are asked about, its notifications and who hears of each."""
+    """Return the budget with its tags, and its notifications and subscribers if the spec asks for them, or None."""
     budget = next((item for item in _list_budgets(aws, scope) if item["BudgetName"] == name), None)
     if budget is None:
         return None
@@ -76,7 +76,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> list[str]:
-    """The tagging API knows no budgets; of those with our prefix, the tags tell whose they are."""
+    """Return the names of budgets with the environment's prefix, which the tagging API does not list."""
     return [
         budget["BudgetName"]
         for budget in _list_budgets(aws, scope)
@@ -89,7 +89,7 @@ def _list_budgets(aws: AwsReader, scope: Scope) -> list[Any]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """With its notifications and its tags at once."""
+    """Create the budget with its notifications and tags in one call."""
     request = {
         "AccountId": scope.account,
         "Budget": _build_budget(name, spec, {}),
@@ -107,7 +107,10 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """The budget itself only when it differs: AWS forgets the amount spent until it has counted again."""
+    """Update tags, budget and notifications, each only if it differs.
+
+    AWS resets the amount spent when the budget is updated, until it recalculates.
+    """
     if "tags" in changed:
         yield ApiCall(
             "budgets",
@@ -123,7 +126,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Its notifications go with it."""
+    """Delete the budget with its notifications."""
     yield ApiCall(
         "budgets", "delete_budget", {"AccountId": scope.account, "BudgetName": name}, ok_codes=NOT_FOUND_CODES
     )
@@ -131,7 +134,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 
 
 def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> tuple[str, ...]:
-    """What the API says of UpdateBudget."""
+    """Return the effects of a change; AWS documents the reset for UpdateBudget."""
     if all(field.path[0] in {"tags", "notifications"} for field in fields):
         return ()
     return (RECOUNT_EFFECT,)
@@ -154,7 +157,7 @@ def _build_budget(name: str, spec: Mapping[str, Value], live: Mapping[str, Any])
 
 
 def _format_amount(limit: float) -> str:
-    """Every digit: AWS takes no exponent."""
+    """Return an amount with every digit: AWS accepts no exponent."""
     return f"{Decimal(str(limit)):f}".removesuffix(".0")
 
 
@@ -195,7 +198,7 @@ NOTIFICATION_MEMBERS = {
 
 
 def _normalise_notification(notification: Mapping[str, Value]) -> dict[str, Value]:
-    """AWS takes a threshold for a percentage unless it is told otherwise."""
+    """Return a notification with AWS's defaults: a threshold is a percentage unless specified otherwise."""
     return {
         "type": notification["type"],
         "operator": notification.get("operator") or "GREATER_THAN",
@@ -221,7 +224,7 @@ def _build_subscribers(emails: list[Value]) -> list[dict[str, Value]]:
 
 
 def _update_notifications(budget: Mapping[str, Value], spec: Mapping[str, Value], live: LiveResource) -> Steps:
-    """Remove what is too much first: AWS allows few of them."""
+    """Yield the steps that update the notifications. Deletes surplus ones first, because AWS limits their number."""
     desired = {_notification_key(notification): notification for notification in spec["notifications"]}
     existing = {_notification_key(notification): notification for notification in live.spec.get("notifications", ())}
     for key in [key for key in existing if key not in desired]:
@@ -244,7 +247,7 @@ def _update_notifications(budget: Mapping[str, Value], spec: Mapping[str, Value]
 def _update_subscribers(
     notification: Mapping[str, Value], desired_emails: list[str], current_emails: list[str]
 ) -> Steps:
-    """A notification never stands without anybody to hear it: the last subscriber cannot be removed."""
+    """Yield the steps that update the subscribers. Adds first, because the last subscriber cannot be removed."""
     for email in desired_emails:
         if email not in current_emails:
             request = {**notification, "Subscriber": _build_subscribers([email])[0]}

@@ -1,7 +1,7 @@
-"""CloudFront Functions.  API: CloudFront CreateFunction, UpdateFunction, PublishFunction, GetFunction.
+"""Manage CloudFront Functions. API: CloudFront CreateFunction, UpdateFunction, PublishFunction, GetFunction.
 
-A function is edited in one stage and runs in another: what counts here is what runs.  One that was never published
-has no code that runs, so it shows as a difference.  Names are unique; the comment says whose one is.
+A function is edited in one stage and runs in another; the running stage is what is compared. A function that was never
+published has no running code, so it shows as a difference. Names are unique; the comment names the owner.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ NOT_FOUND_CODES = ("NoSuchFunctionExists",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Code is compared as text; how its file ends means nothing."""
+    """Return the spec with one newline at the end of the code: code is compared as text."""
     return {**spec, "code": spec["code"].rstrip() + "\n"} if isinstance(spec.get("code"), str) else spec
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing serves all functions, in both stages; the code that runs is one more read.
+    """Return the function's live stage with its running code, or the unpublished function, or None.
 
-    The edited version alone would not do: a run killed before it published leaves new settings that do not run.  One
-    that the listing shows in that stage only is asked for by itself before it counts as never published.
+    The development stage alone is not enough: a run killed before publishing leaves new settings that do not run. A
+    function listed only in the development stage is queried by itself before it counts as never published.
     """
     development_summary, live_summary = _find_summary(aws, name, "DEVELOPMENT"), _find_summary(aws, name, "LIVE")
     if development_summary and not live_summary:
@@ -57,7 +57,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> list[str]:
-    """The tagging API knows none of them; what is ours in one stage is ours."""
+    """Return the names of the environment's functions in either stage; the tagging API does not list them."""
     owned_names = [
         (item["Name"], parse_ownership_comment(item["FunctionConfig"].get("Comment", "")))
         for item in _list_functions(aws)
@@ -66,7 +66,7 @@ def discover(aws: AwsReader, scope: Scope) -> list[str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Only a published function can be used by a distribution."""
+    """Create and publish the function: a distribution can use only a published one."""
     yield ApiCall("cloudfront", "create_function", _build_request(name, spec), ok_codes=("FunctionAlreadyExists",))
     development_version = yield ApiCall(
         "cloudfront", "describe_function", {"Name": name, "Stage": "DEVELOPMENT"}, retry_codes=NOT_FOUND_CODES
@@ -76,7 +76,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Distributions run the new code without being touched."""
+    """Update and publish the function; distributions run the new code without an update."""
     development_stage = {"Name": name, "Stage": "DEVELOPMENT"}
     development_version = yield ApiCall("cloudfront", "describe_function", development_stage)
     yield ApiCall(
@@ -84,13 +84,13 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
     )
     development_version = yield ApiCall(
         "cloudfront", "describe_function", development_stage
-    )  # the API spells UpdateFunction's own answer "ETtag"
+    )  # the API returns UpdateFunction's own version as "ETtag"
     yield ApiCall("cloudfront", "publish_function", {"Name": name, "IfMatch": development_version["ETag"]})
     return {}
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Refused while a distribution uses it, and a moment longer."""
+    """Delete the function. CloudFront refuses while a distribution uses it, and shortly afterwards."""
     development_stage = {"Name": name, "Stage": "DEVELOPMENT"}
     development_version = yield ApiCall("cloudfront", "describe_function", development_stage, ok_codes=NOT_FOUND_CODES)
     request = {"Name": name, "IfMatch": development_version.get("ETag", "gone")}
@@ -108,7 +108,7 @@ def _build_outputs(scope: Scope, name: str) -> dict[str, str]:
 
 
 def _list_functions(aws: AwsReader) -> list[Any]:
-    """Every function, once a stage that it has."""
+    """Return every function, once per stage."""
     return aws.all("cloudfront", "list_functions", "FunctionList.Items")
 
 
@@ -121,7 +121,7 @@ def _find_summary(aws: AwsReader, name: str, stage: str) -> Any:
 
 
 def _read_code(response: Any) -> str | None:
-    """The answer's code comes as a stream that can be read once."""
+    """Return the code of a response, whose stream can be read only once."""
     if response is None:
         return None
     code = response["FunctionCode"]

@@ -1,6 +1,6 @@
-"""Response headers policies of our own.  API: CloudFront CreateResponseHeadersPolicy, UpdateResponseHeadersPolicy.
+"""Manage custom response headers policies. API: CloudFront CreateResponseHeadersPolicy, UpdateResponseHeadersPolicy.
 
-Their names are unique in an account, they bear no tags: the comment says whose one is.
+Their names are unique in an account. They cannot be tagged, so the comment names the owner.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NOT_FOUND_CODES = ("NoSuchResponseHeadersPolicy",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Headers of one's own and headers to remove have no order."""
+    """Return the spec with custom headers and headers to remove sorted."""
     normalised = dict(spec)
     for field in {"custom", "remove"} & normalised.keys():
         normalised[field] = sort_canonically(list(normalised[field]))
@@ -31,7 +31,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing serves all of them, and holds the whole policy."""
+    """Return the policy from the listing, which contains whole policies, or None."""
     for policy_id, config in _list_policies(aws):
         if config["Name"] == name:
             return LiveResource(
@@ -44,25 +44,25 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """The tagging API knows none of them."""
+    """Yield the names of the environment's policies by their comments; the tagging API does not list them."""
     for _, config in _list_policies(aws):
         if parse_ownership_comment(config.get("Comment", ""))["owner"] == scope.owner:
             yield config["Name"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """A name that is taken is ours of a moment ago: then the listing tells its id."""
+    """Create the policy. If the name is taken, an earlier attempt created it: its id is then read from the listing."""
     request = {"ResponseHeadersPolicyConfig": _build_config(name, spec)}
-    created = yield ApiCall(
+    create_response = yield ApiCall(
         "cloudfront", "create_response_headers_policy", request, ok_codes=("ResponseHeadersPolicyAlreadyExists",)
     )
     policies = yield ApiCall("cloudfront", "list_response_headers_policies", {"Type": "custom"})
-    policy_id = yield Compute("its id", _find_policy_id, (created, policies, name))
+    policy_id = yield Compute("policy ID", _find_policy_id, (create_response, policies, name))
     return {"id": policy_id}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """The version that is there at that moment."""
+    """Replace the policy's current version."""
     policy_id = live.private["id"]
     current = yield ApiCall("cloudfront", "get_response_headers_policy", {"Id": policy_id})
     request = {"Id": policy_id, "IfMatch": current["ETag"], "ResponseHeadersPolicyConfig": _build_config(name, spec)}
@@ -71,7 +71,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Refused while a distribution uses it, and a moment longer."""
+    """Delete the policy. CloudFront refuses while a distribution uses it, and shortly afterwards."""
     policy_id = live.private["id"]
     current = yield ApiCall("cloudfront", "get_response_headers_policy", {"Id": policy_id}, ok_codes=NOT_FOUND_CODES)
     request = {"Id": policy_id, "IfMatch": current.get("ETag", "gone")}
@@ -92,7 +92,7 @@ def _list_policies(aws: AwsReader) -> Iterator[tuple[str, Any]]:
 
 
 def _build_config(name: str, spec: Mapping[str, Value]) -> dict[str, Any]:
-    """Every header replaces the origin's own."""
+    """Return the policy in the API's format; every header overrides the origin's own."""
     security: dict[str, Any] = {"ContentTypeOptions": {"Override": True}}
     if hsts := spec["hsts"]:
         security["StrictTransportSecurity"] = {
@@ -143,10 +143,10 @@ def _to_quantity_list(items: list[Any]) -> dict[str, Any]:
     return {"Quantity": len(items), **({"Items": items} if items else {})}
 
 
-def _find_policy_id(created: Mapping[str, Any], policies: Mapping[str, Any], name: str) -> str:
-    """The id from the creation's own answer, or else from the listing."""
-    if created:
-        return str(created["ResponseHeadersPolicy"]["Id"])
+def _find_policy_id(create_response: Mapping[str, Any], policies: Mapping[str, Any], name: str) -> str:
+    """Return the id from the creation's response, or else from the listing."""
+    if create_response:
+        return str(create_response["ResponseHeadersPolicy"]["Id"])
     for item in policies.get("ResponseHeadersPolicyList", {}).get("Items", ()):
         if item["ResponseHeadersPolicy"]["ResponseHeadersPolicyConfig"]["Name"] == name:
             return str(item["ResponseHeadersPolicy"]["Id"])

@@ -1,6 +1,6 @@
-"""CloudFront's origin access controls.  API: CloudFront CreateOriginAccessControl, UpdateOriginAccessControl.
+"""Manage CloudFront origin access controls. API: CloudFront CreateOriginAccessControl, UpdateOriginAccessControl.
 
-Their names are unique in an account, they bear no tags: the description says whose one is.
+Their names are unique in an account. They cannot be tagged, so the description names the owner.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ CONFIG_MEMBERS = {
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """AWS gives it back as it was told."""
+    """Return the spec unchanged: AWS returns it as it was written."""
     return spec
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing serves all of them."""
+    """Return the access control from the listing, or None."""
     for item in _list_access_controls(aws):
         if item["Name"] == name:
             live_spec = {field: item.get(member, "") for field, member in CONFIG_MEMBERS.items()}
@@ -45,25 +45,27 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """The tagging API knows none of them."""
+    """Yield the names of the environment's access controls by description; the tagging API does not list them."""
     for item in _list_access_controls(aws):
         if parse_ownership_comment(item.get("Description", ""))["owner"] == scope.owner:
             yield item["Name"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """A name that is taken is ours of a moment ago: then the listing tells its id."""
+    """Create the access control. If the name is taken, an earlier attempt created it: the listing then has its id."""
     request = {"OriginAccessControlConfig": _build_config(name, spec)}
-    created = yield ApiCall(
+    create_response = yield ApiCall(
         "cloudfront", "create_origin_access_control", request, ok_codes=("OriginAccessControlAlreadyExists",)
     )
     access_controls = yield ApiCall("cloudfront", "list_origin_access_controls", {})
-    access_control_id = yield Compute("its id", _find_access_control_id, (created, access_controls, name))
+    access_control_id = yield Compute(
+        "origin access control ID", _find_access_control_id, (create_response, access_controls, name)
+    )
     return {"id": access_control_id}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """The version that is there at that moment."""
+    """Replace the access control's current version."""
     access_control_id = live.private["id"]
     current = yield ApiCall("cloudfront", "get_origin_access_control", {"Id": access_control_id})
     request = {
@@ -76,7 +78,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Refused while a distribution uses it, and a moment longer."""
+    """Delete the access control. CloudFront refuses while a distribution uses it, and shortly afterwards."""
     access_control_id = live.private["id"]
     current = yield ApiCall(
         "cloudfront", "get_origin_access_control", {"Id": access_control_id}, ok_codes=NOT_FOUND_CODES
@@ -100,9 +102,9 @@ def _build_config(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
     return {"Name": name, **{member: spec[field] for field, member in CONFIG_MEMBERS.items()}}
 
 
-def _find_access_control_id(created: Mapping[str, Any], access_controls: Mapping[str, Any], name: str) -> str:
-    """The id from the creation's own answer, or else from the listing."""
-    if created:
-        return str(created["OriginAccessControl"]["Id"])
+def _find_access_control_id(create_response: Mapping[str, Any], access_controls: Mapping[str, Any], name: str) -> str:
+    """Return the id from the creation's response, or else from the listing."""
+    if create_response:
+        return str(create_response["OriginAccessControl"]["Id"])
     items = access_controls.get("OriginAccessControlList", {}).get("Items", ())
     return next((str(item["Id"]) for item in items if item["Name"] == name), "not-listed-yet")

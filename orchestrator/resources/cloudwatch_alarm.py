@@ -1,7 +1,7 @@
-"""Metric alarms.  API: CloudWatch PutMetricAlarm, DescribeAlarms, DeleteAlarms, TagResource.
+"""Manage metric alarms. API: CloudWatch PutMetricAlarm, DescribeAlarms, DeleteAlarms, TagResource.
 
-One listing by the environment's prefix serves every alarm.  Alarms' tags would cost a call each, so whose an alarm is
-stands at the end of its description too (``... [orchestrator shop/prod database.main]``), and that is what is read.
+One listing by the environment's prefix returns every alarm. Reading tags would cost one call per alarm, so the
+description also ends with the owner (``... [orchestrator shop/prod database.main]``), which is what is read.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ ALARM_MEMBERS = {
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """CloudWatch's defaults; actions have no order; tags are written and not read."""
+    """Return the spec with CloudWatch's defaults and sorted actions; tags are written but not read."""
     normalised = {**DEFAULTS, **spec}
     for key in ("actions", "ok_actions"):
         if isinstance(normalised[key], list):
@@ -57,7 +57,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One DescribeAlarms for all of them."""
+    """Return the alarm from one DescribeAlarms call for all alarms, or None."""
     alarms = aws.all("cloudwatch", "describe_alarms", "MetricAlarms", AlarmNamePrefix=f"{scope.name_prefix}-")
     alarm = next((item for item in alarms if item["AlarmName"] == name), None)
     if alarm is None:
@@ -75,14 +75,14 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """One call makes it with its tags; made again, it is overwritten."""
+    """Create the alarm with its tags in one call; repeating it overwrites the alarm."""
     request = {**_build_request(name, spec), "Tags": to_aws_tags(spec["tags"].value)}
     yield ApiCall("cloudwatch", "put_metric_alarm", request)
     return {"arn": _alarm_arn(scope, name), "name": name}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """The whole alarm again; its tags only when it becomes ours, for they are ignored on an alarm that exists."""
+    """Replace the alarm, and tag it if its owner changes: PutMetricAlarm ignores tags of an existing alarm."""
     yield ApiCall("cloudwatch", "put_metric_alarm", _build_request(name, spec))
     if "description" in changed:
         request = {"ResourceARN": _alarm_arn(scope, name), "Tags": to_aws_tags(spec["tags"].value)}
@@ -91,7 +91,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Its history stays with CloudWatch for a while."""
+    """Delete the alarm. CloudWatch keeps its history for a while."""
     yield ApiCall("cloudwatch", "delete_alarms", {"AlarmNames": [name]}, ok_codes=("ResourceNotFound",))
     return {}
 

@@ -1,7 +1,8 @@
-"""Security groups.  API: EC2 CreateSecurityGroup, Authorize/RevokeSecurityGroupIngress/Egress, DeleteSecurityGroup.
+"""Manage security groups. API: EC2 CreateSecurityGroup, Authorize/RevokeSecurityGroupIngress/Egress,
+DeleteSecurityGroup.
 
-A rule is ``{protocol, port, source}``: the source is a CIDR block, another group's id, or a prefix list's.
-Without ``egress`` in the manifest AWS's own (everything, everywhere) is left alone.
+A rule is ``{protocol, port, source}``; the source is a CIDR block, another group's id, or a prefix list id. If the
+manifest declares no ``egress``, AWS's default rule (allow all) is kept.
 """
 
 from __future__ import annotations
@@ -24,13 +25,13 @@ NOT_FOUND_CODES = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 RULE_NOT_FOUND_CODES = ("InvalidPermission.NotFound", *NOT_FOUND_CODES)
 ALL_PROTOCOLS = "-1"
 INTERFACE_RELEASE_TIMEOUT_SECONDS = 1200.0
-"""Seconds that the network interfaces of a deleted database or connector may hold on to a group."""
+"""Seconds for which network interfaces of a deleted database or connector may keep a group in use."""
 
 Rule = Mapping[str, Value]
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Rules are a set; TCP is meant where nothing is said."""
+    """Return the spec with rules sorted and the protocol defaulting to TCP."""
     normalised_rules = {
         key: _normalise_rules(spec[key]) for key in ("ingress", "egress") if isinstance(spec.get(key), list)
     }
@@ -38,9 +39,9 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing by the environment's prefix for all groups.
+    """Return the group from one listing by the environment's prefix, or None.
 
-    Names are unique in a VPC only: of several, ours is meant.
+    Names are unique only within a VPC: of several groups, the environment's own is returned.
     """
     matching = [group for group in _list_by_prefix(aws, scope) if group["GroupName"] == name]
     group = next(
@@ -60,14 +61,17 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """The tagging API gives ids; the name is what we go by."""
+    """Yield the names of the environment's groups; the tagging API lists only ids."""
     for group in _list_by_prefix(aws, scope):
         if scope.owns(from_aws_tags(group.get("Tags"))):
             yield group["GroupName"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The group with its marks, then its rules; a rule that is lost on the way is a difference on the next run."""
+    """Create the group with its tags, then its rules.
+
+    A rule that is lost on the way shows as a difference on the next run.
+    """
     tags = to_aws_tags({**spec["tags"], "Name": name})
     request = {
         "GroupName": name,
@@ -79,7 +83,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [spec["vpc"]]}]
     listing = ApiCall("ec2", "describe_security_groups", {"Filters": filters})
     response = yield Wait(
-        listing, "SecurityGroups[0].GroupName", target_values=(name,), timeout_seconds=60, description="its name"
+        listing, "SecurityGroups[0].GroupName", target_values=(name,), timeout_seconds=60, description="the group name"
     )
     group_id = response["SecurityGroups"][0]["GroupId"]
     for direction in ("ingress", "egress"):
@@ -92,7 +96,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """New rules before old ones go, so that nobody is cut off in between."""
+    """Add new rules before removing old ones, so that no connection is interrupted."""
     group_id = live.outputs["id"]
     directions = sorted(changed & {"ingress", "egress"})
     for direction in directions:
@@ -107,7 +111,10 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """First our other groups' rules that name it, so that two which name each other can both go."""
+    """Delete the group, after revoking rules of the environment's groups that reference it.
+
+    Two groups that reference each other can then both be deleted.
+    """
     group_id = live.outputs["id"]
     filters = [{"Name": "ip-permission.group-id", "Values": [group_id]}]
     listing = ApiCall("ec2", "describe_security_groups", {"Filters": filters})
@@ -116,7 +123,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
         listing,
         revoke_operation,
         lambda response: _revoke_references(scope, group_id, response),
-        "revoke our rules that name it",
+        "revoke this environment's rules that reference the group",
     )
     yield ApiCall(
         "ec2",
@@ -146,7 +153,7 @@ def _normalise_port(port: Value) -> Value:
 
 
 def _flatten_permissions(permissions: list[Any]) -> Iterator[Rule]:
-    """AWS groups sources by port; here each is a rule."""
+    """Yield one rule per source; AWS groups sources by port."""
     for permission in permissions:
         low, high = permission.get("FromPort", -1), permission.get("ToPort", -1)
         port = "all" if low in (-1, None) else str(low) if low == high else f"{low}-{high}"
@@ -191,7 +198,7 @@ def _rule_call(action: str, direction: str, group_id: Value, rule: Rule) -> ApiC
 
 
 def _subtract_rules(rules: list[Rule], excluded_rules: list[Rule]) -> list[Rule]:
-    """``rules`` that are not among ``others``; what is not known yet is among nothing."""
+    """Return ``rules`` without ``excluded_rules``; rules with unknown values are never excluded."""
     known_excluded = [excluded for excluded in excluded_rules if is_known(excluded)]
     return [rule for rule in rules if not is_known(rule) or rule not in known_excluded]
 

@@ -1,7 +1,7 @@
-"""The network an environment lives in: a VPC that is there already, shared with others and never ours.
+"""Look up the VPC of an environment: an existing network that is shared and not managed here.
 
-API: EC2 DescribeVpcs, DescribeSubnets, DescribeRouteTables, and CreateDefaultVpc where the default VPC was deleted.
-It reports itself as the asker's own, so that no guard stops at it, and it is never changed or deleted.
+API: EC2 DescribeVpcs, DescribeSubnets, DescribeRouteTables, and CreateDefaultVpc if the default VPC was deleted. The
+VPC reports the environment as its owner, so that no guard blocks it; it is never changed or deleted.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ ARN = None
 
 DEFAULT_VPC = "default"
 MIN_ZONES = 2
-"""RDS wants subnets in at least two zones, also for a database that lives in one; a load balancer, too."""
+"""RDS requires subnets in two zones, even for a single-zone database, and so does a load balancer."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Subnets have no order."""
+    """Return the spec with subnets sorted."""
     return {**spec, "subnets": sorted(spec["subnets"])} if "subnets" in spec else spec
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """Three listings; the endpoint makes the same ones, so they cost nothing twice."""
+    """Return the VPC with its subnets and route tables, or None. The VPC endpoint shares the cached listings."""
     vpc_reference = spec.get("vpc", DEFAULT_VPC)
     vpcs = aws.all("ec2", "describe_vpcs", "Vpcs", Filters=_vpc_filters(vpc_reference))
     if not vpcs:
@@ -68,10 +68,13 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Only the default VPC can be made (again); Problems for any other, while planning."""
+    """Create the default VPC.
+
+    Raises Problems during planning if the spec names another VPC, because only the default one can be created.
+    """
     if spec["vpc"] != DEFAULT_VPC:
-        message = f"there is no VPC {spec['vpc']} in {scope.region}"
-        hint = "correct `network.vpc` in the Project, or leave it out for the default VPC"
+        message = f"VPC {spec['vpc']} does not exist in {scope.region}"
+        hint = "correct `network.vpc` in the Project, or omit it to use the default VPC"
         raise Problems.from_message(message, hint=hint)
     yield ApiCall("ec2", "create_default_vpc", {}, ok_codes=("DefaultVpcAlreadyExists",))
     listing = call("ec2", "describe_vpcs", Filters=_vpc_filters(DEFAULT_VPC))
@@ -83,7 +86,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     return {
         "id": vpc["VpcId"],
         "cidr": vpc["CidrBlock"],
-        "subnets": (yield Compute("one subnet a zone", select_subnet_per_zone, (subnets, spec.get("subnets")))),
+        "subnets": (yield Compute("one subnet per zone", select_subnet_per_zone, (subnets, spec.get("subnets")))),
         "public_subnets": (
             yield Compute(
                 "public subnets", select_two_subnets, (subnets, route_table_response, spec.get("subnets"), True)
@@ -99,25 +102,25 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Nothing of it can be changed from here: Problems, while planning."""
+    """Raise Problems during planning: a VPC cannot be changed from here."""
     missing_subnets = sorted(set(spec.get("subnets", ())) - set(live.spec.get("subnets", ())))
-    message = f"the VPC {live.outputs['id']} has no subnet {', '.join(missing_subnets)}"
-    raise Problems.from_message(message, hint="correct `network.subnets` in the Project, or leave it out")
+    message = f"VPC {live.outputs['id']} has no subnet {', '.join(missing_subnets)}"
+    raise Problems.from_message(message, hint="correct `network.subnets` in the Project, or omit it")
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """It stays."""
+    """Do nothing: the VPC is kept."""
     yield from ()
     return {}
 
 
 def stuck(live: LiveResource) -> str:
-    """What a VPC in too few zones needs."""
-    return f"{live.status}; a database needs two. Add a subnet in another zone, or name another VPC in the Project."
+    """Return what to change if the VPC covers too few zones."""
+    return f"{live.status}; a database needs two. Add a subnet in another zone, or set another VPC in the Project."
 
 
 def select_subnet_per_zone(response: Any, subnet_ids: list[str] | None) -> list[str]:
-    """Subnet ids in the order of their zones: the ``wanted`` ones, or else the default (or lowest) of each zone."""
+    """Return one subnet id per zone, sorted by zone: one of ``subnet_ids``, or else the zone's default or lowest id."""
     chosen: dict[str, tuple[bool, str]] = {}
     for subnet in response["Subnets"]:
         rank = (not subnet.get("DefaultForAz", False), subnet["SubnetId"])
@@ -130,9 +133,9 @@ def select_subnet_per_zone(response: Any, subnet_ids: list[str] | None) -> list[
 def select_two_subnets(
     subnet_response: Any, route_table_response: Any, subnet_ids: list[str] | None, is_public_kind: bool
 ) -> list[str]:
-    """Two of the subnets that ``one_a_zone`` finds among the public ones, or among the others.
+    """Return two public subnets, or two private ones if ``is_public_kind`` is False, in different zones.
 
-    No more than two: in each, what faces the internet has an address of its own to pay for.
+    No more than two: anything that faces the internet pays for one public address per subnet.
     """
     subnets = [
         subnet
@@ -143,7 +146,10 @@ def select_two_subnets(
 
 
 def has_internet_route(subnet: Any, tables: list[Any]) -> bool:
-    """Whether its way out leads to an internet gateway; a subnet that no table names goes by its VPC's main one."""
+    """Return whether a subnet routes to an internet gateway.
+
+    A subnet without its own route table uses the VPC's main one.
+    """
     associated = [table for table in tables if _has_association(table, "SubnetId", subnet["SubnetId"])]
     effective_tables = associated or [table for table in tables if _has_association(table, "Main", True)]
     gateways = (str(route.get("GatewayId", "")) for table in effective_tables for route in table.get("Routes", ()))
@@ -155,7 +161,7 @@ def _has_association(table: Any, member: str, value: Any) -> bool:
 
 
 def list_route_table_ids(response: Any) -> list[str]:
-    """Route table ids, sorted."""
+    """Return the route table ids, sorted."""
     return sorted(table["RouteTableId"] for table in response["RouteTables"])
 
 

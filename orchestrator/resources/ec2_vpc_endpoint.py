@@ -1,7 +1,7 @@
-"""The free gateway endpoint through which S3 is reached from inside a VPC.  API: EC2 Create/ModifyVpcEndpoint.
+"""Manage the free gateway endpoint for S3 in a VPC. API: EC2 Create/ModifyVpcEndpoint.
 
-A VPC routes to a service by one gateway endpoint only.  One that somebody else has made serves as well: it is
-reported as being what was asked for, and is never changed or deleted.
+A VPC can have only one gateway endpoint per service. An existing endpoint of another owner is used as it is: it is
+reported as matching the spec, and never changed or deleted.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WRITE_ONLY_FIELDS = ("vpc", "route_tables")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The VPC and its route tables are found anew on each read: what is compared is whether all of them are served."""
+    """Return the spec with VPC and route tables write-only: ``complete`` compares whether all tables are covered."""
     write_only = {
         key: spec[key] if isinstance(spec[key], WriteOnly) else WriteOnly(spec[key])
         for key in WRITE_ONLY_FIELDS
@@ -36,7 +36,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """The gateway endpoints of S3; then, as for the VPC, which VPC and which route tables."""
+    """Return the S3 gateway endpoint of the VPC, or None. With an empty spec, return the environment's own endpoint."""
     endpoints = _list_gateway_endpoints(aws, scope)
     if not spec:
         owned = [item for item in endpoints if _is_ours(scope, name, item)]
@@ -61,7 +61,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """The tagging API gives ids; the name is what we go by."""
+    """Yield the names of the environment's endpoints; the tagging API lists only ids."""
     for endpoint in _list_gateway_endpoints(aws, scope):
         tags = from_aws_tags(endpoint.get("Tags"))
         if scope.owns(tags):
@@ -69,7 +69,7 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """One call; an endpoint that came into being meanwhile serves as well."""
+    """Create the endpoint in one call; an endpoint created by another process in the meantime is used as well."""
     tags = to_aws_tags({**spec["tags"], "Name": name})
     request = {
         "VpcEndpointType": "Gateway",
@@ -83,7 +83,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Route tables that came later, and tags."""
+    """Add new route tables and update tags."""
     endpoint_id = live.outputs["id"]
     if "complete" in changed:
         attached_table_ids = live.private["route_tables"]
@@ -95,7 +95,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Ours goes; somebody else's stays."""
+    """Delete the endpoint if it belongs to the environment; keep another owner's."""
     if not live.private.get("theirs"):
         endpoint_id = live.outputs["id"]
         yield ApiCall("ec2", "delete_vpc_endpoints", {"VpcEndpointIds": [endpoint_id]}, ok_codes=NOT_FOUND_CODES)
@@ -106,7 +106,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
             listing,
             "VpcEndpoints[0].State || 'deleted'",
             target_values=("deleted",),
-            description="its state",
+            description="the endpoint state",
             timeout_seconds=300,
         )
     return {}
@@ -145,7 +145,7 @@ def _build_foreign_live(scope: Scope, endpoint: Any, spec: Mapping[str, Value]) 
         {"id": endpoint["VpcEndpointId"]},
         {"theirs": True},
         owner=scope.owner,
-        status="somebody else's endpoint serves",
+        status="uses an existing endpoint of another owner",
     )
 
 

@@ -1,8 +1,9 @@
-"""An image in an ECR repository.  API: ECR DescribeImages, GetAuthorizationToken; the push itself is a registry's.
+"""Build and push an image to an ECR repository. API: ECR DescribeImages, GetAuthorizationToken; the registry's API for
+the push.
 
-Its tag is the hash of what it is built from, so an image of that tag needs no building; what is deployed is its digest.
-An image is never changed and never removed from here: retention does that, by what the releases need.
-What builds is imported where an image is built: most plans build none.
+The tag is the hash of the build inputs, so an existing tag needs no build; deployments refer to the digest. Images are
+never changed or deleted here: retention deletes them once no release needs them. The builder is imported only when an
+image is built, because most plans build none.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ ARN = None
 
 NOT_FOUND_CODES = ("ImageNotFoundException", "RepositoryNotFoundException")
 PUSH_ACTION = "ecr:PutImage"
-"""The step is named after the call that ends a push; a plan shows no `docker push`."""
+"""Name of the step in plans: the IAM action of the last call of a push."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """How it is built is not to be compared: the tag says it."""
+    """Return the spec with ``build`` write-only: the tag already identifies the build."""
     build = spec.get("build")
     if build is None or isinstance(build, WriteOnly):
         return spec
@@ -35,7 +36,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One call: by its tag, or by its digest where that is given."""
+    """Return the image with the spec's digest or tag, or None."""
     image_id = {"imageDigest": spec["digest"]} if "digest" in spec else {"imageTag": spec["tag"]}
     repository = spec["repository"]
     response = aws.get(
@@ -49,19 +50,20 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Log in, build, push.
+    """Log in, build and push the image.
 
-    Raises Problems, while planning, for an image of an earlier release that is gone: it cannot be built as it was.
+    Raises Problems during planning if an image of an earlier release no longer exists: it cannot be rebuilt
+    identically.
     """
     repository, tag = spec["repository"], spec["tag"]
     if "digest" in spec:
-        message = f"image {spec['digest'][:19]} is gone from repository {repository}, and it is not built anew"
-        raise Problems.from_message(message, hint="orchestrator releases shows which releases can come back")
+        message = f"image {spec['digest'][:19]} no longer exists in repository {repository} and cannot be rebuilt"
+        raise Problems.from_message(message, hint="list the releases you can roll back to: `orchestrator releases`")
     from orchestrator.artefacts.images import builder
 
     build = spec["build"].value if isinstance(spec["build"], WriteOnly) else spec["build"]
     images = yield ApiCall("ecr", "describe_images", {"repositoryName": repository}, ok_codes=NOT_FOUND_CODES)
-    cache_tag = yield Compute("the newest image, whose layers may be taken", newest_tag, (images,))
+    cache_tag = yield Compute("newest image, for its layer cache", newest_tag, (images,))
     login = yield ApiCall("ecr", "get_authorization_token", {}, is_sensitive=True)
     note = f"build {spec['source']} and push"
     digest = yield LocalCall(PUSH_ACTION, builder.build_and_push, (login, build, repository, tag, cache_tag), note)
@@ -69,19 +71,19 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """There is nothing that could differ: other bytes are another image."""
+    """Do nothing: an image with other content is another image."""
     yield from ()
     return {}
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """It stays until retention removes it, or goes with its repository."""
+    """Do nothing: retention deletes the image, or it is deleted with its repository."""
     yield from ()
     return {}
 
 
 def newest_tag(response: Mapping[str, Any]) -> str | None:
-    """The tag of the image pushed last, of those that one answer of DescribeImages lists; a layer's is none."""
+    """Return the tag of the most recently pushed image in a DescribeImages response; cached layers do not count."""
     from orchestrator.artefacts.images import builder_commands
 
     newest_first = sorted(

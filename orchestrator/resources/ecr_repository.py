@@ -1,7 +1,7 @@
-"""ECR image repositories.  API: ECR CreateRepository, PutLifecyclePolicy, PutImageScanningConfiguration.
+"""Manage ECR image repositories. API: ECR CreateRepository, PutLifecyclePolicy, PutImageScanningConfiguration.
 
-A repository holds the images that a rollback goes back to, so it counts as stateful.  Images are removed with it only
-when its mark says that it may be deleted; ECR's ``force`` is never used.
+A repository holds the images needed for a rollback, so it counts as stateful. Its images are deleted with it only if
+its tag allows deletion; ECR's ``force`` is never used.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ DEFAULTS: Mapping[str, Value] = {
     "lifecycle": None,
 }
 MAX_IMAGES_PER_DELETE = 100
-"""Images one BatchDeleteImage takes."""
+"""Maximum number of images per BatchDeleteImage."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """ECR's defaults, but for tags: ours do not move unless the manifest says so."""
+    """Return the spec with ECR's defaults, except that tags are immutable by default."""
     return {**DEFAULTS, **spec}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing for all repositories, the tags, and the lifecycle policy where it is asked for."""
+    """Return the repository with its tags, and its lifecycle policy if the spec asks for it, or None."""
     repositories = aws.all("ecr", "describe_repositories", "repositories")
     repository = next((item for item in repositories if item["repositoryName"] == name), None)
     if repository is None:
@@ -67,7 +67,10 @@ def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The repository with its marks, then its lifecycle; a lost lifecycle is a difference on the next run."""
+    """Create the repository with its tags, then its lifecycle policy.
+
+    A policy that is lost on the way shows as a difference on the next run.
+    """
     encryption = {"encryptionType": spec["encryption"]["type"]}
     if spec["encryption"]["key"] is not None:
         encryption["kmsKey"] = spec["encryption"]["key"]
@@ -87,7 +90,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """One call an aspect that differs."""
+    """Update each changed setting with one call."""
     repository = {"repositoryName": name}
     if "tag_mutability" in changed:
         request = {**repository, "imageTagMutability": spec["tag_mutability"]}
@@ -106,7 +109,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """An empty repository; or all images first, if the mark on it says ``deletionPolicy: delete``."""
+    """Delete the repository, and first its images if its tag says ``deletionPolicy: delete``."""
     if live.deletable:
         listing = ApiCall(
             "ecr",

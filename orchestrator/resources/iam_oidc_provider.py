@@ -1,7 +1,7 @@
-"""The OIDC provider by which workflows of GitHub become roles.  API: IAM CreateOpenIDConnectProvider.
+"""Manage the OIDC provider through which GitHub workflows assume roles. API: IAM CreateOpenIDConnectProvider.
 
-An account has one a URL, which all its projects share: so it belongs to everyone who uses it, others' audiences stay,
-and it is never looked for in order to be pruned.  Its thumbprints are of no effect for GitHub and are left to AWS.
+An account has one provider per URL, shared by all projects: every project reports itself as its owner, other projects'
+audiences are kept, and it is never pruned. AWS ignores its thumbprints for GitHub, so they are not set.
 """
 
 from __future__ import annotations
@@ -24,12 +24,15 @@ ALREADY_EXISTS_CODES = ("EntityAlreadyExists",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Audiences have no order."""
+    """Return the spec with audiences sorted."""
     return {**spec, "audiences": sort_canonically(spec["audiences"])}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """The wanted audiences it has; what else it serves is other projects' business."""
+    """Return the provider with those of its audiences that the spec declares, or None.
+
+    Other audiences belong to other projects.
+    """
     arn = _provider_arn(scope, name)
     response = aws.get("iam", "get_open_id_connect_provider", OpenIDConnectProviderArn=arn, missing=NOT_FOUND_CODES)
     if response is None:
@@ -44,14 +47,14 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """One call; no tags, since it is nobody's alone."""
+    """Create the provider without tags, because projects share it."""
     request: dict[str, Value] = {"Url": f"https://{name}", "ClientIDList": spec["audiences"]}
     yield ApiCall("iam", "create_open_id_connect_provider", request, ok_codes=ALREADY_EXISTS_CODES)
     return {"arn": _provider_arn(scope, name)}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Add the audiences that it lacks."""
+    """Add the missing audiences."""
     desired_audiences, live_audiences = spec["audiences"], live.spec["audiences"]
     assert isinstance(desired_audiences, list)
     assert isinstance(live_audiences, list)
@@ -67,7 +70,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """The whole provider: no plan gets here, because nothing looks for providers that are not desired."""
+    """Delete the provider. No plan does this, because providers are never discovered for pruning."""
     request = {"OpenIDConnectProviderArn": _provider_arn(scope, name)}
     yield ApiCall("iam", "delete_open_id_connect_provider", request, ok_codes=NOT_FOUND_CODES)
     return {}

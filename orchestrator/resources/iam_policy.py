@@ -1,6 +1,7 @@
-"""Managed policies.  API: IAM CreatePolicy, CreatePolicyVersion, DeletePolicyVersion, DeletePolicy, TagPolicy.
+"""Manage IAM managed policies. API: IAM CreatePolicy, CreatePolicyVersion, DeletePolicyVersion, DeletePolicy,
+TagPolicy.
 
-They live under the environment's path, so that one listing finds all of ours.
+They live under the environment's path, so that one listing finds all of the environment's policies.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ ARN: re.Pattern[str] | None = None
 NOT_FOUND_CODES = ("NoSuchEntity",)
 BUSY_CODES = ("ConcurrentModification",)
 MAX_VERSIONS = 5
-"""How many versions of a policy AWS keeps."""
+"""Maximum number of versions that AWS keeps of a policy."""
 UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Documents are compared by what they mean."""
+    """Return the spec with the policy document in canonical form."""
     document = spec.get("document")
     if not isinstance(document, Mapping):
         return spec
@@ -44,7 +45,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """GetPolicy gives path, tags and the default version, whose document is a second read."""
+    """Return the policy with its tags, and its default version's document if the spec asks for it, or None."""
     arn = f"arn:aws:iam::{scope.account}:policy{spec.get('path', scope.iam_path)}{name}"
     response = aws.get("iam", "get_policy", PolicyArn=arn, missing=NOT_FOUND_CODES)
     if response is None:
@@ -60,7 +61,10 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """The tagging API knows no policies; their path does.  Manifests lead to none: only a gate is searched."""
+    """Yield the environment's policies by path; the tagging API does not list them.
+
+    Manifests declare no policies, so only the GitHub bootstrap scope is searched.
+    """
     if not scope.is_github_scope:
         return
     for policy in aws.all("iam", "list_policies", "Policies", Scope="Local", PathPrefix=scope.iam_path):
@@ -68,7 +72,7 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """One call, with its marks."""
+    """Create the policy with its tags in one call."""
     yield ApiCall(
         "iam",
         "create_policy",
@@ -86,7 +90,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """A new version takes the place of the oldest where AWS keeps no more."""
+    """Create a new version of the document, after deleting the oldest if AWS's limit is reached, and update tags."""
     arn = str(live.outputs["arn"])
     if "document" in changed:
         listing = ApiCall("iam", "list_policy_versions", {"PolicyArn": arn})
@@ -102,7 +106,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """IAM refuses to delete a policy that has other versions than its default."""
+    """Delete the policy. IAM refuses while it has versions besides the default, so these are deleted first."""
     arn = str(live.outputs["arn"])
     listing = ApiCall("iam", "list_policy_versions", {"PolicyArn": arn}, ok_codes=NOT_FOUND_CODES)
     yield Sweep(
@@ -119,7 +123,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 
 
 def _build_version_remover(arn: str, max_versions: int) -> Callable[[Any], ApiCall | None]:
-    """Deletes the oldest version that is not the default, while there are more than ``keep``."""
+    """Return a function that deletes the oldest non-default version while there are more than ``max_versions``."""
 
     def remove(response: Any) -> ApiCall | None:
         versions = response.get("Versions") or []

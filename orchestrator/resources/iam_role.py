@@ -1,7 +1,8 @@
-"""IAM roles with one inline policy.  API: IAM CreateRole, PutRolePolicy, AttachRolePolicy, TagRole,
-PutRolePermissionsBoundary.
+"""Manage IAM roles with one inline policy.
 
-Roles live under the environment's path, so that one listing finds all of ours.
+API: IAM CreateRole, PutRolePolicy, AttachRolePolicy, TagRole, PutRolePermissionsBoundary.
+
+Roles live under the environment's path, so that one listing finds all of the environment's roles.
 """
 
 from __future__ import annotations
@@ -28,13 +29,13 @@ UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Attached policies have no order, and documents are compared by what they mean."""
+    """Return the spec with attached policies sorted and policy documents in canonical form."""
     documents = {key: _normalise_document(spec[key]) for key in ("trust", "policy") if key in spec}
     return {**spec, **documents, "attached": sort_canonically(spec.get("attached", []))}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """GetRole gives the trust policy, path and tags; the policies are two further reads."""
+    """Return the role with its trust policy and tags, and the policies that the spec asks for, or None."""
     response = aws.get("iam", "get_role", RoleName=name, missing=NOT_FOUND_CODES)
     if response is None:
         return None
@@ -57,13 +58,13 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """The tagging API knows no roles; their path does."""
+    """Yield the environment's roles by path; the tagging API does not list them."""
     for role in aws.all("iam", "list_roles", "Roles", PathPrefix=scope.iam_path):
         yield role["RoleName"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The role, then what it may do.  Killed in between, the missing policy is a difference on the next run."""
+    """Create the role, then its policies. If a run is killed in between, the next plan shows the missing policy."""
     yield ApiCall(
         "iam",
         "create_role",
@@ -84,7 +85,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """One call an aspect that differs; the boundary first, so that nothing is granted without it."""
+    """Update each changed setting with one call; the boundary first, so that nothing is granted without it."""
     if "boundary" in changed:
         yield from _update_boundary(name, spec)
     if "trust" in changed:
@@ -101,7 +102,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """IAM refuses to delete a role that still has policies, ours or added by hand."""
+    """Delete the role. IAM refuses while it has policies, so all are removed first, including manually added ones."""
     role = {"RoleName": name}
     attached = ApiCall("iam", "list_attached_role_policies", role, ok_codes=NOT_FOUND_CODES)
     yield Sweep(
@@ -166,7 +167,7 @@ def _update_policies(name: str, spec: Mapping[str, Value], changed: frozenset[st
 
 
 def _normalise_document(document: Value) -> Value:
-    """A policy document with AWS's free choices settled: one or a list of one, and orders that mean nothing."""
+    """Return a policy document in canonical form: single values as lists, unordered lists sorted."""
     if not isinstance(document, Mapping):
         return document
     statements = document.get("Statement", [])
@@ -198,16 +199,16 @@ def _build_remover(
     name: str, operation: str, member: str, find_first: Callable[[Any], str | None]
 ) -> Callable[[Any], ApiCall | None]:
     def remove(response: Any) -> ApiCall | None:
-        first_found = find_first(response)
+        first = find_first(response)
         return (
             ApiCall(
                 "iam",
                 operation,
-                {"RoleName": name, member: first_found},
+                {"RoleName": name, member: first},
                 ok_codes=NOT_FOUND_CODES,
                 retry_codes=BUSY_CODES,
             )
-            if first_found
+            if first
             else None
         )
 

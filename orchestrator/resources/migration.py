@@ -1,7 +1,7 @@
-"""A command that prepares the database for a build, once.  API: RDS CreateDBSnapshot, S3 HeadObject, PutObject.
+"""Run the database migration of a build, once. API: RDS CreateDBSnapshot, S3 HeadObject, PutObject.
 
-That it ran is written into the release bucket when it has ended well; killed before, it runs again, so it has to be
-one that may (every migration tool's is).  It runs on the machine that deploys: the database has to be in its reach.
+Success is recorded in the release bucket. A migration that is killed runs again, so the command must be repeatable
+(every migration tool's is). It runs on the deploying machine, which must be able to reach the database.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SNAPSHOT_TIMEOUT_SECONDS = 3600.0
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Nothing but the build is compared: how an earlier one was migrated for does not matter any more."""
+    """Return the spec with ``how`` write-only: only the build is compared."""
     instructions = spec.get("how")
     return (
         spec
@@ -35,7 +35,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """Whether it ran for this build; ``name`` is ``BUCKET/KEY``."""
+    """Return the migration if it ran for this build, or None. ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
     if aws.get("s3", "head_object", Bucket=bucket, Key=key, missing=NOT_FOUND_CODES) is None:
         return None
@@ -43,7 +43,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """A snapshot first where data may be lost; then the command; then the note that it ran."""
+    """Take a snapshot of databases that may lose data, run the command, and record that it ran."""
     bucket, _, key = name.partition("/")
     instructions = spec["how"].value
     for database in instructions["snapshots"]:
@@ -57,13 +57,13 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """What ran has run."""
+    """Do nothing: a migration that ran is not repeated."""
     yield from ()
     return {}
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Going back ships older code, not an older schema."""
+    """Do nothing: a rollback deploys older code and keeps the schema."""
     yield from ()
     return {}
 
@@ -78,7 +78,7 @@ def _create_snapshot(database: str, name: str) -> Steps:
         retry_codes=("InvalidDBInstanceState",),
     )
     describe_call = call("rds", "describe_db_snapshots", DBSnapshotIdentifier=name)
-    hint = f"Look at snapshot {name} in the RDS console; nothing was migrated."
+    hint = f"Check snapshot {name} in the RDS console. Nothing was migrated."
     path = "DBSnapshots[0].Status"
     yield Wait(
         describe_call,
@@ -93,9 +93,12 @@ def _create_snapshot(database: str, name: str) -> Steps:
 
 
 def _run_migration(command: list[str], folder: str, build: str, timeout_seconds: float) -> str:
-    """Raises Problems with the end of the output."""
+    """Run the command and return its output.
+
+    Raises Problems with the end of the output if it fails.
+    """
     environment = {"ORCHESTRATOR_RELEASE": build}
-    hint = "the build that needs it was not switched to; settle the cause and deploy again"
+    hint = "the new build was not deployed; fix the cause and deploy again"
     failure_message = "the migration failed"
     return shell.run_checked(
         command,

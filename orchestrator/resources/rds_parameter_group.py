@@ -1,7 +1,7 @@
-"""Database parameters.  API: RDS CreateDBParameterGroup, ModifyDBParameterGroup, DeleteDBParameterGroup.
+"""Manage database parameter groups. API: RDS CreateDBParameterGroup, ModifyDBParameterGroup, DeleteDBParameterGroup.
 
-Only declared parameters are compared and set.  Its family cannot change, so its name carries it: a major upgrade
-makes a new group beside the old one.
+Only declared parameters are compared and set. The family is immutable, so the name contains it: a major upgrade creates
+a new group beside the old one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ARN = re.compile(r"arn:aws:rds:[^:]+:\d+:pg:(?P<name>.+)")
 NOT_FOUND_CODES = ("DBParameterGroupNotFound", "DBParameterGroupNotFoundFault")
 IN_USE_CODES = ("InvalidDBParameterGroupState",)
 MAX_PARAMETERS_PER_CALL = 20
-"""Parameters that one call may change."""
+"""Maximum number of parameters that one call may change."""
 
 STATIC_PARAMETERS = re.compile(
     r"rds\.(logical_replication|custom_dns_resolution|pg_stat_ramdisk_size|enable_plan_management)"
@@ -34,16 +34,16 @@ STATIC_PARAMETERS = re.compile(
     r"|autovacuum_multixact_freeze_max_age|track_(activity_query_size|commit_timestamp)|old_snapshot_threshold"
     r"|pg_stat_statements\.max|cron\..*|jit_provider|min_dynamic_shared_memory|ignore_invalid_pages"
 )
-"""PostgreSQL's parameters that take effect at a restart only; RDS refuses to be asked for more."""
+"""PostgreSQL parameters that take effect only after a restart; RDS refuses to apply them immediately."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """RDS keeps every value as text."""
+    """Return the spec with every parameter value as text, as RDS stores it."""
     return {**spec, "parameters": {key: _to_text(value) for key, value in spec.get("parameters", {}).items()}}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """The group, its tags, and the parameters that somebody has set."""
+    """Return the group with its tags, and user-set parameters if the spec asks for them, or None."""
     response = aws.get("rds", "describe_db_parameter_groups", DBParameterGroupName=name, missing=NOT_FOUND_CODES)
     if not response or not response.get("DBParameterGroups"):
         return None
@@ -69,7 +69,10 @@ def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The group, then its parameters; those that are lost on the way are a difference on the next run."""
+    """Create the group, then set its parameters.
+
+    Parameters that are lost on the way show as a difference on the next run.
+    """
     request = {
         "DBParameterGroupName": name,
         "DBParameterGroupFamily": spec["family"],
@@ -82,7 +85,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Only the parameters that differ."""
+    """Set only the parameters that differ, and update tags."""
     if "parameters" in changed:
         live_parameters = live.spec.get("parameters", {})
         yield from _set_parameters(
@@ -96,7 +99,10 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """One that an instance keeps until its maintenance window stays, and is found again on a later run."""
+    """Delete the group.
+
+    A group that an instance uses until its maintenance window is kept and pruned by a later run.
+    """
     yield ApiCall(
         "rds", "delete_db_parameter_group", {"DBParameterGroupName": name}, ok_codes=(*NOT_FOUND_CODES, *IN_USE_CODES)
     )

@@ -1,4 +1,4 @@
-"""Subnet groups: where a database may live.  API: RDS CreateDBSubnetGroup, ModifyDBSubnetGroup, DeleteDBSubnetGroup."""
+"""Manage subnet groups of databases. API: RDS CreateDBSubnetGroup, ModifyDBSubnetGroup, DeleteDBSubnetGroup."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ IN_USE_CODES = ("InvalidDBSubnetGroupStateFault",)
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Subnets have no order; while unknown, they have no members either."""
+    """Return the spec with subnets sorted, unless they are still unknown."""
     return {**spec, "subnets": sort_canonically(spec["subnets"])} if isinstance(spec.get("subnets"), list) else spec
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing for all groups, and the tags of this one."""
+    """Return the group from one listing of all, with its tags, or None."""
     groups = aws.all("rds", "describe_db_subnet_groups", "DBSubnetGroups")
     group = next((item for item in groups if item["DBSubnetGroupName"] == name.lower()), None)
     if group is None:
@@ -48,14 +48,14 @@ def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """One call."""
+    """Create the group in one call."""
     request = {**_build_request(name, spec), "Tags": to_aws_tags(spec["tags"])}
     yield ApiCall("rds", "create_db_subnet_group", request, ok_codes=("DBSubnetGroupAlreadyExists",))
     return {"name": name, "arn": _group_arn(scope, name)}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Subnets and description go together."""
+    """Update subnets and description together, and tags."""
     if changed & {"subnets", "description"}:
         yield ApiCall("rds", "modify_db_subnet_group", _build_request(name, spec))
     if "tags" in changed:
@@ -66,7 +66,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """RDS refuses while an instance is going from it."""
+    """Delete the group. RDS refuses while an instance in it is being deleted."""
     request = {"DBSubnetGroupName": name}
     yield ApiCall(
         "rds",

@@ -1,7 +1,7 @@
-"""S3 buckets and their settings.  API: S3 CreateBucket, HeadBucket, and one Get and one Put an aspect.
+"""Manage S3 buckets and their settings. API: S3 CreateBucket, HeadBucket, and one Get and one Put per setting.
 
-Policy and CORS are resources of their own, because they refer to what refers to the bucket.  Every call after the
-creation names the account that must own the bucket: bucket names are the world's, not ours.
+Policy and CORS are separate resources, because they refer to resources that refer to the bucket. Every call after
+creation names the account that must own the bucket, because bucket names are global.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ PUBLIC_ACCESS_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolic
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Lifecycle rules have no order, and their ids mean nothing."""
+    """Return the spec with lifecycle rules sorted and their ids removed."""
     normalised = dict(spec)
     if "lifecycle" in spec:
         normalised["lifecycle"] = sort_canonically([_normalise_lifecycle_rule(rule) for rule in spec["lifecycle"]])
@@ -39,7 +39,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """HeadBucket and the tags, then one read an aspect that ``spec`` asks about."""
+    """Return the bucket with its tags and the settings that ``spec`` contains, or None."""
     location = _locate(aws, scope, name)
     if not location:
         return (
@@ -62,9 +62,9 @@ def _fetch_tags(aws: AwsReader, bucket_params: Mapping[str, Any]) -> dict[str, s
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The bucket comes into being with its tags, private and encrypted; its other settings follow, each in one call."""
+    """Create the bucket private and encrypted with its tags, then apply its other settings with one call each."""
     configuration = {"Tags": to_aws_tags(spec["tags"])}
-    if spec["region"] != "us-east-1":  # S3 refuses the name of its first region
+    if spec["region"] != "us-east-1":  # S3 rejects the name of its first region
         configuration["LocationConstraint"] = spec["region"]
     ownership = spec.get("ownership", "BucketOwnerEnforced")
     request = {"Bucket": name, "CreateBucketConfiguration": configuration, "ObjectOwnership": ownership}
@@ -78,7 +78,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """One call an aspect that differs.  S3 replaces the whole aspect, so foreign tags are written back."""
+    """Update each changed setting with one call. S3 replaces the whole setting, so tags of others are written back."""
     if "tags" in changed:
         tags = {**live.spec.get("tags", {}), **spec["tags"]}
         yield _put_call("put_bucket_tagging", scope, name, Tagging={"TagSet": to_aws_tags(tags)})
@@ -89,7 +89,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """S3 deletes only what is empty: every version, every delete marker, every unfinished upload goes first."""
+    """Delete the bucket and first every version, delete marker and unfinished upload: S3 requires it to be empty."""
     bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
     versions = ApiCall("s3", "list_object_versions", bucket_params, ok_codes=NOT_FOUND_CODES)
     yield Sweep(
@@ -110,9 +110,9 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 
 
 def stuck(live: LiveResource) -> str:
-    """The one thing that can be wrong with a bucket as a whole."""
+    """Return what to do if another account owns the bucket name, else ""."""
     if live.owner == FOREIGN_OWNER:
-        return "Another AWS account has a bucket of this name, and names are the world's: choose another spec.name."
+        return "Another AWS account owns a bucket of this name. Names are globally unique: choose another `spec.name`."
     return ""
 
 
@@ -125,14 +125,14 @@ def _infer_namespace(name: str, account: str, region: str) -> str:
 
 
 def _locate(aws: AwsReader, scope: Scope, name: str) -> dict[str, Any] | None:
-    """Where the bucket is: None where there is no such bucket, {} where it is another account's.
+    """Return where the bucket is: None if it does not exist, {} if another account owns it.
 
-    Our own list of buckets tells it of all at once; HeadBucket is asked about what is not on it, and answers 403
-    both for another's bucket and for a missing permission: that list tells them apart.
+    The listing of the account's buckets answers for all of them. HeadBucket is called only for buckets that it does not
+    contain; its 403 means either another owner or a missing permission, which the listing tells apart.
     """
     try:
         own_bucket = next((bucket for bucket in _list_own_buckets(aws) if bucket["Name"] == name), None)
-    except AwsError:  # may not be asked: the one bucket may be
+    except AwsError:  # listing is not permitted; HeadBucket may be
         own_bucket = None
     if own_bucket and own_bucket.get("BucketRegion"):
         return {"BucketRegion": own_bucket["BucketRegion"]}
@@ -148,12 +148,12 @@ def _locate(aws: AwsReader, scope: Scope, name: str) -> dict[str, Any] | None:
 
 
 def _is_own_bucket(aws: AwsReader, name: str) -> bool:
-    """Whether the bucket is among ours.  Raises AwsError when that may not be asked either."""
+    """Return whether the account owns the bucket. Raises AwsError if listing is not permitted either."""
     return any(bucket["Name"] == name for bucket in _list_own_buckets(aws))
 
 
 def _list_own_buckets(aws: AwsReader) -> list[Any]:
-    """All buckets of the account; S3 tells their regions only where it is asked for pages."""
+    """Return all buckets of the account; S3 includes their regions only in paged requests."""
     return aws.all("s3", "list_buckets", "Buckets", MaxBuckets=1000)
 
 
@@ -163,7 +163,7 @@ def _get_member(aws: AwsReader, operation: str, member: str, bucket_params: Mapp
 
 
 def _read_versioning(aws: AwsReader, bucket_params: Mapping[str, Any]) -> bool:
-    """Suspended and never enabled keep no new versions alike."""
+    """Return whether versioning is enabled; suspended versioning is equivalent to none."""
     return bool(_get_member(aws, "get_bucket_versioning", "Status", bucket_params) == "Enabled")
 
 
@@ -223,7 +223,7 @@ ASPECT_READERS: Mapping[str, Callable[[AwsReader, Mapping[str, Any]], Any]] = {
 
 
 def _normalise_lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
-    """One lifecycle rule without its id, its filter where today's S3 puts it."""
+    """Return a lifecycle rule without its id and with its prefix in ``Filter``, where the current API has it."""
     normalised = {key: value for key, value in rule.items() if key not in ("ID", "Prefix")}
     normalised["Filter"] = dict(rule.get("Filter") or {"Prefix": rule.get("Prefix", "")})
     for transitions in {"Transitions", "NoncurrentVersionTransitions"} & normalised.keys():
@@ -232,7 +232,7 @@ def _normalise_lifecycle_rule(rule: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put_call(operation: str, scope: Scope, name: str, **body: Any) -> ApiCall:
-    """A new bucket may not be known everywhere for a moment."""
+    """Return a write call that is retried while a new bucket is not visible everywhere."""
     parameters = {"Bucket": name, "ExpectedBucketOwner": scope.account, **body}
     return ApiCall("s3", operation, parameters, retry_codes=(*BUSY_CODES, *NOT_FOUND_CODES), timeout_seconds=60.0)
 
@@ -243,7 +243,7 @@ def _put_versioning(scope: Scope, name: str, spec: Mapping[str, Value], live: Ma
 
 
 def _put_encryption(scope: Scope, name: str, spec: Mapping[str, Value], live: Mapping[str, Value]) -> ApiCall:
-    """Keys that customers send with each request are refused from the start; a bucket that allows them goes on."""
+    """Return the encryption call. SSE-C is blocked on new buckets; a bucket that allows it keeps doing so."""
     encryption, blocked = spec["encryption"], live.get("encryption", {}).get("blocked", ["SSE-C"])
     default = {"SSEAlgorithm": encryption["algorithm"]}
     if encryption.get("key"):

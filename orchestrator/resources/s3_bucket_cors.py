@@ -1,6 +1,7 @@
-"""Who may use a bucket from a browser.  API: S3 GetBucketCors, PutBucketCors, DeleteBucketCors.
+"""Manage the CORS rules of a bucket. API: S3 GetBucketCors, PutBucketCors, DeleteBucketCors.
 
-Apart from the bucket, because its rules name the CDN, which reads from the bucket.  Whose it is, the bucket's tags say.
+Separate from the bucket, because its rules name the CDN, which reads from the bucket. The bucket's tags determine its
+owner.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ UNORDERED_MEMBERS = ("AllowedOrigins", "AllowedMethods", "AllowedHeaders", "Expo
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The order of rules counts (the first that fits wins), that of their members does not; ids mean nothing."""
+    """Return the spec with the members of each rule sorted and ids removed; the order of rules matters and is kept."""
     return {**spec, "rules": [_normalise_rule(rule) for rule in spec["rules"]]}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """None only where there is no bucket of ours; a bucket without CORS has no rules."""
+    """Return the rules, empty if the bucket has none; None only if this account has no such bucket."""
     bucket_setting = read_bucket_setting(
         aws, scope, name, lambda bucket_params: aws.get("s3", "get_bucket_cors", missing=NO_CORS_CODES, **bucket_params)
     )
@@ -42,14 +43,14 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Nothing to do where nothing is said."""
+    """Write the rules, if there are any."""
     if spec["rules"]:
         yield _put_call(scope, name, spec)
     return {}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """The rules are replaced as a whole."""
+    """Replace all rules."""
     if spec["rules"]:
         yield _put_call(scope, name, spec)
     else:
@@ -58,7 +59,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """The bucket stays."""
+    """Delete the rules; the bucket is kept."""
     bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
     yield ApiCall(
         "s3", "delete_bucket_cors", bucket_params, ok_codes=NOTHING_TO_DELETE_CODES, retry_codes=("OperationAborted",)

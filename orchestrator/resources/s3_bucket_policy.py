@@ -1,7 +1,7 @@
-"""The policy of a bucket.  API: S3 GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy.
+"""Manage the policy of a bucket. API: S3 GetBucketPolicy, PutBucketPolicy, DeleteBucketPolicy.
 
-Every bucket that exists has a policy here, perhaps one without statements: then AWS has none.  Whose it is, the
-bucket's tags say.  Documents are compared by meaning: S3 gives them back in other words than it was told.
+Every existing bucket has a policy here; one without statements means that AWS has none. The bucket's tags determine its
+owner. Documents are compared by meaning, because S3 returns them in another form.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ACCOUNT_ID = re.compile(r"\d{12}")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Statements without order, every value a sorted list, an account by the ARN of its root."""
+    """Return the spec in canonical form: statements sorted, values as sorted lists, accounts as their root ARN."""
     return {
         **spec,
         "statements": sort_canonically([_normalise_statement(statement) for statement in spec["statements"]]),
@@ -37,7 +37,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """None only where there is no bucket of ours; a bucket without a policy has one without statements."""
+    """Return the policy, without statements if the bucket has none; None only if this account has no such bucket."""
     bucket_setting = read_bucket_setting(
         aws,
         scope,
@@ -53,14 +53,14 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Nothing to do where nothing is said."""
+    """Write the policy, if it has statements."""
     if spec["statements"]:
         yield _put_call(scope, name, spec)
     return {}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """The document is replaced as a whole."""
+    """Replace the whole policy."""
     if spec["statements"]:
         yield _put_call(scope, name, spec)
     else:
@@ -69,7 +69,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """The bucket stays."""
+    """Delete the policy; the bucket is kept."""
     bucket_params = {"Bucket": name, "ExpectedBucketOwner": scope.account}
     yield ApiCall(
         "s3",
@@ -92,7 +92,7 @@ def _normalise_statement(statement: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _normalise_member(name: str, value: Any) -> Value:
-    """One member of a statement: who, when, or a list of names."""
+    """Return one member of a statement in canonical form."""
     match name:
         case "Sid" | "Effect":
             return value
@@ -119,7 +119,7 @@ def _to_list(value: Any) -> list[Any]:
 
 
 def _normalise_values(value: Any) -> list[Any]:
-    """IAM writes truths and numbers as text."""
+    """Return condition values as a sorted list; IAM stores booleans and numbers as text."""
     return sort_canonically([str(item).lower() if isinstance(item, bool | int) else item for item in _to_list(value)])
 
 

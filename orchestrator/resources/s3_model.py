@@ -1,7 +1,7 @@
-"""Which model a shop's browsers load: a pointer beside the models.  API: S3 GetObject, CopyObject.
+"""Restore which model a shop's browsers load: a pointer object beside the models. API: S3 GetObject, CopyObject.
 
-Models are uploaded by ``ml.upload_model``, which moves the pointer.  A deploy leaves it alone; a rollback makes it what
-it was, by a copy of it that every release keeps in the release bucket.
+``ml.upload_model`` uploads models and moves the pointer. A deployment leaves it alone; a rollback restores it from the
+copy that each release keeps in the release bucket.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ NOT_FOUND_CODES = ("NoSuchKey", "NoSuchBucket", "404")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Nothing to add."""
+    """Return the spec unchanged."""
     return spec
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """The version that the pointer names; ``name`` is ``BUCKET/KEY``."""
+    """Return the version that the pointer names, or None. ``name`` is ``BUCKET/KEY``."""
     bucket, _, key = name.partition("/")
     response = aws.get("s3", "get_object", Bucket=bucket, Key=key, missing=NOT_FOUND_CODES)
     if response is None:
@@ -38,7 +38,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """One copy inside of S3, which readers see whole or not at all."""
+    """Copy the pointer within S3, which is atomic for readers."""
     bucket, _, key = name.partition("/")
     headers = {"ContentType": "application/json", "CacheControl": "no-cache", "MetadataDirective": "REPLACE"}
     yield call("s3", "copy_object", Bucket=bucket, Key=key, CopySource=spec["kept"], **headers)
@@ -46,12 +46,12 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """The same."""
+    """Copy the pointer again."""
     return (yield from create(scope, name, spec))
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """The pointer goes with its bucket."""
+    """Do nothing: the pointer is deleted with its bucket."""
     yield from ()
     return {}
 

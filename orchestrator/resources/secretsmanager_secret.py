@@ -1,7 +1,9 @@
-"""Secrets and the values generated into them.  API: Secrets Manager CreateSecret, PutSecretValue, RestoreSecret.
+"""Manage secrets and the values generated into them.
 
-What is generated is declared by tags (``orchestrator:generated:KEY`` with the length), so that planning reads no
-value.  A value that exists is never generated again: others, a database say, were told of it.
+API: Secrets Manager CreateSecret, PutSecretValue, RestoreSecret.
+
+Tags declare the generated values (``orchestrator:generated:KEY`` with the length), so that planning reads no value. An
+existing value is never generated again, because others (such as a database) already use it.
 """
 
 from __future__ import annotations
@@ -30,7 +32,7 @@ RECOVERY_WINDOW_DAYS = 30
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """``generate`` (key -> length) becomes a list, so that a key which is wanted no more is a difference too."""
+    """Return the spec with ``generate`` as a list, so that a key that is no longer declared is a difference too."""
     generate = spec.get("generate", {})
     if isinstance(generate, Mapping):
         generate = [{"key": key, "length": length} for key, length in generate.items()]
@@ -38,9 +40,9 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One DescribeSecret, which the value shares.
+    """Return the secret, or None.
 
-    A deleted secret can be restored for weeks: who wants it sees it so, who prunes sees nothing.
+    A deleted secret can be restored for weeks: it is returned if a spec declares it, and hidden when pruning.
     """
     response = aws.get("secretsmanager", "describe_secret", SecretId=name, missing=NOT_FOUND_CODES)
     is_deleted = bool(response and response.get("DeletedDate"))
@@ -62,7 +64,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Name, marks and the first value in one call: there is no half-made secret."""
+    """Create the secret with its tags and first value in one call, so that it is never incomplete."""
     generated = yield from _generate_values(spec["generate"])
     request: dict[str, Value] = {
         "Name": name,
@@ -70,16 +72,13 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "Tags": to_aws_tags({**spec["tags"], **_build_generated_tags(spec["generate"])}),
     }
     request |= {member: spec[key] for key, member in _SECRET_MEMBERS.items() if spec.get(key)}
-    deletion_pending_text = (
-        "scheduled for deletion"  # the name is free again in a moment: it was deleted without recovery
-    )
-    retry = ("InvalidRequestException",)
+    deletion_pending_text = "scheduled for deletion"  # deleted without recovery: the name is free again shortly
     yield ApiCall(
         "secretsmanager",
         "create_secret",
         request,
         ok_codes=("ResourceExistsException",),
-        retry_codes=retry,
+        retry_codes=("InvalidRequestException",),
         retry_message=deletion_pending_text,
     )
     response = yield ApiCall(
@@ -89,10 +88,10 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """What is missing is generated and added; the tags, which say that it is there, come last.
+    """Generate and add missing values, and tag them last, because the tags state that the values exist.
 
-    Without a new key nothing is written: the value beside is written for what its template says, and a version more
-    would look as if somebody had changed it by hand.
+    Without a new key no value is written: the secret's value belongs to its template, and another version would look
+    like a manual change.
     """
     secret = {"SecretId": live.outputs["arn"]}
     if "scheduled_for_deletion" in changed:
@@ -114,22 +113,25 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Into the recovery window: for 30 days the same manifest brings it back with its values and its ARN."""
+    """Schedule the deletion: for 30 days, the same manifest restores the secret with its values and ARN."""
     request = {"SecretId": live.outputs["arn"], "RecoveryWindowInDays": RECOVERY_WINDOW_DAYS}
     yield ApiCall("secretsmanager", "delete_secret", request, ok_codes=(*NOT_FOUND_CODES, *ALREADY_DELETED_CODES))
     return {}
 
 
 def stuck(live: LiveResource) -> str:
-    """What to know about a deleted one."""
-    return "it is scheduled for deletion; applying the manifest restores it" if live.status else ""
+    """Return how to restore a secret that is scheduled for deletion, else ""."""
+    return "The secret is scheduled for deletion. Apply the manifest to restore it." if live.status else ""
 
 
 _SECRET_MEMBERS = {"description": "Description", "kms_key": "KmsKeyId"}
 
 
 def _generate_values(declarations: list[Mapping[str, Any]]) -> Generator[Step, Any, tuple[Value, ...]]:
-    """The keys, then a new secret for each: the arguments of ``_document``, where a secret must stand by itself."""
+    """Return the keys, then a new secret for each: the arguments of ``_build_document``.
+
+    Each secret is an argument of its own so that it stays Sensitive.
+    """
     arguments: tuple[Value, ...] = ([item["key"] for item in declarations],)
     for item in declarations:
         arguments += ((yield GenerateSecret(item["length"])),)
@@ -137,10 +139,10 @@ def _generate_values(declarations: list[Mapping[str, Any]]) -> Generator[Step, A
 
 
 def _add_missing_keys(secret: Mapping[str, Value], declarations: list[Mapping[str, Any]]) -> Steps:
-    """A secret that was never given a value answers as one that is not there."""
+    """Generate the missing keys; a secret without a value answers as if it did not exist."""
     current = yield ApiCall("secretsmanager", "get_secret_value", secret, ok_codes=NOT_FOUND_CODES, is_sensitive=True)
     generated = yield from _generate_values(declarations)
-    document = yield Compute("secret document, what is missing added", _merge_document, (current, *generated))
+    document = yield Compute("secret document with the missing keys added", _merge_document, (current, *generated))
     yield ApiCall("secretsmanager", "put_secret_value", {**secret, "SecretString": document})
     return {}
 
@@ -150,7 +152,7 @@ def _build_document(keys: list[str], *values: str) -> str:
 
 
 def _merge_document(current: Mapping[str, Any], keys: list[str], *values: str) -> str:
-    """What is there stays as it is."""
+    """Return the document with missing keys added and existing ones unchanged."""
     return json.dumps({**dict(zip(keys, values, strict=True)), **_parse_document(current)}, sort_keys=True)
 
 
@@ -161,7 +163,7 @@ def _parse_document(current: Mapping[str, Any]) -> dict[str, Any]:
         document = None
     if not isinstance(document, dict):
         raise Problems.from_message(
-            "the secret's value is no JSON object", hint="store a JSON object in it, or take another name"
+            "the secret's value is not a JSON object", hint="store a JSON object in it, or choose another name"
         )
     return document
 

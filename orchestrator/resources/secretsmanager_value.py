@@ -1,10 +1,11 @@
-"""The JSON document inside a secret.  API: Secrets Manager GetSecretValue, PutSecretValue, TagResource,
-UpdateSecretVersionStage.
+"""Manage the JSON document inside a secret.
 
-The document is composed from a template, in which ``{{generated KEY}}`` stands for a value that is in the secret
-already.  Where ``version`` is given, that earlier version is made the current one again and nothing is composed.
-Planning compares a fingerprint of the template (which holds nothing secret) and the id of the version it was
-written as, both kept as tags; a value changed by hand has another version and is noticed, without ever being read.
+API: Secrets Manager GetSecretValue, PutSecretValue, TagResource, UpdateSecretVersionStage.
+
+The document is built from a template in which ``{{generated KEY}}`` refers to a value that the secret already has. If
+``version`` is set, that earlier version becomes current again and nothing is built. Planning compares two tags: a
+fingerprint of the template (which contains no secret) and the id of the version written from it. A manually changed
+value has another version, so it is detected without being read.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _PLACEHOLDER = re.compile(r"\{\{generated ([^{}]+)\}\}")
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The fingerprint stands for the template; it is unknown while a part of the template is."""
+    """Return the spec with the template's fingerprint, which is unknown while part of the template is."""
     if "template" not in spec:
         return spec
     declared = spec["template"]
@@ -46,7 +47,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """The secret's own DescribeSecret tells all."""
+    """Return the fingerprint and version of the value from DescribeSecret, or None."""
     response = aws.get("secretsmanager", "describe_secret", SecretId=name, missing=NOT_FOUND_CODES)
     if response is None or response.get("DeletedDate"):
         return None
@@ -63,7 +64,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Compose, write, and only then say so."""
+    """Build the document, write it, and then tag it."""
     secret = {"SecretId": name}
     current = yield ApiCall("secretsmanager", "get_secret_value", secret, ok_codes=NOT_FOUND_CODES, is_sensitive=True)
     document = yield Compute("secret document", build_document, (current, spec["template"]))
@@ -77,14 +78,14 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """The same again: the generated values are taken over from the version before."""
+    """Write the document again with the generated values of the current version, or restore an earlier version."""
     if "version" in spec:
         return (yield from _restore_version(name, spec, live))
     return (yield from create(scope, name, spec))
 
 
 def _restore_version(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
-    """Make an earlier version the current one; no value is read or written."""
+    """Make an earlier version current; no value is read or written."""
     version, current = spec["version"], live.outputs["version"]
     if version != current:
         stage_change = {"VersionStage": "AWSCURRENT", "MoveToVersionId": version, "RemoveFromVersionId": current}
@@ -95,13 +96,13 @@ def _restore_version(name: str, spec: Mapping[str, Value], live: LiveResource) -
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """It goes with its secret."""
+    """Do nothing: the value is deleted with its secret."""
     yield from ()
     return {}
 
 
 def compute_fingerprint(template: Mapping[str, Value]) -> Value:
-    """A short hash of a template, or Unknown while a part of it is."""
+    """Return a short hash of a template, or Unknown while part of it is."""
     if not is_known(template):
         return Unknown("fingerprint")
     text = json.dumps(template, sort_keys=True, separators=(",", ":"))
@@ -109,10 +110,10 @@ def compute_fingerprint(template: Mapping[str, Value]) -> Value:
 
 
 def build_document(current: Mapping[str, Any], template: Mapping[str, str]) -> str:
-    """The document as JSON text: the template with values from the ``current`` version put in.
+    """Return the document as JSON text: the template with values of the ``current`` version.
 
-    A key with ``:`` stands there under a name with ``__`` too, for Secrets Manager's ``arn:json-key:...`` references
-    cannot name it; .NET takes both for the same setting.  Raises Problems when a value is missing.
+    A key with ``:`` is added under a name with ``__`` too, because Secrets Manager's ``arn:json-key:...`` references
+    cannot name it; .NET treats both as the same setting. Raises Problems if a value is missing.
     """
     current_values = _parse_document(current)
     document = {key: _fill_placeholders(text, current_values) for key, text in template.items()}
@@ -130,9 +131,9 @@ def _parse_document(current: Mapping[str, Any]) -> dict[str, Any]:
 def _fill_placeholders(text: str, current_values: Mapping[str, Any]) -> str:
     missing = sorted(set(_PLACEHOLDER.findall(text)) - set(current_values))
     if missing:
-        message = f"the secret holds no value for {', '.join(missing)}"
+        message = f"the secret has no value for {', '.join(missing)}"
         raise Problems.from_message(
-            message, hint=f"remove its tag `orchestrator:generated:{missing[0]}` and apply again"
+            message, hint=f"remove the secret's tag `orchestrator:generated:{missing[0]}` and apply again"
         )
     return _PLACEHOLDER.sub(lambda match: str(current_values[match[1]]), text)
 

@@ -1,7 +1,9 @@
-"""Topics that carry alarms to people.  API: SNS CreateTopic, Subscribe, Unsubscribe, SetTopicAttributes, DeleteTopic.
+"""Manage topics that send alarms to people.
 
-An address counts as subscribed from the moment it was asked: only its owner can confirm.  An address that was asked,
-never answered and is wanted no more cannot be removed; SNS forgets it by itself, so it is not looked at.
+API: SNS CreateTopic, Subscribe, Unsubscribe, SetTopicAttributes, DeleteTopic.
+
+An email address counts as subscribed once the confirmation is sent, because only its owner can confirm. An unconfirmed
+address that is no longer declared cannot be removed; SNS deletes it by itself, so it is ignored.
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ ATTRIBUTE_MEMBERS = {"policy": "Policy", "display_name": "DisplayName", "kms_key
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Addresses have no order, and a policy is compared as a document."""
+    """Return the spec with email addresses sorted; a policy is compared as a document."""
     return {**spec, "emails": sort_canonically(spec.get("emails", []))}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """Attributes, subscriptions, tags: three reads."""
+    """Return the topic with its attributes, subscriptions and tags, or None."""
     arn = _topic_arn(scope, name)
     response = aws.get("sns", "get_topic_attributes", TopicArn=arn, missing=NOT_FOUND_CODES)
     if response is None:
@@ -71,7 +73,7 @@ def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The topic with its marks and policy, then a mail to each address."""
+    """Create the topic with its tags and policy, then subscribe each email address."""
     arn = _topic_arn(scope, name)
     attributes = {member: _to_text(spec[key]) for key, member in ATTRIBUTE_MEMBERS.items() if spec.get(key)}
     yield ApiCall("sns", "create_topic", {"Name": name, "Attributes": attributes, "Tags": to_aws_tags(spec["tags"])})
@@ -81,7 +83,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """One call an attribute, an address more, an address less."""
+    """Update each changed attribute with one call, and add and remove email addresses."""
     arn = _topic_arn(scope, name)
     for key, member in ATTRIBUTE_MEMBERS.items():
         if key in changed:
@@ -101,7 +103,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Its subscriptions go with it."""
+    """Delete the topic with its subscriptions."""
     yield ApiCall("sns", "delete_topic", {"TopicArn": _topic_arn(scope, name)}, ok_codes=NOT_FOUND_CODES)
     return {}
 

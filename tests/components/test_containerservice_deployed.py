@@ -81,7 +81,7 @@ def test_a_rolled_back_deployment_is_a_failure(aws: Emulator) -> None:
     outcomes = apply(wanted(OTHER))
 
     assert list_failed(outcomes) == [API]
-    assert "went back to the previous version by itself" in outcomes[API].reason
+    assert "rolled back to the previous version" in outcomes[API].reason
     assert list_pending(wanted(OTHER)) == [f"update {API}"]
 
 
@@ -103,7 +103,7 @@ def test_a_service_that_never_ran_is_made_anew(aws: Emulator) -> None:
     change = find_change(plan(wanted()), API)
 
     assert (change.action, change.health, change.status) == (Action.UPDATE, Health.FAILED, "CREATE_FAILED")
-    assert change.effects == ("The service never ran: it is deleted and made again, with a new address.",)
+    assert change.effects == ("The service never ran: it is deleted and recreated with a new URL.",)
     assert list_failed(apply(wanted())) == []
     assert list_pending(wanted()) == []
 

@@ -66,7 +66,7 @@ def test_a_change_is_one_more_deployment(aws: Emulator) -> None:
     apply(wanted())
     change = find_change(plan(wanted(OTHER)), API)
 
-    assert (change.action, "nobody is cut off" in change.effects[0]) == (Action.UPDATE, True)
+    assert (change.action, "No downtime." in change.effects[0]) == (Action.UPDATE, True)
     assert list_failed(apply(wanted(OTHER))) == []
     assert (deployments(), list_pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
 
@@ -113,7 +113,7 @@ def test_a_deployment_under_way_is_waited_for_and_not_doubled(aws: Emulator) -> 
     planned = plan(wanted(OTHER))
     change = find_change(planned, API)
 
-    assert (change.health, change.effects) == (Health.PROGRESSING, ("The deployment that is under way is waited for.",))
+    assert (change.health, change.effects) == (Health.PROGRESSING, ("The run waits for the deployment in progress.",))
     pipeline.apply(planned, ignore_event, clients=clients())
     assert (deployments(), list_pending(wanted(OTHER))) == (["SUCCESSFUL"] * 2, [])
 
@@ -156,7 +156,7 @@ def test_another_runtime_is_there_before_the_old_one_goes(aws: Emulator, old: st
 
     assert comes in goes.depends_on
     assert goes.effects[0].startswith("https://")
-    assert goes.effects[0].endswith("answers no more.")
+    assert goes.effects[0].endswith("stops responding.")
     cost = plan_output.cost_view(first)
     assert cost is not None
     assert dearer in cost.headline

@@ -17,7 +17,7 @@ SPEC = {"repository": "shop-api", "tag": "3f2a91", "source": "../api with Docker
 def test_an_image_of_a_release_that_is_gone_is_never_built_anew() -> None:
     """Other bytes under an old name would be a lie: refused while planning."""
     spec = {"repository": "shop-api", "tag": "3f2a91", "digest": DIGEST}
-    with pytest.raises(Problems, match="is gone from repository shop-api"):
+    with pytest.raises(Problems, match="no longer exists in repository shop-api"):
         trace_steps("ecr_image.api", ecr_image.create(SCOPE, "shop-api:3f2a91", spec))
 
 

@@ -164,5 +164,5 @@ def test_a_network_with_too_few_subnets_is_said_while_planning() -> None:
     """Not half-way through an apply, by a load balancer that cannot be made."""
     spec = ecs_express_service.normalise({"subnets": ["subnet-1"]})
 
-    with pytest.raises(Problems, match="in 2 zones, and the network has 1"):
+    with pytest.raises(Problems, match="in 2 zones; the network has 1"):
         trace_steps("ecs_express_service.main", ecs_express_service.create(SCOPE, "shop-prod-main", spec))

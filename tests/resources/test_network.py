@@ -101,14 +101,14 @@ def test_a_network_in_one_zone_is_not_well() -> None:
     assert live.health is Health.FAILED
     assert ec2_vpc.stuck(live) == (
         "vpc-1 has subnets in 1 availability zone(s); a database needs two. "
-        "Add a subnet in another zone, or name another VPC in the Project."
+        "Add a subnet in another zone, or set another VPC in the Project."
     )
 
 
 def test_a_network_that_is_not_there_cannot_be_made() -> None:
     """It is a mistake in the manifest, told while planning."""
     assert ec2_vpc.read(reader(), SCOPE, "vpc-9", {"vpc": "vpc-9"}) is None
-    with pytest.raises(Problems, match="there is no VPC vpc-9 in eu-west-1"):
+    with pytest.raises(Problems, match="VPC vpc-9 does not exist in eu-west-1"):
         trace_steps("ec2_vpc.network", ec2_vpc.create(SCOPE, "vpc-9", {"vpc": "vpc-9"}))
 
 
@@ -118,7 +118,7 @@ def test_a_subnet_that_is_not_there_cannot_be_made_either() -> None:
     live = ec2_vpc.read(reader(Vpcs=[VPC], Subnets=SUBNETS), SCOPE, "vpc-1", spec)
 
     assert live is not None
-    with pytest.raises(Problems, match="the VPC vpc-1 has no subnet subnet-z9"):
+    with pytest.raises(Problems, match="VPC vpc-1 has no subnet subnet-z9"):
         trace_steps("ec2_vpc.network", ec2_vpc.update(SCOPE, "vpc-1", spec, live, frozenset({"subnets"})))
 
 

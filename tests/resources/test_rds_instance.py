@@ -89,7 +89,7 @@ def test_what_is_pending_is_no_difference_and_is_told() -> None:
     live = read(wanted, PendingModifiedValues=PENDING)
 
     assert differs(wanted, live) == {}
-    expected = "available; instance_class db.t4g.small from the maintenance window sun:04:30-sun:05:30 on"
+    expected = "available; instance_class db.t4g.small pending until maintenance window sun:04:30-sun:05:30"
     assert live.status == expected
 
 
@@ -168,43 +168,43 @@ def test_a_restart_that_parameters_wait_for_is_told() -> None:
     """RDS never restarts by itself for them."""
     groups = [{"DBParameterGroupName": "x", "ParameterApplyStatus": "pending-reboot"}]
 
-    assert read(DBParameterGroups=groups).status == "available; parameters wait for a restart"
+    assert read(DBParameterGroups=groups).status == "available; parameters pending until restart"
 
 
 LIVE = LiveResource({"apply": "maintenance-window", "maintenance_window": "sun:04:30-sun:05:30"})
 EFFECTS = {
     "another class": (
         [("instance_class", "db.t3.micro", "db.t4g.small")],
-        ["Another class is an outage of some minutes, in the maintenance window sun:04:30-sun:05:30."],
+        ["Changing the class causes a few minutes of downtime, in the maintenance window sun:04:30-sun:05:30."],
     ),
     "another class, now": (
         [("instance_class", "db.t3.micro", "db.t4g.small"), ("apply", None, "immediately")],
-        ["Another class is an outage of some minutes, now."],
+        ["Changing the class causes a few minutes of downtime, now."],
     ),
     "a minor upgrade": (
         [("version", "16.4", "16.10"), ("maintenance_window", "x", "mon:01:00-mon:02:00")],
-        ["A minor upgrade is an outage of some minutes, in the maintenance window mon:01:00-mon:02:00."],
+        ["A minor upgrade causes a few minutes of downtime, in the maintenance window mon:01:00-mon:02:00."],
     ),
     "a major upgrade": (
         [("version", "16", "17"), ("apply", None, "immediately")],
         [
-            "An upgrade from 16 to 17 is an outage of up to an hour, now; there is no way back.",
+            "Upgrading from 16 to 17 causes up to an hour of downtime, now, and cannot be undone.",
         ],
     ),
     "more storage": (
         [("storage_gb", 20, 40)],
-        ["No outage; RDS optimises the storage for hours, and it cannot be changed again for 6 hours."],
+        ["No outage. RDS optimises the storage for hours; it cannot be changed again for 6 hours."],
     ),
     "room to grow": ([("storage_max_gb", None, 40)], []),
     "backups off": (
         [("backup_retention_days", 7, 0)],
         [
-            "Backups on or off suspend I/O briefly, for seconds to minutes.",
-            "Without backups there is no way back to a point in time.",
+            "Turning backups on or off suspends I/O for seconds to minutes.",
+            "Without backups, point-in-time recovery is not possible.",
         ],
     ),
     "backups longer": ([("backup_retention_days", 7, 14)], []),
-    "open to the internet": ([("public", False, True)], ["The database will be reachable from the internet."]),
+    "open to the internet": ([("public", False, True)], ["The database becomes reachable from the internet."]),
     "marks only": ([("tags", None, "x")], []),
 }
 
@@ -220,5 +220,5 @@ def test_people_are_told_what_they_will_notice(changes: list[tuple[str, Any, Any
 @pytest.mark.parametrize("document", ["{}", "no JSON", "[]", ""])
 def test_a_secret_without_the_password_is_a_problem_and_no_crash(document: str) -> None:
     """What to do is said; what the secret holds is not."""
-    with pytest.raises(Problems, match="the secret holds no value for Database:main:Password"):
+    with pytest.raises(Problems, match="the secret has no value for Database:main:Password"):
         extract_value({"SecretString": document}, "Database:main:Password")

@@ -40,7 +40,7 @@ def test_a_name_that_another_account_has_is_not_ours() -> None:
     assert live is not None
     assert (live.owner, s3_bucket.stuck(live)) == (
         "another AWS account",
-        "Another AWS account has a bucket of this name, and names are the world's: choose another spec.name.",
+        "Another AWS account owns a bucket of this name. Names are globally unique: choose another `spec.name`.",
     )
 
 

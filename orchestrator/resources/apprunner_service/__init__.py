@@ -1,9 +1,10 @@
-"""App Runner services.  API: App Runner CreateService, UpdateService, DeleteService, ResumeService, ListOperations.
+"""Manage App Runner services. API: App Runner CreateService, UpdateService, DeleteService, ResumeService,
+ListOperations.
 
-App Runner works one operation at a time and answers before it is done: every change waits until the service is idle,
-starts its operation, and waits for that operation by its id.  A deployment that fails is rolled back in silence and the
-service says RUNNING, so the operation's own status decides; the old image then shows as a difference on the next run.
-The log groups that App Runner makes for a service have their retention set here; they outlive the service.
+App Runner runs one operation at a time and responds before it is done: every change waits until the service is idle,
+starts its operation, and waits for that operation by its id. App Runner rolls back a failed deployment silently and
+reports RUNNING, so the operation's own status decides; the old image shows as a difference on the next run. Retention
+of the log groups that App Runner creates for a service is set here; they outlive the service.
 """
 
 from __future__ import annotations
@@ -60,27 +61,25 @@ IN_USE_CODES = ("InvalidRequestException",)
 UNUSABLE_STATUSES = ("CREATE_FAILED", "DELETE_FAILED")
 IDLE_STATUSES = ("RUNNING", "PAUSED", *UNUSABLE_STATUSES, "DELETED")
 OPERATION_TIMEOUT_SECONDS = 2400.0
-"""Seconds an operation may take: most end in 3 to 6 minutes, a failing deployment has been seen to take 40."""
+"""Seconds an operation may take. Most end in 3 to 6 minutes; a failing deployment took 40."""
 FIELDS_WITHOUT_DEPLOYMENT = frozenset({"tags", "log_retention_days"})
-ROLLING_DEPLOYMENT_EFFECT = (
-    "A new deployment: old and new instances run side by side for some minutes; nobody is cut off."
-)
+ROLLING_DEPLOYMENT_EFFECT = "Rolling deployment: old and new instances run side by side for a few minutes. No downtime."
 GENTLE = frozenset({ROLLING_DEPLOYMENT_EFFECT})
-"""Effects that nobody has to agree to."""
+"""Effects that need no approval."""
 SERVICE_CLOSED_ADVICE = dict.fromkeys(
     ("AccessDeniedException", "InvalidRequestException", "OptInRequired", "SubscriptionRequiredException"),
-    "AWS closed App Runner on 2026-04-30 to accounts that had not used it before. If that is why, say "
-    "`runtime: ecs-express` in the manifest: the rest of it stays, and it costs more (`orchestrator plan` says what).",
+    "AWS closed App Runner on 2026-04-30 to accounts that had not used it before. If this is the cause, set "
+    "`runtime: ecs-express` in the manifest. The rest stays the same, but it costs more: see `orchestrator plan`.",
 )
-"""How AWS may refuse those accounts: it documents no code for it."""
+"""Hint by error code with which AWS may refuse those accounts; AWS documents no code for it."""
 TAKES_OVER = frozenset({"ecs_express_service"})
-"""What may stand in its place: that goes only when this one answers."""
+"""Types that a service may replace: the old service is deleted only once this one responds."""
 LOG_KINDS = ("application", "service")
 HEALTH_BY_STATUS = {"RUNNING": Health.HEALTHY, "CREATE_FAILED": Health.FAILED, "DELETE_FAILED": Health.FAILED}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing for all, DescribeService, the tags; the log groups where their retention is asked for."""
+    """Return the service with its tags, and the retention of its log groups if the spec asks for it, or None."""
     arn = next((arn for service, arn in _list_services(aws) if service == name), "")
     response = aws.get("apprunner", "describe_service", ServiceArn=arn, missing=NOT_FOUND_CODES) if arn else None
     if response is None or response["Service"]["Status"] == "DELETED":
@@ -103,16 +102,19 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """Ours, by their tags: the tagging API lags, and what a service uses cannot be deleted before it."""
+    """Yield the environment's services by their own tags.
+
+    The tagging API lags, and what a service uses cannot be deleted before it.
+    """
     for name, arn in _list_services(aws):
-        if not name.startswith(scope.name_prefix[:20]):  # others' tags are not asked for
+        if not name.startswith(scope.name_prefix[:20]):  # saves a tag lookup for services of others
             continue
         if read_ownership(aws, scope, arn, partial(_fetch_tags, aws, arn))["owner"] == scope.owner:
             yield name
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """CreateService until the new roles can be assumed; then its first deployment."""
+    """Create the service, retrying until its new roles can be assumed, and wait for the first deployment."""
     request = {"ServiceName": name, **build_request(spec), "Tags": to_aws_tags(spec["tags"])}
     if spec["encryption_key"] is not None:
         request["EncryptionConfiguration"] = {"KmsKey": spec["encryption_key"]}
@@ -127,10 +129,10 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     )
     service = response["Service"]
     arn = service["ServiceArn"]
-    hint = f"Its events and logs say why: log groups /aws/apprunner/{name}/*/service and */application."
+    hint = f"For the cause, see its events and the log groups /aws/apprunner/{name}/*/service and */application."
     log_group = join_parts([f"/aws/apprunner/{name}/", service["ServiceId"], "/service"])
     yield _wait_for_operation(
-        arn, response["OperationId"], f"The service never ran; the next run makes it anew. {hint}", log_group
+        arn, response["OperationId"], f"The service never ran; the next run recreates it. {hint}", log_group
     )
     yield _wait_until_running(arn, hint)
     if "log_retention_days" in spec:
@@ -139,9 +141,9 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Wait until idle, resume what is paused, deploy, and delete the revisions it left behind.
+    """Wait until idle, resume a paused service, deploy, and delete the revisions that the service no longer uses.
 
-    A service whose creation failed never ran and cannot be mended: it is deleted and made again.
+    A service whose creation failed never ran and cannot be repaired: it is deleted and recreated.
     """
     arn = live.private["arn"]
     if live.status in UNUSABLE_STATUSES:
@@ -163,7 +165,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Wait until idle, delete, and wait until it is gone: its roles and connector are held until then."""
+    """Wait until idle, delete, and wait until it is gone: its roles and connector are in use until then."""
     arn = live.private["arn"]
     yield _wait_until_idle(arn, (*NOT_FOUND_CODES,))
     yield ApiCall(
@@ -181,36 +183,36 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
         failed_values=("DELETE_FAILED",),
         gone_codes=NOT_FOUND_CODES,
         timeout_seconds=OPERATION_TIMEOUT_SECONDS,
-        stuck_hint=f"App Runner could not delete {name}; delete it again, or ask AWS support.",
+        stuck_hint=f"App Runner could not delete {name}. Delete it again, or contact AWS Support.",
         description="the service",
     )
     return {}
 
 
 def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
-    """What users notice."""
+    """Yield the effects of a change on users."""
     if live.status in UNUSABLE_STATUSES:
-        yield "The service never ran: it is deleted and made again, with a new address."
+        yield "The service never ran: it is deleted and recreated with a new URL."
     elif {field.path[0] for field in fields} - FIELDS_WITHOUT_DEPLOYMENT:
         yield ROLLING_DEPLOYMENT_EFFECT
         if live.status == "PAUSED":
-            yield "The paused service is resumed, because App Runner deploys to no paused service."
+            yield "The paused service is resumed, because App Runner cannot deploy to a paused service."
 
 
 def losses(live: LiveResource) -> Iterator[str]:
-    """What users notice when it goes."""
+    """Yield the effects of a deletion on users."""
     if live.outputs.get("host"):
-        yield f"{live.outputs['url']} answers no more."
+        yield f"{live.outputs['url']} stops responding."
 
 
 def stuck(live: LiveResource) -> str:
-    """What a person should look at."""
+    """Return what to check in a service that is not running, or ""."""
     resume_command = f"aws apprunner resume-service --service-arn {live.private.get('arn', 'ARN')}"
     hints = {
-        "CREATE_FAILED": "its first deployment failed: see its log groups; an apply makes it anew",
-        "DELETE_FAILED": "App Runner could not delete it: an apply tries again",
-        "PAUSED": f"somebody has paused it, and it answers nobody: `{resume_command}` wakes it",
-        "OPERATION_IN_PROGRESS": "App Runner is at work on it (a deployment, or AWS's own maintenance)",
+        "CREATE_FAILED": "The first deployment failed. See its log groups; the next apply recreates the service.",
+        "DELETE_FAILED": "App Runner could not delete the service. The next apply tries again.",
+        "PAUSED": f"The service is paused and serves no requests. Resume it: `{resume_command}`.",
+        "OPERATION_IN_PROGRESS": "App Runner is running an operation on the service (a deployment or AWS maintenance).",
     }
     return hints.get(live.status, "")
 
@@ -218,7 +220,7 @@ def stuck(live: LiveResource) -> str:
 def _deploy(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
     arn = live.private["arn"]
     log_group = f"/aws/apprunner/{name}/{live.outputs['id']}/service"
-    hint = f"More is in the log group {log_group}, and in /application what it printed."
+    hint = f"For details, see the log group {log_group}; the container's output is in /application."
     yield _wait_until_idle(arn)
     if live.status == "PAUSED":
         resume = ApiCall(
@@ -236,7 +238,7 @@ def _deploy(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
         "apprunner", "update_service", request, retry_codes=BUSY_CODES, timeout_seconds=OPERATION_TIMEOUT_SECONDS
     )
     rollback_note = (
-        "ROLLBACK_SUCCEEDED means that App Runner went back to the previous version by itself, which answers now."
+        "ROLLBACK_SUCCEEDED means that App Runner rolled back to the previous version, which is serving now."
     )
     yield _wait_for_operation(arn, response["OperationId"], f"{rollback_note} {hint}", log_group)
     yield _wait_until_running(arn, hint)
@@ -244,9 +246,9 @@ def _deploy(name: str, spec: Mapping[str, Value], live: LiveResource) -> Steps:
 
 
 def clean_up(name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Delete the revision and the connector that the service (or the one before it) left, if they are of its family.
+    """Delete the autoscaling revision and the connector that the service no longer uses, if they are of its family.
 
-    A connector that the manifest wants no more is deleted by the pruning of its own resource.
+    A connector that the manifest no longer declares is pruned by its own resource type.
     """
     autoscaling_arn = live.spec.get("autoscaling")
     if "autoscaling" in changed and _is_in_family(name, autoscaling_arn):
@@ -271,7 +273,10 @@ def clean_up(name: str, spec: Mapping[str, Value], live: LiveResource, changed: 
 
 
 def _is_in_family(name: str, arn: str | None) -> bool:
-    """Whether an ARN's name is the service's own, or a number of it: ``.../api/2/ID``, ``.../api_2/1/ID``."""
+    """Return whether an ARN's name is the service's own, with or without a number.
+
+    Examples: ``.../api/2/ID``, ``.../api_2/1/ID``.
+    """
     return arn is not None and re.fullmatch(re.escape(name) + r"(_\d+)?", arn.split("/")[1]) is not None
 
 
@@ -280,7 +285,7 @@ def _describe_call(arn: Value) -> ApiCall:
 
 
 def _wait_until_idle(arn: Value, not_found_codes: tuple[str, ...] = ()) -> Wait:
-    hint = "App Runner is still at work on the service; run again when it has ended."
+    hint = "App Runner is still running an operation on the service. Run again when it has finished."
     until = IDLE_STATUSES if not_found_codes else ("RUNNING", "PAUSED")
     failed = () if not_found_codes else (*UNUSABLE_STATUSES, "DELETED")
     return Wait(
@@ -296,7 +301,7 @@ def _wait_until_idle(arn: Value, not_found_codes: tuple[str, ...] = ()) -> Wait:
 
 
 def _wait_for_operation(arn: Value, operation: Value, hint: str, log_group: Value) -> Wait:
-    """An operation's own end; it may take a moment until the list shows it at all."""
+    """Wait until an operation ends; it may take a moment to be listed."""
     return Wait(
         ApiCall("apprunner", "list_operations", {"ServiceArn": arn}, retry_codes=NOT_FOUND_CODES),
         join_parts(["OperationSummaryList[?Id=='", operation, "'].Status | [0]"]),
@@ -334,7 +339,7 @@ def _set_log_retention(name: str, service_id: Value, days: int) -> Steps:
 
 
 def _list_services(aws: AwsReader) -> list[tuple[str, str]]:
-    """Name and ARN of every service there is."""
+    """Return the name and ARN of every service."""
     services = aws.all("apprunner", "list_services", "ServiceSummaryList")
     return [(service["ServiceName"], service["ServiceArn"]) for service in services if service["Status"] != "DELETED"]
 
@@ -346,7 +351,7 @@ def _fetch_tags(aws: AwsReader, arn: Any) -> dict[str, str]:
 
 
 def _read_log_retention(aws: AwsReader, name: str, service_id: str) -> int | None:
-    """Days both log groups are kept; None while one is missing, keeps for ever, or differs."""
+    """Return the retention of both log groups in days; None if one is missing, never expires, or differs."""
     prefix = f"/aws/apprunner/{name}/{service_id}/"
     groups = aws.all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=prefix)
     days = {group["logGroupName"].removeprefix(prefix): group.get("retentionInDays") for group in groups}

@@ -1,4 +1,4 @@
-"""An App Runner service's spec: AWS's defaults and units, and the shape of the API around it.  Pure."""
+"""Convert an App Runner service between its spec and the API's format, with AWS's defaults and units. Pure."""
 
 from __future__ import annotations
 
@@ -32,20 +32,23 @@ HEALTH_CHECK_FIELDS: Mapping[str, tuple[str, Value]] = {
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """App Runner's defaults and units; ``variables`` names every variable, so that one too many is a difference."""
+    """Return the spec with App Runner's defaults and units.
+
+    ``variables`` lists every variable, so that a surplus one is a difference.
+    """
     normalised = {**DEFAULTS, **spec}
     sizes: dict[str, Value] = {key: parse_units(normalised[key]) for key in ("cpu", "memory") if key in normalised}
     names = sorted({*normalised["environment"], *normalised["secrets"]})
     health = {**{key: default for key, (_, default) in HEALTH_CHECK_FIELDS.items()}, **normalised.get("health", {})}
-    if health["protocol"] == "TCP":  # App Runner looks at no path then
+    if health["protocol"] == "TCP":  # App Runner then ignores the path
         health["path"] = "/"
-    if normalised.get("image_repository_type") == "ECR_PUBLIC":  # AWS keeps the role of a private image it had before
+    if normalised.get("image_repository_type") == "ECR_PUBLIC":  # AWS keeps the role of an earlier private image
         normalised["access_role"] = None
     return {**normalised, **sizes, "variables": names, "health": health}
 
 
 def parse_service(service: Mapping[str, Any]) -> dict[str, Value]:
-    """DescribeService's answer as a spec."""
+    """Return a DescribeService response as a spec."""
     source, instance, network = (service[f"{part}Configuration"] for part in ("Source", "Instance", "Network"))
     image = source.get("ImageRepository") or {}
     configuration = image.get("ImageConfiguration") or {}
@@ -74,7 +77,7 @@ def parse_service(service: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def build_request(spec: Mapping[str, Value]) -> dict[str, Value]:
-    """What CreateService and UpdateService have in common: the whole of a spec, so that either sets all of it."""
+    """Return the parameters common to CreateService and UpdateService: the whole spec, so that either sets it all."""
     connector, observability = spec["connector"], spec["observability"]
     egress = {"EgressType": "DEFAULT"} if connector is None else {"EgressType": "VPC", "VpcConnectorArn": connector}
     observability_config: dict[str, Value] = {"ObservabilityEnabled": observability is not None}
@@ -99,7 +102,7 @@ def build_request(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def build_outputs(service: Any) -> Outputs:
-    """What others may refer to; from DescribeService's answer, or from an answer that is not known yet."""
+    """Return the outputs of a service from a DescribeService response, which may still be unknown."""
     host = service.get("ServiceUrl", "")
     return {
         "arn": service["ServiceArn"],
@@ -131,6 +134,6 @@ def _build_source(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def parse_units(value: Value) -> int:
-    """CPU units or MiB, from ``256``, ``"256"``, ``"0.25 vCPU"`` or ``"0.5 GB"``."""
+    """Return CPU units or MiB from ``256``, ``"256"``, ``"0.25 vCPU"`` or ``"0.5 GB"``."""
     amount, _, unit = str(value).partition(" ")
     return int(float(amount) * 1024) if unit else int(amount)

@@ -1,7 +1,8 @@
-"""CloudFront distributions.  API: CloudFront CreateDistributionWithTags, GetDistributionConfig, UpdateDistribution.
+"""Manage CloudFront distributions. API: CloudFront CreateDistributionWithTags, GetDistributionConfig,
+UpdateDistribution.
 
-Nothing about a distribution that we could choose is unique but its caller reference, which no listing tells: so its
-comment bears our mark, and that is how it is found.  An update reads, merges and writes the version that it read.
+The only unique attribute that a client can choose is the caller reference, which no listing returns: so the comment
+contains the ownership mark, and a distribution is found by it. An update reads, merges and writes the same version.
 """
 
 from __future__ import annotations
@@ -52,12 +53,15 @@ USES = frozenset(
 ARN = None
 
 NOT_FOUND_CODES = ("NoSuchDistribution", "NoSuchResource")
-DEPLOYMENT_SLOW_HINT = "CloudFront is still taking the change to its edge locations; wait, then run it again."
+DEPLOYMENT_SLOW_HINT = "CloudFront is still deploying the change to its edge locations. Wait, then run again."
 DEPLOYMENT_TIMEOUT_SECONDS = 1800.0
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """Found in the one listing of all distributions; then its configuration and its tags."""
+    """Return the distribution with its configuration and tags, or None.
+
+    It is found in the listing of all distributions.
+    """
     summary = _find_summary(aws, scope, name, spec)
     if summary is None:
         return None
@@ -83,7 +87,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """The tagging API names distributions by their ids, which tell nothing; their comments do."""
+    """Yield the environment's distributions by their comments; the tagging API lists only their ids."""
     for summary in aws.all("cloudfront", "list_distributions", "DistributionList.Items"):
         ownership = parse_ownership_comment(summary.get("Comment", ""))
         if ownership["owner"] == scope.owner and ownership["component"]:
@@ -91,20 +95,26 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """A caller reference that is taken is ours of a moment ago: then the listing tells which distribution has it."""
+    """Create the distribution and wait until it is deployed.
+
+    If the caller reference is taken, an earlier attempt created it: its id is then read from the listing.
+    """
     config = {**merge_config(spec, {}), "CallerReference": f"orchestrator/{scope.owner}/{name}"}
     config_with_tags = {"DistributionConfig": config, "Tags": {"Items": to_aws_tags(spec["tags"])}}
-    created = yield ApiCall(
+    create_response = yield ApiCall(
         "cloudfront",
         "create_distribution_with_tags",
         {"DistributionConfigWithTags": config_with_tags},
         ok_codes=("DistributionAlreadyExists",),
-        retry_codes=("InvalidOriginAccessControl", "InvalidFunctionAssociation"),  # made a moment ago
+        retry_codes=(
+            "InvalidOriginAccessControl",
+            "InvalidFunctionAssociation",
+        ),  # created just before, not visible yet
         timeout_seconds=30.0,
     )
     distributions = yield ApiCall("cloudfront", "list_distributions", {})
     identity = yield Compute(
-        "id and host name of the distribution", _extract_identity, (created, distributions, spec["comment"])
+        "distribution ID and host name", _extract_identity, (create_response, distributions, spec["comment"])
     )
     yield _wait_until_deployed(identity["id"])
     arn = join_parts([f"arn:aws:cloudfront::{scope.account}:distribution/", identity["id"]])
@@ -112,14 +122,16 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """What we do not speak of stays as it is at that moment."""
+    """Update the distribution, keeping every setting that the spec does not declare as it is at that moment."""
     distribution_id = live.private["id"]
     if "tags" in changed:
         request = {"Resource": live.outputs["arn"], "Tags": {"Items": to_aws_tags(spec["tags"])}}
         yield ApiCall("cloudfront", "tag_resource", request)
     if changed - {"tags"}:
         current = yield ApiCall("cloudfront", "get_distribution_config", {"Id": distribution_id})
-        config = yield Compute("merge the changes into it", merge_config, (dict(spec), current["DistributionConfig"]))
+        config = yield Compute(
+            "merged distribution configuration", merge_config, (dict(spec), current["DistributionConfig"])
+        )
         request = {"Id": distribution_id, "IfMatch": current["ETag"], "DistributionConfig": config}
         yield ApiCall("cloudfront", "update_distribution", request)
         yield _wait_until_deployed(distribution_id)
@@ -127,10 +139,10 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """CloudFront deletes only what is disabled, and known to be so at every edge."""
+    """Disable the distribution, wait until every edge location knows, and delete it."""
     distribution_id = live.private["id"]
     if live.spec["enabled"]:
-        config = Sensitive({**live.private["config"], "Enabled": False})  # headers for origins may hold secrets
+        config = Sensitive({**live.private["config"], "Enabled": False})  # origin headers may contain secrets
         request = {"Id": distribution_id, "IfMatch": live.private["etag"], "DistributionConfig": config}
         yield ApiCall("cloudfront", "update_distribution", request, ok_codes=NOT_FOUND_CODES)
     disabled = yield _wait_until_deployed(distribution_id)
@@ -142,7 +154,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 
 
 def stuck(live: LiveResource) -> str:
-    """What to do about one that is not deployed yet."""
+    """Return what to do about a distribution that is not deployed yet."""
     return DEPLOYMENT_SLOW_HINT
 
 
@@ -155,7 +167,7 @@ def _wait_until_deployed(distribution_id: Value) -> Wait:
         gone_codes=NOT_FOUND_CODES,
         timeout_seconds=DEPLOYMENT_TIMEOUT_SECONDS,
         stuck_hint=DEPLOYMENT_SLOW_HINT,
-        description="it",
+        description="the distribution",
     )
 
 
@@ -164,13 +176,13 @@ def _ownership_comment(scope: Scope, name: str) -> str:
 
 
 def _read_ownership(tags: Mapping[str, str], comment: str) -> Ownership:
-    """The tags say whose it is; the comment says so of one whose tags somebody has removed."""
+    """Return the owner from the tags, or from the comment if the tags were removed."""
     ownership = parse_ownership(tags)
     return ownership if ownership["owner"] else parse_ownership_comment(comment)
 
 
 def _find_summary(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> dict[str, Any] | None:
-    """The distribution with our mark, or else one that answers for one of our aliases, whoever made it."""
+    """Return the distribution with the ownership mark, else one that serves a declared alias, whoever created it."""
     summaries = aws.all("cloudfront", "list_distributions", "DistributionList.Items")
     owned = [summary for summary in summaries if summary.get("Comment") == _ownership_comment(scope, name)]
     aliases = {alias for alias in spec.get("aliases", ()) if isinstance(alias, str)}
@@ -182,12 +194,14 @@ def _build_outputs(distribution_id: Value, arn: Value, host: Value, aliases: lis
     return {"id": distribution_id, "arn": arn, "host": host, "domain": aliases[0] if aliases else host}
 
 
-def _extract_identity(created: Mapping[str, Any], distributions: Mapping[str, Any], comment: str) -> dict[str, str]:
-    """Id and host name from the creation's own answer, or else from the listing."""
+def _extract_identity(
+    create_response: Mapping[str, Any], distributions: Mapping[str, Any], comment: str
+) -> dict[str, str]:
+    """Return id and host name from the creation's response, or else from the listing."""
     summaries = distributions.get("DistributionList", {}).get("Items", ())
     candidates = (
-        [created["Distribution"]]
-        if created
+        [create_response["Distribution"]]
+        if create_response
         else [summary for summary in summaries if summary.get("Comment") == comment]
     )
     distribution = next(iter(candidates), {"Id": "not-listed-yet", "DomainName": ""})

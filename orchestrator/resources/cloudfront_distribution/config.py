@@ -1,7 +1,7 @@
-"""A DistributionConfig and what we say of one: from either to the other.  Pure.
+"""Convert between a DistributionConfig and a distribution's spec. Pure.
 
-CloudFront replaces the whole configuration on every update, so what we do not speak of is carried over from the live
-one.  Its lists are ``{Quantity, Items}``, and ``Items`` is missing from an empty one.
+CloudFront replaces the whole configuration on every update, so settings that the spec does not declare are copied from
+the live one. Its lists are ``{Quantity, Items}``; an empty list has no ``Items``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ HTTPS_ORIGIN_DEFAULTS = {
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Aliases, methods and countries are sets; the order of paths counts, the first that fits wins."""
+    """Return the spec with aliases, methods and countries sorted.
+
+    The order of paths is kept: the first match applies.
+    """
     normalised = dict(spec)
     if "aliases" in spec:
         normalised["aliases"] = sort_canonically(list(spec["aliases"]))
@@ -52,7 +55,7 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def parse_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """What a live configuration says about everything a spec can speak of."""
+    """Return a live configuration as a full spec."""
     scalars = {field: config.get(member, "") for field, member in SCALAR_MEMBERS.items()}
     behaviours = _list_items(config.get("CacheBehaviors"))
     geo = config.get("Restrictions", {}).get("GeoRestriction", {"RestrictionType": "none"})
@@ -78,7 +81,7 @@ def parse_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def merge_config(spec: Mapping[str, Value], base: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with everything that ``spec`` speaks of put in; ``{}`` is the base of a new distribution."""
+    """Return ``base`` with everything that ``spec`` declares; ``base`` is ``{}`` for a new distribution."""
     config = {**base, **{member: spec[field] for field, member in SCALAR_MEMBERS.items() if field in spec}}
     live_origins = {origin["Id"]: origin for origin in _list_items(base.get("Origins"))}
     grouped_ids = _list_grouped_origins(base)
@@ -102,7 +105,7 @@ def merge_config(spec: Mapping[str, Value], base: Mapping[str, Any]) -> dict[str
 
 
 def to_quantity_list(items: list[Any]) -> dict[str, Any]:
-    """A list as CloudFront wants it."""
+    """Return a list in CloudFront's format."""
     return {"Quantity": len(items), **({"Items": list(items)} if items else {})}
 
 
@@ -115,7 +118,7 @@ def _sorted_methods(behaviour: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _build_options(spec: Mapping[str, Value]) -> dict[str, Any]:
-    """The parts that are sent only when the manifest speaks of them."""
+    """Return the parts that are sent only if the manifest declares them."""
     options: dict[str, Any] = {}
     if "geo" in spec:
         rule = {
@@ -131,7 +134,7 @@ def _build_options(spec: Mapping[str, Value]) -> dict[str, Any]:
 
 
 def _list_grouped_origins(base: Mapping[str, Any]) -> set[str]:
-    """Origins that somebody has put in a group: not ours to drop."""
+    """Return the origins that are part of an origin group. Groups are not managed here, so these are kept."""
     groups = _list_items(base.get("OriginGroups"))
     return {member["OriginId"] for group in groups for member in _list_items(group.get("Members"))}
 
@@ -151,7 +154,7 @@ def _build_origin(origin_id: str, origin: Mapping[str, Value], live_origin: Mapp
 
 
 def _parse_origin(origin: Mapping[str, Any]) -> dict[str, Any]:
-    """An origin without access control is a web server, or a bucket that somebody left open."""
+    """Return an origin as a spec. Without access control it is a web server, or a publicly readable bucket."""
     access_control = origin.get("OriginAccessControlId") or None
     if access_control is None and "CustomOriginConfig" not in origin:
         access_control = ""

@@ -1,10 +1,12 @@
-"""ECS Express Mode services.  API: ECS Create-, Describe-, Update- and DeleteExpressGatewayService, ListServices,
-ListServiceDeployments, DescribeServiceDeployments, DescribeServiceRevisions, TagResource.
+"""Manage ECS Express Mode services.
 
-A change is a canary deployment of six to ten minutes, a change of nothing too: so nothing is sent that is there
-already, and a deployment that is under way is waited for.  Its own status decides, found by the revision that was asked
-for: one that fails is rolled back, and the service stays ACTIVE.  ECS writes its own security group into the network
-settings.  The log group is made before the service, whose tasks may not make it, and outlives it.
+API: ECS Create-, Describe-, Update- and DeleteExpressGatewayService, ListServices, ListServiceDeployments,
+DescribeServiceDeployments, DescribeServiceRevisions, TagResource.
+
+Every update starts a canary deployment of six to ten minutes, even if nothing changes: so nothing is sent that is
+already set, and a deployment in progress is awaited. A deployment is found by the requested revision, and its own
+status decides: a failed one is rolled back while the service stays ACTIVE. ECS adds its own security group to the
+network settings. The log group is created before the service, whose tasks lack the permission, and outlives it.
 """
 
 from __future__ import annotations
@@ -73,28 +75,31 @@ USES = frozenset(
     }
 )
 TAKES_OVER = frozenset({"apprunner_service"})
-"""What may stand in its place: that goes only when this one answers."""
+"""Types that a service may replace: the old service is deleted only once this one responds."""
 ARN = None
 
 ROLE_NOT_READY_CODES = ("InvalidParameterException", "AccessDeniedException", "ClientException")
 ALREADY_EXISTS_CODES = ("InvalidParameterException",)
-"""ECS's answer to a creation that was sent twice, because the first answer was lost."""
+"""ECS's error code for a creation that was sent twice because the first response was lost."""
 UNRECOVERED_STATUSES = ("STOPPED", "ROLLBACK_FAILED")
 ECS_PRINCIPAL = "ecs.amazonaws.com"
 MIN_ZONES = 2
-"""A load balancer wants subnets in at least two zones."""
+"""A load balancer requires subnets in at least two zones."""
 FIELDS_WITHOUT_DEPLOYMENT = frozenset({"settled", "tags", "log_retention_days"})
 CANARY_DEPLOYMENT_EFFECT = (
-    "A new deployment of about 6 to 10 minutes: first 5 % of the requests go to it, then all; nobody is cut off. "
-    "Answers with a 4xx or 5xx status count against the new version, which is rolled back when they are too many."
+    "Canary deployment of about 6 to 10 minutes: first 5 % of the requests go to the new version, then all. "
+    "No downtime. Too many responses with a 4xx or 5xx status roll the new version back."
 )
-DEPLOYMENT_WAIT_EFFECT = "The deployment that is under way is waited for."
+DEPLOYMENT_WAIT_EFFECT = "The run waits for the deployment in progress."
 GENTLE = frozenset({CANARY_DEPLOYMENT_EFFECT, DEPLOYMENT_WAIT_EFFECT})
-"""Effects that nobody has to agree to."""
+"""Effects that need no approval."""
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """The service with its tags, its deployments, its groups; where a spec is given, its logs and load balancer."""
+    """Return the service with tags, deployment and security groups, or None.
+
+    With a spec, also read its log retention and load balancer.
+    """
     arn = _service_arn(scope, name)
     service = _read_service(aws, arn)
     if service is None:
@@ -117,9 +122,10 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """Ours, by their tags: the tagging API lags, and what a service uses cannot be deleted before it.
+    """Yield the environment's services by their own tags.
 
-    Nothing is asked of ECS where none of our roles is for it: each service has one until it is gone.
+    The tagging API lags, and what a service uses cannot be deleted before it. ECS is not queried if the environment has
+    no role for it: each service has one until it is deleted.
     """
     roles = aws.all("iam", "list_roles", "Roles", PathPrefix=scope.iam_path)
     if not any(ECS_PRINCIPAL in str(role["AssumeRolePolicyDocument"]) for role in roles):
@@ -128,14 +134,14 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
     service_arns = aws.all("ecs", "list_services", "serviceArns", **request, missing=NOT_FOUND_CODES)
     for arn in service_arns:
         name = arn.rpartition("/")[2]
-        if name.startswith(scope.name_prefix[:20]):  # others' are not asked for
+        if name.startswith(scope.name_prefix[:20]):  # saves a lookup for services of others
             service = _read_service(aws, arn)
             if service is not None and scope.owns(from_aws_tags(service.get("tags"))):
                 yield name
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The log group, CreateExpressGatewayService until the new roles can be assumed; then its first deployment."""
+    """Create the log group and the service, retrying until its roles can be assumed, and wait for the deployment."""
     _require_zones(spec)
     yield from set_log_retention(spec)
     request = {
@@ -158,14 +164,14 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     response = yield ApiCall(
         "ecs", "describe_express_gateway_service", {"serviceArn": arn}, retry_codes=NOT_FOUND_CODES
     )
-    revision = yield Compute("its revision", current_revision_arn, (response["service"],))
-    failure_hint = "The service never answered; correct it and apply again: that deploys to the same service."
+    revision = yield Compute("service revision", current_revision_arn, (response["service"],))
+    failure_hint = "The service never responded. Fix the cause and apply again; that deploys to the same service."
     yield from wait_for_revision(arn, revision, spec["log_group"], failure_hint)
     return (yield from read_outputs(arn))
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Marks and logs at once; a deployment only for what it takes one for, and after the one that is under way."""
+    """Update tags and logs at once; deploy only if a change requires it, after the deployment in progress."""
     arn = live.private["arn"]
     if live.status == "DRAINING":
         yield wait_until_deleted(arn, name)
@@ -192,7 +198,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """Delete, and wait until it is gone: its roles, groups and subnets are held until then."""
+    """Delete the service and wait until it is gone: its roles, groups and subnets are in use until then."""
     arn = live.private["arn"]
     not_found_codes = (*NOT_FOUND_CODES, "ServiceNotActiveException")
     yield ApiCall("ecs", "delete_express_gateway_service", {"serviceArn": arn}, ok_codes=not_found_codes)
@@ -201,10 +207,10 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 
 
 def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
-    """What users notice."""
+    """Yield the effects of a change on users."""
     changed = {field.path[0] for field in fields}
     if changed & IMMUTABLE or live.status == "DRAINING":
-        yield "The service is made again, with a new address."
+        yield "The service is recreated with a new URL."
     elif changed - FIELDS_WITHOUT_DEPLOYMENT or live.health is Health.FAILED:
         yield CANARY_DEPLOYMENT_EFFECT
     elif "settled" in changed:
@@ -212,20 +218,20 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
 
 
 def losses(live: LiveResource) -> Iterator[str]:
-    """What users notice when it goes."""
+    """Yield the effects of a deletion on users."""
     if live.outputs["host"]:
-        yield f"{live.outputs['url']} answers no more."
+        yield f"{live.outputs['url']} stops responding."
 
 
 def stuck(live: LiveResource) -> str:
-    """What a person should look at."""
+    """Return what to check in a service that is not ACTIVE, or ""."""
     hints = {
-        "DRAINING": "it is being deleted: an apply makes it anew once it is gone",
-        "STOPPED": "its last deployment was stopped: an apply deploys again",
-        "ROLLBACK_FAILED": "its last deployment failed, and what was before could not be brought back: see its log "
-        "group; an apply deploys again",
+        "DRAINING": "The service is being deleted. The next apply recreates it once it is gone.",
+        "STOPPED": "The last deployment was stopped. The next apply deploys again.",
+        "ROLLBACK_FAILED": "The last deployment failed and could not be rolled back. See the log group; the next "
+        "apply deploys again.",
     }
-    deploying_hint = "ECS is deploying to it, which takes 6 to 10 minutes: an apply waits for it"
+    deploying_hint = "ECS is deploying the service, which takes 6 to 10 minutes. The next apply waits for it."
     return hints.get(live.status, "" if live.status == "ACTIVE" else deploying_hint)
 
 
@@ -243,7 +249,7 @@ def _read_service(aws: AwsReader, arn: str) -> Any:
 
 
 def _find_last_deployment(aws: AwsReader, arn: str) -> Any:
-    """The newest one, or None: ECS forgets them after 90 days."""
+    """Return the newest deployment, or None: ECS deletes them after 90 days."""
     response = (
         aws.get("ecs", "list_service_deployments", cluster=CLUSTER_NAME, service=arn, missing=NOT_FOUND_CODES) or {}
     )
@@ -255,7 +261,7 @@ def _find_last_deployment(aws: AwsReader, arn: str) -> Any:
 
 
 def _effective_status(service: Any, last_deployment: Any) -> str:
-    """The service's own, or its deployment's while that is not well."""
+    """Return the service's status; if ACTIVE, the last deployment's unless that succeeded or was rolled back."""
     service_status: str = service["status"]["statusCode"]
     deployment_status = str((last_deployment or {}).get("status", SUCCESSFUL_STATUS))
     return (
@@ -266,7 +272,7 @@ def _effective_status(service: Any, last_deployment: Any) -> str:
 
 
 def _list_own_security_groups(aws: AwsReader, configuration: Mapping[str, Any]) -> list[str]:
-    """The security groups that somebody named; ECS marks its own."""
+    """Return the security groups set by users; ECS tags its own."""
     group_ids = (configuration.get("networkConfiguration") or {}).get("securityGroups") or []
     filters = [{"Name": "tag:AmazonECSManaged", "Values": ["true"]}]
     managed_groups = (
@@ -283,21 +289,21 @@ def _read_load_balancer(aws: AwsReader, configuration: Mapping[str, Any]) -> str
 
 
 def _read_log_retention(aws: AwsReader, group: str) -> int | None:
-    """Days the log group is kept; None while it is missing or keeps for ever."""
+    """Return the retention of a log group in days; None if it is missing or never expires."""
     groups = aws.all("logs", "describe_log_groups", "logGroups", logGroupNamePrefix=group)
     return next((item.get("retentionInDays") for item in groups if item["logGroupName"] == group), None)
 
 
 def _require_zones(spec: Mapping[str, Value]) -> None:
-    """Raise Problems, while planning, where the network has too few subnets of the kind that is needed."""
+    """Raise Problems during planning if the network has too few subnets of the required kind."""
     subnets = spec["subnets"]
     if isinstance(subnets, list) and len(subnets) < MIN_ZONES:
         message = (
-            f"an Express service needs subnets of its kind in {MIN_ZONES} zones, and the network has {len(subnets)}"
+            f"an Express service needs subnets of the right kind in {MIN_ZONES} zones; the network has {len(subnets)}"
         )
-        hint = "a public service needs subnets with a route to an internet gateway, one that is not public others: "
+        hint = "a public service needs subnets with a route to an internet gateway, a private one subnets without: "
         raise Problems.from_message(
-            message, hint=f"{hint}name them in `network.subnets` of the Project, or another VPC"
+            message, hint=f"{hint}list them in `network.subnets` of the Project, or set another VPC"
         )
 
 

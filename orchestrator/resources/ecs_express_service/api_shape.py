@@ -1,4 +1,4 @@
-"""An Express service's spec: what AWS adds by itself left out, and the shape of the API around it.  Pure."""
+"""Convert an Express service between its spec and the API's format, without what AWS adds by itself. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.values import Value, join_parts, sort_canonically
 CLUSTER_NAME = "default"
 UNKNOWN_LOAD_BALANCER = "not-named-by-ecs"
 LOG_STREAM_PREFIX = "service"
-"""What the log streams' names begin with."""
+"""Prefix of the log stream names."""
 DEFAULTS: Mapping[str, Value] = {
     "settled": True,
     "command": [],
@@ -28,11 +28,14 @@ SCALING_MEMBERS = {
     "metric": ("autoScalingMetric", "AVERAGE_CPU"),
     "target": ("autoScalingTargetValue", 60),
 }
-"""The spec's word -> the API's, and what AWS takes where nothing is said (developer guide)."""
+"""API member and AWS default (developer guide) by spec field."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """AWS's defaults; ``variables`` names every variable, so that one too many is a difference."""
+    """Return the spec with AWS's defaults.
+
+    ``variables`` lists every variable, so that a surplus one is a difference.
+    """
     normalised = {**DEFAULTS, **spec}
     sorted_fields = {
         key: sort_canonically(normalised[key]) for key in UNORDERED_FIELDS if isinstance(normalised.get(key), list)
@@ -44,7 +47,10 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 def parse_service(
     service: Mapping[str, Any], configuration: Mapping[str, Any], groups: Iterable[str]
 ) -> dict[str, Value]:
-    """DescribeExpressGatewayService's answer as a spec: its newest ``configuration``, with ``groups`` that are ours."""
+    """Return a DescribeExpressGatewayService response as a spec.
+
+    ``configuration`` is the newest one of the service, ``groups`` the security groups set by users.
+    """
     container = configuration.get("primaryContainer") or {}
     network = configuration.get("networkConfiguration") or {}
     scaling = configuration.get("scalingTarget") or {}
@@ -69,7 +75,7 @@ def parse_service(
 
 
 def newest_configuration(service: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The configuration that is wanted of a service: while it deploys, AWS lists the one before it, too."""
+    """Return the configuration requested last; during a deployment AWS also lists the previous one."""
     configurations = service.get("activeConfigurations") or [{}]
     return max(
         configurations, key=lambda item: (str(item.get("createdAt", "")), str(item.get("serviceRevisionArn", "")))
@@ -77,7 +83,7 @@ def newest_configuration(service: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def build_request(spec: Mapping[str, Value]) -> dict[str, Value]:
-    """What creating and updating have in common: the whole of a spec, so that either sets all of it."""
+    """Return the parameters common to creation and update: the whole spec, so that either sets all of it."""
     container = {
         "image": spec["image"],
         "containerPort": spec["port"],
@@ -101,21 +107,21 @@ def build_request(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def build_outputs(arn: Value, host: Value, load_balancer: Value) -> Outputs:
-    """What others may refer to; ``balancer`` is the load balancer as CloudWatch calls it."""
+    """Return the outputs of a service; ``load_balancer`` is its name in CloudWatch."""
     return {"arn": arn, "host": host, "url": join_parts(["https://", host]), "load_balancer": load_balancer}
 
 
 def parse_host(service: Mapping[str, Any]) -> str:
-    """The name under which it answers; AWS writes it with ``https://`` or without.  Empty while there is none."""
+    """Return the host name of a service, or "" while it has none. AWS returns it with or without ``https://``."""
     paths = newest_configuration(service).get("ingressPaths") or [{}]
     endpoint = str(paths[0].get("endpoint", ""))
     return urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").netloc
 
 
 def parse_load_balancer(response: Mapping[str, Any]) -> str:
-    """``app/NAME/ID`` of the load balancer, out of DescribeServiceRevisions' answer, or NO_BALANCER.
+    """Return ``app/NAME/ID`` of the load balancer from a DescribeServiceRevisions response, or UNKNOWN_LOAD_BALANCER.
 
-    Who asks for it makes an alarm, and an alarm that watches nothing yet is better than a deployment that fails for it.
+    It is needed for an alarm, and an alarm without data is better than a deployment that fails because of it.
     """
     revisions = response.get("serviceRevisions") or [{}]
     paths = (revisions[0].get("ecsManagedResources") or {}).get("ingressPaths") or [{}]

@@ -1,6 +1,6 @@
-"""The steps of a deployment: its log group, its wait, and what is known once it is over.  Pure.
+"""Build the steps of a deployment: its log group, its wait, and its outputs. Pure.
 
-A deployment is found by the revision that was asked for, and waited for by its own ARN.
+A deployment is found by the requested revision and awaited by its own ARN.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from orchestrator.values import Value, join_parts
 
 NOT_FOUND_CODES = ("ResourceNotFoundException", "ServiceNotFoundException", "ClusterNotFoundException")
 DEPLOYMENT_TIMEOUT_SECONDS = 2400.0
-"""Seconds a deployment may take: most end in 6 to 10 minutes, one whose tasks never become well in 30 or so."""
+"""Seconds a deployment may take. Most end in 6 to 10 minutes; one whose tasks stay unhealthy takes about 30."""
 SUCCESSFUL_STATUS = "SUCCESSFUL"
 FAILED_STATUSES = ("STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
-ROLLBACK_HINT = "ROLLBACK_SUCCESSFUL means that ECS went back to the previous version by itself, which answers now."
+ROLLBACK_HINT = "ROLLBACK_SUCCESSFUL means that ECS rolled back to the previous version, which is serving now."
 
 
 def set_log_retention(spec: Mapping[str, Value]) -> Steps:
-    """The log group, which a task may not make, and for how long it is kept."""
+    """Create the log group, which tasks are not allowed to create, and set its retention."""
     group = spec["log_group"]
     yield ApiCall("logs", "create_log_group", {"logGroupName": group}, ok_codes=("ResourceAlreadyExistsException",))
     retention = {"logGroupName": group, "retentionInDays": spec["log_retention_days"]}
@@ -38,27 +38,27 @@ def set_log_retention(spec: Mapping[str, Value]) -> Steps:
 
 
 def wait_for_revision(arn: Value, revision: Value, log_group: str, hint: str) -> Steps:
-    """Wait for the deployment of a revision, by its own ARN; it may take a moment until it is listed at all."""
+    """Wait for the deployment of a revision, by its own ARN; it may take a moment to be listed."""
     listing = ApiCall(
         "ecs", "list_service_deployments", {"cluster": CLUSTER_NAME, "service": arn}, retry_codes=NOT_FOUND_CODES
     )
     listed_path = join_parts(["serviceDeployments[?targetServiceRevisionArn=='", revision, "'] | [0] && 'listed'"])
-    not_listed_hint = "ECS lists no deployment of what was asked for; look at the service in the ECS console."
+    not_listed_hint = "ECS lists no deployment of the requested revision. Check the service in the ECS console."
     response = yield Wait(
         listing,
         listed_path,
         target_values=("listed",),
         timeout_seconds=300.0,
         stuck_hint=not_listed_hint,
-        description="its deployment",
+        description="the deployment",
     )
-    deployment = yield Compute("its deployment", find_deployment_arn, (response, revision))
+    deployment = yield Compute("deployment ARN", find_deployment_arn, (response, revision))
     yield wait_for_deployment(deployment, (SUCCESSFUL_STATUS,), FAILED_STATUSES, log_group, hint)
     return {}
 
 
 def find_deployment_arn(response: Any, revision: str) -> str:
-    """The ARN of the deployment whose target is ``revision``, out of ListServiceDeployments' answer."""
+    """Return the ARN of the deployment of ``revision`` from a ListServiceDeployments response."""
     matching = (
         deployment
         for deployment in response["serviceDeployments"]
@@ -70,14 +70,14 @@ def find_deployment_arn(response: Any, revision: str) -> str:
 def wait_for_deployment(
     deployment: Value, until: tuple[str, ...], failed: tuple[str, ...], log_group: str, hint: str
 ) -> Wait:
-    """Wait for one deployment's own end."""
+    """Wait until a deployment has one of the statuses ``until``; fail on one of ``failed``."""
     return Wait(
         ApiCall("ecs", "describe_service_deployments", {"serviceDeploymentArns": [deployment]}),
         "serviceDeployments[0].status",
         target_values=until,
         failed_values=failed,
         timeout_seconds=DEPLOYMENT_TIMEOUT_SECONDS,
-        stuck_hint=f"{hint} What the container printed is in the log group {log_group}.".strip(),
+        stuck_hint=f"{hint} The container's output is in the log group {log_group}.".strip(),
         description="the deployment",
         log_group=log_group,
         reason_path="serviceDeployments[0].statusReason",
@@ -85,24 +85,24 @@ def wait_for_deployment(
 
 
 def read_outputs(arn: Value) -> Steps:
-    """Its outputs, once it has been deployed to."""
+    """Return the outputs of a deployed service."""
     response = yield ApiCall("ecs", "describe_express_gateway_service", {"serviceArn": arn})
     service = response["service"]
-    host = yield Compute("its host", parse_host, (service,))
-    revision = yield Compute("its revision", current_revision_arn, (service,))
+    host = yield Compute("host name", parse_host, (service,))
+    revision = yield Compute("service revision", current_revision_arn, (service,))
     revisions = yield ApiCall("ecs", "describe_service_revisions", {"serviceRevisionArns": [revision]})
-    load_balancer = yield Compute("its load balancer", parse_load_balancer, (revisions,))
+    load_balancer = yield Compute("load balancer", parse_load_balancer, (revisions,))
     return build_outputs(arn, host, load_balancer)
 
 
 def current_revision_arn(service: Mapping[str, Any]) -> str:
-    """The ARN of the revision that runs."""
+    """Return the ARN of the newest revision."""
     return str(newest_configuration(service).get("serviceRevisionArn", ""))
 
 
 def wait_until_deleted(arn: Value, name: str) -> Wait:
-    """Wait until the service is gone."""
-    hint = f"ECS could not remove {name}; look at it in the ECS console, and run it again."
+    """Wait until the service is deleted."""
+    hint = f"ECS could not delete {name}. Check it in the ECS console, then run again."
     describe = ApiCall("ecs", "describe_express_gateway_service", {"serviceArn": arn})
     path = "service.status.statusCode"
     return Wait(

@@ -1,8 +1,8 @@
-"""PostgreSQL instances.  API: RDS CreateDBInstance, ModifyDBInstance, DeleteDBInstance, DescribeDBInstances.
+"""Manage PostgreSQL instances. API: RDS CreateDBInstance, ModifyDBInstance, DeleteDBInstance, DescribeDBInstances.
 
-Two fields have no place in RDS and stand on the instance as tags: ``apply`` (whether what causes an outage waits for
-the maintenance window) and ``credentials`` (which secret, and which key in it, holds the master password).
-Two fields are never declared: ``ready`` (it has an address) and ``surplus_gb`` (storage beyond what is asked for).
+Two fields that RDS does not have are stored as tags: ``apply`` (whether changes with an outage wait for the maintenance
+window) and ``credentials`` (the secret, and the key in it, that holds the master password). Two fields are never
+declared: ``ready`` (the instance has a host name) and ``surplus_gb`` (storage beyond the declared size).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ DELETION_TIMEOUT_SECONDS = 3600.0
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """Sets sorted, and the two fields that every instance is to have."""
+    """Return the spec with sets sorted and the two undeclared fields at their expected values."""
     sorted_fields = {
         key: sort_canonically(spec[key]) for key in ("security_groups", "logs") if isinstance(spec.get(key), list)
     }
@@ -41,7 +41,10 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing for all instances; what is pending counts as done, for it needs no second order."""
+    """Return the instance from one listing of all, or None.
+
+    Pending changes count as done, so they are not sent again.
+    """
     instances = aws.all("rds", "describe_db_instances", "DBInstances")
     instance = next((item for item in instances if item["DBInstanceIdentifier"] == name.lower()), None)
     if instance is None:
@@ -58,7 +61,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """The instance, then wait: nobody can use it before it has an address."""
+    """Create the instance and wait until it is available: it has no host name before that."""
     credentials = yield from password.password_parameters(spec["credentials"])
     request = {**modify.build_create_request(name, spec), **credentials, "Tags": to_aws_tags(modify.build_tags(spec))}
     yield ApiCall("rds", "create_db_instance", request, ok_codes=("DBInstanceAlreadyExists",))
@@ -67,7 +70,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """One ModifyDBInstance; the password by itself, for it must be in force before the tag says so."""
+    """Send one ModifyDBInstance; change the password separately, because it must be active before its tag is set."""
     outputs: Outputs = {}
     modification = modify.build_modification(name, spec, live, changed)
     if modification is not None:
@@ -94,7 +97,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """A final snapshot is taken and the automated backups are kept; RDS refuses while it is protected."""
+    """Delete the instance with a final snapshot, keeping automated backups. RDS refuses while it is protected."""
     if live.private.get("status") != "deleting":
         yield ApiCall(
             "rds",
@@ -121,6 +124,6 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 
 
 def final_snapshot_name(name: str, live: LiveResource) -> str:
-    """The name of the last snapshot: the same on every try, another for every instance that ever had this name."""
+    """Return the name of the final snapshot: the same on every try, different for each instance of this name."""
     short_resource_id = str(live.private.get("resource_id") or "").removeprefix("db-").lower()[:12]
     return "-".join(filter(None, (name, "final", short_resource_id)))

@@ -1,4 +1,4 @@
-"""What RDS calls each field of a database: where it stands in an answer, and in the calls that make and change it."""
+"""Map each field of a database to its member in RDS responses, CreateDBInstance and ModifyDBInstance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TAG_CREDENTIALS = "orchestrator:credentials"
 
 
 class Setting(Struct, frozen=True):
-    """One field: JMESPath into a DBInstance, the member of CreateDBInstance, the member of ModifyDBInstance."""
+    """One field: its JMESPath in a DBInstance and its members in CreateDBInstance and ModifyDBInstance."""
 
     live_path: str
     create_member: str
@@ -71,10 +71,10 @@ SETTINGS: Mapping[str, Setting] = {
 
 STORAGE_FIELDS = frozenset({"storage_type", "storage_gb", "storage_max_gb", "iops", "throughput"})
 OUTAGE_FIELDS = frozenset({"instance_class", "version", "port"})
-"""What restarts the instance."""
+"""Fields whose change restarts the instance."""
 
 DEFERRABLE_FIELDS = frozenset({"storage_type", "storage_gb", "iops", "throughput", "multi_az", "backup_retention_days"})
-"""What waits for the maintenance window unless told otherwise, without causing an outage; the rest never waits."""
+"""Fields that wait for the maintenance window by default without causing an outage; all others apply at once."""
 
 FIELDS_BY_PENDING_MEMBER = {
     setting.modify_member: key for key, setting in SETTINGS.items() if setting.modify_member
@@ -82,4 +82,4 @@ FIELDS_BY_PENDING_MEMBER = {
     "Port": "port",
     "IAMDatabaseAuthenticationEnabled": "iam_authentication",
 }
-"""Member of PendingModifiedValues -> field."""
+"""Field by member of PendingModifiedValues."""

@@ -1,4 +1,4 @@
-"""An instance as RDS describes it, in the shape of a desired one.  Pure."""
+"""Convert an RDS instance description to the form of a spec. Pure."""
 
 from __future__ import annotations
 
@@ -27,12 +27,15 @@ FAILED_STATUSES = frozenset(
 
 
 def parse_spec(instance: Instance, declared: Mapping[str, Value]) -> dict[str, Value]:
-    """Every field.  ``declared`` decides how exact the version is, and whether grown storage is a surplus."""
+    """Return every field of an instance.
+
+    ``declared`` determines the precision of the version, and whether grown storage is a surplus.
+    """
     live_spec = {key: jmespath.search(setting.live_path, instance) for key, setting in SETTINGS.items()}
     if live_spec["port"] is None:
         live_spec["port"] = instance.get("DbInstancePort") or None
     live_spec |= parse_pending(instance)
-    if "version" in parse_pending(instance):  # its parameter group comes with it, and is not told to be pending
+    if "version" in parse_pending(instance):  # RDS changes the parameter group too, without listing it as pending
         live_spec["parameter_group"] = declared.get("parameter_group", live_spec["parameter_group"])
     live_spec["version"] = _truncate_version(live_spec["version"], declared.get("version"))
     live_spec |= _compare_storage(live_spec["storage_gb"], declared)
@@ -52,7 +55,7 @@ def parse_spec(instance: Instance, declared: Mapping[str, Value]) -> dict[str, V
 
 
 def parse_outputs(instance: Value) -> dict[str, Value]:
-    """What others refer to; there is no host before there is an address.  ``instance`` may be unknown."""
+    """Return the outputs of an instance, which may be unknown; without ``host`` while it has no host name."""
     if not isinstance(instance, Mapping):
         return {"host": instance["Endpoint"]["Address"]}
     host = jmespath.search("Endpoint.Address", instance)
@@ -60,7 +63,7 @@ def parse_outputs(instance: Value) -> dict[str, Value]:
 
 
 def parse_private(instance: Instance) -> dict[str, Any]:
-    """What changing and deleting it need to know."""
+    """Return what update and delete need to know about the live instance."""
     return {
         "status": instance.get("DBInstanceStatus", ""),
         "pending": parse_pending(instance),
@@ -71,7 +74,7 @@ def parse_private(instance: Instance) -> dict[str, Any]:
 
 
 def parse_pending(instance: Instance) -> dict[str, Value]:
-    """Fields with the values that they will have after the maintenance window."""
+    """Return the values that fields will have after the maintenance window."""
     pending = instance.get("PendingModifiedValues") or {}
     return {
         FIELDS_BY_PENDING_MEMBER[member]: value
@@ -81,7 +84,7 @@ def parse_pending(instance: Instance) -> dict[str, Value]:
 
 
 def parse_health(instance: Instance) -> Health:
-    """What DBInstanceStatus, a free text, means."""
+    """Return the health that a DBInstanceStatus means; the status is free text."""
     status = instance.get("DBInstanceStatus", "")
     if status in FAILED_STATUSES or status.startswith(("incompatible-", "insufficient-")):
         return Health.FAILED
@@ -89,30 +92,33 @@ def parse_health(instance: Instance) -> Health:
 
 
 def format_status(instance: Instance, declared: Mapping[str, Value]) -> str:
-    """One line: RDS's word, what waits for the maintenance window, what waits for a restart, what grew by itself."""
+    """Return one line: RDS's status, pending changes, parameters pending a restart, and grown storage."""
     parts = [str(instance.get("DBInstanceStatus", "unknown"))]
     pending = [f"{key} {value}" for key, value in sorted(parse_pending(instance).items())]
     if pending:
         parts.append(
-            f"{', '.join(pending)} from the maintenance window {instance.get('PreferredMaintenanceWindow', '')} on"
+            f"{', '.join(pending)} pending until maintenance window {instance.get('PreferredMaintenanceWindow', '')}"
         )
     if jmespath.search("DBParameterGroups[0].ParameterApplyStatus", instance) == "pending-reboot":
-        parts.append("parameters wait for a restart")
+        parts.append("parameters pending until restart")
     size, declared_gb = instance.get("AllocatedStorage", 0), declared.get("storage_gb")
     if isinstance(declared_gb, int) and size > declared_gb:
-        parts.append(f"storage has grown to {size} GB")
+        parts.append(f"storage grew to {size} GB")
     return "; ".join(parts)
 
 
 def _truncate_version(version: Value, declared: Value) -> Value:
-    """AWS upgrades minor versions by itself: ``16.4`` is ``16`` to who declared ``16``."""
+    """Return the version with the declared precision, because AWS upgrades minor versions: ``16.4`` matches ``16``."""
     if not isinstance(version, str) or not isinstance(declared, str):
         return version
     return ".".join(version.split(".")[: len(declared.split("."))])
 
 
 def _compare_storage(size: Value, declared: Mapping[str, Value]) -> dict[str, Value]:
-    """Storage never shrinks.  RDS rounds small growth up to 10 %; with ``storage_max_gb`` it grows by itself."""
+    """Return storage fields that tolerate growth up to the allowed limit; storage never shrinks.
+
+    RDS rounds small growth up to 10 %; with ``storage_max_gb`` storage grows automatically.
+    """
     declared_gb = declared.get("storage_gb")
     if not isinstance(size, int) or not isinstance(declared_gb, int) or size <= declared_gb:
         return {"surplus_gb": 0}

@@ -1,4 +1,4 @@
-"""What people are told of an instance: what a change will do to its users, and what to look at when it is not well."""
+"""Describe the effects of a change to an RDS instance, and what to check if it is unhealthy."""
 
 from __future__ import annotations
 
@@ -12,35 +12,37 @@ Fields = Mapping[str, FieldChange]
 
 
 def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str]:
-    """One sentence for each thing that users of the database will notice."""
+    """Yield one sentence for each effect on the users of the database."""
     changed = {field.path[0]: field for field in fields}
     timing = _describe_timing(changed, live)
     for list_effects in (_outage_effects, _storage_effects, _backup_effects, _other_effects):
         yield from list_effects(changed, timing)
     pending = {key: value for key, value in live.private.get("pending", {}).items() if key not in changed}
     if pending and timing == IMMEDIATE_TEXT and "apply" in changed:
-        yield f"What waits for the maintenance window is carried out now: {', '.join(sorted(pending))}."
+        yield f"Changes pending for the maintenance window are applied now: {', '.join(sorted(pending))}."
 
 
 def stuck(live: LiveResource) -> str:
-    """What a person should look at."""
+    """Return what to check in an unhealthy instance."""
     status = str(live.private.get("status", ""))
     if status in HINTS_BY_STATUS:
         return HINTS_BY_STATUS[status]
     if status.startswith("incompatible-"):
-        return f"RDS cannot run it with its {status.removeprefix('incompatible-')}: look at its events in RDS."
+        return f"RDS cannot run the instance with its {status.removeprefix('incompatible-')}. Check its events in RDS."
     if live.spec.get("deletion_protection"):
-        return "It is protected: to delete it, first apply `deletionProtection: false`."
-    return "Look at its events in RDS."
+        return "Deletion protection is on. To delete the instance, first apply `deletionProtection: false`."
+    return "Check the events of the instance in RDS."
 
 
 IMMEDIATE_TEXT = "now"
 HINTS_BY_STATUS = {
-    "failed": "It cannot be recovered: restore it from a snapshot or to a point in time.",
-    "storage-full": "Its disk is full and it takes no connections: raise `storage.sizeGb` and apply.",
-    "restore-error": "The restore failed: look at its events in RDS, and restore again.",
-    "stopped": "It is stopped: start it (`aws rds start-db-instance`); AWS starts it by itself after 7 days.",
-    "inaccessible-encryption-credentials": "Its KMS key is gone or denied: restore the key, then start the instance.",
+    "failed": "The instance cannot be recovered. Restore it from a snapshot or to a point in time.",
+    "storage-full": "The storage is full and the instance accepts no connections. Raise `storage.sizeGb` and apply.",
+    "restore-error": "The restore failed. Check the events of the instance in RDS, then restore again.",
+    "stopped": "The instance is stopped. Start it with `aws rds start-db-instance`; AWS starts it after 7 days.",
+    "inaccessible-encryption-credentials": (
+        "The KMS key is missing or access to it is denied. Restore the key, then start the instance."
+    ),
 }
 
 
@@ -54,41 +56,43 @@ def _describe_timing(changed: Fields, live: LiveResource) -> str:
 
 def _outage_effects(changed: Fields, timing: str) -> Iterator[str]:
     if "instance_class" in changed:
-        yield f"Another class is an outage of some minutes, {timing}."
+        yield f"Changing the class causes a few minutes of downtime, {timing}."
     if "version" in changed:
         before, after = (str(value or "").split(".")[0] for value in _before_and_after(changed["version"]))
         if before == after:
-            yield f"A minor upgrade is an outage of some minutes, {timing}."
+            yield f"A minor upgrade causes a few minutes of downtime, {timing}."
         else:
-            yield f"An upgrade from {before} to {after} is an outage of up to an hour, {timing}; there is no way back."
+            yield (
+                f"Upgrading from {before} to {after} causes up to an hour of downtime, {timing}, and cannot be undone."
+            )
     if "port" in changed:
-        yield f"Another port is a restart, {timing}; connections with the old one fail from then on."
+        yield f"Changing the port restarts the database, {timing}. Connections to the old port fail from then on."
 
 
 def _storage_effects(changed: Fields, timing: str) -> Iterator[str]:
     if changed.keys() & STORAGE_FIELDS - {"storage_max_gb"}:
-        yield "No outage; RDS optimises the storage for hours, and it cannot be changed again for 6 hours."
+        yield "No outage. RDS optimises the storage for hours; it cannot be changed again for 6 hours."
 
 
 def _backup_effects(changed: Fields, timing: str) -> Iterator[str]:
     if "backup_retention_days" in changed:
         before, after = _before_and_after(changed["backup_retention_days"])
         if not before or not after:
-            yield "Backups on or off suspend I/O briefly, for seconds to minutes."
+            yield "Turning backups on or off suspends I/O for seconds to minutes."
         if not after:
-            yield "Without backups there is no way back to a point in time."
+            yield "Without backups, point-in-time recovery is not possible."
 
 
 def _other_effects(changed: Fields, timing: str) -> Iterator[str]:
     conditions_by_effect: Mapping[str, Callable[[FieldChange], bool]] = {
-        "The master password is set anew: connections made with the old one fail until their service restarts.": (
+        "The master password changes. Connections with the old password fail until their service restarts.": (
             lambda field: field.path[0] == "credentials"
         ),
-        "No outage; writes are slower while the standby is made.": (
+        "No outage. Writes are slower while the standby is created.": (
             lambda field: field.path[0] == "multi_az" and field.after is True
         ),
-        "Static parameters take effect at the next restart only.": lambda field: field.path[0] == "parameter_group",
-        "The database will be reachable from the internet.": (
+        "Static parameters take effect only after the next restart.": lambda field: field.path[0] == "parameter_group",
+        "The database becomes reachable from the internet.": (
             lambda field: field.path[0] == "public" and field.after is True
         ),
     }

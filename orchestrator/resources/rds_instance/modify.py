@@ -1,4 +1,4 @@
-"""The calls that make and change an instance.  Pure: builds steps, yields none."""
+"""Build the API calls that create and change an RDS instance. Pure: builds steps, yields none."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ FAILED_STATUSES = (
     "storage-full",
 )
 PENDING_MEMBER_NAMES = {"DBPortNumber": "Port", "EnableIAMDatabaseAuthentication": "IAMDatabaseAuthenticationEnabled"}
-"""Members of ModifyDBInstance that PendingModifiedValues calls by another name."""
+"""Members of ModifyDBInstance that have another name in PendingModifiedValues."""
 
 
 class Modification(Struct, frozen=True):
-    """One ModifyDBInstance, and the members of PendingModifiedValues that must be gone before it is done."""
+    """One ModifyDBInstance call, and the members of PendingModifiedValues that must disappear before it is done."""
 
     call: ApiCall
     pending_members: tuple[str, ...]
 
 
 def build_create_request(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
-    """Parameters of CreateDBInstance, but for password and tags."""
+    """Return the parameters of CreateDBInstance without password and tags."""
     members = {
         SETTINGS[key].create_member: value for key, value in spec.items() if key in SETTINGS and value is not None
     }
@@ -50,10 +50,10 @@ def build_create_request(name: str, spec: Mapping[str, Value]) -> dict[str, Valu
 def build_modification(
     name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]
 ) -> Modification | None:
-    """What ModifyDBInstance must be told, or None.
+    """Return the ModifyDBInstance call for the changed fields, or None if it is not needed.
 
-    ``ApplyImmediately`` carries out everything that waits, not only what comes with it.  So it is set when the
-    manifest says so, or for changes without an outage as long as none with an outage waits or comes along.
+    ``ApplyImmediately`` applies every pending change, not only this call's. So it is set if the manifest asks for it,
+    or for changes without an outage as long as no change with an outage is pending or included.
     """
     fields = {field for field in changed if field in SETTINGS}
     fields |= fields & STORAGE_FIELDS and STORAGE_FIELDS & spec.keys()
@@ -77,12 +77,15 @@ def build_modification(
 
 
 def wait_until_available(name: str, pending_members: tuple[str, ...] = (), timeout_seconds: float = 3600.0) -> Wait:
-    """Wait until it can be used; RDS says so before it begins, too, while ``awaited`` is still pending."""
+    """Wait until the instance is usable and ``pending_members`` are applied.
+
+    RDS also reports ``available`` before it starts a modification.
+    """
     status = "DBInstances[0].DBInstanceStatus"
     pending_paths = [f"DBInstances[0].PendingModifiedValues.{member}" for member in pending_members]
     path = f"not_null({', '.join(pending_paths)}) != `null` && 'modifying' || {status}" if pending_paths else status
     listing = ApiCall("rds", "describe_db_instances", {"DBInstanceIdentifier": name})
-    hint = f"Look at the events of {name} in RDS; the next run goes on from there."
+    hint = f"Check the events of {name} in RDS. The next run continues from there."
     return Wait(
         listing,
         path,
@@ -90,12 +93,12 @@ def wait_until_available(name: str, pending_members: tuple[str, ...] = (), timeo
         FAILED_STATUSES,
         timeout_seconds=timeout_seconds,
         stuck_hint=hint,
-        description="its status",
+        description="the instance status",
     )
 
 
 def build_tags(spec: Mapping[str, Value]) -> dict[str, Value]:
-    """The marks, and what RDS has no field for."""
+    """Return the spec's tags and the fields that RDS stores nowhere else."""
     setting_tags: dict[str, Value] = {TAG_APPLY: spec["apply"]} if spec.get("apply") else {}
     credentials = spec["credentials"]
     if credentials.get("secret") is not None:
@@ -104,7 +107,7 @@ def build_tags(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def build_arn(scope: Scope, name: str) -> str:
-    """Final before the instance exists."""
+    """Return the ARN, which is final before the instance exists."""
     return f"arn:aws:rds:{scope.region}:{scope.account}:db:{name}"
 
 
@@ -113,7 +116,7 @@ def _build_modify_request(fields: set[str], spec: Mapping[str, Value], live: Liv
     for field in sorted(fields):
         if (member := SETTINGS[field].modify_member) is not None and spec[field] is not None:
             request[member] = spec[field]
-    if "storage_gb" in fields:  # it may have grown by itself
+    if "storage_gb" in fields:  # autoscaling may have grown it, and storage cannot shrink
         request["AllocatedStorage"] = max(spec["storage_gb"], live.private.get("storage_gb", 0))
     if "version" in fields and _major_version(spec["version"]) != _major_version(live.private.get("version", "")):
         request["AllowMajorVersionUpgrade"] = True

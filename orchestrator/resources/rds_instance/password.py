@@ -1,4 +1,4 @@
-"""The master password on its way from the secret that holds it to RDS; it is never shown and never stored here."""
+"""Pass the master password from the secret that holds it to RDS; it is never shown or stored here."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from orchestrator.values import Value
 def password_parameters(
     credentials: Mapping[str, Value], *, stop_managing: bool = False
 ) -> Generator[Step, Any, dict[str, Value]]:
-    """Parameters that set the password: by RDS itself, or from a secret.
+    """Return the parameters that set the password: managed by RDS, or read from a secret.
 
-    ``handed_back``: RDS has managed it until now and is to stop.
+    ``stop_managing``: RDS has managed the password until now and must stop.
     """
     if credentials.get("managed"):
         return {"ManageMasterUserPassword": True}
@@ -27,15 +27,15 @@ def password_parameters(
 
 
 def extract_value(response: Mapping[str, Any], key: str) -> str:
-    """The value of one key in a secret.
+    """Return the value of one key of a secret.
 
-    Raises Problems when it is not there.
+    Raises Problems if it is missing.
     """
     try:
         document = json.loads(response.get("SecretString") or "{}")
     except ValueError:
         document = {}
     if not isinstance(document, dict) or key not in document:
-        message = f"the secret holds no value for {key}"
-        raise Problems.from_message(message, hint=f"remove its tag `orchestrator:generated:{key}` and apply again")
+        hint = f"remove the secret's tag `orchestrator:generated:{key}` and apply again"
+        raise Problems.from_message(f"the secret has no value for {key}", hint=hint)
     return str(document[key])

@@ -1,10 +1,10 @@
-"""The files of a static site in its bucket.  API: S3 ListObjectsV2, PutObject, CopyObject, DeleteObjects; CloudFront
-CreateInvalidation.
+"""Upload the files of a static site to its bucket.
 
-The bucket's own listing is the truth (see ``standing``).  Files that carry their hash in their name are never removed
-here, so every page that somebody still has open finds its parts; ``release.garbage_collection`` removes them when
-no release needs them.  Entry files go into the release bucket as well, by their hash: going back copies them from
-there.
+API: S3 ListObjectsV2, PutObject, CopyObject, DeleteObjects; CloudFront CreateInvalidation.
+
+The bucket's own listing is the source of truth (see ``live_site``). Files with a hash in their name are never deleted
+here, so that pages that are still open find their assets; ``release.garbage_collection`` deletes them once no release
+needs them. Entry files are also copied to the release bucket by their hash, from which a rollback restores them.
 """
 
 from __future__ import annotations
@@ -33,16 +33,19 @@ INDEX_PATH = "index.html"
 PAGE_SUFFIXES = (".html", ".htm")
 UNCHANGED_TEXT = "as built"
 MAX_KEYS_PER_DELETE = 1000
-"""Keys that one DeleteObjects takes."""
+"""Maximum number of keys per DeleteObjects."""
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
-    """The site's digest is compared, and whether any file is amiss; ``shipping`` is what it takes to ship it."""
+    """Return the spec with ``files`` at its expected value.
+
+    The site's digest and ``files`` are compared; ``shipping`` is the input of an upload.
+    """
     return {"files": UNCHANGED_TEXT, **spec}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
-    """One listing tells all while the site stands as it should; else the index of the one that stands is read too."""
+    """Return the live site from one listing, or None; the index of another site is read only if a marker names it."""
     shipping = spec["shipping"].value
     result = read_bucket_setting(
         aws,
@@ -64,7 +67,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Everything, into a bucket that is new."""
+    """Upload all files to a new bucket."""
     empty_live = LiveResource(
         {}, private={"found": LiveSite(spec["shipping"].value["site"], {}, can_compare_etags=True)}
     )
@@ -72,9 +75,10 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """New parts, then what shows them, the front page last; then old pages go, and the CDN is told.
+    """Upload new assets, then pages, the index page last; delete removed pages and invalidate the CDN.
 
-    Killed anywhere, a mark that goes last of all shows it, and the next run does what is left.
+    The last step deletes a marker: if the run is killed before it, the next plan shows it and the next run completes
+    it.
     """
     shipping, live_site = spec["shipping"].value, live.private["found"]
     site: Site = shipping["site"]
@@ -95,20 +99,21 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         started_markers = [f"{STARTED_PREFIX}{site.digest}"]
     else:
         started_markers = []
-    yield from _delete_keys(bucket_params, live_site.removed_paths, "pages that the site has no more")
+    yield from _delete_keys(bucket_params, live_site.removed_paths, "pages removed from the site")
     yield from invalidate(shipping["distributions"], live_site.paths_to_invalidate, INDEX_PATH)
-    yield from _delete_keys(bucket_params, dict.fromkeys([*live_site.obsolete_markers, *started_markers]), "old marks")
+    obsolete_keys = dict.fromkeys([*live_site.obsolete_markers, *started_markers])
+    yield from _delete_keys(bucket_params, obsolete_keys, "obsolete markers")
     return {"digest": site.digest}
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
-    """The files go with their bucket."""
+    """Do nothing: the files are deleted with their bucket."""
     yield from ()
     return {}
 
 
 def _summarize_differences(live_site: LiveSite) -> str:
-    """How many files are not as they should be."""
+    """Return how many files to add, change and remove, or UNCHANGED_TEXT."""
     changed_count = len(live_site.changed_paths) - len(live_site.new_paths) + len(live_site.stale_paths)
     counts = (
         (len(live_site.new_paths), "to add"),
@@ -119,7 +124,7 @@ def _summarize_differences(live_site: LiveSite) -> str:
 
 
 def _upload_files(site: Site, name: str, release_bucket: str, account: str, live_site: LiveSite) -> Steps:
-    """All files of the site that are not in place, each kind when all it leads to is there."""
+    """Yield the steps that upload changed files: assets first, then the pages that refer to them."""
     source_files = create_source(site, name, release_bucket, account)
     is_entry = {path: file.entry for path, file in site.files.items()}
     yield from source_files.put_assets([path for path in live_site.changed_paths if not is_entry[path]])
@@ -127,7 +132,7 @@ def _upload_files(site: Site, name: str, release_bucket: str, account: str, live
         [path for path in (*live_site.changed_paths, *live_site.stale_paths) if is_entry[path]]
     )
     yield from source_files.publish(
-        [path for path in live_site.stale_paths if not is_entry[path]], "parts, under other headers"
+        [path for path in live_site.stale_paths if not is_entry[path]], "assets with changed headers"
     )
     for title, paths in _group_entries(
         path for path in (*live_site.changed_paths, *live_site.stale_paths) if is_entry[path]
@@ -137,11 +142,11 @@ def _upload_files(site: Site, name: str, release_bucket: str, account: str, live
 
 
 def _group_entries(entry_paths: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    """What is asked for by a name that stays, in the order in which it may be shown."""
+    """Yield entry files in upload order, with a title for each group."""
     ordered_paths = list(entry_paths)
-    yield "files that keep their name", [path for path in ordered_paths if not path.endswith(PAGE_SUFFIXES)]
+    yield "files with stable names", [path for path in ordered_paths if not path.endswith(PAGE_SUFFIXES)]
     yield "pages", [path for path in ordered_paths if path.endswith(PAGE_SUFFIXES) and path != INDEX_PATH]
-    yield "the front page", [path for path in ordered_paths if path == INDEX_PATH]
+    yield "the index page", [path for path in ordered_paths if path == INDEX_PATH]
 
 
 def _delete_keys(bucket_params: Mapping[str, Any], keys: Iterable[str], title: str) -> Steps:

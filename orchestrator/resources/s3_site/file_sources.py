@@ -1,4 +1,4 @@
-"""Where the bytes of a site come from: a folder of this machine, or what S3 holds of an earlier release."""
+"""Provide the bytes of a site: from a local folder, or from S3 for an earlier release."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from orchestrator.values import Value
 
 NEW_BUCKET_CODES = ("NoSuchBucket",)
 NEW_BUCKET_TIMEOUT_SECONDS = 60.0
-"""Seconds until a bucket that was just made is known everywhere."""
+"""Seconds until a new bucket is visible everywhere."""
 
 
 class FileSource(Protocol):
-    """What shipping takes from a source; each method yields at most a few batches."""
+    """What an upload needs from a source; each method yields at most a few batches."""
 
     def put_assets(self, paths: list[str]) -> Steps:
-        """Put files that are named by their content."""
+        """Put files whose name contains their hash."""
 
     def archive_entries(self, paths: list[str]) -> Steps:
-        """Put into the release bucket what a later return needs: the bytes of entry files, and the index."""
+        """Store in the release bucket what a rollback needs: the entry files and the index."""
 
     def publish(self, paths: list[str], title: str) -> Steps:
-        """Put files under the name by which they are asked for, with their headers."""
+        """Put files under their public name, with their headers."""
 
 
 def create_source(site: Site, bucket: str, release_bucket: str, account: str) -> FileSource:
-    """The folder of a site that was built here, S3 for one of an earlier release."""
+    """Return a folder source for a site built here, an archived source for one of an earlier release."""
     return (
         FolderSource(site, bucket, release_bucket, account)
         if site.folder
@@ -41,7 +41,7 @@ def create_source(site: Site, bucket: str, release_bucket: str, account: str) ->
 
 
 class FolderSource:
-    """Files that are in a folder of this machine; S3 checks each against its SHA-256."""
+    """Files in a local folder; S3 verifies the SHA-256 of each upload."""
 
     def __init__(self, site: Site, bucket: str, release_bucket: str, account: str) -> None:
         assert site.folder is not None
@@ -49,15 +49,15 @@ class FolderSource:
         self._owner_params = {"ExpectedBucketOwner": account}
 
     def put_assets(self, paths: list[str]) -> Steps:
-        """Uploads."""
-        return (yield from self.publish(paths, "files that are named by their content"))
+        """Upload the files."""
+        return (yield from self.publish(paths, "assets with a hash in their name"))
 
     def archive_entries(self, paths: list[str]) -> Steps:
-        """Uploads bytes that are not there yet, and the index."""
+        """Upload entry files that the release bucket lacks, and the index."""
         by_hash = {self._site.files[path].sha256: path for path in paths}
         if by_hash:
             archive_calls = tuple(self._archive_call(path, sha256) for sha256, path in by_hash.items())
-            yield Batch(archive_calls, "entry files, for the way back")
+            yield Batch(archive_calls, "entry files, kept for a rollback")
         body = canonical_json.dump(Site(self._site.digest, self._site.files))
         key = f"sites/{self._bucket}/{self._site.digest}.json"
         index = {
@@ -67,11 +67,11 @@ class FolderSource:
             "ContentType": "application/json",
             **self._owner_params,
         }
-        yield Batch((_retrying_call("put_object", index),), "the index, for the way back")
+        yield Batch((_retrying_call("put_object", index),), "the site index, kept for a rollback")
         return {}
 
     def publish(self, paths: list[str], title: str) -> Steps:
-        """Uploads."""
+        """Upload the files."""
         if paths:
             yield Batch(tuple(self._upload_call(path) for path in paths), title)
         return {}
@@ -106,31 +106,31 @@ class FolderSource:
 
 
 class ArchivedSource:
-    """Files of an earlier release: nothing is uploaded."""
+    """Files of an earlier release, copied within S3."""
 
     def __init__(self, site: Site, bucket: str, release_bucket: str, account: str) -> None:
         self._site, self._bucket, self._release_bucket, self._account = site, bucket, release_bucket, account
 
     def put_assets(self, paths: list[str]) -> Steps:
-        """They are there still, or the site cannot come back.
+        """Do nothing: the assets must still exist.
 
-        Raises Problems.
+        Raises Problems if ``paths`` names missing ones.
         """
         if paths:
-            message = f"{len(paths)} files of site {self._site.digest[:12]} are gone from {self._bucket}"
+            message = f"{self._bucket} no longer has {len(paths)} file(s) of site {self._site.digest[:12]}"
             raise Problems.from_message(
-                f"{message}, such as {paths[0]}", hint="orchestrator releases shows what can come back"
+                f"{message}, such as {paths[0]}", hint="list the releases you can roll back to: `orchestrator releases`"
             )
         yield from ()
         return {}
 
     def archive_entries(self, paths: list[str]) -> Steps:
-        """It has been kept."""
+        """Do nothing: the release bucket already has them."""
         yield from ()
         return {}
 
     def publish(self, paths: list[str], title: str) -> Steps:
-        """Copies inside of S3: entry files from the release bucket, a part with other headers onto itself."""
+        """Copy within S3: entry files from the release bucket, assets with other headers onto themselves."""
         if paths:
             yield Batch(tuple(self._copy_call(path) for path in paths), title)
         return {}
@@ -144,7 +144,7 @@ class ArchivedSource:
 
 
 def build_headers(file: SiteFile) -> dict[str, str]:
-    """What the file is served with, in S3's words."""
+    """Return a file's headers as S3 parameters."""
     return {"ContentType": file.content_type, "CacheControl": file.cache_control}
 
 

@@ -1,4 +1,4 @@
-"""Has CDNs forget what has changed, by as few paths as there are.  API: CloudFront CreateInvalidation."""
+"""Invalidate changed files in CloudFront with as few paths as possible. API: CloudFront CreateInvalidation."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from urllib.parse import quote
 from orchestrator.steps import Compute, Steps, call
 
 MAX_PATHS = 15
-"""Paths of one invalidation; beyond that a whole pattern is forgotten, which counts as one path."""
+"""Maximum number of paths per invalidation; beyond it, a whole pattern is invalidated, which counts as one path."""
 
 
 def invalidate(distributions: Iterable[Mapping[str, Any]], paths: Sequence[str], index_path: str) -> Steps:
-    """Tell each distribution (``id``, and the ``patterns`` that it serves from the bucket) what has changed."""
+    """Invalidate the changed ``paths`` in each distribution (``id``, and the ``patterns`` served from the bucket)."""
     for distribution in distributions:
         items = _build_paths(distribution["patterns"], paths, index_path)
         if items:
-            reference = yield Compute("a reference of its own", _new_caller_reference, ())
+            reference = yield Compute("unique caller reference", _new_caller_reference, ())
             batch = {"Paths": {"Quantity": len(items), "Items": items}, "CallerReference": reference}
             yield call("cloudfront", "create_invalidation", DistributionId=distribution["id"], InvalidationBatch=batch)
     return {}
@@ -38,5 +38,5 @@ def _build_paths(patterns: Iterable[str], paths: Sequence[str], index_path: str)
 
 
 def _new_caller_reference() -> str:
-    """CloudFront answers a reference that it knows with the invalidation that it made for it long ago."""
+    """Return a unique reference. CloudFront answers a known one with the earlier invalidation and creates none."""
     return uuid.uuid4().hex

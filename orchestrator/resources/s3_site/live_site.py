@@ -1,8 +1,8 @@
-"""Which site stands in a bucket, and what is between it and another, by one listing and the indexes it names.
+"""Determine which site is live in a bucket and how it differs from another, from one listing and the site indexes.
 
-An empty object whose *name* holds a digest, ``.orchestrator/site/DIGEST``, says that this site was shipped whole;
-another, ``.orchestrator/ship/DIGEST``, that shipping it has begun.  S3's clock orders them: the newest of the first
-kind stands, and what is younger than it was put there by somebody else, or by a run that was killed.
+An empty object ``.orchestrator/site/DIGEST`` marks a site as completely uploaded, ``.orchestrator/ship/DIGEST`` an
+upload as started. S3's timestamps order them: the newest marker of the first kind names the live site, and objects
+newer than it were written by someone else or by a run that was killed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,11 @@ NOT_FOUND_CODES = ("NoSuchKey", "NoSuchBucket", "404")
 
 @dataclass(frozen=True)
 class LiveSite:
-    """One bucket as it is, against the ``site`` that is to stand there.
+    """A bucket's content compared with the ``site`` that should be live.
 
-    ``there`` is the listing, by key; ``indexes`` are the other sites that marks name, by digest, as far as they are
-    known.  ``by_etag``: an ETag is the MD5 of the bytes; where it is not (KMS), sizes and times have to do.
+    ``objects`` is the listing by key. ``other_sites`` are the other sites that markers name, by digest, if their index
+    exists. ``can_compare_etags``: whether an ETag is the MD5 of the content; if not (KMS), sizes and timestamps are
+    compared.
     """
 
     site: Site
@@ -38,7 +39,7 @@ class LiveSite:
 
     @cached_property
     def current_digest(self) -> str | None:
-        """Digest of the site that stands."""
+        """Digest of the live site, or None."""
         completed_at = {
             key: item["LastModified"] for key, item in self.objects.items() if key.startswith(COMPLETE_PREFIX)
         }
@@ -48,7 +49,7 @@ class LiveSite:
 
     @cached_property
     def obsolete_markers(self) -> tuple[str, ...]:
-        """Keys of the marks that go when the site stands."""
+        """Keys of the markers to delete once the site is live."""
         own_marker = f"{COMPLETE_PREFIX}{self.site.digest}"
         return tuple(
             key for key in self.objects if key.startswith((COMPLETE_PREFIX, STARTED_PREFIX)) and key != own_marker
@@ -56,7 +57,7 @@ class LiveSite:
 
     @cached_property
     def is_resuming(self) -> bool:
-        """Whether the last thing that was begun here is this site, by a run that was killed."""
+        """Whether the last upload started is of this site, by a run that was killed."""
         started_marker = self.objects.get(f"{STARTED_PREFIX}{self.site.digest}")
         return started_marker is not None and all(
             self.objects[key]["LastModified"] <= started_marker["LastModified"]
@@ -66,12 +67,12 @@ class LiveSite:
 
     @cached_property
     def changed_paths(self) -> tuple[str, ...]:
-        """Paths that are not there, or with other bytes."""
+        """Paths that are missing or have other content."""
         return tuple(path for path, file in self.site.files.items() if not self._has_same_bytes(path, file))
 
     @cached_property
     def stale_paths(self) -> tuple[str, ...]:
-        """Paths that are there, but perhaps not as they are to be served."""
+        """Paths with the right content, but possibly with other headers."""
         changed = set(self.changed_paths)
         return tuple(
             path
@@ -81,17 +82,17 @@ class LiveSite:
 
     @cached_property
     def new_paths(self) -> tuple[str, ...]:
-        """Of the wrong ones, those of which nothing is there."""
+        """Changed paths that do not exist in the bucket."""
         return tuple(path for path in self.changed_paths if path not in self.objects)
 
     @cached_property
     def removed_paths(self) -> tuple[str, ...]:
-        """Entry files of the other sites that this one has not."""
+        """Entry files of the other sites that are not part of this one."""
         return tuple(sorted({path for other in self.other_sites.values() for path in self._list_leftovers(other)}))
 
     @cached_property
     def paths_to_invalidate(self) -> tuple[str, ...]:
-        """What a CDN may know otherwise than it is to be."""
+        """Paths that a CDN may have cached with other content or headers."""
         paths = {*self.changed_paths, *self.stale_paths, *self.removed_paths} - set(self.new_paths)
         for other in self.other_sites.values():
             common_paths = self.site.files.keys() & other.files.keys()
@@ -104,17 +105,17 @@ class LiveSite:
 
     @property
     def description(self) -> str | None:
-        """The site that stands, in the plan's words: the digest alone where nothing is to be done."""
+        """The live site as the plan shows it: only its digest if nothing needs to be done."""
         if self.current_digest != self.site.digest:
             return self.current_digest
         started_digest = next(
             (key.removeprefix(STARTED_PREFIX) for key in self.obsolete_markers if key.startswith(STARTED_PREFIX)), None
         )
         if started_digest not in {None, self.current_digest}:
-            return f"{self.current_digest}, left half-way to {started_digest}"
+            return f"{self.current_digest}, partially updated to {started_digest}"
         if self.changed_paths or self.stale_paths:
             return f"{self.current_digest}, changed by hand"
-        return f"{self.current_digest}, not tidied up" if self.obsolete_markers else self.current_digest
+        return f"{self.current_digest}, with obsolete markers" if self.obsolete_markers else self.current_digest
 
     def _has_same_bytes(self, path: str, file: SiteFile) -> bool:
         item = self.objects.get(path)
@@ -123,7 +124,7 @@ class LiveSite:
         return not self.can_compare_etags or item["ETag"].strip('"') == file.md5
 
     def _has_expected_headers(self, path: str, file: SiteFile) -> bool:
-        """Whether a file with the right bytes was put there by a run that gave it the right headers."""
+        """Return whether a file with the right content was written by a run that set the right headers."""
         modified = self.objects[path]["LastModified"]
         if self.is_resuming and modified >= self.objects[f"{STARTED_PREFIX}{self.site.digest}"]["LastModified"]:
             return True
@@ -135,7 +136,7 @@ class LiveSite:
         previous_file = previous_site.files.get(path)
         return (
             served_content(previous_file) == served_content(file) if previous_file else not file.entry
-        )  # a part of a site before that one
+        )  # an asset of an earlier site
 
     def _list_leftovers(self, other: Site) -> Iterator[str]:
         for path, file in other.files.items():
@@ -144,14 +145,14 @@ class LiveSite:
 
 
 def served_content(file: SiteFile) -> tuple[str, ...]:
-    """What a browser gets: bytes and headers."""
+    """Return what a browser receives: content hash and headers."""
     return file.sha256, file.content_type, file.cache_control
 
 
 def read_live_site(
     aws: AwsReader, scope: Scope, bucket: str, site: Site, release_bucket: str, *, can_compare_etags: bool
 ) -> LiveSite:
-    """What stands in ``bucket``.  API: S3 ListObjectsV2; GetObject once for each other site that a mark names."""
+    """Return the live site of ``bucket``. API: S3 ListObjectsV2; GetObject once for each other site with a marker."""
     objects = object_listing.list_objects(aws, bucket, scope.account, tuple(site.files))
     marked_digests = {
         key.removeprefix(COMPLETE_PREFIX).removeprefix(STARTED_PREFIX)
@@ -165,7 +166,7 @@ def read_live_site(
 
 
 def _read_index(aws: AwsReader, release_bucket: str, bucket: str, digest: str) -> Site | None:
-    """A site as it was shipped; None where nobody knows any more."""
+    """Return the index of a site as it was uploaded, or None if it no longer exists."""
     key = f"sites/{bucket}/{digest}.json"
     response = aws.get("s3", "get_object", Bucket=release_bucket, Key=key, missing=NOT_FOUND_CODES)
     return (

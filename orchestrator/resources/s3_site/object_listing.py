@@ -1,7 +1,7 @@
-"""The keys of a bucket, in slices asked for at once: of a site one knows which keys there should be.
+"""List the keys of a bucket in parallel slices, using the keys that the site is expected to have.
 
-A listing comes a thousand keys at a time, each page by the last key of the one before, so that a large site would be
-waited for page by page.  The keys that the site should have tell where pages could begin.
+A listing has a thousand keys per page and each page starts at the last key of the previous one, so a large site would
+be listed page by page. The expected keys determine where slices can start.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 from orchestrator.resources import AwsReader
 
 MAX_KEYS_PER_PAGE = 1000
-"""Keys that one ListObjectsV2 tells at the most."""
+"""Maximum number of keys per ListObjectsV2."""
 MAX_EXTRA_KEYS = 100
-"""Keys of a slice that are none of the site, such as parts of older ones, for which no further page is asked."""
+"""Unexpected keys per slice, such as assets of older sites, that fit without another page."""
 MAX_WORKERS = 16
 
 
@@ -29,7 +29,7 @@ def list_objects(
     page_size: int = MAX_KEYS_PER_PAGE,
     max_extra_keys: int = MAX_EXTRA_KEYS,
 ) -> dict[str, Mapping[str, Any]]:
-    """Everything that is in ``bucket``, by key, in S3's order.  API: S3 ListObjectsV2, once a slice where it fits."""
+    """Return every object in ``bucket`` by key, in S3's order. API: S3 ListObjectsV2, once per slice if it fits."""
     ordered = sorted(path.encode() for path in expected)
     slice_count = 1 + len(ordered) // page_size
     if slice_count == 1:
@@ -50,7 +50,7 @@ def list_objects(
 def _list_slice(
     aws: AwsReader, request: Mapping[str, Any], after: str | None, until: str | None
 ) -> Iterator[Mapping[str, Any]]:
-    """The objects behind ``after`` up to ``until``, and maybe some more."""
+    """Yield the objects after key ``after`` up to ``until``, and possibly some more."""
     until_bytes = until.encode() if until is not None else None
     while True:
         start_params: dict[str, Any] = {} if after is None else {"StartAfter": after}
