@@ -20,13 +20,16 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --univers
 	--generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types contracts bench proofs pictures lock format clean
+.PHONY: help demo fast test check lint types contracts bench proofs pictures lock format clean
 
 help: ## say what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
 demo: $(or $(wildcard $(DEV_READY)),$(DEMO_READY)) ## plan, deploy, break and heal a stack on an AWS on this machine
 	@$(BIN)/orchestrator demo
+
+fast: $(DEV_READY) ## run the tests that need no browser, container, database or TensorFlow
+	@$(BIN)/pytest -m "not slow and not tensorflow and not both_backends and not real_parts" $(ARGS)
 
 test: $(DEV_READY) ## run the tests; ARGS='-k plan -x' goes to pytest
 	@$(BIN)/pytest $(ARGS)

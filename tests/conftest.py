@@ -49,6 +49,17 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) * 3 // 2
 
 
+REAL_PARTS = ("browser", "postgres", "tests/github/", "tests/emulator/test_container_runtime", "tests/state/pages/")
+"""Parts of the ids of tests, and fixtures, that need a browser, a database server, a runner or a container."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what `make fast` leaves out."""
+    fixtures = getattr(item, "fixturenames", ())
+    if any(part in item.nodeid or part in fixtures for part in REAL_PARTS):
+        item.add_marker("real_parts")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let groups of tests be groups: pytest-xdist 3.8 writes them where pytest looks no more since 9.2.

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import orchestrator
+from orchestrator.cli.commands.github import COMMANDS as GITHUB_COMMANDS
 from orchestrator.cli.main import COMMANDS
-from tests import conftest
+from tests import conftest, layer_table
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = sorted(path for top in ("orchestrator", "ml") for path in (ROOT / top).rglob("*.py"))
@@ -82,6 +83,98 @@ def test_no_module_is_a_drawer() -> None:
     drawers = {"utils", "util", "helpers", "helper", "misc", "common"}
 
     assert [name(path) for path in [*SHIPPED, *TESTS] if path.stem in drawers or path.parent.name in drawers] == []
+
+
+LITERARY_WORDS = frozenset(
+    "told tell tells telling said say saying seen sees known knows wanted wants made makes kept keeps given gives found "
+    "finds deed deeds way ways begun brought goes comes lets lasts beats outlasts longest enough gone there forever "
+    "obedient standing stands strangers crowd desk shelf mood weaving gist thing things who whom why whole worth ours "
+    "theirs everybody nobody somebody trouble".split()
+)
+"""Words that name nothing in this field (docs/architecture.md, "Words"); a name may not hold one as a word of its own."""
+FIELD_TERMS = ("not_found", "is_known", "known_hosts")
+PERSISTED_NAMES = {
+    "AuditEntry.deed", "DriftDecision.deed", "HistoryFilter.deed", "ReleaseRow.is_standing", "Verdict.says",
+}  # fmt: skip
+"""Fields of records and JSON outputs; renaming them takes a reader for the old form."""
+MAX_LITERARY_LOCALS = 60
+
+
+def name_words(name: str) -> set[str]:
+    plain = name.lower()
+    for term in FIELD_TERMS:
+        plain = plain.replace(term, "")
+    return (
+        set(re.findall(r"[a-z]+", plain))
+        if "_" in name or name.islower()
+        else {word.lower() for word in re.findall(r"[A-Z]?[a-z]+", name)}
+    )
+
+
+def bound_names(body: list[ast.stmt], scope: str = "") -> Iterator[str]:
+    """Names of functions, classes, fields and constants, with their class."""
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield scope + node.name
+        if isinstance(node, ast.ClassDef):
+            yield from bound_names(node.body, f"{node.name}.")
+        targets = (
+            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+        )
+        yield from (scope + target.id for target in targets if isinstance(target, ast.Name))
+
+
+def test_public_names_are_words_of_the_field() -> None:
+    """No reader has to translate a name."""
+    names = [(name(path), bound) for path in SHIPPED for bound in bound_names(ast.parse(path.read_text()).body)]
+    literary = [
+        (path, bound)
+        for path, bound in names
+        if not bound.rpartition(".")[2].startswith("_")
+        and bound not in PERSISTED_NAMES
+        and name_words(bound.rpartition(".")[2]) & LITERARY_WORDS
+    ]
+
+    assert len(names) > 3000
+    assert literary == []
+
+
+def test_modules_are_words_of_the_field() -> None:
+    """No module is named literarily, or like a module of the standard library; commands are named by the user."""
+    commands = ROOT / "orchestrator" / "cli" / "commands"
+    modules = [path for path in SHIPPED if path.stem not in {"__init__", "__main__"}]
+
+    assert [name(path) for path in modules if set(path.stem.split("_")) & LITERARY_WORDS] == []
+    assert [
+        name(path) for path in modules if path.stem in sys.stdlib_module_names and not path.is_relative_to(commands)
+    ] == []
+
+
+def test_literary_locals_only_become_fewer() -> None:
+    """The number only ever goes down."""
+    locals_ = [
+        node.id if isinstance(node, ast.Name) else node.arg
+        for path in SHIPPED
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)) or isinstance(node, ast.arg)
+    ]
+
+    assert len([local for local in locals_ if name_words(local) & LITERARY_WORDS]) <= MAX_LITERARY_LOCALS
+
+
+def test_every_command_is_a_module() -> None:
+    """A command's file is found by its name, and no other module stands beside it."""
+    folder = ROOT / "orchestrator" / "cli" / "commands"
+
+    assert {path.stem for path in folder.glob("[a-z]*.py")} | {"github"} == set(COMMANDS)
+    assert {path.stem for path in (folder / "github").glob("[a-z]*.py")} == set(GITHUB_COMMANDS)
+
+
+def test_the_layers_in_the_documentation_are_those_of_the_contracts() -> None:
+    """`python -m tests.layer_table` writes them."""
+    page = layer_table.PAGE.read_text()
+
+    assert layer_table.insert_table(page) == page
 
 
 def test_every_module_says_what_it_is() -> None:
