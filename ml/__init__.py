@@ -1,1 +1,1 @@
-"""From product photos to a model that the shop's browser runs.  Stages: download, train, validate, upload."""
+"""Train the product recognition model that runs in the shop's browsers.  Stages: download, train, validate, upload."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and their checksums.  Power may go at any line."""
+"""Write files atomically, so that a crash never leaves a partial file, and compute their checksums."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DISK_FULL_CODES = {errno.ENOSPC, errno.EDQUOT}
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path``; a reader sees the old file or the new one, never a part.
+    """Write ``content`` to ``path`` atomically: readers see the old file or the new one, never a partial one.
 
     Raises OSError.
     """
@@ -24,9 +24,9 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 
 def create_atomic(path: Path, write: Callable[[Path], object]) -> None:
-    """Let ``write`` make a file beside ``path`` (with the same ending), then put it in its place.
+    """Let ``write`` create a temporary file beside ``path`` (same extension), then rename it to ``path``.
 
-    Raises OSError, and whatever ``write`` raises; then nothing is left.
+    Raises OSError, and whatever ``write`` raises; the temporary file is removed in that case.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temp_path = path.with_name(f".{secrets.token_hex(4)}.part{path.suffix}")
@@ -42,7 +42,7 @@ def create_atomic(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, as 64 hexadecimal digits.
+    """Return the SHA-256 of a file as 64 hexadecimal digits.
 
     Raises OSError.
     """
@@ -51,11 +51,11 @@ def sha256(path: Path) -> str:
 
 
 def describe_os_error(error: OSError, activity: str, retry_command: str) -> Problems:
-    """``error`` as a sentence: what was being done, and the command that goes on from here."""
+    """Return ``error`` as Problems; ``activity`` says what failed, ``retry_command`` becomes the hint."""
     location = f" ({error.filename})" if error.filename else ""
     if error.errno in _DISK_FULL_CODES:
         return Problems.from_message(
-            f"The disk is full: {activity}{location}. What was finished before is kept.",
-            hint=f"make room, then: {retry_command}",
+            f"the disk is full: {activity}{location}; completed work is kept",
+            hint=f"free some disk space, then run: {retry_command}",
         )
-    return Problems.from_message(f"{activity}{location}: {error.strerror or error}", hint=retry_command)
+    return Problems.from_message(f"{activity}{location}: {error.strerror or error}", hint=f"run again: {retry_command}")

@@ -1,4 +1,4 @@
-"""What the commands of this package share: how they end, and how they show that they get on."""
+"""Run a command of this package: print errors with a retry hint, map them to exit codes, and show progress."""
 
 from __future__ import annotations
 
@@ -14,27 +14,35 @@ ProgressCallback = Callable[[], None]
 
 
 def run_command(work: Callable[[], int], retry_command: str, interrupt_note: str) -> int:
-    """Do ``work``; its exit code.  Whatever goes wrong becomes sentences on stderr.
+    """Call ``work`` and return its exit code; print errors to stderr and return 1, or 130 after Ctrl-C.
 
-    ``again`` is the command that goes on from here, ``kept`` what an interruption leaves ("Photos that are here stay").
+    ``retry_command`` resumes the work and becomes the hint; ``interrupt_note`` says what an interruption leaves.
     """
     try:
         return work()
     except Problems as problems:
-        hint_text = "" if any(problem.hint for problem in problems.problems) else f"\n    hint: {retry_command}"
+        hint_text = (
+            "" if any(problem.hint for problem in problems.problems) else f"\n    hint: run again: {retry_command}"
+        )
         print(f"{problems}{hint_text}", file=sys.stderr)
         return int(problems.exit_code)
     except KeyboardInterrupt:
-        print(f"\nInterrupted. {interrupt_note}\n    hint: {retry_command}", file=sys.stderr)
+        print(f"\nInterrupted. {interrupt_note}\n    hint: continue with: {retry_command}", file=sys.stderr)
         return INTERRUPTED_EXIT_CODE
     except OSError as error:
-        print(describe_os_error(error, "a file cannot be read or written", retry_command), file=sys.stderr)
+        print(describe_os_error(error, "cannot read or write a file", retry_command), file=sys.stderr)
         return 1
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as ``4.0s`` under a minute, otherwise as ``2m14s``."""
+    minutes, remainder = divmod(round(seconds), 60)
+    return f"{minutes}m{remainder:02}s" if minutes else f"{seconds:.1f}s"
 
 
 @contextmanager
 def show_progress(description: str, total: int) -> Iterator[ProgressCallback]:
-    """A bar on stderr while a terminal watches, nothing otherwise; call what is yielded once for each of ``total``."""
+    """Show a progress bar when stderr is a terminal; yield a callback to call once for each of ``total`` items."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 

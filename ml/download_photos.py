@@ -1,6 +1,6 @@
-"""``python -m ml.download_photos``: the shop's photos into a folder, looked at, with the data set's file beside them.
+"""Download and check the shop's product photos, and write the dataset: ``python -m ml.download_photos``.
 
-Run again it fetches what changed and no more; interrupted, it goes on where it was.
+Repeated runs download only what changed; an interrupted run resumes.
 """
 
 from __future__ import annotations
@@ -22,52 +22,64 @@ from orchestrator.problems import Problem, Problems
 from orchestrator.storage import FileStorage
 
 MAX_LISTED_FILES = 8
-"""Files of a kind that are named; the rest is counted, and all are in dataset.json."""
+"""Files listed per heading in the report; dataset.json lists all."""
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command-line parser."""
     parser = argparse.ArgumentParser(
         prog="python -m ml.download_photos",
-        description="Fetch the shop's product photos: only what changed, and with a report of what is wrong with them.",
-        epilog=f"The token of an API is taken from the environment: {product_mapping.TOKEN_VARIABLE}.",
+        description="Download the shop's product photos, only what changed, and report unusable files.",
+        epilog=f"Set {product_mapping.TOKEN_VARIABLE} if the API of --mapping needs a token.",
     )
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
     storage_location.add_arguments(parser)
-    parser.add_argument("--mapping", default="", metavar="CSV|URL", help="which photo, or folder, shows which product")
     parser.add_argument(
-        "--photo-field", default="photo", metavar="NAME", help="the mapping's column of photos or folders"
+        "--mapping", default="", metavar="CSV|URL", help="maps photos or folders to products; default: by folder"
     )
-    parser.add_argument("--product-field", default="product", metavar="NAME", help="the mapping's column of products")
-    parser.add_argument("--at-once", type=_positive_int, default=16, metavar="N", help="photos under way at once")
+    parser.add_argument(
+        "--photo-field",
+        default="photo",
+        metavar="NAME",
+        help="column of photos or folders in the mapping (default: photo)",
+    )
+    parser.add_argument(
+        "--product-field",
+        default="product",
+        metavar="NAME",
+        help="column of products in the mapping (default: product)",
+    )
+    parser.add_argument(
+        "--at-once", type=_positive_int, default=16, metavar="N", help="parallel downloads (default: 16)"
+    )
     parser.add_argument("--smallest", type=_positive_int, default=image_checks.MIN_SIDE_PIXELS, metavar="PIXELS",
-                      help="leave out photos whose shorter side has fewer")  # fmt: skip
+                      help="minimum shorter side of a photo (default: %(default)s)")  # fmt: skip
     parser.add_argument("--fewest", type=_positive_int, default=dataset.MIN_PHOTOS_PER_CLASS, metavar="N",
-                      help="list products with fewer photos")  # fmt: skip
+                      help="report products with fewer photos (default: %(default)s)")  # fmt: skip
     return parser
 
 
 def download(storage: FileStorage, args: argparse.Namespace) -> tuple[Dataset, SyncResult]:
-    """Bring the data set in ``given.data`` up to date; the data set and what was done.
+    """Update the dataset in ``args.data``; return it and the result of the sync.
 
-    Raises Problems: there is no photo, the mapping is wrong, some could not be fetched (the others are kept).
+    Raises Problems if there are no photos, the mapping is invalid, or downloads fail (completed ones are kept).
     """
     fields = product_mapping.FieldNames(args.photo_field, args.product_field)
     product_map = product_mapping.load(args.mapping, fields, os.environ.get(product_mapping.TOKEN_VARIABLE, ""))
     stored_files = [file for file in storage.list(PHOTOS_PREFIX) if not is_hidden(file.key)]
     if not stored_files:
         raise Problems.from_message(
-            f"there is no photo below {storage}/{PHOTOS_PREFIX}", hint="upload some, or look at -e or --bucket"
+            f"no photos in {storage}/{PHOTOS_PREFIX}", hint="upload photos, or check -e or --bucket"
         )
     mapped_files, unmapped = [], []
     for stored in stored_files:
         if product := product_map.find_product(stored.key):
             mapped_files.append((stored, product))
         else:
-            reason = f"is in no row of {product_map.source}" if product_map.source else "lies in no product's folder"
+            reason = f"is not listed in {product_map.source}" if product_map.source else "is not in a product folder"
             unmapped.append(FileIssue(stored.key, reason, key=stored.key, etag=stored.etag))
-    unmapped += [FileIssue(name, f"is in {product_map.source} and has no photo") for name in product_map.find_unmatched(
-        file.key for file in stored_files)]  # fmt: skip
+    unmapped += [FileIssue(name, f"is listed in {product_map.source} but has no photo")
+                 for name in product_map.find_unmatched(file.key for file in stored_files)]  # fmt: skip
     tasks = photo_sync.assign_paths(mapped_files, PHOTOS_PREFIX)
     with command_runner.show_progress("photos", len(tasks)) as advance:
         result = photo_sync.sync(storage, tasks, args.data, max_parallel=args.at_once, advance=advance)
@@ -81,7 +93,7 @@ def download(storage: FileStorage, args: argparse.Namespace) -> tuple[Dataset, S
 def assemble(
     result: SyncResult, tasks: Iterable[DownloadTask], unmapped: Iterable[FileIssue], args: argparse.Namespace
 ) -> Dataset:
-    """The data set of what was fetched: without what is broken, small or there twice; with what looks alike noted."""
+    """Build the dataset: reject corrupt, small and duplicate files, and note photos that look alike."""
     photos, rejected, noted = photo_sync.classify_photos(result, tasks, args.smallest)
     duplicates = image_checks.find_duplicates(photos)
     rejected += [FileIssue(item.path, duplicates[item.path], item.product, item.key, item.etag)
@@ -94,22 +106,22 @@ def assemble(
 
 
 def render_report(data_set: Dataset, result: SyncResult, seconds: float, folder: Path) -> str:
-    """What was done and what is wrong, for people."""
+    """Return the report of a download: counts, issues and the next command."""
     count, products = len(data_set.photos), len(data_set.products)
-    speed = f", {result.downloaded_count / seconds:.0f} a second" if result.downloaded_count and seconds > 1 else ""
+    speed = f", {result.downloaded_count / seconds:.0f} photos/s" if result.downloaded_count and seconds > 1 else ""
     lines = [
         f"{count} photos of {products} products in {folder}.",
         (
-            f"{result.downloaded_count} fetched ({result.downloaded_bytes / 1e6:.1f} MB{speed}), "
-            f"{len(result.entries) - result.downloaded_count} were here, "
+            f"{result.downloaded_count} downloaded ({result.downloaded_bytes / 1e6:.1f} MB{speed}), "
+            f"{len(result.entries) - result.downloaded_count} unchanged, "
             f"{result.removed_count} removed."
         ),
     ]
-    for title, issues in (("Left out", data_set.rejected), ("Kept, but look at them", data_set.noted)):
+    for title, issues in (("Rejected", data_set.rejected), ("Included, but check them", data_set.noted)):
         if issues:
             lines += [f"{title}:", *(f"  {issue.path} {issue.reason}" for issue in issues[:MAX_LISTED_FILES])]
             lines += (
-                [f"  and {len(issues) - MAX_LISTED_FILES} more: see {folder / dataset.FILE_NAME}"]
+                [f"  and {len(issues) - MAX_LISTED_FILES} more, listed in {folder / dataset.FILE_NAME}"]
                 if len(issues) > MAX_LISTED_FILES
                 else []
             )
@@ -118,13 +130,13 @@ def render_report(data_set: Dataset, result: SyncResult, seconds: float, folder:
         more_text = (
             f" and {len(data_set.sparse) - MAX_LISTED_FILES} more" if len(data_set.sparse) > MAX_LISTED_FILES else ""
         )
-        lines.append(f"Products with too few photos to learn them well: {named}{more_text}")
-    lines.append(f"Data set {data_set.hash[:12]}. Next: python -m ml.train_model --data {shlex.quote(str(folder))}")
+        lines.append(f"Products with too few photos for reliable recognition: {named}{more_text}")
+    lines.append(f"Dataset {data_set.hash[:12]}. Next: python -m ml.train_model --data {shlex.quote(str(folder))}")
     return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code."""
+    """Run the command and return its exit code."""
     cli_args = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(cli_args)
     retry_command = shlex.join(["python", "-m", "ml.download_photos", *cli_args])
@@ -134,29 +146,24 @@ def main(argv: Sequence[str] | None = None) -> int:
         data_set, result = download(storage_location.open_storage(args), args)
         print(render_report(data_set, result, time.monotonic() - started, args.data))
         if not data_set.photos:
-            raise Problems.from_message(
-                "no file there is a photo to learn from", hint="replace those that were left out"
-            )
+            raise Problems.from_message("no usable photos were found", hint="replace the rejected files listed above")
         return 0
 
-    return command_runner.run_command(
-        work, retry_command, "The photos that are here stay; the next run fetches the others."
-    )
+    return command_runner.run_command(work, retry_command, "Downloaded photos are kept.")
 
 
 def _incomplete_download(result: SyncResult, total: int, folder: Path) -> Problems:
     first_problem = result.problems[0]
     message = (
-        f"{len(result.problems)} of {total} photos could not be "
-        f"fetched; the other {len(result.entries)} are in {folder}"
+        f"{len(result.problems)} of {total} photos failed to download; the other {len(result.entries)} are in {folder}"
     )
-    return Problems([Problem(message, hint="run it again: it fetches those that are missing"), first_problem])
+    return Problems([Problem(message, hint="run the command again to download the missing photos"), first_problem])
 
 
 def _positive_int(text: str) -> int:
     number = int(text)
     if number <= 0:
-        raise argparse.ArgumentTypeError("has to be above 0")
+        raise argparse.ArgumentTypeError("must be at least 1")
     return number
 
 

@@ -1,21 +1,21 @@
-"""What one training left behind: the folder ``runs/<version>/`` and its ``run.json``.
+"""Describe a finished training run: the folder ``runs/<version>/`` and its ``run.json``.
 
-Written by ``ml.train_model``, read by ``ml.validate_model`` and ``ml.upload_model``.  ``run.json`` is written last and
-at once, so a folder that has one is complete.  The folder holds:
+``ml.train_model`` writes it; ``ml.validate_model`` and ``ml.upload_model`` read it.  ``run.json`` is written last and
+atomically, so a folder that contains it is complete.  The folder contains:
 
 ``model.keras``
-    Keras 3.  Takes a batch of pictures, (n, size, size, 3), RGB, values 0 to 255 as uint8 or float: ``scaling`` happens
-    INSIDE the model; orientation, ``fit`` and ``resize`` (``ml.data.preprocessing.read``) happen outside.  Gives
-    (n, classes) probabilities.  The layer ``embedding`` gives (n, embedding_size) vectors of length 1.
+    Keras 3.  Input: a batch of images, (n, size, size, 3), RGB, values 0 to 255 as uint8 or float.  ``scaling`` happens
+    INSIDE the model; orientation, ``fit`` and ``resize`` (``ml.data.preprocessing.read``) happen outside.  Output:
+    (n, classes) probabilities.  The layer ``embedding`` outputs (n, embedding_size) vectors of length 1.
 ``prototypes.npz``
     ``vectors`` (products, embedding_size) float32 of length 1, ``products`` (products,) names, ``trained`` (products,)
-    bool: whether the product is a class too.  Products with few photos have a prototype and no class.
+    bool: whether the product is also a class.  Products with few photos have a prototype but no class.
 ``dataset.json``
-    The data set as it was (``ml.data.dataset.Dataset``): every photo with its key, ETag and checksum.
+    The dataset at training time (``ml.data.dataset.Dataset``): every photo with its key, ETag and checksum.
 ``report.html``
-    One page for people, with its pictures inside.
+    A self-contained report page.
 ``run.json``
-    This module's ``Run``.
+    ``TrainingRun`` of this module.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ EMBEDDING_LAYER = "embedding"
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """How a photo becomes the model's input; whoever predicts has to do the same.  The fields are said in order.
+    """The preprocessing contract: how to turn a photo into model input, in the order of the fields.
 
-    ``orientation`` as the photo's EXIF says.  ``transparent``: what shows through.  ``fit`` centre-crop: the largest
-    centred square.  ``resize`` triangle: Pillow's BILINEAR (a triangle filter, widened when shrinking).
-    ``scaling``: of each value, inside of ``model.keras`` already.  ``classes``: the names, in the order of the output.
+    ``orientation`` exif: rotate as the EXIF data says.  ``transparent``: background colour.  ``fit`` centre-crop: the
+    largest centred square.  ``resize`` triangle: Pillow's BILINEAR (a triangle filter, widened when downscaling).
+    ``scaling``: applied to each value inside ``model.keras``.  ``classes``: product names in the order of the output.
     """
 
     classes: tuple[str, ...]
@@ -57,13 +57,13 @@ class Preprocessing:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the contract, as 64 hexadecimal digits."""
+        """Return the SHA-256 of the contract as 64 hexadecimal digits."""
         return canonical_json.digest(self)
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOut:
-    """A photo that no training has seen: ``path`` in the data set's folder, its product, SHA-256 of the file."""
+    """A held-out photo: ``path`` in the dataset's folder, product, SHA-256 of the file."""
 
     path: str
     product: str
@@ -72,7 +72,7 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Who learned and who was held out: ``train`` and ``validation`` are counts of photos."""
+    """The split of the dataset; ``train`` and ``validation`` are photo counts."""
 
     train: int
     validation: int
@@ -81,7 +81,7 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Held-out photos of one product, and how many of them were recognised."""
+    """The number of held-out photos of one product, and how many of them were recognised."""
 
     photos: int
     right: int
@@ -89,7 +89,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """On the held-out photos, shares from 0 to 1.  ``prototypes``: top-1 by nearest prototype of classes."""
+    """Metrics on the held-out photos, from 0 to 1.  ``prototypes``: top-1 accuracy by nearest class prototype."""
 
     top1: float
     top3: float
@@ -100,13 +100,13 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """One finished training.
+    """A finished training run.
 
-    ``data_hash``: of the data set.  ``few_photos``: products that have a prototype and no class.
-    ``prototype_threshold``: cosine above which the nearest prototype of a product in ``few_photos`` is believed.
-    ``config``: what training was told, and found (such as ``weights_hash``).  ``tools``: versions.  ``commit``: of the
-    repository, empty when there is none.  ``trained_at``: ISO 8601, UTC.  ``seconds``: wall time of the training.
-    ``files``: SHA-256 of each other file of the folder.
+    ``data_hash``: hash of the dataset.  ``few_photos``: products with a prototype but no class.
+    ``prototype_threshold``: minimum cosine similarity to accept the nearest prototype of a product in ``few_photos``.
+    ``config``: settings and derived values (such as ``weights_hash``).  ``tools``: package versions.  ``commit``: of
+    the repository, empty if there is none.  ``trained_at``: ISO 8601, UTC.  ``seconds``: wall time of the training.
+    ``files``: SHA-256 of every other file in the folder.
     """
 
     version: str
@@ -127,12 +127,12 @@ class TrainingRun:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The products' names, in the order of the model's output."""
+        """Return the product names in the order of the model's output."""
         return self.preprocessing.classes
 
 
 def save(run: TrainingRun, folder: Path) -> None:
-    """Write ``run.json`` into ``folder``, at once and whole.
+    """Write ``run.json`` into ``folder`` atomically.
 
     Raises OSError.
     """
@@ -141,17 +141,17 @@ def save(run: TrainingRun, folder: Path) -> None:
 
 
 def load(folder: Path) -> TrainingRun:
-    """The run in ``folder``.
+    """Load the run in ``folder``.
 
-    Raises Problems: no finished run, or one that this version cannot read.
+    Raises Problems if it is unfinished, unreadable, or its contract was changed.
     """
     path = folder / RUN_FILE
     try:
         run = canonical_json.load(path.read_bytes(), TrainingRun, str(path))
     except FileNotFoundError:
         raise Problems.from_message(
-            f"{folder} holds no finished training: there is no {RUN_FILE}",
-            hint="python -m ml.train_model goes on with a training that was interrupted",
+            f"no finished training run in {folder}: {RUN_FILE} does not exist",
+            hint="start a training, or resume an interrupted one: python -m ml.train_model",
         ) from None
     except Problems as problems:
         raise Problems.from_message(
@@ -159,6 +159,6 @@ def load(folder: Path) -> TrainingRun:
         ) from None
     if run.preprocessing.hash != run.preprocessing_hash:
         raise Problems.from_message(
-            f"{path}: the preprocessing contract is not the one its hash was made of", hint="train again"
+            f"{path}: the preprocessing contract does not match its hash", hint="train again: python -m ml.train_model"
         )
     return run

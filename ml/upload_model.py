@@ -1,7 +1,7 @@
-"""``python -m ml.upload_model RUN``: a validated model into the shop's bucket, and then, in one step, into use.
+"""Upload a validated model to the shop's bucket, then switch to it atomically: ``python -m ml.upload_model RUN``.
 
-Nothing is in use before all of it is there, and of two uploads at once one is told that the other was first.  An upload
-that was interrupted is gone on with by the same command.
+A model is switched to only after all its files are uploaded; of two concurrent uploads one fails.  After an
+interruption the same command resumes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ from orchestrator.model_registry.registry import METADATA_FILE, ModelMetadata
 from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage
 
-NOT_REGISTERED_PREFIX = "It is not known to the state service: "
+NOT_REGISTERED_PREFIX = "The model is not registered with the state service: "
 
 
 @dataclass(frozen=True, slots=True)
 class UploadResult:
-    """``before`` is the version that was in use; ``fresh``: whether this upload changed which one is."""
+    """The result of an upload; ``previous_version`` is "" for a first model, ``is_new``: whether it switched models."""
 
     metadata: ModelMetadata
     previous_version: str
@@ -43,26 +43,26 @@ class UploadResult:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command-line parser."""
     parser = argparse.ArgumentParser(
         prog="python -m ml.upload_model",
-        description="Upload a validated model, and make the shop's browsers load it.",
-        epilog="The state service is told where ORCHESTRATOR_STATE_URL and ORCHESTRATOR_STATE_TOKEN name one. "
-        "Back to an earlier model: orchestrator rollback --only model.",
+        description="Upload a validated model and switch the shop's browsers to it.",
+        epilog="The model is registered with the state service if ORCHESTRATOR_STATE_URL and ORCHESTRATOR_STATE_TOKEN "
+        "are set. Roll back to an earlier model: orchestrator rollback --only model.",
     )
-    parser.add_argument("run", type=Path, help="folder of a finished and validated training, runs/VERSION")
-    parser.add_argument("--force", default="", metavar="REASON", help="upload a model that is worse, or not the same "
-                      "everywhere; the reason is kept with it")  # fmt: skip
-    parser.add_argument("--file", type=Path, metavar="ZIP", help="write the upload into a file instead, for the button "
-                      "'Upload model' of the state service")  # fmt: skip
+    parser.add_argument("run", type=Path, help="folder of a validated training run, runs/VERSION")
+    parser.add_argument("--force", default="", metavar="REASON", help="upload a model that is worse or fails the "
+                      "parity check; the reason is stored with it")  # fmt: skip
+    parser.add_argument("--file", type=Path, metavar="ZIP", help="write a ZIP file instead, for 'Upload model' on "
+                      "the Models page of the state service")  # fmt: skip
     storage_location.add_arguments(parser)
     return parser
 
 
 def load_validated(run_folder: Path) -> tuple[Path, ModelMetadata]:
-    """The export of the run and what its validation found.
+    """Return the folder of the run's export and the metadata that its validation wrote.
 
-    Raises Problems: it was not validated, or trained again since.
+    Raises Problems if the run was not validated, or was retrained since.
     """
     training_run = load(run_folder)
     folder = run_folder / writer.EXPORT_FOLDER
@@ -72,20 +72,21 @@ def load_validated(run_folder: Path) -> tuple[Path, ModelMetadata]:
         )
     except FileNotFoundError:
         raise Problems.from_message(
-            f"training {training_run.version} was not validated", hint=_validate_command(run_folder)
+            f"training run {training_run.version} has not been validated",
+            hint=f"validate it: {_validate_command(run_folder)}",
         ) from None
     if (metadata.version, metadata.data_hash) != (training_run.version, training_run.data_hash):
         raise Problems.from_message(
-            f"{folder / METADATA_FILE} is about model {metadata.version}, the training is {training_run.version}",
-            hint=_validate_command(run_folder),
+            f"{folder / METADATA_FILE} describes model {metadata.version}, but the run is {training_run.version}",
+            hint=f"validate again: {_validate_command(run_folder)}",
         )
     return folder, metadata
 
 
 def upload(storage: FileStorage, run_folder: Path, force_reason: str = "") -> UploadResult:
-    """Publish the model of a run, and make it the current one.
+    """Publish the model of a run and make it the current model.
 
-    Raises Problems: it is not fit and not forced, its files changed, or another became the current one meanwhile.
+    Raises Problems if it is unfit and not forced, its files changed, or another model became current meanwhile.
     """
     folder, metadata = load_validated(run_folder)
     previous_pointer = registry.read_pointer(storage)
@@ -104,7 +105,7 @@ def _validate_command(run_folder: Path) -> str:
 
 
 def environment_key(args: argparse.Namespace) -> str:
-    """``project/environment``, as the state service calls it; "" where no manifests were named."""
+    """Return the environment's name in the state service, ``project/environment``; "" without --environment."""
     if not args.environment:
         return ""
     from orchestrator.planning import pipeline
@@ -114,13 +115,13 @@ def environment_key(args: argparse.Namespace) -> str:
 
 
 def register_model(environ: Mapping[str, str], environment: str, metadata: ModelMetadata, registered_at: str) -> str:
-    """Tell the state service of a version; what came of it, for people.  It never fails: the model is in use."""
+    """Register a version with the state service; return a message for the user.  Never fails the upload."""
     from orchestrator.state.client.api_client import StateClient
 
     if not environ.get("ORCHESTRATOR_STATE_URL"):
         return ""
     if not environment:
-        return NOT_REGISTERED_PREFIX + "name the environment by -e, which a bucket alone does not tell."
+        return NOT_REGISTERED_PREFIX + "a bucket does not identify the environment. Pass it with -e."
     body: dict[str, Any] = {
         "environment": environment,
         **registry.build_registration(metadata, registered_at, getpass.getuser()),
@@ -131,31 +132,31 @@ def register_model(environ: Mapping[str, str], environment: str, metadata: Model
                 "PUT", f"/environments/{environment}/models/{body['name']}/{metadata.version}", body, timeout_seconds=5
             )
     except Problems as problems:
-        return f"{NOT_REGISTERED_PREFIX}{problems.problems[0].message}. The same command again tells it."
-    return f"The state service knows of it: {environ['ORCHESTRATOR_STATE_URL'].rstrip('/')}/models"
+        return f"{NOT_REGISTERED_PREFIX}{problems.problems[0].message}. Run the command again to register it."
+    return f"Registered with the state service: {environ['ORCHESTRATOR_STATE_URL'].rstrip('/')}/models"
 
 
 def render_report(result: UploadResult, storage: FileStorage) -> str:
-    """What was done, for people."""
+    """Return the report of an upload."""
     metadata = result.metadata
     location = f"{storage}/{registry.MODELS_FOLDER}/{metadata.version}"
     if not result.is_new:
-        return f"Model {metadata.version} is in use already; {location} is whole."
-    replaced_text = f", in place of {result.previous_version}" if result.previous_version else ""
+        return f"Model {metadata.version} is already in use; all its files are in {location}."
+    replaced_text = f", replacing {result.previous_version}" if result.previous_version else ""
     lines = [
         (
-            f"Model {metadata.version} is in use now{replaced_text}: "
-            f"{len(metadata.classes)} products, top-1 {metadata.metrics.top1:.1%}."
+            f"Model {metadata.version} is now in use{replaced_text}: "
+            f"{len(metadata.classes)} products, top-1 accuracy {metadata.metrics.top1:.1%}."
         )
     ]
-    lines += [f"  forced: {metadata.verdict.forced}"] if metadata.verdict.forced else []
-    lines += [f"  {len(metadata.files)} files and what is known of them, in {location}"]
-    lines += ["Back to the one before: orchestrator rollback --only model"] if result.previous_version else []
+    lines += [f"  Forced: {metadata.verdict.forced}"] if metadata.verdict.forced else []
+    lines += [f"  {len(metadata.files)} files and their metadata in {location}"]
+    lines += ["To roll back: orchestrator rollback --only model"] if result.previous_version else []
     return "\n".join(lines)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code."""
+    """Run the command and return its exit code."""
     cli_args = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(cli_args)
     retry_command = shlex.join(["python", "-m", "ml.upload_model", *cli_args])
@@ -166,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             size = bundle.pack(
                 folder, replace(metadata, verdict=replace(metadata.verdict, forced=args.force)), args.file
             )
-            print(f"{args.file}: {size / 1e6:.1f} MB. Hand it to the state service: Models, 'Upload model'.")
+            print(f"Wrote {args.file} ({size / 1e6:.1f} MB). Upload it to the state service: Models, 'Upload model'.")
             return 0
         storage = storage_location.open_storage(args)
         environment = environment_key(args)
@@ -179,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     return command_runner.run_command(
-        work, retry_command, "The model in use is as it was, or the new one whole; the same command goes on."
+        work, retry_command, "Browsers use the previous model until the upload is complete."
     )
 
 

@@ -1,8 +1,7 @@
-"""``python -m ml.validate_model RUN``: how good a trained model is, whether it says the same everywhere, and whether it
-is better than the one in use.
+"""Validate a trained model: accuracy, parity, comparison with the model in use (``python -m ml.validate_model RUN``).
 
-Asks Keras, the export and a browser about photos that no training has seen, and writes what it found beside the export
-(``metadata.json``), where ``ml.upload_model`` reads it.
+Runs Keras, the export and a browser on held-out photos, and writes the result to ``metadata.json`` beside the export,
+where ``ml.upload_model`` reads it.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ MAX_WEAK_PRODUCTS = 5
 
 @dataclass(frozen=True, slots=True)
 class ValidationResult:
-    """What was found: ``known`` is what will be published; times in ms, ``load_ms`` None where no browser was asked."""
+    """The result of a validation; ``metadata`` is published with the model, ``load_ms`` is None without a browser."""
 
     metadata: ModelMetadata
     photos: HoldoutPhotos
@@ -52,32 +51,36 @@ class ValidationResult:
 
     @property
     def can_upload(self) -> bool:
-        """Whether an upload would be taken without ``--force``."""
+        """Return whether the model can be uploaded without ``--force``."""
         return self.metadata.parity.is_consistent and self.metadata.verdict.says != "worse"
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The command line."""
+    """Return the command-line parser."""
     parser = argparse.ArgumentParser(
         prog="python -m ml.validate_model",
-        description="Measure a trained model, hold its export against it, and compare it with the one in use.",
-        epilog="Exits 0 when the model may be uploaded, 1 when not.",
+        description="Measure a trained model, check the parity of its export, and compare it with the model in use.",
+        epilog="Exits with 0 if the model can be uploaded, otherwise with 1.",
     )
-    parser.add_argument("run", type=Path, help="folder of a finished training, runs/VERSION")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data set (default: data)")
+    parser.add_argument("run", type=Path, help="folder of a training run, runs/VERSION")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the dataset (default: data)")
     parser.add_argument(
-        "--photos", type=int, default=DEFAULT_SAMPLE_SIZE, metavar="N", help="photos to compare everywhere with"
+        "--photos",
+        type=int,
+        default=DEFAULT_SAMPLE_SIZE,
+        metavar="N",
+        help=f"photos for the parity check (default: {DEFAULT_SAMPLE_SIZE})",
     )
-    parser.add_argument("--no-browser", action="store_true", help="leave unchecked what a browser says")
-    parser.add_argument("--no-compare", action="store_true", help="do without the model in use")
+    parser.add_argument("--no-browser", action="store_true", help="skip the parity check in a browser")
+    parser.add_argument("--no-compare", action="store_true", help="skip the comparison with the model in use")
     storage_location.add_arguments(parser)
     return parser
 
 
 def validate(args: argparse.Namespace, web_folder: Path = browser.WEB_FOLDER) -> ValidationResult:
-    """Measure the model of the run in ``given.run``, and write what was found beside its export.
+    """Validate the model of the run in ``args.run``, and write ``metadata.json`` beside its export.
 
-    Raises Problems: the run, its photos or the model in use cannot be read.
+    Raises Problems if the run, its photos or the model in use cannot be read.
     """
     run = load(args.run)
     _verify_run_files(run, args.run)
@@ -110,16 +113,16 @@ def validate(args: argparse.Namespace, web_folder: Path = browser.WEB_FOLDER) ->
 
 
 def _verify_run_files(run: TrainingRun, run_folder: Path) -> None:
-    """Raises Problems: a file of the run is not what the training wrote."""
+    """Raises Problems if a file of the run was changed after training."""
     for name, checksum in run.files.items():
         if not (run_folder / name).is_file() or sha256(run_folder / name) != checksum:
             raise Problems.from_message(
-                f"{run_folder / name} is not what the training wrote", hint="train again: python -m ml.train_model"
+                f"{run_folder / name} was changed after training", hint="train again: python -m ml.train_model"
             )
 
 
 def _ensure_export(run: TrainingRun, run_folder: Path, keras_model: Any) -> Path:
-    """The export of the run; made where there is none, or one of another run."""
+    """Return the folder of the run's export; export the model if there is none, or one of another run."""
     target = run_folder / writer.EXPORT_FOLDER
     try:
         if exported_model.load(target).document.get("version") == run.version:
@@ -145,7 +148,7 @@ def _predict(keras_model: Any, photos: Array) -> Array:
 def _collect_outputs(
     run: TrainingRun, model: ExportedModel, folder: Path, sample: HoldoutPhotos, web_folder: Path | None
 ) -> tuple[list[ModelOutput], float, float | None]:
-    """What the export says with numpy and in a browser; ms for one photo, and to load the model."""
+    """Run the export with numpy and in a browser; return the outputs, ms per photo, and ms to load the model."""
     contract = holdout.parse_contract(model.document)
     inputs = preprocessing.read_all(sample.paths, contract).astype(np.float32)
     started = time.perf_counter()
@@ -186,17 +189,17 @@ def _check_parity(
 
 
 def _explain_deviation(run: TrainingRun, top1: float, photos: HoldoutPhotos, keras_model: Any) -> str:
-    """What makes the trained model itself say another thing than in its training, or ""."""
+    """Return why the Keras model's accuracy differs from the one measured in training, or ""."""
     if photos.missing_count or abs(top1 - run.metrics.top1) <= max(0.02, 1.5 / len(photos.paths)):
         return ""
     cause = parity.find_training_mismatch(
         photos.paths, photos.truth, run.preprocessing, run.metrics.top1, lambda batch: _predict(keras_model, batch)
     )
-    return f"{cause} (training measured {run.metrics.top1:.3f} on the photos that give {top1:.3f} now)"
+    return f"{cause} (top-1 accuracy {top1:.3f}, but {run.metrics.top1:.3f} in training)"
 
 
 def _write_training_photos(run: TrainingRun, run_folder: Path, export_folder: Path) -> None:
-    """What is published with a model: the photos it comes from."""
+    """Write the files about training photos that are published with the model."""
     data = dataset.load(run_folder)
     write_atomic(export_folder / CATALOGUE_FILE, canonical_json.dump(data.catalogue))
     write_atomic(
@@ -211,27 +214,27 @@ def _list_published_files(folder: Path) -> list[Path]:
 
 
 def render_report(result: ValidationResult, next_command: str) -> str:
-    """What was found, for people."""
+    """Return the report of a validation."""
     metadata, metrics = result.metadata, result.metadata.metrics
     photo_count, missing_count = len(result.photos.paths), result.photos.missing_count
     lines = [
         f"Model {metadata.version}: {len(metadata.classes)} products, {photo_count} held-out photos"
-        + (f" ({missing_count} more are not there any more)." if missing_count else "."),
-        f"  top-1 {metrics.top1:.1%}, top-3 {metrics.top3:.1%}, calibration error {metrics.ece:.3f}",
+        + (f" ({missing_count} more are missing or changed)." if missing_count else "."),
+        f"  Accuracy: top-1 {metrics.top1:.1%}, top-3 {metrics.top3:.1%}; calibration error {metrics.ece:.3f}",
     ]
     weak_products = sorted(metrics.per_product.items(), key=lambda item: item[1].right / item[1].photos)[
         :MAX_WEAK_PRODUCTS
     ]
     weak_lines = [
-        f"{name} {score.right} of {score.photos}" for name, score in weak_products if score.right < score.photos
+        f"{name} ({score.right} of {score.photos})" for name, score in weak_products if score.right < score.photos
     ]
-    lines += [f"  hardest products: {', '.join(weak_lines)}"] if weak_lines else []
-    measured_where = "with numpy" if result.load_ms is None else f"in a browser, loaded in {result.load_ms:.0f} ms"
+    lines += [f"  Weakest products: {', '.join(weak_lines)}"] if weak_lines else []
+    measured_where = "with numpy" if result.load_ms is None else f"in a browser; loads in {result.load_ms:.0f} ms"
     size = f"{metadata.size / 1e6:.1f} MB" if metadata.size > 1e6 else f"{metadata.size / 1e3:.0f} kB"
-    lines.append(f"  {size} to load; {metrics.latency_ms:.0f} ms a photo {measured_where}")
+    lines.append(f"  Size: {size}; latency: {metrics.latency_ms:.0f} ms per photo {measured_where}")
     lines += [_render_parity(metadata.parity), _render_comparison(metadata, result.comparison)]
     lines.append(
-        f"Next: {next_command}" if result.can_upload else "It should not go to the shop: train again, or look at why."
+        f"Next: {next_command}" if result.can_upload else "Do not upload this model: fix the cause, or train again."
     )
     return "\n".join(lines)
 
@@ -242,39 +245,33 @@ def _render_parity(parity_result: Parity) -> str:
         for name, value in (("exported", parity_result.exported), ("browser", parity_result.browser))
         if value is not None
     ]
-    text = (
-        f"Parity on {parity_result.photos} photos: largest difference "
-        f"{', '.join(differences)}; {parity_result.tolerance:.0e} is allowed: "
-    )
-    browser_note = "" if parity_result.browser is not None else " No browser was asked."
+    result = "passed" if parity_result.is_consistent else "FAILED"
+    cause = "" if parity_result.is_consistent else f" Cause: {parity_result.fault}."
+    browser_note = "" if parity_result.browser is not None else " Not checked in a browser."
     return (
-        text
-        + (
-            "it says the same everywhere."
-            if parity_result.is_consistent
-            else f"FAILED. At fault: {parity_result.fault}."
-        )
-        + browser_note
+        f"Parity: {result} on {parity_result.photos} photos. Largest difference: "
+        f"{', '.join(differences)} (tolerance {parity_result.tolerance:.0e}).{cause}{browser_note}"
     )
 
 
 def _render_comparison(metadata: ModelMetadata, comparison: Comparison | None) -> str:
     if comparison is None:
-        return "There is no model in use to compare with."
+        return "Not compared: no model is in use."
     text = (
-        f"Against {metadata.verdict.against}, in use now, on {comparison.photo_count} photos: "
-        f"{comparison.new_accuracy:.1%} instead of "
-        f"{comparison.old_accuracy:.1%}; {comparison.new_only} recognised by the new one alone, "
-        f"{comparison.old_only} by the old one alone. "
+        f"Compared with the model in use, {metadata.verdict.against}, on {comparison.photo_count} photos: "
+        f"accuracy {comparison.new_accuracy:.1%}, was {comparison.old_accuracy:.1%}. "
+        f"Only the new model recognises {comparison.new_only}, only the old one {comparison.old_only}. "
         f"Verdict: {metadata.verdict.says}."
     )
     return text + (
-        f" The old one may have learned from {comparison.learned_count} of them." if comparison.learned_count else ""
+        f" The old model may have been trained on {comparison.learned_count} of them."
+        if comparison.learned_count
+        else ""
     )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code."""
+    """Run the command and return its exit code."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     cli_args = list(sys.argv[1:] if argv is None else argv)
     args = build_parser().parse_args(cli_args)
@@ -290,7 +287,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         return 0 if result.can_upload else 1
 
-    return command_runner.run_command(work, retry_command, "Nothing was uploaded, and nothing is changed.")
+    return command_runner.run_command(work, retry_command, "Nothing was uploaded or changed.")
 
 
 if __name__ == "__main__":

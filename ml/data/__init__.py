@@ -1,1 +1,1 @@
-"""Photos: download, check, split, preprocess."""
+"""Download, check, split and preprocess product photos."""

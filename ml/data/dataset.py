@@ -1,7 +1,7 @@
-"""The data set: which photos there are, of which products, and what is wrong with some.
+"""Describe the dataset in ``dataset.json``: its photos, their products, and the files that were rejected.
 
-Written by ``ml.download_photos``, read by the training, the validation and the upload as ``dataset.json``.
-A path is relative to the folder of that file (``photos/PRODUCT/NAME``, forward slashes).
+``ml.download_photos`` writes the file; training, validation and upload read it.  Paths are relative to its folder and
+use forward slashes (``photos/PRODUCT/NAME``).
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from orchestrator.problems import Problems
 FILE_NAME = "dataset.json"
 PHOTOS_FOLDER = "photos"
 MIN_PHOTOS_PER_CLASS = 8
-"""Photos below which a product is too sparse to be a class; it is recognised by its prototype."""
+"""Photos a product needs to be a class of the model; products with fewer are recognised by their prototype."""
 
 
 @dataclass(frozen=True, slots=True)
 class Photo:
-    """A photo that training may use: pixels as its file has them, perceptual hash as 16 hexadecimal digits.
+    """A photo to train on: size in pixels before rotation, perceptual hash as 16 hexadecimal digits.
 
-    ``key`` and ``etag`` are those of the storage it comes from, empty where it comes from none.
+    ``key`` and ``etag`` identify it in the storage it was downloaded from; both are empty if it was not downloaded.
     """
 
     product: str
@@ -42,7 +42,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class FileIssue:
-    """Something about one file, for people; ``reason`` is a sentence without its subject ("is cut off")."""
+    """An issue with one file; ``reason`` completes a sentence that starts with its path ("is corrupt")."""
 
     path: str
     reason: str
@@ -53,9 +53,10 @@ class FileIssue:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """``rejected`` files are not among ``photos``; what ``noted`` speaks of is.  ``sparse``: products of few photos.
+    """The photos to train on, and the issues found.
 
-    ``place``: the options that named the storage of the photos, for the commands that come next.
+    ``rejected`` files are not in ``photos``; ``noted`` files are.  ``sparse``: products with too few photos.
+    ``place``: the command-line options that select the photo storage, reused by the next commands.
     """
 
     photos: tuple[Photo, ...]
@@ -67,14 +68,14 @@ class Dataset:
 
     @property
     def products(self) -> Mapping[str, int]:
-        """How many photos each product has, by name."""
+        """Return the number of photos of each product, sorted by name."""
         return dict(sorted(Counter(photo.product for photo in self.photos).items()))
 
     @property
     def catalogue(self) -> Mapping[str, Mapping[str, str]]:
-        """ETags by key by product, rejected files included: what the bucket held.
+        """Return the bucket's content at download time: ETags by key by product, including rejected files.
 
-        Files that show no product are there as well, under "".
+        Files without a product are listed under "".
         """
         etags_by_product: dict[str, dict[str, str]] = {}
         photo_files = [(item.product, item.key, item.etag) for item in self.photos]
@@ -85,7 +86,7 @@ class Dataset:
 
 
 def compute_hash(photos: tuple[Photo, ...]) -> str:
-    """SHA-256 over product, path and checksum of every photo, whatever their order; 64 hexadecimal digits."""
+    """Return the SHA-256 over product, path and checksum of all photos, in any order, as 64 hexadecimal digits."""
     return canonical_json.digest(sorted((photo.product, photo.path, photo.sha256) for photo in photos))
 
 
@@ -96,7 +97,7 @@ def build(
     min_photos: int = MIN_PHOTOS_PER_CLASS,
     storage_options: Sequence[str] = (),
 ) -> Dataset:
-    """A data set with its hash and its sparse products; ``fewest``: photos that make a product a class."""
+    """Return a dataset with its hash and sparse products; ``min_photos``: photos a product needs to be a class."""
     ordered = tuple(sorted(photos, key=lambda item: (item.product, item.path)))
     counts = Counter(item.product for item in ordered)
     counts.update({item.product: 0 for item in rejected if item.product})
@@ -112,7 +113,7 @@ def build(
 
 
 def save(dataset: Dataset, folder: Path) -> None:
-    """Write ``dataset.json`` into ``folder``, at once and whole.
+    """Write ``dataset.json`` into ``folder`` atomically.
 
     Raises OSError.
     """
@@ -121,19 +122,19 @@ def save(dataset: Dataset, folder: Path) -> None:
 
 
 def load(folder: Path) -> Dataset:
-    """The data set in ``folder``.
+    """Read the dataset in ``folder``.
 
-    Raises Problems: there is none, it cannot be read, or it was changed by hand.
+    Raises Problems if it is missing, unreadable, or was edited by hand.
     """
     path = folder / FILE_NAME
     try:
         dataset = canonical_json.load(path.read_bytes(), Dataset, str(path))
     except FileNotFoundError:
         raise Problems.from_message(
-            f"{folder} holds no data set: there is no {FILE_NAME}", hint="make one: python -m ml.download_photos"
+            f"no dataset in {folder}: {FILE_NAME} does not exist", hint="create it: python -m ml.download_photos"
         ) from None
     if compute_hash(dataset.photos) != dataset.hash:
         raise Problems.from_message(
-            f"{path}: its photos are not those its hash was made of", hint="make it again: python -m ml.download_photos"
+            f"{path}: the photos do not match the recorded hash", hint="recreate it: python -m ml.download_photos"
         )
     return dataset

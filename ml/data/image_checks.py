@@ -1,4 +1,4 @@
-"""What is in one file: size, checksum, perceptual hash, or why it teaches nothing; and who looks like whom."""
+"""Check image files: size, checksum, perceptual hash, unusable files, duplicates and lookalikes."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from ml.data.preprocessing import MAX_PIXELS, flatten_transparency
 from orchestrator.storage.content_types import HEAD_BYTES, sniff
 
 MIN_SIDE_PIXELS = 64
-"""Pixels of the shorter side below which a picture is too small to learn from."""
+"""Minimum length of the shorter side of a photo, in pixels."""
 MAX_HASH_DISTANCE = 4
-"""Of the 64 bits of two perceptual hashes, how many may differ between pictures that look the same."""
+"""Maximum Hamming distance, out of 64 bits, between the perceptual hashes of photos that look the same."""
 DRAFT_SIZE = (512, 512)
 IMAGE_FORMATS = {
     "image/jpeg": ("JPEG", {".jpg", ".jpeg", ".jpe", ".jfif"}), "image/png": ("PNG", {".png"}),
@@ -31,7 +31,7 @@ IMAGE_FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class ImageCheck:
-    """What was seen in a file; ``trouble``: why it teaches nothing, ``note``: what else there is to say."""
+    """The result of checking a file; ``trouble``: why it is unusable, ``note``: a warning about a usable file."""
 
     sha256: str
     bytes: int
@@ -43,23 +43,23 @@ class ImageCheck:
 
 
 def check_image(path: Path) -> ImageCheck:
-    """Look at a file.  Raises OSError when it is not there."""
+    """Check a file.  Raises OSError if it does not exist."""
     size, checksum = path.stat().st_size, sha256(path)
     with path.open("rb") as stream:
         content_type = sniff(stream.read(HEAD_BYTES))
     if not size:
         return ImageCheck(checksum, size, trouble="is empty")
     if content_type not in IMAGE_FORMATS:
-        return ImageCheck(checksum, size, trouble="is no picture")
+        return ImageCheck(checksum, size, trouble="is not an image")
     try:
         width, height, phash = _decode(path)
     except UnidentifiedImageError:
         return ImageCheck(
-            checksum, size, trouble=f"is {IMAGE_FORMATS[content_type][0]}, which cannot be read here: save it as JPEG"
+            checksum, size, trouble=f"has the unsupported format {IMAGE_FORMATS[content_type][0]}: save it as JPEG"
         )
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         return ImageCheck(
-            checksum, size, trouble=f"is broken: {str(error).splitlines()[0][:120] if str(error) else 'cut off'}"
+            checksum, size, trouble=f"is corrupt: {str(error).splitlines()[0][:120] if str(error) else 'truncated'}"
         )
     format_name, suffixes = IMAGE_FORMATS[content_type]
     has_wrong_suffix = path.suffix.lower() not in suffixes
@@ -69,12 +69,12 @@ def check_image(path: Path) -> ImageCheck:
         width,
         height,
         phash,
-        note=f"is {format_name}, whatever its name says" if has_wrong_suffix else "",
+        note=f"is a {format_name} despite its file extension" if has_wrong_suffix else "",
     )
 
 
 def _decode(path: Path) -> tuple[int, int, str]:
-    """Width, height and perceptual hash of a picture that can be read to its end."""
+    """Decode an image completely; return its width, height and perceptual hash."""
     import imagehash
 
     with warnings.catch_warnings():
@@ -82,7 +82,7 @@ def _decode(path: Path) -> tuple[int, int, str]:
         with Image.open(path) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise ValueError(f"{width} x {height} pixels are too many")
+                raise ValueError(f"{width} x {height} pixels exceed the limit of {MAX_PIXELS:,}")
             image.draft("RGB", DRAFT_SIZE)
             image.load()
             upright = flatten_transparency(ImageOps.exif_transpose(image))
@@ -90,9 +90,10 @@ def _decode(path: Path) -> tuple[int, int, str]:
 
 
 def find_duplicates(photos: Iterable[Photo]) -> dict[str, str]:
-    """Files that are the same byte for byte: why each of them is left out, by path.
+    """Find byte-identical files; return the reason for rejecting each, by path.
 
-    Of one product the first stays; a file that is two products' is neither's, as it would teach to confuse them.
+    Within one product the first file is kept.  A file that appears under two products is rejected for both, because it
+    would train the model to confuse them.
     """
     by_checksum: dict[str, list[Photo]] = defaultdict(list)
     for photo in sorted(photos, key=lambda item: item.path):
@@ -101,21 +102,21 @@ def find_duplicates(photos: Iterable[Photo]) -> dict[str, str]:
     for duplicates in by_checksum.values():
         products = sorted({item.product for item in duplicates})
         if len(products) > 1:
-            reasons |= {item.path: f"is the same file for {' and '.join(products)}" for item in duplicates}
+            reasons |= {item.path: f"appears under several products: {' and '.join(products)}" for item in duplicates}
         else:
-            reasons |= {item.path: f"is the same file as {duplicates[0].path}" for item in duplicates[1:]}
+            reasons |= {item.path: f"is identical to {duplicates[0].path}" for item in duplicates[1:]}
     return reasons
 
 
 def find_lookalikes(photos: Sequence[Photo], max_distance: int = MAX_HASH_DISTANCE) -> Iterator[FileIssue]:
-    """Photos that look like an earlier one, nearest first named; they stay, training keeps them on one side."""
+    """Find photos that look like an earlier one; they are kept, and the split puts them in the same set."""
     hashes = np.array([int(photo.phash, 16) for photo in photos], dtype=np.uint64)
     for index in range(1, len(photos)):
         distances = np.bitwise_count(hashes[:index] ^ hashes[index])
         nearest = int(distances.argmin())
         if distances[nearest] <= max_distance:
             candidate, earlier = photos[index], photos[nearest]
-            owner_text = "" if candidate.product == earlier.product else f", which is {earlier.product}"
+            owner_text = "" if candidate.product == earlier.product else f" (product {earlier.product})"
             yield FileIssue(
                 candidate.path,
                 f"looks like {earlier.path}{owner_text}",
@@ -126,7 +127,7 @@ def find_lookalikes(photos: Sequence[Photo], max_distance: int = MAX_HASH_DISTAN
 
 
 def count_reasons(issues: Iterable[FileIssue]) -> Mapping[str, int]:
-    """How many remarks begin alike, the most frequent first: "is broken" 3."""
+    """Count issues by the first words of their reason, the most frequent first: ``{"is corrupt": 3}``."""
     counts: dict[str, int] = defaultdict(int)
     for issue in issues:
         words = issue.reason.split(":")[0].split(",")[0].split()

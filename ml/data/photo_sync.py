@@ -1,7 +1,7 @@
-"""Photos from a storage into a folder: in parallel, only what changed, going on where the last run was stopped.
+"""Sync photos from a storage to a local folder: in parallel, only what changed, resuming interrupted runs.
 
-What was fetched is written down line by line in ``.fetched.jsonl``, so that a run that is killed loses what was under
-way and nothing else.  A file is trusted when its checksum is the one written down.
+A journal, ``.fetched.jsonl``, gets one line per downloaded file, so that a killed run loses only the downloads in
+flight.  A local file counts as up to date if its checksum matches the journal.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NON_PHOTO_SUFFIXES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class DownloadTask:
-    """A file of the storage, whose product it shows, and where it goes below the data set's folder."""
+    """A file in the storage, its product, and its target path relative to the dataset's folder."""
 
     stored: StoredFile
     product: str
@@ -44,7 +44,7 @@ class DownloadTask:
 
 @dataclass(frozen=True, slots=True)
 class JournalEntry:
-    """One line of the journal."""
+    """One line of the journal: a downloaded file and the result of its check."""
 
     key: str
     etag: str
@@ -54,7 +54,7 @@ class JournalEntry:
 
 @dataclass(slots=True)
 class SyncResult:
-    """What became of everything that was wanted; counts of files, bytes over the line, and what failed."""
+    """The result of a sync: one entry per file, file counts, downloaded bytes, and failures."""
 
     entries: dict[str, JournalEntry] = field(default_factory=dict)
     downloaded_count: int = 0
@@ -65,7 +65,7 @@ class SyncResult:
 
 
 def assign_paths(photos: Iterable[tuple[StoredFile, str]], prefix: str) -> list[DownloadTask]:
-    """Where each photo goes: ``photos/PRODUCT/NAME``, with names that every file system takes, each given once."""
+    """Return a task for each photo with a unique target path, ``photos/PRODUCT/NAME``, valid on every file system."""
     used_paths: set[str] = set()
     tasks = []
     for stored, product in photos:
@@ -82,7 +82,7 @@ def assign_paths(photos: Iterable[tuple[StoredFile, str]], prefix: str) -> list[
 
 
 def _escape_name(name: str) -> str:
-    """``name`` as one component of a path; different names stay different."""
+    """Escape ``name`` for use as one path component; different names stay different."""
     escaped = UNSAFE_CHARACTERS.sub(lambda match: "".join(f"%{byte:02X}" for byte in match[0].encode()), name)
     return f"%{ord(escaped[0]):02X}{escaped[1:]}" if escaped[:1] in {".", " "} else escaped
 
@@ -90,9 +90,9 @@ def _escape_name(name: str) -> str:
 def sync(
     storage: FileStorage, tasks: list[DownloadTask], folder: Path, *, max_parallel: int, advance: ProgressCallback
 ) -> SyncResult:
-    """Bring ``folder`` up to date with what is wanted.
+    """Download the files of ``tasks`` that are missing or changed, and delete files that are no longer listed.
 
-    Raises OSError (a disk that fills), KeyboardInterrupt; what was fetched until then is kept.
+    Raises OSError (for example if the disk is full) and KeyboardInterrupt; files downloaded by then are kept.
     """
     previous_entries = read_journal(folder)
     result = SyncResult()
@@ -124,7 +124,7 @@ def sync(
 def classify_photos(
     result: SyncResult, tasks: Iterable[DownloadTask], min_pixels: int
 ) -> tuple[list[Photo], list[FileIssue], list[FileIssue]]:
-    """What was fetched: photos whose shorter side has ``smallest`` pixels, files to leave out, remarks about photos."""
+    """Sort files into photos, rejected files and warnings; the shorter side must have ``min_pixels`` pixels."""
     photos, rejected, noted = [], [], []
     for task in tasks:
         if task.stored.key not in result.entries:
@@ -133,7 +133,7 @@ def classify_photos(
         source = {"product": task.product, "key": task.stored.key, "etag": task.stored.etag}
         is_too_small = min(image_check.width, image_check.height) < min_pixels
         if image_check.trouble or is_too_small:
-            size_reason = f"has only {image_check.width} x {image_check.height} pixels, {min_pixels} are needed"
+            size_reason = f"is too small: {image_check.width} x {image_check.height} pixels, minimum {min_pixels}"
             rejected.append(FileIssue(task.path, image_check.trouble or size_reason, **source))
             continue
         photos.append(
@@ -155,7 +155,7 @@ def classify_photos(
 
 
 def read_journal(folder: Path) -> dict[str, JournalEntry]:
-    """What earlier runs fetched, by key; a line that a power cut tore is passed over."""
+    """Read the journal of earlier runs, by key; skip lines that a crash left incomplete."""
     try:
         lines = (folder / JOURNAL_FILE).read_bytes().splitlines()
     except FileNotFoundError:
@@ -173,12 +173,14 @@ def _parse_entry(line: bytes) -> JournalEntry | None:
 def _fetch_photo(
     storage: FileStorage, task: DownloadTask, folder: Path, previous_entry: JournalEntry | None
 ) -> tuple[JournalEntry, bool] | None:
-    """One file, and whether it came over the line; None when it was deleted meanwhile."""
+    """Return the file's entry and whether it was downloaded; None if it was deleted from the storage meanwhile."""
     target = folder / task.path
     if previous_entry and previous_entry.etag == task.stored.etag and _is_up_to_date(previous_entry, folder, target):
         return JournalEntry(task.stored.key, task.stored.etag, task.path, previous_entry.looked), False
     if target.suffix.lower() in NON_PHOTO_SUFFIXES:
-        image_check = ImageCheck("", task.stored.size, trouble="is no photo, as its name says")
+        image_check = ImageCheck(
+            "", task.stored.size, trouble=f"is not a photo: file extension {target.suffix.lower()}"
+        )
         return JournalEntry(task.stored.key, task.stored.etag, task.path, image_check), False
     try:
         _call_with_retries(lambda: storage.download_file(task.stored.key, target))
@@ -188,7 +190,7 @@ def _fetch_photo(
 
 
 def _is_up_to_date(entry: JournalEntry, folder: Path, target: Path) -> bool:
-    """Whether the file is here as it was fetched; one that is another product's now is moved."""
+    """Return whether the local file is unchanged; move it if its product, and so its path, changed."""
     if not entry.looked.sha256:
         return True
     previous_path = folder / entry.path
@@ -247,9 +249,9 @@ def _append_entry(descriptor: int, entry: JournalEntry) -> None:
 def _remove_stale_files(
     folder: Path, previous_entries: Mapping[str, JournalEntry], current_entries: Mapping[str, JournalEntry]
 ) -> int:
-    """Delete what earlier runs fetched and is wanted no more; how many.  Files of others stay.
+    """Delete files of earlier runs that are no longer listed, and return their number.
 
-    What a run that was killed had begun to write goes as well, and is not counted.
+    Also deletes partial files of killed runs, which are not counted.  Files not in the journal stay.
     """
     for partial_file in (folder / PHOTOS_FOLDER).glob("*/.*.part"):
         partial_file.unlink(missing_ok=True)

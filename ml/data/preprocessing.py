@@ -1,6 +1,6 @@
-"""A photo as the model's input, before scaling: upright, on white, cropped, resized.
+"""Prepare a photo as model input, before scaling: rotate, flatten transparency, crop and resize.
 
-The contract says how (``ml.training_run.Preprocessing``); here Pillow keeps it, in a browser ``ml/web/predict.js``.
+Implements the contract ``ml.training_run.Preprocessing`` with Pillow; ``ml/web/predict.js`` implements it in browsers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.problems import Problems
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 MAX_PIXELS = 100_000_000
-"""Larger pictures are no photos of a product, and would fill the memory."""
+"""Maximum image size; decoding a larger one could exhaust memory."""
 RESIZE_FILTERS = {
     "triangle": Image.Resampling.BILINEAR,
     "nearest": Image.Resampling.NEAREST,
@@ -30,41 +30,41 @@ BACKGROUNDS = {"white": (255, 255, 255), "black": (0, 0, 0)}
 
 
 def read(path: Path, contract: Preprocessing) -> Pixels:
-    """One photo as (size, size, 3) bytes, 0 to 255, channels in the contract's order.
+    """Read a photo as a (size, size, 3) array of bytes, channels in the contract's order.
 
-    Raises Problems: it cannot be read.
+    Raises Problems if it cannot be read.
     """
     return crop_and_resize(load_upright(path, contract), contract)
 
 
 def load_upright(path: Path, contract: Preprocessing) -> Image.Image:
-    """A whole photo as RGB, turned as the contract says, on its ground.
+    """Load a complete photo as RGB, rotated and flattened as the contract says.
 
-    Raises Problems: it cannot be read.
+    Raises Problems if it cannot be read.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures and of broken EXIF, which is read past
+            warnings.simplefilter("ignore")  # Pillow warns about large images and corrupt EXIF, which it ignores
             with Image.open(path) as image:
                 if image.width * image.height > MAX_PIXELS:
-                    raise ValueError(f"{image.width} x {image.height} pixels are too many")
+                    raise ValueError(f"{image.width} x {image.height} pixels exceed the limit of {MAX_PIXELS:,}")
                 oriented = ImageOps.exif_transpose(image) if contract.orientation == "exif" else image
                 return flatten_transparency(oriented, contract.transparent)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise Problems.from_message(
-            f"{path} cannot be read as a photo: {error}",
-            hint="python -m ml.download_photos fetches it again, or leaves it out",
+            f"cannot read {path} as a photo: {error}",
+            hint="download it again, or exclude it: python -m ml.download_photos",
         ) from None
 
 
 def read_all(paths: Iterable[Path], contract: Preprocessing) -> Pixels:
-    """Several photos as (n, size, size, 3).  Raises Problems."""
+    """Read several photos as an (n, size, size, 3) array.  Raises Problems if one cannot be read."""
     photos = [read(path, contract) for path in paths]
     return np.stack(photos) if photos else np.empty((0, contract.size, contract.size, 3), dtype=np.uint8)
 
 
 def crop_and_resize(image: Image.Image, contract: Preprocessing) -> Pixels:
-    """A photo as ``upright`` gives it, cropped and resized: see ``read``."""
+    """Crop and resize a photo from ``load_upright``; return the array that ``read`` returns."""
     if contract.fit == "centre-crop":
         side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
@@ -73,13 +73,13 @@ def crop_and_resize(image: Image.Image, contract: Preprocessing) -> Pixels:
 
 
 def to_pixels(image: Image.Image, contract: Preprocessing) -> Pixels:
-    """The bytes of an RGB picture, channels in the contract's order."""
+    """Return the bytes of an RGB image, channels in the contract's order."""
     pixels = np.asarray(image, dtype=np.uint8)
     return pixels[:, :, ::-1] if contract.channels == "BGR" else pixels
 
 
 def flatten_transparency(image: Image.Image, background: str = "white") -> Image.Image:
-    """The picture as RGB, with ``ground`` (white or black) where it is transparent."""
+    """Return the image as RGB, with ``background`` (white or black) in place of transparent pixels."""
     if not image.has_transparency_data:
         return image.convert("RGB")
     rgba = image.convert("RGBA")

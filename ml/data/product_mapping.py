@@ -1,7 +1,7 @@
-"""Which product a photo shows: by its folder, by the rows of a CSV file, or by what the shop's API answers.
+"""Map photos to products: by folder, by the rows of a CSV file, or by the shop's API.
 
-A row names a photo (its key, with or without ``product-photos/``, or its address) or a folder of photos, and a product.
-API: GET of an address, JSON: a list of objects, or an object with such a list as ``items`` and the ``next`` address.
+A row names a photo (its key, with or without ``product-photos/``, or its URL) or a folder of photos, and a product.
+The API answers GET with JSON: a list of objects, or an object with such a list as ``items`` and a ``next`` URL.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Row = tuple[str, str, Position | None]
 
 @dataclass(frozen=True, slots=True)
 class FieldNames:
-    """What the columns, or the members of an object, are called."""
+    """The names of the CSV columns or JSON fields."""
 
     photo: str = "photo"
     product: str = "product"
@@ -34,13 +34,13 @@ class FieldNames:
 
 @dataclass(frozen=True, slots=True)
 class ProductMap:
-    """Products by photo or folder, both without the prefix; ``source`` for people, "" when folders alone decide."""
+    """Products by photo or folder, both without the prefix; ``source`` for messages, "" if only folders are used."""
 
     products: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
 
     def find_product(self, key: str) -> str | None:
-        """The product that the file ``key`` shows, or None when nothing says."""
+        """Return the product of the file ``key``, or None if it has none."""
         relative_key = key.removeprefix(PHOTOS_PREFIX)
         if not self.source:
             folder, _, name = relative_key.partition("/")
@@ -50,7 +50,7 @@ class ProductMap:
         return next((self.products[candidate] for candidate in candidates if candidate in self.products), None)
 
     def find_unmatched(self, keys: Iterable[str]) -> list[str]:
-        """What is named in the mapping and has no photo in the storage."""
+        """Return the entries of the mapping that match no photo in the storage."""
         existing: set[str] = set()
         for key in keys:
             parts = key.removeprefix(PHOTOS_PREFIX).split("/")
@@ -59,9 +59,9 @@ class ProductMap:
 
 
 def load(source: str, fields: FieldNames, token: str = "") -> ProductMap:
-    """The mapping that a CSV file or an address gives; "" for folders alone.
+    """Load the mapping from a CSV file or an API URL; an empty ``source`` maps by folder.
 
-    Raises Problems: all of its wrong rows at once; it cannot be read.
+    Raises Problems if it cannot be read, or with all invalid rows.
     """
     if not source:
         return ProductMap()
@@ -76,7 +76,7 @@ def load(source: str, fields: FieldNames, token: str = "") -> ProductMap:
         products.setdefault(relative_key, product)
     if not products:
         raise Problems.from_message(
-            f"{display_source} maps no photo", hint="it needs rows of a photo (or folder) and a product"
+            f"{display_source} contains no rows", hint="add rows with a photo (or folder) and a product"
         )
     if problems:
         raise Problems(problems)
@@ -84,7 +84,7 @@ def load(source: str, fields: FieldNames, token: str = "") -> ProductMap:
 
 
 def _strip_prefix(photo: str) -> str:
-    """A photo's place below the prefix, from its key or its address."""
+    """Return a photo's key without the prefix, from its key or its URL."""
     path = unquote(urlsplit(photo).path) if "://" in photo else photo
     if PHOTOS_PREFIX in path:
         path = path[path.index(PHOTOS_PREFIX) + len(PHOTOS_PREFIX) :]
@@ -93,11 +93,11 @@ def _strip_prefix(photo: str) -> str:
 
 def _check_row(relative_key: str, product: str, products: Mapping[str, str]) -> str:
     if not relative_key or not product:
-        return f"a row without a {'photo' if not relative_key else 'product'}"
+        return f"the row has no {'photo' if not relative_key else 'product'}"
     if any(not part.isprintable() for part in (relative_key, product)):
-        return f"{product!r} has characters that no name has"
+        return f"{product!r} contains unprintable characters"
     if products.get(relative_key, product) != product:
-        return f"{relative_key} is of {products[relative_key]} and of {product}"
+        return f"{relative_key} is mapped to both {products[relative_key]} and {product}"
     return ""
 
 
@@ -110,9 +110,9 @@ def _read_csv(path: Path, fields: FieldNames) -> Iterable[Row]:
     missing = [name for name in (fields.photo, fields.product) if name not in columns]
     if missing:
         raise Problems.from_message(
-            f"has no column {' and no column '.join(missing)}",
+            f"missing column {' and column '.join(missing)}",
             where=Position(str(path)),
-            hint=f"its columns are {', '.join(columns) or 'none'}: name two of them by --photo-field, --product-field",
+            hint=f"set --photo-field and --product-field; the columns are {', '.join(columns) or 'none'}",
         )
     reader.fieldnames = columns
     for row in reader:
@@ -124,11 +124,11 @@ def _read_text(path: Path) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise Problems.from_message(f"cannot read {path}: {error.strerror}", hint="look at --mapping") from None
+        raise Problems.from_message(f"cannot read {path}: {error.strerror}", hint="check --mapping") from None
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return data.decode("cp1252", errors="replace")  # what spreadsheets write in Western Europe
+        return data.decode("cp1252", errors="replace")  # the default of spreadsheets in Western Europe
 
 
 def _read_api(address: str, fields: FieldNames, token: str) -> Iterable[Row]:
@@ -141,7 +141,7 @@ def _read_api(address: str, fields: FieldNames, token: str) -> Iterable[Row]:
             items = page.get("items") if isinstance(page, dict) else page
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise Problems.from_message(
-                    f"{_strip_query(str(url))} answers no list of photos", hint="look at --mapping"
+                    f"{_strip_query(str(url))} did not return a list of photos", hint="check --mapping"
                 )
             yield from ((_read_field(item, fields.photo), _read_field(item, fields.product), None) for item in items)
             next_link = page.get("next") if isinstance(page, dict) else None
@@ -158,17 +158,18 @@ def _read_field(item: Mapping[str, Any], name: str) -> str:
 def _require_https(address: str, token: str) -> None:
     parsed = httpx.URL(address)
     if parsed.scheme not in {"http", "https"}:
-        raise Problems.from_message(f"{parsed.scheme}:// is no address of an API", hint="write https://")
+        raise Problems.from_message(f"unsupported URL scheme {parsed.scheme}:// in --mapping", hint="use https://")
     if token and parsed.scheme != "https" and parsed.host not in {"127.0.0.1", "localhost", "::1"}:
-        raise Problems.from_message(f"{_strip_query(address)}: a token is sent over HTTPS alone", hint="write https://")
+        raise Problems.from_message(f"{_strip_query(address)}: a token is only sent over HTTPS", hint="use https://")
 
 
 def _resolve_next_page(url: httpx.URL, next_link: str) -> httpx.URL:
-    """The next page, which has to be of the same service: the token is meant for nobody else."""
+    """Return the URL of the next page.  Raises Problems if it is on another host, which must not get the token."""
     next_url = url.join(next_link)
     if (next_url.scheme, next_url.netloc) != (url.scheme, url.netloc):
         raise Problems.from_message(
-            f"{_strip_query(str(url))} leads on to another host, {next_url.host}", hint="ask that one"
+            f"{_strip_query(str(url))} links to a next page on another host, {next_url.host}",
+            hint="use that host in --mapping",
         )
     return next_url
 
@@ -179,25 +180,25 @@ def _get_page(client: httpx.Client, url: httpx.URL) -> Any:
         response = client.get(url)
     except httpx.HTTPError as error:
         raise Problems.from_message(
-            f"cannot ask {display_url}: {type(error).__name__}", hint="look at the address, try again"
+            f"cannot reach {display_url}: {type(error).__name__}", hint="check the URL, then run it again"
         ) from None
     if response.status_code in {401, 403}:
         raise Problems.from_message(
-            f"{display_url} answers {response.status_code}",
-            hint=f"put a token into the environment as {TOKEN_VARIABLE}",
+            f"{display_url} returned HTTP {response.status_code}",
+            hint=f"set {TOKEN_VARIABLE} to a valid token",
         )
     if not response.is_success:
         raise Problems.from_message(
-            f"{display_url} answers {response.status_code}", hint="look at the address, try again"
+            f"{display_url} returned HTTP {response.status_code}", hint="check the URL, then run it again"
         )
     try:
         return response.json()
     except ValueError:
-        raise Problems.from_message(f"{display_url} answers no JSON", hint="look at the address") from None
+        raise Problems.from_message(f"{display_url} did not return JSON", hint="check the URL") from None
 
 
 def _strip_query(source: str) -> str:
-    """An address without what may be secret in it."""
+    """Return a URL without query and credentials, which may be secret; return a path as is."""
     if "://" not in source:
         return source
     parsed = urlsplit(source)

@@ -1,6 +1,6 @@
-"""Who learns and who is held out: by product, with pictures that look alike on one side, and the same every time.
+"""Split a dataset into training, validation and held-out sets: per product, reproducibly, lookalikes together.
 
-A photo's place follows from its checksum, so the photos that were held out stay held out when others are added.
+The order follows from the photos' checksums, so held-out photos stay held out when others are added.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from orchestrator.problems import Problem, Problems
 HELD_OUT_RATIO = 0.2
 VALIDATION_RATIO = 0.15
 MIN_GROUPS_PER_CLASS = 3
-"""Groups of alike photos that a product needs to be on all three sides."""
+"""Groups of similar photos that a product needs to be in all three sets."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetSplits:
-    """``train`` learns, ``validation`` says when to stop, ``held_out`` is measured with; all of ``classes``.
+    """The three sets, with photos of ``classes`` only: ``train``, ``validation`` (early stopping), ``held_out`` (test).
 
-    ``others``: photos of products that have too few to be a class.
+    ``sparse_photos``: photos of products with too few photos to be a class.
     """
 
     classes: tuple[str, ...]
@@ -37,17 +37,19 @@ class DatasetSplits:
 
     @property
     def sparse_products(self) -> tuple[str, ...]:
-        """Products that are no class."""
+        """Return the products that are not a class, sorted."""
         return tuple(sorted({photo.product for photo in self.sparse_photos}))
 
 
 def split_dataset(data: Dataset, min_photos: int, seed: int = 0) -> DatasetSplits:
-    """The sides of a data set; ``fewest``: photos that make a product a class.
+    """Split a dataset; ``min_photos``: photos a product needs to be a class.
 
-    Raises Problems: there are no two products to tell apart, or none has photos that differ.
+    Raises Problems if fewer than two products have enough different photos.
     """
     if not data.photos:
-        raise Problems.from_message("the data set has no photo to learn from", hint="python -m ml.download_photos")
+        raise Problems.from_message(
+            "the dataset contains no photos", hint="download them: python -m ml.download_photos"
+        )
     clusters = group_similar(data.photos)
     group_counts = Counter(name for cluster in clusters for name in {item.product for item in cluster})
     counts = data.products
@@ -68,7 +70,7 @@ def split_dataset(data: Dataset, min_photos: int, seed: int = 0) -> DatasetSplit
 
 
 def group_similar(photos: Sequence[Photo], max_distance: int = MAX_HASH_DISTANCE) -> list[tuple[Photo, ...]]:
-    """Photos in groups: whoever looks like one of a group (``most`` bits of the hash apart) belongs to it."""
+    """Group similar photos: a photo joins a group if its hash is within ``max_distance`` bits of any member."""
     hashes = np.array([int(photo.phash, 16) for photo in photos], dtype=np.uint64)
     leader = np.arange(len(photos))
     for index in range(1, len(photos)):
@@ -84,7 +86,7 @@ def group_similar(photos: Sequence[Photo], max_distance: int = MAX_HASH_DISTANCE
 
 
 def _assign_groups(clusters: list[tuple[Photo, ...]], seed: int) -> dict[str, list[Photo]]:
-    """Each group on one side, in the order of its lot, while every product in it has room there."""
+    """Assign each group to one set, in pseudo-random order, while every product in it is below its quota there."""
     ordered = sorted(clusters, key=lambda cluster: _order_key(cluster, seed))
     total = _count_products(photo for cluster in ordered for photo in cluster)
     quota = {split_name: {name: max(1, round(count * share)) for name, count in total.items()}
@@ -117,7 +119,7 @@ def _assign_groups(clusters: list[tuple[Photo, ...]], seed: int) -> dict[str, li
 def _choose_missing_split(
     cluster_counts: Counter[str], assigned: Mapping[str, Counter[str]], remaining: Counter[str]
 ) -> str:
-    """A side that has nothing yet of a product whose groups are all too large for their quota; or train."""
+    """Return a set without any photo of a product whose groups exceed all quotas; or train."""
     for split_name, assigned_counts in assigned.items():
         if all(remaining[name] > 1 for name in cluster_counts) and any(
             not assigned_counts[name] for name in cluster_counts
@@ -145,21 +147,20 @@ def _sort_photos(photos: Iterable[Photo]) -> tuple[Photo, ...]:
 
 
 def _too_few_photos(counts: Mapping[str, int], group_counts: Mapping[str, int], min_photos: int) -> Problems:
-    """What each product lacks; at most eight are named."""
+    """Say which products have too few photos, naming at most eight."""
     product_lines = [
         f"{name}: {count} photos"
         + (
-            f", but only {group_counts[name]} that look different"
+            f", only {group_counts[name]} of them different"
             if count >= min_photos and group_counts[name] < MIN_GROUPS_PER_CLASS
             else ""
         )
         for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     ]
     requirement = (
-        f"at least two products with {min_photos} photos, {MIN_GROUPS_PER_CLASS} "
-        "of them different, are needed to tell them apart"
+        f"training needs at least two products with {min_photos} photos, {MIN_GROUPS_PER_CLASS} of them different"
     )
     summary = "; ".join(product_lines[:8]) + (f"; and {len(product_lines) - 8} more" if len(product_lines) > 8 else "")
     return Problems(
-        [Problem(f"{requirement}; there are {summary}", hint="add photos, or take --fewest lower, then download")]
+        [Problem(f"{requirement}; found {summary}", hint="add photos and download them, or lower --fewest")]
     )

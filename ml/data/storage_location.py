@@ -1,4 +1,4 @@
-"""Where photos and models are kept, as a command is told: a bucket, a folder, the settings, or what manifests make."""
+"""Select the storage of photos and models from command-line options, environment variables or manifests."""
 
 from __future__ import annotations
 
@@ -15,17 +15,21 @@ DEFAULT_REGION = "eu-west-1"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that say where; ``of`` reads them."""
-    group = parser.add_argument_group("where photos and models are kept")
-    group.add_argument("-e", "--environment", help="the files bucket that the manifests make for this environment")
-    group.add_argument("-f", "--manifests", type=Path, default=Path("manifests"), help="folder of the manifests")
-    group.add_argument("--bucket", help="a bucket, by its name")
-    group.add_argument("--region", default=DEFAULT_REGION, help=f"of --bucket (default: {DEFAULT_REGION})")
-    group.add_argument("--local", type=Path, metavar="FOLDER", help="a folder of this machine instead of a bucket")
+    """Add the options that select the storage; ``open_storage`` reads them."""
+    group = parser.add_argument_group("storage of photos and models")
+    group.add_argument(
+        "-e", "--environment", help="use the files bucket that the manifests declare for this environment"
+    )
+    group.add_argument(
+        "-f", "--manifests", type=Path, default=Path("manifests"), help="folder of the manifests (default: manifests)"
+    )
+    group.add_argument("--bucket", help="name of a bucket")
+    group.add_argument("--region", default=DEFAULT_REGION, help=f"AWS region of --bucket (default: {DEFAULT_REGION})")
+    group.add_argument("--local", type=Path, metavar="FOLDER", help="local folder to use instead of a bucket")
 
 
 def to_arguments(args: argparse.Namespace) -> list[str]:
-    """The options as they were given, for the next command."""
+    """Return the options as command-line arguments for the next command."""
     options = {"-e": args.environment, "--bucket": args.bucket, "--local": args.local}
     cli_args = [str(argument) for option, value in options.items() if value for argument in (option, value)]
     cli_args += ["-f", str(args.manifests)] if args.manifests != Path("manifests") else []
@@ -33,7 +37,7 @@ def to_arguments(args: argparse.Namespace) -> list[str]:
 
 
 def load_arguments(run_folder: Path) -> list[str]:
-    """The options that named the storage when the photos of a training were fetched; none where nothing says so."""
+    """Return the storage options recorded with a training's dataset; an empty list if there is none."""
     try:
         return list(dataset.load(run_folder).place)
     except Problems:
@@ -41,15 +45,13 @@ def load_arguments(run_folder: Path) -> list[str]:
 
 
 def open_storage(args: argparse.Namespace) -> FileStorage:
-    """The storage that the options name; without any, that of ``FileStorage__Type`` and the like in the environment.
+    """Open the storage that the options select, or else the ``FileStorage__*`` environment variables.
 
-    Raises Problems: nothing names one, or more than one option does.
+    Raises Problems if nothing selects a storage, or several options do.
     """
     chosen = [option for option in ("environment", "bucket", "local") if getattr(args, option)]
     if len(chosen) > 1:
-        raise Problems.from_message(
-            f"--{chosen[0]} and --{chosen[1]} both say where files are kept", hint="give one of them"
-        )
+        raise Problems.from_message(f"--{chosen[0]} and --{chosen[1]} cannot be combined", hint="use one of them")
     if args.bucket:
         return storage.from_settings({"FileStorage:Type": "S3", "FileStorage:BucketName": args.bucket,
                            "FileStorage:Region": args.region})  # fmt: skip
@@ -62,6 +64,6 @@ def open_storage(args: argparse.Namespace) -> FileStorage:
     if any(name.lower() == "filestorage__type" for name in os.environ):
         return storage.from_settings(os.environ)
     raise Problems.from_message(
-        "nothing says where the photos and models are kept",
-        hint="-e prod (as the manifests say), --bucket NAME, or --local FOLDER",
+        "no storage selected for photos and models",
+        hint="add -e prod (the bucket in the manifests), --bucket NAME or --local FOLDER",
     )

@@ -1,1 +1,1 @@
-"""Measure a trained model: metrics, parity, report."""
+"""Measure a trained model: metrics, parity and report."""

@@ -1,7 +1,7 @@
-"""A real browser, asked what it makes of photos: the third witness of parity, and a stop watch.
+"""Run an exported model in a real, headless browser, for the parity check and for timings.
 
-Starts the Chromium, Chrome or Edge of this machine without a window, serves it the export and the photos on loopback,
-and reads what the page ``ml/web/parity.html`` answers.  Nothing leaves the machine.
+Starts the local Chromium, Chrome or Edge, serves it the export and the photos on loopback, and reads what the page
+``ml/web/parity.html`` reports.  Nothing leaves the machine.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PARITY_PAGE = "parity.html"
 
 @dataclass(frozen=True, slots=True)
 class BrowserResult:
-    """What a browser said: (photos, classes) probabilities, what it gave the network, and milliseconds."""
+    """A browser's results: (photos, classes) probabilities, the network's inputs, and times in milliseconds."""
 
     probabilities: Array
     inputs: Array
@@ -50,27 +50,27 @@ class BrowserResult:
 
 
 def find_browser() -> str | None:
-    """The browser of this machine, or None."""
+    """Return the path of an installed browser, or None."""
     return next((executable for name in BROWSER_COMMANDS if (executable := shell.which(name))), None)
 
 
 def predict_in_browser(
     export_folder: Path, photos: Sequence[Path], *, web_folder: Path = WEB_FOLDER, timeout_seconds: float = 120
 ) -> BrowserResult:
-    """What the model in ``export`` says of ``photos`` in a browser that runs ``web/predict.js``.
+    """Predict ``photos`` with the model in ``export_folder`` in a browser that runs ``predict.js`` of ``web_folder``.
 
-    Raises Problems: no browser, it fails, or it does not answer within ``timeout`` seconds.
+    Raises Problems if there is no browser, it fails, or it does not answer within ``timeout_seconds``.
     """
     executable = find_browser()
     if executable is None:
         raise Problems.from_message(
-            "there is no Chromium, Chrome or Edge on this machine",
-            hint="install one (apt install chromium), or pass --no-browser, which leaves its parity unchecked",
+            "no Chromium, Chrome or Edge found on this machine",
+            hint="install one (apt install chromium), or pass --no-browser to skip the browser's parity check",
         )
     files = {f"/photos/{index}": path for index, path in enumerate(photos)}
     request = {"photos": len(photos)}
     with (
-        serve([web_folder, export_folder], files, {"/wanted.json": request}, max_wait_seconds=timeout_seconds) as site,
+        serve([web_folder, export_folder], files, {"/request.json": request}, max_wait_seconds=timeout_seconds) as site,
         tempfile.TemporaryDirectory() as profile,
     ):
         command = [
@@ -83,11 +83,12 @@ def predict_in_browser(
         completed = shell.run(command, timeout=timeout_seconds + 30)
     if site.report is None:
         raise Problems.from_message(
-            f"{executable} did not answer: {_last_line(completed.output)}", hint="try again, or pass --no-browser"
+            f"no answer from {executable}: {_last_line(completed.output)}", hint="run it again, or pass --no-browser"
         )
     if "error" in site.report:
         raise Problems.from_message(
-            f"the model does not run in {executable}: {site.report['error']}", hint="export it again"
+            f"the model failed in {executable}: {site.report['error']}",
+            hint="export it again: python -m ml.export runs/VERSION",
         )
     return _parse_result(site.report)
 
@@ -109,14 +110,14 @@ def _parse_result(report: Mapping[str, Any]) -> BrowserResult:
 
 
 def _decode_input(encoded: str) -> Array:
-    """A square of three channels."""
+    """Decode a base64 float32 array into a (side, side, 3) image."""
     values = np.frombuffer(base64.b64decode(encoded), dtype="<f4").astype(np.float32)
     side = math.isqrt(len(values) // 3)
     return values.reshape(side, side, 3)
 
 
 class Site:
-    """What is served, and what was posted to ``/told``."""
+    """The content to serve, and the report posted to ``/report``."""
 
     def __init__(self, folders: Sequence[Path], files: Mapping[str, Path], documents: Mapping[str, Any]) -> None:
         self.folders = folders
@@ -127,7 +128,7 @@ class Site:
         self.reported = threading.Event()
 
     def read_file(self, path: str) -> tuple[str, bytes] | None:
-        """Content type and bytes of one path, or None; only files that lie directly in a folder are served."""
+        """Return content type and bytes of a path, or None; only files directly in a folder are served."""
         path = path.partition("?")[0]
         if path in self.documents:
             return CONTENT_TYPES[".json"], json.dumps(self.documents[path]).encode()
@@ -151,10 +152,10 @@ def serve(
     max_wait_seconds: float = 60,
     port: int = 0,
 ) -> Iterator[Site]:
-    """Serve a site on 127.0.0.1 for a while.
+    """Serve a site on 127.0.0.1 while the context lasts.
 
-    A browser prints a page once it is loaded, and the page has loaded once its picture ``/told.png`` has: that is held
-    back until the page has told what it found, or for ``patience`` seconds.
+    A headless browser dumps a page and exits once the page is loaded, including its image ``/report.png``.  The
+    response for that image is delayed until the page has posted its report, or for ``max_wait_seconds``.
     """
     site = Site(folders, files, documents)
     with ThreadingHTTPServer(("127.0.0.1", port), _make_handler(site, max_wait_seconds)) as server:
@@ -169,28 +170,28 @@ def serve(
 
 
 def _make_handler(site: Site, max_wait_seconds: float) -> type[BaseHTTPRequestHandler]:
-    """The handler of one site's requests."""
+    """Return a request handler class for a site."""
 
     class RequestHandler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            if self.path == "/told.png":
+            if self.path == "/report.png":
                 site.reported.wait(max_wait_seconds)
-            found = site.read_file(self.path)
-            self._send(200 if found else 404, *(found or ("text/plain", b"")))
+            content = site.read_file(self.path)
+            self._send(200 if content else 404, *(content or ("text/plain", b"")))
 
         def do_POST(self) -> None:
             site.report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self._send(200, "text/plain", b"")
             site.reported.set()
 
-        def _send(self, status: int, kind: str, body: bytes) -> None:
+        def _send(self, status: int, content_type: str, body: bytes) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - http.server's name for it
-            """Nothing."""
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in http.server
+            """Do not log requests."""
 
     return RequestHandler

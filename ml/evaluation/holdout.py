@@ -1,4 +1,4 @@
-"""The photos that a training held out: where they lie, what they show, and what the model in use says of them."""
+"""Load the held-out photos of a training run, and compare models on them."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage, MissingFileError
 
 LEARNED_FILE = "learned.json"
-"""Beside a published model: the photos that it learned from, by the first ``MARK`` digits of their checksums."""
+"""File beside a published model: the photos it was trained on, as checksum prefixes."""
 CHECKSUM_PREFIX_LENGTH = 16
+"""Hexadecimal digits of a checksum that the file keeps."""
 MIN_UNSEEN_PHOTOS = 10
-"""Photos that neither model has seen, below which those that the old one may have seen have to do."""
+"""Unseen photos needed for a comparison; with fewer, photos the old model was trained on are included."""
 
 
 @dataclass(frozen=True, slots=True)
 class HoldoutPhotos:
-    """Photos with their files; ``missing``: how many of those held out are not there any more, or were changed."""
+    """Held-out photos and their files; ``missing_count``: held-out photos that were deleted or changed since."""
 
     held_out: tuple[HeldOut, ...]
     paths: tuple[Path, ...]
@@ -40,11 +41,11 @@ class HoldoutPhotos:
 
     @property
     def truth(self) -> tuple[str, ...]:
-        """What each shows."""
+        """Return the product of each photo."""
         return tuple(photo.product for photo in self.held_out)
 
     def select(self, mask: Sequence[bool]) -> HoldoutPhotos:
-        """Those for which ``wanted`` says so."""
+        """Return the photos for which ``mask`` is true."""
         indices = [index for index, is_selected in enumerate(mask) if is_selected]
         return HoldoutPhotos(
             tuple(self.held_out[position] for position in indices),
@@ -53,16 +54,16 @@ class HoldoutPhotos:
         )
 
     def sample(self, max_count: int) -> HoldoutPhotos:
-        """At most ``most`` of them, evenly out of all products."""
+        """Return at most ``max_count`` photos, spread evenly over all products."""
         step = max(len(self.paths) / max_count, 1)
         chosen = {int(index * step) for index in range(min(max_count, len(self.paths)))}
         return self.select([index in chosen for index in range(len(self.paths))])
 
 
 def load_photos(run: TrainingRun, data_folder: Path) -> HoldoutPhotos:
-    """The held-out photos of the run's classes, as they lie in the data set's folder.
+    """Return the held-out photos of the run's classes that are unchanged in the dataset's folder.
 
-    Raises Problems: there is none.
+    Raises Problems if there are none.
     """
     expected = sorted(
         (photo for photo in run.split.held_out if photo.product in run.classes), key=lambda photo: photo.product
@@ -70,12 +71,12 @@ def load_photos(run: TrainingRun, data_folder: Path) -> HoldoutPhotos:
     present = [photo for photo in expected if _is_unchanged(data_folder / photo.path, photo.sha256)]
     if not expected:
         raise Problems.from_message(
-            f"training {run.version} held no photo out", hint="train again: python -m ml.train_model"
+            f"training run {run.version} has no held-out photos", hint="train again: python -m ml.train_model"
         )
     if not present:
         raise Problems.from_message(
-            f"none of the {len(expected)} held-out photos of training {run.version} is in {data_folder} as it was",
-            hint="name the data set's folder by --data, or fetch them: python -m ml.download_photos",
+            f"none of the {len(expected)} held-out photos of training run {run.version} is unchanged in {data_folder}",
+            hint="pass the dataset's folder as --data, or download again: python -m ml.download_photos",
         )
     return HoldoutPhotos(
         tuple(present), tuple(data_folder / photo.path for photo in present), len(expected) - len(present)
@@ -83,7 +84,7 @@ def load_photos(run: TrainingRun, data_folder: Path) -> HoldoutPhotos:
 
 
 def list_learned_checksums(run: TrainingRun, checksums: Sequence[str]) -> list[str]:
-    """What ``LEARNED`` holds: of the checksums ``photos`` of a data set those that were not held out."""
+    """Return the content of ``LEARNED_FILE``: prefixes of the dataset's checksums that were not held out."""
     held_out = {item.sha256 for item in run.split.held_out}
     return sorted(item[:CHECKSUM_PREFIX_LENGTH] for item in checksums if item not in held_out)
 
@@ -91,9 +92,9 @@ def list_learned_checksums(run: TrainingRun, checksums: Sequence[str]) -> list[s
 def compare_with_published(
     storage: FileStorage, version: str, photos: HoldoutPhotos, new_predictions: Predictions
 ) -> Comparison:
-    """The answers of a new model compared with those of a published version, on photos that neither has seen.
+    """Compare a new model's predictions with those of a published version, on photos that neither was trained on.
 
-    Raises Problems: that version cannot be read.
+    Raises Problems if the published version cannot be read.
     """
     learned_checksums = _load_learned_checksums(storage, version)
     learned_flags = [item.sha256[:CHECKSUM_PREFIX_LENGTH] in learned_checksums for item in photos.held_out]
@@ -115,17 +116,20 @@ def compare_with_published(
 
 
 def parse_contract(document: Mapping[str, Any]) -> Preprocessing:
-    """The contract that an exported model's document holds.  Raises Problems."""
+    """Return the preprocessing contract of an exported model.  Raises Problems if it is missing or invalid."""
     try:
         return msgspec.convert(document["preprocessing"], Preprocessing)
     except (KeyError, msgspec.ValidationError) as error:
-        raise Problems.from_message(f"the exported model has no contract: {error}", hint="export it again") from None
+        raise Problems.from_message(
+            f"the exported model has no valid preprocessing contract: {error}",
+            hint="export it again: python -m ml.export runs/VERSION",
+        ) from None
 
 
 def predict_in_batches(
     paths: Sequence[Path], contract: Preprocessing, predict: Callable[[Array], Array], description: str
 ) -> Array:
-    """What ``ask`` says of photos, a few at a time: (photos, classes).  Raises Problems."""
+    """Call ``predict`` on photos in batches; return (photos, classes).  Raises Problems if a photo is unreadable."""
     results = []
     with show_progress(description, len(paths)) as advance:
         for start in range(0, len(paths), 16):
@@ -150,12 +154,12 @@ def _predict_with_published(storage: FileStorage, version: str, photos: HoldoutP
             model = exported_model.load(target)
         except (Problems, AttributeError) as error:
             raise Problems.from_message(
-                f"the model in use, {version}, cannot be read: {error}".partition("\n")[0],
-                hint="--no-compare does without; uploading then takes --force and a reason",
+                f"cannot read the model in use, {version}: {error}".partition("\n")[0],
+                hint="pass --no-compare to skip the comparison; the upload then needs --force REASON",
             ) from None
     contract = parse_contract(model.document)
     probabilities = predict_in_batches(
-        photos.paths, contract, lambda batch: model.predict(batch)["probabilities"], f"asking {version}"
+        photos.paths, contract, lambda batch: model.predict(batch)["probabilities"], f"predicting with {version}"
     )
     return Predictions(model.classes, probabilities, photos.truth)
 

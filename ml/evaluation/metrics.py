@@ -1,8 +1,7 @@
-"""How good a model's answers are, and whether it is better than another: numbers from numbers.
+"""Compute a model's metrics, and decide whether it is better than another model.
 
-A photo counts as recognised when its product comes first.  Two models are compared on the same photos, by those that
-one of them recognises and the other does not: what chance alone would do in more than one case of twenty decides
-nothing.
+A photo is recognised if its product ranks first.  Two models are compared with a sign test on the photos that exactly
+one of them recognises; a difference counts if its p-value is below 0.05.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from ml.export.exported_model import Array
 from orchestrator.model_registry.registry import ModelMetrics, ProductScore, Verdict
 
 SIGNIFICANCE_LEVEL = 0.05
-"""How likely chance alone may do what is taken for a difference."""
+"""p-value below which a difference between two models counts."""
 CALIBRATION_BINS = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Predictions:
-    """What a model said of some photos: probabilities (photos, classes); ``truth`` are the photos' products."""
+    """A model's predictions: probabilities (photos, classes), and the photos' true products."""
 
     classes: tuple[str, ...]
     probabilities: Array
@@ -31,7 +30,7 @@ class Predictions:
 
     @property
     def ranked(self) -> list[list[str]]:
-        """The products of each photo, the likeliest first."""
+        """Return the products for each photo, most likely first."""
         return [
             [self.classes[class_index] for class_index in order]
             for order in np.argsort(-self.probabilities, axis=1, kind="stable")
@@ -39,16 +38,16 @@ class Predictions:
 
     @property
     def correct(self) -> list[bool]:
-        """Whether each photo was recognised."""
+        """Return whether each photo was recognised."""
         return [order[:1] == [name] for order, name in zip(self.ranked, self.truth, strict=True)]
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two models on the same photos.
+    """Two models compared on the same photos.
 
-    ``won``: photos that only the new one recognises, ``lost``: that only the old one does; ``known_*``: of the products
-    that both know.  ``learned``: photos of the comparison that the old one may have learned from.
+    ``new_only``, ``old_only``: photos that only that model recognises; ``shared_*``: of products that both models know.
+    ``learned_count``: compared photos that the old model may have been trained on.
     """
 
     photo_count: int
@@ -62,14 +61,14 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Worse, where chance hardly explains what was lost of the products that both know; better likewise of all."""
+        """Return "worse" if significantly worse on shared products, "better" if so on all, else "same"."""
         if sign_test_p_value(self.shared_old_only, self.shared_new_only) < SIGNIFICANCE_LEVEL:
             return "worse"
         return "better" if sign_test_p_value(self.new_only, self.old_only) < SIGNIFICANCE_LEVEL else "same"
 
 
 def compute_metrics(predictions: Predictions, latency_ms: float) -> ModelMetrics:
-    """Shares of photos, by all of them and by product."""
+    """Compute accuracy over all photos and by product; ``latency_ms`` is passed through."""
     ranked, correct = predictions.ranked, predictions.correct
     per_product: dict[str, ProductScore] = {}
     for name, is_correct in zip(predictions.truth, correct, strict=True):
@@ -83,7 +82,7 @@ def compute_metrics(predictions: Predictions, latency_ms: float) -> ModelMetrics
 
 
 def compute_calibration_error(predictions: Predictions) -> float:
-    """Expected calibration error: how far sureness is from being right, in ``BINS`` bins of sureness."""
+    """Return the expected calibration error (ECE) over ``CALIBRATION_BINS`` bins of confidence."""
     confidence = np.clip(predictions.probabilities.max(axis=1), 0, 1)
     correct = np.asarray(predictions.correct, dtype=float)
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
@@ -95,7 +94,7 @@ def compute_calibration_error(predictions: Predictions) -> float:
 
 
 def compare(new: Predictions, old: Predictions, learned_flags: Sequence[bool] = ()) -> Comparison:
-    """Both on the same photos, in the same order; ``learned``: those that the old one may have learned from."""
+    """Compare predictions on the same photos; ``learned_flags``: photos the old model may have been trained on."""
     pairs = list(zip(new.correct, old.correct, new.truth, strict=True))
     shared_products = set(old.classes) & set(new.classes)
     return Comparison(
@@ -115,12 +114,12 @@ def compare(new: Predictions, old: Predictions, learned_flags: Sequence[bool] = 
 
 
 def sign_test_p_value(more: int, fewer: int) -> float:
-    """How likely fair coins show ``more`` or more heads out of ``more + fewer`` (an exact sign test, one-sided)."""
+    """Return the one-sided p-value of an exact sign test with ``more`` against ``fewer`` successes."""
     count = more + fewer
     toss_count: int = 2**count
     return sum(comb(count, heads) for heads in range(more, count + 1)) / toss_count
 
 
 def make_verdict(against: str, comparison: Comparison | None) -> Verdict:
-    """``first`` where there is nothing to compare with."""
+    """Return the verdict against model ``against``, or "first" if there is no comparison."""
     return Verdict("first") if comparison is None else Verdict(comparison.verdict, against)

@@ -1,9 +1,9 @@
-"""Whether a model says the same everywhere, and when it does not, what is at fault, by name.
+"""Check that the Keras model, its export and a browser predict the same, and name the cause if they do not.
 
-Keras is the reference.  A witness (the export run with numpy, or a browser) tells what it gave the network for each
-photo, and what the network said.  Where the first differs, the preparation is at fault: it is held against photos that
-were prepared wrongly on purpose.  Where only the second does, it is the network: Keras is asked about photos that were
-scaled wrongly on purpose, until it errs in the same way.
+Keras is the reference.  Each candidate (the export run with numpy, or a browser) reports the network's inputs and
+outputs.  If the inputs differ, the preprocessing is wrong: they are compared with photos that are prepared wrongly on
+purpose.  If only the outputs differ, the network is wrong: they are compared with Keras predictions on inputs that are
+scaled wrongly on purpose.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from ml.export.exported_model import Array
 from ml.training_run import Preprocessing
 
 MAX_DIFFERENCES: Mapping[str, float] = {"f4": 1e-4, "f2": 2e-2}
-"""How far probabilities may lie apart, by the type of the exported weights."""
+"""Maximum difference between probabilities, by data type of the exported weights."""
 MAX_INPUT_DIFFERENCE = 2.0
-"""Of 255: how far two decoders of the same JPEG may lie apart."""
+"""Maximum difference between two JPEG decoders, on the scale 0 to 255."""
 MAX_REMAINING_SHARE = 0.25
-"""A fault explains a difference when it leaves less than this share of it."""
+"""A fault explains a difference if less than this share of it remains."""
 Predict = Callable[[Array], Array]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelOutput:
-    """What somebody made of some photos: the network's inputs (n, size, size, 3), 0 to 255, and (n, classes)."""
+    """Inputs (n, size, size, 3), 0 to 255, and probabilities (n, classes) of one runtime, named by ``source``."""
 
     source: str
     inputs: Array
@@ -38,7 +38,7 @@ class ModelOutput:
 
 
 def max_difference(first: ModelOutput, second: ModelOutput) -> float:
-    """The largest difference of a probability; 1 where they cannot be compared."""
+    """Return the largest difference between probabilities; 1 if the outputs are not comparable."""
     if first.probabilities.shape != second.probabilities.shape:
         return 1.0
     largest = float(np.abs(first.probabilities - second.probabilities).max(initial=0))
@@ -46,12 +46,12 @@ def max_difference(first: ModelOutput, second: ModelOutput) -> float:
 
 
 def find_contract_mismatch(trained: Preprocessing, exported: Mapping[str, Any]) -> str:
-    """What the export says of the preparation of photos otherwise than the training did, or ""."""
+    """Return the first field in which the export's preprocessing contract differs from training, or ""."""
     labels = {"scaling": "scaling", "channels": "channel order", "resize": "resize"}
     expected = asdict(trained) | {"classes": list(trained.classes)}
     for name, value in expected.items():
         if exported.get(name) != value:
-            detail = "" if name == "classes" else f": the export says {exported.get(name)}, the training {value}"
+            detail = "" if name == "classes" else f": the export has {exported.get(name)}, training used {value}"
             return f"{labels.get(name, name)}{detail}"
     return ""
 
@@ -59,9 +59,9 @@ def find_contract_mismatch(trained: Preprocessing, exported: Mapping[str, Any]) 
 def find_fault(
     reference: ModelOutput, candidate: ModelOutput, photos: Sequence[Path], contract: Preprocessing, predict: Predict
 ) -> str:
-    """What makes ``witness`` differ from ``reference``, for people; it begins with the fault's name."""
+    """Return why ``candidate`` differs from ``reference``, as text that starts with the name of the fault."""
     if reference.inputs.shape != candidate.inputs.shape:
-        return f"size: photos of {candidate.inputs.shape[1]} pixels, not {reference.inputs.shape[1]}"
+        return f"size: inputs have {candidate.inputs.shape[1]} pixels instead of {reference.inputs.shape[1]}"
     differences = np.abs(reference.inputs - candidate.inputs)
     if differences.max(initial=0) > MAX_INPUT_DIFFERENCE:
         return _find_preparation_fault(reference.inputs, candidate.inputs, photos, contract)
@@ -71,7 +71,7 @@ def find_fault(
 def find_training_mismatch(
     photos: Sequence[Path], truth: Sequence[str], contract: Preprocessing, expected_accuracy: float, predict: Predict
 ) -> str:
-    """Which wrong preparation makes the model as good as its training says it was; for people."""
+    """Return which change of the preprocessing restores the accuracy measured in training."""
     true_classes = np.asarray([contract.classes.index(name) for name in truth])
     inputs = preprocessing.read_all(photos, contract).astype(np.float32)
     variants = [*_prepare_wrongly(photos, contract), *((name, change(inputs)) for name, change in _WRONG_SCALINGS)]
@@ -81,7 +81,7 @@ def find_training_mismatch(
     }
     best = max(accuracies, key=lambda variant: accuracies[variant])
     if accuracies[best] < expected_accuracy - max(0.02, 1.5 / len(photos)):
-        return "photos reach the model otherwise than in its training"
+        return "preparation: photos are not prepared as in training"
     return best
 
 
@@ -92,24 +92,24 @@ def _predict_in_batches(inputs: Array, predict: Predict) -> Array:
 def _find_preparation_fault(expected: Array, actual: Array, photos: Sequence[Path], contract: Preprocessing) -> str:
     factor, offset, correlation = _fit_line(expected, actual)
     if correlation > 0.999 and abs(factor - 1) > 0.01:
-        return f"scaling: values arrive as x * {factor:.4g} {'-' if offset < 0 else '+'} {abs(offset):.3g}"
+        return f"scaling: inputs are x * {factor:.4g} {'-' if offset < 0 else '+'} {abs(offset):.3g}"
     variant = _find_closest(actual, expected, _prepare_wrongly(photos, contract))
     if variant:
         return variant
     coarse_difference = np.abs(_downsample(expected) - _downsample(actual)).mean()
     if coarse_difference < np.abs(expected - actual).mean() * MAX_REMAINING_SHARE:
-        return f"resize: another filter than {contract.resize}"
-    return "preparation: photos arrive otherwise than the contract says"
+        return f"resize: a filter other than {contract.resize}"
+    return "preparation: photos are not prepared as the contract says"
 
 
 def _find_network_fault(reference: ModelOutput, candidate: ModelOutput, predict: Predict) -> str:
     variants = ((name, predict(change(reference.inputs))) for name, change in _WRONG_SCALINGS)
     variant = _find_closest(candidate.probabilities, reference.probabilities, variants)
-    return variant or "network: its weights or operations are not those that were trained"
+    return variant or "network: weights or operations differ from the trained model"
 
 
 def _find_closest(actual: Array, expected: Array, variants: Iterable[tuple[str, Array]]) -> str:
-    """The name of what comes closest to ``got``, where it is far closer than what was wanted; or ""."""
+    """Return the name of the variant closest to ``actual``, if it is far closer than ``expected``; or ""."""
     differences = {
         name: float(np.abs(actual - values).mean()) for name, values in variants if values.shape == actual.shape
     }
@@ -125,24 +125,24 @@ def _prepare_wrongly(photos: Sequence[Path], contract: Preprocessing) -> Iterabl
         for resize_filter in preprocessing.RESIZE_FILTERS
         if resize_filter != contract.resize
     }
-    variants["crop: the whole photo is squeezed instead of its centre cut out"] = replace(contract, fit="stretch")
-    variants["orientation: photos are not turned as their EXIF says"] = replace(contract, orientation="none")
-    variants["transparency: black shows through instead of white"] = replace(contract, transparent="black")
+    variants["crop: photos are stretched instead of centre-cropped"] = replace(contract, fit="stretch")
+    variants["orientation: EXIF rotation is not applied"] = replace(contract, orientation="none")
+    variants["transparency: the background is black instead of white"] = replace(contract, transparent="black")
     for name, variant_contract in variants.items():
         yield name, preprocessing.read_all(photos, variant_contract).astype(np.float32)
 
 
 _WRONG_SCALINGS: Sequence[tuple[str, Callable[[Array], Any]]] = (
-    ("scaling: the network gets x / 255, not x / 127.5 - 1", lambda x: (x / 255 + 1) * 127.5),
-    ("scaling: the network gets values from 0 to 255 as they are", lambda x: (x + 1) * 127.5),
+    ("scaling: the network receives x / 255 instead of x / 127.5 - 1", lambda x: (x / 255 + 1) * 127.5),
+    ("scaling: the network receives unscaled values (0 to 255)", lambda x: (x + 1) * 127.5),
     ("scaling: values are scaled twice", lambda x: x / 127.5 - 1),
-    ("scaling: values come as x / 255 and are scaled again", lambda x: x / 255),
-    ("channel order: the network gets red and blue in each other's place", lambda x: x[..., ::-1]),
+    ("scaling: values are divided by 255, then scaled again", lambda x: x / 255),
+    ("channel order: red and blue are swapped in the network", lambda x: x[..., ::-1]),
 )
 
 
 def _fit_line(expected: Array, actual: Array) -> tuple[float, float, float]:
-    """The straight line that leads from one to the other, and how well it fits: factor, constant, correlation."""
+    """Fit a line from ``expected`` to ``actual``; return factor, offset and correlation."""
     x, y = expected.ravel().astype(float), actual.ravel().astype(float)
     if x.std() == 0 or y.std() == 0:
         return 1.0, 0.0, 0.0
@@ -152,7 +152,7 @@ def _fit_line(expected: Array, actual: Array) -> tuple[float, float, float]:
 
 
 def _downsample(pixels: Array) -> Array:
-    """The means of patches: what all filters leave alike."""
+    """Return the means of 4 x 4 patches, which no resize filter changes much."""
     patch_size = pixels.shape[1] // 4
     cropped = pixels[:, : patch_size * 4, : patch_size * 4]
     return np.asarray(cropped.reshape(len(pixels), 4, patch_size, 4, patch_size, 3).mean(axis=(2, 4)))

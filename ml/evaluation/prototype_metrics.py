@@ -1,4 +1,4 @@
-"""Numbers from what a model says of held-out photos, and the prototypes of all products."""
+"""Compute metrics on the held-out photos during training, and the prototypes of all products."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from ml.training_run import EMBEDDING_LAYER, Metrics, Score
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """``probabilities`` of the held-out photos (in the order of ``Sides.held_out``); ``vectors`` are prototypes.
+    """A model's results on the held-out photos.
 
-    ``trained``: whether each of ``products`` is a class; ``model`` is the Keras model that was asked.
+    ``probabilities`` are in the order of ``DatasetSplits.held_out``; ``trained``: whether each of ``products`` is a
+    class; ``threshold``: minimum cosine similarity to a prototype; ``model``: the evaluated Keras model.
     """
 
     model: Any
@@ -33,7 +34,7 @@ class Evaluation:
 
 
 def add_embedding_output(model: Any) -> Any:
-    """A model that gives probabilities and embedding."""
+    """Return a model with the outputs probabilities and embedding."""
     import keras
 
     return keras.Model(model.inputs, [model.outputs[0], model.get_layer(EMBEDDING_LAYER).output])
@@ -47,7 +48,7 @@ def evaluate(
     held_out_embeddings: Array,
     model: Any,
 ) -> Evaluation:
-    """``vectors`` are embeddings of ``known`` photos, ``seen`` those of the held-out ones."""
+    """Evaluate predictions on the held-out photos; prototypes come from the embeddings of ``known_photos``."""
     products = (*splits.classes, *splits.sparse_products)
     labels = np.array([products.index(photo.product) for photo in known_photos])
     prototypes = network.compute_prototypes(known_embeddings, labels, len(products))
@@ -78,10 +79,10 @@ def _compute_metrics(splits: DatasetSplits, probabilities: Array, truth: Array, 
 
 
 def find_threshold(similarities: Array, truth: Array) -> float:
-    """The cosine that tells best whether a photo shows the product of the nearest prototype.
+    """Return the cosine threshold above which a photo shows the product of its nearest prototype.
 
-    ``near``: cosines of photos to prototypes.  Halfway between two that occur, where strangers and the product itself
-    are mistaken least often; strangers are tried by leaving each photo's own prototype out.
+    ``similarities``: cosines (photos, prototypes).  The threshold minimises false negatives plus false positives, and
+    lies halfway between two observed values.  A photo of an unknown product is simulated by leaving out its prototype.
     """
     own_similarities = similarities[np.arange(len(truth)), truth]
     other_similarities = similarities.copy()

@@ -1,4 +1,4 @@
-"""The report of a training: one page with its pictures inside, for somebody who knows the shop and not the network."""
+"""Render the training report: one self-contained HTML page for shop owners, with charts and mistakes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 
 from ml import training_run as runs
 from ml.atomic_files import create_atomic, write_atomic
+from ml.command_runner import format_duration
 from ml.data.dataset import Photo
 from ml.data.preprocessing import flatten_transparency
 from ml.data.split import DatasetSplits
@@ -28,21 +29,24 @@ MAX_MISTAKES = 12
 MAX_WEAK_PRODUCTS = 10
 THUMBNAIL_SIZE = (220, 220)
 MAX_LABELLED_PRODUCTS = 30
-"""Products whose names fit beside a confusion matrix."""
+"""Maximum number of products for which the confusion matrix shows labels."""
 BLUE, RUST, GREY = "#1f5fa8", "#b4532a", "#8a8f98"
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A held-out photo that was taken for something else; shares in percent."""
+    """A misclassified held-out photo; ``photo`` and ``example`` are data URLs, probabilities in percent.
+
+    ``example`` shows the predicted product.
+    """
 
     photo: str
     product: str
-    taken_for: str
-    sure: int
-    own: int
+    predicted: str
+    predicted_percent: int
+    true_percent: int
     path: str
-    alike: str
+    example: str
 
 
 def write(
@@ -53,7 +57,7 @@ def write(
     splits: DatasetSplits,
     data_folder: Path,
 ) -> None:
-    """Write the pictures and the page into the run's folder.  Raises OSError."""
+    """Write the charts and the page into the run's folder.  Raises OSError."""
     create_atomic(folder / CURVES_FILE, lambda temp_path: _save_png(_plot_curves(epochs), temp_path))
     create_atomic(folder / CONFUSION_FILE, lambda temp_path: _save_png(_plot_confusion(evaluation, splits), temp_path))
     text = render_page(
@@ -68,7 +72,7 @@ def write(
 def render_page(
     run: TrainingRun, epochs: Sequence[EpochMetrics], mistakes: Sequence[Mistake], chart_urls: Sequence[str]
 ) -> str:
-    """The page as HTML."""
+    """Render the page as HTML."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -82,6 +86,7 @@ def render_page(
         run=run, epochs=epochs, mistakes=mistakes, curves=chart_urls[0], confusion=chart_urls[1],
         weak=[(name, score) for name, score in weak_products if score.right < score.photos][:MAX_WEAK_PRODUCTS],
         wrong=sum(score.photos - score.right for score in run.metrics.per_product.values()),
+        duration=format_duration(run.seconds),
         unmeasured=[name for name, score in run.metrics.per_product.items() if not score.photos],
     )  # fmt: skip
 
@@ -89,7 +94,7 @@ def render_page(
 def find_worst_mistakes(
     evaluation: Evaluation, splits: DatasetSplits, data_folder: Path, limit: int = MAX_MISTAKES
 ) -> list[Mistake]:
-    """Where the model was surest and wrong, with a photo of the product that it saw instead."""
+    """Return the misclassified photos, most confident first, each with an example of the predicted product."""
     predicted = evaluation.probabilities.argmax(axis=1)
     rows = np.arange(len(predicted))
     wrong_rows = np.flatnonzero(predicted != evaluation.truth)
@@ -114,7 +119,7 @@ def find_worst_mistakes(
 
 
 def make_thumbnail(data_folder: Path, photo: Photo | None) -> str:
-    """A small JPEG inside a URL, or "" where there is no photo any more."""
+    """Return a small JPEG as a data URL, or "" if the photo does not exist any more."""
     stream = io.BytesIO()
     try:
         assert photo is not None
@@ -133,7 +138,7 @@ def _to_data_url(path: Path, image_type: str) -> str:
 
 
 def _new_figure(width: float, height: float) -> Any:
-    """A figure that needs no screen, and no state of pyplot's."""
+    """Create a figure without a display and without pyplot's global state."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -147,7 +152,7 @@ def _save_png(figure: Any, path: Path) -> None:
 
 
 def _plot_curves(epochs: Sequence[EpochMetrics]) -> Any:
-    """Loss and accuracy by epoch; a line where the top blocks began to learn."""
+    """Plot loss and accuracy by epoch; a vertical line marks the start of fine-tuning."""
     figure = _new_figure(9, 3.4)
     epoch_numbers = range(1, len(epochs) + 1)
     fine_tuning_start = next((index for index, epoch in enumerate(epochs) if epoch.stage != "head"), None)
@@ -158,11 +163,11 @@ def _plot_curves(epochs: Sequence[EpochMetrics]) -> Any:
     )
     for position, (name, train_values, validation_values) in enumerate(panels, 1):
         axes = figure.add_subplot(1, 2, position)
-        axes.plot(epoch_numbers, train_values, color=GREY, label="photos learned from")
-        axes.plot(epoch_numbers, validation_values, color=BLUE, label="other photos")
-        axes.plot([best_index + 1], [validation_values[best_index]], "o", color=BLUE, markersize=5, label="kept")
+        axes.plot(epoch_numbers, train_values, color=GREY, label="training set")
+        axes.plot(epoch_numbers, validation_values, color=BLUE, label="validation set")
+        axes.plot([best_index + 1], [validation_values[best_index]], "o", color=BLUE, markersize=5, label="best epoch")
         if fine_tuning_start is not None:
-            axes.axvline(fine_tuning_start + 0.5, color=RUST, linewidth=1, linestyle="--", label="top blocks from here")
+            axes.axvline(fine_tuning_start + 0.5, color=RUST, linewidth=1, linestyle="--", label="fine-tuning starts")
         axes.set(title=name, xlabel="epoch")
         axes.spines[["top", "right"]].set_visible(False)
         axes.set_ylim(bottom=0, top=1.02 if name == "accuracy" else None)
@@ -171,7 +176,7 @@ def _plot_curves(epochs: Sequence[EpochMetrics]) -> Any:
 
 
 def _plot_confusion(evaluation: Evaluation, splits: DatasetSplits) -> Any:
-    """Rows: what photos show; columns: what they were taken for; shares of the row."""
+    """Plot the confusion matrix: rows are true products, columns predicted ones, values shares of the row."""
     class_count = len(splits.classes)
     counts = np.zeros((class_count, class_count))
     np.add.at(counts, (evaluation.truth, evaluation.probabilities.argmax(axis=1)), 1)
@@ -181,7 +186,7 @@ def _plot_confusion(evaluation: Evaluation, splits: DatasetSplits) -> Any:
     axes = figure.add_subplot()
     heatmap = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(heatmap, ax=axes, shrink=0.7, label="share of the product's photos")
-    axes.set(xlabel="taken for", ylabel="shows")
+    axes.set(xlabel="predicted product", ylabel="true product")
     if class_count <= MAX_LABELLED_PRODUCTS:
         axes.set_xticks(
             range(class_count), [_shorten(name) for name in splits.classes], rotation=60, ha="right", fontsize=8
@@ -198,5 +203,5 @@ def _draw_cell_counts(axes: Any, counts: Array, shares: Array) -> None:
 
 
 def _shorten(name: str) -> str:
-    """A name that fits; a dollar sign would begin a formula."""
+    """Shorten a label, and escape dollar signs, which start a formula in matplotlib."""
     return (name if len(name) <= 22 else f"{name[:21]}…").replace("$", r"\$")

@@ -1,1 +1,1 @@
-"""Export a trained model for browsers."""
+"""Export a trained model for browsers, and run the export with numpy."""

@@ -1,7 +1,7 @@
-"""The exported model, run with numpy: what a browser is compared with, and how an older model is asked again.
+"""Run an exported model with numpy: the reference for browsers, and the way to evaluate older models.
 
-Reads what ``ml.export`` writes, ``model.json`` and its weights, and knows nothing of Keras.  Photos come as
-(n, height, width, 3), RGB, values 0 to 255; results go as float32 by the name of the output.
+Reads ``model.json`` and its weights as ``ml.export`` writes them; independent of Keras.  Input is a batch of photos,
+(n, height, width, 3), RGB, values 0 to 255; results are float32 arrays by output name.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ Array = np.ndarray[Any, np.dtype[np.float32]]
 
 @dataclass(frozen=True, slots=True)
 class ExportedModel:
-    """One exported model: its document, and all its weights in a row."""
+    """An exported model: its ``model.json`` document, and all weights in one flat array."""
 
     document: Mapping[str, Any]
     weights: Array
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The products' names, in the order of the output."""
+        """Return the product names in the order of the output."""
         return tuple(self.document["preprocessing"]["classes"])
 
     def predict(self, photos: Array, batch_size: int = 8) -> dict[str, Array]:
-        """Every output for every photo."""
+        """Compute every output for every photo, in batches."""
         parts = [self._predict_batch(photos[start : start + batch_size]) for start in range(0, len(photos), batch_size)]
         return {name: np.concatenate([part[name] for part in parts]) for name in self.document["outputs"]}
 
@@ -56,9 +56,9 @@ class ExportedModel:
 
 
 def load(folder: Path) -> ExportedModel:
-    """The model in ``folder``.
+    """Load the model in ``folder``.
 
-    Raises Problems: not there, not whole, or of a format of another time.
+    Raises Problems if it is missing, corrupt, or has an unsupported format.
     """
     try:
         document = json.loads((folder / MODEL_FILE).read_bytes())
@@ -66,13 +66,17 @@ def load(folder: Path) -> ExportedModel:
         data = (folder / weights_info["file"]).read_bytes()
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise Problems.from_message(
-            f"{folder} holds no exported model: {error}", hint="make one: python -m ml.export"
+            f"no exported model in {folder}: {error}", hint="export one: python -m ml.export runs/VERSION"
         ) from None
     if document.get("format") != FORMAT:
-        raise Problems.from_message(f"{folder / MODEL_FILE} has format {document.get('format')!r}, not {FORMAT}")
+        raise Problems.from_message(
+            f"{folder / MODEL_FILE} has the unsupported format {document.get('format')!r}; expected {FORMAT}",
+            hint="export it again: python -m ml.export runs/VERSION",
+        )
     if hashlib.sha256(data).hexdigest() != weights_info["sha256"]:
         raise Problems.from_message(
-            f"{folder / weights_info['file']} is not what {MODEL_FILE} says", hint="export or download it again"
+            f"{folder / weights_info['file']} does not match the checksum in {MODEL_FILE}",
+            hint="export it again: python -m ml.export runs/VERSION",
         )
     return ExportedModel(document, np.frombuffer(data, dtype=f"<{weights_info['type']}").astype(np.float32))
 
@@ -83,7 +87,7 @@ def _pad(op: Mapping[str, Any], values: Array) -> Array:
 
 
 def _iter_kernel_windows(op: Mapping[str, Any], values: Array) -> list[tuple[int, int, Array]]:
-    """What every place of the kernel sees: row, column, (n, height, width, channels)."""
+    """Return the input window of each kernel position: row, column, (n, height, width, channels)."""
     padded = _pad(op, values)
     (rows, columns), (row_stride, column_stride), (height, width) = op["kernel"], op["stride"], op["shape"][:2]
     row_span, column_span = (height - 1) * row_stride + 1, (width - 1) * column_stride + 1
@@ -119,15 +123,15 @@ def _run_unit_norm(op: Mapping[str, Any], inputs: list[Array], weights: Array, b
 
 
 KERNELS: Mapping[str, Callable[[Mapping[str, Any], list[Array], Array, Array], Array]] = {
-    "input": lambda op, given, weights, bias: given[0],
+    "input": lambda op, inputs, weights, bias: inputs[0],
     "conv": _run_convolution,
     "depthwise": _run_depthwise,
-    "dense": lambda op, given, weights, bias: given[0] @ weights + bias,
-    "affine": lambda op, given, weights, bias: given[0] * weights + bias,
-    "relu": lambda op, given, weights, bias: given[0],
-    "pad": lambda op, given, weights, bias: _pad(op, given[0]),
-    "add": lambda op, given, weights, bias: np.asarray(sum(given[1:], given[0])),
-    "average": lambda op, given, weights, bias: given[0].mean(axis=(1, 2)),
+    "dense": lambda op, inputs, weights, bias: inputs[0] @ weights + bias,
+    "affine": lambda op, inputs, weights, bias: inputs[0] * weights + bias,
+    "relu": lambda op, inputs, weights, bias: inputs[0],
+    "pad": lambda op, inputs, weights, bias: _pad(op, inputs[0]),
+    "add": lambda op, inputs, weights, bias: np.asarray(sum(inputs[1:], inputs[0])),
+    "average": lambda op, inputs, weights, bias: inputs[0].mean(axis=(1, 2)),
     "softmax": _run_softmax,
     "unit": _run_unit_norm,
 }

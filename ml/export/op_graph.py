@@ -1,8 +1,7 @@
-"""A trained Keras model as a list of plain operations: batch norms folded, shapes and buffers worked out.
+"""Convert a trained Keras model to a graph of plain operations, with batch norms and activations folded.
 
-The list is what ``ml/web/predict.js`` and ``ml.export.exported_model`` run.  All activations are NHWC with one photo a
-time; a shape is (height, width, channels), or (units,).  May know: Keras layers by their configuration.
-May not: write files.
+``ml/web/predict.js`` and ``ml.export.exported_model`` run the graph.  All activations are NHWC without the batch
+dimension; a shape is (height, width, channels) or (units,).  Reads Keras layers by their configuration; does no I/O.
 """
 
 from __future__ import annotations
@@ -19,13 +18,13 @@ from orchestrator.problems import Problems
 
 Array = np.ndarray[Any, np.dtype[Any]]
 TRAINING_ONLY_PREFIXES = ("Random", "Dropout", "SpatialDropout", "GaussianNoise", "GaussianDropout", "Aug")
-"""Layers that do nothing when a model answers: class names begin so."""
+"""Class-name prefixes of layers that do nothing at inference time."""
 WEIGHTED_KINDS = {"conv", "depthwise", "dense"}
 
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One operation: what it reads (names of operations), what it makes, and its numbers.
+    """One operation: its inputs (names of operations), output shape, attributes and weights.
 
     ``weights`` of conv: (kernel_h, kernel_w, in, out); depthwise: (kernel_h, kernel_w, channels); dense: (in, out).
     """
@@ -41,22 +40,23 @@ class Op:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Operations in an order in which they can run; ``outputs`` name those whose results are wanted."""
+    """Operations in topological order; ``outputs`` maps output names to operations."""
 
     ops: tuple[Op, ...]
     outputs: Mapping[str, str]
 
 
 def build_graph(model: Any) -> Graph:
-    """The operations of a Keras model with one input, folded.
+    """Build the folded graph of a Keras model with one input.
 
-    Raises Problems: a layer that a browser could not run.
+    Raises Problems if the model has a layer that the browser runtime does not support.
     """
     ops: list[Op] = []
     shape = tuple(model.input_shape)
     if len(shape) != 4 or None in shape[1:]:
         raise Problems.from_message(
-            f"the model takes {shape}, not one photo of a fixed size", hint="train it with ml.train_model"
+            f"unsupported model input shape {shape}: expected one photo of a fixed size",
+            hint="train it with: python -m ml.train_model",
         )
     ops.append(Op("input", "input", (), shape[1:]))
     output_ops = _append_model_ops(model, ["input"], "", ops)
@@ -67,7 +67,7 @@ def build_graph(model: Any) -> Graph:
 
 
 def _append_model_ops(model: Any, inputs: Sequence[str], path: str, ops: list[Op]) -> list[str]:
-    """Append the operations of a model, those of models within it too; the names of its outputs."""
+    """Append the operations of a model, nested models included; return the names of its outputs."""
     config = model.get_config()
     layer_outputs: dict[str, list[str]] = {}
     if "input_layers" not in config:  # a Sequential
@@ -87,7 +87,7 @@ def _append_model_ops(model: Any, inputs: Sequence[str], path: str, ops: list[Op
 
 
 def _parse_layer_refs(layer_refs: Any) -> list[tuple[str, int]]:
-    """Keras writes one end flat, and several as a list."""
+    """Return (name, tensor index) pairs; Keras writes a single reference flat, several as a list."""
     if isinstance(layer_refs, Mapping):
         layer_refs = list(layer_refs.values())
     if layer_refs and isinstance(layer_refs[0], str):
@@ -96,11 +96,11 @@ def _parse_layer_refs(layer_refs: Any) -> list[tuple[str, int]]:
 
 
 def _resolve_inbound_ops(entry: Mapping[str, Any], layer_outputs: Mapping[str, list[str]]) -> list[str]:
-    """The operations that a layer of a functional model reads."""
+    """Return the operations that a layer of a functional model reads."""
     nodes = entry["inbound_nodes"]
     if len(nodes) != 1:
         raise Problems.from_message(
-            f"layer {entry['config']['name']!r} is used {len(nodes)} times", hint="use a layer once"
+            f"layer {entry['config']['name']!r} is used {len(nodes)} times", hint="use each layer once"
         )
     return [layer_outputs[name][index] for name, _, index in _iter_keras_histories(nodes[0]["args"])]
 
@@ -117,7 +117,7 @@ def _iter_keras_histories(value: Any) -> Iterator[tuple[str, int, int]]:
 
 
 def _append_layer_ops(layer: Any, inputs: list[str], path: str, ops: list[Op]) -> list[str]:
-    """Append what one layer does; the names of its results."""
+    """Append the operations of one layer; return the names of its outputs."""
     kind, name = type(layer).__name__, f"{path}{layer.name}"
     if hasattr(layer, "layers") and hasattr(layer, "get_layer"):
         return _append_model_ops(layer, inputs, f"{name}/", ops)
@@ -127,7 +127,7 @@ def _append_layer_ops(layer: Any, inputs: list[str], path: str, ops: list[Op]) -
     if convert is None:
         supported = ", ".join(sorted(CONVERTERS))
         raise Problems.from_message(
-            f"a browser cannot run layer {name!r} ({kind})", hint=f"layers that can be exported: {supported}"
+            f"the browser runtime does not support layer {name!r} ({kind})", hint=f"use only these layers: {supported}"
         )
     shapes = {op.name: op.shape for op in ops}
     ops += convert(layer, name, [(source, shapes[source]) for source in inputs])
@@ -142,7 +142,7 @@ OpInputs = list[tuple[str, tuple[int, ...]]]
 
 
 def _compute_padding(layer: Any, shape: Sequence[int], kernel: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Padding (top, bottom, left, right) and size of what a convolution makes, as TensorFlow does it."""
+    """Return a convolution's padding (top, bottom, left, right) and output size, by TensorFlow's rules."""
     padding: list[int] = []
     size: list[int] = []
     for length, window, stride in zip(shape[:2], kernel, layer.strides, strict=True):
@@ -157,7 +157,7 @@ def _compute_padding(layer: Any, shape: Sequence[int], kernel: Sequence[int]) ->
 
 
 def _convert_convolution(layer: Any, name: str, inputs: OpInputs) -> Iterator[Op]:
-    """Conv2D and DepthwiseConv2D with their activation."""
+    """Convert Conv2D or DepthwiseConv2D with its activation."""
     ((source, shape),) = inputs
     weights = [np.asarray(value, dtype=np.float64) for value in layer.get_weights()]
     is_depthwise = type(layer).__name__ == "DepthwiseConv2D"
@@ -166,7 +166,9 @@ def _convert_convolution(layer: Any, name: str, inputs: OpInputs) -> Iterator[Op
         or (not is_depthwise and layer.groups != 1)
         or (is_depthwise and layer.depth_multiplier != 1)
     ):
-        raise Problems.from_message(f"a browser cannot run layer {name!r}: it is dilated, grouped or multiplied")
+        raise Problems.from_message(
+            f"the browser runtime does not support layer {name!r}: dilation, groups or a depth multiplier"
+        )
     kernel = weights[0][..., 0] if is_depthwise else weights[0]
     channels = kernel.shape[-1]
     padding, size = _compute_padding(layer, shape, kernel.shape[:2])
@@ -193,7 +195,9 @@ def _convert_activation_function(function: Any, name: str, shape: tuple[int, ...
     }
     function_name = getattr(function, "__name__", "linear")
     if function_name not in supported:
-        raise Problems.from_message(f"a browser cannot run activation {function_name!r} of layer {name!r}")
+        raise Problems.from_message(
+            f"the browser runtime does not support activation {function_name!r} of layer {name!r}"
+        )
     if activation := supported[function_name]:
         yield Op(activation[0], f"{name}:{function_name}", (name,), shape, activation[1])
 
@@ -207,12 +211,12 @@ def _convert_activation(layer: Any, name: str, inputs: OpInputs) -> Iterator[Op]
 def _convert_relu(layer: Any, name: str, inputs: OpInputs) -> Iterator[Op]:
     ((source, shape),) = inputs
     if layer.negative_slope or layer.threshold:
-        raise Problems.from_message(f"a browser cannot run layer {name!r}: it is a leaky ReLU")
+        raise Problems.from_message(f"the browser runtime does not support layer {name!r}: a leaky ReLU")
     yield Op("relu", name, (source,), shape, {"most": None if layer.max_value is None else float(layer.max_value)})
 
 
 def _convert_batch_norm(layer: Any, name: str, inputs: OpInputs) -> Iterator[Op]:
-    """Batch norm as a factor and a summand a channel."""
+    """Convert batch norm to a scale and an offset per channel."""
     ((source, shape),) = inputs
     variables = {variable.path.rsplit("/", 1)[-1]: np.asarray(variable, dtype=np.float64) for variable in layer.weights}
     scale = variables.get("gamma", 1.0) / np.sqrt(variables["moving_variance"] + layer.epsilon)
@@ -271,9 +275,9 @@ CONVERTERS: dict[str, Callable[[Any, str, OpInputs], Iterator[Op]]] = {
 
 
 def _fold(ops: list[Op], output_names: set[str]) -> Iterator[Op]:
-    """Padding into the convolution after it, batch norm and ReLU into what comes before them.
+    """Fold padding into the next convolution, and batch norm and ReLU into the previous operation.
 
-    What is an output or read twice stays whole.  The result has the name of the last.
+    An operation that is an output or read twice is not folded.  The merged operation gets the name of the last one.
     """
     readers = Counter(source for op in ops for source in op.inputs)
     folded: dict[str, Op] = {}
@@ -288,7 +292,7 @@ def _fold(ops: list[Op], output_names: set[str]) -> Iterator[Op]:
 
 
 def _merge(previous: Op, op: Op) -> Op | None:
-    """One operation that does what ``before`` and then ``op`` do, or None."""
+    """Return one operation equivalent to ``previous`` followed by ``op``, or None."""
     if previous.kind == "pad" and op.kind in {"conv", "depthwise"}:
         padding = [a + b for a, b in zip(previous.attributes["pad"], op.attributes["pad"], strict=True)]
         return replace(op, inputs=previous.inputs, attributes={**op.attributes, "pad": padding})
@@ -309,7 +313,7 @@ def _merge(previous: Op, op: Op) -> Op | None:
 
 
 def _drop_unused(graph: Graph) -> Graph:
-    """Without operations that lead to no output."""
+    """Return the graph without operations that no output depends on."""
     needed = set(graph.outputs.values())
     used_ops: list[Op] = []
     for op in reversed(graph.ops):

@@ -1,8 +1,8 @@
-"""A trained model as a browser loads it: ``model.json`` and one file of weights.  ``python -m ml.export runs/VERSION``.
+"""Export a trained model for browsers as ``model.json`` and a weights file: ``python -m ml.export runs/VERSION``.
 
-Why a format of our own: the runtimes that read ONNX, LiteRT or TensorFlow.js weigh 2 to 14 MB, and the model itself
-is a dozen kinds of operations, which ``ml/web/predict.js`` runs without a runtime.  docs and ``make bench`` have the
-numbers.  Weights are float32, or float16 for half the size where parity allows it (``ml.evaluation.parity``).
+Why a custom format: the runtimes for ONNX, LiteRT or TensorFlow.js are 2 to 14 MB, while this model needs only a dozen
+kinds of operations, which ``ml/web/predict.js`` implements without dependencies.  See docs/benchmarks.md for numbers.
+Weights are float32, or float16 for half the size if parity allows it (``ml.evaluation.parity``).
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from ml.training_run import Preprocessing, TrainingRun
 
 EXPORT_FOLDER = "web"
-"""Where in a run's folder the export goes."""
+"""Subfolder of a run's folder for the export."""
 WEIGHT_DTYPES = {"float32": "f4", "float16": "f2"}
 
 
 def export(run: TrainingRun, run_folder: Path, weights_type: str = "float32") -> Path:
-    """Export the model of the run in ``folder``; the folder of the export.
+    """Export the model of the run in ``run_folder``; return the folder of the export.
 
-    Raises Problems: the model cannot be run by a browser, or does not fit its contract.
+    Raises Problems if a browser cannot run the model, or it does not match its contract.
     """
     target = run_folder / EXPORT_FOLDER
     model = load_keras_model(run_folder)
@@ -60,18 +60,18 @@ def write(
     weights_type: str = "float32",
     prototypes: tuple[Mapping[str, Any], Array] | None = None,
 ) -> int:
-    """Write a Keras model and its contract to ``target``; the bytes that a browser has to load.
+    """Write a Keras model and its contract to ``target``; return the number of bytes a browser has to load.
 
-    Raises Problems.
+    Raises Problems if a browser cannot run the model, or it does not match its contract.
     """
     graph = build_graph(_add_embedding_output(model))
     input_shape = graph.ops[0].shape
     output_shape = next(op.shape for op in graph.ops if op.name == graph.outputs["probabilities"])
     if input_shape != (contract.size, contract.size, 3) or output_shape != (len(contract.classes),):
         raise Problems.from_message(
-            f"the model takes {input_shape} and gives {output_shape}, its contract says {contract.size} pixels and "
-            f"{len(contract.classes)} classes",
-            hint="train again: run.json belongs to another model",
+            f"the model has input {input_shape} and output {output_shape}, but run.json says {contract.size} pixels "
+            f"and {len(contract.classes)} classes: it belongs to another model",
+            hint="train again: python -m ml.train_model",
         )
     ops, data = _pack(graph, WEIGHT_DTYPES[weights_type])
     nearest_section: dict[str, Any] = {}
@@ -96,7 +96,7 @@ def write(
 
 
 def _add_embedding_output(model: Any) -> Any:
-    """The model with its embedding as a second output, where it has one."""
+    """Return the model with its embedding, if any, as a second output."""
     import keras
 
     from ml.training_run import EMBEDDING_LAYER
@@ -108,7 +108,7 @@ def _add_embedding_output(model: Any) -> Any:
 
 
 def _pack(graph: Graph, dtype: str) -> tuple[list[dict[str, Any]], bytes]:
-    """Operations as JSON, each with the buffer it writes to, and their weights in a row."""
+    """Return the operations as JSON, each with its buffers, and all weights in one byte string."""
     slots = _assign_slots(graph)
     shapes = {op.name: op.shape for op in graph.ops}
     chunks: list[bytes] = []
@@ -133,13 +133,13 @@ def _encode_tensor(op: Op, tensor: Array, dtype: str) -> bytes:
     encoded = tensor.astype(f"<{dtype}")
     if not np.isfinite(encoded).all():
         raise Problems.from_message(
-            f"the weights of {op.name!r} do not fit {dtype}", hint="export with --weights float32, or train again"
+            f"the weights of {op.name!r} overflow {dtype}", hint="export with --weights float32, or train again"
         )
     return encoded.tobytes()
 
 
 def _assign_slots(graph: Graph) -> dict[str, int]:
-    """A buffer for each operation's result, used again once nobody reads it any more; outputs keep theirs."""
+    """Assign a buffer to each operation's result; reuse buffers after their last read, except those of outputs."""
     last_use = {source: index for index, op in enumerate(graph.ops) for source in op.inputs}
     output_names = set(graph.outputs.values())
     free_slots: list[int] = []
@@ -155,7 +155,7 @@ def _assign_slots(graph: Graph) -> dict[str, int]:
 
 
 def load_keras_model(run_folder: Path) -> Any:
-    """The Keras model of the run in ``folder``.  Raises Problems."""
+    """Load the Keras model of the run in ``run_folder``.  Raises Problems if it cannot be read."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
@@ -166,14 +166,14 @@ def load_keras_model(run_folder: Path) -> Any:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0][:200]
         raise Problems.from_message(
-            f"{run_folder / TRAINED} cannot be read: {reason}", hint="train again: python -m ml.train_model"
+            f"cannot read {run_folder / TRAINED}: {reason}", hint="train again: python -m ml.train_model"
         ) from None
 
 
 def load_prototypes(run: TrainingRun, run_folder: Path) -> tuple[Mapping[str, Any], Array] | None:
-    """What tells products of few photos from all others: words for the document, and everybody's prototype.
+    """Load the prototypes of all products: the fields for ``model.json``, and the vectors.
 
-    None where every product is a class.  Raises Problems.
+    Return None if every product is a class.  Raises Problems if the file cannot be read.
     """
     from ml.training_run import PROTOTYPES_FILE
 
@@ -184,7 +184,7 @@ def load_prototypes(run: TrainingRun, run_folder: Path) -> tuple[Mapping[str, An
             vectors, products, trained = (archive[name] for name in ("vectors", "products", "trained"))
     except (OSError, ValueError, KeyError) as error:
         raise Problems.from_message(
-            f"{run_folder / PROTOTYPES_FILE} cannot be read: {error}", hint="train again"
+            f"cannot read {run_folder / PROTOTYPES_FILE}: {error}", hint="train again: python -m ml.train_model"
         ) from None
     names, trained_flags = [str(name) for name in products], [bool(flag) for flag in trained]
     return {"threshold": run.prototype_threshold, "products": names, "trained": trained_flags}, vectors.astype(
@@ -193,13 +193,18 @@ def load_prototypes(run: TrainingRun, run_folder: Path) -> tuple[Mapping[str, An
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """The command; its exit code."""
+    """Run the command and return its exit code."""
     from ml.data import storage_location
     from ml.training_run import load
 
     parser = argparse.ArgumentParser(prog="python -m ml.export", description="Export a trained model for browsers.")
-    parser.add_argument("run", type=Path, help="folder of a finished training, runs/VERSION")
-    parser.add_argument("--weights", choices=sorted(WEIGHT_DTYPES), default="float32", help="float16 halves the size")
+    parser.add_argument("run", type=Path, help="folder of a training run, runs/VERSION")
+    parser.add_argument(
+        "--weights",
+        choices=sorted(WEIGHT_DTYPES),
+        default="float32",
+        help="data type of the weights; float16 halves the size (default: float32)",
+    )
     args = parser.parse_args(argv)
     try:
         target = export(load(args.run), args.run, args.weights)
@@ -208,5 +213,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(problems.exit_code)
     size = sum(path.stat().st_size for path in target.iterdir())
     next_command = ["python", "-m", "ml.validate_model", str(args.run), *storage_location.load_arguments(args.run)]
-    print(f"{target}: {size:,} bytes. Next: {shlex.join(next_command)}")
+    print(f"Exported {target} ({size:,} bytes). Next: {shlex.join(next_command)}")
     return 0

@@ -1,1 +1,1 @@
-"""Train the network, stage by stage."""
+"""Train the network in stages."""

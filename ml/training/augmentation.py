@@ -1,7 +1,7 @@
-"""Other photos of the same thing: what changes when a customer takes the picture instead of the shop.
+"""Augment photos with the variations between shop photos and customer photos.
 
-Jewels are photographed from any side, on any cloth, in any light; they are not stretched, and gold does not turn blue.
-So: mirrored, turned, nearer or farther, off centre, brighter or darker, warmer or colder, a little out of focus.
+Customers photograph jewellery from any side, on any background, in any light, but never stretched or with other
+colours.  Augmentation therefore mirrors, rotates, zooms and shifts, changes brightness and warmth, and blurs slightly.
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from ml.data.preprocessing import Pixels
 from ml.training_run import Preprocessing
 
 REVISION = 2
-"""Goes up when the same seed would give other pictures: cached features are then made anew."""
+"""Increment when the same seed gives other images, so that cached features are recomputed."""
 MIN_CROP_RATIO = 0.72
-"""Of the shorter side, what the nearest variation shows."""
+"""Smallest crop, as a fraction of the shorter side."""
 LUMA_WEIGHTS = np.array([0.299, 0.587, 0.114])
-"""How bright red, green and blue seem."""
+"""Perceived brightness of red, green and blue (Rec. 601)."""
 
 
 def make_views(path: Path, contract: Preprocessing, seed: str, count: int) -> Pixels:
-    """A photo as it is, and ``count - 1`` variations of it: (count, size, size, 3).
+    """Return a photo and ``count - 1`` augmented versions of it as a (count, size, size, 3) array.
 
-    Raises Problems: it cannot be read.
+    Raises Problems if it cannot be read.
     """
     full_image = preprocessing.load_upright(path, contract)
     original = preprocessing.crop_and_resize(full_image, contract)
     reduced = _limit_short_side(full_image, contract.size / MIN_CROP_RATIO) if count > 1 else full_image
-    generators = (random.Random(f"{seed}:{number}") for number in range(1, count))  # noqa: S311 - nothing is kept secret
+    generators = (random.Random(f"{seed}:{number}") for number in range(1, count))  # noqa: S311 - not for cryptography
     return np.stack([original, *(augment(reduced, contract, rng) for rng in generators)])
 
 
 def _limit_short_side(image: Image.Image, max_side: float) -> Image.Image:
-    """The shorter side no longer than ``side``: the nearest variation then has every pixel that the network sees."""
+    """Downscale so that the shorter side is at most ``max_side``: the smallest crop still has full resolution."""
     factor = max_side / min(image.size)
     if factor >= 1:
         return image
@@ -47,7 +47,7 @@ def _limit_short_side(image: Image.Image, max_side: float) -> Image.Image:
 
 
 def augment(image: Image.Image, contract: Preprocessing, rng: random.Random) -> Pixels:
-    """One variation of a picture: a window, turned and mirrored in one step, then its light."""
+    """Return a random variation: crop, rotate and mirror in one transform, then vary the light."""
     side = min(image.size) * rng.uniform(MIN_CROP_RATIO, 1.0)
     x = _random_offset(image.width - side, rng) + side / 2
     y = _random_offset(image.height - side, rng) + side / 2
@@ -55,7 +55,7 @@ def augment(image: Image.Image, contract: Preprocessing, rng: random.Random) -> 
     scale, half = side / contract.size, contract.size / 2
     mirrored_scale = -scale if rng.random() < 0.5 else scale
     cosine, sine = math.cos(angle), math.sin(angle)
-    # Row by row, where in the picture a point of the window lies; its middle is at (x, y).
+    # Maps a point of the output to the input image, row by row; the crop is centred at (x, y).
     affine_coefficients = (mirrored_scale * cosine, scale * sine, x - half * (mirrored_scale * cosine + scale * sine),
              -mirrored_scale * sine, scale * cosine, y - half * (scale * cosine - mirrored_scale * sine))  # fmt: skip
     window = image.transform(
@@ -66,7 +66,7 @@ def augment(image: Image.Image, contract: Preprocessing, rng: random.Random) -> 
 
 
 def _vary_light(image: Image.Image, rng: random.Random) -> Image.Image:
-    """In another light, through another lens: brightness, contrast, saturation and warmth are one matrix."""
+    """Vary brightness, contrast, saturation and warmth with one colour matrix, and sometimes blur."""
     brightness, contrast, saturation = (rng.uniform(1 - spread, 1 + spread) for spread in (0.2, 0.2, 0.15))
     warmth = rng.uniform(-0.06, 0.06)
     tint = np.array([1 + warmth, 1.0, 1 - warmth])
@@ -82,12 +82,12 @@ def _vary_light(image: Image.Image, rng: random.Random) -> Image.Image:
 
 
 def _random_offset(max_offset: float, rng: random.Random) -> float:
-    """Where a window begins that has ``room`` to move: in the middle, more often than not."""
+    """Return a crop offset from 0 to ``max_offset``, most likely near the middle."""
     return max_offset * min(max(rng.gauss(0.5, 0.2), 0.0), 1.0)
 
 
 def _corner_colour(image: Image.Image) -> tuple[int, ...]:
-    """The colour around the thing: the mean of the corners."""
+    """Return the background colour: the mean of the corners."""
     last_pixel = (image.width - 1, image.height - 1)
     corners = [image.getpixel(corner) for corner in ((0, 0), (last_pixel[0], 0), (0, last_pixel[1]), last_pixel)]
     return tuple(int(value) for value in np.mean(np.asarray(corners, dtype=float), axis=0))

@@ -1,8 +1,7 @@
-"""What trainings leave behind and nobody will ask for again: ``.features/``, ``.training/`` and runs without an end.
+"""Remove stale caches and checkpoints: ``.features/``, ``.training/`` and unfinished runs.
 
-A training keeps what it computed, for the next one and for itself after an interruption.  A shop trains once a month,
-so what no training has used for ``DAYS`` days is of a setting or a product that was given up.  Finished runs stay: they
-are what the shop goes back to.
+Training caches features and checkpoints for later trainings and for resuming.  A shop trains about once a month, so
+files unused for ``MAX_UNUSED_DAYS`` belong to abandoned settings or products.  Finished runs stay, for rollbacks.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from pathlib import Path
 from ml.training_run import RUN_FILE
 
 MAX_UNUSED_DAYS = 100
-"""Three trainings of a shop that trains once a month."""
+"""Three monthly trainings."""
 MAX_PARTIAL_FILE_DAYS = 1
-"""Days after which a file that was being written when the power went is nobody's."""
+"""Days after which a temporary file counts as abandoned by a crashed process."""
 DAY_SECONDS = 86_400.0
 RUN_VERSION_PATTERN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
 
 
 def prune(runs_folder: Path, now: float | None = None) -> int:
-    """Remove what no training has used for ``DAYS`` days; the bytes that were freed.
+    """Remove files unused for ``MAX_UNUSED_DAYS``; return the number of bytes freed.
 
-    ``now``: seconds since 1970, the clock's when None.  What cannot be removed stays until the next time.
+    ``now``: seconds since 1970; None for the current time.  Files that cannot be removed are skipped.
     """
     now_seconds = time.time() if now is None else now
     freed_bytes = 0
@@ -47,7 +46,7 @@ def prune(runs_folder: Path, now: float | None = None) -> int:
 
 
 def _iter_unused_files(runs_folder: Path, now_seconds: float) -> Iterator[Path]:
-    """Files that nobody has used for too long: shards with their lists, checkpoints, half runs, parts of files."""
+    """Yield unused files: feature shards, checkpoints, files of unfinished runs, and temporary files."""
     cache_files = (*runs_folder.glob(".features/*/*"), *runs_folder.glob(".training/*/*"))
     for path in sorted(
         (*cache_files, *(path for folder in _iter_unfinished_runs(runs_folder) for path in folder.rglob("*")))
@@ -59,7 +58,7 @@ def _iter_unused_files(runs_folder: Path, now_seconds: float) -> Iterator[Path]:
 
 
 def _iter_unfinished_runs(runs_folder: Path) -> Iterator[Path]:
-    """Folders of trainings that never came to their end."""
+    """Yield folders of training runs that never finished."""
     for folder in runs_folder.glob("*"):
         if RUN_VERSION_PATTERN.fullmatch(folder.name) and not (folder / RUN_FILE).exists():
             yield folder

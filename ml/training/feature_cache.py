@@ -1,8 +1,8 @@
-"""What the trunk makes of photos, computed once and kept on disk: ``.features/<key>/``.
+"""Compute the trunk's features of photos once, and cache them on disk in ``.features/<key>/``.
 
-The key is of everything that the numbers depend on but the photos: weights, size, variations, seed.  An entry is of one
-photo's checksum and one of its variations, so the next training computes those of new photos alone.  A shard is whole
-or not there: an interrupted run goes on after the last one.
+The key covers everything the features depend on except the photos: weights, size, augmentation, seed.  An entry is a
+photo's checksum and view number, so the next training computes only new photos.  Shards are written atomically, so an
+interrupted run resumes after the last one.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
 SHARD_ROWS = 256
-"""Rows of a shard, or a few more."""
+"""Minimum rows of a shard, except the last."""
 MIN_FREE_DISK_BYTES = 200_000_000
-"""Bytes that are left free on the disk."""
+"""Disk space that must remain free."""
 Entry = tuple[str, int]
-"""Checksum of a photo, number of the variation; 0 is the photo as it is."""
+"""Checksum of a photo and view number; view 0 is the original."""
 
 
 @dataclass(slots=True)
 class FeatureCache:
-    """The entries that are there: for each its shard and row."""
+    """A feature cache; ``locations`` maps each entry to its shard and row."""
 
     folder: Path
     locations: dict[Entry, tuple[int, int]] = field(default_factory=dict)
     shards: list[Array] = field(default_factory=list)
 
     def load_shard(self, name: str) -> None:
-        """Take up a shard that lies in the folder; one that is not whole is passed over."""
+        """Load a shard from the folder; ignore a corrupt one."""
         try:
             entries = [
                 (str(checksum), int(view)) for checksum, view in json.loads((self.folder / f"{name}.json").read_bytes())
@@ -58,14 +58,14 @@ class FeatureCache:
             self.shards.append(features)
 
     def write_shard(self, entries: Sequence[Entry], features: Array) -> None:
-        """Keep a shard.  Raises OSError."""
+        """Write a shard and load it.  Raises OSError."""
         name = canonical_json.digest([list(entry) for entry in entries])[:24]
         create_atomic(self.folder / f"{name}.npy", lambda temp_path: np.save(temp_path, features))
         write_atomic(self.folder / f"{name}.json", json.dumps(entries).encode())
         self.load_shard(name)
 
     def mark_used(self, entries: Iterable[Entry]) -> None:
-        """Let the files of entries tell that they were used now (``ml.training.cleanup``)."""
+        """Update the modification times of the entries' files, which ``ml.training.cleanup`` reads."""
         for shard in {self.locations[entry][0] for entry in entries}:
             features_path = Path(self.shards[shard].filename)  # type: ignore[attr-defined]
             for path in (features_path, features_path.with_suffix(".json")):
@@ -73,7 +73,7 @@ class FeatureCache:
                     os.utime(path)
 
     def read(self, entries: Sequence[Entry]) -> Array:
-        """The features of entries, in their order, as float32."""
+        """Return the features of ``entries``, in order, as float32."""
         positions = np.array([self.locations[entry] for entry in entries]).reshape(-1, 2)
         first_shard = self.shards[positions[0, 0]]
         features = np.empty((len(positions), *first_shard.shape[1:]), dtype=np.float32)
@@ -84,7 +84,7 @@ class FeatureCache:
 
 
 def open_cache(runs_folder: Path, inputs: Mapping[str, Any]) -> FeatureCache:
-    """The cache of features that depend on ``what``."""
+    """Open the cache for features that depend on ``inputs``."""
     key = canonical_json.digest({**inputs, "revision": augmentation.REVISION})[:16]
     cache = FeatureCache(runs_folder / ".features" / key)
     for path in sorted(cache.folder.glob("*.json")):
@@ -93,15 +93,15 @@ def open_cache(runs_folder: Path, inputs: Mapping[str, Any]) -> FeatureCache:
 
 
 def list_entries(photos: Sequence[Photo], view_count: int) -> list[Entry]:
-    """All variations of photos."""
+    """Return the entries of all views of photos."""
     return [(photo.sha256, view) for photo in photos for view in range(view_count)]
 
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """Makes features: ``trunk`` is a Keras model, ``data`` the folder of the photos.
+    """Computes features with the Keras model ``trunk``.
 
-    ``batch``: pictures at once; a GPU wants many, a processor's cache holds few.
+    ``batch_size``: images per call; large batches suit a GPU, small ones fit a processor's cache.
     """
 
     trunk: Any
@@ -112,9 +112,9 @@ class FeatureExtractor:
     shard_rows: int = SHARD_ROWS
 
     def fill(self, cache: FeatureCache, photos: Sequence[Photo], views: int) -> int:
-        """Compute what the cache lacks of ``views`` variations of photos; how many photos that were.
+        """Compute missing features for ``views`` views of each photo; return the number of photos computed.
 
-        Raises Problems: a photo cannot be read, or the disk is too full; shards before it are kept.  Raises OSError.
+        Raises Problems if a photo is unreadable or disk space is too low, and OSError; completed shards are kept.
         """
         missing = [
             photo for photo in photos if any((photo.sha256, view) not in cache.locations for view in range(views))
@@ -138,7 +138,7 @@ class FeatureExtractor:
 
     @cached_property
     def predict(self) -> Callable[[Any], Any]:
-        """The trunk, asked about a batch of bytes."""
+        """Return the trunk as a compiled function of a uint8 batch."""
         return compile_predictor(self.trunk, "uint8")
 
     def _compute(self, photos: Sequence[Photo], views: int) -> Iterator[Array]:
@@ -148,13 +148,13 @@ class FeatureExtractor:
             yield np.asarray(self.predict(tf.reshape(pixels, (-1, *pixels.shape[2:]))), dtype=np.float16)
 
     def iter_pixels(self, photos: Sequence[Photo], views: int) -> Iterator[Any]:
-        """Batches of (photos, views, size, size, 3), read and varied by as many threads as are good.
+        """Yield batches of (photos, views, size, size, 3), loaded and augmented in parallel.
 
-        Raises Problems: a photo cannot be read; all batches before its own have come.
+        Raises Problems if a photo is unreadable, after yielding all batches before it.
         """
         import tensorflow as tf
 
-        # Threads read ahead of the batch that is asked for: what went wrong waits for its turn.
+        # Threads read ahead, so an error is stored until its batch is due.
         problems_by_index: dict[int, Problems] = {}
         shape = (views, self.contract.size, self.contract.size, 3)
 
@@ -183,24 +183,23 @@ class FeatureExtractor:
 
 
 def predict_in_batches(
-    predict: Callable[[Array], Any], cache: FeatureCache, wanted_entries: Sequence[Entry], batch_size: int = 128
+    predict: Callable[[Array], Any], cache: FeatureCache, entries: Sequence[Entry], batch_size: int = 128
 ) -> Array:
-    """What a model says of cached entries."""
-    parts = [np.asarray(predict(cache.read(wanted_entries[start : start + batch_size])), dtype=np.float32)
-             for start in range(0, len(wanted_entries), batch_size)]  # fmt: skip
+    """Call ``predict`` on cached entries in batches; return all results."""
+    parts = [np.asarray(predict(cache.read(entries[start : start + batch_size])), dtype=np.float32)
+             for start in range(0, len(entries), batch_size)]  # fmt: skip
     return np.concatenate(parts)
 
 
 def require_disk_space(folder: Path, needed_bytes: int) -> None:
-    """Raises Problems: the disk has not ``needed`` bytes to spare."""
+    """Raises Problems if fewer than ``needed_bytes`` plus a reserve are free on the disk."""
     folder.mkdir(parents=True, exist_ok=True)
     free_bytes = 0
     with suppress(OSError):
         free_bytes = shutil.disk_usage(folder).free
     if free_bytes < needed_bytes + MIN_FREE_DISK_BYTES:
         raise Problems.from_message(
-            f"the disk is too full: features need {needed_bytes / 1e6:.0f} MB in {folder}, "
-            f"{free_bytes / 1e6:.0f} MB are free and "
-            f"{MIN_FREE_DISK_BYTES / 1e6:.0f} MB have to stay so",
-            hint="make room, or keep the trainings on another disk by --runs FOLDER, then run it again",
+            f"not enough disk space in {folder}: features need {needed_bytes / 1e6:.0f} MB plus "
+            f"{MIN_FREE_DISK_BYTES / 1e6:.0f} MB reserve, but only {free_bytes / 1e6:.0f} MB are free",
+            hint="free some disk space or choose another disk with --runs FOLDER, then run it again",
         )

@@ -1,4 +1,4 @@
-"""What this machine trains with: one GPU, several, or none; and whether there is memory enough to begin."""
+"""Detect GPUs, and check that there is enough memory to train."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any
 from orchestrator.problems import Problems
 
 MIN_MEMORY_MB = 1200
-"""Memory that TensorFlow and a MobileNetV2 need before the first photo."""
+"""Memory that TensorFlow and MobileNetV2 need to start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hardware:
-    """``strategy`` is TensorFlow's; ``mixed``: float16 where it is safe, float32 where it counts."""
+    """The devices to train on; ``strategy`` is TensorFlow's distribution strategy."""
 
     strategy: Any
     gpu_count: int
     mixed_precision: bool
 
     def __str__(self) -> str:
-        """For people."""
+        """Return a description for the training log."""
         if not self.gpu_count:
             return f"{os.cpu_count()} processors, no GPU"
         return (
@@ -33,9 +33,9 @@ class Hardware:
 
 
 def detect(device: str = "auto", mixed_precision: bool | None = None) -> Hardware:
-    """What there is; ``device`` "cpu" leaves GPUs alone, ``mixed`` None takes mixed precision where a GPU is.
+    """Detect the hardware; ``device`` is "auto", "cpu" or "gpu", ``mixed_precision`` None enables it on GPUs.
 
-    Raises Problems: "gpu" was asked for and there is none.
+    Raises Problems if ``device`` is "gpu" and there is none.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import tensorflow as tf
@@ -43,10 +43,10 @@ def detect(device: str = "auto", mixed_precision: bool | None = None) -> Hardwar
     gpus = [] if device == "cpu" else tf.config.list_physical_devices("GPU")
     if device == "gpu" and not gpus:
         raise Problems.from_message(
-            "TensorFlow sees no GPU", hint="install its driver and tensorflow[and-cuda], or leave out --device"
+            "TensorFlow found no GPU", hint="install the driver and tensorflow[and-cuda], or omit --device gpu"
         )
     for gpu in gpus:
-        with suppress(RuntimeError):  # in use already, as in a notebook
+        with suppress(RuntimeError):  # already initialised, as in a notebook
             tf.config.experimental.set_memory_growth(gpu, True)
     strategy = tf.distribute.MirroredStrategy() if len(gpus) > 1 else tf.distribute.get_strategy()
     if device == "cpu":
@@ -56,20 +56,20 @@ def detect(device: str = "auto", mixed_precision: bool | None = None) -> Hardwar
 
 
 def require_memory(meminfo: Path = Path("/proc/meminfo")) -> None:
-    """Raises Problems: there is too little to begin with; a machine that does not say is believed."""
+    """Raises Problems if too little memory is available; passes if the system does not report it."""
     available_mb = None
     with suppress(OSError, ValueError, IndexError):
         lines = [line.split() for line in meminfo.read_text().splitlines()]
         available_mb = next((int(line[1]) // 1024 for line in lines if line[:1] == ["MemAvailable:"]), None)
     if available_mb is not None and available_mb < MIN_MEMORY_MB:
         raise Problems.from_message(
-            f"only {available_mb} MB of memory are free; training needs {MIN_MEMORY_MB} MB to begin with",
+            f"not enough memory: {available_mb} MB available, training needs {MIN_MEMORY_MB} MB to start",
             hint="close other programs (browsers first), then run it again",
         )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of Python or TensorFlow says that memory ran out."""
+    """Return whether an error from Python or TensorFlow means out of memory."""
     if isinstance(error, MemoryError):
         return True
     text = f"{type(error).__name__}: {error}"

@@ -1,11 +1,10 @@
-"""The network: MobileNetV2, cut in two, and what stands on top of it.
+"""Build the network: a MobileNetV2 base, cut in two, and a classification head.
 
-    photo ─Rescaling─ trunk ─CUT─ crown ─average─ projection ─embedding─ scale ─probabilities
-                     frozen      fine-tuned     └──────────── head ─────────────────────────┘
+    photo ─Rescaling─ trunk ─CUT_LAYER─ top blocks ─average─ projection ─embedding─ scale ─probabilities
+                     frozen            fine-tuned          └──────────── head ─────────────────────────┘
 
-What the trunk makes of a photo is computed once and kept (``ml.training.feature_cache``); only what is
-above ``CUT`` is ever trained.  The models share their layers, so what one of them learns the others know; ``finished``
-copies all into one.
+The trunk's features are computed once and cached (``ml.training.feature_cache``); only layers above ``CUT_LAYER`` are
+trained.  The models share their layers and weights; ``build_final_model`` copies everything into one model.
 """
 
 from __future__ import annotations
@@ -23,16 +22,17 @@ Array = np.ndarray[Any, np.dtype[Any]]
 CUT_LAYER = "block_13_project_BN"
 EMBEDDING_SIZE = 256
 COSINE_SCALE = 16.0
-"""By which the cosines are multiplied before they become probabilities."""
+"""Factor on the cosine similarities before softmax."""
 SHRINKAGE = 0.1
 DROPOUT_RATE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """``trunk``: photos to features at ``CUT``; ``crown``: those to averages; ``head``: averages to probabilities.
+    """``trunk``: photos to features at ``CUT_LAYER``; ``top_blocks``: to averages; ``head``: to probabilities.
 
-    ``upper`` is crown and head; ``base`` has the layers of trunk and crown.  ``average`` asks the crown, as it is then.
+    ``top_model`` is top blocks and head; ``base`` has the layers of trunk and top blocks.  ``compute_averages`` calls
+    the top blocks with their current weights.
     """
 
     base: Any
@@ -43,16 +43,16 @@ class Network:
     compute_averages: Callable[[Any], Any]
 
     def freeze(self, *, top_blocks: bool) -> None:
-        """Whether the crown stays as it is; its batch norms always do, a shop has too few photos for them."""
+        """Freeze or unfreeze the top blocks; batch norms stay frozen, a shop has too few photos to train them."""
         self.trunk.trainable = False
         for layer in self.top_blocks.layers:
             layer.trainable = not top_blocks and type(layer).__name__ != "BatchNormalization"
 
 
 def build(weights_source: str, size: int, classes: int, embedding: int, mixed_precision: bool = False) -> Network:
-    """The network with a base of the ``given`` weights (``ml.training.pretrained``).
+    """Build the network with the initial weights of ``weights_source`` (``ml.training.pretrained``).
 
-    Raises Problems.
+    Raises Problems if the weights cannot be loaded.
     """
     import keras
 
@@ -74,7 +74,7 @@ def build(weights_source: str, size: int, classes: int, embedding: int, mixed_pr
 
 
 def build_final_model(network: Network, size: int) -> Any:
-    """All of it as one model in float32, from values 0 to 255, with ``embedding`` a layer of its own."""
+    """Return everything as one float32 model with inputs from 0 to 255 and a layer ``embedding``."""
     import keras
 
     base = pretrained.build_base(pretrained.NONE, size)
@@ -97,7 +97,7 @@ def _scaling_layer() -> Any:
 
 
 def _build_head(averages: Any, classes: int, embedding: int) -> Any:
-    """Layers on top: a projection, made of length 1 (in float32, whatever the policy), and the classes."""
+    """Add the head: a projection to unit length and the classes, in float32 under any dtype policy."""
     import keras
 
     layers = keras.layers
@@ -110,7 +110,7 @@ def _build_head(averages: Any, classes: int, embedding: int) -> Any:
 
 
 def compile_predictor(model: Any, dtype: str = "float32") -> Callable[[Any], Any]:
-    """A model as a function that answers, not learns; traced once, whatever the size of the batch."""
+    """Return a model as an inference function, traced once for all batch sizes."""
     import tensorflow as tf
 
     batch_spec = tf.TensorSpec((None, *model.inputs[0].shape[1:]), dtype)
@@ -118,14 +118,14 @@ def compile_predictor(model: Any, dtype: str = "float32") -> Callable[[Any], Any
 
 
 def build_embedder(network: Network) -> Any:
-    """Averages to vectors of length 1."""
+    """Return a model from averages to embeddings of length 1."""
     import keras
 
     return keras.Model(network.head.input, network.head.get_layer(EMBEDDING_LAYER).output)
 
 
 def initialise_head(network: Network, averages: Array, labels: Array) -> None:
-    """Give the head what can be said without training: a whitening projection, and the classes' mean vectors."""
+    """Initialise the head without training: a whitening projection, and the mean vector of each class."""
     kernel, bias = compute_whitening(averages, network.head.get_layer("projection").units)
     network.head.get_layer("projection").set_weights([kernel, bias])
     vectors = averages @ kernel + bias
@@ -135,10 +135,10 @@ def initialise_head(network: Network, averages: Array, labels: Array) -> None:
 
 
 def compute_whitening(averages: Array, size: int) -> tuple[Array, Array]:
-    """A projection on the ``size`` directions in which photos differ most, each made about equally long."""
+    """Return kernel and bias of a whitening projection on the ``size`` directions of largest variance."""
     mean = averages.mean(axis=0, dtype=np.float64)
     centred = averages - mean
-    # Of the covariance, not by an SVD of all rows: the same directions in a fraction of the time.
+    # Eigenvectors of the covariance are much faster than an SVD of all rows, with the same result.
     variance, directions = np.linalg.eigh(centred.T @ centred / max(len(averages) - 1, 1))
     variance = np.maximum(variance[::-1][:size], 0)
     scales = np.sqrt(variance + SHRINKAGE * variance.mean() + 1e-9)
@@ -147,7 +147,7 @@ def compute_whitening(averages: Array, size: int) -> tuple[Array, Array]:
 
 
 def compute_prototypes(vectors: Array, labels: Array, count: int) -> Array:
-    """The mean direction of each label's vectors: (count, size), of length 1."""
+    """Return the mean direction of each label's vectors: (count, size), of length 1."""
     sums = np.zeros((count, vectors.shape[1]), dtype=np.float64)
     np.add.at(sums, labels, vectors)
     directions: Array = sums / (np.linalg.norm(sums, axis=1, keepdims=True) + 1e-12)

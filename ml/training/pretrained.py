@@ -1,7 +1,7 @@
-"""The numbers that a network begins with: ImageNet's, those of a file, or none.
+"""Load the initial weights of the network: ImageNet, a file, or random.
 
-A file may be what Keras writes (``.weights.h5``, ``.keras``, ``.h5``), of a MobileNetV2 with or without something on
-top: layers are found by their names.  Pickles are not read.
+A file is a Keras file (``.weights.h5``, ``.keras``, ``.h5``) of a MobileNetV2, with or without a head: layers are
+matched by name.  Pickles are not supported.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ NONE = "none"
 
 
 def fingerprint(source: str) -> str:
-    """What the weights are, for the fingerprint of a training: a word, or the file's checksum.
+    """Return "imagenet", "none" or the file's checksum, for the fingerprint of a training.
 
-    Raises Problems: there is no such file.
+    Raises Problems if the file cannot be read.
     """
     if source in {IMAGENET, NONE}:
         return source
@@ -30,15 +30,15 @@ def fingerprint(source: str) -> str:
         return sha256(Path(source))
     except OSError as error:
         raise Problems.from_message(
-            f"the weights {source} cannot be read: {error.strerror}",
-            hint="--weights imagenet, a file of Keras, or none",
+            f"cannot read the weights {source}: {error.strerror}",
+            hint="pass --weights imagenet, a Keras file, or none",
         ) from None
 
 
 def build_base(source: str, size: int) -> Any:
-    """A MobileNetV2 without its top, for pictures of ``size`` pixels, with these weights.
+    """Build a MobileNetV2 without its top, for images of ``size`` pixels, with the weights of ``source``.
 
-    Raises Problems.
+    Raises Problems if the weights cannot be loaded.
     """
     import keras
 
@@ -55,16 +55,16 @@ def build_base(source: str, size: int) -> Any:
 def _download(build: Any) -> Any:
     try:
         return build()
-    except Exception as error:  # noqa: BLE001 - whatever a download ends with
+    except Exception as error:  # noqa: BLE001 - a download can fail in any way
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise Problems.from_message(
-            f"the ImageNet weights could not be fetched: {reason}",
-            hint="try again on a network, or give a file that you have: --weights PATH",
+            f"cannot download the ImageNet weights: {reason}",
+            hint="check the network connection, or use a local file: --weights PATH",
         ) from None
 
 
 def _load_weights(model: Any, path: Path) -> None:
-    """Give a model the weights of a file, by the names of layers.  Raises Problems."""
+    """Load a file's weights into a model, matching layers by name.  Raises Problems if they do not fit."""
     try:
         if path.name.endswith(".weights.h5"):
             model.load_weights(path)
@@ -73,8 +73,8 @@ def _load_weights(model: Any, path: Path) -> None:
     except (OSError, ValueError, KeyError, RuntimeError, TypeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:160]
         raise Problems.from_message(
-            f"{path} cannot be read as weights of a MobileNetV2: {reason}",
-            hint="give .h5, .weights.h5 or .keras, as Keras writes them",
+            f"cannot read {path} as MobileNetV2 weights: {reason}",
+            hint="pass an .h5, .weights.h5 or .keras file written by Keras",
         ) from None
     for layer in model.layers:
         if layer.weights:
@@ -82,7 +82,7 @@ def _load_weights(model: Any, path: Path) -> None:
 
 
 def _check_shapes(layer: Any, file_arrays: list[Any], path: Path) -> list[Any]:
-    """The arrays of the file for a layer.  Raises Problems: they are another network's."""
+    """Return the file's arrays for a layer.  Raises Problems if their shapes do not match."""
     expected_shapes, file_shapes = (
         [tuple(tensor.shape) for tensor in tensors] for tensors in (layer.weights, file_arrays)
     )
@@ -90,15 +90,15 @@ def _check_shapes(layer: Any, file_arrays: list[Any], path: Path) -> list[Any]:
         return file_arrays
     raise Problems.from_message(
         (
-            f"{path} is not of a MobileNetV2 of width 1.0: layer {layer.name!r} "
+            f"{path} does not contain MobileNetV2 weights of width 1.0: layer {layer.name!r} "
             f"needs {expected_shapes}, the file has {file_shapes}"
         ),
-        hint="give weights of keras.applications.MobileNetV2, alpha=1.0",
+        hint="pass weights of keras.applications.MobileNetV2 with alpha=1.0",
     )
 
 
 def _read_keras(path: Path) -> Iterator[tuple[str, list[Any]]]:
-    """Every layer of a saved model, those of models within it too."""
+    """Yield the layers of a saved model, nested models included."""
     import keras
 
     yield from _iter_layers(keras.models.load_model(path, compile=False))
@@ -116,7 +116,7 @@ VARIABLE_ORDER = ("kernel", "depthwise_kernel", "gamma", "beta", "bias", "moving
 
 
 def _read_h5(path: Path) -> Iterator[tuple[str, list[Any]]]:
-    """Every group of a whole model's file that holds arrays, by the layer's name."""
+    """Yield the arrays of each layer in an HDF5 file of a complete model."""
     import h5py
 
     groups: dict[str, dict[str, Any]] = {}

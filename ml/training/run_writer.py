@@ -1,4 +1,4 @@
-"""The folder of a finished training, as ``ml.training_run`` says it; ``run.json`` is written last."""
+"""Write the folder of a finished training run (see ``ml.training_run``); ``run.json`` is written last."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from ml import atomic_files
 from ml import training_run as runs
+from ml.command_runner import format_duration
 from ml.evaluation import report
 from ml.evaluation.prototype_metrics import Evaluation
 from ml.export import writer
@@ -28,9 +29,9 @@ TOOL_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A finished training: its ``run.json``, its folder, the seconds of each stage, the bytes that a browser loads.
+    """A finished training run; ``exported_bytes`` is what a browser loads, ``next_command`` the arguments of the next.
 
-    ``then``: the command that comes next, in words.
+    ``stage_seconds``: duration by stage.
     """
 
     run: TrainingRun
@@ -42,7 +43,7 @@ class FinishedRun:
 
 
 def write_run(trainer: Trainer, training_result: TrainingResult) -> FinishedRun:
-    """Write the run's folder.
+    """Write the run's folder: model, prototypes, dataset, report, export and ``run.json``.
 
     Raises Problems, OSError.
     """
@@ -101,7 +102,7 @@ def _build_run(trainer: Trainer, training_result: TrainingResult) -> TrainingRun
 
 
 def _build_config(trainer: Trainer, epochs: Sequence[EpochMetrics]) -> Mapping[str, str | int | float | bool | None]:
-    """What training was told, and found."""
+    """Return the settings of the training and what it determined itself."""
     config = asdict(trainer.settings) | {
         "weights": Path(trainer.settings.weights).name,
         "weights_hash": trainer.weights_hash,
@@ -118,35 +119,42 @@ def _build_config(trainer: Trainer, epochs: Sequence[EpochMetrics]) -> Mapping[s
 
 
 def _write_model(folder: Path, evaluation: Evaluation) -> None:
-    """The model, and everybody's prototype."""
+    """Write the model and the prototypes of all products."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of Keras, about NumPy
+        warnings.simplefilter("ignore")  # Keras warns about NumPy
         atomic_files.create_atomic(folder / runs.MODEL_FILE, evaluation.model.save)
     arrays = {
         "vectors": evaluation.prototypes,
         "products": np.array(evaluation.products),
         "trained": evaluation.trained,
     }
-    atomic_files.create_atomic(folder / runs.PROTOTYPES_FILE, lambda part: np.savez(part, allow_pickle=False, **arrays))
+    atomic_files.create_atomic(
+        folder / runs.PROTOTYPES_FILE, lambda temp_path: np.savez(temp_path, allow_pickle=False, **arrays)
+    )
 
 
 def render_summary(finished_run: FinishedRun) -> str:
-    """What came out, for people."""
+    """Return the summary of a training run: accuracy, duration and the next command."""
     run, metrics = finished_run.run, finished_run.run.metrics
-    stage_times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in finished_run.stage_seconds.items())
+    stage_times = ", ".join(
+        f"{name} {format_duration(seconds)}" for name, seconds in finished_run.stage_seconds.items()
+    )
     photo_count = run.split.train + run.split.validation + len(run.split.held_out)
     lines = [
-        f"{photo_count} photos, {len(run.classes)} products, {run.seconds:.0f} s ({stage_times}).",
-        f"Of {len(run.split.held_out)} photos that it never saw it knows {metrics.top1:.1%}; in {metrics.top3:.1%} the",
-        f"product is among the first three; by nearest prototype it knows {metrics.prototypes:.1%}.",
+        f"Trained {len(run.classes)} products with {photo_count} photos in {format_duration(run.seconds)}.",
+        f"Stages: {stage_times}.",
+        (
+            f"Accuracy on {len(run.split.held_out)} held-out photos: top-1 {metrics.top1:.1%}, "
+            f"top-3 {metrics.top3:.1%}; by nearest prototype {metrics.prototypes:.1%}."
+        ),
     ]
     if run.few_photos:
         named = ", ".join(run.few_photos[:8]) + (" and more" if len(run.few_photos) > 8 else "")
-        lines.append(f"Known by a prototype alone: {named}.")
+        lines.append(f"Recognised by prototype only: {named}.")
     lines += [
         (
-            f"Look at {finished_run.folder / runs.REPORT_FILE}. The "
-            f"browser's model: {finished_run.exported_bytes / 1e6:.1f} MB."
+            f"Report: {finished_run.folder / runs.REPORT_FILE}. "
+            f"Size of the model in browsers: {finished_run.exported_bytes / 1e6:.1f} MB."
         ),
         f"Next: {shlex.join(finished_run.next_command)}",
     ]
@@ -167,7 +175,6 @@ def _read_tool_versions() -> Mapping[str, str]:
 
 
 def _read_commit() -> str:
-
     try:
         git_result = shell.run(["git", "rev-parse", "HEAD"], folder=Path(__file__).parent)
     except Problems:

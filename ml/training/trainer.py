@@ -1,4 +1,4 @@
-"""One training, stage by stage.  What a stage made is kept in ``.training/<fingerprint>/`` until the run is whole."""
+"""Run a training in stages, with checkpoints in ``.training/<fingerprint>/`` until the run is complete."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ from orchestrator import canonical_json
 from orchestrator.problems import Problems
 
 REVISION = 2
-"""Goes up when the same inputs would give another model: an older training is then not gone on with."""
+"""Increment when the same inputs give another model, so that older checkpoints are not resumed."""
 CPU_BATCH_SIZE = 9
-"""Pictures that a processor takes through the trunk at once: of 64 its caches run over, and all takes longer."""
+"""Images per batch on a processor: larger batches (64) overflow its caches and are slower."""
 HEAD_LEARNING_RATE, HEAD_PATIENCE = 1e-3, 6
 FINE_TUNING_LEARNING_RATE, FINE_TUNING_PATIENCE = 3e-5, 2
 StageCallback = Callable[[str], None]
-"""Told the name of what was just finished."""
+"""Called with the name of each finished stage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a training is told; with the data set, all that its result depends on."""
+    """The settings of a training; together with the dataset they determine its result."""
 
     weights: str = pretrained.IMAGENET
     size: int = 224
@@ -53,7 +53,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What the stages made: how it learned, what it says of the held-out photos, and the seconds of each stage."""
+    """The result of a training: epochs, evaluation on the held-out photos, and seconds by stage."""
 
     epochs: Sequence[EpochMetrics]
     evaluation: Evaluation
@@ -62,7 +62,7 @@ class TrainingResult:
 
 @dataclass
 class Trainer:
-    """The stages in order: ``run``."""
+    """A training of one dataset with given settings; ``run`` runs all stages."""
 
     settings: Settings
     data: Dataset
@@ -73,12 +73,12 @@ class Trainer:
 
     @cached_property
     def weights_hash(self) -> str:
-        """Of the weights to begin with."""
+        """Return the fingerprint of the initial weights."""
         return pretrained.fingerprint(self.settings.weights)
 
     @cached_property
     def fingerprint(self) -> str:
-        """Of all inputs; a training with the same one is gone on with."""
+        """Return the hash of all inputs; a training with the same fingerprint is resumed."""
         inputs = asdict(self.settings) | {
             "weights": self.weights_hash,
             "data": self.data.hash,
@@ -89,17 +89,17 @@ class Trainer:
 
     @property
     def checkpoint_folder(self) -> Path:
-        """Where an unfinished training keeps what it has."""
+        """Return the folder for checkpoints of the unfinished training."""
         return self.runs_folder / ".training" / self.fingerprint[:16]
 
     @cached_property
     def contract(self) -> Preprocessing:
-        """How photos are prepared."""
+        """Return the preprocessing contract."""
         return Preprocessing(self.splits.classes, self.settings.size)
 
     @cached_property
     def started_at(self) -> datetime:
-        """When this training was first started; its version is made of that."""
+        """Return when this training first started; the version is derived from it."""
         path = self.checkpoint_folder / "began.json"
         try:
             return datetime.fromisoformat(json.loads(path.read_bytes()))
@@ -110,23 +110,23 @@ class Trainer:
 
     @property
     def version(self) -> str:
-        """The run's name."""
+        """Return the version of the run."""
         return f"{self.started_at:%Y%m%d-%H%M%S}-{self.fingerprint[:4]}"
 
     @property
     def start_message(self) -> str:
-        """What is about to happen, for people."""
+        """Return the message to print when training starts."""
         splits, sparse_products = self.splits, self.splits.sparse_products
         return (
-            f"Training {self.version} on {self.hardware}: {len(splits.classes)} products, {len(splits.train)} photos "
-            f"to learn from, {len(splits.validation)} to know when to stop, {len(splits.held_out)} held out"
-            + (f"; {len(sparse_products)} products have few photos and get a prototype." if sparse_products else ".")
+            f"Training {self.version} on {self.hardware}: {len(splits.classes)} products, {len(splits.train)} training "
+            f"photos, {len(splits.validation)} validation photos, {len(splits.held_out)} held-out photos"
+            + (f"; prototypes for {len(sparse_products)} products with few photos." if sparse_products else ".")
         )
 
     def run(self) -> TrainingResult:
-        """All stages.
+        """Run all stages, resuming from checkpoints.
 
-        Raises Problems, OSError, and what TensorFlow raises.
+        Raises Problems, OSError, and errors of TensorFlow.
         """
         stage_seconds: dict[str, float] = {}
         on_stage = _make_stage_timer(stage_seconds)
@@ -146,7 +146,7 @@ class Trainer:
 
     @property
     def _feature_entries(self) -> list[feature_cache.Entry]:
-        """All features of this training."""
+        """Return the cache entries of all features of this training."""
         single_view_entries = feature_cache.list_entries((*self.splits.validation, *self.splits.sparse_photos), 1)
         return feature_cache.list_entries(self.splits.train, self.settings.views) + single_view_entries
 
@@ -168,11 +168,11 @@ class Trainer:
             )  # fmt: skip
 
     def _fit(self, net: Network, cache: FeatureCache, on_stage: StageCallback) -> list[EpochMetrics]:
-        """The head on averages of all variations, then crown and head on what the trunk made of one an epoch."""
-        one = self.settings
-        train_entries = feature_cache.list_entries(self.splits.train, one.views)
+        """Train the head on the averages of all views, then the top blocks and head on one view per epoch."""
+        settings = self.settings
+        train_entries = feature_cache.list_entries(self.splits.train, settings.views)
         validation_entries = feature_cache.list_entries(self.splits.validation, 1)
-        labels = np.repeat(self._encode_labels(self.splits.train), one.views)
+        labels = np.repeat(self._encode_labels(self.splits.train), settings.views)
         labelled_entries = ((train_entries, labels), (validation_entries, self._encode_labels(self.splits.validation)))
         net.freeze(top_blocks=True)
         averages = [
@@ -180,27 +180,31 @@ class Trainer:
         ]
         on_stage("averages")
         network.initialise_head(net, averages[0], labels)
-        head_config = StageConfig("head", one.epochs, HEAD_PATIENCE, HEAD_LEARNING_RATE, one.batch, one.seed)
+        head_config = StageConfig(
+            "head", settings.epochs, HEAD_PATIENCE, HEAD_LEARNING_RATE, settings.batch, settings.seed
+        )
         rows = [
             self._make_rows(inputs.__getitem__, targets)
             for inputs, (_, targets) in zip(averages, labelled_entries, strict=True)
         ]
         epochs = self._run_stage(net.head, head_config, rows)
         on_stage("head")
-        if one.fine_tune:
-            best_loss = min(one.validation_loss for one in epochs)
+        if settings.fine_tune:
+            best_loss = min(epoch.validation_loss for epoch in epochs)
             fine_tuning_config = StageConfig(
                 "top blocks",
-                one.fine_tune,
+                settings.fine_tune,
                 FINE_TUNING_PATIENCE,
                 FINE_TUNING_LEARNING_RATE,
-                max(one.batch // 2, 1),
-                one.seed,
+                max(settings.batch // 2, 1),
+                settings.seed,
                 best_loss,
             )
             net.freeze(top_blocks=False)
             rows = [self._make_rows(_make_gather(cache, entries), targets) for entries, targets in labelled_entries]
-            epochs += self._run_stage(net.top_model, fine_tuning_config, [replace(rows[0], views=one.views), rows[1]])
+            epochs += self._run_stage(
+                net.top_model, fine_tuning_config, [replace(rows[0], views=settings.views), rows[1]]
+            )
             on_stage("blocks")
         return epochs
 
@@ -218,7 +222,7 @@ class Trainer:
         return np.array([self.splits.classes.index(photo.product) for photo in photos], dtype=np.int64)
 
     def _evaluate(self, net: Network, cache: FeatureCache, extractor: FeatureExtractor) -> Evaluation:
-        """What the whole model says of held-out photos, and everybody's prototype."""
+        """Evaluate the complete model on the held-out photos, and compute the prototypes of all products."""
         final_model = network.build_final_model(net, self.settings.size)
         known_photos = (*self.splits.train, *self.splits.validation, *self.splits.sparse_photos)
         embed = network.build_embedder(net)
@@ -238,9 +242,9 @@ class Trainer:
         return prototype_metrics.evaluate(self.splits, known_photos, vectors, probabilities, embeddings, final_model)
 
     def _make_predictor(self, net: Network, extractor: FeatureExtractor, final_model: Any) -> Callable[[Any], Any]:
-        """Probabilities and embeddings of a batch of bytes, as ``final`` gives them.
+        """Return a function from a uint8 batch to probabilities and embeddings, equivalent to ``final_model``.
 
-        Without halves its parts say the same, and were traced already.
+        In float32 it reuses the compiled parts of the network; with mixed precision these would differ.
         """
         if self.hardware.mixed_precision:
             return network.compile_predictor(prototype_metrics.add_embedding_output(final_model), "uint8")
@@ -249,23 +253,23 @@ class Trainer:
 
 
 def verify_photos(dataset: Dataset, data_folder: Path) -> None:
-    """Raises Problems: photos are not there, or not those that the data set says."""
+    """Raises Problems if photos are missing or do not match the dataset's checksums."""
     changed = []
     with command_runner.show_progress("photos", len(dataset.photos)) as advance:
         for photo in dataset.photos:
             try:
                 if atomic_files.sha256(data_folder / photo.path) != photo.sha256:
-                    changed.append(f"{photo.path} was changed")
+                    changed.append(f"{photo.path} has changed")
             except OSError as error:
                 changed.append(f"{photo.path}: {error.strerror}")
             advance()
     if changed:
         more_text = f" and {len(changed) - 5} more" if len(changed) > 5 else ""
         raise Problems.from_message(
-            f"{len(changed)} of {len(dataset.photos)} photos in {data_folder} are not what "
-            f"{data_folder / 'dataset.json'} says: "
-            f"{'; '.join(changed[:5])}{more_text}. Nothing was trained.",
-            hint="python -m ml.download_photos fetches what changed",
+            f"{len(changed)} of {len(dataset.photos)} photos in {data_folder} do not match "
+            f"{data_folder / 'dataset.json'}: "
+            f"{'; '.join(changed[:5])}{more_text}; training did not start",
+            hint="download changed photos: python -m ml.download_photos",
         )
 
 
@@ -274,7 +278,7 @@ def _make_gather(cache: FeatureCache, entries: Sequence[feature_cache.Entry]) ->
 
 
 def _make_stage_timer(stage_seconds: dict[str, float]) -> StageCallback:
-    """Writes down how long it took since the last call."""
+    """Return a callback that records the seconds since its previous call."""
     last_time = [time.perf_counter()]
 
     def lap(name: str) -> None:

@@ -1,7 +1,7 @@
-"""Training, an epoch at a time: stops when validation says so, keeps the best, and goes on after an interruption.
+"""Train a model with early stopping, best weights and resumable checkpoints.
 
-Everything an epoch depends on (all variables, the optimizer's as well, and the epoch's number) is kept after it, so a
-training that was interrupted ends as if it had not been.
+A checkpoint holds everything the next epoch depends on (all variables, including the optimizer's, and the epoch
+number), so an interrupted training ends with the same result as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -23,15 +23,14 @@ from ml.training.hardware import Hardware
 from ml.training.network import Array
 
 Gather = Callable[[Array], Array]
-"""The inputs of some rows."""
+"""Returns the inputs of the given rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class StageConfig:
-    """How to train: ``rate`` falls as a cosine over ``epochs``; ``patience``: epochs without a better validation.
+    """How to train a stage: ``learning_rate`` decays as a cosine; ``patience``: epochs without improvement.
 
-    ``beat``: the validation loss that there was before; weights that are not better than that are not kept.
-    ``keep_every``: seconds between two checkpoints.
+    ``baseline_loss``: validation loss before the stage; weights must beat it to be kept.
     """
 
     name: str
@@ -46,7 +45,7 @@ class StageConfig:
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """What one epoch brought."""
+    """Loss and accuracy after one epoch."""
 
     stage: str
     loss: float
@@ -58,9 +57,9 @@ class EpochMetrics:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRows:
-    """Inputs by row with their labels; ``weights``: how much each row counts.
+    """Inputs by row, with labels and sample weights.
 
-    ``views``: rows that lie together and show the same; an epoch takes one of them, the next epoch the next one.
+    ``views``: number of adjacent rows that show the same photo; each epoch uses one of them, in turn.
     """
 
     gather: Gather
@@ -70,34 +69,34 @@ class TrainingRows:
 
     @property
     def rows_per_epoch(self) -> int:
-        """Rows of one epoch."""
+        """Return the number of rows in one epoch."""
         return len(self.labels) // self.views
 
     def shuffle(self, seed: int, epoch_number: int) -> Array:
-        """The rows of epoch ``number``, shuffled."""
+        """Return the rows of epoch ``epoch_number``, shuffled."""
         groups = np.random.default_rng((seed, epoch_number)).permutation(self.rows_per_epoch)
         return groups * self.views + (groups + epoch_number) % self.views
 
 
 @dataclass(slots=True)
 class Checkpoint:
-    """Where a stage is: ``best`` are the weights of its best epoch, ``state`` all variables after the last one."""
+    """The progress of a stage: the weights of the best epoch, and all variables after the last one."""
 
     epochs: list[EpochMetrics] = field(default_factory=list)
     best_weights: list[Array] = field(default_factory=list)
     variables: list[Array] = field(default_factory=list)
 
     def best_loss(self, baseline_loss: float) -> float:
-        """The lowest validation loss so far, ``beat`` before the first epoch."""
+        """Return the lowest validation loss so far, at most ``baseline_loss``."""
         return min([baseline_loss, *(epoch.validation_loss for epoch in self.epochs)])
 
     def epochs_since_best(self, baseline_loss: float) -> int:
-        """Epochs since then."""
+        """Return the number of epochs since the lowest validation loss."""
         losses = [baseline_loss, *(epoch.validation_loss for epoch in self.epochs)]
         return len(losses) - 1 - losses.index(min(losses))
 
     def save(self, path: Path) -> None:
-        """Keep it, whole.  Raises OSError."""
+        """Write the checkpoint atomically.  Raises OSError."""
         stream = io.BytesIO()
         arrays = {f"best{index}": item for index, item in enumerate(self.best_weights)}
         arrays |= {f"state{index}": item for index, item in enumerate(self.variables)}
@@ -107,7 +106,7 @@ class Checkpoint:
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
-        """What was kept; a new beginning where nothing was, or it cannot be read."""
+        """Read a checkpoint; return an empty one if it is missing or corrupt."""
         try:
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
                 history = [EpochMetrics(**item) for item in json.loads(str(archive["epochs"]))]
@@ -130,9 +129,9 @@ def train(
     hardware: Hardware,
     on_epoch: Callable[[EpochMetrics], None],
 ) -> list[EpochMetrics]:
-    """Train what is trainable of ``model``; it ends with the weights of the best epoch.
+    """Train the trainable layers of ``model``, and leave it with the weights of the best epoch.
 
-    Raises OSError, and what TensorFlow raises.
+    Resumes from ``checkpoint_path``.  Raises OSError, and errors of TensorFlow.
     """
     checkpoint = Checkpoint.load(checkpoint_path)
     steps = math.ceil(train_rows.rows_per_epoch / config.batch_size)
@@ -167,7 +166,7 @@ def train(
 
 
 def _compile(model: Any, config: StageConfig, hardware: Hardware) -> list[Any]:
-    """Compile for this stage; every variable that an epoch may change."""
+    """Compile the model for a stage; return all variables that an epoch may change."""
     import keras
 
     keras.utils.set_random_seed(config.seed)
@@ -207,7 +206,7 @@ def _run_epoch(
 
 
 def _make_batches(rows: TrainingRows, order: Array, batch_size: int) -> Any:
-    """Rows in an order, in batches, as tf.data."""
+    """Return batches of rows, in ``order``, as a tf.data dataset."""
     import tensorflow as tf
 
     shape = rows.gather(order[:1]).shape[1:]
@@ -226,7 +225,7 @@ def _make_batches(rows: TrainingRows, order: Array, batch_size: int) -> Any:
 
 
 def compute_sample_weights(labels: Array, class_count: int) -> Array:
-    """A weight for each row, so that every class counts the same; never more than ten times as much as another."""
+    """Return a weight per row that balances the classes, capped at ten."""
     counts = np.bincount(labels, minlength=class_count).astype(np.float64)
     weights = np.minimum(len(labels) / (class_count * np.maximum(counts, 1)), 10.0)
     return np.asarray(weights[labels], dtype=np.float32)

@@ -1,117 +1,117 @@
-// Recognises a product from a photo, in the browser, without any library.
+// Recognise a product in a photo, in the browser, without dependencies.
 //
 //   import { load } from './predict.js';
 //   const model = await load('https://shop.example/ml-models/current.json');
 //   const { products, milliseconds } = await model.predict(file);   // a File, Blob, <img>, <canvas> or ImageBitmap
 //   products[0]                                                     // { product: 'ring-12', probability: 0.97 }
 //
-// What it loads is written by `python -m ml.export`: model.json (the operations, and how a photo is prepared) and one
-// file of weights. Photos never leave the page.
+// Loads the output of `python -m ml.export`: model.json (the operations and the preprocessing contract) and a weights
+// file. Photos never leave the browser.
 
 const FORMAT = 'orchestrator-layers/1';
 
-/** Load a model: the address of model.json, or of current.json, which names it. Throws when it is not whole. */
+/** Load a model from the URL of model.json, or of current.json, which points to it. Throws if it is incomplete. */
 export async function load(address) {
-  const began = performance.now();
+  const started = performance.now();
   let url = new URL(address, location.href);
-  let document = await json(url, 'no-cache');
+  let document = await fetchJson(url, 'no-cache');
   if (document.model) {
     const root = new URL(url.pathname.slice(0, url.pathname.indexOf('ml-models/')), url);
     url = new URL(document.model, root);
-    document = await json(url);
+    document = await fetchJson(url);
   }
-  if (document.format !== FORMAT) throw new Error(`${url} has format ${document.format}, not ${FORMAT}`);
-  const answer = await fetch(new URL(document.weights.file, url));
-  if (!answer.ok) throw new Error(`${answer.url}: HTTP ${answer.status}`);
-  const bytes = await answer.arrayBuffer();
-  if (bytes.byteLength !== document.weights.bytes) throw new Error(`${answer.url} is not whole`);
-  const weights = document.weights.type === 'f2' ? widened(new Uint16Array(bytes)) : new Float32Array(bytes);
+  if (document.format !== FORMAT) throw new Error(`${url} has the unsupported format ${document.format}; expected ${FORMAT}`);
+  const response = await fetch(new URL(document.weights.file, url));
+  if (!response.ok) throw new Error(`${response.url}: HTTP ${response.status}`);
+  const bytes = await response.arrayBuffer();
+  if (bytes.byteLength !== document.weights.bytes) throw new Error(`${response.url} is incomplete`);
+  const weights = document.weights.type === 'f2' ? decodeFloat16(new Uint16Array(bytes)) : new Float32Array(bytes);
   const model = new Model(document, weights);
-  model.loadMilliseconds = performance.now() - began;
+  model.loadMilliseconds = performance.now() - started;
   return model;
 }
 
-async function json(url, cache = 'default') {
-  const answer = await fetch(url, { cache });
-  if (!answer.ok) throw new Error(`${url}: HTTP ${answer.status}`);
-  return answer.json();
+async function fetchJson(url, cache = 'default') {
+  const response = await fetch(url, { cache });
+  if (!response.ok) throw new Error(`${url}: HTTP ${response.status}`);
+  return response.json();
 }
 
 class Model {
   constructor(document, weights) {
     this.document = document;
     this.classes = document.preprocessing.classes;
-    this.contract = understood(document.preprocessing);
-    this.steps = prepared(document, weights);
-    this.nearest = compared(document.nearest, weights);
+    this.contract = checkContract(document.preprocessing);
+    this.runNetwork = buildNetwork(document, weights);
+    this.findSparseProduct = buildPrototypeSearch(document.nearest, weights);
   }
 
-  /** The most likely products of one photo, best first, and how long it took. */
+  /** Predict the most likely products of a photo, best first, with timings. */
   async predict(photo, { top = 3 } = {}) {
-    const began = performance.now();
+    const started = performance.now();
     const input = await this.prepare(photo);
-    const ready = performance.now();
+    const prepared = performance.now();
     const { probabilities, embedding } = this.run(input);
     const products = this.classes.map((product, index) => ({ product, probability: probabilities[index] }));
     products.sort((a, b) => b.probability - a.probability);
-    const near = embedding && this.nearest(embedding);
-    if (near) products.unshift(near);
-    const done = performance.now();
+    const sparseProduct = embedding && this.findSparseProduct(embedding);
+    if (sparseProduct) products.unshift(sparseProduct);
+    const finished = performance.now();
     return {
       products: products.slice(0, top), probabilities, embedding,
-      milliseconds: { prepare: ready - began, predict: done - ready, total: done - began },
+      milliseconds: { prepare: prepared - started, predict: finished - prepared, total: finished - started },
     };
   }
 
-  /** A photo as the network wants it: size x size x 3 values from 0 to 255. */
+  /** Return a photo as network input: size x size x 3 values from 0 to 255. */
   async prepare(photo) {
-    const { pixels, width, height } = await decoded(photo, this.contract);
-    return resized(pixels, width, height, this.contract);
+    const { pixels, width, height } = await decodePhoto(photo, this.contract);
+    return resizePhoto(pixels, width, height, this.contract);
   }
 
-  /** The outputs for size x size x 3 values from 0 to 255: arrays by name. */
+  /** Run the network on size x size x 3 values from 0 to 255; returns output arrays by name. */
   run(input) {
-    return this.steps(input);
+    return this.runNetwork(input);
   }
 }
 
 // -- The photo ---------------------------------------------------------------------------------------------------
 
-/** The contract, where every part of it is one that this file keeps; a photo prepared otherwise would be misjudged. */
-function understood(contract) {
-  const known = {
+/** Check that this file supports every part of the contract: other preprocessing would give wrong predictions. */
+function checkContract(contract) {
+  const supported = {
     orientation: ['exif'], transparent: ['white'], fit: ['centre-crop', 'stretch'], resize: ['triangle'],
     channels: ['RGB', 'BGR'],
   };
-  for (const [name, values] of Object.entries(known)) {
-    if (!values.includes(contract[name])) throw new Error(`the model wants ${name} ${contract[name]}: update predict.js`);
+  for (const [name, values] of Object.entries(supported)) {
+    if (!values.includes(contract[name])) throw new Error(`unsupported ${name} ${contract[name]}: update predict.js`);
   }
   return contract;
 }
 
-/** The pixels of a photo, upright, on white: RGBA bytes. */
-async function decoded(photo, contract) {
+/** Decode a photo to RGBA bytes, rotated, cropped, on a white background. */
+async function decodePhoto(photo, contract) {
   const options = { imageOrientation: 'from-image', colorSpaceConversion: 'none', premultiplyAlpha: 'none' };
   const bitmap = photo instanceof ImageBitmap ? photo : await createImageBitmap(photo, options);
   const { width, height } = bitmap;
   const side = contract.fit === 'centre-crop' ? Math.min(width, height) : 0;
-  const [wide, high] = side ? [side, side] : [width, height];
-  const canvas = new OffscreenCanvas(wide, high);
+  const [cropWidth, cropHeight] = side ? [side, side] : [width, height];
+  const canvas = new OffscreenCanvas(cropWidth, cropHeight);
   const context = canvas.getContext('2d', { willReadFrequently: true });
   context.fillStyle = 'white';
-  context.fillRect(0, 0, wide, high);
-  context.drawImage(bitmap, -Math.floor((width - wide) / 2), -Math.floor((height - high) / 2));
+  context.fillRect(0, 0, cropWidth, cropHeight);
+  context.drawImage(bitmap, -Math.floor((width - cropWidth) / 2), -Math.floor((height - cropHeight) / 2));
   if (bitmap !== photo) bitmap.close();
-  return { pixels: context.getImageData(0, 0, wide, high).data, width: wide, height: high };
+  return { pixels: context.getImageData(0, 0, cropWidth, cropHeight).data, width: cropWidth, height: cropHeight };
 }
 
-/** A photo at the model's size: Pillow's BILINEAR to the bit, which is a triangle as wide as the scale. */
-export function resized(pixels, width, height, { size, channels }) {
-  const across = coefficients(width, size), down = coefficients(height, size);
+/** Resize a photo to the model's size, bit-identical to Pillow's BILINEAR: a triangle filter as wide as the scale. */
+export function resizePhoto(pixels, width, height, { size, channels }) {
+  const horizontal = coefficients(width, size), vertical = coefficients(height, size);
   const rows = new Uint8ClampedArray(size * height * 3);
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < size; x++) {
-      const { first, values } = across[x];
+      const { first, values } = horizontal[x];
       let r = 1 << 21, g = 1 << 21, b = 1 << 21;
       for (let k = 0, at = (y * width + first) * 4; k < values.length; k++, at += 4) {
         r += pixels[at] * values[k]; g += pixels[at + 1] * values[k]; b += pixels[at + 2] * values[k];
@@ -120,105 +120,106 @@ export function resized(pixels, width, height, { size, channels }) {
       rows[to] = r >> 22; rows[to + 1] = g >> 22; rows[to + 2] = b >> 22;
     }
   }
-  const made = new Float32Array(size * size * 3), stride = size * 3;
+  const resized = new Float32Array(size * size * 3), stride = size * 3;
   for (let y = 0; y < size; y++) {
-    const { first, values } = down[y];
+    const { first, values } = vertical[y];
     for (let x = 0; x < stride; x++) {
       let sum = 1 << 21;
       for (let k = 0, at = first * stride + x; k < values.length; k++, at += stride) sum += rows[at] * values[k];
-      made[y * stride + x] = Math.min(255, Math.max(0, sum >> 22));
+      resized[y * stride + x] = Math.min(255, Math.max(0, sum >> 22));
     }
   }
-  if (channels === 'BGR') for (let i = 0; i < made.length; i += 3) [made[i], made[i + 2]] = [made[i + 2], made[i]];
-  return made;
+  if (channels === 'BGR') for (let i = 0; i < resized.length; i += 3) [resized[i], resized[i + 2]] = [resized[i + 2], resized[i]];
+  return resized;
 }
 
-/** For every place of a line of `to`: where in the line of `from` it begins to look, and with which 22-bit shares. */
+/** Filter coefficients for resizing `from` to `to` pixels: for each output pixel the first input pixel and 22-bit weights. */
 function coefficients(from, to) {
-  const scale = from / to, support = Math.max(scale, 1), narrow = 1 / support;
-  return Array.from({ length: to }, (_, place) => {
-    const centre = (place + 0.5) * scale;
+  const scale = from / to, support = Math.max(scale, 1), inverseSupport = 1 / support;
+  return Array.from({ length: to }, (_, position) => {
+    const centre = (position + 0.5) * scale;
     const first = Math.max(0, Math.trunc(centre - support + 0.5));
     const last = Math.min(from, Math.trunc(centre + support + 0.5));
-    const shares = [];
-    for (let at = first; at < last; at++) shares.push(Math.max(0, 1 - Math.abs((at - centre + 0.5) * narrow)));
-    const sum = shares.reduce((total, share) => total + share, 0);
-    return { first, values: Int32Array.from(shares, share => Math.trunc(0.5 + (share / sum) * (1 << 22))) };
+    const weights = [];
+    for (let at = first; at < last; at++) weights.push(Math.max(0, 1 - Math.abs((at - centre + 0.5) * inverseSupport)));
+    const sum = weights.reduce((total, weight) => total + weight, 0);
+    return { first, values: Int32Array.from(weights, weight => Math.trunc(0.5 + (weight / sum) * (1 << 22))) };
   });
 }
 
 // -- The network -------------------------------------------------------------------------------------------------
 
-/** A function from the input to the outputs; buffers are made once, and used again for every photo. */
-function prepared(document, numbers) {
-  const need = [];
-  for (const op of document.ops) need[op.out] = Math.max(need[op.out] ?? 0, volume(op.shape));
+/** Return a function from input to outputs; its buffers are allocated once and reused for every photo. */
+function buildNetwork(document, allWeights) {
+  const slotLengths = [];
+  for (const op of document.ops) slotLengths[op.out] = Math.max(slotLengths[op.out] ?? 0, volume(op.shape));
   const unrolled = document.ops.filter(op => op.kind === 'conv' && !isPointwise(op));
   const scratch = Math.max(0, ...unrolled.map(op => op.shape[0] * op.shape[1] * op.kernel[0] * op.kernel[1] * op.from[2]));
-  const slots = need.map(length => new Float32Array(length));
-  const views = { slots, numbers, scratch: new Float32Array(scratch) };
-  const steps = document.ops.map(op => step(op, views));
-  const where = Object.fromEntries(document.ops.map(op => [op.name, op]));
+  const slots = slotLengths.map(length => new Float32Array(length));
+  const buffers = { slots, allWeights, scratch: new Float32Array(scratch) };
+  const steps = document.ops.map(op => buildStep(op, buffers));
+  const opsByName = Object.fromEntries(document.ops.map(op => [op.name, op]));
   return input => {
     slots[document.ops[0].out].set(input);
     for (const run of steps) run();
     return Object.fromEntries(Object.entries(document.outputs).map(([name, from]) => {
-      const op = where[from];
+      const op = opsByName[from];
       return [name, slots[op.out].slice(0, volume(op.shape))];
     }));
   };
 }
 
-/** A product of too few photos to be learned, where a photo is nearest to its prototype, and near enough; or null. */
-function compared(nearest, numbers) {
+/** Return a function that finds a product with few photos by its prototype, if that is nearest and near enough, or null. */
+function buildPrototypeSearch(nearest, allWeights) {
   if (!nearest) return () => null;
   const [start, [count, length]] = nearest.vectors;
   return embedding => {
     const size = Math.hypot(...embedding);
-    let best = -1, most = -Infinity;
-    for (let one = 0, at = start; one < count; one++) {
+    let best = -1, maxCosine = -Infinity;
+    for (let index = 0, at = start; index < count; index++) {
       let cosine = 0;
-      for (let i = 0; i < length; i++) cosine += embedding[i] * numbers[at++];
-      if (cosine > most) [best, most] = [one, cosine];
+      for (let i = 0; i < length; i++) cosine += embedding[i] * allWeights[at++];
+      if (cosine > maxCosine) [best, maxCosine] = [index, cosine];
     }
-    const sure = most / size;
-    return nearest.trained[best] || sure < nearest.threshold ? null : { product: nearest.products[best], probability: sure };
+    const similarity = maxCosine / size;
+    if (nearest.trained[best] || similarity < nearest.threshold) return null;
+    return { product: nearest.products[best], probability: similarity };
   };
 }
 
 const volume = shape => shape.reduce((product, length) => product * length, 1);
 const isPointwise = op => op.kernel[0] === 1 && op.kernel[1] === 1 && op.stride[0] === 1 && op.stride[1] === 1;
 
-/** One operation, ready to run. */
-function step(op, { slots, numbers, scratch }) {
+/** Return a function that runs one operation. */
+function buildStep(op, { slots, allWeights, scratch }) {
   const [a, b] = op.in.map(slot => slots[slot]), out = slots[op.out], size = volume(op.shape);
-  const part = name => (op[name] ? numbers.subarray(op[name][0], op[name][0] + volume(op[name][1])) : null);
-  const weights = part('weights'), bias = part('bias'), channels = op.shape[op.shape.length - 1];
+  const tensor = name => (op[name] ? allWeights.subarray(op[name][0], op[name][0] + volume(op[name][1])) : null);
+  const weights = tensor('weights'), bias = tensor('bias'), channels = op.shape[op.shape.length - 1];
   const low = 'most' in op ? 0 : -Infinity, high = op.most ?? Infinity;
-  const clipped = () => {
+  const clip = () => {
     if (low === 0) for (let i = 0; i < size; i++) out[i] = Math.min(high, Math.max(0, out[i]));
   };
   switch (op.kind) {
     case 'input': return () => {};
     case 'conv': {
-      const places = op.shape[0] * op.shape[1], depth = weights.length / channels;
-      if (isPointwise(op)) return () => multiplied(a, weights, bias, out, places, depth, channels, low, high);
+      const positions = op.shape[0] * op.shape[1], depth = weights.length / channels;
+      if (isPointwise(op)) return () => matmul(a, weights, bias, out, positions, depth, channels, low, high);
       return () => {
         unroll(op, a, scratch);
-        multiplied(scratch, weights, bias, out, places, depth, channels, low, high);
+        matmul(scratch, weights, bias, out, positions, depth, channels, low, high);
       };
     }
-    case 'dense': return () => multiplied(a, weights, bias, out, 1, weights.length / channels, channels, low, high);
+    case 'dense': return () => matmul(a, weights, bias, out, 1, weights.length / channels, channels, low, high);
     case 'depthwise': return () => depthwise(op, a, weights, bias, out, low, high);
     case 'affine': return () => {
       for (let i = 0, c = 0; i < size; i++) {
         out[i] = a[i] * weights[c] + bias[c];
         if (++c === channels) c = 0;
       }
-      clipped();
+      clip();
     };
-    case 'relu': return () => { out.set(a.subarray(0, size)); clipped(); };
-    case 'add': return () => { for (let i = 0; i < size; i++) out[i] = a[i] + b[i]; clipped(); };
+    case 'relu': return () => { out.set(a.subarray(0, size)); clip(); };
+    case 'add': return () => { for (let i = 0; i < size; i++) out[i] = a[i] + b[i]; clip(); };
     case 'pad': return () => unroll({ ...op, kernel: [1, 1], stride: [1, 1] }, a, out);
     case 'average': return () => {
       const sums = new Float64Array(size), count = op.from[0] * op.from[1];
@@ -226,9 +227,9 @@ function step(op, { slots, numbers, scratch }) {
       for (let c = 0; c < size; c++) out[c] = sums[c] / count;
     };
     case 'softmax': return () => {
-      const given = a.subarray(0, size), most = given.reduce((x, y) => Math.max(x, y));
-      const raised = Float64Array.from(given, x => Math.exp(x - most)), sum = raised.reduce((x, y) => x + y);
-      for (let i = 0; i < size; i++) out[i] = raised[i] / sum;
+      const logits = a.subarray(0, size), maxLogit = logits.reduce((x, y) => Math.max(x, y));
+      const exponentials = Float64Array.from(logits, x => Math.exp(x - maxLogit)), sum = exponentials.reduce((x, y) => x + y);
+      for (let i = 0; i < size; i++) out[i] = exponentials[i] / sum;
     };
     case 'unit': return () => {
       let squares = 0;
@@ -236,50 +237,50 @@ function step(op, { slots, numbers, scratch }) {
       const factor = 1 / Math.sqrt(Math.max(squares, 1e-12));
       for (let i = 0; i < size; i++) out[i] = a[i] * factor;
     };
-    default: throw new Error(`the model has operation ${op.kind}: update predict.js`);
+    default: throw new Error(`unsupported operation ${op.kind}: update predict.js`);
   }
 }
 
-/** What a convolution sees at every place, in a row: its product with the weights is the convolution. */
-function unroll({ kernel, stride, pad, shape, from }, given, made) {
-  const [high, wide, channels] = from;
+/** im2col: copy the input window of each position into a row, so that a matrix product is the convolution. */
+function unroll({ kernel, stride, pad, shape, from }, input, rows) {
+  const [height, width, channels] = from;
   let to = 0;
   for (let y = 0; y < shape[0]; y++) for (let x = 0; x < shape[1]; x++) {
     for (let i = 0; i < kernel[0]; i++) for (let j = 0; j < kernel[1]; j++) {
       const row = y * stride[0] + i - pad[0], column = x * stride[1] + j - pad[2];
-      if (row < 0 || row >= high || column < 0 || column >= wide) made.fill(0, to, to + channels);
+      if (row < 0 || row >= height || column < 0 || column >= width) rows.fill(0, to, to + channels);
       else {
-        const at = (row * wide + column) * channels;
-        for (let c = 0; c < channels; c++) made[to + c] = given[at + c];
+        const at = (row * width + column) * channels;
+        for (let c = 0; c < channels; c++) rows[to + c] = input[at + c];
       }
       to += channels;
     }
   }
 }
 
-/** Every channel by a kernel of its own. */
-function depthwise({ kernel, stride, pad, shape, from }, given, weights, bias, out, low, high) {
-  const [tall, wide, channels] = from, sums = new Float64Array(channels);
+/** Depthwise convolution: each channel has its own kernel. */
+function depthwise({ kernel, stride, pad, shape, from }, input, weights, bias, out, low, high) {
+  const [height, width, channels] = from, sums = new Float64Array(channels);
   for (let y = 0, to = 0; y < shape[0]; y++) for (let x = 0; x < shape[1]; x++, to += channels) {
     sums.set(bias);
     for (let i = 0; i < kernel[0]; i++) {
       const row = y * stride[0] + i - pad[0];
-      if (row < 0 || row >= tall) continue;
+      if (row < 0 || row >= height) continue;
       for (let j = 0; j < kernel[1]; j++) {
         const column = x * stride[1] + j - pad[2];
-        if (column < 0 || column >= wide) continue;
-        const at = (row * wide + column) * channels, tap = (i * kernel[1] + j) * channels;
-        for (let c = 0; c < channels; c++) sums[c] += given[at + c] * weights[tap + c];
+        if (column < 0 || column >= width) continue;
+        const at = (row * width + column) * channels, tap = (i * kernel[1] + j) * channels;
+        for (let c = 0; c < channels; c++) sums[c] += input[at + c] * weights[tap + c];
       }
     }
     for (let c = 0; c < channels; c++) out[to + c] = Math.min(high, Math.max(low, sums[c]));
   }
 }
 
-/** out[p][o] = bias[o] + the sum over k of a[p][k] * weights[k][o], clipped; four k at a time. */
-function multiplied(a, weights, bias, out, places, depth, channels, low, high) {
+/** out[p][o] = clip(bias[o] + sum over k of a[p][k] * weights[k][o]), with k unrolled by four. */
+function matmul(a, weights, bias, out, positions, depth, channels, low, high) {
   const sums = new Float64Array(channels);
-  for (let p = 0; p < places; p++) {
+  for (let p = 0; p < positions; p++) {
     sums.set(bias);
     let k = 0;
     for (let at = p * depth; k + 3 < depth; k += 4, at += 4) {
@@ -297,13 +298,13 @@ function multiplied(a, weights, bias, out, places, depth, channels, low, high) {
   }
 }
 
-/** IEEE 754 half precision, widened. */
-function widened(halves) {
-  const made = new Float32Array(halves.length);
+/** Convert IEEE 754 half precision to float32. */
+function decodeFloat16(halves) {
+  const floats = new Float32Array(halves.length);
   for (let i = 0; i < halves.length; i++) {
     const h = halves[i], exponent = (h >> 10) & 31, fraction = h & 1023;
     const size = exponent ? (1 + fraction / 1024) * 2 ** (exponent - 15) : fraction * 2 ** -24;
-    made[i] = h >> 15 ? -size : size;
+    floats[i] = h >> 15 ? -size : size;
   }
-  return made;
+  return floats;
 }

@@ -67,15 +67,15 @@ WORDS = (
 
 
 @dataclass
-class Lesson:
+class TrainedShop:
     """A folder in which a shop owner has fetched photos and trained; no test changes what lies there.
 
-    ``told``: what each command printed, in order.
+    ``outputs``: what each command printed, in order.
     """
 
     folder: Path
     aws: Emulator
-    told: list[str] = field(default_factory=list)
+    outputs: list[str] = field(default_factory=list)
 
     @property
     def data(self) -> Path:
@@ -83,17 +83,17 @@ class Lesson:
         return self.folder / "data"
 
     @property
-    def place(self) -> Path:
-        """The folder of the training."""
-        (found,) = (self.folder / "runs").glob("2*")
-        return found
+    def run_folder(self) -> Path:
+        """The folder of the training run."""
+        (run_folder,) = (self.folder / "runs").glob("2*")
+        return run_folder
 
     @property
     def run(self) -> TrainingRun:
-        return training_run.load(self.place)
+        return training_run.load(self.run_folder)
 
     @contextmanager
-    def inside(self) -> Iterator[pytest.MonkeyPatch]:
+    def activate(self) -> Iterator[pytest.MonkeyPatch]:
         """In the folder, logged in to its AWS."""
         with pytest.MonkeyPatch.context() as patch:
             for name, value in self.aws.environment.items():
@@ -103,36 +103,36 @@ class Lesson:
 
     def __call__(self, command: Any, words: list[str]) -> str:
         """Carry out a command; what it printed."""
-        with redirect_stdout(io.StringIO()) as said:
-            assert command(words) == 0, said.getvalue()
-        self.told.append(said.getvalue())
-        return self.told[-1]
+        with redirect_stdout(io.StringIO()) as output:
+            assert command(words) == 0, output.getvalue()
+        self.outputs.append(output.getvalue())
+        return self.outputs[-1]
 
-    def then(self, module: str) -> list[str]:
-        """The words of the next command, as the last one named it."""
-        (found,) = re.findall(rf"Next: python -m {re.escape(module)} (.*)", self.told[-1])
-        return shlex.split(found)
+    def next_args(self, module: str) -> list[str]:
+        """The arguments of the next command, as the last one printed it."""
+        (arguments,) = re.findall(rf"Next: python -m {re.escape(module)} (.*)", self.outputs[-1])
+        return shlex.split(arguments)
 
 
 @pytest.fixture(scope="session")
-def lesson(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lesson]:
+def trained_shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrainedShop]:
     """A bucket with photos, what the README's first two commands made of it, and the stack that serves it."""
-    folder = tmp_path_factory.mktemp("lesson")
+    folder = tmp_path_factory.mktemp("shop")
     (folder / "manifests").mkdir()
     (folder / "manifests/shop.yaml").write_text(MANIFESTS)
     with start(settle_seconds=0) as emulator:
-        made = Lesson(folder, emulator)
-        with made.inside():
-            made(main, ["apply", "-e", "prod", "--auto-approve"])
+        shop = TrainedShop(folder, emulator)
+        with shop.activate():
+            shop(main, ["apply", "-e", "prod", "--auto-approve"])
             storage = S3FileStorage(Clients("eu-west-1"), "shop-files")
             for key, data in composed_photos.iter_photos(SHOTS):
                 storage.put(f"{PHOTOS_PREFIX}{key}", data)
-            made(download_photos.main, ["-e", "prod"])
-            made(train_model.main, [*made.then("ml.train_model"), *WORDS])
-        yield made
+            shop(download_photos.main, ["-e", "prod"])
+            shop(train_model.main, [*shop.next_args("ml.train_model"), *WORDS])
+        yield shop
 
 
 @pytest.fixture(scope="session")
-def learned(lesson: Lesson) -> Any:
+def keras_model(trained_shop: TrainedShop) -> Any:
     """The trained model, as Keras loads it."""
-    return writer.load_keras_model(lesson.place)
+    return writer.load_keras_model(trained_shop.run_folder)

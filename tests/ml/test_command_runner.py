@@ -1,4 +1,4 @@
-"""How the commands of ml end, and how they show that they get on."""
+"""The commands of ml print errors with a retry hint and map them to exit codes."""
 
 from __future__ import annotations
 
@@ -13,23 +13,25 @@ import pytest
 from ml import command_runner
 from orchestrator.problems import Problems
 
-BAR = "from ml.command_runner import progress\nwith progress('photos', 3) as advance: [advance() for _ in range(3)]"
-FULL = """The disk is full: a file cannot be read or written (runs/a). What was finished before is kept.
-    hint: make room, then: python -m ml.x
+BAR = """from ml.command_runner import show_progress
+with show_progress('photos', 3) as advance:
+    [advance() for _ in range(3)]"""
+FULL = """the disk is full: cannot read or write a file (runs/a); completed work is kept
+    hint: free some disk space, then run: python -m ml.x
 """
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "told"),
+    ("error", "code", "message"),
     [
         (Problems.from_message("the bucket is gone", hint="look"), 1, "the bucket is gone\n    hint: look\n"),
-        (Problems.from_message("the bucket is gone"), 1, "the bucket is gone\n    hint: python -m ml.x\n"),
-        (KeyboardInterrupt(), 130, "\nInterrupted. Photos stay.\n    hint: python -m ml.x\n"),
+        (Problems.from_message("the bucket is gone"), 1, "the bucket is gone\n    hint: run again: python -m ml.x\n"),
+        (KeyboardInterrupt(), 130, "\nInterrupted. Photos stay.\n    hint: continue with: python -m ml.x\n"),
         (OSError(errno.ENOSPC, "No space left on device", "runs/a"), 1, FULL),
     ],
 )
 def test_whatever_ends_a_command_is_a_sentence(
-    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, told: str
+    capsys: pytest.CaptureFixture[str], error: BaseException, code: int, message: str
 ) -> None:
     """With a way out, and the exit code that scripts know."""
 
@@ -37,7 +39,7 @@ def test_whatever_ends_a_command_is_a_sentence(
         raise error
 
     assert command_runner.run_command(work, "python -m ml.x", "Photos stay.") == code
-    assert capsys.readouterr().err == told
+    assert capsys.readouterr().err == message
 
 
 def test_a_terminal_sees_how_far_it_is() -> None:

@@ -62,15 +62,15 @@ def test_what_is_saved_is_loaded(photos: list[Photo], fewest: int, tmp_path_fact
 
 def test_a_data_set_that_is_none_is_refused(tmp_path: Path) -> None:
     """Missing, torn, and changed by hand; each says how to go on."""
-    with pytest.raises(Problems, match=r"there is no dataset\.json(.|\n)*python -m ml\.download_photos"):
+    with pytest.raises(Problems, match=r"dataset\.json does not exist(.|\n)*python -m ml\.download_photos"):
         dataset.load(tmp_path)
     dataset.save(dataset.build((Photo("ring", "photos/ring/1.jpg", "ab", 1, 2, 3, "0" * 16),)), tmp_path)
     text = (tmp_path / dataset.FILE_NAME).read_text()
     (tmp_path / dataset.FILE_NAME).write_text(text.replace('"ring"', '"chain"'))
-    with pytest.raises(Problems, match="not those its hash was made of"):
+    with pytest.raises(Problems, match="do not match the recorded hash"):
         dataset.load(tmp_path)
     (tmp_path / dataset.FILE_NAME).write_text(text[:40])
-    with pytest.raises(Problems, match="is not JSON"):
+    with pytest.raises(Problems, match="is not valid JSON"):
         dataset.load(tmp_path)
 
 
@@ -106,5 +106,5 @@ def test_a_photo_is_turned_laid_on_white_and_cropped(tmp_path: Path) -> None:
 def test_what_is_no_photo_is_said(content: bytes, tmp_path: Path) -> None:
     """With its path, and no traceback."""
     (tmp_path / "a.jpg").write_bytes(content)
-    with pytest.raises(Problems, match=r"a\.jpg cannot be read as a photo"):
+    with pytest.raises(Problems, match=r"cannot read .*a\.jpg as a photo"):
         preprocessing.read(tmp_path / "a.jpg", Preprocessing(("a", "b"), 16))

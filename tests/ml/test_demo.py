@@ -15,7 +15,7 @@ from ml import demo
 from ml.evaluation import browser as served
 from ml.export import writer
 from tests.ml import composed_photos
-from tests.ml.conftest import Lesson
+from tests.ml.conftest import TrainedShop
 from tests.state.pages.page_view import PageView, find_accessibility_violations, open_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
@@ -23,14 +23,14 @@ LOOKS = [(1280, "light"), (390, "dark")]
 
 
 @pytest.fixture
-def exported(lesson: Lesson) -> Path:
+def exported(trained_shop: TrainedShop) -> Path:
     """The folder of an export."""
-    return lesson.place / writer.EXPORT_FOLDER
+    return trained_shop.run_folder / writer.EXPORT_FOLDER
 
 
-def shot(lesson: Lesson, product: int) -> Path:
+def shot(trained_shop: TrainedShop, product: int) -> Path:
     """A photo of a product, from the data set."""
-    return lesson.data / f"photos/p{product:02d}/01.jpg"
+    return trained_shop.data / f"photos/p{product:02d}/01.jpg"
 
 
 @contextmanager
@@ -42,14 +42,14 @@ def opened(given: Any, folder: Path, width: int = 1280, scheme: str = "light", q
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=str)
-def test_a_photo_is_recognised(browser: Any, lesson: Lesson, exported: Path, look: tuple[int, str]) -> None:
+def test_a_photo_is_recognised(browser: Any, trained_shop: TrainedShop, exported: Path, look: tuple[int, str]) -> None:
     """The right product comes first, with the next ones and the time; the page fits, and axe finds nothing."""
     with opened(browser, exported, *look) as seen:
         page = seen.page
-        assert f"Model {lesson.run.version}: 4 products" in page.inner_text("#model")
+        assert f"Model {trained_shop.run.version}: 4 products" in page.inner_text("#model")
         assert find_accessibility_violations(page) == []
         for product in (2, 0):
-            page.set_input_files("#photo", shot(lesson, product))
+            page.set_input_files("#photo", shot(trained_shop, product))
             page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('p{product:02d}')")
             assert page.locator("#products li").count() == 3
             assert "ms to recognise it" in page.inner_text("#timing")
@@ -59,26 +59,26 @@ def test_a_photo_is_recognised(browser: Any, lesson: Lesson, exported: Path, loo
         assert seen.errors == []
 
 
-def test_what_is_no_photo_is_told(browser: Any, lesson: Lesson, exported: Path, tmp_path: Path) -> None:
+def test_what_is_no_photo_is_told(browser: Any, trained_shop: TrainedShop, exported: Path, tmp_path: Path) -> None:
     """And a photo chosen after it is recognised."""
     with opened(browser, exported) as seen:
         (tmp_path / "text.jpg").write_text("no picture")
         seen.page.set_input_files("#photo", tmp_path / "text.jpg")
         seen.page.wait_for_selector("#trouble:not([hidden])")
-        assert seen.page.inner_text("#trouble") == "text.jpg cannot be read as a photo. Choose a JPEG, PNG or WebP."
+        assert seen.page.inner_text("#trouble") == "Cannot read text.jpg as a photo. Choose a JPEG, PNG or WebP file."
         assert not seen.page.is_visible("#answer")
-        seen.page.set_input_files("#photo", shot(lesson, 1))
+        seen.page.set_input_files("#photo", shot(trained_shop, 1))
         seen.page.wait_for_selector("#answer:not([hidden])")
         assert not seen.page.is_visible("#trouble")
 
 
 def test_a_product_of_few_photos_is_known_by_its_prototype(
-    browser: Any, lesson: Lesson, exported: Path, tmp_path: Path
+    browser: Any, trained_shop: TrainedShop, exported: Path, tmp_path: Path
 ) -> None:
     """It is no class, and a photo that nobody has seen shows it; who is a class is recognised as ever."""
     composed_photos.compose_photo(4, 50).save(tmp_path / "new.png")
     with opened(browser, exported) as seen:
-        for name, path in (("p04", tmp_path / "new.png"), ("p02", shot(lesson, 2))):
+        for name, path in (("p04", tmp_path / "new.png"), ("p02", shot(trained_shop, 2))):
             seen.page.set_input_files("#photo", path)
             seen.page.wait_for_selector(f"#answer:not([hidden]) li:first-child span:text-is('{name}')")
 
@@ -103,7 +103,12 @@ def _of_later(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
-    [(_gone, "HTTP 404"), (_half, "is not whole"), (_no_json, "is not valid JSON"), (_of_later, "has format")],
+    [
+        (_gone, "HTTP 404"),
+        (_half, "is incomplete"),
+        (_no_json, "is not valid JSON"),
+        (_of_later, "has the unsupported format"),
+    ],
 )
 def test_a_model_that_does_not_load_is_told(
     browser: Any, exported: Path, tmp_path: Path, spoil: Any, sentence: str
@@ -113,7 +118,7 @@ def test_a_model_that_does_not_load_is_told(
     spoil(folder)
     with opened(browser, folder, 390, "light") as seen:
         assert sentence in seen.page.inner_text("#trouble")
-        assert seen.page.inner_text("#model") == "No model."
+        assert seen.page.inner_text("#model") == "Model not loaded."
         assert seen.page.is_disabled("#photo")
         assert seen.overflow == []
         assert find_accessibility_violations(seen.page) == []
@@ -122,6 +127,6 @@ def test_a_model_that_does_not_load_is_told(
 def test_the_command_serves_it(exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Until it is ended; without a model it says how to make one."""
     assert demo.main([str(exported.parent), "--port", "0"], wait_for_stop=lambda: None) == 0
-    assert "/demo.html; end with Ctrl-C." in capsys.readouterr().out
+    assert "/demo.html. Press Ctrl-C to stop." in capsys.readouterr().out
     assert demo.main([str(tmp_path)], wait_for_stop=lambda: None) == 1
-    assert "holds no exported model" in capsys.readouterr().err
+    assert "no exported model in" in capsys.readouterr().err

@@ -70,7 +70,7 @@ def test_every_photo_comes_with_its_checksum(storage: LocalFileStorage, download
         assert (one.width, one.height, one.bytes) == (120, 96, len(put[one.key]))
         assert len(one.phash) == 16
     assert "12 photos of 3 products" in said
-    assert "12 fetched" in said
+    assert "12 downloaded" in said
     assert "Next: python -m ml.train_model" in said
     assert made.catalogue["p1"].keys() == {f"{PHOTOS_PREFIX}p1/{shot}.jpg" for shot in range(4)}
 
@@ -80,7 +80,7 @@ def test_again_it_fetches_what_changed(storage: LocalFileStorage, download: Down
     sample_photos.fill_storage(storage)
     download()
     first = download.dataset()
-    assert "0 fetched (0.0 MB), 12 were here, 0 removed" in download()
+    assert "0 downloaded (0.0 MB), 12 unchanged, 0 removed" in download()
     assert download.dataset() == first
 
     storage.put(f"{PHOTOS_PREFIX}p0/9.jpg", sample_photos.draw_photo(0, 9))
@@ -88,7 +88,7 @@ def test_again_it_fetches_what_changed(storage: LocalFileStorage, download: Down
     storage.delete(f"{PHOTOS_PREFIX}p1/3.jpg")
     (download.data / "photos/p2/1.jpg").write_bytes(b"damaged")
     (download.data / "photos/p1/mine.txt").write_text("notes")
-    assert "3 fetched" in (said := download())
+    assert "3 downloaded" in (said := download())
     assert "1 removed" in said
     assert (download.data / "photos/p2/1.jpg").read_bytes() == sample_photos.draw_photo(2, 1)
     assert not (download.data / "photos/p1/3.jpg").exists()
@@ -125,21 +125,22 @@ def test_what_is_wrong_is_reported(storage: LocalFileStorage, download: Download
 
     made = download.dataset()
     reasons = {one.path.removeprefix("photos/"): one.reason for one in made.rejected}
-    assert reasons.pop("p0/cut.jpg").startswith("is broken")
-    assert reasons.pop("p9/cut.jpg").startswith("is broken")
+    assert reasons.pop("p0/cut.jpg").startswith("is corrupt")
+    assert reasons.pop("p9/cut.jpg").startswith("is corrupt")
     assert reasons == {
-        "p0/empty.jpg": "is empty", "p0/text.jpg": "is no picture",
-        "p0/tiny.jpg": "has only 30 x 20 pixels, 64 are needed", "p0/again.jpg": "is the same file as photos/p0/3.jpg",
-        "p0/film.mp4": "is no photo, as its name says", "product-photos/loose.jpg": "lies in no product's folder",
-        "p0/both.jpg": "is the same file for p0 and p1", "p1/both.jpg": "is the same file for p0 and p1",
+        "p0/empty.jpg": "is empty", "p0/text.jpg": "is not an image",
+        "p0/tiny.jpg": "is too small: 30 x 20 pixels, minimum 64", "p0/again.jpg": "is identical to photos/p0/3.jpg",
+        "p0/film.mp4": "is not a photo: file extension .mp4", "product-photos/loose.jpg": "is not in a product folder",
+        "p0/both.jpg": "appears under several products: p0 and p1",
+        "p1/both.jpg": "appears under several products: p0 and p1",
     }  # fmt: skip
     notes = {one.path: one.reason for one in made.noted}
-    assert notes["photos/p0/png.jpg"] == "is PNG, whatever its name says"
+    assert notes["photos/p0/png.jpg"] == "is a PNG despite its file extension"
     assert notes["photos/p0/whole.jpg"] == "looks like photos/p0/softer.jpg"
     assert made.sparse == ("p1", "p9")
-    assert "Left out:" in said
+    assert "Rejected:" in said
     assert "p1 (4), p9 (0)" in said
-    assert "0 fetched" in download("--fewest", "5"), "what was left out is not fetched every time"
+    assert "0 downloaded" in download("--fewest", "5"), "rejected files are not downloaded every time"
 
 
 def _tiny() -> bytes:
@@ -168,20 +169,20 @@ def test_a_file_says_which_photo_is_whose(
 
     made = download.dataset()
     assert made.products == {"anillo": 1, "añil": 1, "cadena": 2}
-    assert "0 fetched" in said
-    assert "product-photos/old/3.jpg is in no row of" in said
+    assert "0 downloaded" in said
+    assert "product-photos/old/3.jpg is not listed in" in said
     assert all((download.data / one.path).is_file() for one in made.photos)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "has no column photo and no column product"),
-        ("photo,sku\na,b\n", r"map\.csv:1:1: has no column product(.|\n)*its columns are photo, sku"),
-        ("photo,product\n", "maps no photo"),
+        ("", "missing column photo and column product"),
+        ("photo,sku\na,b\n", r"map\.csv:1:1: missing column product(.|\n)*the columns are photo, sku"),
+        ("photo,product\n", "contains no rows"),
         (
             "photo,product\na/1.jpg,ring\na/1.jpg,chain\n,x\n",
-            r"map\.csv:3:1: a/1\.jpg is of ring and of chain(.|\n)*:4:1",
+            r"map\.csv:3:1: a/1\.jpg is mapped to both ring and chain(.|\n)*:4:1",
         ),
     ],
 )
@@ -244,23 +245,23 @@ def test_the_api_says_which_photo_is_whose(
     }
     words = ("--photo-field", "file", "--product-field", "sku", "--mapping")
     told = download(*words, f"{api.url}/photos?key=hidden", code=1)
-    assert "answers 401" in told
+    assert "returned HTTP 401" in told
     assert "PHOTOS_API_TOKEN" in told
     assert "hidden" not in told
 
     monkeypatch.setenv("PHOTOS_API_TOKEN", "open")
     download(*words, f"{api.url}/photos")
     assert download.dataset().products == {"12": 2, "perla": 1}
-    assert "leads on to another host, elsewhere.example" in download(*words, f"{api.url}/astray", code=1)
-    assert "answers no list of photos" in download(*words, f"{api.url}/broken", code=1)
-    assert "over HTTPS alone" in download(*words, "http://shop.example/photos", code=1)
+    assert "links to a next page on another host, elsewhere.example" in download(*words, f"{api.url}/astray", code=1)
+    assert "did not return a list of photos" in download(*words, f"{api.url}/broken", code=1)
+    assert "only sent over HTTPS" in download(*words, "http://shop.example/photos", code=1)
 
 
 def test_nothing_to_fetch_is_said(storage: LocalFileStorage, download: Download) -> None:
     """An empty bucket, files that are no photos, no place named."""
-    assert "there is no photo below" in download(code=1)
+    assert "no photos in" in download(code=1)
     storage.put(f"{PHOTOS_PREFIX}p0/a.jpg", b"nothing")
-    assert "no file there is a photo to learn from" in download(code=1)
+    assert "no usable photos were found" in download(code=1)
     assert main(["--data", str(download.data)]) == 1
     assert main(["--local", "x", "--bucket", "y"]) == 1
 
@@ -296,7 +297,7 @@ def test_a_run_that_is_killed_goes_on(storage: LocalFileStorage, download: Downl
         assert "Traceback" not in told
         if ended == signal.SIGINT:
             assert process.returncode == 130
-            assert "The photos that are here stay" in told
+            assert "Downloaded photos are kept" in told
             assert "python -m ml.download_photos --data" in told
     here = _lines(download.data)
     assert 10 <= here < 400
@@ -355,7 +356,7 @@ def test_photos_come_from_a_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         monkeypatch.setenv("FileStorage__Type", "S3")
         monkeypatch.setenv("FileStorage__BucketName", "files")
         assert main(["--data", str(tmp_path / "data")]) == 0
-        assert "0 fetched (0.0 MB), 3 were here" in capsys.readouterr().out
+        assert "0 downloaded (0.0 MB), 3 unchanged" in capsys.readouterr().out
         assert main(["--data", str(tmp_path / "data"), "--bucket", "missing"]) == 1
         assert "cannot list s3://missing" in capsys.readouterr().err
     assert dataset.load(tmp_path / "data").products == {"ring": 3}

@@ -46,8 +46,13 @@ def test_the_worst_mistakes_come_first(sides: DatasetSplits, tmp_path: Path) -> 
     text = (tmp_path / training_run.REPORT_FILE).read_text()
     first, second = report.find_worst_mistakes(measured, sides, tmp_path)
 
-    assert (first.product, first.taken_for, first.sure, first.own) == ("cadena", "perla ñ", 90, 5)
-    assert (second.product, second.taken_for, second.sure, second.own) == (NAMES[0], "cadena", 70, 20)
+    assert (first.product, first.predicted, first.predicted_percent, first.true_percent) == ("cadena", "perla ñ", 90, 5)
+    assert (second.product, second.predicted, second.predicted_percent, second.true_percent) == (
+        NAMES[0],
+        "cadena",
+        70,
+        20,
+    )
     assert first.photo.startswith("data:image/jpeg;base64,")
     assert second.photo == ""
     assert "&lt;b&gt;aro&lt;/b&gt; $x$" in text

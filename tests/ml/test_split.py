@@ -86,11 +86,11 @@ def test_products_with_few_photos_are_no_class() -> None:
 @pytest.mark.parametrize(
     ("photos", "said"),
     [
-        ([], "has no photo to learn from"),
+        ([], "the dataset contains no photos"),
         (shop(ring=1), f"two products with 8 photos, {MIN_GROUPS_PER_CLASS} of them different.*ring: 1 photos"),
         (shop(ring=30), "ring: 30 photos"),
         (shop(ring=30, chain=7, pearl=1), "ring: 30 photos; chain: 7 photos; pearl: 1 photos"),
-        ([*shop(ring=9), *(photo("chain", n, 5) for n in range(9))], "chain: 9 photos, but only 1 that look different"),
+        ([*shop(ring=9), *(photo("chain", n, 5) for n in range(9))], "chain: 9 photos, only 1 of them different"),
     ],
 )
 def test_what_cannot_be_learned_is_said(photos: list[Photo], said: str) -> None:

@@ -22,18 +22,20 @@ from ml.data import dataset, preprocessing
 from ml.evaluation import browser
 from ml.export import exported_model, writer
 from tests.ml import composed_photos, small_disk
-from tests.ml.conftest import WORDS, Lesson
+from tests.ml.conftest import WORDS, TrainedShop
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 CLASSES, FEW, LATER = 4, 4, 5
 """Products that are classes, the number of the one with few photos, and of one that training never heard of."""
 
 
-def test_it_recognises_photos_it_never_saw(lesson: Lesson, learned: Any) -> None:
+def test_it_recognises_photos_it_never_saw(trained_shop: TrainedShop, keras_model: Any) -> None:
     """As often as it says, when asked again."""
-    done = lesson.run
+    done = trained_shop.run
     held = done.split.held_out
-    answers = np.asarray(learned(preprocessing.read_all([lesson.data / one.path for one in held], done.preprocessing)))
+    answers = np.asarray(
+        keras_model(preprocessing.read_all([trained_shop.data / one.path for one in held], done.preprocessing))
+    )
     right = [done.classes[at] == one.product for at, one in zip(answers.argmax(axis=1), held, strict=True)]
 
     assert done.metrics.top1 >= 0.85
@@ -44,30 +46,32 @@ def test_it_recognises_photos_it_never_saw(lesson: Lesson, learned: Any) -> None
     assert sum(score.photos for score in done.metrics.per_product.values()) == len(held)
 
 
-def test_what_it_leaves_is_whole(lesson: Lesson) -> None:
+def test_what_it_leaves_is_whole(trained_shop: TrainedShop) -> None:
     """All that ``ml.run`` says, with checksums; nothing of the way there but the features."""
-    done = lesson.run
+    done = trained_shop.run
 
-    assert done.data_hash == dataset.load(lesson.place).hash == dataset.load(lesson.data).hash
-    assert done.files.keys() == {path.name for path in lesson.place.iterdir() if path.is_file()} - {
+    assert done.data_hash == dataset.load(trained_shop.run_folder).hash == dataset.load(trained_shop.data).hash
+    assert done.files.keys() == {path.name for path in trained_shop.run_folder.iterdir() if path.is_file()} - {
         training_run.RUN_FILE
     }
-    assert all(sha256(lesson.place / name) == sums for name, sums in done.files.items())
+    assert all(sha256(trained_shop.run_folder / name) == sums for name, sums in done.files.items())
     assert re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{4}", done.version)
     assert done.config["weights_hash"] == sha256(composed_photos.find_weights())
     assert done.config["fine_epochs"] == 1
     assert done.tools.keys() == {"tensorflow", "keras", "numpy", "pillow"}
-    assert not list((lesson.folder / "runs/.training").iterdir())
-    known = {one.sha256 for one in dataset.load(lesson.place).photos} - {one.sha256 for one in done.split.held_out}
+    assert not list((trained_shop.folder / "runs/.training").iterdir())
+    known = {one.sha256 for one in dataset.load(trained_shop.run_folder).photos} - {
+        one.sha256 for one in done.split.held_out
+    }
     assert len(known) == done.split.train + done.split.validation + 3
 
 
-def test_products_with_few_photos_are_recognised(lesson: Lesson, learned: Any, tmp_path: Path) -> None:
+def test_products_with_few_photos_are_recognised(trained_shop: TrainedShop, keras_model: Any, tmp_path: Path) -> None:
     """By three photos that were there, or by two of a product that came later; in photos that nobody has seen."""
     import keras
 
-    done = lesson.run
-    bones = keras.Model(learned.inputs[0], learned.get_layer(training_run.EMBEDDING_LAYER).output)
+    done = trained_shop.run
+    bones = keras.Model(keras_model.inputs[0], keras_model.get_layer(training_run.EMBEDDING_LAYER).output)
 
     def vectors(number: int, shots: range) -> Any:
         paths = [tmp_path / f"{number}-{shot}.png" for shot in shots]
@@ -75,7 +79,7 @@ def test_products_with_few_photos_are_recognised(lesson: Lesson, learned: Any, t
             composed_photos.compose_photo(number, shot).save(path)
         return np.asarray(bones(preprocessing.read_all(paths, done.preprocessing), training=False))
 
-    with np.load(lesson.place / training_run.PROTOTYPES_FILE) as found:
+    with np.load(trained_shop.run_folder / training_run.PROTOTYPES_FILE) as found:
         known, products, trained = found["vectors"], found["products"].tolist(), found["trained"].tolist()
     added = vectors(LATER, range(2)).mean(axis=0)
     known = np.vstack([known, added / np.linalg.norm(added)])
@@ -91,20 +95,22 @@ def test_products_with_few_photos_are_recognised(lesson: Lesson, learned: Any, t
         assert (near[number].max(axis=1) > done.prototype_threshold).mean() >= 0.6, name
 
 
-def test_the_export_says_the_same(lesson: Lesson, learned: Any) -> None:
+def test_the_export_says_the_same(trained_shop: TrainedShop, keras_model: Any) -> None:
     """With numpy and in a browser, of held-out photos."""
-    done = lesson.run
-    paths = [lesson.data / one.path for one in done.split.held_out][:4]
+    done = trained_shop.run
+    paths = [trained_shop.data / one.path for one in done.split.held_out][:4]
     inputs = preprocessing.read_all(paths, done.preprocessing).astype(np.float32)
-    wanted = np.asarray(learned(inputs, training=False))
-    told = exported_model.load(lesson.place / writer.EXPORT_FOLDER)
+    wanted = np.asarray(keras_model(inputs, training=False))
+    told = exported_model.load(trained_shop.run_folder / writer.EXPORT_FOLDER)
 
     assert told.document["version"] == done.version
     assert np.abs(told.predict(inputs)["probabilities"] - wanted).max() < 1e-4
     if browser.find_browser() is None:
         pytest.skip("needs chromium: it runs the exported model")
     assert (
-        np.abs(browser.predict_in_browser(lesson.place / writer.EXPORT_FOLDER, paths).probabilities - wanted).max()
+        np.abs(
+            browser.predict_in_browser(trained_shop.run_folder / writer.EXPORT_FOLDER, paths).probabilities - wanted
+        ).max()
         < 1e-4
     )
 
@@ -131,18 +137,18 @@ def one_photo(data: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (changed, r"2 of 51 photos in .* are not what .*00\.jpg: No such file.*01\.jpg was changed"),
-        (emptied, "the data set has no photo to learn from"),
-        (only_one_product, "at least two products with 8 photos.*there are p00: 14 photos"),
-        (one_photo, "at least two products with 8 photos.*there are p00: 1 photos"),
-        (shutil.rmtree, r"holds no data set: there is no dataset\.json"),
+        (changed, r"2 of 51 photos in .* do not match .*00\.jpg: No such file.*01\.jpg has changed"),
+        (emptied, "the dataset contains no photos"),
+        (only_one_product, "at least two products with 8 photos.*found p00: 14 photos"),
+        (one_photo, "at least two products with 8 photos.*found p00: 1 photos"),
+        (shutil.rmtree, r"no dataset in .*: dataset\.json does not exist"),
     ],
 )
 def test_photos_that_teach_nothing_are_told(
-    lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Any, sentence: str
+    trained_shop: TrainedShop, tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil: Any, sentence: str
 ) -> None:
     """In a sentence with a way out, before anything is begun."""
-    data = shutil.copytree(lesson.data, tmp_path / "data")
+    data = shutil.copytree(trained_shop.data, tmp_path / "data")
     spoil(data)
     assert train_model.main(["--data", str(data), "--runs", str(tmp_path / "runs"), *WORDS]) == 1
     told = capsys.readouterr().err
@@ -155,15 +161,15 @@ def test_photos_that_teach_nothing_are_told(
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        ("imagenet", "the ImageNet weights could not be fetched(.|\n)*--weights PATH"),
-        ("nothing.h5", "the weights .*nothing.h5 cannot be read: No such file"),
-        ("text.h5", "text.h5 cannot be read as weights of a MobileNetV2"),
-        ("other.keras", "other.keras is not of a MobileNetV2 of width 1.0: layer 'Conv1' needs"),
+        ("imagenet", "cannot download the ImageNet weights(.|\n)*--weights PATH"),
+        ("nothing.h5", "cannot read the weights .*nothing.h5: No such file"),
+        ("text.h5", "cannot read .*text.h5 as MobileNetV2 weights"),
+        ("other.keras", "other.keras does not contain MobileNetV2 weights of width 1.0: layer 'Conv1' needs"),
     ],
 )
 def test_weights_that_are_none_are_told(
-    lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, weights: str,
-    sentence: str,
+    trained_shop: TrainedShop, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    weights: str, sentence: str,
 ) -> None:  # fmt: skip
     """Those of nobody, of another network, of a server that cannot be reached."""
     import keras
@@ -174,7 +180,7 @@ def test_weights_that_are_none_are_told(
         warnings.simplefilter("ignore")  # of Keras, about NumPy
         keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "other.keras")
     given = weights if weights == "imagenet" else str(tmp_path / weights)
-    words = ["--data", str(lesson.data), "--runs", str(tmp_path / "runs"), "--weights", given, "--size", "96"]
+    words = ["--data", str(trained_shop.data), "--runs", str(tmp_path / "runs"), "--weights", given, "--size", "96"]
     assert train_model.main(words) == 1
     assert re.search(sentence, told := capsys.readouterr().err), told
 
@@ -202,30 +208,32 @@ def stopped(runs: Path, sign: str) -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def test_wherever_it_is_stopped_it_goes_on(lesson: Lesson, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wherever_it_is_stopped_it_goes_on(
+    trained_shop: TrainedShop, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Ctrl-C before anything, after the head, while the run is written; then a disk that fills."""
     runs = tmp_path / "runs"
-    shutil.copytree(lesson.folder / "runs/.features", runs / ".features")
-    words = ["--data", str(lesson.data), "--runs", str(runs), *WORDS]
+    shutil.copytree(trained_shop.folder / "runs/.features", runs / ".features")
+    words = ["--data", str(trained_shop.data), "--runs", str(runs), *WORDS]
     for sign in (".training/*/began.json", ".training/*/head.npz", "2*/model.keras"):
         with stopped(runs, sign):
             assert train_model.main(words) == 130
         told = capsys.readouterr().err
-        assert "Interrupted. What was finished is kept; the same command goes on from there." in told
-        assert f"hint: python -m ml.train_model --data {lesson.data}" in told
+        assert "Interrupted. Completed work is kept." in told
+        assert f"hint: continue with: python -m ml.train_model --data {trained_shop.data}" in told
         assert not [*runs.glob("2*/run.json"), *runs.rglob("*.part*")]
     with small_disk.limit_file_size(1_000_000):
         assert train_model.main(words) == 1
     told = capsys.readouterr().err
     assert "File too large" in told
-    assert "hint: python -m ml.train_model" in told
+    assert "hint: run again: python -m ml.train_model" in told
     assert not [*runs.glob("2*/run.json"), *runs.rglob("*.part*")]
 
     assert train_model.main(words) == 0
     (place,) = runs.glob("2*")
     done = training_run.load(place)
-    assert done.metrics.top1 == pytest.approx(lesson.run.metrics.top1, abs=0.11)
-    assert (done.config["head_epochs"], done.config["fine_epochs"]) == (lesson.run.config["head_epochs"], 1)
+    assert done.metrics.top1 == pytest.approx(trained_shop.run.metrics.top1, abs=0.11)
+    assert (done.config["head_epochs"], done.config["fine_epochs"]) == (trained_shop.run.config["head_epochs"], 1)
     assert not list((runs / ".training").iterdir())
 
 
@@ -238,10 +246,10 @@ def test_numbers_that_are_none_are_refused(capsys: pytest.CaptureFixture[str]) -
         assert f"argument {option}" in capsys.readouterr().err
 
 
-def test_the_report_shows_what_there_is(lesson: Lesson) -> None:
+def test_the_report_shows_what_there_is(trained_shop: TrainedShop) -> None:
     """One file that needs no other, of this training."""
-    done = lesson.run
-    text = (lesson.place / training_run.REPORT_FILE).read_text()
+    done = trained_shop.run
+    text = (trained_shop.run_folder / training_run.REPORT_FILE).read_text()
 
     assert f"<h1>Training {done.version}</h1>" in text
     assert text.count("data:image/png;base64,") == 2

@@ -15,36 +15,40 @@ from orchestrator.aws import Clients
 from orchestrator.cli.main import main
 from orchestrator.model_registry import staleness
 from orchestrator.storage.s3 import S3FileStorage
-from tests.ml.conftest import Lesson
+from tests.ml.conftest import TrainedShop
 from tests.state.pages.page_view import open_page
 
 pytestmark = [pytest.mark.slow, pytest.mark.tensorflow, pytest.mark.xdist_group("tensorflow"), pytest.mark.timeout(600)]
 
 
 def test_from_photos_to_an_answer_in_the_shop(
-    lesson: Lesson, learned: Any, browser: Any, capsys: pytest.CaptureFixture[str]
+    trained_shop: TrainedShop, keras_model: Any, browser: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """What a shop owner types, each command as the one before names it; the shop's page then says what Keras says."""
-    version = lesson.run.version
-    with lesson.inside():
+    version = trained_shop.run.version
+    with trained_shop.activate():
         storage = S3FileStorage(Clients("eu-west-1"), "shop-files")
         assert main(["model", "status", "-e", "prod", "--detailed-exitcode"]) == 2
-        told = lesson(validate_model.main, lesson.then("ml.validate_model"))
-        assert "it says the same everywhere" in told
-        assert f"Model {version} is in use now" in lesson(upload_model.main, lesson.then("ml.upload_model"))
+        told = trained_shop(validate_model.main, trained_shop.next_args("ml.validate_model"))
+        assert "Parity: passed on 8 photos" in told
+        assert f"Model {version} is now in use" in trained_shop(
+            upload_model.main, trained_shop.next_args("ml.upload_model")
+        )
         assert main(["model", "status", "-e", "prod", "--detailed-exitcode"]) == 0
         assert "No training is needed" in capsys.readouterr().out
         assert staleness.check_staleness(storage).version == version
         for file in served.WEB_FOLDER.iterdir():
             S3FileStorage(Clients("eu-west-1"), "shop-web").put(f"demo/{file.name}", file)
         (item,) = Clients("eu-west-1").call("cloudfront", "list_distributions", {})["DistributionList"]["Items"]
-    held = lesson.run.split.held_out
-    paths = [lesson.data / one.path for one in held]
-    said = np.asarray(learned(preprocessing.read_all(paths, lesson.run.preprocessing), training=False)).argmax(axis=1)
-    address = f"http://{item['DomainName']}.localhost:{lesson.aws.url.rpartition(':')[2]}"
+    held = trained_shop.run.split.held_out
+    paths = [trained_shop.data / one.path for one in held]
+    said = np.asarray(
+        keras_model(preprocessing.read_all(paths, trained_shop.run.preprocessing), training=False)
+    ).argmax(axis=1)
+    address = f"http://{item['DomainName']}.localhost:{trained_shop.aws.url.rpartition(':')[2]}"
     answers = _in_the_shop(address, paths, browser)
 
-    assert answers == [lesson.run.classes[at] for at in said]
+    assert answers == [trained_shop.run.classes[at] for at in said]
     assert np.mean([answer == one.product for answer, one in zip(answers, held, strict=True)]) >= 0.85
 
 

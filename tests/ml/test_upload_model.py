@@ -81,15 +81,15 @@ def upload(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Upload:
 def test_a_model_comes_into_use(upload: Upload) -> None:
     """All of it below its version, with what is known of it; the same again changes nothing, the next takes over."""
     told = upload(validated(upload.folder, "v1"))
-    assert "Model v1 is in use now: 2 products, top-1 90.0%." in told
+    assert "Model v1 is now in use: 2 products, top-1 accuracy 90.0%." in told
     assert upload.in_use == "v1"
     known = registry.read_metadata(upload.storage, "v1")
     for name, file in known.files.items():
         assert registry.describe_file(upload.folder / "bucket/ml-models/v1" / name) == file
-    assert "is in use already" in upload(upload.folder / "runs/v1")
+    assert "is already in use" in upload(upload.folder / "runs/v1")
 
     told = upload(validated(upload.folder, "v2", against="v1", says="better"))
-    assert "in use now, in place of v1" in told
+    assert "now in use, replacing v1" in told
     assert "orchestrator rollback --only model" in told
     assert upload.in_use == "v2"
 
@@ -98,8 +98,8 @@ def test_a_model_comes_into_use(upload: Upload) -> None:
     ("more", "sentence"),
     [
         ({"says": "worse"}, "model v2 is worse than v1"),
-        ({"parity": Parity(1e-4, 3, 1e-6, 0.4, "resize: box")}, "does not say the same everywhere: resize: box"),
-        ({"parity": Parity(1e-4, 0, None, None)}, "does not say the same everywhere: nobody compared"),
+        ({"parity": Parity(1e-4, 3, 1e-6, 0.4, "resize: box")}, "failed the parity check: resize: box"),
+        ({"parity": Parity(1e-4, 0, None, None)}, "failed the parity check: not compared"),
         ({"against": "v0"}, "the model in use is v1; v2 was compared with v0"),
     ],
 )
@@ -113,7 +113,7 @@ def test_what_is_not_fit_is_refused(upload: Upload, more: dict[str, Any], senten
     assert upload.in_use == "v1"
     assert registry.list_versions(upload.storage) == ["v1"]
 
-    assert f"forced: {REASON}" in upload(place, "--force", REASON)
+    assert f"Forced: {REASON}" in upload(place, "--force", REASON)
     assert upload.in_use == "v2"
     assert registry.read_metadata(upload.storage, "v2").verdict.forced == REASON
 
@@ -145,12 +145,12 @@ def _of_another(place: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (shutil.rmtree, "holds no finished training"),
-        (_not_validated, "training v1 was not validated"),
-        (_exported_again, "model.json is not what was validated"),
+        (shutil.rmtree, "no finished training run in"),
+        (_not_validated, "training run v1 has not been validated"),
+        (_exported_again, "model.json differs from the validated file"),
         (_other_schema, "metadata: $.metrics.top1"),
-        (_torn, "metadata.json is not JSON"),
-        (_of_another, "is about model v1, the training is v9"),
+        (_torn, "metadata.json is not valid JSON"),
+        (_of_another, "describes model v1, but the run is v9"),
     ],
 )
 def test_what_cannot_be_uploaded_is_told(upload: Upload, spoil: Any, sentence: str) -> None:
@@ -201,8 +201,8 @@ def test_a_disk_that_fills_leaves_the_old_model(upload: Upload) -> None:
         assert "hint: " in told
     assert upload.in_use == "v1"
     assert not [*upload.folder.rglob("*.part"), *upload.folder.glob("*.zip")]
-    assert "in use now, in place of v1" in upload(place)
-    assert "Hand it to the state service" in upload(place, *file)
+    assert "now in use, replacing v1" in upload(place)
+    assert "Upload it to the state service" in upload(place, *file)
 
 
 @pytest.fixture(scope="module")
@@ -256,7 +256,7 @@ def test_of_two_processes_at_once_one_wins(aws: Emulator, tmp_path: Path, monkey
     (loser,) = codes.keys() - {winner}
     body = make_client(aws, "s3").get_object(Bucket="files", Key="ml-models/current.json")["Body"].read()
     assert json.loads(body)["version"] == winner
-    assert f"model {winner} became the current one while {loser} was uploaded" in told[loser][1]
+    assert f"model {winner} became current while {loser} was being uploaded" in told[loser][1]
     assert upload_model.main([str(runs[loser]), "--bucket", "files"]) == 1, "it was compared with v1"
 
     path = runs[loser] / "web" / METADATA_FILE
@@ -297,8 +297,8 @@ def test_the_state_service_is_told(
     began = time.monotonic()
     assert upload_model.main(words) == 0
     told = capsys.readouterr().out
-    assert "Model v1 is in use now" in told
-    assert "It is not known to the state service: the state service at http://127.0.0.1:9" in told
+    assert "Model v1 is now in use" in told
+    assert "The model is not registered with the state service: the state service at http://127.0.0.1:9" in told
     assert time.monotonic() - began < 30
 
     known = make_settings(tmp_path)
@@ -307,6 +307,6 @@ def test_the_state_service_is_told(
         monkeypatch.setenv("ORCHESTRATOR_STATE_URL", address)
         monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", create_token(store, "ana", TokenGrant(("write",)), 60, "test"))
         assert upload_model.main(words) == 0
-        assert f"The state service knows of it: {address}/models" in capsys.readouterr().out
+        assert f"Registered with the state service: {address}/models" in capsys.readouterr().out
         (kept,) = store.list_model_versions("shop/prod")
         assert (kept.version, kept.current, kept.metrics["top1"]) == ("v1", True, 0.9)

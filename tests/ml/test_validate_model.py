@@ -62,8 +62,8 @@ def test_a_good_model_passes(mine: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert validate_model.main(words(mine)) == 0
     told = capsys.readouterr().out
     for line in (
-        "Model v1: 4 products, 8 held-out photos.", "top-1 100.0%, top-3 100.0%, calibration error 0.0",
-        "it says the same everywhere", "There is no model in use to compare with.", "ms a photo in a browser",
+        "Model v1: 4 products, 8 held-out photos.", "top-1 100.0%, top-3 100.0%; calibration error 0.0",
+        "Parity: passed", "Not compared: no model is in use.", "ms per photo in a browser",
         "Next: python -m ml.upload_model",
     ):  # fmt: skip
         assert line in told
@@ -77,8 +77,8 @@ def test_a_good_model_passes(mine: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 FAULTS = {
-    "scaling: values arrive as": ("return resized(pixels, width, height, this.contract);",
-                                  "return resized(pixels, width, height, this.contract).map(x => x / 127.5 - 1);"),
+    "scaling: inputs are": ("return resizePhoto(pixels, width, height, this.contract);",
+                                  "return resizePhoto(pixels, width, height, this.contract).map(x => x / 127.5 - 1);"),
     "channel order: BGR instead of RGB": ("if (channels === 'BGR')", "if (channels === 'RGB')"),
     "resize: ": ("const scale = from / to, support = Math.max(scale, 1)", "const scale = from / to, support = 1"),
     "crop: ": ("contract.fit === 'centre-crop' ?", "contract.fit === 'never' ?"),
@@ -122,11 +122,11 @@ def _rescaled(folder: Path, factor: float, offset: float) -> None:
 @pytest.mark.parametrize(
     ("spoil", "name"),
     [
-        (lambda mine: _rescaled(mine, 1 / 255, 0.0), "scaling: the network gets x / 255"),
-        (lambda mine: _rescaled(mine, 1.0, 0.0), "scaling: the network gets values from 0 to 255 as they are"),
-        (lambda mine: _contract(mine, channels="BGR"), "channel order: the export says BGR, the training RGB"),
-        (lambda mine: _contract(mine, resize="nearest"), "resize: the export says nearest, the training triangle"),
-        (lambda mine: _contract(mine, scaling="x / 255"), "scaling: the export says x / 255"),
+        (lambda mine: _rescaled(mine, 1 / 255, 0.0), "scaling: the network receives x / 255"),
+        (lambda mine: _rescaled(mine, 1.0, 0.0), "scaling: the network receives unscaled values"),
+        (lambda mine: _contract(mine, channels="BGR"), "channel order: the export has BGR, training used RGB"),
+        (lambda mine: _contract(mine, resize="nearest"), "resize: the export has nearest, training used triangle"),
+        (lambda mine: _contract(mine, scaling="x / 255"), "scaling: the export has x / 255"),
     ],
 )
 def test_an_export_that_is_another_model_is_caught(mine: Path, spoil: Callable[[Path], None], name: str) -> None:
@@ -175,9 +175,9 @@ def test_it_is_compared_with_the_one_in_use(
     told = capsys.readouterr().out
 
     assert code == (1 if says == "worse" else 0), told
-    assert "Against v2, in use now, on 8 photos" in told
+    assert "Compared with the model in use, v2, on 8 photos" in told
     assert f"Verdict: {says}." in told
-    assert "may have learned" not in told
+    assert "may have been trained" not in told
 
 
 def _no_run(folder: Path) -> None:
@@ -208,12 +208,12 @@ def _none_held_out(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "sentence"),
     [
-        (_no_run, "holds no finished training"),
-        (_no_photos, "none of the 8 held-out photos of training v1 is in"),
-        (_torn, "is not JSON"),
-        (_other_model, "model.keras is not what the training wrote"),
-        (_none_held_out, "training v1 held no photo out"),
-        (_strange_pointer, "the model in use, lost, cannot be read"),
+        (_no_run, "no finished training run in"),
+        (_no_photos, "none of the 8 held-out photos of training run v1 is unchanged in"),
+        (_torn, "is not valid JSON"),
+        (_other_model, "model.keras was changed after training"),
+        (_none_held_out, "training run v1 has no held-out photos"),
+        (_strange_pointer, "cannot read the model in use, lost"),
     ],
 )
 def test_what_cannot_be_validated_is_told(
@@ -235,7 +235,7 @@ def test_a_disk_that_fills_is_told(mine: Path, capsys: pytest.CaptureFixture[str
         assert validate_model.main(words(mine, "--no-browser")) == 1
     told = capsys.readouterr().err
     assert "File too large" in told
-    assert "hint: python -m ml.validate_model" in told
+    assert "hint: run again: python -m ml.validate_model" in told
     assert not [*mine.rglob("*.part*"), *mine.rglob("metadata.json")]
     assert validate_model.main(words(mine, "--no-browser")) == 0
 
@@ -245,12 +245,12 @@ def test_photos_that_went_are_counted(mine: Path, capsys: pytest.CaptureFixture[
     gone = training_run.load(mine / "runs/v1").split.held_out[0]
     (mine / "data" / gone.path).unlink()
     assert validate_model.main(words(mine, "--no-browser")) == 0
-    assert "7 held-out photos (1 more are not there any more)" in capsys.readouterr().out
+    assert "7 held-out photos (1 more are missing or changed)" in capsys.readouterr().out
 
 
 def test_nothing_says_where_the_model_in_use_is(mine: Path) -> None:
     """Then it can be done without, when that is said."""
     given = validate_model.build_parser().parse_args(words(mine)[:3])
-    with pytest.raises(Problems, match="nothing says where"):
+    with pytest.raises(Problems, match="no storage selected"):
         validate_model.validate(given)
     assert validate(mine, "--no-browser", "--no-compare").metadata.verdict.says == "first"
