@@ -31,7 +31,7 @@ def test_crashes_are_counted_by_scenario_and_backend(tmp_path: Path) -> None:
     crashes = [CRASHED.format(backend=backend, inside="") for backend in ("moto", "moto", "ministack")]
     text = readme_table.render_tables(report(tmp_path, *everything(), *crashes))
 
-    assert "| creates the stack | 12 | 24 | 12 | all |" in text
+    assert "| create the stack | 12 | 24 | 12 | all |" in text
     assert "From a run on 2026-11-23" in text
 
 
@@ -54,7 +54,7 @@ def test_a_module_that_is_in_no_row_or_did_not_run_is_a_problem(tmp_path: Path) 
     found = report(tmp_path, *everything()[1:], PASSED.format(module="proofs.test_new", backend="moto"))
 
     assert readme_table.find_problems(found) == [
-        "proofs.test_new is in no row",
+        "proofs.test_new is not in the table",
         f"{readme_table.GUARANTEES[0].modules[0]} did not run",
     ]
 

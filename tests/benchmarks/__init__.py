@@ -1,5 +1,5 @@
-"""What the orchestrator costs, measured on whole processes; `make bench` prints and keeps the table.
+"""Benchmark the orchestrator on whole processes; `make bench` prints the table and updates the documentation.
 
-Terraform describing the same AWS things (`peer/`) on the same emulator is the measure, where it is on the machine.
-Nothing here runs in `make test` but the arithmetic.
+If Terraform is installed, it is measured with the same AWS resources (`peer/`) on the same emulator.  `make test` runs
+only the tests of the harness.
 """

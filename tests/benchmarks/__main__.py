@@ -1,6 +1,6 @@
-"""`make bench`: measure, print the table, keep it in docs/benchmarks.md and the README.
+"""Run the benchmarks (`make bench`), print the table, and update docs/benchmarks.md and the README.
 
-`ARGS="--only plan"` measures a part and keeps the others as they are; with `--quick` nothing is kept.
+`ARGS="--only plan"` measures one part and keeps the results of the others; `--quick` writes no files.
 """
 
 from __future__ import annotations
@@ -25,13 +25,18 @@ PARTS = tuple(report_parts.PART_TITLES)
 STACK_TARGETS = (0.08, 0.25, 0.5)
 MANY_TARGETS = (0.10, None, 0.5)
 Results = dict[str, tuple[list[Row], str]]
-"""By part: its rows, and a note."""
+"""Rows and a note by part."""
 
 
 def parse_arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one run of each; nothing is kept")
-    parser.add_argument("--only", choices=PARTS, action="append", help="these parts; the others are kept")
+    parser.add_argument("--quick", action="store_true", help="measure each part once; write no files")
+    parser.add_argument(
+        "--only",
+        choices=PARTS,
+        action="append",
+        help="measure only this part (repeatable); keep the results of the others",
+    )
     return parser.parse_args(argv)
 
 
@@ -51,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def save_results(results: Results) -> None:
-    """Write what was measured over what stood there of the same parts."""
+    """Replace the measured parts in docs/benchmarks.md and in the README."""
     new_parts = {
         name: report_parts.render_part(name, rows, note, describe_measurement())
         for name, (rows, note) in results.items()
@@ -59,13 +64,13 @@ def save_results(results: Results) -> None:
     parts = {**(report_parts.read_parts(PAGE.read_text()) if PAGE.exists() else {}), **new_parts}
     PAGE.write_text(render_page(report_parts.join_parts(parts)))
     README.write_text(report_parts.insert_table(README.read_text(), parts))
-    print_progress(f"kept in {PAGE.relative_to(ROOT)} and {README.relative_to(ROOT)}")
+    print_progress(f"Updated {PAGE.relative_to(ROOT)} and {README.relative_to(ROOT)}")
 
 
 def measure_parts(parts: Sequence[str], rounds: Rounds) -> Results:
-    """The rows of each part that is asked for, and on how many resources they were measured.
+    """Measure each requested part; return its rows and a note on the number of resources.
 
-    First what tells of memory: this process holds little then (see ``process``), and more with every other part.
+    Parts that measure memory come first, while this process is still small (see ``process``).
     """
     results = _measure_alone(
         parts,
@@ -93,7 +98,7 @@ def _measure_alone(parts: Sequence[str], measures: Mapping[str, Callable[[], lis
 
 
 def _load_rows(module: str, rounds: int | bool) -> list[Row]:
-    """The rows of a part whose module is imported when its turn comes."""
+    """Import the module of a part only when it is measured, and return its rows."""
     table_rows: list[Row] = importlib.import_module(f"tests.benchmarks.{module}").rows(rounds, print_progress)
     return table_rows
 
@@ -102,7 +107,7 @@ def _measure_stack(parts: Sequence[str], rounds: Rounds) -> Results:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as exit_stack:
         stack = sections.prepare_stack(exit_stack, Path(folder) / "stack", many=False)
         results = {"apply": (sections.measure_apply(stack, rounds), "")}
-        note = f"Resources, as each counts them: {stack.describe_sizes()}."
+        note = f"Resources, by each tool's count: {stack.describe_sizes()}."
         if "plan" in parts:
             print_progress("plan of the stack ...")
             results["plan"] = (
@@ -110,20 +115,20 @@ def _measure_stack(parts: Sequence[str], rounds: Rounds) -> Results:
                 note,
             )
         if "latency" in parts:
-            print_progress("plan of the stack, 50 ms a call ...")
-            results["latency"] = (sections.measure_latency(stack, rounds.plan, "the stack"), note)
+            print_progress("plan of the stack, 50 ms per call ...")
+            results["latency"] = (sections.measure_latency(stack, rounds.plan, "plan of the stack"), note)
     return {name: rows for name, rows in results.items() if name in parts}
 
 
 def _measure_many(rounds: Rounds) -> tuple[list[Row], str]:
     with tempfile.TemporaryDirectory() as folder, ExitStack() as exit_stack:
-        print_progress("the many: apply (minutes) ...")
+        print_progress("large stack: apply (takes minutes) ...")
         stack = sections.prepare_stack(exit_stack, Path(folder) / "many", many=True)
         sections.apply_unmeasured(stack)
-        print_progress("the many: plan ...")
-        rows = sections.measure_plan(stack, rounds.many, "no-op plan of many", MANY_TARGETS)
-        rows += sections.measure_latency(stack, rounds.many, "many")
-        return rows, f"Resources, as each counts them: {stack.describe_sizes()}."
+        print_progress("large stack: plan ...")
+        rows = sections.measure_plan(stack, rounds.many, "no-op plan of the large stack", MANY_TARGETS)
+        rows += sections.measure_latency(stack, rounds.many, "plan of the large stack")
+        return rows, f"Resources, by each tool's count: {stack.describe_sizes()}."
 
 
 if __name__ == "__main__":

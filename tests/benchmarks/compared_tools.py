@@ -1,4 +1,4 @@
-"""The two programs that are compared: how each is told to apply and to plan, and how each counts its resources."""
+"""Run the two compared programs, orchestrator and Terraform: apply, plan and count resources."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ NEUTRAL_ENVIRONMENT = {
 
 
 class ToolError(Exception):
-    """A tool or a program that did not do its work: its numbers would mean nothing."""
+    """A measured program failed, so its numbers are meaningless."""
 
 
 class ToolUnavailableError(Exception):
-    """A tool that cannot be measured here; says why."""
+    """A tool cannot be measured on this machine; the message says why."""
 
 
 def run_measured(
     aws: EmulatorProcess, command: list[str], cwd: Path, environment: Mapping[str, str] | None = None
 ) -> Sample:
-    """One measured command against ``aws``, with its calls counted."""
+    """Measure one command against ``aws``, and count its calls."""
     aws.forget_calls()
     sample = measure(command, cwd=cwd, environment={**NEUTRAL_ENVIRONMENT, **aws.environment, **(environment or {})})
     return replace(sample, calls=len(aws.calls()))
@@ -48,7 +48,7 @@ def run_measured(
 
 @dataclass(frozen=True, slots=True)
 class Orchestrator:
-    """This program, on a folder of manifests."""
+    """The orchestrator, with a folder of manifests."""
 
     manifests: Path
     name: str = "orchestrator"
@@ -69,10 +69,7 @@ class Orchestrator:
 
 @dataclass(frozen=True, slots=True)
 class Terraform:
-    """terraform, in a working folder of its own; ``variables`` say how many copies.
-
-    ``parallelism`` is terraform's default, as its users have it.
-    """
+    """Terraform, in its own working folder, with its default parallelism; ``variables`` set the number of copies."""
 
     folder: Path
     configuration: str
@@ -96,9 +93,9 @@ class Terraform:
 
 
 def prepare_terraform(folder: Path, variables: tuple[str, ...] = ()) -> Terraform:
-    """terraform with the peer's configuration, initialised in ``workplace``.
+    """Initialise Terraform with the configuration of ``peer/`` in ``folder``.
 
-    Raises Unfit where terraform, or a place that has its provider, is missing.
+    Raises ToolUnavailableError if Terraform or its provider is missing.
     """
     if shutil.which("terraform") is None:
         raise ToolUnavailableError("terraform is not on PATH")
@@ -121,7 +118,7 @@ def prepare_terraform(folder: Path, variables: tuple[str, ...] = ()) -> Terrafor
 
 
 def _find_configuration(folder: Path) -> str:
-    """A CLI configuration that finds the provider on this machine; nothing is downloaded."""
+    """Return the path of a CLI configuration with a local provider mirror; nothing is downloaded."""
     mirror = os.environ.get(MIRROR_VARIABLE, "")
     if mirror and (Path(mirror) / PROVIDER_PATH).is_dir():
         config_file = folder / "terraform.rc"
@@ -131,5 +128,5 @@ def _find_configuration(folder: Path) -> str:
     if config_path and Path(config_path).is_file():
         return config_path
     raise ToolUnavailableError(
-        f"no provider for terraform: {MIRROR_VARIABLE} has to name a folder that holds {PROVIDER_PATH}"
+        f"no provider for terraform: set {MIRROR_VARIABLE} to a folder that contains {PROVIDER_PATH}"
     )

@@ -1,6 +1,6 @@
-"""The embedded AWS in a process of its own, so that the measuring process stays small.
+"""Run the AWS emulator in a separate process, so that the measuring process stays small.
 
-Run as a module it is that process: it prints where it listens, and ends when its standard input does.
+As a module it is that process: it prints its environment variables as JSON, and exits when its standard input closes.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from urllib.request import Request, urlopen
 
 @dataclass(frozen=True, slots=True)
 class EmulatorProcess:
-    """One running emulator, spoken to over its control endpoint.  ``environment`` turns AWS clients to it."""
+    """A running emulator and its control endpoint; ``environment`` points AWS clients to it."""
 
     environment: dict[str, str]
 
     def calls(self) -> list[dict[str, Any]]:
-        """The calls since they were last forgotten, in order of arrival."""
+        """Return the calls since ``forget_calls``, in order of arrival."""
         calls: list[dict[str, Any]] = self._control("GET", "calls")["calls"]
         return calls
 
     def forget_calls(self) -> None:
-        """Count from zero."""
+        """Clear the log of calls."""
         self._control("DELETE", "calls")
 
     def set_latency(self, milliseconds: float) -> None:
-        """From now on every call takes so much longer."""
+        """Delay every further call by ``milliseconds``."""
         self._control("PUT", "faults", {"latency_ms": milliseconds})
 
     def reset(self) -> None:
-        """Empty AWS."""
+        """Delete all resources."""
         self._control("POST", "reset")
 
     def _control(self, method: str, endpoint: str, body: Any = None) -> Any:
@@ -47,7 +47,7 @@ class EmulatorProcess:
 
 @contextlib.contextmanager
 def run_emulator() -> Iterator[EmulatorProcess]:
-    """An empty AWS for as long as the context lasts."""
+    """Run an empty emulator while the context lasts."""
     command = [sys.executable, "-m", "tests.benchmarks.emulator_process"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None

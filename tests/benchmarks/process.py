@@ -1,6 +1,6 @@
-"""One whole process, measured: wall time, processor time, peak memory, exit code, output.
+"""Measure a whole process: wall time, CPU time, peak memory, exit code and output.
 
-The caller has to stay small: Linux counts what the parent held at the fork into the peak of the child.
+The calling process must stay small: on Linux the child's peak includes the parent's memory at the fork.
 """
 
 from __future__ import annotations
@@ -24,11 +24,10 @@ FILTERED_PREFIXES = ("AWS_", "GITHUB_", "ORCHESTRATOR_", "PYTHON", "TF_")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One run: seconds on the clock, seconds of processor (user and system, children included), peak bytes.
+    """One run: wall seconds, CPU seconds (user and system, including children), peak memory in bytes.
 
-    ``peak`` is of the program and its helpers together, as they were seen four times a second, and never less than
-    what the system says of the largest of them.
-    ``calls`` is what the emulator counted, where one was asked.
+    ``peak`` is the total of the program and its child processes, sampled four times a second, and at least the peak
+    that the system reports for the largest of them.  ``calls``: AWS calls that the emulator counted, if one was used.
     """
 
     wall: float
@@ -40,7 +39,7 @@ class Sample:
 
 
 def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> Sample:
-    """Run ``command`` to its end, in ``environment`` laid over what is neutral in ours."""
+    """Run ``command`` in our environment, without AWS, GitHub and similar variables, plus ``environment``."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(FILTERED_PREFIXES)}
     with tempfile.TemporaryFile() as output:
         started_at = time.perf_counter()
@@ -66,7 +65,7 @@ def measure(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
 
 
 def _track_memory(pid: int, is_done: threading.Event, peak_bytes: list[int]) -> None:
-    """Keep in ``seen`` the most memory that a process and its descendants held at one time."""
+    """Track in ``peak_bytes`` the peak total memory of a process and its descendants."""
     while not is_done.wait(1 / SAMPLES_PER_SECOND):
         try:
             root = psutil.Process(pid)

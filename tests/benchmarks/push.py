@@ -1,4 +1,4 @@
-"""The rows about GitHub: from a push to a healthy release, by the real workflow, and the tool's set-up in it."""
+"""Measure the GitHub workflow: from push to healthy release, and the setup action in it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from tests.github.workflow_runner import WorkflowResult
 
 STEP_TITLES = {
     "Check out the newest commit": "checkout",
-    f"{workflow_runner.TOOL_REPOSITORY}/.github/actions/setup@here": "set-up",
+    f"{workflow_runner.TOOL_REPOSITORY}/.github/actions/setup@here": "setup",
     "Validate": "validate",
     "Assume the deploy role": "role",
     "Build, deploy and verify": "deploy",
 }
-"""Steps of the workflow, and what the table calls them."""
+"""Steps of the workflow and their names in the table."""
 MAX_SETUP_SECONDS = 5.0
 
 
 def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
-    """A first deploy into an empty AWS, then a changed page as often as there are rounds."""
+    """Measure a first deploy to an empty account, then ``rounds`` deploys with a changed page."""
     if missing_tool := workflow_runner.missing_requirement():
-        return [Row("push to healthy: wall", missing_tool, "", None, None)]
+        return [Row("push to healthy: wall time", missing_tool, "", None, None)]
     with (
         tempfile.TemporaryDirectory() as folder,
         start() as aws,
@@ -48,7 +48,7 @@ def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
     ]
     return [
         Row(
-            "push to healthy, first deploy: wall, by steps",
+            "push to healthy, first deploy: wall time by step",
             _format_wall([first_run]),
             _format_steps([first_run]),
             None,
@@ -56,7 +56,7 @@ def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
             "1",
         ),
         Row(
-            "push to healthy, a changed page: wall, by steps",
+            "push to healthy, changed page: wall time by step",
             _format_wall(later_runs),
             _format_steps(later_runs),
             None,
@@ -64,9 +64,9 @@ def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
             str(rounds),
         ),
         Row(
-            "set-up of the tool in a workflow, packages cached",
+            "setup action in a workflow, packages cached",
             format_seconds(setups),
-            f"{MAX_SETUP_SECONDS:.0f} s at most",
+            f"limit {MAX_SETUP_SECONDS:.0f} s",
             median(setups) / MAX_SETUP_SECONDS,
             1,
             str(len(setups)),
@@ -76,7 +76,7 @@ def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
 
 def _require_released(run: WorkflowResult) -> WorkflowResult:
     if run.outputs.get("result") != "released":
-        raise ToolError(f"the workflow ended with {run.code}:\n{run.log[-3000:]}")
+        raise ToolError(f"the workflow exited with {run.code}:\n{run.log[-3000:]}")
     return run
 
 

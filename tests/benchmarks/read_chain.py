@@ -1,8 +1,8 @@
-"""The longest chain of reads in a plan: how many calls of one resource follow one upon the other.
+"""Find the longest chain of sequential reads in a plan, and count the sequential calls in a log.
 
-Run as a module, in the environment of an emulator that holds the stack: reads every resource alone, with nothing
-remembered, and prints the name of the one that makes the most calls, and how many.  A plan reads resources side by
-side, so no more than these calls have to wait for each other.  It also knows how deep a log of calls is.
+As a module, in the environment of an emulator that contains the stack: reads every resource separately, without a
+cache, and prints the address with the most calls and their number.  A plan reads resources in parallel, so this chain
+is a lower bound for its duration.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 
 class _CountingClients:
-    """Clients that count."""
+    """Clients that count their calls."""
 
     def __init__(self, clients: Any) -> None:
         self._clients = clients
@@ -31,7 +31,7 @@ class _CountingClients:
 
 
 def find_longest_chain(folder: Path) -> tuple[str, int]:
-    """The address with the longest chain, and its length."""
+    """Return the address with the longest chain, and its length in calls."""
     from orchestrator import resources
     from orchestrator.aws import Clients, Reader
     from orchestrator.planning import pipeline
@@ -47,14 +47,14 @@ def find_longest_chain(folder: Path) -> tuple[str, int]:
     for kind in resources.list_types():
         counting = _CountingClients(clients)
         list(resources.discover(kind, Reader(counting), desired.scope))
-        chains[f"the search for {kind}"] = counting.call_count
+        chains[f"discovery of {kind}"] = counting.call_count
     return max(chains.items(), key=lambda item: item[1])
 
 
 def count_sequential_calls(calls: Iterable[Mapping[str, Any]]) -> int:
-    """The most calls of a log of which none overlaps another: no client could have made them in fewer turns.
+    """Return the largest number of calls in a log that do not overlap each other.
 
-    More than the longest chain where calls waited for a free connection, a thread, or the client's own work.
+    It exceeds the longest chain if calls waited for a connection, a thread or the client's own work.
     """
     deepest, last = 0, float("-inf")
     for call in sorted((call for call in calls if call["ended"] is not None), key=lambda call: call["ended"]):

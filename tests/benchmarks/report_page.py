@@ -1,4 +1,4 @@
-"""docs/benchmarks.md: the table, where and how it was measured."""
+"""Render docs/benchmarks.md: results, and how they were measured."""
 
 from __future__ import annotations
 
@@ -12,65 +12,68 @@ from tests.benchmarks.compared_tools import MIRROR_VARIABLE
 
 
 def render_page(report: str) -> str:
-    """The whole page around ``report``, the parts that were measured."""
-    return f"""# What it costs
+    """Render the page around ``report``, the measured parts."""
+    return f"""# Benchmarks
 
-Measured with `make bench`; `make bench ARGS="--only plan"` measures a part again and leaves the others, and with
-`--quick` it keeps nothing. Terraform is found on `PATH`, its provider through `{MIRROR_VARIABLE}`, which names a
-folder laid out as a filesystem mirror.
+`make bench` measures everything and updates this page and the README. `make bench ARGS="--only plan"` measures one
+part and keeps the results of the others; `--quick` writes no files. Terraform must be on `PATH`, and
+`{MIRROR_VARIABLE}` must name a folder that contains its provider as a filesystem mirror.
 
 {report}
-How it is measured:
+## Method
 
-* Whole processes, from start to exit: wall time, user and system time by `os.wait4`, and the peak memory of a program
-  with its helpers, looked at four times a second: Terraform's core and its provider are two processes.
-* The peer is `terraform` 1.11 with its AWS provider 5.100 and `tests/benchmarks/peer/`: the same AWS things with the
-  same settings. It needs more resources for them, as a bucket's aspects are resources of their own there.
-* Each tool applies into its own embedded emulator (moto behind the gateway, in a process of its own), which counts the
-  calls. Runs alternate, A B A B. Where both have as many runs, the ratio is the median of the ratios of pairs, else
-  the ratio of the medians. A plan whose exit code says that something is to do fails the benchmark.
-* The longest chain is the most calls that the read of one resource makes, one after the other, with nothing
-  remembered: a plan reads resources side by side, so only these have to wait for each other. "Most calls that do not
-  overlap" is what the emulator saw: the difference is waiting for a thread, a connection, a client or the emulator.
-* Sites are shipped to `rclone serve s3`, in memory: a fast server, the same for all, which leaves the time to the
-  tools. `orchestrator` there is what a deploy does for its site (scan, look, ship), as a process of its own; what is
-  asked of S3 is counted by the emulator. s5cmd, rclone and the AWS CLI are found on `PATH`. "Fresh build" writes every
-  file anew with the same bytes: tools that compare times upload all of it. "In a deploy that runs" is the time from
-  knowing the site's hashes to knowing what is to be done, by a client that a deploy has anyway. "As a process of its
-  own" starts Python and makes that client for it, which nobody does but this page; what that takes is the row below.
-* From push to healthy is `deploy.yml` itself, run by `act` on this machine against the emulator, as the tests run it:
-  a small site behind a CDN, shipped, and asked for before it counts as healthy. The time of each step is `act`'s.
-  Its set-up finds Python and the packages where a cache has put them; what restoring that cache takes is GitHub's.
-* A training learns from things cut out of real photographs, laid on textures (`tests/ml/composed_photos.py`), with the
-  weights that the tests use: the whole command, from start to report and export, with nothing computed before. The peer
-  is the recipe of Keras's guide (`tests/benchmarks/training/recipe.py`), all its epochs, with the same photos on the
-  same sides. "Accuracy lost" is a difference. Photos are fetched from a folder: what a network adds is the network's.
-* The state service is a process of its own over PostgreSQL as Debian sets it up, nothing of durability switched off,
-  with a year's past written into it: its chain and the hashes of its events hold. Each page and listing is asked for
-  in turn, with a token, one at a time; four writers send fifty events a request; the ratio is against the promise.
-  Processor time is that of the service and of PostgreSQL together, after a long and a short past in turn.
-* "Many" is the stack sixteen times (the container service nine times: App Runner's quota), project and budget once.
+* Measurements cover whole processes, from start to exit: wall time, user and system time from `os.wait4`, and the
+  peak memory of a program and its child processes, sampled four times a second. (Terraform's core and its provider
+  are two processes.)
+* The peer is `terraform` 1.11 with AWS provider 5.100 and `tests/benchmarks/peer/`: the same AWS resources with the
+  same settings. Terraform counts more resources, because it models the aspects of a bucket as separate resources.
+* Each tool uses its own emulator (moto behind the gateway, in a separate process), which counts the calls. Runs
+  alternate: A B A B. With equal numbers of runs, the ratio is the median of the pairwise ratios; otherwise it is the
+  ratio of the medians. A plan that finds changes fails the benchmark.
+* The longest read chain is the largest number of sequential calls to read one resource, without a cache. A plan reads
+  resources in parallel, so only these calls must wait for each other. "Sequential calls" is the largest number of
+  calls without overlap that the emulator observed; the difference is time spent waiting for a thread, a connection, a
+  client or the emulator.
+* Sites are uploaded to `rclone serve s3`, in memory: the same fast server for all tools. `orchestrator` there is the
+  site part of a deploy (scan, compare, upload) in its own process; the emulator counts its S3 calls. s5cmd, rclone
+  and the AWS CLI must be on `PATH`. "Rebuild without changes" rewrites every file with the same content: tools that
+  compare modification times upload all of them. "Within a deploy" is the time from known hashes to known differences,
+  with the client that a deploy already has. "In its own process" includes starting Python and creating that client,
+  which only this benchmark does; the row below shows the cost of that alone.
+* "Push to healthy" is `deploy.yml` itself, run by `act` on this machine against the emulator, as in the tests: a
+  small site behind a CDN is deployed, and requested before it counts as healthy. `act` reports the time of each step.
+  The setup step finds Python and the packages in a restored cache; the time to restore it depends on GitHub.
+* Training uses objects cut out of real photographs on textured backgrounds (`tests/ml/composed_photos.py`), and the
+  weights that the tests use. It measures the whole command, from start to report and export, without cached features.
+  The peer is the recipe of the Keras guide (`tests/benchmarks/training/recipe.py`), all its epochs, with the same
+  photos and split. "Accuracy lost" is a difference. Photos are downloaded from a local folder, without a network.
+* The state service runs in its own process on PostgreSQL with Debian's configuration, with full durability and a
+  recorded year of history, including the event hash chain. Each page and listing is requested in turn, with a token,
+  one at a time; four writers send fifty events per request. The ratio is relative to the target. CPU time is the
+  total of the service and PostgreSQL, with a long and a short history in turn.
+* The large stack is the stack sixteen times (the container service nine times: App Runner's quota), with one project
+  and one budget.
 """
 
 
 def describe_measurement() -> str:
-    """When and where something is measured now."""
+    """Return date and machine of a measurement that starts now."""
     return f"Measured on {datetime.now(UTC):%Y-%m-%d} on {describe_machine()}{describe_scheduling()}."
 
 
 def describe_scheduling() -> str:
-    """Whether it went before all else that this machine had to do: `chrt -r 10 make bench` does where others work."""
+    """Return a note if this process runs with real-time scheduling, as with `chrt -r 10 make bench`."""
     if not hasattr(os, "sched_getscheduler") or os.sched_getscheduler(0) not in {os.SCHED_RR, os.SCHED_FIFO}:
         return ""
-    return ", ahead of other work there (real-time scheduling)"
+    return ", with real-time scheduling"
 
 
 def describe_machine() -> str:
-    """This machine in words: processors, memory, system."""
+    """Describe this machine: processors, memory, system."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     model = Path("/proc/cpuinfo")
     match = re.search(r"model name\s*:\s*(.+)", model.read_text()) if model.exists() else None
     cpu_text = f" ({match.group(1)})" if match else ""
     python = platform.python_version()
-    return f"{cores} processor cores{cpu_text}, {memory:.0f} GiB of memory, {platform.system()}, Python {python}"
+    return f"{cores} CPU cores{cpu_text}, {memory:.0f} GiB of memory, {platform.system()}, Python {python}"

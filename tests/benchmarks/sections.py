@@ -1,4 +1,4 @@
-"""What is measured, one function a section; each gives rows for the table and tells what it does meanwhile."""
+"""Measure start-up, apply and plan: one function per section, which returns rows for the table."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ print_progress: Callable[[str], None] = lambda text: print(text, file=sys.stderr
 
 
 class MeasurementError(Exception):
-    """A run whose numbers would mean nothing: a command failed, or a plan that should be empty is not."""
+    """A command failed, or a plan has unexpected changes, so its numbers are meaningless."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rounds:
-    """How often: of quick things, of a plan, of terraform's plan of many."""
+    """The number of runs per section."""
 
     start: int = 5
     plan: int = 5
@@ -48,7 +48,7 @@ QUICK = Rounds(1, 1, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkStack:
-    """Both tools with the same stack, each applied into its own AWS; ``missing`` says why there is no peer."""
+    """Both tools with the same stack, each with its own emulator; ``missing_reason``: why there is no peer."""
 
     ours: Orchestrator
     aws: EmulatorProcess
@@ -62,7 +62,7 @@ class BenchmarkStack:
 
 
 def measure_start(rounds: Rounds) -> list[Row]:
-    """`validate` and `--help` against importing two of the libraries that validating needs."""
+    """Measure `validate` and `--help` against importing two libraries that validation needs."""
     commands = {
         "imports": [sys.executable, "-c", "import yaml, jsonschema"],
         "validate": [str(ORCHESTRATOR_PATH), "validate", "-f", str(MANIFESTS)],
@@ -72,12 +72,12 @@ def measure_start(rounds: Rounds) -> list[Row]:
     for number in range(rounds.start + 1):
         for name, command in commands.items():
             sample = _require_exit_code(measure(command, cwd=ROOT, environment=NEUTRAL_ENVIRONMENT), 0, name)
-            if number:  # the first round compiles and fills the page cache
+            if number:  # the first round warms up bytecode and page cache
                 samples[name].append(sample)
     baseline = [sample.wall for sample in samples.pop("imports")]
     return [
         Row(
-            f'`{name}`: wall, against `python -c "import yaml, jsonschema"`',
+            f'`{name}`: wall time vs `python -c "import yaml, jsonschema"`',
             (
                 f"{format_seconds(sample.wall for sample in command_samples)}, "
                 f"{format_megabytes(sample.peak for sample in command_samples)}"
@@ -92,7 +92,7 @@ def measure_start(rounds: Rounds) -> list[Row]:
 
 
 def prepare_stack(exit_stack: ExitStack, folder: Path, *, many: bool) -> BenchmarkStack:
-    """Both tools and an empty AWS for each."""
+    """Prepare both tools, each with an empty emulator."""
     manifests = MANIFESTS
     variables: tuple[str, ...] = ()
     if many:
@@ -109,7 +109,7 @@ def prepare_stack(exit_stack: ExitStack, folder: Path, *, many: bool) -> Benchma
 
 
 def measure_apply(stack: BenchmarkStack, rounds: Rounds) -> list[Row]:
-    """The whole stack into an empty AWS.  Terraform's takes minutes, most of them fixed waits: once."""
+    """Measure an apply of the whole stack to an empty account; Terraform takes minutes, so it runs once."""
     our_walls: list[float] = []
     for _ in range(rounds.apply):
         stack.aws.reset()
@@ -117,7 +117,7 @@ def measure_apply(stack: BenchmarkStack, rounds: Rounds) -> list[Row]:
     if stack.peer is None:
         return [
             Row(
-                "apply of the stack: wall",
+                "apply of the stack: wall time",
                 format_seconds(our_walls),
                 stack.missing_reason,
                 None,
@@ -130,7 +130,7 @@ def measure_apply(stack: BenchmarkStack, rounds: Rounds) -> list[Row]:
     runs = f"{rounds.apply} / 1"
     return [
         Row(
-            "apply of the stack: wall",
+            "apply of the stack: wall time",
             format_seconds(our_walls),
             format_seconds(peer_walls),
             median_ratio(our_walls, peer_walls),
@@ -141,7 +141,7 @@ def measure_apply(stack: BenchmarkStack, rounds: Rounds) -> list[Row]:
 
 
 def apply_unmeasured(stack: BenchmarkStack) -> None:
-    """Make the many, unmeasured: terraform with more hands than it has by default, or it would take half an hour."""
+    """Apply the large stack without measuring; Terraform gets more parallelism, or it would take half an hour."""
     _require_exit_code(stack.ours.apply(stack.aws), 0, "orchestrator apply")
     if stack.peer:
         _require_exit_code(stack.peer.apply(stack.peer_aws, "-parallelism=100"), 0, "terraform apply")
@@ -150,7 +150,7 @@ def apply_unmeasured(stack: BenchmarkStack) -> None:
 def measure_plan(
     stack: BenchmarkStack, rounds: int, title: str, targets: tuple[float, float | None, float]
 ) -> list[Row]:
-    """A plan with nothing to do: wall, processor, memory, calls.  ``targets`` of wall, memory and calls."""
+    """Measure a plan without changes; ``targets`` are for wall time, memory and calls."""
     our_samples: list[Sample] = []
     peer_samples: list[Sample] = []
     for _ in range(rounds):
@@ -159,8 +159,8 @@ def measure_plan(
             peer_samples.append(_require_exit_code(stack.peer.plan(stack.peer_aws), 0, "terraform plan"))
     wall, memory, calls = targets
     aspects: list[tuple[str, Callable[[Sample], float], Callable[[list[float]], str], float | None]] = [
-        ("wall", lambda sample: sample.wall, format_seconds, wall),
-        ("processor time", lambda sample: sample.cpu, format_seconds, None),
+        ("wall time", lambda sample: sample.wall, format_seconds, wall),
+        ("CPU time", lambda sample: sample.cpu, format_seconds, None),
         ("peak memory", lambda sample: sample.peak, lambda values: format_megabytes(map(int, values)), memory),
         ("API calls", lambda sample: sample.calls, lambda values: f"{median(values):.0f}", calls),
     ]
@@ -180,7 +180,7 @@ def measure_plan(
 
 
 def measure_latency(stack: BenchmarkStack, rounds: int, title: str) -> list[Row]:
-    """The same plan when every call takes 50 ms, against the longest chain of reads that wait for each other."""
+    """Measure a plan without changes at 50 ms per call, against the longest chain of sequential reads."""
     address, length = _find_longest_chain(stack)
     stack.aws.set_latency(LATENCY_MS)
     stack.peer_aws.set_latency(LATENCY_MS)
@@ -197,10 +197,10 @@ def measure_latency(stack: BenchmarkStack, rounds: int, title: str) -> list[Row]
     walls = [sample.wall for sample in our_samples]
     bound = length * LATENCY_MS / 1000
     bound_text = f"{length} calls = {format_seconds([bound])} ({address})"
-    depth_title = f"{title}, 50 ms a call: most calls that do not overlap"
+    depth_title = f"{title}, 50 ms per call: sequential calls vs longest read chain"
     rows = [
         Row(
-            f"{title}, 50 ms a call: wall, against the longest chain",
+            f"{title}, 50 ms per call: wall time vs longest read chain",
             format_seconds(walls),
             bound_text,
             median(walls) / bound,
@@ -213,7 +213,7 @@ def measure_latency(stack: BenchmarkStack, rounds: int, title: str) -> list[Row]
         peer_walls = [sample.wall for sample in peer_samples]
         rows.append(
             Row(
-                f"{title}, 50 ms a call: wall",
+                f"{title}, 50 ms per call: wall time",
                 format_seconds(walls),
                 format_seconds(peer_walls),
                 median_ratio(walls, peer_walls),
@@ -226,7 +226,7 @@ def measure_latency(stack: BenchmarkStack, rounds: int, title: str) -> list[Row]
 
 def _find_longest_chain(stack: BenchmarkStack) -> tuple[str, int]:
     command = [sys.executable, "-m", "tests.benchmarks.read_chain", str(stack.ours.manifests)]
-    sample = _require_exit_code(run_measured(stack.aws, command, ROOT), 0, "the longest chain")
+    sample = _require_exit_code(run_measured(stack.aws, command, ROOT), 0, "read_chain")
     address, length = sample.output.split()[-2:]
     return address, int(length)
 
@@ -234,4 +234,6 @@ def _find_longest_chain(stack: BenchmarkStack) -> tuple[str, int]:
 def _require_exit_code(sample: Sample, expected: int, command_name: str) -> Sample:
     if sample.exit_code == expected:
         return sample
-    raise MeasurementError(f"{command_name} ended with {sample.exit_code}, not {expected}:\n{sample.output[-3000:]}")
+    raise MeasurementError(
+        f"{command_name} exited with {sample.exit_code}, expected {expected}:\n{sample.output[-3000:]}"
+    )

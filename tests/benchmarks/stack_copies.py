@@ -1,6 +1,6 @@
-"""The stack of manifests/ many times over: the same documents with other names.
+"""Write a large stack: many copies of the documents in manifests/ under different names.
 
-The account's own things (project, budget) stay single, and App Runner's quota ends the copies of the service first.
+Project and budget stay single, and App Runner's quota limits the copies of the service.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ import yaml
 
 COPY_COUNT = 16
 SERVICE_COUNT = 9
-"""AWS allows 10 scaling configurations and 10 VPC connectors in a region."""
+"""AWS allows 10 scaling configurations and 10 VPC connectors per region."""
 MAX_ALARMS = 1000
-"""Ten are free, and validation holds the stack to that."""
+"""Validation limits a stack to the ten free alarms by default."""
 SINGLE_KINDS = frozenset({"Project", "Budget"})
 NAME_KEYS = ("name", "repository")
 
 
 def write_copies(source: Path, target: Path, copies: int = COPY_COUNT, services: int = SERVICE_COUNT) -> None:
-    """Write manifests like those of ``source``, ``copies`` times, into the new folder ``target``."""
+    """Write ``copies`` copies of the manifests in ``source`` into the new folder ``target``."""
     texts = [path.read_text() for path in sorted(source.glob("*.yaml"))]
     documents = [text for stream in texts for text in re.split(r"^---$", stream, flags=re.MULTILINE)]
     handles = [_get_handle(yaml.safe_load(text)) for text in documents]

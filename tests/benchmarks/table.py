@@ -1,4 +1,4 @@
-"""Rows of the table, their ratios and targets, and the table as Markdown.  Pure."""
+"""Define the rows of the benchmark table, and render it as Markdown.  Pure."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from statistics import median
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measured thing: ours, theirs (texts with units), and the ratio that the target bounds from above.
+    """One measurement: ours and theirs as text with units, and the ratio with its upper bound, ``target``.
 
-    ``ratio`` None: not measured, and ``theirs`` says why.  ``target`` None: told without a promise.
+    ``ratio`` None: not measured, and ``theirs`` says why.  ``target`` None: no target.
     """
 
     title: str
@@ -23,16 +23,16 @@ class Row:
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the promise holds; None where there is none, or nothing was measured."""
+        """Return whether the target is met; None if there is no target or no measurement."""
         if self.ratio is None or self.target is None:
             return None
         return self.ratio <= self.target
 
 
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
-    """Median of the ratios of runs that were made side by side; the shorter list is told by its median.
+    """Return the median of the pairwise ratios, or the ratio of the medians if the numbers of runs differ.
 
-    Pairs lie close in time, so what else the machine did weighs on both.
+    The runs of a pair are close in time, so other load on the machine affects both.
     """
     if len(ours) == len(theirs):
         return median(our_value / peer_value for our_value, peer_value in zip(ours, theirs, strict=True))
@@ -40,18 +40,18 @@ def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:
 
 
 def format_seconds(values: Iterable[float]) -> str:
-    """The median, with the digits that mean something."""
+    """Format the median with its significant digits."""
     value = median(values)
     return f"{value * 1000:.0f} ms" if value < 1 else f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
 def format_megabytes(values: Iterable[int]) -> str:
-    """The median in MB (10^6 bytes)."""
+    """Format the median in MB (10^6 bytes)."""
     return f"{median(values) / 1e6:.0f} MB"
 
 
 def render_markdown(rows: Sequence[Row]) -> str:
-    """The table; the last column says whether the target is met."""
+    """Render the table, with a column that says whether the target is met."""
     head = ("measure", "orchestrator", "peer", "ratio", "target", "met", "runs")
     body = [
         (

@@ -154,7 +154,7 @@ def test_the_page_says_how_to_measure_again() -> None:
     text = render_page("the table")
 
     assert [part in text for part in ("`make bench`", "the table")] == [True, True]
-    assert "processor cores" in describe_measurement()
+    assert "CPU cores" in describe_measurement()
 
 
 def test_a_part_is_measured_again_and_the_others_stay() -> None:

@@ -1,5 +1,5 @@
-"""The pictures of the README, taken of the product at work: ``python -m tests.pictures``.
+"""Take the screenshots of the README: ``python -m tests.pictures``.
 
-Needs tmux (a terminal that can be read back), chromium (to draw) and pngquant (to make small); on Debian
+Needs tmux (terminal capture), chromium (rendering) and pngquant (compression).  On Debian:
 ``apt-get install tmux chromium pngquant fonts-dejavu``.
 """

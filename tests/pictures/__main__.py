@@ -1,4 +1,4 @@
-"""``python -m tests.pictures [NAME ...]``: take the pictures of ``docs/pictures`` anew."""
+"""Retake the screenshots in ``docs/pictures``: ``python -m tests.pictures [NAME ...]``."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ VETOED_EDITS: tuple[Edit, ...] = (
 
 @dataclass(frozen=True)
 class Workspace:
-    """An emulated AWS and a folder with the real manifests."""
+    """An emulated AWS account and a folder with the real manifests."""
 
     emulator: Emulator
     folder: Path
@@ -48,14 +48,14 @@ class Workspace:
         return {**self.emulator.environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
     def write_manifests(self, *edits: Edit) -> None:
-        """The real manifests, edited."""
+        """Write the real manifests, with ``edits`` applied."""
         shutil.rmtree(self.folder / "manifests", ignore_errors=True)
         shutil.copytree(MANIFESTS, self.folder / "manifests")
         for edit in edits:
             edit(self.folder / "manifests")
 
     def run_command(self, *words: str) -> str:
-        """What an orchestrator command prints."""
+        """Run an orchestrator command; return its standard output."""
         command = [sys.executable, "-m", "orchestrator", *words]
         environment = {**os.environ, **self.environment, **self.extra_environment, "NO_COLOR": "1"}
         completed = subprocess.run(
@@ -66,7 +66,7 @@ class Workspace:
         return completed.stdout
 
     def apply_stack(self) -> None:
-        """The stack as the manifests in git have it."""
+        """Apply the stack as the manifests in git declare it."""
         self.write_manifests()
         self.run_command("apply", "--auto-approve")
 
@@ -76,7 +76,7 @@ class Workspace:
 
 
 def capture_plan(workspace: Workspace) -> None:
-    """The first plan of the real stack."""
+    """Capture the first plan of the real stack."""
     workspace.write_manifests()
     with terminal.open_screen(COLUMNS, ROWS, workspace.folder, workspace.environment) as screen:
         screen.type_line("orchestrator plan")
@@ -84,7 +84,7 @@ def capture_plan(workspace: Workspace) -> None:
 
 
 def capture_change(workspace: Workspace) -> None:
-    """The plan of an ordinary day."""
+    """Capture a plan with ordinary changes."""
     workspace.apply_stack()
     workspace.write_manifests(*CHANGE_EDITS)
     with terminal.open_screen(COLUMNS, ROWS, workspace.folder, workspace.environment) as screen:
@@ -93,7 +93,7 @@ def capture_change(workspace: Workspace) -> None:
 
 
 def capture_apply(workspace: Workspace) -> None:
-    """The table while the stack is made, half-way."""
+    """Capture the progress table halfway through the first apply."""
     workspace.write_manifests()
     workspace.run_command("plan", "--out", "plan.json")
     workspace.emulator.faults = Faults(latency_ms=120)
@@ -108,7 +108,7 @@ def capture_apply(workspace: Workspace) -> None:
 
 
 def capture_html_plan(workspace: Workspace) -> None:
-    """The HTML plan, vetoed, on a desk and on a telephone."""
+    """Capture a vetoed HTML plan, at desktop and phone width."""
     workspace.apply_stack()
     workspace.write_manifests(*VETOED_EDITS)
     html = workspace.run_command("plan", "--format", "html")
@@ -119,7 +119,7 @@ def capture_html_plan(workspace: Workspace) -> None:
 
 
 def capture_comment(workspace: Workspace) -> None:
-    """The comment on a pull request: the one that `orchestrator github plan` writes, as GitHub got it."""
+    """Capture the pull request comment that `orchestrator github plan` posts."""
     workspace.apply_stack()
     workspace.write_manifests(*CHANGE_EDITS)
     event = workspace.folder / "event.json"
@@ -136,7 +136,7 @@ def capture_comment(workspace: Workspace) -> None:
 
 
 def capture_dashboard(workspace: Workspace) -> None:
-    """The state service over fourteen weeks of a shop: all environments, a run that failed, and one on a telephone."""
+    """Capture the state service's pages with fourteen weeks of history: desktop, dark mode and phone."""
     with serve_sample_history(workspace.folder) as (address, _, _):
         browser.take_screenshots(
             {
@@ -158,9 +158,9 @@ CAPTURES: dict[str, Callable[[Workspace], None]] = {
 
 
 def main() -> None:
-    """Take the pictures named, or all."""
+    """Take the named screenshots, or all."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CAPTURES)}; all without one")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one of {', '.join(CAPTURES)} (default: all)")
     PICTURES_FOLDER.mkdir(parents=True, exist_ok=True)
     for name in parser.parse_args().names or CAPTURES:
         with start(settle_seconds=0.6) as emulator, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

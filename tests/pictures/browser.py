@@ -1,4 +1,4 @@
-"""A page as a PNG, drawn by a chromium that speaks to nobody, and made small by pngquant."""
+"""Render a page to PNG with an offline chromium, and compress it with pngquant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MAX_BYTES = 200_000
 
 
 def render_html(html: str, target: Path, width: int, height: int, scale: float = 1.5) -> None:
-    """Draw ``html`` on ``width`` x ``height`` CSS pixels, each ``scale`` pixels of the picture wide."""
+    """Render ``html`` at ``width`` x ``height`` CSS pixels, with ``scale`` image pixels per CSS pixel."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         raise FileNotFoundError("chromium is not on PATH")
@@ -32,7 +32,7 @@ def render_html(html: str, target: Path, width: int, height: int, scale: float =
 
 
 def take_screenshots(pages: Mapping[Path, tuple[str, int, int, str]], scale: float = 1.25) -> None:
-    """Photograph pages of a service that runs: each an address, CSS pixels wide and high, and ``light`` or ``dark``."""
+    """Take screenshots of running pages: each a URL, width and height in CSS pixels, and ``light`` or ``dark``."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright_session:
@@ -50,5 +50,5 @@ def _compress(target: Path) -> None:
         ["pngquant", "--force", "--strip", "--speed", "1", "--output", target, "128", target], check=True, timeout=120
     )
     if target.stat().st_size > MAX_BYTES:
-        raise ValueError(f"{target.name} has {target.stat().st_size:,} bytes, more than {MAX_BYTES:,}")
+        raise ValueError(f"{target.name} has {target.stat().st_size:,} bytes; the limit is {MAX_BYTES:,}")
     print(f"{target.name}: {target.stat().st_size // 1000} kB")

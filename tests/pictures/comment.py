@@ -1,4 +1,4 @@
-"""A Markdown comment as GitHub would show it, near enough for a picture."""
+"""Render a Markdown comment in the style of GitHub."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LINE_CLASSES = {"+": "add", "-": "del", "!": "hot", "#": "say"}
 
 
 def render_page(markdown: str) -> str:
-    """The comment in its box, folded as GitHub folds it but for the first two components."""
+    """Render the comment in a box, with only the first two sections unfolded."""
     from markdown_it import MarkdownIt
 
     body = MarkdownIt("commonmark", {"html": True}).render(markdown)

@@ -1,4 +1,4 @@
-"""A terminal that can be photographed: tmux runs the command and tells what its screen shows, colours included."""
+"""Capture a terminal with tmux, including colours, and render it as HTML."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ pre {{ margin: 0; padding: 10px 16px 14px; font: 13px/18px "DejaVu Sans Mono", m
 
 
 class Screen:
-    """One tmux session of ``columns`` x ``rows``, in ``folder``."""
+    """A tmux session with ``columns`` x ``rows`` characters, in ``folder``."""
 
     def __init__(self, socket: str, columns: int, rows: int, folder: Path, environment: Mapping[str, str]) -> None:
         self._tmux = ["tmux", "-L", socket, "-f", os.devnull]
@@ -40,22 +40,22 @@ class Screen:
         return completed.stdout
 
     def type_line(self, line: str) -> None:
-        """Type ``line``, and enter."""
+        """Type ``line`` and press Enter."""
         self._run_tmux("send-keys", "-l", line)
         self._run_tmux("send-keys", "Enter")
 
     def read_text(self, *, colours: bool = False) -> str:
-        """What the screen shows now."""
+        """Return the current text of the screen."""
         return self._run_tmux("capture-pane", "-p", *(["-e"] if colours else [])).rstrip("\n ")
 
     def wait_for(self, *texts: str) -> str:
-        """Wait until the screen shows one of ``texts``; what it shows then, with colours."""
+        """Wait until the screen shows one of ``texts``; return its text with colour codes."""
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             if any(text in self.read_text() for text in texts):
                 return self.read_text(colours=True)
             time.sleep(0.02)
-        raise TimeoutError(f"none of {texts} came:\n{self.read_text()}")
+        raise TimeoutError(f"the screen shows none of {texts}:\n{self.read_text()}")
 
     def close(self) -> None:
         self._run_tmux("kill-server")
@@ -63,7 +63,7 @@ class Screen:
 
 @contextmanager
 def open_screen(columns: int, rows: int, folder: Path, environment: Mapping[str, str]) -> Iterator[Screen]:
-    """A terminal with a prompt."""
+    """Open a terminal with a shell prompt."""
     base_environment = {
         "PS1": "$ ",
         "HISTFILE": os.devnull,
@@ -80,7 +80,7 @@ def open_screen(columns: int, rows: int, folder: Path, environment: Mapping[str,
 
 
 def render_page(ansi: str, title: str) -> tuple[str, int]:
-    """Terminal text as a page, and the height of that page in pixels."""
+    """Render terminal text as an HTML page; return it and its height in pixels."""
     from rich.console import Console
     from rich.terminal_theme import TerminalTheme
     from rich.text import Text

@@ -1,1 +1,1 @@
-"""The promises of the README, each shown by a run of the whole product against the emulator."""
+"""Prove the guarantees in the README by running the whole product against the emulator."""

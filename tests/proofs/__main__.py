@@ -1,8 +1,7 @@
-"""``python -m tests.proofs``: run every proof and write what came of it into the README.
+"""Run every proof and write the results to the README: ``python -m tests.proofs``.
 
-``--from FILE`` takes the JUnit XML of a run that was made already (``pytest --junit-xml FILE``); of several, when it
-was made in parts.  Nothing is written when a proof failed or is missing: the exit code is 1 then, and the table goes to
-standard output only.
+``--from FILE`` uses the JUnit XML of an earlier run instead (``pytest --junit-xml FILE``); repeat it for a run in
+parts.  If a proof failed or is missing, the table goes to standard output only, and the exit code is 1.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ TEST_PATHS = ("tests/proofs", "tests/planning/test_apply.py")
 
 
 def run_proofs(report_path: Path, pytest_options: list[str]) -> None:
-    """Run the proofs; their JUnit XML goes to ``to``."""
+    """Run the proofs, and write their JUnit XML to ``report_path``."""
     subprocess.run(
         [sys.executable, "-m", "pytest", *TEST_PATHS, f"--junit-xml={report_path}", *pytest_options],
         cwd=ROOT,
@@ -30,9 +29,15 @@ def run_proofs(report_path: Path, pytest_options: list[str]) -> None:
 
 
 def main() -> int:
-    """0 when every proof holds and the README says so."""
+    """Return 0 if every proof passed and the README was updated."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--from", dest="files", type=Path, action="append", help="the JUnit XML of a run, or of a part")
+    parser.add_argument(
+        "--from",
+        dest="files",
+        type=Path,
+        action="append",
+        help="JUnit XML of an earlier run, or of a part of it (repeatable)",
+    )
     options, pytest_options = parser.parse_known_args()
     with tempfile.TemporaryDirectory() as folder:
         files = options.files or [Path(folder, "proofs.xml")]
@@ -42,7 +47,7 @@ def main() -> int:
     text = readme_table.render_tables(report)
     sys.stdout.write(text + "\n")
     if issues := readme_table.find_problems(report):
-        sys.stderr.write("\n".join(["not written into the README:", *issues]) + "\n")
+        sys.stderr.write("\n".join(["README not updated:", *issues]) + "\n")
         return 1
     README.write_text(readme_table.insert_table(README.read_text(), text))
     return 0

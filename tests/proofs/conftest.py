@@ -1,4 +1,4 @@
-"""One emulated AWS a test, of either kind."""
+"""Provide an emulated AWS account per test, on either backend."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from tests.proofs import real_stack
 
 @pytest.fixture(params=real_stack.BACKENDS)
 def emulator(request: pytest.FixtureRequest) -> Iterator[Emulator]:
-    """An empty AWS."""
+    """Provide an empty account."""
     with real_stack.emulated_aws(request.param) as running:
         yield running
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> DesiredState:
-    """The real production stack."""
+    """Provide the real production stack."""
     return real_stack.load_stack(tmp_path / "manifests")
 
 
 @pytest.fixture
 def applied(emulator: Emulator, stack: DesiredState) -> DesiredState:
-    """The real production stack, standing."""
+    """Provide the real production stack, applied."""
     assert real_stack.list_failures(real_stack.apply(stack)) == []
     return stack

@@ -1,12 +1,12 @@
-"""Kills a run at one mutating call, runs again, and looks.  A program of its own, because it forks.
+"""Kill a run at each AWS write, run again, and check that it recovers.  A separate program, because it forks.
 
-``python -m tests.proofs.crash_runner [--backend moto] SCENARIO[@I/N] ...`` prints one JSON line a case, with what is
-wrong with it (nothing: it converged), and an empty line after each scenario; without scenarios it takes them from standard
-input, one a line.  Scenarios: ``create``, ``destroy``, and the names in ``scenarios.UPDATES``; ``@I/N`` is every N-th
-case, beginning with the I-th.
+``python -m tests.proofs.crash_runner [--backend moto] SCENARIO[@I/N] ...`` prints one JSON line per case, with a list
+of problems (empty if it converged), and an empty line after each scenario.  Without arguments it reads scenarios from
+standard input, one per line.  Scenarios: ``create``, ``destroy``, and the names in ``scenarios.UPDATES``; ``@I/N``
+selects every N-th case, starting with the I-th.
 
-Every case is a fork of one prepared world, and begins with the one plan that was made of it: a plan changes nothing
-(``test_plan_writes_nothing``), so each killed run would have made the same.  The run that heals makes its own.
+Every case is a fork of one prepared process and starts with the same plan: a plan changes nothing
+(``test_plan_writes_nothing``), so each killed run would have made the same plan.  The recovery run makes its own.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from tests.proofs.scenarios import CREATE_SCENARIOS, DESTROY_SCENARIOS, SERVICE_
 
 
 class SimulatedCrash(BaseException):
-    """The end of the process, as far as the product can tell."""
+    """Simulates the death of the process."""
 
 
 class CrashingClients:
-    """Real clients until the n-th call that changes something; none after it."""
+    """Clients that work until the n-th write, and raise SimulatedCrash from then on."""
 
     def __init__(self, crash_at: int = 0, timing: str = "before") -> None:
         self._clients = real_stack.clients()
@@ -63,14 +63,14 @@ class CrashingClients:
 
 
 def apply_serially(planned: PreparedPlan, clients: CrashingClients) -> None:
-    """One call after the other, so that their numbers mean the same in each run."""
+    """Apply one call at a time, so that call numbers are the same in each run."""
     failed = real_stack.list_failures(pipeline.apply(planned, ignore_event, parallelism=1, clients=clients))  # type: ignore[arg-type]
     assert not failed, failed
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """From one desired state to another; ``before`` None is an empty account."""
+    """A transition between desired states; ``initial`` None is an empty account."""
 
     initial: DesiredState | None
     target: DesiredState
@@ -85,7 +85,7 @@ class Scenario:
         return real_stack.plan_with_token(self.target, destroying=self.is_destroy)
 
     def observe(self) -> dict[str, Any]:
-        """What the account looks like, to compare with an undisturbed run."""
+        """Return the account's state, to compare with an undisturbed run."""
         planned = self.plan()
         return {
             "pending": real_stack.describe_changes(planned.plan),
@@ -96,7 +96,7 @@ class Scenario:
 
 
 def is_password_consistent(desired: DesiredState) -> bool:
-    """Whether the secret's connection string is complete: every generated part is in it, and no placeholder."""
+    """Return whether the secret's connection string contains the generated password, not a placeholder."""
     name = next((r.physical for r in desired.resources if r.type == "secretsmanager_secret"), None)
     secrets = real_stack.clients().call("secretsmanager", "list_secrets", {})["SecretList"]
     if name not in [secret["Name"] for secret in secrets]:
@@ -108,7 +108,7 @@ def is_password_consistent(desired: DesiredState) -> bool:
 
 
 def make_scenario(name: str, folder: Path) -> Scenario:
-    """A scenario by its name."""
+    """Return a scenario by name."""
     if name in CREATE_SCENARIOS:
         return Scenario(None, real_stack.load_stack(folder / "new", *CREATE_SCENARIOS[name]))
     if name in DESTROY_SCENARIOS:
@@ -122,14 +122,14 @@ def make_scenario(name: str, folder: Path) -> Scenario:
 
 
 def iter_crash_points(total: int, shard: tuple[int, int]) -> Iterator[tuple[int, str]]:
-    """Every call, before and after; every ``of``-th of them."""
+    """Yield a crash point before and after every call, limited to the shard."""
     points = [(call_number, timing) for call_number in range(1, total + 1) for timing in ("before", "after")]
     index, shard_count = shard
     yield from points[index::shard_count]
 
 
 def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, dict[str, Any]]:
-    """How many mutating calls a run makes, and how it ends."""
+    """Return the number of writes of a complete run, and the final state."""
     clients = CrashingClients()
     apply_serially(planned, clients)
     return clients.write_count, scenario.observe()
@@ -138,13 +138,13 @@ def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, dic
 def check_recovery(
     scenario: Scenario, planned: PreparedPlan, call_number: int, timing: str, expected: dict[str, Any]
 ) -> list[str]:
-    """What is wrong after a crash and one further run; nothing, if all is well."""
+    """Crash once, run again, and return the differences from ``expected``; an empty list if it recovered."""
     try:
         apply_serially(planned, CrashingClients(call_number, timing))
     except SimulatedCrash:
         pass
     else:
-        return [f"there is no call {call_number}"]
+        return [f"the run has no write number {call_number}"]
     apply_serially(scenario.plan(), CrashingClients())
     observed = scenario.observe()
     return [
@@ -164,7 +164,7 @@ def _describe_difference(expected: Any, actual: Any) -> str:
 
 
 def run_cases(emulator: Emulator, scenario: Scenario, shard: tuple[int, int]) -> list[dict[str, Any]]:
-    """Prepare once; every case is a fork."""
+    """Prepare the scenario once, and run every case in a fork."""
     scenario.prepare()
     planned = scenario.plan()
     prepare_to_fork(emulator)
@@ -180,7 +180,7 @@ def run_cases(emulator: Emulator, scenario: Scenario, shard: tuple[int, int]) ->
 
 
 def warm_up(emulator: Emulator, folder: Path) -> None:
-    """Load what any run loads, once, before the forks."""
+    """Load all code and data that a run needs before forking."""
     for name in ("create", "destroy"):
         chosen = make_scenario(name, folder)
         chosen.prepare()
@@ -190,7 +190,7 @@ def warm_up(emulator: Emulator, folder: Path) -> None:
 
 
 def run_scenarios(emulator: Emulator, scenario_names: Iterator[str], output: TextIO, folder: Path) -> None:
-    """The cases of each scenario that is asked for."""
+    """Run all cases of each scenario, and write the results."""
     warm_up(emulator, folder)
     for line in scenario_names:
         name, _, shard = line.strip().partition("@")
@@ -198,14 +198,14 @@ def run_scenarios(emulator: Emulator, scenario_names: Iterator[str], output: Tex
         results = run_in_fork(emulator, partial(run_cases, emulator, make_scenario(name, folder), (index, shard_count)))
         cases = [
             case if isinstance(case, dict) else {"wrong": case} for case in results
-        ]  # a sentence: no case was tried
+        ]  # a message: the scenario failed before its cases
         output.writelines(json.dumps(case) + "\n" for case in cases)
         output.write("\n")
         output.flush()
 
 
 def main() -> None:
-    """One line a case."""
+    """Run the scenarios from the command line or standard input."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", nargs="*")
     parser.add_argument("--backend", default="moto", choices=real_stack.BACKENDS)

@@ -1,7 +1,7 @@
-"""MiniStack inside of this process, so that a fork has a copy of all it holds.
+"""Run MiniStack inside this process, so that a fork copies its whole state.
 
-It is the same application as behind the emulator's own backend, asked by ASGI instead of through its HTTP server.
-Its schedulers and listeners are not started: nothing of ours needs them, and they are threads.
+It is the application of the emulator's MiniStack backend, called through ASGI instead of HTTP.  Its schedulers and
+listeners are not started: they are threads, and the proofs do not need them.
 """
 
 from __future__ import annotations
@@ -35,25 +35,25 @@ class InProcessMiniStack(MiniStackBackend):
         self._application: Any = None
 
     def start(self) -> None:
-        """Load it, for the one account and region."""
+        """Load MiniStack for the configured account and region."""
         os.environ.update(self._environment(), LOG_LEVEL="ERROR")
         from ministack.app import app
 
         self._application = app
 
     def stop(self) -> None:
-        """Its state goes with the process."""
+        """Do nothing: the state ends with the process."""
 
     def _exchange(self, request: Request) -> Response:
         with self._lock:
-            if self._process_id != os.getpid():  # a loop has threads, which a fork has none of
+            if self._process_id != os.getpid():  # an event loop has threads, which a fork does not inherit
                 self._loop, self._process_id = asyncio.new_event_loop(), os.getpid()
             assert self._loop is not None
             return self._loop.run_until_complete(call_asgi(self._application, request))
 
 
 async def call_asgi(application: Any, request: Request) -> Response:
-    """One request to an ASGI application."""
+    """Send one request to an ASGI application, and return its response."""
     messages: list[dict[str, Any]] = []
     pending = [{"type": "http.request", "body": request.body, "more_body": False}]
 
@@ -101,7 +101,7 @@ def _make_scope(request: Request) -> dict[str, Any]:
 
 @contextmanager
 def run_ministack() -> Iterator[Emulator]:
-    """An empty emulated AWS by MiniStack in this process; one a process."""
+    """Provide an empty emulated account on an in-process MiniStack; at most one per process."""
     preload()
     backend = InProcessMiniStack(ACCOUNT, REGION)
     backend.start()

@@ -1,6 +1,6 @@
-"""Makes manifest sets out of the schemas: every example in its place, and otherwise as little as can be.
+"""Generate manifest sets from the schemas: every example in a minimal valid manifest.
 
-Knows the schemas and ``companions.yaml``, which says what must stand beside an example and why.
+``companions.yaml`` lists what else an example needs to be valid, and why.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KIND_NAMES = {kind.lower(): kind for kind in schema.manifest_kinds()}
 HANDLE_PATTERN = re.compile(rf"\b({'|'.join(KIND_NAMES)})\.([a-z][a-z0-9-]*)")
 MAX_NAME_LENGTH = 31
 MAX_COMPONENTS = {"ContainerService": 10, "Cdn": 18}
-"""Components a set: App Runner has 10 scaling configurations a region; making a distribution lists all there are."""
+"""Maximum components per set: App Runner's quota per region, and the cost of listing all distributions."""
 
 NEEDS_BUILD = (
     "Bucket.spec.spa",
@@ -34,17 +34,17 @@ NEEDS_BUILD = (
     "ContainerService.spec.health.releaseHeader",
     "ContainerService.spec.migrate",
 )
-"""What takes a checkout with something to build in it: ``tests/release`` and ``tests/artefacts`` have some."""
+"""Properties that need a checkout to build; ``tests/release`` and ``tests/artefacts`` cover them."""
 
 Document: TypeAlias = dict[str, Any]
 PathStep: TypeAlias = tuple[str, Any]
-"""One step down into a schema: member NAME, value KEY (of a map), item, form (KEYWORD, INDEX)."""
+"""A step into a schema: member NAME, value KEY (of a map), item, or form (KEYWORD, INDEX)."""
 SchemaPart: TypeAlias = tuple[tuple[PathStep, ...], schema.Schema]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One example of one property; ``path`` leads there from the root of the schema."""
+    """An example of a property; ``path`` leads to it from the root of the schema."""
 
     kind: str
     path: tuple[PathStep, ...]
@@ -52,7 +52,7 @@ class Example:
 
     @property
     def location(self) -> str:
-        """``Bucket.spec.cors[].headers``; the values of a map are ``{}``."""
+        """Return the location, such as ``Bucket.spec.cors[].headers``; ``{}`` stands for a map value."""
         suffixes = {"item": "[]", "value": "{}", "form": ""}
         return self.kind + "".join(suffixes.get(step, f".{name}") for step, name in self.path)
 
@@ -62,23 +62,23 @@ class Example:
 
 @dataclass(slots=True)
 class ManifestSet:
-    """Documents that can stand together, and the examples that each of them shows, by handle."""
+    """Documents that are valid together, and the examples in each of them, by handle."""
 
     documents: list[Document] = field(default_factory=list)
     examples: dict[str, list[Example]] = field(default_factory=dict)
 
     @property
     def claims(self) -> set[str]:
-        """What two documents of one set cannot both have."""
+        """Return what must be unique in the set."""
         return {claim for item in self.documents for claim in iter_claims(item)}
 
     def has_room_for_document(self, candidate: Document) -> bool:
-        """Whether the document can stand among the others."""
+        """Return whether the document fits into the set."""
         limit = MAX_COMPONENTS.get(candidate["kind"])
         return not self.claims & set(iter_claims(candidate)) and (limit is None or len(self.documents) < limit)
 
     def write(self, folder: Path, substitutions: Mapping[str, str] = MappingProxyType({})) -> Path:
-        """The set as YAML, with a Project and whatever its documents refer to; ids of AWS's as ``stand_ins`` say."""
+        """Write the set as YAML with a Project and all referenced components; replace placeholder ids of AWS."""
         folder.mkdir(parents=True, exist_ok=True)
         text = yaml.safe_dump_all(complete_documents(self.documents), sort_keys=False, allow_unicode=True)
         for placeholder, real in substitutions.items():
@@ -89,16 +89,15 @@ class ManifestSet:
 
 @cache
 def load_companions() -> Mapping[str, Mapping[str, Any]]:
-    """``companions.yaml``: a kind or place -> ``because`` and ``with``, which is merged in."""
+    """Load ``companions.yaml``: kind or location -> ``because`` and ``with``, which is merged in."""
     entries: Mapping[str, Mapping[str, Any]] = yaml.safe_load(COMPANIONS.read_text(encoding="utf-8"))
     return entries
 
 
 def iter_examples(kind: str) -> Iterator[Example]:
-    """Every value that the schema of ``kind`` names, of the manifest, of each property, item, map value and form.
+    """Yield every example value in the schema of ``kind``, for each property, item, map value and form.
 
-    Besides the examples these are the members of an enum, true and false, and both ends of a range.  Left out is what
-    would be SHIPPED.
+    Includes enum members, true and false, and both ends of a range.  Excludes properties in ``NEEDS_BUILD``.
     """
     root = schema.load(kind.lower())
     for path, part in _iter_parts(root, root, ()):
@@ -115,14 +114,14 @@ def iter_examples(kind: str) -> Iterator[Example]:
 
 
 def needs_checkout(text: str) -> bool:
-    """Whether an example, as JSON, has something built: `SHIPPED` parts written out inside of a larger one."""
+    """Return whether an example, as JSON, contains a build or a site."""
     return '"build":' in text or '"spa":' in text
 
 
 def make_sets(kind: str, without: str = "") -> list[ManifestSet]:
-    """The examples of ``kind`` in as few sets as they fit; ``without`` one entry of the companions.
+    """Return the examples of ``kind`` in as few sets as possible; ``without`` disables one companion.
 
-    Examples that come to the same manifest once defaults are filled in share a document.
+    Examples that give the same manifest after defaults are filled in share a document.
     """
     groups: dict[str, list[Example]] = {}
     for example in iter_examples(kind):
@@ -140,7 +139,7 @@ def make_sets(kind: str, without: str = "") -> list[ManifestSet]:
 
 
 def companion_documents(kind: str) -> list[Document]:
-    """Who stands beside a Project, which makes little on its own: a service and a database, in its network."""
+    """Return a service and a database in the project's network, because a Project alone creates little."""
     if kind != "Project":
         return []
     return [
@@ -150,7 +149,7 @@ def companion_documents(kind: str) -> list[Document]:
 
 
 def make_document(example: Example, name: str, without: str = "") -> Document:
-    """The smallest manifest with the example in its place; it is called ``name`` unless the example names it."""
+    """Return the smallest manifest with the example; its name is ``name`` unless the example sets it."""
     root = schema.load(example.kind.lower())
     manifest: Document = _build_value(root, root, example.path, example.value)
     if example.path[:1] not in {(), (("member", "metadata"),)}:
@@ -164,16 +163,16 @@ def make_document(example: Example, name: str, without: str = "") -> Document:
 
 
 def make_minimal(kind: str, name: str) -> Document:
-    """The smallest manifest of a kind."""
+    """Return the smallest manifest of a kind."""
     return make_document(Example(kind, (("member", "kind"),), kind), name)
 
 
 def complete_documents(documents: Iterable[Document]) -> list[Document]:
-    """The documents, a Project, and the smallest manifest of whatever they refer to and is not there."""
+    """Return the documents with a Project and minimal manifests of all missing references."""
     completed = list(documents)
     if all(item["kind"] != "Project" for item in completed):
         completed.insert(0, merge(make_minimal("Project", "shop"), {"spec": {"alerts": {"maxAlarms": len(completed)}}}))
-    for item in completed:  # grows while it is walked
+    for item in completed:  # grows during the iteration
         for kind, name in HANDLE_PATTERN.findall(json.dumps(item["spec"])):
             if kind != "project" and f"{kind}.{name}" not in map(get_handle, completed):
                 completed.append(make_minimal(KIND_NAMES[kind], name))
@@ -181,12 +180,12 @@ def complete_documents(documents: Iterable[Document]) -> list[Document]:
 
 
 def get_handle(manifest: Document) -> str:
-    """``bucket.files``."""
+    """Return the handle, such as ``bucket.files``."""
     return f"{manifest['kind'].lower()}.{manifest['metadata']['name']}"
 
 
 def iter_claims(manifest: Document) -> Iterator[str]:
-    """What no other document of a set may have: a handle, a name in AWS, a database's password."""
+    """Yield what must be unique in a set: handle, name in AWS, a database's password."""
     yield "the project" if manifest["kind"] == "Project" else get_handle(manifest)
     spec = manifest["spec"]
     for name in (spec.get("name"), spec.get("image", {}).get("repository")):
@@ -197,7 +196,7 @@ def iter_claims(manifest: Document) -> Iterator[str]:
 
 
 def merge(first: Any, second: Any) -> Any:
-    """Both merged at every depth, lists item by item; where they differ the first counts."""
+    """Merge recursively, lists item by item; ``first`` wins conflicts."""
     if isinstance(first, list) and isinstance(second, list):
         common = [merge(*pair) for pair in zip(first, second, strict=False)]
         return common + deepcopy([*first[len(common) :], *second[len(common) :]])
@@ -208,13 +207,13 @@ def merge(first: Any, second: Any) -> Any:
 
 
 def _find_companion(example: Example, without: str) -> Any:
-    """What the companions say of the example itself, or of its place."""
+    """Return the companion of the example itself, or of its location."""
     keys = [key for key in (str(example), example.location) if key in load_companions() and key != without]
     return load_companions()[keys[0]]["with"] if keys else {}
 
 
 def _make_name(example: Example, number: int) -> str:
-    """A name that tells in a failure what the component is for."""
+    """Return a component name that identifies the example in a failure message."""
     words = re.sub(r"[^a-z0-9]+", "-", example.location.lower()).strip("-")
     name = f"x{number}-{words.split('-', 1)[-1].removeprefix('spec-')}"
     return name[:MAX_NAME_LENGTH].strip("-")
@@ -235,7 +234,7 @@ def _iter_parts(root: schema.Schema, part: Any, path: tuple[PathStep, ...]) -> I
 
 
 def _iter_map_values(root: schema.Schema, flat: schema.Schema, path: tuple[PathStep, ...]) -> Iterator[SchemaPart]:
-    """The values of a map, each under the key that goes with it in an example of the map."""
+    """Yield the values of a map, each under its key in an example of the map."""
     inner = schema.resolve_ref(root, flat["additionalProperties"])
     pairs = [pair for example in flat.get("examples", ()) for pair in example.items()]
     for value in inner.get("examples", ()):
@@ -246,7 +245,7 @@ def _iter_map_values(root: schema.Schema, flat: schema.Schema, path: tuple[PathS
 
 
 def _build_value(root: schema.Schema, part: Any, path: tuple[PathStep, ...], value: Any) -> Any:
-    """A value for ``part`` that holds ``value`` at ``path``, and of the rest only what is required."""
+    """Build a value for ``part`` with ``value`` at ``path`` and otherwise only required members."""
     if not path:
         return deepcopy(value)
     flat = schema.resolve_ref(root, part)
@@ -266,7 +265,7 @@ def _build_value(root: schema.Schema, part: Any, path: tuple[PathStep, ...], val
 
 
 def _build_required(root: schema.Schema, part: Any) -> Any:
-    """The smallest value for what is required: an example, or an object with what it requires in turn."""
+    """Build the smallest valid value: an example, or an object with its required members."""
     flat = schema.resolve_ref(root, part)
     if "properties" not in flat:
         return deepcopy(flat["examples"][0])

@@ -1,4 +1,4 @@
-"""Copies of this process with the emulated AWS inside of it: what is done in one is not done in any other."""
+"""Fork this process with the emulated AWS in it, so that each case has its own copy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from orchestrator.emulator import Emulator
 
 
 def prepare_to_fork(emulator: Emulator) -> None:
-    """Make ready for copies: no thread is left, and what is there is not touched by the search for garbage again.
+    """Prepare for forks: stop all threads, and exempt existing objects from garbage collection.
 
-    Each page of memory that a copy touches is copied, and that search touches them all.
+    A collection would touch all memory pages, and every touched page is copied in each fork.
     """
     emulator.pause()
     gc.collect()
@@ -23,18 +23,18 @@ def prepare_to_fork(emulator: Emulator) -> None:
 
 
 def run_in_fork(emulator: Emulator, body: Callable[[], Any]) -> Any:
-    """Run ``body`` in a copy of this process and of the world in it; returns what it returned, by way of JSON.
+    """Run ``body`` in a fork, and return its result, serialised as JSON.
 
-    An exception in there comes back as a list of one sentence.
+    An exception in the fork is returned as a list with one message.
     """
     read_fd, write_fd = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.close(read_fd)
-            emulator.open(urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0)  # the clients are made already
+            emulator.open(urlsplit(os.environ["AWS_ENDPOINT_URL"]).port or 0)  # existing clients use this port
             result = json.dumps(body())
-        except BaseException as error:  # noqa: BLE001 - whatever it was, the parent has to hear of it
+        except BaseException as error:  # noqa: BLE001 - report everything to the parent
             result = json.dumps([f"{type(error).__name__}: {error}"])
         with os.fdopen(write_fd, "w") as pipe:
             pipe.write(result)

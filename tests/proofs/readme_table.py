@@ -1,4 +1,4 @@
-"""From the JUnit XML of a run to the README's table of proofs.  Every number is counted, none is written down."""
+"""Render the README's table of proofs from the JUnit XML of a run; all numbers are counted from it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BACKENDS = ("moto", "ministack")
 
 @dataclass(frozen=True)
 class Guarantee:
-    """One row: what is promised, how it is proved, and the test modules that prove it."""
+    """A row of the table: the guarantee, its proof in words, and the test modules that prove it."""
 
     guarantee: str
     proof: str
@@ -29,43 +29,43 @@ class Guarantee:
 GUARANTEES = (
     Guarantee(
         "After apply, plan is empty",
-        "the real stack, eleven updates of it there and back, its end, every example of the schemas, manifests made at "
-        "random",
+        "the real stack, eleven updates of it applied and reverted, its destruction, every example in the schemas, and "
+        "random manifests",
         ("proofs.test_convergence", "proofs.test_examples", "proofs.test_generated"),
     ),
     Guarantee(
-        "A run that dies anywhere is healed by the next",
-        "killed before and after each call that changes AWS; see the counts below",
+        "The next run recovers from a crash at any point",
+        "killed before and after each AWS write; see the counts below",
         ("proofs.test_crash_anywhere",),
     ),
     Guarantee(
         "A plan changes nothing",
-        "all its calls are reads; it is the same under a policy that denies writes and secrets",
+        "it makes only read calls, and is identical under a policy that denies writes and secrets",
         ("proofs.test_plan_writes_nothing",),
     ),
     Guarantee(
         "There is no state file",
-        "from two empty folders the plan is the same to the byte; apply leaves no file",
+        "from two empty folders the plan is byte-identical; apply leaves no file",
         ("proofs.test_no_state",),
     ),
     Guarantee(
-        "No noise",
-        "AWS's own defaults are no change; what you change by hand is one only where a manifest speaks of it",
+        "No noise in plans",
+        "AWS defaults are not shown as changes; manual changes are shown only for fields that a manifest sets",
         ("proofs.test_noise",),
     ),
     Guarantee(
-        "Throttling and outages are survived",
-        "3 calls of 10 fail: the plan is the same, apply ends well; answers lost after the deed leave nothing double",
+        "Throttling and outages are tolerated",
+        "with 30% of calls failing, the plan is the same and apply succeeds; lost responses leave no duplicates",
         ("proofs.test_faults",),
     ),
     Guarantee(
-        "Data does not go by accident",
-        "a removed file, no files, a replacement, somebody else's bucket, the wrong account or region: each is refused",
+        "Data is not deleted by accident",
+        "a removed file, no files, a replacement, a foreign bucket, the wrong account or region: each is refused",
         ("proofs.test_guards",),
     ),
     Guarantee(
-        "What is independent runs at the same time, in the right order",
-        "the real stack as AWS sees it, and random graphs",
+        "Independent changes run in parallel, dependent changes in order",
+        "the real stack as AWS observes it, and random graphs",
         ("proofs.test_parallel", "test_apply"),
     ),
 )
@@ -74,7 +74,7 @@ WITHOUT_AWS = frozenset({"test_apply"})
 
 @dataclass(frozen=True)
 class Case:
-    """One test that ran."""
+    """A test that ran."""
 
     module: str
     name: str
@@ -86,7 +86,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Report:
-    """One run: its cases and its day."""
+    """A test run: its cases and its date."""
 
     cases: tuple[Case, ...]
     day: str
@@ -97,16 +97,16 @@ class Report:
 
 
 SCENARIO_TITLES = {
-    "create": "creates the stack",
-    "destroy": "destroys it",
-    "create express": "creates the service and buckets alone, on ECS Express",
-    "destroy express": "destroys those",
+    "create": "create the stack",
+    "destroy": "destroy the stack",
+    "create express": "create only the service and the buckets, on ECS Express",
+    "destroy express": "destroy the service and the buckets, on ECS Express",
 }
-"""Scenarios in a reader's words."""
+"""Titles of scenarios in the table."""
 
 
 def read_report(*files: Path) -> Report:
-    """The run that ``files`` tell of."""
+    """Read a run from one or more JUnit XML files."""
     suites = [suite for file in files for suite in ET.parse(file).iter("testsuite")]
     cases = tuple(_parse_case(element) for suite in suites for element in suite.iter("testcase"))
     day = min(suite.get("timestamp", "") for suite in suites)[:10]
@@ -130,20 +130,22 @@ def _parse_case(element: ET.Element) -> Case:
 
 
 def find_problems(report: Report) -> list[str]:
-    """Why this run proves less than the table would say."""
+    """Return why this run does not prove the whole table; an empty list if it does."""
     issues = [f"{case.module}::{case.name}: {case.result}" for case in report.cases if case.result != "passed"]
     expected_modules = {module for guarantee in GUARANTEES for module in guarantee.modules}
-    issues += [f"{module} is in no row" for module in sorted({case.module for case in report.cases} - expected_modules)]
+    issues += [
+        f"{module} is not in the table" for module in sorted({case.module for case in report.cases} - expected_modules)
+    ]
     run_modules = {case.module for case in report.cases}
     return [*issues, *(f"{module} did not run" for module in sorted(expected_modules - run_modules))]
 
 
 def render_tables(report: Report) -> str:
-    """Both tables, in Markdown."""
+    """Render both tables as Markdown."""
     lines = [
-        f"From a run on {report.day}: {len(report.cases)} tests. `make proofs` runs them again and writes this.",
+        f"From a run on {report.day} with {len(report.cases)} tests. Run `make proofs` to update this table.",
         "",
-        "| promise | proved by | cases on moto | on MiniStack | without AWS | result | run it |",
+        "| guarantee | proof | cases on moto | on MiniStack | without AWS | result | command |",
         "|---|---|--:|--:|--:|---|---|",
         *(_guarantee_row(report, guarantee) for guarantee in GUARANTEES),
         "",
@@ -164,27 +166,27 @@ def _guarantee_row(report: Report, guarantee: Guarantee) -> str:
 
 
 def _iter_crash_rows(report: Report) -> Iterable[str]:
-    """A row a scenario: how many calls change AWS, how many deaths were died."""
+    """Yield a row per scenario: the number of AWS writes and of simulated crashes."""
     cases = [case for case in report.cases if case.scenario]
     crash_counts = Counter[tuple[str, str]]()
     for case in cases:
         crash_counts[case.scenario, case.backend] += case.crashes
-    yield "| killed while it | calls that change AWS | crashes on moto | on MiniStack | healed by the next run |"
+    yield "| killed during | AWS writes | crashes on moto | on MiniStack | recovered by the next run |"
     yield "|---|--:|--:|--:|---|"
     for scenario in dict.fromkeys(case.scenario for case in cases):
         moto, ministack = (crash_counts[scenario, backend] for backend in BACKENDS)
         is_healed = all(case.result == "passed" for case in cases if case.scenario == scenario)
-        title = SCENARIO_TITLES.get(scenario, f"updates: {scenario}")
+        title = SCENARIO_TITLES.get(scenario, f"update: {scenario}")
         yield f"| {title} | {max(moto, ministack) // 2} | {moto} | {ministack} | {'all' if is_healed else 'NOT all'} |"
     total = [
         sum(count for (_, crash_backend), count in crash_counts.items() if crash_backend == backend)
         for backend in BACKENDS
     ]
-    yield f"| **together** | {max(total) // 2} | {total[0]} | {total[1]} | |"
+    yield f"| **total** | {max(total) // 2} | {total[0]} | {total[1]} | |"
 
 
 def insert_table(readme: str, text: str) -> str:
-    """``readme`` with ``text`` between the marks."""
+    """Return ``readme`` with ``text`` between the markers; raise ValueError if they are missing."""
     head, _, rest = readme.partition(BEGIN_MARKER)
     _, end, tail = rest.partition(END_MARKER)
     if not end:

@@ -1,7 +1,7 @@
-"""The real stack, an emulated AWS, and what one run of the product does to the other.
+"""Plan and apply the real stack on an emulated AWS, and inspect the result.
 
-Nothing here knows how the product works inside: it plans and applies through ``pipeline``, and looks at AWS through
-listings of its own.
+Independent of the product's internals: it plans and applies through ``pipeline``, and inspects AWS with its own list
+calls.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ REGION = "eu-west-1"
 BACKENDS = ("moto", "ministack")
 
 READ_ONLY_FAULTS = Faults(deny_writes=True, denied=("secretsmanager:GetSecretValue",))
-"""What the plan role may do: read, but no secrets."""
+"""The permissions of the plan role: reads, except secrets."""
 
 Edit = Callable[[Path], None]
 
 
 def unreliable_faults(failure_rate: float, seed: int) -> Faults:
-    """Faults that let ``share`` of all calls fail before they are done: two thirds throttled, one third 503."""
+    """Return faults that fail ``failure_rate`` of all calls: two thirds throttled, one third HTTP 503."""
     throttle_rate = failure_rate * 2 / 3
     error_rate = (failure_rate - throttle_rate) / (1 - throttle_rate)
     return Faults(
@@ -47,7 +47,7 @@ def unreliable_faults(failure_rate: float, seed: int) -> Faults:
 
 
 def lost_response_faults(failure_rate: float, seed: int) -> Faults:
-    """Faults that let ``share`` of all writes be done and their answers be lost."""
+    """Return faults that execute ``failure_rate`` of all writes but lose the response."""
     return Faults(seed, rules=(Rule("reset_after", access="write", probability=failure_rate),))
 
 
@@ -60,10 +60,10 @@ atexit.register(_RUNNING_EMULATORS.close)
 def emulated_aws(
     backend: str = "moto", *, faults: Faults | None = None, settle_seconds: float = 0.0
 ) -> Iterator[Emulator]:
-    """An empty emulated AWS, and an environment that leads every client there.
+    """Provide an empty emulated account, and environment variables that point every client to it.
 
-    It goes on running for whoever is next in this process and gets it emptied: to start one, and to make clients of
-    it, takes longer than most tests.
+    The emulator keeps running and is reset for the next user in this process: starting one and creating its clients
+    takes longer than most tests.
     """
     idle_emulators = _IDLE_EMULATORS[backend, settle_seconds]
     emulator = (
@@ -83,7 +83,7 @@ def emulated_aws(
 
 @contextmanager
 def aws_environment(emulator: Emulator) -> Iterator[Emulator]:
-    """An environment that leads every client to it."""
+    """Set environment variables that point every client to the emulator."""
     previous_environment = dict(os.environ)
     os.environ.update(emulator.environment)
     try:
@@ -98,7 +98,7 @@ def _start_emulator(backend: str, settle_seconds: float) -> Emulator:
 
 
 def load_stack(folder: Path, *edits: Edit) -> DesiredState:
-    """The real manifests, copied to ``folder`` and edited, as desired resources."""
+    """Copy the real manifests to ``folder``, edit them, and load the desired state."""
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(MANIFESTS, folder)
     for edit in edits:
@@ -107,7 +107,7 @@ def load_stack(folder: Path, *edits: Edit) -> DesiredState:
 
 
 def replace_text(file: str, *pairs: tuple[str, str]) -> Edit:
-    """An edit that replaces text in one manifest; text that is not there is an error of the test."""
+    """Return an edit that replaces text in one manifest; it fails if the text is missing."""
 
     def edit(folder: Path) -> None:
         path = folder / file
@@ -121,7 +121,7 @@ def replace_text(file: str, *pairs: tuple[str, str]) -> Edit:
 
 
 def remove_files(*files: str) -> Edit:
-    """An edit that takes whole manifests away."""
+    """Return an edit that deletes manifests."""
 
     def edit(folder: Path) -> None:
         for file in files:
@@ -136,24 +136,24 @@ def _cached_clients(_endpoint: str, _region: str, attempts: int) -> Clients:
 
 
 def clients(attempts: int = MAX_ATTEMPTS) -> Clients:
-    """The clients of this environment, made once: making them takes longer than a run."""
+    """Return cached clients for this environment: creating them takes longer than a run."""
     return _cached_clients(os.environ["AWS_ENDPOINT_URL"], os.environ["AWS_REGION"], attempts)
 
 
 class SharedClients(Clients):
-    """Clients with a mind of their own, for a test to derive from; they speak through those that there are already."""
+    """A base class for tests that override calls; shares the connections of the cached clients."""
 
     def __init__(self) -> None:
         vars(self).update(vars(clients()))
 
 
 def make_plan(desired: DesiredState, **options: Any) -> Plan:
-    """What would change."""
+    """Return the plan."""
     return pipeline.plan(desired, clients=clients(), **options).plan
 
 
 def plan_with_token(desired: DesiredState, **options: Any) -> PreparedPlan:
-    """What would change, with what it takes to do it; a destruction brings its own token."""
+    """Return the prepared plan; a vetoed plan is made again with its own token."""
     first_plan = pipeline.plan(desired, clients=clients(), **options)
     if not first_plan.plan.is_vetoed:
         return first_plan
@@ -163,20 +163,20 @@ def plan_with_token(desired: DesiredState, **options: Any) -> PreparedPlan:
 def apply(
     desired: DesiredState, *, parallelism: int = 16, aws_clients: Any = None, **options: Any
 ) -> tuple[Outcome, ...]:
-    """Plan and apply once, as a merge to main does; ``through`` stands between the apply and AWS."""
+    """Plan and apply once, as a merge to main does; ``aws_clients`` replaces the default clients."""
     return pipeline.apply(
         plan_with_token(desired, **options), ignore_event, parallelism=parallelism, clients=aws_clients or clients()
     )
 
 
 def list_failures(outcomes: tuple[Outcome, ...]) -> list[str]:
-    """What did not succeed, in words."""
+    """Return a line for each outcome that is not successful and healthy."""
     failed = [item for item in outcomes if item.actuation in {"failed", "skipped"} or item.health != "healthy"]
     return [f"{outcome.address}: {outcome.actuation} {outcome.health}: {outcome.reason}" for outcome in failed]
 
 
 def describe_changes(plan: Plan) -> list[str]:
-    """The pending changes of a plan, one line each, for a failure message."""
+    """Return a line for each pending change, for failure messages."""
     return [
         f"{change.action} {change.address} "
         + ", ".join(f"{'.'.join(field.path)}: {field.before} -> {field.after}" for field in change.fields)
@@ -192,7 +192,7 @@ _RANDOM = re.compile(
 
 
 def read_state(planned: PreparedPlan) -> Mapping[str, str]:
-    """Every desired resource as AWS has it, with the parts that AWS draws by lot masked."""
+    """Return the live state of every desired resource, with random ids masked."""
     return {address: _RANDOM.sub("*", repr(to_plain(live.spec))) for address, live in sorted(planned.live.items())}
 
 
@@ -223,7 +223,7 @@ LISTINGS: tuple[tuple[str, str, dict[str, Any], str], ...] = (
 
 
 def count_resources() -> dict[str, int]:
-    """How many things of each kind there are in the whole account, whoever's they are."""
+    """Count all resources in the account by type, including resources of others."""
     reader = Reader(clients())
     return {
         f"{service}:{operation}": len(reader.all(service, operation, member, **parameters))

@@ -1,4 +1,4 @@
-"""Edits of the real stack: eleven updates that between them touch every kind of resource, and the way to its end."""
+"""Define edits of the real stack: eleven updates that cover every resource type, and its destruction."""
 
 from __future__ import annotations
 
@@ -65,11 +65,11 @@ SERVICE_ALONE: tuple[Edit, ...] = (
         ("    - secret.app\n    - database.main\n", ""),
     ),
 )
-"""The service and the buckets: what a change of runtime is killed in, call by call, in little time."""
+"""Only the service and the buckets: a small stack for the crashes during a change of runtime."""
 EXPRESS_SERVICE: tuple[Edit, ...] = (*SERVICE_ALONE, *UPDATES["service runtime"])
-"""The same on ECS Express."""
+"""Only the service and the buckets, on ECS Express."""
 SMALL_SCENARIOS = frozenset({"service runtime", "create express", "destroy express"})
-"""What is killed in that."""
+"""Scenarios that use the small stack."""
 DELETABLE: tuple[Edit, ...] = (
     replace_text("buckets.yaml", ("  encryption: AES256", "  deletionPolicy: delete\n  encryption: AES256")),
     replace_text("database.yaml", ("deletionProtection: true", "deletionProtection: false\n  deletionPolicy: delete")),
@@ -77,9 +77,9 @@ DELETABLE: tuple[Edit, ...] = (
     replace_text("secret.yaml", ("  data:", "  deletionPolicy: delete\n  data:")),
     replace_text("api.yaml", ("    keep: 20", "    keep: 20\n    deletionPolicy: delete")),
 )
-"""The manifests' word that everything may go."""
+"""Allows the deletion of everything in the manifests."""
 CREATE_SCENARIOS: dict[str, tuple[Edit, ...]] = {"create": (), "create express": EXPRESS_SERVICE}
-"""What is made in an empty account."""
+"""Stacks to create in an empty account."""
 DESTROY_SCENARIOS: dict[str, tuple[Edit, ...]] = {
     "destroy": DELETABLE,
     "destroy express": (*EXPRESS_SERVICE, DELETABLE[0], DELETABLE[-1]),

@@ -1,4 +1,4 @@
-"""Hypothesis strategies for manifest sets nobody has thought of: parts of the schemas, put together at random."""
+"""Define Hypothesis strategies for random manifest sets, combined from the examples in the schemas."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ LINKED_PROPERTIES = {
     "ContainerService": {"image", "access", "secrets"},
     "Cdn": {"origin", "paths"},
 }
-"""Properties that are about other components, or about what AWS has once: they are not drawn on their own."""
+"""Properties that refer to other components or to unique names in AWS; set separately."""
 DELETABLE: Mapping[str, Any] = {
     "Bucket": {"deletionPolicy": "delete"},
     "Database": {"deletionPolicy": "delete", "deletionProtection": False},
@@ -52,12 +52,12 @@ DELETABLE: Mapping[str, Any] = {
 ALERTS = {"email": ["ops@shop.example"], "maxAlarms": 50}
 IMAGES = ("public.ecr.aws/nginx/nginx:1.27", "${project.registry}/shop@sha256:" + "5f" * 32)
 IRREVERSIBLE = ("storage", "version")
-"""What RDS does not take back: a disk never shrinks, a version never sinks."""
+"""Properties that RDS cannot reduce: storage size and engine version."""
 
 
 @cache
 def examples_by_property(kind: str) -> Mapping[str, tuple[Example, ...]]:
-    """The values that the schema of ``kind`` names, by the property of its spec in which they stand."""
+    """Return the examples in the schema of ``kind``, by property of its spec."""
     by_property: dict[str, list[Example]] = defaultdict(list)
     for example in iter_examples(kind):
         names = [name for step, name in example.path if step == "member"]
@@ -72,7 +72,7 @@ def examples_by_property(kind: str) -> Mapping[str, tuple[Example, ...]]:
 
 @st.composite
 def components(draw: st.DrawFn, kind: str, name: str) -> Document:
-    """A component with a few of its optional properties."""
+    """Draw a component with a few of its optional properties."""
     by_name = examples_by_property(kind)
     number = draw(st.integers(0, min(MAX_PROPERTIES, len(by_name))))
     chosen = draw(st.lists(st.sampled_from(sorted(by_name)), min_size=number, max_size=number, unique=True))
@@ -84,7 +84,7 @@ def components(draw: st.DrawFn, kind: str, name: str) -> Document:
 
 @st.composite
 def sets(draw: st.DrawFn) -> list[Document]:
-    """A Project and some components of each kind, woven together."""
+    """Draw a Project and some components of each kind, with references between them."""
     linked = LinkedComponents(
         draw(components(kind, name)) for kind, names in NAMES.items() for name in names if draw(st.booleans())
     )
@@ -102,24 +102,24 @@ def sets(draw: st.DrawFn) -> list[Document]:
 
 
 class LinkedComponents(dict[str, Document]):
-    """Components by handle, while they come to speak of each other."""
+    """Components by handle, while references are added."""
 
     def __init__(self, documents: Iterable[Document]) -> None:
         super().__init__({get_handle(item): item for item in documents})
 
     def list_handles(self, *kinds: str) -> list[str]:
-        """Handles of those kinds."""
+        """Return the handles of the given kinds."""
         return [name for name, component in self.items() if component["kind"] in kinds]
 
     def spec(self, name: str) -> dict[str, Any]:
-        """A spec, to be added to."""
+        """Return the mutable spec of a component."""
         component_spec: dict[str, Any] = self[name]["spec"]
         return component_spec
 
 
 @st.composite
 def link_buckets(draw: st.DrawFn, linked: LinkedComponents) -> None:
-    """Some buckets log into the last one, have a name of their own, or let the CDN's pages in."""
+    """Let some buckets log to the last one, set their names, or allow the CDN's pages by CORS."""
     buckets = linked.list_handles("Bucket")
     for name in buckets:
         spec = linked.spec(name)
@@ -133,7 +133,7 @@ def link_buckets(draw: st.DrawFn, linked: LinkedComponents) -> None:
 
 @st.composite
 def link_secrets(draw: st.DrawFn, linked: LinkedComponents) -> None:
-    """Values of every sort; the password of each database in one secret at most."""
+    """Draw secret values; each database password is in at most one secret."""
     names = linked.list_handles("Secret")
     for name in names:
         part = name.partition(".")[2].title()
@@ -149,7 +149,7 @@ def link_secrets(draw: st.DrawFn, linked: LinkedComponents) -> None:
 
 @st.composite
 def link_service(draw: st.DrawFn, linked: LinkedComponents, name: str) -> None:
-    """An image, rights to some of the others, and some of the secrets' keys."""
+    """Draw an image, access to some other components, and some keys of the secrets."""
     spec = linked.spec(name)
     repository = {"repository": f"shop/{name.partition('.')[2]}"} if draw(st.booleans()) else {}
     spec["image"] = {**spec["image"], "prebuilt": draw(st.sampled_from(IMAGES)), **repository}
@@ -164,7 +164,7 @@ def link_service(draw: st.DrawFn, linked: LinkedComponents, name: str) -> None:
 
 @st.composite
 def link_cdn(draw: st.DrawFn, linked: LinkedComponents, origins: list[str]) -> None:
-    """A site of some origin, and paths to others."""
+    """Draw the default origin of the CDN, and paths to other origins."""
     spec = linked.spec("cdn.site")
     spec["origin"] = draw(st.sampled_from(origins))
     if not spec["origin"].startswith("bucket."):
@@ -182,17 +182,17 @@ def link_cdn(draw: st.DrawFn, linked: LinkedComponents, origins: list[str]) -> N
 
 
 def scalars() -> st.SearchStrategy[Any]:
-    """What a secret's key may hold, besides a generated value."""
+    """Return a strategy for plain values of a secret."""
     return TEXT | st.integers(0, 10**9) | st.booleans() | st.just("in ${project.region}")
 
 
 def subsets(items: list[str]) -> st.SearchStrategy[list[str]]:
-    """Some of them, in their order."""
+    """Return a strategy for subsets, in order."""
     return st.tuples(*(st.booleans() for _ in items)).map(lambda mask: list(compress(items, mask)))
 
 
 def keep_irreversible(first: list[Document], second: list[Document]) -> list[Document]:
-    """``second`` with what RDS never takes back left as in ``first``."""
+    """Return ``second`` with irreversible database properties as in ``first``."""
     previous_specs = {get_handle(item): item["spec"] for item in first if item["kind"] == "Database"}
     changed = deepcopy(second)
     for item in changed:

@@ -83,7 +83,7 @@ def test_a_replacement_of_the_database_is_refused(emulator: Emulator, applied: D
         tmp_path / "renamed", replace_text("database.yaml", ("username: joiabagur", "username: other"))
     )
 
-    assert "delete and make again joiabagur-prod-main" in vetoes(real_stack.make_plan(renamed))["Stateful"]
+    assert "delete and re-create joiabagur-prod-main" in vetoes(real_stack.make_plan(renamed))["Stateful"]
     refused(renamed)
 
 
@@ -95,7 +95,7 @@ def test_a_bucket_of_the_same_name_without_our_mark_is_not_touched(emulator: Emu
     clients.call("s3", "create_bucket", {"Bucket": "joiabagur-files-prod", "CreateBucketConfiguration": place})
     clients.call("s3", "put_bucket_tagging", {"Bucket": "joiabagur-files-prod", "Tagging": body})
 
-    assert "joiabagur-files-prod exists already" in vetoes(real_stack.make_plan(stack))["NotOurs"]
+    assert "joiabagur-files-prod already exists" in vetoes(real_stack.make_plan(stack))["NotOurs"]
     refused(stack)
 
 

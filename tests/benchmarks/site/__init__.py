@@ -1,1 +1,1 @@
-"""A static site of 2,001 files, against the tools that people use for that."""
+"""Benchmark the deployment of a static site of 2,001 files against common upload tools."""

@@ -1,4 +1,4 @@
-"""A made-up site: the same bytes every time, sizes as a bundler makes them."""
+"""Write a synthetic site: reproducible content, file sizes like a bundler's output."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ FOLDERS = 20
 
 
 def write_site(folder: Path, count: int, changed: int = 0) -> None:
-    """``count`` files below ``folder``, all new; ``changed`` of them with other bytes, and so another name.
+    """Rewrite ``folder`` with ``count`` files, ``changed`` of them with different content and so different names.
 
-    The front page counts as one of both.
+    Both numbers include the front page.
     """
     for path in folder.rglob("*"):
         if path.is_file():

@@ -1,6 +1,6 @@
-"""An image that has not changed, as a process of its own: ``python -m tests.benchmarks.site.image FOLDER push|look``.
+"""Push or look up an unchanged image in a separate process: ``python -m tests.benchmarks.site.image FOLDER push|look``.
 
-``push`` leaves an image under the tag that the folder's build has; ``look`` does what a plan does about it.
+``push`` pushes an image under the tag of the folder's build; ``look`` reads it as a plan does.
 """
 
 from __future__ import annotations

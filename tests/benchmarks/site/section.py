@@ -1,4 +1,4 @@
-"""The rows about sites.  Wall times against one fast server, calls by the emulator, which counts them."""
+"""Measure site deployments: wall times against a fast S3 server, calls with the emulator."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ MAX_CALLS = 10
 MAX_UNCHANGED_CALLS = 3
 MAX_IMAGE_CALLS = 2
 HASH_SECONDS_FIELD, LOOK_SECONDS_FIELD = -3, -2
-"""Words of what our process prints: seconds."""
+"""Positions of the seconds in the output of our process."""
 MISSING_TEXT = "not on this machine"
 
 
 @dataclass(slots=True)
 class WallTimes:
-    """Samples by tool: the first upload, a second run untouched, and one after a fresh build of the same bytes.
+    """Samples by tool: first upload, second run on untouched files, and a run after a rebuild without changes.
 
-    ``client`` is what a program in Python cannot do without.
+    ``client``: a Python process that only creates an S3 client.
     """
 
     first: dict[str, list[Sample]] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class WallTimes:
 
 
 def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
-    """All of them; without rclone there is no server, and only calls and memory are told."""
+    """Return all rows; without rclone there is no server, and only the calls are measured."""
     with tempfile.TemporaryDirectory() as folder:
         on_progress("site: calls ...")
         call_rows = _call_rows(Path(folder))
@@ -63,7 +63,7 @@ def rows(rounds: int, on_progress: Callable[[str], None]) -> list[Row]:
                 on_progress("site: memory ...")
                 memory = _memory_row(environment, Path(folder))
         except ToolUnavailableError as error:
-            return [*call_rows, Row(f"site of {FILE_COUNT:,} files: wall", str(error), MISSING_TEXT, None, None)]
+            return [*call_rows, Row(f"site of {FILE_COUNT:,} files: wall time", str(error), MISSING_TEXT, None, None)]
     return [*_comparison_rows(walls, rounds), memory, *call_rows]
 
 
@@ -83,23 +83,23 @@ def _measure_walls(environment: Mapping[str, str], folder: Path, rounds: int) ->
 
 
 def _comparison_rows(walls: WallTimes, rounds: int) -> list[Row]:
-    """Ours against each peer; a target only against s5cmd, the fastest of them."""
+    """Compare with each peer; only s5cmd, the fastest, has a target."""
     peers = [tool.name for tool in list_available()]
     title = f"site of {FILE_COUNT:,} files"
-    table_rows = [_peer_row(f"{title}: first upload", walls.first, name, rounds) for name in peers]
-    table_rows += [_peer_row(f"{title}: fresh build, same bytes", walls.fresh, name, rounds) for name in peers]
+    table_rows = [_peer_row(f"{title}, first upload", walls.first, name, rounds) for name in peers]
+    table_rows += [_peer_row(f"{title}, rebuild without changes", walls.fresh, name, rounds) for name in peers]
     if "s5cmd" not in peers:
-        return [*table_rows, Row(f"{title}: first upload", "", f"s5cmd: {MISSING_TEXT}", None, 1.0)]
-    title_template = f"{title}: fresh build, {{}}, against an untouched run"
+        return [*table_rows, Row(f"{title}, first upload", "", f"s5cmd: {MISSING_TEXT}", None, 1.0)]
+    title_template = f"{title}, rebuild without changes, {{}}: wall time vs s5cmd on untouched files"
     table_rows.append(
         _fresh_build_row(
             walls,
-            title_template.format("in a deploy that runs"),
+            title_template.format("within a deploy"),
             rounds,
             lambda run: _read_output_seconds(run, LOOK_SECONDS_FIELD),
         )
     )
-    own_process_text = "less hashing, as a process of its own"
+    own_process_text = "in its own process without hashing"
     table_rows.append(
         _fresh_build_row(
             walls,
@@ -109,7 +109,7 @@ def _comparison_rows(walls: WallTimes, rounds: int) -> list[Row]:
         )
     )
     client_walls, peer_walls = ([run.wall for run in runs] for runs in (walls.client, walls.untouched["s5cmd"]))
-    client_title = f"{BOTOCORE_CLIENT_TOOL.name}, against an untouched run of s5cmd"
+    client_title = f"{BOTOCORE_CLIENT_TOOL.name}: wall time vs s5cmd on untouched files"
     return [
         *table_rows,
         Row(
@@ -131,15 +131,15 @@ def _peer_row(title: str, samples: Mapping[str, list[Sample]], peer: str, rounds
         f"{format_seconds(s.wall for s in sample_list)}, {format_megabytes(s.peak for s in sample_list)}"
         for sample_list in (our_samples, peer_samples)
     )
-    return Row(f"{title}: wall, memory, against {peer}", ours, theirs, median_ratio(*walls), target, str(rounds))
+    return Row(f"{title}: wall time, peak memory vs {peer}", ours, theirs, median_ratio(*walls), target, str(rounds))
 
 
 def _fresh_build_row(walls: WallTimes, title: str, rounds: int, part: Callable[[Sample], float]) -> Row:
-    """They compare times and sizes and read nothing, so a fresh build is all new to them."""
+    """Compare our rebuild with a peer's run on untouched files: peers compare times, and would upload a rebuild."""
     our_walls = [part(sample) for sample in walls.fresh[ORCHESTRATOR_TOOL.name]]
     peer_walls = [sample.wall for sample in walls.untouched["s5cmd"]]
     return Row(
-        f"{title} of s5cmd",
+        title,
         format_seconds(our_walls),
         format_seconds(peer_walls),
         median_ratio(our_walls, peer_walls),
@@ -149,7 +149,7 @@ def _fresh_build_row(walls: WallTimes, title: str, rounds: int, part: Callable[[
 
 
 def _read_output_seconds(run: Sample, position: int) -> float:
-    """What our process says of itself."""
+    """Return a number of seconds from the output of our process."""
     return float(run.output.split()[position])
 
 
@@ -158,13 +158,13 @@ def _memory_row(environment: Mapping[str, str], folder: Path) -> Row:
     files.write_site(site, LARGE_FILE_COUNT)
     _create_buckets(environment, "memory", STORE)
     peak = _require_success(ORCHESTRATOR_TOOL.run(environment, site, "memory"), ORCHESTRATOR_TOOL).peak
-    limit_text = f"{MAX_MEMORY_MB} MB at most"
-    title = f"site of {LARGE_FILE_COUNT:,} files, first upload: memory"
+    limit_text = f"limit {MAX_MEMORY_MB} MB"
+    title = f"site of {LARGE_FILE_COUNT:,} files, first upload: peak memory"
     return Row(title, format_megabytes([peak]), limit_text, peak / 1e6 / MAX_MEMORY_MB, 1.0, "1")
 
 
 def _call_rows(folder: Path) -> list[Row]:
-    """What S3 is asked, by the emulator's count."""
+    """Count the S3 calls with the emulator."""
     site = folder / "counted"
     with run_emulator() as aws:
         _create_buckets(aws.environment, "web", STORE)
@@ -183,23 +183,23 @@ def _call_rows(folder: Path) -> list[Row]:
         restored, _ = count_calls(first_digest)
         image = _count_image_calls(aws, folder / "image")
     puts, expected = changed["PutObject"], CHANGED_FILE_COUNT + 4
-    constant = f"{CHANGED_FILE_COUNT}, the front page's copy, the index, two marks"
-    unchanged_title = f"site of {FILE_COUNT:,} files, fresh build, same bytes"
-    changed_title = f"{CHANGED_FILE_COUNT} files changed: puts ({first['PutObject']:,} at first)"
+    constant = f"{CHANGED_FILE_COUNT} files, front page copy, index, two markers"
+    unchanged_title = f"site of {FILE_COUNT:,} files, rebuild without changes"
+    changed_title = f"{CHANGED_FILE_COUNT} files changed: PutObject calls (first upload: {first['PutObject']:,})"
     return [
         _bounded_row(
-            f"{unchanged_title}: calls ({unchanged['PutObject']} of them puts)",
+            f"{unchanged_title}: S3 calls ({unchanged['PutObject']} PutObject)",
             sum(unchanged.values()),
             MAX_UNCHANGED_CALLS,
         ),
         Row(changed_title, str(puts), constant, puts / expected, 1.0, "1"),
-        _bounded_row("the site before comes back: calls", sum(restored.values()), MAX_CALLS),
-        _bounded_row("unchanged image: calls, of any service", image, MAX_IMAGE_CALLS),
+        _bounded_row("rollback to the previous site: S3 calls", sum(restored.values()), MAX_CALLS),
+        _bounded_row("unchanged image: AWS calls, all services", image, MAX_IMAGE_CALLS),
     ]
 
 
 def _count_image_calls(aws: EmulatorProcess, folder: Path) -> int:
-    """What a plan asks of an image whose build is in its repository already."""
+    """Count a plan's calls for an image that is already in its repository."""
     folder.mkdir()
     (folder / "Dockerfile").write_text("FROM scratch\nCOPY . /srv/\n")
     command = (sys.executable, "-m", "tests.benchmarks.site.image", str(folder))
@@ -211,7 +211,7 @@ def _count_image_calls(aws: EmulatorProcess, folder: Path) -> int:
 
 
 def _bounded_row(title: str, calls: int, limit: int) -> Row:
-    return Row(title, str(calls), f"{limit} at most", calls / limit, 1.0, "1")
+    return Row(title, str(calls), f"limit {limit}", calls / limit, 1.0, "1")
 
 
 def _create_buckets(environment: Mapping[str, str], *names: str) -> None:
@@ -232,4 +232,4 @@ def _create_buckets(environment: Mapping[str, str], *names: str) -> None:
 def _require_success(sample: Sample, tool: Tool) -> Sample:
     if sample.exit_code == 0:
         return sample
-    raise ToolError(f"{tool.name} ended with {sample.exit_code}:\n{sample.output[-2000:]}")
+    raise ToolError(f"{tool.name} exited with {sample.exit_code}:\n{sample.output[-2000:]}")

@@ -1,8 +1,8 @@
-"""What a deploy does for its site, as a process of its own: scan, look, ship.  Nothing of the bucket itself.
+"""Run the site part of a deploy in a separate process: scan, compare, upload.  Does not create the bucket.
 
-``python -m tests.benchmarks.site.ship_process FOLDER BUCKET STORE [BACK]`` prints the seconds that hashing took, those that
-it then took to find out what is to be done, by a client that is there already, and the digest of the site.  With BACK, a
-digest, the site of that digest comes back from what S3 holds of it.
+``python -m tests.benchmarks.site.ship_process FOLDER BUCKET STORE [DIGEST]`` prints the seconds for hashing, the
+seconds to find the differences with an existing client, and the digest of the site.  With DIGEST, it restores the site
+of that digest from S3 instead.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
 
 
 def main(folder: str, bucket: str, store: str, restore_digest: str = "") -> None:
-    process_lifecycle.tune_gc()  # as every command does, which ends so, too
+    process_lifecycle.tune_gc()  # as every command does
     clients = Clients(SCOPE.region)
     started_at = time.perf_counter()
     site = load_earlier_site(clients, bucket, store, restore_digest) if restore_digest else scan(Path(folder))
@@ -45,7 +45,7 @@ def main(folder: str, bucket: str, store: str, restore_digest: str = "") -> None
 
 
 def load_earlier_site(clients: Clients, bucket: str, store: str, digest: str) -> Site:
-    """A site of an earlier release."""
+    """Load the site of an earlier release."""
     key = f"sites/{bucket}/{digest}.json"
     return load(clients.call("s3", "get_object", {"Bucket": store, "Key": key})["Body"].read(), Site)
 

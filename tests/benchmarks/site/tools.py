@@ -1,4 +1,4 @@
-"""The programs that bring a folder into a bucket, and a fast S3 server that all of them are measured against."""
+"""Run the tools that upload a folder to a bucket, and the fast S3 server they are measured against."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ START_TIMEOUT_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One program; ``command`` may say FOLDER, BUCKET and ENDPOINT."""
+    """A program; ``command`` can contain FOLDER, BUCKET and ENDPOINT."""
 
     name: str
     command: tuple[str, ...]
 
     def run(self, environment: Mapping[str, str], folder: Path, bucket: str, *more: str) -> Sample:
-        """One measured run."""
+        """Measure one run."""
         words = {"FOLDER": str(folder), "BUCKET": bucket, "ENDPOINT": environment["AWS_ENDPOINT_URL"]}
         command = [_substitute(word, words) for word in (*self.command, *more)]
         return measure(command, cwd=ROOT, environment={**NEUTRAL_ENVIRONMENT, **environment})
@@ -38,7 +38,7 @@ ORCHESTRATOR_TOOL = Tool(
     "orchestrator", (sys.executable, "-m", "tests.benchmarks.site.ship_process", "FOLDER", "BUCKET", STORE)
 )
 BOTOCORE_CLIENT_TOOL = Tool(
-    "a Python process that makes botocore's S3 client and ends",
+    "a Python process that only creates botocore's S3 client",
     (sys.executable, "-c", "import botocore.session as aws; aws.get_session().create_client('s3')"),
 )
 PEER_TOOLS = (
@@ -53,7 +53,7 @@ PEER_TOOLS = (
 
 
 def list_available() -> list[Tool]:
-    """The peers that are on PATH."""
+    """Return the peers on PATH."""
     return [tool for tool in PEER_TOOLS if shutil.which(tool.command[0])]
 
 
@@ -65,9 +65,9 @@ def _substitute(word: str, words: Mapping[str, str]) -> str:
 
 @contextlib.contextmanager
 def run_s3_server() -> Iterator[dict[str, str]]:
-    """``rclone serve s3``, in memory: the environment that turns clients to it.
+    """Run ``rclone serve s3`` in memory; yield the environment that points clients to it.
 
-    Raises Unfit where there is no rclone, or it does not start.
+    Raises ToolUnavailableError if rclone is missing or does not start.
     """
     if shutil.which("rclone") is None:
         raise ToolUnavailableError("rclone is not on this machine")
@@ -86,7 +86,7 @@ def run_s3_server() -> Iterator[dict[str, str]]:
 
 
 def credentials(key: str, secret: str) -> dict[str, str]:
-    """What every tool reads."""
+    """Return the environment variables that every tool reads."""
     region = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true"}
     return {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, **region}
 

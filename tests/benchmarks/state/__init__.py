@@ -1,1 +1,1 @@
-"""The state service on PostgreSQL, after a year of deploys."""
+"""Benchmark the state service on PostgreSQL with a year of history."""

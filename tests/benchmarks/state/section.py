@@ -1,7 +1,7 @@
-"""What the service costs: events a second, every page at 10,000 runs and 1,000,000 events, hand-over, memory, start.
+"""Measure the state service: events per second, pages at 1,000,000 events, lease handover, memory, start-up.
 
-The service is a process of its own over a PostgreSQL as Debian sets it up, both on this machine.  Ratios are against
-the promise itself: 1 is what was promised.
+The service runs in its own process on PostgreSQL with Debian's configuration, both on this machine.  Ratios are
+relative to the targets.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ from tests.state.test_cost import PAGES, address
 
 FULL_HISTORY, SMALL_HISTORY = LargeHistory(10_000, 100), LargeHistory(500, 20)
 MAX_COST_RATIO = 1.2
-"""What a page may cost after twenty times as long a past: the promise is 1, the rest is what measuring varies by."""
+"""Maximum cost ratio of a page with twenty times the history; the target is 1, plus measurement noise."""
 MIN_EVENTS_PER_SECOND, MAX_PAGE_SECONDS, MAX_MEMORY_BYTES, MAX_START_SECONDS = 2000.0, 0.05, 150e6, 1.0
 SETTINGS = ("shared_buffers=128MB",)
-"""Debian's own; nothing of durability is switched off."""
+"""Debian's default; durability is not reduced."""
 WARM_UP_REQUESTS = 3
-"""Times that each page is asked for before it counts."""
+"""Unmeasured requests per page."""
 REQUESTS_PER_PAGE = WARM_UP_REQUESTS + 1
 WRITER_COUNT, BATCH_SIZE = 4, 50
 JSON_HEADERS = {"content-type": "application/json"}
@@ -47,18 +47,18 @@ JSON_HEADERS = {"content-type": "application/json"}
 
 @dataclass
 class Samples:
-    """Seconds of many of one kind."""
+    """Durations in seconds."""
 
     values: list[float] = field(default_factory=list)
 
     def percentile(self, share: float) -> float:
-        """The value below which ``share`` of them lie."""
+        """Return the ``share`` quantile."""
         return sorted(self.values)[max(0, ceil(len(self.values) * share) - 1)]
 
 
 @dataclass
 class MeasuredService:
-    """The service under measure, and a token for it."""
+    """The measured service and a token for it."""
 
     service: ServerProcess
     token: str
@@ -74,10 +74,10 @@ class MeasuredService:
 
 
 def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
-    """All rows; ``quick`` over a short past, with few samples."""
+    """Measure all rows; ``quick`` uses a short history and few samples."""
     binaries = postgres.find_binaries()
     if binaries is None:
-        raise ToolError("there is no PostgreSQL: apt-get install postgresql")
+        raise ToolError("PostgreSQL is not installed: apt-get install postgresql")
     history, request_count, events = (SMALL_HISTORY, 20, 4000) if quick else (FULL_HISTORY, 200, 40_000)
     with TemporaryDirectory() as folder, ExitStack() as exit_stack:
         cluster = exit_stack.enter_context(postgres.run_cluster(binaries, *SETTINGS))
@@ -87,7 +87,7 @@ def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
         bench = _run_filled_service(exit_stack, url, history, Path(folder))
         on_progress("state: pages ...")
         page_samples = _measure_pages(bench, history, request_count)
-        on_progress("state: the same pages after a short past ...")
+        on_progress("state: pages with a short history ...")
         small_bench = _run_filled_service(exit_stack, cluster.create_database(), SMALL_HISTORY, Path(folder))
         costs = _measure_costs(((bench, history), (small_bench, SMALL_HISTORY)), 2 if quick else 6)
         on_progress("state: events ...")
@@ -101,45 +101,50 @@ def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
     start_cpu_seconds = Samples([cpu for _, cpu in starts]).percentile(0.5)
     return [
         _bounded_row(
-            "state: start, until ready", _format_ms(start_seconds), "1 s", start_seconds, MAX_START_SECONDS, len(starts)
+            "state service: start until ready",
+            _format_ms(start_seconds),
+            "1 s",
+            start_seconds,
+            MAX_START_SECONDS,
+            len(starts),
         ),
-        Row("state: start, processor time of it", _format_ms(start_cpu_seconds), "-", None, None, str(len(starts))),
-        _bounded_row("state: events a second", f"{rate:,.0f}", "2,000", MIN_EVENTS_PER_SECOND, rate, events),
+        Row("state service: CPU time of the start", _format_ms(start_cpu_seconds), "-", None, None, str(len(starts))),
+        _bounded_row("state service: events per second", f"{rate:,.0f}", "2,000", MIN_EVENTS_PER_SECOND, rate, events),
         *_page_rows(page_samples, size, request_count),
         _growth_row(costs, history),
         Row(
-            "state: a lease, from one's end to the next's start",
+            "state service: lease handover, from the end of a run to the start of the next",
             _format_ms(handover_seconds),
             "-",
             None,
             None,
             str(len(handovers.values)),
         ),
-        _bounded_row("state: memory at its peak", f"{peak / 1e6:.0f} MB", "150 MB", peak, MAX_MEMORY_BYTES, 1),
+        _bounded_row("state service: peak memory", f"{peak / 1e6:.0f} MB", "150 MB", peak, MAX_MEMORY_BYTES, 1),
     ]
 
 
 def _measure_start(url: str, folder: Path) -> tuple[float, float]:
-    """Seconds until it is ready, and of the processor until then: what others do on this machine only adds to one."""
+    """Return wall and CPU seconds until the service is ready; other load affects only wall time."""
     with run_server(url, folder) as service:
         return service.startup_seconds, _cpu_seconds(psutil.Process(service.process.pid))
 
 
 def _cpu_seconds(process: psutil.Process) -> float:
-    """Seconds of processor that a process has had."""
+    """Return the CPU seconds of a process."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
 def _run_filled_service(exit_stack: ExitStack, url: str, history: LargeHistory, folder: Path) -> MeasuredService:
-    """A service over the past of this crowd."""
+    """Run a service with a recorded history."""
     store = Store.open(url)
     fill_store(store, history)
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for statement in (
             "VACUUM",
             "CHECKPOINT",
-        ):  # a year's rows came in a minute; their upkeep is not to fall into ours
+        ):  # so that maintenance of the bulk-loaded rows does not run during the measurement
             connection.exec_driver_sql(statement)
     token = create_token(store, "bench", TokenGrant(("read", "write")), 86_400.0, "bench")
     store.engine.dispose()
@@ -147,9 +152,9 @@ def _run_filled_service(exit_stack: ExitStack, url: str, history: LargeHistory, 
 
 
 def _measure_costs(services: Sequence[tuple[MeasuredService, LargeHistory]], rounds: int) -> list[float]:
-    """Seconds of processor of one page, of the service and the database together, after each of these pasts.
+    """Return the CPU seconds per page of service and database together, for each history.
 
-    In turn, so that what else the machine does weighs on all; the first round only fills caches.
+    Services are measured in turn, so that other load affects all; the first round only warms up caches.
     """
     own_process = psutil.Process()
     cpu_seconds = [0.0 for _ in services]
@@ -163,7 +168,7 @@ def _measure_costs(services: Sequence[tuple[MeasuredService, LargeHistory]], rou
 
 
 def _measure_pages(bench: MeasuredService, history: LargeHistory, request_count: int) -> dict[str, Samples]:
-    """Each page in turn, again and again, so that none has the caches for itself."""
+    """Request all pages in turn, repeatedly, so that no page has the caches to itself."""
     samples_by_page = {name: Samples() for name in PAGES}
     with bench.client() as client:
         for number in range(request_count + WARM_UP_REQUESTS):
@@ -172,15 +177,15 @@ def _measure_pages(bench: MeasuredService, history: LargeHistory, request_count:
                 response = client.get(address(name, history), headers={"accept-encoding": "gzip"})
                 seconds = time.perf_counter() - started_at
                 if response.status_code != 200:
-                    raise ToolError(f"{address(name, history)} answers {response.status_code}")
+                    raise ToolError(f"{address(name, history)} returned HTTP {response.status_code}")
                 if number >= WARM_UP_REQUESTS:
                     samples.values.append(seconds)
-                time.sleep(0.003)  # below the limit of requests one client may make a second
+                time.sleep(0.003)  # stay below the rate limit per client
     return samples_by_page
 
 
 def _measure_ingest(bench: MeasuredService, events: int) -> float:
-    """Events a second, from four writers in four environments, fifty at a time."""
+    """Return events per second from four writers in four environments, fifty events per request."""
 
     def write(writer: int) -> None:
         with bench.client() as client:
@@ -198,7 +203,7 @@ def _measure_ingest(bench: MeasuredService, events: int) -> float:
 
 
 def _measure_handover(bench: MeasuredService, rounds: int) -> Samples:
-    """From the request that ends a run to the answer that gives its lease to the one who waits."""
+    """Measure from the request that ends a run to the response that gives the lease to the waiting run."""
     handovers = Samples()
     with bench.client() as holder, bench.client() as waiter:
         for number in range(rounds):
@@ -225,12 +230,12 @@ def _end_run(client: httpx.Client, run: Run, fence: int) -> None:
 def _post(client: httpx.Client, path: str, record: object) -> Any:
     response = client.post(f"/api/v1{path}", content=canonical_json.dump(record), headers=JSON_HEADERS)
     if not response.is_success:
-        raise ToolError(f"{path} answers {response.status_code}: {response.text}")
+        raise ToolError(f"{path} returned HTTP {response.status_code}: {response.text}")
     return response.json()
 
 
 def _peak_memory_bytes(bench: MeasuredService) -> float:
-    """The most memory that the service ever had, where the system tells."""
+    """Return the service's peak memory, or its current memory if the system does not report the peak."""
     status = Path(f"/proc/{bench.service.process.pid}/status")
     if not status.exists():
         return float(bench.process_info().memory_info().rss)
@@ -239,7 +244,7 @@ def _peak_memory_bytes(bench: MeasuredService) -> float:
 
 
 def _growth_row(costs: list[float], history: LargeHistory) -> Row:
-    title = f"state: processor time of a page, service and database, at {history.run_count:,} runs"
+    title = f"state service: CPU time per page, service and database, at {history.run_count:,} runs"
     return Row(
         title,
         _format_ms(costs[0]),
@@ -257,10 +262,10 @@ def _page_rows(page_samples: dict[str, Samples], size: str, request_count: int) 
         page_samples[slowest].percentile(0.99),
         page_samples[slowest].percentile(0.5),
     )
-    title = f"state: p99 of the slowest of {len(page_samples)} pages and listings ({slowest})"
+    title = f"state service: p99 of the slowest of {len(page_samples)} pages and listings ({slowest})"
     return [
         _bounded_row(
-            f"state: p99 of the environments page at {size}",
+            f"state service: p99 of the environments page at {size}",
             _format_ms(environments_seconds),
             "50 ms",
             environments_seconds,
@@ -268,12 +273,12 @@ def _page_rows(page_samples: dict[str, Samples], size: str, request_count: int) 
             request_count,
         ),
         _bounded_row(title, _format_ms(worst_seconds), "50 ms", worst_seconds, MAX_PAGE_SECONDS, request_count),
-        Row("state: median of that one", _format_ms(median_seconds), "-", None, None, str(request_count)),
+        Row("state service: median of that page", _format_ms(median_seconds), "-", None, None, str(request_count)),
     ]
 
 
 def _bounded_row(title: str, ours: str, bound_text: str, value: float, bound: float, runs: int) -> Row:
-    return Row(title, ours, f"promised: {bound_text}", value / bound, 1, str(runs))
+    return Row(title, ours, f"target: {bound_text}", value / bound, 1, str(runs))
 
 
 def _format_ms(seconds: float) -> str:

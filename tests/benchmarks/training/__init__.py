@@ -1,1 +1,1 @@
-"""A training measured against the plain recipe: every epoch through the frozen base."""
+"""Benchmark training against the Keras guide's recipe, which runs every epoch through the frozen base."""

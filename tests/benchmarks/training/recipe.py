@@ -1,6 +1,6 @@
-"""The plain recipe of Keras's guide to transfer learning, in a process of its own: all epochs through the frozen base.
+"""Train by the recipe of the Keras guide to transfer learning, in a separate process: all epochs run the frozen base.
 
-The same photos, sides, size and weights as ours; variations are made by Keras's layers, anew in every epoch.
+Uses the same photos, split, size and weights as ours; Keras layers augment the photos anew in every epoch.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def build_model(base: Any, size: int, class_count: int) -> Any:
-    """As the guide has it."""
+    """Build the model of the guide."""
     import keras
 
     layers = keras.layers

@@ -1,4 +1,4 @@
-"""A training of 1,000 photos in 50 products, as ours and as the plain recipe; each in a process of its own."""
+"""Measure a training on 1,000 photos of 50 products against the Keras recipe, each in its own process."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from tests.ml import composed_photos
 MAX_MEMORY_MB = 4000
 MIN_SPEEDUP = 5
 MAX_ACCURACY_LOSS = 0.02
-"""Of the accuracy, what the faster way may lose."""
+"""Maximum loss of accuracy compared with the recipe."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingSize:
-    """How much is trained."""
+    """The size of a training."""
 
     product_count: int
     photos_per_product: int
@@ -38,18 +38,18 @@ class TrainingSize:
 
     @property
     def photo_count(self) -> int:
-        """Of all products."""
+        """Return the number of photos of all products."""
         return self.product_count * self.photos_per_product
 
 
 FULL_SIZE = TrainingSize(50, 20, 224, 20)
 QUICK_SIZE = TrainingSize(8, 12, 96, 20)
 BROWSER_PHOTO_COUNT = 8
-"""Photos that a browser is asked about."""
+"""Photos predicted in a browser."""
 
 
 def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
-    """Rates of the stages, total against the plain recipe, accuracy, memory, size of the export, a browser's times."""
+    """Measure total time, accuracy and memory against the recipe, stage rates, export size and browser times."""
     training_size = QUICK_SIZE if quick else FULL_SIZE
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -63,7 +63,7 @@ def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
         (run_folder,) = (folder / "runs").glob("2*")
         head_only_sample = run_module("ml.train_model", *train_options, *runs, "--fine-tune", "0")
         (head_only_folder,) = set((folder / "runs").glob("2*")) - {run_folder}
-        on_progress("the plain recipe (minutes) ...")
+        on_progress("Keras recipe (takes minutes) ...")
         recipe_sample = run_module(
             "tests.benchmarks.training.recipe", *train_options, "--epochs", str(training_size.epochs)
         )
@@ -86,7 +86,7 @@ def rows(quick: bool, on_progress: Callable[[str], None]) -> list[Row]:
 
 
 FinishedTraining = tuple[Sample, TrainingRun]
-"""A training as a process, and the run that it left."""
+"""The sample of a training process, and its run."""
 
 
 def _write_photos(folder: Path, training_size: TrainingSize) -> None:
@@ -100,7 +100,7 @@ def _write_photos(folder: Path, training_size: TrainingSize) -> None:
 def comparison_rows(
     training_size: TrainingSize, our_training: FinishedTraining, head_only: FinishedTraining, recipe_sample: Sample
 ) -> list[Row]:
-    """The whole training, and once more with the features kept and the head alone, against the plain recipe."""
+    """Compare the training, and a second one with cached features and head only, with the recipe."""
     recipe_result = json.loads(recipe_sample.output.splitlines()[-1])
     title = (
         f"training of {training_size.photo_count} photos in "
@@ -112,7 +112,7 @@ def comparison_rows(
     wall_without_blocks = our_sample.wall - parse_stage_seconds(our_sample)["blocks"]
     return [
         Row(
-            f"{title}: wall, against {recipe}",
+            f"{title}: wall time vs {recipe}",
             format_seconds([our_sample.wall]),
             format_seconds([recipe_sample.wall]),
             our_sample.wall / recipe_sample.wall,
@@ -120,7 +120,7 @@ def comparison_rows(
             "1",
         ),
         Row(
-            f"{title}: less the top blocks, which the recipe leaves as they are",
+            f"{title}: wall time without fine-tuning, which the recipe omits",
             format_seconds([wall_without_blocks]),
             format_seconds([recipe_sample.wall]),
             wall_without_blocks / recipe_sample.wall,
@@ -128,7 +128,7 @@ def comparison_rows(
             "1",
         ),
         Row(
-            f"{title}: processor time",
+            f"{title}: CPU time",
             format_seconds([our_sample.cpu]),
             format_seconds([recipe_sample.cpu]),
             our_sample.cpu / recipe_sample.cpu,
@@ -152,7 +152,7 @@ def comparison_rows(
             "1",
         ),
         Row(
-            "training: the same photos again, features kept, the head alone: wall (held-out accuracy)",
+            "training again with cached features, head only: wall time (held-out accuracy)",
             f"{format_seconds([head_only[0].wall])} ({head_only[1].metrics.top1:.1%})",
             format_seconds([recipe_sample.wall]),
             head_only[0].wall / recipe_sample.wall,
@@ -163,48 +163,49 @@ def comparison_rows(
 
 
 def parse_stage_seconds(sample: Sample) -> dict[str, float]:
-    """Seconds of each stage, as the command told them."""
-    return {name: float(value) for name, value in re.findall(r"(\w+) ([\d.]+) s[,)]", sample.output)}
+    """Return the seconds of each stage, as the command printed them."""
+    durations = re.findall(r"(\w+) (?:(\d+)m)?([\d.]+)s[,.]", sample.output)
+    return {name: int(minutes or 0) * 60 + float(seconds) for name, minutes, seconds in durations}
 
 
 def stage_rows(training_size: TrainingSize, download_sample: Sample, our_training: FinishedTraining) -> list[Row]:
-    """What passes through each stage in a second."""
+    """Compute the throughput of each stage."""
     our_run = our_training[1]
     stage_seconds = parse_stage_seconds(our_training[0])
     views = our_run.split.train * int(str(our_run.config["views"]))
     head, fine = (int(str(our_run.config[name])) for name in ("head_epochs", "fine_epochs"))
     rates = {
         "training: download from a folder": f"{training_size.photo_count / download_sample.wall:.0f} photos/s",
-        "training: features": f"{(views + our_run.split.validation) / stage_seconds['features']:.0f} pictures/s",
+        "training: features": f"{(views + our_run.split.validation) / stage_seconds['features']:.0f} images/s",
         f"training: head, {head} epochs": (
-            f"{head * views / stage_seconds['head']:.0f} pictures/s, {stage_seconds['head'] / head:.2f} s an epoch"
+            f"{head * views / stage_seconds['head']:.0f} images/s, {stage_seconds['head'] / head:.2f} s per epoch"
         ),
         f"training: top blocks, {fine} epochs": (
-            f"{fine * our_run.split.train / stage_seconds['blocks']:.0f} pictures/s"
+            f"{fine * our_run.split.train / stage_seconds['blocks']:.0f} images/s"
         ),
     }
     return [Row(name, rate, "-", None, None, "1") for name, rate in rates.items()]
 
 
 def browser_rows(size: int, browser_result: browser.BrowserResult | None) -> list[Row]:
-    """What a browser loads, and how long it takes: the medians of some photos."""
+    """Report the size that a browser loads, and median times per photo."""
     values = {"training: export for browsers": f"{size / 1e6:.1f} MB"}
     if browser_result is not None:
         values |= {
             "recognition in a browser: loading the model": f"{browser_result.load_ms:.0f} ms",
-            "recognition in a browser: a photo, prepared and recognised":
+            "recognition in a browser: preprocessing and prediction per photo":
                 f"{median(browser_result.prepare_ms):.0f} ms and {median(browser_result.predict_ms):.0f} ms",
         }  # fmt: skip
     return [Row(name, value, "-", None, None, "1") for name, value in values.items()]
 
 
 def run_module(module: str, *words: str) -> Sample:
-    """Run a module to its end."""
+    """Run and measure a module."""
     sample = measure(
         [sys.executable, "-m", module, *words],
         cwd=ROOT,
         environment={**NEUTRAL_ENVIRONMENT, "TF_CPP_MIN_LOG_LEVEL": "3"},
     )
     if sample.exit_code:
-        raise ToolError(f"{module} ended with {sample.exit_code}:\n{sample.output[-2000:]}")
+        raise ToolError(f"{module} exited with {sample.exit_code}:\n{sample.output[-2000:]}")
     return sample
