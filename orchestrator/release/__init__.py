@@ -1,7 +1,7 @@
-"""Releases: what was shipped when, the proof that it answers, and the way back.
+"""Deploy releases, verify them with probes, record them in a ledger, and roll back to them.
 
-Above the pipeline: a deploy and a rollback are plans that are applied, proved and written down.  This module holds the
-vocabulary.  May know: everything below ``cli``.  May not: plan, or change AWS, by another way than the pipeline's.
+This module holds the vocabulary.  A deploy and a rollback are both plans that are applied, verified and recorded.  The
+package may import everything below ``cli``.  It plans and changes AWS only through the pipeline.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 ReleaseResult = Literal["healthy", "unproved", "failed", "started"]
-"""``unproved``: applied, with nothing to ask.  ``started``: under way, or killed."""
+"""``unproved``: applied, but without a probe to verify it.  ``started``: in progress, or killed."""
 
 
 class ImageReference(Struct, frozen=True):
-    """An image as it runs: the ``tag`` is the hash of its build inputs, "" for a prebuilt one."""
+    """A running image.  ``tag`` is the hash of its build inputs, empty for a prebuilt image."""
 
     tag: str
     digest: str
 
 
 class Vector(Struct, frozen=True):
-    """All that a release is, by component handle; two equal vectors behave the same.
+    """The versions that make up a release, by component handle.  Releases with equal vectors behave the same.
 
-    ``manifests`` is the digest of the documents.  ``secrets`` and ``models`` are version ids, ``schemas`` the version
-    of a database's schema that was in place.
+    ``manifests`` is the digest of the manifest documents, ``sites`` holds site digests, ``secrets`` and ``models`` hold
+    version ids, and ``schemas`` holds the schema version of each database at that time.
     """
 
     manifests: str
@@ -38,9 +38,10 @@ class Vector(Struct, frozen=True):
 
 
 class Release(Struct, frozen=True):
-    """One deploy or rollback that reached AWS.  ``at`` is ISO 8601 in UTC; ``of`` the release a rollback went back to.
+    """One deploy or rollback that reached AWS.
 
-    ``changes`` are addresses with what became of them; ``reason`` is why it failed, or why somebody went back.
+    ``at`` is ISO 8601 in UTC.  ``of`` is the release that a rollback restored.  ``changes`` lists each action with its
+    address.  ``reason`` says why the release failed, or why it was rolled back.
     """
 
     number: int
@@ -56,16 +57,16 @@ class Release(Struct, frozen=True):
 
     @property
     def is_complete(self) -> bool:
-        """Whether AWS held all of it at its end."""
+        """Whether the release was applied completely."""
         return self.result in {"healthy", "unproved"}
 
 
 class Pin(Struct, frozen=True):
-    """One part that a rollback holds back until it changes.
+    """A part that a rollback holds back until its content changes.
 
-    ``part`` is ``image:HANDLE``, ``site:HANDLE``, ``secret:HANDLE`` or ``manifest:HANDLE``; ``refused`` identifies the
-    bad content (build tag, site digest, document digest; "" for a document that was not there); ``release`` is where
-    the content in its stead comes from, ``left`` the release that was left.
+    ``part`` is ``image:HANDLE``, ``site:HANDLE``, ``secret:HANDLE`` or ``manifest:HANDLE``.  ``refused`` identifies the
+    bad content: a build tag, a site digest or a document digest, empty for a document that did not exist.  ``release``
+    is the release whose content is used instead, ``left`` the release that was rolled back.
     """
 
     part: str
@@ -78,16 +79,17 @@ class Pin(Struct, frozen=True):
 
 
 class ManifestDocument(Struct, frozen=True):
-    """One manifest document as a release had it, environment merged; ``file`` is where it stood."""
+    """A manifest document of a release, merged with its environment.  ``file`` is the file that declared it."""
 
     file: str
     value: Mapping[str, Any]
 
 
 class Ledger(Struct, frozen=True):
-    """The releases of one environment, oldest first, with all that going back to them takes but the bytes.
+    """The releases of one environment, oldest first, with everything that restores them except the artefacts' bytes.
 
-    ``documents`` by their digest; a release's documents are named by ``vector.manifests``.
+    ``manifests`` maps the ``vector.manifests`` digest of a release to document digests, ``documents`` maps those to the
+    documents.
     """
 
     releases: tuple[Release, ...] = ()
@@ -98,12 +100,12 @@ class Ledger(Struct, frozen=True):
 
     @property
     def last_complete(self) -> Release | None:
-        """The newest release that AWS held whole."""
+        """The newest complete release."""
         return next((release for release in reversed(self.releases) if release.is_complete), None)
 
     @property
     def current_release(self) -> Release | None:
-        """The newest attempt, failed or not: what AWS holds comes from it."""
+        """The newest attempt, failed or not: it determines what AWS holds."""
         return self.releases[-1] if self.releases else None
 
     @property
@@ -111,9 +113,9 @@ class Ledger(Struct, frozen=True):
         return self.releases[-1].number + 1 if self.releases else 1
 
     def find(self, number: int) -> Release | None:
-        """The release of one number, or None."""
+        """Return the release with a number, or None."""
         return next((release for release in self.releases if release.number == number), None)
 
     def documents_of(self, release: Release) -> tuple[ManifestDocument, ...]:
-        """The documents of a release."""
+        """Return the manifest documents of a release."""
         return tuple(self.documents[digest] for digest in self.manifests.get(release.vector.manifests, ()))

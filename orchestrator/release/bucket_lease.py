@@ -1,7 +1,7 @@
-"""One writer an environment: a lease in the release bucket, taken and given back by conditional writes.
+"""Lock an environment for writing with a lease in the release bucket, using conditional writes.
 
-A holder that dies keeps nobody out for longer than the lease lasts.  The state service has leases with a queue; this
-one needs nothing but the bucket, so that going back works when everything else is down.
+If the holder dies, the lease expires after its TTL.  The state service offers leases with a queue; this lease needs
+only the bucket, so that a rollback works when everything else is down.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from orchestrator.problems import Problems
 from orchestrator.release.ledger_store import LedgerStore, StoredObject
 
 LEASE_TTL_SECONDS = 120.0
-"""Seconds a lease is good for without a sign of life."""
+"""Seconds after which a lease expires unless it is renewed."""
 RENEW_INTERVAL_SECONDS = LEASE_TTL_SECONDS / 4
 
 
 class LockHeldError(Problems):
-    """Somebody else is writing: who, since what, until when."""
+    """Another run holds the lock: its owner, its reason, and when the lock expires."""
 
 
 class Lease(Struct, frozen=True):
-    """Who writes, why, and until when (Unix seconds); ``token`` tells two runs of one person apart."""
+    """The lock's owner, reason and expiry (Unix seconds).  ``token`` distinguishes two runs of the same person."""
 
     owner: str
     reason: str
@@ -39,9 +39,9 @@ class Lease(Struct, frozen=True):
 
 
 class HeldLease:
-    """A lease that is ours, kept alive in the background.  ``lost`` tells that it is not ours any more.
+    """A lease of this run, renewed in the background.  ``lost_event`` is set when another run has taken it.
 
-    ``goes``: the run may delete the bucket, and the lease with it, which is no loss.
+    ``allow_missing``: the run may delete the bucket and the lease with it, which does not count as losing it.
     """
 
     def __init__(
@@ -58,16 +58,16 @@ class HeldLease:
         self._thread.start()
 
     def is_held(self) -> bool:
-        """Whether it is ours still; asks the bucket when its time is over, as after a machine's sleep.
+        """Return whether this run still holds the lease; read the bucket if it has expired, as after a machine's sleep.
 
-        Raises Problems when the bucket does not say.
+        Raises Problems if the bucket cannot be read.
         """
         if self._clock() > self._lease.until:
             self._renew()
         return not self.lost_event.is_set()
 
     def release(self) -> None:
-        """Give it back, if it is still ours; one that cannot be given back (credentials ran out) ends by itself."""
+        """Delete the lease if this run still holds it.  If that fails (credentials ran out), it expires by itself."""
         self._stop_event.set()
         self._thread.join()
         with suppress(Problems):
@@ -77,7 +77,7 @@ class HeldLease:
 
     def _renew_loop(self) -> None:
         while not self._stop_event.wait(RENEW_INTERVAL_SECONDS) and not self.lost_event.is_set():
-            with suppress(Problems):  # it lasts longer than one missed beat
+            with suppress(Problems):  # the lease outlasts one missed renewal
                 self._renew()
 
     def _renew(self) -> None:
@@ -93,7 +93,7 @@ class HeldLease:
                 self.lost_event.set()
 
     def _handle_missing(self, renewed_lease: Lease) -> None:
-        """Its object has vanished, or did so while it was written anew."""
+        """Handle a lease object that has been deleted, perhaps during the renewal."""
         if self._allow_missing:
             self._lease = renewed_lease
         else:
@@ -101,7 +101,7 @@ class HeldLease:
 
 
 def lease_key(store: LedgerStore) -> str:
-    """Where the lease of the store's environment lies."""
+    """Return the object key of the environment's lease."""
     return f"lease/{store.environment}.json"
 
 
@@ -109,9 +109,9 @@ def lease_key(store: LedgerStore) -> str:
 def acquire(
     store: LedgerStore, owner: str, reason: str, clock: Callable[[], float] = time.time, *, allow_missing: bool = False
 ) -> Iterator[HeldLease]:
-    """Hold the environment's lease for the length of a ``with`` block; ``goes`` as in Held.
+    """Hold the environment's lease for the duration of a ``with`` block.  See HeldLease for ``allow_missing``.
 
-    Raises LeaseTakenError when somebody else holds it.
+    Raises LockHeldError if another run holds it.
     """
     lease = Lease(owner, reason, uuid.uuid4().hex, clock() + LEASE_TTL_SECONDS)
     existing = store.fetch(lease_key(store))
@@ -128,12 +128,12 @@ def acquire(
 
 
 def _decode_lease(stored: StoredObject) -> Lease:
-    return canonical_json.load(stored.data, Lease, "the lease")
+    return canonical_json.load(stored.data, Lease, "the lock")
 
 
 def _lock_held_error(store: LedgerStore, holder: Lease) -> LockHeldError:
     until = datetime.fromtimestamp(holder.until, UTC).strftime("%H:%M:%S UTC")
     return LockHeldError.from_message(
-        f"{store.environment} is being changed by {holder.owner} ({holder.reason}); nothing was done",
-        hint=f"wait for it, or, if that run is dead, until {until}, when its lease ends by itself",
+        f"{store.environment} is locked by {holder.owner} ({holder.reason}); nothing was changed",
+        hint=f"wait for that run to finish; if it is dead, its lock expires at {until}",
     )

@@ -1,4 +1,4 @@
-"""What is to be deployed: the checkout, with what earlier rollbacks hold back.  Reads files and the ledger."""
+"""Load the checkout to deploy and apply the pins of earlier rollbacks to it.  Reads files and the ledger."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class ReleaseCandidate(Struct, frozen=True):
-    """Desired resources with where they come from; ``store`` is None where the project keeps no releases.
+    """Desired resources and their sources.  ``store`` is None if the project has no release bucket.
 
-    ``clients`` asked the release bucket, and are there for what follows: each costs a tenth of a second to make.
+    ``clients`` are kept for reuse because creating each one takes a tenth of a second.
     """
 
     desired: DesiredState
@@ -41,15 +41,15 @@ class ReleaseCandidate(Struct, frozen=True):
 
 
 def load(folder: Path, environment: str | None = None, clients: Clients | None = None) -> ReleaseCandidate:
-    """The checkout's manifests and files, and what the ledger says of them.
+    """Load the checkout's manifests and artefacts, with the ledger's pins applied.
 
-    Raises Problems.
+    Raises Problems if they are invalid, or the release bucket cannot be read.
     """
     return from_manifest(pipeline.validate(folder, environment), clients)
 
 
 def from_manifest(manifest: Manifest, clients: Clients | None = None) -> ReleaseCandidate:
-    """As ``of``, for manifests that were checked already."""
+    """Build the release candidate of manifests that have been checked already.  Raises Problems."""
     clients = clients or _create_clients(manifest)
     store = find_store(manifest, clients)
     ledger = store.read() if store else Ledger()
@@ -71,9 +71,9 @@ def from_manifest(manifest: Manifest, clients: Clients | None = None) -> Release
 
 
 def find_store(manifest: Manifest, clients: Clients | None = None) -> LedgerStore | None:
-    """The release bucket of a project, or None where it names none.
+    """Return the ledger store in the project's release bucket, or None if the project has no release bucket.
 
-    Raises Problems when AWS is out of reach: at once, where a read would try for half a minute.
+    Raises Problems at once if AWS is unreachable, where a read would retry for half a minute.
     """
     bucket = expand.build_stack(manifest).release_bucket
     if bucket is None:
@@ -90,30 +90,30 @@ def _create_clients(manifest: Manifest) -> Clients:
 
 
 def require_store(manifest: Manifest, clients: Clients | None = None) -> LedgerStore:
-    """The release bucket.
+    """Return the ledger store in the project's release bucket.
 
-    Raises Problems where the project names none.
+    Raises Problems if the project has none.
     """
     store = find_store(manifest, clients)
     if store is None:
         raise Problems.from_message(
-            "the Project names no bucket for its releases, so there is nothing to deploy to or to go back to",
+            "the Project has no release bucket; deploys and rollbacks need one",
             where=manifest.project.where,
-            hint="declare a Bucket `releases`, and in the Project: releases: {bucket: bucket.releases}",
+            hint="declare a Bucket `releases`, and add `releases: {bucket: bucket.releases}` to the Project",
         )
     return store
 
 
 def load_site(store: LedgerStore, bucket: str, digest: str) -> Site:
-    """An earlier site by its index.
+    """Load an earlier site from its index.
 
-    Raises Problems when its index is gone.
+    Raises Problems if the index is missing.
     """
     stored_site = store.load_site(bucket, digest)
     if stored_site is None:
         raise Problems.from_message(
-            f"the index of site {digest[:12]} is gone from s3://{store.bucket}; it cannot come back",
-            hint="orchestrator releases shows what can",
+            f"cannot restore site {digest[:12]}: its index is missing from s3://{store.bucket}",
+            hint="list the releases that can be restored: orchestrator releases",
         )
     return stored_site
 

@@ -1,7 +1,7 @@
-"""Deploys and rollbacks, from a plan to a release in the ledger; and what a failure leads to.
+"""Run a deploy or a rollback: record its start, apply the plan, verify the result, and roll back on failure.
 
-Intent is written down first, then the plan is applied, AWS read again, and what was shipped asked whether it answers.
-Images and sites are resources, so applying builds and ships them.
+Verification reads AWS again and probes what was shipped.  Images and sites are resources, so applying a plan builds and
+ships them.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ OnFailure = Callable[[str], None]
 
 
 class DeployResult(Struct, frozen=True):
-    """How a deploy or rollback ended.
+    """The result of a deploy or rollback.
 
-    ``stands`` is the number of the release that AWS holds now, None when it is no whole one; ``cause`` why it failed;
-    ``back`` what became of the return to what stood before; ``trouble`` what could not be tidied up.
+    ``current_release_number`` is None if AWS holds no complete release now.  ``cause`` says why it failed.
+    ``rollback_result`` is the result of restoring the previous release.  ``warnings`` lists clean-up and recording
+    failures.
     """
 
     status: DeployStatus
@@ -61,7 +62,7 @@ class DeployResult(Struct, frozen=True):
 
 
 class Deployment:
-    """One run: where it writes, whose it is, through which clients, and who is told."""
+    """A run of a deploy or rollback, with its ledger store, origin, AWS clients and event handler."""
 
     def __init__(
         self,
@@ -81,9 +82,9 @@ class Deployment:
         self._prober = prober
 
     def deploy(self, planned: PreparedPlan, candidate: ReleaseCandidate, on_failure: OnFailure) -> DeployResult:
-        """Carry out the plan for ``wanted``; on failure go back to the last proved release if the project says so.
+        """Apply the plan for ``candidate``; on failure roll back to the last healthy release if the project says so.
 
-        ``on_failure`` is told the cause before anything is done about it.  Raises as the pipeline does.
+        ``on_failure`` is called with the cause before the rollback.  Raises Problems or AwsError as the pipeline does.
         """
         current_release = candidate.ledger.current_release
         if not planned.plan.pending_changes and current_release is not None and current_release.is_complete:
@@ -98,7 +99,7 @@ class Deployment:
             "failed", ship_result, None, failed_release, ship_result.cause, warnings=cleanup_warnings
         )
         if ship_result.is_unverified:
-            return failed_result  # nothing is known to be wrong, and blindly nothing is gone back from
+            return failed_result  # the state is unknown: roll back only from a known failure
         try:
             ledger = self._store.read()
             target_release = _automatic_rollback_release(ledger, candidate)
@@ -116,7 +117,7 @@ class Deployment:
     def rollback(
         self, planned: PreparedPlan, rollback_target: RollbackTarget, reason: str, on_failure: OnFailure
     ) -> DeployResult:
-        """Carry out the plan of a rollback.  The end is the target or what stood before, and it says which."""
+        """Apply the plan of a rollback; on failure restore the release that was current before, if it was complete."""
         started_release = self._record_start(
             planned,
             rollback_target.candidate,
@@ -138,7 +139,7 @@ class Deployment:
             return DeployResult(
                 "failed", ship_result, None, failed_release, ship_result.cause, rollback_result, cleanup_warnings
             )
-        # What stood stands again: it is written down as such, so that nobody takes the failed attempt for it.
+        # Record the restored release as a new one: otherwise the failed attempt would be the newest entry.
         restored_release = replace(
             rollback_target.current_release,
             number=0,
@@ -146,9 +147,7 @@ class Deployment:
             of=rollback_target.current_release.number,
             reason=ship_result.cause,
         )
-        with _explain_unrecorded(
-            f"release {rollback_target.current_release.number} stands again ({ship_result.cause})"
-        ):
+        with _explain_unrecorded(f"release {rollback_target.current_release.number} is restored ({ship_result.cause})"):
             restored_release = self._save_release(restored_release, rollback_target.fallback)
         return DeployResult(
             "returned",
@@ -161,7 +160,7 @@ class Deployment:
         )
 
     def _confirm_unchanged(self, candidate: ReleaseCandidate, current_release: Release) -> DeployResult:
-        """Nothing is to change; what stands is asked whether it is well all the same."""
+        """Verify the current release when the plan has no changes; remove the pins that the checkout has lifted."""
         ship_result = verify(candidate, self._on_event, clients=self._clients, prober=self._prober)
         if ship_result.cause:
             return DeployResult("failed", ship_result, current_release.number, current_release, ship_result.cause)
@@ -177,7 +176,7 @@ class Deployment:
         rollback_of: int | None = None,
         reason: str = "",
     ) -> Release:
-        """Write down what is about to be done; the very first deploy makes the bucket for it, and cannot yet."""
+        """Record the release as started, unless the release bucket does not exist yet (before the first deploy)."""
         vector = live_versions.intended_vector(candidate, previous_vector)
         origin, digest = self._origin, planned.plan.digest
         draft = Release(
@@ -194,7 +193,7 @@ class Deployment:
         return self._save_release(draft, candidate)
 
     def _save_release(self, release: Release, candidate: ReleaseCandidate) -> Release:
-        """``release`` as the ledger has it; as it is while there is no bucket to keep one."""
+        """Save ``release`` and return it as recorded; return it unchanged while the release bucket does not exist."""
         if not release.number and not self._store.exists():
             return release
         ledger = self._store.write(
@@ -205,7 +204,7 @@ class Deployment:
     def _record_failure(
         self, started_release: Release, ship_result: ShipResult, candidate: ReleaseCandidate
     ) -> tuple[Release, tuple[str, ...]]:
-        """Write down that it failed, as far as that works: going back is worth more than the note."""
+        """Record the failure.  If that fails, return warnings: rolling back matters more than the record."""
         failed_release = replace(
             started_release, result="failed", reason=ship_result.cause, changes=ship_result.applied_changes
         )
@@ -213,7 +212,7 @@ class Deployment:
             return self._save_release(failed_release, candidate), ()
         except Problems as error:
             return failed_release, tuple(
-                f"the failure could not be written down: {problem.message}" for problem in error.problems
+                f"the failure could not be recorded: {problem.message}" for problem in error.problems
             )
 
     def _ship(self, planned: PreparedPlan, candidate: ReleaseCandidate) -> ShipResult:
@@ -227,7 +226,7 @@ class Deployment:
         )
 
     def _plan_and_ship(self, candidate: ReleaseCandidate) -> ShipResult:
-        """Plan and ship what was shipped before; a veto or a problem is a cause like any other."""
+        """Plan and ship an earlier release.  A veto or a problem becomes the result's error."""
         try:
             return self._ship(pipeline.plan(candidate.desired, clients=self._clients), candidate)
         except Problems as error:
@@ -240,7 +239,7 @@ class Deployment:
         candidate: ReleaseCandidate,
         rollback_target: RollbackTarget | None = None,
     ) -> DeployResult:
-        """Write down what stands, with the pins that follow from it, and tidy up."""
+        """Record the finished release with its pins, and clean up what no release needs."""
         assert ship_result.verification is not None
         result: ReleaseResult = "healthy" if ship_result.probe_results else "unproved"
 
@@ -253,7 +252,7 @@ class Deployment:
             return ledger_entry.add_release(current_ledger, new_release, candidate, updated_pins)
 
         with _explain_unrecorded(
-            f"release {rollback_target.release.number} is back, all of it" if rollback_target else "all of it stands"
+            f"rolled back to release {rollback_target.release.number}" if rollback_target else "the release is deployed"
         ):
             vector = live_versions.read_vector(
                 candidate, ship_result.verification.live, self._clients, started_release.vector
@@ -270,7 +269,7 @@ class Deployment:
     def _rollback_automatically(
         self, ship_result: ShipResult, failed_release: Release, rollback_target: RollbackTarget
     ) -> DeployResult:
-        """Go back by itself.  A build that did not prove well is held back; a call that failed says nothing of it."""
+        """Roll back after a failed deploy; pin the build if it is to blame, but not if an API call failed."""
         target_release = rollback_target.release
         rollback_result = self._plan_and_ship(rollback_target.candidate)
         if rollback_result.cause or rollback_result.verification is None:
@@ -285,7 +284,7 @@ class Deployment:
             )
             return ledger_entry.add_release(current_ledger, restored_release, rollback_target.candidate, updated_pins)
 
-        with _explain_unrecorded(f"release {target_release.number} stands again ({cause})"):
+        with _explain_unrecorded(f"release {target_release.number} is restored ({cause})"):
             vector = live_versions.read_vector(
                 rollback_target.candidate, rollback_result.verification.live, self._clients, target_release.vector
             )
@@ -307,13 +306,13 @@ class Deployment:
 
 @contextmanager
 def _explain_unrecorded(summary: str) -> Iterator[None]:
-    """Say ``what`` stands when it cannot be written down.  Raises Problems."""
+    """Convert an error while recording into Problems that begin with ``summary``, the state of AWS."""
     try:
         yield
     except (AwsError, Problems) as error:
         error_messages = [item.message for item in error.problems] if isinstance(error, Problems) else [str(error)]
-        messages = (f"{summary}, but that could not be written down: {item}" for item in error_messages)
-        hint = "run the same again: nothing but the note is missing"
+        messages = (f"{summary}, but could not be recorded: {item}" for item in error_messages)
+        hint = "run the command again: only the ledger entry is missing"
         raise Problems([Problem(message, hint=hint) for message in messages]) from None
 
 
@@ -322,7 +321,7 @@ def _join_messages(error: Problems) -> str:
 
 
 def _automatic_rollback_release(ledger: Ledger, candidate: ReleaseCandidate) -> Release | None:
-    """Where a failed deploy goes back to: nowhere if the project says so, or nothing good came before."""
+    """Return the release to roll back to; None if the project disables it or no earlier release qualifies."""
     project = next(component for component in candidate.desired.components if component.kind == "Project")
     if project.spec["releases"]["onFailure"] == "stop":
         return None

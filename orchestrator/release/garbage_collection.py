@@ -1,7 +1,7 @@
-"""Removes what no release that can be gone back to needs: images, files of older sites, labels of secret versions.
+"""Delete images, site files and secret version labels that no restorable release needs.
 
-What is kept is derived from the ledger alone; no rule of a bucket or registry decides.  Runs after a release is
-written down.  What fails is told and tried again by the next release: nothing here can break one.
+The ledger alone decides what is kept, not lifecycle rules of a bucket or registry.  Runs after a release is recorded.
+A failure is a warning, and the next release tries again: it never fails a release.
 API: ECR ListImages, BatchDeleteImage; S3 ListObjectsV2, DeleteObjects; Secrets Manager UpdateSecretVersionStage.
 """
 
@@ -24,16 +24,19 @@ from orchestrator.vocabulary import DesiredState
 
 LABEL_PREFIX = "orchestrator-release-"
 MAX_LABELS = 16
-"""Labels of ours on one secret: AWS allows 20, and has up to three of its own."""
+"""Version labels per secret: AWS allows 20 and uses up to three itself."""
 GRACE_PERIOD = timedelta(days=1)
-"""What is younger may belong to a deploy that is under way."""
+"""Anything younger may belong to a deploy in progress."""
 CACHE_RETENTION = timedelta(days=14)
-"""How long a layer that no release needs is kept for the next build."""
+"""How long an unused layer is kept as a cache for the next build."""
 MAX_BATCH_SIZES = {"s3": 1000, "ecr": 100}
 
 
 class RetainedContent(Struct, frozen=True):
-    """What the releases of a ledger need, by handle; ``paths`` and ``bodies`` of sites, ``indexes`` by digest."""
+    """What a ledger's releases need, by handle: image digests, sites' file ``paths`` and ``indexes``, secret versions.
+
+    ``bodies`` are the SHA-256 hashes of the sites' entry files.
+    """
 
     images: Mapping[str, frozenset[str]] = field(default_factory=dict)
     paths: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -43,7 +46,7 @@ class RetainedContent(Struct, frozen=True):
 
 
 def compute_retained(ledger: Ledger, sites: Mapping[tuple[str, str], Site]) -> RetainedContent:
-    """What to keep; ``sites`` by handle and digest.  Failed releases need nothing: nobody goes back to them."""
+    """Return what to keep; ``sites`` by handle and digest.  Failed releases need nothing: they cannot be restored."""
     complete_releases = [release for release in ledger.releases if release.is_complete]
     paths: dict[str, set[str]] = {}
     bodies: set[str] = set()
@@ -68,12 +71,12 @@ def compute_retained(ledger: Ledger, sites: Mapping[tuple[str, str], Site]) -> R
 
 
 def list_site_digests(releases: Iterable[Release]) -> list[tuple[str, str]]:
-    """Handle and digest of every site of ``releases``."""
+    """Return the handle and digest of each distinct site in ``releases``."""
     return list(dict.fromkeys((name, digest) for release in releases for name, digest in release.vector.sites.items()))
 
 
 class GarbageCollector:
-    """One clean-up after one release."""
+    """Deletes what the releases of one environment no longer need."""
 
     def __init__(
         self, caller: AwsCaller, store: LedgerStore, desired: DesiredState, now: datetime | None = None
@@ -84,7 +87,7 @@ class GarbageCollector:
         self._cutoff = (now or datetime.now(UTC)) - GRACE_PERIOD
 
     def collect(self, ledger: Ledger) -> tuple[str, ...]:
-        """Remove what is not needed; sentences about what could not be."""
+        """Delete what is not needed; return one warning per failure."""
         complete_releases = [release for release in ledger.releases if release.is_complete]
         try:
             sites = self._load_sites(complete_releases)
@@ -96,7 +99,7 @@ class GarbageCollector:
             try:
                 cleanup(retained)
             except AwsError as error:
-                cleanup_warnings.append(f"{error}; the next release tries again")
+                cleanup_warnings.append(f"clean-up failed: {error}; the next release tries again")
         return tuple(cleanup_warnings)
 
     def _load_sites(self, complete_releases: list[Release]) -> dict[tuple[str, str], Site]:
@@ -104,8 +107,10 @@ class GarbageCollector:
         for handle, digest in list_site_digests(complete_releases):
             bucket = self._bucket_name(handle)
             site = self._store.load_site(bucket, digest) if bucket else None
-            if bucket and site is None:  # without it we do not know what is needed: keep everything
-                raise Problems.from_message(f"the index of site {digest[:12]} is gone; no file of {bucket} was removed")
+            if bucket and site is None:  # what it needs is unknown: keep everything
+                raise Problems.from_message(
+                    f"the index of site {digest[:12]} is missing; no file of {bucket} was deleted"
+                )
             if site is not None:
                 sites[handle, digest] = site
         return sites
@@ -131,7 +136,7 @@ class GarbageCollector:
                 self._caller.call("ecr", "batch_delete_image", {"repositoryName": repository, "imageIds": batch})
 
     def _delete_assets(self, retained: RetainedContent) -> None:
-        """What a site shipped that no release needs any more; whatever else is in the bucket is not ours."""
+        """Delete files of earlier sites that no release needs; never touch other objects in the bucket."""
         for handle, paths in retained.paths.items():
             bucket = self._bucket_name(handle)
             prefix = f"sites/{bucket}/"
@@ -149,7 +154,7 @@ class GarbageCollector:
         )
 
     def _label_secret_versions(self, retained: RetainedContent) -> None:
-        """AWS drops versions without a label beyond a hundred, the oldest first: so the oldest needed ones get one."""
+        """Label the oldest needed versions: beyond 100, AWS deletes unlabelled versions, oldest first."""
         for handle, needed_versions in retained.secrets.items():
             secret = self._names.get(f"secretsmanager_secret.{handle.partition('.')[2]}")
             if secret is None:
@@ -167,7 +172,7 @@ class GarbageCollector:
                 self._caller.call("secretsmanager", "update_secret_version_stage", request)
 
     def _expired_keys(self, bucket: str, prefix: str) -> list[str]:
-        """Keys that belong to no deploy that may be under way."""
+        """Return the keys that are too old to belong to a deploy in progress."""
         pages = self._caller.pages("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix})
         items = [item for page in pages for item in page.get("Contents", ())]
         return [item["Key"] for item in items if item["LastModified"] < self._cutoff]

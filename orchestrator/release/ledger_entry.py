@@ -1,4 +1,4 @@
-"""Writing a release down: who, when, from which commit, and what it came to."""
+"""Add a release to the ledger: who deployed it, when, from which commit, with what result."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.manifest_documents import add_documents, prune_documents
 
 MAX_FAILED_RELEASES = 20
-"""Failed releases that are remembered; they hold nothing that one could go back to."""
+"""How many failed releases the ledger keeps; they cannot be restored."""
 
 
 class Origin(Struct, frozen=True):
-    """Where a release comes from."""
+    """Who started a release, and from which commit."""
 
     actor: str
     commit: str
 
 
 def detect_origin(folder: Path) -> Origin:
-    """Who runs this, from which commit: git's HEAD, because a run may check out another commit than its event's."""
+    """Return who runs this, and from which commit: git's HEAD, which may differ from the commit of the GitHub event."""
     actor = os.environ.get("GITHUB_ACTOR") or _current_user()
     commit = _head_commit(folder) or os.environ.get("GITHUB_SHA", "")
     return Origin(actor, commit)
 
 
 def utc_timestamp() -> str:
-    """The time as a ledger writes it."""
+    """Return the current time in the ledger's format."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def add_release(ledger: Ledger, release: Release, candidate: ReleaseCandidate, pins: tuple[Pin, ...]) -> Ledger:
-    """``ledger`` with ``release`` in its place, or at the end with a number of its own, and these ``pins``.
+    """Return ``ledger`` with ``release`` replaced, or appended with the next number, and with ``pins`` as its pins.
 
-    No more releases are kept than the project says, and no documents that none of them needs.
+    Drops releases beyond the project's ``releases.keep``, and documents that no release needs.
     """
     updated = add_documents(ledger, candidate.documents)
     if release.number:
@@ -54,7 +54,7 @@ def add_release(ledger: Ledger, release: Release, candidate: ReleaseCandidate, p
 
 
 def select_retained(ledger: Ledger, max_releases: int) -> tuple[Release, ...]:
-    """The newest ``keep`` releases that did not fail, what pins lead to, and the newest failures; oldest first."""
+    """Return the newest complete and failed releases and those that pins refer to, oldest first."""
     complete_releases = [release for release in ledger.releases if release.is_complete]
     failed_releases = [release for release in ledger.releases if not release.is_complete]
     pinned_numbers = {pin.release for pin in ledger.pins} | {pin.left for pin in ledger.pins}

@@ -1,6 +1,7 @@
-"""The release bucket: one ledger an environment, the lease beside it, indexes and bytes of sites.
+"""Read and write the release bucket: the ledger and lease of an environment, and site indexes and bodies.
 
-The ledger is one object, written only over the version that was read (S3's If-Match), so two writers cannot both win.
+The ledger is one object.  A write succeeds only over the version that was read (S3 If-Match), so concurrent writers
+cannot overwrite each other.
 API: S3 GetObject, PutObject with If-Match and If-None-Match.
 """
 
@@ -26,14 +27,14 @@ MAX_WRITE_ATTEMPTS = 5
 
 
 class StoredObject(Struct, frozen=True):
-    """An object's bytes and the ETag under which they were read."""
+    """An object's bytes and ETag."""
 
     data: bytes
     etag: str
 
 
 class LedgerStore:
-    """What is kept of one environment in the release bucket."""
+    """The objects of one environment in the release bucket."""
 
     def __init__(self, caller: AwsCaller, bucket: str, environment: str) -> None:
         self.bucket = bucket
@@ -41,7 +42,7 @@ class LedgerStore:
         self._caller = caller
 
     def with_caller(self, caller: AwsCaller) -> LedgerStore:
-        """The same store, asked by another caller."""
+        """Return this store with another AWS caller."""
         return LedgerStore(caller, self.bucket, self.environment)
 
     @property
@@ -49,26 +50,26 @@ class LedgerStore:
         return f"ledger/{self.environment}.json"
 
     def exists(self) -> bool:
-        """Whether there is the bucket yet.  Raises Problems."""
+        """Return whether the bucket exists.  Raises Problems if S3 does not answer."""
         try:
             self._caller.call("s3", "head_bucket", {"Bucket": self.bucket})
         except AwsError as error:
             if error.code in NOT_FOUND_CODES:
                 return False
-            raise self._store_problem("look at", "", error) from None
+            raise self._store_problem("access", "", error) from None
         return True
 
     def read(self) -> Ledger:
-        """The ledger; an empty one where there is no bucket or no release yet.
+        """Read the ledger; return an empty one if there is no bucket or no release yet.
 
-        Raises Problems: AWS refuses, or what is there cannot be read.
+        Raises Problems if AWS refuses, or the ledger cannot be decoded.
         """
         return self._decode_ledger(self.fetch(self.ledger_key))
 
     def write(self, update: Callable[[Ledger], Ledger]) -> Ledger:
-        """Apply ``change`` to the newest ledger and store it; on a conflict both are done again.
+        """Apply ``update`` to the newest ledger and store the result; on a conflict, repeat both.
 
-        Raises Problems.
+        Raises Problems if AWS refuses, or after ``MAX_WRITE_ATTEMPTS`` conflicts.
         """
         for _ in range(MAX_WRITE_ATTEMPTS):
             before = self.fetch(self.ledger_key)
@@ -77,22 +78,25 @@ class LedgerStore:
                 return after
         raise Problems.from_message(
             (
-                f"s3://{self.bucket}/{self.ledger_key} was changed by others "
-                f"{MAX_WRITE_ATTEMPTS} times while it was being written"
+                f"cannot write s3://{self.bucket}/{self.ledger_key}: "
+                f"other runs changed it during each of {MAX_WRITE_ATTEMPTS} attempts"
             ),
-            hint="see who else deploys: orchestrator releases",
+            hint="see who else is deploying: orchestrator releases",
         )
 
     def load_site(self, bucket: str, digest: str) -> Site | None:
-        """The site of one digest as it was shipped to ``bucket``, without a folder; None where its index is gone."""
+        """Load the index of a site that was shipped to ``bucket``; return None if the index is missing.
+
+        The site has no local folder.  Raises Problems if the index cannot be read.
+        """
         key = f"sites/{bucket}/{digest}.json"
         stored = self.fetch(key)
         return None if stored is None else canonical_json.load(stored.data, Site, f"s3://{self.bucket}/{key}")
 
     def fetch(self, key: str) -> StoredObject | None:
-        """One object, or None where it (or the bucket) is not there.
+        """Read an object; return None if it or the bucket does not exist.
 
-        Raises Problems.
+        Raises Problems if AWS refuses.
         """
         try:
             response = self._caller.call("s3", "get_object", {"Bucket": self.bucket, "Key": key})
@@ -103,9 +107,9 @@ class LedgerStore:
             raise self._store_problem("read", key, error) from None
 
     def put(self, key: str, data: bytes, previous: StoredObject | None) -> bool:
-        """Write one object over the version read before, or as a new one; False when somebody else was quicker.
+        """Write an object over the ``previous`` version, or as a new one; return False on a conflict.
 
-        Raises Problems.
+        Raises Problems if AWS refuses.
         """
         condition: dict[str, Any] = {"IfNoneMatch": "*"} if previous is None else {"IfMatch": previous.etag}
         request = {"Bucket": self.bucket, "Key": key, "Body": data, "ContentType": "application/json"}
@@ -120,7 +124,7 @@ class LedgerStore:
         return True
 
     def delete(self, key: str) -> None:
-        """Delete one object.  Raises Problems."""
+        """Delete an object, if it exists.  Raises Problems if AWS refuses."""
         try:
             self._caller.call("s3", "delete_object", {"Bucket": self.bucket, "Key": key})
         except AwsError as error:
@@ -135,8 +139,8 @@ class LedgerStore:
         except Problems as error:
             list_versions_command = f"aws s3api list-object-versions --bucket {self.bucket} --prefix {self.ledger_key}"
             hint = (
-                "nothing was done; if no newer orchestrator wrote it, put "
-                f"an earlier version of it back: {list_versions_command}"
+                "nothing was changed; unless a newer orchestrator wrote it, "
+                f"restore an earlier version: {list_versions_command}"
             )
             raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
 

@@ -1,4 +1,4 @@
-"""What stands in AWS, as a release's vector.  Reads only what a snapshot has read already, and the model's pointer."""
+"""Determine the versions that are live in AWS, as a release's vector.  Reads AWS only for model pointers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POINTER_KEY = f"{MODELS_PREFIX}/current.json"
 def read_vector(
     candidate: ReleaseCandidate, live: Mapping[str, LiveResource], caller: AwsCaller, previous: Vector | None = None
 ) -> Vector:
-    """The vector of what is ``live``; what was not looked at (a site that was not built) is as ``before``."""
+    """Return the vector of the ``live`` resources; sites that were not built are taken from ``previous``."""
     components = candidate.desired.components
     bucket_names = {item.component: item.physical for item in candidate.desired.resources if item.type == "s3_bucket"}
     return Vector(
@@ -38,7 +38,7 @@ def read_vector(
 
 
 def intended_vector(candidate: ReleaseCandidate, previous: Vector | None) -> Vector:
-    """The vector that was meant to be: of a release that failed.  An image that was never built has no digest."""
+    """Return the vector that a started release aims for.  An image that is not built yet has an empty digest."""
     components = candidate.desired.components
     return Vector(
         manifests=manifests_digest(candidate.documents.values()),
@@ -53,7 +53,7 @@ def intended_vector(candidate: ReleaseCandidate, previous: Vector | None) -> Vec
 
 
 def read_model_version(component: Component, bucket_names: Mapping[str, str], caller: AwsCaller) -> str | None:
-    """The version of the model that a bucket's pointer names, or None; ``buckets`` are names by handle."""
+    """Return the model version that a bucket's pointer names, or None; ``bucket_names`` by component handle."""
     if not is_model_bucket(component):
         return None
     pointer_bytes = read_model_pointer(bucket_names[component.handle], caller)
@@ -61,9 +61,9 @@ def read_model_version(component: Component, bucket_names: Mapping[str, str], ca
 
 
 def save_model_pointers(candidate: ReleaseCandidate, vector: Vector, caller: AwsCaller, store: LedgerStore) -> None:
-    """Keep a copy of every pointer that ``vector`` names: by it a rollback leads back to the same model.
+    """Save a copy of each model pointer in ``vector``, so that a rollback can restore it.
 
-    Raises Problems.
+    Raises Problems if the copy cannot be written.
     """
     bucket_names = {
         resource.component: resource.physical
@@ -77,12 +77,12 @@ def save_model_pointers(candidate: ReleaseCandidate, vector: Vector, caller: Aws
 
 
 def is_model_bucket(component: Component) -> bool:
-    """Whether a component is a bucket with a place for models."""
+    """Return whether a component is a bucket with the models prefix."""
     return component.kind == "Bucket" and MODELS_PREFIX in (component.spec.get("prefixes") or ())
 
 
 def read_model_pointer(bucket: str, caller: AwsCaller) -> bytes | None:
-    """The object that says which model is the current one."""
+    """Read the pointer to the current model; return None if there is none."""
     try:
         body: bytes = caller.call("s3", "get_object", {"Bucket": bucket, "Key": POINTER_KEY})["Body"].read()
     except AwsError as error:
@@ -93,7 +93,7 @@ def read_model_pointer(bucket: str, caller: AwsCaller) -> bytes | None:
 
 
 def parse_pointer_version(pointer_bytes: bytes) -> str | None:
-    """The version a pointer names, or None where it is not one."""
+    """Return the version in a pointer, or None if it is not a valid pointer."""
     try:
         document: Any = json.loads(pointer_bytes)
     except ValueError:
@@ -128,7 +128,7 @@ def _live_secret_version(component: Component, live: Mapping[str, LiveResource])
 
 
 def _schema_versions(components: tuple[Component, ...], previous: Vector | None) -> Mapping[str, int]:
-    """A database's schema only ever goes forward: going back ships older code, not an older schema."""
+    """Return the schema versions, which only increase: a rollback ships older code, not an older schema."""
     return {**(previous.schemas if previous else {}), **dict(_declared_schema_versions(components, previous))}
 
 

@@ -1,4 +1,4 @@
-"""The manifests of a checkout as a ledger keeps them, and back.  Pure."""
+"""Convert between a checkout's manifests and the documents in a ledger.  Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from orchestrator.release import Ledger, ManifestDocument
 
 
 def from_manifest(manifest: Manifest) -> dict[str, ManifestDocument]:
-    """Every document of ``manifest`` by handle, its environment merged in."""
+    """Return every document of ``manifest`` by handle, merged with its environment."""
     return {
         handle: ManifestDocument(declared.layers[0].file, declared.value)
         for handle, declared in manifest.declarations.items()
@@ -22,22 +22,22 @@ def from_manifest(manifest: Manifest) -> dict[str, ManifestDocument]:
 
 
 def document_digest(document: ManifestDocument) -> str:
-    """What tells two documents apart: their content, wherever they stand."""
+    """Return the digest of a document's content, independent of its file."""
     return canonical_json.digest(document.value)
 
 
 def manifests_digest(documents: Iterable[ManifestDocument]) -> str:
-    """One digest for a set of documents, in whatever order."""
+    """Return one digest for a set of documents, independent of their order."""
     return canonical_json.digest(sorted(map(document_digest, documents)))
 
 
 def document_handle(document: ManifestDocument) -> str:
-    """``bucket.files``."""
+    """Return a document's component handle, such as ``bucket.files``."""
     return f"{str(document.value['kind']).lower()}.{document.value['metadata']['name']}"
 
 
 def add_documents(ledger: Ledger, documents: Mapping[str, ManifestDocument]) -> Ledger:
-    """``ledger`` with ``documents`` in it, each once."""
+    """Return ``ledger`` with ``documents`` added, each content once."""
     documents_by_digest = {document_digest(document): document for document in documents.values()}
     digest = manifests_digest(documents.values())
     return replace(
@@ -48,7 +48,7 @@ def add_documents(ledger: Ledger, documents: Mapping[str, ManifestDocument]) -> 
 
 
 def prune_documents(ledger: Ledger) -> Ledger:
-    """``ledger`` without documents that no release in it needs."""
+    """Return ``ledger`` without the documents that none of its releases needs."""
     used_digests = {release.vector.manifests for release in ledger.releases}
     manifests = {digest: names for digest, names in ledger.manifests.items() if digest in used_digests}
     kept_digests = {name for names in manifests.values() for name in names}
@@ -60,7 +60,7 @@ def prune_documents(ledger: Ledger) -> Ledger:
 
 
 def build_sources(documents: Iterable[ManifestDocument], environment: str) -> Sources:
-    """``documents`` as if they had just been loaded: merged already, so the environment has nothing to add."""
+    """Return ``documents`` as sources.  They are merged already, so the environment layer is empty."""
     recalled_documents = tuple(document_from_value(document.value, document.file) for document in documents)
     return Sources(Path(), recalled_documents, {environment: Layer()})
 
@@ -68,7 +68,7 @@ def build_sources(documents: Iterable[ManifestDocument], environment: str) -> So
 def replace_documents(
     sources: Sources, environment: str, replacements: Mapping[str, ManifestDocument | None]
 ) -> Sources:
-    """``sources`` with some documents, by handle, replaced whole, environment included, or left out (None)."""
+    """Return ``sources`` with documents replaced by handle, environment layer included, or removed (None)."""
     layer = sources.environments.get(environment, Layer())
     overlay_documents = tuple(document for document in layer.documents if document.handle not in replacements)
     base_documents = [document for document in sources.documents if document.handle not in replacements]

@@ -1,7 +1,7 @@
-"""What a rollback holds back, and until when.  Pure.
+"""Pins: the parts that a rollback holds back until they change.  Pure.
 
-A pin refuses one content of one part.  The same content again is replaced by what the rollback went back to; any other
-content is taken for the fix, and the pin is lifted by the release that ships it.
+A pin refuses one content of one part.  While the checkout still has that content, the content of the restored release
+is used instead.  Any other content counts as the fix, and the release that ships it lifts the pin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PARTS = ("image", "site", "secret", "manifest")
 
 
 class PinResolution(Struct, frozen=True):
-    """Pins that hold, in words for the plan's reader, and pins that what is wanted now has lifted."""
+    """The pins that apply to the checkout, and the pins that its changes lift."""
 
     held: tuple[Pin, ...] = ()
     lifted: tuple[Pin, ...] = ()
@@ -33,7 +33,7 @@ class PinResolution(Struct, frozen=True):
 
 
 def group_by_rollback(pins: Iterable[Pin]) -> tuple[tuple[Pin, ...], ...]:
-    """The pins by the rollback that made them: what they have in common is told once."""
+    """Group pins by the rollback that created them, so that a report shows their reason once."""
     groups: dict[tuple[int, int, str], list[Pin]] = {}
     for pin in pins:
         groups.setdefault((pin.left, pin.release, pin.reason), []).append(pin)
@@ -41,21 +41,21 @@ def group_by_rollback(pins: Iterable[Pin]) -> tuple[tuple[Pin, ...], ...]:
 
 
 def describe(pins: tuple[Pin, ...]) -> str:
-    """Held pins of one rollback, with their way out."""
+    """Return a sentence about the held pins of one rollback, with the command that removes them."""
     reason = f" ({pins[0].reason})" if pins[0].reason else ""
     named_parts = [pin.part.partition(":") for pin in pins]
     part_list = ", ".join(f"{name} ({kind})" for kind, _, name in named_parts)
     is_plural = len(pins) > 1
     return (
-        f"release {pins[0].left} was rolled back{reason}, and what is wanted now is the same again: "
-        f"{part_list} {'stay' if is_plural else 'stays'} as in release {pins[0].release}. "
-        f"A change of {'one' if is_plural else 'it'} lifts this, "
-        f"or: orchestrator unpin {' '.join(pin.part for pin in pins)}"
+        f"Release {pins[0].left} was rolled back{reason}, and the checkout has the same content: "
+        f"{part_list} {'stay' if is_plural else 'stays'} at release {pins[0].release}. "
+        f"To lift {'a pin, change the part' if is_plural else 'the pin, change it'} "
+        f"or run: orchestrator unpin {' '.join(pin.part for pin in pins)}"
     )
 
 
 def differing_parts(old_release: Release, new_release: Release, ledger: Ledger) -> Iterator[tuple[str, str]]:
-    """Each part in which ``before`` differs from ``after``, and what identifies its content in ``before``."""
+    """Yield each part that differs between two releases, with the identity of its content in ``old_release``."""
     for name, image in old_release.vector.images.items():
         if image.tag and image != new_release.vector.images.get(name):
             yield f"image:{name}", image.tag
@@ -80,19 +80,19 @@ def create_pins(
     by: str,
     reason: str,
 ) -> tuple[Pin, ...]:
-    """The pins of a rollback from ``before`` to ``after``, for the ``chosen`` parts."""
-    wanted_parts = set(chosen_parts)
+    """Return the pins of a rollback from ``old_release`` to ``new_release``, for ``chosen_parts``."""
+    part_set = set(chosen_parts)
     return tuple(
         Pin(part, refused, new_release.number, old_release.number, at, by, reason)
         for part, refused in differing_parts(old_release, new_release, ledger)
-        if part in wanted_parts
+        if part in part_set
     )
 
 
 def merge_pins(ledger: Ledger, new_pins: Iterable[Pin]) -> tuple[Pin, ...]:
-    """The ledger's pins with ``fresh`` ones beside them; several contents of one part may be refused."""
+    """Return the ledger's pins with ``new_pins`` added; several contents of one part may be refused."""
     added_pins = {(pin.part, pin.refused): pin for pin in new_pins}
-    # What an older pin gave in its stead may be what is refused now: all pins of a part lead to the newest answer.
+    # The replacement of an older pin may be refused now: all pins of a part use the newest replacement.
     replacement_releases = {pin.part: pin.release for pin in added_pins.values()}
     kept_pins = [
         replace(pin, release=replacement_releases.get(pin.part, pin.release))
@@ -105,7 +105,7 @@ def merge_pins(ledger: Ledger, new_pins: Iterable[Pin]) -> tuple[Pin, ...]:
 def resolve_documents(
     ledger: Ledger, current_documents: Mapping[str, ManifestDocument]
 ) -> tuple[Mapping[str, ManifestDocument | None], PinResolution]:
-    """By handle, the documents to put in place of ``wanted`` ones (None: leave it out), and which pins that is."""
+    """Return, by handle, the documents that replace current ones (None: remove it), and the resolved pins."""
     replacements: dict[str, ManifestDocument | None] = {}
     held, lifted = [], []
     for pin, name in _pins_of_kind(ledger, "manifest"):
@@ -123,7 +123,7 @@ def resolve_documents(
 
 
 def resolve_images(ledger: Ledger, artefacts: Artefacts) -> tuple[Artefacts, PinResolution]:
-    """``artefacts`` with every refused build replaced by the image that was gone back to."""
+    """Return ``artefacts`` with every refused build replaced by the restored release's image."""
     resolved_images = dict(artefacts.images)
     held, lifted = [], []
     for pin, name in _pins_of_kind(ledger, "image"):
@@ -138,7 +138,7 @@ def resolve_images(ledger: Ledger, artefacts: Artefacts) -> tuple[Artefacts, Pin
 
 
 def resolve_sites(ledger: Ledger, artefacts: Artefacts) -> tuple[Mapping[str, str], PinResolution]:
-    """Digests of earlier sites that stand in for refused ones, by handle."""
+    """Return, by handle, the digests of earlier sites that replace refused ones."""
     replacements: dict[str, str] = {}
     held, lifted = [], []
     for pin, name in _pins_of_kind(ledger, "site"):
@@ -147,7 +147,7 @@ def resolve_sites(ledger: Ledger, artefacts: Artefacts) -> tuple[Mapping[str, st
         if name in artefacts.sites and artefacts.sites[name].digest == pin.refused and replacement is not None:
             replacements[name] = replacement
             held.append(pin)
-        elif name in artefacts.sites:  # a site that was not built says nothing
+        elif name in artefacts.sites:  # only a site that was built can lift its pin
             lifted.append(pin)
         else:
             held.append(pin)
@@ -157,7 +157,7 @@ def resolve_sites(ledger: Ledger, artefacts: Artefacts) -> tuple[Mapping[str, st
 def resolve_secrets(
     ledger: Ledger, current_documents: Mapping[str, ManifestDocument]
 ) -> tuple[Mapping[str, str], PinResolution]:
-    """Version ids of secrets that stay as they were gone back to, by handle."""
+    """Return, by handle, the version ids of secrets that stay at the restored release's version."""
     replacements: dict[str, str] = {}
     held, lifted = [], []
     for pin, name in _pins_of_kind(ledger, "secret"):
@@ -181,7 +181,7 @@ def _pins_of_kind(ledger: Ledger, kind: str) -> list[tuple[Pin, str]]:
 
 
 def _build_resolution(held: list[Pin], lifted: list[Pin]) -> PinResolution:
-    """A part of which one content is held keeps its other pins: nothing new has come yet."""
+    """Lift a pin only if no other pin of its part is held: the part has no new content yet."""
     held_parts = {pin.part for pin in held}
     return PinResolution(tuple(held), tuple(pin for pin in lifted if pin.part not in held_parts))
 

@@ -1,6 +1,6 @@
-"""Asks what was deployed whether it answers, and whether it is the right thing that answers.  HTTP reads only.
+"""Probe over HTTP whether a deployed release responds, and whether it is the right build.  Reads only.
 
-Success is judged by effect: the header of the health answer names the build, the CDN's bytes are the site's bytes.
+A service's health response must name the build in its header; a CDN must serve the bytes of the shipped site.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from orchestrator.vocabulary import Component, DesiredState, LiveResource
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_BODY_BYTES = 1_000_000
-"""Bytes of an answer that are looked at for ``contains``."""
+"""How much of a response is searched for ``contains``."""
 MIN_RETRY_DELAY_SECONDS = 0.2
 MAX_RETRY_DELAY_SECONDS = 5.0
 
 
 class Probe(Struct, frozen=True):
-    """One question over HTTP: GET ``https://host/path``, and what has to come back ``within`` seconds.
+    """A GET of ``https://host/path``, and the response expected within ``timeout_seconds``.
 
-    ``header`` is a name and its value, ``sha256`` is of the whole body, in hex.
+    ``header`` is a name and its value, ``sha256`` the hex digest of the whole body.
     """
 
     component_handle: str
@@ -48,7 +48,7 @@ class Probe(Struct, frozen=True):
 
 
 class ProbeResult(Struct, frozen=True):
-    """A probe and what came of it; ``saw`` is a sentence about the last answer when it was not the right one."""
+    """The result of a probe.  ``failure`` describes the last response of a failed probe."""
 
     probe: Probe
     has_passed: bool
@@ -60,12 +60,12 @@ HttpGet = Callable[[Probe], tuple[int, Mapping[str, str], bytes]]
 
 
 def build_probes(desired: DesiredState, live: Mapping[str, LiveResource], artefacts: Artefacts) -> tuple[Probe, ...]:
-    """What to ask, of everything among ``desired`` that answers HTTP."""
+    """Return the probes of every component that serves HTTP."""
     return tuple(probe for component in desired.components for probe in _component_probes(component, live, artefacts))
 
 
 def run_probes(probes: tuple[Probe, ...], get: HttpGet | None = None, clock: Any = time) -> tuple[ProbeResult, ...]:
-    """Ask all at once, each again until it is right or its time is up."""
+    """Run all probes in parallel, retrying each until it passes or times out."""
     if not probes:
         return ()
     with ThreadPoolExecutor(min(len(probes), 16), thread_name_prefix="probe") as pool:
@@ -73,9 +73,9 @@ def run_probes(probes: tuple[Probe, ...], get: HttpGet | None = None, clock: Any
 
 
 def http_get(probe: Probe) -> tuple[int, Mapping[str, str], bytes]:
-    """One GET.  An AWS on loopback answers for the hosts that it gave out: there we knock instead.
+    """Send one GET; to an AWS emulator on loopback, which serves the host names it has assigned.
 
-    Raises httpx.HTTPError.
+    Raises httpx.HTTPError if there is no response.
     """
     endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL", ""))
     headers = {"Accept-Encoding": "identity", "Cache-Control": "no-cache", "User-Agent": "orchestrator-probe"}
@@ -134,7 +134,7 @@ def _run_probe(probe: Probe, get: HttpGet, clock: Any) -> ProbeResult:
         try:
             failure = _check_response(probe, *get(probe))
         except httpx.HTTPError as error:
-            failure = f"no answer ({type(error).__name__}: {error})"
+            failure = f"no response ({type(error).__name__}: {error})"
         elapsed_seconds = clock.monotonic() - started_at
         if not failure or elapsed_seconds + retry_delay > probe.timeout_seconds:
             return ProbeResult(probe, not failure, failure, round(elapsed_seconds, 3))
@@ -143,15 +143,15 @@ def _run_probe(probe: Probe, get: HttpGet, clock: Any) -> ProbeResult:
 
 
 def _check_response(probe: Probe, status: int, headers: Mapping[str, str], body: bytes) -> str:
-    """What is not as it should be, or nothing."""
+    """Return what is wrong with a response, or an empty string."""
     if status not in probe.expected_statuses:
-        return f"status {status} instead of {' or '.join(map(str, probe.expected_statuses))}"
+        return f"status {status}, expected {' or '.join(map(str, probe.expected_statuses))}"
     if probe.header:
         name, value = probe.header
         if headers.get(name) != value:
-            return f"{name}: {headers.get(name, 'is missing')[:80]} instead of {value}"
+            return f"header {name}: {headers.get(name, '(missing)')[:80]}, expected {value}"
     if probe.sha256 and (body_digest := hashlib.sha256(body).hexdigest()) != probe.sha256:
-        return f"other bytes than were shipped (sha256 {body_digest[:12]} instead of {probe.sha256[:12]})"
+        return f"content differs from the shipped site (sha256 {body_digest[:12]}, expected {probe.sha256[:12]})"
     if probe.contains and probe.contains.encode() not in body[:MAX_BODY_BYTES]:
-        return f"an answer without {probe.contains[:60]!r}"
+        return f"response does not contain {probe.contains[:60]!r}"
     return ""

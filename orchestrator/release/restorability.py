@@ -1,4 +1,4 @@
-"""Whether a release can come back, and if not, why.  Asks AWS now: what a record says may be gone.
+"""Check whether a release can be restored.  Asks AWS, because what the ledger lists may have been deleted.
 
 Reads only.  API: ECR BatchGetImage, S3 HeadObject and ListObjectsV2, Secrets Manager ListSecretVersionIds.
 """
@@ -34,24 +34,24 @@ NOT_FOUND_CODES = (
 
 
 class RestoredRelease(Struct, frozen=True):
-    """A release's manifests, checked again, with its artefacts: all that a plan for it takes."""
+    """A release's manifests, checked again, and its artefacts: everything needed to plan for it."""
 
     manifest: Manifest
     artefacts: Artefacts
 
 
 def load_manifest(ledger: Ledger, release: Release, environment: str) -> Manifest:
-    """The manifests of an earlier release, checked by today's schemas.
+    """Load the manifests of an earlier release.
 
-    Raises Problems.
+    Raises Problems if they do not pass today's checks.
     """
     return check.check(manifest_documents.build_sources(ledger.documents_of(release), environment), environment)
 
 
 def load_artefacts(release: Release, manifest: Manifest, store: LedgerStore) -> Artefacts:
-    """What an earlier release shipped, by digest: nothing of it is built again.
+    """Load what an earlier release shipped, by digest: nothing is built again.
 
-    Raises Problems when the index of a site is gone.
+    Raises Problems if the index of a site is missing.
     """
     exports = expand.build_stack(manifest).exports_by_handle
     vector = release.vector
@@ -72,9 +72,9 @@ def load_artefacts(release: Release, manifest: Manifest, store: LedgerStore) -> 
 
 
 def load_candidate(ledger: Ledger, release: Release, store: LedgerStore) -> ReleaseCandidate:
-    """An earlier release as something to be planned for.
+    """Load an earlier release as a candidate to plan for.
 
-    Raises Problems.
+    Raises Problems if its manifests are invalid today, or the index of a site is missing.
     """
     manifest = load_manifest(ledger, release, store.environment)
     artefacts = load_artefacts(release, manifest, store)
@@ -85,9 +85,9 @@ def load_candidate(ledger: Ledger, release: Release, store: LedgerStore) -> Rele
 
 
 def find_obstacles(ledger: Ledger, release: Release, store: LedgerStore, reader: Reader) -> tuple[str, ...]:
-    """Why a release cannot come back, one sentence each; none when it can."""
+    """Return why a release cannot be restored, one sentence per reason; empty if it can."""
     if not release.is_complete:
-        return ("it never worked",)
+        return ("it failed or did not finish",)
     try:
         manifest = load_manifest(ledger, release, store.environment)
         artefacts = load_artefacts(release, manifest, store)
@@ -96,7 +96,7 @@ def find_obstacles(ledger: Ledger, release: Release, store: LedgerStore, reader:
     try:
         return tuple(_find_missing(expand.expand(manifest, artefacts), artefacts, store, reader))
     except AwsError as error:
-        return (f"it could not be checked: {error}",)
+        return (f"it cannot be checked: {error}",)
 
 
 def _find_missing(desired: DesiredState, artefacts: Artefacts, store: LedgerStore, reader: Reader) -> Iterator[str]:
@@ -108,7 +108,7 @@ def _find_missing(desired: DesiredState, artefacts: Artefacts, store: LedgerStor
             "ecr", "batch_get_image", repositoryName=repository, imageIds=ids, missing=NOT_FOUND_CODES
         )
         if not (response or {}).get("images"):
-            yield f"image {str(image.digest)[:19]} is gone from repository {repository}"
+            yield f"image {str(image.digest)[:19]} is missing from repository {repository}"
     for handle, earlier_site in artefacts.sites.items():
         yield from _find_missing_files(names[f"s3_bucket.{handle.partition('.')[2]}"], earlier_site, store, reader)
     for handle, version in artefacts.secrets.items():
@@ -122,7 +122,7 @@ def _find_missing(desired: DesiredState, artefacts: Artefacts, store: LedgerStor
             IncludeDeprecated=True,
         )
         if version not in {item["VersionId"] for item in versions}:
-            yield f"version {version[:8]} of secret {secret} is gone"
+            yield f"version {version[:8]} of secret {secret} is missing"
     for component in desired.components:
         if component.handle in artefacts.models and is_model_bucket(component):
             bucket, version = names[f"s3_bucket.{component.name}"], artefacts.models[component.handle]
@@ -134,27 +134,27 @@ def _find_missing_files(bucket: str, earlier_site: Site, store: LedgerStore, rea
     bucket_keys = {item["Key"] for item in bucket_objects}
     assets = [path for path, file in earlier_site.files.items() if not file.entry and path not in bucket_keys]
     if assets:
-        yield f"{len(assets)} of its files are gone from s3://{bucket}, such as {assets[0]}"
+        yield f"s3://{bucket} lacks {len(assets)} of the site's files, such as {assets[0]}"
     body_objects = reader.all(
         "s3", "list_objects_v2", "Contents", Bucket=store.bucket, Prefix="bodies/", missing=NOT_FOUND_CODES
     )
     bodies = {item["Key"].removeprefix("bodies/") for item in body_objects}
     lost_pages = [path for path, file in earlier_site.files.items() if file.entry and file.sha256 not in bodies]
     if lost_pages:
-        yield f"the bytes of {len(lost_pages)} pages are gone from s3://{store.bucket}, such as {lost_pages[0]}"
+        yield f"s3://{store.bucket} lacks {len(lost_pages)} of the site's pages, such as {lost_pages[0]}"
 
 
 def _find_missing_model(bucket: str, version: str, store: LedgerStore, reader: Reader) -> Iterator[str]:
     prefix = f"{MODELS_PREFIX}/{version}/"
     if not reader.all("s3", "list_objects_v2", "Contents", Bucket=bucket, Prefix=prefix, missing=NOT_FOUND_CODES):
-        yield f"model {version} is gone from s3://{bucket}/{prefix}"
+        yield f"model {version} is missing from s3://{bucket}/{prefix}"
     pointer_key = f"models/{bucket}/{version}.json"
     if reader.get("s3", "head_object", Bucket=store.bucket, Key=pointer_key, missing=NOT_FOUND_CODES) is None:
-        yield f"the pointer to model {version} is gone from s3://{store.bucket}/{pointer_key}"
+        yield f"the pointer to model {version} is missing from s3://{store.bucket}/{pointer_key}"
 
 
 def merge_parts(restored: Artefacts, current: Artefacts, parts: frozenset[str]) -> Artefacts:
-    """``standing`` with the ``parts`` (``image:HANDLE``...) of ``wanted`` put in."""
+    """Return the ``current`` artefacts with ``parts`` (``image:HANDLE`` ...) taken from ``restored``."""
 
     def merge(kind: str, base: Mapping[str, T], overrides: Mapping[str, T]) -> dict[str, T]:
         return {**base, **{name: value for name, value in overrides.items() if f"{kind}:{name}" in parts}}

@@ -1,7 +1,7 @@
-"""An earlier release becomes what is wanted; the pipeline does the rest.
+"""Choose a release to roll back to, and prepare it as the desired state for the pipeline.
 
-All of a release, or parts of it: the rest then stays as it stands.  Whatever the parts, the end is the old vector or
-the new one: ``standing`` is what a failed rollback returns to.
+A rollback restores all of a release, or parts of it and leaves the others.  Either way it ends with the target's
+versions or the current ones: a failed rollback restores the current release.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ PART_KINDS = {
 
 
 class RollbackTarget(Struct, frozen=True):
-    """One rollback: from ``standing`` to ``target``, for ``parts`` (``image:HANDLE``).
+    """A rollback from ``current_release`` to ``release``, for ``parts`` (``image:HANDLE``).
 
-    ``standing`` is what is left: the newest attempt, but for rollbacks that never ended.  ``whole`` when no part is
-    left out.  ``before`` is what to return to on failure; None where ``standing`` failed.
+    ``current_release`` is the newest attempt, ignoring unfinished rollbacks.  ``is_full`` is true if every differing
+    part is included.  ``fallback`` is restored on failure; None if ``current_release`` failed.
     """
 
     current_release: Release
@@ -45,21 +45,21 @@ class RollbackTarget(Struct, frozen=True):
 
 
 def choose_release(ledger: Ledger, number: int | None) -> Release:
-    """The release of ``number``, or the last one before the current that was proved and is not the same.
+    """Return the release with ``number``; without one, the last healthy release that differs from the current one.
 
-    A rollback that never ended has its own target still.  Raises Problems.
+    An unfinished rollback keeps its target.  Raises Problems if there is no such release.
     """
     current_release = ledger.current_release
     if current_release is None:
         raise Problems.from_message(
-            "there is no release yet, so there is nothing to go back to", hint="orchestrator deploy"
+            "cannot roll back: there are no releases yet", hint="deploy one: orchestrator deploy"
         )
     if number is not None:
         requested_release = ledger.find(number)
         if requested_release is None:
             known_numbers = ", ".join(str(release.number) for release in ledger.releases)
             raise Problems.from_message(
-                f"there is no release {number}", hint=f"there are {known_numbers}; see: orchestrator releases"
+                f"release {number} does not exist", hint=f"choose one of {known_numbers}; see: orchestrator releases"
             )
         return requested_release
     if (
@@ -67,7 +67,7 @@ def choose_release(ledger: Ledger, number: int | None) -> Release:
         and current_release.of is not None
         and (interrupted_target := ledger.find(current_release.of)) is not None
     ):
-        return interrupted_target  # a rollback that never ended goes on
+        return interrupted_target  # continue the unfinished rollback
     pinned_numbers = {pin.left for pin in ledger.pins}
     earlier_releases = [
         release
@@ -77,39 +77,40 @@ def choose_release(ledger: Ledger, number: int | None) -> Release:
         and release.vector != current_release.vector
         and not {release.number, release.of} & pinned_numbers
     ]
-    # What has nothing to ask is never proved: then the last that AWS held whole has to do.
+    # A project without probes has no healthy release: use the last complete one.
     healthy_releases = [release for release in earlier_releases if release.result == "healthy"]
     if healthy_releases or earlier_releases:
         return (healthy_releases or earlier_releases)[0]
     raise Problems.from_message(
-        f"no earlier release is whole, was not rolled back itself, and differs from release {current_release.number}",
-        hint="name one: orchestrator rollback --to NUMBER",
+        f"no release to roll back to: no earlier complete release differs from release {current_release.number} "
+        "and has not been rolled back itself",
+        hint="choose one: orchestrator rollback --to NUMBER",
     )
 
 
 def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: LedgerStore) -> RollbackTarget:
-    """What going back to ``target`` means; ``words`` limit it to components or kinds of parts.
+    """Prepare a rollback to ``target``; ``part_words`` limit it to components or kinds of parts.
 
-    Raises Problems: unknown words, nothing that differs, what cannot come back, a schema that does not fit.
+    Raises Problems if a word is unknown, nothing differs, an artefact is missing or a database schema is incompatible.
     """
-    assert ledger.current_release is not None  # ``choose`` has seen to it
+    assert ledger.current_release is not None  # choose_release checks this
     current_release = _release_to_leave(ledger)
     differing_parts = {part for part, _ in pins.differing_parts(current_release, target, ledger)} | set(
         _differing_models(current_release, target)
     )
     chosen_parts = _select_parts(frozenset(part_words), differing_parts, current_release, target)
     if not chosen_parts and (part_words or ledger.current_release.is_complete):
-        scope_phrase = f"in {', '.join(sorted(part_words))} " if part_words else ""
+        scope_phrase = f" in {', '.join(sorted(part_words))}" if part_words else ""
         raise Problems.from_message(
-            f"release {target.number} does not differ {scope_phrase}from what stands; there is nothing to do"
+            f"release {target.number} does not differ from the current release{scope_phrase}; there is nothing to do"
         )
     _check_schemas(current_release, target, ledger, chosen_parts)
     fallback = None if not current_release.is_complete else restorability.load_candidate(ledger, current_release, store)
     is_full = chosen_parts >= differing_parts
     if not is_full and fallback is None:
         raise Problems.from_message(
-            f"release {current_release.number} failed half-way: what stands is no release of which parts could be kept",
-            hint=f"go back whole: orchestrator rollback --to {target.number}",
+            f"cannot roll back parts: release {current_release.number} failed, so the other parts' state is unknown",
+            hint=f"roll back completely: orchestrator rollback --to {target.number}",
         )
     if is_full or fallback is None:
         candidate = restorability.load_candidate(ledger, target, store)
@@ -119,7 +120,7 @@ def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: L
 
 
 def _release_to_leave(ledger: Ledger) -> Release:
-    """What is gone back from: a rollback that never ended left what came before it, as it does itself."""
+    """Return the release to roll back from, ignoring unfinished rollbacks: those left the release before them."""
     finished_releases = (release for release in reversed(ledger.releases) if release.is_complete or release.of is None)
     return next(finished_releases, ledger.releases[-1])
 
@@ -127,7 +128,7 @@ def _release_to_leave(ledger: Ledger) -> Release:
 def _merge_candidate(
     ledger: Ledger, target: Release, parts: frozenset[str], fallback: ReleaseCandidate
 ) -> ReleaseCandidate:
-    """What stands, with some parts of an earlier release."""
+    """Return the current release with ``parts`` of an earlier release merged in."""
     store = fallback.store
     assert store is not None
     earlier_documents = {document_handle(document): document for document in ledger.documents_of(target)}
@@ -170,9 +171,9 @@ def _select_parts(
     if unknown_words:
         close_matches = difflib.get_close_matches(unknown_words[0], known_words, 1)
         hint = (
-            f"did you mean {close_matches[0]}?" if close_matches else f"what there is: {', '.join(sorted(known_words))}"
+            f"did you mean {close_matches[0]}?" if close_matches else f"choose from: {', '.join(sorted(known_words))}"
         )
-        raise Problems([Problem(f"there is nothing called {word} to go back", hint=hint) for word in unknown_words])
+        raise Problems([Problem(f"unknown part `{word}` to roll back", hint=hint) for word in unknown_words])
     return frozenset(part for part in differing_parts if part_words & {*_part_names(part), *_part_words(part)})
 
 
@@ -189,7 +190,7 @@ def _part_words(part: str) -> set[str]:
 
 
 def _check_schemas(current_release: Release, target: Release, ledger: Ledger, chosen_parts: frozenset[str]) -> None:
-    """Refuse code that cannot run on the database's schema of today."""
+    """Raise Problems if the restored code cannot run on the current database schema."""
     problems = []
     for document in ledger.documents_of(target):
         name, schema = document_handle(document), document.value.get("spec", {}).get("schema")
@@ -202,8 +203,8 @@ def _check_schemas(current_release: Release, target: Release, ledger: Ledger, ch
         )
         if not min_version <= database_version <= max_version:
             message = (
-                f"{name} of release {target.number} runs on database schema {min_version} to {max_version}, "
-                f"and the database is at {database_version}; nothing was done"
+                f"{name} of release {target.number} supports database schema {min_version} to {max_version}, "
+                f"but the database is at {database_version}; nothing was changed"
             )
             hint = _schema_hint(ledger, name, database_version)
             problems.append(Problem(message, hint=hint))
@@ -227,7 +228,9 @@ def _schema_hint(ledger: Ledger, name: str, database_version: int) -> str:
             fitting_numbers += (
                 [str(release.number)] if min_version <= database_version <= _max_schema_version(schema) else []
             )
-    advice = f"go back to one that fits ({', '.join(fitting_numbers)})" if fitting_numbers else "no release fits"
-    return (
-        f"{advice}; go back with the other parts only (--only site); or restore the database to an older schema first"
+    advice = (
+        f"roll back to a compatible release ({', '.join(fitting_numbers)})"
+        if fitting_numbers
+        else "no release is compatible"
     )
+    return f"{advice}; roll back the other parts only (--only site); or restore the database to an older schema first"

@@ -1,6 +1,6 @@
-"""Apply, look again, prove: what a deploy and a rollback have in common.
+"""Apply a plan, read AWS again and run probes: the steps that deploys and rollbacks share.
 
-Nothing here asks or prints; what is to be shown goes through ``on_event`` and comes back as data.
+Nothing here prompts or prints: progress goes to ``on_event``, results are returned.
 """
 
 from __future__ import annotations
@@ -28,36 +28,36 @@ Prober = Callable[..., tuple[ProbeResult, ...]]
 
 
 class ShipResult(Struct, frozen=True):
-    """What became of one plan: its outcomes, what AWS held afterwards, and what answered."""
+    """The result of shipping a plan: its outcomes, a plan made afterwards to verify them, and the probes' results."""
 
     outcomes: tuple[Outcome, ...]
     verification: PreparedPlan | None
     probe_results: tuple[ProbeResult, ...] = ()
     error: str = ""
     service_addresses: frozenset[str] = frozenset()
-    """Addresses of what runs builds."""
+    """Addresses of the resources that run builds."""
 
     @property
     def cause(self) -> str:
-        """Why it is no success, in a sentence; empty when it is one."""
+        """Why it failed, in one sentence; empty on success."""
         return self.error or _first_failure(self.outcomes) or self._verification_failure() or self._probe_failure()
 
     def _verification_failure(self) -> str:
         if self.verification is None:
-            return "AWS could not be read afterwards"
+            return "AWS could not be read after applying"
         for change in self.verification.plan.changes:
             if change.action is not Action.NONE:
-                return f"{change.address}: it was applied, and AWS has it otherwise"
+                return f"{change.address}: applied, but AWS still differs from the manifests"
             if change.health is not Health.HEALTHY:
                 return f"{change.address}: {change.status or change.health}"
         return ""
 
     def _probe_failure(self) -> str:
-        failed_results = (proof for proof in self.probe_results if not proof.has_passed)
+        failed_results = (result for result in self.probe_results if not result.has_passed)
         messages = (
             (
-                f"{result.probe.component_handle}: {result.probe.url} gave "
-                f"{result.failure}, for {result.duration_seconds:.0f} s"
+                f"{result.probe.component_handle}: {result.probe.url}: "
+                f"{result.failure} (after {result.duration_seconds:.0f}s)"
             )
             for result in failed_results
         )
@@ -65,18 +65,18 @@ class ShipResult(Struct, frozen=True):
 
     @property
     def is_unverified(self) -> bool:
-        """Whether all of it was applied, and AWS would not say afterwards what it holds."""
+        """Whether everything was applied, but AWS could not be read afterwards."""
         return bool(self.error) and self.verification is None and not _first_failure(self.outcomes)
 
     @property
     def is_build_failure(self) -> bool:
-        """Whether what was shipped is to blame: it does not answer as it should, or its runtime would not have it."""
+        """Whether the build is to blame: a probe failed, or the service did not accept it."""
         service_outcomes = (outcome for outcome in self.outcomes if outcome.address in self.service_addresses)
         return bool(self._probe_failure()) or any(outcome.actuation is Actuation.FAILED for outcome in service_outcomes)
 
     @property
     def applied_changes(self) -> tuple[str, ...]:
-        """What was done, for the ledger."""
+        """The changes that succeeded, for the ledger."""
         succeeded_outcomes = (outcome for outcome in self.outcomes if outcome.actuation is Actuation.SUCCEEDED)
         return tuple(f"{outcome.action} {outcome.address}" for outcome in succeeded_outcomes)
 
@@ -90,7 +90,7 @@ def ship(
     clients: Clients | None = None,
     prober: Prober = run_probes,
 ) -> ShipResult:
-    """Carry ``planned`` out, read AWS again, and ask what was shipped whether it answers.
+    """Apply ``planned``, read AWS again, and probe what was shipped.
 
     Raises what ``pipeline.apply`` raises.
     """
@@ -100,10 +100,10 @@ def ship(
         return unverified_result
     try:
         return verify(candidate, on_event, outcomes, clients=clients, prober=prober)
-    except (AwsError, Problems) as error:  # credentials that ran out, a network that went: what was done is done
+    except (AwsError, Problems) as error:  # credentials ran out or the network failed: the changes are made
         reason = error.problems[0].message if isinstance(error, Problems) else str(error)
         return replace(
-            unverified_result, error=f"all of it was applied, and AWS could not be read afterwards: {reason}"
+            unverified_result, error=f"everything was applied, but AWS could not be read afterwards: {reason}"
         )
 
 
@@ -115,16 +115,17 @@ def verify(
     clients: Clients | None = None,
     prober: Prober = run_probes,
 ) -> ShipResult:
-    """Read AWS and prove, without changing anything."""
+    """Read AWS and run the probes, without changing anything.
+
+    Raises Problems or AwsError if AWS cannot be read.
+    """
     verification = pipeline.plan(candidate.desired, clients=clients)
     if verification.plan.pending_changes:
         return ShipResult(outcomes, verification, service_addresses=_service_addresses(candidate))
     http_probes = build_probes(candidate.desired, verification.live, candidate.artefacts)
     for http_probe in http_probes:
         on_event(
-            ProbeStarted(
-                _probe_label(http_probe), f"GET {http_probe.url}, for up to {http_probe.timeout_seconds:.0f} s"
-            )
+            ProbeStarted(_probe_label(http_probe), f"GET {http_probe.url} (timeout {http_probe.timeout_seconds:.0f}s)")
         )
     results = prober(http_probes)
     for result in results:
@@ -144,7 +145,7 @@ def _probe_label(probe: Probe) -> str:
 
 
 def _first_failure(outcomes: tuple[Outcome, ...]) -> str:
-    """The first failure, else the first thing left undone."""
+    """Return the first failed or unhealthy outcome, else the first skipped one, with its reason."""
     failed = (
         outcome for outcome in outcomes if outcome.actuation is Actuation.FAILED or outcome.health is not Health.HEALTHY
     )

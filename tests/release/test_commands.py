@@ -99,7 +99,7 @@ def test_a_release_goes_out_and_comes_back(shop: SiteCheckout, run: Run) -> None
     assert shop.read_pages()["index.html"] == page(2)["index.html"]
 
     listed = run("releases").out
-    assert "To go back: orchestrator rollback" in listed
+    assert "To roll back: orchestrator rollback" in listed
     assert f"site: web {store(shop).read().releases[0].vector.sites['bucket.web'][:12]}" in listed
     rows = json.loads(run("releases", "--format", "json").out)
     assert [(row["number"], row["restorable"], row["is_standing"]) for row in rows] == [
@@ -110,24 +110,24 @@ def test_a_release_goes_out_and_comes_back(shop: SiteCheckout, run: Run) -> None
 
     shop.emulator.clear_calls()
     tried = run("rollback", "--plan")
-    assert (tried.code, "Back to release 1" in tried.out) == (0, True), tried
+    assert (tried.code, "Rollback of all parts from release 2 to release 1" in tried.out) == (0, True), tried
     assert [call.operation for call in shop.emulator.calls if not is_read(_snake(call.operation))] == []
 
     with bucket_lease.acquire(store(shop), "ben", "deploy"):
         kept_out = run("rollback")
     assert kept_out.code == 1
-    assert "prod is being changed by ben (deploy); nothing was done" in kept_out.err
+    assert "prod is locked by ben (deploy); nothing was changed" in kept_out.err
 
     back = run("rollback", "--reason", "wrong prices")
-    assert (back.code, "Release 1 is back, as release 3; 2 of 2 probes passed" in back.out) == (0, True), back
+    assert (back.code, "Rolled back to release 1 (recorded as release 3) in " in back.out) == (0, True), back
     assert shop.read_pages()["index.html"] == page(1)["index.html"]
     assert "site:bucket.web" in run("releases").out
     held = run("deploy")
     assert "wrong prices" in held.out
     assert shop.read_pages()["index.html"] == page(1)["index.html"]
 
-    assert "nothing holds site:bucket.w back" in run("unpin", "site:bucket.w").err
-    assert "The next deploy ships site:bucket.web as the manifests say" in run("unpin").out
+    assert "site:bucket.w is not pinned" in run("unpin", "site:bucket.w").err
+    assert "Unpinned site:bucket.web. The next deploy ships it as the manifests say" in run("unpin").out
     assert run("deploy").code == 0
     assert shop.read_pages()["index.html"] == page(2)["index.html"]
 
@@ -140,10 +140,10 @@ def test_a_deploy_that_does_not_prove_well_exits_5(shop: SiteCheckout, run: Run)
     failed = run("deploy")
 
     assert failed.code == 5, failed
-    assert "an answer without 'the shop'" in failed.err
+    assert "response does not contain 'the shop'" in failed.err
     cause, stands = (
-        failed.out.index("First cause: cdn.web: https://"),
-        failed.out.index("Failed, and went back: release 1"),
+        failed.out.index("Root cause: cdn.web: https://"),
+        failed.out.index("Failed: 1 of 2 probes failed. Rolled back to release 1"),
     )
     assert cause < failed.out.index("s3_site.web", cause) < stands
     assert failed.out.rstrip().endswith(f"orchestrator releases -f {shop.folder} -e prod")
@@ -152,22 +152,26 @@ def test_a_deploy_that_does_not_prove_well_exits_5(shop: SiteCheckout, run: Run)
 
 def test_what_cannot_be_done_is_told_with_a_way_out(shop: SiteCheckout, run: Run) -> None:
     """Before anything was released, of another environment, of no release, without files, without a place for them."""
-    assert "there is no release yet" in run("rollback").err
-    assert run("releases").out == "There is no release yet.\n"
-    assert run("unpin").out == "Nothing is held back.\n"
+    assert "there are no releases yet" in run("rollback").err
+    assert run("releases").out == "No releases yet.\n"
+    assert run("unpin").out == "Nothing is pinned.\n"
     (shop.folder / "dist").mkdir()
     empty = run("deploy")
-    assert (empty.code, "holds no index.html" in empty.err, shop.emulator.calls) == (1, True, shop.emulator.calls)
+    assert (empty.code, "contains no index.html" in empty.err, shop.emulator.calls) == (1, True, shop.emulator.calls)
     shop.build(page(1))
     run("deploy")
     other = run("rollback", "--to", "7")
-    assert (other.code, "there is no release 7" in other.err, "orchestrator releases" in other.err) == (1, True, True)
+    assert (other.code, "release 7 does not exist" in other.err, "orchestrator releases" in other.err) == (
+        1,
+        True,
+        True,
+    )
     same = run("rollback", "--to", "1")
     assert (same.code, "there is nothing to do" in same.err) == (1, True)
     manifest = shop.folder / "shop.yaml"
     manifest.write_text(manifest.read_text().split("---\n")[0].replace("releases: {bucket: bucket.releases}", ""))
     placeless = run("deploy")
-    assert (placeless.code, "names no bucket for its releases" in placeless.err) == (1, True)
+    assert (placeless.code, "the Project has no release bucket" in placeless.err) == (1, True)
     assert "releases: {bucket: bucket.releases}" in placeless.err
 
 

@@ -27,7 +27,7 @@ def back(shop: ShopProject, number: int | None = None, *words: str, reason: str 
 def failing(*_: object) -> tuple[ProbeResult, ...]:
     """A service that does not answer as it should."""
     return (
-        ProbeResult(Probe("containerservice.api", "shop.example", "/health"), False, "status 500 instead of 200", 1.0),
+        ProbeResult(Probe("containerservice.api", "shop.example", "/health"), False, "status 500, expected 200", 1.0),
     )
 
 
@@ -170,7 +170,8 @@ def test_a_first_release_that_fails_has_none_to_go_back_to(shop: ShopProject) ->
     told = deploy_view.build_view(ended, 2.0, retry_command="orchestrator deploy", list_command="orchestrator releases")
     assert (ended.status, ended.current_release_number) == ("failed", None)
     assert (
-        told.headline == "Failed: the first release is not whole, and there is none before it to go back to, in 2.0 s."
+        told.headline
+        == "Deploy failed after 2.0s: the first release is incomplete, and there is no earlier release to roll back to."
     )
     assert told.next_command == "orchestrator deploy"
 
@@ -189,8 +190,8 @@ def test_a_deploy_that_was_killed_is_gone_back_from(shop: ShopProject) -> None:
 @pytest.mark.parametrize(
     ("number", "words", "said"),
     [
-        (9, (), "there is no release 9"),
-        (1, ("sites", "secret.ap"), "there is nothing called secret.ap"),
+        (9, (), "release 9 does not exist"),
+        (1, ("sites", "secret.ap"), "unknown part `secret.ap`"),
         (1, ("model",), "does not differ"),
     ],
 )
@@ -203,7 +204,7 @@ def test_what_cannot_be_gone_back_to_is_said(shop: ShopProject, number: int, wor
 
 
 def test_before_the_first_release_there_is_nothing_to_go_back_to(shop: ShopProject) -> None:
-    with pytest.raises(Problems, match="there is no release yet"):
+    with pytest.raises(Problems, match="there are no releases yet"):
         rollback.choose_release(shop.ledger, None)
 
 
@@ -212,7 +213,7 @@ def test_two_do_not_deploy_at_once(shop: ShopProject) -> None:
 
     with bucket_lease.acquire(shop.store, "ana", "deploy"):  # noqa: SIM117 - the inner one raises
         with (
-            pytest.raises(Problems, match=r"is being changed by ana \(deploy\)"),
+            pytest.raises(Problems, match=r"is locked by ana \(deploy\)"),
             bucket_lease.acquire(shop.store, "ben", "x"),
         ):
             pass

@@ -64,9 +64,9 @@ def test_a_ledger_that_cannot_be_written_is_told_with_what_stands(shop: SiteProj
         deploy(shop, FailingClients(1, ledger_only=True))
     assert shop.live_state() == OLD_STATE
 
-    with pytest.raises(Problems, match="all of it stands, but that could not be written down") as told:
+    with pytest.raises(Problems, match="the release is deployed, but could not be recorded") as told:
         deploy(shop, FailingClients(2, ledger_only=True))
-    assert "run the same again" in str(told.value)
+    assert "run the command again" in str(told.value)
     assert shop.live_state() == NEW_STATE
     assert shop.ledger.releases[-1].result == "started"
 
@@ -88,7 +88,7 @@ def test_a_failure_that_cannot_be_written_down_is_gone_back_from_all_the_same(sh
     ended = deploy(shop, Both(3))
 
     assert (ended.status, shop.live_state()) == ("returned", OLD_STATE)
-    assert any("could not be written down" in one for one in ended.warnings)
+    assert any("could not be recorded" in one for one in ended.warnings)
 
 
 @pytest.mark.slow
@@ -153,10 +153,10 @@ def test_a_session_that_runs_out_after_the_apply_does_not_undo_what_was_said(sho
     ended, told = expires(shop, after=0)
 
     assert (ended.status, shop.live_state()) == ("failed", NEW_STATE)
-    assert "First cause: all of it was applied, and AWS could not be read afterwards" in told.replace("\n    ", " ")
+    assert "Root cause: everything was applied, but AWS could not be read afterwards" in told.replace("\n    ", " ")
     assert "ExpiredToken" in told
     assert "nothing was changed" not in told
-    assert "nobody knows yet whether all of it stands" in told
+    assert ", but not verified: AWS could not be read afterwards." in told
     assert deploy(shop, shop.clients).status == "released"
     assert shop.ledger.current_release.is_complete  # type: ignore[union-attr]
 
@@ -168,7 +168,7 @@ def test_a_session_that_runs_out_in_the_middle_is_told_with_what_was_done(shop: 
     assert (ended.status, ended.current_release_number) == ("failed", None)
     assert ended.ship_result.applied_changes
     assert "ExpiredToken" in ended.cause
-    assert "going back failed too" in told
+    assert "restoring the previous release failed too" in told
     assert "Done" in told
     assert deploy(shop, shop.clients).status == "released"
     assert shop.live_state() == NEW_STATE

@@ -247,5 +247,5 @@ def test_where_an_index_is_gone_nothing_is_removed() -> None:
         Ledger((release(3),))
     )
 
-    assert "the index of site site3 is gone" in said[0]
+    assert "the index of site site3 is missing" in said[0]
     assert cloud.objects["shop-web"] == before

@@ -77,10 +77,12 @@ def test_code_that_cannot_run_on_todays_schema_does_not_come_back(tmp_path: Path
 
     [problem] = refused.value.problems
     assert problem.message == (
-        f"{API} of release 1 runs on database schema 1 to 1, and the database is at 3; nothing was done"
+        f"{API} of release 1 supports database schema 1 to 1, but the database is at 3; nothing was changed"
     )
     assert problem.hint is not None
-    assert problem.hint.startswith("go back to one that fits (2, 3); go back with the other parts only (--only site)")
+    assert problem.hint.startswith(
+        "roll back to a compatible release (2, 3); roll back the other parts only (--only site)"
+    )
     assert back(ledger, 2).release.number == 2
 
 
@@ -145,5 +147,5 @@ def test_what_one_rollback_holds_back_is_told_with_its_cause_once(tmp_path: Path
 
     assert (first.count("slow"), shown.count("slow"), shown.count("leaked")) == (1, 1, 1)
     assert first.endswith(f"orchestrator unpin image:{API} manifest:{API}")
-    assert f"image:{API}, manifest:{API} as in release 3; release 1 is in use instead" in shown
-    assert second.startswith("release 3 was rolled back (leaked)")
+    assert f"image:{API}, manifest:{API} of release 3: release 1 is used instead" in shown
+    assert second.startswith("Release 3 was rolled back (leaked)")

@@ -120,16 +120,19 @@ def test_what_is_whole_can_come_back(ledger: Ledger, site: Site) -> None:
 @pytest.mark.parametrize(
     ("gone", "sentence"),
     [
-        ("image", "image sha256:dddddddddddd is gone from repository shop-api"),
+        ("image", "image sha256:dddddddddddd is missing from repository shop-api"),
         (
             "shop-web/assets/app-1a2b3c4d.js",
-            "1 of its files are gone from s3://shop-web, such as assets/app-1a2b3c4d.js",
+            "s3://shop-web lacks 1 of the site's files, such as assets/app-1a2b3c4d.js",
         ),
-        ("shop-releases/bodies/", "the bytes of 1 pages are gone from s3://shop-releases, such as index.html"),
-        ("shop-releases/sites/", "the index of site SITE is gone from s3://shop-releases; it cannot come back"),
-        ("version", "version v1-of-se of secret shop-app is gone"),
-        ("shop-files/ml-models/m1/", "model m1 is gone from s3://shop-files/ml-models/m1/"),
-        ("shop-releases/models/", "the pointer to model m1 is gone from s3://shop-releases/models/shop-files/m1.json"),
+        ("shop-releases/bodies/", "s3://shop-releases lacks 1 of the site's pages, such as index.html"),
+        ("shop-releases/sites/", "cannot restore site SITE: its index is missing from s3://shop-releases"),
+        ("version", "version v1-of-se of secret shop-app is missing"),
+        ("shop-files/ml-models/m1/", "model m1 is missing from s3://shop-files/ml-models/m1/"),
+        (
+            "shop-releases/models/",
+            "the pointer to model m1 is missing from s3://shop-releases/models/shop-files/m1.json",
+        ),
     ],
 )
 def test_what_is_gone_is_told(ledger: Ledger, site: Site, gone: str, sentence: str) -> None:
@@ -155,7 +158,7 @@ def test_what_never_worked_does_not_come_back(ledger: Ledger, site: Site, result
     cloud = Cloud(site)
     failed = replace(ledger, releases=(replace(ledger.releases[0], result=result),))
 
-    assert (said(failed, cloud), cloud.asked) == (("it never worked",), [])
+    assert (said(failed, cloud), cloud.asked) == (("it failed or did not finish",), [])
 
 
 def test_what_may_not_be_looked_at_is_not_said_to_be_gone(ledger: Ledger, site: Site) -> None:
@@ -163,4 +166,4 @@ def test_what_may_not_be_looked_at_is_not_said_to_be_gone(ledger: Ledger, site: 
     cloud.refuses = "list_secret_version_ids"
 
     (sentence,) = said(ledger, cloud)
-    assert sentence.startswith("it could not be checked: secretsmanager:ListSecretVersionIds: AccessDenied")
+    assert sentence.startswith("it cannot be checked: secretsmanager:ListSecretVersionIds: AccessDenied")

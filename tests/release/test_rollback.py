@@ -73,7 +73,7 @@ def test_what_cannot_come_back_says_why(shop: SiteProject) -> None:
 
     found = restorability.find_obstacles(shop.ledger, shop.ledger.releases[0], shop.store, reader(shop))
 
-    assert found == ("1 of its files are gone from s3://shop-web, such as assets/app-1a2b3c4d.js",)
+    assert found == ("s3://shop-web lacks 1 of the site's files, such as assets/app-1a2b3c4d.js",)
     assert restorability.find_obstacles(shop.ledger, shop.ledger.releases[1], shop.store, reader(shop)) == ()
 
 
