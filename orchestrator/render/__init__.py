@@ -1,5 +1,5 @@
-"""What people see: one view of a plan, of drift, of an apply, and thin renderers over it.
+"""Render plans, drift, progress and results for people: as text, Markdown and HTML.
 
-``view``, ``drift`` and ``report`` sort, redact, shorten; ``text``, ``markdown`` and ``html`` only lay out and escape.
-Nothing here reads AWS, files or the environment.
+Views (``plan_view``, ``drift``, ``apply_report`` ...) sort, redact and shorten.  Renderers (``plan_text``,
+``plan_markdown``, ``plan_html``) only lay out and escape.  Nothing here reads AWS or the environment.
 """

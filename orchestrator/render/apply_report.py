@@ -1,6 +1,6 @@
-"""The end of an apply: first cause on top, what was done, what was not and why, what to look at, what to type next.
+"""Report the result of an apply: the root cause first, then the outcomes and the next command.
 
-Pure.  Outcomes come in the order in which they ended.
+Pure.  Outcomes are in the order in which they finished.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ReportItem(Struct, frozen=True):
 
 
 class Report(Struct, frozen=True):
-    """What became of a run.  ``next_command`` is what to type; empty when nothing is left to do."""
+    """The result of a run.  ``next_command`` is the command to run next; empty if there is nothing left to do."""
 
     headline: str
     failed: tuple[ReportItem, ...]
@@ -46,7 +46,10 @@ class Report(Struct, frozen=True):
 
 
 def build_view(outcomes: Sequence[Outcome], seconds: float, retry_command: str, status_command: str = "") -> Report:
-    """``seconds`` is the run's wall time; ``command`` what to type to go on, ``look`` to see how things stand."""
+    """Build the report of a run that took ``seconds`` of wall time.
+
+    ``retry_command`` continues the run, ``status_command`` shows the state of the resources.
+    """
     failed = [outcome for outcome in outcomes if outcome.actuation is Actuation.FAILED]
     skipped = [outcome for outcome in outcomes if outcome.actuation is Actuation.SKIPPED]
     succeeded = [outcome for outcome in outcomes if outcome.actuation is Actuation.SUCCEEDED]
@@ -62,13 +65,13 @@ def build_view(outcomes: Sequence[Outcome], seconds: float, retry_command: str, 
         ),
         succeeded=tuple(
             ReportItem(
-                clean_name(applied.address), f"{COMPLETED_LABELS[applied.action]} in {format_duration(applied.seconds)}"
+                clean_name(outcome.address), f"{COMPLETED_LABELS[outcome.action]} in {format_duration(outcome.seconds)}"
             )
-            for applied in succeeded
+            for outcome in succeeded
         ),
         skipped=tuple(
-            ReportItem(clean_name(applied.address), f"{applied.action} skipped: {clean_sentence(applied.reason)}")
-            for applied in skipped
+            ReportItem(clean_name(outcome.address), f"{outcome.action} skipped: {clean_sentence(outcome.reason)}")
+            for outcome in skipped
         ),
         next_step=_next_step(failed, skipped, unhealthy),
         next_command=retry_command if failed or skipped else status_command if unhealthy else "",
@@ -76,13 +79,11 @@ def build_view(outcomes: Sequence[Outcome], seconds: float, retry_command: str, 
 
 
 def render_text(report: Report, style: Style) -> str:
-    """Ends with a newline."""
+    """Return the report as text that ends with a newline."""
     sections = [
         list(_render_failures(report, style)),
-        list(
-            _render_items("Not well: the calls worked, the thing is not there yet", report.unhealthy, style, "yellow")
-        ),
-        list(_render_items("Not done", report.skipped, style, "yellow")),
+        list(_render_items("Unhealthy: applied, but not ready yet", report.unhealthy, style, "yellow")),
+        list(_render_items("Skipped", report.skipped, style, "yellow")),
         list(_render_items("Done", report.succeeded, style, "green")) if report.failed or report.skipped else [],
         [style.paint(report.headline, "alarm" if report.failed else "yellow" if report.next_command else "good")],
         list(_render_next_step(report, style)),
@@ -91,11 +92,11 @@ def render_text(report: Report, style: Style) -> str:
 
 
 def format_duration(seconds: float) -> str:
-    """``0.4 s``, ``12 s``, ``4 min 05 s``."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
+    """Return a duration such as ``0.4s`` or ``4m05s``."""
+    if round(seconds, 1) < 60:
+        return f"{seconds:.1f}s"
     whole_seconds = round(seconds)
-    return f"{whole_seconds} s" if whole_seconds < 60 else f"{whole_seconds // 60} min {whole_seconds % 60:02} s"
+    return f"{whole_seconds // 60}m{whole_seconds % 60:02}s"
 
 
 def _format_headline(
@@ -108,32 +109,36 @@ def _format_headline(
     parts = [f"{len(succeeded)} done"]
     parts += [f"{len(failed)} failed"] if failed else []
     parts += [f"{len(skipped)} skipped"] if skipped else []
-    parts += [f"{len(unhealthy)} not well"] if unhealthy else []
-    outcome_label = "Failed" if failed or skipped else "Applied, but not all is well" if unhealthy else "Applied"
-    return f"{outcome_label}: {', '.join(parts)}, in {format_duration(seconds)}."
+    parts += [f"{len(unhealthy)} unhealthy"] if unhealthy else []
+    duration = format_duration(seconds)
+    result = f"Failed after {duration}" if failed or skipped else f"Applied in {duration}"
+    health_note = ", but not everything is healthy" if unhealthy and not (failed or skipped) else ""
+    return f"{result}{health_note}: {', '.join(parts)}."
 
 
 def _describe_failure(outcome: Outcome) -> str:
     request_id = outcome.request_id
     request_note = f" (request {request_id})" if request_id and request_id not in outcome.reason else ""
-    steps_note = f"; {outcome.steps_done} of its calls were done before" if outcome.steps_done else ""
+    steps_note = f"; API calls completed before: {outcome.steps_done}" if outcome.steps_done else ""
     return clean_sentence(f"{outcome.action} failed: {outcome.reason}{request_note}{steps_note}")
 
 
 def _next_step(failed: Sequence[Outcome], skipped: Sequence[Outcome], unhealthy: Sequence[Outcome]) -> str:
     for outcome in failed:
         if denied_match := _ACCESS_DENIED_PATTERN.search(outcome.reason):
-            return f"Allow {denied_match[1]} to the credentials of this run, then run it again:"
+            return f"Grant {denied_match[1]} to this run's credentials, then run it again:"
     if failed:
-        return "Nothing needs to be undone. Settle the cause, then run the same again; it goes on from what AWS has:"
+        return (
+            "You need not undo anything. Fix the cause, then run the command again; it continues from the state of AWS:"
+        )
     if skipped:
-        return "Nothing needs to be undone. Run the same again; it goes on from what AWS has:"
-    return "Look at the above; to see whether it has become well, run:" if unhealthy else ""
+        return "You need not undo anything. Run the command again; it continues from the state of AWS:"
+    return "Look at the unhealthy resources. To check them again, run:" if unhealthy else ""
 
 
 def _render_failures(report: Report, style: Style) -> Iterator[str]:
     for number, item in enumerate(report.failed):
-        prefix = "First cause: " if number == 0 else "Also failed: "
+        prefix = "Root cause: " if number == 0 else "Also failed: "
         first, *continuation = style.wrap(f"{item.address}: {item.text}", prefix, "    ")
         yield style.paint(prefix, "alarm") + first[len(prefix) :]
         yield from continuation

@@ -1,4 +1,4 @@
-"""The end of a deploy or a rollback: which release stands, the first cause on top, what was proved, what to type next.
+"""Report the result of a deploy or rollback: the current release, the root cause, the probes and the next command.
 
 Pure.
 """
@@ -12,17 +12,22 @@ from msgspec.structs import replace
 
 from orchestrator.release.deploy import DeployResult
 from orchestrator.release.probe import ProbeResult
+from orchestrator.release.ship import ShipResult
 from orchestrator.render import apply_report
 from orchestrator.render.apply_report import Report
+from orchestrator.render.field_values import shorten
 from orchestrator.render.plan_view import clean_name, clean_sentence
 from orchestrator.render.style import Style
-from orchestrator.vocabulary import Action, Outcome
+from orchestrator.vocabulary import Action, Actuation, Outcome
+
+_MAX_SUMMARY_CHARACTERS = 100
 
 
 class DeployView(Struct, frozen=True):
-    """What a person reads; ``deeds`` is the report of the calls, ``well`` whether all is as it was asked for.
+    """The result of a deploy or rollback for people.  ``report`` covers the changes.
 
-    ``again``: the ``proofs`` are of what stood before, which was gone back to.
+    ``is_success`` is true if everything is as requested.  ``proofs`` are the probes' results.  ``is_rollback`` is true
+    if a failure was rolled back; the probes are then those of the restored release.
     """
 
     headline: str
@@ -37,7 +42,10 @@ class DeployView(Struct, frozen=True):
 
 
 def build_view(result: DeployResult, seconds: float, *, retry_command: str, list_command: str) -> DeployView:
-    """``seconds`` of wall time; ``again`` and ``look`` are commands: to try the same again, to see the releases."""
+    """Build the view of a run that took ``seconds`` of wall time.
+
+    ``retry_command`` runs it again, ``list_command`` lists the releases.
+    """
     outcomes = [item for item in result.ship_result.outcomes if item.action is not Action.NONE]
     is_success = result.status in {"released", "unchanged"}
     next_step, command = ("", "") if is_success else _next_step(result, retry_command, list_command)
@@ -47,8 +55,8 @@ def build_view(result: DeployResult, seconds: float, *, retry_command: str, list
         cause=clean_sentence(result.cause),
         is_rollback=result.rollback_result is not None,
         proofs=tuple(
-            (proof.has_passed, _describe_proof(proof))
-            for proof in (result.rollback_result or result.ship_result).probe_results
+            (probe_result.has_passed, _describe_probe(probe_result))
+            for probe_result in (result.rollback_result or result.ship_result).probe_results
         ),
         report=_remove_repeated_cause(apply_report.build_view(outcomes, seconds, ""), outcomes, result.cause),
         notes=tuple(clean_sentence(item) for item in _list_notes(result)),
@@ -58,13 +66,13 @@ def build_view(result: DeployResult, seconds: float, *, retry_command: str, list
 
 
 def render_text(deploy_view: DeployView, style: Style) -> str:
-    """Ends with a newline."""
+    """Return the result as text that ends with a newline."""
     sections = [
-        list(style.wrap(f"{style.paint('First cause:', 'alarm')} {deploy_view.cause}", "", "    "))
+        list(style.wrap(f"{style.paint('Root cause:', 'alarm')} {deploy_view.cause}", "", "    "))
         if deploy_view.cause
         else [],
         list(_render_report(deploy_view, style)),
-        list(_render_proofs(deploy_view, style)),
+        list(_render_probes(deploy_view, style)),
         [line for note in deploy_view.notes for line in style.wrap(note, "  • ")],
         [style.paint(deploy_view.headline, "good" if deploy_view.is_success else "alarm")],
         [*style.wrap(deploy_view.next_step, ""), f"    {style.paint(deploy_view.next_command, 'bold')}"]
@@ -76,19 +84,19 @@ def render_text(deploy_view: DeployView, style: Style) -> str:
 
 def _list_notes(result: DeployResult) -> Iterator[str]:
     if result.status == "failed" and result.rollback_result is not None:
-        yield f"going back failed: {result.rollback_result.cause}"
-    yield from (f"could not tidy up: {warning}" for warning in result.warnings)
+        yield f"Rollback failed: {result.rollback_result.cause}"
+    yield from (f"Warning: {warning}" for warning in result.warnings)
 
 
 def _remove_repeated_cause(apply_report: Report, outcomes: Sequence[Outcome], cause: str) -> Report:
-    """The first cause is told once, on top."""
+    """Return the report without the text of the root cause, which is shown above it."""
     repeated_reasons = {
         clean_name(outcome.address): clean_sentence(outcome.reason)
         for outcome in outcomes
         if cause == f"{outcome.address}: {outcome.reason}"
     }
     items = (
-        replace(item, text=item.text.replace(f": {repeated_reasons.get(item.address)}", ", as said above"))
+        replace(item, text=item.text.replace(f": {repeated_reasons.get(item.address)}", " (see the root cause)"))
         for item in apply_report.failed
     )
     return replace(apply_report, failed=tuple(items))
@@ -97,73 +105,103 @@ def _remove_repeated_cause(apply_report: Report, outcomes: Sequence[Outcome], ca
 def _format_headline(result: DeployResult, seconds: float) -> str:
     duration = apply_report.format_duration(seconds)
     number = result.release.number if result.release else None
+    rollback_of = result.release.of if result.release else None
     match result.status:
-        case "released" if result.release and result.release.of:
+        case "released" if rollback_of:
             return (
-                f"Release {result.release.of} is back, as release {number}; {_describe_probes(result)}, in {duration}."
+                f"Rolled back to release {rollback_of} (recorded as release {number}) in {duration}; "
+                f"{_describe_probes(result)}."
             )
         case "released":
-            return f"Release {number} stands; {_describe_probes(result)}, in {duration}."
+            return f"Deployed release {number}{_environment_note(result)} in {duration}; {_describe_probes(result)}."
         case "unchanged":
-            return f"No changes: release {result.current_release_number} stands; {_describe_probes(result)}."
+            return f"No changes: release {result.current_release_number} is current; {_describe_probes(result)}."
         case "returned":
-            restored_number = result.release.of if result.release else None
             restored = (
-                f"release {restored_number} stands again, as release {result.current_release_number}"
-                if restored_number
-                else f"release {result.current_release_number} stands"
+                f"release {rollback_of} (recorded as release {result.current_release_number})"
+                if rollback_of
+                else f"release {result.current_release_number}"
             )
-            return f"Failed, and went back: {restored}, in {duration}."
+            return f"Failed: {_summarize_cause(result.ship_result)}. Rolled back to {restored} in {duration}."
         case _ if result.current_release_number is not None:
             return (
-                f"Nothing was to be changed, but release {result.current_release_number} does not answer as it should."
+                f"Release {result.current_release_number} is unhealthy: {_summarize_cause(result.ship_result)}. "
+                "Nothing was changed."
             )
         case _ if result.ship_result.is_unverified:
-            return f"Applied, but not seen: nobody knows yet whether all of it stands, in {duration}."
+            return f"Applied in {duration}, but not verified: AWS could not be read afterwards."
         case _ if result.release is not None and result.release.number == 1 and result.rollback_result is None:
-            return f"Failed: the first release is not whole, and there is none before it to go back to, in {duration}."
-        case _:
-            rollback_note = "; going back failed too" if result.rollback_result is not None else ""
             return (
-                f"Failed{rollback_note}: what AWS holds is neither all of "
-                f"the old release nor all of the new one, in {duration}."
+                f"Deploy failed after {duration}: the first release is incomplete, "
+                "and there is no earlier release to roll back to."
             )
+        case _:
+            operation = "Rollback" if rollback_of else "Deploy"
+            rollback_note = ", and restoring the previous release failed too" if result.rollback_result else ""
+            return (
+                f"{operation} failed after {duration}{rollback_note}: "
+                "AWS holds neither the old nor the new release completely."
+            )
+
+
+def _environment_note(result: DeployResult) -> str:
+    verification = result.ship_result.verification
+    return f" to {clean_name(verification.plan.environment)}" if verification is not None else ""
+
+
+def _summarize_cause(ship_result: ShipResult) -> str:
+    """Return the cause in a few words; the full cause is shown separately."""
+    failed_addresses = [
+        clean_name(outcome.address) for outcome in ship_result.outcomes if outcome.actuation is Actuation.FAILED
+    ]
+    failed_count = sum(not probe_result.has_passed for probe_result in ship_result.probe_results)
+    if failed_addresses:
+        return (
+            f"{failed_addresses[0]} failed" if len(failed_addresses) == 1 else f"{len(failed_addresses)} changes failed"
+        )
+    if failed_count:
+        return f"{failed_count} of {len(ship_result.probe_results)} probes failed"
+    return shorten(clean_sentence(ship_result.cause), _MAX_SUMMARY_CHARACTERS).rstrip(".")
 
 
 def _describe_probes(result: DeployResult) -> str:
     count = len(result.ship_result.probe_results)
-    return f"{count} of {count} probes passed" if count else "nothing of it answers requests that could be probed"
+    return f"{count} of {count} probes passed" if count else "no component has an endpoint to probe"
 
 
-def _describe_proof(proof: ProbeResult) -> str:
-    success_text = "as shipped" if proof.probe.sha256 else "the new build" if proof.probe.header else "as wanted"
-    observation = (
-        f"{success_text}, after {apply_report.format_duration(proof.duration_seconds)}"
-        if proof.has_passed
-        else proof.failure
+def _describe_probe(probe_result: ProbeResult) -> str:
+    probe = probe_result.probe
+    success_text = (
+        "serves the shipped content"
+        if probe.sha256
+        else "serves the new build"
+        if probe.header
+        else "responds as expected"
     )
-    return clean_sentence(f"{proof.probe.component_handle}: {proof.probe.url} {observation}")
+    duration = apply_report.format_duration(probe_result.duration_seconds)
+    observation = f" {success_text} (after {duration})" if probe_result.has_passed else f": {probe_result.failure}"
+    return clean_sentence(f"{probe.component_handle}: {probe.url}{observation}")
 
 
 def _next_step(result: DeployResult, retry_command: str, list_command: str) -> tuple[str, str]:
     if result.status == "returned" and result.ship_result.is_build_failure:
         return (
-            "The failed build is held back until it changes. Settle the cause and deploy again; to look:",
+            "The failed build is pinned until it changes. Fix the cause and deploy again. To list the releases:",
             list_command,
         )
     if result.status == "returned":
-        return "Settle the cause, then run the same again:", retry_command
+        return "Fix the cause, then run the command again:", retry_command
     if result.current_release_number is not None:
-        return "Look at the above; to go back to what was proved before:", list_command.replace(
+        return "Look at the root cause. To roll back to the last healthy release:", list_command.replace(
             " releases", " rollback", 1
         )
-    return "Run the same again; it goes on from what AWS has:", retry_command
+    return "Run the command again; it continues from the state of AWS:", retry_command
 
 
 def _render_report(deploy_view: DeployView, style: Style) -> Iterator[str]:
     groups = (
         ("Failed", deploy_view.report.failed),
-        ("Not done", deploy_view.report.skipped),
+        ("Skipped", deploy_view.report.skipped),
         ("Done", deploy_view.report.succeeded),
     )
     for title, items in groups:
@@ -173,9 +211,9 @@ def _render_report(deploy_view: DeployView, style: Style) -> Iterator[str]:
                 yield from style.wrap(f"{item.address}: {item.text}", "  • ")
 
 
-def _render_proofs(deploy_view: DeployView, style: Style) -> Iterator[str]:
+def _render_probes(deploy_view: DeployView, style: Style) -> Iterator[str]:
     if deploy_view.proofs:
-        yield style.paint("Proved, of what was gone back to" if deploy_view.is_rollback else "Proved", "bold")
+        yield style.paint("Probes of the restored release" if deploy_view.is_rollback else "Probes", "bold")
     for passed, description in deploy_view.proofs:
         symbol = style.paint("✓", "green") if passed else style.paint("✗", "alarm")
         first, *continuation = style.wrap(description, "    ")

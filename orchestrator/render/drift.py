@@ -1,4 +1,4 @@
-"""Drift as people see it: in sync, drifted, or not checked with the reason; and how much was looked at.  Pure."""
+"""Show drift: each resource as in sync, drifted, ignored or not checked, with the coverage.  Pure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from orchestrator.vocabulary import Action, Change, Plan, Waived
 
 
 class SyncStatus(StrEnum):
-    """What is known of one resource."""
+    """The sync status of a resource."""
 
     IN_SYNC = "in sync"
     DRIFTED = "drifted"
@@ -26,7 +26,7 @@ class SyncStatus(StrEnum):
 
 
 class ResourceDrift(Struct, frozen=True):
-    """One resource; ``reason`` in words, ``action`` the AWS action that was denied or failed, if any."""
+    """The drift of one resource.  ``action`` is the AWS action that was denied or failed, if any."""
 
     address: str
     sync: SyncStatus
@@ -36,19 +36,19 @@ class ResourceDrift(Struct, frozen=True):
 
 
 class DriftView(Struct, frozen=True):
-    """All resources of one environment: drifted ones first, then those not checked."""
+    """The drift of all resources of an environment: drifted ones first, then those not checked."""
 
     title: str
     place: str
     resources: tuple[ResourceDrift, ...]
 
     def count(self, status: SyncStatus) -> int:
-        """How many are in this state."""
+        """Return how many resources have ``status``."""
         return sum(resource.sync is status for resource in self.resources)
 
     @property
     def coverage(self) -> float:
-        """Percentage of the resources that could be looked at; 100 when there are none."""
+        """Percentage of the resources that were checked; 100 if there are none."""
         total = len(self.resources)
         return round(100 * (total - self.count(SyncStatus.NOT_CHECKED)) / total, 1) if total else 100.0
 
@@ -58,26 +58,26 @@ class DriftView(Struct, frozen=True):
 
     @property
     def headline(self) -> str:
-        """``1 drifted, 29 in sync, 1 not checked; coverage 96.8 %``."""
+        """Counts and coverage, such as ``1 drifted, 29 in sync, 1 not checked; coverage 96.8%``."""
         counts = [
             f"{self.count(status)} {status}"
             for status in (SyncStatus.DRIFTED, SyncStatus.IN_SYNC, SyncStatus.NOT_CHECKED)
         ]
         counts += [f"{ignored} ignored"] if (ignored := self.count(SyncStatus.IGNORED)) else []
-        return f"{', '.join(counts)}; coverage {self.coverage:g} %"
+        return f"{', '.join(counts)}; coverage {self.coverage:g}%"
 
 
 _STATUS_ORDER = (SyncStatus.DRIFTED, SyncStatus.NOT_CHECKED, SyncStatus.IGNORED, SyncStatus.IN_SYNC)
 _REASONS = {
-    Action.CREATE: "is in the manifests, not in AWS",
-    Action.DELETE: "is ours in AWS, not in the manifests",
+    Action.CREATE: "in the manifests, but not in AWS",
+    Action.DELETE: "owned by this environment in AWS, but not in the manifests",
     Action.UPDATE: "differs",
-    Action.REPLACE: "differs in what only a replacement can change",
+    Action.REPLACE: "differs in a field that only a replacement can change",
 }
 
 
 def build_view(plan: Plan) -> DriftView:
-    """A plan, read as drift: what it would change has drifted."""
+    """Build the drift view of a plan: a resource that it would change has drifted."""
     unread = {item.address: item for item in plan.unread}
     waived: dict[str, list[Waived]] = {}
     for waiver in plan.waived:
@@ -103,7 +103,10 @@ def build_view(plan: Plan) -> DriftView:
 
 
 def render_text(drift: DriftView, style: Style, *, hide_in_sync: bool = False) -> str:
-    """One line a resource, its fields below; ``loud`` leaves out what is in sync.  Ends with a newline."""
+    """Return one line per resource with its fields below; ``hide_in_sync`` omits resources in sync.
+
+    The text ends with a newline.
+    """
     lines = [f"{style.paint(drift.title, 'bold')} {style.paint(f'({drift.place})', 'dim')}"]
     lines.append(style.paint(f"{drift.headline}.", "alarm" if drift.has_drifted else "good"))
     lines.append("")
@@ -126,21 +129,21 @@ def render_text(drift: DriftView, style: Style, *, hide_in_sync: bool = False) -
 
 
 def render_markdown(drift: DriftView) -> str:
-    """For a comment or a step summary; what is in sync is folded into the count."""
+    """Return Markdown for a comment or a step summary; resources in sync are only counted."""
     parts = [f"{marker(drift.title, 'drift')}\n\n### {code_span(drift.title)}: {escape(drift.headline)}"]
     out_of_sync = [resource for resource in drift.resources if resource.sync is not SyncStatus.IN_SYNC]
     bytes_left = MAX_COMMENT_BYTES - 2_000
     for number, section in enumerate(map(_render_section, out_of_sync)):
         bytes_left -= len(section.encode()) + 2
         if bytes_left < 0:
-            parts.append(f"**{len(out_of_sync) - number} more are left out here, for want of room.**")
+            parts.append(f"**{len(out_of_sync) - number} more omitted: the comment is too long.**")
             break
         parts.append(section)
     return "\n\n".join(parts) + "\n"
 
 
 def to_json(drift: DriftView) -> str:
-    """The same as data, for scripts; indented, ends with a newline."""
+    """Return the drift as indented JSON that ends with a newline."""
     document = {
         "coverage": drift.coverage,
         "drifted": drift.count(SyncStatus.DRIFTED),
@@ -168,9 +171,10 @@ def _build_resource(change: Change, waived: list[Waived]) -> ResourceDrift:
 
 
 def _describe_waiver(waiver: Waived) -> str:
-    state = "was let be, and that day is past" if waiver.past else "is let be"
-    expiry = f"until {waiver.until} ({waiver.owner}: {waiver.reason})"
-    return clean_sentence(f"{'.'.join(waiver.field.path)} {state}: {expiry}")
+    state = "was ignored until" if waiver.past else "is ignored until"
+    note = "; that waiver has expired" if waiver.past else ""
+    details = f"({waiver.owner}: {waiver.reason})"
+    return clean_sentence(f"{'.'.join(waiver.field.path)} {state} {waiver.until} {details}{note}")
 
 
 def _format_reason(resource: ResourceDrift) -> str:
@@ -179,9 +183,9 @@ def _format_reason(resource: ResourceDrift) -> str:
 
 
 def _render_fields(resource: ResourceDrift, style: Style) -> Iterator[str]:
-    """AWS's value and the manifests', in the order of what is and what should be."""
+    """Yield each field with its value in AWS, then its value in the manifests."""
     for field in resource.fields:
-        values = f"{field.before or 'not there'} in AWS, {field.after or 'not there'} in the manifests"
+        values = f"{field.before or 'absent'} in AWS, {field.after or 'absent'} in the manifests"
         yield f"               {style.paint(field.sign, COLOUR_BY_SIGN[field.sign])} {field.path}: {values}"
 
 

@@ -1,4 +1,4 @@
-"""How one value is shown: as JSON on one line, redacted, harmless, and cut in the middle when it is long.  Pure."""
+"""Format values for display: JSON on one line, redacted, escaped, and shortened in the middle.  Pure."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from orchestrator.redaction.redact import escape_unprintable, redact, sanitise
 from orchestrator.vocabulary import TAG_COMPONENT, TAG_DELETION_POLICY, TAG_ENVIRONMENT, TAG_PROJECT, FieldChange
 
 MAX_VALUE_CHARACTERS: Final = 160
-"""Characters of a value before its middle is left out."""
+"""Longer values are shortened in the middle."""
 
 _MIN_CONTEXT_CHARACTERS = 24
 _OWNERSHIP_TAGS: Final = frozenset({TAG_PROJECT, TAG_ENVIRONMENT, TAG_COMPONENT, TAG_DELETION_POLICY})
 
 
 class FieldView(Struct, frozen=True):
-    """One line of a change: ``path: before -> after``; None where there is nothing on that side."""
+    """One line of a change: ``path: before -> after``.  None means absent."""
 
     path: str
     before: str | None
@@ -27,7 +27,7 @@ class FieldView(Struct, frozen=True):
 
     @property
     def sign(self) -> str:
-        """``+`` for what comes, ``-`` for what goes, ``~`` for what changes."""
+        """``+`` for an addition, ``-`` for a removal, ``~`` for a change."""
         return "+" if self.before is None else "-" if self.after is None else "~"
 
     def __str__(self) -> str:
@@ -35,14 +35,14 @@ class FieldView(Struct, frozen=True):
 
 
 def format_value(value: Any) -> str:
-    """JSON on one line, nothing in it that acts; references and secrets stand without quotes."""
+    """Return a value as escaped JSON on one line; references and secrets are not quoted."""
     if isinstance(value, str) and (value == "(secret)" or (value.startswith("${") and value.endswith("}"))):
         return escape_unprintable(value)
     return escape_unprintable(json.dumps(value, ensure_ascii=False, sort_keys=True, default=str))
 
 
 def shorten(text: str, max_characters: int = MAX_VALUE_CHARACTERS) -> str:
-    """``text`` in at most ``limit`` characters or so: its middle makes way for its length."""
+    """Return ``text`` in about ``max_characters``: a long text has its middle replaced by its length."""
     if len(text) <= max_characters:
         return text
     omission = f"…({len(text):,} characters)…"
@@ -53,9 +53,9 @@ def shorten(text: str, max_characters: int = MAX_VALUE_CHARACTERS) -> str:
 def build_field_views(
     fields: tuple[FieldChange, ...], max_characters: int = MAX_VALUE_CHARACTERS
 ) -> tuple[FieldView, ...]:
-    """Field changes as lines: mappings member by member, lists by what comes and goes.
+    """Return field changes as lines: mappings by member, lists by added and removed items.
 
-    Nothing that stays nothing (null where nothing was) has no line.
+    A field that is null on both sides is omitted.
     """
     changed = (field for field in fields if field.before is not None or field.after is not None)
     return tuple(
@@ -67,8 +67,8 @@ def build_field_views(
 
 def _expand_field(path: tuple[str, ...], before: Any, after: Any, max_characters: int) -> Iterator[FieldView]:
     key = path[-1] if path else ""
-    present_values = [present_value for present_value in (before, after) if present_value is not None]
-    if present_values and all(isinstance(present_value, Mapping) and present_value for present_value in present_values):
+    present_values = [value for value in (before, after) if value is not None]
+    if present_values and all(isinstance(value, Mapping) and value for value in present_values):
         before, after = before or {}, after or {}
         if not before and after.keys() >= _OWNERSHIP_TAGS:
             yield _ownership_view((*path, "orchestrator:*"), after)
@@ -87,7 +87,7 @@ def _expand_field(path: tuple[str, ...], before: Any, after: Any, max_characters
 
 
 def _ownership_view(path: tuple[str, ...], tags: Mapping[str, Any]) -> FieldView:
-    """The ownership marks of a new thing, four tags, on one line."""
+    """Return the four ownership tags of a new resource as one line."""
     owner = "/".join(str(tags[name]) for name in (TAG_PROJECT, TAG_ENVIRONMENT))
     labels = [
         owner,
@@ -102,7 +102,7 @@ def _expand_if_changed(path: tuple[str, ...], before: Any, after: Any, max_chara
 
 
 def _has_same_layout(before: list[Any], after: list[Any]) -> bool:
-    """Whether each item is still there, where it was, with the same keys: then only what differs in it is told."""
+    """Return whether every item kept its position and keys, so that its changed members can be shown."""
     if len(before) != len(after) or not all(isinstance(item, Mapping) and item for item in (*before, *after)):
         return False
     changed = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
@@ -110,7 +110,7 @@ def _has_same_layout(before: list[Any], after: list[Any]) -> bool:
 
 
 def _has_common_items(before: list[Any], after: list[Any]) -> bool:
-    """Whether the items tell the story: something stays, and something comes or goes."""
+    """Return whether some items stay and others are added or removed, so that a list of those is useful."""
     common_count = sum(item in before for item in after)
     return 0 < common_count < max(len(before), len(after))
 
@@ -137,9 +137,9 @@ def _field_view(path: tuple[str, ...], before: Any, after: Any, max_characters: 
 def trim_common_text(
     old: str, new: str, max_characters: int, max_context: int = MAX_VALUE_CHARACTERS
 ) -> tuple[str, str]:
-    """Both without most of what they share, so that cutting at ``limit`` does not hide what differs.
+    """Return both texts without most of their common start and end, so that shortening does not hide the difference.
 
-    ``most`` characters of what they share stay on either side, fewer where there is no room.
+    Keeps up to ``max_context`` common characters on either side, fewer if ``max_characters`` leaves no room.
     """
     if max(len(old), len(new)) <= max_characters:
         return old, new

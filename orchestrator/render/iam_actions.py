@@ -1,7 +1,7 @@
-"""The IAM actions that API calls need, where their names differ or there are more than one.  Pure.
+"""Map API calls to the IAM actions they require, if the names differ or there are several.  Pure.
 
-Things are tagged while they are made and roles are handed on, which need permissions of their own.
-Source: the service authorization reference.  IAM does not heed case.
+Tagging a resource on creation and passing a role require permissions of their own.
+Source: the service authorization reference.  IAM ignores case.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ IAM_ACTIONS_BY_API_CALL: Final[dict[str, tuple[str, ...]]] = {
 
 
 def list_required_actions(api_calls: Iterable[str]) -> tuple[str, ...]:
-    """What a role must be allowed to make these calls, sorted; steps that are no API call need nothing."""
+    """Return the sorted IAM actions that API calls require; steps that are not API calls require none."""
     required = {
         iam_action
         for api_call in api_calls

@@ -1,4 +1,4 @@
-"""Why a plan made now is not the plan that was reviewed: which change or field moved.  Pure."""
+"""List the differences between the current plan and the reviewed plan.  Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _MAX_DIFFERENCES = 20
 
 
 def raise_if_stale(current: Plan, *, reviewed: Plan | None = None, reviewed_digest: str = "") -> None:
-    """Raise Problems unless ``fresh`` does what was reviewed (a plan, or only its digest)."""
+    """Raise Problems if ``current`` differs from what was reviewed: a plan, or only its digest."""
     reviewed_digests = {digest for digest in (reviewed_digest, reviewed.digest if reviewed else "") if digest}
     if reviewed_digests <= {current.digest}:
         return
-    hint = "look at the plan made now, and apply that"
+    hint = "review the current plan, and apply that"
     summary = (
-        f"the plan is stale: {' and '.join(sorted(map(sanitise, reviewed_digests)))} "
-        f"was reviewed, {current.digest} is due now"
+        f"the plan is stale: reviewed digest {' and '.join(sorted(map(sanitise, reviewed_digests)))}, "
+        f"current digest {current.digest}"
     )
     problems = [Problem(summary, hint=hint)]
     if reviewed is not None:
@@ -30,11 +30,11 @@ def raise_if_stale(current: Plan, *, reviewed: Plan | None = None, reviewed_dige
 
 
 def list_differences(reviewed: Plan, current: Plan) -> Iterator[str]:
-    """One sentence for each difference that counts, in the order of the fresh plan."""
+    """Yield one sentence per relevant difference, in the order of the current plan."""
     for attribute in ("project", "environment", "account", "region"):
         reviewed_value, current_value = getattr(reviewed, attribute), getattr(current, attribute)
         if reviewed_value != current_value:
-            yield f"{attribute} was {sanitise(reviewed_value)}, is {sanitise(current_value)}"
+            yield f"{attribute} was {sanitise(reviewed_value)}, is now {sanitise(current_value)}"
     reviewed_changes = {change.address: change for change in reviewed.pending_changes}
     current_changes = {change.address: change for change in current.pending_changes}
     for address, change in current_changes.items():
@@ -55,9 +55,10 @@ def _format_fields(change: Change) -> str:
 def _compare_changes(reviewed_change: Change, current_change: Change) -> Iterator[str]:
     address = sanitise(current_change.address)
     if reviewed_change.action is not current_change.action:
-        yield f"{address}: the action was {reviewed_change.action}, is {current_change.action}"
+        yield f"{address}: the action was {reviewed_change.action}, is now {current_change.action}"
     if reviewed_change.physical != current_change.physical:
-        yield f"{address}: the name was {sanitise(reviewed_change.physical)}, is {sanitise(current_change.physical)}"
+        old_name, new_name = sanitise(reviewed_change.physical), sanitise(current_change.physical)
+        yield f"{address}: the name was {old_name}, is now {new_name}"
     reviewed_fields = {field.path: field for field in reviewed_change.fields}
     current_fields = {field.path: field for field in current_change.fields}
     for path in dict.fromkeys([*current_fields, *reviewed_fields]):
@@ -65,20 +66,20 @@ def _compare_changes(reviewed_change: Change, current_change: Change) -> Iterato
         field_name = sanitise(".".join(path))
         if reviewed_field is None and current_field is not None:
             yield (
-                f"{address}: {field_name} is {_format_value(path, current_field.before)} "
-                "in AWS now; the reviewed plan did not change it"
+                f"{address}: {field_name} is now {_format_value(path, current_field.before)} "
+                "in AWS; the reviewed plan did not change it"
             )
         elif current_field is None:
-            yield f"{address}: {field_name} needs no change any more"
+            yield f"{address}: {field_name} no longer needs a change"
         elif reviewed_field is not None and reviewed_field.before != current_field.before:
             yield (
                 f"{address}: {field_name} was {_format_value(path, reviewed_field.before)} "
-                f"in AWS, is {_format_value(path, current_field.before)}"
+                f"in AWS, is now {_format_value(path, current_field.before)}"
             )
         elif reviewed_field is not None and reviewed_field.after != current_field.after:
             yield (
-                f"{address}: {field_name} was to become {_format_value(path, reviewed_field.after)}, "
-                f"now {_format_value(path, current_field.after)}"
+                f"{address}: the new value of {field_name} was {_format_value(path, reviewed_field.after)}, "
+                f"is now {_format_value(path, current_field.after)}"
             )
     if (
         reviewed_change.fields == current_change.fields
@@ -89,4 +90,4 @@ def _compare_changes(reviewed_change: Change, current_change: Change) -> Iterato
 
 
 def _format_value(path: tuple[str, ...], value: object) -> str:
-    return "not there" if value is None else shorten(format_value(redact(value, path[-1] if path else "")))
+    return "absent" if value is None else shorten(format_value(redact(value, path[-1] if path else "")))

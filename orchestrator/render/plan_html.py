@@ -1,6 +1,6 @@
-"""A plan as one page that needs no other file.  Pure: layout over ``view``; every text is escaped.
+"""Render a plan as one self-contained HTML page.  Pure: lays out a ``PlanView`` and escapes every text.
 
-The page's own style and script are named by their hashes in its Content-Security-Policy, so nothing else can run.
+The Content-Security-Policy allows only the page's own style and script, by their hashes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CLASS_BY_SIGN = {"+": "plus", "-": "minus", "~": "tilde"}
 
 
 def render(plan: PlanView) -> str:
-    """The whole plan; components with something to look at are open."""
+    """Return the plan as a page; components with dangers or vetoes are expanded."""
     style, script = _read_asset("page.css"), _read_asset("page.js")
     return Template(_read_asset("page.html")).substitute(
         render_parts(plan),
@@ -36,7 +36,7 @@ def render(plan: PlanView) -> str:
 
 
 def render_parts(plan: PlanView) -> dict[str, str]:
-    """The plan for a page with a frame of its own: ``alarms``, ``components``, ``asides`` are HTML, ``mood`` a word."""
+    """Return the plan's parts for another page: ``alarms``, ``components``, ``asides`` in HTML, ``mood`` a class."""
     return {
         "mood": "bad" if plan.vetoes else "" if plan.components else "good",
         "alarms": "\n".join(_render_alerts(plan)),
@@ -54,35 +54,35 @@ def _csp_hash(text: str) -> str:
 
 
 def _render_alerts(plan: PlanView) -> Iterator[str]:
-    hint = f"<p>If this is what you want, say so for this very plan: <code>{escape(plan.token_hint)}</code></p>"
-    title = "Vetoed: nothing will be applied until this is settled"
+    hint = f"<p>To allow exactly this plan, use: <code>{escape(plan.token_hint)}</code></p>"
+    title = "Vetoed: nothing is applied until this is resolved"
     yield _render_section(title, map(_render_veto, plan.vetoes), "bad", hint if plan.token_hint else "")
     dangers = (f"{_render_code(address)}: {escape(danger)}" for address, danger in plan.dangers)
-    yield _render_section("Look at these first", dangers, "bad")
+    yield _render_section("Review these first", dangers, "bad")
 
 
 def _render_notes(plan: PlanView) -> Iterator[str]:
     yield _render_section(
         "Not checked", (f"{_render_code(item.address)}: {escape(item.reason)}" for item in plan.unread)
     )
-    yield _render_section("Not well", map(escape, plan.unhealthy))
+    yield _render_section("Unhealthy", map(escape, plan.unhealthy))
     yield _render_section("Notes", map(escape, plan.notes))
     if plan.cost is not None:
         yield _render_preformatted(plan.cost.headline, plan.cost.lines)
     if plan.permissions:
-        permissions = _render_preformatted("Permissions that applying needs", plan.permissions, "summary")
+        permissions = _render_preformatted("Permissions required to apply", plan.permissions, "summary")
         yield f"<details>{permissions}</details>"
 
 
 def _render_section(title: str, items: Iterable[str], css_class: str = "", trailing_html: str = "") -> str:
-    """``items`` and ``after`` are HTML; nothing when there are no items."""
+    """Return a section, or nothing if there are no items.  ``items`` and ``trailing_html`` are HTML."""
     rows = "".join(f"<li>{item}</li>" for item in items if item)
     class_attribute = f' class="{css_class}"' if css_class else ""
     return f"<section{class_attribute}><h2>{escape(title)}</h2><ul>{rows}</ul>{trailing_html}</section>" if rows else ""
 
 
 def _render_preformatted(title: str, lines: Iterable[str], tag: str = "h2") -> str:
-    """Lines as they are aligned, under a title."""
+    """Return preformatted lines under a title."""
     body = escape("\n".join(lines))
     listing = f"<pre>{body}</pre>" if body else ""
     heading = f"<{tag}>{escape(title)}</{tag}>"

@@ -1,8 +1,8 @@
-"""A plan as a GitHub comment.  Pure: layout over ``view``, GitHub's escapes, and cutting to what GitHub stores.
+"""Render a plan as a GitHub comment.  Pure: lays out a ``PlanView``, escapes it, and cuts it to GitHub's size limit.
 
-Names and values are hostile here: they cannot leave their code block, open HTML, or ping anybody.  GitHub keeps
-65,536 characters of a comment; sections that do not fit are left out whole, and the comment says so, with a line for
-each component that went.
+Names and values are untrusted: they cannot leave their code block, open HTML, or mention anybody.  GitHub stores 65,536
+characters of a comment.  Sections that do not fit are omitted whole; the comment says so and lists the omitted
+components.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from orchestrator.render.field_values import shorten
 from orchestrator.render.plan_view import ChangeView, ComponentView, PlanView, StepView, VetoView
 
 MAX_COMMENT_BYTES: Final = 60_000
-"""Bytes of UTF-8; some way below GitHub's 65,536 characters."""
+"""Bytes of UTF-8, below GitHub's 65,536 characters."""
 
 _RESERVED_BYTES: Final = 2_500
 _LIST_OVERHEAD_BYTES: Final = 300
-"""Bytes around a list of components."""
+"""Bytes of markup around a list of components."""
 _MAX_LIST_ITEMS: Final = 12
 _MAX_CHANGE_LINES: Final = 80
 _MARKDOWN_CHARACTERS: Final = re.compile(r"([\\`*_{}\[\]<>#|~&$]|^[-+=])")
 _LINK_PATTERN: Final = re.compile(r"(?i)\b(https?|ftp|mailto):|\bwww\.")
 _MENTION_PATTERN: Final = re.compile(r"@(?=[\w-])")
 _ZERO_WIDTH_SPACE: Final = "\u200b"
-"""A space without width: GitHub looks for users and links in the rendered text, where escapes are gone."""
+"""Breaks mentions and links: GitHub detects them in the rendered text, after the escapes."""
 
 
 def render(plan: PlanView, max_bytes: int = MAX_COMMENT_BYTES, full_plan_location: str = "the run's artefacts") -> str:
-    """The whole plan in at most ``limit`` bytes (at least 40,000); ``elsewhere`` says where an uncut one lies."""
+    """Return the plan in at most ``max_bytes`` (at least 40,000); ``full_plan_location`` says where all of it is."""
     header = "\n\n".join(_render_header(plan))
     footer = "\n\n".join(_render_footer(plan))
     budget = _ByteBudget(max_bytes - _count_bytes(header) - _count_bytes(footer) - _RESERVED_BYTES)
     leading = [
         budget.add("the vetoes", _render_vetoes(plan)),
-        budget.add("what to look at first", _render_dangers(plan)),
+        budget.add("the changes to review first", _render_dangers(plan)),
     ]
     trailing = [budget.add(name, text) for name, text in _render_notes(plan)]
     component_sections = _render_components(plan.components, budget)
@@ -53,14 +53,14 @@ def render(plan: PlanView, max_bytes: int = MAX_COMMENT_BYTES, full_plan_locatio
 
 
 class _ByteBudget:
-    """The room that is left, in bytes, and what found none."""
+    """The bytes left in the comment, and the names of the sections that did not fit."""
 
     def __init__(self, max_bytes: int) -> None:
         self.bytes_left = max_bytes
         self.omitted: list[str] = []
 
     def add(self, name: str, text: str) -> str:
-        """``section``, or nothing when it is too long."""
+        """Return ``text``, or an empty string if it does not fit."""
         if not text:
             return ""
         if _count_bytes(text) > self.bytes_left:
@@ -71,12 +71,12 @@ class _ByteBudget:
 
 
 def marker(title: str, kind: str = "plan") -> str:
-    """The invisible line by which the comment is found again and replaced."""
+    """Return the hidden line that identifies the comment, so that it can be replaced."""
     return f"<!-- orchestrator:{kind} {re.sub(r'[^A-Za-z0-9/_.]', '-', title)} -->"
 
 
 def escape(text: str) -> str:
-    """Prose that reads as it is written: no markup, no link, no ping."""
+    """Return text that GitHub shows as written: without markup, links or mentions."""
     text = _LINK_PATTERN.sub(
         lambda link: f"{link[0][:-1]}{_ZERO_WIDTH_SPACE}{link[0][-1]}", _MARKDOWN_CHARACTERS.sub(r"\\\1", text)
     )
@@ -85,7 +85,7 @@ def escape(text: str) -> str:
 
 
 def code_span(text: str) -> str:
-    """``text`` as a code span, whatever backticks it holds."""
+    """Return ``text`` as a code span, even if it contains backticks."""
     longest_run = max((len(backticks) for backticks in re.findall("`+", text)), default=0)
     fence = "`" * (longest_run + 1)
     padding = " " if longest_run or not text.strip() else ""
@@ -93,7 +93,7 @@ def code_span(text: str) -> str:
 
 
 def code_block(lines: list[str], language: str) -> str:
-    """``lines`` as a code block, whatever fences they hold."""
+    """Return ``lines`` as a code block, even if they contain fences."""
     longest_run = max((len(backticks) for line in lines for backticks in re.findall("`+", line)), default=0)
     fence = "`" * max(3, longest_run + 1)
     return "\n".join([f"{fence}{language}", *lines, fence])
@@ -113,11 +113,11 @@ def _render_header(plan: PlanView) -> Iterator[str]:
 def _render_vetoes(plan: PlanView) -> str:
     if not plan.vetoes:
         return ""
-    lines = ["> [!CAUTION]", "> **Vetoed: nothing will be applied until this is settled.**"]
+    lines = ["> [!CAUTION]", "> **Vetoed: nothing is applied until this is resolved.**"]
     lines += [f"> - {_render_veto(veto)}" for veto in plan.vetoes[:_MAX_LIST_ITEMS]]
     lines += [f"> - and {len(plan.vetoes) - _MAX_LIST_ITEMS} more"] if len(plan.vetoes) > _MAX_LIST_ITEMS else []
     if plan.token_hint:
-        lines += [">", f"> If this is what you want, say so for this very plan: {code_span(plan.token_hint)}"]
+        lines += [">", f"> To allow exactly this plan, use: {code_span(plan.token_hint)}"]
     return "\n".join(lines)
 
 
@@ -128,23 +128,23 @@ def _render_veto(veto: VetoView) -> str:
 
 def _render_dangers(plan: PlanView) -> str:
     items = [f"{code_span(address)}: {_escape_sentence(danger)}" for address, danger in plan.dangers]
-    return _render_list("**Look at these first**", items)
+    return _render_list("**Review these first**", items)
 
 
 def _render_notes(plan: PlanView) -> Iterator[tuple[str, str]]:
     unread = [f"{code_span(item.address)}: {_escape_sentence(item.reason)}" for item in plan.unread]
-    yield "what is not checked", _render_list("**Not checked**", unread)
-    yield "what is not well", _render_list("**Not well**", [_escape_sentence(item) for item in plan.unhealthy])
-    yield "notes", _render_list("**Notes**", [_escape_sentence(note) for note in plan.notes])
+    yield "the unchecked resources", _render_list("**Not checked**", unread)
+    yield "the unhealthy resources", _render_list("**Unhealthy**", [_escape_sentence(item) for item in plan.unhealthy])
+    yield "the notes", _render_list("**Notes**", [_escape_sentence(note) for note in plan.notes])
     if plan.cost is not None and plan.cost.lines:
-        yield "what it costs", _render_collapsed("What it costs, one by one", code_block(list(plan.cost.lines), "text"))
+        yield "the cost", _render_collapsed("Cost by resource", code_block(list(plan.cost.lines), "text"))
     if plan.permissions:
         body = code_block(list(plan.permissions), "text")
-        yield "permissions", _render_collapsed("Permissions that applying needs", body)
+        yield "the permissions", _render_collapsed("Permissions required to apply", body)
 
 
 def _escape_sentence(text: str) -> str:
-    """A sentence, short enough that a list of them always finds room."""
+    """Return a sentence, escaped and short enough that a list of them fits."""
     return escape(shorten(text, 400))
 
 
@@ -157,12 +157,12 @@ def _render_list(title: str, items: list[str]) -> str:
 
 
 def _render_collapsed(summary: str, body: str) -> str:
-    """A folded section; ``summary`` is HTML.  The blank lines make GitHub read the body as Markdown again."""
+    """Return a collapsed section; ``summary`` is HTML.  The blank lines make GitHub parse the body as Markdown."""
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
 def _render_components(components: Sequence[ComponentView], budget: _ByteBudget) -> list[str]:
-    """Each folded, with what it does; where they do not all fit, the others are listed with a line each."""
+    """Return a collapsed section per component; the components that do not fit are listed, one line each."""
     sections = list(_render_fitting_components(components, budget.bytes_left))
     if len(sections) < len(components):
         list_bytes = sum(_count_bytes(_summarize_component(component)) for component in components)
@@ -178,7 +178,7 @@ def _render_components(components: Sequence[ComponentView], budget: _ByteBudget)
 
 
 def _render_fitting_components(components: Sequence[ComponentView], bytes_left: int) -> Iterator[str]:
-    """The sections of the first that fit, in order."""
+    """Yield the sections of the first components that fit, in order."""
     for component in components:
         section = _render_component(component, bytes_left)
         bytes_left -= _count_bytes(section)
@@ -188,7 +188,7 @@ def _render_fitting_components(components: Sequence[ComponentView], bytes_left: 
 
 
 def _render_component_list(components: Sequence[ComponentView], budget: _ByteBudget) -> str:
-    """As many as fit, in a line each."""
+    """Return a list of as many components as fit, one line each."""
     lines: list[str] = []
     for component in components:
         summary = _summarize_component(component)
@@ -196,7 +196,7 @@ def _render_component_list(components: Sequence[ComponentView], budget: _ByteBud
             break
         budget.bytes_left -= _count_bytes(summary)
         lines.append(summary)
-    title = "1 component more" if len(lines) == 1 else f"{len(lines)} components more, in a line each"
+    title = "1 more component" if len(lines) == 1 else f"{len(lines)} more components, one line each"
     return _render_collapsed(title, code_block(lines, "text")) if lines else ""
 
 
@@ -205,7 +205,7 @@ def _summarize_component(component: ComponentView) -> str:
 
 
 def _render_component(component: ComponentView, max_bytes: int) -> str:
-    """As many changes as fit in ``room`` bytes; only the headline when not even the first does."""
+    """Return a component's section with as many changes as fit in ``max_bytes``; at least its headline."""
     title = (
         f"<code>{html.escape(component.name.replace('@', f'@{_ZERO_WIDTH_SPACE}'))}</code>: "
         f"{html.escape(component.headline)}"
@@ -216,7 +216,7 @@ def _render_component(component: ComponentView, max_bytes: int) -> str:
         change_lines = list(_render_change(change))
         bytes_left -= sum(len(line.encode()) + 1 for line in change_lines)
         if bytes_left < 0:
-            lines += [f"# {len(component.changes) - number} more changes of this component are left out here"]
+            lines += [f"# {len(component.changes) - number} more changes of this component omitted"]
             break
         lines += change_lines
     return _render_collapsed(title, code_block(lines, "diff"))
@@ -234,11 +234,11 @@ def _render_change(change: ChangeView) -> Iterator[str]:
     ]
     yield from body[:_MAX_CHANGE_LINES]
     if len(body) > _MAX_CHANGE_LINES:
-        yield f"#   {len(body) - _MAX_CHANGE_LINES} more lines of this change are left out here"
+        yield f"#   {len(body) - _MAX_CHANGE_LINES} more lines of this change omitted"
 
 
 def _render_fields(change: ChangeView) -> Iterator[str]:
-    """GitHub colours by the first character: what changes is shown as the old line and the new."""
+    """Yield the old and the new line of each field: GitHub colours a line by its first character."""
     for field in change.fields:
         if field.before is not None:
             yield f"-   {field.path}: {shorten(field.before, 400)}"
@@ -256,11 +256,11 @@ def _render_omissions(names: list[str], full_plan_location: str) -> str:
     shown = ", ".join(code_span(shorten(name, 40)) for name in names[:5])
     overflow = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return (
-        f"**Left out here, for want of room:** {shown}{overflow}. The "
-        f"whole plan is in {escape(shorten(full_plan_location, 200))}."
+        f"**Omitted because the comment is too long:** {shown}{overflow}. The "
+        f"full plan is in {escape(shorten(full_plan_location, 200))}."
     )
 
 
 def _render_footer(plan: PlanView) -> Iterator[str]:
     if plan.components and plan.digest:
-        yield f"<sub>Digest {code_span(plan.digest)}: apply does this or stops.</sub>"
+        yield f"<sub>Digest {code_span(plan.digest)}: apply makes exactly these changes, or stops.</sub>"

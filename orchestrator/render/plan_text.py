@@ -1,4 +1,4 @@
-"""A plan as text for a terminal or a log.  Pure: layout over ``view``."""
+"""Render a plan as text for a terminal or a log.  Pure: lays out a ``PlanView``."""
 
 from __future__ import annotations
 
@@ -14,20 +14,23 @@ PLAIN_STYLE = Style()
 DetailLevel = Literal["full", "brief", "head"]
 _MAX_ADDRESS_WIDTH = 40
 _PRICE_PREFIX = re.compile(r"\S+ +[\d.]+(?: to [\d.]+)? +")
-"""The beginning of a line of the estimate, up to what it assumes."""
+"""The start of a line of the cost estimate, before its assumptions."""
 
 
 def render(plan: PlanView, style: Style = PLAIN_STYLE, detail: DetailLevel = "full") -> str:
-    """The plan in ``full``, ``brief`` (what is new on one line each), or its ``head`` alone; ends with a newline."""
+    """Return the plan as text that ends with a newline.
+
+    ``brief`` shows each new resource on one line, ``head`` leaves out the changes.
+    """
     sections = [
         list(_render_header(plan, style)),
         *_render_components(plan, style, detail),
         list(_render_summary_note(plan, style, detail)),
         list(_render_list("Not checked", [f"{item.address}: {item.reason}" for item in plan.unread], style, "yellow")),
-        list(_render_list("Not well", plan.unhealthy, style, "yellow")),
+        list(_render_list("Unhealthy", plan.unhealthy, style, "yellow")),
         list(_render_list("Notes", plan.notes, style, "bold")),
         list(_render_cost(plan, style, detail)),
-        list(_render_list("Permissions that applying needs", plan.permissions, style, "bold")),
+        list(_render_list("Permissions required to apply", plan.permissions, style, "bold")),
         list(_render_vetoes(plan, style)),
         list(_render_footer(plan, style)),
     ]
@@ -38,7 +41,7 @@ def _render_header(plan: PlanView, style: Style) -> Iterator[str]:
     yield f"{style.paint(plan.title, 'bold')} {style.paint(f'({plan.place})', 'dim')}"
     colour = "alarm" if plan.vetoes else "good" if not plan.components else "bold"
     prefix = "" if not plan.components else "Plan: "
-    suffix = " Vetoed, see below." if plan.vetoes else ""
+    suffix = " Vetoed (see below)." if plan.vetoes else ""
     yield style.paint(f"{prefix}{plan.headline}.{suffix}", colour)
 
 
@@ -59,7 +62,7 @@ def _render_components(plan: PlanView, style: Style, detail: DetailLevel) -> Ite
 
 
 def _can_summarize(change: ChangeView) -> bool:
-    """Whether one line says what a reviewer needs: it is new, and nothing is odd about it."""
+    """Return whether one line is enough for a reviewer: a new resource without a veto or API calls to show."""
     return change.symbol == "+" and not change.steps
 
 
@@ -68,12 +71,12 @@ def _render_summary_note(plan: PlanView, style: Style, detail: DetailLevel) -> I
         _can_summarize(change) for component in plan.components for change in component.changes
     ):
         yield style.paint(
-            "What is new is told in one line each; every field: --verbose, every API call: --steps.", "dim"
+            "New resources are summarised. Use --verbose for every field, --steps for every API call.", "dim"
         )
 
 
 def _render_summary_line(change: ChangeView, name_prefix: str, width: int, style: Style) -> Iterator[str]:
-    """A new thing in a few words; by its name in AWS too, when that is not what one would expect."""
+    """Yield a new resource on one line, with its AWS name if that is not derived from its address."""
     has_custom_name = change.physical.removeprefix(name_prefix) != change.address.partition(".")[2]
     details = ", ".join(detail for detail in (change.physical if has_custom_name else "", change.summary) if detail)
     address = change.address.ljust(width) if details else change.address
@@ -116,7 +119,7 @@ def _render_dangers(change: ChangeView, style: Style) -> Iterator[str]:
 
 
 def _render_field(field: FieldView, width: int, style: Style) -> Iterator[str]:
-    """One line, or three where a terminal is too narrow for both sides."""
+    """Yield one line, or three if the terminal is too narrow for both values."""
     sign = style.paint(field.sign, COLOUR_BY_SIGN[field.sign])
     path = f"{field.path}:".ljust(width + 1)
     values = [field_value for field_value in (field.before, field.after) if field_value is not None]
@@ -135,11 +138,11 @@ def _render_field(field: FieldView, width: int, style: Style) -> Iterator[str]:
 def _render_vetoes(plan: PlanView, style: Style) -> Iterator[str]:
     if not plan.vetoes:
         return
-    yield style.paint("Vetoed: nothing will be applied until this is settled", "alarm")
+    yield style.paint("Vetoed: nothing is applied until this is resolved", "alarm")
     for veto in plan.vetoes:
         yield from _render_veto(veto, style)
     if plan.token_hint:
-        yield from style.wrap(f"If this is what you want, say so for this very plan: {plan.token_hint}", "  ")
+        yield from style.wrap(f"To allow exactly this plan, use: {plan.token_hint}", "  ")
 
 
 def _render_veto(veto: VetoView, style: Style) -> Iterator[str]:

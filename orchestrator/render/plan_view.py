@@ -1,7 +1,7 @@
-"""A plan as people see it: sorted, grouped, redacted, shortened, counted.  Pure.
+"""Build the view of a plan for people: sorted, grouped, redacted, shortened and counted.  Pure.
 
-Every text in a view is on one line, bears no secret and does nothing on a terminal or in a log; renderers add only
-layout, and the escapes of their own format.
+Every text in a view is on one line, contains no secret, and is safe on a terminal and in a log.  Renderers add only
+layout and the escapes of their format.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _MAX_SENTENCE_CHARACTERS = 1000
 
 
 class StepView(Struct, frozen=True):
-    """One API call: ``rds:CreateDBInstance`` and its parameters, or what it waits for."""
+    """One API call such as ``rds:CreateDBInstance`` with its parameters, or a wait with its condition."""
 
     action: str
     detail: str
 
 
 class VetoView(Struct, frozen=True):
-    """Why a change (or, without an address, the whole plan) may not be applied."""
+    """Why a change must not be applied; without an address, why the whole plan must not."""
 
     address: str
     name: str
@@ -52,9 +52,9 @@ class VetoView(Struct, frozen=True):
 
 
 class ChangeView(Struct, frozen=True):
-    """One change.  ``dangers`` are reasons to look twice that the action does not tell; ``rank`` 0 is the worst.
+    """One change.  ``dangers`` are effects that the action alone does not reveal; ``rank`` 0 is the most severe.
 
-    ``gist`` is a new thing in a few words; empty for any other change.
+    ``summary`` describes a new resource in a few words; it is empty for other changes.
     """
 
     symbol: str
@@ -71,7 +71,7 @@ class ChangeView(Struct, frozen=True):
 
 
 class ComponentView(Struct, frozen=True):
-    """The changes of one component, worst first."""
+    """The changes of one component, most severe first."""
 
     name: str
     headline: str
@@ -86,7 +86,7 @@ class UnreadView(Struct, frozen=True):
 
 
 class CostView(Struct, frozen=True):
-    """What the stack costs a month: a sentence, and its lines."""
+    """The monthly cost of the stack: a headline and its line items."""
 
     headline: str
     lines: tuple[str, ...]
@@ -94,7 +94,7 @@ class CostView(Struct, frozen=True):
 
 
 class PlanView(Struct, frozen=True):
-    """Everything a renderer says of a plan."""
+    """Everything that renderers show of a plan."""
 
     title: str
     place: str
@@ -111,12 +111,12 @@ class PlanView(Struct, frozen=True):
 
     @property
     def dangers(self) -> tuple[tuple[str, str], ...]:
-        """What deserves a second look, worst first: address and why."""
+        """The changes to review first, most severe first: address and reason."""
         changes = [
             change for component in self.components for change in component.changes if change.rank < _HARMLESS_RANK
         ]
         changes.sort(key=lambda change: change.rank)
-        return tuple((change.address, " ".join(change.dangers) or f"is {change.action}d") for change in changes)
+        return tuple((change.address, " ".join(change.dangers) or f"It is {change.action}d.") for change in changes)
 
 
 def build_view(
@@ -126,7 +126,10 @@ def build_view(
     include_steps: bool = False,
     max_value_characters: int = MAX_VALUE_CHARACTERS,
 ) -> PlanView:
-    """``plan`` for people.  ``steps`` adds API calls and permissions; values are cut at ``longest`` characters."""
+    """Build the view of ``plan``.  ``include_steps`` adds API calls and permissions.
+
+    Values are shortened to ``max_value_characters``.
+    """
     pending = plan.pending_changes
     changes = [
         _build_change_view(change, include_steps=include_steps, max_value_characters=max_value_characters)
@@ -153,11 +156,11 @@ def build_view(
 
 
 def format_headline(plan: Plan) -> str:
-    """``3 to create, 1 to update, 27 unchanged``, or ``No changes: all 31 resources are as the manifests say``."""
+    """Return ``3 to create, 1 to update, 27 unchanged`` or ``No changes: all 31 resources match the manifests``."""
     counts = Counter(change.action for change in plan.changes)
     if not plan.pending_changes:
         checked_text = (
-            f"all {len(plan.changes)} resources are as the manifests say" if plan.changes else "there is nothing"
+            f"all {len(plan.changes)} resources match the manifests" if plan.changes else "there are no resources"
         )
         return f"No changes: {checked_text}" + (f", {len(plan.unread)} could not be read" if plan.unread else "")
     parts = [f"{counts[action]} to {label}" for action, label in _ACTION_LABELS if counts[action]]
@@ -167,24 +170,24 @@ def format_headline(plan: Plan) -> str:
 
 
 def clean_sentence(text: str) -> str:
-    """One sentence of prose, made harmless and not endless."""
+    """Return a sentence, sanitised and shortened."""
     return shorten(sanitise(text), _MAX_SENTENCE_CHARACTERS)
 
 
 def clean_name(text: str) -> str:
-    """An address or AWS's name for a thing, made harmless and not endless."""
+    """Return an address or a physical name, sanitised and shortened."""
     return shorten(sanitise(text), 160)
 
 
 def build_unread_view(unread: Unread) -> UnreadView:
-    """``reason`` with the failed action, unless it names it already."""
+    """Build the view of an unread resource; its reason names the failed action."""
     action = f" ({unread.action})" if unread.action and unread.action not in unread.reason else ""
     return UnreadView(clean_name(unread.address), clean_sentence(f"{unread.reason}{action}"))
 
 
 def describe_unhealthy(change: Change) -> str:
-    """A resource that exists and is not well, in a sentence."""
-    return clean_sentence(f"{change.address} is {change.health}" + (f": {change.status}" if change.status else ""))
+    """Return a sentence about a resource that exists but is unhealthy."""
+    return clean_sentence(f"{change.address} ({change.health})" + (f": {change.status}" if change.status else ""))
 
 
 def _build_cost_view(cost: CostView | None) -> CostView | None:
@@ -205,13 +208,11 @@ def _build_component_views(pending: Sequence[Change], changes: Sequence[ChangeVi
         ComponentView(
             clean_name(group_name),
             _count_actions(group_changes),
-            tuple(sorted(group_changes, key=lambda member: member.rank)),
+            tuple(sorted(group_changes, key=lambda change_view: change_view.rank)),
         )
         for group_name, group_changes in groups.items()
     ]
-    return tuple(
-        sorted(views, key=lambda group_name: (min(_HARMLESS_RANK, group_name.changes[0].rank), group_name.name))
-    )
+    return tuple(sorted(views, key=lambda view: (min(_HARMLESS_RANK, view.changes[0].rank), view.name)))
 
 
 def _count_actions(changes: Iterable[ChangeView]) -> str:
@@ -223,7 +224,7 @@ _HARMLESS_RANK = 4
 
 
 def _severity_rank(change: Change) -> int:
-    """The worst come first: vetoed, data at risk, replaced or deleted, noticeable, then what is harmless."""
+    """Return the severity, 0 first: vetoed, data loss, replaced or deleted, with effects, then harmless changes."""
     if change.vetoes:
         return 0
     if change.action in {Action.DELETE, Action.REPLACE}:
@@ -256,12 +257,12 @@ def _summarize_creation(change: Change) -> str:
 
 
 def _list_dangers(change: Change) -> tuple[str, ...]:
-    """What the action's name does not say by itself."""
+    """Return the effects that the action alone does not reveal."""
     dangers = []
     if change.stateful and change.action in {Action.DELETE, Action.REPLACE}:
-        dangers.append("All its data is deleted with it.")
+        dangers.append("All of its data is deleted.")
     elif change.action is Action.REPLACE:
-        dangers.append("It is deleted and made again.")
+        dangers.append("It is deleted and recreated.")
     return (*dangers, *(clean_sentence(effect) for effect in change.effects))
 
 
@@ -281,7 +282,7 @@ def _build_step_view(step: PlannedStep, max_value_characters: int) -> StepView:
 
 
 def _build_token_hint(plan: Plan, vetoes: Sequence[VetoView]) -> str:
-    """How to go on when a token can lift every veto; empty when none does or one stays."""
+    """Return the option that lifts every veto; empty if there are none, or one cannot be lifted by a token."""
     if not vetoes or not all(veto.token_lifts for veto in vetoes):
         return ""
     return f"--allow {sanitise(plan.token)}"

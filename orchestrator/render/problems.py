@@ -1,4 +1,4 @@
-"""Problems for people, for GitHub's annotations, and for log collectors.  Pure."""
+"""Render problems as text, as GitHub annotations, and as log entries.  Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from orchestrator.render.style import Style
 
 
 def render_text(problems: Sequence[Problem], style: Style) -> str:
-    """``file:line:column: message``, each with its hint below; counted when there are several."""
+    """Return ``file:line:column: message`` lines with their hints, and a count if there are several."""
     lines: list[str] = []
     for problem in problems:
         prefix = (
@@ -26,7 +26,7 @@ def render_text(problems: Sequence[Problem], style: Style) -> str:
 
 
 def render_annotations(problems: Sequence[Problem]) -> str:
-    """One ``::error`` line a problem, with its place."""
+    """Return one ``::error`` line per problem, with its position."""
     return "\n".join(
         workflow_commands.error(
             sanitise(problem.message) + (f"\nhint: {sanitise(problem.hint)}" if problem.hint else ""), problem.where
@@ -36,7 +36,7 @@ def render_annotations(problems: Sequence[Problem]) -> str:
 
 
 def to_log_entries(problems: Sequence[Problem]) -> list[dict[str, object]]:
-    """One JSON object a problem."""
+    """Return one JSON object per problem."""
     return [
         {
             "event": "problem",

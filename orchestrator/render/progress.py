@@ -1,6 +1,6 @@
-"""An apply while it runs: a table that updates in place on a terminal, plain lines elsewhere.
+"""Show the progress of an apply: a table that updates in place on a terminal, plain lines elsewhere.
 
-Listens to events, from any thread.  Whoever reads the output may go away: a display never stops a run.
+Handles events from any thread.  The output may be closed at any time: a display never stops a run.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ HEARTBEAT_INTERVAL_SECONDS = 30.0
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"], Protocol):
-    """What follows a run from inside a ``with``; calling it with an event may not fail."""
+    """Shows a run's events inside a ``with`` block; calling it with an event must not fail."""
 
     def __call__(self, event: Event) -> None: ...
 
 
 class RowState(Enum):
-    """How far one change is; the value is its colour."""
+    """The state of one change; the value is its colour."""
 
     PENDING = "dim"
     RUNNING = "cyan"
@@ -60,7 +60,7 @@ class RowState(Enum):
 
 
 class ProgressRow(Struct):
-    """One change on the board; ``began`` and ``took`` in seconds."""
+    """One change or probe in the display.  Times are in seconds."""
 
     address: str
     action: Action
@@ -77,21 +77,21 @@ class ProgressRow(Struct):
             case RowState.PENDING:
                 return "waiting"
             case RowState.RUNNING:
-                return "proving" if self.is_probe else IN_PROGRESS_LABELS[self.action]
+                return "probing" if self.is_probe else IN_PROGRESS_LABELS[self.action]
             case RowState.DONE:
-                return "proved" if self.is_probe else COMPLETED_LABELS[self.action]
+                return "passed" if self.is_probe else COMPLETED_LABELS[self.action]
             case RowState.UNHEALTHY:
-                return "not well"
+                return "unhealthy"
             case _:
                 return self.state.name.lower()
 
     def elapsed_seconds(self, now: float) -> float:
-        """How long it has taken so far."""
+        """Return the seconds it has taken so far."""
         return now - self.started_at if self.state is RowState.RUNNING else self.duration_seconds
 
 
 class ProgressState:
-    """What the events have told so far.  Not thread-safe: displays hold their lock around it."""
+    """The state of a run according to its events.  Not thread-safe: displays call it under their lock."""
 
     def __init__(self, changes: Iterable[Change], clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
@@ -99,7 +99,7 @@ class ProgressState:
         self.rows = {change.address: ProgressRow(clean_name(change.address), change.action) for change in changes}
 
     def handle_event(self, event: Event) -> ProgressRow:
-        """Take an event in; the row it is about."""
+        """Apply an event and return the row that it changed."""
         row = self.rows.setdefault(event.address, ProgressRow(clean_name(event.address), Action.NONE))
         match event:
             case ChangeStarted(_, action):
@@ -132,14 +132,14 @@ class ProgressState:
         return row
 
     def list_running(self) -> list[ProgressRow]:
-        """What is under way, longest first."""
+        """Return the running rows, longest-running first."""
         return sorted(
             (row for row in self.rows.values() if row.state is RowState.RUNNING), key=lambda row: row.started_at
         )
 
 
 def to_row_state(outcome: Outcome) -> RowState:
-    """The outcome as a state of the board."""
+    """Return the row state of an outcome."""
     if outcome.actuation is Actuation.FAILED:
         return RowState.FAILED
     if outcome.actuation is Actuation.SKIPPED:
@@ -148,14 +148,14 @@ def to_row_state(outcome: Outcome) -> RowState:
 
 
 def describe_step(step: PlannedStep) -> str:
-    """A step without its parameters."""
+    """Return a step as text without its parameters."""
     return sanitise(f"{step.action} {step.note}".strip())
 
 
 class LineDisplay:
-    """One plain line for each resource that ends, and a sign of life for those that take long.
+    """Writes one plain line per finished resource, and a heartbeat line for those that take long.
 
-    ``write`` gets each line without its end.  In GitHub Actions the lines are folded and failures are annotated.
+    ``write`` receives each line without a line end.  In GitHub Actions the lines are grouped and failures annotated.
     """
 
     def __init__(
@@ -206,12 +206,12 @@ class LineDisplay:
             return
         try:
             self._write(line)
-        except (OSError, ValueError):  # the reader has gone; the run goes on
+        except (OSError, ValueError):  # the output was closed: the run continues
             self._write = None
 
 
 class TableDisplay:
-    """A table on a terminal, drawn anew several times a second; whole when it ends, as high as fits until then."""
+    """A table on a terminal, redrawn several times a second.  It shows the rows that fit, and all rows at the end."""
 
     def __init__(
         self, progress: ProgressState, stream: IO[str], *, colour: bool = True, width: int | None = None
@@ -276,7 +276,7 @@ class TableDisplay:
         return max(20, min(longest_address, self._console.width // 2))
 
     def _render_bar(self) -> Any:
-        """How much has ended, as a bar; red once something failed."""
+        """Return the share of finished rows as a bar; red once one has failed."""
         from rich.progress_bar import ProgressBar
 
         states = [row.state for row in self._progress.rows.values()]
@@ -285,7 +285,7 @@ class TableDisplay:
         return ProgressBar(len(states) or 1, finished, style="dim", complete_style=colour, finished_style=colour)
 
     def _visible_rows(self) -> list[ProgressRow]:
-        """All rows at the end; before that, what matters most and fits."""
+        """Return all rows at the end; before that, the most relevant ones that fit."""
         rows = list(self._progress.rows.values())
         max_rows = max(3, self._console.height - 2)
         if self._is_finished or len(rows) <= max_rows:

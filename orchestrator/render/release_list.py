@@ -1,4 +1,4 @@
-"""The list of releases.  Pure."""
+"""Render the list of releases.  Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from orchestrator.release import Ledger, Pin, Release, Vector
 from orchestrator.render.plan_view import clean_name, clean_sentence
 from orchestrator.render.style import Style
 
-RESULT_LABELS = {"healthy": "proved", "unproved": "not proved", "failed": "failed", "started": "never ended"}
+RESULT_LABELS = {"healthy": "healthy", "unproved": "not verified", "failed": "failed", "started": "unfinished"}
 RESULT_COLOURS = {"healthy": "green", "unproved": "yellow", "failed": "red", "started": "red"}
 
 SHORT_DIGEST_CHARACTERS = len("sha256:") + 12
 
 
 class ReleaseRow(Struct, frozen=True):
-    """One release as it is listed; ``obstacles`` are why it cannot come back, none when it can."""
+    """One release in the list.  ``obstacles`` say why it cannot be restored; empty if it can."""
 
     number: int
     at: str
@@ -34,7 +34,7 @@ class ReleaseRow(Struct, frozen=True):
 
 
 def build_rows(ledger: Ledger, obstacles: Mapping[int, tuple[str, ...]]) -> tuple[ReleaseRow, ...]:
-    """Newest first; ``obstacles`` by number."""
+    """Return the rows, newest first; ``obstacles`` by release number."""
     current_release = ledger.current_release
     rows = []
     previous: Release | None = None
@@ -45,25 +45,25 @@ def build_rows(ledger: Ledger, obstacles: Mapping[int, tuple[str, ...]]) -> tupl
 
 
 def render_text(rows: tuple[ReleaseRow, ...], pins: tuple[Pin, ...], style: Style, rollback_command: str) -> str:
-    """Ends with a newline; ``command`` is how to go back."""
+    """Return the list as text that ends with a newline."""
     if not rows:
-        return "There is no release yet.\n"
+        return "No releases yet.\n"
     lines = [line for row in rows for line in _render_row(row, style)]
     if pins:
-        lines += ["", style.paint("Held back until it changes", "yellow")]
+        lines += ["", style.paint("Pinned until changed", "yellow")]
         from orchestrator.release.pins import (
-            group_by_rollback,  # knows manifests, which a page of releases does without
+            group_by_rollback,  # imports manifests, which the releases page does not need
         )
 
         lines += [line for pin_group in group_by_rollback(pins) for line in _render_pins(pin_group, style)]
     rollback_target = next((row.number for row in rows[1:] if row.restorable), None)
     if rollback_target is not None:
-        lines += ["", f"To go back: {style.paint(f'{rollback_command} --to {rollback_target}', 'bold')}"]
+        lines += ["", f"To roll back: {style.paint(f'{rollback_command} --to {rollback_target}', 'bold')}"]
     return style.replace_unencodable("\n".join(lines) + "\n")
 
 
 def list_changed_parts(before: Vector | None, after: Vector) -> tuple[str, ...]:
-    """The handles of what ``after`` ships and ``before`` did not, and ``manifests``."""
+    """Return the handles that differ between two vectors, and ``manifests`` if the manifests differ."""
     if before is None:
         return ("everything",)
     artefact_maps: list[tuple[Mapping[str, object], Mapping[str, object]]] = [
@@ -96,11 +96,11 @@ def _build_row(release: Release, previous: Release | None, obstacles: tuple[str,
 def _render_row(row: ReleaseRow, style: Style) -> Iterator[str]:
     number = style.paint(f"{row.number:>4}", "bold")
     current_note = (
-        style.paint(" <- stands", "good") if row.is_standing and row.result in {"healthy", "unproved"} else ""
+        style.paint(" <- current", "good") if row.is_standing and row.result in {"healthy", "unproved"} else ""
     )
     result = style.paint(RESULT_LABELS[row.result], RESULT_COLOURS[row.result])
     commit = f"  {row.commit}" if row.commit else ""
-    rollback_note = f"  back to {row.of}" if row.of else ""
+    rollback_note = f"  rollback to {row.of}" if row.of else ""
     yield (
         f"{number}  {row.at.replace('T', ' ').removesuffix('Z')}  "
         f"{row.by}{commit}  {result}{rollback_note}{current_note}"
@@ -109,13 +109,13 @@ def _render_row(row: ReleaseRow, style: Style) -> Iterator[str]:
         yield from style.wrap(artefacts, "      ")
     yield from style.wrap(f"changed: {', '.join(row.changed) or 'nothing'}", "      ")
     if row.reason:
-        yield from style.wrap(f"because: {row.reason}", "      ")
+        yield from style.wrap(f"reason: {row.reason}", "      ")
     if row.obstacles:
-        yield from style.wrap(f"cannot come back: {'; '.join(row.obstacles)}", "      ")
+        yield from style.wrap(f"cannot be restored: {'; '.join(row.obstacles)}", "      ")
 
 
 def _describe_artefacts(vector: Vector) -> Iterator[str]:
-    """What runs and what is served: images by the hash that is their tag, else by digest."""
+    """Yield the images, by tag or else digest, and the sites by digest."""
     for handle, image in sorted(vector.images.items()):
         yield f"image: {handle.partition('.')[2]} {image.tag or image.digest[:SHORT_DIGEST_CHARACTERS]}"
     for handle, digest in sorted(vector.sites.items()):
@@ -123,11 +123,9 @@ def _describe_artefacts(vector: Vector) -> Iterator[str]:
 
 
 def _render_pins(pins: tuple[Pin, ...], style: Style) -> Iterator[str]:
-    """The parts that one rollback left, and why, once."""
+    """Yield the parts that one rollback holds back, and its reason."""
     parts = ", ".join(clean_name(pin.part) for pin in pins)
     first_pin = pins[0]
-    yield from style.wrap(
-        f"{parts} as in release {first_pin.left}; release {first_pin.release} is in use instead", "  • "
-    )
+    yield from style.wrap(f"{parts} of release {first_pin.left}: release {first_pin.release} is used instead", "  • ")
     if first_pin.reason:
-        yield from style.wrap(f"because: {clean_sentence(first_pin.reason)}", "    ")
+        yield from style.wrap(f"reason: {clean_sentence(first_pin.reason)}", "    ")

@@ -1,7 +1,7 @@
-"""A new resource in one line: what a reviewer asks first, from the fields of its creation.  Pure.
+"""Summarize a new resource on one line, from the fields that a reviewer needs first.  Pure.
 
-A type without templates has no gist, and a part whose field is absent, empty, false or long is left out; all fields
-are in the full plan.
+A type without templates has no summary.  A part is omitted if its field is absent, empty, false or too long; the full
+plan shows all fields.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_PART_CHARACTERS: Final = 96
 _PLACEHOLDER: Final = re.compile(r"\{([\w.]+)([#!?]?)\}")
 
 SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
-    "apprunner_autoscaling": ("{min_size} to {max_size} instances", "{max_concurrency} requests at once each"),
+    "apprunner_autoscaling": ("{min_size} to {max_size} instances", "{max_concurrency} concurrent requests each"),
     "apprunner_connector": ("{subnets#} subnets",),
     "apprunner_service": (
         "{cpu} CPU units",
@@ -32,10 +32,10 @@ SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "cloudfront_function": ("{runtime}",),
     "cloudfront_oac": ("signs requests to {origin_type}",),
     "cloudwatch_alarm": ("{description!}",),
-    "ec2_security_group": ("{ingress#} ways in", "{egress#} ways out"),
+    "ec2_security_group": ("{ingress#} inbound rules", "{egress#} outbound rules"),
     "ec2_vpc_endpoint": ("in the {network} network",),
     "ecr_image": ("build {source} and push",),
-    "ecr_repository": ("tags {tag_mutability}", "{scan_on_push?}scanned on push"),
+    "ecr_repository": ("tags {tag_mutability}", "{scan_on_push?}scan on push"),
     "ecs_express_service": (
         "{cpu} CPU units",
         "{memory} MB",
@@ -45,7 +45,7 @@ SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
         "{secrets#} secrets",
     ),
     "iam_role": (
-        "for {trust.Statement.0.Principal.Service.0}",
+        "assumed by {trust.Statement.0.Principal.Service.0}",
         "{policy.Statement#} statements",
         "{attached#} attached",
     ),
@@ -54,9 +54,9 @@ SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
         "{instance_class}",
         "{storage_gb} GB {storage_type}",
         "{encrypted?}encrypted",
-        "{multi_az?}two zones",
+        "{multi_az?}multi-AZ",
         "{public?}PUBLIC",
-        "backups {backup_retention_days} days",
+        "{backup_retention_days} days of backups",
     ),
     "rds_parameter_group": ("{parameters#} parameters",),
     "rds_subnet_group": ("{subnets#} subnets",),
@@ -64,14 +64,14 @@ SUMMARY_TEMPLATES: Final[Mapping[str, tuple[str, ...]]] = {
     "s3_bucket_cors": ("{rules#} rules",),
     "s3_bucket_policy": ("{statements#} statements",),
     "secretsmanager_secret": ("{generate#} generated values",),
-    "sns_topic": ("mails {emails.0}",),
+    "sns_topic": ("emails {emails.0}",),
 }
-"""Templates by resource type.  ``{path}`` is a value, ``{path#}`` how many there are, ``{path?}`` nothing but a
-condition, ``{path!}`` the first sentence of a text."""
+"""Templates by resource type.  ``{path}`` is a value, ``{path#}`` a count, ``{path?}`` only a condition, ``{path!}``
+the first sentence of a text."""
 
 
 def summarize_resource(resource_type: str, fields: tuple[FieldChange, ...]) -> str:
-    """The telling fields of a new resource, parted by commas; empty when there is nothing to tell."""
+    """Return the main fields of a new resource, separated by commas; empty if there are none."""
     spec = {field.path[0]: redact(field.after, field.path[0]) for field in fields if len(field.path) == 1}
     parts = (_fill_template(template, spec) for template in SUMMARY_TEMPLATES.get(resource_type, ()))
     return ", ".join(part for part in parts if part)
@@ -87,7 +87,7 @@ def _fill_template(template: str, spec: Mapping[str, Any]) -> str:
 
 
 def _placeholder_value(spec: Mapping[str, Any], path: str, modifier: str) -> str | None:
-    """What stands in a hole; None when the part is to be left out."""
+    """Return the text for a placeholder; None if the part is omitted."""
     value = _look_up(spec, path.split("."))
     if value in (None, False, "", 0) or (isinstance(value, list | dict) and modifier != "#"):
         return None
@@ -114,10 +114,10 @@ def _look_up(value: Any, path: list[str]) -> Any:
 
 
 def _format_value(value: Any) -> str:
-    """As ``show`` has it, harmless, without the quotes of a text."""
+    """Return a value as escaped text, a string without its quotes."""
     text = format_value(value)
     return text[1:-1] if text.startswith('"') else text
 
 
 def _singularize(part: str) -> str:
-    return re.sub(r"^1 (\w+?)s\b", r"1 \1", part)
+    return re.sub(r"^1 ((?:\w+ )?\w+?)s\b", r"1 \1", part)

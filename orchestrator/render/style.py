@@ -1,4 +1,4 @@
-"""Colour and symbols of terminal text: ANSI codes where wanted, ASCII where nothing else can be shown.  Pure."""
+"""Style terminal text: ANSI colours if enabled, ASCII symbols if the encoding requires it.  Pure."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _ASCII_REPLACEMENTS: Final = str.maketrans({"…": "...", "·": "|", "→": "->"
 
 
 class Style(Struct, frozen=True):
-    """How text may look.  ``width`` in columns, 0 for no wrapping; ``encoding`` is what the stream can show."""
+    """Text style.  ``width`` in columns, 0 for no wrapping; ``encoding`` of the output stream."""
 
     colour: bool = False
     width: int = 0
     encoding: str = "utf-8"
 
     def paint(self, text: str, colour_name: str) -> str:
-        """``text`` in a colour, where there are colours."""
+        """Return ``text`` in a colour, if colours are enabled."""
         return f"\x1b[{_ANSI_CODES[colour_name]}m{text}\x1b[0m" if self.colour and text else text
 
     def wrap(self, text: str, first_indent: str, next_indent: str | None = None) -> list[str]:
-        """``text`` as lines that begin with ``first``, then with ``following`` (default: blanks as wide)."""
+        """Return ``text`` as wrapped lines.  ``next_indent`` defaults to spaces of the width of ``first_indent``."""
         next_indent = " " * len(first_indent) if next_indent is None else next_indent
         if not self.width or len(first_indent) + len(text) <= self.width:
             return [first_indent + text]
@@ -45,7 +45,7 @@ class Style(Struct, frozen=True):
         return wrapper.wrap(text) or [first_indent]
 
     def replace_unencodable(self, text: str) -> str:
-        """``text`` with nothing in it that the stream's encoding cannot show."""
+        """Return ``text`` with characters that the encoding lacks replaced by ASCII."""
         try:
             text.encode(self.encoding)
         except (UnicodeEncodeError, LookupError):

@@ -1,4 +1,4 @@
-"""GitHub Actions workflow commands: annotations and folded groups in a run's log.  Pure.
+"""Build GitHub Actions workflow commands: annotations and log groups.  Pure.
 
 Source: GitHub's "Workflow commands".  Data is escaped as the runner unescapes it, so a value cannot end the line.
 """
@@ -10,7 +10,7 @@ from orchestrator.redaction.redact import sanitise
 
 
 def error(message: str, position: Position | None = None, title: str = "") -> str:
-    """An error annotation, at a place in a file when there is one."""
+    """Return an error annotation, at a position in a file if given."""
     properties = {"file": position.file, "line": str(position.line), "col": str(position.column)} if position else {}
     if title:
         properties["title"] = title
@@ -19,12 +19,12 @@ def error(message: str, position: Position | None = None, title: str = "") -> st
 
 
 def warning(message: str) -> str:
-    """A warning annotation."""
+    """Return a warning annotation."""
     return f"::warning::{_escape_data(sanitise(message))}"
 
 
 def group(title: str) -> str:
-    """The line that opens a folded part of the log; ``END_GROUP`` closes it."""
+    """Return the line that opens a log group; ``END_GROUP`` closes it."""
     return f"::group::{_escape_data(sanitise(title))}"
 
 

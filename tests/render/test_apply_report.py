@@ -67,16 +67,16 @@ def test_a_good_run_is_one_line() -> None:
     """When all went well there is nothing to read."""
     seen = apply_report.build_view(OUTCOMES[1:2], 1.5, "orchestrator apply")
 
-    assert apply_report.render_text(seen, Style()) == "Applied: 1 done, in 1.5 s.\n"
+    assert apply_report.render_text(seen, Style()) == "Applied in 1.5s: 1 done.\n"
 
 
 def test_elapsed_time_reads_well() -> None:
-    """Tenths at first, then seconds, then minutes."""
-    assert [apply_report.format_duration(seconds) for seconds in (0.04, 9.94, 59.4, 245)] == [
-        "0.0 s",
-        "9.9 s",
-        "59 s",
-        "4 min 05 s",
+    """Tenths of a second up to a minute, then minutes and seconds."""
+    assert [apply_report.format_duration(seconds) for seconds in (0.04, 59.94, 59.97, 245)] == [
+        "0.0s",
+        "59.9s",
+        "1m00s",
+        "4m05s",
     ]
 
 
@@ -134,7 +134,7 @@ def test_the_table_ends_whole() -> None:
             shown(event)
     last = stream.getvalue()
 
-    for words in ("created", "failed", "not well", "skipped", "4 of 4, 1 failed", "s3_bucket_policy.files"):
+    for words in ("created", "failed", "unhealthy", "skipped", "4 of 4, 1 failed", "s3_bucket_policy.files"):
         assert words in last, words
 
 
@@ -142,21 +142,21 @@ def test_what_is_proved_is_told_as_lines_and_in_the_table() -> None:
     """What is asked and for how long; then what came of it, in its own words."""
     lines: list[str] = []
     stream = io.StringIO()
-    asked = ProbeStarted("cdn.web /sales/42", "GET https://d1.example/sales/42, for up to 20 s")
+    asked = ProbeStarted("cdn.web /sales/42", "GET https://d1.example/sales/42 (timeout 20s)")
     with (
         LineDisplay(ProgressState(()), lines.append, Style()) as told,
         TableDisplay(ProgressState(()), stream, colour=False, width=120) as shown,
     ):
         for show in (told, shown):
             show(asked)
-            show(ProbeFinished(asked.address, passed=False, observed="status 503 instead of 200", seconds=20.0))
+            show(ProbeFinished(asked.address, passed=False, observed="status 503, expected 200", seconds=20.0))
             show(asked)
             show(ProbeFinished(asked.address, passed=True, observed="", seconds=1.5))
 
-    assert [line.split(maxsplit=2)[2] for line in lines] == [
-        "proving    cdn.web /sales/42  GET https://d1.example/sales/42, for up to 20 s",
-        "failed     cdn.web /sales/42  status 503 instead of 200",
-        "proving    cdn.web /sales/42  GET https://d1.example/sales/42, for up to 20 s",
-        "proved     cdn.web /sales/42",
+    assert [line.split(maxsplit=1)[1] for line in lines] == [
+        "probing    cdn.web /sales/42  GET https://d1.example/sales/42 (timeout 20s)",
+        "failed     cdn.web /sales/42  status 503, expected 200",
+        "probing    cdn.web /sales/42  GET https://d1.example/sales/42 (timeout 20s)",
+        "passed     cdn.web /sales/42",
     ]
-    assert re.search(r"proved +cdn\.web /sales/42 +1\.5 s", stream.getvalue())
+    assert re.search(r"passed +cdn\.web /sales/42 +1\.5s", stream.getvalue())

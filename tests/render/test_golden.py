@@ -80,7 +80,7 @@ def test_nothing_to_do() -> None:
     quiet = Plan("shop", "prod", "123456789012", "eu-west-1", (), digest="d" * 64)
 
     assert plan_text.render(plan_view.build_view(quiet)) == (
-        "shop/prod (account 123456789012, eu-west-1)\nNo changes: there is nothing.\n"
+        "shop/prod (account 123456789012, eu-west-1)\nNo changes: there are no resources.\n"
     )
 
 

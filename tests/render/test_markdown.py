@@ -56,8 +56,8 @@ def test_a_long_plan_is_cut_between_sections(size: int) -> None:
 
     check(seen)
     assert "rds_instance.last" in seen
-    assert "**Left out here, for want of room:**" in seen
-    assert "The whole plan is in the artefact plan.html." in seen
+    assert "**Omitted because the comment is too long:**" in seen
+    assert "The full plan is in the artefact plan.html." in seen
     assert FULL_PLAN.digest in seen
     assert f"{size} to create" in seen
 
@@ -71,7 +71,7 @@ def test_a_huge_component_is_cut_between_changes() -> None:
     seen = plan_markdown.render(plan_view.build_view(replace(FULL_PLAN, changes=changes)))
 
     check(seen)
-    assert re.search(r"# \d+ more changes of this component are left out here", seen)
+    assert re.search(r"# \d+ more changes of this component omitted", seen)
 
 
 def test_many_vetoes_still_say_vetoed() -> None:
@@ -80,7 +80,7 @@ def test_many_vetoes_still_say_vetoed() -> None:
     seen = plan_markdown.render(plan_view.build_view(replace(FULL_PLAN, vetoes=vetoes)))
 
     check(seen)
-    assert "Vetoed: nothing will be applied" in seen
+    assert "Vetoed: nothing is applied" in seen
 
 
 def test_the_comment_is_found_again() -> None:
