@@ -1,9 +1,9 @@
-"""Answering drift in the manifests: they say what AWS has, or let it be.  Reads files and AWS, writes neither.
+"""Accept drift into the manifests, or ignore it until a date.  Reads files and AWS, writes neither.
 
-There is no table that leads from a resource back to a manifest.  Edits are tried, likely ones first, with values that
-AWS's answer holds: of one field, then of several, step by step; of a whole document where a whole resource is missing
-or too many.  An edit counts only when the plan made with it has lost that difference and gained none, or none but of
-what else the same resource says (a description with the value in it).
+No table maps a resource back to its manifest.  Candidate edits are tried instead, likely ones first, with values from
+AWS: of one field, then of several, step by step; of a whole document if a whole resource is missing or undeclared.  An
+edit is accepted only if the plan made with it no longer has that difference and has no new one, except for other fields
+of the same resource (such as a description that contains the value).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ __all__ = ["ALL_TARGETS", "ManifestEdits", "accept", "ignore", "select_differenc
 
 ALL_TARGETS = "all"
 _NOT_IGNORABLE_REASONS = {
-    Action.CREATE: "it is not in AWS, and only a field can be let be; `--accept` it, or put it back with "
+    Action.CREATE: "it is not in AWS, and only fields can be ignored; accept it with `--accept`, or recreate it with "
     "`orchestrator apply`",
-    Action.DELETE: "no manifest declares it, and only a field can be let be; `--accept` it, or remove it with "
-    "`orchestrator apply`",
+    Action.DELETE: "no manifest declares it, and only fields can be ignored; accept it with `--accept`, or delete it "
+    "with `orchestrator apply`",
 }
 
 
 def select_differences(plan: Plan, targets: Iterable[str]) -> list[tuple[Change, FieldChange | None]]:
-    """The differences that ``targets`` name: ``all``, an address, a component, or ``ADDRESS:FIELD``.
+    """Return the differences that ``targets`` match: ``all``, an address, a component, or ``ADDRESS:FIELD``.
 
-    A whole resource that is missing or too many comes without a field.  Raises Problems for a target that names none.
+    The field is None if the whole resource is missing or undeclared.  Raises Problems if a target matches nothing.
     """
     differences_by_change = [
         (change, difference) for change in plan.pending_changes for difference in list_differences(change)
@@ -45,7 +45,9 @@ def select_differences(plan: Plan, targets: Iterable[str]) -> list[tuple[Change,
         matches = [pair for pair in differences_by_change if _matches_target(target, *pair)]
         if not matches:
             drifted_addresses = ", ".join(dict.fromkeys(change.address for change in plan.pending_changes)) or "nothing"
-            raise Problems.from_message(f"no drift is called {target}", hint=f"what has drifted: {drifted_addresses}")
+            raise Problems.from_message(
+                f"no drift matches `{target}`", hint=f"choose from what has drifted: {drifted_addresses}"
+            )
         for change, difference in matches:
             selected[change.address, difference.path if difference else ()] = (change, difference)
     return list(selected.values())
@@ -54,12 +56,12 @@ def select_differences(plan: Plan, targets: Iterable[str]) -> list[tuple[Change,
 def accept(
     manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, targets: Iterable[str], aws: AwsReader
 ) -> ManifestEdits:
-    """The texts that say what AWS has, for what ``targets`` name.
+    """Return edits that make the manifests match AWS for the differences that ``targets`` match.
 
-    Raises Problems.
+    Raises Problems if a target matches nothing.
     """
     session = AcceptanceSession(manifest, artefacts, planned, aws)
-    # Whole resources first: what the others say of them is settled with them.
+    # Whole resources first: accepting one also resolves differences that refer to it.
     pending = sorted(select_differences(planned.plan, targets), key=lambda pair: pair[1] is not None)
     while pending_count := len(pending):
         pending = [pair for pair in pending if not session.accept(*pair)]
@@ -71,9 +73,9 @@ def accept(
 
 
 def ignore(manifest: Manifest, planned: PreparedPlan, targets: Iterable[str], **waiver_fields: str) -> ManifestEdits:
-    """The texts that let be what ``targets`` name; ``words`` are ``until``, ``owner`` and ``reason``.
+    """Return edits that add waivers for what ``targets`` match; ``waiver_fields``: ``until``, ``owner`` and ``reason``.
 
-    Raises Problems.
+    Raises Problems if a target matches nothing.
     """
     edited, added_counts = ManifestEdits(), dict.fromkeys(manifest.declarations, 0)
     for change, difference in select_differences(planned.plan, targets):
@@ -89,7 +91,7 @@ def ignore(manifest: Manifest, planned: PreparedPlan, targets: Iterable[str], **
         field_name = ".".join(difference.path)
         entry = {"field": field_name, "resource": change.address, **waiver_fields}
         edited.texts = manifest_texts.edit_field(edited.texts, manifest, declared, path, entry)
-        edited.applied.append(f"{change.address}: {field_name} is let be until {waiver_fields['until']}")
+        edited.applied.append(f"{change.address}: {field_name} is ignored until {waiver_fields['until']}")
     return edited
 
 

@@ -1,6 +1,6 @@
-"""Which edit of a manifest might account for a difference: fields of a component, and values for them.  Pure.
+"""Generate manifest edits that might resolve a difference: fields of a component, and values for them.  Pure.
 
-A guess costs little and proves nothing: whoever asks tries each, likely ones first.
+Candidates are guesses, likely ones first: the caller has to try each.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from orchestrator.vocabulary import FieldChange
 MAX_CANDIDATES: Final = 400
 
 FieldSlot = tuple[Path, Mapping[str, Any], Any]
-"""Of a field: its path, what the schema says of it, and its value now (None: it is not said)."""
+"""A field's path, its schema, and its current value (None: not set)."""
 
 
 def generate_edits(value: Mapping[str, Any], difference: FieldChange) -> Iterator[tuple[Path, Value]]:
-    """At most MOST edits of one document's ``value``, likely ones first; the new value may be REMOVED or Inserted."""
+    """Yield up to MAX_CANDIDATES edits of a document, likely ones first; a new value may be REMOVE or an Insertion."""
     slots = list(_list_field_slots(value, difference.path[-1]))
     field_name = "".join(difference.path)
     ranked_slots = sorted(slots, key=lambda slot: -_path_similarity(field_name, slot[0]))
@@ -41,7 +41,7 @@ def generate_edits(value: Mapping[str, Any], difference: FieldChange) -> Iterato
 
 
 def generate_removals(value: Mapping[str, Any], address: str) -> Iterator[tuple[Path, Value]]:
-    """Edits of one document's ``value`` by which it says less, those that sound like ``address`` first."""
+    """Yield edits that remove or disable parts of a document, those whose names resemble ``address`` first."""
     nested_slots = [slot for slot in _list_field_slots(value, "") if len(slot[0]) > 1]
     parent_slots: dict[Path, tuple[Mapping[str, Any], Any]] = {
         path[:depth]: ({}, True)
@@ -65,9 +65,9 @@ def _path_similarity(name: str, path: Path) -> float:
 
 
 def _list_field_slots(value: Mapping[str, Any], member_name: str) -> Iterator[FieldSlot]:
-    """Every field of the spec that is said or filled in, and every one that could be.
+    """Yield every field of the spec: those set or defaulted, and those that could be set.
 
-    ``tail`` is the name that an open mapping may get a member by.
+    ``member_name`` is the name of a member to add to mappings that accept any name.
     """
     kind = str(value["kind"]).lower()
     root = schema.load(kind)
@@ -97,7 +97,7 @@ def _absent_fields(root: Mapping[str, Any], path: Path, subschema: Any) -> Itera
 def _list_object_edits(
     value: Mapping[str, Any], slots: list[FieldSlot], difference: FieldChange
 ) -> Iterator[tuple[Path, Value]]:
-    """An object more in a list of objects, at the place that it has in AWS; or one of them less."""
+    """Yield edits that add an object to a list, at its position in AWS, or remove one."""
     kind = str(value["kind"]).lower()
     added_objects = [
         pair
@@ -117,7 +117,7 @@ def _list_object_edits(
 
 
 def _list_value_edits(value: Mapping[str, Any], slot: FieldSlot, aws_value: Any) -> Iterator[tuple[Path, Value]]:
-    """One text or number more in a list of them."""
+    """Yield edits that append a string or number to a list."""
     path, part, current_value = slot
     types = _schema_types(schema.resolve_ref(schema.load(str(value["kind"]).lower()), part.get("items")))
     suggested_values = object_guess.iterate_leaves(aws_value, str) if "string" in types else iter(())
@@ -137,7 +137,7 @@ def _schema_types(part: Mapping[str, Any]) -> set[str]:
 
 
 def _candidate_values(part: Mapping[str, Any], current_value: Any, aws_value: Any) -> Iterator[Value]:
-    """Values of the right type that AWS's ``before`` suggests."""
+    """Yield values of the right type that the value in AWS suggests."""
     if isinstance(current_value, str) and REFERENCE_START in current_value:
         return
     types = _schema_types(part)

@@ -1,7 +1,7 @@
-"""The manifests as they would be after an edit, and the plan that would be made with them.  Reads AWS, changes nothing.
+"""Try edits of the manifests and plan with the result.  Reads AWS, changes nothing.
 
-What the edited manifests want and nobody has looked at yet (the rest of a component that was declared no more) is
-looked for in AWS; everything else is known from the plan that told of the drift.
+Resources that only the edited manifests declare (such as the rest of a component that was not declared) are read from
+AWS; everything else comes from the plan that found the drift.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from orchestrator.vocabulary import (
 )
 
 DifferenceKey = tuple[str, tuple[str, ...]]
-"""A difference: an address and a field's path, which is empty where the whole resource differs."""
+"""A difference: an address and a field's path, which is empty if the whole resource differs."""
 ResourceKey = tuple[str, str]
-"""A resource by its type and AWS's name for it."""
+"""A resource's type and physical name."""
 
 
 class Trial(Struct, frozen=True):
-    """What came of an edit: the manifests, the plan made with them, and the differences it has gained."""
+    """The result of an edit: the manifests, the plan made with them, and its remaining and new differences."""
 
     texts: Texts
     manifest: Manifest
@@ -53,13 +53,13 @@ class Trial(Struct, frozen=True):
 
     @property
     def introduced_changes(self) -> set[tuple[str, Action]]:
-        """Of what was gained: whose it is, and what would be done about it."""
+        """The addresses and actions of the new differences."""
         addresses = {address for address, _ in self.introduced}
         return {(change.address, change.action) for change in self.plan.pending_changes if change.address in addresses}
 
 
 class Draft:
-    """The manifests so far; ``left`` are the differences that the plan made with them still has."""
+    """The manifests with the edits adopted so far; ``remaining`` are the differences in the plan made with them."""
 
     def __init__(self, manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, aws: AwsReader) -> None:
         self.manifest = manifest
@@ -84,13 +84,13 @@ class Draft:
         }
 
     def adopt(self, trial: Trial) -> None:
-        """Go on from an edit."""
+        """Continue from the result of an edit."""
         self.texts, self.manifest, self.remaining = trial.texts, trial.manifest, trial.remaining
 
     def try_texts(self, texts: Texts, *, should_read: bool = False) -> Trial:
-        """What would come of these texts; ``looking`` in AWS for what they want and nobody has looked for yet.
+        """Plan with these texts; ``should_read`` reads resources from AWS that have not been read yet.
 
-        Raises Problems where they are no manifests, AwsError where AWS cannot be asked.
+        Raises Problems if the texts are not valid manifests, AwsError if AWS cannot be read.
         """
         manifest = check.check(reload_sources(self.manifest.sources, texts), self.manifest.environment)
         desired = expand.expand(manifest, self._artefacts)
@@ -99,7 +99,7 @@ class Draft:
         return Trial(texts, manifest, plan, remaining, remaining - self.remaining)
 
     def expand_document(self, value: Mapping[str, Any]) -> Mapping[ResourceKey, Resource] | None:
-        """The resources of one document's ``value``; quick, and only a hint.  None where it is not valid."""
+        """Return the resources of one document, None if it is invalid.  Fast, but only approximate."""
         kind, name = str(value["kind"]).lower(), value["metadata"]["name"]
         if not schema.get_validator(kind).is_valid(value):
             return None
@@ -107,19 +107,19 @@ class Draft:
             stack = replace(expand.build_stack(self._manifest_with(f"{kind}.{name}", value)), artefacts=self._artefacts)
             component = stack.components[f"{kind}.{name}"]
             expanded = components.load_module(component.kind).expand(component, stack)
-        except (Problems, LookupError, TypeError, ValueError):  # a component may count on what `check` would refuse
+        except (Problems, LookupError, TypeError, ValueError):  # a component may rely on what `check` rejects
             return None
         return {(resource.type, resource.physical): resource for resource in expanded}
 
     def resolve_spec(self, resource: Resource) -> Mapping[str, Value]:
-        """What is desired, with references resolved as far as AWS knows them; a hint as well."""
+        """Return the desired spec with the references resolved that AWS knows; only approximate."""
         try:
             return resources.load(resource.type).normalise(resolve(dict(resource.spec), self._resolve_output))
         except (LookupError, TypeError, ValueError):
             return resource.spec
 
     def read_live(self, resource: Resource, *, should_read: bool) -> LiveResource | None:
-        """What AWS has of a resource, as far as it is known without ``looking``.  Raises AwsError."""
+        """Return the live resource; unless ``should_read``, only if it has been read already.  Raises AwsError."""
         resource_key = (resource.type, resource.physical)
         if resource_key not in self._live_by_key and should_read:
             module = resources.load(resource.type)
@@ -141,7 +141,7 @@ class Draft:
         return replace(self._snapshot, live={name: item for name, item in live.items() if item}, orphans=orphans)
 
     def _find_undeclared(self, desired: DesiredState) -> Mapping[str, tuple[DiscoveredResource, LiveResource]]:
-        """What AWS has and the edit no longer wants: it would be found by its mark, and deleted."""
+        """Return live resources that the edit no longer declares: discovery would find and delete them."""
         desired_keys = {(resource.type, resource.physical) for resource in desired.resources}
         return {
             f"{kind}.{name}": (DiscoveredResource(kind, name), live)
@@ -168,7 +168,7 @@ class Draft:
 
 
 def list_differences(change: Change) -> Iterator[FieldChange | None]:
-    """The fields in which a resource differs; None where the whole of it is missing or too many."""
+    """Yield the fields that differ, or None if the whole resource is missing or undeclared."""
     if change.action in {Action.CREATE, Action.DELETE}:
         yield None
     else:
@@ -176,6 +176,6 @@ def list_differences(change: Change) -> Iterator[FieldChange | None]:
 
 
 def list_difference_keys(plan: Plan) -> Iterator[DifferenceKey]:
-    """Every difference of a plan."""
+    """Yield every difference of a plan."""
     for change in plan.pending_changes:
         yield from ((change.address, difference.path if difference else ()) for difference in list_differences(change))

@@ -1,7 +1,7 @@
-"""The search for an edit: one field first, then step by step towards what AWS has.  Writes nothing.
+"""Search for manifest edits that resolve drift: a single field first, then hill climbing.  Writes nothing.
 
-A step counts when what the component asks for comes closer to what AWS has.  That is only a way to find an edit:
-whether it is one, the plan made with it says.
+A step is taken if it brings the desired resources closer to those in AWS.  This only finds a candidate: the plan made
+with it decides whether it resolves the drift.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from orchestrator.vocabulary import FieldChange, LiveResource, Resource
 
 MAX_STEPS: Final = 24
 TRIAL_LIMITS: Final = 2000, 20, 200
-"""At most so many steps for one difference, and looks at what an edit makes: 2,000 where there are few components, half
-at 20, and at least 200.  Each look costs as much as there are components."""
+"""Trials per difference: at most 2,000, half of that with 20 components, at least 200.  The cost of a trial grows with
+the number of components."""
 WHOLE_RESOURCE_DISTANCE: Final = 1000.0
-"""How far off a component is for a resource that it should ask for and does not, or the other way round."""
+"""The distance of a resource that is declared but should not be, or the other way round."""
 
 SIDE_EFFECT_WEIGHT: Final = 0.1
-"""What a change beside the focus weighs: a description may follow, but nothing is changed by the way for nothing."""
+"""The weight of changes outside the goal: allows a description to follow, but discourages unrelated changes."""
 
 Document = Mapping[str, Any]
 FieldKey = tuple[ResourceKey, str]
-"""A field of a resource; "" is the whole of it."""
+"""A field of a resource; "" is the whole resource."""
 
 
 class SearchGoal(Struct, frozen=True):
-    """What a search is about: one ``spot``; or things that are ``wanted``; or the ``whole`` document."""
+    """The goal of a search: one field, all ``wanted_resources``, or the whole document."""
 
     field_key: FieldKey | None = None
     wanted_resources: Mapping[ResourceKey, LiveResource] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class SearchGoal(Struct, frozen=True):
 def find_single_edits(
     draft: Draft, resource_key: ResourceKey, difference: FieldChange, declared: Declaration
 ) -> Iterator[tuple[FieldPath, Value]]:
-    """Edits of one field of ``declared`` that change what is asked for of ``thing``."""
+    """Yield edits of one field of ``declared`` that change the desired spec of the resource."""
     spec_before = _desired_spec(draft, declared.value, resource_key)
     for path, value in candidate_edits.generate_edits(declared.value, difference):
         spec_after = _desired_spec(draft, text_edits.with_value(declared.value, path, value), resource_key)
@@ -61,7 +61,7 @@ def find_single_edits(
 def find_removals(
     draft: Draft, resource_key: ResourceKey, address: str, declared: Declaration
 ) -> Iterator[tuple[FieldPath, Value]]:
-    """Edits of ``declared`` by which ``thing`` is no longer asked for."""
+    """Yield edits of ``declared`` that remove the resource from the desired state."""
     for path, value in candidate_edits.generate_removals(declared.value, address):
         expanded = draft.expand_document(text_edits.with_value(declared.value, path, value))
         if expanded is not None and resource_key not in expanded:
@@ -69,10 +69,10 @@ def find_removals(
 
 
 def climb_towards(draft: Draft, initial_document: Document, goal: SearchGoal) -> Document:
-    """From ``start`` towards a document that asks for what AWS has of ``focus``, and for nothing else than before.
+    """Return the nearest document found that matches AWS for ``goal`` and changes nothing else.
 
-    Looks in AWS at what stands under a name that ``focus`` wants: at all of it that is asked for (what was found by its
-    mark was only looked at for that), and at what belongs to it, such as the policy of a bucket.  Raises AwsError.
+    Reads resources from AWS whose names the goal's wanted resources have: all desired fields (discovery read only the
+    ownership mark), and related resources such as the policy of a bucket.  Raises AwsError.
     """
     hill_climb = _HillClimb(draft, initial_document, goal)
     max_trials, half_at_count, min_trials = TRIAL_LIMITS
@@ -87,7 +87,7 @@ def climb_towards(draft: Draft, initial_document: Document, goal: SearchGoal) ->
             if neighbour_distance.size < best_distance.size:
                 best_document, best_distance = neighbour, neighbour_distance
             if best_distance.field_count < distance.field_count or trial_count > trial_limit:
-                break  # a field less that differs: that is as well as it gets
+                break  # one field fewer differs: the best a single step achieves
         if best_document is document or trial_count > trial_limit:
             return best_document
         document, distance = best_document, best_distance
@@ -95,7 +95,7 @@ def climb_towards(draft: Draft, initial_document: Document, goal: SearchGoal) ->
 
 
 def shortest_edits(old_document: Document, new_document: Document) -> list[tuple[FieldPath, Value]]:
-    """The edits that lead from one document to another and touch the least."""
+    """Return the smallest edits that turn one document into another."""
     return list(minimal_edits.diff_values(old_document, new_document))
 
 
@@ -105,14 +105,14 @@ def _desired_spec(draft: Draft, value: Document, resource_key: ResourceKey) -> M
 
 
 class _Distance(Struct, frozen=True):
-    """How far off a document is, and in how many fields."""
+    """The distance of a document from the goal, and the number of differing fields."""
 
     size: float
     field_count: int = 0
 
 
 class _HillClimb:
-    """How far a document is off, and where one might go from it."""
+    """Measures the distance of documents from a goal, and generates neighbours."""
 
     def __init__(self, draft: Draft, initial_document: Document, goal: SearchGoal) -> None:
         self._draft = draft
@@ -121,7 +121,7 @@ class _HillClimb:
         self._initial_distances = self._field_distances(initial_document) or {}
 
     def distance(self, value: Document) -> _Distance:
-        """How far off ``value`` is in the focus; what it changes beside that adds a little."""
+        """Return the distance of ``value`` from the goal; changes outside the goal add a little."""
         distances, initial_distances, goal = self._field_distances(value), self._initial_distances, self._goal
         if distances is None:
             return _Distance(WHOLE_RESOURCE_DISTANCE * WHOLE_RESOURCE_DISTANCE, len(initial_distances) + 1)
@@ -136,7 +136,7 @@ class _HillClimb:
         return _Distance(sum(goal_distances) + side_effect_distance * SIDE_EFFECT_WEIGHT, len(goal_distances))
 
     def neighbours(self, value: Document) -> Iterator[tuple[FieldPath, Value]]:
-        """Edits that what AWS has of the focus suggests."""
+        """Yield edits suggested by what AWS has for the goal."""
         expanded = self._draft.expand_document(value) or {}
         for (_, name), wanted_live in (
             (resource_key, live)
@@ -172,7 +172,7 @@ class _HillClimb:
         }
 
     def _resource_distances(self, resource_key: ResourceKey, resource: Resource) -> Iterator[tuple[FieldKey, float]]:
-        """How many leaves differ between what is asked for and what is there; their places in lists count a little."""
+        """Yield, per field, how many leaves differ from AWS; differing list positions add a little."""
         live = self._read_live(resource)
         if live is None:
             yield (resource_key, ""), WHOLE_RESOURCE_DISTANCE
@@ -195,7 +195,7 @@ def _count_differing(first: Counter[Any], second: Counter[Any]) -> float:
 
 
 def _restrict_to(live_value: Value, desired_value: Value) -> Value:
-    """Of what is there only what is asked for: the rest is left alone."""
+    """Return the members of ``live_value`` that ``desired_value`` has too; the others are not managed."""
     if isinstance(live_value, Mapping) and isinstance(desired_value, Mapping):
         return {
             name: _restrict_to(live_value[name], desired_member)

@@ -1,4 +1,4 @@
-"""The manifests' files as an acceptance would leave them: one edit after the other, each in the layer it belongs to."""
+"""Edit the text of manifest files in memory, each edit in the layer it belongs to."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from orchestrator.problems import Problems
 from orchestrator.values import Value
 
 Texts = Mapping[str, str]
-"""By file; an empty text means that the file goes."""
+"""Texts by file; an empty text means that the file is deleted."""
 
 
 def edit_field(texts: Texts, manifest: Manifest, declared: Declaration, path: FieldPath, value: Value) -> Texts:
-    """Put one edit where the value stands, or else where it is for this environment only.
+    """Apply one edit where the value is declared, or else in this environment's own file.
 
-    Raises Problems.
+    Raises Problems if the file cannot be parsed or edited.
     """
     document = _find_document(manifest, declared, path, value)
     if document is not None:
@@ -37,7 +37,7 @@ def edit_field(texts: Texts, manifest: Manifest, declared: Declaration, path: Fi
 
 
 def add_document(texts: Texts, manifest: Manifest, value: Mapping[str, Any]) -> Texts:
-    """Add a document: beside the others of its kind, or for this environment only where there are several."""
+    """Add a document next to its kind, or to this environment's own file if there are several environments."""
     kind = value["kind"]
     if len(manifest.sources.environments) > 1:
         file = _environment_file(manifest)
@@ -52,14 +52,14 @@ def add_document(texts: Texts, manifest: Manifest, value: Mapping[str, Any]) -> 
 
 
 def remove_documents(texts: Texts, manifest: Manifest, declared: Declaration) -> Texts:
-    """Take all documents of a component out.
+    """Remove all documents of a component.
 
-    Raises Problems where other environments have it too.
+    Raises Problems if other environments declare it too.
     """
     layers = manifest.sources.environments
     if len(layers) > 1 and declared.layers[0].file != layers[manifest.environment].file:
         others = ", ".join(sorted(set(layers) - {manifest.environment}))
-        raise Problems.from_message(f"the manifests declare {declared.handle} for {others}, too")
+        raise Problems.from_message(f"{declared.handle} is also declared for {others}")
     for document in declared.layers:
         edited_text = text_edits.remove_document(_read_text(texts, document.file), document.file, declared.handle)
         texts = {**texts, document.file: edited_text if edited_text.strip() else ""}
@@ -67,7 +67,7 @@ def remove_documents(texts: Texts, manifest: Manifest, declared: Declaration) ->
 
 
 def reload_sources(sources: Sources, texts: Texts) -> Sources:
-    """``sources`` with the documents of these texts in place of those that they were made from.  Raises Problems."""
+    """Return ``sources`` with the documents of these files replaced.  Raises Problems if a text is invalid."""
     reloaded = {file: load.parse_documents(text, file) for file, text in texts.items()}
     base_documents = _merge_documents(
         sources.documents, reloaded, set(reloaded) - {layer.file for layer in sources.environments.values()}
@@ -97,16 +97,16 @@ def _merge_documents(
 
 
 def _environment_file(manifest: Manifest) -> str:
-    """The file of this environment alone."""
+    """Return the file of this environment's layer."""
     layer = manifest.sources.environments.get(manifest.environment)
     return (layer.file if layer else "") or f"{manifest.sources.folder / ENVIRONMENTS / manifest.environment}.yaml"
 
 
 def _find_document(manifest: Manifest, declared: Declaration, path: FieldPath, value: Value) -> Document | None:
-    """The document to edit; None for one of this environment that is not there yet.
+    """Return the document to edit; None if this environment has none yet and needs one.
 
-    What the base says holds for every environment: where there are several, the difference goes into this one's file.
-    A list cannot be said in part, so a part of one is edited where it stands.
+    The base layer applies to every environment, so with several environments the edit goes into this one's file.  A
+    list cannot be overridden in part, so an item is edited where the list is declared.
     """
     layer = declared.layer_index(path)
     if layer > 0 or len(manifest.sources.environments) < 2 or value is text_edits.REMOVE:

@@ -1,7 +1,7 @@
-"""Objects of a manifest's kind out of what AWS has: members are paired by the likeness of their names.  Pure.
+"""Guess a manifest object from an AWS object by pairing members with similar names.  Pure.
 
-AWS's ``{"AllowedMethods": ["GET"], "MaxAgeSeconds": 60}`` becomes ``{"methods": ["GET"], "maxAgeSeconds": 60}``.  It is
-a guess, and good for a start: the search that uses it measures how far off it is.
+AWS's ``{"AllowedMethods": ["GET"], "MaxAgeSeconds": 60}`` becomes ``{"methods": ["GET"], "maxAgeSeconds": 60}``.  The
+guess is a starting point: the search that uses it measures its distance.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from orchestrator.manifest import schema
 from orchestrator.manifest.schema import Schema
 
 UNIT_FACTORS: Final = (1.0, 1 / 1024, 1 / 2**30, 1024.0, 1 / 60, 1 / 86400)
-"""AWS counts in other units: MiB, bytes, seconds."""
+"""Unit conversions: AWS uses other units, such as MiB, bytes and seconds."""
 MIN_SIMILARITY: Final = 0.6
-"""How like two names have to be where nothing else demands the pair."""
+"""The minimum similarity of two names, unless the schema requires the member."""
 
 _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 
@@ -26,9 +26,9 @@ _NUMBER: Final = re.compile(r"-?\d+(?:\.\d+)?")
 def guess_object(
     kind: str, part: Schema, aws_object: Mapping[str, Any], *, is_required_only: bool = False
 ) -> dict[str, Any]:
-    """The object that ``part`` of a kind's schema describes, as ``found`` suggests it; it may lack what it needs.
+    """Return an object of the schema ``part`` with values from ``aws_object``; it may lack required members.
 
-    With ``needed`` only what it needs, and its name; where nothing suggests a value, an example, to search on from.
+    ``is_required_only`` limits it to required members and ``name``; those without a value get the schema's example.
     """
     root = schema.load(kind)
     property_schemas = {
@@ -78,12 +78,12 @@ def guess_object(
 
 
 def _schema_default(root: Schema, subschema: Any) -> Any:
-    """What goes without saying."""
+    """Return the default value in a schema, ``...`` if it has none."""
     return schema.resolve_ref(root, subschema).get("default", ...)
 
 
 def name_similarity(name: str, path: tuple[str, ...]) -> float:
-    """How like a name is to where a value stands, by its last word or by all of them: from 0 to 1."""
+    """Return the similarity from 0 to 1 of a name and a path: of its last part, or of all parts together."""
     normalised_parts = [normalise_name(part) for part in path]
     return max(
         _text_similarity(normalise_name(name), word)
@@ -97,12 +97,12 @@ def _text_similarity(first: str, second: str) -> float:
 
 
 def normalise_name(name: str) -> str:
-    """A name without what only its language puts in."""
+    """Return a name in lower case, without separators."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def iterate_leaves(value: Any, kind: type) -> Iterator[Any]:
-    """Every value of a type inside of another."""
+    """Yield every leaf of a type in a value."""
     if isinstance(value, Mapping):
         for item in value.values():
             yield from iterate_leaves(item, kind)
@@ -114,7 +114,7 @@ def iterate_leaves(value: Any, kind: type) -> Iterator[Any]:
 
 
 def iterate_numbers(value: Any) -> Iterator[int | float]:
-    """Every number inside of a value, of its texts too, in each unit that it may have been counted in."""
+    """Yield every number in a value, including those in strings, in each possible unit."""
     texts = (number_match[0] for text in iterate_leaves(value, str) for number_match in _NUMBER.finditer(text))
     number_leaves = [
         float(leaf) for kind in (int, float) for leaf in iterate_leaves(value, kind) if not isinstance(leaf, bool)
@@ -126,7 +126,7 @@ def iterate_numbers(value: Any) -> Iterator[int | float]:
 
 
 def iterate_list_objects(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Every mapping that stands in a list, with its place there."""
+    """Yield every mapping in a list, with its position."""
     children = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
     for position, item in enumerate(children):
         if isinstance(value, list) and isinstance(item, Mapping):
@@ -135,7 +135,7 @@ def iterate_list_objects(value: Any) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 
 def _iterate_members(mapping: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Every member at every depth of mappings."""
+    """Yield the members of nested mappings, with their paths."""
     for name, value in mapping.items():
         yield (*path, name), value
         if isinstance(value, Mapping):
@@ -143,16 +143,14 @@ def _iterate_members(mapping: Mapping[str, Any], path: tuple[str, ...] = ()) -> 
 
 
 def _fit_values(kind: str, subschema: Any, value: Any) -> Iterator[Any]:
-    """``value`` as ``part`` of the schema can take it."""
+    """Yield conversions of ``value`` that are valid against the schema."""
     root = schema.load(kind)
     if schema.is_valid_against(kind, subschema, value):
         yield value
     for form in schema.iter_forms(root, subschema):
         types = form.get("type", ())
-        if "items" in form and isinstance(value, list) and any(isinstance(number, Mapping) for number in value):
-            guessed_objects = [
-                guess_object(kind, form["items"], number) for number in value if isinstance(number, Mapping)
-            ]
+        if "items" in form and isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            guessed_objects = [guess_object(kind, form["items"], item) for item in value if isinstance(item, Mapping)]
             if guessed_objects and schema.is_valid_against(kind, form, guessed_objects):
                 yield guessed_objects
         if {"number", "integer"} & ({types} if isinstance(types, str) else set(types)):

@@ -1,4 +1,4 @@
-"""One difference after the other, each accepted on top of the edits before, or left with the reason."""
+"""Accept differences one by one, each on top of the previous edits, or report why one is unresolved."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from orchestrator.values import to_plain
 from orchestrator.vocabulary import Action, Change, FieldChange, LiveResource
 
 _NO_EDIT_FOUND = (
-    "no edit of {} that was tried makes it so; edit the manifest by hand, or let it be for a while with `--ignore`"
+    "no edit of {} was found that resolves it; edit the manifest by hand, or ignore the drift with `--ignore`"
 )
-_SECRET_REASON = "what is secret stands in no manifest; put it back with `orchestrator apply`"  # noqa: S105 - a sentence
+_SECRET_REASON = "manifests contain no secrets; restore it with `orchestrator apply`"  # noqa: S105 - a sentence
 _MISSING_FROM_AWS = (
-    "it is not in AWS, and {}; take it out of the manifests by hand, or put it back with `orchestrator apply`"
+    "it is not in AWS, and {}; remove it from the manifests by hand, or recreate it with `orchestrator apply`"
 )
-_NOT_DECLARED = "no manifest declares it, and {}; declare it by hand, or remove it with `orchestrator apply`"
+_NOT_DECLARED = "no manifest declares it, and {}; declare it by hand, or delete it with `orchestrator apply`"
 
 
 class ManifestEdits(Struct):
-    """Texts by file as they would be, empty where the file goes; in sentences what was ``done``, and what ``left``."""
+    """Edited texts by file, empty if the file is deleted; one sentence per applied and per unresolved difference."""
 
     texts: Texts = field(default_factory=dict)
     applied: list[str] = field(default_factory=list)
@@ -43,19 +43,19 @@ class ManifestEdits(Struct):
 
 
 class AcceptanceSession:
-    """The edits so far."""
+    """Accepts the differences of a plan and collects the edits."""
 
     def __init__(self, manifest: Manifest, artefacts: Artefacts, planned: PreparedPlan, aws: AwsReader) -> None:
         self.edits = ManifestEdits()
         self._draft = Draft(manifest, artefacts, planned, aws)
 
     def accept(self, change: Change, difference: FieldChange | None) -> bool:
-        """Accept a difference of a field, or (None) a resource that is missing or too many; or write down why not.
+        """Accept a field's difference, or (None) a missing or undeclared resource, or record why it is unresolved.
 
-        False where no edit was found that does it: another that is accepted may open the way.
+        Returns False if no edit was found yet: accepting another difference may make one possible.
         """
         if (change.address, difference.path if difference else ()) not in self._draft.remaining:
-            return True  # an edit before has settled it
+            return True  # an earlier edit has resolved it
         if difference is not None:
             return self._accept_field(change, difference)
         if change.action is Action.CREATE:
@@ -65,7 +65,7 @@ class AcceptanceSession:
         return True
 
     def mark_unresolved(self, change: Change, difference: FieldChange | None) -> None:
-        """Write down that no edit does it."""
+        """Record that no edit was found."""
         field_name = ".".join(difference.path) if difference else ""
         self.edits.unresolved.append(f"{change.address}: {field_name}: {_NO_EDIT_FOUND.format(change.component)}")
 
@@ -81,14 +81,14 @@ class AcceptanceSession:
         ):
             trial, field_list = accepted_edit
             dependent_fields = sorted(".".join(path) for address, path in trial.introduced if address == change.address)
-            note = f"; applying it changes {', '.join(dependent_fields)} to fit" if dependent_fields else ""
-            self._keep_trial(trial, f"{field_label}: {change.component} says so in {field_list}{note}")
+            note = f"; the next apply also updates {', '.join(dependent_fields)}" if dependent_fields else ""
+            self._keep_trial(trial, f"{field_label}: accepted in {change.component} {field_list}{note}")
         else:
             return False
         return True
 
     def _find_single_edit(self, change: Change, difference: FieldChange) -> tuple[Trial, str] | None:
-        """An edit of one field of the component, else of the project; None where none will do."""
+        """Return an edit of one field of the component, else of the project; None if none resolves the difference."""
         manifest = self._draft.manifest
         for handle in dict.fromkeys((change.component, manifest.project.handle)):
             declared = manifest.declarations[handle]
@@ -105,9 +105,9 @@ class AcceptanceSession:
     def _find_combined_edit(
         self, change: Change, difference: FieldChange, declared: Declaration
     ) -> tuple[Trial, str] | None:
-        """An edit of several fields of the component; None where none was found."""
-        focus = edit_search.SearchGoal(field_key=(_resource_key(change), difference.path[0]))
-        value = edit_search.climb_towards(self._draft, declared.value, focus)
+        """Return an edit of several fields of the component; None if none was found."""
+        goal = edit_search.SearchGoal(field_key=(_resource_key(change), difference.path[0]))
+        value = edit_search.climb_towards(self._draft, declared.value, goal)
         edits = edit_search.shortest_edits(declared.value, value)
         trial = self._try_texts(lambda: self._apply_edits(declared, edits))
         if edits and isinstance(trial, Trial):
@@ -118,31 +118,31 @@ class AcceptanceSession:
         return None
 
     def _accept_missing(self, change: Change) -> None:
-        """What makes the component ask for it goes; else the whole component."""
+        """Remove the field that declares the resource, else the whole component."""
         declared = self._draft.manifest.declarations[change.component]
         for path, value in edit_search.find_removals(self._draft, _resource_key(change), change.address, declared):
             trial = self._try_texts(partial(self._apply_edits, declared, [(path, value)]))
             if isinstance(trial, Trial) and _resolves(trial, change, (), is_exact=True):
                 return self._keep_trial(
-                    trial, f"{change.address}: {change.component} leaves it out by {format_path(path)}"
+                    trial, f"{change.address}: removed from {change.component} by {format_path(path)}"
                 )
         trial = self._try_texts(
             lambda: manifest_texts.remove_documents(self._draft.texts, self._draft.manifest, declared)
         )
         if isinstance(trial, Trial) and _resolves(trial, change, (), is_exact=True):
-            return self._keep_trial(trial, f"{change.address}: {change.component} is declared no more")
-        reason = f"taking {change.component} out will not do: {_describe_trial(trial)}"
+            return self._keep_trial(trial, f"{change.address}: {change.component} is no longer declared")
+        reason = f"removing {change.component} does not resolve it: {_describe_trial(trial)}"
         return self.edits.unresolved.append(f"{change.address}: {_MISSING_FROM_AWS.format(reason)}")
 
     def _accept_orphan(self, change: Change) -> None:
-        """Its component, which the mark on it names, asks for it; or is declared."""
+        """Edit or declare the component that the resource's ownership mark names."""
         orphans = self._orphans_of(change.component)
         kind_prefix, _, component_name = change.component.partition(".")
         manifest_kind = schema.manifest_kind(kind_prefix)
         if not component_name or manifest_kind is None:
-            return self._mark_orphan_unresolved(change, "the mark on it names no component")
+            return self._mark_orphan_unresolved(change, "its ownership mark names no component")
         if manifest_kind == "Secret":
-            return self._mark_orphan_unresolved(change, "what is secret stands in no manifest")
+            return self._mark_orphan_unresolved(change, "manifests contain no secrets")
         declared = self._draft.manifest.declarations.get(change.component)
         initial_document = declared.value if declared else _initial_document(manifest_kind, component_name, orphans)
         try:
@@ -157,10 +157,10 @@ class AcceptanceSession:
             )
         trial = self._try_texts(lambda: self._declare_or_edit(declared, nearest_document), should_read=True)
         if isinstance(trial, Trial) and _resolves(trial, change, (), is_exact=True):
-            description = "asks for it" if declared else "is declared"
+            description = "declares it" if declared else "is declared"
             return self._keep_trial(trial, f"{change.address}: {change.component} {description}")
         return self._mark_orphan_unresolved(
-            change, f"the nearest declaration that was found will not do: {_describe_trial(trial)}"
+            change, f"the nearest declaration found does not resolve it: {_describe_trial(trial)}"
         )
 
     def _mark_orphan_unresolved(self, change: Change, reason: str) -> None:
@@ -183,7 +183,7 @@ class AcceptanceSession:
         return {resource_key: live for resource_key, (_, live) in orphans if live.component == component}
 
     def _try_texts(self, build_texts: Callable[[], Texts], *, should_read: bool = False) -> Trial | str:
-        """What comes of an edit; in a sentence why it is none."""
+        """Return the result of an edit, or a sentence saying why it is invalid."""
         try:
             return self._draft.try_texts(build_texts(), should_read=should_read)
         except Problems as error:
@@ -198,14 +198,14 @@ class AcceptanceSession:
 
 
 def _resolves(trial: Trial, change: Change, path: tuple[str, ...], *, is_exact: bool) -> bool:
-    """Whether the difference is gone and none came; unless ``alone``, of the same resource some may, for an update."""
+    """Return whether the difference is gone without new ones; unless ``is_exact``, the resource may need an update."""
     if (change.address, path) in trial.remaining:
         return False
     return not trial.introduced or (not is_exact and trial.introduced_changes == {(change.address, Action.UPDATE)})
 
 
 def _initial_document(manifest_kind: str, name: str, orphans: Mapping[ResourceKey, LiveResource]) -> dict[str, Any]:
-    """A document to begin the search with: what the kind has to say, by the likeness of names."""
+    """Return a document to start the search from: the kind's required fields, guessed from the live resources."""
     schema_name = manifest_kind.lower()
     suggested_values: dict[str, Any] = {}
     for (_, physical), live in orphans.items():
@@ -216,13 +216,16 @@ def _initial_document(manifest_kind: str, name: str, orphans: Mapping[ResourceKe
 
 
 def _describe_trial(trial: Trial | str) -> str:
-    """What an edit would bring, or why it is none."""
+    """Return the new differences that an edit causes, or why it is invalid."""
     if isinstance(trial, str):
         return trial
     introduced = sorted(
         f"{address}{':' if path else ''} {'.'.join(path)}".strip() for address, path in trial.introduced
     )
-    return ", ".join(introduced[:3]) + (f" and {len(introduced) - 3} more" if len(introduced) > 3 else "") or "the same"
+    if not introduced:
+        return "the difference remains"
+    overflow = f" and {len(introduced) - 3} more" if len(introduced) > 3 else ""
+    return f"it introduces {', '.join(introduced[:3])}{overflow}"
 
 
 def _resource_key(change: Change) -> ResourceKey:

@@ -96,7 +96,7 @@ class TestSmallStack:
         assert shown.code == 0, shown.err
         after = (manifests / "shop.yaml").read_text()
         assert after == before.replace("versioning: true", "versioning: false")
-        assert "s3_bucket.files: versioning: bucket.files says so in spec.versioning" in shown.out
+        assert "s3_bucket.files: versioning: accepted in bucket.files spec.versioning" in shown.out
         assert run("drift").code == 0
 
     def test_ignoring_lets_it_be(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
@@ -111,8 +111,8 @@ class TestSmallStack:
         seen = run("drift")
         assert seen.code == 0
         assert "1 ignored" in seen.out
-        assert "versioning is let be: until 2099-12-31 (ana: the import runs)" in " ".join(seen.out.split())
-        assert "is let be until 2099-12-31" in " ".join(run("plan").out.split())
+        assert "versioning is ignored until 2099-12-31 (ana: the import runs)" in " ".join(seen.out.split())
+        assert "is ignored until 2099-12-31" in " ".join(run("plan").out.split())
         assert run("apply", "--auto-approve").code == 0
         assert by_hand("s3", "get_bucket_versioning", Bucket="shop-files")["Status"] == "Suspended"
 
@@ -125,7 +125,7 @@ class TestSmallStack:
         shown = run("drift", "--accept", "s3_bucket.files")
 
         assert shown.code == 0, shown.err
-        assert "s3_bucket.files: bucket.files is declared no more" in shown.out
+        assert "s3_bucket.files: bucket.files is no longer declared" in shown.out
         assert (manifests / "shop.yaml").read_text() == before.partition("---")[0]
         assert run("drift").code == 0
 
@@ -141,9 +141,9 @@ class TestSmallStack:
 
         assert shown.code == 2
         said = " ".join(shown.err.split())
-        assert "left as it is: s3_bucket.files: it is not in AWS, and taking bucket.files out will not do:" in said
-        assert "there is no component bucket.files" in said
-        assert "put it back with `orchestrator apply`" in said
+        assert "Not changed: s3_bucket.files: it is not in AWS, and removing bucket.files does not resolve it:" in said
+        assert "unknown component bucket.files" in said
+        assert "recreate it with `orchestrator apply`" in said
         assert (manifests / "shop.yaml").read_text() == before
 
     def test_what_another_environment_has_is_left(self, run: Run, by_hand: ByHand, manifests: Path) -> None:
@@ -156,7 +156,7 @@ class TestSmallStack:
         shown = run("drift", "--accept", "bucket.files", "-e", "prod")
 
         assert shown.code == 2
-        assert "the manifests declare bucket.files for staging, too" in " ".join(shown.err.split())
+        assert "bucket.files is also declared for staging" in " ".join(shown.err.split())
 
     def test_what_nobody_declares_is_declared(self, run: Run, manifests: Path) -> None:
         """What is ours by its mark comes back into the manifests as it is, with all that it brings along."""
@@ -193,7 +193,7 @@ class TestSmallStack:
         shown = run("drift", "--accept", "all")
 
         assert shown.code == 2
-        assert "no manifest declares it, and what is secret stands in no manifest; declare it by hand" in " ".join(
+        assert "no manifest declares it, and manifests contain no secrets; declare it by hand" in " ".join(
             shown.err.split()
         )
 
@@ -244,11 +244,11 @@ class TestSmallStack:
     @pytest.mark.parametrize(
         ("words", "message"),
         [
-            (("--accept", "s3_bucket.fils"), "no drift is called s3_bucket.fils"),
-            (("--ignore", "all"), "until when is it let be?"),
-            (("--ignore", "all", "--until", "2020-01-01", "--reason", "x"), "2020-01-01 is past"),
-            (("--ignore", "all", "--until", "2099-01-01"), "why is it let be?"),
-            (("--ignore", "all", "--accept", "all"), "two answers"),
+            (("--accept", "s3_bucket.fils"), "no drift matches `s3_bucket.fils`"),
+            (("--ignore", "all"), "--ignore needs --until"),
+            (("--ignore", "all", "--until", "2020-01-01", "--reason", "x"), "--until 2020-01-01 is in the past"),
+            (("--ignore", "all", "--until", "2099-01-01"), "--ignore needs a --reason"),
+            (("--ignore", "all", "--accept", "all"), "--accept and --ignore cannot be combined"),
         ],
     )
     def test_half_an_answer_is_refused(self, run: Run, words: tuple[str, ...], message: str) -> None:
@@ -294,7 +294,10 @@ class TestExampleStack:
             "+    cpuCredits: 20",
         ], (out, err)
         assert code == 0, err
-        assert "threshold: database.main says so in spec.alarms.connections; applying it changes description" in out
+        assert (
+            "threshold: accepted in database.main spec.alarms.connections; the next apply also updates description"
+            in out
+        )
         assert main(["drift", *where]) == 2  # the alarm's own words, which follow
         assert main(["apply", "--auto-approve", *where]) == 0
         assert main(["drift", *where]) == 0
