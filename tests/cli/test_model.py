@@ -100,7 +100,7 @@ def test_what_is_amiss_is_told(storage: S3FileStorage, run: Run, manifests: Path
     storage.put(registry.POINTER_KEY, b'{"version": "gone"}')
     lost = run("model", "status")
     assert lost.code == 1
-    assert "model gone does not say which photos it was trained with" in lost.err
+    assert "model gone has no list of its training photos" in lost.err
     (manifests / "shop.yaml").write_text(MANIFESTS)
     nowhere = run("model", "list")
     assert nowhere.code == 1

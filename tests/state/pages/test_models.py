@@ -71,7 +71,7 @@ def test_an_operator_hands_in_a_model(house: ApiService, bucket: LocalFileStorag
     page = client.get("/models").text
     assert "current: v1" in page
     assert "Training needed" not in page
-    assert "Operators may upload a model here" in page
+    assert "Operators can upload a model here" in page
     assert '<form method="post" action="/models/upload"' not in page
 
 
@@ -86,10 +86,10 @@ def test_the_page_shows_what_the_bucket_shows(house: ApiService, bucket: LocalFi
     client, _ = house.sign_in("viewer-bea", "viewer")
     page = client.get("/models").text
     assert "current: v1" in page
-    assert "Training needed.</b> 1 new: 50% of the products differ, 10% may." in page
+    assert "Training needed.</b> 1 new: 50% of the products differ (threshold 10%)." in page
     fresh = model_stores.parse_model_stores(f"shop/prod=file:{bucket.root}").status("shop/prod")
     assert (fresh.current, fresh.is_readable) == ("v1", True)
-    assert fresh.training_reason == "1 new: 50% of the products differ, 10% may."
+    assert fresh.training_reason == "1 new: 50% of the products differ (threshold 10%)."
 
 
 def _worse(known: ModelMetadata) -> ModelMetadata:
@@ -144,18 +144,18 @@ def known(files: dict[str, bytes], **values: Any) -> None:
 
 
 SPOILT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
-    "a picture": (lambda data: b"\xff\xd8\xff" + data[:100], "the file is no model"),
-    "half of it": (lambda data: data[: len(data) // 2], "the file is no model"),
-    "nothing": (lambda data: b"", "the file is no model"),
-    "no metadata": (lambda data: rezipped(data, lambda files: files.pop(METADATA_FILE)), "holds no metadata.json"),
-    "other weights": (lambda data: rezipped(data, lambda files: files.update({"weights-1.bin": b"x"})), "not what was"),
-    "one more": (lambda data: rezipped(data, lambda files: files.update({"more.js": b"evil"})), "other files than"),
-    "a way out": (lambda data: rezipped(data, lambda files: files.update({"../x": b"evil"})), "files of other names"),
-    "a bomb": (lambda data: rezipped(data, lambda files: files.update({"a": bytes(65 << 20)})), "more than 64 MB"),
+    "a picture": (lambda data: b"\xff\xd8\xff" + data[:100], "the file is not a model bundle"),
+    "half of it": (lambda data: data[: len(data) // 2], "the file is not a model bundle"),
+    "nothing": (lambda data: b"", "the file is not a model bundle"),
+    "no metadata": (lambda data: rezipped(data, lambda files: files.pop(METADATA_FILE)), "metadata.json is missing"),
+    "other weights": (lambda data: rezipped(data, lambda files: files.update({"weights-1.bin": b"x"})), "differs from the validated file"),
+    "one more": (lambda data: rezipped(data, lambda files: files.update({"more.js": b"evil"})), "do not match its metadata"),
+    "a way out": (lambda data: rezipped(data, lambda files: files.update({"../x": b"evil"})), "invalid file names"),
+    "a bomb": (lambda data: rezipped(data, lambda files: files.update({"a": bytes(65 << 20)})), "exceed 64 MB"),
     "no schema": (lambda data: rezipped(data, lambda files: known(files, version="../..")), "$.version"),
     "no format": (lambda data: rezipped(data, lambda files: known(files, format="x/9")), "$.format"),
     "another contract": (
-        lambda data: rezipped(data, lambda files: known(files, preprocessing_hash="0" * 64)), "not the one its hash",
+        lambda data: rezipped(data, lambda files: known(files, preprocessing_hash="0" * 64)), "does not match its hash",
     ),
 }  # fmt: skip
 
@@ -186,13 +186,13 @@ def test_who_may_and_how_much(house: ApiService, bucket: LocalFileStorage, tmp_p
     line.close()
     assert middleware.MAX_BODY_BYTES_BY_PATH["/models/upload"] > bundle.MAX_BYTES
     other = hand_in(house, data, environment="shop/other")
-    assert "nothing says where the models of shop/other are kept" in other.text
+    assert "no model bucket is configured for shop/other" in other.text
     assert registry.read_pointer(bucket) is None
 
 
 @pytest.mark.parametrize("said", ["prod=s3://b", "shop/prod=", "shop/prod=http://b", "shop/prod=s3://"])
 def test_a_place_that_is_none_is_told(said: str) -> None:
-    with pytest.raises(Problems, match="names no place of models"):
+    with pytest.raises(Problems, match="invalid entry"):
         model_stores.parse_model_stores(said)
     assert "shop/prod" in model_stores.parse_model_stores("shop/prod=s3://files@eu-central-1 shop/dev=file:/x").storages
 
@@ -216,7 +216,7 @@ def test_the_button_in_a_browser(house: ApiService, tmp_path: Path, browser: Any
             seen.page.wait_for_load_state()
             assert seen.overflow == []
             assert find_accessibility_violations(seen.page) == []
-            assert ("the file is no model" in seen.page.inner_text("main")) is (file == "bad.zip")
+            assert ("the file is not a model bundle" in seen.page.inner_text("main")) is (file == "bad.zip")
         assert "current: v1" in seen.page.inner_text("main")
         beside = [seen.page.locator(which).bounding_box()["y"] for which in (".top .who", ".top .button")]
         assert abs(beside[0] - beside[1]) < 20
