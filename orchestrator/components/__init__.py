@@ -1,16 +1,18 @@
-"""One module a manifest kind: it turns a checked manifest into desired AWS resources.  Pure.
+"""Turn a checked manifest component into desired AWS resources, with one module per manifest kind.  Pure.
 
-Modules are found by listing this package (``Bucket`` -> ``bucket.py``).  A module may know: ``model``, ``values``,
-``tags``, and what the ``Stack`` tells it of others.  It may not: know another component module, or do I/O.
+Modules are found by listing this package (``Bucket`` -> ``bucket.py``).  A module may use ``vocabulary``, ``values``,
+``ownership_tags`` and what the ``Stack`` provides about other components.  It uses no other component module and does
+no I/O.
 
 A module has ``expand(component, stack) -> list[Resource]`` and may have
 
-``exports(component, scope)``   what ``${bucket.files.NAME}`` stands for: final text, or a Ref to a resource's output
+``exports(component, scope)``   values of ``${bucket.files.NAME}``: final text, or a Ref to a resource's output
 ``access(component, scope)``    IAM statements that ``access: [bucket.files]`` of another component allows
-``grants(component, scope)``    what it asks of other components (see Grant)
-``notes(component, stack)``      sentences that the plan's reader should know, e.g. what a choice costs
-``answers(component)``            the address of the resource by which it answers HTTP
-``check(component, siblings)``  problems a schema cannot tell, before references are resolved: (path, sentence, hint)
+``grants(component, scope)``    what it needs from other components (see Grant)
+``notes(component, stack)``     sentences for the reader of a plan, e.g. what a choice costs
+``answers(component)``          the address of the resource that answers HTTP
+``check(component, siblings)``  problems that a schema cannot express, before references are resolved, as
+                                (path, message, hint)
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from orchestrator.vocabulary import Component, Resource, Scope
 
 
 class Grant(Struct, frozen=True):
-    """What one component asks of another, e.g. the CDN to read a prefix of a bucket, a service to reach a database."""
+    """What one component needs from another, e.g. a Cdn that reads a bucket or a service that uses a database."""
 
     target: str
     requester: str
@@ -38,7 +40,7 @@ class Grant(Struct, frozen=True):
 
 
 class Stack(Struct, frozen=True):
-    """All components of one environment, references resolved, and what they ask of each other."""
+    """All components of one environment, with resolved references and the grants between them."""
 
     scope: Scope
     project: Component
@@ -50,37 +52,37 @@ class Stack(Struct, frozen=True):
 
     @property
     def release_bucket(self) -> str | None:
-        """Name of the bucket that keeps the releases, or None where the Project names none."""
+        """Name of the bucket that stores the releases, or None if the Project names none."""
         handle = (self.project.spec.get("releases") or {}).get("bucket")
         return None if handle is None else str(self.get_export(handle, "name"))
 
     def grants_for(self, component: Component, kind: str) -> tuple[Grant, ...]:
-        """What others ask of ``component``, of one kind."""
+        """Return the grants of one kind that other components need from ``component``."""
         return tuple(grant for grant in self.grants_by_target.get(component.handle, ()) if grant.kind == kind)
 
     def get_export(self, handle: str, name: str) -> Value:
-        """What ``${handle.name}`` stands for; checked before, so it exists."""
+        """Return the value of ``${handle.name}``; it exists, because references are checked before."""
         return self.exports_by_handle[handle][name]
 
 
 class ComponentModule(Protocol):
-    """What a module of this package offers (the module itself is the object)."""
+    """Interface of the modules of this package (the module itself is the object)."""
 
     def expand(self, component: Component, stack: Stack) -> list[Resource]:
-        """The desired resources of one component."""
+        """Return the desired resources of one component."""
 
 
 @cache
 def list_kinds() -> tuple[str, ...]:
-    """Module names of every kind, sorted: the kind in lower case."""
+    """Return the module names of every kind (the kind in lower case), sorted."""
     return tuple(sorted(module.name for module in pkgutil.iter_modules(__path__)))
 
 
 @cache
 def load_module(kind: str) -> ComponentModule:
-    """The module of one kind, e.g. ``ContainerService``.
+    """Return the module of one kind, e.g. ``ContainerService``.
 
-    Raises KeyError when there is none.
+    Raises KeyError if there is none.
     """
     if kind.lower() not in list_kinds():
         raise KeyError(kind)
@@ -88,30 +90,30 @@ def load_module(kind: str) -> ComponentModule:
 
 
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
-    """What ``${component.NAME}`` may name."""
+    """Return the values of ``${component.NAME}``."""
     hook = getattr(load_module(component.kind), "exports", None)
     return {} if hook is None else cast(Mapping[str, Value], hook(component, scope))
 
 
 def answers(component: Component) -> str | None:
-    """The address of the resource by which a component answers HTTP; its outputs hold ``host`` and ``url``."""
+    """Return the address of the resource that answers HTTP for a component; it has the outputs ``host`` and ``url``."""
     hook = getattr(load_module(component.kind), "answers", None)
     return None if hook is None else str(hook(component))
 
 
 def access(component: Component, scope: Scope) -> tuple[Mapping[str, Any], ...]:
-    """The IAM statements that access to the component means."""
+    """Return the IAM statements that allow access to the component."""
     hook = getattr(load_module(component.kind), "access", None)
     return () if hook is None else tuple(hook(component, scope))
 
 
 def grants(component: Component, scope: Scope) -> Iterable[Grant]:
-    """What the component asks of others."""
+    """Return what the component needs from other components."""
     hook = getattr(load_module(component.kind), "grants", None)
     return () if hook is None else cast(Iterable[Grant], hook(component, scope))
 
 
 def notes(component: Component, stack: Stack) -> tuple[str, ...]:
-    """What the reader of a plan should know of the component."""
+    """Return notes about the component for the reader of a plan."""
     hook = getattr(load_module(component.kind), "notes", None)
     return () if hook is None else tuple(hook(component, stack))

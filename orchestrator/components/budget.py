@@ -1,4 +1,4 @@
-"""Budget: a monthly cost budget that warns by mail."""
+"""Expand a Budget into a monthly cost budget that sends alerts by e-mail.  Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """One budget with its notifications."""
+    """Return the budget with its notifications."""
     spec = component.spec
     desired = {
         "limit": spec["limit"],
@@ -37,20 +37,21 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
 
 
 def exports(component: Component, scope: Scope) -> dict[str, Value]:
-    """Only its name: nothing else is of use to others."""
+    """Return its name; other components need nothing else."""
     return {"name": _budget_name(component, scope)}
 
 
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
-    """AWS's limit is on both lists together."""
+    """Yield problems of the alerts and forecasts; AWS limits their total."""
     alerts, forecast = component.spec["alerts"], component.spec["forecast"]
     if len(alerts) + len(forecast) > MAX_NOTIFICATIONS:
         message = (
-            f"{len(alerts)} alerts and {len(forecast)} forecasts: AWS allows {MAX_NOTIFICATIONS} notifications a budget"
+            f"{len(alerts)} alerts and {len(forecast)} forecasts are too many: "
+            f"AWS allows {MAX_NOTIFICATIONS} notifications per budget"
         )
-        yield ("alerts",), message, "drop some, or make a second Budget"
+        yield ("alerts",), message, "remove some, or declare a second Budget"
     if not alerts and not forecast:
-        yield ("alerts",), "a budget without alerts and forecasts tells nobody", "say `alerts: [AMOUNT, ...]`"
+        yield ("alerts",), "a budget without alerts and forecasts notifies nobody", "set `alerts: [AMOUNT, ...]`"
 
 
 def _budget_name(component: Component, scope: Scope) -> str:

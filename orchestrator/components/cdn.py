@@ -1,6 +1,6 @@
-"""Cdn: a CloudFront distribution, what lets it into buckets, and what it runs and says.
+"""Expand a Cdn into a CloudFront distribution with its origin access control, function and headers policy.  Pure.
 
-Deep links are served by a function on the default behaviour, never by error responses: those hold for the whole
+Deep links are served by a function on the default behaviour, never by error responses: those apply to the whole
 distribution and would turn a missing model file into a page with status 200.
 """
 
@@ -46,7 +46,7 @@ Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """What the distribution uses, then the distribution."""
+    """Return the resources that the distribution uses, then the distribution."""
     spec, scope = component.spec, stack.scope
     ownership_comment = ownership_tags.format_ownership_comment(scope, component.handle)
     specs: dict[str, Mapping[str, Value]] = {}
@@ -85,7 +85,7 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
 
 
 def exports(component: Component, scope: Scope) -> dict[str, Value]:
-    """An alias is known beforehand; the host name that AWS gives is not."""
+    """Return its domain, URL and id; the domain is final only if there is an alias."""
     address = f"cloudfront_distribution.{component.name}"
     aliases = component.spec["aliases"]
     domain = aliases[0] if aliases else Ref(address, "domain")
@@ -93,7 +93,7 @@ def exports(component: Component, scope: Scope) -> dict[str, Value]:
 
 
 def grants(component: Component, scope: Scope) -> Iterator[Grant]:
-    """To read from each bucket, only what is served from it; and by which id it is told that this has changed."""
+    """Yield a read grant for the served part of each bucket, with the distribution to invalidate on changes."""
     address = f"cloudfront_distribution.{component.name}"
     distribution = {"distribution_arn": Ref(address, "arn"), "distribution_id": Ref(address, "id")}
     patterns = [(component.spec["origin"], "*")]
@@ -105,29 +105,31 @@ def grants(component: Component, scope: Scope) -> Iterator[Grant]:
 
 
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
-    """What CloudFront refuses, or answers otherwise than one would think."""
+    """Yield settings that CloudFront rejects, or that behave unexpectedly."""
     spec = component.spec
     if spec["aliases"] and "certificate" not in spec:
-        yield ("aliases",), "host names of your own need a certificate for them", "say `certificate: ARN`"
+        yield ("aliases",), "`aliases` require a certificate for these host names", "set `certificate: ARN`"
     if "certificate" in spec and not spec["aliases"]:
-        yield ("certificate",), "a certificate without `aliases` is never shown to anybody", "say `aliases: [HOST]`"
+        yield ("certificate",), "`certificate` has no effect without `aliases`", "set `aliases: [HOST]`"
     if spec["deepLinks"] and not _is_bucket(spec["origin"]):
-        hint = "say `deepLinks: false`"
-        yield ("deepLinks",), f"every page of {spec['origin']} would become {spec['index']}", hint
+        hint = "set `deepLinks: false`"
+        yield ("deepLinks",), f"`deepLinks` would replace every page of {spec['origin']} by {spec['index']}", hint
     patterns = [path["pattern"] for path in spec["paths"]]
     for index, pattern in enumerate(patterns):
         if pattern in patterns[:index]:
-            yield ("paths", index, "pattern"), f"there is a path `{pattern}` already", "the first that fits counts"
+            hint = "remove one of the two: the first match applies"
+            yield ("paths", index, "pattern"), f"duplicate path pattern `{pattern}`", hint
     if "geo" in spec and (spec["geo"]["rule"] == "none") == bool(spec["geo"]["countries"]):
-        yield ("geo", "countries"), "`allow` and `deny` need countries, `none` has none", None
+        yield ("geo", "countries"), "`allow` and `deny` require countries, `none` does not allow any", None
     strict_transport = isinstance(spec["securityHeaders"], Mapping) and spec["securityHeaders"]["strictTransport"]
     if (
         strict_transport
         and strict_transport["preload"]
         and not (strict_transport["includeSubdomains"] and strict_transport["maxAgeSeconds"] >= SECONDS_PER_YEAR)
     ):
-        hint = f"say `includeSubdomains: true` and `maxAgeSeconds: {SECONDS_PER_YEAR}`"
-        yield ("securityHeaders", "strictTransport", "preload"), "browsers' lists take no shorter promise", hint
+        hint = f"set `includeSubdomains: true` and `maxAgeSeconds: {SECONDS_PER_YEAR}`"
+        message = "`preload` requires subdomains and a max-age of at least one year"
+        yield ("securityHeaders", "strictTransport", "preload"), message, hint
 
 
 def _is_bucket(handle: str) -> bool:
@@ -139,7 +141,7 @@ def _path_origin(path: Mapping[str, Value], component: Component) -> str:
 
 
 def _list_origins(component: Component) -> list[str]:
-    """Every origin once, the site's own first."""
+    """Return every origin once, the default origin first."""
     handles = [component.spec["origin"], *(_path_origin(path, component) for path in component.spec["paths"])]
     return list(dict.fromkeys(handles))
 
@@ -172,7 +174,7 @@ def _distribution_spec(component: Component, stack: Stack) -> dict[str, Value]:
 
 
 def _origin_spec(handle: str, component: Component, stack: Stack) -> dict[str, Value]:
-    """A bucket is asked with our signature, a service over https."""
+    """Return the origin: a bucket is read with signed requests, a service over HTTPS."""
     if _is_bucket(handle):
         access_control = Ref(f"cloudfront_oac.{component.name}", "id")
         return {"domain": stack.get_export(handle, "domain"), "path": "", "access_control": access_control}
@@ -190,7 +192,7 @@ def _default_behaviour_spec(component: Component) -> dict[str, Value]:
 
 
 def _path_behaviour_spec(path: Mapping[str, Value], component: Component) -> dict[str, Value]:
-    """No deep links here: what is missing is missing."""
+    """Return the behaviour of one path; it has no deep links, so that a missing file stays a 404."""
     behaviour = _base_behaviour_spec(_path_origin(path, component), path.get("cache"), component)
     behaviour["compress"] = path["compress"] and component.spec["compress"]
     if not path["cors"]:
@@ -202,7 +204,7 @@ def _path_behaviour_spec(path: Mapping[str, Value], component: Component) -> dic
 
 
 def _base_behaviour_spec(origin: str, cache: str | None, component: Component) -> dict[str, Value]:
-    """Files are cached and read; a service is asked every time, by every method."""
+    """Return the shared settings: files of a bucket are read-only and cached, a service gets every request."""
     is_bucket = _is_bucket(origin)
     return {
         "origin": origin,
@@ -240,7 +242,7 @@ def _headers_policy_spec(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _join_text(*parts: Value) -> Value:
-    """Plain text where every part is."""
+    """Return the parts as plain text if every part is plain, else as a TemplateString."""
     if all(isinstance(part, str) for part in parts):
         return "".join(parts)
     return TemplateString(parts)

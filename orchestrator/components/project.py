@@ -1,4 +1,4 @@
-"""The project as a whole: the network that databases and services share, and the topic that carries alarms.  Pure."""
+"""Expand the Project into the network that databases and services share and the topic for alarms.  Pure."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource
 
 TOPIC_PUBLISHERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
-ALARM_PRICE_NOTE = "about 0.10 USD a month each"
+ALARM_PRICE_NOTE = "about 0.10 USD per month each"
 
 Siblings = Mapping[str, Component]
 Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """The network where it is needed, the way out of it to S3, and the topic where somebody listens."""
+    """Return the network and its S3 endpoint where they are needed, and the topic if there are alert addresses."""
     resources: list[Resource] = []
     database_clients = [other for other in stack.components.values() if _uses_database(other)]
     if database_clients or any(_is_in_network(other) for other in stack.components.values()):
@@ -30,21 +30,20 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
 
 
 def notes(component: Component, stack: Stack) -> Iterator[str]:
-    """Whom nobody can tell that something is wrong."""
+    """Yield a note if alarms have no address to notify."""
     alarmed_handles = [other.handle for other in stack.components.values() if _count_alarms(other)]
     if alarmed_handles and not component.spec["alerts"]["email"]:
-        yield (
-            f"Nobody is told of the alarms of {', '.join(sorted(alarmed_handles))}: the Project has no `alerts.email`."
-        )
+        yield (f"The alarms of {', '.join(sorted(alarmed_handles))} notify nobody: the Project has no `alerts.email`.")
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    """More alarms than are free, or than the Project allows."""
+    """Yield a problem if there are more alarms than the Project allows."""
     count = sum(_count_alarms(sibling) for sibling in siblings.values())
     max_alarms = component.spec["alerts"]["maxAlarms"]
     if count > max_alarms:
-        message = f"the components have {count} alarms together, spec.alerts.maxAlarms allows {max_alarms}"
-        yield ("spec", "alerts", "maxAlarms"), message, f"10 are free, more cost {ALARM_PRICE_NOTE}: maxAlarms: {count}"
+        message = f"the components have {count} alarms in total, but spec.alerts.maxAlarms allows {max_alarms}"
+        hint = f"remove alarms, or set `maxAlarms: {count}` (10 are free, more cost {ALARM_PRICE_NOTE})"
+        yield ("spec", "alerts", "maxAlarms"), message, hint
 
 
 def _uses_database(component: Component) -> bool:

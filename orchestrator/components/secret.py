@@ -1,6 +1,7 @@
-"""One secret with a JSON document: generated values, plain ones, and what refers to other components.  Pure.
+"""Expand a Secret into one Secrets Manager secret that holds a JSON document.  Pure.
 
-A database's password exists here only: the Secret that names it has it generated, and hands it to the database.
+The document has generated values, plain values and references to other components.  A database's password exists only
+here: the Secret that refers to it generates the password and passes it to the database.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from orchestrator.vocabulary import Component, Resource, Scope
 PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
 PASSWORD_LENGTH = 32
 MAX_GENERATED_VALUES = 30
-"""Each generated value is declared by a tag, and AWS allows 50 tags."""
+"""Each generated value needs a tag, and AWS allows 50 tags."""
 
 _PASSWORD_REFERENCE_PATTERN = re.compile(r"\$\{\s*(database\.[a-z][a-z0-9-]*)\.(?:connectionString|url|password)\s*\}")
 _ARN_SUFFIX_PATTERN = re.compile(r".*-[A-Za-z0-9]{6}")
@@ -27,7 +28,7 @@ Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
-    """Its name, its ARN, and a hash that changes when its declaration does."""
+    """Return its name, its ARN, and a hash that changes with its declaration."""
     return {
         "name": _physical_name(component, scope),
         "arn": Ref(f"secretsmanager_secret.{component.name}", "arn"),
@@ -36,7 +37,7 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
 
 
 def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
-    """Reading it; AWS adds six characters of its own to the name, which the pattern stands for."""
+    """Yield the permissions to read it; the pattern matches the six characters that AWS appends to the name."""
     arn = f"arn:aws:secretsmanager:{scope.region}:{scope.account}:secret:{_physical_name(component, scope)}-??????"
     actions = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue"]
     yield {"Effect": "Allow", "Action": actions, "Resource": [arn]}
@@ -45,7 +46,7 @@ def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
 
 
 def grants(component: Component, scope: Scope) -> Iterator[Grant]:
-    """The password of each database that it names."""
+    """Yield a credentials grant for each database whose password it refers to."""
     secret = Ref(f"secretsmanager_secret.{component.name}", "arn")
     for handle in _list_databases(component):
         yield Grant(
@@ -54,31 +55,35 @@ def grants(component: Component, scope: Scope) -> Iterator[Grant]:
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    """Keys that fall together, names AWS advises against, and two secrets for one password."""
+    """Yield conflicting keys, names that AWS advises against, and passwords that two Secrets hold."""
     data = component.spec["data"]
     keys_by_variable: dict[str, str] = {}
     reserved_prefixes = tuple(_database_key(handle, "") for handle in _list_databases(component))
     for key in data:
         first_key = keys_by_variable.setdefault(key.replace(":", "__"), key)
         if first_key != key:
-            yield ("spec", "data", key), f"{key} and {first_key} are one and the same environment variable", None
+            yield ("spec", "data", key), f"{key} and {first_key} become the same environment variable", None
         if key.startswith(reserved_prefixes):
-            yield ("spec", "data", key), f"{key} is written by itself: the secret holds the database's password", None
+            yield (
+                ("spec", "data", key),
+                f"{key} is reserved: the orchestrator writes the database's credentials there",
+                None,
+            )
     generated_count = sum(1 for value in data.values() if _is_generated(value))
     if generated_count > MAX_GENERATED_VALUES:
         yield (
             ("spec", "data"),
-            f"{generated_count} values are to be generated; a secret has {MAX_GENERATED_VALUES} at most",
+            f"{generated_count} generated values are too many; a Secret can have {MAX_GENERATED_VALUES}",
             None,
         )
     if _ARN_SUFFIX_PATTERN.fullmatch(str(component.spec.get("name", ""))) and "${" not in component.spec["name"]:
-        message = "a name that ends with a hyphen and six characters is taken by AWS for a part of the ARN"
-        yield ("spec", "name"), message, "add or drop a character at the end"
+        message = "AWS confuses a name that ends with a hyphen and six characters with a suffix of the ARN"
+        yield ("spec", "name"), message, "add or remove a character at the end"
     yield from _check_shared_passwords(component, siblings)
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """The container with the generated values, and then the document inside of it."""
+    """Return the secret, whose tags declare the generated values, and then its document."""
     physical = _physical_name(component, stack.scope)
     where, adopt = component.where, component.adopt
     name, handle = component.name, component.handle
@@ -118,7 +123,7 @@ def _build_template(component: Component, stack: Stack) -> Mapping[str, Value]:
 
 
 def _replace_passwords(value: Value) -> Value:
-    """A value as text; where a database's password belongs, what stands for it."""
+    """Return a value as text, with placeholders for database passwords."""
     match value:
         case Ref() if _is_password(value):
             return _placeholder(_database_key(value.address, "Password"))
@@ -141,7 +146,7 @@ def _placeholder(key: str) -> str:
 
 
 def _list_databases(component: Component) -> list[str]:
-    """Handles of the databases whose password it holds, before or after references were resolved."""
+    """Return the handles of the databases whose password it holds, before or after references are resolved."""
     handles = {handle for value in component.spec["data"].values() for handle in _referenced_databases(value)}
     return sorted(handles)
 
@@ -159,7 +164,7 @@ def _referenced_databases(value: Value) -> Iterator[str]:
 
 
 def _database_key(handle: str, suffix: str) -> str:
-    """``database.main`` and ``Password``: ``Database:main:Password``."""
+    """Return the document key: ``Database:main:Password`` for ``database.main`` and ``Password``."""
     return f"Database:{handle.partition('.')[2]}:{suffix}"
 
 
@@ -173,8 +178,8 @@ def _physical_name(component: Component, scope: Scope) -> str:
 
 def _check_shared_passwords(component: Component, siblings: Siblings) -> Iterator[Finding]:
     for sibling in siblings.values():
-        if sibling.kind != component.kind or sibling.handle >= component.handle:  # said once, by the later one
+        if sibling.kind != component.kind or sibling.handle >= component.handle:  # Report each pair once.
             continue
         for handle in sorted(set(_list_databases(component)) & set(_list_databases(sibling))):
-            message = f"the password of {handle} is kept by {sibling.handle} already; one secret keeps it"
-            yield ("spec", "data"), message, f"use {sibling.handle} instead, or {handle}.host and a user of its own"
+            message = f"{sibling.handle} already holds the password of {handle}; only one Secret can"
+            yield ("spec", "data"), message, f"use {sibling.handle} instead, or {handle}.host and a separate user"

@@ -1,7 +1,7 @@
-"""The manifest stage: YAML in git -> a checked Manifest -> desired resources.  Offline; knows no AWS API.
+"""Read the YAML manifests, check them and expand them into desired resources, offline.
 
-``load.load`` reads files, ``check.check`` finds every problem, ``expand.expand`` makes resources; ``render`` shows
-what an environment comes to, ``explain.explain`` what a field means.
+``load.load`` reads the files, ``check.check`` finds every problem, ``expand.expand`` builds the resources, ``render``
+prints the merged manifests of an environment and ``explain.explain`` describes a field.  Nothing here calls AWS.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def render(manifest: Manifest) -> str:
-    """The merged manifests as YAML documents, with a comment where the environment or a default gave the value."""
+    """Return the merged manifests as YAML, with a comment on each value that the environment or a default sets."""
     from orchestrator.manifest import dump
 
     return dump.render(manifest)

@@ -1,6 +1,6 @@
-"""What AWS allows as names, type by type, so that a name too long is a problem of the manifest and not of the apply.
+"""Check resource names against AWS's limits, so that an invalid name fails validation and not the apply.
 
-Limits are those of botocore's service models, or of the service's documentation where the model has none.  Pure.
+The limits come from botocore's service models, or from the AWS documentation where the model has none.  Pure.
 """
 
 from __future__ import annotations
@@ -39,27 +39,30 @@ _HYPHENATED_NAME_PATTERN = re.compile(r"[a-z](-?[a-z0-9])*\Z")
 _NAME_RULES = {
     "s3_bucket": (
         _BUCKET_NAME_PATTERN,
-        "3 to 63 lower case letters, digits, hyphens and dots, a letter or digit at both ends",
+        "use 3 to 63 lower-case letters, digits, hyphens and dots, with a letter or digit at both ends",
     ),
-    "rds_instance": (_HYPHENATED_NAME_PATTERN, "lower case letters, digits and single hyphens, a letter first"),
+    "rds_instance": (
+        _HYPHENATED_NAME_PATTERN,
+        "use lower-case letters, digits and single hyphens, starting with a letter",
+    ),
     "ecr_repository": (
         re.compile(r"(?:[a-z0-9]+(?:[._-][a-z0-9]+)*/)*[a-z0-9]+(?:[._-][a-z0-9]+)*\Z"),
-        "lower case letters and digits, separated by single . _ - or /",
+        "use lower-case letters and digits, separated by single . _ - or /",
     ),
 }
 
 
 def check_names(resources: list[Resource]) -> Iterator[Problem]:
-    """Names that AWS would refuse."""
+    """Yield a problem for each resource name that AWS would reject."""
     for resource in resources:
         max_length = MAX_NAME_LENGTHS.get(resource.type)
         if max_length is not None and len(resource.physical) > max_length:
             message = (
-                f"{resource.address} would be called {resource.physical}: "
+                f"the name of {resource.address} is too long: `{resource.physical}` has "
                 f"{len(resource.physical)} characters, AWS allows {max_length}"
             )
             yield Problem(message, resource.where, "shorten the name of the component, the project or the environment")
             continue
         pattern, rule = _NAME_RULES.get(resource.type, (None, ""))
         if pattern is not None and not pattern.match(resource.physical):
-            yield Problem(f"AWS allows no {resource.address} called `{resource.physical}`", resource.where, rule)
+            yield Problem(f"AWS rejects the name `{resource.physical}` for {resource.address}", resource.where, rule)

@@ -1,7 +1,7 @@
-"""Documents -> a Manifest, or every problem there is, each at its place.  Offline and pure.
+"""Check the manifest documents of one environment and report every problem with its position.  Offline and pure.
 
-The steps, in order: merge the environment, validate by schema, fill defaults, resolve references, look up handles,
-ask each kind's own ``check``, look for secrets.  What follows from a problem already found is not reported again.
+The steps, in order: merge the environment, validate against the schema, fill in defaults, resolve references, look up
+handles, run each kind's own ``check``, scan for secrets.  Consequences of a reported problem are not reported again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,10 @@ PROJECT_KIND = "Project"
 
 
 class Manifest(Struct, frozen=True):
-    """One environment, checked.  ``components`` hold the Project too; their specs still have ``${references}``."""
+    """The checked manifests of one environment.
+
+    ``components`` include the Project; their specs still contain ``${references}``.
+    """
 
     project: Component
     environment: str
@@ -34,20 +37,20 @@ class Manifest(Struct, frozen=True):
     declarations: Mapping[str, Declaration]
 
     def where(self, handle: str, path: Path = ()) -> Position:
-        """Where a value of a component was written, e.g. ``("bucket.files", ("spec", "name"))``."""
+        """Return the position of a component's value, e.g. of ``("bucket.files", ("spec", "name"))``."""
         return self.declarations[handle].where(path)
 
 
 def check(sources: Sources, environment: str | None) -> Manifest:
-    """Check everything that can be known offline; ``environment`` None means the only one, or ``prod``.
+    """Check everything that can be checked offline; ``environment`` None selects the only one, or ``prod``.
 
-    Raises Problems that hold all that is wrong.
+    Raises Problems if anything is wrong; it holds every problem.
     """
     return _Checker(sources).run(environment)
 
 
 class _Checker:
-    """One pass over one environment, collecting problems."""
+    """One pass over one environment that collects problems."""
 
     def __init__(self, sources: Sources) -> None:
         self.sources = sources
@@ -95,18 +98,19 @@ class _Checker:
             self.problems += secret_scan.find_secrets(document)
 
     def _find_project(self, complete: bool) -> Component | None:
-        """The one Project, or None where there is no valid one."""
+        """Return the Project, or None if there is no valid one."""
         projects = [declaration for declaration in self.declarations.values() if declaration.kind == PROJECT_KIND]
         if not projects and complete:
             hint = "add a document `kind: Project`; see `orchestrator explain project`"
-            self.problems.append(Problem("there is no Project among the manifests", None, hint))
+            self.problems.append(Problem("the manifests declare no Project", None, hint))
         for duplicate in projects[1:]:
-            message = f"there is a second Project; the first is at {projects[0].where()}"
-            self.problems.append(Problem(message, duplicate.where(), "a folder of manifests describes one project"))
+            message = f"the manifests declare a second Project; the first is at {projects[0].where()}"
+            hint = "keep one of them: a manifest folder describes one project"
+            self.problems.append(Problem(message, duplicate.where(), hint))
         return self.valid_components.get(projects[0].handle) if projects else None
 
     def _check_references(self, resolution: ReferenceResolver) -> None:
-        """Resolve all, then judge the values that could not be judged while they were references."""
+        """Resolve every reference, then validate the values that could not be validated as references."""
         for handle, component in self.valid_components.items():
             resolved_spec = _substitute_resolved(component.spec, resolution.resolve_component(handle).spec)
             self.resolved_components[handle] = replace(component, spec=resolved_spec)
@@ -141,19 +145,19 @@ class _Checker:
         if value in matching_handles:
             return
         if value in self.declarations:
-            message = f"{format_path(path)}: {value} cannot stand here, it is a {self.declarations[value].kind}"
+            message = f"{format_path(path)}: {value} is a {self.declarations[value].kind}, which is not allowed here"
             hint = (
-                f"what fits: {', '.join(sorted(matching_handles))}"
+                f"allowed here: {', '.join(sorted(matching_handles))}"
                 if matching_handles
                 else _missing_component_hint(kinds)
             )
             yield Problem(message, declaration.where(path), hint)
         elif complete:
-            hint = suggest.hint(value, matching_handles, list_prefix="what fits") or _missing_component_hint(kinds)
-            yield Problem(f"{format_path(path)}: there is no {value[:60]}", declaration.where(path), hint)
+            hint = suggest.hint(value, matching_handles, list_prefix="allowed here") or _missing_component_hint(kinds)
+            yield Problem(f"{format_path(path)}: unknown component {value[:60]}", declaration.where(path), hint)
 
     def _check_kinds(self) -> None:
-        """What the modules of the kinds have to say; they rely on valid specs, their siblings' too."""
+        """Run the ``check`` of each kind's module; it relies on valid specs, including those of the siblings."""
         if len(self.valid_components) < len(self.declarations) or self._has_invalid_values:
             return
         for component in self.resolved_components.values():
@@ -167,20 +171,20 @@ class _Checker:
         try:
             return list(checker(component, self.resolved_components)) if checker else []
         except (TypeError, ValueError):
-            # A reference that could not be resolved left text where a module may count on a number.
+            # An unresolved reference leaves text where a module may expect a number.
             if self._has_unresolved_references:
                 return []
             raise
 
     def _without_duplicates(self) -> list[Problem]:
-        """One problem a value: what the loader said of it makes the schema's complaint superfluous."""
+        """Return one problem per value: a load problem makes the schema's problem at the same place redundant."""
         load_problems = set(self.sources.problems)
         load_positions = {problem.where for problem in load_problems if problem.where}
         return [problem for problem in self.problems if problem in load_problems or problem.where not in load_positions]
 
 
 def project_scope(project: Component, environment: str) -> Scope:
-    """Whose resources an environment's are; tags that refer to the project itself are resolved in ``expand``."""
+    """Return the scope of an environment; ``expand`` resolves tags that refer to the project itself."""
     spec = project.spec
     return Scope(project.name, environment, str(spec["account"]), str(spec["region"]), dict(spec.get("tags") or {}))
 
@@ -199,7 +203,7 @@ def _load_kind_module(kind: str) -> object:
 
 
 def _substitute_resolved(raw: Any, resolved: Any) -> Any:
-    """The resolved value where it is final JSON, the text of the manifest where AWS alone can tell."""
+    """Return ``resolved`` where it is final JSON, and the manifest's text where only AWS knows the value."""
     if isinstance(raw, Mapping):
         return {key: _substitute_resolved(item, resolved[key]) for key, item in raw.items()}
     if isinstance(raw, list):
@@ -209,4 +213,4 @@ def _substitute_resolved(raw: Any, resolved: Any) -> Any:
 
 def _missing_component_hint(kinds: Any) -> str:
     expected_kind = " or ".join(kinds) if isinstance(kinds, list) else "component"
-    return f"no {expected_kind} is declared; it would be written kind.name"
+    return f"declare a {expected_kind} and refer to it as kind.name"

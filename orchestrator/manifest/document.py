@@ -1,7 +1,7 @@
-"""A manifest document: its values, and where in which file each of them stands.
+"""Hold a manifest document: its values, and the file position of each.
 
-Positions are looked up in the YAML nodes when something is wrong, so that a good manifest pays nothing for them.
-May know: YAML nodes, ``problems``.  May not: read files, know any schema.
+Positions are looked up in the YAML nodes only when there is a problem, so that a valid manifest costs nothing extra.
+This module knows YAML nodes and ``problems``; it reads no files and knows no schema.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLAIN_KEY_PATTERN = re.compile(r"[\w-]+\Z")
 
 
 def format_path(path: Iterable[str | int]) -> str:
-    """A path as people write it: ``spec.cors[0].origins``; the document itself is ``the document``."""
+    """Return a path as users write it: ``spec.cors[0].origins``; the empty path is ``the document``."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -34,7 +34,7 @@ def format_path(path: Iterable[str | int]) -> str:
 
 
 def node_position(file: str, node: yaml.Node) -> Position:
-    """Where a node begins."""
+    """Return the position at which a node begins."""
     return Position(file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
@@ -51,7 +51,7 @@ def _child_node(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node]
 
 
 class Document(Struct, frozen=True, eq=False):
-    """One YAML document as it stands in a file; ``lines`` are the file's."""
+    """One YAML document of a file; ``lines`` are the lines of the file."""
 
     kind: str
     name: str
@@ -62,16 +62,16 @@ class Document(Struct, frozen=True, eq=False):
 
     @property
     def handle(self) -> str:
-        """How manifests refer to it: ``bucket.files``."""
+        """Handle by which manifests refer to it: ``bucket.files``."""
         return f"{self.kind.lower()}.{self.name}"
 
     @property
     def where(self) -> Position:
-        """Where the document begins."""
+        """Position at which the document begins."""
         return node_position(self.file, self.node)
 
     def find_nodes(self, path: Path) -> list[tuple[yaml.Node, yaml.Node]]:
-        """Key and value of every part of ``path`` that is there, as far as it is there."""
+        """Return the key and value nodes along ``path``, up to the first part that does not exist."""
         nodes: list[tuple[yaml.Node, yaml.Node]] = []
         node: yaml.Node = self.node
         for part in path:
@@ -84,9 +84,9 @@ class Document(Struct, frozen=True, eq=False):
 
 
 class Declaration(Struct, frozen=True, eq=False):
-    """One component as its layers declare it together: the base document, then the environment's.
+    """One component as its layers declare it: the base document, then the environment's.
 
-    ``value`` is what they come to; ``layers`` answer where a value was written.
+    ``value`` is the merged value; ``layers`` tell where each value was written.
     """
 
     value: Mapping[str, Any]
@@ -105,7 +105,7 @@ class Declaration(Struct, frozen=True, eq=False):
         return self.layers[0].handle
 
     def where(self, path: Path = (), *, key: bool = False) -> Position:
-        """Where the value at ``path`` was written (its key, when asked); its parent where it is not there at all."""
+        """Return the position of the value at ``path`` (``key``: of its key), or of its parent if it is missing."""
         document, nodes = self._deepest_match(path)
         if not nodes:
             return document.where
@@ -113,17 +113,17 @@ class Declaration(Struct, frozen=True, eq=False):
         return node_position(document.file, key_and_value[0] if key and len(nodes) == len(path) else key_and_value[1])
 
     def find_node(self, path: Path) -> yaml.Node | None:
-        """The YAML node at ``path``, or None where the value comes from a default."""
+        """Return the YAML node at ``path``, or None if the value comes from a default."""
         _, nodes = self._deepest_match(path)
         return nodes[-1][1] if nodes and len(nodes) == len(path) else None
 
     def layer_index(self, path: Path) -> int:
-        """Which layer says ``path``: 0 the base, 1 the environment; -1 none of them (a default)."""
+        """Return the layer that sets ``path``: 0 the base, 1 the environment, -1 neither (a default)."""
         document, nodes = self._deepest_match(path)
         return self.layers.index(document) if len(nodes) == len(path) else -1
 
     def _deepest_match(self, path: Path) -> tuple[Document, list[tuple[yaml.Node, yaml.Node]]]:
         candidates = [(document, document.find_nodes(path)) for document in reversed(self.layers)]
-        # A tie goes to the environment, except that nothing at all is said by the base.
+        # A tie goes to the environment; if no layer has any part of the path, the base is the place to report.
         document, nodes = max(candidates, key=lambda candidate: len(candidate[1]))
         return (document, nodes) if nodes else (self.layers[0], nodes)

@@ -1,4 +1,4 @@
-"""``metadata.drift.ignore`` -> waivers, or what is wrong with them.  Pure."""
+"""Read the waivers that manifests declare under ``metadata.drift.ignore``.  Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ IGNORE_PATH: Path = ("metadata", "drift", "ignore")
 
 
 def read_waivers(declarations: Mapping[str, Declaration], desired_resources: Iterable[Resource]) -> Iterator[Waiver]:
-    """What the manifests let be.
+    """Yield the waivers that the manifests declare.
 
-    Raises Problems: a day that there is not, a resource or field that the component does not have.
+    Raises Problems if a date is invalid, or if the component does not have the resource or field.
     """
     desired_resources = list(desired_resources)
     for handle, declaration in declarations.items():
@@ -44,12 +44,14 @@ def _find_problem(
         date.fromisoformat(entry["until"])
     except ValueError:
         return Problem(
-            f"there is no day {entry['until']}", declaration.where((*path, "until")), "write it YEAR-MONTH-DAY"
+            f"`until: {entry['until']}` is not a valid date",
+            declaration.where((*path, "until")),
+            "write it as YYYY-MM-DD",
         )
     address = entry.get("resource")
     if address is not None and address not in component_resources:
-        hint = suggest.hint(address, list(component_resources), list_prefix="it makes")
-        return Problem(f"{declaration.handle} makes no {address}", declaration.where((*path, "resource")), hint)
+        hint = suggest.hint(address, list(component_resources), list_prefix="available resources")
+        return Problem(f"{declaration.handle} has no resource {address}", declaration.where((*path, "resource")), hint)
     fields = {
         name
         for resource in component_resources.values()
@@ -58,7 +60,7 @@ def _find_problem(
     }
     name = entry["field"].partition(".")[0]
     if name not in fields:
-        hint = suggest.hint(name, sorted(fields), list_prefix="the fields are")
+        hint = suggest.hint(name, sorted(fields), list_prefix="available fields")
         return Problem(
             f"{address or declaration.handle} has no field `{name}`", declaration.where((*path, "field")), hint
         )
@@ -66,5 +68,5 @@ def _find_problem(
 
 
 def _comparable_fields(resource: Resource) -> set[str]:
-    """What its resource type compares: what is said, and what the type adds."""
+    """Return the fields that the resource type compares: those of the spec and its defaults."""
     return {*resource.spec, *getattr(resources.load(resource.type), "DEFAULTS", {})}

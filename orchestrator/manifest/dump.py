@@ -1,6 +1,6 @@
-"""A checked Manifest -> YAML: what the base, the environment and the defaults come to.  Pure.
+"""Render a checked Manifest as YAML, with the base, the environment and the defaults merged.  Pure.
 
-What it writes is a set of manifests again, and means the same.
+The output is a valid set of manifests with the same meaning.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ INDENT = "  "
 
 
 def render(manifest: Manifest) -> str:
-    """One document a component, in order; a comment says of a value that the environment or a default gave it."""
+    """Return one document per component, in order; comments mark values from the environment or a default."""
     return "---\n".join(
         "".join(f"{line}\n" for line in _document_lines(component, manifest.declarations[component.handle]))
         for component in manifest.components
@@ -74,7 +74,7 @@ def _list_lines(items: list[Any], path: Path, declaration: Declaration) -> Itera
 
 
 def _origin_note(declaration: Declaration, path: Path) -> str:
-    """Who gave a value, unless it was the base; members of a default need no note of their own."""
+    """Return a comment with the origin of a value outside the base; members of a default get no comment."""
     layer = declaration.layer_index(path)
     if layer == 0 or path[0] != "spec":
         return ""

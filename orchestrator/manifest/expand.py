@@ -1,7 +1,7 @@
-"""A checked Manifest -> desired resources in dependency order.  Pure.
+"""Expand a checked Manifest into desired resources in dependency order.  Pure.
 
-May know: component modules, through ``orchestrator.components``.  May not: know AWS beyond what names it allows, or
-what is live.
+This module uses the component modules through ``orchestrator.components``.  Of AWS it knows only the rules for names,
+and nothing about live resources.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from orchestrator.problems import Problem, Problems
 from orchestrator.values import iter_references as refs
 from orchestrator.vocabulary import Component, DesiredState, Resource
 
-REPORT_BUG_HINT = "this is a mistake in the orchestrator; please report it"
+REPORT_BUG_HINT = "this is a bug in the orchestrator: please report it"
 
 
 def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> DesiredState:
-    """Resolve every reference and ask each component for its resources, which ship ``artefacts``.
+    """Resolve every reference and return the resources of all components, which deploy ``artefacts``.
 
-    Raises Problems: names that AWS does not allow, and dependencies that lead in a circle.
+    Raises Problems if AWS does not allow a name, or if dependencies form a cycle.
     """
     stack = replace(build_stack(manifest), artefacts=artefacts or Artefacts())
     resources = [
@@ -48,7 +48,7 @@ def expand(manifest: Manifest, artefacts: Artefacts | None = None) -> DesiredSta
 
 
 def build_stack(manifest: Manifest) -> Stack:
-    """All components with their references resolved, and what they ask of each other."""
+    """Return all components with resolved references and the grants between them."""
     components_by_handle = {component.handle: component for component in manifest.components}
     handle = manifest.project.handle
     project = ReferenceResolver(manifest.scope, manifest.declarations, components_by_handle).resolve_component(handle)
@@ -79,32 +79,32 @@ def _has_module(component: Component) -> bool:
 
 def _expand_component(component: Component, stack: Stack) -> Iterable[Resource]:
     if not _has_module(component):
-        raise Problems.from_message(f"nothing makes a {component.kind}", where=component.where, hint=REPORT_BUG_HINT)
+        raise Problems.from_message(
+            f"no module expands the kind {component.kind}", where=component.where, hint=REPORT_BUG_HINT
+        )
     return components.load_module(component.kind).expand(component, stack)
 
 
 def _find_duplicates(resources: list[Resource]) -> Iterator[Problem]:
-    """Two resources of one address are our mistake, two of one name in AWS are the manifests'."""
+    """Yield duplicate addresses, which are bugs of the orchestrator, and duplicate AWS names, which users can fix."""
     first_by_address: dict[str, Resource] = {}
     first_by_name: dict[tuple[str, str], Resource] = {}
     for resource in resources:
         first_resource = first_by_address.setdefault(resource.address, resource)
         if first_resource is not resource:
-            message = f"{first_resource.component} and {resource.component} both make {resource.address}"
+            message = f"{first_resource.component} and {resource.component} both create {resource.address}"
             yield Problem(message, resource.where, REPORT_BUG_HINT)
             continue
         first_resource = first_by_name.setdefault((resource.type, resource.physical), resource)
         if first_resource is not resource:
             message = (
-                f"{resource.component} and {first_resource.component} would both be called {resource.physical} in AWS"
+                f"{resource.component} and {first_resource.component} have the same name in AWS: {resource.physical}"
             )
-            yield Problem(
-                message, resource.where, f"give one of the two another name; the other is at {first_resource.where}"
-            )
+            yield Problem(message, resource.where, f"rename one of the two; the other is at {first_resource.where}")
 
 
 def direct_dependencies(resource: Resource) -> frozenset[str]:
-    """The addresses that must be there before ``resource``."""
+    """Return the addresses that must exist before ``resource``."""
     return resource.depends_on | {ref.address for ref in refs(resource.spec)}
 
 
@@ -112,11 +112,16 @@ def _find_missing_dependencies(resources: list[Resource]) -> Iterator[Problem]:
     known_addresses = {resource.address for resource in resources}
     for resource in resources:
         for address in sorted(direct_dependencies(resource) - known_addresses):
-            yield Problem(f"{resource.address} needs {address}, which nothing makes", resource.where, REPORT_BUG_HINT)
+            yield Problem(
+                f"{resource.address} depends on {address}, which no component creates", resource.where, REPORT_BUG_HINT
+            )
 
 
 def _sort_by_dependency(resources: list[Resource]) -> tuple[Resource, ...]:
-    """Dependencies first; among equals, as the manifests have them."""
+    """Return the resources with dependencies first, otherwise in the order of the manifests.
+
+    Raises Problems if dependencies form a cycle.
+    """
     by_address = {resource.address: resource for resource in resources}
     manifest_order = {address: index for index, address in enumerate(by_address)}
     sorter: TopologicalSorter[str] = TopologicalSorter(
@@ -140,7 +145,7 @@ def _cycle_problem(addresses: list[str], resources_by_address: Mapping[str, Any]
         f"{resources_by_address[name].component} at {resources_by_address[name].where}" for name in path
     )
     return Problem(
-        f"resources depend on each other in a circle: {' -> '.join(path)}",
+        f"dependency cycle: {' -> '.join(path)}",
         resources_by_address[path[0]].where,
         f"remove one of the references between {', '.join(locations)}",
     )

@@ -1,4 +1,4 @@
-"""What a field of a manifest means, like ``kubectl explain``: ``bucket.spec.lifecycle``.  Reads the schemas only."""
+"""Describe a manifest field from its schema, like ``kubectl explain``: ``bucket.spec.lifecycle``."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ _CONSTRAINT_TEXTS = (
 
 
 def explain(path: str, recursive: bool = False) -> str:
-    """The page about one field, with ``recursive`` all fields below it as a tree; for "" what there is.
+    """Return the page about one field (with ``recursive``, all fields below it as a tree); for "", list every kind.
 
-    Raises Problems when there is no such field, with the one that was probably meant.
+    Raises Problems if the field does not exist, with the closest match as the hint.
     """
     schema_word, *field_names = [
         field_schema.removesuffix("[]") for field_schema in path.strip().strip(".").split(".") if field_schema
@@ -47,7 +47,7 @@ def explain(path: str, recursive: bool = False) -> str:
         fields = _collect_fields(root, field_schema)
         if key not in fields:
             message = f"{'.'.join(path_names)} has no field `{key}`"
-            raise Problems.from_message(message, hint=suggest.hint(key, fields, list_prefix="its fields are"))
+            raise Problems.from_message(message, hint=suggest.hint(key, fields, list_prefix="available fields"))
         field_schema = schema.resolve_ref(root, fields[key])
         path_names.append(key)
     return "\n".join(_page_lines(root, field_schema, path_names, recursive)) + "\n"
@@ -69,12 +69,12 @@ def _find_schema_name(word: str) -> str:
         return schema_names.get(word, word.lower())
     choices = [schema.manifest_kind(name) or name for name in schema.list_names()]
     raise Problems.from_message(
-        f"nothing is called `{word}`", hint=suggest.hint(word, choices, list_prefix="there are")
+        f"unknown kind or schema `{word}`", hint=suggest.hint(word, choices, list_prefix="available")
     )
 
 
 def _collect_fields(root: Schema, field_schema: Schema) -> dict[str, Any]:
-    """The fields of an object, of the items of a list, or of any form a value may take."""
+    """Return the fields of an object, of a list's items, or of any form the value may take."""
     fields: dict[str, Any] = {}
     for form in schema.iter_forms(root, field_schema):
         fields.update({key: value for key, value in form.get("properties", {}).items() if key not in fields})
@@ -137,7 +137,7 @@ def _format_value(value: Any) -> str:
 
 
 def _example_lines(value: Any) -> list[str]:
-    """An example as it would be written in a manifest; several of more than a line each are lists or mappings."""
+    """Return an example as the lines of a manifest."""
     if not isinstance(value, Mapping | list):
         return [_format_value(value)]
     text = yaml.dump(value, Dumper=yaml.CSafeDumper, sort_keys=False, width=1 << 30, allow_unicode=True)
@@ -153,7 +153,7 @@ def _constraint_lines(root: Schema, field_schema: Schema) -> Iterator[str]:
                 yield template.format(form[keyword])
         if "x-handle" in form:
             kinds = form["x-handle"]
-            yield f"the handle of a {' or '.join(kinds) if isinstance(kinds, list) else 'component'}, as kind.name"
+            yield f"the handle of a {' or '.join(kinds) if isinstance(kinds, list) else 'component'}: kind.name"
         if "x-reason" in form:
             yield from _wrap(f"({form['x-reason']})")
 

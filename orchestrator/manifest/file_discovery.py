@@ -1,6 +1,7 @@
-"""Which files are manifests, and their text.
+"""Find the manifest files of a folder and read their text.
 
-May do: list folders, read files.  May not: know YAML.  Nothing here blocks, grows without limit or runs in a circle.
+This module lists folders and reads files; it knows no YAML.  It never blocks on special files, and limits sizes and
+counts.
 """
 
 from __future__ import annotations
@@ -19,27 +20,29 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def require_folder(folder: Path) -> None:
+    """Raise Problems if ``folder`` does not exist, cannot be read or is not a folder."""
     try:
         mode = folder.stat().st_mode
     except (OSError, ValueError) as error:
-        reason = "there is no folder" if isinstance(error, FileNotFoundError) else "cannot read the folder"
-        hint = "say where the manifests are: --manifests FOLDER"
+        reason = "no such folder:" if isinstance(error, FileNotFoundError) else "cannot read the folder"
+        hint = "set the folder of the manifests with `--manifests FOLDER`"
         raise Problems.from_message(f"{reason} {display_path(folder)}", hint=hint) from None
     if not stat.S_ISDIR(mode):
         raise Problems.from_message(
-            f"{display_path(folder)} is not a folder", hint="name the folder that holds the manifests"
+            f"{display_path(folder)} is not a folder",
+            hint="set `--manifests` to the folder that contains the manifests",
         )
 
 
 def display_path(path: Path) -> str:
-    """A path relative to the current directory where it lies below it."""
+    """Return ``path`` relative to the current directory if it is below it."""
     with suppress(OSError, ValueError):
         path = path.absolute().relative_to(Path.cwd())
     return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def find_files(folder: Path, problems: list[Problem]) -> Iterator[Path]:
-    """Manifest files in one order on every machine; links to folders are followed, each folder once."""
+    """Yield manifest files in the same order on every machine; follow links to folders, each folder once."""
     visited_folders: set[tuple[int, int]] = set()
     manifest_files: list[Path] = []
 
@@ -58,35 +61,40 @@ def find_files(folder: Path, problems: list[Problem]) -> Iterator[Path]:
         manifest_files += [Path(root, name) for name in files if name.endswith(SUFFIXES) and not name.startswith(".")]
     if len(manifest_files) > MAX_FILES:
         problems.append(
-            Problem(f"{len(manifest_files)} files below {display_path(folder)}; {MAX_FILES} are read", None, None)
+            Problem(
+                f"{display_path(folder)} has {len(manifest_files)} manifest files; only {MAX_FILES} are read",
+                None,
+                None,
+            )
         )
     yield from sorted(manifest_files)[:MAX_FILES]
 
 
 def read_text(file: Path, problems: list[Problem]) -> str | None:
+    """Return the text of ``file``, or None after adding the reason to ``problems``."""
     where = Position(display_path(file))
     try:
         status = file.stat()
         if not stat.S_ISREG(status.st_mode):
-            problems.append(Problem("not a regular file", where, "manifests are plain files"))
+            problems.append(Problem("not a regular file", where, "use a plain file"))
             return None
         if status.st_size > MAX_FILE_BYTES:
             message = f"{status.st_size / 1e6:.1f} MB is too large for a manifest; the limit is 1 MB"
-            problems.append(Problem(message, where, "is this file here by mistake?"))
+            problems.append(Problem(message, where, "move the file elsewhere if it is not a manifest"))
             return None
         return _decode(file.read_bytes())
     except OSError as error:
-        reason = "the link leads nowhere" if file.is_symlink() else f"cannot read it: {error.strerror}"
+        reason = "broken symbolic link" if file.is_symlink() else f"cannot read the file: {error.strerror}"
         problems.append(Problem(reason, where))
     except UnicodeDecodeError as error:
         preceding_bytes = error.object[: error.start]
         error_position = Position(
             display_path(file), preceding_bytes.count(b"\n") + 1, error.start - preceding_bytes.rfind(b"\n")
         )
-        problems.append(Problem("this byte is not UTF-8", error_position, "save the file as UTF-8"))
+        problems.append(Problem("invalid UTF-8 byte", error_position, "save the file as UTF-8"))
     return None
 
 
 def _decode(data: bytes) -> str:
-    """UTF-8, with or without the byte order mark some editors write; every end of line as a line feed."""
+    """Decode UTF-8, with or without a byte order mark, and convert every line ending to a line feed."""
     return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")

@@ -1,7 +1,7 @@
-"""Manifest files -> documents with positions.
+"""Load manifest files into documents with positions.
 
-May do: list and read files below one folder.  May not: know schemas, write, or give up at the first problem: what
-is wrong in one file is kept in ``Sources.problems``, and the others are read all the same.
+This module reads files of one folder and writes nothing.  Problems of one file are collected in ``Sources.problems``
+and do not stop the others from being read.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ ENVIRONMENTS = "environments"
 
 
 class Layer(Struct, frozen=True):
-    """What one set of files declares; ``problems`` hold what could not be read."""
+    """The documents of one set of files, and the ``problems`` met while reading them."""
 
     documents: tuple[Document, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -32,7 +32,10 @@ class Layer(Struct, frozen=True):
 
 
 class Sources(Struct, frozen=True):
-    """All manifests of a folder: the base, and a layer an environment.  ``check`` raises ``problems`` with its own."""
+    """All manifests of a folder: the base and one layer per environment.
+
+    ``check`` raises ``problems`` together with its own.
+    """
 
     folder: Path
     documents: tuple[Document, ...]
@@ -43,7 +46,7 @@ class Sources(Struct, frozen=True):
 def load(folder: Path) -> Sources:
     """Read every ``*.yaml`` and ``*.yml`` below ``folder``; ``environments/NAME.yaml`` is an environment's layer.
 
-    Raises Problems when the folder cannot be read or holds no manifest at all.
+    Raises Problems if the folder cannot be read or contains no manifest.
     """
     file_discovery.require_folder(folder)
     problems: list[Problem] = []
@@ -54,13 +57,13 @@ def load(folder: Path) -> Sources:
         if file.parent == folder / ENVIRONMENTS:
             if file.stem in layers:
                 problems.append(
-                    Problem(f"the environment {file.stem} has two files", Position(file_discovery.display_path(file)))
+                    Problem(f"environment `{file.stem}` has two files", Position(file_discovery.display_path(file)))
                 )
             layers.setdefault(file.stem, _load_layer([file], []))
     if not base.documents and not base.problems and not problems:
-        message = f"there are no manifests (*.yaml) below {file_discovery.display_path(folder)}"
+        message = f"no manifests (*.yaml) found in {file_discovery.display_path(folder)}"
         raise Problems.from_message(
-            message, hint="begin with a document `kind: Project`; see `orchestrator explain project`"
+            message, hint="start with a document `kind: Project`; see `orchestrator explain project`"
         )
     return Sources(folder, base.documents, layers, base.problems)
 
@@ -73,7 +76,7 @@ def _load_layer(files_in_layer: list[Path], problems: list[Problem]) -> Layer:
             first_document = documents.setdefault(document.handle, document)
             if first_document is not document:
                 message = f"{document.handle} is declared twice; first at {first_document.where}"
-                problems.append(Problem(message, document.where, "give one of the two another name, or remove it"))
+                problems.append(Problem(message, document.where, "rename or remove one of the two"))
     return Layer(
         tuple(documents.values()),
         tuple(problems),
@@ -88,21 +91,21 @@ def _read_documents(file: Path, problems: list[Problem]) -> Iterator[Document]:
 
 
 def document_from_value(value: Mapping[str, Any], file: str) -> Document:
-    """A document that was loaded before, from its ``value``; ``file`` is where it stood then.
+    """Return the document of a stored ``value``; ``file`` is the file it was loaded from.
 
-    Raises Problems when it is no manifest.
+    Raises Problems if the value is not a manifest.
     """
     problems: list[Problem] = []
     parsed_documents = list(_parse_text(yaml.safe_dump(dict(value), sort_keys=False), file, problems))
     if problems or len(parsed_documents) != 1:
-        raise Problems(problems or [Problem("this is not one manifest", Position(file))])
+        raise Problems(problems or [Problem("expected exactly one manifest", Position(file))])
     return parsed_documents[0]
 
 
 def parse_documents(text: str, file: str) -> list[Document]:
-    """The documents of one file's ``text``, in order; ``file`` is what positions name.
+    """Return the documents of one file's ``text``, in order; positions name ``file``.
 
-    Raises Problems.
+    Raises Problems if the text is not valid YAML or a document is not a manifest.
     """
     problems: list[Problem] = []
     parsed_documents = list(_parse_text(text, file, problems))
@@ -128,12 +131,12 @@ def _parse_text(text: str, display_name: str, problems: list[Problem]) -> Iterat
 def _build_document(
     node: yaml.Node, value: Any, file: str, lines: tuple[str, ...], problems: list[Problem]
 ) -> Document | None:
-    """The document of one node, or None where it does not say what it is."""
+    """Return the document of one node, or None if its kind or name is missing."""
     where = node_position(file, node)
     if value is None and isinstance(node, yaml.ScalarNode):
         return None
     if not isinstance(node, yaml.MappingNode) or not isinstance(value, dict):
-        problems.append(Problem("a manifest is a mapping: apiVersion, kind, metadata, spec", where))
+        problems.append(Problem("a manifest must be a mapping of apiVersion, kind, metadata and spec", where))
         return None
     document_problems: list[Problem] = []
     draft = Document("?", "?", value, node, file, lines)
@@ -147,14 +150,14 @@ def _build_document(
 def _read_kind(draft: Document, problems: list[Problem]) -> str | None:
     kind = draft.value.get("kind")
     if not isinstance(kind, str) or not kind:
-        hint = f"kind: one of {', '.join(schema.manifest_kinds())}"
+        hint = f"set `kind` to one of {', '.join(schema.manifest_kinds())}"
         message = "`kind` is missing" if kind is None else "`kind` must be text"
         problems.append(Problem(message, _position_of(draft, "kind"), hint))
         return None
     if schema.manifest_kind(kind.lower()) == kind:
         return kind
-    hint = suggest.hint(kind, schema.manifest_kinds(), list_prefix="the kinds are") or ""
-    problems.append(Problem(f"there is no kind `{kind[:60]}`", _position_of(draft, "kind"), hint))
+    hint = suggest.hint(kind, schema.manifest_kinds(), list_prefix="available kinds") or ""
+    problems.append(Problem(f"unknown kind `{kind[:60]}`", _position_of(draft, "kind"), hint))
     return None
 
 
@@ -163,7 +166,7 @@ def _check_version(draft: Document, problems: list[Problem]) -> None:
     if version != API_VERSION:
         complaint = "is missing" if version is None else f"must be {API_VERSION}"
         problems.append(
-            Problem(f"`apiVersion` {complaint}", _position_of(draft, "apiVersion"), f"apiVersion: {API_VERSION}")
+            Problem(f"`apiVersion` {complaint}", _position_of(draft, "apiVersion"), f"set `apiVersion: {API_VERSION}`")
         )
 
 
@@ -173,7 +176,7 @@ def _read_name(draft: Document, problems: list[Problem]) -> str | None:
     if isinstance(name, str) and name:
         return name
     complaint = "is missing" if name is None else "must be text"
-    hint = "metadata: {name: ...}, in lower case letters, digits and hyphens"
+    hint = "set `metadata: {name: ...}`, using lower-case letters, digits and hyphens"
     problems.append(
         Problem(f"`{format_path(('metadata', 'name'))}` {complaint}", _position_of(draft, "metadata", "name"), hint)
     )

@@ -1,4 +1,4 @@
-"""The fewest edits that lead from one value to another, so that an edited text keeps what is around them.  Pure."""
+"""Compute the smallest set of edits between two values, so that the text around them stays unchanged.  Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.manifest.text_edits import REMOVE, Insertion
 
 
 def diff_values(old: Any, new: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
-    """Edits for ``editing.edit``, in this order: of a list the last items come first, so that places stay true."""
+    """Yield edits for ``text_edits.edit_value``, in order; edits of a list start at its end, so that indices hold."""
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in [*old, *(key for key in new if key not in old)]:
             if key not in new:

@@ -1,6 +1,6 @@
-"""An environment: the base manifests with one layer of differences merged over them.  Pure, but for ``names``.
+"""Merge the layer of an environment over the base manifests.  Pure, except for ``list_names``.
 
-Mappings are merged key by key, lists are replaced whole, and null removes a key.
+Mappings are merged key by key, lists are replaced as a whole, and null removes a key.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_NAME_LENGTH = 16
 
 
 def list_names(folder: Path) -> tuple[str, ...]:
-    """The environments that have a file, sorted."""
+    """Return the environments that have a file, sorted."""
     try:
         stems = [path.stem for path in (folder / ENVIRONMENTS).iterdir() if path.suffix in file_discovery.SUFFIXES]
     except OSError:
@@ -30,31 +30,31 @@ def list_names(folder: Path) -> tuple[str, ...]:
 
 
 def select_environment(sources: Sources, name: str | None) -> tuple[str, Layer] | Problem:
-    """The environment that is meant by ``name``: the only one, or ``prod``, where none is said."""
+    """Return the name and layer of environment ``name``; without a name, of the only one or of ``prod``."""
     known_names = sorted(sources.environments)
     if name is None:
         name = known_names[0] if len(known_names) == 1 else DEFAULT_NAME
         if known_names and name not in known_names:
-            return Problem("which environment?", hint=f"say -e NAME, one of: {', '.join(known_names)}")
+            return Problem("no environment selected", hint=f"use `-e NAME` with one of: {', '.join(known_names)}")
     if name not in known_names and (known_names or name != DEFAULT_NAME):
         where = f"{file_discovery.display_path(sources.folder / ENVIRONMENTS / name)}.yaml"
-        hint = suggest.hint(name, known_names, list_prefix="the environments are")
-        return Problem(f"there is no environment `{name}`", hint=hint or f"write {where}; it may be empty")
+        hint = suggest.hint(name, known_names, list_prefix="available environments")
+        return Problem(f"unknown environment `{name}`", hint=hint or f"create {where}; it may be empty")
     layer = sources.environments.get(name, Layer())
     if not NAME_PATTERN.match(name) or len(name) > MAX_NAME_LENGTH:
-        rule = f"lower case letters, digits and single hyphens, at most {MAX_NAME_LENGTH} characters"
-        return Problem(f"`{name}` is no name for an environment", Position(layer.file), f"{rule}; rename the file")
+        rule = f"use lower-case letters, digits and single hyphens, at most {MAX_NAME_LENGTH} characters"
+        return Problem(f"invalid environment name `{name}`", Position(layer.file), f"{rule}; rename the file")
     return name, layer
 
 
 def merge(base: tuple[Document, ...], layer: Layer, problems: list[Problem]) -> tuple[Declaration, ...]:
-    """Every component of the environment: base documents in order, then what only the environment has."""
+    """Return every component of the environment: the base's in order, then those that only the environment has."""
     overlay_documents = {document.handle: document for document in layer.documents}
     declarations = [_declare(document, overlay_documents.pop(document.handle, None)) for document in base]
     for document in overlay_documents.values():
         suggestion = _suggest_base_component(document, base)
         if suggestion:
-            message = f"there is no {document.handle} in the base manifests"
+            message = f"{document.handle} does not exist in the base manifests"
             problems.append(Problem(message, document.where, f"did you mean `{suggestion}`?"))
         else:
             declarations.append(Declaration(document.value, (document,)))
@@ -68,7 +68,7 @@ def _declare(base: Document, overlay: Document | None) -> Declaration:
 
 
 def _suggest_base_component(document: Document, base: tuple[Document, ...]) -> str | None:
-    """The base component that an environment's document probably means; ``db1`` and ``db2`` are two things."""
+    """Return the base component that the document probably means; ``db1`` is no misspelling of ``db2``."""
     same_kind_handles = [base_document.handle for base_document in base if base_document.kind == document.kind]
     suggestion = suggest.find_closest(document.handle, same_kind_handles, cutoff=0.85)
     if suggestion is None or re.sub(r"\d", "", suggestion) == re.sub(r"\d", "", document.handle):
@@ -77,7 +77,7 @@ def _suggest_base_component(document: Document, base: tuple[Document, ...]) -> s
 
 
 def merge_values(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """``base`` with ``over`` laid on top."""
+    """Return ``base`` with ``overlay`` merged over it."""
     result = dict(base)
     for key, value in overlay.items():
         base_value = result.get(key)

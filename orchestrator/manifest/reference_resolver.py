@@ -1,7 +1,7 @@
-"""References -> what they stand for.  Lazy: a spec is resolved key by key, as the components' exports ask for it.
+"""Resolve the references of manifests to their values, lazily: key by key, as the components' exports need them.
 
-May know: component modules, through ``orchestrator.components``.  May not: know AWS, or what a kind means.  What
-cannot be resolved is reported once, where it stands, and left as the text it is.
+This module uses the component modules through ``orchestrator.components``; it knows neither AWS nor the meaning of a
+kind.  An unresolvable reference is reported once, at its position, and its text is kept.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SECRET_KIND = "Secret"  # noqa: S105 - the name of a kind
 
 
 def project_exports(scope: Scope) -> Mapping[str, Value]:
-    """What ``${project.NAME}`` may name."""
+    """Return the values of ``${project.NAME}``."""
     return {
         "name": scope.project,
         "environment": scope.environment,
@@ -33,7 +33,7 @@ def project_exports(scope: Scope) -> Mapping[str, Value]:
 
 
 class _LazySpec(Mapping[str, Value]):
-    """A spec whose top-level members are resolved when they are asked for."""
+    """A spec whose top-level members are resolved on first access."""
 
     def __init__(self, resolver: ReferenceResolver, component: Component) -> None:
         self._resolver = resolver
@@ -54,7 +54,7 @@ class _LazySpec(Mapping[str, Value]):
 
 
 class ReferenceResolver:
-    """Resolves the references of one environment's components; ``problems`` grows as they are met."""
+    """Resolves the references of one environment's components and collects ``problems``."""
 
     def __init__(
         self,
@@ -64,9 +64,9 @@ class ReferenceResolver:
         *,
         complete: bool = True,
     ) -> None:
-        """``declared`` are all components, ``found`` those among them whose spec is valid.
+        """Take all ``declarations``, and the ``valid_components`` whose spec is valid.
 
-        Not ``complete``: some file could not be read, so nobody knows which components there are.
+        ``complete`` is false if a file could not be read, so that some components may be missing.
         """
         self.problems: list[Problem] = []
         self._complete = complete
@@ -82,7 +82,7 @@ class ReferenceResolver:
         return Component(component.kind, component.name, _LazySpec(self, component), component.where, component.adopt)
 
     def resolve_component(self, handle: str) -> Component:
-        """The component with every reference of its spec resolved."""
+        """Return the component with every reference of its spec resolved."""
         lazy_component = self._lazy_components[handle]
         return Component(
             lazy_component.kind,
@@ -93,13 +93,13 @@ class ReferenceResolver:
         )
 
     def exports_of(self, handle: str) -> Mapping[str, Value]:
-        """What a valid component exports; its references must not lead in a circle, see ``value``."""
+        """Return the exports of a valid component; ``_can_resolve`` rules out reference cycles first."""
         if handle not in self._exports:
             self._open_handles.append(handle)
             try:
                 self._exports[handle] = components.exports(self._lazy_components[handle], self._scope)
             except KeyError as error:
-                # A kind without a module exports nothing; anything else is the module's own mistake.
+                # A kind without a module exports nothing; any other KeyError is a bug of the module.
                 if error.args != (self._lazy_components[handle].kind,):
                     raise
                 self._exports[handle] = {}
@@ -108,13 +108,13 @@ class ReferenceResolver:
         return self._exports[handle]
 
     def resolve_value(self, component: Component, path: Path, raw: Value) -> Value:
-        """``raw`` with its references replaced by what they stand for: final values, or Ref and Text."""
+        """Return ``raw`` with its references resolved: to final values, or to Ref and TemplateString."""
         if isinstance(raw, str):
             return self._resolve_text(component, path, raw) if references.REFERENCE_START in raw else raw
         if isinstance(raw, Mapping):
             for key in raw:
                 if references.REFERENCE_START in key:
-                    self._report(component, (*path, key), f"`{key[:60]}`: a key cannot hold a reference", key=True)
+                    self._report(component, (*path, key), f"`{key[:60]}`: a key cannot contain a reference", key=True)
             return {key: self.resolve_value(component, (*path, key), item) for key, item in raw.items()}
         if isinstance(raw, list):
             return [self.resolve_value(component, (*path, index), item) for index, item in enumerate(raw)]
@@ -126,8 +126,8 @@ class ReferenceResolver:
         if any(value is None for value in values):
             return raw
         if component.kind != SECRET_KIND and any(ref.address in self._declarations for ref in refs(values)):
-            hint = "put it into a Secret, and list that secret under `secrets` of the service"
-            self._report(component, path, f"{format_path(path)} would hold a password; only a Secret may", hint)
+            hint = "move it to a Secret, and list that Secret under the service's `secrets`"
+            self._report(component, path, f"{format_path(path)} contains a password; only a Secret may", hint)
             return raw
         if len(values) == 1:
             return values[0]
@@ -137,7 +137,7 @@ class ReferenceResolver:
         parts: list[Any] = []
         for value in values:
             if isinstance(value, Mapping | list):
-                self._report(component, path, f"{format_path(path)}: a list or a mapping cannot stand inside of text")
+                self._report(component, path, f"{format_path(path)}: a list or mapping cannot be part of a text")
                 return raw
             parts += (
                 value.parts
@@ -149,12 +149,12 @@ class ReferenceResolver:
         return TemplateString(tuple(parts))
 
     def _resolve_part(self, component: Component, path: Path, part: TextPart) -> Value | None:
-        """What one part stands for; None, once reported, where that cannot be told."""
+        """Return the value of one part, or None if it cannot be resolved; report that once."""
         match part:
             case str():
                 return part
             case MalformedReference(text):
-                self._report(component, path, f"`{text[:60]}` is no reference", references.suggest_correction(text))
+                self._report(component, path, f"invalid reference `{text[:60]}`", references.suggest_correction(text))
                 return None
             case Reference(handle):
                 return (
@@ -166,7 +166,7 @@ class ReferenceResolver:
     def _can_resolve(self, component: Component, path: Path, handle: str, reference: Reference) -> bool:
         if handle in self._open_handles:
             cycle = [*self._open_handles[self._open_handles.index(handle) :], handle]
-            self._report(component, path, f"references lead in a circle: {' -> '.join(cycle)}", "break one of them")
+            self._report(component, path, f"reference cycle: {' -> '.join(cycle)}", "remove one of them")
             return False
         if handle in self._declarations or handle == references.PROJECT_HANDLE:
             return handle in self._lazy_components or handle == references.PROJECT_HANDLE
@@ -178,14 +178,14 @@ class ReferenceResolver:
         component_exports = self.exports_of(reference.handle)
         if reference.export in component_exports:
             return component_exports[reference.export]
-        hint = suggest.hint(reference.export, component_exports, list_prefix=f"{reference.handle} exports")
-        self._report(component, path, f"{reference.handle} exports no `{reference.export}`", hint)
+        hint = suggest.hint(reference.export, component_exports, list_prefix="available exports")
+        self._report(component, path, f"{reference.handle} has no export `{reference.export}`", hint)
         return None
 
     def _report_unknown(self, component: Component, path: Path, reference: Reference) -> None:
         known_handles = [*self._declarations, references.PROJECT_HANDLE]
-        hint = suggest.hint(reference.handle, known_handles, list_prefix="the components are")
-        self._report(component, path, f"`{reference}`: there is no component {reference.handle}", hint)
+        hint = suggest.hint(reference.handle, known_handles, list_prefix="available components")
+        self._report(component, path, f"`{reference}`: unknown component {reference.handle}", hint)
 
     def _report(
         self, component: Component, path: Path, message: str, hint: str | None = None, *, key: bool = False

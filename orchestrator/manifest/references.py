@@ -1,4 +1,4 @@
-"""References in text: ``${bucket.files.name}``; ``$${`` stands for the two characters themselves.  Pure."""
+"""Parse references in text, such as ``${bucket.files.name}``; ``$${`` is a literal ``${``.  Pure."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ PROJECT_HANDLE = "project"
 REFERENCE_START = "${"
 _TOKEN_PATTERN = re.compile(r"\$\$\{|\$\{([^}]*)(\}?)")
 _NAME_PATTERN = re.compile(r"(project)\.([A-Za-z][A-Za-z0-9]*)\Z|([a-z]+\.[a-z][a-z0-9-]*)\.([A-Za-z][A-Za-z0-9]*)\Z")
-SYNTAX_HINT = "write ${kind.name.export}, or $${ for the two characters themselves"
+SYNTAX_HINT = "write ${kind.name.export}, or $${ for a literal ${"
 
 
 class Reference(Struct, frozen=True):
-    """``${bucket.files.name}``: the handle ``bucket.files`` (or ``project``) and what it exports."""
+    """``${bucket.files.name}``: the handle ``bucket.files`` (or ``project``) and the name of an export."""
 
     handle: str
     export: str
@@ -25,7 +25,7 @@ class Reference(Struct, frozen=True):
 
 
 class MalformedReference(Struct, frozen=True):
-    """Something that begins like a reference and is none."""
+    """Text that begins like a reference but is not a valid one."""
 
     text: str
 
@@ -34,7 +34,7 @@ TextPart: TypeAlias = str | Reference | MalformedReference
 
 
 def parse_text(text: str) -> list[TextPart]:
-    """The parts of a text in order; neighbouring plain parts are joined, empty ones left out."""
+    """Return the parts of a text in order; adjacent plain parts are joined and empty ones omitted."""
     parts: list[TextPart] = []
     plain_text, end = "", 0
     for token in _TOKEN_PATTERN.finditer(text):
@@ -58,7 +58,7 @@ def _parse_reference(token: re.Match[str]) -> Reference | MalformedReference:
 
 
 def suggest_correction(text: str) -> str:
-    """A hint for what is no reference: the same with a kind in lower case, where that makes it one, or the syntax."""
+    """Return a hint for an invalid reference: its lower-case spelling if that is valid, else the syntax."""
     kind, dot, remainder = text.strip(REFERENCE_START + "}").partition(".")
     guess = kind.lower() + dot + remainder
     return f"did you mean `${{{guess}}}`?" if _NAME_PATTERN.match(guess) else SYNTAX_HINT

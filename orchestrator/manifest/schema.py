@@ -1,8 +1,8 @@
-"""The JSON Schemas of the manifests: where they are, what they say of one value.
+"""Load the JSON Schemas of the manifests and answer what they say about a value.
 
-May read: the schema files.  May not: fetch anything; every ``$ref`` stays in its own file.  Draft 2020-12.
-Beside the standard keywords ``x-reason`` is the sentence to print when a constraint is broken, and ``x-handle``
-(true, or a list of kinds in lower case) says that a text names a component.
+The schemas use draft 2020-12.  Every ``$ref`` stays in its own file, so nothing is fetched.  Two keywords are our own:
+``x-reason`` is the text to print when a constraint is violated, and ``x-handle`` (true, or a list of kinds in lower
+case) marks a text that names a component.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SUFFIX = ".schema.json"
 
 @cache
 def schema_folder() -> pathlib.Path:
-    """Where the schemas are: inside the package in a wheel, beside it in a checkout."""
+    """Return the folder of the schemas: inside the package in a wheel, beside it in a checkout."""
     package = pathlib.Path(orchestrator.__file__).parent
     packaged = package / "schemas"
     return packaged if packaged.is_dir() else package.parent / "schemas"
@@ -34,15 +34,15 @@ def schema_folder() -> pathlib.Path:
 
 @cache
 def list_names() -> tuple[str, ...]:
-    """Every schema there is, by file name: ``bucket``, ``plan``."""
+    """Return the names of all schemas, by file name: ``bucket``, ``plan``."""
     return tuple(sorted(path.name.removesuffix(SUFFIX) for path in schema_folder().glob(f"*{SUFFIX}")))
 
 
 @cache
 def load(name: str) -> Schema:
-    """The schema called ``name``, e.g. ``bucket``.
+    """Return the schema named ``name``, e.g. ``bucket``.
 
-    Raises KeyError when there is none.
+    Raises KeyError if there is none.
     """
     if name not in list_names():
         raise KeyError(name)
@@ -50,27 +50,27 @@ def load(name: str) -> Schema:
 
 
 def manifest_kind(name: str) -> str | None:
-    """The manifest kind that schema ``name`` describes (``ContainerService``), or None: it describes something else."""
+    """Return the manifest kind that schema ``name`` describes (``ContainerService``), or None if it describes none."""
     kind = load(name).get("properties", {}).get("kind", {}).get("const") if name in list_names() else None
     return cast("str | None", kind)
 
 
 @cache
 def manifest_kinds() -> tuple[str, ...]:
-    """Every manifest kind, as it is written."""
+    """Return every manifest kind, as users write it."""
     return tuple(kind for kind in map(manifest_kind, list_names()) if kind)
 
 
 @cache
 def get_validator(name: str) -> Draft202012Validator:
-    """The validator of one schema; formats are not checked, and the schema itself is checked by the tests."""
+    """Return the validator of one schema; it does not check formats, and tests check the schema itself."""
     from jsonschema import Draft202012Validator
 
     return Draft202012Validator(load(name))
 
 
 def resolve_ref(root: Schema, schema: Any) -> Schema:
-    """``schema`` with its local ``$ref`` followed; what stands beside the ``$ref`` wins."""
+    """Return ``schema`` with its local ``$ref`` resolved; keywords beside the ``$ref`` take precedence."""
     if not isinstance(schema, Mapping):
         return {}
     visited_refs: set[str] = set()
@@ -90,7 +90,7 @@ def _follow_pointer(root: Schema, pointer: str) -> Schema:
 
 
 def iter_forms(root: Schema, schema: Any) -> Iterator[Schema]:
-    """``schema`` and every form it offers (allOf, anyOf, oneOf, then, else), local references followed."""
+    """Yield ``schema`` and all its forms (allOf, anyOf, oneOf, then, else), with local references resolved."""
     resolved = resolve_ref(root, schema)
     yield resolved
     for keyword in ("allOf", "anyOf", "oneOf"):
@@ -102,7 +102,7 @@ def iter_forms(root: Schema, schema: Any) -> Iterator[Schema]:
 
 
 def iter_matching_forms(name: str, schema: Any, value: Any) -> Iterator[Schema]:
-    """Of the forms of ``schema`` those that ``value`` takes."""
+    """Yield the forms of ``schema`` that ``value`` matches."""
     root = load(name)
     resolved = resolve_ref(root, schema)
     yield resolved
@@ -119,12 +119,12 @@ def iter_matching_forms(name: str, schema: Any, value: Any) -> Iterator[Schema]:
 
 
 def is_valid_against(name: str, schema: Any, value: Any) -> bool:
-    """Whether ``value`` is valid under a part of the schema ``name``."""
+    """Return whether ``value`` is valid against ``schema``, a part of the schema ``name``."""
     return bool(get_validator(name).evolve(schema=schema).is_valid(value))
 
 
 def property_schema(root: Schema, schema: Schema, key: str) -> Any:
-    """The schema of one member of an object, or None when it may have none of that name."""
+    """Return the schema of an object's member ``key``, or None if the object allows no such member."""
     properties = schema.get("properties", {})
     if key in properties:
         return properties[key]
@@ -138,7 +138,7 @@ def property_schema(root: Schema, schema: Schema, key: str) -> Any:
 
 
 def fill_defaults(name: str, value: Any, schema: Any = None) -> Any:
-    """A valid ``value`` with the defaults of its schema filled in, at every depth."""
+    """Return a valid ``value`` with the defaults of its schema filled in, at every depth."""
     matching_forms = list(iter_matching_forms(name, load(name) if schema is None else schema, value))
     if isinstance(value, Mapping):
         filled = dict(value)
@@ -164,7 +164,7 @@ def _merge_property_schemas(name: str, matching_forms: list[Schema], key: str) -
 
 
 def iter_values(name: str, value: Any, schema: Any = None, path: Path = ()) -> Iterator[tuple[Path, Any, Schema]]:
-    """Every value inside a valid ``value`` with each schema that speaks of it."""
+    """Yield every value inside a valid ``value`` with its path and each schema that applies to it."""
     matching_forms = list(iter_matching_forms(name, load(name) if schema is None else schema, value))
     for form in matching_forms:
         yield path, value, form

@@ -1,4 +1,4 @@
-"""One broken rule of a schema, with what is needed to talk about it: place, name, value, example.  Pure."""
+"""Describe one violation of a schema: its position, field name, value and example.  Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Violation:
-    """One broken rule of one declared component, with what is needed to talk about it."""
+    """One violation of a component's schema, with the parts of a message about it."""
 
     def __init__(self, error: ValidationError, declaration: Declaration) -> None:
         self.error = error
@@ -27,23 +27,23 @@ class Violation:
         self.schema: Mapping[str, Any] = error.schema if isinstance(error.schema, Mapping) else {}
 
     def problem(self, message: str, hint: str | None = None, *, path: Path | None = None, key: bool = False) -> Problem:
-        """The problem, at the value it is about."""
+        """Return a problem at the position of the value, or at ``path``."""
         return Problem(message, self.declaration.where(self.path if path is None else path, key=key), hint)
 
     @property
     def formatted_value(self) -> str:
-        """The offending value, short, and never a secret."""
+        """The invalid value, shortened, and never a secret."""
         return format_value(self.path, self.value)
 
     @property
     def example_hint(self) -> str | None:
-        """The first example of the schema, as a hint."""
+        """Hint with the first example of the schema, or None."""
         examples = self.schema.get("examples")
         return f"for example: {format_inline(examples[0])}" if examples else None
 
     @property
     def value_description(self) -> str:
-        """What the offending value is, for "must be ..., not ..."."""
+        """Description of the invalid value, for "must be ..., not ..."."""
         if isinstance(self.value, dict):
             return "a mapping"
         if isinstance(self.value, list):
@@ -52,7 +52,7 @@ class Violation:
 
 
 def format_value(path: Path, value: Any) -> str:
-    """A value in a message: short, in backquotes, never a secret."""
+    """Return a value for a message: shortened, in backticks, never a secret."""
     if isinstance(value, str) and secret_scan.detect_secret_type(path, value):
         return "this value"
     text = format_inline(value)
@@ -60,4 +60,5 @@ def format_value(path: Path, value: Any) -> str:
 
 
 def format_inline(value: Any) -> str:
+    """Return text unchanged and any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

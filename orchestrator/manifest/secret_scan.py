@@ -1,7 +1,7 @@
-"""Secrets written down in plain: by the name of the key, by the shape of the value, by its randomness.  Pure.
+"""Find secrets in plain text, by the name of the key, the pattern of the value or its randomness.  Pure.
 
-Says what kind of secret it seems to be, and never the secret.  A line that ends with the comment
-``# orchestrator: not-a-secret`` is believed.
+Messages name the type of secret and never the secret itself.  A line that ends with the comment
+``# orchestrator: not-a-secret`` is skipped.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from orchestrator.problems import Problem
 
 ALLOW_COMMENT = "orchestrator: not-a-secret"
 PLAIN_TEXT_SECRET_HINT = (
-    "let a Secret make it (`generate: {length: 64}`) or hold it, and refer to that; "
-    f"if it is no secret, end the line with `# {ALLOW_COMMENT}`"
+    "generate it in a Secret (`generate: {length: 64}`) or store it in one, and refer to that; "
+    f"if it is not a secret, end the line with `# {ALLOW_COMMENT}`"
 )
 
 _SECRET_WORD_PATTERN = re.compile(
@@ -59,12 +59,12 @@ _IDENTIFIER_PATTERN = re.compile(r"(arn:|alias/|https?://)\S+\Z|[0-9a-f]{8}(-[0-
 
 
 def find_secrets(document: Document) -> Iterator[Problem]:
-    """Every value of a document that looks like a secret."""
+    """Yield a problem for every value of a document that looks like a secret."""
     for path, key, value in _walk_scalars(document.node, (), document.node, 0):
         secret_type = detect_secret_type(path, value.value)
         if secret_type and not any(ALLOW_COMMENT in document.lines[node.start_mark.line] for node in (key, value)):
             yield Problem(
-                f"{format_path(path)} holds {secret_type} in plain text",
+                f"{format_path(path)} contains {secret_type} in plain text",
                 node_position(document.file, value),
                 PLAIN_TEXT_SECRET_HINT,
             )
@@ -73,7 +73,7 @@ def find_secrets(document: Document) -> Iterator[Problem]:
 def _walk_scalars(
     node: yaml.Node, path: Path, key: yaml.Node, depth: int
 ) -> Iterator[tuple[Path, yaml.Node, yaml.ScalarNode]]:
-    """Every scalar with its path and the key it stands under; an alias into itself ends at the deepest level."""
+    """Yield every scalar with its path and its key; the depth limit ends an alias that contains itself."""
     if isinstance(node, yaml.ScalarNode):
         yield path, key, node
     elif isinstance(node, yaml.MappingNode) and depth < 100:
@@ -86,17 +86,17 @@ def _walk_scalars(
 
 
 def detect_secret_type(path: Path, text: str) -> str | None:
-    """What kind of secret ``text`` at ``path`` seems to be; None when it seems to be none."""
+    """Return the type of secret that ``text`` at ``path`` looks like, or None."""
     for pattern, name in _SECRET_PATTERNS:
         if pattern.search(text):
             return name
     if _is_secret_key(path) and _could_be_secret(text):
-        return "what its key calls a secret"
+        return "a secret (according to its key)"
     return "a random string that looks like a secret" if _looks_random(text) else None
 
 
 def _is_secret_key(path: Path) -> bool:
-    """Whether the key ends in a word for a secret: ``DB_PASSWORD``, ``Jwt:SecretKey``, not ``TOKEN_LIFETIME``."""
+    """Return whether the key ends in a word for a secret: ``DB_PASSWORD``, ``Jwt:SecretKey``, not ``TOKEN_TTL``."""
     key = next((part for part in reversed(path) if isinstance(part, str)), "")
     words = [word.lower() for word in _WORD_PATTERN.findall(key)]
     return any(_SECRET_WORD_PATTERN.fullmatch("".join(words[-count:])) for count in (1, 2) if words)
@@ -118,7 +118,7 @@ def _looks_random(text: str) -> bool:
 
 
 def _has_mixed_characters(token: str, min_classes: int, min_change_ratio: float = 0.4) -> bool:
-    """Whether letters and digits alternate as in no word: many kinds, many changes between them, many symbols."""
+    """Return whether a token looks random: several character classes, frequent changes between them, high entropy."""
     character_classes = [
         "digit" if char.isdigit() else "upper" if char.isupper() else "lower" for char in token if char.isalnum()
     ]

@@ -1,4 +1,4 @@
-"""Did you mean ...?  Pure."""
+"""Suggest the name that a user probably meant.  Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ MAX_SHOWN = 12
 
 
 def find_closest(word: str, candidates: Iterable[str], *, cutoff: float = 0.6) -> str | None:
-    """The one of ``known`` that ``word`` was probably meant to be; None when nothing is like it."""
+    """Return the candidate most similar to ``word``, or None if none is similar enough."""
     import difflib
 
     names_by_spelling = {_normalise(name): name for name in sorted(candidates, reverse=True)}
@@ -17,12 +17,12 @@ def find_closest(word: str, candidates: Iterable[str], *, cutoff: float = 0.6) -
 
 
 def _normalise(word: str) -> str:
-    """Case, hyphens and underscores are what people mix up."""
+    """Remove what people confuse: case, hyphens and underscores."""
     return word.lower().replace("-", "").replace("_", "")
 
 
-def hint(word: str, candidates: Iterable[str], *, list_prefix: str = "there are") -> str | None:
-    """``did you mean ...?``, or what there is to choose from; None when there is nothing."""
+def hint(word: str, candidates: Iterable[str], *, list_prefix: str = "available") -> str | None:
+    """Return "did you mean ...?", or the list of candidates; None if there are no candidates."""
     names = sorted(candidates)
     suggestion = find_closest(word, names)
     if suggestion:

@@ -1,7 +1,7 @@
-"""Editing the text of a manifest: one value, and not a byte beside it.  Pure.
+"""Edit one value in the text of a manifest without changing any other byte.  Pure.
 
-A YAML library that writes what it has read also rewraps and respells what nobody asked it to.  Here the parser only
-says where a value stands; the text around it is kept as it is, and the result is read again and compared.
+A YAML library that writes what it has read also reformats the rest of the file.  Here the parser only provides the
+position of a value; the text around it is kept, and the result is parsed again and compared.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from orchestrator.manifest.load import API_VERSION, parse_documents
 from orchestrator.problems import Position, Problems
 
 REMOVE: Final = object()
-"""In place of a value: the entry goes."""
+"""Used instead of a value: remove the entry."""
 
 
 class Insertion(Struct, frozen=True):
-    """In place of a value: ``item`` comes into the list before what stands at that place."""
+    """Used instead of a value: insert ``item`` into the list before the item at that index."""
 
     item: Any
 
@@ -30,14 +30,14 @@ _UNLIMITED_WIDTH: Final = 1 << 30
 
 
 def edit_value(text: str, file: str, handle: str, path: Path, value: Any) -> str:
-    """``text`` with ``value`` at ``path`` of one document; one past the end of a list appends.
+    """Return ``text`` with ``value`` at ``path`` of one document; an index one past the end of a list appends.
 
-    Raises Problems where that cannot be done without touching something else (an alias, an odd layout).
+    Raises Problems if that would change anything else (an alias, an unusual layout).
     """
     old_documents = parse_documents(text, file)
     target = next((document for document in old_documents if document.handle == handle), None)
     if target is None:
-        raise Problems.from_message(f"there is no {handle} in {file}", where=Position(file))
+        raise Problems.from_message(f"{file} does not declare {handle}", where=Position(file))
     if value is REMOVE:
         path = _expand_removal_path(target.value, path)
     try:
@@ -50,20 +50,20 @@ def edit_value(text: str, file: str, handle: str, path: Path, value: Any) -> str
     ]
     if [parsed.value for parsed in new_documents] != expected_values:
         raise Problems.from_message(
-            f"{format_path(path)} cannot be edited there by a tool", where=target.where, hint="edit it by hand"
+            f"cannot edit {format_path(path)} automatically", where=target.where, hint="edit it by hand"
         )
     return new_text
 
 
 def remove_document(text: str, file: str, handle: str) -> str:
-    """``text`` without one document, and without the comment that stands right above it.
+    """Return ``text`` without one document and the comment directly above it.
 
-    Raises Problems where that cannot be done without touching another.
+    Raises Problems if that would change another document.
     """
     old_documents = parse_documents(text, file)
     target = next((document for document in old_documents if document.handle == handle), None)
     if target is None:
-        raise Problems.from_message(f"there is no {handle} in {file}", where=Position(file))
+        raise Problems.from_message(f"{file} does not declare {handle}", where=Position(file))
     lines = text.splitlines(keepends=True)
     start_line, end_line = _document_line_range(target, lines)
     new_text = "".join([*lines[:start_line], *lines[end_line:]])
@@ -72,14 +72,12 @@ def remove_document(text: str, file: str, handle: str) -> str:
     except Problems:
         new_values = []
     if new_values != [parsed.value for parsed in old_documents if parsed is not target]:
-        raise Problems.from_message(
-            f"{handle} cannot be taken out there by a tool", where=target.where, hint="edit it by hand"
-        )
+        raise Problems.from_message(f"cannot remove {handle} automatically", where=target.where, hint="edit it by hand")
     return new_text
 
 
 def append_document(text: str, kind: str, name: str, path: Path, value: Any) -> str:
-    """``text`` with a new document at its end that says ``value`` at ``path`` and nothing else."""
+    """Return ``text`` with a new document appended that only sets ``value`` at ``path``."""
     document = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}}
     lines = _block_lines(with_value(document, path, value))
     existing_text = text if not text.strip() or text.endswith("\n") else f"{text}\n"
@@ -87,7 +85,7 @@ def append_document(text: str, kind: str, name: str, path: Path, value: Any) -> 
 
 
 def with_value(value: Any, path: Path, new: Any) -> Any:
-    """``value`` with ``new`` at ``path``; mappings on the way are made."""
+    """Return ``value`` with ``new`` at ``path``, creating mappings on the way."""
     if not path:
         return new
     first_key, *remaining_path = path
@@ -109,7 +107,7 @@ def with_value(value: Any, path: Path, new: Any) -> Any:
 
 
 def _expand_removal_path(value: Any, path: Path) -> Path:
-    """``path``, or what is left without content when it goes."""
+    """Return ``path``, or the path of the outermost parent that its removal would leave empty."""
     while len(path) > 2:
         parent = value
         for part in path[:-1]:
@@ -121,7 +119,7 @@ def _expand_removal_path(value: Any, path: Path) -> Path:
 
 
 def _document_line_range(document: Document, lines: list[str]) -> tuple[int, int]:
-    """The first line of a document and the one after its last, with one ``---`` and the comment right above it."""
+    """Return the first line of a document and the line after its last, with one ``---`` and the comment above it."""
     start_line = document.node.start_mark.line
     end_line = next(
         (line_number for line_number in range(start_line, len(lines)) if lines[line_number].startswith("---")),
@@ -139,7 +137,7 @@ def _has_document(text: str) -> bool:
 
 
 class _DocumentEditor:
-    """One document in its text."""
+    """Edits the text of one document."""
 
     def __init__(self, text: str, document: Document) -> None:
         self.text = text
@@ -173,7 +171,7 @@ class _DocumentEditor:
         return self._line_offsets[mark.line] + mark.column
 
     def _end_offset(self, key: yaml.Node, node: yaml.Node) -> int:
-        """Where what is written of a node ends; its end mark may lie behind comments."""
+        """Return the offset at which the text of a node ends; its end mark may be after comments."""
         end = self._offset(node.end_mark)
         if isinstance(node, yaml.ScalarNode):
             if node.style in {"|", ">"}:
@@ -216,7 +214,7 @@ class _DocumentEditor:
         return self._insert_lines(offset, [f"{' ' * parent.start_mark.column}{line}" for line in _item_lines(item)])
 
     def _insert_item(self, parent: yaml.Node, node: yaml.Node, item: Any) -> str:
-        """The list with ``item`` right before the ``node`` that it holds, and before the comment above that."""
+        """Return the text with ``item`` inserted before the list item ``node`` and the comment above it."""
         if isinstance(parent, yaml.CollectionNode) and parent.flow_style:
             offset = self._offset(node.start_mark)
             return f"{self.text[:offset]}{_to_flow(item)}, {self.text[offset:]}"
@@ -257,7 +255,7 @@ class _DocumentEditor:
 
 
 def _block_lines(value: Mapping[str, Any]) -> Iterator[str]:
-    """The lines of a mapping as people write one: lists of scalars on one line."""
+    """Yield the lines of a mapping in block style, with lists of scalars on one line."""
     for key, item in value.items():
         if item and isinstance(item, Mapping):
             yield f"{_to_flow(key)}:"
@@ -276,7 +274,7 @@ def _item_lines(value: Any) -> Iterator[str]:
 
 
 def _to_flow(value: Any, style: str | None = None) -> str:
-    """A value on one line, fit to stand in a list; text in the quotes that it had."""
+    """Return a value on one line in flow style; text keeps its quotes."""
     quote_style = style if isinstance(value, str) and style in {"'", '"'} else None
     text: str = yaml.dump(
         [value],

@@ -1,4 +1,4 @@
-"""What JSON Schema finds, said for people: where, in which words, and what to write instead.  Pure."""
+"""Turn JSON Schema errors into problems with a position, a readable message and a hint.  Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TYPE_DESCRIPTIONS = {
 
 
 def to_problems(errors: Iterator[ValidationError], declaration: Declaration) -> Iterator[Problem]:
-    """Every schema error as a problem; a value that still holds a reference is judged once that is resolved."""
+    """Yield a problem for every schema error, except for values with references, which are validated once resolved."""
     for error in errors:
         if isinstance(error.instance, str) and "${" in error.instance:
             continue
@@ -59,14 +59,14 @@ def _report_unknown_properties(violation: Violation) -> Iterator[Problem]:
             patterns and schema.property_schema({}, violation.schema, key) is not None
         ):
             hint = _misplaced_key_hint(violation, key) or suggest.hint(
-                key, known_properties, list_prefix=f"{violation.name} has"
+                key, known_properties, list_prefix="available fields"
             )
-            message = f"{violation.name} has no `{key[:60]}`"
+            message = f"unknown field `{key[:60]}` in {violation.name}"
             yield violation.problem(message, hint, path=(*violation.path, key), key=True)
 
 
 def _misplaced_key_hint(violation: Violation, key: str) -> str | None:
-    """Where in the manifest a misplaced key belongs."""
+    """Return a hint with the place where a misplaced key belongs, or None."""
     name = violation.declaration.kind.lower()
     matching_paths = [
         path for path in _property_paths(name, schema.load(name), ()) if path[-1] == key and path[:-1] != violation.path
@@ -74,7 +74,7 @@ def _misplaced_key_hint(violation: Violation, key: str) -> str | None:
     if suggest.find_closest(key, violation.schema.get("properties", {}), cutoff=0.8) or not matching_paths:
         return None
     shortest_length = min(len(path) for path in matching_paths)
-    return f"it belongs there: {format_path(next(path for path in matching_paths if len(path) == shortest_length))}"
+    return f"move it to {format_path(next(path for path in matching_paths if len(path) == shortest_length))}"
 
 
 def _property_paths(name: str, subschema: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
@@ -110,12 +110,12 @@ def _report_wrong_type(violation: Violation) -> Iterator[Problem]:
     if value is None:
         yield violation.problem(f"{violation.name} is empty; it must be {expected_types}", violation.example_hint)
     elif "string" in types and isinstance(value, bool):
-        message = f"{violation.name} must be text, but `{raw}` is read by YAML as {str(value).lower()}"
+        message = f"{violation.name} must be text, but YAML reads `{raw}` as {str(value).lower()}"
         yield violation.problem(message, f'quote it: "{raw}"')
     elif "string" in types and isinstance(value, int | float):
         yield violation.problem(f"{violation.name} must be text, but `{raw}` is a number", f'quote it: "{raw}"')
     elif isinstance(value, bool) and raw.lower() != str(value).lower():
-        message = f"{violation.name} must be {expected_types}, but `{raw}` is read by YAML as {str(value).lower()}"
+        message = f"{violation.name} must be {expected_types}, but YAML reads `{raw}` as {str(value).lower()}"
         yield violation.problem(message, violation.example_hint)
     else:
         message = f"{violation.name} must be {expected_types}, not {violation.value_description}"
@@ -134,7 +134,7 @@ def _type_hint(types: list[str], violation: Violation) -> str | None:
     if isinstance(value, str) and "boolean" in types and value.lower() in {"true", "yes", "on", "false", "no", "off"}:
         return "write it without quotes"
     if "array" in types and isinstance(value, str) and not secret_scan.detect_secret_type(violation.path, value):
-        return f"a list of one is written [{value[:60]}]"
+        return f"write it as a list: [{value[:60]}]"
     return violation.example_hint
 
 
@@ -181,14 +181,14 @@ def _report_duplicate_items(violation: Violation) -> Iterator[Problem]:
     for index, item in enumerate(items):
         if item in items[:index]:
             path = (*violation.path, index)
-            message = f"{format_path(path)}: {format_value(path, item)} is there twice"
-            yield violation.problem(message, "keep one of them", path=path)
+            message = f"{format_path(path)}: {format_value(path, item)} appears twice"
+            yield violation.problem(message, "remove one of them", path=path)
 
 
 def _invalid_key_problem(violation: Violation) -> Problem:
-    """``propertyNames``: what is wrong is a key; the error's path is that of the mapping around it."""
+    """Return the problem of an invalid key (``propertyNames``); the error's path is that of its mapping."""
     key = str(violation.value)
-    message = f"`{key[:60]}` cannot be a key of {violation.name}"
+    message = f"invalid key `{key[:60]}` in {violation.name}"
     hint = violation.schema.get("x-reason") or violation.example_hint or violation.schema.get("description")
     return violation.problem(message, hint, path=(*violation.path, key), key=True)
 
@@ -198,14 +198,14 @@ def _report_missing_dependents(violation: Violation) -> Iterator[Problem]:
         for required_key in required_keys:
             if key in violation.value and required_key not in violation.value:
                 path = (*violation.path, key)
-                message = f"{format_path(path)} needs {format_path((*violation.path, required_key))}"
+                message = f"{format_path(path)} requires {format_path((*violation.path, required_key))}"
                 yield violation.problem(message, path=path, key=True)
 
 
 def _report_no_matching_form(violation: Violation) -> Iterator[Problem]:
-    """anyOf, oneOf: the errors of the form that was probably meant."""
+    """Yield the errors of the form that was probably meant (anyOf, oneOf)."""
     if not violation.error.context:
-        yield violation.problem(f"{violation.name} fits more than one of its forms", violation.example_hint)
+        yield violation.problem(f"{violation.name} matches more than one of its forms", violation.example_hint)
         return
     errors_by_form: dict[Any, list[ValidationError]] = {}
     for form_error in violation.error.context:
@@ -221,7 +221,7 @@ def _report_no_matching_form(violation: Violation) -> Iterator[Problem]:
             yield from _error_problems(form_error, violation.declaration)
         return
     expected_forms = (
-        " or ".join(dict.fromkeys(filter(None, map(_describe_form, violation.rule_value)))) or "something else"
+        " or ".join(dict.fromkeys(filter(None, map(_describe_form, violation.rule_value)))) or "a different value"
     )
     yield violation.problem(
         f"{violation.name} must be {expected_forms}, not {violation.value_description}", violation.example_hint
@@ -229,7 +229,7 @@ def _report_no_matching_form(violation: Violation) -> Iterator[Problem]:
 
 
 def _is_type_mismatch(error: ValidationError) -> bool:
-    """Whether the value is of another kind altogether than this form wants."""
+    """Return whether the value has a different type than this form."""
     return not error.relative_path and error.validator in {"type", "enum", "const"}
 
 
@@ -245,7 +245,7 @@ def _describe_form(form: Any) -> str:
 
 
 def _report_other_violation(violation: Violation) -> Iterator[Problem]:
-    message = f"{violation.name} is not as it must be ({violation.error.validator})"
+    message = f"{violation.name} violates the schema rule `{violation.error.validator}`"
     yield violation.problem(message, violation.schema.get("description"))
 
 

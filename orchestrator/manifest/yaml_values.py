@@ -1,7 +1,7 @@
-"""YAML nodes -> plain JSON values, with YAML's surprises named.
+"""Convert YAML nodes to plain JSON values, and report the values that YAML reads unexpectedly.  Pure.
 
-YAML 1.1 reads ``22:30`` as 1350 and ``010`` as 8; two equal keys silently become one.  None of it passes here.
-Keys are always text, as written; dates stay text.  Pure.
+YAML 1.1 reads ``22:30`` as 1350 and ``010`` as 8, and merges duplicate keys silently; all of these are problems here.
+Keys stay text, as written, and so do dates.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _OCTAL_PATTERN = re.compile(r"[-+]?0[0-7_]+\Z")
 
 
 class NodeConverter:
-    """Converts the nodes of one file; ``problems`` grows as they are met."""
+    """Converts the nodes of one file and collects ``problems``."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -33,14 +33,14 @@ class NodeConverter:
         self._value_count = 0
 
     def to_value(self, node: yaml.Node) -> Any:
-        """The JSON value of a node.  Aliases are copied, up to a limit and never into themselves."""
+        """Return the JSON value of a node.  Aliases are copied, up to a limit and never into themselves."""
         self._value_count += 1
         if self._value_count > MAX_VALUES:
             if self._value_count == MAX_VALUES + 1:
-                self._report(node, f"more than {MAX_VALUES} values in one file, aliases counted", "split the file")
+                self._report(node, f"more than {MAX_VALUES} values in one file (aliases included)", "split the file")
             return None
         if id(node) in self._open_node_ids:
-            self._report(node, "an alias stands inside of its own anchor", "write the value out")
+            self._report(node, "an alias is inside its own anchor", "write the value out")
             return None
         self._open_node_ids.add(id(node))
         try:
@@ -62,11 +62,13 @@ class NodeConverter:
             if not isinstance(key, yaml.ScalarNode):
                 self._report(key, "a key must be text, not a list or a mapping")
             elif key.tag == MERGE_TAG:
-                self._report(key, "`<<` merges nothing here", "write the keys out; environments/ has what differs")
+                self._report(
+                    key, "merge keys (`<<`) are not supported", "write the keys out; put differences in environments/"
+                )
             elif key.value in keys:
                 first_position = node_position(self.file, keys[key.value])
-                message = f"the key `{_truncate(key.value)}` is there twice; first at {first_position}"
-                self._report(key, message, "keep one of the two")
+                message = f"duplicate key `{_truncate(key.value)}`; first at {first_position}"
+                self._report(key, message, "remove one of the two")
             else:
                 keys[key.value] = key
 
@@ -77,7 +79,7 @@ class NodeConverter:
     def _expect_tag(self, node: yaml.Node, name: str) -> None:
         if node.tag != _TAG_PREFIX + name:
             short_tag = node.tag.replace(_TAG_PREFIX, "!!")
-            self._report(node, f"the tag `{short_tag}` means nothing here", "remove the tag; manifests are plain YAML")
+            self._report(node, f"the tag `{short_tag}` is not supported", "remove the tag: manifests are plain YAML")
 
     def _convert_scalar(self, node: yaml.ScalarNode) -> Any:
         parse_scalar = _SCALAR_PARSERS.get(node.tag.removeprefix(_TAG_PREFIX))
@@ -87,7 +89,7 @@ class NodeConverter:
         try:
             value, warning = parse_scalar(node.value)
         except ValueError:
-            value, warning = node.value, "cannot be read as a number"
+            value, warning = node.value, "is not a valid number"
         if warning:
             self._report(node, f"`{_truncate(node.value)}` {warning}", f'quote it: "{_truncate(node.value)}"')
         return value
@@ -121,7 +123,7 @@ def _parse_float(text: str) -> tuple[float, str]:
     if ":" in digits:
         return _parse_sexagesimal(digits), f"is read by YAML as the number {_parse_sexagesimal(digits):g} (base 60)"
     number = float(digits.replace(".inf", "inf").replace(".nan", "nan"))
-    return (number, "") if math.isfinite(number) else (0.0, "is no number that JSON or AWS know")
+    return (number, "") if math.isfinite(number) else (0.0, "is not a number that JSON and AWS accept")
 
 
 def _parse_sexagesimal(digits: str) -> float:

@@ -191,21 +191,21 @@ def test_a_deep_link_is_the_page_and_a_file_is_the_file(tmp_path: Path, path: st
 @pytest.mark.parametrize(
     ("spec", "sentence"),
     [
-        ("origin: bucket.nowhere", "there is no bucket.nowhere"),
-        ("{ origin: bucket.web, aliases: [app.shop.example] }", "need a certificate"),
-        (f'{{ origin: bucket.web, certificate: "{CERTIFICATE}" }}', "is never shown to anybody"),
+        ("origin: bucket.nowhere", "unknown component bucket.nowhere"),
+        ("{ origin: bucket.web, aliases: [app.shop.example] }", "require a certificate"),
+        (f'{{ origin: bucket.web, certificate: "{CERTIFICATE}" }}', "has no effect without `aliases`"),
         (
             '{ origin: bucket.web, certificate: "arn:aws:acm:eu-west-1:123456789012:certificate/6f2d" }',
-            "give the ARN of a certificate in us-east-1",
+            "must be the ARN of a certificate in us-east-1",
         ),
         ("{ origin: bucket.web, priceClass: cheap }", "PriceClass_100"),
-        ("{ origin: bucket.web, paths: [{ pattern: a/* }] }", "a pattern begins with /"),
-        ("{ origin: bucket.web, paths: [{ pattern: /a/* }, { pattern: /a/* }] }", "there is a path `/a/*` already"),
-        ("{ origin: bucket.web, geo: { rule: allow } }", "`allow` and `deny` need countries"),
+        ("{ origin: bucket.web, paths: [{ pattern: a/* }] }", "must begin with /"),
+        ("{ origin: bucket.web, paths: [{ pattern: /a/* }, { pattern: /a/* }] }", "duplicate path pattern `/a/*`"),
+        ("{ origin: bucket.web, geo: { rule: allow } }", "`allow` and `deny` require countries"),
         ("{ origin: bucket.web, geo: { rule: allow, countries: [Spain] } }", "two capital letters"),
         (
             "{ origin: bucket.web, securityHeaders: { strictTransport: { preload: true } } }",
-            "browsers' lists take no shorter promise",
+            "`preload` requires subdomains and a max-age of at least one year",
         ),
     ],
 )

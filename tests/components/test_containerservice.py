@@ -124,7 +124,7 @@ def test_fetching_a_secret_through_the_vpc_is_noted_with_its_price(spec: dict[st
     notes = list(containerservice.notes(component, make_stack(component)))
 
     assert len(notes) == count
-    assert all("8 USD a month" in note for note in notes)
+    assert all("8 USD per month" in note for note in notes)
 
 
 def test_tracing_brings_its_configuration_and_the_right_to_write() -> None:
@@ -191,13 +191,16 @@ def test_every_resource_is_of_a_known_type_and_bears_our_mark() -> None:
     [
         ({"cpu": 0.25, "memory": 2}, ("spec.memory", "0.5 or 1 GB")),
         ({"cpu": 2, "memory": 2}, ("spec.memory", "4 or 6 GB")),
-        ({"instances": {"min": 3, "max": 2}}, ("spec.instances.min", "more than")),
+        ({"instances": {"min": 3, "max": 2}}, ("spec.instances.min", "greater than")),
         ({"secrets": {"A": "secret.app[Nope]"}}, ("spec.secrets.A", "no key `Nope`")),
-        ({"secrets": {"A": "secret.gone[Nope]"}}, ("spec.secrets.A", "there is no secret.gone")),
-        ({"secrets": {"A": "secret.app[Mode]"}, "environment": {"A": "x"}}, ("spec.secrets.A", "environment too")),
+        ({"secrets": {"A": "secret.gone[Nope]"}}, ("spec.secrets.A", "unknown component secret.gone")),
+        (
+            {"secrets": {"A": "secret.app[Mode]"}, "environment": {"A": "x"}},
+            ("spec.secrets.A", "also set in spec.environment"),
+        ),
         (
             {"secrets": ["secret.app"], "environment": {"Mode": "x"}},
-            ("spec.secrets.0", "spec.environment sets already"),
+            ("spec.secrets.0", "spec.environment already sets"),
         ),
     ],
 )

@@ -172,11 +172,11 @@ def test_every_resource_is_of_a_known_type_and_bears_our_mark() -> None:
     [
         ({"cpu": 0.25, "memory": 4}, ("spec.memory", "Fargate offers 0.5 or 1 or 2 GB")),
         ({"cpu": 1, "memory": 12}, ("spec.memory", "Fargate offers 2 to 8 GB")),
-        ({"health": {"protocol": "TCP"}}, ("spec.health", "does not just connect")),
+        ({"health": {"protocol": "TCP"}}, ("spec.health", "requires an HTTP health check")),
         ({"ipv6": True}, ("spec.ipv6", "IPv4 only")),
-        ({"tracing": True}, ("spec.tracing", "runs one only")),
-        ({"encryptionKey": "arn:aws:kms:eu-west-1:123456789012:key/x"}, ("spec.encryptionKey", "keeps no copy")),
-        ({"instances": {"target": 5000}}, ("spec.instances.target", "more than 100 per cent")),
+        ({"tracing": True}, ("spec.tracing", "runs only one")),
+        ({"encryptionKey": "arn:aws:kms:eu-west-1:123456789012:key/x"}, ("spec.encryptionKey", "stores no copy")),
+        ({"instances": {"target": 5000}}, ("spec.instances.target", "more than 100 percent")),
         ({"command": 'serve "shop'}, ("spec.command", "no closing quotation")),
     ],
 )

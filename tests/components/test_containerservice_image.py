@@ -115,7 +115,7 @@ def test_no_rule_of_ecr_takes_what_a_release_may_need(checkout: Path, project: s
             {"repository": "x", "build": {"context": "."}, "prebuilt": IMAGE},
             ("spec.image.prebuilt", "both `build` and `prebuilt`"),
         ),
-        ({"build": {"context": "."}}, ("spec.image.build", "needs spec.image.repository")),
+        ({"build": {"context": "."}}, ("spec.image.build", "requires spec.image.repository")),
     ],
 )
 def test_an_image_is_built_or_named(image: dict[str, Any], problem: tuple[str, str]) -> None:

@@ -136,7 +136,7 @@ def test_the_plan_says_what_is_seldom_wise(tmp_path: Path) -> None:
     assert [note.partition(" ")[2].split(";")[0].split(":")[0] for note in notes] == [
         "has a public address",
         "has no automated backups",
-        "stays on its version beyond standard support, at about 0.10 USD an hour and vCPU.",
+        "stays on its version after standard support ends, at about 0.10 USD per vCPU and hour.",
         "accepts connections without TLS (`rds.force_ssl`).",
     ]
 
@@ -148,29 +148,32 @@ BAD = {
         "the backup window 23:30-00:30 and the maintenance window tue:00:00-tue:01:00 overlap",
     ),
     "a window that is too short": ('backups: { window: "03:00-03:10" }', "lasts 10 minutes"),
-    "a user of PostgreSQL's own": ("username: admin", "the user name admin is taken"),
-    "a database of RDS's own": ("database: rdsadmin", "the database name rdsadmin is taken"),
-    "speed for a small gp3": ("storage: { iops: 12000 }", "gp3 below 400 GB takes no `iops`"),
-    "speed for gp2": ("storage: { type: gp2, iops: 12000 }", "gp2 takes no `iops`"),
-    "throughput for io2": ("storage: { type: io2, sizeGb: 100, iops: 1000, throughput: 500 }", "takes no `throughput`"),
-    "io2 without speed": ("storage: { type: io2, sizeGb: 100 }", "io2 wants `iops`"),
-    "no room to grow": ("storage: { sizeGb: 100, maxSizeGb: 105 }", "leaves no room"),
+    "a user of PostgreSQL's own": ("username: admin", "the user name admin is reserved"),
+    "a database of RDS's own": ("database: rdsadmin", "the database name rdsadmin is reserved"),
+    "speed for a small gp3": ("storage: { iops: 12000 }", "gp3 below 400 GB does not support `iops`"),
+    "speed for gp2": ("storage: { type: gp2, iops: 12000 }", "gp2 does not support `iops`"),
+    "throughput for io2": (
+        "storage: { type: io2, sizeGb: 100, iops: 1000, throughput: 500 }",
+        "io2 does not support `throughput`",
+    ),
+    "io2 without speed": ("storage: { type: io2, sizeGb: 100 }", "io2 requires `iops`"),
+    "no room to grow": ("storage: { sizeGb: 100, maxSizeGb: 105 }", "maxSizeGb 105 is too small"),
     "a key for an open disk": (
         "storage: { encrypted: false, kmsKey: 'arn:aws:kms:eu-west-1:123456789012:key/1' }",
-        "a disk that is not encrypted has no key",
+        "`kmsKey` requires encrypted storage",
     ),
     "a zone for two zones": ("multiAz: true\navailabilityZone: eu-west-1a", "AWS chooses the zones"),
-    "monitoring without a role": ("monitoring: { intervalSeconds: 60 }", "needs a `role`"),
-    "a pool upside down": ("pool: { min: 20, max: 10 }", "pool.min 20 is more than pool.max 10"),
+    "monitoring without a role": ("monitoring: { intervalSeconds: 60 }", "requires a `role`"),
+    "a pool upside down": ("pool: { min: 20, max: 10 }", "pool.min 20 is greater than pool.max 10"),
     "credits without credits": (
         "instanceClass: db.m6g.large\nalarms: { cpuCredits: 20 }",
         "db.m6g.large has no CPU credits",
     ),
-    "an alarm that never goes off": ("alarms: { connections: 500 }", "this alarm never goes off"),
-    "an alarm that never rests": ("alarms: { freeStorageGb: 20 }", "this alarm never rests"),
-    "a class that is none": ("instanceClass: t3.micro", "write a class as AWS does"),
-    "too many days": ("backups: { retentionDays: 36 }", "RDS keeps backups for 0 to 35 days"),
-    "no window at all": ('backups: { window: "3-4" }', "write the window as HH:MM-HH:MM"),
+    "an alarm that never goes off": ("alarms: { connections: 500 }", "this alarm can never fire"),
+    "an alarm that never rests": ("alarms: { freeStorageGb: 20 }", "this alarm always fires"),
+    "a class that is none": ("instanceClass: t3.micro", "must be an RDS instance class"),
+    "too many days": ("backups: { retentionDays: 36 }", "must be 0 to 35 days, the range that RDS allows"),
+    "no window at all": ('backups: { window: "3-4" }', "must be written as HH:MM-HH:MM"),
 }
 
 
@@ -188,7 +191,7 @@ def test_services_want_no_more_connections_than_there_are(tmp_path: Path) -> Non
     """Five instances with twenty each are more than a micro has."""
     found = manifest_stacks.list_problems(tmp_path, database("pool: { max: 20 }"), API)
 
-    assert found == ["5 instances with 20 connections each want 100, db.t4g.micro has about 84"]
+    assert found == ["5 instances with 20 connections each need 100 connections, db.t4g.micro allows about 84"]
 
 
 def test_a_service_of_the_same_name_would_share_the_security_group(tmp_path: Path) -> None:

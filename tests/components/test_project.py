@@ -74,7 +74,7 @@ def test_alarms_that_nobody_hears_are_told(tmp_path: Path) -> None:
     """Without an address there is no topic, and the plan says so."""
     wanted = manifest_stacks.load_desired(tmp_path, DATABASE)
 
-    assert wanted.notes == ("Nobody is told of the alarms of database.main: the Project has no `alerts.email`.",)
+    assert wanted.notes == ("The alarms of database.main notify nobody: the Project has no `alerts.email`.",)
     assert "sns_topic.alerts" not in {resource.address for resource in wanted.resources}
 
 
@@ -87,6 +87,6 @@ def test_more_alarms_than_are_free_need_a_word(tmp_path: Path) -> None:
     ]
 
     assert manifest_stacks.list_problems(tmp_path, *databases) == [
-        "the components have 12 alarms together, spec.alerts.maxAlarms allows 10"
+        "the components have 12 alarms in total, but spec.alerts.maxAlarms allows 10"
     ]
     assert "cloudwatch_alarm.c-cpu" in project(tmp_path, "alerts: { maxAlarms: 12 }", *databases)

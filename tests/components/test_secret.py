@@ -117,14 +117,14 @@ def test_the_secret_itself_says_whether_it_may_be_deleted(tmp_path: Path, policy
 
 MANY = ", ".join(f"K{number}: {{ generate: {{}} }}" for number in range(31))
 BAD = {
-    "one variable for two keys": ("data: { 'A:B': x, A__B: y }", "A__B and A:B are one and the same"),
+    "one variable for two keys": ("data: { 'A:B': x, A__B: y }", "A__B and A:B become the same environment variable"),
     "a part that is written anyway": (
         "data: { Dsn: '${database.main.url}', 'Database:main:Host': x }",
-        "Database:main:Host is written by itself",
+        "Database:main:Host is reserved",
     ),
-    "too many to declare by tags": (f"data: {{ {MANY} }}", "31 values are to be generated"),
+    "too many to declare by tags": (f"data: {{ {MANY} }}", "31 generated values are too many"),
     "a name like an ARN": ("name: shop-secret\ndata: { A: b }", "ends with a hyphen and six characters"),
-    "a key that is none": ("data: { 'A B': x }", "`A B` cannot be a key"),
+    "a key that is none": ("data: { 'A B': x }", "invalid key `A B`"),
     "a value of nothing": ("data: { A: {} }", "generate is missing"),
     "a secret that is too short": ("data: { A: { generate: { length: 8 } } }", "16 to 1024 characters"),
 }
@@ -146,7 +146,7 @@ def test_one_password_is_kept_by_one_secret(tmp_path: Path) -> None:
         tmp_path, DATABASE, make_document("Secret", "app", one), make_document("Secret", "jobs", one)
     )
 
-    assert found == ["the password of database.main is kept by secret.app already; one secret keeps it"]
+    assert found == ["secret.app already holds the password of database.main; only one Secret can"]
 
 
 def test_fingerprint_and_arn_are_known_to_others(tmp_path: Path) -> None:

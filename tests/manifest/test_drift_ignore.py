@@ -45,9 +45,9 @@ def test_it_speaks_of_all_that_the_component_makes(tmp_path: Path) -> None:
     ("changed", "message"),
     [
         ({"field": "versoning"}, "shop.yaml:12:17: bucket.files has no field `versoning`\n.*did you mean `versioning`"),
-        ({"until": "2027-02-30"}, "shop.yaml:12:36: there is no day 2027-02-30"),
-        ({"until": "soon"}, "write the day as YEAR-MONTH-DAY"),
-        ({"more": ", resource: s3_bucket.file"}, "bucket.files makes no s3_bucket.file\n.*did you mean"),
+        ({"until": "2027-02-30"}, "shop.yaml:12:36: `until: 2027-02-30` is not a valid date"),
+        ({"until": "soon"}, "must be a date written as YYYY-MM-DD"),
+        ({"more": ", resource: s3_bucket.file"}, "bucket.files has no resource s3_bucket.file\n.*did you mean"),
         ({"more": ", who: ana"}, "who"),
     ],
 )

@@ -51,13 +51,13 @@ def test_a_name_too_long_is_a_problem(tmp_path: Path) -> None:
     """A length that AWS refuses is told before anything is made, at the component's place."""
     shutil.copytree(BASE, tmp_path, dirs_exist_ok=True)
     file = tmp_path / "database.yaml"
-    long = "resource: would be called"
+    long = "resource: the name of"
     made = [Resource("rds_instance", "main", "shop-" + "x" * 60, {}, "database.main", Position(str(file), 1, 1))]
     found = [str(problem) for problem in aws_names.check_names(made)]
 
     assert long not in found[0]
-    assert f"{file}:1:1: rds_instance.main would be called shop-x" in found[0]
-    assert "65 characters, AWS allows 63" in found[0]
+    assert f"{file}:1:1: the name of rds_instance.main is too long: `shop-x" in found[0]
+    assert "has 65 characters, AWS allows 63" in found[0]
 
 
 @pytest.mark.parametrize(
@@ -108,5 +108,5 @@ def test_one_name_for_two_is_a_problem(tmp_path: Path) -> None:
     text = (tmp_path / "buckets.yaml").read_text().replace("shop-web-", "shop-files-")
     (tmp_path / "buckets.yaml").write_text(text)
 
-    with pytest.raises(Problems, match=r"bucket.web and bucket.files would both be called shop-files-prod in AWS"):
+    with pytest.raises(Problems, match=r"bucket.web and bucket.files have the same name in AWS: shop-files-prod"):
         desired(tmp_path)

@@ -69,9 +69,9 @@ def test_nothing_asked_lists_everything() -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("bukcet", "nothing is called `bukcet`\n.*did you mean `Bucket`"),
+        ("bukcet", "unknown kind or schema `bukcet`\n.*did you mean `Bucket`"),
         ("containerservice.spec.instancs", "ContainerService.spec has no field `instancs`\n.*did you mean `instances`"),
-        ("plan.changes.xyzzy", "plan.changes has no field `xyzzy`\n.*its fields are: action, address"),
+        ("plan.changes.xyzzy", "plan.changes has no field `xyzzy`\n.*available fields: action, address"),
     ],
 )
 def test_what_is_not_there(path: str, message: str) -> None:

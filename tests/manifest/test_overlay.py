@@ -48,9 +48,9 @@ def test_which_is_meant(tmp_path: Path, layers: dict[str, str], said: str | None
 @pytest.mark.parametrize(
     ("layers", "said", "message"),
     [
-        ({"staging": "", "test": ""}, None, "which environment.*\n.*one of: staging, test"),
-        ({"prod": "", "staging": ""}, "stagin", "no environment `stagin`\n.*did you mean `staging`"),
-        ({}, "staging", "no environment `staging`\n.*environments/staging.yaml; it may be empty"),
+        ({"staging": "", "test": ""}, None, "no environment selected\n.*one of: staging, test"),
+        ({"prod": "", "staging": ""}, "stagin", "unknown environment `stagin`\n.*did you mean `staging`"),
+        ({}, "staging", "unknown environment `staging`\n.*environments/staging.yaml; it may be empty"),
     ],
 )
 def test_when_none_is_meant(tmp_path: Path, layers: dict[str, str], said: str | None, message: str) -> None:

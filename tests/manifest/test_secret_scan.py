@@ -68,7 +68,7 @@ def test_what_is_no_secret(text: str) -> None:
 )
 def test_the_key_gives_it_away(key: str) -> None:
     """A plain value under a key that names a secret."""
-    assert secret_scan.detect_secret_type(("spec", "environment", key), "hunter2") == "what its key calls a secret"
+    assert secret_scan.detect_secret_type(("spec", "environment", key), "hunter2") == "a secret (according to its key)"
 
 
 @pytest.mark.parametrize(
@@ -103,5 +103,5 @@ def test_it_is_never_repeated(tmp_path: Path) -> None:
     found = [str(problem) for problem in secret_scan.find_secrets(document)]
 
     assert len(found) == 1
-    assert "api.yaml:6:15: spec.environment.PASSWORD holds" in found[0]
+    assert "api.yaml:6:15: spec.environment.PASSWORD contains" in found[0]
     assert "hunter2" not in found[0]

@@ -57,26 +57,26 @@ def test_values_are_read(tmp_path: Path, value: bytes, read: object) -> None:
         (b"22:30", "`22:30` is read by YAML as the number 1350 (base 60)"),
         (b"1:30.5", "`1:30.5` is read by YAML as the number 90.5 (base 60)"),
         (b"010", "`010` is read by YAML as the number 8 (octal)"),
-        (b".nan", "`.nan` is no number that JSON or AWS know"),
-        (b"1.0e+999", "`1.0e+999` is no number that JSON or AWS know"),
+        (b".nan", "`.nan` is not a number that JSON and AWS accept"),
+        (b"1.0e+999", "`1.0e+999` is not a number that JSON and AWS accept"),
         (b"9" * 5000, f"`{'9' * 40}...` is too long for a number"),
-        (b"1:" + b"59:" * 500 + b"00", "cannot be read as a number"),
-        (b"!!binary aGk=", "the tag `!!binary` means nothing here"),
-        (b"!Ref x", "the tag `!Ref` means nothing here"),
-        (b"!!python/object/apply:os.system [id]", "the tag `!!python/object/apply:os.system` means nothing here"),
-        (b"!!int abc", "`abc` cannot be read as a number"),
-        (b"&x [*x]", "an alias stands inside of its own anchor"),
-        (b"{<<: {a: 1}}", "`<<` merges nothing here"),
-        (b"{a: 1, a: 2}", "the key `a` is there twice; first at api.yaml:6:11"),
-        (b'{yes: 1, "yes": 2}', "the key `yes` is there twice"),
+        (b"1:" + b"59:" * 500 + b"00", "is not a valid number"),
+        (b"!!binary aGk=", "the tag `!!binary` is not supported"),
+        (b"!Ref x", "the tag `!Ref` is not supported"),
+        (b"!!python/object/apply:os.system [id]", "the tag `!!python/object/apply:os.system` is not supported"),
+        (b"!!int abc", "`abc` is not a valid number"),
+        (b"&x [*x]", "an alias is inside its own anchor"),
+        (b"{<<: {a: 1}}", "merge keys (`<<`) are not supported"),
+        (b"{a: 1, a: 2}", "duplicate key `a`; first at api.yaml:6:11"),
+        (b'{yes: 1, "yes": 2}', "duplicate key `yes`"),
         (b"{[a]: 1}", "a key must be text, not a list or a mapping"),
         (b"[" * 100 + b"]" * 100, "nested more than 40 levels deep"),
         (b"[" * 200_000, "nested more than 40 levels deep"),
         (b"- " * 100_000 + b"a", "a list"),
-        (b"a\tb: \x00", "a NUL character cannot stand in YAML"),
-        (b"\x07", "the control character U+0007 cannot stand in YAML"),
-        ("\u2028".encode(), "the control character U+2028 cannot stand in YAML"),
-        (b"caf\xe9", "this byte is not UTF-8"),
+        (b"a\tb: \x00", "a NUL character is not allowed in YAML"),
+        (b"\x07", "the control character U+0007 is not allowed in YAML"),
+        ("\u2028".encode(), "the control character U+2028 is not allowed in YAML"),
+        (b"caf\xe9", "invalid UTF-8 byte"),
         (b"%", "text cannot begin with `%`"),
     ],
     ids=lambda value: value[:30],
@@ -96,7 +96,7 @@ def test_aliases_cannot_explode(tmp_path: Path) -> None:
     lines += [b"  a%d: &a%d [%s]" % (i, i, b", ".join([b"*a%d" % (i - 1)] * 10)) for i in range(1, 12)]
     sources = loaded(tmp_path, HEAD + b"\n".join(lines) + b"\n")
 
-    assert [found.message for found in sources.problems] == ["more than 20000 values in one file, aliases counted"]
+    assert [found.message for found in sources.problems] == ["more than 20000 values in one file (aliases included)"]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_utf_16_is_named(tmp_path: Path) -> None:
     """What Windows calls Unicode is not UTF-8."""
     sources = loaded(tmp_path, (HEAD + b"  port: 1\n").decode().encode("utf-16"))
 
-    assert [problem.message for problem in sources.problems] == ["this byte is not UTF-8"]
+    assert [problem.message for problem in sources.problems] == ["invalid UTF-8 byte"]
 
 
 def test_a_large_file_is_not_read(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_large_file_is_not_read(tmp_path: Path) -> None:
 class TestFolder:
     def test_it_must_be_there(self, tmp_path: Path) -> None:
         """A folder that is missing is said so, with the way to name another."""
-        with pytest.raises(Problems, match=r"there is no folder .*nowhere\n.*--manifests"):
+        with pytest.raises(Problems, match=r"no such folder: .*nowhere\n.*--manifests"):
             load.load(tmp_path / "nowhere")
 
     def test_a_file_is_none(self, tmp_path: Path) -> None:
@@ -155,7 +155,7 @@ class TestFolder:
         """No manifest at all is never taken for "nothing is wanted"."""
         (tmp_path / "notes.txt").write_text("x")
 
-        with pytest.raises(Problems, match="there are no manifests"):
+        with pytest.raises(Problems, match=r"no manifests .* found in"):
             load.load(tmp_path)
 
     def test_folders_are_searched(self, tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ class TestFolder:
         (tmp_path / "api.yaml").write_bytes(HEAD)
         (tmp_path / "api.yaml").chmod(0)
 
-        assert "cannot read it" in load.load(tmp_path).problems[0].message
+        assert "cannot read the file" in load.load(tmp_path).problems[0].message
 
     def test_what_is_no_file_does_not_block(self, tmp_path: Path) -> None:
         """A pipe, a dangling link, a folder called like a manifest: named or passed by."""
@@ -187,7 +187,7 @@ class TestFolder:
         (tmp_path / "folder.yaml").mkdir()
         messages = [problem.message for problem in load.load(tmp_path).problems]
 
-        assert messages == ["the link leads nowhere", "not a regular file", "the link leads nowhere"]
+        assert messages == ["broken symbolic link", "not a regular file", "broken symbolic link"]
 
     def test_a_name_that_is_no_text(self, tmp_path: Path) -> None:
         """A file whose name is not UTF-8 can still be talked about."""

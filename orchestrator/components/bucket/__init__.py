@@ -1,7 +1,7 @@
-"""Bucket: an S3 bucket, its policy and its CORS rules.
+"""Expand a Bucket into an S3 bucket, its policy and its CORS rules.  Pure.
 
-The policy and the rules always exist as resources, without content where nothing is said: so what a person adds by
-hand shows, and what a manifest takes back goes.
+The policy and the rules are always resources, empty if the manifest sets none: manual additions then show as drift, and
+what is removed from the manifest is removed from AWS.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ KMS_ACTIONS = ["kms:Decrypt", "kms:GenerateDataKey"]
 MIN_TRANSITION_DAYS = {"STANDARD_IA": 30, "ONEZONE_IA": 30}
 MAX_NAME_LENGTH = 63
 CURRENT_MODEL_KEY = "ml-models/current.json"
-"""Says which model is the current one; ``ml.upload_model`` moves it."""
+"""Object that names the current model; ``ml.upload_model`` updates it."""
 
 Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """The bucket, after the one that gets its log; its policy after the CDN that reads it; its CORS rules likewise."""
+    """Return the bucket, its policy and its CORS rules, and the site and model that this deploy ships."""
     name = _bucket_name(component, stack.scope)
     bucket = f"s3_bucket.{component.name}"
     statements = _policy_statements(component, name, stack.grants_for(component, "cdn-read"))
@@ -60,13 +60,16 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
 
 
 def exports(component: Component, scope: Scope) -> dict[str, Value]:
-    """All final: S3 lets us choose the name."""
+    """Return its name, ARN and domain; all are final, because S3 uses the name we choose."""
     name = _bucket_name(component, scope)
     return {"name": name, "arn": f"arn:aws:s3:::{name}", "domain": f"{name}.s3.{scope.region}.amazonaws.com"}
 
 
 def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
-    """Reading and writing under the prefixes.  Listing has no condition: without it a missing object is a 403."""
+    """Yield the permissions to list the bucket and to read and write below its prefixes.
+
+    Listing has no condition: without the permission a missing object is a 403, not a 404.
+    """
     arn = f"arn:aws:s3:::{_bucket_name(component, scope)}"
     keys = [f"{arn}/{prefix}/*" for prefix in component.spec["prefixes"]] or [f"{arn}/*"]
     yield {"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": [arn]}
@@ -76,12 +79,12 @@ def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
 
 
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
-    """What S3 refuses, or understands otherwise than one would think."""
+    """Yield settings that S3 rejects, or that behave unexpectedly."""
     spec = component.spec
     yield from static_site.check(component, siblings)
     yield from retention_checks.check(component, siblings)
     if "kmsKey" in spec and spec["encryption"] == "AES256":
-        yield ("kmsKey",), "a KMS key does nothing with `encryption: AES256`", "say `encryption: aws:kms`"
+        yield ("kmsKey",), "`kmsKey` has no effect with `encryption: AES256`", "set `encryption: aws:kms`"
     lifecycle = spec["lifecycle"]
     yield from _check_versions(("lifecycle",), lifecycle, spec["versioning"])
     prefixes: set[str] = set()
@@ -90,7 +93,7 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
         yield from _check_rule(path, rule)
         yield from _check_versions(path, rule, spec["versioning"])
         if rule["prefix"] in prefixes:
-            yield (*path, "prefix"), f"there is a rule for `{rule['prefix']}` already", "put both into one rule"
+            yield (*path, "prefix"), f"duplicate rule for the prefix `{rule['prefix']}`", "merge both into one rule"
         prefixes.add(rule["prefix"])
 
 
@@ -122,9 +125,10 @@ def _bucket_spec(component: Component, scope: Scope) -> dict[str, Value]:
 
 
 def _access_log_dependencies(component: Component, stack: Stack) -> Iterator[str]:
-    """The bucket of ours that gets the log: S3 wants it to be there, and logs nothing until its policy lets the log in.
+    """Yield the addresses of the log bucket and its policy, if the manifests declare it.
 
-    A policy that waits for a CDN is not waited for: the CDN waits for the buckets that it reads.
+    S3 requires the bucket to exist, and logs nothing until its policy allows it.  A policy that depends on a CDN is
+    left out: the CDN depends on the buckets that it reads, which would be a cycle.
     """
     log_bucket = component.spec.get("accessLog", {}).get("bucket")
     for other in stack.components.values():
@@ -142,7 +146,7 @@ def _encryption(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def _lifecycle_rules(spec: Mapping[str, Value]) -> Iterator[dict[str, Value]]:
-    """One rule for all objects, and one a prefix."""
+    """Yield the rule for all objects, then one rule per prefix."""
     default_actions = _expiration_actions(spec)
     if spec["removeExpiredDeleteMarkers"] and "expireOldVersionsAfterDays" in spec:
         default_actions["Expiration"] = {"ExpiredObjectDeleteMarker": True}
@@ -223,7 +227,7 @@ def _policy_statements(component: Component, name: str, grants: tuple[Grant, ...
         )
         statements.append(
             _cdn_read_statement(distribution, "s3:ListBucket", [arn])
-        )  # without it a missing object is a 403, not a 404
+        )  # Without it, a missing object is a 403, not a 404.
     return statements
 
 
@@ -239,16 +243,16 @@ def _cdn_read_statement(distribution: Value, action: str, arns: list[str]) -> di
 
 def _check_versions(path: tuple[str | int, ...], rule: Mapping[str, Value], versioning: bool) -> Iterator[Finding]:
     if "keepNewestVersions" in rule and "expireOldVersionsAfterDays" not in rule:
-        hint = "say `expireOldVersionsAfterDays` too"
-        yield (*path, "keepNewestVersions"), "S3 keeps newest versions only where old ones expire", hint
+        hint = "set `expireOldVersionsAfterDays` too"
+        yield (*path, "keepNewestVersions"), "`keepNewestVersions` requires `expireOldVersionsAfterDays`", hint
     if "expireOldVersionsAfterDays" in rule and not versioning:
-        hint = "say `versioning: true`, or `expireAfterDays` to delete the objects themselves"
-        yield (*path, "expireOldVersionsAfterDays"), "a bucket that is not versioned has no old versions", hint
+        hint = "set `versioning: true`, or use `expireAfterDays` to delete the objects themselves"
+        yield (*path, "expireOldVersionsAfterDays"), "a bucket without versioning has no old versions", hint
 
 
 def _check_rule(path: tuple[str | int, ...], rule: Mapping[str, Value]) -> Iterator[Finding]:
     if not _expiration_actions(rule) and not _transition_actions(rule):
-        yield path, "a rule that does nothing is refused by S3", "say what becomes of the objects, or drop the rule"
+        yield path, "S3 rejects a rule without an action", "set an expiration or a transition, or remove the rule"
     expiry_days = {
         "transitions": rule.get("expireAfterDays"),
         "oldVersionTransitions": rule.get("expireOldVersionsAfterDays"),
@@ -260,12 +264,12 @@ def _check_rule(path: tuple[str | int, ...], rule: Mapping[str, Value]) -> Itera
             if transition["afterDays"] < min_days:
                 yield (
                     days_path,
-                    f"objects move to {transition['storageClass']} after {min_days} days at the earliest",
+                    f"objects can move to {transition['storageClass']} after {min_days} days at the earliest",
                     None,
                 )
             if expires_after is not None and expires_after <= transition["afterDays"]:
                 yield (
                     days_path,
-                    f"objects are gone after {expires_after} days, before they would move",
-                    "move earlier, or keep longer",
+                    f"objects expire after {expires_after} days, before they would move",
+                    "move them earlier, or expire them later",
                 )

@@ -1,6 +1,7 @@
-"""No lifecycle rule of a bucket takes what a release may need; ``release.retention`` removes what none does.  Pure.
+"""Check that no lifecycle rule of a bucket removes objects that a release may need.  Pure.
 
-Old versions are another matter: going back reads what is current, so rules about them may say what they like.
+``release.retention`` removes what no release needs.  Rules for old versions are not checked, because a rollback reads
+only current versions.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ Finding = tuple[tuple[str | int, ...], str, str | None]
 RELEASE_PREFIXES = ("ledger/", "lease/", "sites/", "bodies/", "models/", "migrations/")
 MODEL_PREFIX = "ml-models"
 ARCHIVE_STORAGE_CLASSES = frozenset({"GLACIER", "DEEP_ARCHIVE"})
-"""From there nothing can be copied at once."""
+"""Objects in these classes cannot be copied immediately."""
 
 
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
-    """Rules that would take something, each with what that is."""
+    """Yield the rules that would remove or archive objects of a release, with what they affect."""
     projects = (project for project in siblings.values() if project.kind == "Project")
     release_bucket = next(
         (project.spec["releases"].get("bucket") for project in projects if project.spec.get("releases")), None
@@ -29,21 +30,23 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
         if needed_objects and "expireAfterDays" in rule:
             yield (
                 (*rule_path, "expireAfterDays"),
-                f"this would remove {needed_objects} that a release may need",
+                f"this rule would remove {needed_objects} that a release may need",
                 _build_hint(component),
             )
         for transition_index, transition in enumerate(rule["transitions"] if needed_objects else ()):
             if transition["storageClass"] in ARCHIVE_STORAGE_CLASSES:
-                message = f"this would archive {needed_objects} that a release may need: going back could not read them"
+                message = (
+                    f"this rule would archive {needed_objects} that a release may need: a rollback cannot read them"
+                )
                 yield (
                     (*rule_path, "transitions", transition_index),
                     message,
-                    "GLACIER_IR is as cheap to keep and is read at once",
+                    "use GLACIER_IR: it costs as little to store and can be read immediately",
                 )
 
 
 def _needed_objects(component: Component, is_release_bucket: bool, prefix: str) -> str:
-    """What of a release lies below ``prefix``, in words."""
+    """Return a description of the release objects below ``prefix``, or "" if there are none."""
     other_prefixes = [f"{other_prefix}/" for other_prefix in component.spec["prefixes"]]
     if is_release_bucket and _has_overlap(prefix, RELEASE_PREFIXES):
         return "files"
@@ -60,5 +63,5 @@ def _has_overlap(prefix: str, prefixes: tuple[str, ...]) -> bool:
 
 def _build_hint(component: Component) -> str:
     other_prefixes = [other_prefix for other_prefix in component.spec["prefixes"] if other_prefix != MODEL_PREFIX]
-    alternative = f"name another prefix, such as {other_prefixes[0]}/, or " if other_prefixes else ""
-    return f"{alternative}leave the rule out: what no release needs is removed after each deploy (`releases.keep`)"
+    alternative = f"use another prefix, such as {other_prefixes[0]}/, or " if other_prefixes else ""
+    return f"{alternative}remove the rule: each deploy removes what no release needs (`releases.keep`)"

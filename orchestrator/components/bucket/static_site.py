@@ -1,4 +1,4 @@
-"""The static site of a bucket: what it takes to ship it, and what comes before it."""
+"""Build the spec and the dependencies of a bucket's static site.  Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Finding = tuple[tuple[str | int, ...], str, str | None]
 
 
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
-    """A site needs a place for what going back takes."""
+    """Yield a problem if the project has no separate release bucket, which a rollback of the site needs."""
     if "spa" not in component.spec:
         return
     projects = (project for project in siblings.values() if project.kind == "Project")
@@ -21,26 +21,29 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
         (project.spec["releases"].get("bucket") for project in projects if project.spec.get("releases")), None
     )
     if release_bucket is None:
-        hint = "declare a Bucket `releases`, and in the Project: releases: {bucket: bucket.releases}"
-        yield ("spa",), "a site is shipped by releases, and the Project names no bucket for them", hint
+        hint = "declare a Bucket `releases`, and set `releases: {bucket: bucket.releases}` in the Project"
+        yield ("spa",), "deploying a site requires a release bucket, and the Project names none", hint
     elif release_bucket == component.handle:
-        hint = "declare a Bucket of its own for the releases: what it keeps is private, a site is not"
-        yield ("spa",), "this bucket keeps the releases, so it cannot hold a site", hint
+        hint = "declare a separate Bucket for the releases: they are private, a site is not"
+        yield ("spa",), "this bucket stores the releases, so it cannot hold a site", hint
 
 
 def build_spec(component: Component, stack: Stack, site: Site) -> dict[str, Value]:
-    """The desired site; only its digest is compared."""
+    """Return the desired site; only its digest is compared."""
     shipping = {
         "site": site,
         "store": stack.release_bucket,
-        "by_etag": component.spec["encryption"] == "AES256",  # under KMS an ETag says nothing of the bytes
+        "by_etag": component.spec["encryption"] == "AES256",  # With KMS, an ETag is no hash of the content.
         "distributions": list(_list_distributions(component, stack)),
     }
     return {"site": site.digest, "shipping": WriteOnly(shipping)}
 
 
 def list_dependencies(component: Component, stack: Stack) -> Iterator[str]:
-    """The service first, then the page that uses it; and nothing before the release bucket can take the way back."""
+    """Yield what must exist before the site is deployed.
+
+    These are its bucket, the services that its pages use, and the release bucket, which a rollback needs.
+    """
     yield from (f"{resource_type}.{component.name}" for resource_type in ("s3_bucket", "s3_bucket_policy"))
     release_bucket = (stack.project.spec.get("releases") or {}).get("bucket", "")
     yield f"s3_bucket.{release_bucket.partition('.')[2]}"
@@ -50,7 +53,7 @@ def list_dependencies(component: Component, stack: Stack) -> Iterator[str]:
 
 
 def _list_distributions(component: Component, stack: Stack) -> Iterator[dict[str, Value]]:
-    """Each CDN that serves from the bucket, and which keys: they are told what has changed."""
+    """Yield each CDN that serves from the bucket, with its key patterns, to invalidate what changes."""
     patterns: dict[Value, list[str]] = {}
     for grant in stack.grants_for(component, "cdn-read"):
         patterns.setdefault(grant.data["distribution_id"], []).append(grant.data["pattern"])

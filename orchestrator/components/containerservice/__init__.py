@@ -1,7 +1,7 @@
-"""A container that answers HTTP: image repository, roles, network, the service in its runtime, its alarm.  Pure.
+"""Expand a ContainerService into its image repository, roles, network, service and alarm.  Pure.
 
-The service gets a role with exactly what `access` says, and secrets by injection.  What runs it is a module a runtime
-(``runtimes``); the image, the roles' shape, the group and the names are the same for all.
+The service gets a role with exactly the permissions of `access`, and secrets by injection.  Each runtime has a module
+(``runtimes``); the image, the form of the roles, the security group and the names are the same for all.
 """
 
 from __future__ import annotations
@@ -19,25 +19,25 @@ from orchestrator.vocabulary import Component, Resource, Scope
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    """Problems as (path, sentence, hint); text may still hold references, which go unjudged."""
+    """Yield problems as (path, message, hint); text that still contains references is not checked."""
     if component.spec["runtime"] in runtimes.RUNTIMES:
         yield from runtimes.get_runtime(component).check(component)
     yield from checks.check(component, siblings)
 
 
 def answers(component: Component) -> str:
-    """The address of the resource by which it answers."""
+    """Return the address of the resource that answers HTTP."""
     return f"{runtimes.get_runtime(component).SERVICE}.{component.name}"
 
 
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
-    """Its address, and the name it has in its runtime."""
+    """Return its URL, its host and its name in the runtime."""
     service = answers(component)
     return {"url": Ref(service, "url"), "host": Ref(service, "host"), "name": service_name(component, scope)}
 
 
 def grants(component: Component, scope: Scope) -> Iterator[Grant]:
-    """A way to each database, and the secrets it is given."""
+    """Yield a connection to each database, and the injection of each secret."""
     group = Ref(f"ec2_security_group.{component.name}", "id")
     for handle in list_databases(component):
         yield Grant(handle, component.handle, "connect", {"security_group": group})
@@ -46,12 +46,12 @@ def grants(component: Component, scope: Scope) -> Iterator[Grant]:
 
 
 def notes(component: Component, stack: Stack) -> Iterable[str]:
-    """What a choice costs, or does not do in this runtime."""
+    """Return notes about costs and about settings that the runtime ignores."""
     return runtimes.get_runtime(component).notes(component)
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """Its resources, what others need first."""
+    """Return its resources, dependencies first."""
     runtime = runtimes.get_runtime(component)
     return [
         *image.expand(component, stack),

@@ -1,4 +1,4 @@
-"""Who is told when a service answers with errors.  Pure."""
+"""Build the alarm on server errors of a ContainerService.  Pure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ PERIOD_MINUTES = 5
 def build_server_error_alarm(
     component: Component, stack: Stack, metric: Mapping[str, Value], scope_note: str = ""
 ) -> Iterator[Resource]:
-    """The alarm on 5xx answers, which ``metric`` counts (namespace, metric, dimensions); none where no limit is set.
+    """Yield the alarm on 5xx responses, which ``metric`` counts (namespace, metric, dimensions), if a limit is set.
 
-    ``where``: what else is counted, in words.
+    ``scope_note`` describes what else the metric counts.
     """
     limit = component.spec["alarms"].get("http5xx")
     if limit is None:

@@ -1,6 +1,7 @@
-"""``runtime: app-runner``: two roles, scaling, a connector where there is a database, the service, its alarm.  Pure.
+"""Build a service on AWS App Runner (``runtime: app-runner``).  Pure.
 
-App Runner fetches injected secrets as the service's own role, and nothing of that travels through the VPC.
+It has two roles, scaling, a VPC connector if it uses a database, the service and its alarm.  App Runner fetches
+injected secrets with the service's own role and not through the VPC.
 """
 
 from __future__ import annotations
@@ -20,34 +21,34 @@ SERVICE = "apprunner_service"
 ECR_ACCESS_POLICY_ARN = "arn:aws:iam::aws:policy/service-role/AWSAppRunnerServicePolicyForECRAccess"
 XRAY_WRITE_POLICY_ARN = "arn:aws:iam::aws:policy/AWSXRayDaemonWriteAccess"
 MEMORY_GB_BY_CPU = {0.25: (0.5, 1), 0.5: (1,), 1: (2, 3, 4), 2: (4, 6), 4: (8, 10, 12)}
-"""vCPU -> the GB that App Runner offers with it."""
+"""Memory sizes in GB that App Runner offers, by vCPU."""
 
 
 def check(component: Component) -> Iterator[Finding]:
-    """Sizes that it does not offer, and what only the other runtime knows."""
+    """Yield sizes that App Runner does not offer, and settings that only the other runtime has."""
     yield from check_cpu_and_memory(component, MEMORY_GB_BY_CPU, "App Runner")
     instances = component.spec["instances"]
     for key in ("scaleOn", "target"):
         if key in instances:
-            message = f"spec.instances.{key} is of `runtime: ecs-express`: App Runner counts the requests at a time"
-            yield ("spec", "instances", key), message, "say `concurrency` instead"
+            message = f"spec.instances.{key} requires `runtime: ecs-express`: App Runner scales by concurrent requests"
+            yield ("spec", "instances", key), message, "use `concurrency` instead"
 
 
 def notes(component: Component) -> Iterator[str]:
-    """What the VPC costs a service that fetches a secret by itself."""
+    """Yield the VPC costs of a service that fetches a secret by itself."""
     fetched_handles = builders.list_fetched_secrets(component)
     if fetched_handles and builders.list_databases(component):
         names = ", ".join(fetched_handles)
         yield (
-            f"{component.handle} reaches everything through the VPC, because it uses a database, and reads {names} by "
-            "itself: that call needs an interface endpoint for Secrets Manager (about 8 USD a month and zone) or a NAT "
-            "gateway (about 35 USD a month). A secret under `secrets` is injected instead, at no cost; S3 goes through "
+            f"{component.handle} uses a database, so all its traffic goes through the VPC, and it reads {names} by "
+            "itself: that call needs an interface endpoint for Secrets Manager (about 8 USD per month and zone) or a "
+            "NAT gateway (about 35 USD per month). A secret under `secrets` is injected instead, at no cost. S3 uses "
             "the free gateway endpoint."
         )
 
 
 def roles(component: Component, stack: Stack) -> Iterator[Resource]:
-    """What the service may do, and what pulls its image."""
+    """Yield the role of the service and the role that pulls its image."""
     allowed_statements = builders.access_statements(
         stack, [*component.spec["access"], *list_injected_secrets(component)]
     )
@@ -63,7 +64,7 @@ def roles(component: Component, stack: Stack) -> Iterator[Resource]:
 
 
 def network(component: Component, stack: Stack) -> Iterator[Resource]:
-    """A way into the VPC, only where there is a database."""
+    """Yield the security group and the VPC connector, if it uses a database."""
     if not builders.list_databases(component):
         return
     yield builders.build_security_group(component, stack)
@@ -77,7 +78,7 @@ def network(component: Component, stack: Stack) -> Iterator[Resource]:
 
 
 def service(component: Component, stack: Stack) -> Iterator[Resource]:
-    """How it scales, the service, and who is told when it fails."""
+    """Yield the scaling configuration, the service and its alarm."""
     physical = builders.service_name(component, stack.scope)
     instances = component.spec["instances"]
     autoscaling_spec = {

@@ -1,4 +1,4 @@
-"""What both runtimes are put together from: resources with our mark, roles, the group, one name.  Pure."""
+"""Build the parts that both runtimes share: tagged resources, roles, the security group and names.  Pure."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from orchestrator.values import Ref, Value
 from orchestrator.vocabulary import Component, Resource, Scope
 
 PREREQUISITE_TYPES = {"database": "rds_instance", "secret": "secretsmanager_value"}
-"""What must be there before a service that uses it starts."""
+"""Resource type that must exist before a service that uses a component of this kind starts."""
 MAX_SERVICE_NAME_LENGTH = 32
-"""The service and all that is called like it share one name; App Runner's scaling has the shortest limit."""
+"""The service and its related resources share one name; App Runner's scaling has the shortest limit."""
 MAX_ROLE_NAME_LENGTH = 64
 
 
-def build_resource(  # noqa: PLR0913 - a resource is what it is
+def build_resource(  # noqa: PLR0913 - the fields of a resource
     component: Component,
     stack: Stack,
     resource_type: str,
@@ -31,7 +31,7 @@ def build_resource(  # noqa: PLR0913 - a resource is what it is
     after: frozenset[str] = frozenset(),
     deletable: bool = False,
 ) -> Resource:
-    """A resource of the component, marked as ours."""
+    """Return a resource of the component with ownership tags."""
     tagged_spec = {**spec, "tags": build_ownership_tags(stack.scope, component.handle, deletable=deletable)}
     where, adopt = component.where, component.adopt
     return Resource(resource_type, name or component.name, physical, tagged_spec, component.handle, where, after, adopt)
@@ -46,9 +46,9 @@ def build_role(
     attached: Iterable[str] = (),
     statements: list[Mapping[str, Any]] | None = None,
 ) -> Resource:
-    """The role ``NAME-part`` that ``principal`` takes.
+    """Return the role ``NAME-SUFFIX`` that ``principal`` assumes.
 
-    ``statements`` of its own policy: none leave it without one; where it is not asked about, it is not looked at.
+    ``statements`` make its inline policy: an empty list means no policy, None leaves the policy unmanaged.
     """
     trust_statement = {"Effect": "Allow", "Principal": {"Service": principal}, "Action": "sts:AssumeRole"}
     spec: dict[str, Value] = {
@@ -65,7 +65,7 @@ def build_role(
 
 
 def access_statements(stack: Stack, handles: Iterable[str]) -> list[Mapping[str, Any]]:
-    """What access to the components means; for a Secret that grants nothing by itself, reading it."""
+    """Return the statements for access to the components; for a Secret without statements, permission to read it."""
     access: list[Mapping[str, Any]] = []
     for handle in dict.fromkeys(handles):
         read_statement = {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue"]}
@@ -77,7 +77,7 @@ def access_statements(stack: Stack, handles: Iterable[str]) -> list[Mapping[str,
 
 
 def build_security_group(component: Component, stack: Stack) -> Resource:
-    """The security group by which databases know it: nobody comes in through it, everything goes out."""
+    """Return the security group that databases allow; it has no inbound rules and allows all outbound traffic."""
     spec: Mapping[str, Value] = {
         "vpc": Ref("ec2_vpc.network", "id"),
         "description": f"{component.handle} of {stack.scope.owner}",
@@ -88,7 +88,7 @@ def build_security_group(component: Component, stack: Stack) -> Resource:
 
 
 def list_prerequisites(component: Component, stack: Stack) -> frozenset[str]:
-    """Addresses of what must be done before the service starts, beyond what it refers to."""
+    """Return the addresses that must be applied before the service starts, beyond its references."""
     access = component.spec["access"] if isinstance(component.spec["access"], list) else []
     handle_parts = [str(handle).partition(".") for handle in access]
     prerequisites = {
@@ -100,12 +100,12 @@ def list_prerequisites(component: Component, stack: Stack) -> frozenset[str]:
 
 
 def list_databases(component: Component) -> list[str]:
-    """Handles of the databases it connects to."""
+    """Return the handles of the databases it connects to."""
     return [handle for handle in component.spec["access"] if handle.startswith("database.")]
 
 
 def list_fetched_secrets(component: Component) -> list[str]:
-    """Handles of the secrets that it reads by itself."""
+    """Return the handles of the secrets that it reads by itself."""
     return [
         handle
         for handle in component.spec["access"]
@@ -114,12 +114,12 @@ def list_fetched_secrets(component: Component) -> list[str]:
 
 
 def service_name(component: Component, scope: Scope) -> str:
-    """The service's name in AWS."""
+    """Return the name of the service in AWS."""
     return shorten_name(f"{scope.name_prefix}-{component.name}", MAX_SERVICE_NAME_LENGTH)
 
 
 def shorten_name(name: str, limit: int) -> str:
-    """``name``, or its beginning and a hash of it where AWS allows no more than ``limit`` characters."""
+    """Return ``name``, or its beginning and its hash if it has more than ``limit`` characters."""
     if len(name) <= limit:
         return name
     return f"{name[: limit - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

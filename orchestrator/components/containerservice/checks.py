@@ -1,4 +1,4 @@
-"""What a schema cannot say of a ContainerService in any runtime: names and secrets that do not go together.  Pure."""
+"""Check what a schema cannot express about a ContainerService in any runtime: sizes, images and secrets.  Pure."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ Siblings: TypeAlias = Mapping[str, Component]
 Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
 
 RELEASE_VARIABLE = "ORCHESTRATOR_RELEASE"
-"""The variable that tells a service which build it is: the tag of its image."""
+"""Environment variable with the build of a service: the tag of its image."""
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    """Problems as (path, sentence, hint); text may still hold references, which go unjudged."""
+    """Yield problems as (path, message, hint); text that still contains references is not checked."""
     yield from _check_instances(component)
     yield from _check_image(component)
     yield from _check_repository(component, siblings)
@@ -29,13 +29,13 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
 def check_cpu_and_memory(
     component: Component, memory_by_cpu: Mapping[float, tuple[float, ...]], runtime_name: str
 ) -> Iterator[Finding]:
-    """Sizes that do not go together, of those that the runtime has ``offered``: vCPU -> GB."""
+    """Yield a problem if the runtime does not offer the memory with the CPU (``memory_by_cpu``: GB by vCPU)."""
     cpu, memory = component.spec["cpu"], component.spec["memory"]
     allowed_memory = memory_by_cpu.get(cpu, ())
     if allowed_memory and memory not in allowed_memory:
         sizes = _format_choices(allowed_memory)
-        message = f"spec.memory {memory} does not go with spec.cpu {cpu}: {runtime_name} offers {sizes} GB with it"
-        yield ("spec", "memory"), message, f"memory: {allowed_memory[0]:g}"
+        message = f"spec.memory {memory} does not match spec.cpu {cpu}: {runtime_name} offers {sizes} GB with it"
+        yield ("spec", "memory"), message, f"set `memory: {allowed_memory[0]:g}`"
 
 
 def _format_choices(sizes: tuple[float, ...]) -> str:
@@ -46,7 +46,7 @@ def _format_choices(sizes: tuple[float, ...]) -> str:
 def _check_instances(component: Component) -> Iterator[Finding]:
     instances = component.spec["instances"]
     if instances["min"] > instances["max"]:
-        message = f"spec.instances.min {instances['min']} is more than spec.instances.max {instances['max']}"
+        message = f"spec.instances.min {instances['min']} is greater than spec.instances.max {instances['max']}"
         yield ("spec", "instances", "min"), message, None
 
 
@@ -54,25 +54,26 @@ def _check_image(component: Component) -> Iterator[Finding]:
     image = component.spec["image"]
     path = ("spec", "image")
     if "build" not in image and "prebuilt" not in image:
-        yield path, "spec.image says neither `build` nor `prebuilt`", "build: {context: ../api}, to build it here"
+        hint = "set `build: {context: ../api}` to build the image, or `prebuilt` to use an existing one"
+        yield path, "spec.image has neither `build` nor `prebuilt`", hint
     elif "build" in image and "prebuilt" in image:
-        message = "spec.image says both `build` and `prebuilt`: one of them is the image"
+        message = "spec.image has both `build` and `prebuilt`, but there is only one image"
         yield (*path, "prebuilt"), message, "remove one of the two"
     if "build" in image and "repository" not in image:
-        message = "spec.image.build needs spec.image.repository: what is built is pushed there"
-        yield (*path, "build"), message, f"repository: {component.name}"
+        message = "spec.image.build requires spec.image.repository, to which the image is pushed"
+        yield (*path, "build"), message, f"set `repository: {component.name}`"
     if "build" in image and RELEASE_VARIABLE in component.spec["environment"]:
-        message = f"{RELEASE_VARIABLE} is set by the orchestrator, to the tag of the image"
+        message = f"the orchestrator sets {RELEASE_VARIABLE} to the tag of the image"
         yield ("spec", "environment", RELEASE_VARIABLE), message, "remove it"
 
 
 def _check_repository(component: Component, siblings: Siblings) -> Iterator[Finding]:
     own_repository = _repository_name(component)
     for other in siblings.values():
-        is_later = other.kind == component.kind and other.handle > component.handle  # said once, not by both
+        is_later = other.kind == component.kind and other.handle > component.handle  # Report each pair once.
         if own_repository is not None and is_later and _repository_name(other) == own_repository:
             message = (
-                f"`{own_repository}` is the repository of {other.handle} too: each service keeps images of its own"
+                f"`{own_repository}` is also the repository of {other.handle}: each service needs its own repository"
             )
             yield ("spec", "image", "repository"), message, None
 
@@ -88,15 +89,15 @@ def _check_selected_secrets(component: Component, siblings: Siblings) -> Iterato
         path = ("spec", "secrets", variable)
         available_keys = _secret_keys(handle, siblings)
         if handle not in siblings:
-            yield path, f"there is no {handle}", None
+            yield path, f"unknown component {handle}", None
         elif key not in available_keys:
             yield (
                 path,
                 f"{handle} has no key `{key}`",
-                f"it has {', '.join(available_keys)}" if available_keys else None,
+                f"available keys: {', '.join(available_keys)}" if available_keys else None,
             )
         if variable in component.spec["environment"]:
-            yield path, f"{variable} stands under spec.environment too", "name it once"
+            yield path, f"{variable} is also set in spec.environment", "remove one of the two"
 
 
 def _check_whole_secrets(component: Component, siblings: Siblings) -> Iterator[Finding]:
@@ -104,8 +105,8 @@ def _check_whole_secrets(component: Component, siblings: Siblings) -> Iterator[F
     for index, handle in enumerate(component.spec["secrets"]):
         for variable in map(injected_secrets.to_variable_name, _secret_keys(handle, siblings)):
             if variable in sources:
-                message = f"{handle} injects {variable}, which {sources[variable]} sets already"
-                yield ("spec", "secrets", index), message, "choose and name keys: `VARIABLE: secret.NAME[KEY]`"
+                message = f"{handle} injects {variable}, which {sources[variable]} already sets"
+                yield ("spec", "secrets", index), message, "choose keys by name: `VARIABLE: secret.NAME[KEY]`"
             sources[variable] = handle
 
 

@@ -1,7 +1,8 @@
-"""``runtime: ecs-express``: three roles, a security group, the service on Fargate behind a load balancer.  Pure.
+"""Build a service on ECS Express Mode, with Fargate behind a load balancer (``runtime: ecs-express``).  Pure.
 
-ECS makes the load balancer, its certificate and its own security group, as the infrastructure role.  The tasks sit in
-public subnets, of which two are named: the load balancer has an address to pay for in each.  It scales by itself.
+It has three roles, a security group, the service and its alarm.  ECS creates the load balancer, its certificate and its
+security group with the infrastructure role, and scales the service.  Tasks run in two public subnets: the load balancer
+has a billed address in each.
 """
 
 from __future__ import annotations
@@ -28,57 +29,57 @@ MEMORY_GB_BY_CPU = {
     2: tuple(range(4, 17)),
     4: tuple(range(8, 31)),
 }
-"""vCPU -> the GB that Fargate offers with it."""
+"""Memory sizes in GB that Fargate offers, by vCPU."""
 SCALING_METRICS = {"cpu": "AVERAGE_CPU", "memory": "AVERAGE_MEMORY", "requests": "REQUEST_COUNT_PER_TARGET"}
 DEFAULT_SCALING_TARGETS = {"cpu": 60, "memory": 60, "requests": 1000}
-"""Per cent, or requests a minute and task."""
+"""Percent, or requests per minute and task."""
 MAX_PERCENT = 100
 IGNORED_SETTINGS = {
-    "concurrency": (100, "another task starts by `scaleOn` and `target`"),
-    "intervalSeconds": (5, "the load balancer asks every 30 seconds"),
+    "concurrency": (100, "tasks scale by `scaleOn` and `target`"),
+    "intervalSeconds": (5, "the load balancer checks every 30 seconds"),
     "timeoutSeconds": (2, "the load balancer waits 5 seconds"),
-    "healthyAfter": (1, "the load balancer's own count holds"),
-    "unhealthyAfter": (5, "the load balancer's own count holds"),
+    "healthyAfter": (1, "the load balancer uses its own count"),
+    "unhealthyAfter": (5, "the load balancer uses its own count"),
 }
-"""What is said to App Runner alone: its default there, and what ECS does instead."""
+"""Settings of App Runner only: the default there, and what ECS does instead."""
 
 
 def check(component: Component) -> Iterator[Finding]:
-    """Sizes that it does not offer, and what it has no place for: a promise of the manifest that nobody would keep."""
+    """Yield sizes that Fargate does not offer, and settings that ECS Express does not support."""
     yield from check_cpu_and_memory(component, MEMORY_GB_BY_CPU, "Fargate")
     yield from _check_unsupported(component)
     instances = component.spec["instances"]
     target = instances.get("target")
     if instances.get("scaleOn", "cpu") != "requests" and isinstance(target, int) and target > MAX_PERCENT:
-        message = f"spec.instances.target {target} is more than 100 per cent"
-        yield ("spec", "instances", "target"), message, "say `scaleOn: requests`, if requests a minute are meant"
+        message = f"spec.instances.target {target} is more than 100 percent"
+        yield ("spec", "instances", "target"), message, "set `scaleOn: requests` to scale by requests per minute"
     command = component.spec.get("command")
     if isinstance(command, str):
         try:
             shlex.split(command)
         except ValueError as error:
-            message = f"spec.command cannot be parted into words: {str(error).lower()}"
-            yield ("spec", "command"), message, "close the quotes: no shell looks at it"
+            message = f"spec.command cannot be split into words: {str(error).lower()}"
+            yield ("spec", "command"), message, "close the quotes: the command runs without a shell"
 
 
 def _check_unsupported(component: Component) -> Iterator[Finding]:
     spec = component.spec
     if spec["health"]["protocol"] != "HTTP":
-        message = "the load balancer of `runtime: ecs-express` asks for a path over HTTP, it does not just connect"
-        yield ("spec", "health"), message, "name a path that answers 200: health: {path: /health}"
+        message = "`runtime: ecs-express` requires an HTTP health check with a path"
+        yield ("spec", "health"), message, "set a path that answers 200: `health: {path: /health}`"
     if spec["ipv6"] is True:
-        message = "`runtime: ecs-express` makes a load balancer that answers over IPv4 only"
-        yield ("spec", "ipv6"), message, "remove it; a Cdn in front of it answers over IPv6"
+        message = "the load balancer of `runtime: ecs-express` supports IPv4 only"
+        yield ("spec", "ipv6"), message, "remove it, or put a Cdn in front, which supports IPv6"
     if spec["tracing"] is True:
-        message = "X-Ray's collector would have to run beside the container, and `runtime: ecs-express` runs one only"
-        yield ("spec", "tracing"), message, "remove it, or let the application send its traces itself"
+        message = "tracing needs a second container for X-Ray's collector, and `runtime: ecs-express` runs only one"
+        yield ("spec", "tracing"), message, "remove it, or let the application send its own traces"
     if "encryptionKey" in spec:
-        message = "`runtime: ecs-express` keeps no copy of the image or the logs that a key of yours could encrypt"
+        message = "`runtime: ecs-express` stores no copy of the image or the logs that this key could encrypt"
         yield ("spec", "encryptionKey"), message, "remove it"
 
 
 def notes(component: Component) -> Iterator[str]:
-    """What of the manifest is said to App Runner alone, and what private tasks take."""
+    """Yield notes about settings that only App Runner uses, and about the network needs of private tasks."""
     settings = {**component.spec["health"], **component.spec["instances"]}
     ignored_settings = {
         key: explanation
@@ -87,16 +88,16 @@ def notes(component: Component) -> Iterator[str]:
     }
     if ignored_settings:
         details = "; ".join(f"{key}: {explanation}" for key, explanation in ignored_settings.items())
-        yield f"{component.handle} says what only App Runner heeds, and ECS Express does otherwise ({details})."
+        yield f"{component.handle} has settings that only App Runner uses and ECS Express ignores ({details})."
     if component.spec["public"] is False:
         yield (
-            f"{component.handle} is not public, so its tasks have no address of their own: to pull the image, write "
-            "logs and read secrets their subnets need a NAT gateway (about 35 USD a month) or interface endpoints."
+            f"{component.handle} is not public, so its tasks have no public address: to pull the image, write logs and "
+            "read secrets, their subnets need a NAT gateway (about 35 USD per month) or interface endpoints."
         )
 
 
 def roles(component: Component, stack: Stack) -> Iterator[Resource]:
-    """What the service may do, what starts it (pulls, reads injected secrets), and what makes the load balancer."""
+    """Yield the roles of the task, of its execution (pulls, reads injected secrets) and of the load balancer."""
     yield builders.build_role(
         component,
         stack,
@@ -112,12 +113,12 @@ def roles(component: Component, stack: Stack) -> Iterator[Resource]:
 
 
 def network(component: Component, stack: Stack) -> Iterator[Resource]:
-    """Tasks are in the VPC anyway; ECS lets the load balancer in by a group of its own."""
+    """Yield the security group of the tasks; ECS allows the load balancer through a group of its own."""
     yield builders.build_security_group(component, stack)
 
 
 def service(component: Component, stack: Stack) -> Iterator[Resource]:
-    """The service, and who is told when it fails."""
+    """Yield the service and its alarm."""
     physical = builders.service_name(component, stack.scope)
     yield builders.build_resource(
         component,

@@ -1,4 +1,4 @@
-"""The image that runs, and the repository that keeps it: the same for every runtime.  Pure."""
+"""Build the image and the ECR repository of a ContainerService, for every runtime.  Pure."""
 
 from __future__ import annotations
 
@@ -18,39 +18,39 @@ UNTAGGED_RETENTION_DAYS = 7
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """Its repository, and the image where it is built here."""
+    """Return its repository, and its image if it is built here."""
     return [*_build_repository(component, stack), *_build_image(component, stack)]
 
 
 def image_reference(component: Component) -> Value:
-    """The image by digest, once it is known."""
+    """Return the image by digest, as a Ref until the digest is known."""
     return component.spec["image"].get("prebuilt") or Ref(f"ecr_image.{component.name}", "reference")
 
 
 def environment_variables(component: Component, stack: Stack) -> dict[str, Value]:
-    """Its variables: those of the manifest, what changes with its secrets, and which release it is."""
+    """Return the variables of the manifest, the fingerprints of its secrets and the variable with its release."""
     is_built = "build" in component.spec["image"]
     release_variable = (
         {RELEASE_VARIABLE: get_image_artefact(component, stack).tag} if is_built else {}
-    )  # so that a probe can tell who answers
+    )  # A probe compares it to know which build answers.
     return {**component.spec["environment"], **fingerprint_variables(component), **release_variable}
 
 
 def is_private(component: Component) -> bool:
-    """Whether it takes a role to pull it."""
+    """Return whether pulling the image requires a role."""
     return not str(component.spec["image"].get("prebuilt", "")).startswith(PUBLIC_REGISTRY_PREFIX)
 
 
 def get_image_artefact(component: Component, stack: Stack) -> Image:
-    """What was gathered of the image that is built here.
+    """Return the artefact of the image that is built here.
 
-    Raises Problems when nothing was.
+    Raises Problems if the release was made without one.
     """
     image = stack.artefacts.images.get(component.handle)
     if image is None:
-        message = f"the image of {component.handle} is not known: the release that is asked for was made without one"
+        message = f"unknown image of {component.handle}: the requested release was made without it"
         raise Problems.from_message(
-            message, where=component.where, hint="orchestrator releases shows which can come back"
+            message, where=component.where, hint="choose another release: run `orchestrator releases`"
         )
     return image
 
@@ -70,7 +70,7 @@ def _build_repository(component: Component, stack: Stack) -> Iterator[Resource]:
 
 
 def _build_image(component: Component, stack: Stack) -> Iterator[Resource]:
-    """Its name is its repository's and the hash of what goes into it."""
+    """Yield the image, named after its repository and tagged with the hash of its inputs."""
     image_spec = component.spec["image"]
     if "build" not in image_spec:
         return
@@ -80,7 +80,7 @@ def _build_image(component: Component, stack: Stack) -> Iterator[Resource]:
     if image.digest is not None:
         spec["digest"] = image.digest
     else:
-        # Where nothing but a count of tags decides what ECR keeps, the tags of layers would push images out.
+        # Where ECR keeps images by a count of tags, the tags of cached layers would expire images.
         build_spec = {**image.build, "keep_layers": stack.release_bucket is not None}
         spec |= {"source": image.build["source"], "build": WriteOnly(build_spec)}
     after = frozenset({f"ecr_repository.{component.name}"})
@@ -89,7 +89,7 @@ def _build_image(component: Component, stack: Stack) -> Iterator[Resource]:
 
 
 def _lifecycle_policy(component: Component, stack: Stack) -> Mapping[str, Value]:
-    """With releases, no rule takes a tagged image away: retention removes what no release needs."""
+    """Return the lifecycle policy; with releases it expires no tagged image, because retention removes unused ones."""
     untagged = {
         "tagStatus": "untagged",
         "countType": "sinceImagePushed",

@@ -1,4 +1,4 @@
-"""The secrets that the runtime puts into a service's environment: which, under which name, found where.  Pure."""
+"""Map the secrets that a runtime injects to the environment variables of a service.  Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ KEY_PATTERN = re.compile(r"(secret\.[a-z][a-z0-9-]*)\[(.+)\]")
 
 
 def secret_variables(component: Component, stack: Stack) -> dict[str, Value]:
-    """Environment variable -> where the runtime reads it: the secret's ARN and the key, named without a colon."""
+    """Return, by environment variable, where the runtime reads it: the secret's ARN and the key without a colon."""
     secrets_spec = component.spec["secrets"]
     if isinstance(secrets_spec, Mapping):
         variable_sources = [(variable, *parse_key_reference(text)) for variable, text in secrets_spec.items()]
@@ -30,7 +30,7 @@ def secret_variables(component: Component, stack: Stack) -> dict[str, Value]:
 
 
 def fingerprint_variables(component: Component) -> dict[str, Value]:
-    """A variable a secret, which changes with it: secrets are read only when a deployment starts."""
+    """Return one variable per secret that changes with it: a runtime reads secrets only when a deployment starts."""
     secret_names = [handle.partition(".")[2] for handle in list_injected_secrets(component)]
     return {
         f"ORCHESTRATOR_{name.upper().replace('-', '_')}_FINGERPRINT": Ref(f"secretsmanager_value.{name}", "fingerprint")
@@ -39,7 +39,7 @@ def fingerprint_variables(component: Component) -> dict[str, Value]:
 
 
 def list_injected_secrets(component: Component) -> list[str]:
-    """Handles of the secrets of which a service is given anything."""
+    """Return the handles of the secrets from which a service gets any key."""
     secrets_spec = component.spec["secrets"]
     handles = (
         [parse_key_reference(text)[0] for text in secrets_spec.values()]
@@ -50,16 +50,16 @@ def list_injected_secrets(component: Component) -> list[str]:
 
 
 def parse_key_reference(text: str) -> tuple[str, str]:
-    """``secret.app[Jwt:Key]`` as handle and key; the schema has seen to its form."""
+    """Split ``secret.app[Jwt:Key]`` into handle and key; the schema checks its format."""
     match = KEY_PATTERN.fullmatch(text)
     return (match[1], match[2]) if match else (text, "")
 
 
 def to_variable_name(key: str) -> str:
-    """A key as a variable's name, and as AWS can be asked for it: it takes a colon for a separator."""
+    """Return a key as a variable name, and as AWS accepts it: a colon is a separator there."""
     return key.replace(":", "__")
 
 
 def secret_arn(handle: str) -> Ref:
-    """The ARN of the Secret that a handle names."""
+    """Return the ARN of the Secret that a handle names."""
     return Ref(f"secretsmanager_secret.{handle.partition('.')[2]}", "arn")

@@ -1,4 +1,7 @@
-"""What has to run once before a new build of a service gets traffic.  Pure, but for the place of a folder."""
+"""Build the migration that runs once before a new build of a service gets traffic.
+
+Pure, except for resolving a folder.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from orchestrator.vocabulary import Component, Resource
 
 
 def build_migration(component: Component, stack: Stack) -> list[Resource]:
-    """The migration of the build that is wanted; none where none is asked for, or nothing is built."""
+    """Return the migration of the desired build; an empty list if none is declared or nothing is built."""
     migration_spec, image = component.spec.get("migrate"), stack.artefacts.images.get(component.handle)
     if migration_spec is None or image is None:
         return []

@@ -1,8 +1,8 @@
-"""The runtimes by the word of the manifest.  Each module makes the same parts of a service in its own way.
+"""Look up the module of a runtime by its name in the manifest.  Each module builds the same parts of a service.
 
-``SERVICE``                  the resource type that answers
-``check(component)``         what the runtime does not offer: (path, sentence, hint)
-``notes(component)``         what a reader of the plan should know of it
+``SERVICE``                  the type of the resource that answers HTTP
+``check(component)``         settings that the runtime does not support, as (path, message, hint)
+``notes(component)``         notes for the reader of a plan
 ``roles(component, stack)``, ``network(component, stack)``, ``service(component, stack)``   its resources
 """
 
@@ -18,7 +18,7 @@ from orchestrator.vocabulary import Component, Resource
 
 
 class Runtime(Protocol):
-    """What a module of a runtime offers (the module itself is the object)."""
+    """Interface of the runtime modules (the module itself is the object)."""
 
     SERVICE: str
 
@@ -40,5 +40,5 @@ RUNTIMES: Mapping[str, Runtime] = {
 
 
 def get_runtime(component: Component) -> Runtime:
-    """The runtime that the manifest names."""
+    """Return the runtime that the manifest names."""
     return RUNTIMES[component.spec["runtime"]]

@@ -1,6 +1,6 @@
-"""A PostgreSQL database: its security group, its place in the network, the instance, its alarms.  Pure.
+"""Expand a Database into its security group, subnet group, RDS instance and alarms.  Pure.
 
-Its password is the business of the Secret that names it; without one RDS makes and keeps a password of its own.
+The Secret that refers to the database generates its password; without one, RDS manages the password itself.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ PASSWORD_EXPORT = "password"  # noqa: S105 - the name of an export
 
 
 def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
-    """Where it is and how to get in.  Whatever holds the password may stand in a Secret only."""
+    """Return its address, user and connection strings; only Secrets may use values that contain the password."""
     spec = component.spec
     host, password = Ref(f"rds_instance.{component.name}", "host"), Ref(component.handle, PASSWORD_EXPORT)
     user, port, database = spec["username"], str(spec["port"]), spec["database"]
@@ -44,27 +44,27 @@ def exports(component: Component, scope: Scope) -> Mapping[str, Value]:
 
 
 def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
-    """With IAM authentication, the right to get a token for its user; otherwise the network is all there is to it."""
+    """Yield the permission to connect as its user with IAM authentication; without it, network access is enough."""
     if component.spec["iamAuthentication"]:
         user = f"arn:aws:rds-db:{scope.region}:{scope.account}:dbuser:*/{component.spec['username']}"
         yield {"Effect": "Allow", "Action": ["rds-db:connect"], "Resource": [user]}
 
 
 def notes(component: Component, stack: Stack) -> Iterator[str]:
-    """Choices that are allowed and seldom wise."""
+    """Yield notes about settings that are valid but rarely a good idea."""
     spec, handle = component.spec, component.handle
     if spec["public"]:
-        yield f"{handle} has a public address; whoever is in its `allowFrom` can try passwords."
+        yield f"{handle} has a public address: everyone within its `allowFrom` can try passwords."
     if not spec["backups"]["retentionDays"]:
-        yield f"{handle} has no automated backups: there is no way back to a point in time."
+        yield f"{handle} has no automated backups: you cannot restore it to a point in time."
     if spec["extendedSupport"]:
-        yield f"{handle} stays on its version beyond standard support, at about 0.10 USD an hour and vCPU."
+        yield f"{handle} stays on its version after standard support ends, at about 0.10 USD per vCPU and hour."
     if str(spec.get("parameters", {}).get("rds.force_ssl", "1")) in {"0", "False"}:
         yield f"{handle} accepts connections without TLS (`rds.force_ssl`)."
 
 
 def expand(component: Component, stack: Stack) -> list[Resource]:
-    """Its resources, what others need first."""
+    """Return its resources, dependencies first."""
     resources = [_build_resource(component, stack, "ec2_security_group", _security_group_spec(component, stack))]
     if "subnetGroup" not in component.spec:
         subnet_group_spec = {"description": _describe(component, stack), "subnets": Ref("ec2_vpc.network", "subnets")}
@@ -111,7 +111,7 @@ def _parameter_group_family(component: Component) -> str:
 
 
 def _parameter_group_name(component: Component, stack: Stack) -> str:
-    """The parameter group's name, final: a pending upgrade is recognised by it."""
+    """Return the final name of the parameter group; a pending upgrade is recognised by it."""
     own_name = f"{stack.scope.name_prefix}-{component.name}-{_parameter_group_family(component)}"
     return own_name if component.spec.get("parameters") else f"default.{_parameter_group_family(component)}"
 

@@ -1,4 +1,4 @@
-"""The alarms of a database: one for each threshold that its manifest gives.  Pure."""
+"""Build the CloudWatch alarms of a Database: one for each threshold that its manifest sets.  Pure."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ALARM_METRICS: Mapping[str, _AlarmMetric] = {
 
 
 def build_alarms(component: Component, stack: Stack) -> Iterator[Resource]:
-    """One resource a threshold; they go to the project's topic when there is one."""
+    """Yield one alarm per threshold; alarms notify the project's topic if there is one."""
     for key, threshold in sorted(component.spec["alarms"].items()):
         if threshold is not None:
             yield _build_alarm(component, stack, ALARM_METRICS[key], threshold)

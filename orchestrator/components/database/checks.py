@@ -1,4 +1,4 @@
-"""What a schema cannot say of a Database: windows, words that are taken, disks, and how many may connect.  Pure."""
+"""Check what a schema cannot express about a Database: windows, reserved names, storage and connections.  Pure."""
 
 from __future__ import annotations
 
@@ -15,22 +15,23 @@ Finding: TypeAlias = tuple[tuple[str | int, ...], str, str | None]
 MIN_WINDOW_MINUTES = 30
 MAX_WINDOW_MINUTES = 24 * 60
 MIN_STRIPED_STORAGE_GB = 400
-"""From here on RDS spreads a PostgreSQL disk over four volumes, and gp3's speed can be bought."""
+"""From this size RDS stripes PostgreSQL storage across four volumes, and gp3's IOPS and throughput can be set."""
 MEMORY_GB_BY_SIZE = {"micro": 1, "small": 2, "medium": 4, "large": 8, "xlarge": 16, "2xlarge": 32, "4xlarge": 64}
 BYTES_PER_CONNECTION = 9_531_392
-"""RDS's own formula: max_connections is the memory (about three quarters of it are left) by this, 5,000 at most."""
+"""RDS's formula: max_connections is the memory (of which about three quarters are available) divided by this value, at
+most 5,000."""
 RESERVED_USERS_PATTERN = re.compile(
     "pg_.*|rds_(iam|password|replication|superuser)|rds(admin|repladmin|topmgr)|admin|all|any|authorization|both|case"
     "|cast|check|create|current_user|default|distinct|do|else|end|false|for|from|grant|group|having|in|into|is|leading"
     "|limit|new|not|null|off|offset|old|on|only|or|order|placing|primary|public|references|select|session_user|some"
     "|table|then|to|trailing|true|union|unique|user|using|when|where|with"
 )
-"""Names that PostgreSQL or RDS keep for themselves."""
+"""Names that PostgreSQL or RDS reserve."""
 RESERVED_DATABASES = frozenset({"rdsadmin", "template0", "template1"})
 
 
 def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
-    """Problems as (path, sentence, hint); text that still holds references goes unjudged."""
+    """Yield problems as (path, message, hint); text that still contains references is not checked."""
     spec = component.spec
     yield from _check_windows(spec)
     yield from _check_names(component, siblings)
@@ -49,7 +50,7 @@ def _check_windows(spec: Mapping[str, Any]) -> Iterator[Finding]:
         if not MIN_WINDOW_MINUTES <= duration_minutes(window) <= MAX_WINDOW_MINUTES:
             yield (
                 path,
-                f"the window {window} lasts {duration_minutes(window)} minutes; RDS wants 30 minutes to 24 hours",
+                f"the window {window} lasts {duration_minutes(window)} minutes; RDS requires 30 minutes to 24 hours",
                 None,
             )
     if has_overlap(backup, maintenance):
@@ -60,15 +61,15 @@ def _check_windows(spec: Mapping[str, Any]) -> Iterator[Finding]:
 def _check_names(component: Component, siblings: Siblings) -> Iterator[Finding]:
     spec = component.spec
     if RESERVED_USERS_PATTERN.fullmatch(spec["username"].lower()):
-        yield ("spec", "username"), f"the user name {spec['username']} is taken by PostgreSQL or RDS", None
+        yield ("spec", "username"), f"the user name {spec['username']} is reserved by PostgreSQL or RDS", None
     if spec["database"].lower() in RESERVED_DATABASES:
-        yield ("spec", "database"), f"the database name {spec['database']} is taken by RDS", None
+        yield ("spec", "database"), f"the database name {spec['database']} is reserved by RDS", None
     if "--" in component.name or component.name.endswith("-"):
-        message = "a database's name has single hyphens, and none at the end"
+        message = "the name of a database must have only single hyphens, and none at the end"
         yield ("metadata", "name"), message, None
     if f"containerservice.{component.name}" in siblings:
-        message = f"containerservice.{component.name} has the same name, and each has a security group of its name"
-        yield ("metadata", "name"), message, "give one of the two another name"
+        message = f"containerservice.{component.name} has the same name, and their security groups would conflict"
+        yield ("metadata", "name"), message, "rename one of the two"
 
 
 def _check_storage(storage: Mapping[str, Any]) -> Iterator[Finding]:
@@ -77,66 +78,71 @@ def _check_storage(storage: Mapping[str, Any]) -> Iterator[Finding]:
     for name in provisioned:
         message = None
         if storage_type == "gp2" or (storage_type != "gp3" and name == "throughput"):
-            message = f"{storage_type} takes no `{name}`"
+            message = f"{storage_type} does not support `{name}`"
         elif storage_type == "gp3" and size_gb < MIN_STRIPED_STORAGE_GB:
             message = (
-                f"gp3 below {MIN_STRIPED_STORAGE_GB} GB takes no `{name}`: "
-                "3000 operations and 125 MiB a second are included"
+                f"gp3 below {MIN_STRIPED_STORAGE_GB} GB does not support `{name}`: "
+                "3000 IOPS and 125 MiB per second are included"
             )
         if message:
-            yield ("spec", "storage", name), message, f"leave `{name}` out"
+            yield ("spec", "storage", name), message, f"remove `{name}`"
     if storage_type == "gp3" and size_gb >= MIN_STRIPED_STORAGE_GB and storage.get("iops", 12000) < 12000:
         yield (
             ("spec", "storage", "iops"),
-            f"gp3 from {MIN_STRIPED_STORAGE_GB} GB on has 12000 operations at least",
+            f"gp3 storage of {MIN_STRIPED_STORAGE_GB} GB or more has at least 12000 IOPS",
             None,
         )
     if storage_type.startswith("io") and ("iops" not in storage or size_gb < 100):
-        yield ("spec", "storage", "type"), f"{storage_type} wants `iops`, and a size of 100 GB at least", "type: gp3"
+        message = f"{storage_type} requires `iops` and a size of at least 100 GB"
+        yield ("spec", "storage", "type"), message, "use `type: gp3`"
     if storage.get("maxSizeGb", size_gb * 2) < size_gb * 1.1:
-        message = f"maxSizeGb {storage['maxSizeGb']} leaves no room: RDS wants 10 % more than sizeGb {size_gb} at least"
+        message = f"maxSizeGb {storage['maxSizeGb']} is too small: RDS requires at least 10% more than sizeGb {size_gb}"
         yield ("spec", "storage", "maxSizeGb"), message, None
     if "kmsKey" in storage and not storage["encrypted"]:
-        yield ("spec", "storage", "kmsKey"), "a disk that is not encrypted has no key", "encrypted: true"
+        yield ("spec", "storage", "kmsKey"), "`kmsKey` requires encrypted storage", "set `encrypted: true`"
 
 
 def _check_instance(spec: Mapping[str, Any]) -> Iterator[Finding]:
     if spec["multiAz"] and "availabilityZone" in spec:
-        yield ("spec", "availabilityZone"), "with `multiAz` AWS chooses the zones", "leave `availabilityZone` out"
+        yield ("spec", "availabilityZone"), "with `multiAz` AWS chooses the zones", "remove `availabilityZone`"
     if spec["monitoring"]["intervalSeconds"] and "role" not in spec["monitoring"]:
-        yield ("spec", "monitoring"), "enhanced monitoring needs a `role` that lets RDS write its logs", None
+        yield ("spec", "monitoring"), "enhanced monitoring requires a `role` that allows RDS to write its logs", None
 
 
 def _check_pool(component: Component, siblings: Siblings) -> Iterator[Finding]:
     pool, limit = component.spec["pool"], _max_connections(component.spec)
     if pool["min"] > pool["max"]:
-        yield ("spec", "pool", "min"), f"pool.min {pool['min']} is more than pool.max {pool['max']}", None
+        yield ("spec", "pool", "min"), f"pool.min {pool['min']} is greater than pool.max {pool['max']}", None
     clients = [client for client in siblings.values() if component.handle in client.spec.get("access", ())]
     instances = sum(client.spec.get("instances", {}).get("max", 1) for client in clients)
     total_connections = instances * pool["max"]
     if limit is not None and total_connections > limit:
         message = (
-            f"{instances} instances with {pool['max']} connections each want {total_connections}, "
-            f"{component.spec['instanceClass']} has about {limit}"
+            f"{instances} instances with {pool['max']} connections each need {total_connections} connections, "
+            f"{component.spec['instanceClass']} allows about {limit}"
         )
-        yield ("spec", "pool", "max"), message, f"max: {max(1, limit // instances)}, or a larger instanceClass"
+        yield (
+            ("spec", "pool", "max"),
+            message,
+            f"set `max: {max(1, limit // instances)}`, or choose a larger instanceClass",
+        )
 
 
 def _check_alarms(spec: Mapping[str, Any]) -> Iterator[Finding]:
     alarms, limit = spec["alarms"], _max_connections(spec)
     if "cpuCredits" in alarms and not str(spec["instanceClass"]).startswith("db.t"):
-        message = f"{spec['instanceClass']} has no CPU credits; only burstable classes (db.t...) have"
-        yield ("spec", "alarms", "cpuCredits"), message, "leave it out; `cpuPercent` fits every class"
+        message = f"{spec['instanceClass']} has no CPU credits; only burstable classes (db.t...) have them"
+        yield ("spec", "alarms", "cpuCredits"), message, "remove it, or use `cpuPercent`, which works with every class"
     if limit is not None and alarms.get("connections", 0) > limit:
-        message = f"this alarm never goes off: {spec['instanceClass']} has about {limit} connections"
-        yield ("spec", "alarms", "connections"), message, f"connections: {limit * 3 // 4}"
+        message = f"this alarm can never fire: {spec['instanceClass']} allows about {limit} connections"
+        yield ("spec", "alarms", "connections"), message, f"set `connections: {limit * 3 // 4}`"
     if alarms.get("freeStorageGb", 0) >= spec["storage"]["sizeGb"]:
-        message = f"this alarm never rests: there are only {spec['storage']['sizeGb']} GB"
+        message = f"this alarm always fires: the storage has only {spec['storage']['sizeGb']} GB"
         yield ("spec", "alarms", "freeStorageGb"), message, None
 
 
 def _max_connections(spec: Mapping[str, Any]) -> int | None:
-    """About how many connections the class has, or None where that is not known or set by the manifest."""
+    """Return the approximate connection limit of the class, or None if it is unknown or set in the manifest."""
     family, _, size = str(spec["instanceClass"]).removeprefix("db.").partition(".")
     memory_gb = MEMORY_GB_BY_SIZE.get(size)
     if memory_gb is None or "max_connections" in spec.get("parameters", {}):

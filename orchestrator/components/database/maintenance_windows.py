@@ -1,4 +1,4 @@
-"""Backup and maintenance windows as minutes of a week.  Pure; formats are the schema's business."""
+"""Compare backup and maintenance windows as minutes of a week.  Pure; the schema checks their format."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ MINUTES_PER_WEEK = 7 * MINUTES_PER_DAY
 
 
 def duration_minutes(window: str) -> int:
-    """How long a window of either kind is; one that ends before it begins goes past midnight, or past Sunday."""
+    """Return the minutes of a daily or weekly window; one that ends before it begins wraps around."""
     start, end = _parse_window(window)
     return (end - start) % (MINUTES_PER_DAY if len(window) == len("00:00-00:00") else MINUTES_PER_WEEK)
 
 
 def has_overlap(backup: str, maintenance: str) -> bool:
-    """Whether a daily window and a weekly one ever share a minute."""
+    """Return whether a daily window and a weekly window overlap."""
     maintenance_start, maintenance_minutes = _parse_window(maintenance)[0], duration_minutes(maintenance)
     backup_start, backup_minutes = _parse_window(backup)[0], duration_minutes(backup)
     return any(
@@ -30,6 +30,6 @@ def _parse_window(window: str) -> tuple[int, int]:
 
 
 def _parse_minute(text: str) -> int:
-    """``sun:04:30``, or ``04:30`` of any day."""
+    """Return the minute of the week of ``sun:04:30``, or the minute of the day of ``04:30``."""
     *day, hour, minute = text.split(":")
     return (WEEKDAYS.index(day[0]) * MINUTES_PER_DAY if day else 0) + int(hour) * 60 + int(minute)
