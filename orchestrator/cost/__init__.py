@@ -1,9 +1,9 @@
-"""What a stack costs a month, from AWS's list prices of a given day.  Pure: no pricing API is called.
+"""Estimate what a stack costs per month, from AWS's list prices of a given day.  Pure: no pricing API is called.
 
     before, after = estimate(live, region), estimate(desired, region)
-    delta(before, after).idle
+    compare(before, after).idle
 
-Prices are before VAT, discounts, credits and traffic.  What has no price here is named, never guessed.
+Prices exclude VAT, discounts, credits and traffic.  Resources without a known price are listed, never guessed.
 """
 
 from orchestrator.cost.estimate import CostChange, Estimate, LineItem, compare, estimate

@@ -1,4 +1,4 @@
-"""The estimate: one line a resource that has a price of its own, and the names of those whose price is not known."""
+"""Estimate the monthly cost of resources, one line item each, and list those without a known price.  Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orchestrator.vocabulary import Resource
 
 
 class LineItem(Struct, frozen=True):
-    """What one resource costs: USD a month while nobody uses it, and while it works all day, every day."""
+    """Cost of one resource in USD per month: when idle, and when active all day, every day."""
 
     address: str
     idle: float
@@ -27,9 +27,9 @@ class LineItem(Struct, frozen=True):
 
 
 class Estimate(Struct, frozen=True):
-    """USD a month before VAT; ``unpriced`` holds (address, why) of what is not in the sum.
+    """Monthly cost in USD before VAT; ``unpriced`` holds (address, reason) of what is not included.
 
-    ``alerts``: the amounts at which a budget of the stack writes to somebody, ascending.
+    ``budget_alerts`` are the amounts at which a budget of the stack sends a notification, ascending.
     """
 
     region: str
@@ -40,17 +40,20 @@ class Estimate(Struct, frozen=True):
 
     @property
     def idle(self) -> float:
-        """The sum while nobody uses it."""
+        """Total when idle."""
         return round(sum(line_item.idle for line_item in self.line_items), 2)
 
     @property
     def active(self) -> float:
-        """The sum if the instances that are always there work all day, every day."""
+        """Total if the minimum number of instances is active all day, every day."""
         return round(sum(line_item.active for line_item in self.line_items), 2)
 
 
 class CostChange(Struct, frozen=True):
-    """What a change adds (or saves, below 0), in USD a month; ``lines`` are (address, before, after), idle."""
+    """Cost that a change adds (negative: saves) in USD per month.
+
+    ``changed_items`` are (address, before, after), idle.
+    """
 
     idle: float
     active: float
@@ -58,9 +61,9 @@ class CostChange(Struct, frozen=True):
 
 
 def estimate(resources: Iterable[Resource], region: str) -> Estimate:
-    """The monthly estimate of ``resources`` in ``region``.
+    """Return the monthly estimate of ``resources`` in ``region``.
 
-    Types that cost nothing by themselves have no line.  A size or a region without a price is ``unpriced``.
+    Types that cost nothing by themselves have no line item.  A size or a region without a price is ``unpriced``.
     """
     resource_list = list(resources)
     by_address = {resource.address: resource for resource in resource_list}
@@ -79,7 +82,7 @@ def estimate(resources: Iterable[Resource], region: str) -> Estimate:
 
 
 def compare(before: Estimate, after: Estimate) -> CostChange:
-    """What it costs more (or less) after than before.  What has no price on one side is in neither sum."""
+    """Return the difference of two estimates.  What has no price in one of them is in neither total."""
     unpriced_addresses = {address for address, _ in (*before.unpriced, *after.unpriced)}
     old_items = {
         line_item.address: line_item for line_item in before.line_items if line_item.address not in unpriced_addresses
@@ -109,13 +112,13 @@ def _price_resource(
     if pricing_function is None:
         return
     if region not in PRICES_BY_REGION:
-        raise NoPriceError(f"there is no price list of {region}")
+        raise NoPriceError(f"no price list for {region}")
     idle, active, assumptions = pricing_function(resource, resources_by_address, PRICES_BY_REGION[region])
     yield LineItem(resource.address, round(idle, 2), round(active, 2), assumptions)
 
 
 def _price_load_balancers(services: list[Resource], region: str) -> Iterator[LineItem]:
-    """Express services of one network share a load balancer, 25 at a time; it has an address in each of two zones."""
+    """Yield the load balancers: up to 25 Express services of a network share one, with an address in two zones."""
     for public in (True, False):
         service_count = sum(is_internet_facing(service) is public for service in services)
         if service_count and region in PRICES_BY_REGION:
@@ -126,13 +129,13 @@ def _price_load_balancers(services: list[Resource], region: str) -> Iterator[Lin
             addresses = 2 * region_prices.public_ipv4_hour if public else 0.0
             cost = round(load_balancer_count * (region_prices.load_balancer_hour + addresses) * HOURS_PER_MONTH, 2)
             noun = "service" if service_count == 1 else "services"
-            address_note = "two public addresses" if public else "inside the network"
+            address_note = "two public addresses" if public else "internal"
             name = "load_balancer" if public else "load_balancer.internal"
             yield LineItem(
                 name,
                 cost,
                 cost,
-                f"{load_balancer_count} for {service_count} Express {noun}, {address_note}; traffic on top",
+                f"{load_balancer_count} for {service_count} Express {noun}, {address_note}; traffic is extra",
             )
 
 
@@ -146,7 +149,7 @@ def _price_alarms(alarms: list[Resource], region: str) -> Iterator[LineItem]:
 
 
 def _budget_alerts(resources: Iterable[Resource]) -> Iterator[float]:
-    """Amounts of USD at which the budgets write to somebody about what was really spent."""
+    """Yield the amounts in USD at which the budgets send a notification about actual costs."""
     for budget in resources:
         if budget.type != "budgets_budget" or budget.spec.get("currency", "USD") != "USD":
             continue

@@ -1,7 +1,7 @@
-"""How each resource type that costs something is priced: (idle, active, what that assumes), USD a month.
+"""Price each resource type: USD per month when idle and when active, and the assumptions behind it.
 
-Types that are not here cost nothing by themselves (roles, security groups, gateway endpoints), or only by their use
-beyond what is always free (CloudFront, SNS, CloudWatch logs).
+Types that are not listed cost nothing by themselves (roles, security groups, gateway endpoints), or only for usage
+beyond the always-free tier (CloudFront, SNS, CloudWatch logs).
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ MonthlyCost: TypeAlias = tuple[float, float, str]
 
 ASSUMED_BUCKET_GB = 5
 ASSUMED_REPOSITORY_GB = 1
-"""What a bucket and a repository are taken to hold; they tell no sizes."""
+"""Assumed contents of a bucket and of a repository, because manifests set no sizes."""
 
 
 class NoPriceError(LookupError):
-    """The table has no price for this; says for what."""
+    """The price list has no price; the message says for what."""
 
 
 def _price_app_runner_service(
     service: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices
 ) -> MonthlyCost:
-    """Memory is billed for every provisioned instance, vCPU only for those that handle requests."""
+    """Return the cost: memory is billed for every provisioned instance, vCPU only for those that handle requests."""
     autoscaling = resources_by_address.get(f"apprunner_autoscaling.{service.name}")
     scaling_spec = autoscaling.spec if autoscaling else {"min_size": 1, "max_size": 1}
     count = int(scaling_spec["min_size"])
@@ -40,14 +40,14 @@ def _price_app_runner_service(
     return (
         idle,
         active,
-        f"{description}: memory all day, vCPU while it works; up to {scaling_spec['max_size']} under load",
+        f"{description}: memory billed all day, vCPU while active; up to {scaling_spec['max_size']} under load",
     )
 
 
 def _price_express_service(
     service: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices
 ) -> MonthlyCost:
-    """Tasks are billed for as long as they run, whether anybody asks them or not; public ones have an address each."""
+    """Return the cost: tasks are billed while they run, even when idle, and each public task has a billed address."""
     scaling_spec = service.spec["scaling"]
     count = int(scaling_spec["min"])
     cpu, memory = service.spec["cpu"] / 1024, service.spec["memory"] / 1024
@@ -61,16 +61,16 @@ def _price_express_service(
 
 
 def is_internet_facing(service: Resource) -> bool:
-    """Whether an Express service faces the internet."""
+    """Return whether an Express service faces the internet."""
     subnets = service.spec["subnets"]
     return not isinstance(subnets, Ref) or subnets.output == "public_subnets"
 
 
 def _price_database(database: Resource, resources_by_address: ResourcesByAddress, prices: RegionPrices) -> MonthlyCost:
-    """Backups up to the size of the storage cost nothing."""
+    """Return the cost of the instance and its storage; backups up to the size of the storage are free."""
     spec = database.spec
-    instance = _lookup_price(prices.rds_instance_hour, spec["instance_class"], "an instance")
-    storage = _lookup_price(prices.rds_storage_gb_month, spec["storage_type"], "storage")
+    instance = _lookup_price(prices.rds_instance_hour, spec["instance_class"], "instance class")
+    storage = _lookup_price(prices.rds_storage_gb_month, spec["storage_type"], "storage type")
     zones = 2 if spec.get("multi_az") else 1
     cost = zones * (instance * HOURS_PER_MONTH + storage * float(spec["storage_gb"]))
     availability = "two zones" if zones == 2 else "one zone"
@@ -95,7 +95,7 @@ def _price_repository(
 
 def _lookup_price(prices: Mapping[str, float], size: str, description: str) -> float:
     if size not in prices:
-        raise NoPriceError(f"there is no price of {description} {size}")
+        raise NoPriceError(f"no price for {description} {size}")
     return prices[size]
 
 

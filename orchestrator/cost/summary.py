@@ -1,4 +1,4 @@
-"""The estimate in words: a headline, a line a resource, and what deserves a note."""
+"""Format a cost estimate as a headline, one line per resource and warnings.  Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from orchestrator.cost.estimate import CostChange, Estimate
 
 
 def format_headline(estimate: Estimate, change: CostChange | None = None) -> str:
-    """One sentence: both sums, and what a change adds or saves."""
+    """Return one sentence with both totals and what a change adds or saves."""
     if not estimate.line_items:
-        return f"Not estimated: {len(estimate.unpriced)} resources without a known price." if estimate.unpriced else ""
+        return (
+            f"Cost not estimated: {len(estimate.unpriced)} resources have no known price." if estimate.unpriced else ""
+        )
     change_note = f" ({change.idle:+.2f})" if change is not None and change.idle else ""
     unpriced_note = f"; {len(estimate.unpriced)} not estimated" if estimate.unpriced else ""
     totals = f"About {estimate.idle:.2f} USD a month idle{change_note}, {estimate.active:.2f} if active all day"
@@ -18,7 +20,7 @@ def format_headline(estimate: Estimate, change: CostChange | None = None) -> str
 
 
 def format_line_items(estimate: Estimate) -> list[str]:
-    """A line a resource, the dearest first, then what is not estimated and why."""
+    """Return one line per resource, the most expensive first, then what is not estimated and why."""
     sorted_items = sorted(estimate.line_items, key=lambda line_item: (-line_item.active, line_item.address))
     width = max((len(line_item.address) for line_item in sorted_items), default=0)
     priced_lines = [
@@ -29,7 +31,7 @@ def format_line_items(estimate: Estimate) -> list[str]:
 
 
 def list_warnings(estimate: Estimate) -> Iterator[str]:
-    """What should not come as a surprise."""
+    """Yield warnings about costs that users may not expect."""
     triggered_alerts = [alert for alert in estimate.budget_alerts if alert <= estimate.idle]
     if triggered_alerts:
         amounts = " and ".join(f"{alert:g} USD" for alert in triggered_alerts)

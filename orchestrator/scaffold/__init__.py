@@ -1,5 +1,5 @@
-"""The first files of a project: manifests, workflows, Dockerfile, out of a few answers.
+"""Generate the first files of a project (manifests, workflows, Dockerfile) from a few answers.
 
-``answers`` are the questions, ``manifests`` and ``workflows`` the texts, ``guess`` what a checkout already says.  May
-not: decide what is written over; ``cli`` does.
+``questions`` asks, ``detection`` derives default answers from the checkout, ``manifests`` and ``workflows`` render the
+files.  The CLI decides which files to overwrite.
 """

@@ -1,4 +1,4 @@
-"""What a checkout already says about the answers.  Reads files and git."""
+"""Derive default answers from a checkout: its files and its git remote."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _GIT_TIMEOUT_SECONDS = 10.0
 
 
 def guess_answers(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """A proposal for every answer that the folder, its git remote and the surroundings give one for."""
+    """Return default answers from the folder, its git remote and the environment variables."""
     repository = parse_repository_name(_run_git(folder, "remote", "get-url", "origin"))
     name = re.sub(r"[^a-z0-9]+", "-", (repository.partition("/")[2] or folder.resolve().name).lower()).strip("-")
     api, api_folder = _detect_api(folder)
@@ -41,7 +41,7 @@ def guess_answers(folder: Path, environ: Mapping[str, str] = os.environ) -> dict
 
 
 def detect_tool() -> str:
-    """The commit that runs here, as ``OWNER/NAME@COMMIT``; empty where it is no checkout of a repository."""
+    """Return the commit of the running orchestrator as ``OWNER/NAME@COMMIT``; "" if it is not a checkout."""
     checkout = Path(orchestrator.__file__).parents[1]
     if not (checkout / ".github" / "workflows" / "plan.yml").is_file():
         return ""
@@ -53,7 +53,7 @@ def detect_tool() -> str:
 
 
 def _detect_api(folder: Path) -> tuple[str, str]:
-    """The first folder below that looks like an application, and what it is written in."""
+    """Return the language and the name of the first subfolder that looks like an application."""
     for subfolder in ("api", "backend", "server", "src"):
         for language, patterns in _LANGUAGE_FILES.items():
             if any(any((folder / subfolder).glob(pattern)) for pattern in patterns):
@@ -62,7 +62,7 @@ def _detect_api(folder: Path) -> tuple[str, str]:
 
 
 def _detect_site(folder: Path, api_folder: str) -> tuple[str, str]:
-    """A folder of a page: what its build makes, or what is there built."""
+    """Return the output folder of a site and the command that builds it, or NONE for either."""
     for subfolder in ("web", "frontend", "site", "client"):
         if subfolder != api_folder and (folder / subfolder / "package.json").is_file():
             return f"{subfolder}/dist", "npm run build"

@@ -1,4 +1,4 @@
-"""The first manifests of a project.  Pure."""
+"""Render the first manifests of a project.  Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.scaffold.questions import Answers
 
 FOLDER: Final = "manifests"
 _PROJECT_TEMPLATE: Final = """\
-# The project: where it lives, who is told, and what a deploy may do without a review (`orchestrator explain project`).
+# The project: repository, account, alerts and deploy approval. See `orchestrator explain project`.
 apiVersion: orchestrator/v1
 kind: Project
 metadata:
@@ -25,13 +25,13 @@ spec:
   region: {region}
   account: "{account}"
   approval: safe
-  # No role that a deploy makes may exceed what `orchestrator bootstrap github` allows.
+  # Limits every role that a deploy creates to what `orchestrator bootstrap github` allows.
   permissionsBoundary: true
   releases:
     bucket: bucket.releases
     onFailure: rollback
 {alerts}---
-# What was released, and what it takes to go back. All of AWS shares the names of buckets; the account makes it ours.
+# Stores the releases and the files that a rollback needs. Bucket names are global, so the name contains the account id.
 apiVersion: orchestrator/v1
 kind: Bucket
 metadata:
@@ -45,7 +45,7 @@ _ALERTS_TEMPLATE: Final = """\
     email: [{email}]
 """
 _API_TEMPLATE: Final = """\
-# The API: built from its Dockerfile when something in its folder changes, and asked at /health before it is used.
+# The API: built from its Dockerfile when its folder changes, and health-checked at /health before it gets traffic.
 apiVersion: orchestrator/v1
 kind: ContainerService
 metadata:
@@ -62,8 +62,8 @@ spec:
     path: /health
 {secrets}"""
 _RUNTIME_COMMENTS: Final = {
-    "ecs-express": "Works in every account. Where App Runner was used before 2026-04-30, `app-runner` costs less.",
-    "app-runner": "Only for accounts that used App Runner before 2026-04-30; `ecs-express` works in every one.",
+    "ecs-express": "Works in every account. `app-runner` costs less in accounts that used it before 2026-04-30.",
+    "app-runner": "Only for accounts that used App Runner before 2026-04-30; `ecs-express` works in every account.",
 }
 _SECRETS_SECTION: Final = """\
   secrets: [secret.app]
@@ -79,7 +79,7 @@ spec:
   database: {word}
   username: {word}
 ---
-# What the API is told and nobody else: the password is drawn by lot in AWS, and is in no file.
+# The API's secrets. The database password is generated in AWS and is stored in no file.
 apiVersion: orchestrator/v1
 kind: Secret
 metadata:
@@ -90,7 +90,7 @@ spec:
     {variable}
 """
 _SITE_TEMPLATE: Final = """\
-# The site: its files are shipped by every deploy, the front page last.
+# The site: every deploy uploads its files, index.html last.
 apiVersion: orchestrator/v1
 kind: Bucket
 metadata:
@@ -120,7 +120,7 @@ _CONNECTION_VARIABLES: Final = {
 
 
 def render_files(answers: Answers) -> dict[str, str]:
-    """The manifests, by their path in the repository."""
+    """Return the manifests by their path in the repository."""
     alerts = _ALERTS_TEMPLATE.format(email=json.dumps(answers.email)) if answers.email else ""
     texts_by_name = {"project": _PROJECT_TEMPLATE.format(**_template_fields(answers), alerts=alerts)}
     if answers.api:
@@ -142,9 +142,9 @@ def render_files(answers: Answers) -> dict[str, str]:
 
 
 def check(texts: Mapping[str, str]) -> None:
-    """Check manifests before they are files.
+    """Check manifests before they are written.
 
-    Raises Problems.
+    Raises Problems if one is invalid.
     """
     project_texts = {name: text for name, text in texts.items() if name.startswith(f"{FOLDER}/")}
     documents = [document for name, text in project_texts.items() for document in load.parse_documents(text, name)]
@@ -156,7 +156,7 @@ def _template_fields(answers: Answers) -> dict[str, str]:
 
 
 def _build_section(answers: Answers) -> str:
-    """It runs beside the folder that it makes."""
+    """Return the build section of the site; the command runs in the parent of its output folder."""
     if not answers.site_build:
         return ""
     command = json.dumps(shlex.split(answers.site_build))
@@ -164,5 +164,5 @@ def _build_section(answers: Answers) -> str:
 
 
 def _relative_to_manifests(folder: str) -> str:
-    """A folder of the repository, as a manifest says it."""
+    """Return a folder of the repository relative to the manifests folder."""
     return posixpath.normpath(posixpath.join("..", folder))

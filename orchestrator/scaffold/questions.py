@@ -1,4 +1,4 @@
-"""What has to be known of a project to write its first files, and how it is asked for."""
+"""Define the questions about a new project, and collect and validate the answers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from orchestrator.problems import Problem, Problems
 
 LANGUAGES: Final = ("dotnet", "python", "node")
 RUNTIMES: Final = ("ecs-express", "app-runner")
-"""What works in every account comes first."""
+"""The first one works in every account."""
 NONE: Final = "none"
 
 
 class Answers(Struct, frozen=True):
-    """``api`` and ``site`` are empty where there is none; ``tool`` is where the workflows are, pinned."""
+    """Valid answers; ``api`` and ``site`` are empty if there is none, ``tool`` is the commit with the workflows."""
 
     name: str
     repository: str
@@ -34,9 +34,9 @@ class Answers(Struct, frozen=True):
 
 
 class Question(Struct, frozen=True):
-    """One question: the ``option`` that answers it, what an answer looks like, and what is wrong with any other.
+    """One question: the ``option`` that answers it, the ``pattern`` of a valid answer and the ``reason`` for others.
 
-    ``only_if``: an earlier question whose answer has to be something for this one to be asked.
+    ``only_if`` names an earlier question; this one is asked only if that answer is not "none".
     """
 
     option: str
@@ -51,24 +51,42 @@ _FOLDER_PATTERN: Final = r"[\w.-]+(/[\w.-]+)*"
 _REGION_PATTERN: Final = r"[a-z]{2}(-[a-z]+)+-[0-9]"
 _EMAIL_PATTERN: Final = r"[^@\s]+@[^@\s]+\.[^@\s]+|none"
 QUESTIONS: Final = (
-    Question("name", "Name of the project", r"[a-z][a-z0-9-]{0,30}", "up to 31 of a-z, 0-9 and -, a letter first"),
-    Question("repository", "Its repository on GitHub", r"[\w.-]+/[\w.-]+", "write it as OWNER/NAME"),
-    Question("account", "Id of the AWS account", r"[0-9]{12}", "an account id has 12 digits"),
-    Question("region", "AWS region", _REGION_PATTERN, "write its code, e.g. eu-west-1", default="eu-west-1"),
     Question(
-        "api", "What the API is written in", "|".join((*LANGUAGES, NONE)), ", ".join((*LANGUAGES, NONE)), default=NONE
+        "name",
+        "Project name",
+        r"[a-z][a-z0-9-]{0,30}",
+        "use up to 31 lower-case letters, digits and hyphens, starting with a letter",
     ),
-    Question("api-folder", "Folder of the API", _FOLDER_PATTERN, "a folder of the repository", "api", "api"),
-    Question("runtime", "What it runs on", "|".join(RUNTIMES), " or ".join(RUNTIMES), "api", RUNTIMES[0]),
-    Question("database", "A PostgreSQL database for it", "yes|no", "yes or no", "api", "no"),
-    Question("site", "Folder of the built site", _FOLDER_PATTERN, "a folder of the repository, or none", default=NONE),
-    Question("site-build", "Command that builds it", r"[\w./ :@=-]+", "a program and its words, or none", "site", NONE),
-    Question("email", "Who is mailed when an alarm goes off", _EMAIL_PATTERN, "an address, or none", default=NONE),
+    Question("repository", "GitHub repository", r"[\w.-]+/[\w.-]+", "write it as OWNER/NAME"),
+    Question("account", "AWS account id", r"[0-9]{12}", "use the 12 digits of the account id"),
+    Question("region", "AWS region", _REGION_PATTERN, "use a region code, e.g. eu-west-1", default="eu-west-1"),
+    Question(
+        "api",
+        "Language of the API",
+        "|".join((*LANGUAGES, NONE)),
+        f"use one of {', '.join((*LANGUAGES, NONE))}",
+        default=NONE,
+    ),
+    Question("api-folder", "Folder of the API", _FOLDER_PATTERN, "use a folder of the repository", "api", "api"),
+    Question("runtime", "Runtime of the API", "|".join(RUNTIMES), f"use {' or '.join(RUNTIMES)}", "api", RUNTIMES[0]),
+    Question("database", "PostgreSQL database for the API", "yes|no", "use yes or no", "api", "no"),
+    Question(
+        "site", "Folder of the built site", _FOLDER_PATTERN, "use a folder of the repository, or none", default=NONE
+    ),
+    Question(
+        "site-build",
+        "Command that builds the site",
+        r"[\w./ :@=-]+",
+        "use a program and its arguments, or none",
+        "site",
+        NONE,
+    ),
+    Question("email", "E-mail address for alarms", _EMAIL_PATTERN, "use an e-mail address, or none", default=NONE),
     Question(
         "tool",
-        "Where the orchestrator's workflows are",
+        "Source of the orchestrator's workflows",
         r"[\w.-]+/[\w.-]+@[0-9a-f]{40}",
-        "write OWNER/NAME@COMMIT, with all 40 digits of the commit",
+        "write it as OWNER/NAME@COMMIT, with all 40 digits of the commit",
     ),
 )
 
@@ -79,9 +97,9 @@ def collect_answers(
     ask: Callable[[str], str] | None,
     on_invalid_answer: Callable[[str], None],
 ) -> Answers:
-    """Options first; then a person, if there is one to ``ask``, with what was guessed as the proposal; else the guess.
+    """Collect an answer for every question: from ``options``, else by asking, else from ``defaults``.
 
-    Raises Problems: every answer that is missing or is none.
+    ``ask`` None means that nobody can be asked.  Raises Problems with all answers that are missing or invalid.
     """
     answers: dict[str, str] = {}
     problems: list[Problem] = []
@@ -105,7 +123,7 @@ def collect_answers(
 def _ask_question(
     question: Question, default: str, ask: Callable[[str], str], on_invalid_answer: Callable[[str], None]
 ) -> str:
-    """The answer to one question, asked again until it is one; the end of the input ends it."""
+    """Return the answer to one question; repeat it until the answer is valid, at most 5 times, or the input ends."""
     default_hint = f" [{default}]" if default else ""
     for _ in range(5):
         answer = ask(f"{question.text}{default_hint}:") or default
@@ -120,12 +138,8 @@ def _is_valid(question: Question, answer: str) -> bool:
 
 
 def _invalid_answer_problem(question: Question, answer: str) -> Problem:
-    message = (
-        f"--{question.option} {answer}: {question.reason}"
-        if answer
-        else f"--{question.option} is missing: {question.text}"
-    )
-    return Problem(message, hint=question.reason if not answer else "nothing was written")
+    message = f"invalid --{question.option} {answer}" if answer else f"--{question.option} is missing: {question.text}"
+    return Problem(message, hint=f"{question.reason}; nothing was written" if answer else question.reason)
 
 
 def _build_answers(answers: Mapping[str, str]) -> Answers:
@@ -138,7 +152,10 @@ def _build_answers(answers: Mapping[str, str]) -> Answers:
 
 
 def validate_answer(option: str, answer: str) -> str:
-    """One answer by itself.  Raises Problems where it is none."""
+    """Return ``answer`` if it is valid for ``option``.
+
+    Raises Problems if it is not.
+    """
     question = next(candidate for candidate in QUESTIONS if candidate.option == option)
     if not _is_valid(question, answer):
         raise Problems([_invalid_answer_problem(question, answer)])

@@ -1,4 +1,4 @@
-"""The workflows of a project: each calls the orchestrator's own of the same name.  Pure."""
+"""Render the workflows of a project, which call the orchestrator's workflows of the same name.  Pure."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ on:
   push: {branches: [main]}
   workflow_dispatch:
     inputs:
-      digest: {description: Digest of a plan that you agree to, type: string}
+      digest: {description: Digest of a plan to approve, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
 """,
     "rollback": """\
 on:
   workflow_dispatch:
     inputs:
-      release: {description: Number of the release; empty for the last healthy one, type: string}
-      parts: {description: "Only these, comma-separated", type: string}
-      reason: {description: Why, type: string}
+      release: {description: Number of the release; the default is the last healthy one, type: string}
+      parts: {description: "Roll back only these, comma-separated", type: string}
+      reason: {description: Reason for the rollback, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
-      plan-only: {description: Only show the plan, type: boolean, default: false}
+      plan-only: {description: Whether to only show the plan, type: boolean, default: false}
 """,
     "drift": """\
 on:
   schedule: [{cron: "23 5 * * *"}]
   workflow_dispatch:
     inputs:
-      answer: {description: What to do about it, type: choice, options: [report, accept, revert], default: report}
-      targets: {description: Of accept, type: string, default: all}
-      allow: {description: Of revert, type: string}
+      answer: {description: What to do about drift, type: choice, options: [report, accept, revert], default: report}
+      targets: {description: "For accept: all, or addresses or components", type: string, default: all}
+      allow: {description: "For revert: token that lifts the vetoes of one plan", type: string}
 """,
 }
 _INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -56,7 +56,7 @@ jobs:
 
 
 def render_files(tool: str) -> dict[str, str]:
-    """The workflows, by their path in the repository; ``tool`` is ``OWNER/NAME@COMMIT``."""
+    """Return the workflows by their path in the repository; ``tool`` is ``OWNER/NAME@COMMIT``."""
     repository, _, commit = tool.partition("@")
     texts_by_path = {}
     for name, required_permissions in REQUIRED_PERMISSIONS.items():
@@ -76,5 +76,5 @@ def render_files(tool: str) -> dict[str, str]:
 
 
 def _input_expression(name: str) -> str:
-    """An input as it was given; by the clock or by a push nobody gave any, and a boolean has to be one."""
+    """Return the expression of an input; scheduled and push runs have no inputs, and a boolean needs a value."""
     return f"inputs.{name} || false" if name == "plan-only" else f"inputs.{name}"

@@ -1,1 +1,1 @@
-"""What ``orchestrator init`` writes: a production Dockerfile and its ``.dockerignore`` by kind of application."""
+"""Files that ``orchestrator init`` writes: a production Dockerfile and its ``.dockerignore`` per application type."""

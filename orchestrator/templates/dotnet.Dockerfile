@@ -1,10 +1,10 @@
-# A .NET 10 web application. PROJECT is its .csproj, without the ending; the assembly has the same name.
+# A .NET 10 web application. PROJECT is the name of its .csproj without the extension, and of its assembly.
 ARG PROJECT=Api
 
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 ARG PROJECT
 WORKDIR /src
-# The project file first: packages are restored again only when it changes.
+# Copy the project file first, so that packages are restored only when it changes.
 COPY ["${PROJECT}.csproj", "./"]
 RUN dotnet restore "${PROJECT}.csproj"
 COPY . .
@@ -12,7 +12,7 @@ RUN dotnet publish "${PROJECT}.csproj" --configuration Release --no-restore --ou
 
 FROM mcr.microsoft.com/dotnet/aspnet:10.0 AS final
 ARG PROJECT
-# For the health check; the image has no HTTP client of its own.
+# curl runs the health check; the image has no HTTP client.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends curl \
     && rm -rf /var/lib/apt/lists/*
@@ -25,5 +25,5 @@ USER app
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=3s --start-period=20s --retries=3 \
     CMD curl --fail --silent --show-error --output /dev/null "http://127.0.0.1:$PORT/health"
-# ASP.NET Core does not read PORT, by which App Runner and others say where to listen.
+# ASP.NET Core does not read PORT, which App Runner and other platforms set.
 ENTRYPOINT ["sh", "-c", "ASPNETCORE_HTTP_PORTS=$PORT exec dotnet \"$ENTRY\""]

@@ -1,8 +1,8 @@
-# A Node web application with a lock file. ENTRY is what is run. It has to listen on 0.0.0.0 at the port that
-# the variable PORT names, which is 8080 where nobody says otherwise.
+# A Node web application with a lock file. It is started with `node ENTRY` and must listen on 0.0.0.0 at the port in
+# the variable PORT (default: 8080).
 FROM node:24-slim AS build
 WORKDIR /src
-# The packages first: they are installed again only when the lock file changes.
+# Install the packages first, so that they are installed again only when the lock file changes.
 COPY package.json package-lock.json ./
 RUN npm ci
 COPY . .

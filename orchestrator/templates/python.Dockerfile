@@ -1,9 +1,9 @@
-# A Python web application with its packages in requirements.txt. APP is what is run: python -m APP. It has to
-# listen on 0.0.0.0 at the port that the variable PORT names, which is 8080 where nobody says otherwise.
+# A Python web application with its packages in requirements.txt. It is started with `python -m APP` and must listen
+# on 0.0.0.0 at the port in the variable PORT (default: 8080).
 FROM python:3.13-slim AS build
 WORKDIR /src
 RUN python -m venv /venv
-# The packages first: they are installed again only when the list changes.
+# Install the packages first, so that they are installed again only when the list changes.
 COPY requirements.txt .
 RUN /venv/bin/pip install --no-cache-dir --requirement requirements.txt
 

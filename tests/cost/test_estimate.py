@@ -87,13 +87,13 @@ def test_a_second_zone_doubles_a_database() -> None:
 
 @pytest.mark.parametrize(
     ("changed", "why"),
-    [({"instance_class": "db.r9.huge"}, "an instance db.r9.huge"), ({"storage_type": "io2"}, "storage io2")],
+    [({"instance_class": "db.r9.huge"}, "instance class db.r9.huge"), ({"storage_type": "io2"}, "storage type io2")],
 )
 def test_a_size_without_a_price_is_named_and_not_guessed(changed: dict[str, str], why: str) -> None:
     """It is not in the sum, and the report says so."""
     estimate = cost.estimate([replace(DATABASE, spec={**DATABASE.spec, **changed})], IRELAND)
 
-    assert (estimate.line_items, estimate.unpriced) == ((), (("rds_instance.main", f"there is no price of {why}"),))
+    assert (estimate.line_items, estimate.unpriced) == ((), (("rds_instance.main", f"no price for {why}"),))
 
 
 def test_a_region_without_prices_is_not_estimated() -> None:
@@ -101,8 +101,8 @@ def test_a_region_without_prices_is_not_estimated() -> None:
     estimate = cost.estimate(STACK, "eu-south-2")
 
     assert estimate.line_items == ()
-    assert {why for _, why in estimate.unpriced} == {"there is no price list of eu-south-2"}
-    assert cost.format_headline(estimate) == "Not estimated: 6 resources without a known price."
+    assert {why for _, why in estimate.unpriced} == {"no price list for eu-south-2"}
+    assert cost.format_headline(estimate) == "Cost not estimated: 6 resources have no known price."
 
 
 @pytest.mark.parametrize(("count", "charged"), [(10, 0.0), (13, 0.3)])

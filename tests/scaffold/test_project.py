@@ -148,10 +148,10 @@ def test_nothing_is_written_over_unasked(project: Path, capsys: pytest.CaptureFi
     said = capsys.readouterr().out
     after = everything(project)
     assert {name for name, text in after.items() if before.get(name) != text} == {".github/workflows/drift.yml"}
-    assert "Left alone, as they were there (--force writes over them):\n  .github/workflows/plan.yml" in said
+    assert "Kept, because they exist already (--force overwrites them):\n  .github/workflows/plan.yml" in said
 
     assert main(["init", "--force", *WHOLE]) == ExitCode.OK
-    assert "Written over:\n  manifests/project.yaml" in capsys.readouterr().out
+    assert "Overwritten:\n  manifests/project.yaml" in capsys.readouterr().out
     assert "team/orchestrator" in (project / ".github/workflows/plan.yml").read_text()
 
 
@@ -170,7 +170,7 @@ def test_a_person_is_asked_again_until_it_fits() -> None:
 
     assert found.name == "shop"
     assert found.repository == "team/other"
-    assert asked[0] == "Its repository on GitHub [team/other]:"
+    assert asked[0] == "GitHub repository [team/other]:"
     assert (found.account, found.region) == ("123456789012", "eu-west-1")
     assert [question for question in asked if "database" in question or "builds" in question] == []
     assert len(told) == 4

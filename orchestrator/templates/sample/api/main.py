@@ -1,4 +1,4 @@
-"""The sample's API: a health check that names the release, and one page.  Python's own library, nothing else."""
+"""Sample API with a health check that names the release, and a version page.  Uses the standard library only."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ HEALTHY = HEALTH.startswith("healthy")
 
 
 class Shop(BaseHTTPRequestHandler):
-    """Answers GET."""
+    """Handles GET requests."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """``/health``, ``/version``; 404 for everything else."""
+        """Answer ``/health`` and ``/version``, and 404 for everything else."""
         if self.path == "/health":
             self._answer(200 if HEALTHY else 500, {"status": "ok" if HEALTHY else "the till is jammed"})
         elif self.path == "/version":
-            self._answer(200, {"version": VERSION, "hasKey": bool(os.environ.get("Key"))})  # noqa: SIM112 - as the secret calls it
+            self._answer(200, {"version": VERSION, "hasKey": bool(os.environ.get("Key"))})  # noqa: SIM112 - the key of the secret
         else:
             self._answer(404, {"error": "not found"})
 
@@ -37,10 +37,10 @@ class Shop(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """Whose log is about answers only."""
+    """HTTP server that does not log dropped connections."""
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Whoever asked and did not wait for the answer is no failure."""
+        """Ignore a client that closes the connection before the response."""
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 

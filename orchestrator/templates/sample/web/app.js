@@ -1,4 +1,4 @@
-// The entry of shop @VERSION@: what it finds out it writes on the page.
+// Entry point of shop @VERSION@: collects facts and shows them on the page.
 const facts = { version: "@VERSION@", path: location.pathname };
 const sale = location.pathname.match(/^\/sales\/(\d+)$/);
 if (sale) {
@@ -8,14 +8,14 @@ if (sale) {
 const model = await fetch("/ml-models/current.json");
 facts.model = model.ok ? (await model.json()).version : model.status;
 facts.missing = (await fetch("/ml-models/no-such-model.json")).status;
-const told = document.querySelector("#told");
-told.replaceChildren();
+const factList = document.querySelector("#told");
+factList.replaceChildren();
 for (const [name, value] of Object.entries(facts)) {
   const term = document.createElement("dt");
   const fact = document.createElement("dd");
   term.textContent = name;
   fact.textContent = value;
   fact.id = name;
-  told.append(term, fact);
+  factList.append(term, fact);
 }
 document.title = `Shop ${facts.version}`;

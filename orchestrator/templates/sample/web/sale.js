@@ -1,2 +1,2 @@
-// A chunk of shop @VERSION@ that only a page of a sale loads.
+// Chunk of shop @VERSION@ that only a sale page loads.
 export const describe = (number) => `sale ${number}, by the chunk of version @VERSION@`;
