@@ -37,7 +37,7 @@ def test_past_its_day_it_is_drift_again() -> None:
     assert [change.action for change in plan.pending_changes] == [Action.UPDATE]
     assert "The waiver has expired: it is drift." in " ".join(plan.notes)
     assert drift.build_view(plan).has_drifted
-    assert "was let be, and that day is past: until 2026-11-23" in drift.render_text(drift.build_view(plan), Style())
+    assert "was ignored until 2026-11-23" in drift.render_text(drift.build_view(plan), Style())
 
 
 def test_an_entry_without_use_can_go() -> None:
@@ -64,8 +64,8 @@ def test_the_report_counts_it_apart() -> None:
     seen = drift.build_view(planned("policy", "2026-12-01", policy=allow("b")))
 
     assert not seen.has_drifted
-    assert seen.headline == "0 drifted, 0 in sync, 0 not checked, 1 ignored; coverage 100 %"
-    assert "policy.Statement is let be: until 2026-12-01 (ana: the move runs)" in drift.render_text(seen, Style())
+    assert seen.headline == "0 drifted, 0 in sync, 0 not checked, 1 ignored; coverage 100%"
+    assert "policy.Statement is ignored until 2026-12-01 (ana: the move runs)" in drift.render_text(seen, Style())
     assert "**ignored** `iam_role.api`" in drift.render_markdown(seen)
 
 

@@ -49,7 +49,7 @@ def test_who_writes_without_the_service_keeps_others_out(aws: Emulator, run: Run
         assert run("plan").code == 0
 
     assert [one.code for one in kept_out] == [1, 1]
-    assert all("prod is being changed by ben (apply); nothing was done" in one.err for one in kept_out)
+    assert all("prod is locked by ben (apply); nothing was changed" in one.err for one in kept_out)
 
 
 def test_whoever_waits_comes_next(aws: Emulator, releases: LedgerStore, capsys: pytest.CaptureFixture[str]) -> None:
