@@ -121,15 +121,15 @@ def _usage_problem(error: click.ClickException) -> Problem:
 
 def _print_problems(error: Problems, settings: Settings) -> None:
     """Every problem on standard error, in the form asked for; annotations in GitHub Actions."""
-    from orchestrator.render import problems
+    from orchestrator.render import problem_text
 
     terminal = settings.terminal
     if settings.log_format == "json":
         import json
 
-        for record in problems.to_log_entries(error.problems):
+        for record in problem_text.to_log_entries(error.problems):
             terminal.print_err(json.dumps(record, ensure_ascii=False))
     else:
-        terminal.print_err(problems.render_text(error.problems, terminal.style))
+        terminal.print_err(problem_text.render_text(error.problems, terminal.style))
     if terminal.is_github_actions:
-        terminal.print_err(problems.render_annotations(error.problems))
+        terminal.print_err(problem_text.render_annotations(error.problems))

@@ -19,7 +19,7 @@ from orchestrator.emulator.eventual_consistency import EventualConsistency
 from orchestrator.emulator.fault_injector import DropConnection, Injector, wait_latency
 from orchestrator.emulator.http_messages import Request, Response
 from orchestrator.emulator.image_registry import Registry
-from orchestrator.emulator.routing import (
+from orchestrator.emulator.request_routing import (
     EDGE_SERVICE,
     REGISTRY_SERVICE,
     could_be_alias,

@@ -11,7 +11,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from orchestrator.github.approval import ApprovalDecision
+from orchestrator.github.approval_policy import ApprovalDecision
 from orchestrator.problems import Problem
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render import drift as drifts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, cast
 
-from orchestrator.github import approval, plan_status
+from orchestrator.github import approval_policy, plan_status
 from orchestrator.github.reviewed_plan import ReviewedPlan
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.release import manifest_documents
@@ -13,7 +13,7 @@ from orchestrator.runs.notifier import Notifier
 from orchestrator.runs.result import veto_problems
 
 if TYPE_CHECKING:
-    from orchestrator.github.approval import ApprovalPolicy
+    from orchestrator.github.approval_policy import ApprovalPolicy
     from orchestrator.github.notifications import GitHubNotifier
     from orchestrator.manifest.check import Manifest
     from orchestrator.release import Ledger
@@ -68,7 +68,7 @@ class DeployNotifier(Notifier):
             return True
         policy = cast("ApprovalPolicy", manifest.project.spec["approval"])
         reviewed = self._reviewed_plans(ledger, is_required=policy != "none" and bool(plan.pending_changes))
-        decision = approval.decide(plan, policy, reviewed, _released_handles(ledger))
+        decision = approval_policy.decide(plan, policy, reviewed, _released_handles(ledger))
         settings.terminal.print_out(f"Approval: {decision.reason}.")
         for sentence in decision.unreviewed_changes:
             settings.terminal.print_err(f"  {sentence}")

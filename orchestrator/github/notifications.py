@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from orchestrator.github import comment_body, plan_status, sticky_comment
-from orchestrator.github.approval import ApprovalDecision
+from orchestrator.github.approval_policy import ApprovalDecision
 from orchestrator.github.client import GitHub
-from orchestrator.github.deployments import Deployment, DeploymentState
+from orchestrator.github.github_deployments import Deployment, DeploymentState
 from orchestrator.github.reviewed_plan import ReviewedPlan
 from orchestrator.github.workflow_run import WorkflowRun
 from orchestrator.manifest.overlay import DEFAULT_NAME

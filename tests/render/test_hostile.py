@@ -17,7 +17,7 @@ from orchestrator.render import (
     plan_html,
     plan_text,
     plan_view,
-    problems,
+    problem_text,
     workflow_commands,
 )
 from orchestrator.render.style import Style
@@ -40,7 +40,7 @@ def everything(plan: Plan) -> list[str]:
         plan_text.render(seen, narrow),
         drift.render_text(drift.build_view(plan), narrow),
         apply_report.render_text(ended, narrow),
-        problems.render_text([Problem(plan.project, Position(plan.region), plan.account)], narrow),
+        problem_text.render_text([Problem(plan.project, Position(plan.region), plan.account)], narrow),
     ]
 
 

@@ -40,21 +40,21 @@ def command(settings: Settings, form: Literal["text", "json"], timeout: float) -
     import json
     import os
 
-    from orchestrator.doctor import DoctorContext, report
+    from orchestrator.doctor import DoctorContext, finding_report
     from orchestrator.doctor.runner import run_checks
     from orchestrator.problems import ExitCode
-    from orchestrator.render import problems
+    from orchestrator.render import problem_text
 
     case = DoctorContext(settings.manifests, settings.environment, os.environ, settings.command_line, _clients, _github)
     findings = run_checks(case, timeout)
     terminal = settings.terminal
     if form == "json":
-        terminal.print_out(json.dumps(report.to_document(findings, settings.environment), indent=2, ensure_ascii=False))
+        terminal.print_out(json.dumps(finding_report.to_document(findings, settings.environment), indent=2, ensure_ascii=False))
     else:
-        terminal.print_out(report.render_text(findings, terminal.style))
-    missing = report.to_problems(findings)
+        terminal.print_out(finding_report.render_text(findings, terminal.style))
+    missing = finding_report.to_problems(findings)
     if terminal.is_github_actions and missing:
-        terminal.print_err(problems.render_annotations(missing))
+        terminal.print_err(problem_text.render_annotations(missing))
     return ExitCode.FAILED if missing else ExitCode.OK
 
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from orchestrator.emulator.cdn_edge import cache, function_runtime
 from orchestrator.emulator.cdn_edge.bucket_policy import matches_wildcard
 from orchestrator.emulator.cdn_edge.control_plane import ControlPlane, Distribution
-from orchestrator.emulator.cdn_edge.delivery import deliver, get_header
-from orchestrator.emulator.cdn_edge.error_pages import (
+from orchestrator.emulator.cdn_edge.custom_errors import (
     BLOCKED_REASON,
     FUNCTION_FAILED_REASON,
     METHOD_NOT_ALLOWED_REASON,
     cloudfront_error_response,
 )
+from orchestrator.emulator.cdn_edge.delivery import deliver, get_header
 from orchestrator.emulator.cdn_edge.origin import Dispatch, OriginClient
 from orchestrator.emulator.cdn_edge.response_headers import apply_policy
 from orchestrator.emulator.errors import AwsError

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from orchestrator.emulator.cdn_edge.bucket_policy import AccessRequest, allows_access
 from orchestrator.emulator.cdn_edge.control_plane import ControlPlane, Distribution
-from orchestrator.emulator.cdn_edge.error_pages import (
+from orchestrator.emulator.cdn_edge.custom_errors import (
     CONNECTION_FAILED_REASON,
     cloudfront_error_response,
     s3_error_response,

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 
-from orchestrator.emulator.container_runtime.instance import Instance
+from orchestrator.emulator.container_runtime.container import Instance
 from orchestrator.emulator.server_protocol import Params
 
 RETRY_INTERVAL_SECONDS = 0.05

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.emulator.http_messages import Request, Response
-from orchestrator.emulator.image_registry.registry import encode_authorization_token
+from orchestrator.emulator.image_registry.distribution_api import encode_authorization_token
 from orchestrator.emulator.service_base import EmulatorState
 
 Dispatch = Callable[[Request], Response | None]

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from orchestrator.emulator.container_runtime import health_check
+from orchestrator.emulator.container_runtime.container import Instance
 from orchestrator.emulator.container_runtime.image_puller import Dispatch, ImageError, ImagePuller
-from orchestrator.emulator.container_runtime.instance import Instance
 from orchestrator.emulator.container_runtime.secret_values import SecretError, resolve_secret
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.http_messages import Request, Response

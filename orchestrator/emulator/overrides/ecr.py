@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.emulator.errors import AwsError
-from orchestrator.emulator.image_registry.registry import encode_authorization_token
+from orchestrator.emulator.image_registry.distribution_api import encode_authorization_token
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
 

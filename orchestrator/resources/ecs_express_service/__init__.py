@@ -27,7 +27,7 @@ from orchestrator.resources.ecs_express_service.api_shape import (
     parse_load_balancer,
     parse_service,
 )
-from orchestrator.resources.ecs_express_service.deployments import (
+from orchestrator.resources.ecs_express_service.rollout import (
     FAILED_STATUSES,
     NOT_FOUND_CODES,
     ROLLBACK_HINT,

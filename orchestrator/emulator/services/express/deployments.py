@@ -13,7 +13,7 @@ from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
 from orchestrator.emulator.services.express.configuration import invalid_parameter
 from orchestrator.emulator.services.express.entities import Deployment, GatewayService
-from orchestrator.emulator.services.express.network import Network
+from orchestrator.emulator.services.express.managed_network import Network
 from orchestrator.emulator.services.express.shapes import brief_shape, deployment_shape, revision_shape
 from orchestrator.emulator.services.pagination import paginate
 

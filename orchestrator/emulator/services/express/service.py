@@ -22,7 +22,7 @@ from orchestrator.emulator.services.constraints import check_constraints
 from orchestrator.emulator.services.express.configuration import client_error, fill_defaults, invalid_parameter
 from orchestrator.emulator.services.express.deployments import parse_cluster_name
 from orchestrator.emulator.services.express.entities import GatewayService, Revision, generate_host
-from orchestrator.emulator.services.express.network import Network
+from orchestrator.emulator.services.express.managed_network import Network
 from orchestrator.emulator.services.express.services_and_tags import ExpressListing, parse_tags
 from orchestrator.emulator.services.express.shapes import gateway_shape, to_tag_list, updated_shape
 
