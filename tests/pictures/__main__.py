@@ -102,7 +102,7 @@ def capture_apply(workspace: Workspace) -> None:
         screen.wait_for("14 of 28", "15 of 28", "16 of 28", "17 of 28")
         time.sleep(0.3)
         screen_text = screen.read_text(colours=True)
-        screen.wait_for("Applied:", "Failed:")
+        screen.wait_for("Applied in", "Failed after")
     workspace.emulator.faults = Faults()
     workspace.save_terminal("apply", screen_text)
 

@@ -1,0 +1,88 @@
+"""Decide whether a plan may be applied on the main branch without a further review.  Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+from typing import Literal
+
+from msgspec import Struct
+
+from orchestrator import resources
+from orchestrator.github.reviewed_plan import ReviewedPlan
+from orchestrator.redaction.redact import sanitise
+from orchestrator.render.field_values import shorten
+from orchestrator.vocabulary import Action, Change, Plan
+
+ApprovalPolicy = Literal["strict", "safe", "none"]
+
+
+class ApprovalDecision(Struct, frozen=True):
+    """Whether the plan is approved, the ``reason``, and a sentence for each change that blocks it."""
+
+    is_approved: bool
+    reason: str
+    unreviewed_changes: tuple[str, ...] = ()
+
+
+def decide(
+    plan: Plan, policy: ApprovalPolicy, reviewed_plans: Iterable[ReviewedPlan], released_components: Container[str]
+) -> ApprovalDecision:
+    """Decide on ``plan`` by the Project's approval ``policy`` and the plans reviewed on the merged pull requests.
+
+    ``released_components`` are the components of the last complete release: updating any other component finishes an
+    interrupted creation, so it counts as safe even if the component holds data.
+    """
+    reviews = tuple(reviewed_plans)
+    if not plan.pending_changes:
+        return ApprovalDecision(True, "no changes")
+    if policy == "none":
+        return ApprovalDecision(True, "the Project has `approval: none`")
+    if any(review.digest == plan.digest for review in reviews):
+        return ApprovalDecision(True, "this exact plan was reviewed")
+    unreviewed = [
+        change for change in plan.pending_changes if not any(review.has_reviewed(change) for review in reviews)
+    ]
+    if not unreviewed:
+        return ApprovalDecision(True, "every change was reviewed")
+    blocking = (
+        unreviewed
+        if policy == "strict"
+        else [change for change in unreviewed if unsafe_reason(change, released_components)]
+    )
+    if not blocking:
+        return ApprovalDecision(True, f"{_count_changes(len(unreviewed))} not reviewed, but safe")
+    reviewed_addresses = {address for review in reviews for address in review.changes}
+    return ApprovalDecision(
+        False,
+        _denial_reason(policy, reviews),
+        tuple(_describe_change(change, reviewed_addresses, released_components) for change in blocking),
+    )
+
+
+def unsafe_reason(change: Change, released_components: Container[str]) -> str:
+    """Return why a change needs a review, in a few words; empty when it is safe without one."""
+    if change.action in {Action.DELETE, Action.REPLACE}:
+        return change.action.value
+    non_disruptive = resources.non_disruptive_effects(change.address.partition(".")[0])
+    if any(effect not in non_disruptive for effect in change.effects):
+        return "it may disrupt users"
+    holds_data = change.stateful and change.action is Action.UPDATE and change.component in released_components
+    return "it holds data" if holds_data else ""
+
+
+def _count_changes(count: int) -> str:
+    return f"{count} change is" if count == 1 else f"{count} changes are"
+
+
+def _denial_reason(policy: ApprovalPolicy, reviews: tuple[ReviewedPlan, ...]) -> str:
+    scope = "every change" if policy == "strict" else "every unsafe change"
+    summary = "the plan differs from the reviewed one" if reviews else "no plan was reviewed for this commit"
+    return f"{summary}, and `approval: {policy}` in the Project requires a review of {scope}"
+
+
+def _describe_change(change: Change, reviewed_addresses: set[str], released_components: Container[str]) -> str:
+    fields = ", ".join(".".join(field.path) for field in change.fields)
+    field_list = f" ({sanitise(shorten(fields, 200))})" if fields else ""
+    reason = f"; {unsafe}" if (unsafe := unsafe_reason(change, released_components)) and unsafe != change.action else ""
+    verdict = "differs from the reviewed change" if change.address in reviewed_addresses else "was not reviewed"
+    return f"{sanitise(change.address)}: {change.action}{field_list} {verdict}{reason}"
