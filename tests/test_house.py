@@ -85,12 +85,12 @@ def test_no_module_is_a_drawer() -> None:
     assert [name(path) for path in [*SHIPPED, *TESTS] if path.stem in drawers or path.parent.name in drawers] == []
 
 
-LITERARY_TEXT = (
-    "told tell tells telling said say saying seen sees known knows wanted wants made makes kept keeps given gives found "
-    "finds deed deeds way ways begun brought goes comes lets lasts beats outlasts longest enough gone there forever "
-    "obedient standing stands strangers crowd desk shelf mood weaving gist thing things who whom why whole worth ours "
-    "theirs everybody nobody somebody trouble"
-)
+LITERARY_TEXT = """
+told tell tells telling said say saying seen sees known knows wanted wants made makes kept keeps given gives found finds
+deed deeds way ways begun brought goes comes lets lasts beats outlasts longest enough gone there forever obedient
+standing stands strangers crowd desk shelf mood weaving gist thing things who whom why whole worth ours theirs everybody
+nobody somebody trouble
+"""
 LITERARY_WORDS = frozenset(re.findall(r"[a-z]+", LITERARY_TEXT))
 """Words that name nothing in this field (docs/architecture.md, "Words"); no name holds one."""
 FIELD_TERMS = ("not_found", "is_known", "known_hosts")
@@ -290,3 +290,36 @@ def test_a_group_of_tests_stays_with_one_worker(request: pytest.FixtureRequest) 
     grouped = request.node.nodeid.endswith("@house")
 
     assert grouped == ("PYTEST_XDIST_WORKER" in os.environ)
+
+
+SHARED_NAMES = {
+    "__main__": "run a package",
+    "alarms": "of a component kind",
+    "checks": "of a component kind",
+    "api_shape": "of a resource type",
+    "approval": "of a plan",
+    "configuration": "of an emulated service",
+    "entities": "of an emulated service",
+    "environments": "of the state service",
+    "errors": "AwsError",
+    "logs": "AWS's service, and ours",
+    "main": "the start of a program",
+    "migration": "the component part and its resource",
+    "network": "of machines, of layers",
+    "pagination": "of listings",
+    "registry": "of models",
+    "routing": "of requests",
+    "runs": "of the state service",
+    "s3": "AWS's service",
+    "service": "an emulated service",
+    "settings": "of a run, of the service",
+}
+"""Names of several modules, with the one meaning they have in all of them; commands share theirs with what they run."""
+
+
+def test_no_two_modules_have_one_name_and_other_meanings() -> None:
+    """Who has found one by its name has found the right one; the list only becomes shorter."""
+    stems = [path.stem for path in SHIPPED if path.stem != "__init__"]
+    shared = {stem for stem in stems if stems.count(stem) > 1}
+
+    assert shared - set(SHARED_NAMES) - set(COMMANDS) == set()
