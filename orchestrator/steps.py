@@ -42,7 +42,7 @@ class Wait(Struct, frozen=True):
     """Repeat ``call`` until ``path`` (JMESPath on its response; may hold an earlier response) has a target value.
 
     ``description``: names the value for people, if the path does not read well.
-    ``failed_values``: values that end the wait as a failure.  ``gone_codes``: error codes that count as success
+    ``failed_values``: values that end the wait as a failure.  ``deleted_codes``: error codes that count as success
     (deletion).  After ``timeout_seconds`` the resource is unhealthy, and ``stuck_hint`` says what to check.
     ``log_group``: its last lines are added to a failure.  ``reason_path``: the path of AWS's reason in the response.
     """
@@ -51,7 +51,7 @@ class Wait(Struct, frozen=True):
     path: Value
     target_values: tuple[Value, ...] = ()
     failed_values: tuple[Value, ...] = ()
-    gone_codes: tuple[str, ...] = ()
+    deleted_codes: tuple[str, ...] = ()
     timeout_seconds: float = 900.0
     stuck_hint: str = ""
     description: str = ""

@@ -95,7 +95,8 @@ LITERARY_WORDS = frozenset(re.findall(r"[a-z]+", LITERARY_TEXT))
 """Words that name nothing in this field (docs/architecture.md, "Words"); no name holds one."""
 FIELD_TERMS = ("not_found", "is_known", "known_hosts")
 PERSISTED_NAMES = {
-    "AuditEntry.deed", "DriftDecision.deed", "HistoryFilter.deed", "ReleaseRow.is_standing", "Verdict.says",
+    "AuditEntry.deed",
+    "ImageCheck.trouble", "DriftDecision.deed", "HistoryFilter.deed", "ReleaseRow.is_standing", "Verdict.says",
 }  # fmt: skip
 """Fields of records and JSON outputs; renaming them takes a reader for the old form."""
 MAX_LITERARY_LOCALS = 60

@@ -103,7 +103,7 @@ class StepExecutor:
                     step.call.service, step.call.operation, dict(step.call.parameters), step.call.region
                 )
             except AwsError as error:
-                if error.code in step.gone_codes:
+                if error.code in step.deleted_codes:
                     return {}
                 missed_polls = missed_polls + 1 if error.is_transient else 0
                 if (

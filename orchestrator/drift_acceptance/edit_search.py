@@ -25,7 +25,7 @@ MAX_STEPS: Final = 24
 TRIAL_LIMITS: Final = 2000, 20, 200
 """Trials per difference: at most 2,000, half of that with 20 components, at least 200.  The cost of a trial grows with
 the number of components."""
-WHOLE_RESOURCE_DISTANCE: Final = 1000.0
+MISSING_RESOURCE_DISTANCE: Final = 1000.0
 """The distance of a resource that is declared but should not be, or the other way round."""
 
 SIDE_EFFECT_WEIGHT: Final = 0.1
@@ -37,14 +37,14 @@ FieldKey = tuple[ResourceKey, str]
 
 
 class SearchGoal(Struct, frozen=True):
-    """The goal of a search: one field, all ``wanted_resources``, or the whole document."""
+    """The goal of a search: one field, all ``target_resources``, or the whole document."""
 
     field_key: FieldKey | None = None
-    wanted_resources: Mapping[ResourceKey, LiveResource] = field(default_factory=dict)
-    is_whole_document: bool = False
+    target_resources: Mapping[ResourceKey, LiveResource] = field(default_factory=dict)
+    is_document: bool = False
 
     def __contains__(self, field_key: FieldKey) -> bool:
-        return self.is_whole_document or field_key == self.field_key or field_key[0] in self.wanted_resources
+        return self.is_document or field_key == self.field_key or field_key[0] in self.target_resources
 
 
 def find_single_edits(
@@ -117,17 +117,17 @@ class _HillClimb:
     def __init__(self, draft: Draft, initial_document: Document, goal: SearchGoal) -> None:
         self._draft = draft
         self._goal = goal
-        self._names = {name for _, name in goal.wanted_resources}
+        self._names = {name for _, name in goal.target_resources}
         self._initial_distances = self._field_distances(initial_document) or {}
 
     def distance(self, value: Document) -> _Distance:
         """Return the distance of ``value`` from the goal; changes outside the goal add a little."""
         distances, initial_distances, goal = self._field_distances(value), self._initial_distances, self._goal
         if distances is None:
-            return _Distance(WHOLE_RESOURCE_DISTANCE * WHOLE_RESOURCE_DISTANCE, len(initial_distances) + 1)
+            return _Distance(MISSING_RESOURCE_DISTANCE * MISSING_RESOURCE_DISTANCE, len(initial_distances) + 1)
         side_effects = [field_key for field_key in {*distances, *initial_distances} if field_key not in goal]
         side_effect_distance = sum(
-            abs(distances.get(field_key, WHOLE_RESOURCE_DISTANCE) - initial_distances.get(field_key, 0.0))
+            abs(distances.get(field_key, MISSING_RESOURCE_DISTANCE) - initial_distances.get(field_key, 0.0))
             for field_key in side_effects
         )
         goal_distances = [
@@ -140,7 +140,7 @@ class _HillClimb:
         expanded = self._draft.expand_document(value) or {}
         for (_, name), wanted_live in (
             (resource_key, live)
-            for resource_key, live in self._goal.wanted_resources.items()
+            for resource_key, live in self._goal.target_resources.items()
             if resource_key not in expanded
         ):
             suggested_object = {
@@ -167,15 +167,15 @@ class _HillClimb:
             for field_key, field_distance in self._resource_distances(resource_key, resource)
         }
         return distances | {
-            (resource_key, ""): WHOLE_RESOURCE_DISTANCE
-            for resource_key in self._goal.wanted_resources.keys() - expanded.keys()
+            (resource_key, ""): MISSING_RESOURCE_DISTANCE
+            for resource_key in self._goal.target_resources.keys() - expanded.keys()
         }
 
     def _resource_distances(self, resource_key: ResourceKey, resource: Resource) -> Iterator[tuple[FieldKey, float]]:
         """Yield, per field, how many leaves differ from AWS; differing list positions add a little."""
         live = self._read_live(resource)
         if live is None:
-            yield (resource_key, ""), WHOLE_RESOURCE_DISTANCE
+            yield (resource_key, ""), MISSING_RESOURCE_DISTANCE
             return
         for name, desired_value in self._draft.resolve_spec(resource).items():
             live_value = _restrict_to(live.spec.get(name), desired_value)
@@ -186,7 +186,7 @@ class _HillClimb:
             )
             yield (
                 (resource_key, name),
-                _count_differing(*unordered_leaves) + _count_differing(*ordered_leaves) / WHOLE_RESOURCE_DISTANCE,
+                _count_differing(*unordered_leaves) + _count_differing(*ordered_leaves) / MISSING_RESOURCE_DISTANCE,
             )
 
 

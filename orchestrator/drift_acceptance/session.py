@@ -149,7 +149,7 @@ class AcceptanceSession:
             nearest_document = edit_search.climb_towards(
                 self._draft,
                 initial_document,
-                edit_search.SearchGoal(wanted_resources=orphans, is_whole_document=declared is None),
+                edit_search.SearchGoal(target_resources=orphans, is_document=declared is None),
             )
         except AwsError as error:
             return self._mark_orphan_unresolved(

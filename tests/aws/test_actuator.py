@@ -175,7 +175,7 @@ def test_waiting_for_deletion_ends_with_not_found() -> None:
     """Gone is reached when AWS no longer knows it."""
     act, _, _ = actuator(iter([{"S": "deleting"}, make_aws_error("DBInstanceNotFound")]))
 
-    assert act.perform(Wait(call("rds", "describe_x"), "S", gone_codes=("DBInstanceNotFound",))) == {}
+    assert act.perform(Wait(call("rds", "describe_x"), "S", deleted_codes=("DBInstanceNotFound",))) == {}
 
 
 def test_generated_secrets_are_long_random_and_hidden() -> None:

@@ -181,7 +181,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
         "Service.Status",
         target_values=("DELETED",),
         failed_values=("DELETE_FAILED",),
-        gone_codes=NOT_FOUND_CODES,
+        deleted_codes=NOT_FOUND_CODES,
         timeout_seconds=OPERATION_TIMEOUT_SECONDS,
         stuck_hint=f"App Runner could not delete {name}. Delete it again, or contact AWS Support.",
         description="the service",

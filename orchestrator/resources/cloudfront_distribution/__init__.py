@@ -164,7 +164,7 @@ def _wait_until_deployed(distribution_id: Value) -> Wait:
         describe_call,
         "Distribution.Status",
         ("Deployed",),
-        gone_codes=NOT_FOUND_CODES,
+        deleted_codes=NOT_FOUND_CODES,
         timeout_seconds=DEPLOYMENT_TIMEOUT_SECONDS,
         stuck_hint=DEPLOYMENT_SLOW_HINT,
         description="the distribution",

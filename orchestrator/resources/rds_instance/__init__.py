@@ -116,7 +116,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     yield Wait(
         listing,
         "DBInstances[0].DBInstanceStatus",
-        gone_codes=NOT_FOUND_CODES,
+        deleted_codes=NOT_FOUND_CODES,
         timeout_seconds=DELETION_TIMEOUT_SECONDS,
         stuck_hint=stuck(live),
     )
