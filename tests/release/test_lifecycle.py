@@ -132,7 +132,7 @@ def test_a_rule_that_would_take_it_is_refused(tmp_path: Path, spec: str, said: s
     (tmp_path / "stack.yaml").write_text(
         "---\n".join([PROJECT, make_document("Bucket", "releases", "{}"), make_document("Bucket", "web", spec)])
     )
-    with pytest.raises(Problems, match=f"this would {said} that a release may need"):
+    with pytest.raises(Problems, match=f"this rule would {said} that a release may need"):
         pipeline.load_desired(tmp_path, "prod", include_artefacts=False)
 
 
