@@ -37,44 +37,46 @@ def guess_object(
         for name, subschema in form.get("properties", {}).items()
     }
     required = {name for form in schema.iter_forms(root, part) for name in form.get("required", ())}
-    aws_members = list(_iterate_members(aws_object))
     if is_required_only:
         property_schemas = {
             name: subschema for name, subschema in property_schemas.items() if name in required or name == "name"
         }
-    ranked_pairs = sorted(
-        (
-            (name_similarity(name, path), name, position)
-            for name in property_schemas
-            for position, (path, _) in enumerate(aws_members)
-        )
-    )
-    guessed_object: dict[str, Any] = {}
-    used_positions: set[int] = set()
-    for similarity, name, position in reversed(ranked_pairs):
-        if (
-            name in guessed_object
-            or position in used_positions
-            or (similarity < MIN_SIMILARITY and name not in required)
-        ):
-            continue
-        fitting_values = list(_fit_values(kind, property_schemas[name], aws_members[position][1]))
-        if fitting_values:
-            guessed_object[name] = fitting_values[0]
-            used_positions.add(position)
+    guessed_object = _match_members(kind, property_schemas, required, list(_iterate_members(aws_object)))
     if is_required_only:
         guessed_object |= {
             name: schema.resolve_ref(root, property_schemas[name]).get("examples", [""])[0]
             for name in required - guessed_object.keys()
         }
-    default_names = {
-        name
-        for name, subschema in property_schemas.items()
-        if name in guessed_object and _schema_default(root, subschema) == guessed_object[name]
-    }
     return {
-        name: guessed_object[name] for name in property_schemas if name in guessed_object and name not in default_names
+        name: guessed_object[name]
+        for name, subschema in property_schemas.items()
+        if name in guessed_object and _schema_default(root, subschema) != guessed_object[name]
     }
+
+
+def _match_members(
+    kind: str,
+    property_schemas: Mapping[str, Any],
+    required: set[str],
+    aws_members: list[tuple[tuple[str, ...], Any]],
+) -> dict[str, Any]:
+    """Pair properties with members of AWS's object, the most similar names first, and return the values that fit."""
+    ranked_pairs = sorted(
+        (name_similarity(name, path), name, position)
+        for name in property_schemas
+        for position, (path, _) in enumerate(aws_members)
+    )
+    matched: dict[str, Any] = {}
+    used_positions: set[int] = set()
+    for similarity, name, position in reversed(ranked_pairs):
+        is_similar = similarity >= MIN_SIMILARITY or name in required
+        if name in matched or position in used_positions or not is_similar:
+            continue
+        fitting_values = list(_fit_values(kind, property_schemas[name], aws_members[position][1]))
+        if fitting_values:
+            matched[name] = fitting_values[0]
+            used_positions.add(position)
+    return matched
 
 
 def _schema_default(root: Schema, subschema: Any) -> Any:
