@@ -1,4 +1,4 @@
-"""The command line: one file a verb.  A verb parses, calls the pipeline and prints; it decides nothing.
+"""The command line: one module per command.  A command parses its options, calls the product and prints the result.
 
-Verbs are imported when they are used, and what they need when they need it: start-up is part of the product.
+Command modules are imported when they are called, and import what they need inside functions, so that start-up is fast.
 """

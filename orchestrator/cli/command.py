@@ -1,4 +1,4 @@
-"""A verb: a command whose help ends with examples."""
+"""Define commands whose help ends with examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 
 class CliCommand(click.Command):
-    """A command with ``examples``, each a line that can be typed."""
+    """A command with ``examples``: command lines shown at the end of its help."""
 
     def __init__(self, *args: Any, examples: tuple[str, ...] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -22,5 +22,5 @@ class CliCommand(click.Command):
 
 
 def cli_command(name: str, *examples: str) -> Callable[[Callable[..., Any]], CliCommand]:
-    """Make a function the verb ``name``; its docstring is the help."""
+    """Return a decorator that makes a function the command ``name``; its docstring is the help."""
     return click.command(name, cls=CliCommand, examples=examples)

@@ -1,4 +1,4 @@
-"""An error nobody foresaw: one sentence on the screen, the traceback in a file, no secret in either."""
+"""Report an unexpected error: one line on the terminal, the traceback in a file, secrets redacted in both."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.redaction.redact import redact, sanitise
 
 
 def report(error: Exception, arguments: Sequence[str], *, verbose: bool) -> str:
-    """What to print.  The traceback goes to a file of its own, or with ``verbose`` into the answer."""
+    """Return what to print.  The traceback goes to a file, or with ``verbose`` into the returned text."""
     traceback_text = str(redact("".join(traceback.format_exception(error))))
     frames = traceback.extract_tb(error.__traceback__)
     own_frames = [frame for frame in frames if f"{os.sep}orchestrator{os.sep}" in frame.filename] or list(frames)
@@ -32,7 +32,7 @@ def report(error: Exception, arguments: Sequence[str], *, verbose: bool) -> str:
 
 
 def _write(traceback_text: str, arguments: Sequence[str]) -> Path:
-    """Only its owner may read the file.  Raises OSError."""
+    """Write the traceback to a new file that only its owner can read, and return its path.  Raises OSError."""
     descriptor, path = tempfile.mkstemp(prefix="orchestrator-", suffix=".crash.txt")
     version_line = f"orchestrator {orchestrator.__version__}, Python {platform.python_version()}, {platform.platform()}"
     command = sanitise(shlex.join(["orchestrator", *arguments]))

@@ -1,4 +1,4 @@
-"""The command ``orchestrator``: finds the verb, and turns whatever goes wrong into a sentence and an exit code."""
+"""The command ``orchestrator``: run one command, and turn every error into a message and an exit code."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ COMMANDS = {
     "demo": "See everything at work on this machine.",
     "completion": "Print the completion script for a shell.",
 }
-"""Every verb and its line in ``--help``, which imports none of them."""
+"""The commands and their summaries in ``--help``, which imports none of their modules."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are modules of this package, imported when they are called."""
+    """A group that imports the module of a command when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -80,7 +80,7 @@ def cli() -> None:
 
 
 def main(arguments: Sequence[str] | None = None, command: click.Command = cli) -> int:
-    """Run one command line; its exit code.  Without ``arguments`` it is this process's own, which ends with it."""
+    """Run ``arguments`` and return the exit code.  Without them, run the process's command line and exit."""
     if arguments is None:
         process_lifecycle.tune_gc()
         process_lifecycle.flush_and_exit(_run(None, command))
@@ -106,7 +106,7 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
             "Interrupted. Run the same command again: it continues from the current state of AWS."
         )
         return ExitCode.INTERRUPTED
-    except Exception as error:  # noqa: BLE001 - the last resort: no traceback reaches a user
+    except Exception as error:  # noqa: BLE001 - last resort: a user must not see a traceback
         from orchestrator.cli import crash_report
 
         settings.terminal.print_err(crash_report.report(error, sys.argv[1:], verbose=settings.verbose))
@@ -120,7 +120,7 @@ def _usage_problem(error: click.ClickException) -> Problem:
 
 
 def _print_problems(error: Problems, settings: Settings) -> None:
-    """Every problem on standard error, in the form asked for; annotations in GitHub Actions."""
+    """Print the problems to standard error as text or JSON, and as annotations in GitHub Actions."""
     from orchestrator.render import problem_text
 
     terminal = settings.terminal

@@ -1,4 +1,4 @@
-"""Options that verbs share, and what they were set to."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def common_options(function: F) -> F:
-    """``-f -e --verbose --log-format --no-color``; the verb gets them as its first argument, a Settings."""
+    """Add ``-f -e --verbose --log-format --no-color``; the command receives them as its first argument."""
 
     @click.option(
         "-f",
@@ -43,7 +43,10 @@ def common_options(function: F) -> F:
         settings.terminal = Terminal.from_environment(no_colour=no_color)
         if log := settings.create_logger():
             log.debug(
-                "begin", verb=context.info_name, manifests=str(settings.manifests), environment=settings.environment
+                "command_started",
+                command=context.info_name,
+                manifests=str(settings.manifests),
+                environment=settings.environment,
             )
         return function(settings, **options)
 
@@ -51,7 +54,7 @@ def common_options(function: F) -> F:
 
 
 def plan_options(function: F) -> F:
-    """``--target`` and ``--allow``, for verbs that make a plan."""
+    """Add ``--target`` and ``--allow``, for commands that plan."""
     target = click.option(
         "--target",
         "targets",
@@ -64,7 +67,7 @@ def plan_options(function: F) -> F:
 
 
 def apply_options(function: F) -> F:
-    """``--expect``, ``--auto-approve``, ``--parallelism``, for verbs that change AWS."""
+    """Add ``--expect``, ``--auto-approve`` and ``--parallelism``, for commands that change AWS."""
     expect = click.option("--expect", default="", metavar="DIGEST", help="Apply only the plan with this digest.")
     approve = click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
     parallel = click.option(
@@ -78,7 +81,7 @@ def apply_options(function: F) -> F:
 
 
 def run_options(function: F) -> F:
-    """``--wait`` and ``--without-record``; the verb gets them as ``how``."""
+    """Add ``--wait`` and ``--without-record``; the command receives them as ``run_options``."""
 
     @click.option("--wait", is_flag=True, help="Wait for the lock, in turn, instead of failing.")
     @click.option(
@@ -86,6 +89,7 @@ def run_options(function: F) -> F:
     )
     @functools.wraps(function)
     def wrapper(*args: Any, wait: bool, without_record: bool, **arguments: Any) -> Any:
-        return function(*args, how=RunOptions(without_record, MAX_WAIT_SECONDS if wait else 0.0), **arguments)
+        options = RunOptions(without_record, MAX_WAIT_SECONDS if wait else 0.0)
+        return function(*args, run_options=options, **arguments)
 
     return wrapper  # type: ignore[return-value]

@@ -1,4 +1,4 @@
-"""Plans in files."""
+"""Write plans to files and read them back."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PLAN_VERSION = 1
 
 
 def write(path: Path, plan: Plan) -> None:
-    """Raises Problems when the file cannot be written."""
+    """Write ``plan`` to ``path`` as JSON.  Raises Problems if the file cannot be written."""
     try:
         path.write_bytes(canonical_json.dump(plan) + b"\n")
     except OSError as error:
@@ -20,7 +20,7 @@ def write(path: Path, plan: Plan) -> None:
 
 
 def read(path: Path) -> Plan:
-    """Raises Problems when there is no plan of this version in it."""
+    """Return the plan in ``path``.  Raises Problems if the file is unreadable or holds no plan of this version."""
     try:
         data = path.read_bytes()
     except OSError as error:

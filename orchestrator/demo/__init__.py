@@ -1,1 +1,1 @@
-"""The demo: the real pipeline on an emulated AWS."""
+"""The demo: run the real pipeline against an emulated AWS."""

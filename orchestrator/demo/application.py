@@ -1,7 +1,7 @@
-"""The demo's second half: an application is shipped, breaks, and comes back, by the same code as deploy and rollback.
+"""The second half of the demo: deploy an application, break it and roll it back.
 
-Where buildah or podman works its image is built, in a store that goes with the demo; elsewhere it is put together in
-Python, so that the demo needs no builder.
+It calls the same functions as ``orchestrator deploy`` and ``rollback``.  buildah or podman builds the image in a
+temporary store; without them, it is assembled in Python, so that the demo needs no builder.
 """
 
 from __future__ import annotations
@@ -33,18 +33,18 @@ DEEP_LINK_PATH = "/sales/42"
 MODEL_PATH, MISSING_MODEL_PATH = "/ml-models/current.json", "/ml-models/no-such-model.json"
 BUILT_MESSAGE = "{builder} builds the image in a temporary store and pushes it to the emulated ECR."
 ASSEMBLED_MESSAGE = (
-    "The image is assembled without a builder ({why}) and pushed to the emulated ECR. In a project, "
+    "The image is assembled without a builder ({reason}) and pushed to the emulated ECR. In a project, "
     "docker, buildah or podman builds it (`image.build`)."
 )
 RUNTIME_MESSAGE = "A real process with a real health check stands in for App Runner."
 
 
 class WrongVersionError(Exception):
-    """What answers is not what should; says what."""
+    """A step ended with the wrong exit code, or the wrong version answers."""
 
 
 def unsupported_reason() -> str:
-    """Why this machine cannot run the application, in a sentence, or nothing."""
+    """Return why this machine cannot run the application, or "" if it can."""
     from orchestrator.emulator import container_runtime
 
     return container_runtime.check_isolation()
@@ -53,10 +53,10 @@ def unsupported_reason() -> str:
 def run_application_demo(
     settings: Settings, start_chapter: Callable[[str], None], emulator: Emulator, environ: MutableMapping[str, str]
 ) -> None:
-    """Four chapters.
+    """Deploy three versions of the application and roll back, one chapter each.
 
-    Raises WrongVersionError when something does not end as it should, Problems when this machine has no Python that
-    can be put into an image.
+    Raises WrongVersionError if a chapter has an unexpected result, Problems if the Python of this machine cannot be
+    copied into an image.
     """
     from orchestrator.aws import Clients
 
@@ -66,7 +66,7 @@ def run_application_demo(
     ):
         start_chapter("Deploy version 1 of an application: an API and its site")
         settings.terminal.print_out(
-            f"{BUILT_MESSAGE.format(builder=builder) if builder else ASSEMBLED_MESSAGE.format(why=reason)} "
+            f"{BUILT_MESSAGE.format(builder=builder) if builder else ASSEMBLED_MESSAGE.format(reason=reason)} "
             f"{RUNTIME_MESSAGE}"
         )
         shop_settings = replace(settings, manifests=Path(folder) / "shop" / "manifests", environment="prod")
@@ -85,9 +85,9 @@ def run_application_demo(
 
 
 class _SampleApplication(Struct, frozen=True):
-    """The application's checkout, and the AWS that it is shipped to.
+    """The application's checkout, and the emulated AWS that it is deployed to.
 
-    ``runtime`` is the layer below its code; None where a builder makes the image.
+    ``runtime`` is the image layer with Python; None if a builder builds the image.
     """
 
     settings: Settings
@@ -97,12 +97,12 @@ class _SampleApplication(Struct, frozen=True):
     clients: Clients
 
     def create_repository(self) -> None:
-        """What whoever builds images has made beforehand; where the project builds them, it is the project's."""
+        """Create the image repository of a prebuilt image; if a builder builds the image, the project creates it."""
         if self.runtime is not None:
             self.clients.call("ecr", "create_repository", {"repositoryName": sample.REPOSITORY_NAME})
 
     def deploy(self, version: str, *, expected_version: str, expected_exit_code: ExitCode = ExitCode.OK) -> None:
-        """Merge and deploy a version; ``answers`` is the one that answers afterwards."""
+        """Deploy ``version``, and check that ``expected_version`` answers afterwards."""
         is_healthy = expected_exit_code is ExitCode.OK
         sample.write_checkout(
             self.folder, version, healthy=is_healthy, prebuilt=self._push_assembled_image(version, healthy=is_healthy)
@@ -117,7 +117,7 @@ class _SampleApplication(Struct, frozen=True):
         self._check_result(exit_code, expected_exit_code, expected_version)
 
     def _push_assembled_image(self, version: str, *, healthy: bool) -> str:
-        """The digest of an image that was put together and pushed; "" where a builder makes it."""
+        """Assemble and push the image, and return its digest; "" if a builder builds it."""
         if self.runtime is None:
             return ""
         image = sample.build_image(version, self.runtime, healthy=healthy)
@@ -125,7 +125,7 @@ class _SampleApplication(Struct, frozen=True):
         return image_assembly.push_image(authorization, sample.REPOSITORY_NAME, f"v{version}", image)
 
     def rollback(self, number: int, *, expected_version: str) -> None:
-        """What `orchestrator rollback --to NUMBER` does."""
+        """Roll back to release ``number``, and check that ``expected_version`` answers afterwards."""
         options = RollbackOptions(number, reason="version 1 worked", approval=APPROVAL, clients=self.clients)
         exit_code = rollback(self.settings, options).exit_code
         self._check_result(exit_code, ExitCode.OK, expected_version)
@@ -139,7 +139,7 @@ class _SampleApplication(Struct, frozen=True):
         self._check_answers(version)
 
     def _check_answers(self, version: str) -> None:
-        """Ask as users do, and tell what they get."""
+        """Request the API and the site, print the responses, and raise WrongVersionError unless ``version`` answers."""
         services = self.clients.call("apprunner", "list_services", {})["ServiceSummaryList"]
         sites = self.clients.call("cloudfront", "list_distributions", {})["DistributionList"]["Items"]
         api_host, site_host = str(services[0]["ServiceUrl"]), str(sites[0]["DomainName"])

@@ -1,6 +1,6 @@
-"""The demo's own store for a builder of images: what is built there leaves nothing on the machine.
+"""Create a temporary image store for the demo, so that its builds leave nothing on the machine.
 
-buildah and podman keep images where they are told to; docker's daemon keeps them in its one store, so it is not asked.
+The store of buildah and podman is configurable; docker is not used, because its daemon has a single store.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from orchestrator.problems import Problems
 
 ISOLATED_BUILDERS = ("buildah", "podman")
 STORAGE_DRIVERS = ("overlay", "vfs")
-"""``vfs`` are plain copies, which every file system can do; layers that lie over each other are quicker."""
+"""Storage drivers, in order of preference: ``overlay`` is faster, ``vfs`` copies files and works everywhere."""
 
 
 def write_storage_config(folder: Path, driver: str, tool: str) -> dict[str, str]:
-    """The environment in which ``tool`` keeps its images in ``folder``."""
+    """Configure ``tool`` to store its images in ``folder``; return the environment variables that do so."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "storage.conf"
     storage_paths = f'graphroot = "{folder / "graph"}"\nrunroot = "{folder / "run"}"'
@@ -34,9 +34,9 @@ def write_storage_config(folder: Path, driver: str, tool: str) -> dict[str, str]
 
 @contextmanager
 def open_build_store(environ: MutableMapping[str, str], folder: Path) -> Iterator[tuple[str, str]]:
-    """Turn a builder to a store in ``folder``: its name, or "" and a sentence why there is none.
+    """Make a builder use a store in ``folder``, and yield its name, or "" and the reason why there is none.
 
-    A builder counts that has just built something: many machines have one that may not.
+    Tries a build first: on many machines a builder is installed that lacks the rights to build.
     """
     chosen_builder = environ.get(builder_commands.BUILDER_VARIABLE)
     available_builders = [name for name in ISOLATED_BUILDERS if chosen_builder in {None, name} and shell.which(name)]
@@ -65,7 +65,7 @@ def open_build_store(environ: MutableMapping[str, str], folder: Path) -> Iterato
 
 
 def _check_builder(name: str, folder: Path, variables: dict[str, str]) -> str:
-    """Why ``name`` cannot build the smallest of images here, or nothing."""
+    """Return why ``name`` cannot build a minimal image here, or "" if it can."""
     dockerfile = folder / "Trial"
     dockerfile.write_text("FROM scratch\nCOPY Trial /\n")
     command = [name, "build", "--no-cache", "--quiet", "--file", str(dockerfile), str(folder)]
@@ -74,7 +74,7 @@ def _check_builder(name: str, folder: Path, variables: dict[str, str]) -> str:
     except Problems as error:
         return error.problems[0].message
     last_line = (result.output.strip().splitlines() or [""])[-1]
-    return f"{name} is there and cannot build ({last_line[:200]})" if result.exit_code else ""
+    return f"{name} is installed but cannot build ({last_line[:200]})" if result.exit_code else ""
 
 
 def _restore_environment(environ: MutableMapping[str, str], previous_values: dict[str, str | None]) -> None:

@@ -1,6 +1,6 @@
-"""An image put together without a builder: folders as layers, pushed by the OCI distribution specification.
+"""Assemble an OCI image from folders and push it to a registry, without a builder.
 
-For the demo, which has to work where no builder is, and for tests.  What is deployed is built by ``artefacts/images``.
+For the demo, which must work without a builder, and for tests.  ``artefacts/images`` builds the images of projects.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ LAYER_MEDIA_TYPE = "application/vnd.oci.image.layer.v1.tar"
 
 @dataclass(frozen=True, slots=True)
 class OciImage:
-    """An image as bytes: ``blobs`` by digest (its configuration is one), and the ``manifest`` that lists them."""
+    """An image as bytes: ``blobs`` by digest, including the configuration, and the ``manifest`` that lists them."""
 
     blobs: Mapping[str, bytes] = field(repr=False)
     manifest: bytes
 
     @property
     def digest(self) -> str:
-        """What it is deployed by."""
+        """The digest of the manifest, which identifies the image."""
         return _sha256_digest(self.manifest)
 
 
 def build_layer(folder: Path, target_path: str = "/") -> bytes:
-    """The files of a folder as a layer that puts them at ``place``.  Same files, same bytes: no times, no owners."""
+    """Return the files of ``folder`` as a layer at ``target_path``; reproducible, without times and owners."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for path in sorted(folder.rglob("*")):
@@ -54,7 +54,7 @@ def build_layer(folder: Path, target_path: str = "/") -> bytes:
 
 
 def build_image(layers: Sequence[bytes], settings: Mapping[str, Any]) -> OciImage:
-    """An image for Linux; ``settings`` are ``Cmd``, ``Env``, ``User`` and the like."""
+    """Return an image for Linux on amd64; ``settings`` is its OCI configuration (``Cmd``, ``Env``, ``User``)."""
     digests = [_sha256_digest(layer) for layer in layers]
     rootfs = {"type": "layers", "diff_ids": digests}
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": settings, "rootfs": rootfs}).encode()
@@ -72,9 +72,9 @@ def build_image(layers: Sequence[bytes], settings: Mapping[str, Any]) -> OciImag
 
 
 def push_image(authorization: Mapping[str, Any], repository: str, tag: str, image: OciImage) -> str:
-    """Push to the registry that ECR GetAuthorizationToken names; the digest.  What is there is not sent again.
+    """Push ``image`` to the registry in the response of ECR GetAuthorizationToken, and return its digest.
 
-    Raises Problems.
+    Skips blobs that the registry has.  Raises Problems if the registry refuses.
     """
     [data] = authorization["authorizationData"]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")

@@ -1,6 +1,6 @@
-"""The demo's chapters: the pipeline that every verb uses, on an emulator that only this process knows.
+"""Run the chapters of the demo: the real pipeline against an emulator in this process.
 
-The one place that sets environment variables: it turns boto3 to the emulator, and away from any account of yours.
+The demo sets environment variables that point every AWS client to the emulator, so that it cannot touch a real account.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 SETTLE_SECONDS = 0.4
-"""How long the emulator's slow operations take: long enough to be seen."""
+"""Duration of the emulator's slow operations: long enough for their progress to be visible."""
 
 
 class ManualChange(Struct, frozen=True):
-    """Something a colleague might do by hand: a call on a resource of one type, in words and as a call."""
+    """A change outside of the pipeline: a call on a resource of one type, and its description."""
 
     resource_type: str
     description: str
@@ -65,11 +65,11 @@ MANUAL_CHANGES = (
 
 
 class DemoError(Exception):
-    """A chapter did not end as it should; says how."""
+    """A chapter had an unexpected result."""
 
 
 def run_demo(settings: Settings) -> int:
-    """All chapters; exit code 0, or 1 with a sentence about the chapter that failed."""
+    """Run all chapters and return the exit code: 0, or 1 after printing which chapter failed and why."""
     start_chapter = _ChapterHeadings(settings)
     with local_state_service.run_state_service(os.environ) as address:
         exit_code = _run_chapters(settings, start_chapter, address)
@@ -123,7 +123,7 @@ def _run_infrastructure_demo(settings: Settings, start_chapter: _ChapterHeadings
 
 
 def _run_application_demo(settings: Settings, start_chapter: _ChapterHeadings) -> None:
-    """The second half, on an AWS of its own; or why this machine has to do without it."""
+    """Run the second half against a new emulated AWS, or print why this machine cannot."""
     from orchestrator.emulator import start
 
     if reason := application.unsupported_reason():
@@ -137,7 +137,7 @@ def _run_application_demo(settings: Settings, start_chapter: _ChapterHeadings) -
 
 
 class _ChapterHeadings:
-    """Numbers the chapters."""
+    """Prints numbered chapter headings."""
 
     def __init__(self, settings: Settings) -> None:
         self._terminal = settings.terminal
@@ -156,7 +156,7 @@ class _ChapterHeadings:
 
 
 def redirect_aws_clients(url: str, variables: dict[str, str], environ: MutableMapping[str, str]) -> None:
-    """Turn every AWS client of this process to ``url``; raise UnexpectedError when that is another machine."""
+    """Point every AWS client of this process to ``url``.  Raises DemoError if it is not on this machine."""
     if urlsplit(url).hostname not in LOOPBACK_HOSTS:
         raise DemoError(f"{url} is not on this machine")
     for name in [name for name in environ if name.startswith("AWS_")]:
@@ -176,10 +176,11 @@ def _plan(settings: Settings, desired: DesiredState) -> PreparedPlan:
 def _apply(settings: Settings, planned: PreparedPlan) -> None:
     from orchestrator.aws import Clients
 
-    clients, options = Clients(planned.scope.region), reporter.RunOptions()  # on an AWS of its own
-    with lock.write_lock(settings, planned.scope, "apply", options, clients, None) as turn:
-        reporter.record_chosen_plan(turn.record, planned)
-        exit_code = apply.apply_with_progress(planned, settings, 16, settings.command_line("demo"), turn)
+    clients, options = Clients(planned.scope.region), reporter.RunOptions()
+    # No other run knows this emulated AWS, so no lease in a release bucket is needed.
+    with lock.write_lock(settings, planned.scope, "apply", options, clients, None) as held_lock:
+        reporter.record_chosen_plan(held_lock.record, planned)
+        exit_code = apply.apply_with_progress(planned, settings, 16, settings.command_line("demo"), held_lock)
     if exit_code == ExitCode.INTERRUPTED:
         raise KeyboardInterrupt
     if exit_code:
@@ -211,18 +212,18 @@ def _pending_addresses(plan: Plan) -> str:
 
 
 def _choose_manual_change(changes: Iterable[Change]) -> tuple[str, Callable[[Clients], None]] | None:
-    """The first thing that can be done to what was just applied, in words and as a deed."""
+    """Return the first manual change that suits ``changes``: its description and a function that makes it."""
     changes_by_type = {change.address.partition(".")[0]: change for change in changes}
     for manual_change in MANUAL_CHANGES:
         change = changes_by_type.get(manual_change.resource_type)
         if change is not None:
-            return manual_change.description.format(change.physical), _manual_change_call(
+            return manual_change.description.format(change.physical), _bind_manual_change(
                 manual_change, change.physical
             )
     return None
 
 
-def _manual_change_call(manual_change: ManualChange, physical: str) -> Callable[[Clients], None]:
+def _bind_manual_change(manual_change: ManualChange, physical: str) -> Callable[[Clients], None]:
     from orchestrator.aws import AwsError
 
     def make_change(clients: Clients) -> None:

@@ -1,4 +1,4 @@
-"""The state service of the demo: on loopback, with a database in a temporary folder, for as long as the demo lasts."""
+"""Run a state service during the demo: on loopback, with a database in a temporary folder."""
 
 from __future__ import annotations
 
@@ -16,24 +16,26 @@ from orchestrator.runs.settings import Settings
 TOKEN_SCOPES = ("read", "propose", "write")
 TOKEN_TTL_SECONDS = 86_400.0
 START_TIMEOUT_SECONDS = 30.0
-"""Seconds after which a service that does not start never will."""
+"""Maximum time to wait for the service to start."""
 
 
 @contextmanager
 def run_state_service(environ: MutableMapping[str, str]) -> Iterator[str]:
-    """Start it and let every run of this process find it; its address, or "" where it is not installed."""
+    """Run the service, set the variables that point runs to it, and yield its address; "" if it is not installed."""
     try:
         import uvicorn
 
         from orchestrator.state.server import app
-        from orchestrator.state.server.settings import Settings as Told
+        from orchestrator.state.server.settings import Settings as ServiceSettings
     except ImportError:
         yield ""
         return
     with tempfile.TemporaryDirectory(prefix="orchestrator-demo-state-") as folder:
         listener = socket.create_server(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        service_settings = Told(database=f"sqlite:///{Path(folder) / 'state.db'}", port=listener.getsockname()[1])
+        service_settings = ServiceSettings(
+            database=f"sqlite:///{Path(folder) / 'state.db'}", port=listener.getsockname()[1]
+        )
         service: Any = app.create_app(service_settings)
         config = uvicorn.Config(service, log_config=None, access_log=False, timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
@@ -57,7 +59,7 @@ def run_state_service(environ: MutableMapping[str, str]) -> Iterator[str]:
 
 
 def wait_for_interrupt(settings: Settings, address: str) -> None:
-    """On a terminal, keep it up until Ctrl-C; else say nothing of it, for it goes with the demo."""
+    """On a terminal, print the address and keep the service running until Ctrl-C; otherwise return at once."""
     terminal = settings.terminal
     if not address or not terminal.is_interactive:
         return

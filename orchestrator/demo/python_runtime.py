@@ -1,6 +1,6 @@
-"""Python of this machine as the files of an image: the interpreter, the modules a small server needs, its libraries.
+"""Copy this machine's Python into an image: the interpreter, the modules of a small server and their libraries.
 
-A base image from a registry would need a network; what runs here needs none, and is a real Python.
+Unlike a base image from a registry, this needs no network.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from orchestrator.problems import Problems
 _LIST_MODULES_SCRIPT = """
 import __future__, json, sys
 import encodings.idna, encodings.latin_1, http.server, socketserver, socket, select, os, signal, traceback
-files = [getattr(each, "__file__", None) for each in list(sys.modules.values())]
-print(json.dumps({"files": [each for each in files if each], "stdlib": os.path.dirname(os.__file__)}))
+files = [getattr(module, "__file__", None) for module in list(sys.modules.values())]
+print(json.dumps({"files": [file for file in files if file], "stdlib": os.path.dirname(os.__file__)}))
 """
 _LDD_PATH = re.compile(r"(?:=> )?(/\S+) \(0x")
 
 
 def copy_python(root: Path) -> None:
-    """Put it below ``root``, every file at the place that it has here, and as ``/bin/python3``.
+    """Copy Python below ``root``, every file at its path on this machine, with a link ``/bin/python3``.
 
-    Raises Problems where there is no Linux, or no ``ldd``.
+    Raises Problems if this is not Linux, or ``ldd`` is missing.
     """
     program = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     if sys.platform != "linux" or not program.exists():
@@ -58,7 +58,7 @@ def _shared_libraries(programs: Iterable[Path]) -> set[Path]:
 
 
 def _copy_file(path: Path, root: Path) -> None:
-    """A copy of a file's bytes; a link becomes what it leads to."""
+    """Copy a file to its path below ``root``; a link is copied as the file that it points to."""
     target = root / str(path).lstrip("/")
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path.resolve(), target)

@@ -1,4 +1,4 @@
-"""The sample application, as a checkout of one of its versions: an API, a site, and the manifests of both."""
+"""Write a checkout of one version of the sample application: an API, a site, and their manifests."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _START_COMMAND = ("/bin/python3", "-I", "-u", "/app/main.py")
 
 
 def write_checkout(folder: Path, version: str, *, healthy: bool = True, prebuilt: str = "") -> Path:
-    """Write version ``version`` to ``folder``, over an earlier one; the folder of its manifests.
+    """Write ``version`` to ``folder``, replacing an earlier one, and return the folder of its manifests.
 
-    One that is not ``healthy`` starts and fails its health check.  With ``prebuilt``, a digest, there is nothing to
-    build.  Raises Problems when this machine's Python cannot be put into an image.
+    A version that is not ``healthy`` starts and fails its health check.  ``prebuilt`` is the digest of an image that is
+    used instead of building one.  Raises Problems if the Python of this machine cannot be copied into an image.
     """
     template_values = _template_values(version, healthy=healthy)
     if not prebuilt:
@@ -43,7 +43,7 @@ def write_checkout(folder: Path, version: str, *, healthy: bool = True, prebuilt
 
 
 def build_image(version: str, runtime: bytes, *, healthy: bool = True) -> OciImage:
-    """The API's image as its Dockerfile has it, put together without a builder; ``runtime`` is the layer of Python."""
+    """Return the API's image, assembled like its Dockerfile; ``runtime`` is the layer with Python."""
     with tempfile.TemporaryDirectory() as folder:
         _write_file(
             Path(folder) / "main.py", _render_template("api/main.py", _template_values(version, healthy=healthy))
@@ -59,7 +59,7 @@ def _template_values(version: str, *, healthy: bool) -> dict[str, str]:
 
 
 def _write_hashed_script(site: Path, name: str, text: str) -> str:
-    """Write a script under a name that holds its hash; the hash."""
+    """Write a script under a name with its content hash, and return the hash."""
     content_hash = hashlib.sha256(text.encode()).hexdigest()[:8]
     _write_file(site / "assets" / f"{name}-{content_hash}.js", text)
     return content_hash

@@ -1,1 +1,1 @@
-"""Run a verb from lock to report.  Knows neither click nor GitHub."""
+"""Run apply, destroy, deploy or rollback, from lock to report.  Independent of click and GitHub."""

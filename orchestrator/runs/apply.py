@@ -62,7 +62,10 @@ def apply(settings: Settings, options: ApplyOptions) -> int:
 
 
 def destroy(settings: Settings, options: ApplyOptions) -> int:
-    """Delete everything of one environment, and return the exit code.  Raises Problems as ``apply`` does."""
+    """Delete everything of one environment, and return the exit code.
+
+    Raises Problems if nobody approves the plan, or the environment is locked.
+    """
     from orchestrator.aws import Clients
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
@@ -149,7 +152,7 @@ def print_report(outcomes: tuple[Outcome, ...], settings: Settings, elapsed_seco
 
 
 def report_no_changes(planned: PreparedPlan, settings: Settings) -> int:
-    """Print that nothing changes, and return the exit code: resources may still be unhealthy."""
+    """Print that nothing changes, and return the exit code: UNHEALTHY if a resource is unhealthy."""
     settings.terminal.print_out("No changes.")
     is_healthy = all(change.health is Health.HEALTHY for change in planned.plan.changes)
     return ExitCode.OK if is_healthy else ExitCode.UNHEALTHY

@@ -1,4 +1,4 @@
-"""Approve a plan before it is carried out: reviewed beforehand, agreed to on a terminal, or vetoed."""
+"""Check that a plan is approved before it is applied: reviewed beforehand, or confirmed on a terminal."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Approval(Struct, frozen=True):
 
     @property
     def was_reviewed(self) -> bool:
-        """Whether somebody reviewed this very plan before the run."""
+        """Whether exactly this plan was reviewed before the run."""
         return bool(self.expected_digest) or self.reviewed is not None
 
     @property
     def is_approved(self) -> bool:
-        """Whether nobody has to be asked."""
+        """Whether the run needs no confirmation."""
         return self.is_automatic or self.was_reviewed
 
     def detail(self, *, verbose: bool) -> DetailLevel:
@@ -49,7 +49,7 @@ class Approval(Struct, frozen=True):
         plan_differences.raise_if_stale(new_plan, reviewed=self.reviewed, reviewed_digest=self.expected_digest)
 
     def confirm(self, terminal: Terminal, question: str, expected_answer: str) -> None:
-        """Raise Problems unless the plan is approved, or a person answers ``question`` with ``expected_answer``."""
+        """Raise Problems unless the plan is approved, or the user answers ``question`` with ``expected_answer``."""
         if self.is_approved:
             return
         if not terminal.is_interactive:
@@ -62,7 +62,7 @@ class Approval(Struct, frozen=True):
 
 
 def review_plan(planned: PreparedPlan, settings: Settings, record: RunReporter, approval: Approval) -> bool:
-    """Record and print ``planned``, and return whether it may be carried out: False if it is vetoed.
+    """Record and print ``planned``, and return whether it may be applied: False if it is vetoed.
 
     Raises Problems if it is not the reviewed plan.
     """

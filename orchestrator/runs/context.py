@@ -51,7 +51,7 @@ def _actions_context(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _commit_time(folder: Path) -> str:
-    """When the commit that is checked out was made; "" where there is none."""
+    """Return the time of the checked-out commit in ISO 8601, or "" if there is none."""
     from orchestrator import shell
 
     if shell.which("git") is None:

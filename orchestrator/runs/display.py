@@ -32,7 +32,7 @@ def create_display(planned: PreparedPlan, settings: Settings) -> ProgressDisplay
 
 
 class LogDisplay:
-    """Events as log entries."""
+    """Writes events as log entries."""
 
     def __init__(self, logger: Any) -> None:
         self._logger = logger

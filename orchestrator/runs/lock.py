@@ -1,4 +1,4 @@
-"""Lock an environment for writing, for the length of a run, with two leases.
+"""Lock an environment for writing during a run, with two leases.
 
 The lease of the state service is acquired first, if there is one: it has the queue, and its fence stops a run that lost
 it.  The lease in the release bucket is acquired inside it, and keeps out runs that do not use the service.
@@ -32,7 +32,7 @@ MIN_LEASE_WAIT_SECONDS = 150.0
 
 
 class WriteLock(Struct, frozen=True):
-    """A lock that is held.  ``clients`` check before every call to AWS that it still is."""
+    """A held lock.  ``clients`` check before every call to AWS that the lock is still held."""
 
     record: RunReporter
     clients: Clients
@@ -49,19 +49,19 @@ def write_lock(
     *,
     clock: Callable[[], float] = time.time,
 ) -> Iterator[WriteLock]:
-    """Hold both leases for the length of a ``with`` block; wait for them as ``options`` say.
+    """Hold both leases for the length of a ``with`` block; wait for them according to ``options``.
 
     ``ledger_store`` is None if the project keeps no releases and so has no release bucket.
 
-    Raises Problems if another run holds the lock, or the state service is required and away; RunSuperseded if a newer
-    run makes this one needless.
+    Raises Problems if another run holds the lock, or the state service is required and unreachable; RunSuperseded if
+    a newer run makes this one unnecessary.
     """
     with ExitStack() as stack:
         record = stack.enter_context(
             reporter.record_run(settings, f"{scope.project}/{scope.environment}", verb, options)
         )
         wait_seconds = max(options.wait_seconds, MIN_LEASE_WAIT_SECONDS if record.is_live else 0.0)
-        with reporter.record_refusal(record):  # a lock held by another run is no failure of this one
+        with reporter.record_refusal(record):  # a lock held by another run does not make this run failed
             held_lease = stack.enter_context(_bucket_lease(settings, ledger_store, verb, wait_seconds, clock))
         record.has_bucket_lock = held_lease is not None
 
@@ -116,6 +116,6 @@ def _wait_for_lease(acquire: Callable[[], HeldLease], wait_seconds: float, on_wa
             if time.monotonic() > deadline:
                 raise
             if not was_announced:
-                on_wait(f"Waiting: {error.problems[0].message.partition(';')[0]}, (lock in the release bucket).")
+                on_wait(f"Waiting for the lock in the release bucket: {error.problems[0].message.partition(';')[0]}.")
             was_announced = True
             time.sleep(POLL_INTERVAL_SECONDS)

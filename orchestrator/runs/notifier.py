@@ -1,4 +1,4 @@
-"""Whom a deploy or rollback notifies besides the terminal; the default notifies nobody."""
+"""The interface through which a deploy or rollback reports to a service such as GitHub; by default to none."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Notifier:
-    """Receives what happens in a run, and decides whether its plan was reviewed.  This one ignores and approves all."""
+    """Receives what happens in a run, and decides whether its plan is approved.  This one approves all."""
 
     @property
     def commit_of_newer_run(self) -> str:
-        """The commit that a push started this run for, if a newer one is checked out by now; else ""."""
+        """The commit of this run, if the branch has a newer one that another run deploys; else ""."""
         return ""
 
     def find_merged_pull_request(self) -> int | None:
@@ -28,7 +28,7 @@ class Notifier:
         """Announce that a deployment starts."""
 
     def is_plan_approved(self, settings: Settings, manifest: Manifest, plan: Plan, ledger: Ledger) -> bool:
-        """Return whether ``plan`` may be carried out; print the reason."""
+        """Return whether ``plan`` may be applied; print the reason."""
         return True
 
     def report_run(self, run: DeployRun) -> None:

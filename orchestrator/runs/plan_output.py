@@ -1,4 +1,4 @@
-"""A plan in the form that was asked for."""
+"""Format and print plans, with their costs."""
 
 from __future__ import annotations
 
@@ -18,56 +18,56 @@ if TYPE_CHECKING:
     from orchestrator.cost import Estimate
     from orchestrator.planning.plan import PreparedPlan, Task
 
-Form = Literal["text", "json", "markdown", "html"]
+PlanFormat = Literal["text", "json", "markdown", "html"]
 
 _MAX_VALUE_LENGTHS = {"markdown": 400, "html": 4_000}
 
 
 def format_plan(
-    planned: PreparedPlan, form: Form, style: Style, *, steps: bool = False, show_fields: bool = False
+    planned: PreparedPlan, plan_format: PlanFormat, style: Style, *, steps: bool = False, show_fields: bool = False
 ) -> str:
-    """``planned`` as text (with all ``fields`` of what is new, or without), JSON, Markdown or HTML."""
-    if form == "json":
+    """Return ``planned`` as text (``show_fields``: every field of new resources), JSON, Markdown or HTML."""
+    if plan_format == "json":
         from orchestrator import canonical_json
 
         return canonical_json.dump(planned.plan).decode() + "\n"
-    max_value_length = _MAX_VALUE_LENGTHS.get(form, MAX_VALUE_CHARACTERS)
-    seen = plan_view.build_view(
+    max_value_length = _MAX_VALUE_LENGTHS.get(plan_format, MAX_VALUE_CHARACTERS)
+    view = plan_view.build_view(
         planned.plan,
         cost=cost_view(planned),
-        include_steps=steps or form == "html",
+        include_steps=steps or plan_format == "html",
         max_value_characters=max_value_length,
     )
-    if form == "markdown":
+    if plan_format == "markdown":
         from orchestrator.render import plan_markdown
 
-        return plan_markdown.render(seen)
-    if form == "html":
+        return plan_markdown.render(view)
+    if plan_format == "html":
         from orchestrator.render import plan_html
 
-        return plan_html.render(seen)
+        return plan_html.render(view)
     from orchestrator.render import plan_text
 
-    return plan_text.render(seen, style, "full" if steps or show_fields else "brief")
+    return plan_text.render(view, style, "full" if steps or show_fields else "brief")
 
 
 def print_plan(terminal: Terminal, planned: PreparedPlan, detail: DetailLevel = "brief") -> None:
-    """Print ``planned`` as text, in as much detail as is asked for; folded in GitHub Actions."""
+    """Print ``planned`` as text in the given detail; as a collapsed group in GitHub Actions."""
     from orchestrator.render import plan_text, workflow_commands
 
     plan = planned.plan
-    shown = plan_text.render(plan_view.build_view(plan, cost=cost_view(planned)), terminal.style, detail)
+    plan_lines = plan_text.render(plan_view.build_view(plan, cost=cost_view(planned)), terminal.style, detail)
     if terminal.is_github_actions:
         terminal.print_out(
             workflow_commands.group(f"Plan for {plan.project}/{plan.environment}: {plan_view.format_headline(plan)}")
         )
-    terminal.print_out(shown)
+    terminal.print_out(plan_lines)
     if terminal.is_github_actions:
         terminal.print_out(workflow_commands.END_GROUP)
 
 
 def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
-    """What the stack will cost a month, with its lines when that changes; None when it will cost nothing."""
+    """Return the monthly cost after ``planned``, with line items if it changes; None if no resources remain."""
     from orchestrator import cost as pricing
 
     cost_estimates = estimate_costs(planned)
@@ -85,7 +85,7 @@ def cost_view(planned: PreparedPlan) -> plan_view.CostView | None:
 
 
 def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:
-    """What the stack costs a month before and after; None when there will be none."""
+    """Return the monthly costs before and after ``planned``; None if no resources remain."""
     from orchestrator import cost as pricing
 
     changed_addresses = {change.address for change in planned.plan.changes}
@@ -109,7 +109,7 @@ def estimate_costs(planned: PreparedPlan) -> tuple[Estimate, Estimate] | None:
 
 
 def _removed_resource(task: Task) -> Resource | None:
-    """What is there and will be no more: by the name under which the plan has it."""
+    """Return the live resource that ``task`` deletes, under its physical name; None if it deletes none."""
     if task.discovered is None or task.live is None:
         return None
     name = task.discovered.physical
@@ -117,7 +117,7 @@ def _removed_resource(task: Task) -> Resource | None:
 
 
 def _live_resource(task: Task) -> Resource | None:
-    """What there is now, in the shape in which it is priced."""
+    """Return the resource of ``task`` as it is in AWS now; None if it does not exist."""
     if task.resource is None or task.live is None:
         return None
     return replace(task.resource, spec={**task.resource.spec, **task.live.spec})

@@ -1,6 +1,6 @@
-"""Deploy or roll back: lock the environment, plan, show, ask, carry out, prove, record, report.
+"""Deploy or roll back: lock the environment, plan, ask for approval, apply, verify, record and report.
 
-The command line, GitHub's workflows and the demo run the same functions; a ``Notifier`` is what they differ in.
+The command line, GitHub's workflows and the demo call the same functions, with different ``Notifier`` objects.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class DeployOptions(Struct, frozen=True):
     """Options of ``deploy``.
 
     ``targets`` are addresses or components, all if empty; ``allow`` is the token that lifts a plan's vetoes;
-    ``description`` is what GitHub's deployment is called; ``clients`` saves making new ones.
+    ``description`` describes the deployment on GitHub; ``clients`` are used instead of new ones.
     """
 
     approval: Approval = field(default_factory=Approval)
@@ -57,7 +57,8 @@ class DeployOptions(Struct, frozen=True):
 class RollbackOptions(Struct, frozen=True):
     """Options of ``rollback``.
 
-    ``release_number`` None is the last release that was proved healthy; ``parts`` are comma-separated, all if empty.
+    ``release_number`` None is the last release that was verified healthy; ``parts`` are comma-separated, all if empty.
+    ``clients`` are used instead of new ones.
     """
 
     release_number: int | None = None
@@ -71,7 +72,7 @@ class RollbackOptions(Struct, frozen=True):
 
 
 class ReleaseSession(Struct, frozen=True):
-    """What a deploy or rollback works with; once locked, ``record`` receives what happens."""
+    """State of a deploy or rollback; once the environment is locked, ``record`` receives its events."""
 
     settings: Settings
     manifest: Manifest
@@ -84,8 +85,8 @@ class ReleaseSession(Struct, frozen=True):
     def acquire_lock(self, verb: RunVerb, options: RunOptions) -> Iterator[ReleaseSession]:
         """Lock the environment for the length of a ``with`` block, and yield the session to work with.
 
-        Raises Problems if the environment is locked, or the state service is required and away; RunSuperseded if a
-        newer run makes this one needless.
+        Raises Problems if the environment is locked, or the state service is required and unreachable;
+        RunSuperseded if a newer run makes this one unnecessary.
         """
         with write_lock(self.settings, self.manifest.scope, verb, options, self.clients, self.store) as lock:
             yield replace(self, clients=lock.clients, store=self.store.with_caller(lock.clients), record=lock.record)
@@ -191,9 +192,9 @@ def open_session(
 
 
 def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None = None) -> DeployRun:
-    """Deploy what is checked out.
+    """Deploy the checked-out commit.
 
-    Raises Problems if the manifests are wrong, nobody approves the plan, or the environment is locked.
+    Raises Problems if the manifests are invalid, nobody approves the plan, or the environment is locked.
     """
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
@@ -235,12 +236,12 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
 def rollback(settings: Settings, options: RollbackOptions, notifier: Notifier | None = None) -> DeployRun:
     """Roll back to an earlier release, all of it or parts.
 
-    Raises Problems if there is no such release, it cannot come back, or the environment is locked.
+    Raises Problems if there is no such release, it cannot be restored, nobody approves, or the environment is locked.
     """
     notifier = notifier or Notifier()
     session = open_session(settings, options.approval, clients=options.clients)
     notifier.start_deployment("rollback")
-    # A rollback works while everything else is down.
+    # A rollback must work while the state service is down.
     run_options = replace(options.run, is_service_required=False, reason=options.reason)
     with session.acquire_lock("rollback", run_options) as locked:
         target, planned = _plan_rollback(locked, options, should_save_pointers=True)
@@ -259,7 +260,10 @@ def rollback(settings: Settings, options: RollbackOptions, notifier: Notifier | 
 
 
 def plan_rollback(settings: Settings, options: RollbackOptions) -> tuple[RollbackTarget, PreparedPlan]:
-    """Plan a rollback and print the plan; changes nothing.  Raises Problems as ``rollback`` does."""
+    """Plan a rollback, and print and return the plan without applying it.
+
+    Raises Problems if there is no such release, or it cannot be restored.
+    """
     session = open_session(settings, options.approval, clients=options.clients)
     target, planned = _plan_rollback(session, options, should_save_pointers=False)
     review_plan(planned, settings, session.record, session.approval)
@@ -288,10 +292,12 @@ def _plan_rollback(
 def _find_rollback_target(
     session: ReleaseSession, options: RollbackOptions, *, should_save_pointers: bool
 ) -> RollbackTarget:
-    """Return the release to go back to, and what it takes.
+    """Return the release to roll back to, and the changes that it needs.
 
-    A model that was uploaded since the last release is rolled back as well; with ``should_save_pointers``, what is
-    needed to bring it back is written down.
+    Also rolls back a model that was uploaded since the last release; ``should_save_pointers`` stores the current
+    model pointers, so that the model can be restored.
+
+    Raises Problems if there is no such release, or it cannot be restored.
     """
     from orchestrator.aws import Reader
     from orchestrator.model_registry import model_rollback
@@ -322,6 +328,6 @@ def _with_pull_request(options: RunOptions, notifier: Notifier) -> RunOptions:
 
 
 def _print_failure(settings: Settings, cause: str) -> None:
-    """Print the first sentence of ``cause`` before anything is done about it; a table shows it in its own place."""
+    """Print the first sentence of ``cause`` before the rollback starts, unless the progress table shows it."""
     if not settings.terminal.is_live:
         settings.terminal.print_err(f"Failed: {cause.partition('. ')[0].rstrip('.')}.")

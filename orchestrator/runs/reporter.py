@@ -1,6 +1,6 @@
-"""Telling the state service, where one is configured: runs while they happen, plans and drift when they are seen.
+"""Report runs, plans and drift to the state service, if ``ORCHESTRATOR_STATE_URL`` is set.
 
-What is configured is ``ORCHESTRATOR_STATE_URL``.  Nothing that is planned hangs on the service.
+Plans never depend on the service.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
     from orchestrator.vocabulary import Outcome, Plan
 
 MAX_WAIT_SECONDS = 86_400.0
-"""Seconds that ``--wait`` waits."""
+"""Maximum time that ``--wait`` waits for the lock."""
 BEST_EFFORT_TIMEOUT_SECONDS = 3.0
-"""Seconds of patience for what nothing hangs on."""
+"""Timeout of requests that a run can do without."""
 INTERRUPTED_TIMEOUT_SECONDS = 5.0
-"""The same for the end of a run that was stopped: a job that GitHub cancels has few seconds left."""
+"""Timeout for reporting the end of an interrupted run; GitHub kills a cancelled job after a few seconds."""
 
 
 class RunOptions(Struct, frozen=True):
-    """How a run is told: with a journal instead of the service; and for how many seconds it waits for its turn.
+    """How a run is recorded, and how long it waits for the lock.
 
-    ``needed``: without the service it may not begin, unless its caller said so.  ``brought_by`` is the pull request
-    that brought its commit.
+    ``without_service``: keep a journal instead.  ``is_service_required``: fail if the service does not answer.
+    ``pull_request`` is the number of the one that merged the commit.
     """
 
     without_service: bool = False
@@ -53,9 +53,9 @@ class RunOptions(Struct, frozen=True):
 
 @contextmanager
 def record_run(settings: Settings, environment: str, verb: RunVerb, options: RunOptions) -> Iterator[RunReporter]:
-    """Tell the service of a run for the length of a ``with`` block; however that ends, it is told and the lease free.
+    """Record a run with the state service for the length of a ``with`` block, and release its lease at the end.
 
-    Raises Problems before anything is done: somebody else writes, or the service does not answer.
+    Raises Problems before the block starts if another run holds the lock, or the service does not answer.
     """
     from orchestrator.state.client.run_reporter import CLOSE_TIMEOUT_SECONDS, RunReporter
 
@@ -77,7 +77,7 @@ def record_run(settings: Settings, environment: str, verb: RunVerb, options: Run
             timeout_seconds = (
                 INTERRUPTED_TIMEOUT_SECONDS if isinstance(error, KeyboardInterrupt) else CLOSE_TIMEOUT_SECONDS
             )
-            record.set_default_result(_failure_end(error, settings))
+            record.set_default_result(_failure_result(error, settings))
             raise
         finally:
             if unsent_message := record.close(timeout_seconds):
@@ -87,7 +87,7 @@ def record_run(settings: Settings, environment: str, verb: RunVerb, options: Run
 
 @contextmanager
 def record_refusal(record: RunReporter) -> Iterator[None]:
-    """Whether the plan is what was reviewed, and somebody agrees to it: if not, nothing has failed."""
+    """Record a Problems of the ``with`` block as an interrupted run, not a failed one, because nothing was changed."""
     from orchestrator.state.protocol.records import RunResult
 
     try:
@@ -98,7 +98,7 @@ def record_refusal(record: RunReporter) -> Iterator[None]:
 
 
 def record_veto(record: RunReporter, plan: Plan) -> None:
-    """Tell that the plan may not be carried out."""
+    """Record that the plan is vetoed."""
     from orchestrator.state.protocol.records import RunResult
 
     vetoes = [*plan.vetoes, *(veto for change in plan.changes for veto in change.vetoes)]
@@ -106,7 +106,7 @@ def record_veto(record: RunReporter, plan: Plan) -> None:
 
 
 def record_plan(settings: Settings, planned: PreparedPlan) -> None:
-    """Keep a plan with the service, if there is one; one that is away is only told of."""
+    """Record a plan with the state service, if one is configured; print a note if that fails."""
     from orchestrator.release import ledger_entry
 
     client = _find_client()
@@ -124,7 +124,7 @@ def record_plan(settings: Settings, planned: PreparedPlan) -> None:
 
 
 def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPlan) -> None:
-    """Keep a report of drift with the service, if there is one."""
+    """Record a drift report with the state service, if one is configured; print a note if that fails."""
     from orchestrator.release import ledger_entry
     from orchestrator.state.client import payloads
 
@@ -144,7 +144,7 @@ def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPla
 
 
 def try_recording(settings: Settings, subject: str, send: Callable[[], object]) -> bool:
-    """Do ``deed``; that the service is away or refuses is a sentence and no failure.  Whether it was done."""
+    """Call ``send`` and return whether it succeeded; print a note if the service is unreachable or refuses."""
     from orchestrator.state.client.api_client import RefusedError, UnreachableError
 
     try:
@@ -155,23 +155,23 @@ def try_recording(settings: Settings, subject: str, send: Callable[[], object]) 
     return True
 
 
-def plan_payload(planned: PreparedPlan, by: str, commit: str) -> Any:
-    """A plan as the service keeps it."""
+def plan_payload(planned: PreparedPlan, actor: str, commit: str) -> Any:
+    """Return the record of a plan for the state service."""
     from orchestrator.runs import plan_output
     from orchestrator.state.client import payloads
 
     before, after = plan_output.estimate_costs(planned) or (None, None)
-    return payloads.build_plan_record(planned.plan, by, commit, before, after)
+    return payloads.build_plan_record(planned.plan, actor, commit, before, after)
 
 
 def record_chosen_plan(record: RunReporter, planned: PreparedPlan) -> None:
-    """Tell that this is the plan that the run carries out."""
+    """Record the plan that the run applies."""
     if record.run is not None:
         record.report_plan(plan_payload(planned, record.run.by, record.run.commit))
 
 
 def record_unreviewed(record: RunReporter) -> None:
-    """Tell that the plan is not what was reviewed."""
+    """Record that the plan is not the reviewed one."""
     from orchestrator.state.protocol.records import RunResult
 
     record.set_result(RunResult("interrupted", "", "the plan is not the reviewed one; nothing was changed"))
@@ -180,7 +180,7 @@ def record_unreviewed(record: RunReporter) -> None:
 def record_outcomes(
     record: RunReporter, outcomes: tuple[Outcome, ...], hint: str, *, interrupted: bool = False
 ) -> None:
-    """Tell what an apply came to."""
+    """Record the result of an apply."""
     if record.run is not None:
         from orchestrator.state.client import payloads
 
@@ -188,12 +188,12 @@ def record_outcomes(
 
 
 def is_configured() -> bool:
-    """Whether there is a service that hears of runs."""
+    """Return whether a state service is configured."""
     return bool(os.environ.get("ORCHESTRATOR_STATE_URL"))
 
 
 def find_client() -> StateClient | None:
-    """The service's client, or None.  Raises Problems."""
+    """Return a client of the state service, or None.  Raises Problems if its configuration is incomplete."""
     return _find_client()
 
 
@@ -226,17 +226,16 @@ def _start_recording(
             terminal.print_err(message)
 
     try:
-        waits, answer_timeout = (
-            options.wait_seconds > 0,
-            service_reporter.BEGIN_TIMEOUT_SECONDS if options.is_service_required else BEST_EFFORT_TIMEOUT_SECONDS,
+        begin_timeout = (
+            service_reporter.BEGIN_TIMEOUT_SECONDS if options.is_service_required else BEST_EFFORT_TIMEOUT_SECONDS
         )
-        live_recording = service_reporter.start_live(
+        live_reporter = service_reporter.start_live(
             started_run,
             client,
-            can_wait=waits,
+            can_wait=options.wait_seconds > 0,
             wait_timeout_seconds=options.wait_seconds,
             on_wait=on_wait,
-            begin_timeout_seconds=answer_timeout,
+            begin_timeout_seconds=begin_timeout,
         )
     except UnreachableError as error:
         if options.is_service_required:
@@ -247,10 +246,10 @@ def _start_recording(
         terminal.print_err(f"{error}. Continuing without it; this run keeps a journal in {_journal_path(started_run)}")
         return service_reporter.start_offline(started_run)
     terminal.print_err(f"Recording this run: {client.url}/runs/{started_run.id}")
-    return live_recording
+    return live_reporter
 
 
-def _failure_end(error: BaseException, settings: Settings) -> Any:
+def _failure_result(error: BaseException, settings: Settings) -> Any:
     from orchestrator.state.protocol.records import RunResult
 
     plan_command = settings.command_line("plan")
@@ -278,7 +277,7 @@ def _journal_path(started_run: Run) -> Path:
 
 
 def _interrupt_on_sigterm() -> Any:
-    """Let a polite kill be what Ctrl-C is: GitHub sends one when a job is cancelled."""
+    """Turn SIGTERM, which GitHub sends to cancelled jobs, into KeyboardInterrupt; return the previous handler."""
     if threading.current_thread() is not threading.main_thread():
         return None
 

@@ -1,4 +1,4 @@
-"""Results of a run: its exit code, and what a deploy or rollback came to."""
+"""Results of deploys and rollbacks, and their exit codes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ EXIT_CODES = {
 class DeployRun(Struct, frozen=True):
     """Result of a run that deploys or rolls back.
 
-    ``plan`` is None if there was nothing to plan; ``result`` and ``view`` are None if nothing was carried out, or if
-    the run was interrupted.
+    ``plan`` is None if the run stopped before planning; ``result`` and ``view`` are None if nothing was applied, or the
+    run was interrupted.
     """
 
     exit_code: int
@@ -40,14 +40,14 @@ class DeployRun(Struct, frozen=True):
         return f"{self.plan.project}/{self.plan.environment}" if self.plan else ""
 
 
-def veto_problems(plan: Plan, how_to_lift: str) -> Problems:
+def veto_problems(plan: Plan, lift_hint: str) -> Problems:
     """Return every veto of ``plan`` as a problem.
 
-    ``how_to_lift`` is the hint if the plan's token lifts all of them; ``{token}`` in it is the token.
+    ``lift_hint`` is the hint if the plan's token lifts all of them; it contains ``{token}``.
     """
     vetoes = [("", veto) for veto in plan.vetoes]
     vetoes += [(f"{change.address}: ", veto) for change in plan.changes for veto in change.vetoes]
     is_liftable = all(veto.token_lifts for _, veto in vetoes)
-    hint = how_to_lift.format(token=plan.token) if is_liftable else None
+    hint = lift_hint.format(token=plan.token) if is_liftable else None
     problems = [Problem(f"{address}{veto.sentence} ({veto.name})", hint=hint) for address, veto in vetoes]
     return Problems(problems, ExitCode.VETOED)

@@ -1,4 +1,4 @@
-"""Settings of one run: which manifests, which environment, and how to talk to the user."""
+"""Settings that every command shares: manifests, environment, log and terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.runs.terminal import Terminal
 
 
 class Settings(Struct):
-    """What every verb may be told; one a process, filled once the command line is parsed."""
+    """Options of every command; one object per process, filled when the command line is parsed."""
 
     manifests: Path = Path("manifests")
     environment: str | None = None
@@ -21,14 +21,14 @@ class Settings(Struct):
     terminal: Terminal = field(default_factory=Terminal.from_environment)
 
     def command_line(self, verb: str, *arguments: str) -> str:
-        """A command line for the same manifests and environment, ready to be typed."""
+        """Return a command line for these manifests and this environment, quoted for a shell."""
         command_parts = ["orchestrator", verb, *arguments]
         command_parts += ["-f", str(self.manifests)] if self.manifests != Path("manifests") else []
         command_parts += ["-e", self.environment] if self.environment else []
         return shlex.join(command_parts)
 
     def create_logger(self) -> Any:
-        """The log, or None when nothing is to be logged: plain text without ``--verbose`` needs no log."""
+        """Return the logger, or None if logging is off: text format without ``--verbose``."""
         if self.log_format == "text" and not self.verbose:
             return None
         from orchestrator import logs

@@ -1,4 +1,4 @@
-"""The terminal of a command: its streams, and what they can display.  The only reader of NO_COLOR, TERM and the like."""
+"""The terminal of a command: its streams and what they can display.  Only this module reads NO_COLOR and TERM."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from orchestrator.render.style import Style
 
 
 class Terminal(Struct, frozen=True):
-    """Three streams; ``interactive`` when a person can be asked, ``live`` when ``err`` can be drawn over."""
+    """The three streams.  ``is_interactive``: the user can be asked.  ``is_live``: lines on ``err`` can be redrawn."""
 
     stdin: TextIO
     out: TextIO
@@ -28,7 +28,10 @@ class Terminal(Struct, frozen=True):
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] = os.environ, *, no_colour: bool = False) -> Terminal:
-        """The terminal of this process.  Colour needs a terminal, or FORCE_COLOR; NO_COLOR and TERM=dumb forbid it."""
+        """Return the terminal of this process.
+
+        It has colour on a TTY (unless TERM is dumb) or if FORCE_COLOR is set, but never if NO_COLOR is set.
+        """
         is_tty = sys.stdout.isatty()
         can_redraw = environ.get("TERM") != "dumb"
         wants_colour = (is_tty and can_redraw) or bool(environ.get("FORCE_COLOR"))
@@ -45,19 +48,19 @@ class Terminal(Struct, frozen=True):
 
     @property
     def style(self) -> Style:
-        """How text may look on ``out``."""
+        """The style that ``out`` supports."""
         return Style(self.has_colour, self.width, getattr(self.out, "encoding", None) or "utf-8")
 
     def print_out(self, text: str) -> None:
-        """Write a result to ``out``.  A reader that has gone away, as ``head`` does, is no failure."""
+        """Write a result to ``out``.  A closed pipe, as with ``| head``, is ignored."""
         _write(self.out, text)
 
     def print_err(self, text: str) -> None:
-        """Write what is not the result to ``err``."""
+        """Write progress, hints and errors to ``err``."""
         _write(self.err, text)
 
     def prompt(self, question: str) -> str:
-        """The line a person types after ``question``; empty at the end of input, and where the terminal has hung up."""
+        """Ask ``question`` and return the typed line; "" at the end of input, or if the terminal has hung up."""
         _write(self.err, question + " ", line_ending="")
         try:
             return self.stdin.readline().strip()

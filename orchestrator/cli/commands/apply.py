@@ -1,4 +1,4 @@
-"""``orchestrator apply``: the whole pipeline."""
+"""``orchestrator apply``: plan, ask for approval and apply."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def command(  # noqa: PLR0913 - its options
     parallelism: int,
     targets: tuple[str, ...],
     allow: str,
-    how: RunOptions,
+    run_options: RunOptions,
 ) -> int:
     """Make AWS match the manifests.
 
@@ -45,4 +45,4 @@ def command(  # noqa: PLR0913 - its options
     from orchestrator.runs.approval import Approval
 
     approval = Approval(plan_file.read(reviewed) if reviewed else None, expect, auto_approve)
-    return apply(settings, ApplyOptions(approval, targets, allow, parallelism, how))
+    return apply(settings, ApplyOptions(approval, targets, allow, parallelism, run_options))

@@ -1,4 +1,4 @@
-"""``orchestrator bootstrap``: let the workflows of a repository in, once, with an administrator's credentials."""
+"""``orchestrator bootstrap``: set up AWS roles and GitHub settings for the workflows."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     "orchestrator bootstrap github --plan",
     "orchestrator bootstrap github -e prod",
 )
-@click.argument("what", type=click.Choice(["github"]))
-@click.option("--plan", "--print", "only", is_flag=True, help="Show what would be created; change nothing.")
+@click.argument("provider", type=click.Choice(["github"]))
+@click.option("--plan", "--print", "plan_only", is_flag=True, help="Show what would be created; change nothing.")
 @click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
 @common_options
-def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> int:
+def command(settings: Settings, provider: str, plan_only: bool, auto_approve: bool) -> int:
     """Set up AWS roles and GitHub settings for the workflows.
 
     Creates, with an administrator's credentials: the OIDC provider (or uses the existing one), a read-only role for
@@ -32,8 +32,7 @@ def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> in
     the repository. Both roles get the permissions that these manifests need and no more. Run it again after adding a
     component; it changes only what differs. Uses the token in GITHUB_TOKEN or GH_TOKEN, or that of `gh auth token`.
     """
-    from orchestrator.bootstrap import github_settings as standing
-    from orchestrator.bootstrap import workflow_roles
+    from orchestrator.bootstrap import github_settings, workflow_roles
     from orchestrator.planning import pipeline
     from orchestrator.problems import ExitCode
     from orchestrator.runs import apply, plan_output
@@ -42,10 +41,10 @@ def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> in
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     project = next(component for component in desired.components if component.kind == "Project")
     workflow_roles.require_permissions_boundary(project, desired)
-    api = github_client(str(project.spec["repository"]))
-    repository = standing.fetch_repository(api)
+    github = github_client(str(project.spec["repository"]))
+    repository = github_settings.fetch_repository(github)
     planned = pipeline.plan(workflow_roles.expand(desired, repository))
-    setting_changes = standing.list_pending_settings(api, desired.scope, repository.branch)
+    setting_changes = github_settings.list_pending_settings(github, desired.scope, repository.branch)
     terminal = settings.terminal
     plan_output.print_plan(terminal, planned, "full" if settings.verbose else "brief")
     terminal.print_out(
@@ -61,25 +60,25 @@ def command(settings: Settings, what: str, only: bool, auto_approve: bool) -> in
     if not setting_changes and not planned.plan.pending_changes:
         terminal.print_out("  No changes.")
         return ExitCode.OK
-    if only:
+    if plan_only:
         return ExitCode.OK
     question = f"Make these changes in account {planned.plan.account} and in {repository.name}? Only 'yes' is accepted:"
     Approval(is_automatic=auto_approve).confirm(terminal, question, "yes")
     code = ExitCode.OK
     if planned.plan.pending_changes:
-        code = ExitCode(apply.apply_with_progress(planned, settings, 16, settings.command_line("bootstrap", what)))
+        code = ExitCode(apply.apply_with_progress(planned, settings, 16, settings.command_line("bootstrap", provider)))
     if code is not ExitCode.OK:
         terminal.print_err("GitHub was not changed, because the changes in AWS are not complete.")
         return code
-    for applied_setting in standing.apply(api, setting_changes):
+    for applied_setting in github_settings.apply(github, setting_changes):
         terminal.print_out(f"Set {applied_setting}")
     return ExitCode.OK
 
 
 def github_client(repository: str, attempts: int | None = None) -> GitHub:
-    """GitHub as a person's own token may see it; GITHUB_API_URL leads elsewhere; ``attempts``: tries of a request.
+    """Return a GitHub client that uses the person's own token; GITHUB_API_URL overrides the address.
 
-    Raises Problems where there is no token.
+    ``attempts`` is the maximum number of attempts per request.  Raises Problems if there is no token.
     """
     from orchestrator.github.client import DEFAULT_API_URL, MAX_ATTEMPTS, GitHub
 
@@ -88,9 +87,9 @@ def github_client(repository: str, attempts: int | None = None) -> GitHub:
 
 
 def github_token() -> str:
-    """The token of the surroundings; shown nowhere.
+    """Return the token from the environment, or from ``gh``.  It is never printed.
 
-    Raises Problems where there is none.
+    Raises Problems if there is none.
     """
     from orchestrator import shell
     from orchestrator.problems import Problems

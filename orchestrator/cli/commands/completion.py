@@ -1,4 +1,4 @@
-"""``orchestrator completion``: the shell's side of tab completion."""
+"""``orchestrator completion``: print the shell script for tab completion."""
 
 from __future__ import annotations
 

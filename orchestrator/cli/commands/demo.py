@@ -1,4 +1,4 @@
-"""``orchestrator demo``: the real pipeline against the embedded AWS."""
+"""``orchestrator demo``: run the real pipeline against an emulated AWS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``orchestrator deploy``: the pipeline, then the proof, then the record."""
+"""``orchestrator deploy``: build, apply, ship, verify and record a release."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def command(  # noqa: PLR0913 - its options
     parallelism: int,
     targets: tuple[str, ...],
     allow: str,
-    how: RunOptions,
+    run_options: RunOptions,
 ) -> int:
     """Build, apply, ship and verify, and record the release.
 
@@ -42,5 +42,5 @@ def command(  # noqa: PLR0913 - its options
     from orchestrator.runs.release import DeployOptions, deploy
 
     approval = Approval(None, expect, auto_approve)
-    options = DeployOptions(approval, targets, allow, parallelism, not no_build, how)
+    options = DeployOptions(approval, targets, allow, parallelism, not no_build, run_options)
     return deploy(settings, options).exit_code

@@ -1,4 +1,4 @@
-"""``orchestrator destroy``: the whole pipeline, for no manifests."""
+"""``orchestrator destroy``: delete everything of one environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from orchestrator.runs.settings import Settings
 @apply_options
 @run_options
 @common_options
-def command(settings: Settings, expect: str, auto_approve: bool, parallelism: int, allow: str, how: RunOptions) -> int:
+def command(
+    settings: Settings, expect: str, auto_approve: bool, parallelism: int, allow: str, run_options: RunOptions
+) -> int:
     """Delete everything of one environment.
 
     Touches only resources with this environment's ownership mark. Resources that hold data are vetoed until their
@@ -30,4 +32,4 @@ def command(settings: Settings, expect: str, auto_approve: bool, parallelism: in
     from orchestrator.runs.approval import Approval
 
     approval = Approval(None, expect, auto_approve)
-    return destroy(settings, ApplyOptions(approval, allow=allow, parallelism=parallelism, run=how))
+    return destroy(settings, ApplyOptions(approval, allow=allow, parallelism=parallelism, run=run_options))

@@ -1,4 +1,4 @@
-"""``orchestrator doctor``: what a set-up lacks, each thing with its fix."""
+"""``orchestrator doctor``: check the set-up, and print how to fix what is missing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     "orchestrator doctor --format json | jq '.findings[] | select(.state != \"ok\")'",
     "orchestrator doctor --timeout 5",
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option(
     "--timeout",
     type=click.FloatRange(1, 600),
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     help="Seconds; what has not answered by then counts as not checked.",
 )
 @common_options
-def command(settings: Settings, form: Literal["text", "json"], timeout: float) -> int:
+def command(settings: Settings, output_format: Literal["text", "json"], timeout: float) -> int:
     """Check the set-up, and print how to fix what is missing. Changes nothing.
 
     Checks the repository, the manifests, the workflows, the image builder, AWS (credentials, roles and their trust,
@@ -45,11 +45,20 @@ def command(settings: Settings, form: Literal["text", "json"], timeout: float) -
     from orchestrator.problems import ExitCode
     from orchestrator.render import problem_text
 
-    case = DoctorContext(settings.manifests, settings.environment, os.environ, settings.command_line, _clients, _github)
-    findings = run_checks(case, timeout)
+    context = DoctorContext(
+        settings.manifests,
+        settings.environment,
+        os.environ,
+        settings.command_line,
+        _create_clients,
+        _create_github_client,
+    )
+    findings = run_checks(context, timeout)
     terminal = settings.terminal
-    if form == "json":
-        terminal.print_out(json.dumps(finding_report.to_document(findings, settings.environment), indent=2, ensure_ascii=False))
+    if output_format == "json":
+        terminal.print_out(
+            json.dumps(finding_report.to_document(findings, settings.environment), indent=2, ensure_ascii=False)
+        )
     else:
         terminal.print_out(finding_report.render_text(findings, terminal.style))
     missing = finding_report.to_problems(findings)
@@ -58,13 +67,13 @@ def command(settings: Settings, form: Literal["text", "json"], timeout: float) -
     return ExitCode.FAILED if missing else ExitCode.OK
 
 
-def _clients(region: str) -> Clients:
+def _create_clients(region: str) -> Clients:
     from orchestrator.aws import Clients
 
     return Clients(region, attempts=2)
 
 
-def _github(repository: str) -> GitHub:
+def _create_github_client(repository: str) -> GitHub:
     from orchestrator.cli.commands.bootstrap import github_client
 
     return github_client(repository, attempts=2)

@@ -1,4 +1,4 @@
-"""``orchestrator drift``: a plan that nobody means to apply, and what to do about what it shows."""
+"""``orchestrator drift``: show where AWS differs from the manifests, and accept or ignore it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     "orchestrator drift --accept s3_bucket.files",
     "orchestrator drift --ignore s3_bucket.files:versioning --until 2027-01-31 --reason 'the import runs'",
 )
-@click.option("--format", "form", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True)
+@click.option(
+    "--format", "output_format", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
+)
 @click.option("--accept", multiple=True, metavar="TARGET", help="Edit the manifests to match AWS.")
 @click.option(
     "--ignore", multiple=True, metavar="TARGET", help="Add a waiver to the manifests: ignore this drift for now."
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 @common_options
 def command(
     settings: Settings,
-    form: Literal["text", "json", "markdown"],
+    output_format: Literal["text", "json", "markdown"],
     accept: tuple[str, ...],
     ignore: tuple[str, ...],
     until: str,
@@ -62,7 +64,7 @@ def command(
         return _edit_manifests(settings, candidate, planned, accept, ignore, until=until, owner=owner, reason=reason)
     drift_view = drift.build_view(planned.plan)
     reporter.record_drift(settings, drift_view, planned)
-    match form:
+    match output_format:
         case "json":
             settings.terminal.print_out(drift.to_json(drift_view))
         case "markdown":
@@ -102,7 +104,7 @@ def _edit_manifests(
 
 
 def _check_ignore_options(until: str, reason: str) -> None:
-    """What is let be is let be for a reason, and not for ever.  Raises Problems."""
+    """Raise Problems unless a waiver has a future last day and a reason."""
     from datetime import UTC, date, datetime
 
     from orchestrator.problems import Problems
@@ -125,7 +127,7 @@ def _check_ignore_options(until: str, reason: str) -> None:
 
 
 def _write_edits(settings: Settings, edits: ManifestEdits) -> None:
-    """Write the files, and show what became of them."""
+    """Write the edited manifests, and print their diffs and what was and was not changed."""
     import difflib
     from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""``orchestrator emulator``: the embedded AWS in the foreground."""
+"""``orchestrator emulator``: run an emulated AWS in the foreground."""
 
 from __future__ import annotations
 

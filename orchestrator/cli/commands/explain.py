@@ -1,4 +1,4 @@
-"""``orchestrator explain``: the schemas, read aloud."""
+"""``orchestrator explain``: print the documentation of a manifest field from its schema."""
 
 from __future__ import annotations
 

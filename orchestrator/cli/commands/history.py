@@ -1,4 +1,4 @@
-"""``orchestrator history``: what the state service remembers, checked, out, and in again."""
+"""``orchestrator history``: verify, export and import the history of the state service."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def verify(settings: Settings, export: Path | None, database: str) -> int:
         with export.open("rb") as lines:
             entry_count, last_entry = export_import.verify_export(export_import.read_export(lines, str(export)))
     else:
-        entry_count, last_entry = verification.verify_database(_store(database).engine)
+        entry_count, last_entry = verification.verify_database(_open_store(database).engine)
     settings.terminal.print_out(f"The history is intact: {entry_count} entries, the last is {last_entry}.")
     return 0
 
@@ -51,7 +51,7 @@ def export(settings: Settings, database: str) -> int:
     """Print the whole history as JSON lines."""
     from orchestrator.state.server import export_import
 
-    for line in export_import.export_history(_store(database)):
+    for line in export_import.export_history(_open_store(database)):
         settings.terminal.print_out(line.decode().rstrip("\n"))
     return 0
 
@@ -78,12 +78,12 @@ def import_(settings: Settings, file: Path, database: str) -> int:
         settings.terminal.print_out(f"Imported: {count} entries of {file}.")
         return 0
     with file.open("rb") as lines:
-        count = export_import.import_history(_store(database), export_import.read_export(lines, str(file)))
+        count = export_import.import_history(_open_store(database), export_import.read_export(lines, str(file)))
     settings.terminal.print_out(f"Imported: {count} entries.")
     return 0
 
 
-def _store(database: str) -> Store:
+def _open_store(database: str) -> Store:
     from orchestrator.state.server.startup import load_settings
     from orchestrator.state.server.store import Store
 

@@ -1,4 +1,4 @@
-"""``orchestrator init``: the first files of a project, or only the Dockerfile of an application."""
+"""``orchestrator init``: write the first files of a project, or only a Dockerfile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TEMPLATES = ("dotnet", "python", "node")
 TEMPLATE_FILES = {"Dockerfile": "Dockerfile", "dockerignore": ".dockerignore"}
-"""Ending of a template's file -> what it is called beside the application."""
+"""Names of the written files, by the suffix of the template's file."""
 _ANSWER_OPTIONS = {
     "name": ("NAME", "Name of the project."),
     "repository": ("OWNER/NAME", "Repository on GitHub, OWNER/NAME."),
@@ -39,7 +39,7 @@ _ANSWER_OPTIONS = {
 
 
 def answer_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each answer."""
+    """Add an option for each answer."""
     for name, (metavar, text) in reversed(_ANSWER_OPTIONS.items()):
         function = click.option(f"--{name}", metavar=metavar, help=text)(function)
     return function
@@ -66,20 +66,20 @@ def command(settings: Settings, template: str | None, force: bool, folder: Path,
     .dockerignore: several stages, no root user, port 8080, a health check on /health.
     """
     if template is not None:
-        return _dockerfile(settings.terminal, template, folder, force=force)
-    return _project(
+        return _write_dockerfile(settings.terminal, template, folder, force=force)
+    return _write_project(
         settings.terminal, folder, {name.replace("_", "-"): value for name, value in option_values.items()}, force=force
     )
 
 
-def _dockerfile(terminal: Terminal, template: str, folder: Path, *, force: bool) -> None:
+def _write_dockerfile(terminal: Terminal, template: str, folder: Path, *, force: bool) -> None:
     written = write_files(folder, template_files(template), force=force)
     names = "\n".join(f"  {path}" for path in written)
     build = "image: {repository: NAME, build: {context: FOLDER}}"
     terminal.print_out(f"Written:\n{names}\n\nReview them, then set the folder in a ContainerService:\n  {build}")
 
 
-def _project(terminal: Terminal, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
+def _write_project(terminal: Terminal, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
     from orchestrator.scaffold import detection, manifests, questions, workflows
 
     guesses = detection.guess_answers(folder)
@@ -90,8 +90,8 @@ def _project(terminal: Terminal, folder: Path, option_values: Mapping[str, str |
         )
         terminal.print_out(f"There are manifests in {manifests_folder}: only the workflows are written.")
     else:
-        ask = terminal.prompt if terminal.is_interactive else None
-        project_answers = questions.collect_answers(option_values, guesses, ask, terminal.print_err)
+        prompt = terminal.prompt if terminal.is_interactive else None
+        project_answers = questions.collect_answers(option_values, guesses, prompt, terminal.print_err)
         file_texts = {**manifests.render_files(project_answers), **workflows.render_files(project_answers.tool)}
         if project_answers.api:
             file_texts |= {
@@ -103,7 +103,7 @@ def _project(terminal: Terminal, folder: Path, option_values: Mapping[str, str |
 
 
 def _print_report(terminal: Terminal, result: WriteResult) -> None:
-    """What was written, what was written over, what was left alone, and what comes next."""
+    """Print which files were written, overwritten and kept, and the next steps."""
     skipped_title = "Kept, because they exist already (--force overwrites them)"
     for title, paths in (
         ("Written", result.created),
@@ -116,13 +116,13 @@ def _print_report(terminal: Terminal, result: WriteResult) -> None:
         "orchestrator validate",
         "git add -A && git commit -m 'Set up deployment' && git push",
         "orchestrator bootstrap github    # once, with an administrator's credentials of AWS and of GitHub",
-        "orchestrator doctor              # says what is still missing",
+        "orchestrator doctor              # shows what is still missing",
     )
     terminal.print_out("\nNext:\n" + "\n".join(f"  {step}" for step in next_steps))
 
 
 class WriteResult(Struct, frozen=True):
-    """Files that are new, that were written over, and that were left as they were."""
+    """Files that were created, overwritten and skipped."""
 
     created: list[Path]
     overwritten: list[Path]
@@ -130,9 +130,9 @@ class WriteResult(Struct, frozen=True):
 
 
 def write_missing(folder: Path, file_texts: Mapping[str, str], *, force: bool) -> WriteResult:
-    """Write what is not there yet; with ``force`` also what differs.
+    """Write the files that do not exist, or with ``force`` all of them, and return what was done.
 
-    Raises Problems.
+    Raises Problems if a file cannot be written.
     """
     from orchestrator.problems import Problems
 
@@ -158,10 +158,10 @@ def write_missing(folder: Path, file_texts: Mapping[str, str], *, force: bool) -
 
 
 def template_files(template: str) -> dict[str, str]:
-    """The files of a template, by the name they are to have."""
-    from importlib.resources import files as package
+    """Return the texts of a template's files, by the names to write them under."""
+    from importlib.resources import files as package_files
 
-    template_folder = package("orchestrator.templates")
+    template_folder = package_files("orchestrator.templates")
     return {
         name: (template_folder / f"{template}.{suffix}").read_text(encoding="utf-8")
         for suffix, name in TEMPLATE_FILES.items()
@@ -169,9 +169,9 @@ def template_files(template: str) -> dict[str, str]:
 
 
 def write_files(folder: Path, file_texts: Mapping[str, str], *, force: bool = False) -> list[Path]:
-    """Write files into a folder: all of them or, where one is there and ``force`` is not given, none.
+    """Write files into a folder, and return their paths; write none if one exists, unless ``force`` is set.
 
-    Raises Problems.
+    Raises Problems if a file exists or cannot be written.
     """
     from orchestrator.problems import Position, Problem, Problems
 

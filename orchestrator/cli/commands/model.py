@@ -1,4 +1,4 @@
-"""``orchestrator model``: which model the shop's browsers load, and whether it still knows the catalogue."""
+"""``orchestrator model``: show the model that browsers load, and whether the catalogue has outgrown it."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from orchestrator.storage import FileStorage
 
 MAX_NAMED_PRODUCTS = 8
-"""Products that are named in a line; the rest is counted."""
+"""Maximum number of products listed by name in a line; the rest are counted."""
 
 
 @click.group("model", help="Show the model in use, and whether to retrain it.")
 def command() -> None:
-    """The verbs about models."""
+    """Group the commands about models."""
 
 
 @cli_command(
@@ -36,9 +36,9 @@ def command() -> None:
     help="Share of products that differ, 0 to 1.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when training is needed.")
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @common_options
-def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, form: str) -> int:
+def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, output_format: str) -> int:
     """Compare the photos in the bucket with those of the current model.
 
     Training is needed when more than the threshold's share of the products was added, removed or with new photos.
@@ -50,7 +50,7 @@ def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, for
     from orchestrator.problems import ExitCode
 
     comparison = staleness.check_staleness(models_storage(settings), threshold)
-    if form == "json":
+    if output_format == "json":
         settings.terminal.print_out(
             canonical_json.dump({**asdict(comparison), "training_needed": comparison.is_retraining_due}).decode()
         )
@@ -85,9 +85,9 @@ command.add_command(list_versions)
 
 
 def models_storage(settings: Settings) -> FileStorage:
-    """The storage of the manifests' bucket that has a place for models.
+    """Return the storage of the bucket that holds models, according to the manifests.
 
-    Raises Problems: there is none, or several.
+    Raises Problems if no bucket does, or several do.
     """
     from orchestrator.model_registry import bucket
 
@@ -95,7 +95,7 @@ def models_storage(settings: Settings) -> FileStorage:
 
 
 def format_comparison(comparison: CatalogueComparison) -> str:
-    """The comparison in a few lines."""
+    """Return ``comparison`` as a few lines of text."""
     lines = [f"Model {comparison.version or 'none yet'}; {comparison.products} products with photos in the bucket."]
     for label, names in (
         ("added", comparison.added),

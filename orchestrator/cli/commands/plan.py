@@ -1,4 +1,4 @@
-"""``orchestrator plan``: the pipeline up to render."""
+"""``orchestrator plan``: show what would change in AWS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli.command import cli_command
 from orchestrator.cli.options import common_options, plan_options
-from orchestrator.runs.plan_output import Form
+from orchestrator.runs.plan_output import PlanFormat
 from orchestrator.runs.settings import Settings
 
 
@@ -23,7 +23,11 @@ from orchestrator.runs.settings import Settings
     "--out", type=click.Path(path_type=Path, dir_okay=False), help="Also write the plan as JSON, to apply it later."
 )
 @click.option(
-    "--format", "form", type=click.Choice(["text", "json", "markdown", "html"]), default="text", show_default=True
+    "--format",
+    "plan_format",
+    type=click.Choice(["text", "json", "markdown", "html"]),
+    default="text",
+    show_default=True,
 )
 @click.option("--steps", is_flag=True, help="Show every API call and the permissions it needs.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
@@ -32,7 +36,7 @@ from orchestrator.runs.settings import Settings
 def command(
     settings: Settings,
     out: Path | None,
-    form: Form,
+    plan_format: PlanFormat,
     steps: bool,
     detailed_exitcode: bool,
     targets: tuple[str, ...],
@@ -56,11 +60,13 @@ def command(
         plan_file.write(out, plan)
     reporter.record_plan(settings, planned)
     settings.terminal.print_out(
-        plan_output.format_plan(planned, form, settings.terminal.style, steps=steps, show_fields=settings.verbose)
+        plan_output.format_plan(
+            planned, plan_format, settings.terminal.style, steps=steps, show_fields=settings.verbose
+        )
     )
     if plan.is_vetoed:
         return ExitCode.VETOED
-    if plan.pending_changes and form == "text":
+    if plan.pending_changes and plan_format == "text":
         apply_arguments = [str(out)] if out else ["--expect", plan.digest]
         target_arguments = [word for target in targets for word in ("--target", target)]
         settings.terminal.print_out(

@@ -1,4 +1,4 @@
-"""``orchestrator releases``: what was deployed, and what can come back."""
+"""``orchestrator releases``: list the releases, and which can be restored."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from orchestrator.runs.settings import Settings
     "orchestrator releases -e prod",
     "orchestrator releases --format json | jq '.[0].vector'",
 )
-@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @common_options
-def command(settings: Settings, form: Literal["text", "json"]) -> int:
+def command(settings: Settings, output_format: Literal["text", "json"]) -> int:
     """List the releases, and which can be restored.
 
     Newest first: when, who, commit, what changed. Whether an image, the files of a site, the version of a secret and a
@@ -39,7 +39,7 @@ def command(settings: Settings, form: Literal["text", "json"]) -> int:
         for release in ledger.releases
     }
     rows = release_list.build_rows(ledger, obstacles)
-    if form == "json":
+    if output_format == "json":
         settings.terminal.print_out(canonical_json.dump(rows).decode() + "\n")
     else:
         settings.terminal.print_out(

@@ -1,4 +1,4 @@
-"""``orchestrator render``: the checked manifests, environment merged in."""
+"""``orchestrator render``: print the merged manifests of one environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``orchestrator rollback``: an earlier release, all of it, with one command."""
+"""``orchestrator rollback``: roll back to an earlier release."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def command(  # noqa: PLR0913 - its options
     expect: str,
     auto_approve: bool,
     parallelism: int,
-    how: RunOptions,
+    run_options: RunOptions,
 ) -> int:
     """Roll back to an earlier release, all of it or parts.
 
@@ -51,7 +51,7 @@ def command(  # noqa: PLR0913 - its options
     from orchestrator.runs.release import RollbackOptions, plan_rollback, rollback
 
     approval = Approval(None, expect, auto_approve)
-    options = RollbackOptions(number, only, reason, approval, allow, parallelism, how)
+    options = RollbackOptions(number, only, reason, approval, allow, parallelism, run_options)
     if plan_only:
         _, planned = plan_rollback(settings, options)
         return ExitCode.VETOED if planned.plan.is_vetoed else ExitCode.OK

@@ -1,4 +1,4 @@
-"""``orchestrator serve``: the state service, here."""
+"""``orchestrator serve``: run the state service in the foreground."""
 
 from __future__ import annotations
 
@@ -30,8 +30,9 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
     """
     from orchestrator.problems import ExitCode, Problems
 
-    gc.disable()  # until all is loaded, which is no garbage
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # it would look through every installed package
+    gc.disable()  # imported modules are no garbage; tune_gc enables collection after warm-up
+    # Without this Pydantic reads the metadata of every installed package to look for plug-ins.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         import uvicorn
 

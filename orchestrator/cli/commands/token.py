@@ -38,7 +38,9 @@ def create(settings: Settings, name: str, scopes: tuple[str, ...], only: str, da
     """Create a token and print it once; only its hash is stored."""
     from orchestrator.state.server.access import TokenGrant, create_token
 
-    token = create_token(_store(database), name, TokenGrant(tuple(scopes), only), days * DAY_SECONDS, getpass.getuser())
+    token = create_token(
+        _open_store(database), name, TokenGrant(tuple(scopes), only), days * DAY_SECONDS, getpass.getuser()
+    )
     settings.terminal.print_out(token)
     settings.terminal.print_err("Pass it to a run as ORCHESTRATOR_STATE_TOKEN. It is not shown again.")
     return 0
@@ -52,7 +54,7 @@ def list_(settings: Settings, database: str) -> int:
     from orchestrator.state.protocol.timestamps import format_timestamp
     from orchestrator.state.server.access import list_tokens
 
-    for token in list_tokens(_store(database)):
+    for token in list_tokens(_open_store(database)):
         state = "revoked" if token.revoked else f"until {format_timestamp(token.until)[:10]}"
         environment_note = f", only {token.environment}" if token.environment else ""
         settings.terminal.print_out(f"{token.name}: {', '.join(token.scopes)}{environment_note}; {state}")
@@ -67,12 +69,12 @@ def revoke(settings: Settings, name: str, database: str) -> int:
     """Revoke a token."""
     from orchestrator.state.server.access import revoke_token
 
-    revoke_token(_store(database), name, getpass.getuser())
+    revoke_token(_open_store(database), name, getpass.getuser())
     settings.terminal.print_out(f"Revoked token {name}.")
     return 0
 
 
-def _store(database: str) -> Store:
+def _open_store(database: str) -> Store:
     from orchestrator.state.server.startup import load_settings
     from orchestrator.state.server.store import Store
 

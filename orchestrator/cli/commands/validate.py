@@ -1,4 +1,4 @@
-"""``orchestrator validate``: the pipeline up to check."""
+"""``orchestrator validate``: check the manifests offline."""
 
 from __future__ import annotations
 

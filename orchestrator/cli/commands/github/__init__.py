@@ -1,4 +1,4 @@
-"""``orchestrator github``: what the workflows call.  Each verb is a verb of the command line, told to GitHub."""
+"""``orchestrator github``: the commands that the workflows call; each runs a command and reports to GitHub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are modules of this package, imported when they are called."""
+    """A group that imports the module of a command when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)

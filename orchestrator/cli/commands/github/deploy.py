@@ -1,4 +1,4 @@
-"""``orchestrator github deploy``: deploy what was reviewed, from the newest commit, and report it to GitHub."""
+"""``orchestrator github deploy``: deploy the reviewed plan of the newest commit, and report to GitHub."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from orchestrator.runs.result import DeployRun
 
 MAX_LOCK_WAIT_SECONDS = 1800.0
-"""Seconds to wait for another run that holds the lock."""
+"""Maximum time to wait for another run that holds the lock."""
 
 
 @cli_command("deploy", "orchestrator github deploy -e prod")
@@ -56,7 +56,7 @@ def command(settings: Settings, digest: str, allow: str) -> int:
 def deploy_with_reports(
     settings: Settings, notifier: DeployNotifier, allow: str, description: str = "deploy"
 ) -> DeployRun:
-    """Deploy, wait for the lock, and report to GitHub.  Raises Problems after they were reported."""
+    """Wait for the lock, deploy, and report to GitHub.  Raises Problems after reporting them."""
     from orchestrator.runs.approval import Approval
     from orchestrator.runs.release import DeployOptions, deploy
     from orchestrator.runs.reporter import RunOptions

@@ -1,4 +1,4 @@
-"""``orchestrator github drift``: look for drift, keep one issue about it, and answer it when asked to."""
+"""``orchestrator github drift``: check for drift, keep one issue about it, and accept or revert it."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def command(settings: Settings, answer: DriftAction, targets: str, allow: str) -
 
 
 def _report_drift(settings: Settings, notifier: GitHubNotifier) -> tuple[ReleaseCandidate, PreparedPlan]:
-    """Look, and tell the issue, the run's page and its outputs."""
+    """Check for drift, and update the issue, the run's summary and its outputs."""
     from orchestrator.github import comment_body, drift_issue
     from orchestrator.planning import pipeline
     from orchestrator.release import checkout
@@ -111,8 +111,8 @@ def _accept_drift(settings: Settings, notifier: GitHubNotifier, targets: list[st
     manifest = pipeline.validate(settings.manifests, settings.environment)
     assert candidate.clients is not None
     edits = drift_acceptance.accept(manifest, candidate.artefacts, planned, targets, Reader(candidate.clients))
-    for sentence in edits.unresolved:
-        settings.terminal.print_err(f"Not changed: {sentence}")
+    for message in edits.unresolved:
+        settings.terminal.print_err(f"Not changed: {message}")
     if not edits.texts:
         raise Problems.from_message(
             "none of the drift can be accepted by editing the manifests", hint="; ".join(edits.unresolved)[:500] or None
@@ -137,7 +137,7 @@ def _open_pull_request(notifier: GitHubNotifier, edits: ManifestEdits) -> str:
 
 
 def _revert_drift(settings: Settings, notifier: GitHubNotifier, allow: str) -> int:
-    """Deploy what the manifests say, and look for drift again."""
+    """Deploy what the manifests say, and check for drift again."""
     from orchestrator.cli.commands.github.deploy import deploy_with_reports
     from orchestrator.github.deploy_notifier import DeployNotifier
 

@@ -1,4 +1,4 @@
-"""``orchestrator github plan``: the plan, and one comment that says so."""
+"""``orchestrator github plan``: plan, and keep one comment on the pull request up to date."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from orchestrator.planning.plan import PreparedPlan
 
 MAX_SUMMARY_BYTES = 900_000
-"""Bytes of a step summary; GitHub keeps a mebibyte."""
+"""Maximum size of a step summary; GitHub rejects more than 1 MiB."""
 
 
 @cli_command("plan", "orchestrator github plan -e prod --out plan", "orchestrator github plan --emulated")
@@ -49,9 +49,9 @@ def command(settings: Settings, out: Path | None, emulated: bool) -> int:
 
 
 def _make_plan(settings: Settings, *, emulated: bool) -> tuple[PreparedPlan, str]:
-    """The plan, and what the Project says of approval.
+    """Return the plan, and the Project's ``approval`` mode.
 
-    Raises Problems.
+    Raises Problems if the manifests are invalid or AWS cannot be read.
     """
     from orchestrator.github.emulated_aws import emulated_aws
     from orchestrator.planning import pipeline
@@ -77,17 +77,15 @@ def _publish_plan(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         plan_file.write(out / "plan.json", plan)
-        shown = plan_view.build_view(
+        html_view = plan_view.build_view(
             plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=4_000
         )
-        (out / "plan.html").write_text(plan_html.render(shown), encoding="utf-8")
+        (out / "plan.html").write_text(plan_html.render(html_view), encoding="utf-8")
     plan_output.print_plan(settings.terminal, planned, "full")
-    shown = plan_view.build_view(
-        plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=400
-    )
-    hidden_data, view_of_it = reviewed_plan.create_marker(plan)
+    view = plan_view.build_view(plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=400)
+    marker_comment, reviewed = reviewed_plan.create_marker(plan)
     summary_body = comment_body.render_plan(
-        shown,
+        view,
         marker_comment="",
         commit=notifier.commit,
         run_url=notifier.run.url,
@@ -103,7 +101,7 @@ def _publish_plan(
     )
     overlaps = overlapping_plans.report_overlaps(settings, notifier, plan)
     commit, run_url = notifier.commit, notifier.run.url
-    fitting = comment_body.render_plan(
-        shown, marker_comment=hidden_data, commit=commit, run_url=run_url, approval=approval_mode, overlaps=overlaps
+    comment = comment_body.render_plan(
+        view, marker_comment=marker_comment, commit=commit, run_url=run_url, approval=approval_mode, overlaps=overlaps
     )
-    notifier.report_plan(fitting, view_of_it, plan_view.format_headline(plan), is_vetoed=plan.is_vetoed)
+    notifier.report_plan(comment, reviewed, plan_view.format_headline(plan), is_vetoed=plan.is_vetoed)

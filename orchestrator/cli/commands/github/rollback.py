@@ -1,4 +1,4 @@
-"""``orchestrator github rollback``: roll back, started by hand, and report it to GitHub."""
+"""``orchestrator github rollback``: roll back, and report to GitHub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``orchestrator github validate``: the manifests, before anybody asks for credentials."""
+"""``orchestrator github validate``: check the manifests before the workflow asks for credentials."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from orchestrator.problems import Problems
 from orchestrator.runs.settings import Settings
 
 ROLE_VARIABLE = "ORCHESTRATOR_ROLE"
-"""The role that a later step will become: where a workflow says this, it must say which."""
+"""Variable with the role that a later step assumes; if a workflow sets it, it must not be empty."""
 
 
 @cli_command("validate", "orchestrator github validate -e prod")
@@ -44,7 +44,7 @@ def command(settings: Settings, silent: bool) -> None:
 
 
 def _require_role(environ: Mapping[str, str]) -> None:
-    """Raises Problems where the workflow names no role: AWS's own refusal would not say why."""
+    """Raise Problems if the workflow sets an empty role; the error of AWS would not say why."""
     if ROLE_VARIABLE in environ and not environ[ROLE_VARIABLE]:
         raise Problems.from_message(
             "no role to assume: the workflow has no `role` input, and its variable is not set",
