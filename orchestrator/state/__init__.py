@@ -1,5 +1,5 @@
-"""The state-tracking service: who deployed what, when, what came of it, and who is at it now.
+"""Record who deployed what, when, and with which result, and lock environments for writing (the state service).
 
-Never a state file: with it wiped the next plan is the same.  ``records`` are its words, ``leases`` the rules of who
-writes, ``store`` the database, ``app`` the service, ``client`` how a run speaks to it.
+It is not a state file: plans do not depend on it.  ``protocol`` defines the wire types, ``server`` the HTTP API, pages
+and database, ``client`` the reporting of runs.
 """

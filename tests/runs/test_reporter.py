@@ -114,7 +114,7 @@ def test_a_killed_run_is_handed_in_as_lost(aws: Emulator, run: Run, service: Run
 
     assert main(["history", "import", str(cut)]) == 0
     told = service.only_run()
-    assert (told.status, told.cause) == ("lost", "it was killed: its journal has no end")
+    assert (told.status, told.cause) == ("lost", "the run was killed: its journal has no end")
     assert main(["history", "import", str(journal)]) == 0
     assert service.only_run().status == "succeeded"
 
@@ -125,7 +125,7 @@ def test_one_writes_and_the_other_is_told_or_waits(aws: Emulator, run: Run, serv
     refused = run("apply", "--auto-approve")
 
     assert refused.code == 1
-    assert "shop/prod is being changed: bo has the lease (deploy c0ffee); nothing was done" in refused.err
+    assert "shop/prod is locked by bo (deploy c0ffee); nothing was changed" in refused.err
     assert run("plan").code == 0
     assert list_write_calls(aws) == []
 
@@ -173,7 +173,7 @@ def test_a_zombie_makes_no_further_call(
     overtaking.join(5)
 
     assert shown.code == 1
-    assert "this run stops, and makes no further call" in shown.out
+    assert "stopped without further AWS calls" in shown.out
     assert ended - made[0] < 10
     (bucket, *_) = [one for one in service.store.list_runs().items if one.verb == "apply"]
     assert bucket.status == "lost"

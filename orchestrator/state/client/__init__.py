@@ -1,1 +1,1 @@
-"""Client of the state service: report runs, keep a journal while it is away.  Imports nothing of the server."""
+"""Report runs to the state service, or to a journal when it is unavailable.  Imports nothing from the server."""

@@ -1,4 +1,4 @@
-"""How a run speaks to the state service: with patience, and so that a repeated request changes nothing.
+"""Send requests to the state service with retries; repeating a request changes nothing.
 
 API: the service's ``/api/v1``; GitHub Actions' token endpoint, from ``ACTIONS_ID_TOKEN_REQUEST_URL``.
 """
@@ -20,17 +20,17 @@ from orchestrator.redaction.github_masks import mask
 T = TypeVar("T")
 TIMEOUT = httpx.Timeout(10, connect=3)
 RETRY_TIMEOUT_SECONDS = 20.0
-"""Seconds for which a request is tried again while the service does not answer."""
+"""Seconds for which a request is retried while the service does not answer."""
 RETRY_CODES = frozenset({429, 500, 502, 503, 504})
 OIDC_AUDIENCE = "orchestrator-state"
 
 
 class UnreachableError(Exception):
-    """The service does not answer; nobody knows whether it has got the last request."""
+    """The service did not answer; it may or may not have received the last request."""
 
 
 class RefusedError(Exception):
-    """The service says no: its problem details."""
+    """The service refused a request; holds its problem details."""
 
     def __init__(self, status: int, problem_type: str, detail: str) -> None:
         super().__init__(detail)
@@ -40,7 +40,7 @@ class RefusedError(Exception):
 
 
 class StateClient:
-    """One service.  Safe for threads."""
+    """A client of one state service.  Thread-safe."""
 
     def __init__(self, url: str, token: str = "", *, fetch_oidc_token: Callable[[], str] | None = None) -> None:
         self.url = url.rstrip("/")
@@ -50,16 +50,19 @@ class StateClient:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str], url: str = "") -> StateClient:
-        """The client for ``ORCHESTRATOR_STATE_URL`` and ``ORCHESTRATOR_STATE_TOKEN``, or ``url``.
+        """Return a client for ``ORCHESTRATOR_STATE_URL``, else ``url``, with ``ORCHESTRATOR_STATE_TOKEN``.
 
-        Raises Problems: there is no URL, or a token would go in the clear.
+        Raises Problems if there is no URL, or if it would send a token unencrypted.
         """
         url = environ.get("ORCHESTRATOR_STATE_URL") or url
         if not url:
             raise Problems.from_message("no state service is configured", hint="set ORCHESTRATOR_STATE_URL")
         parsed_url = httpx.URL(url)
         if parsed_url.scheme != "https" and parsed_url.host not in {"127.0.0.1", "localhost", "::1"}:
-            raise Problems.from_message(f"{url}: a token is sent over HTTPS alone", hint="write https://")
+            raise Problems.from_message(
+                f"the state service URL {url} is not HTTPS, so the token would be sent unencrypted",
+                hint="use an https:// URL",
+            )
         token = environ.get("ORCHESTRATOR_STATE_TOKEN", "")
         uses_oidc = "ACTIONS_ID_TOKEN_REQUEST_URL" in environ and not token
         return cls(url, token, fetch_oidc_token=(lambda: _fetch_workflow_token(environ)) if uses_oidc else None)
@@ -71,20 +74,20 @@ class StateClient:
         self.close()
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._http.close()
 
     @classmethod
     def from_environ_if_set(cls, environ: Mapping[str, str]) -> StateClient | None:
-        """The client of the service that the environment names, or None where it names none.  Raises Problems."""
+        """Return a client if ``ORCHESTRATOR_STATE_URL`` is set, else None.  Raises Problems if the URL is not HTTPS."""
         return cls.from_environ(environ) if environ.get("ORCHESTRATOR_STATE_URL") else None
 
     def request(
         self, method: str, path: str, body: object = None, *, timeout_seconds: float = RETRY_TIMEOUT_SECONDS
     ) -> bytes:
-        """The answer to one request, tried again while there is none.
+        """Return the body of the response, retrying for ``timeout_seconds`` while the service does not answer.
 
-        Raises UnreachableError, RefusedError.
+        Raises UnreachableError if it never answers, RefusedError if it refuses the request.
         """
         data = None if body is None else canonical_json.dump(body)
         deadline, delay_seconds = time.monotonic() + timeout_seconds, 0.1
@@ -98,7 +101,7 @@ class StateClient:
                 response = self._http.request(method, path, content=data, headers=headers)
                 if response.status_code not in RETRY_CODES:
                     return _content_or_raise(response)
-                failure = f"answers {response.status_code}"
+                failure = f"returned status {response.status_code}"
             except httpx.HTTPError as error:
                 failure = f"does not answer ({type(error).__name__})"
             if time.monotonic() + delay_seconds > deadline:
@@ -109,16 +112,18 @@ class StateClient:
     def request_json(
         self, method: str, path: str, body: object = None, *, timeout_seconds: float = RETRY_TIMEOUT_SECONDS
     ) -> Any:
-        """The same as JSON; for whoever wants Problems.
+        """Return the response as decoded JSON, None if it is empty.
 
-        Raises Problems: unreachable, or refused.
+        Raises Problems if the service is unreachable or refuses the request.
         """
         try:
             data = self.request(method, path, body, timeout_seconds=timeout_seconds)
         except UnreachableError as error:
-            raise Problems.from_message(str(error), hint="see that it runs") from None
+            raise Problems.from_message(
+                str(error), hint="check that the state service is running and reachable"
+            ) from None
         except RefusedError as error:
-            raise Problems.from_message(f"the state service refuses it: {error.detail}") from None
+            raise Problems.from_message(f"the state service refused the request: {error.detail}") from None
         return msgspec.json.decode(data) if data else None
 
     def request_record(
@@ -130,7 +135,7 @@ class StateClient:
         *,
         timeout_seconds: float = RETRY_TIMEOUT_SECONDS,
     ) -> T:
-        """The same as a record.  Raises UnreachableError, RefusedError."""
+        """Return the response as a record.  Raises UnreachableError, RefusedError."""
         return msgspec.json.decode(self.request(method, path, body, timeout_seconds=timeout_seconds), type=record_type)
 
     def _exchange_oidc_token(self) -> None:
@@ -146,12 +151,12 @@ def _content_or_raise(response: httpx.Response) -> bytes:
         details = response.json()
         problem_type, detail = str(details["type"]), str(details["detail"])
     except (ValueError, KeyError, TypeError):
-        problem_type, detail = "about:blank", f"it answers {response.status_code}"
+        problem_type, detail = "about:blank", f"status {response.status_code} without details"
     raise RefusedError(response.status_code, problem_type, detail)
 
 
 def _fetch_workflow_token(environ: Mapping[str, str]) -> str:
-    """A fresh OIDC token of this workflow's job."""
+    """Return a new OIDC token of this workflow job."""
     headers = {"Authorization": f"Bearer {environ.get('ACTIONS_ID_TOKEN_REQUEST_TOKEN', '')}"}
     url = httpx.URL(environ["ACTIONS_ID_TOKEN_REQUEST_URL"]).copy_merge_params({"audience": OIDC_AUDIENCE})
     response = httpx.get(url, headers=headers, timeout=TIMEOUT)

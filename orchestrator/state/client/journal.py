@@ -1,6 +1,6 @@
-"""What a run tells, as JSON lines in a file: kept while the service has not all of it, handed in later.
+"""Keep the requests of a run in a file of JSON lines until the state service has all of them.
 
-Each line is a request to the service; every one of them may be made twice.  The file is locked while its run goes on.
+Each line is a request to the service; repeating one changes nothing.  The file is locked while its run is in progress.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMAT = "orchestrator-journal/1"
 JOURNAL_DIR = Path(".orchestrator") / "journal"
 MAX_EVENTS_PER_REQUEST = 500
-"""Events that are handed in with one request."""
+"""Number of events per request when a journal is submitted."""
 
 
 class JournalEntry(Struct, frozen=True):
@@ -38,23 +38,23 @@ class JournalEntry(Struct, frozen=True):
 
 
 class Journal:
-    """A file that is added to; each line is on the disk before ``add`` returns."""
+    """An append-only file; each line is on disk before ``append`` returns."""
 
     def __init__(self, path: Path) -> None:
-        """Raises Problems when there can be no such file."""
+        """Create the file.  Raises Problems if it cannot be created."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.parent == JOURNAL_DIR:
                 (JOURNAL_DIR.parent / ".gitignore").write_text("*\n")
             self._file = path.open("ab")
         except OSError as error:
-            raise Problems.from_message(f"no journal can be kept in {path}: {error.strerror}") from None
+            raise Problems.from_message(f"cannot write the journal {path}: {error.strerror}") from None
         fcntl.flock(self._file, fcntl.LOCK_EX)
         self.path = path
         self._lock = threading.Lock()
 
     def append(self, method: str, path: str, body: object) -> None:
-        """Write one request down."""
+        """Append a request and sync it to disk."""
         encoded = canonical_json.dump(JournalEntry(method, path, msgspec.to_builtins(body)))
         with self._lock:
             self._file.write(encoded + b"\n")
@@ -62,22 +62,22 @@ class Journal:
             os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Nothing more comes."""
+        """Close the file."""
         self._file.close()
 
     def remove(self) -> None:
-        """The service has all of it."""
+        """Delete the file, and its directory if no other journals remain."""
         self.close()
         self.path.unlink(missing_ok=True)
         if self.path.parent == JOURNAL_DIR:
-            with suppress(OSError):  # other journals are there
+            with suppress(OSError):  # other journals remain
                 JOURNAL_DIR.rmdir()
                 (JOURNAL_DIR.parent / ".gitignore").unlink(missing_ok=True)
                 JOURNAL_DIR.parent.rmdir()
 
 
 def is_journal(first_line: bytes) -> bool:
-    """Whether a file that begins with this line is a journal."""
+    """Return whether a file with this first line is a journal."""
     try:
         return msgspec.json.decode(first_line, type=JournalEntry).format == FORMAT
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -85,9 +85,9 @@ def is_journal(first_line: bytes) -> bool:
 
 
 def read_entries(path: Path) -> Iterator[JournalEntry]:
-    """The requests of a journal; a last line that was cut short by a crash is left out.
+    """Yield the requests of a journal; skips a last line that a crash cut short.
 
-    Raises Problems: another line cannot be read.
+    Raises Problems if any other line cannot be parsed.
     """
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, 1):
@@ -97,13 +97,15 @@ def read_entries(path: Path) -> Iterator[JournalEntry]:
 
 
 def submit(path: Path, client: StateClient) -> int:
-    """Make every request of a journal; how many entries it has.  A run that was killed is recorded as lost.
+    """Send every request of a journal; return the number of entries.  Records a killed run as lost.
 
-    Raises Problems: its run goes on, or the service refuses an entry, which is named.
+    Raises Problems if its run is still in progress, or if the service refuses an entry.
     """
     journal_entries = list(read_entries(path))
     if not journal_entries:
-        raise Problems.from_message(f"{path} is empty: its run ended before it told anything", hint="delete it")
+        raise Problems.from_message(
+            f"the journal {path} is empty: its run ended before it reported anything", hint=f"delete {path}"
+        )
     _require_run_ended(path)
     for number, entry in _merge_event_batches(journal_entries + _build_missing_end(journal_entries)):
         try:
@@ -120,12 +122,12 @@ def _require_run_ended(path: Path) -> None:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             raise Problems.from_message(
-                f"the run of {path} still goes on", hint="hand it in when it has ended"
+                f"the run of the journal {path} is still in progress", hint="import the journal after the run ends"
             ) from None
 
 
 def _merge_event_batches(journal_entries: list[JournalEntry]) -> Iterator[tuple[int, JournalEntry]]:
-    """The entries with their numbers; events that follow one another become one request."""
+    """Yield the entries with their numbers, merging consecutive events into one request."""
     events: list[Any] = []
     for number, entry in enumerate(journal_entries, 1):
         if not entry.path.endswith("/events"):
@@ -139,13 +141,13 @@ def _merge_event_batches(journal_entries: list[JournalEntry]) -> Iterator[tuple[
 
 
 def _build_missing_end(journal_entries: list[JournalEntry]) -> list[JournalEntry]:
-    """The end of a run that could not write it down."""
+    """Return the end of a run whose journal has none, else no entries."""
     begin_entry = next((entry for entry in journal_entries if entry.path == "/runs"), None)
     run = begin_entry.body["run"] if begin_entry else {"id": ""}
     if begin_entry is None or any(entry.path == f"/runs/{run['id']}/end" for entry in journal_entries):
         return []
     events = [event for entry in journal_entries if entry.path.endswith("/events") for event in entry.body["events"]]
     ended_at = events[-1]["at"] if events else run["started_at"]
-    cause = "it was killed: its journal has no end"
+    cause = "the run was killed: its journal has no end"
     result = {"status": "lost", "ended_at": ended_at, "cause": cause, "hint": "orchestrator plan"}
     return [JournalEntry("POST", f"/runs/{run['id']}/end", {"end": result})]

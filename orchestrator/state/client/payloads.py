@@ -1,6 +1,6 @@
-"""What a run has at hand, as the records that the service keeps of it.  Pure, but for the clock.
+"""Convert plans, events, outcomes and drift to records of the state service.  Pure, except for the clock.
 
-Whatever was written by somebody else (AWS's messages, names) is redacted before it goes out.
+Text from elsewhere (AWS messages, names) is redacted before it is sent.
 """
 
 from __future__ import annotations
@@ -49,17 +49,17 @@ STATUS_BY_SYNC: dict[SyncStatus, SyncState] = {SyncStatus.DRIFTED: "drifted", Sy
 
 
 def current_timestamp() -> str:
-    """The time as records write it."""
+    """Return the current time as a record timestamp."""
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clean_text(text: str) -> str:
-    """A sentence without secrets, and not endless."""
+    """Return text without secrets, shortened to MAX_TEXT_LENGTH characters."""
     return shorten(sanitise(text), MAX_TEXT_LENGTH)
 
 
 def build_step_event(sequence: int, timestamp: str, event: Event) -> StepEvent:
-    """An event of an apply as the service keeps it."""
+    """Return an event of an apply as a record."""
     match event:
         case ChangeStarted():
             return StepEvent(
@@ -100,7 +100,7 @@ def build_step_event(sequence: int, timestamp: str, event: Event) -> StepEvent:
 
 
 def clean_outcome(outcome: Outcome) -> Outcome:
-    """What became of a change, fit to be kept."""
+    """Return an outcome with its reason redacted."""
     return replace(outcome, reason=clean_text(outcome.reason))
 
 
@@ -111,7 +111,7 @@ def _changed_outcomes(outcomes: Iterable[Outcome]) -> tuple[Outcome, ...]:
 def build_plan_record(
     plan: Plan, actor: str, commit: str, previous_estimate: Estimate | None, estimate: Estimate | None
 ) -> PlanRecord:
-    """A plan by its digest, with what the stack costs."""
+    """Return a plan as a record, with the estimated monthly cost."""
     cost = round(estimate.idle, 2) if estimate else None
     change = round(estimate.idle - previous_estimate.idle, 2) if estimate and previous_estimate else None
     return PlanRecord(
@@ -120,13 +120,15 @@ def build_plan_record(
 
 
 def build_apply_result(outcomes: Iterable[Outcome], hint: str, *, interrupted: bool = False) -> RunResult:
-    """How an apply ended; ``outcomes`` in the order in which they did."""
+    """Return the result of an apply; ``outcomes`` in the order in which the changes ended."""
     changed = _changed_outcomes(outcomes)
     failed = [item for item in changed if item.actuation is Actuation.FAILED]
     skipped = [item for item in changed if item.actuation is Actuation.SKIPPED]
     unhealthy = [item for item in changed if item.health is not Health.HEALTHY]
     if interrupted:
-        return RunResult("interrupted", current_timestamp(), "it was stopped in the middle", hint, outcomes=changed)
+        return RunResult(
+            "interrupted", current_timestamp(), "the run was interrupted before it finished", hint, outcomes=changed
+        )
     if first_problem := next(iter(failed + skipped), None):
         return RunResult(
             "failed",
@@ -141,7 +143,7 @@ def build_apply_result(outcomes: Iterable[Outcome], hint: str, *, interrupted: b
 
 
 def build_release_result(deploy_result: DeployResult, summary: DeployView) -> RunResult:
-    """How a deploy or a rollback ended."""
+    """Return the result of a deploy or a rollback."""
     number = deploy_result.release.number if deploy_result.release else None
     changed = _changed_outcomes(deploy_result.ship_result.outcomes)
     return RunResult(
@@ -155,7 +157,7 @@ def build_release_result(deploy_result: DeployResult, summary: DeployView) -> Ru
 
 
 def build_drift_report(view: DriftView, environment: str, actor: str, commit: str) -> DriftReport:
-    """What one look at AWS found."""
+    """Return a drift check as a record."""
     resources = tuple(
         DriftedResource(
             drifted.address,
@@ -171,7 +173,7 @@ def build_drift_report(view: DriftView, environment: str, actor: str, commit: st
 
 
 def list_changed_fields(plan: Plan) -> tuple[str, ...]:
-    """The fields that a plan changes, as ``address:path``; a resource that comes or goes is one field, its address."""
+    """Return the fields that a plan changes as ``address:path``; a created or deleted resource is its address."""
     changed_fields: set[str] = set()
     for change in plan.pending_changes:
         has_field_changes = change.action in {Action.UPDATE, Action.REPLACE}
@@ -181,7 +183,7 @@ def list_changed_fields(plan: Plan) -> tuple[str, ...]:
 
 
 def build_pull_request_plan(plan: Plan, number: int, commit: str, actor: str, title: str, url: str) -> PullRequestPlan:
-    """The plan of an open pull request."""
+    """Return the plan of an open pull request as a record."""
     environment = f"{plan.project}/{plan.environment}"
     fields = list_changed_fields(plan)
     return PullRequestPlan(

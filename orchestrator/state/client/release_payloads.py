@@ -1,6 +1,6 @@
-"""The releases of a ledger as the service keeps them: what they are made of, and which can come back.
+"""Build the release records of the state service from the ledger: contents, and which can be restored.
 
-Asks AWS what is still there, through ``release.restore``.  The ledger stays the truth; the service is told.
+Reads AWS to find what still exists, through ``release.restorability``.  The ledger remains the source of truth.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from orchestrator.state.protocol.records import ReleaseContent, ReleaseRecord
 from orchestrator.state.protocol.requests import ReleasePayload
 
 MAX_RELEASES = 8
-"""So many are looked at again after every run: older ones were told of before."""
+"""Number of newest releases reported after every run; older ones were reported before."""
 
 
 def build_release_payloads(
     ledger: Ledger, environment: str, run: str, number: int, store: LedgerStore, reader: Reader
 ) -> Iterator[ReleasePayload]:
-    """The newest releases, oldest first; number ``number`` was made by ``run`` and comes with its content."""
+    """Yield the newest releases, oldest first; release ``number`` was made by ``run`` and includes its content."""
     for release in ledger.releases[-MAX_RELEASES:]:
         obstacle = clean_text("; ".join(restorability.find_obstacles(ledger, release, store, reader)))
         is_current_run = release.number == number
@@ -39,7 +39,7 @@ def _build_content(ledger: Ledger, release: Release, environment: str, store: Le
     try:
         manifest = restorability.load_manifest(ledger, release, store.environment)
         sites = restorability.load_artefacts(release, manifest, store).sites
-    except Problems:  # of a release that cannot come back; its obstacle says so
+    except Problems:  # the release cannot be restored; its obstacle says why
         sites = {}
     files = {handle: {path: file.sha256 for path, file in site.files.items()} for handle, site in sites.items()}
     return ReleaseContent(environment, release.number, documents, files)

@@ -1,4 +1,4 @@
-"""What a run tells while it happens.  Here is the one that tells nobody, where no service is configured."""
+"""Define the interface to report a run; this implementation reports nothing, for runs without a state service."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from orchestrator.state.protocol.requests import ReleasePayload
 
 CLOSE_TIMEOUT_SECONDS = 20.0
-"""Seconds for which the end of a run waits for the service."""
+"""Seconds for which closing a reporter waits for the service."""
 
 
 class RunSuperseded(Exception):  # noqa: N818 - nothing went wrong
-    """A newer run does what this one was to do; ``by`` is its id."""
+    """A newer run replaces this one; ``run_id`` is the ID of the newer run."""
 
     def __init__(self, run_id: str) -> None:
         super().__init__(run_id)
@@ -23,36 +23,36 @@ class RunSuperseded(Exception):  # noqa: N818 - nothing went wrong
 
 
 class RunReporter:
-    """A run that tells nobody.  ``guarded``: another lease than the service's keeps others out, too."""
+    """Reports nothing.  ``has_bucket_lock``: a lock in the release bucket also keeps other runs out."""
 
     run: Run | None = None
     has_bucket_lock = False
     is_live = False
 
     def report_plan(self, record: PlanRecord) -> None:
-        """Tell the plan that is carried out."""
+        """Report the plan that the run applies."""
 
     def report_event(self, event: Event) -> None:
-        """Tell what has just happened."""
+        """Report an event of the run."""
 
     def report_superseded(self, commit: str) -> None:
-        """Tell that this run does what was to be done for an older ``commit``."""
+        """Report that this run replaces the run for an older ``commit``."""
 
     def report_releases(self, releases: Iterable[ReleasePayload]) -> None:
-        """Tell the releases that were made, or can come back no more."""
+        """Report releases that were made or can no longer be restored."""
 
     def report_drift(self, report: DriftReport) -> None:
-        """Tell what AWS is like after it."""
+        """Report the drift after the run."""
 
     def set_result(self, result: RunResult) -> None:
-        """Tell how it ends; the last word counts."""
+        """Set the result of the run, replacing an earlier one."""
 
     def set_default_result(self, result: RunResult) -> None:
-        """The same, where nothing was said of it yet."""
+        """Set the result of the run if none is set yet."""
 
     def require_lease(self) -> None:
-        """Raise Problems when this run may make no call to AWS any more."""
+        """Raise Problems if this run may no longer call AWS."""
 
     def close(self, timeout_seconds: float = CLOSE_TIMEOUT_SECONDS) -> str:
-        """Say how it ended and free its lease; a sentence about what the service does not have, or ""."""
+        """Report the result and release the lock; return a note about what the service has not received, or ""."""
         return ""

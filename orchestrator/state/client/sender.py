@@ -1,6 +1,6 @@
-"""What a run tells the service, sent in the background and in order; and its signs of life.
+"""Send the requests of a run in the background and in order, and renew its lease.
 
-Nothing here stops a run: it says when the run has lost its lease, and ``recording`` decides.
+Nothing here stops a run: ``lost_reason`` says that the run has lost its lease, and ``service_reporter`` decides.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from orchestrator.state.protocol.requests import EventBatch, RenewLeaseRequest
 
 MAX_EVENTS_PER_REQUEST = 500
 BATCH_DELAY_SECONDS = 0.1
-"""Seconds for which events are collected, to go with one request."""
+"""Seconds for which events are collected into one request."""
 REQUEST_TIMEOUT_SECONDS = 2.0
-"""Seconds of patience of one request; it is made again until the stream is closed."""
+"""Seconds until a request times out; it is repeated until the sender is closed."""
 HEARTBEAT_INTERVAL_SECONDS = LEASE_TTL_SECONDS / 4
 LOST_LEASE_TYPES = frozenset({"lost-lease", "run-over"})
 
 
 class QueuedRequest(Struct, frozen=True):
-    """One request; a body with a ``fence`` gets the run's."""
+    """One request; a body with a ``fence`` field gets the fence of the run."""
 
     method: str
     path: str
     body: Any
 
     def body_with_fence(self, fence: int) -> Any:
-        """The body as the holder of a lease sends it."""
+        """Return the body with the fence of the lease holder."""
         return replace(self.body, fence=fence) if hasattr(self.body, "fence") else self.body
 
 
 class RequestSender:
-    """Words that are sent one after the other; ``lost`` says why the service hears no more of this run."""
+    """Sends requests one after the other; ``lost_reason`` says why it has stopped, "" while it has not."""
 
     def __init__(self, client: StateClient, fence: int) -> None:
         self.lost_reason = ""
@@ -49,17 +49,17 @@ class RequestSender:
         self._pending: deque[QueuedRequest] = deque()
         self._condition = threading.Condition()
         self._deadline: float | None = None
-        self._thread = threading.Thread(target=self._run, name="record", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="request-sender", daemon=True)
         self._thread.start()
 
     def enqueue(self, request: QueuedRequest) -> None:
-        """Send this after all that came before it."""
+        """Send a request after all earlier ones."""
         with self._condition:
             self._pending.append(request)
             self._condition.notify()
 
     def close(self, timeout_seconds: float) -> int:
-        """Wait until all is sent, ``patience`` seconds at most; how many words are left."""
+        """Wait until all requests are sent, for at most ``timeout_seconds``; return the number left."""
         with self._condition:
             self._deadline = time.monotonic() + timeout_seconds
             self._condition.notify()
@@ -90,7 +90,7 @@ class RequestSender:
                     self._pending.popleft()
 
     def _next_batch(self) -> tuple[QueuedRequest, int] | None:
-        """The next request and how many words it holds; None when there is none and none will come."""
+        """Return the next request and the number of queued requests in it; None if the queue is closed and empty."""
         with self._condition:
             while not self._pending:
                 if self._deadline is not None:
@@ -113,7 +113,7 @@ class RequestSender:
 
 
 class LeaseHeartbeat:
-    """Signs of life of the holder of a lease; ``lost`` says who has it now."""
+    """Renews the lease of a run periodically; ``lost_reason`` says why it was lost, "" while it is held."""
 
     def __init__(
         self,
@@ -132,13 +132,13 @@ class LeaseHeartbeat:
         self._renewed_at = self._requested_at = time.monotonic()
         self._renew_lock = threading.Lock()
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="pulse", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="lease-heartbeat", daemon=True)
         self._thread.start()
 
     def is_lease_held(self) -> bool:
-        """Whether the lease is known to be ours still; asks when too long ago was the last time that it was.
+        """Return whether the lease is confirmed to be held; renews it first if the last confirmation is too old.
 
-        A process that was asleep asks here, before it does anything else.
+        This protects a process that was suspended: it renews here before it does anything else.
         """
         if time.monotonic() - self._renewed_at < self._ttl_seconds:
             return not self.lost_reason
@@ -149,7 +149,7 @@ class LeaseHeartbeat:
         return not self.lost_reason and time.monotonic() - self._renewed_at < self._ttl_seconds
 
     def renew(self, timeout_seconds: float) -> None:
-        """Give one sign."""
+        """Renew the lease once."""
         started = self._requested_at = time.monotonic()
         try:
             self._client.request("POST", self._path, self._renewal, timeout_seconds=timeout_seconds)
@@ -161,7 +161,7 @@ class LeaseHeartbeat:
         self._renewed_at = started
 
     def stop(self) -> None:
-        """No more signs."""
+        """Stop renewing."""
         self._stop.set()
         self._thread.join(REQUEST_TIMEOUT_SECONDS)
 

@@ -1,8 +1,8 @@
-"""One run, as the service hears of it while it happens; or a journal, for later.
+"""Report a run to the state service while it is in progress, or to a journal for later import.
 
-The journal is written first and goes when the service has all of it.  A run that has lost its lease is stopped before
-its next call to AWS (``admit``); one of which the service has not heard for as long as the lease lasts, too, unless
-another lease guards it.
+The journal is written first and deleted when the service has all of it.  ``require_lease`` stops a run before its next
+call to AWS if it has lost its lease, or if the lease could not be renewed for its whole lifetime and no lock in the
+release bucket protects the run.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ from orchestrator.state.protocol.requests import (
 from orchestrator.state.protocol.timestamps import format_timestamp
 
 QUEUE_POLL_INTERVAL_SECONDS = 2.0
-"""Seconds between two questions of one who waits; the service takes 30 s of silence for a farewell."""
+"""Seconds between two polls of a waiting run; the service drops it from the queue after 30 s without one."""
 BEGIN_TIMEOUT_SECONDS = 5.0
-"""Seconds for which the service may be silent when a run begins: one that is started again takes one."""
+"""Seconds to wait for the service when a run begins: a restart of the service takes about one."""
 NEXT_POLL_INTERVAL_SECONDS = 0.4
-"""The same for who is next: the moment may be this one.  One a line asks so often."""
+"""Seconds between two polls of the first run in the queue; only one run per environment polls this often."""
 OnWait = Callable[[RunLeaseStatus], None]
 
 
 class ServiceReporter(RunReporter):
-    """One run that is told: live when it holds a lease of the service, else into its journal alone."""
+    """Reports a run: to the service if it holds a lease there, else to its journal only."""
 
     def __init__(
         self,
@@ -110,15 +110,18 @@ class ServiceReporter(RunReporter):
     def require_lease(self) -> None:
         if self._heartbeat is None:
             return
-        unconfirmed = "" if self.has_bucket_lock else "the state service does not answer, so nobody knows who may write"
+        unconfirmed = (
+            "" if self.has_bucket_lock else "the state service does not answer, so the lock cannot be confirmed"
+        )
         is_confirmed = self._lost_reason() or self._heartbeat.is_lease_held()
         if reason := self._lost_reason() or ("" if is_confirmed else unconfirmed):
             raise Problems.from_message(
-                f"{reason}: this run stops, and makes no further call", hint="orchestrator plan"
+                f"{reason}: stopped without further AWS calls",
+                hint="run `orchestrator plan` to see what is left to do",
             )
 
     def _lost_reason(self) -> str:
-        """Why this run may not write any more, or ""."""
+        """Return why this run has lost its lease, or ""."""
         reasons = [
             channel.lost_reason for channel in (self._sender, self._heartbeat) if channel and channel.lost_reason
         ]
@@ -137,11 +140,11 @@ class ServiceReporter(RunReporter):
         unsent = sender.close(timeout_seconds) if sender else 0
         if self._heartbeat:
             self._heartbeat.stop()
-        import_hint = f"hand in the journal of this run later: orchestrator history import {path}"
+        import_hint = f"import the journal of this run later: orchestrator history import {path}"
         if sender is None or unsent or sender.refused:
             self._journal.close()
             refusal_note = f"the state service refused {sender.refused[0]}; " if sender and sender.refused else ""
-            unsent_note = "the state service does not have all of it; " if unsent and not refusal_note else ""
+            unsent_note = "the state service did not receive all of this run; " if unsent and not refusal_note else ""
             return refusal_note + unsent_note + import_hint
         self._journal.remove()
         return ""
@@ -162,10 +165,11 @@ def start_live(
     begin_timeout_seconds: float = BEGIN_TIMEOUT_SECONDS,
     journal_dir: Path = JOURNAL_DIR,
 ) -> ServiceReporter:
-    """Begin ``run`` with the service, once it holds its environment's lease; waits ``patience`` seconds if it waits.
+    """Begin a run with the service once it holds the lease of its environment.
 
-    ``answers``: seconds for which the service may be silent.
-    Raises UnreachableError, Superseded, and Problems when somebody else writes, or the service refuses it.
+    ``can_wait``: wait for the lease, for at most ``wait_timeout_seconds``.  ``begin_timeout_seconds``: retry the first
+    request for this long.  Raises UnreachableError, RunSuperseded, and Problems if the environment is locked or the
+    service refuses the run.
     """
     journal = Journal(journal_dir / f"{run.id}.jsonl")
     try:
@@ -184,14 +188,14 @@ def start_live(
 
 
 def start_offline(run: Run, journal_dir: Path = JOURNAL_DIR) -> ServiceReporter:
-    """Begin ``run`` in a journal alone.  Raises Problems."""
+    """Begin a run with a journal only.  Raises Problems if the journal cannot be written."""
     return ServiceReporter(run, Journal(journal_dir / f"{run.id}.jsonl"))
 
 
 def _wait_for_turn(
     run: Run, client: StateClient, status: RunLeaseStatus, wait_timeout_seconds: float, on_wait: OnWait
 ) -> RunLeaseStatus:
-    """Ask until it is the run's turn."""
+    """Poll until the run holds the lease, and return its status."""
     deadline = time.monotonic() + wait_timeout_seconds
     try:
         while status.fence is None:
@@ -199,7 +203,7 @@ def _wait_for_turn(
                 raise RunSuperseded(status.run.superseded_by)
             if time.monotonic() > deadline:
                 raise Problems.from_message(
-                    f"{run.environment} was not free for {wait_timeout_seconds:.0f} s; nothing was done",
+                    f"{run.environment} was still locked after {wait_timeout_seconds:.0f}s; nothing was changed",
                     hint=_holder_hint(status),
                 )
             on_wait(status)
@@ -209,7 +213,7 @@ def _wait_for_turn(
     except RunSuperseded:
         raise
     except BaseException:
-        result = RunResult("interrupted", current_timestamp(), "it waited, and was stopped before its turn")
+        result = RunResult("interrupted", current_timestamp(), "the run was interrupted while waiting for the lock")
         client.request("POST", f"/runs/{run.id}/end", EndRunRequest(result), timeout_seconds=2)
         raise
     return status
@@ -218,13 +222,16 @@ def _wait_for_turn(
 def _refusal_problems(run: Run, error: RefusedError) -> Problems:
     if error.problem_type == "held":
         return Problems.from_message(
-            f"{run.environment} is being changed: {error.detail}; nothing was done",
-            hint="wait for it with --wait; when that run is dead its lease ends by itself within a minute",
+            f"{run.environment} is {error.detail}; nothing was changed",
+            hint="wait for the lock with `--wait`; the lock of a dead run expires within a minute",
         )
-    hint = "make a token with the scopes read, propose and write" if error.status in {401, 403} else None
-    return Problems.from_message(f"the state service refuses this run: {error.detail}; nothing was done", hint=hint)
+    hint = "create a token with the scopes read, propose and write" if error.status in {401, 403} else None
+    return Problems.from_message(f"the state service refused this run: {error.detail}; nothing was changed", hint=hint)
 
 
 def _holder_hint(status: RunLeaseStatus) -> str:
     holder = status.lease.holder
-    return f"{holder.owner} writes ({holder.reason}) {holder.url}".strip() if holder else "others came earlier"
+    lock_owner = (
+        f"locked by {holder.owner} ({holder.reason}) {holder.url}" if holder else "other runs are ahead in the queue"
+    )
+    return f"try again later; {lock_owner.strip()}"

@@ -1,1 +1,1 @@
-"""Wire types of the state service, shared by its client and its server."""
+"""Define the wire types of the state service, shared by its client and its server."""

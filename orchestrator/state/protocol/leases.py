@@ -1,7 +1,7 @@
-"""One writer an environment: who holds the lease, who waits, and what a zombie is told.  Pure; times are given.
+"""Grant the lease of an environment to one run at a time, with a queue and fencing tokens.  Pure; times are parameters.
 
-A holder proves itself by its fence, a number that only grows.  Whoever holds an older one has been overtaken, whatever
-its own clock says.  A lease ends by itself when its holder gives no sign of life; those who wait have to keep asking.
+A holder identifies itself by its fence, a number that only grows.  A holder with an older fence has lost the lease,
+whatever its own clock says.  A lease expires when its holder stops renewing it; waiting runs have to keep polling.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 LEASE_TTL_SECONDS = 60.0
-"""Seconds a lease is good for without a sign of life."""
+"""Seconds after which a lease expires unless it is renewed."""
 WAITER_TTL_SECONDS = 30.0
-"""Seconds after which one who waits and does not ask any more has gone."""
+"""Seconds after which a waiting run that stops polling leaves the queue."""
 
 
 class Holder(Struct, frozen=True):
-    """Who holds the lease; ``taken`` and ``until`` in Unix seconds."""
+    """The run that holds the lease; ``taken`` and ``until`` in Unix seconds."""
 
     run: str
     owner: str
@@ -28,7 +28,7 @@ class Holder(Struct, frozen=True):
 
 
 class Waiter(Struct, frozen=True):
-    """Who waits for it since ``since``; gone unless it asks again before ``until`` (Unix seconds)."""
+    """A run that waits since ``since``; leaves the queue unless it polls before ``until`` (Unix seconds)."""
 
     run: str
     owner: str
@@ -39,7 +39,7 @@ class Waiter(Struct, frozen=True):
 
 
 class LeaseState(Struct, frozen=True):
-    """The lease of one environment: ``fence`` is the highest ever given out."""
+    """The lease of one environment; ``fence`` is the highest ever granted."""
 
     fence: int = 0
     holder: Holder | None = None
@@ -47,7 +47,7 @@ class LeaseState(Struct, frozen=True):
 
 
 class LeaseRequest(Struct, frozen=True):
-    """Somebody who wants to write; ``waits`` puts them in the queue when it is not their turn."""
+    """A request for the lease; ``can_wait`` adds the run to the queue if the lease is not free."""
 
     run: str
     owner: str
@@ -57,25 +57,25 @@ class LeaseRequest(Struct, frozen=True):
 
 
 class LostLeaseError(Exception):
-    """The fence is not the newest, or its lease was given back.  ``holder`` is who has it now, if anybody."""
+    """The fence is outdated or its lease was released; ``holder`` is the current holder, if any."""
 
     def __init__(self, holder: Holder | None) -> None:
-        super().__init__("the lease is not yours any more")
+        super().__init__("the run no longer holds the lease")
         self.holder = holder
 
 
 class LeaseHeldError(Exception):
-    """Somebody else has the lease, or came earlier (then ``holder`` is None), and who asks does not wait."""
+    """Another run holds the lease or, if ``holder`` is None, is ahead in the queue, and the request cannot wait."""
 
     def __init__(self, holder: Holder | None) -> None:
-        super().__init__("somebody else has the lease")
+        super().__init__("another run holds the lease")
         self.holder = holder
 
 
 def drop_expired(state: LeaseState, now: float) -> LeaseState:
-    """``line`` without those whose time is over.
+    """Return the state without expired runs.
 
-    A holder whose time is over keeps the lease while nobody else wants it: it may only have been slow.
+    An expired holder keeps the lease while no other run waits: it may only be slow.
     """
     waiting = tuple(waiter for waiter in state.waiting if waiter.until > now)
     holder = state.holder
@@ -85,9 +85,9 @@ def drop_expired(state: LeaseState, now: float) -> LeaseState:
 
 
 def acquire(state: LeaseState, request: LeaseRequest, now: float, ttl_seconds: float = LEASE_TTL_SECONDS) -> LeaseState:
-    """``asking`` gets the lease when it is free and nobody came earlier; else it waits, if it said so.
+    """Grant the lease if it is free and no run is ahead; otherwise queue the run if it can wait.
 
-    Asked again by the holder itself, the holder stays (a repeated request takes nothing twice).
+    A repeated request of the holder renews its lease.
     """
     state = drop_expired(state, now)
     if state.holder is not None and state.holder.run == request.run:
@@ -104,18 +104,18 @@ def acquire(state: LeaseState, request: LeaseRequest, now: float, ttl_seconds: f
 
 
 def renew(state: LeaseState, fence: int, now: float, ttl_seconds: float = LEASE_TTL_SECONDS) -> LeaseState:
-    """A sign of life.
+    """Renew the lease.
 
-    Raises LostLeaseError when it is not the holder's.
+    Raises LostLeaseError if ``fence`` is not that of the holder.
     """
     state = drop_expired(state, now)
     return _extend(state, require_holder(state, fence), now, ttl_seconds)
 
 
 def require_holder(state: LeaseState, fence: int) -> Holder:
-    """The holder, if ``fence`` is its own.
+    """Return the holder.
 
-    Raises LostLeaseError otherwise.
+    Raises LostLeaseError if ``fence`` is not that of the holder.
     """
     if state.holder is None or state.holder.fence != fence:
         raise LostLeaseError(state.holder)
@@ -123,13 +123,13 @@ def require_holder(state: LeaseState, fence: int) -> Holder:
 
 
 def remove_run(state: LeaseState, run: str) -> LeaseState:
-    """``run`` neither holds nor waits any more, if it ever did."""
+    """Return the state without ``run``, whether it holds or waits."""
     holder = None if state.holder is not None and state.holder.run == run else state.holder
     return LeaseState(state.fence, holder, tuple(waiter for waiter in state.waiting if waiter.run != run))
 
 
 def queue_position(state: LeaseState, run: str) -> int | None:
-    """How many are before ``run`` in the queue, the holder not counted; None when it does not wait."""
+    """Return the number of runs ahead of ``run`` in the queue, without the holder; None if it does not wait."""
     return next((index for index, waiter in enumerate(state.waiting) if waiter.run == run), None)
 
 

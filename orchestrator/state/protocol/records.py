@@ -1,7 +1,7 @@
-"""What the service keeps, as data; the same structs go over the wire.  Pure.
+"""Define the records that the state service stores and sends.  Pure.
 
-Times are ISO 8601 in UTC with milliseconds (``2026-11-24T10:59:17.123Z``), so they sort as text.  An environment's key
-is ``project/environment``.  Nothing here holds a secret.
+Times are ISO 8601 in UTC with milliseconds (``2026-11-24T10:59:17.123Z``), so they sort as text.  The key of an
+environment is ``project/environment``.  Records contain no secrets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from orchestrator.vocabulary import Action, Outcome, Plan
 T = TypeVar("T")
 RunVerb = Literal["apply", "deploy", "rollback", "destroy"]
 RunStatus = Literal["queued", "running", "succeeded", "failed", "returned", "interrupted", "superseded", "lost"]
-"""``returned``: failed, and what stood before stands again.  ``lost``: its lease went to another, or it died."""
+"""``returned``: failed and rolled back.  ``lost``: lost its lease or stopped responding."""
 TERMINAL_STATUSES: frozenset[str] = frozenset({"succeeded", "failed", "returned", "interrupted", "superseded", "lost"})
 EnvironmentHealth = Literal["healthy", "progressing", "failed", "unknown"]
 SyncState = Literal["in sync", "drifted", "not checked"]
@@ -26,7 +26,7 @@ EventKind = Literal["started", "step", "waiting", "progress", "finished"]
 
 
 class Page(Struct, Generic[T], frozen=True):
-    """Some of a long list; ``cursor`` asks for what comes after it, "" at the end."""
+    """One page of a list; ``cursor`` requests the next page, "" on the last page."""
 
     items: tuple[T, ...]
     cursor: str = ""
@@ -35,8 +35,8 @@ class Page(Struct, Generic[T], frozen=True):
 class Run(Struct, frozen=True):
     """One apply, deploy, rollback or destroy.
 
-    ``sequence`` is the number of the last event; ``cause`` the first cause of a failure and ``hint`` the command to
-    type next; ``superseded_by`` the run that made this one needless; ``release`` the number of the release it made.
+    ``sequence`` is the number of the last event; ``cause`` the root cause of a failure; ``hint`` the next command to
+    run; ``superseded_by`` the ID of the newer run that replaced this one; ``release`` the number of the release made.
     """
 
     id: str
@@ -66,9 +66,9 @@ class Run(Struct, frozen=True):
 
 
 class RunResult(Struct, frozen=True):
-    """How a run ended; the same words as in Run.
+    """The result of a run; fields as in Run.
 
-    ``events_hash`` is the service's own: over all events that the run had told, so that they too are in the chain.
+    ``events_hash`` is set by the service: a hash over all events of the run, so that the audit log covers them too.
     """
 
     status: RunStatus
@@ -82,7 +82,7 @@ class RunResult(Struct, frozen=True):
 
 
 class StepEvent(Struct, frozen=True):
-    """One event of a run; ``sequence`` counts from 1 without a gap.  ``seconds`` as in ``planning.events``."""
+    """One event of a run; ``sequence`` counts from 1 without gaps; ``seconds`` as in ``planning.events``."""
 
     sequence: int
     at: str
@@ -97,7 +97,7 @@ class StepEvent(Struct, frozen=True):
 
 
 class PlanRecord(Struct, frozen=True):
-    """A plan, found by its digest; ``monthly_usd`` is the estimate for all that would stand, if there is one."""
+    """A plan by its digest; ``monthly_usd`` is the estimated monthly cost after the plan is applied, if known."""
 
     digest: str
     environment: str
@@ -110,7 +110,7 @@ class PlanRecord(Struct, frozen=True):
 
 
 class ReleaseRecord(Struct, frozen=True):
-    """One release of the ledger.  ``obstacle`` says why it cannot come back, when ``restorable`` is False."""
+    """One release of the ledger; ``obstacle`` says why it cannot be restored if ``restorable`` is False."""
 
     environment: str
     release: Release
@@ -120,7 +120,7 @@ class ReleaseRecord(Struct, frozen=True):
 
 
 class ReleaseContent(Struct, frozen=True):
-    """What a release is made of, for comparing two: its documents, and per site the digest of every file by path."""
+    """The content of a release: its manifest documents, and the digest of every site file by site and path."""
 
     environment: str
     number: int
@@ -129,7 +129,7 @@ class ReleaseContent(Struct, frozen=True):
 
 
 class DriftField(Struct, frozen=True):
-    """One field that is not as declared, as text fit to be shown; ``since`` when a report first had it so."""
+    """One field that differs from the manifests, as redacted text; ``since`` is when a report first contained it."""
 
     path: str
     before: str | None
@@ -138,7 +138,7 @@ class DriftField(Struct, frozen=True):
 
 
 class DriftedResource(Struct, frozen=True):
-    """One resource that is drifted or could not be checked."""
+    """One resource that has drifted or could not be checked."""
 
     address: str
     sync: SyncState
@@ -149,7 +149,7 @@ class DriftedResource(Struct, frozen=True):
 
 
 class DriftReport(Struct, frozen=True):
-    """What one look at AWS found; ``resources`` has those not in sync, ``total`` counts all."""
+    """The result of a drift check; ``resources`` are those not in sync, ``total`` is the number of all resources."""
 
     environment: str
     at: str
@@ -169,7 +169,7 @@ class DriftReport(Struct, frozen=True):
 
 
 class DriftDecision(Struct, frozen=True):
-    """What somebody decided about a drifted resource; ``until`` for ``ignore`` alone."""
+    """A person's decision about a drifted resource; ``until`` is set for ``ignore`` only."""
 
     environment: str
     address: str
@@ -181,7 +181,7 @@ class DriftDecision(Struct, frozen=True):
 
 
 class PullRequestPlan(Struct, frozen=True):
-    """The plan of an open pull request; ``fields`` are ``address:path`` that it touches."""
+    """The plan of a pull request; ``fields`` are the fields that it changes, as ``address:path``."""
 
     environment: str
     number: int
@@ -196,7 +196,7 @@ class PullRequestPlan(Struct, frozen=True):
 
 
 class Conflict(Struct, frozen=True):
-    """Another open pull request that touches the same ``fields``."""
+    """Another open pull request that changes the same ``fields``."""
 
     number: int
     title: str
@@ -205,7 +205,7 @@ class Conflict(Struct, frozen=True):
 
 
 class Lease(Struct, frozen=True):
-    """Who writes to an environment now, and who waits, first come first; ``holder`` None when it is free."""
+    """The lease of an environment and its queue in order of arrival; ``holder`` is None if the lease is free."""
 
     environment: str
     fence: int
@@ -214,7 +214,7 @@ class Lease(Struct, frozen=True):
 
 
 class ModelVersion(Struct, frozen=True):
-    """One version of a model; ``metrics`` by name; ``needs_training`` says why, "" when it does not."""
+    """One version of a model; ``metrics`` by name; ``needs_training`` says why training is needed, "" if not."""
 
     environment: str
     name: str
@@ -230,7 +230,7 @@ class ModelVersion(Struct, frozen=True):
 
 
 class Environment(Struct, frozen=True):
-    """One environment at a glance."""
+    """One environment with its current status."""
 
     key: str
     project: str
@@ -247,9 +247,9 @@ class Environment(Struct, frozen=True):
 
 
 class AuditEntry(Struct, frozen=True):
-    """One link of the history's chain: ``hash`` is over all the rest, ``previous`` is the hash of the one before.
+    """One entry of the audit log: ``hash`` covers all other fields, ``previous`` is the hash of the previous entry.
 
-    ``payload`` is the canonical JSON of the record that was written.
+    ``payload`` is the canonical JSON of the stored record.
     """
 
     number: int

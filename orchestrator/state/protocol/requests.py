@@ -1,4 +1,4 @@
-"""What a run asks of the service, and what it is answered: the bodies that go over the wire.  Pure."""
+"""Define the request and response bodies of the run API.  Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from orchestrator.state.protocol.records import Lease, ReleaseContent, ReleaseRe
 
 
 class BeginRunRequest(Struct, frozen=True):
-    """A run that is about to write.  ``past``: it was made without the service, and is handed in afterwards."""
+    """Begins a run.  ``waits``: queue for the lease.  ``past``: the run comes from a journal and needs no lease."""
 
     run: Run
     waits: bool = False
@@ -16,9 +16,9 @@ class BeginRunRequest(Struct, frozen=True):
 
 
 class RunLeaseStatus(Struct, frozen=True):
-    """How a run stands with its environment's lease: ``fence`` is None while it has none.
+    """The lease status of a run: ``fence`` is None while the run does not hold the lease.
 
-    ``position`` counts who is before it in the queue, None when it neither waits nor holds.
+    ``position`` is the number of runs ahead in the queue, None if the run does not wait.
     """
 
     run: Run
@@ -28,40 +28,40 @@ class RunLeaseStatus(Struct, frozen=True):
 
 
 class RenewLeaseRequest(Struct, frozen=True):
-    """A sign of life: with a ``fence`` of a holder, without one of somebody who waits."""
+    """Renews the lease of its holder, with ``fence``, or the place of a waiting run, without."""
 
     fence: int | None = None
 
 
 class SetPlanRequest(Struct, frozen=True):
-    """The plan that a run carries out, by its digest; ``fence`` as in Batch."""
+    """Sets the plan that a run applies, by its digest; ``fence`` as in EventBatch."""
 
     plan: str
     fence: int | None = None
 
 
 class EventBatch(Struct, frozen=True):
-    """Events in order; those that are there already are passed over.  ``fence`` None: handed in afterwards."""
+    """Events in order; stored ones are skipped.  ``fence`` is None for events imported from a journal."""
 
     events: tuple[StepEvent, ...]
     fence: int | None = None
 
 
 class AppendEventsResponse(Struct, frozen=True):
-    """The number of the last event that is kept."""
+    """The number of the last stored event."""
 
     sequence: int
 
 
 class EndRunRequest(Struct, frozen=True):
-    """How it ended; ``fence`` as in Batch."""
+    """Ends a run; ``fence`` as in EventBatch."""
 
     end: RunResult
     fence: int | None = None
 
 
 class ReleasePayload(Struct, frozen=True):
-    """A release, and what it is made of where that is told."""
+    """A release, with its content if known."""
 
     record: ReleaseRecord
     content: ReleaseContent | None = None

@@ -1,4 +1,4 @@
-"""Times that clients send: in the records' one form, and not of a clock that goes far ahead.  Pure."""
+"""Format, parse and validate the timestamps of records.  Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Struct
 from orchestrator.problems import Problems
 
 MAX_CLOCK_AHEAD_SECONDS: Final = 900.0
-"""Seconds by which a sender's clock may go ahead of ours; AWS asks for the same."""
+"""Seconds by which the clock of a client may be ahead; AWS has the same limit."""
 _REQUIRED_TIMES: Final = frozenset({"at", "started_at"})
 _OPTIONAL_TIMES: Final = frozenset({"ended_at", "committed_at", "since"})
 _NESTED_FIELDS: Final = frozenset({"run", "end", "record", "release", "events", "resources", "fields"})
@@ -20,20 +20,20 @@ _TIME_PATTERN: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z"
 
 
 def format_timestamp(seconds: float) -> str:
-    """Unix seconds as the records write times."""
+    """Format Unix seconds as a record timestamp."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def parse_timestamp(text: str) -> float:
-    """The Unix seconds of a record's time.
+    """Return the Unix seconds of a record timestamp.
 
-    Raises ValueError when it is none.
+    Raises ValueError if it cannot be parsed.
     """
     return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
 
 
 def check_times(record: object, now: float) -> None:
-    """Raise Problems for a time in ``record`` that is none, or is later than ``now`` (Unix seconds) by far."""
+    """Raise Problems if a time in ``record`` is invalid or more than 15 minutes after ``now`` (Unix seconds)."""
     if isinstance(record, tuple):
         for item in record:
             check_times(item, now)
@@ -48,7 +48,7 @@ def check_times(record: object, now: float) -> None:
 
 @cache
 def _time_fields(record_type: type[Struct]) -> tuple[str, ...]:
-    """The fields of a record that are times or hold some."""
+    """Return the fields of a record that are times or contain times."""
     return tuple(
         name for name in record_type.__struct_fields__ if name in _REQUIRED_TIMES | _OPTIONAL_TIMES | _NESTED_FIELDS
     )
@@ -61,9 +61,10 @@ def _check_time(name: str, text: str, now: float) -> None:
         ahead_seconds = datetime.fromisoformat(text).timestamp() - now
     except (ValueError, OverflowError):
         raise Problems.from_message(
-            f"{name} is no time", hint="UTC in ISO 8601, e.g. 2026-11-24T10:59:17.123Z"
+            f"{name}: {text[:40]!r} is not a valid time", hint="use ISO 8601 in UTC, e.g. 2026-11-24T10:59:17.123Z"
         ) from None
     if ahead_seconds > MAX_CLOCK_AHEAD_SECONDS:
         raise Problems.from_message(
-            f"{name} is {ahead_seconds / 60:.0f} minutes from now: the sender's clock is wrong", hint="set the clock"
+            f"{name} is {ahead_seconds / 60:.0f} minutes in the future: the clock of the client is wrong",
+            hint="synchronise the clock of the client",
         )
