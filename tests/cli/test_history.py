@@ -72,5 +72,5 @@ def test_settings_come_out_of_one_secret(aws: Emulator, by_hand: Callable[..., A
         True,
     )
     assert "hush" not in repr(found)
-    with pytest.raises(Problems, match=r"the service's secret cannot be read: secretsmanager:GetSecretValue"):
+    with pytest.raises(Problems, match=r"cannot read the secret .*: secretsmanager:GetSecretValue"):
         load_settings({**os.environ, "State__Secret": arn.replace("state", "stage")})

@@ -27,7 +27,7 @@ def test_a_token_lives_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert made not in token("list")
     assert main(["token", "create", "ci", *database]) == 1
     assert main(["token", "create", "other", "--scope", "root", *database]) == 1
-    assert "there is no scope 'root'" in capsys.readouterr().err
+    assert "unknown scope 'root'" in capsys.readouterr().err
 
     with serve(Store.open(told.database, clock), told) as address, httpx.Client(base_url=f"{address}/api/v1") as http:
 

@@ -98,7 +98,7 @@ def test_a_body_that_cannot_be_read_is_answered_with_its_place(house: ApiService
         return answer.status_code, str(answer.json().get("detail", ""))
 
     assert said(wrong) == (422, "body.events[1].sequence: Expected `int`, got `str`")
-    assert said("") == (422, "body: there is none")
+    assert said("") == (422, "body: missing")
     assert said(good.replace('"seconds":0.0', '"seconds":NaN'))[0] == 400
     assert said(good, "text/plain")[0] == 422
     assert said(good, "application/json; charset=utf-8")[0] == 200

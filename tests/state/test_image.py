@@ -71,7 +71,7 @@ def test_its_command_is_one_of_ours() -> None:
 
     assert asked[0] == "orchestrator"
     assert done.returncode == 0
-    assert "Run the service" in done.stdout
+    assert "Run the state service" in done.stdout
 
 
 def test_it_refuses_to_be_open_to_strangers() -> None:
@@ -79,7 +79,7 @@ def test_it_refuses_to_be_open_to_strangers() -> None:
     settings = dict(re.findall(r"(State__\w+)=(\S+)", told("ENV")[0]))
 
     assert settings["State__Host"] == "0.0.0.0"
-    with pytest.raises(Problems, match="nothing says who may read"):
+    with pytest.raises(Problems, match="no authentication is configured"):
         load_settings(settings)
     assert load_settings({**settings, "State__ProxySecret": "x"}).port == 8080
 

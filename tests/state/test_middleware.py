@@ -142,7 +142,7 @@ def test_unconfigured_it_is_open_for_reading_and_says_so(home: ApiService) -> No
     client = home.open_client()
     page = client.get("/", headers={"accept": "text/html"}).text
 
-    assert "Open for reading: nobody has to sign in" in page
+    assert "No sign-in required: this service only listens on localhost" in page
     assert client.get("/api/v1/runs").status_code == 200
     assert client.post("/api/v1/runs", json={}).status_code == 403
     assert client.delete("/api/v1/environments/shop/prod/lease").status_code == 403
@@ -153,7 +153,7 @@ def test_guarded_it_does_not_say_so(house: ApiService) -> None:
     answer = house.open_client().get("/", headers={"accept": "text/html"})
 
     assert answer.status_code == 401
-    assert "Open for reading" not in answer.text
+    assert "No sign-in required" not in answer.text
     assert 'href="/auth/sign-in?back=/"' in answer.text
 
 
@@ -171,7 +171,7 @@ def test_a_name_that_was_bent_to_loopback_leads_nowhere(host: str, home: ApiServ
 def test_nobody_is_let_in_from_outside_unawares() -> None:
     """A service that others can reach starts only when something says who may read."""
     for host in ("0.0.0.0", "::", "10.1.2.3", "state.example"):
-        with pytest.raises(Problems, match="can be reached by others"):
+        with pytest.raises(Problems, match="reachable from other machines"):
             build_settings({"State__Host": host})
     assert not build_settings({"State__Host": "0.0.0.0", "State__ProxySecret": "x"}).is_anonymous_allowed
     assert build_settings({"State__Host": "::1"}).is_anonymous_allowed
@@ -184,7 +184,7 @@ def test_settings_come_from_the_environment_or_the_secret() -> None:
 
     assert (told.database, told.branch, told.port) == ("postgresql://a@b/c", "trunk", 9000)
     assert "postgresql" not in repr(told)
-    with pytest.raises(Problems, match="no JSON object") as refused:
+    with pytest.raises(Problems, match="not a JSON object") as refused:
         parse_secret('{"State:Database": 7')
     assert "7" not in refused.value.problems[0].message
 

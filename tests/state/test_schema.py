@@ -38,7 +38,7 @@ def test_an_old_database_is_brought_up_to_date(store: Store) -> None:
 def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
     with database.write_transaction(store.engine) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(Problems, match="written by a newer orchestrator"):
+    with pytest.raises(Problems, match="written by a newer version of orchestrator"):
         database.migrate(store.engine)
 
 

@@ -201,13 +201,13 @@ def test_a_report_that_is_sent_again_is_kept_once(store: Store) -> None:
     "text", ["", "yesterday", "2026-13-01T00:00:00Z", "2026-01-01 00:00:00", "2026-01-01T00:00:00+01:00"]
 )
 def test_a_time_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(Problems, match="started_at is no time"):
+    with pytest.raises(Problems, match=r"started_at: .* is not a valid time"):
         timestamps.check_times(replace(run(1), started_at=text), 2e9)
-    with pytest.raises(Problems, match="at is no time"):
+    with pytest.raises(Problems, match=r"at: .* is not a valid time"):
         timestamps.check_times((replace(step(1), at=text), RunResult("failed", text or "?")), 2e9)
 
 
 def test_a_clock_that_goes_ahead_is_refused() -> None:
-    with pytest.raises(Problems, match="the sender's clock is wrong"):
+    with pytest.raises(Problems, match="the clock of the client is wrong"):
         timestamps.check_times(run(1), parse_timestamp(run(1).started_at) - 3600)
     timestamps.check_times(run(1), parse_timestamp(run(1).started_at) - 60)

@@ -97,9 +97,9 @@ def test_what_went_wrong_is_told_signed_and_once(store: Store) -> None:
     assert sorted(one["event"] for one in hooks) == ["drift", "run.failed", "run.rollback"]
     assert {one["environment"] for one in hooks} == {"shop/prod"}
     assert sorted(one["text"] for one in slack) == [
-        "deploy of shop/prod failed: it broke",
-        "shop/prod has drifted: s3_bucket.files and 1 more",
-        "shop/prod was rolled back by ana: prices were wrong",
+        "Deploy of shop/prod failed: it broke",
+        "Drift in shop/prod: s3_bucket.files and 1 more",
+        "ana rolled back shop/prod: prices were wrong",
     ]
     assert all(one.keys() == {"text"} for one in slack)
     mark = hmac.new(b"shared", body, "sha256").hexdigest()

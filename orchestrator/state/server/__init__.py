@@ -1,1 +1,1 @@
-"""The state service itself: HTTP API, pages, store."""
+"""Serve the state service: HTTP API, pages and database."""

@@ -1,7 +1,7 @@
-"""Who somebody is, and what they may do.
+"""Authenticate requests and manage tokens and sessions.
 
-Machines hold tokens, stored hashed.  People come with a session (GitHub) or through a reverse proxy that signs.  On
-loopback, with nothing configured, everybody reads and nobody writes without a token.
+Machines use tokens, which are stored hashed.  People use a session (GitHub sign-in) or a reverse proxy that signs its
+headers.  On loopback without authentication configured, everyone can read and writing needs a token.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ SCOPES_BY_ROLE: Mapping[str, frozenset[str]] = {
     "operator": frozenset({"read", "operate"}),
 }
 SCOPES = ("read", "propose", "write", "operate")
-"""``propose``: plans and drift reports.  ``write``: runs and what comes of them.  ``operate``: decisions of people."""
+"""``propose``: plans and drift reports.  ``write``: runs and their results.  ``operate``: decisions of people."""
 SESSION_TTL_SECONDS = 12 * 3600.0
 SESSION_COOKIE = "orchestrator_session"
 PROXY_CLOCK_SKEW_SECONDS = 60.0
 
 
 class Identity(Struct, frozen=True):
-    """Somebody: ``environment`` limits writing to one name ("" to none); ``csrf`` is set for browsers."""
+    """An authenticated client: ``environment`` limits writing to one name ("" is no limit); ``csrf`` for browsers."""
 
     name: str
     scopes: frozenset[str]
@@ -46,7 +46,7 @@ class Identity(Struct, frozen=True):
     csrf: str = ""
 
     def can(self, scope: str, environment: str = "") -> bool:
-        """Whether they may do what takes ``scope``, to ``project/environment``."""
+        """Return whether the identity has ``scope`` for ``environment``, a key ``project/environment``."""
         is_environment_limited = bool(self.environment and environment) and scope in {"write", "propose"}
         return scope in self.scopes and (
             not is_environment_limited or environment.partition("/")[2] == self.environment
@@ -54,7 +54,7 @@ class Identity(Struct, frozen=True):
 
     @property
     def role(self) -> str:
-        """``operator``, ``viewer`` or "" for one that is no person."""
+        """Return ``operator``, ``viewer``, or "" if the identity can neither operate nor read."""
         return "operator" if "operate" in self.scopes else "viewer" if "read" in self.scopes else ""
 
 
@@ -62,14 +62,14 @@ ANONYMOUS = Identity("anonymous", frozenset())
 
 
 class Authenticator:
-    """Finds out who asks."""
+    """Authenticates requests by token, session or proxy signature."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
 
     def authenticate(self, method: str, path: str, headers: Mapping[str, str], cookies: Mapping[str, str]) -> Identity:
-        """Who asks, by what they bring; an unknown token is nobody, whatever else they bring."""
+        """Return the identity of a request; an invalid token is anonymous, even with a valid session."""
         auth_scheme, _, token = headers.get("authorization", "").partition(" ")
         if auth_scheme:
             return self._authenticate_token(token) if auth_scheme.lower() == "bearer" else ANONYMOUS
@@ -113,14 +113,14 @@ class Authenticator:
 
 
 class TokenGrant(Struct, frozen=True):
-    """What a token lets its holder do."""
+    """The scopes of a token, and the environment they are limited to ("" is no limit)."""
 
     scopes: tuple[str, ...]
     environment: str = ""
 
 
 class TokenInfo(Struct, frozen=True):
-    """A token as it is listed; ``until`` in Unix seconds."""
+    """A token without its secret; ``until`` in Unix seconds."""
 
     name: str
     scopes: tuple[str, ...]
@@ -130,23 +130,23 @@ class TokenInfo(Struct, frozen=True):
 
 
 def sign_proxy_request(secret: str, name: str, role: str, timestamp: str, method: str, path: str) -> str:
-    """What a reverse proxy puts into ``X-Orchestrator-Signature``: HMAC-SHA-256 over these lines, in hexadecimal."""
+    """Return the value of ``X-Orchestrator-Signature``: HMAC-SHA-256 over these lines, in hexadecimal."""
     payload = f"{name}\n{role}\n{timestamp}\n{method.upper()}\n{path}"
     return hmac.new(secret.encode(), payload.encode(), "sha256").hexdigest()
 
 
 def hash_credential(credential: str) -> str:
-    """How tokens and sessions are kept: they are long and random, so one round of SHA-256 does."""
+    """Return the hash of a token or session; they are long and random, so one round of SHA-256 is enough."""
     return hashlib.sha256(credential.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def create_token(store: Store, name: str, grant: TokenGrant, ttl_seconds: float, actor: str) -> str:
-    """Make a token; it is shown this once.  One of this name that opens nothing any more makes way.
+    """Create a token and return it; only its hash is stored.  Replaces a revoked or expired token of this name.
 
-    Raises Problems: there is one of this name, or a scope is unknown.
+    Raises Problems if a valid token of this name exists or a scope is unknown.
     """
     if unknown_scopes := set(grant.scopes) - set(SCOPES):
-        raise Problems.from_message(f"there is no scope {min(unknown_scopes)!r}", hint=f"scopes: {', '.join(SCOPES)}")
+        raise Problems.from_message(f"unknown scope {min(unknown_scopes)!r}", hint=f"use one of: {', '.join(SCOPES)}")
     raw_token = f"ost_{secrets.token_urlsafe(32)}"
     now = store.clock()
     scopes = msgspec.json.encode(grant).decode()
@@ -166,14 +166,14 @@ def create_token(store: Store, name: str, grant: TokenGrant, ttl_seconds: float,
             )
     except IntegrityError:
         raise Problems.from_message(
-            f"there is a token {name!r} already", hint=f"orchestrator token revoke {name}"
+            f"a token named {name!r} already exists", hint=f"run `orchestrator token revoke {name}` or use another name"
         ) from None
     store.record_action("token.create", actor, name, grant.environment)
     return raw_token
 
 
 def list_tokens(store: Store) -> tuple[TokenInfo, ...]:
-    """All tokens by name, without what would open anything."""
+    """Return all tokens by name, without their secrets."""
     with read_connection(store.engine) as connection:
         rows = connection.execute(select(t.tokens).order_by(t.tokens.c.name)).all()
     grants = [msgspec.json.decode(row.scopes, type=TokenGrant) for row in rows]
@@ -184,19 +184,19 @@ def list_tokens(store: Store) -> tuple[TokenInfo, ...]:
 
 
 def revoke_token(store: Store, name: str, actor: str) -> None:
-    """Make a token worthless.
+    """Revoke a token.
 
-    Raises Problems: there is none of this name.
+    Raises Problems if there is no token of this name.
     """
     with write_transaction(store.engine) as connection:
         row_count = connection.execute(update(t.tokens).where(t.tokens.c.name == name).values(revoked=True)).rowcount
     if not row_count:
-        raise Problems.from_message(f"there is no token {name!r}", hint="orchestrator token list")
+        raise Problems.from_message(f"no token named {name!r}", hint="run `orchestrator token list` to see all tokens")
     store.record_action("token.revoke", actor, name)
 
 
 def create_session(store: Store, login: str, role: Role) -> str:
-    """Let somebody in; the word for their cookie."""
+    """Create a session for a person and return the value of its cookie."""
     session = secrets.token_urlsafe(32)
     until = store.clock() + SESSION_TTL_SECONDS
     with write_transaction(store.engine) as connection:
@@ -214,18 +214,18 @@ def create_session(store: Store, login: str, role: Role) -> str:
 
 
 def delete_session(store: Store, session: str) -> None:
-    """Let nobody in by this cookie any more."""
+    """Delete the session of this cookie value."""
     with write_transaction(store.engine) as connection:
         connection.execute(delete(t.sessions).where(t.sessions.c.hash == hash_credential(session)))
 
 
 def consume_jti(store: Store, jti: str, until: float) -> bool:
-    """Whether this one-time word was not seen before; from now on it was."""
+    """Mark a one-time token ID as used until ``until`` (Unix seconds); return False if it was used before."""
     now = time.time()
     try:
         with write_transaction(store.engine) as connection:
-            connection.execute(delete(t.seen).where(t.seen.c.until < now))
-            connection.execute(insert(t.seen).values(jti=hash_credential(jti), until=until))
+            connection.execute(delete(t.used_tokens).where(t.used_tokens.c.until < now))
+            connection.execute(insert(t.used_tokens).values(jti=hash_credential(jti), until=until))
     except IntegrityError:
         return False
     return True

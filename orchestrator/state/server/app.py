@@ -1,4 +1,4 @@
-"""The service: an ASGI application on a store."""
+"""Build the ASGI application of the state service."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ PAGES_MODULE = "orchestrator.state.server.pages"
 def create_app(
     settings: Settings, store: Store | None = None, *, log: Any = None, fetch: oidc.FetchJson = oidc.fetch_json
 ) -> FastAPI:
-    """The service for these settings.
+    """Return the application for these settings.
 
-    ``app.state`` holds ``store``, ``settings``, ``access``, ``measures`` and ``shelves`` for the pages.  Raises
-    Problems when the database cannot be used, or the settings name no place of models where they should.
+    ``app.state`` holds ``store``, ``settings``, ``authenticator``, ``metrics``, ``model_stores`` and ``jwks``.
+    Raises Problems if the database cannot be used or ``State__Models`` is invalid.
     """
     app_store = store or Store.open(settings.database)
-    messenger = WebhookWorker(app_store, settings, log)
+    webhook_worker = WebhookWorker(app_store, settings, log)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         to_thread.current_default_thread_limiter().total_tokens = (
             POOL_SIZE + MAX_POOL_OVERFLOW
-        )  # more would wait for a connection
-        messenger.start()
+        )  # more threads would only wait for a connection
+        webhook_worker.start()
         yield
-        messenger.stop()
+        webhook_worker.stop()
         app_store.engine.dispose()
 
     app = FastAPI(
@@ -56,31 +56,31 @@ def create_app(
         openapi_url="/api/v1/openapi.json",
     )
     app.state.store, app.state.settings = app_store, settings
-    app.state.access, app.state.measures = Authenticator(app_store, settings), ServiceMetrics()
-    app.state.shelves = model_stores.parse_model_stores(settings.models)
-    app.state.keys = oidc.JwksCache(settings.issuer, fetch)
+    app.state.authenticator, app.state.metrics = Authenticator(app_store, settings), ServiceMetrics()
+    app.state.model_stores = model_stores.parse_model_stores(settings.models)
+    app.state.jwks = oidc.JwksCache(settings.issuer, fetch)
     problem_details.install_error_handlers(app)
     api.install(app)
     _add_health_routes(app)
     _add_sign_in_and_pages(app, settings)
     app.add_middleware(
         RequestMiddleware,
-        measures=app.state.measures,
+        metrics=app.state.metrics,
         log=log,
-        secure=settings.is_secure,
-        at_home=settings.is_anonymous_allowed,
+        is_https=settings.is_secure,
+        requires_loopback_host=settings.is_anonymous_allowed,
     )
     return app
 
 
 def _add_sign_in_and_pages(app: FastAPI, settings: Settings) -> None:
-    """Sign-in, and the pages where they are built."""
+    """Add GitHub sign-in if it is configured, and the pages if they are installed."""
     if settings.is_sign_in_enabled:
         from orchestrator.state.server import signin
 
         app.include_router(signin.router)
     if importlib.util.find_spec(PAGES_MODULE) is not None:
-        importlib.import_module(PAGES_MODULE).mount(app)
+        importlib.import_module(PAGES_MODULE).install(app)
 
 
 def _add_health_routes(app: FastAPI) -> None:
@@ -96,4 +96,4 @@ def _add_health_routes(app: FastAPI) -> None:
 
     @app.get("/metrics", include_in_schema=False)
     def get_metrics(request: Request, _: CurrentReader) -> Response:
-        return Response(generate_latest(request.app.state.measures.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(request.app.state.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -1,4 +1,4 @@
-"""How well a team delivers: deploy frequency, lead time, change failure rate, time to restore.  Pure."""
+"""Compute delivery metrics: deploy frequency, lead time, change failure rate, time to restore.  Pure."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SUCCESS_STATUSES, FAILURE_STATUSES = frozenset({"succeeded"}), frozenset({"faile
 
 
 def weekly_metrics(runs: Iterable[Run]) -> tuple[DeliveryMetrics, ...]:
-    """The metrics of each week in which a run ended, oldest first.
+    """Return the metrics of each week in which a run ended, oldest first.
 
-    A deploy has failed when it did so by itself, or a rollback was the next thing done.  The time to restore begins
-    with the first failure and ends with the next success in the same environment.
+    A deploy counts as failed if it failed itself or if a rollback followed directly.  The time to restore is the time
+    from the first failure to the next success in the same environment.
     """
     ended_runs = sorted(
         (run for run in runs if run.verb in MEASURED_VERBS and run.ended_at), key=lambda run: run.ended_at
@@ -32,7 +32,7 @@ def weekly_metrics(runs: Iterable[Run]) -> tuple[DeliveryMetrics, ...]:
 
 
 def _find_failures(ended_runs: list[Run]) -> tuple[set[str], dict[str, list[float]]]:
-    """Ids of the runs that count as failed, and by week the seconds from failures to the successes after them."""
+    """Return the IDs of runs that count as failed, and by week the seconds from each failure to the next success."""
     failed_ids: set[str] = set()
     first_failures: dict[str, Run] = {}
     previous_runs: dict[str, Run] = {}

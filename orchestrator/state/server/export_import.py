@@ -1,4 +1,4 @@
-"""The history as JSON lines, out and in again; rebuilding from an export gives the same pages."""
+"""Export the history as JSON lines, verify an export, and rebuild a database from it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FORMAT = "orchestrator-history/1"
 
 
 class ExportLine(Struct, frozen=True):
-    """One line: the ``format`` first, then entries, and the ``events`` of a ``run`` before the entry of its end."""
+    """One line: first the ``format``, then entries; the ``events`` of a ``run`` come before the entry of its end."""
 
     format: str = ""
     entry: AuditEntry | None = None
@@ -32,13 +32,13 @@ class ExportLine(Struct, frozen=True):
 
 
 def export_history(store: Store) -> Iterator[bytes]:
-    """The lines, each ending with a newline."""
+    """Yield the lines of an export, each with a trailing newline."""
     yield _encode_line(ExportLine(FORMAT))
     with read_connection(store.engine) as connection:
         exported_runs: set[str] = set()
         for entry in history_chain.iter_entries(connection):
             if entry.deed == "run.end" and entry.subject not in exported_runs:
-                exported_runs.add(entry.subject)  # a run that was given up as lost may have a second end
+                exported_runs.add(entry.subject)  # a lost run may have a second end
                 yield from _export_events(store, entry.subject)
             yield _encode_line(ExportLine(entry=entry))
     for open_run in _list_open_runs(store):
@@ -46,21 +46,23 @@ def export_history(store: Store) -> Iterator[bytes]:
 
 
 def read_export(lines: Iterable[bytes], source: str = "the export") -> Iterator[ExportLine]:
-    """The lines of an export.
+    """Yield the parsed lines of an export.
 
-    Raises Problems: it is none, or a line cannot be read.
+    Raises Problems if it is not an export or a line cannot be parsed.
     """
     for number, data in enumerate(lines, 1):
         line = canonical_json.load(data, ExportLine, f"{source}:{number}")
         if number == 1 and line.format != FORMAT:
-            raise Problems.from_message(f"{source} is no history that was exported", hint="orchestrator history export")
+            raise Problems.from_message(
+                f"{source} is not a history export", hint="create one with `orchestrator history export`"
+            )
         yield line
 
 
 def verify_export(lines: Iterable[ExportLine]) -> tuple[int, str]:
-    """The number and hash of the last link of an export.
+    """Return the number and hash of the last entry of an export.
 
-    Raises Problems naming the first link that is broken.
+    Raises Problems that name the first entry that was changed or is missing.
     """
     verifier, events_by_run = EventHashVerifier(), dict[str, list[str]]()
 
@@ -77,14 +79,14 @@ def verify_export(lines: Iterable[ExportLine]) -> tuple[int, str]:
 
 
 def import_history(store: Store, lines: Iterable[ExportLine]) -> int:
-    """Rebuild an empty store from an export, checking the chain on the way; how many entries.
+    """Rebuild an empty store from an export, verifying the chain; return the number of entries.
 
-    Raises Problems: the store is not empty, or the chain is broken.  Then nothing was written.
+    Raises Problems if the store is not empty or the chain is broken; nothing is written then.
     """
     with write_transaction(store.engine) as connection:
         if history_chain.lock_chain(connection)[0]:
             raise Problems.from_message(
-                "there is a history here already; nothing was imported", hint="import into a new one"
+                "this database already has a history; nothing was imported", hint="import into an empty database"
             )
 
         verifier = EventHashVerifier()
@@ -96,7 +98,7 @@ def import_history(store: Store, lines: Iterable[ExportLine]) -> int:
                     row = connection.execute(query).one()
                     insert_events(connection, line.run, row.sequence, row.events_hash, list(line.events))
                 if line.entry is not None:
-                    yield line.entry  # and back here once it is found to be the next
+                    yield line.entry  # resumes once the consumer has verified the entry
                     history_chain.insert_entry(connection, line.entry)
                     project_entry(connection, line.entry)
                     if line.entry.deed == "run.end":

@@ -1,4 +1,4 @@
-"""What the store can be asked for, and what it counts: filters of listings, the delivery metrics."""
+"""Define the filters of listings and the delivery metrics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class DeliveryMetrics(Struct, frozen=True):
-    """The four delivery metrics of one week that begins on ``week``; times in seconds, None where there is nothing."""
+    """The delivery metrics of the week that starts on ``week``; medians in seconds, None without data."""
 
     week: str
     deploys: int
@@ -20,7 +20,7 @@ class DeliveryMetrics(Struct, frozen=True):
 
 
 class RunFilter(Struct, frozen=True):
-    """Which runs; an empty word lets all through."""
+    """Selects runs; an empty field matches all."""
 
     environment: str = ""
     status: str = ""
@@ -32,7 +32,7 @@ class RunFilter(Struct, frozen=True):
 
 
 class HistoryFilter(Struct, frozen=True):
-    """Which entries of the history; an empty word lets all through."""
+    """Selects entries of the history; an empty field matches all."""
 
     environment: str = ""
     deed: str = ""

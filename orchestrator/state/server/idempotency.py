@@ -1,4 +1,4 @@
-"""The same request again: with its ``Idempotency-Key`` it is carried out once, and answered as the first time."""
+"""Execute a request with an ``Idempotency-Key`` once and replay its response when it is repeated."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import dialect_insert, write_transaction
 
 RESPONSE_TTL_SECONDS = 24 * 3600.0
-"""Seconds for which an answer is kept."""
+"""Seconds for which a response is stored."""
 PENDING_TTL_SECONDS = 60.0
-"""Seconds after which a request that was begun and never answered counts as not made: its process has died."""
+"""Seconds after which a request without a response counts as not made, because its process has died."""
 
 
 def respond_once(
     request: Request, identity: Identity, body: object, handler: Callable[[], tuple[int, object]]
 ) -> Response:
-    """What ``make`` answers; for a repeated ``Idempotency-Key`` what it answered the first time.
+    """Return the response of ``handler``; for a repeated ``Idempotency-Key`` its stored response.
 
-    Raises HTTPException: 422 when the key came with another body before, 409 while the first one is under way.
+    Raises HTTPException 422 if the key was used with a different body, 409 while the first request is in progress.
     """
     key = request.headers.get("idempotency-key", "")
     if not key:
@@ -50,32 +50,34 @@ def respond_once(
 
 def _replay(row: Any, body_digest: str) -> Response:
     if row.request != body_digest:
-        raise HTTPException(422, "this Idempotency-Key came with another body before")
+        raise HTTPException(422, "this Idempotency-Key was already used with a different body")
     if not row.status:
-        raise HTTPException(409, "the same request is under way; ask again", {"Retry-After": "1"})
+        raise HTTPException(409, "the same request is still in progress; try again", {"Retry-After": "1"})
     return Response(row.body, row.status, media_type="application/json")
 
 
 def _claim_key(store: Store, request_key: str, body_digest: str) -> Any:
-    """The row of the first such request; None when this is the first, which now stands there without an answer."""
+    """Return the row of an earlier request with this key; None if this is the first, which then owns the key."""
     now = store.clock()
     with write_transaction(store.engine) as connection:
-        connection.execute(delete(t.answers).where(t.answers.c.until < now))
-        claim = dialect_insert(connection, t.answers).values(
+        connection.execute(delete(t.stored_responses).where(t.stored_responses.c.until < now))
+        claim = dialect_insert(connection, t.stored_responses).values(
             key=request_key, request=body_digest, status=0, body="", until=now + PENDING_TTL_SECONDS
         )
-        inserted = connection.execute(claim.on_conflict_do_nothing().returning(t.answers.c.key)).first()
+        inserted = connection.execute(claim.on_conflict_do_nothing().returning(t.stored_responses.c.key)).first()
         if inserted is not None:
             return None
-        return connection.execute(select(t.answers).where(t.answers.c.key == request_key)).one()
+        return connection.execute(select(t.stored_responses).where(t.stored_responses.c.key == request_key)).one()
 
 
 def _save_response(store: Store, request_key: str, status: int, body: str) -> None:
     columns = {"status": status, "body": body, "until": store.clock() + RESPONSE_TTL_SECONDS}
     with write_transaction(store.engine) as connection:
-        connection.execute(update(t.answers).where(t.answers.c.key == request_key).values(**columns))
+        connection.execute(update(t.stored_responses).where(t.stored_responses.c.key == request_key).values(**columns))
 
 
 def _release_key(store: Store, request_key: str) -> None:
     with write_transaction(store.engine) as connection:
-        connection.execute(delete(t.answers).where(t.answers.c.key == request_key, t.answers.c.status == 0))
+        connection.execute(
+            delete(t.stored_responses).where(t.stored_responses.c.key == request_key, t.stored_responses.c.status == 0)
+        )

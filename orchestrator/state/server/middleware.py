@@ -1,4 +1,4 @@
-"""Before every request: its id, size and frequency; after it: the headers of the answer, the log, the counts."""
+"""Check the size, rate and host of every request; add response headers, log and count."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from orchestrator.state.server.problem_details import problem_response
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_BODY_BYTES_BY_PATH = {"/models/upload": 65 * 1024 * 1024}
-"""Where a body may be larger: a trained model."""
+"""Paths with a larger limit: a trained model."""
 MAX_REQUESTS_PER_SECOND, MAX_BURST_REQUESTS = 200.0, 400.0
-"""Requests one client may make a second, and at once after a pause."""
+"""Requests per second of one client, and the size of its burst."""
 MAX_SIGN_INS_PER_SECOND, MAX_BURST_SIGN_INS = 0.2, 20.0
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
@@ -36,18 +36,18 @@ _RUN_PATH_PATTERN = re.compile(r"/runs/([A-Za-z0-9._-]{1,64})")
 
 
 class ServiceMetrics:
-    """What Prometheus is told."""
+    """The metrics that Prometheus scrapes."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("http_requests", "Requests", ["method", "route", "status"], registry=self.registry)
         buckets = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)
-        self.seconds = Histogram("http_seconds", "Time to answer", ["route"], registry=self.registry, buckets=buckets)
-        self.events = Counter("state_events", "Events of runs that were kept", registry=self.registry)
+        self.seconds = Histogram("http_seconds", "Response time", ["route"], registry=self.registry, buckets=buckets)
+        self.events = Counter("state_events", "Stored run events", registry=self.registry)
 
 
 class RateLimiter:
-    """How much each client may still ask for; the oldest are forgotten."""
+    """A token bucket per client; drops the oldest client beyond MAX_CLIENTS."""
 
     MAX_CLIENTS = 10_000
 
@@ -56,7 +56,7 @@ class RateLimiter:
         self._buckets: dict[str, tuple[float, float]] = {}
 
     def try_acquire(self, client: str, now: float) -> bool:
-        """Whether one more is not too many."""
+        """Return whether the client may make one more request at ``now`` (monotonic seconds)."""
         available, updated_at = self._buckets.pop(client, (self._burst, now))
         available = min(self._burst, available + (now - updated_at) * self._rate_per_second)
         if len(self._buckets) >= self.MAX_CLIENTS:
@@ -66,25 +66,25 @@ class RateLimiter:
 
 
 class BodyTooLargeError(HTTPException):
-    """A body without end.  An HTTPException, for FastAPI takes any other for a body that cannot be parsed."""
+    """A body over the limit; an HTTPException because FastAPI reports any other error as a malformed body."""
 
     def __init__(self, max_bytes: int) -> None:
-        super().__init__(413, f"a body may have {max_bytes} bytes")
+        super().__init__(413, _body_too_large(max_bytes))
 
 
 class RequestMiddleware:
-    """The middleware; ASGI without frills, for it stands before every event of a stream."""
+    """ASGI middleware of the service; plain ASGI because it handles every event of a stream."""
 
     def __init__(
-        self, app: ASGIApp, *, measures: ServiceMetrics, log: Any, secure: bool, at_home: bool = False
+        self, app: ASGIApp, *, metrics: ServiceMetrics, log: Any, is_https: bool, requires_loopback_host: bool = False
     ) -> None:
-        """``at_home``: only names of this machine lead here; a foreign page's name that was bent to it does not."""
+        """``requires_loopback_host``: reject other Host headers, against DNS rebinding."""
         self._app = app
-        self._measures = measures
+        self._metrics = metrics
         self._log = log
-        self._requires_loopback_host = at_home
+        self._requires_loopback_host = requires_loopback_host
         self._headers = dict(SECURITY_HEADERS)
-        if secure:
+        if is_https:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
         self._request_limiter = RateLimiter(MAX_REQUESTS_PER_SECOND, MAX_BURST_REQUESTS)
         self._sign_in_limiter = RateLimiter(MAX_SIGN_INS_PER_SECOND, MAX_BURST_SIGN_INS)
@@ -132,25 +132,32 @@ class RequestMiddleware:
             is_sign_in and not self._sign_in_limiter.try_acquire(client, now)
         ):
             return problem_response(
-                429, "too many requests; wait a moment", request=request_id, headers={"Retry-After": "1"}
+                429,
+                "too many requests from this client; wait a moment",
+                request=request_id,
+                headers={"Retry-After": "1"},
             )
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > _max_body_bytes(scope):
-            return problem_response(413, f"a body may have {_max_body_bytes(scope)} bytes", request=request_id)
+            return problem_response(413, _body_too_large(_max_body_bytes(scope)), request=request_id)
         if self._requires_loopback_host and not _LOOPBACK_HOST_PATTERN.fullmatch(headers.get("host", "")):
-            return problem_response(421, "this service answers to names of its own machine alone", request=request_id)
+            return problem_response(421, "this service only accepts requests to localhost", request=request_id)
         if "\x00" in path or "%00" in scope.get("query_string", b"").decode("latin-1"):
-            return problem_response(400, "a NUL has no place in an address", request=request_id)
+            return problem_response(400, "the URL contains a NUL character", request=request_id)
         return None
 
     def _log_request(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "") or "none"
-        self._measures.requests.labels(scope["method"], route, str(status)).inc()
-        self._measures.seconds.labels(route).observe(seconds)
+        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
+        self._metrics.seconds.labels(route).observe(seconds)
         run = _RUN_PATH_PATTERN.search(scope["path"])
         if self._log is not None and route not in {"/healthz", "/readyz", "/metrics"}:
             log_fields = {"method": scope["method"], "route": route, "status": status, "request": request_id}
             self._log.info("request", **log_fields, run=run[1] if run else "", seconds=round(seconds, 4))
+
+
+def _body_too_large(max_bytes: int) -> str:
+    return f"the request body exceeds the limit of {max_bytes:,} bytes"
 
 
 def _max_body_bytes(scope: Scope) -> int:

@@ -1,7 +1,7 @@
-"""Where each environment's models are kept, as the service was told, and what is seen there now.
+"""Read the model buckets of environments and publish models to them.
 
-``State__Models``: ``shop/prod=s3://BUCKET@REGION``, or ``=file:/FOLDER``; several with a space between.  Without it the
-service shows what it was told of models; with it, whether training is needed, and it takes uploads.
+``State__Models``: ``shop/prod=s3://BUCKET@REGION``, or ``=file:/FOLDER``; several separated by spaces.  Without it the
+service shows reported versions only; with it, it also checks whether training is needed and accepts uploads.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from orchestrator.storage import FileStorage
 
 DEFAULT_REGION = "eu-west-1"
 CACHE_TTL_SECONDS = 60.0
-"""Seconds for which what was seen is believed: a listing of ten thousand photos takes ten requests."""
-MODELS_HINT = "State__Models: shop/prod=s3://BUCKET@REGION"
+"""Seconds for which a status is cached: listing ten thousand photos takes ten requests."""
+MODELS_HINT = "set State__Models, e.g. State__Models=shop/prod=s3://BUCKET@REGION"
 
 
 class ModelStoreStatus(Struct, frozen=True):
-    """What a bucket shows: the version that browsers load, why training is needed, and what went wrong; each may be "".
+    """The status of a bucket: the current version, why training is needed, and the error; each may be "".
 
-    ``told``: that the bucket could be read, so that "" means that no training is needed.
+    ``is_readable``: the bucket was read, so an empty ``training_reason`` means that no training is needed.
     """
 
     current: str = ""
     training_reason: str = ""
-    trouble: str = ""
+    error: str = ""
     is_readable: bool = False
 
 
 class ModelStores(Struct):
-    """The storages by environment.  Safe for threads."""
+    """The model storages by environment.  Thread-safe."""
 
     storages: Mapping[str, FileStorage] = field(default_factory=dict)
     _cache: dict[str, tuple[float, ModelStoreStatus]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def status(self, environment: str) -> ModelStoreStatus:
-        """What the environment's bucket shows; at most ``FRESH`` seconds old."""
+        """Return the status of the environment's bucket, at most CACHE_TTL_SECONDS old."""
         store = self.storages.get(environment)
         if store is None:
             return ModelStoreStatus()
@@ -60,13 +60,14 @@ class ModelStores(Struct):
         return cached
 
     def publish(self, environment: str, stream: BinaryIO, reason: str = "") -> ModelMetadata:
-        """Publish the model that a bundle holds, and make it the current one; what is known of it.
+        """Publish the model in a bundle, make it the current version, and return its metadata.
 
-        Raises Problems: it is no model, not fit and without a ``reason``, or another became the current one meanwhile.
+        Raises Problems if it is not a model, if it fails validation and there is no ``reason``, or if another version
+        became current in the meantime.
         """
         store = self.storages.get(environment)
         if store is None:
-            raise Problems.from_message(f"nothing says where the models of {environment} are kept", hint=MODELS_HINT)
+            raise Problems.from_message(f"no model bucket is configured for {environment}", hint=MODELS_HINT)
         with tempfile.TemporaryDirectory() as folder:
             candidate = bundle.unpack(stream, Path(folder))
             previous = registry.read_pointer(store)
@@ -80,16 +81,16 @@ class ModelStores(Struct):
 
 
 def parse_model_stores(text: str) -> ModelStores:
-    """The shelves that ``State__Models`` names.
+    """Parse the value of ``State__Models``.
 
-    Raises Problems: it names none.
+    Raises Problems if an entry is invalid.
     """
     stores: dict[str, FileStorage] = {}
     for entry in text.split():
         environment, _, location = entry.partition("=")
         scheme, _, path = location.partition(":")
         if not all(environment.partition("/")[::2]) or scheme not in {"s3", "file"} or not path.strip("/"):
-            raise Problems.from_message(f"State__Models: {entry!r} names no place of models", hint=MODELS_HINT)
+            raise Problems.from_message(f"State__Models: invalid entry {entry!r}", hint=MODELS_HINT)
         bucket, _, region = path.removeprefix("//").partition("@")
         if scheme == "s3":
             stores[environment] = storage.from_settings(
@@ -111,4 +112,4 @@ def _read_status(store: FileStorage) -> ModelStoreStatus:
             return ModelStoreStatus()
         return ModelStoreStatus(pointer.version, staleness.check_staleness(store).retraining_reason, is_readable=True)
     except Problems as problems:
-        return ModelStoreStatus(trouble=problems.problems[0].message)
+        return ModelStoreStatus(error=problems.problems[0].message)

@@ -1,4 +1,4 @@
-"""GitHub Actions' OIDC tokens: checked claim by claim, and traded once for a token of ours.
+"""Verify GitHub Actions OIDC tokens and exchange each once for a token of this service.
 
 API: the issuer's ``/.well-known/jwks``.
 """
@@ -18,23 +18,23 @@ from orchestrator.state.server.store import Store
 
 CLOCK_SKEW_SECONDS = 30
 MAX_TOKEN_AGE_SECONDS = 600
-"""Seconds between a token's making and its use, at most; GitHub's live for five minutes."""
+"""Maximum lifetime of an OIDC token in seconds; GitHub's live for five minutes."""
 TOKEN_TTL_SECONDS = 6 * 3600.0
-"""Seconds that our token is good for: as long as a job may take."""
+"""Lifetime of the issued token in seconds: the maximum duration of a job."""
 PROPOSE_EVENTS = frozenset({"pull_request", "schedule", "push", "workflow_dispatch"})
 WRITE_EVENTS = frozenset({"push", "workflow_dispatch", "schedule"})
 REQUIRED_CLAIMS = ["iss", "aud", "exp", "iat", "jti", "sub", "repository_id", "ref", "event_name"]
 
 
 class JwksUnavailableError(Exception):
-    """The issuer does not say what its keys are."""
+    """The public keys of the issuer cannot be fetched."""
 
 
 FetchJson = Callable[[str], Mapping[str, Any]]
 
 
 class JwksCache:
-    """The issuer's public keys, kept; an unknown one makes them be fetched once more, seldom."""
+    """The issuer's public keys; an unknown key ID triggers a refresh, at most every REFRESH_INTERVAL_SECONDS."""
 
     REFRESH_INTERVAL_SECONDS = 30.0
 
@@ -47,9 +47,9 @@ class JwksCache:
         self._lock = threading.Lock()
 
     def get(self, kid: str) -> Any:
-        """The key of this id.
+        """Return the key with this ID.
 
-        Raises KeyError, and NoKeysError when the issuer does not answer.
+        Raises KeyError if there is none, JwksUnavailableError if the issuer does not answer.
         """
         with self._lock:
             if kid not in self._keys and self._clock() - self._fetched_at > self.REFRESH_INTERVAL_SECONDS:
@@ -60,9 +60,9 @@ class JwksCache:
 
 
 def fetch_json(url: str) -> Mapping[str, Any]:
-    """A JSON document from the issuer.
+    """Fetch a JSON document from the issuer.
 
-    Raises NoKeysError.
+    Raises JwksUnavailableError if it cannot be fetched or parsed.
     """
     import httpx
 
@@ -71,18 +71,18 @@ def fetch_json(url: str) -> Mapping[str, Any]:
         response.raise_for_status()
         document: Mapping[str, Any] = response.json()
     except (httpx.HTTPError, ValueError) as error:
-        raise JwksUnavailableError(f"{url} does not answer: {type(error).__name__}") from None
+        raise JwksUnavailableError(f"cannot fetch the issuer's keys from {url}: {type(error).__name__}") from None
     return document
 
 
 def exchange_token(store: Store, settings: Settings, keys: JwksCache, token: str) -> str:
-    """Our token for GitHub's.
+    """Exchange an OIDC token for a token of this service.
 
-    Raises Problems, in words that help nobody to forge: which claim is not ours.
+    Raises Problems that name the rejected claim, but not the expected value.
     """
     claims = verify_token(settings, keys, token)
     if not consume_jti(store, str(claims["jti"]), float(claims["exp"]) + CLOCK_SKEW_SECONDS):
-        raise _rejected_token("it was used before")
+        raise _rejected_token("it was already used")
     name = f"actions {claims.get('actor', '')} {claims['jti']}"[:100]
     return create_token(
         store, name, grant_for_claims(settings, claims), TOKEN_TTL_SECONDS, str(claims.get("actor", "actions"))
@@ -90,9 +90,9 @@ def exchange_token(store: Store, settings: Settings, keys: JwksCache, token: str
 
 
 def verify_token(settings: Settings, keys: JwksCache, token: str) -> Mapping[str, Any]:
-    """The claims of a token that GitHub signed for us.
+    """Return the claims of a valid OIDC token.
 
-    Raises Problems.
+    Raises Problems if its signature or a claim is invalid.
     """
     import jwt
 
@@ -111,20 +111,20 @@ def verify_token(settings: Settings, keys: JwksCache, token: str) -> Mapping[str
             options={"require": REQUIRED_CLAIMS},
         )
     except KeyError:
-        raise _rejected_token("its key is not the issuer's") from None
+        raise _rejected_token("it is not signed with a key of the issuer") from None
     except jwt.PyJWTError as error:
         raise _rejected_token(str(error)) from None
     if int(claims["exp"]) - int(claims["iat"]) > MAX_TOKEN_AGE_SECONDS:
-        raise _rejected_token("it lives too long")
+        raise _rejected_token(f"its lifetime exceeds {MAX_TOKEN_AGE_SECONDS} seconds")
     if not settings.repository_id or str(claims["repository_id"]) != settings.repository_id:
-        raise _rejected_token("its repository_id is another")
+        raise _rejected_token("its repository_id does not match GitHub__RepositoryId")
     if claims["event_name"] not in PROPOSE_EVENTS:
-        raise _rejected_token("its event_name may do nothing here")
+        raise _rejected_token(f"its event_name {str(claims['event_name'])[:40]!r} has no permissions")
     return claims
 
 
 def grant_for_claims(settings: Settings, claims: Mapping[str, Any]) -> TokenGrant:
-    """What a workflow may do: propose from anywhere; write from the main branch to the environment it runs in."""
+    """Return the scopes of a workflow: propose from any branch; write from the main branch to its environment."""
     environment = str(claims.get("environment", ""))
     is_main_branch = claims["ref"] == f"refs/heads/{settings.branch}" and claims["event_name"] in WRITE_EVENTS
     if is_main_branch and environment:
@@ -134,5 +134,5 @@ def grant_for_claims(settings: Settings, claims: Mapping[str, Any]) -> TokenGran
 
 def _rejected_token(reason: str) -> Problems:
     return Problems.from_message(
-        f"the workflow's token is refused: {reason}", hint="see that the job has `id-token: write`"
+        f"the OIDC token of the workflow was rejected: {reason}", hint="add `id-token: write` to the job's permissions"
     )

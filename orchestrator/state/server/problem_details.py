@@ -1,4 +1,4 @@
-"""The one shape of an error: RFC 9457 problem details."""
+"""Return errors as RFC 9457 problem details."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from orchestrator.state.server.store.store import EventGapError, RunEndedError, 
 
 MEDIA_TYPE = "application/problem+json"
 TITLES = {
-    400: "This cannot be understood",
-    401: "Say who you are",
-    403: "You may not do that",
-    404: "There is no such thing",
-    405: "That cannot be done here",
-    409: "That is not so any more",
-    411: "Say how long it is",
-    413: "That is too much at once",
-    415: "This is no JSON",
-    421: "This was meant for another",
-    422: "This is not as it should be",
-    429: "That is too often",
-    500: "The service has failed",
-    503: "The service cannot do this now",
+    400: "Bad request",
+    401: "Authentication required",
+    403: "Permission denied",
+    404: "Not found",
+    405: "Method not allowed",
+    409: "Conflict",
+    411: "Length required",
+    413: "Request too large",
+    415: "Unsupported media type",
+    421: "Misdirected request",
+    422: "Invalid request",
+    429: "Too many requests",
+    500: "Internal server error",
+    503: "Service unavailable",
 }
 
 
 class ProblemDetails(BaseModel):
-    """What every error looks like; ``type`` names its kind, ``request`` finds it in the log."""
+    """The body of every error; ``type`` identifies its kind, ``request`` is the request ID in the log."""
 
     type: str
     title: str
@@ -47,15 +47,15 @@ class ProblemDetails(BaseModel):
 
 
 def problem_response(status: int, detail: str, problem_type: str = "about:blank", **extensions: Any) -> Response:
-    """An answer that says what is wrong."""
+    """Return problem details as a response; ``extensions`` are further members, or ``headers``."""
     headers = extensions.pop("headers", None)
-    title = TITLES.get(status, "It did not work")
+    title = TITLES.get(status, "Request failed")
     body = {"type": problem_type, "title": title, "status": status, "detail": detail, **extensions}
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
 def install_error_handlers(app: FastAPI) -> None:
-    """Let every error of ``app`` have this shape."""
+    """Install the error handlers of the API."""
     for error, handler in HANDLERS.items():
         app.add_exception_handler(error, handler)
 
@@ -87,9 +87,9 @@ def _handle_problems(request: Request, error: Exception) -> Response:
 
 def _handle_lost_lease(request: Request, error: Exception) -> Response:
     assert isinstance(error, LostLeaseError)
-    new_holder = f"; {error.holder.owner} has it now" if error.holder else ""
+    new_holder = f"; {error.holder.owner} holds it now" if error.holder else ""
     return problem_response(
-        409, sanitise(f"the lease is not yours any more{new_holder}"), "lost-lease", request=_request_id(request)
+        409, sanitise(f"this run no longer holds the lock{new_holder}"), "lost-lease", request=_request_id(request)
     )
 
 
@@ -101,7 +101,7 @@ def _handle_lease_held(request: Request, error: Exception) -> Response:
         if holder
         else {}
     )
-    message = f"{holder.owner} has the lease ({holder.reason})" if holder else "others wait for the lease"
+    message = f"locked by {holder.owner} ({holder.reason})" if holder else "locked: other runs are waiting"
     return problem_response(409, sanitise(message), "held", request=_request_id(request), **extensions)
 
 
@@ -118,16 +118,16 @@ def _handle_run_ended(request: Request, error: Exception) -> Response:
 
 
 def _handle_unknown_run(request: Request, _: Exception) -> Response:
-    return problem_response(404, "there is no such run", request=_request_id(request))
+    return problem_response(404, "no run with this ID", request=_request_id(request))
 
 
 def _handle_invalid_data(request: Request, _: Exception) -> Response:
-    return problem_response(422, "a value is too long or too large to be kept", request=_request_id(request))
+    return problem_response(422, "a value is too long or too large to store", request=_request_id(request))
 
 
 def _handle_database_error(request: Request, _: Exception) -> Response:
     headers = {"Retry-After": "2"}
-    return problem_response(503, "the database does not answer", request=_request_id(request), headers=headers)
+    return problem_response(503, "the database is not available", request=_request_id(request), headers=headers)
 
 
 HANDLERS: dict[Any, Any] = {

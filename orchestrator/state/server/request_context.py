@@ -1,4 +1,4 @@
-"""What every handler needs of its request: the store, who asks, and an answer in canonical JSON."""
+"""Provide request handlers with the store, the identity, validation and JSON responses."""
 
 from __future__ import annotations
 
@@ -21,32 +21,33 @@ T = TypeVar("T")
 
 
 def get_store(request: Request) -> Store:
-    """The service's store."""
+    """Return the store of the service."""
     store: Store = request.app.state.store
     return store
 
 
 def get_identity(request: Request) -> Identity:
-    """Who asks; looked up once a request."""
+    """Return the identity of a request, looked up once."""
     request_state = request.scope.setdefault("state", {})
     if "identity" not in request_state:
-        access: Authenticator = request.app.state.access
+        authenticator: Authenticator = request.app.state.authenticator
         path = request.url.path
-        request_state["identity"] = access.authenticate(request.method, path, request.headers, request.cookies)
+        request_state["identity"] = authenticator.authenticate(request.method, path, request.headers, request.cookies)
     identity: Identity = request_state["identity"]
     return identity
 
 
 def require_scopes(*scopes: str) -> Callable[..., Identity]:
-    """A dependency that lets through who may do one of ``scopes``, to the environment that the path names.
+    """Return a dependency that requires one of ``scopes`` for the environment in the path.
 
-    A browser's identity has to prove that its own page asks: ``X-CSRF-Token``, or pages check the form's field.
+    A browser must also prove that a page of this service made the request: with ``X-CSRF-Token``, or with a form field
+    that the pages check.
     """
 
     def check_scopes(request: Request) -> Identity:
         identity = get_identity(request)
         if not identity.scopes:
-            raise HTTPException(401, "no valid token and no session", {"WWW-Authenticate": "Bearer"})
+            raise HTTPException(401, "no valid token or session", {"WWW-Authenticate": "Bearer"})
         path_params = request.path_params
         environment = f"{path_params['project']}/{path_params['name']}" if "project" in path_params else ""
         check_permission(
@@ -60,17 +61,19 @@ def require_scopes(*scopes: str) -> Callable[..., Identity]:
 
 
 def check_permission(identity: Identity, scope: str, environment: str) -> None:
-    """Raises HTTPException 403 when ``identity`` may not do ``scope`` to ``environment``."""
+    """Raise HTTPException 403 if ``identity`` lacks ``scope`` for ``environment``."""
     if not identity.can(scope, environment):
-        raise HTTPException(403, f"{identity.name} may not {scope}{f' to {environment}' if environment else ''}")
+        raise HTTPException(
+            403, f"{identity.name} lacks the scope {scope!r}{f' for {environment}' if environment else ''}"
+        )
 
 
 def check_csrf(identity: Identity, csrf_token: str) -> None:
-    """Raises HTTPException 403 when a browser's request does not come from a page of ours."""
+    """Raise HTTPException 403 if the CSRF token is not that of ``identity``."""
     import hmac
 
     if not hmac.compare_digest(identity.csrf.encode(), csrf_token.encode("utf-8", "surrogateescape")):
-        raise HTTPException(403, "the page's token is missing or old; load the page again")
+        raise HTTPException(403, "the CSRF token of the page is missing or expired; reload the page")
 
 
 StoreDep = Annotated[Store, Depends(get_store)]
@@ -82,25 +85,28 @@ CurrentOperator = Annotated[Identity, Depends(require_scopes("operate"))]
 
 
 def validate_record(record: T) -> T:
-    """``record``, if it can be kept and read again as it is.
+    """Return ``record`` if it can be stored and read back unchanged.
 
-    Raises Problems: a NUL, a number that JSON cannot hold, a time that is none or goes ahead.
+    Raises Problems if it contains a NUL, a value that JSON cannot represent, or an invalid time.
     """
     try:
         data = canonical_json.dump(record)
         decoded = msgspec.json.decode(data, type=type(record))
     except (TypeError, ValueError, OverflowError, msgspec.MsgspecError, RecursionError):
-        raise Problems.from_message("a value in it is none that JSON can hold") from None
+        raise Problems.from_message("the body contains a value that JSON cannot represent") from None
     if b"\\u0000" in data:
-        raise Problems.from_message("a text in it holds a NUL")
+        raise Problems.from_message("the body contains a NUL character")
     timestamps.check_times(decoded, time.time())
     return decoded
 
 
 def json_response(request: Request, record: object, status: int = 200) -> Response:
-    """``record`` as JSON with its ETag; 304 when the asker has it already."""
+    """Return ``record`` as JSON with an ETag, or 304 if the client has it already.
+
+    Raises HTTPException 404 if ``record`` is None.
+    """
     if record is None:
-        raise HTTPException(404, "there is none of this name here")
+        raise HTTPException(404, f"nothing found at {request.url.path}")
     data = canonical_json.dump(record)
     etag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
     headers = {"ETag": etag, "Cache-Control": "private, no-cache"}

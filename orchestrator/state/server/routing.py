@@ -1,7 +1,6 @@
-"""Routes that are answered in one thread: who asks is found out there, and what was sent is read there.
+"""Run the dependencies and the endpoint of a route in one thread.
 
-FastAPI sends every plain dependency to a thread of its own choosing, and each time a request changes threads it waits
-for a processor.
+FastAPI runs every plain dependency in its own worker thread, and each switch of threads costs a request time.
 """
 
 from __future__ import annotations
@@ -18,16 +17,16 @@ from orchestrator.redaction.redact import sanitise
 
 
 class SingleThreadRoute(APIRoute):
-    """A route of FastAPI whose endpoint is ``served``."""
+    """A FastAPI route that runs its endpoint with ``run_in_one_thread``."""
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, run_in_one_thread(endpoint), **options)
 
 
 def run_in_one_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """``endpoint`` as FastAPI is to call it, without the plain dependencies; ``body`` reaches it as its own type.
+    """Return ``endpoint`` as a function that resolves its own plain dependencies and parses its ``body``.
 
-    The dependencies are functions of the request.  A coroutine is left as it is.
+    The dependencies are functions of the request.  Returns a coroutine function unchanged.
     """
     if inspect.iscoroutinefunction(endpoint):
         return endpoint
@@ -60,25 +59,25 @@ def run_in_one_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
 
 
 async def read_json_body(request: Request) -> bytes:
-    """The body of a request that says that it is JSON.
+    """Return the body of a request.
 
-    Raises HTTPException 422.
+    Raises HTTPException 422 if its content type is not JSON.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if not (
         media_type == "application/json" or (media_type.startswith("application/") and media_type.endswith("+json"))
     ):
-        raise HTTPException(422, "body: send JSON, and say so: Content-Type: application/json")
+        raise HTTPException(422, "body: not JSON; send JSON with Content-Type: application/json")
     return await request.body()
 
 
 def parse_body(data: bytes, record_type: Any) -> Any:
-    """The record of type ``shape`` that was sent.
+    """Parse a JSON body as a record.
 
-    Raises HTTPException: 400 when it is no JSON, 422 when it is none of this shape, which names the place.
+    Raises HTTPException 400 if it is not JSON, 422 with the location if it does not match the type.
     """
     if not data:
-        raise HTTPException(422, "body: there is none")
+        raise HTTPException(422, "body: missing")
     try:
         return msgspec.json.decode(data, type=record_type)
     except msgspec.ValidationError as error:
@@ -89,7 +88,7 @@ def parse_body(data: bytes, record_type: Any) -> Any:
 
 
 def _plain_dependencies(hints: Mapping[str, Any]) -> dict[str, Callable[[Request], Any]]:
-    """The dependencies that are plain functions, by the parameter that takes what they find."""
+    """Return the dependencies that are plain functions, by parameter name."""
     dependencies = {
         name: marker.dependency
         for name, hint in hints.items()

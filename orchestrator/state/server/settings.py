@@ -1,6 +1,6 @@
-"""What the service is told: from the environment, or from one JSON secret in Secrets Manager.
+"""Read the settings of the service from environment variables or from one JSON secret in Secrets Manager.
 
-A secret's keys are written ``State:Database``; they mean what the variable ``State__Database`` means.
+The key ``State:Database`` of the secret is the same as the variable ``State__Database``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _setting(variable: str, default: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Each is a word; "" means it is not set.  ``host`` and ``port`` say where to listen."""
+    """The settings; "" means not set.  ``host`` and ``port`` are the address to listen on."""
 
     database: str = field(default=DEFAULT_DATABASE_URL, repr=False, metadata={"name": "State__Database"})
     public_url: str = _setting("State__PublicUrl")
@@ -47,17 +47,17 @@ class Settings:
 
     @property
     def is_sign_in_enabled(self) -> bool:
-        """Whether GitHub says who somebody is."""
+        """Whether people sign in with GitHub."""
         return bool(self.client_id and self.client_secret and self.repository)
 
     @property
     def is_authentication_required(self) -> bool:
-        """Whether somebody has to say who they are to read."""
+        """Whether reading requires authentication."""
         return self.is_sign_in_enabled or bool(self.proxy_secret)
 
     @property
     def is_loopback(self) -> bool:
-        """Whether nobody but this machine can reach it."""
+        """Whether the service listens on a loopback address only."""
         if self.host == "localhost":
             return True
         try:
@@ -67,21 +67,21 @@ class Settings:
 
     @property
     def is_anonymous_allowed(self) -> bool:
-        """Whether everybody reads who reaches it, which nobody but this machine does."""
+        """Whether reading is open without authentication, which is allowed on loopback only."""
         return self.is_loopback and not self.is_authentication_required
 
     @property
     def is_secure(self) -> bool:
-        """Whether browsers reach it by HTTPS, so that cookies may be kept to that."""
+        """Whether browsers use HTTPS, so that cookies can be marked Secure."""
         return self.public_url.startswith("https://")
 
 
 def build_settings(
     environ: Mapping[str, str], secret: Mapping[str, str] | None = None, **overrides: object
 ) -> Settings:
-    """The settings; what is ``given`` by hand goes before the environment, and that before the secret.
+    """Build the settings; ``overrides`` take precedence over the environment, the environment over the secret.
 
-    Raises Problems when the service would be open to strangers.
+    Raises Problems if the service would be reachable from other machines without authentication.
     """
     variables = {name.replace(":", "__").upper(): value for name, value in (secret or {}).items()}
     variables |= {name.upper(): value for name, value in environ.items()}
@@ -94,27 +94,29 @@ def build_settings(
     settings = Settings(**{**values, **{name: value for name, value in overrides.items() if value}})  # type: ignore[arg-type]
     if not settings.is_loopback and not settings.is_authentication_required:
         raise Problems.from_message(
-            f"{settings.host} can be reached by others, and nothing says who may read",
+            f"no authentication is configured, and {settings.host} is reachable from other machines",
             hint="set GitHub__ClientId, GitHub__ClientSecret and GitHub__Repository, or State__ProxySecret, "
-            "or listen on 127.0.0.1",
+            "or set State__Host=127.0.0.1",
         )
     return settings
 
 
 def parse_secret(document: str) -> Mapping[str, str]:
-    """A JSON secret's keys and values.
+    """Return the keys and values of a JSON secret.
 
-    Raises Problems, which never quote it.
+    Raises Problems if it is malformed; they never quote the secret.
     """
     try:
         return msgspec.json.decode(document, type=dict[str, str])
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise Problems.from_message(
-            "the secret is no JSON object of texts", hint='write {"State:Database": "..."}'
+            "the secret is not a JSON object of strings", hint='store it as {"State:Database": "..."}'
         ) from None
 
 
 def _parse_port(text: str) -> int:
     if not text.isdigit() or not 0 < int(text) < 65536:
-        raise Problems.from_message("the port is none", hint="State__Port=8420")
+        raise Problems.from_message(
+            f"State__Port: {text!r} is not a port number", hint="use a number from 1 to 65535, e.g. State__Port=8420"
+        )
     return int(text)

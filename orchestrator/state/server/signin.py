@@ -1,8 +1,8 @@
-"""Signing people in with GitHub: whoever belongs to the repository may read here, whoever may push may operate.
+"""Sign people in with GitHub: members of the repository can read, people with push access can operate.
 
-The app asks for no OAuth scope, so its token opens nothing that is private.  A GitHub App that is installed in the
-repository and may read metadata (it always may) is enough: GitHub then says what the person may do there.  The token is
-used for these two questions and forgotten.
+The app requests no OAuth scope, so its token cannot read private data.  A GitHub App that is installed in the
+repository with metadata access (always granted) is enough: GitHub then returns the permissions of the person.  The
+token is used for these two requests and discarded.
 
 API: GitHub's OAuth web flow; GET /user; GET /repos/{repo}.
 """
@@ -32,7 +32,7 @@ STATE_COOKIE = "orchestrator_sign_in"
 
 @router.get("/auth/sign-in")
 def sign_in(request: Request, back: Annotated[str, Query(max_length=1000)] = "/") -> Response:
-    """Send the browser to GitHub; it comes back to the page ``back``."""
+    """Redirect the browser to GitHub; after sign-in it returns to the page ``back``."""
     settings: Settings = request.app.state.settings
     state = secrets.token_urlsafe(24)
     parameters = {"client_id": settings.client_id, "redirect_uri": _callback_url(settings), "state": state}
@@ -46,7 +46,7 @@ def sign_in(request: Request, back: Annotated[str, Query(max_length=1000)] = "/"
 
 @router.get("/auth/callback")
 def complete_sign_in(request: Request, code: str = "", state: str = "") -> Response:
-    """GitHub sends the browser back."""
+    """Complete a sign-in when GitHub redirects the browser back."""
     settings: Settings = request.app.state.settings
     expected_state, _, back = request.cookies.get(STATE_COOKIE, "").partition(".")
     if (
@@ -54,10 +54,12 @@ def complete_sign_in(request: Request, code: str = "", state: str = "") -> Respo
         or not code
         or not hmac.compare_digest(expected_state.encode(), state.encode("utf-8", "surrogateescape"))
     ):
-        raise HTTPException(400, "this sign-in was not begun here; begin again at /auth/sign-in")
+        raise HTTPException(
+            400, "this sign-in was not started in this browser or has expired; start again at /auth/sign-in"
+        )
     login, role = _fetch_login_and_role(settings, code)
     if role is None:
-        raise HTTPException(403, f"{login} does not belong to {settings.repository}, as far as GitHub tells this app")
+        raise HTTPException(403, f"GitHub reports that {login} has no access to {settings.repository}")
     session = create_session(get_store(request), login, role)
     response = RedirectResponse(safe_redirect_path(_decode_return_path(back)), 303)
     response.delete_cookie(STATE_COOKIE, path="/auth")
@@ -69,7 +71,7 @@ def complete_sign_in(request: Request, code: str = "", state: str = "") -> Respo
 
 @router.post("/auth/sign-out")
 def sign_out(request: Request, csrf: Annotated[str, Form(max_length=400)] = "") -> Response:
-    """Forget the session."""
+    """Delete the session."""
     check_form_csrf(get_identity(request), csrf)
     delete_session(get_store(request), request.cookies.get(SESSION_COOKIE, ""))
     response = RedirectResponse("/", 303)
@@ -78,9 +80,9 @@ def sign_out(request: Request, csrf: Annotated[str, Form(max_length=400)] = "") 
 
 
 def role_for_repository(repository: Mapping[str, Any]) -> Role | None:
-    """What somebody is here, by what GitHub lets them do with the repository.
+    """Return the role of a person by their permissions on the repository, None if they have no access.
 
-    Everybody reads a public one, so there only those count who were given more than that.
+    Everyone can read a public repository, so there a person needs at least triage permission.
     """
     permissions = repository.get("permissions") or {}
     if permissions.get("push"):
@@ -102,7 +104,7 @@ def _decode_return_path(encoded: str) -> str:
 
 
 def _fetch_login_and_role(settings: Settings, code: str) -> tuple[str, Role | None]:
-    """Who it is, and what GitHub lets them do with the repository."""
+    """Return the login of the person who signed in, and their role."""
     import httpx
 
     credentials = {"client_id": settings.client_id, "client_secret": settings.client_secret, "code": code}
@@ -116,7 +118,7 @@ def _fetch_login_and_role(settings: Settings, code: str) -> tuple[str, Role | No
             response = client.get(f"{settings.github_api}/repos/{settings.repository}", headers=headers)
             repository = response.json() if response.is_success else {}
     except (httpx.HTTPError, KeyError, ValueError):
-        raise HTTPException(503, "GitHub did not say who this is; try again") from None
+        raise HTTPException(503, "cannot get the identity from GitHub; try again") from None
     return login, role_for_repository(repository)
 
 

@@ -1,4 +1,4 @@
-"""What a process of the service is begun with: settings from all their sources, and its log."""
+"""Load the settings, the logger and the runtime tuning of a service process."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from orchestrator.state.server.settings import (
 
 GC_THRESHOLDS = (5_000, 10, 10)
 WARM_UP_DELAY_SECONDS = 1.0
-"""Seconds after which a service that starts is ready, and its processor free."""
+"""Seconds after start at which the service is ready and the CPU is idle."""
 
 
 def load_settings(environ: Mapping[str, str], **overrides: object) -> Settings:
-    """The settings, the secret in Secrets Manager included.
+    """Return the settings, including those of the secret in Secrets Manager.
 
-    Raises Problems.  API: Secrets Manager GetSecretValue.
+    Raises Problems if the secret cannot be read or a setting is invalid.  API: Secrets Manager GetSecretValue.
     """
     arn = next((value for name, value in environ.items() if name.upper() == SECRET_ARN_VARIABLE), "")
     return build_settings(environ, parse_secret(_fetch_secret(arn, environ)) if arn else None, **overrides)
 
 
 class LazyLogger(logging.Handler):
-    """A log that is made when there is something to say: structlog takes longer to load than the database driver.
+    """A logger that is created at its first message: structlog takes longer to load than the database driver.
 
-    As a handler it hears what libraries warn of before that.  Safe for threads.
+    It is also a logging handler, so that earlier warnings of libraries are not lost.  Thread-safe.
     """
 
     def __init__(self, create: Callable[[], Any]) -> None:
@@ -45,7 +45,7 @@ class LazyLogger(logging.Handler):
         logging.getLogger().addHandler(self)
 
     def get_logger(self) -> Any:
-        """The logger itself."""
+        """Return the real logger, creating it on first use."""
         with self._create_lock:
             if self._logger is None:
                 logging.getLogger().removeHandler(self)
@@ -53,21 +53,21 @@ class LazyLogger(logging.Handler):
             return self._logger
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Hand a library's word to the real log, which from now on hears them itself."""
+        """Pass a library's message to the real logger, which handles all later ones itself."""
         self.get_logger()
         logging.getLogger().handle(record)
 
     def info(self, event: str, **fields: object) -> None:
-        """Tell."""
+        """Log an event."""
         self.get_logger().info(event, **fields)
 
     def warning(self, event: str, **fields: object) -> None:
-        """Warn."""
+        """Log a warning."""
         self.get_logger().warning(event, **fields)
 
 
 def create_logger(stream: TextIO, log_format: LogFormat, *, verbose: bool) -> LazyLogger:
-    """The service's log: one line a request."""
+    """Return the logger of the service: one line per request."""
 
     def configure_logger() -> Any:
         from orchestrator import logs
@@ -78,14 +78,14 @@ def create_logger(stream: TextIO, log_format: LogFormat, *, verbose: bool) -> La
 
 
 def tune_gc() -> None:
-    """Look for garbage often, as a command line need not, but no more among what is loaded."""
+    """Enable garbage collection, which the command line disables, and exclude loaded modules from it."""
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()
 
 
 def warm_up(logger: LazyLogger, delay_seconds: float = WARM_UP_DELAY_SECONDS) -> None:
-    """Load in the background, ``after`` seconds from now, what the first page and the first line of the log need."""
+    """Load the templates and the logger in the background after ``delay_seconds``."""
 
     def preload() -> None:
         from orchestrator.state.server.pages import rendering
@@ -107,5 +107,5 @@ def _fetch_secret(arn: str, environ: Mapping[str, str]) -> str:
     try:
         response = Clients(region).call("secretsmanager", "get_secret_value", {"SecretId": arn})
     except AwsError as error:
-        raise Problems.from_message(f"the service's secret cannot be read: {error}") from None
+        raise Problems.from_message(f"cannot read the secret {arn}: {error}") from None
     return str(response["SecretString"])

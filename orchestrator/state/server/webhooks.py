@@ -1,6 +1,6 @@
-"""Telling others: the outbox is emptied in the background, with bounded retries, never while somebody waits.
+"""Send webhook and Slack notifications from the outbox in the background, with bounded retries.
 
-A webhook's body is signed: ``X-Orchestrator-Signature: sha256=`` HMAC-SHA-256 of it.  API: HTTPS POST.
+Webhook bodies are signed: ``X-Orchestrator-Signature: sha256=`` and their HMAC-SHA-256.  API: HTTPS POST.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from orchestrator.state.server.store.database import read_connection, write_tran
 
 MAX_ATTEMPTS = 6
 INITIAL_RETRY_DELAY_SECONDS = 5.0
-"""Seconds until the second try; each further one waits three times as long."""
+"""Seconds until the second attempt; each further delay is three times as long."""
 POLL_INTERVAL_SECONDS = 2.0
 POLLS_PER_SWEEP = 15
 
 
 class WebhookWorker:
-    """The background thread: sends notices, and ends runs of which nothing is heard."""
+    """The background thread that sends notifications and ends lost runs."""
 
     def __init__(
         self, store: Store, settings: Settings, log: Any = None, interval_seconds: float = POLL_INTERVAL_SECONDS
@@ -36,19 +36,19 @@ class WebhookWorker:
         self._log = log
         self._interval_seconds = interval_seconds
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="messenger", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="webhook-worker", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after what is under way."""
+        """Stop the thread after the current request."""
         self._stop.set()
         self._thread.join(10)
 
     def send_due(self) -> int:
-        """Try what is due; how many were sent."""
+        """Attempt all due notifications; return the number sent."""
         now = self._store.clock()
         query = select(t.outbox).where(t.outbox.c.due <= now).order_by(t.outbox.c.due).limit(20)
         with read_connection(self._store.engine) as connection:
@@ -56,7 +56,7 @@ class WebhookWorker:
         return sum(self._deliver(row) for row in rows if self._claim(row, now))
 
     def _claim(self, row: Any, now: float) -> bool:
-        """Put off the next try before this one: of several replicas one sends, and a crash sends again later."""
+        """Reschedule a notification before sending it, so that one replica sends it and a crash retries it later."""
         attempts = row.tries + 1
         due = now + INITIAL_RETRY_DELAY_SECONDS * 3**row.tries if attempts < MAX_ATTEMPTS else None
         claim = update(t.outbox).where(t.outbox.c.id == row.id, t.outbox.c.tries == row.tries)
@@ -73,7 +73,9 @@ class WebhookWorker:
                 response = httpx.post(url, content=body, headers=headers, timeout=5)
                 is_done = response.is_success
             except httpx.HTTPError as error:
-                self._log_warning("notice not sent", target=row.target, error=type(error).__name__, tries=row.tries + 1)
+                self._log_warning(
+                    "notification_failed", target=row.target, error=type(error).__name__, attempt=row.tries + 1
+                )
         if is_done:
             with write_transaction(self._store.engine) as connection:
                 connection.execute(update(t.outbox).where(t.outbox.c.id == row.id).values(due=None))
@@ -99,7 +101,7 @@ class WebhookWorker:
                 if poll_count % POLLS_PER_SWEEP == 0:
                     self._store.end_lost_runs()
             except SQLAlchemyError as error:
-                self._log_warning("the database does not answer", error=type(error).__name__)
+                self._log_warning("database_unavailable", error=type(error).__name__)
 
     def _log_warning(self, event: str, **fields: object) -> None:
         if self._log is not None:

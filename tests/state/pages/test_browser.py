@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.render.release_list import RESULT_LABELS
 from orchestrator.state.protocol.records import PlanRecord, Run, RunResult
 from orchestrator.state.protocol.timestamps import format_timestamp
 from orchestrator.state.server.store import Store
@@ -61,24 +62,24 @@ def test_the_other_colours_are_as_legible(look: tuple[int, str], house: str, bro
 
 READ = {
     "environments": ["joiabagur/prod", "healthy", "2 drifted", "$31.40", "marta", "deploy succeeded"],
-    "environment": ["Encrypt the database", "touches the same as #195", "rds_instance.main:engine_version"],
+    "environment": ["Encrypt the database", "conflicts with #195", "rds_instance.main:engine_version"],
     "run-failed": [
-        "The first cause",
+        "Root cause",
         "storage is being optimised",
         "orchestrator deploy -e demo",
         "29 of 32",
         "3 skipped",
     ],
-    "run-live": ["running", "ec2_security_group.api", "working", "merge of #191"],
-    "run-superseded": ["superseded", "a newer run made it needless"],
+    "run-live": ["running", "ec2_security_group.api", "in progress", "merge of #191"],
+    "run-superseded": ["superseded", "a newer run superseded it"],
     "plan": ["Vetoed", "rds_instance.main", "engine_version", '"15"', "--allow"],
     "comparison": ["From release 20 to 28", "containerservice.api", "v2", "max: 9", "assets/index-"],
-    "releases": ["stands now", "proved", "Roll back to this", "back to"],
+    "releases": ["current", RESULT_LABELS["healthy"], "Roll back to this release", "rollback to"],
     "drift": ["2 resources have drifted", "backup_retention_days", "In the manifests", "ignored until 2026-11-29"],
-    "history": ["Lead time", "Change failure rate", "The figures, week by week"],
+    "history": ["Lead time", "Change failure rate", "Weekly figures"],
     "log": ["orchestrator history verify", "run.end"],
     "models": ["Training needed", "0.931", "2026-10-08"],
-    "not-found": ["404", "No environment joiabagur/nowhere is known here"],
+    "not-found": ["404", "No environment named joiabagur/nowhere"],
 }
 
 
@@ -109,7 +110,7 @@ def test_the_first_tab_skips_to_the_content(house: str, browser: Any) -> None:
         shown = seen.page.evaluate(FOCUS)
         seen.page.keyboard.press("Enter")
 
-        assert shown[0] == "Skip to the content"
+        assert shown[0] == "Skip to content"
         assert shown[1] >= 0
         assert seen.page.evaluate("document.activeElement.id") == "main"
 
@@ -168,7 +169,7 @@ def test_a_run_is_followed_as_it_happens(blank: tuple[str, Store], browser: Any)
         seen.page.evaluate("window.same = true")
         told = make_events(plan, NOW, failing_address=first.address)
         store.append_events("now", fence, told[:-1])
-        row.get_by_text("working").wait_for()
+        row.get_by_text("in progress").wait_for()
         seen.page.locator("#log li", has_text=first.address).nth(1).wait_for()
         store.append_events("now", fence, told[-1:])
         store.end_run(
@@ -179,7 +180,7 @@ def test_a_run_is_followed_as_it_happens(blank: tuple[str, Store], browser: Any)
             ),
             "ana",
         )
-        seen.page.get_by_text("The first cause").wait_for()
+        seen.page.get_by_text("Root cause").wait_for()
 
         assert "waiting" in waiting
         assert seen.page.locator("tr", has_text="skipped").count() == len(rest)
@@ -193,12 +194,12 @@ def test_a_plan_is_searched_and_folded(house: str, browser: Any) -> None:
     """Words narrow it down; nothing found is said."""
     with open_page(browser) as seen:
         seen.open(house + PAGES["plan"])
-        seen.page.get_by_label("Find in the plan").fill("engine_version")
+        seen.page.get_by_label("Search the plan").fill("engine_version")
         shown = seen.page.locator(".plan article:visible").count()
-        seen.page.get_by_label("Find in the plan").fill("no such thing")
+        seen.page.get_by_label("Search the plan").fill("no such thing")
         nothing = seen.page.locator(".nothing").is_visible()
-        seen.page.get_by_label("Find in the plan").fill("")
-        seen.page.get_by_text("Fold all").click()
+        seen.page.get_by_label("Search the plan").fill("")
+        seen.page.get_by_text("Collapse all").click()
 
         assert shown == 1
         assert nothing

@@ -148,8 +148,12 @@ SPOILT: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "half of it": (lambda data: data[: len(data) // 2], "the file is not a model bundle"),
     "nothing": (lambda data: b"", "the file is not a model bundle"),
     "no metadata": (lambda data: rezipped(data, lambda files: files.pop(METADATA_FILE)), "metadata.json is missing"),
-    "other weights": (lambda data: rezipped(data, lambda files: files.update({"weights-1.bin": b"x"})), "differs from the validated file"),
-    "one more": (lambda data: rezipped(data, lambda files: files.update({"more.js": b"evil"})), "do not match its metadata"),
+    "other weights": (
+        lambda data: rezipped(data, lambda files: files.update({"weights-1.bin": b"x"})), "differs from the validated",
+    ),
+    "one more": (
+        lambda data: rezipped(data, lambda files: files.update({"more.js": b"evil"})), "do not match its metadata",
+    ),
     "a way out": (lambda data: rezipped(data, lambda files: files.update({"../x": b"evil"})), "invalid file names"),
     "a bomb": (lambda data: rezipped(data, lambda files: files.update({"a": bytes(65 << 20)})), "exceed 64 MB"),
     "no schema": (lambda data: rezipped(data, lambda files: known(files, version="../..")), "$.version"),

@@ -1,4 +1,4 @@
-"""The HTTP API under ``/api/v1``: ``runs`` for those who write, ``records`` for what is kept, ``history``."""
+"""Define the HTTP API under ``/api/v1``: ``runs`` and leases, ``records`` by environment, ``history``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ API_PREFIX = "/api/v1"
 
 
 def operation_groups() -> tuple[OperationRouter, ...]:
-    """All operations, by part."""
+    """Return all operations, grouped by tag."""
     from orchestrator.state.server.api import environments, history, runs
 
     return runs.operations, environments.operations, history.operations
 
 
 def install(app: FastAPI) -> None:
-    """Let ``app`` answer them, and describe them to whoever asks for the OpenAPI document."""
+    """Add the API to ``app``; builds the OpenAPI document on first request."""
     for group in operation_groups():
         group.add_routes(app, API_PREFIX)
     documents: list[dict[str, Any]] = []
@@ -29,10 +29,10 @@ def install(app: FastAPI) -> None:
         if not documents:
             from orchestrator.state.server.api.openapi_schemas import SchemaRegistry
 
-            document_app, shapes = FastAPI(title=app.title, version=app.version), SchemaRegistry()
+            document_app, schemas = FastAPI(title=app.title, version=app.version), SchemaRegistry()
             for group in operation_groups():
-                group.add_documented_routes(document_app, API_PREFIX, shapes)
-            documents.append(shapes.resolve(document_app.openapi()))
+                group.add_documented_routes(document_app, API_PREFIX, schemas)
+            documents.append(schemas.resolve(document_app.openapi()))
         return documents[0]
 
     app.openapi = build_openapi  # type: ignore[method-assign]

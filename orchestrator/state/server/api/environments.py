@@ -1,4 +1,4 @@
-"""Environments and what is kept of each: plans, releases, drift, pull requests, models."""
+"""Serve environments and their records: plans, releases, drift, pull requests, models."""
 
 from __future__ import annotations
 
@@ -46,19 +46,19 @@ ENVIRONMENT_PATH = "/environments/{project}/{name}"
 
 @operations.get("/environments", response_model=list[Environment])
 def list_environments(request: Request, store: StoreDep, _: CurrentReader) -> Response:
-    """All at a glance."""
+    """List all environments with their current status."""
     return json_response(request, store.list_environments())
 
 
 @operations.get(ENVIRONMENT_PATH, response_model=Environment)
 def get_environment(request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName) -> Response:
-    """One at a glance."""
+    """Return an environment with its current status."""
     return json_response(request, store.get_environment(f"{project}/{name}"))
 
 
 @operations.get(ENVIRONMENT_PATH + "/lease", response_model=Lease)
 def get_lease(request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName) -> Response:
-    """Who writes, and who waits."""
+    """Return the lease of an environment: its holder and its queue."""
     return json_response(request, store.get_lease(f"{project}/{name}"))
 
 
@@ -72,7 +72,7 @@ def put_plan(
     digest: Annotated[str, Path(pattern="^[0-9a-f]{64}$")],
     body: PlanRecord,
 ) -> Response:
-    """Keep a plan."""
+    """Store a plan. Repeating the request changes nothing."""
     is_consistent = (body.environment, body.digest, body.plan.digest) == (f"{project}/{name}", digest, digest)
     _require_match(is_consistent and (body.plan.project, body.plan.environment) == (project, name))
     return json_response(request, store.record_plan(validate_record(body), identity.name))
@@ -82,7 +82,7 @@ def put_plan(
 def get_plan(
     request: Request, store: StoreDep, _: CurrentReader, digest: Annotated[str, Path(max_length=64)]
 ) -> Response:
-    """A plan by its digest."""
+    """Return a plan by its digest."""
     return json_response(request, store.get_plan(digest))
 
 
@@ -96,7 +96,7 @@ def list_releases(
     cursor: QueryText = "",
     limit: Limit = 50,
 ) -> Response:
-    """The newest first."""
+    """List releases, newest first."""
     return json_response(request, store.list_releases(f"{project}/{name}", cursor, limit))
 
 
@@ -104,7 +104,7 @@ def list_releases(
 def get_release(
     request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName, number: PathNumber
 ) -> Response:
-    """One release with what it is made of."""
+    """Return a release with its content."""
     key = f"{project}/{name}"
     record = store.get_release(key, number)
     return json_response(request, ReleasePayload(record, store.get_release_content(key, number)) if record else None)
@@ -120,7 +120,7 @@ def put_release(
     number: PathNumber,
     body: ReleasePayload,
 ) -> Response:
-    """Keep a release, or what is known of it now."""
+    """Store or update a release."""
     key, content = f"{project}/{name}", body.content
     is_consistent = (body.record.environment, body.record.release.number) == (key, number)
     _require_match(is_consistent and (content is None or (content.environment, content.number) == (key, number)))
@@ -139,7 +139,7 @@ def list_drift_reports(
     cursor: QueryText = "",
     limit: Limit = 50,
 ) -> Response:
-    """The newest report first."""
+    """List drift reports, newest first."""
     return json_response(request, store.list_drift_reports(f"{project}/{name}", cursor, limit))
 
 
@@ -147,7 +147,7 @@ def list_drift_reports(
 def create_drift_report(
     request: Request, store: StoreDep, identity: CurrentProposer, project: PathName, name: PathName, body: DriftReport
 ) -> Response:
-    """Keep a report; the same again is kept once."""
+    """Store a drift report. Repeating the request changes nothing."""
     _require_match(body.environment == f"{project}/{name}")
     report = validate_record(body)
     return respond_once(request, identity, body, lambda: (201, store.record_drift_report(report, identity.name)))
@@ -157,7 +157,7 @@ def create_drift_report(
 def list_drift_decisions(
     request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName
 ) -> Response:
-    """The newest decision about each resource."""
+    """List the latest decision about each resource."""
     return json_response(request, store.list_drift_decisions(f"{project}/{name}"))
 
 
@@ -165,7 +165,7 @@ def list_drift_decisions(
 def create_drift_decision(
     request: Request, store: StoreDep, identity: CurrentOperator, project: PathName, name: PathName, body: DriftDecision
 ) -> Response:
-    """Accept, revert, or ignore until a time."""
+    """Record a decision about a drifted resource: accept, revert, or ignore until a time."""
     _require_match(body.environment == f"{project}/{name}")
 
     def record_decision() -> tuple[int, object]:
@@ -180,7 +180,7 @@ def create_drift_decision(
 def list_pull_requests(
     request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName
 ) -> Response:
-    """The open pull requests that have a plan."""
+    """List open pull requests that have a plan."""
     return json_response(request, store.list_pull_requests(f"{project}/{name}"))
 
 
@@ -188,7 +188,7 @@ def list_pull_requests(
 def list_conflicts(
     request: Request, store: StoreDep, _: CurrentReaderOrProposer, project: PathName, name: PathName, number: PathNumber
 ) -> Response:
-    """The open pull requests whose plans touch the same fields; a job that plans warns the others with it."""
+    """List open pull requests whose plans change the same fields as this one."""
     return json_response(request, store.list_conflicts(f"{project}/{name}", number))
 
 
@@ -202,7 +202,7 @@ def put_pull_request(
     number: PathNumber,
     body: PullRequestPlan,
 ) -> Response:
-    """Keep what a pull request's plan touches; the others that touch the same."""
+    """Store the fields that the plan of a pull request changes; return the pull requests that it conflicts with."""
     key = f"{project}/{name}"
     _require_match((body.environment, body.number) == (key, number))
     store.record_pull_request(validate_record(body), identity.name)
@@ -211,12 +211,12 @@ def put_pull_request(
 
 @operations.get("/models", response_model=list[ModelVersion])
 def list_model_versions(request: Request, store: StoreDep, _: CurrentReader, environment: QueryText = "") -> Response:
-    """The newest versions first."""
+    """List model versions, newest first."""
     return json_response(request, store.list_model_versions(environment))
 
 
 @operations.put(ENVIRONMENT_PATH + "/models/{model}/{version}", response_model=ModelVersion)
-def put_model_version(  # noqa: PLR0913 - a path
+def put_model_version(  # noqa: PLR0913 - path parameters
     request: Request,
     store: StoreDep,
     identity: CurrentWriter,
@@ -226,7 +226,7 @@ def put_model_version(  # noqa: PLR0913 - a path
     version: Annotated[str, Path(pattern="^[A-Za-z0-9._-]{1,100}$")],
     body: ModelVersion,
 ) -> Response:
-    """Keep a version of a model."""
+    """Store a model version."""
     _require_match((body.environment, body.name, body.version) == (f"{project}/{name}", model, version))
     store.record_model_version(validate_record(body), identity.name)
     return json_response(request, body)
@@ -234,10 +234,12 @@ def put_model_version(  # noqa: PLR0913 - a path
 
 @operations.get("/deliveries", response_model=list[DeliveryMetrics])
 def list_delivery_metrics(request: Request, store: StoreDep, _: CurrentReader, environment: QueryText = "") -> Response:
-    """The delivery metrics by week."""
+    """List the delivery metrics by week."""
     return json_response(request, store.list_delivery_metrics(environment))
 
 
 def _require_match(is_match: bool) -> None:
     if not is_match:
-        raise HTTPException(422, "the body is about another thing than the address")
+        raise HTTPException(
+            422, "the body does not match the URL: environment, name and number must be the same in both"
+        )

@@ -1,4 +1,4 @@
-"""The history, its export, and the trade of a workflow's token."""
+"""Serve the audit log, its export, and the exchange of workflow tokens."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QueryText = Annotated[str, Query(max_length=200)]
 
 
 class TokenResponse(Struct, frozen=True):
-    """A token of this service; it is shown this once."""
+    """A token of this service and its lifetime in seconds."""
 
     token: str
     seconds: float
@@ -39,13 +39,13 @@ def list_history(  # noqa: PLR0913 - its filters
     cursor: QueryText = "",
     limit: Annotated[int, Query(ge=1, le=500)] = 50,
 ) -> Response:
-    """The newest first."""
+    """List audit log entries, newest first."""
     return json_response(request, store.list_history(HistoryFilter(environment, deed, by, since, until), cursor, limit))
 
 
 @operations.get("/history/export", response_class=StreamingResponse)
 def export_history(store: StoreDep, _: CurrentReader) -> Response:
-    """All of it, as JSON lines."""
+    """Export the whole history as JSON lines."""
 
     def iter_lines() -> Iterator[bytes]:
         yield from export_import.export_history(store)
@@ -55,15 +55,15 @@ def export_history(store: StoreDep, _: CurrentReader) -> Response:
 
 @operations.post("/token", response_model=TokenResponse)
 def exchange_token(request: Request) -> Response:
-    """Trade a GitHub Actions OIDC token, once, for a token of this service."""
+    """Exchange a GitHub Actions OIDC token for a token of this service. Each OIDC token can be used once."""
     auth_scheme, _, oidc_token = request.headers.get("authorization", "").partition(" ")
     settings = request.app.state.settings
     if auth_scheme.lower() != "bearer" or not oidc_token:
-        raise HTTPException(401, "bring a workflow's OIDC token", {"WWW-Authenticate": "Bearer"})
+        raise HTTPException(401, "no OIDC token: send `Authorization: Bearer TOKEN`", {"WWW-Authenticate": "Bearer"})
     from orchestrator.problems import Problems
 
     try:
-        service_token = oidc.exchange_token(get_store(request), settings, request.app.state.keys, oidc_token)
+        service_token = oidc.exchange_token(get_store(request), settings, request.app.state.jwks, oidc_token)
     except oidc.JwksUnavailableError as error:
         raise HTTPException(503, str(error), {"Retry-After": "5"}) from None
     except Problems as problems:

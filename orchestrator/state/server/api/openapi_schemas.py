@@ -1,7 +1,7 @@
-"""The shapes of bodies and answers in the OpenAPI document: msgspec's, which reads and writes them, not pydantic's.
+"""Describe requests and responses in the OpenAPI document with msgspec schemas instead of pydantic's.
 
-FastAPI asks pydantic for every schema.  For a shape it is given a stand-in, which the finished document gives back for
-what msgspec says of that shape.
+FastAPI asks pydantic for every schema.  Records are registered as placeholders, which are replaced by msgspec schemas
+in the finished document.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ SCHEMA_REF_TEMPLATE = "#/components/schemas/{name}"
 
 
 class SchemaRegistry:
-    """The shapes of one document, in the order in which they were asked for."""
+    """The record types of one document, in order of registration."""
 
     def __init__(self) -> None:
         self._types: list[Any] = []
 
     def placeholder(self, record_type: Any) -> Any:
-        """What FastAPI is told instead of ``shape``."""
+        """Return the type that stands for ``record_type`` in FastAPI signatures."""
         self._types.append(record_type)
         return Annotated[Any, _SchemaPlaceholder(len(self._types) - 1)]
 
     def document_endpoint(self, endpoint: Callable[..., Any]) -> Callable[..., Any]:
-        """A function with the name, the words and the parameters of ``endpoint``, its body by a stand-in."""
+        """Return a function with the name, docstring and parameters of ``endpoint``, its body a placeholder."""
 
         def documented() -> None:
-            """For its signature only; it is never called."""
+            """Provide a signature; never called."""
 
         signature = inspect.signature(endpoint, eval_str=True)
         parameters = [self._document_parameter(parameter) for parameter in signature.parameters.values()]
@@ -42,7 +42,7 @@ class SchemaRegistry:
         return documented
 
     def resolve(self, document: dict[str, Any]) -> dict[str, Any]:
-        """``document`` with schemas for the stand-ins."""
+        """Return the document with the placeholders replaced by schemas."""
         schemas, components = msgspec.json.schema_components(self._types, ref_template=SCHEMA_REF_TEMPLATE)
         resolved: dict[str, Any] = _resolve_placeholders(document, schemas)
         resolved["components"]["schemas"] |= components
@@ -56,7 +56,7 @@ class SchemaRegistry:
 
 
 class _SchemaPlaceholder:
-    """Anything to pydantic; a mark in its schema."""
+    """Accepts any value in pydantic; its schema contains the index of the record type."""
 
     def __init__(self, index: int) -> None:
         self._index = index

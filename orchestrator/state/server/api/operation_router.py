@@ -1,7 +1,7 @@
-"""Operations of the API, told once and registered twice: to be served, and to be described.
+"""Register API operations once, for serving and for the OpenAPI document.
 
-Only the OpenAPI document needs FastAPI's view of every shape, and building it takes longer than the rest of a start.
-What is served reads bodies with msgspec, as the store does, and is not described.
+Only the document needs FastAPI's models of every record, and building them takes longer than the rest of a start.
+Served routes parse bodies with msgspec and have no description.
 """
 
 from __future__ import annotations
@@ -16,41 +16,41 @@ from orchestrator.state.server.problem_details import MEDIA_TYPE, ProblemDetails
 from orchestrator.state.server.routing import run_in_one_thread
 
 ERROR_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
-"""Every way in which an operation may refuse."""
+"""The error statuses of every operation."""
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 
 class OperationRouter:
-    """The operations of one part of the API; what FastAPI's router has for decorators."""
+    """The operations of one tag, with the decorators of FastAPI's router."""
 
     def __init__(self, tag: str) -> None:
         self._tag = tag
         self._registrations: list[tuple[str, str, Any, dict[str, Any]]] = []
 
     def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a function for GET; ``told`` as for a route of FastAPI."""
+        """Register a function for GET; ``options`` as for a FastAPI route."""
         return self._register("GET", path, options)
 
     def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """The same for POST."""
+        """Register a function for POST; ``options`` as for a FastAPI route."""
         return self._register("POST", path, options)
 
     def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """The same for PUT."""
+        """Register a function for PUT; ``options`` as for a FastAPI route."""
         return self._register("PUT", path, options)
 
     def delete(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """The same for DELETE."""
+        """Register a function for DELETE; ``options`` as for a FastAPI route."""
         return self._register("DELETE", path, options)
 
     def add_routes(self, app: FastAPI, prefix: str) -> None:
-        """Let ``app`` answer them."""
+        """Add the operations to ``app`` for serving."""
         for method, path, endpoint, options in self._registrations:
             route_options = {**options, "response_model": None}
             app.add_api_route(prefix + path, run_in_one_thread(endpoint), methods=[method], **route_options)
 
     def add_documented_routes(self, app: FastAPI, prefix: str, schemas: SchemaRegistry) -> None:
-        """Let the document of ``app`` have them, with what is sent, answered and refused, by ``shapes``."""
+        """Add the operations to ``app`` for its OpenAPI document, with bodies, responses and errors."""
         error_responses: Any = {
             status: {"model": ProblemDetails, "content": {MEDIA_TYPE: {}}} for status in ERROR_STATUSES
         }

@@ -1,4 +1,4 @@
-"""Runs, their events, and the leases they hold."""
+"""Serve runs, their events and their leases."""
 
 from __future__ import annotations
 
@@ -42,15 +42,18 @@ MAX_EVENTS = 2000
 
 @operations.post("/runs", status_code=201, response_model=RunLeaseStatus)
 def create_run(request: Request, store: StoreDep, identity: CurrentWriter, body: BeginRunRequest) -> Response:
-    """Write down that a run begins, and ask for its environment's lease.  Repeated, it changes nothing.
+    """Begin a run and request the lease of its environment. Repeating the request changes nothing.
 
-    Answers 409 `held` when somebody else has it and the run does not wait; then it is not written down.
+    Returns 409 `held` if another run holds the lease and this one does not wait; then the run is not recorded.
     """
     import re
 
     run = validate_record(body.run)
     if not re.fullmatch(ENVIRONMENT_KEY_PATTERN, run.environment) or not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", run.id):
-        raise HTTPException(422, "a run has an id, and an environment PROJECT/NAME")
+        raise HTTPException(
+            422,
+            "invalid run: `id` must be 1 to 64 letters, digits, `.`, `_` or `-`; `environment` must be PROJECT/NAME",
+        )
     check_permission(identity, "write", run.environment)
     new_run = replace(run, status="running", sequence=0, ended_at="", outcomes=(), superseded_by="")
 
@@ -75,14 +78,14 @@ def list_runs(  # noqa: PLR0913 - its filters
     cursor: QueryText = "",
     limit: Limit = 50,
 ) -> Response:
-    """The newest first."""
+    """List runs, newest first."""
     filters = RunFilter(environment, status, verb, by, commit, since, until)
     return json_response(request, store.list_runs(filters, cursor, limit))
 
 
 @operations.get("/runs/{run}", response_model=Run)
 def get_run(request: Request, store: StoreDep, _: CurrentReader, run: RunId) -> Response:
-    """One run."""
+    """Return a run."""
     return json_response(request, store.get_run(run))
 
 
@@ -95,27 +98,27 @@ def list_events(
     after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     limit: Limit = 500,
 ) -> Response:
-    """The events that come after number `after`, in order."""
+    """List the events after number `after`, in order."""
     if store.get_run(run) is None:
-        raise HTTPException(404, "there is no such run")
+        raise HTTPException(404, "no run with this ID")
     return json_response(request, store.list_events(run, after, limit))
 
 
 @operations.post("/runs/{run}/plan", response_model=Run)
 def set_plan(request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: SetPlanRequest) -> Response:
-    """Keep which plan a run carries out.  Repeated, it changes nothing."""
+    """Set the plan that a run applies. Repeating the request changes nothing."""
     _check_run_permission(store, identity, run)
     return json_response(request, store.set_run_plan(run, body.fence, validate_record(body).plan, identity.name))
 
 
 @operations.post("/runs/{run}/events", response_model=AppendEventsResponse)
 def append_events(request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: EventBatch) -> Response:
-    """Keep events.  409 `lost-lease` tells the sender to stop, 409 `gap` that some are missing between."""
+    """Store events. Returns 409 `lost-lease` if the run must stop, 409 `gap` if earlier events are missing."""
     if len(body.events) > MAX_EVENTS:
-        raise HTTPException(413, f"send {MAX_EVENTS} events at a time")
+        raise HTTPException(413, f"too many events: {len(body.events)}; send at most {MAX_EVENTS} per request")
     _check_run_permission(store, identity, run)
     last_sequence = store.append_events(run, body.fence, validate_record(body).events)
-    request.app.state.measures.events.inc(len(body.events))
+    request.app.state.metrics.events.inc(len(body.events))
     return json_response(request, AppendEventsResponse(last_sequence))
 
 
@@ -123,7 +126,7 @@ def append_events(request: Request, store: StoreDep, identity: CurrentWriter, ru
 def renew_lease(
     request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: RenewLeaseRequest
 ) -> Response:
-    """A sign of life, and how the run stands.  409 `lost-lease` tells the sender to stop."""
+    """Renew the lease of a run, or its place in the queue. Returns 409 `lost-lease` if the run must stop."""
     _check_run_permission(store, identity, run)
     if body.fence is None:
         return json_response(request, store.request_lease(run, identity.name))
@@ -132,25 +135,25 @@ def renew_lease(
 
 @operations.post("/runs/{run}/end", response_model=Run)
 def end_run(request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: EndRunRequest) -> Response:
-    """Keep how a run ended, and free its lease.  Repeated, it changes nothing.
+    """End a run and release its lease. Repeating the request changes nothing.
 
-    A run that was given up as lost may still say how it ended, with its events before: without a fence.
+    A lost run can still report its result, after its remaining events, without a fence.
     """
     _check_run_permission(store, identity, run)
     if body.end.status in {"queued", "running"}:
-        raise HTTPException(422, "that is no end")
+        raise HTTPException(422, f"invalid status {body.end.status!r}: not a final status")
     return json_response(request, store.end_run(run, body.fence, validate_record(body.end), identity.name))
 
 
 @operations.get("/leases", response_model=list[Lease])
 def list_leases(request: Request, store: StoreDep, _: CurrentReader) -> Response:
-    """Who writes where, and who waits."""
+    """List all leases that are held or waited for."""
     return json_response(request, store.list_leases())
 
 
 @operations.delete("/environments/{project}/{name}/lease", response_model=Lease)
 def revoke_lease(request: Request, store: StoreDep, identity: CurrentOperator, project: str, name: str) -> Response:
-    """Take the lease from whoever has it: its next write is refused."""
+    """Revoke the lease of an environment: the next write of its holder is refused."""
     return json_response(request, store.revoke_lease(f"{project}/{name}", identity.name))
 
 
@@ -158,5 +161,5 @@ def _check_run_permission(store: Store, identity: CurrentWriter, run_id: str) ->
     if identity.environment:
         run = store.get_run(run_id)
         if run is None:
-            raise HTTPException(404, "there is no such run")
+            raise HTTPException(404, "no run with this ID")
         check_permission(identity, "write", run.environment)

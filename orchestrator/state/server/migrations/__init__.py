@@ -1,1 +1,1 @@
-"""The schema's history, run by ``store.database.upgrade`` when the service starts."""
+"""Database migrations, run by ``store.database.migrate`` when the service starts."""

@@ -1,4 +1,4 @@
-"""What alembic runs: the migrations, in the transaction that it is handed."""
+"""Run the alembic migrations in the transaction of the caller."""
 
 from alembic import context
 

@@ -1,7 +1,7 @@
-"""The dashboard: pages made here, by the server, that read without JavaScript and come alive with it.
+"""Serve the dashboard: HTML pages rendered on the server, with JavaScript as an enhancement.
 
-``mount`` puts them into the service.  One module a page; ``rendering`` lays out, ``wording`` says times and sums,
-``statics`` serves what does not change, ``failures`` shows what went wrong.
+``install`` adds them to the service.  One module per page; ``rendering`` renders templates, ``formatting`` formats
+values, ``static_files`` serves styles and scripts, ``error_pages`` shows errors.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 
-def mount(app: FastAPI) -> None:
-    """Add the pages to a service whose ``app.state`` holds ``store``, ``settings`` and ``access``."""
+def install(app: FastAPI) -> None:
+    """Add the pages to a service whose ``app.state`` holds ``store``, ``settings`` and ``authenticator``."""
     from orchestrator.state.server.pages import (
         drift,
         environments,
@@ -26,5 +26,5 @@ def mount(app: FastAPI) -> None:
     )
 
     for module in (environments, runs, run_stream, plans, releases, drift, history, models, static_files, theme):
-        app.include_router(module.router())
+        app.include_router(module.create_router())
     error_pages.install_error_pages(app)

@@ -1,4 +1,4 @@
-"""Drift: which resource, which field, since when, and what to do about it."""
+"""Show the drift of an environment and record what people decide about it."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ from orchestrator.state.server.pages.rendering import check_form_csrf, render_pa
 from orchestrator.state.server.request_context import CurrentOperator, CurrentReader, StoreDep
 from orchestrator.state.server.routing import SingleThreadRoute
 
-DECISION_LABELS = {"accept": "accepted", "revert": "to be reverted", "ignore": "ignored"}
+DECISION_LABELS = {"accept": "accepted", "revert": "revert planned", "ignore": "ignored"}
 MAX_REPORTS = 12
 MAX_IGNORE_DAYS = 90
 DEFAULT_IGNORE_SECONDS = 7 * 86400.0
 
 
 class DriftItem(Struct, frozen=True):
-    """One resource, and what was decided about it; ``is_quiet`` while it is to be ignored."""
+    """One resource and the decision about it; ``is_quiet`` while the decision is to ignore it."""
 
     resource: DriftedResource
     decision: DriftDecision | None
     decided: str
     is_quiet: bool
-    ways: tuple[Command, ...]
+    commands: tuple[Command, ...]
 
 
 def build_drift_item(resource: DriftedResource, decision: DriftDecision | None, name: str, now: float) -> DriftItem:
-    """What the page says of one resource."""
+    """Return what the page shows about one resource; ``now`` in Unix seconds."""
     until = to_unix_seconds(decision.until) if decision and decision.until else None
     is_expired = until is not None and until <= now
-    # what was decided about an earlier drift says nothing of this one
+    # A decision about an earlier drift does not apply to this one.
     is_outdated = decision is not None and decision.at < resource.since
     active = None if is_expired or is_outdated else decision
     is_quiet = active is not None and active.deed == "ignore"
@@ -53,17 +53,15 @@ def build_drift_item(resource: DriftedResource, decision: DriftDecision | None, 
 
 
 def remediation_commands(resource: DriftedResource, name: str, until: str) -> tuple[Command, ...]:
-    """What to type, for each of the ends it can come to; ``until`` is a day, YEAR-MONTH-DAY."""
+    """Return the commands that resolve the drift of a resource; ``until`` is a date, YYYY-MM-DD."""
     drift_command = f"orchestrator drift -e {name}"
     if resource.sync != "drifted":
-        return (Command(drift_command, "look again, once it may be read"),)
+        return (Command(drift_command, "Check again after granting read access"),)
     address = shlex.quote(resource.address)
     return (
-        Command(f"{drift_command} --accept {address}", "accept: edit the manifests so that they say what AWS has"),
-        Command(f"orchestrator deploy -e {name}", "revert: make AWS what the manifests say"),
-        Command(
-            f"{drift_command} --ignore {address} --until {until}", "ignore: write into the manifests that it is let be"
-        ),
+        Command(f"{drift_command} --accept {address}", "Accept: change the manifests to match AWS"),
+        Command(f"orchestrator deploy -e {name}", "Revert: change AWS to match the manifests"),
+        Command(f"{drift_command} --ignore {address} --until {until}", "Ignore: record a waiver in the manifests"),
     )
 
 
@@ -71,8 +69,8 @@ def _format_day(timestamp: float) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
-def router() -> APIRouter:
-    """``/e/{project}/{name}/drift``, and the form that decides."""
+def create_router() -> APIRouter:
+    """Return the routes of the drift page and its decision form."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get(ENVIRONMENT_PATH + "/drift")
@@ -86,7 +84,7 @@ def router() -> APIRouter:
         items = tuple(sorted(items, key=lambda entry: (entry.is_quiet, entry.resource.sync != "drifted")))
         values = {
             "report": report,
-            "found": items,
+            "items": items,
             "reports": store.list_drift_reports(environment.key, limit=MAX_REPORTS).items,
         }
         return render_page(request, "drift.html", {**values, "key": environment.key, "tab": "drift"})
@@ -106,7 +104,7 @@ def router() -> APIRouter:
         check_form_csrf(identity, csrf)
         environment = get_environment_or_404(store, project, name)
         if address not in {drifted.address for drifted in (environment.drift.resources if environment.drift else ())}:
-            raise HTTPException(422, "that resource is not in the newest report; load the page again")
+            raise HTTPException(422, "this resource is not in the latest drift report; reload the page")
         now = store.clock()
         until = _format_day(now + days * 86400) if deed == "ignore" else ""
         store.record_drift_decision(

@@ -1,4 +1,4 @@
-"""The first page, every environment at a glance; and the page of one."""
+"""Show all environments on the start page, and the overview page of one environment."""
 
 from __future__ import annotations
 
@@ -18,59 +18,59 @@ from orchestrator.state.server.routing import SingleThreadRoute
 PathName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9-]{0,60}$")]
 ENVIRONMENT_PATH = "/e/{project}/{name}"
 MAX_RECENT_RUNS = 8
-"""Runs that are shown beside the rest."""
+"""Number of recent runs on each page."""
 
 
 class EnvironmentSummary(Struct, frozen=True):
-    """One environment; ``syncing`` is ``in sync``, ``drifted`` or ``not checked``."""
+    """One environment; ``sync_status`` is ``in sync``, ``drifted`` or ``not checked``, ``held_since`` a timestamp."""
 
     environment: Environment
-    syncing: str
+    sync_status: str
     held_since: str = ""
 
     @property
     def is_healthy(self) -> bool:
-        return self.environment.health == "healthy" and self.syncing == "in sync"
+        return self.environment.health == "healthy" and self.sync_status == "in sync"
 
 
 def summarize_environment(environment: Environment) -> EnvironmentSummary:
-    """What the first look has to tell."""
+    """Return what the start page shows about an environment."""
     report, lease = environment.drift, environment.lease
     sync_status = "not checked" if report is None else "drifted" if report.drifted else "in sync"
     return EnvironmentSummary(environment, sync_status, lease_acquired_at(lease))
 
 
 def lease_acquired_at(lease: Lease | None) -> str:
-    """When the lease was taken, "" when it is free."""
+    """Return the timestamp at which the lease was acquired, "" if it is free."""
     return format_timestamp(lease.holder.taken) if lease and lease.holder else ""
 
 
 def _sort_key(summary: EnvironmentSummary) -> tuple[str, bool, str]:
-    """By project, and what customers see comes first."""
+    """Sort by project, production first."""
     environment = summary.environment
     return environment.project, not environment.name.startswith("prod"), environment.name
 
 
 class PullRequestView(Struct, frozen=True):
-    """An open pull request, and those it will meet."""
+    """An open pull request and the open pull requests that it conflicts with."""
 
     plan: PullRequestPlan
     conflicts: tuple[Conflict, ...]
 
 
 def get_environment_or_404(store: StoreDep, project: str, name: str) -> Environment:
-    """The environment.
+    """Return the environment.
 
-    Raises HTTPException 404.
+    Raises HTTPException 404 if there is none with this name.
     """
     environment = store.get_environment(f"{project}/{name}")
     if environment is None:
-        raise HTTPException(404, f"no environment {project}/{name} is known here")
+        raise HTTPException(404, f"no environment named {project}/{name}")
     return environment
 
 
-def router() -> APIRouter:
-    """``/`` and ``/e/{project}/{name}``."""
+def create_router() -> APIRouter:
+    """Return the routes of the start page and of the overview page."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/")
@@ -80,12 +80,12 @@ def router() -> APIRouter:
             summary.environment.monthly_usd for summary in summaries if summary.environment.monthly_usd is not None
         ]
         runs = store.list_runs(limit=MAX_RECENT_RUNS).items
-        address = request.app.state.settings.public_url or str(request.base_url)
+        service_url = request.app.state.settings.public_url or str(request.base_url)
         values = {
-            "glances": summaries,
+            "summaries": summaries,
             "total": sum(costs) if costs else None,
             "runs": runs,
-            "address": address.rstrip("/"),
+            "service_url": service_url.rstrip("/"),
         }
         return render_page(request, "environments.html", values)
 
@@ -105,7 +105,7 @@ def router() -> APIRouter:
             else ()
         )
         values = {
-            "glance": summarize_environment(environment),
+            "summary": summarize_environment(environment),
             "pulls": pulls,
             "runs": runs,
             "waiting": waiting,

@@ -1,4 +1,4 @@
-"""Times, sums and states in words.  Pure; ``now`` is given."""
+"""Format times, amounts and statuses for the pages.  Pure; ``now`` is a parameter."""
 
 from __future__ import annotations
 
@@ -13,29 +13,36 @@ from orchestrator.render.field_values import shorten
 
 MAX_TEXT_LENGTH = 400
 EMPTY_PLACEHOLDER = "\u2013"
-"""What stands where there is nothing: a dash."""
-RELATIVE_TIME_UNITS = ((86400 * 365, "y"), (86400 * 30, "mo"), (86400, "d"), (3600, "h"), (60, "min"))
+"""A dash, shown for a missing value."""
+RELATIVE_TIME_UNITS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
 TONE_BY_STATUS = {
-    "healthy": "good", "succeeded": "good", "in sync": "good", "proved": "good", "unchanged": "calm",
-    "progressing": "busy", "running": "busy", "started": "busy", "working": "busy",
+    "healthy": "good", "succeeded": "good", "in sync": "good", "unchanged": "calm", "started": "calm",
+    "progressing": "busy", "running": "busy", "working": "busy",
     "failed": "bad", "lost": "bad", "drifted": "warn", "returned": "warn", "interrupted": "warn",
-    "not checked": "warn", "not proved": "warn", "unproved": "warn", "queued": "calm", "waiting": "calm",
+    "not checked": "warn", "not verified": "warn", "unproved": "warn", "queued": "calm", "waiting": "calm",
     "superseded": "calm", "skipped": "calm", "unknown": "calm",
 }  # fmt: skip
+STATUS_LABELS = {"returned": "rolled back", "working": "in progress"}
+"""Labels of statuses whose stored value is not the word that people read."""
 
 
 def sanitize_text(text: object, max_length: int = MAX_TEXT_LENGTH) -> str:
-    """Any text of others: without secrets and what acts, and not endless."""
+    """Return untrusted text without secrets and control characters, shortened to ``max_length`` characters."""
     return shorten(sanitise(str(text)), max_length)
 
 
 def status_tone(status: str) -> str:
-    """``good``, ``busy``, ``warn``, ``bad`` or ``calm``."""
+    """Return the CSS class of a status: ``good``, ``busy``, ``warn``, ``bad`` or ``calm``."""
     return TONE_BY_STATUS.get(status, "calm")
 
 
+def status_label(status: str) -> str:
+    """Return the label of a status."""
+    return STATUS_LABELS.get(status, status)
+
+
 def to_unix_seconds(timestamp: str) -> float | None:
-    """The Unix seconds of a record's time, None where it is none."""
+    """Return the Unix seconds of a record's timestamp, None if it cannot be parsed."""
     try:
         parsed = datetime.fromisoformat(timestamp)
     except ValueError:
@@ -44,29 +51,21 @@ def to_unix_seconds(timestamp: str) -> float | None:
 
 
 def format_duration(seconds: float | None) -> str:
-    """``0.4 s``, ``3 min 20 s``, ``2 h 5 min``, ``4 d 3 h``; a dash for None."""
+    """Format a duration as ``0.4s``, ``3m05s``, ``2h05m`` or ``4d03h``; a dash for None."""
     if seconds is None:
         return EMPTY_PLACEHOLDER
-    if seconds < 10:
-        return f"{max(0.0, seconds):.1f} s"
-    whole_seconds = int(seconds)
-    for unit_seconds, unit, subunit_seconds, subunit in (
-        (86400, "d", 3600, "h"),
-        (3600, "h", 60, "min"),
-        (60, "min", 1, "s"),
-    ):
-        if whole_seconds >= unit_seconds:
-            subunits = whole_seconds % unit_seconds // subunit_seconds
-            return (
-                f"{whole_seconds // unit_seconds} {unit} {subunits} {subunit}"
-                if subunits
-                else f"{whole_seconds // unit_seconds} {unit}"
-            )
-    return f"{whole_seconds} s"
+    if round(seconds, 1) < 60:
+        return f"{max(0.0, seconds):.1f}s"
+    whole_seconds = round(seconds)
+    if whole_seconds < 3600:
+        return f"{whole_seconds // 60}m{whole_seconds % 60:02}s"
+    if whole_seconds < 86400:
+        return f"{whole_seconds // 3600}h{whole_seconds % 3600 // 60:02}m"
+    return f"{whole_seconds // 86400}d{whole_seconds % 86400 // 3600:02}h"
 
 
 def format_relative_time(timestamp: str, now: float) -> Markup:
-    """A time as ``5 min ago``, the exact one beside it for those who point at it; a dash when there is none."""
+    """Return an HTML element that reads ``5 minutes ago`` with the exact time on hover; a dash if there is no time."""
     unix_seconds = to_unix_seconds(timestamp)
     if unix_seconds is None:
         return Markup("{}").format(EMPTY_PLACEHOLDER)
@@ -77,7 +76,7 @@ def format_relative_time(timestamp: str, now: float) -> Markup:
 
 
 def format_datetime(timestamp: str) -> str:
-    """``2026-11-24 10:59:17 UTC``."""
+    """Format a timestamp as ``2026-11-24 10:59:17 UTC``; a dash if it cannot be parsed."""
     unix_seconds = to_unix_seconds(timestamp)
     return (
         datetime.fromtimestamp(unix_seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -87,12 +86,12 @@ def format_datetime(timestamp: str) -> str:
 
 
 def format_usd(usd: float | None) -> str:
-    """``$ 31.40``, or a dash."""
+    """Format an amount in US dollars as ``$31.40``; a dash for None."""
     return EMPTY_PLACEHOLDER if usd is None else f"${usd:,.2f}"
 
 
 def format_bytes(count: int) -> str:
-    """Bytes as people say them."""
+    """Format a number of bytes as ``9.4 MB``."""
     amount = float(count)
     for unit in ("B", "KB", "MB", "GB"):
         if amount < 1000 or unit == "GB":
@@ -102,24 +101,24 @@ def format_bytes(count: int) -> str:
 
 
 def safe_url(url: str) -> str:
-    """An address that a browser may follow, or "": no scripts, nothing but the web."""
+    """Return ``url`` if it is an HTTP or HTTPS URL, else ""."""
     return url if url.startswith(("https://", "http://")) else ""
 
 
 def pluralize(number: int, singular: str, plural: str = "") -> str:
-    """``1 resource``, ``3 resources``."""
+    """Return a count with its noun: ``1 resource``, ``3 resources``."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
 def format_code_list(items: Iterable[str], max_items: int = 4) -> Markup:
-    """Codes with commas; what is too many is counted."""
+    """Return at most ``max_items`` items as HTML code elements, with the number of the others."""
     labels = [sanitize_text(item, 80) for item in items]
     codes = Markup(", ").join(Markup("<code>{}</code>").format(item) for item in labels[:max_items])
     return codes + escape(f" and {len(labels) - max_items} more") if len(labels) > max_items else codes
 
 
 def insert_word_breaks(text: str) -> Markup:
-    """A long name that may break after its dots, slashes and dashes."""
+    """Return a name as HTML that may wrap after dots, slashes, underscores, colons and dashes."""
     escaped = str(escape(sanitize_text(text)))
     return Markup("".join(f"{char}<wbr>" if char in "./_:-" else char for char in escaped))  # noqa: S704 - escaped above
 
@@ -127,12 +126,12 @@ def insert_word_breaks(text: str) -> Markup:
 def _format_distance(seconds: float) -> str:
     for unit_seconds, unit in RELATIVE_TIME_UNITS:
         if seconds >= unit_seconds:
-            return f"{int(seconds // unit_seconds)} {unit}"
-    return f"{int(seconds)} s" if seconds >= 5 else "now"
+            return pluralize(int(seconds // unit_seconds), unit)
+    return pluralize(int(seconds), "second") if seconds >= 5 else "now"
 
 
 class Command(Struct, frozen=True):
-    """Something to type, and why."""
+    """A shell command and what it does."""
 
     text: str
-    why: str = ""
+    description: str = ""

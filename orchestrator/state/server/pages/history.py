@@ -1,4 +1,4 @@
-"""History: every run, filtered; how well the team delivers; and the chained log below it all."""
+"""Show all runs with filters, the delivery metrics, and the audit log."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ QueryText = Annotated[str, Query(max_length=200)]
 PAGE_SIZE = 30
 MAX_WEEKS = 26
 TREND_WEEKS = 4
-"""Weeks that the figures are about."""
+"""Number of weeks in each of the two periods that are compared."""
 
 
 class MetricTrend(Struct, frozen=True):
-    """One of the four: what it is now, and how it was in the weeks before that."""
+    """One delivery metric: its value in the last weeks and in the weeks before."""
 
     name: str
     now: str
     before: str
     better: str
-    """``better``, ``worse`` or ``same``"""
+    """``better``, ``worse`` or ``same``."""
 
 
 def compute_metric_trends(deliveries: Sequence[DeliveryMetrics]) -> tuple[MetricTrend, ...]:
-    """The four figures of the newest weeks beside those of the weeks before them."""
+    """Return the four metrics of the last weeks compared with those of the weeks before."""
     recent, previous = deliveries[-TREND_WEEKS:], deliveries[-2 * TREND_WEEKS : -TREND_WEEKS]
     return (
         _build_metric_trend(
-            "Deploys a week", _deploys_per_week(recent), _deploys_per_week(previous), "{:.1f}", is_lower_better=False
+            "Deploys per week", _deploys_per_week(recent), _deploys_per_week(previous), "{:.1f}", is_lower_better=False
         ),
         _build_metric_trend(
             "Lead time", _mean_of(recent, "lead_seconds"), _mean_of(previous, "lead_seconds"), "", is_lower_better=True
@@ -64,7 +64,7 @@ def compute_metric_trends(deliveries: Sequence[DeliveryMetrics]) -> tuple[Metric
 
 
 def fill_missing_weeks(deliveries: Sequence[DeliveryMetrics]) -> tuple[DeliveryMetrics, ...]:
-    """``weeks`` without gaps, the newest half year: a week in which nothing happened is told too."""
+    """Return the last half year week by week, with zeros for weeks without runs."""
     if not deliveries:
         return ()
     by_week = {delivery.week: delivery for delivery in deliveries}
@@ -108,7 +108,7 @@ def _mean_of(deliveries: Sequence[DeliveryMetrics], name: str) -> float | None:
 
 
 def _parse_day(text: str) -> str:
-    """A day as the form has it, "" when it is none."""
+    """Return a date as YYYY-MM-DD, "" if it cannot be parsed."""
     try:
         return date.fromisoformat(text).isoformat() if text else ""
     except ValueError:
@@ -119,8 +119,8 @@ def _next_day(day: str) -> str:
     return (date.fromisoformat(day) + timedelta(days=1)).isoformat() if day and day < "9999-12-31" else ""
 
 
-def router() -> APIRouter:
-    """``/history`` and ``/history/log``."""
+def create_router() -> APIRouter:
+    """Return the routes of the history page and of the audit log."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/history")
@@ -153,15 +153,19 @@ def router() -> APIRouter:
         active_filters = {name: filter_value for name, filter_value in asdict(form_filter).items() if filter_value}
         weeks = () if cursor else fill_missing_weeks(store.list_delivery_metrics(environment))
         values = {
-            "figures": compute_metric_trends(weeks),
+            "metrics": compute_metric_trends(weeks),
             "weeks": weeks,
-            "only": form_filter,
-            "filtered": bool(active_filters),
+            "filters": form_filter,
+            "is_filtered": bool(active_filters),
             "runs": page.items,
         }
-        choices = {"keys": store.list_environment_keys(), "statuses": get_args(RunStatus), "verbs": get_args(RunVerb)}
+        choices = {
+            "environment_keys": store.list_environment_keys(),
+            "statuses": get_args(RunStatus),
+            "verbs": get_args(RunVerb),
+        }
         older_url = f"/history?{urlencode({**active_filters, 'cursor': page.cursor})}" if page.cursor else ""
-        return render_page(request, "history.html", {**values, **choices, "older": older_url})
+        return render_page(request, "history.html", {**values, **choices, "older_url": older_url})
 
     @routes.get("/history/log")
     def show_audit_log(
@@ -180,9 +184,9 @@ def router() -> APIRouter:
         values = {
             "environment": environment,
             "by": by,
-            "keys": store.list_environment_keys(),
+            "environment_keys": store.list_environment_keys(),
             "entries": page.items,
-            "older": older_url,
+            "older_url": older_url,
         }
         return render_page(request, "log.html", values)
 

@@ -1,4 +1,4 @@
-"""The models of every environment: versions, how good they are, which is current, and whether training is needed."""
+"""Show the model versions of every environment and accept uploads of new ones."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from orchestrator.state.server.store import Store
 
 
 class ModelHistory(Struct, frozen=True):
-    """The versions of one model, newest first, and what its bucket shows where the service may look into it."""
+    """The versions of one model, newest first, and the status of its bucket if the service can read it."""
 
     environment: str
     name: str
     versions: tuple[ModelVersion, ...]
-    seen: ModelStoreStatus
+    store_status: ModelStoreStatus
 
     @property
     def current(self) -> ModelVersion | None:
-        """The version in use: what the bucket says, after a rollback too, or else what was told last."""
-        if self.seen.current:
-            return next((version for version in self.versions if version.version == self.seen.current), None)
+        """Return the current version: the one the bucket points to, else the one last reported as current."""
+        if self.store_status.current:
+            return next((version for version in self.versions if version.version == self.store_status.current), None)
         return next((version for version in self.versions if version.current), None)
 
     @property
@@ -47,33 +47,33 @@ class ModelHistory(Struct, frozen=True):
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The names of all metrics, those of the current version first."""
+        """Return the names of all metrics, those of the current version first."""
         return tuple(
             dict.fromkeys(name for version in (self.current, *self.versions) if version for name in version.metrics)
         )
 
     @property
     def alert(self) -> str:
-        """Why training is needed: what the bucket shows, or what was told of the version that is current or newest."""
-        if self.seen.is_readable:
-            return self.seen.training_reason
+        """Return why training is needed, "" if it is not: by the bucket, else by the current or newest version."""
+        if self.store_status.is_readable:
+            return self.store_status.training_reason
         latest = self.current or self.versions[0]
         return latest.needs_training
 
     @property
-    def ways(self) -> tuple[Command, ...]:
-        """From photos to the shop."""
+    def commands(self) -> tuple[Command, ...]:
+        """Return the commands that train, validate and publish a new version."""
         name = self.environment.partition("/")[2]
         return (
-            Command(f"orchestrator model status -e {name}", "which photos the current model has not seen"),
-            Command("python -m ml.train_model", "train"),
-            Command(f"python -m ml.validate_model runs/VERSION -e {name}", "measure it on photos it has not seen"),
-            Command(f"python -m ml.upload_model runs/VERSION -e {name}", "upload it and switch to it"),
+            Command(f"orchestrator model status -e {name}", "Compare the current model with the photos in the bucket"),
+            Command("python -m ml.train_model", "Train a new version"),
+            Command(f"python -m ml.validate_model runs/VERSION -e {name}", "Validate it on held-out photos"),
+            Command(f"python -m ml.upload_model runs/VERSION -e {name}", "Upload it and make it the current version"),
         )
 
 
 def group_versions(versions: tuple[ModelVersion, ...], stores: ModelStores) -> tuple[ModelHistory, ...]:
-    """The versions by environment and name, as they come."""
+    """Group versions by environment and name, keeping their order."""
     groups: dict[tuple[str, str], list[ModelVersion]] = {}
     for version in versions:
         groups.setdefault((version.environment, version.name), []).append(version)
@@ -81,21 +81,21 @@ def group_versions(versions: tuple[ModelVersion, ...], stores: ModelStores) -> t
 
 
 def render_models_page(request: Request, store: Store, key: str = "", problems: Problems | None = None) -> Response:
-    """The models of all environments, or of one; with what is wrong with an upload."""
-    stores: ModelStores = request.app.state.shelves
+    """Return the models page of one environment, or of all if ``key`` is "", with the problems of an upload."""
+    stores: ModelStores = request.app.state.model_stores
     values = {
-        "shelves": group_versions(store.list_model_versions(key), stores),
+        "models": group_versions(store.list_model_versions(key), stores),
         "key": key,
         "tab": "models" if key else "",
-        "takes": [store_key for store_key in stores.storages if key in {"", store_key}],
+        "upload_environments": [store_key for store_key in stores.storages if key in {"", store_key}],
         "problems": problems.problems if problems else (),
-        "most": bundle.MAX_BYTES,
+        "max_upload_bytes": bundle.MAX_BYTES,
     }
     return render_page(request, "models.html", values, 422 if problems else 200)
 
 
-def router() -> APIRouter:
-    """``/models``, and those of one environment; the button that takes a new version."""
+def create_router() -> APIRouter:
+    """Return the routes of the models pages and of the upload form."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/models")
@@ -115,7 +115,9 @@ def router() -> APIRouter:
             check_form_csrf(identity, form_fields["csrf"])
             file = form.get("file")
             if not isinstance(file, UploadFile):
-                raise HTTPException(422, "choose the file that python -m ml.upload_model --file wrote")
+                raise HTTPException(
+                    422, "no file chosen: choose the file that `python -m ml.upload_model --file` wrote"
+                )
             return await run_in_threadpool(_publish_upload, request, store, identity, form_fields, file.file)
 
     return routes
@@ -124,7 +126,7 @@ def router() -> APIRouter:
 def _publish_upload(
     request: Request, store: Store, identity: Identity, form_fields: Mapping[str, str], file: BinaryIO
 ) -> Response:
-    stores: ModelStores = request.app.state.shelves
+    stores: ModelStores = request.app.state.model_stores
     environment = form_fields["environment"]
     try:
         metadata = stores.publish(environment, file, form_fields["reason"][:400])

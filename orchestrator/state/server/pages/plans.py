@@ -1,4 +1,4 @@
-"""The page of a plan: the view that pull requests have, with search and folding."""
+"""Show a plan as pull requests show it, with search and collapsible components."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from orchestrator.state.server.routing import SingleThreadRoute
 
 
 def build_cost_view(record: PlanRecord) -> CostView | None:
-    """The estimate in a sentence, where there is one."""
+    """Return the cost estimate of a plan, None if there is none."""
     if record.monthly_usd is None:
         return None
     change = record.monthly_change_usd
     change_text = f" ({change:+.2f})" if change else ""
-    return CostView(f"About {record.monthly_usd:.2f} USD a month{change_text}, by list prices", ())
+    return CostView(f"About {record.monthly_usd:.2f} USD per month{change_text}, at list prices", ())
 
 
-def router() -> APIRouter:
-    """``/plans/{digest}``."""
+def create_router() -> APIRouter:
+    """Return the route of the plan page."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/plans/{digest}")
@@ -35,7 +35,7 @@ def router() -> APIRouter:
     ) -> Response:
         record = store.get_plan(digest)
         if record is None:
-            raise HTTPException(404, "no plan with this digest is known here")
+            raise HTTPException(404, "no plan with this digest")
         plan_view = build_view(record.plan, cost=build_cost_view(record), include_steps=True)
         parts = {name: Markup(part) for name, part in plan_html.render_parts(plan_view).items()}  # noqa: S704 - escaped by the renderer
         values = {"key": record.environment, "record": record, "view": plan_view, "parts": parts}

@@ -1,4 +1,4 @@
-"""What differs between two releases: images, site files, manifest lines, version ids of secrets and models.  Pure."""
+"""Compare two releases: images, site files, manifest lines, versions of secrets and models.  Pure."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ class DocumentDiff(Struct, frozen=True):
 
 
 class SiteDiff(Struct, frozen=True):
-    """The files of one site that differ; ``files`` is None where nobody told which."""
+    """The files of one site that differ; ``files`` is None if a file list is missing."""
 
     handle: str
     files: tuple[tuple[str, str], ...] | None
-    left_out: int = 0
+    omitted_count: int = 0
 
 
 class ReleaseComparison(Struct, frozen=True):
-    """All that differs; ``documents`` is None when the manifests differ and nobody told how."""
+    """All differences; ``documents`` is None if the manifests differ and their text is missing."""
 
     parts: tuple[PartChange, ...]
     sites: tuple[SiteDiff, ...]
@@ -63,7 +63,7 @@ class ReleaseComparison(Struct, frozen=True):
 def compare_releases(
     before: Release, after: Release, contents: tuple[ReleaseContent | None, ReleaseContent | None]
 ) -> ReleaseComparison:
-    """From ``before`` to ``after``."""
+    """Return the differences from ``before`` to ``after``."""
     old, new = contents
     documents: tuple[DocumentDiff, ...] | None = ()
     if before.vector.manifests != after.vector.manifests:
@@ -75,7 +75,7 @@ def compare_releases(
 
 
 def list_changed_parts(before: Release | None, after: Release) -> tuple[str, ...]:
-    """The parts that ``after`` shipped and ``before`` did not, in words."""
+    """Return the names of the parts that differ; ``everything`` if there is no earlier release."""
     if before is None:
         return ("everything",)
     parts = [f"{part.kind} {part.handle.partition('.')[2] or part.handle}" for part in _compare_parts(before, after)]
@@ -102,7 +102,7 @@ def _changed_keys(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
 
 def _format_part(value: object) -> str:
     if value is None:
-        return "not there"
+        return "none"
     text = f"{value.tag[:12] or 'prebuilt'} ({value.digest[:19]})" if isinstance(value, ImageReference) else str(value)
     return escape_unprintable(text[:64])
 
@@ -149,9 +149,9 @@ def _diff_documents(old: ManifestDocument | None, new: ManifestDocument | None) 
     old_lines, new_lines = (_to_yaml(side).splitlines() if side else [] for side in (old, new))
     for number, text in enumerate(difflib.unified_diff(old_lines, new_lines, lineterm="", n=3)):
         if number >= MAX_DIFF_LINES:
-            yield DiffLine("@", "the rest is left out")
+            yield DiffLine("@", "further lines omitted")
             return
-        if number >= 2:  # the names of two files that are none
+        if number >= 2:  # skip the two file name lines
             sign = text[0] if text[0] in "+-@" else " "
             yield DiffLine(sign, escape_unprintable(text if sign == "@" else text[1:]))
 

@@ -1,4 +1,4 @@
-"""The releases of an environment: the timeline, what changed between any two, and the way back."""
+"""Show the releases of an environment, compare two of them, and show how to roll back."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ ToNumber = Annotated[int, Query(ge=0, le=2**31 - 1)]
 
 
 class TimelineEntry(Struct, frozen=True):
-    """One release in the timeline; ``ways`` lead back to it, none where it cannot come back or stands already."""
+    """One release in the timeline; ``commands`` roll back to it, empty if it is current or cannot be restored."""
 
     record: ReleaseRecord
     result: str
+    label: str
     changed: tuple[str, ...]
     is_current: bool
-    ways: tuple[Command, ...]
+    commands: tuple[Command, ...]
 
 
 class ReleasePair(Struct, frozen=True):
@@ -43,23 +44,25 @@ class ReleasePair(Struct, frozen=True):
 
 
 def build_timeline(records: Sequence[ReleaseRecord], current: int | None, name: str) -> tuple[TimelineEntry, ...]:
-    """Newest first, as ``records`` are; each is compared with the whole release before it."""
+    """Return the timeline, newest first; compares each release with the complete release before it."""
     return tuple(_build_entry(record, records[index + 1 :], current, name) for index, record in enumerate(records))
 
 
 def rollback_commands(name: str, number: int) -> tuple[Command, ...]:
-    """How to go back to a release: to look, to do it here, to let GitHub do it."""
+    """Return the commands that roll back to a release: plan, from here, with GitHub."""
     return (
-        Command(f"orchestrator rollback -e {name} --to {number} --plan", "see what it would change"),
-        Command(f"orchestrator rollback -e {name} --to {number} --reason '...'", "do it from here"),
-        Command(f"gh workflow run rollback.yml -f environment={name} -f release={number}", "let GitHub do it"),
+        Command(f"orchestrator rollback -e {name} --to {number} --plan", "Preview the changes"),
+        Command(f"orchestrator rollback -e {name} --to {number} --reason '...'", "Roll back from this machine"),
+        Command(
+            f"gh workflow run rollback.yml -f environment={name} -f release={number}", "Roll back with GitHub Actions"
+        ),
     )
 
 
 def load_release_pair(store: Store, key: str, first: int, second: int) -> ReleasePair | None:
-    """The two that were asked for, None when nobody asked.
+    """Return the two selected releases, None if none are selected.
 
-    Raises HTTPException 404.
+    Raises HTTPException 404 if one does not exist.
     """
     if not (first and second):
         return None
@@ -81,11 +84,11 @@ def _build_entry(
     commands = (
         rollback_commands(name, release.number) if record.restorable and release.is_complete and not is_current else ()
     )
-    return TimelineEntry(record, RESULT_LABELS[release.result], changed_parts, is_current, commands)
+    return TimelineEntry(record, release.result, RESULT_LABELS[release.result], changed_parts, is_current, commands)
 
 
-def router() -> APIRouter:
-    """``/e/{project}/{name}/releases``, with ``from`` and ``to`` for two of them."""
+def create_router() -> APIRouter:
+    """Return the route of the releases page; ``from`` and ``to`` select two releases to compare."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get(ENVIRONMENT_PATH + "/releases")
@@ -108,7 +111,7 @@ def router() -> APIRouter:
         values = {
             "entries": entries,
             "pair": load_release_pair(store, key, first, to),
-            "more": next_cursor,
+            "next_cursor": next_cursor,
             "current": current,
         }
         return render_page(request, "releases.html", {**values, "key": key, "tab": "releases", "cursor": cursor})

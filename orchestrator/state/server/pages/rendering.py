@@ -1,4 +1,4 @@
-"""A template and its values as an answer: escaped, pressed, with what every page shows."""
+"""Render templates to HTML responses: escaped, compressed, with the values that every page uses."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 MIN_GZIP_BYTES = 800
-"""Bytes that are not worth pressing."""
+"""Size in bytes up to which a response is not compressed."""
 
 
 @cache
 def load_templates() -> Environment:
-    """The templates; every value is escaped, and one that is missing is an error."""
+    """Return the template environment; it escapes every value, and a missing value is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("orchestrator.state.server.pages", "templates")
@@ -42,33 +42,34 @@ def load_templates() -> Environment:
         auto_reload=False,
     )
     environment.filters |= {
-        "say": formatting.sanitize_text,
-        "mood": formatting.status_tone,
-        "lasting": formatting.format_duration,
-        "exact": formatting.format_datetime,
-        "money": formatting.format_usd,
-        "size": formatting.format_bytes,
-        "link": formatting.safe_url,
-        "listed": formatting.format_code_list,
-        "breakable": formatting.insert_word_breaks,
+        "clean": formatting.sanitize_text,
+        "tone": formatting.status_tone,
+        "status_label": formatting.status_label,
+        "duration": formatting.format_duration,
+        "datetime": formatting.format_datetime,
+        "usd": formatting.format_usd,
+        "file_size": formatting.format_bytes,
+        "safe_url": formatting.safe_url,
+        "code_list": formatting.format_code_list,
+        "word_breaks": formatting.insert_word_breaks,
     }
     environment.globals |= {
         "static": static_files.url,
         "version": orchestrator.__version__,
-        "counted": formatting.pluralize,
+        "pluralize": formatting.pluralize,
     }
     return environment
 
 
 def compile_templates() -> None:
-    """Compile every template, so that nobody who asks for a page waits for it."""
+    """Compile every template, so that the first request for a page does not wait for it."""
     environment = load_templates()
     for name in environment.list_templates():
         environment.get_template(name)
 
 
 def render_page(request: Request, template: str, values: Mapping[str, Any], status: int = 200) -> Response:
-    """The page that ``template`` makes of ``values``."""
+    """Return a page as a response, compressed if the client accepts gzip."""
     text = render_fragment(request, template, **values)
     headers = {"Cache-Control": "private, no-cache", "Vary": "Accept-Encoding, Cookie"}
     body = text.encode()
@@ -79,29 +80,29 @@ def render_page(request: Request, template: str, values: Mapping[str, Any], stat
 
 
 def render_fragment(request: Request, template: str, **values: Any) -> str:
-    """The text that ``template`` makes of ``values`` and of what every page knows."""
+    """Render a template with ``values`` and the values that every page uses."""
     settings: Settings = request.app.state.settings
     now = get_store(request).clock()
     identity = get_identity(request)
     context: dict[str, Any] = {
         "path": request.url.path,
-        "here": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
+        "current_url": request.url.path + (f"?{request.url.query}" if request.url.query else ""),
         "theme": theme.get_theme(request),
         "identity": identity,
-        "operator": identity.can("operate") and bool(identity.csrf),
+        "is_operator": identity.can("operate") and bool(identity.csrf),
         "csrf": mask_token(identity.csrf),
-        "open_to_all": not settings.is_authentication_required,
-        "signs_in": settings.is_sign_in_enabled,
+        "is_public": not settings.is_authentication_required,
+        "is_sign_in_enabled": settings.is_sign_in_enabled,
         "repository": f"{settings.github_url.rstrip('/')}/{settings.repository}" if settings.repository else "",
-        "ago": lambda timestamp: formatting.format_relative_time(timestamp, now),
+        "relative_time": lambda timestamp: formatting.format_relative_time(timestamp, now),
         "now": now,
-        "took": lambda run: _duration_seconds(run, now),
+        "run_duration": lambda run: _duration_seconds(run, now),
     }
     return load_templates().get_template(template).render({**context, **values})
 
 
 def _duration_seconds(run: Run, now: float) -> float | None:
-    """Seconds a run took, or takes; None for one that waits or never began."""
+    """Return the seconds that a run took or has taken so far; None if it has not started."""
     started, ended = (
         formatting.to_unix_seconds(run.started_at),
         formatting.to_unix_seconds(run.ended_at) if run.is_over else now,
@@ -110,14 +111,14 @@ def _duration_seconds(run: Run, now: float) -> float | None:
 
 
 def mask_token(csrf_token: str) -> str:
-    """``word`` under a mask of its own, so that no two pages press alike: nothing can be learned from their length."""
+    """Return the token under a random mask, so that the size of a compressed page reveals nothing (BREACH)."""
     data = csrf_token.encode()
     mask = secrets.token_bytes(len(data))
     return base64.urlsafe_b64encode(mask + bytes(a ^ b for a, b in zip(data, mask, strict=True))).decode()
 
 
 def unmask_token(masked_token: str) -> str:
-    """What ``masked`` hid; "" when it is none."""
+    """Return the token that ``mask_token`` masked; "" if it is malformed."""
     try:
         data = base64.b64decode(masked_token.encode("ascii", "replace"), b"-_", validate=True)
         half = len(data) // 2
@@ -127,7 +128,7 @@ def unmask_token(masked_token: str) -> str:
 
 
 def check_form_csrf(identity: Identity, csrf: str) -> None:
-    """Raises HTTPException 403 unless a form of ours was sent by the one who was shown it."""
+    """Raise HTTPException 403 unless the form carries the CSRF token of this identity."""
     if not identity.csrf:
-        raise HTTPException(403, "this is for people who signed in")
+        raise HTTPException(403, "sign in to do this: tokens and anonymous visitors cannot submit forms")
     check_csrf(identity, unmask_token(csrf))

@@ -1,4 +1,4 @@
-"""A run as a table: what it will do by its plan, does by its events, and did by its outcomes.  Pure."""
+"""Build the resource table and the log of a run from its plan, events and outcomes.  Pure."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from orchestrator.render.plan_view import ACTION_SYMBOLS
 from orchestrator.state.protocol.records import Run, StepEvent
+from orchestrator.state.server.pages.formatting import format_duration
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome, Plan
 
 STATE_ORDER = {"failed": 0, "working": 1, "waiting": 2, "skipped": 3, "succeeded": 4, "unchanged": 5}
@@ -19,17 +20,17 @@ STATE_BY_ACTUATION = {
 
 
 class ResourceRow(Struct):
-    """One resource; ``began`` is when work on it began, ``seconds`` how long it took once it is over."""
+    """One resource; ``started_at`` is a timestamp, ``seconds`` the duration once it has finished."""
 
     address: str
     action: str
     state: str = "waiting"
-    what: str = ""
-    began: str = ""
+    message: str = ""
+    started_at: str = ""
     seconds: float | None = None
     steps: int = 0
     steps_total: int = 0
-    unwell: str = ""
+    health: str = ""
 
     @property
     def symbol(self) -> str:
@@ -37,55 +38,55 @@ class ResourceRow(Struct):
 
 
 class ResourceTable(Struct):
-    """All resources of a run; events are fed to it one after another."""
+    """All resources of a run, updated event by event."""
 
     rows: dict[str, ResourceRow] = field(default_factory=dict)
     last_sequence: int = 0
 
     def apply_event(self, event: StepEvent) -> None:
-        """Let the table say what ``event`` says."""
+        """Update the table with an event."""
         row = self.rows.setdefault(
             event.address, ResourceRow(event.address, event.action.value if event.action else "")
         )
         self.last_sequence = event.sequence
         match event.kind:
             case "started":
-                row.state, row.began = "working", event.at
+                row.state, row.started_at = "working", event.at
                 row.action = event.action.value if event.action else row.action
             case "step":
                 row.steps += 1
-                row.what = event.what
+                row.message = event.what
             case "waiting" | "progress":
-                row.what = f"{event.what} ({event.done} of {event.total})" if event.total else event.what
+                row.message = f"{event.what} ({event.done} of {event.total})" if event.total else event.what
             case "finished":
                 self.apply_outcome(event.outcome) if event.outcome else None
 
     def apply_outcome(self, outcome: Outcome) -> None:
-        """Let the table say how it ended."""
+        """Update the table with the outcome of a change."""
         row = self.rows.setdefault(outcome.address, ResourceRow(outcome.address, outcome.action.value))
         row.state = STATE_BY_ACTUATION[outcome.actuation]
-        row.seconds, row.what = outcome.seconds, outcome.reason
-        row.unwell = "" if outcome.health is Health.HEALTHY else outcome.health.value
+        row.seconds, row.message = outcome.seconds, outcome.reason
+        row.health = "" if outcome.health is Health.HEALTHY else outcome.health.value
         row.steps = max(row.steps, outcome.steps_done)
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """How many are in each state."""
+        """Return the number of resources by state."""
         return Counter(row.state for row in self.rows.values())
 
     @property
     def done(self) -> int:
-        """How many have ended, well or not."""
+        """Return the number of resources that succeeded, failed or are unchanged."""
         return sum(row.state not in {"working", "waiting", "skipped"} for row in self.rows.values())
 
     @property
     def sorted(self) -> list[ResourceRow]:
-        """What failed first, then what is worked on, then the rest as planned."""
+        """Return failed resources first, then those in progress, then the others in planned order."""
         return sorted(self.rows.values(), key=lambda row: STATE_ORDER[row.state])
 
 
 def build_resource_table(run: Run, plan: Plan | None, events: Iterable[StepEvent]) -> ResourceTable:
-    """The table of ``run``; what never began in a run that is over was skipped."""
+    """Return the resource table of a run; marks resources that an ended run never started as skipped."""
     table = ResourceTable()
     for change in plan.pending_changes if plan else ():
         table.rows[change.address] = ResourceRow(change.address, change.action.value, steps_total=len(change.steps))
@@ -101,7 +102,7 @@ def build_resource_table(run: Run, plan: Plan | None, events: Iterable[StepEvent
 
 
 class LogLine(Struct, frozen=True):
-    """One line of the log."""
+    """One line of a run's log; ``at`` is a time of day in UTC."""
 
     number: int
     at: str
@@ -111,18 +112,20 @@ class LogLine(Struct, frozen=True):
 
 
 def format_log_line(event: StepEvent) -> LogLine:
-    """An event in words."""
+    """Return an event as a log line."""
     match event.kind:
         case "started":
-            message, state = f"begins: {event.action.value if event.action else 'work'}", ""
+            message, state = f"started: {event.action.value if event.action else 'change'}", ""
         case "finished" if event.outcome:
             outcome = event.outcome
             state = STATE_BY_ACTUATION[outcome.actuation]
-            message = f"{state} after {outcome.seconds:.1f} s" + (f": {outcome.reason}" if outcome.reason else "")
+            message = f"{state} after {format_duration(outcome.seconds)}" + (
+                f": {outcome.reason}" if outcome.reason else ""
+            )
         case "progress":
             message, state = f"{event.what} {event.done} of {event.total}", ""
         case "waiting":
-            message, state = f"waits: {event.what}", ""
+            message, state = f"waiting: {event.what}", ""
         case _:
             message, state = event.what, ""
     return LogLine(event.sequence, event.at[11:19], event.address, message, state)

@@ -1,6 +1,6 @@
-"""A run as it happens: server-sent events whose data is the page's own parts, made anew.
+"""Stream a run to browsers as server-sent events that carry rendered HTML.
 
-``board`` replaces the table, ``line`` adds to the log and bears the event's number, ``over`` says there is no more.
+``board`` replaces the table, ``line`` appends to the log with the event's number as its id, ``over`` ends the stream.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from orchestrator.state.server.store import Store
 from orchestrator.state.server.store.run_events import iter_events
 
 POLL_INTERVAL_SECONDS = 0.5
-"""Seconds between two looks; many people may look at once."""
+"""Seconds between two polls of the store; many browsers may watch at once."""
 POLLS_PER_KEEPALIVE = 20
-"""Looks without news after which a word is sent, so that nothing between us ends the stream."""
+"""Polls without an event after which a comment is sent, so that no proxy closes an idle stream."""
 MAX_POLLS = 600
-"""After so many looks the stream ends and the browser asks again; nobody who left is served for ever."""
+"""Polls after which the stream ends and the browser reconnects, so that no abandoned stream lives forever."""
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class RunWatcher:
-    """One browser that watches one run."""
+    """The stream of one run to one browser."""
 
     def __init__(self, request: Request, store: Store, run: Run, plan: PlanRecord | None, after_sequence: int) -> None:
         self._request, self._store = request, store
@@ -40,7 +40,7 @@ class RunWatcher:
         self._table: ResourceTable | None = None
 
     def poll(self) -> list[str]:
-        """What is new, as messages; the last is ``over`` when the run has ended."""
+        """Return the new messages; the last is ``over`` if the run has ended."""
         self._run = self._store.get_run(self._run.id) or self._run
         if self._table is None:
             events = list(iter_events(self._store, self._run.id))
@@ -72,13 +72,13 @@ class RunWatcher:
 
 
 def format_event(event_name: str, data: str, event_id: int) -> str:
-    """One server-sent event."""
+    """Format a server-sent event."""
     lines = "".join(f"data: {data_line}\n" for data_line in data.splitlines() or [""])
     return f"event: {event_name}\nid: {event_id}\n{lines}\n"
 
 
 async def stream_events(request: Request, watcher: RunWatcher) -> AsyncIterator[str]:
-    """Messages until the run ends, the browser leaves, or it is time to ask again."""
+    """Yield messages until the run ends, the browser disconnects, or MAX_POLLS is reached."""
     yield "retry: 1000\n\n"
     idle_polls = 0
     for _ in range(MAX_POLLS):
@@ -92,12 +92,12 @@ async def stream_events(request: Request, watcher: RunWatcher) -> AsyncIterator[
         idle_polls = 0 if messages else idle_polls + 1
         if idle_polls >= POLLS_PER_KEEPALIVE:
             idle_polls = 0
-            yield ": still here\n\n"
+            yield ": keepalive\n\n"
         await asyncio.sleep(POLL_INTERVAL_SECONDS)
 
 
-def router() -> APIRouter:
-    """``/runs/{run}/live``; a browser that comes back says where it was in ``Last-Event-ID``."""
+def create_router() -> APIRouter:
+    """Return the route of the stream; a browser that reconnects sends its position in ``Last-Event-ID``."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/runs/{run}/live")

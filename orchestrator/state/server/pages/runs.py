@@ -1,4 +1,4 @@
-"""The page of one run: how it stands, its first cause if it failed, its resources, its log, its plan."""
+"""Show one run: its status, the root cause of a failure, its resources, log and plan."""
 
 from __future__ import annotations
 
@@ -20,36 +20,36 @@ from orchestrator.state.server.store.run_events import iter_events, last_event_s
 
 RunId = Annotated[str, Path(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 MAX_LOG_LINES = 200
-"""Lines of the log that are shown at once."""
+"""Number of log lines on one page."""
 
 
 class RunView(Struct, frozen=True):
-    """What the page says of a run; ``before`` asks for older lines of the log, 0 when there are none."""
+    """What the page shows about a run; ``older_before`` is the position of older log lines, 0 if there are none."""
 
     run: Run
-    board: ResourceTable
+    table: ResourceTable
     lines: tuple[LogLine, ...]
-    last: int
-    before: int
+    last_sequence: int
+    older_before: int
     seconds: float | None
     headline: str
 
 
 def load_run(store: Store, id_: str) -> tuple[Run, PlanRecord | None]:
-    """A run and its plan.
+    """Return a run and its plan, None if the service does not have the plan.
 
-    Raises HTTPException 404.
+    Raises HTTPException 404 if there is no such run.
     """
     run = store.get_run(id_)
     if run is None:
-        raise HTTPException(404, "there is no such run")
+        raise HTTPException(404, f"no run with the ID {id_}")
     return run, store.get_plan(run.plan) if run.plan else None
 
 
 def build_run_view(store: Store, run: Run, plan: PlanRecord | None, last_line: int = 0) -> RunView:
-    """The view; ``upto`` is the number of the last line of the log to show, 0 for the newest.
+    """Return the view of a run; ``last_line`` is the number of the last log line to show, 0 for the newest.
 
-    A run that is over tells by its outcomes how each resource ended; its events are only read for the log.
+    The table of an ended run comes from its outcomes; its events are read for the log only.
     """
     last_sequence = last_event_sequence(store, run.id)
     has_outcomes = run.is_over and bool(run.outcomes)
@@ -74,14 +74,14 @@ def build_run_view(store: Store, run: Run, plan: PlanRecord | None, last_line: i
 
 
 def elapsed_seconds(store: Store, run: Run) -> float | None:
-    """Seconds from the beginning to the end, or until now."""
+    """Return the seconds from the start of a run to its end, or until now; None if its times cannot be parsed."""
     started = to_unix_seconds(run.started_at)
     ended = to_unix_seconds(run.ended_at) if run.ended_at else store.clock()
     return None if started is None or ended is None else max(0.0, ended - started)
 
 
-def router() -> APIRouter:
-    """``/runs/{run}``."""
+def create_router() -> APIRouter:
+    """Return the route of the run page."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
 
     @routes.get("/runs/{run}")

@@ -1,4 +1,4 @@
-"""Style, scripts and the icon: pressed once, and kept by browsers for a year under the hash of their content."""
+"""Serve styles, scripts and the icon, compressed and cached by browsers under the hash of their content."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CACHE_CONTROL_IMMUTABLE = "public, max-age=31536000, immutable"
 
 
 class StaticFile(Struct, frozen=True):
-    """One file; ``url`` changes with its content."""
+    """One file; ``url`` contains the hash of its content."""
 
     url: str
     content_hash: str
@@ -28,7 +28,7 @@ class StaticFile(Struct, frozen=True):
 
 @cache
 def load_static_files() -> Mapping[str, StaticFile]:
-    """All files by name."""
+    """Return all files by name."""
     folder = resources.files(__package__).joinpath("static")
     files = {}
     for path in folder.iterdir():
@@ -42,19 +42,19 @@ def load_static_files() -> Mapping[str, StaticFile]:
 
 
 def url(name: str) -> str:
-    """Where a file is found."""
+    """Return the URL of a file."""
     return load_static_files()[name].url
 
 
-def router() -> APIRouter:
-    """Serves them to anybody: there is nothing of the team in them."""
+def create_router() -> APIRouter:
+    """Return the routes of the files; they need no sign-in because they contain no records."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.get("/static/{mark}/{name}")
     def get_static_file(request: Request, mark: str, name: str) -> Response:
         static_file = load_static_files().get(name)
         if static_file is None or static_file.content_hash != mark:
-            raise HTTPException(404, "there is no such file in this version")
+            raise HTTPException(404, "no such static file in this version")
         headers = {"Cache-Control": CACHE_CONTROL_IMMUTABLE, "Vary": "Accept-Encoding", "ETag": f'"{mark}"'}
         if "gzip" not in request.headers.get("accept-encoding", ""):
             return Response(static_file.content, 200, headers, static_file.media_type)

@@ -1,4 +1,4 @@
-"""Dark or light: as the system has it, until somebody chooses.  The choice is a cookie, so no page flashes."""
+"""Store the chosen theme, dark or light, in a cookie; without one, pages follow the system."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ COOKIE_MAX_AGE_SECONDS = 365 * 86400
 
 
 def get_theme(request: Request) -> str:
-    """``dark``, ``light``, or "" for what the system has."""
+    """Return ``dark``, ``light``, or "" to follow the system."""
     theme = request.cookies.get(THEME_COOKIE, "")
     return theme if theme in THEMES else ""
 
 
 def safe_redirect_path(path: str) -> str:
-    """``back`` where it is a page of ours; no browser is sent away from here by what somebody wrote into an address."""
+    """Return ``path`` if it is a page of this service, else ``/``; prevents redirects to other sites."""
     is_local = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_local else "/"
 
 
-def router() -> APIRouter:
-    """The way to choose without JavaScript; with it the page's own script writes the cookie."""
+def create_router() -> APIRouter:
+    """Return the route that sets the theme; used without JavaScript only, which writes the cookie itself."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.post("/theme")

@@ -1,4 +1,4 @@
-"""The store: SQLAlchemy Core on SQLite or PostgreSQL, behind methods that speak in records."""
+"""Store records in SQLite or PostgreSQL with SQLAlchemy Core."""
 
 from orchestrator.state.server.store.store import Store
 

@@ -1,6 +1,6 @@
-"""The database: its engine, its transactions, its clock, and the schema brought up to date.
+"""Connect to the database: engine, transactions, clock and migrations.
 
-SQLite is one file with one writer at a time; PostgreSQL is shared by several replicas of the service.
+SQLite is one file with one writer at a time; PostgreSQL can be shared by several replicas of the service.
 """
 
 from __future__ import annotations
@@ -19,24 +19,26 @@ from sqlalchemy.exc import DisconnectionError, SQLAlchemyError
 from orchestrator.problems import Problems
 
 POOL_SIZE, MAX_POOL_OVERFLOW = 5, 5
-"""Connections that are kept, and those beyond it while there is a rush."""
+"""Connections kept open, and further ones under load."""
 HEAD_REVISION = "0002"
-"""The newest step of ``state.migrations``; a database that stands there needs none, nor alembic, which loads slowly."""
+"""The newest migration; a database at this revision needs no migration and so no alembic, which loads slowly."""
 MIGRATION_LOCK_ID = 0x0BC4E57A
-"""Held on PostgreSQL while the schema is brought up to date, so that two replicas that start do not both do it."""
+"""Advisory lock on PostgreSQL that lets only one of several starting replicas run migrations."""
 
 Clock = Callable[[], float]
 
 
 def create_database_engine(url: str) -> Engine:
-    """The engine for a database URL: ``sqlite:///state.db``, ``postgresql://user@host/name``.
+    """Return the engine for a URL such as ``sqlite:///state.db`` or ``postgresql://user@host/name``.
 
-    Raises Problems: a URL that is none, or a database of another kind.
+    Raises Problems if the URL is malformed or names another kind of database.
     """
     try:
         parsed_url = make_url(url)
     except SQLAlchemyError:
-        raise Problems.from_message("the database's URL cannot be read", hint="--database sqlite:///state.db") from None
+        raise Problems.from_message(
+            "the database URL is malformed", hint="use a URL such as `--database sqlite:///state.db`"
+        ) from None
     if parsed_url.drivername in {"postgres", "postgresql"}:
         parsed_url = parsed_url.set(drivername="postgresql+psycopg")
     if parsed_url.drivername == "postgresql+psycopg":
@@ -44,8 +46,8 @@ def create_database_engine(url: str) -> Engine:
     if parsed_url.drivername == "sqlite":
         return _create_sqlite_engine(parsed_url)
     raise Problems.from_message(
-        f"the state service keeps its records in SQLite or PostgreSQL, not in {parsed_url.drivername}",
-        hint="--database postgresql://USER@HOST/NAME",
+        f"unsupported database {parsed_url.drivername}: use SQLite or PostgreSQL",
+        hint="set `--database postgresql://USER@HOST/NAME` or `--database sqlite:///state.db`",
     )
 
 
@@ -54,7 +56,7 @@ def _create_postgresql_engine(url: Any) -> Engine:
 
     @event.listens_for(engine, "checkout")
     def _check_connection(connection: Any, _: Any, __: Any) -> None:
-        # A server that has gone said so on the socket: looking there takes no answer from it, as a ping would.
+        # A server that closed the connection made the socket readable; polling needs no round trip, unlike a ping.
         poller = select.poll()
         poller.register(connection.fileno(), select.POLLIN)
         if poller.poll(0):
@@ -73,12 +75,12 @@ def _create_sqlite_engine(url: Any) -> Engine:
     )
     if engine is None:
         raise Problems.from_message(
-            "a state service in memory forgets all at once", hint="--database sqlite:///state.db"
+            "an in-memory database loses all records", hint="use a file: `--database sqlite:///state.db`"
         )
 
     @event.listens_for(engine, "connect")
     def _set_pragmas(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves, below
+        connection.isolation_level = None  # BEGIN is issued below
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute("PRAGMA busy_timeout=20000")
@@ -86,7 +88,7 @@ def _create_sqlite_engine(url: Any) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin_transaction(connection: Connection) -> None:
-        # A writer takes its place at once: a reader that becomes a writer cannot wait for another.
+        # Lock at once for writing: SQLite cannot upgrade a read transaction while another one writes.
         is_write = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if is_write else "BEGIN")
 
@@ -95,15 +97,15 @@ def _create_sqlite_engine(url: Any) -> Engine:
 
 @contextmanager
 def read_connection(engine: Engine) -> Iterator[Connection]:
-    """A connection for queries: on SQLite they all see one state, on PostgreSQL each sees what is there."""
+    """Open a connection for queries: one snapshot for all on SQLite, autocommit on PostgreSQL."""
     with engine.connect() as connection:
-        if connection.dialect.name == "postgresql":  # neither BEGIN nor ROLLBACK is asked of the server
+        if connection.dialect.name == "postgresql":  # saves the round trips of BEGIN and ROLLBACK
             connection.execution_options(isolation_level="AUTOCOMMIT")
         yield connection
 
 
 def dialect_insert(connection: Connection, table: Table) -> Any:
-    """An INSERT into ``table`` that can say what to do when the row is there; of this database's dialect."""
+    """Return an INSERT in the dialect of the database, which supports ON CONFLICT."""
     if connection.dialect.name == "postgresql":
         from sqlalchemy.dialects import postgresql
 
@@ -115,29 +117,29 @@ def dialect_insert(connection: Connection, table: Table) -> Any:
 
 @contextmanager
 def write_transaction(engine: Engine) -> Iterator[Connection]:
-    """A transaction; it holds if the block ends well."""
+    """Open a write transaction; commits if the block succeeds, else rolls back."""
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
 
 
 def current_time(connection: Connection, clock: Clock) -> float:
-    """Unix seconds by the clock all replicas share: PostgreSQL's own, or ``clock`` where there is one process."""
+    """Return Unix seconds by the clock that all replicas share: PostgreSQL's, else ``clock``."""
     if clock is time.time and connection.dialect.name == "postgresql":
         return float(connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one())
     return clock()
 
 
 def current_time_column(connection: Connection, clock: Clock) -> ColumnElement[Any]:
-    """The same as a column, for a query that is made anyway."""
+    """Return ``current_time`` as a column of a query."""
     if clock is time.time and connection.dialect.name == "postgresql":
         return literal_column("extract(epoch FROM clock_timestamp())")
     return literal(clock())
 
 
 def migrate(engine: Engine) -> None:
-    """Bring the schema up to date.
+    """Migrate the schema to the newest revision.
 
-    Raises Problems when the database cannot be reached, or is of a newer version of this program.
+    Raises Problems if the database cannot be used, or if a newer version of this program created it.
     """
     if _current_revision(engine) == HEAD_REVISION:
         return
@@ -156,17 +158,18 @@ def migrate(engine: Engine) -> None:
             command.upgrade(config, "head")
     except CommandError:
         raise Problems.from_message(
-            "the database was written by a newer orchestrator", hint="run the version that wrote it, or a newer one"
+            "the database was written by a newer version of orchestrator", hint="upgrade orchestrator"
         ) from None
     except SQLAlchemyError as error:
         first_line = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         raise Problems.from_message(
-            f"the database cannot be used: {first_line}", hint="see that it runs and lets us in"
+            f"cannot use the database: {first_line}",
+            hint="check that the database is running and accepts the credentials",
         ) from None
 
 
 def _current_revision(engine: Engine) -> str:
-    """The step at which the schema stands; "" where there is none yet, or nobody can say."""
+    """Return the current revision of the schema; "" if there is none or it cannot be read."""
     try:
         with read_connection(engine) as connection:
             return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar() or "")

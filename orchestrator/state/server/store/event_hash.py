@@ -1,4 +1,4 @@
-"""The events of a run as one hash, which its end puts into the history's chain.  Pure."""
+"""Hash the events of a run; the audit log contains this hash in the entry of the run's end.  Pure."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import hashlib
 
 
 def extend_hash(events_hash: str, body: str) -> str:
-    """The hash of all events so far and one more, in its canonical JSON; "" before the first."""
+    """Return the hash of all events including one more, given as canonical JSON; the hash of no events is ""."""
     return hashlib.sha256(f"{events_hash}{body}".encode()).hexdigest()

@@ -1,6 +1,6 @@
-"""The history's chain: every record that is written is a link, and each link holds the hash of the one before.
+"""Append to and verify the hash chain of the history: each entry contains the hash of the previous one.
 
-Whoever changes a link, leaves one out or puts one in breaks every hash after it; ``verify`` names the first.
+Changing, removing or inserting an entry breaks every hash after it; ``verify_entries`` names the first.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ BATCH_SIZE = 500
 
 
 def hash_entry(entry: AuditEntry) -> str:
-    """The hash of an entry: SHA-256 over everything but the hash itself."""
+    """Return the hash of an entry: SHA-256 over all fields but the hash itself."""
     fields = (entry.number, entry.at, entry.by, entry.deed, entry.environment, entry.subject, entry.payload)
     return hashlib.sha256(canonical_json.dump((*fields, entry.previous))).hexdigest()
 
 
 def lock_chain(connection: Connection) -> tuple[int, str]:
-    """The last link's number and hash; whoever asks is the only writer until its transaction ends."""
+    """Return the number and hash of the last entry; locks out other writers until the transaction ends."""
     row = connection.execute(select(t.chain.c.number, t.chain.c.hash).where(t.chain.c.id == 1).with_for_update()).one()
     return row.number, row.hash
 
 
 def append_entry(connection: Connection, draft: AuditEntry) -> AuditEntry:
-    """Make ``draft`` the last link; its number and hashes are filled in."""
+    """Append an entry, filling in its number and hashes, and return it."""
     number, previous = lock_chain(connection)
     entry = replace(draft, number=number + 1, previous=previous)
     entry = replace(entry, hash=hash_entry(entry))
@@ -43,13 +43,13 @@ def append_entry(connection: Connection, draft: AuditEntry) -> AuditEntry:
 
 
 def insert_entry(connection: Connection, entry: AuditEntry) -> None:
-    """Write an entry that has its place."""
+    """Insert an entry that has its number and hashes."""
     connection.execute(insert(t.history).values(**_entry_columns(entry)))
     connection.execute(update(t.chain).where(t.chain.c.id == 1).values(number=entry.number, hash=entry.hash))
 
 
 def iter_entries(connection: Connection, after_number: int = 0) -> Iterator[AuditEntry]:
-    """All links after number ``after``, in order, fetched some at a time."""
+    """Yield all entries after ``after_number``, in order, read in batches."""
     while True:
         query = (
             select(t.history).where(t.history.c.number > after_number).order_by(t.history.c.number).limit(BATCH_SIZE)
@@ -63,9 +63,9 @@ def iter_entries(connection: Connection, after_number: int = 0) -> Iterator[Audi
 
 
 def verify_entries(history_entries: Iterable[AuditEntry]) -> tuple[int, str]:
-    """Check a chain from its beginning; the number and hash of its last link.
+    """Verify a chain from its first entry; return the number and hash of its last one.
 
-    Raises Problems naming the first link that is not as it was written.
+    Raises Problems that name the first entry that was changed or is missing.
     """
     number, previous = 0, GENESIS_HASH
     for entry in history_entries:
@@ -73,15 +73,17 @@ def verify_entries(history_entries: Iterable[AuditEntry]) -> tuple[int, str]:
             raise tampering_problem(f"entry {number + 1} of the history is missing")
         if entry.previous != previous or entry.hash != hash_entry(entry):
             raise tampering_problem(
-                f"entry {entry.number} of the history ({entry.deed}, {entry.at}) is not as it was written"
+                f"entry {entry.number} of the history ({entry.deed}, {entry.at}) was changed after it was written"
             )
         number, previous = entry.number, entry.hash
     return number, previous
 
 
 def tampering_problem(message: str) -> Problems:
-    """What is said of a history that was tampered with."""
-    return Problems.from_message(message, hint="compare it with an export: orchestrator history verify EXPORT.jsonl")
+    """Return the Problems for a history that was tampered with."""
+    return Problems.from_message(
+        message, hint="compare it with an earlier export: orchestrator history verify EXPORT.jsonl"
+    )
 
 
 def _entry_columns(entry: AuditEntry) -> dict[str, Any]:

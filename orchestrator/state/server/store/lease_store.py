@@ -1,4 +1,4 @@
-"""Runs and leases in the database: who begins, who waits, who is overtaken."""
+"""Begin runs and manage their leases in the database."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select, update
 
-from orchestrator.state.protocol import leases as rules
+from orchestrator.state.protocol import leases
 from orchestrator.state.protocol.leases import LeaseRequest, LeaseState
 from orchestrator.state.protocol.records import Lease, Run, RunResult
 from orchestrator.state.protocol.requests import RunLeaseStatus
@@ -20,7 +20,7 @@ from orchestrator.state.server.store.database import Clock, current_time, dialec
 from orchestrator.state.server.store.projection import to_json
 
 LOST_RUN_GRACE_SECONDS = 300.0
-"""Seconds after its lease's end at which a run of which nothing was heard counts as lost."""
+"""Seconds after the expiry of its lease at which a silent run counts as lost."""
 
 
 class UnknownRunError(LookupError):
@@ -28,7 +28,7 @@ class UnknownRunError(LookupError):
 
 
 class LockedLease:
-    """One environment's line, locked for the length of a transaction."""
+    """The lease row of one environment, locked until the transaction ends."""
 
     def __init__(self, connection: Connection, environment: str, state: LeaseState) -> None:
         self._connection = connection
@@ -36,22 +36,22 @@ class LockedLease:
         self.state = state
 
     def check_fence(self, fence: int, timestamp: float) -> None:
-        """Raises LostLeaseError when ``fence`` may not write."""
-        rules.require_holder(rules.drop_expired(self.state, timestamp), fence)
+        """Raise LostLeaseError if ``fence`` is not that of the holder; ``timestamp`` in Unix seconds."""
+        leases.require_holder(leases.drop_expired(self.state, timestamp), fence)
 
     def remove_run(self, run: str) -> None:
-        """``run`` neither holds nor waits any more."""
-        self.save(rules.remove_run(self.state, run))
+        """Remove a run, whether it holds or waits."""
+        self.save(leases.remove_run(self.state, run))
 
     def save(self, state: LeaseState) -> None:
-        """Write the line."""
+        """Write the state to the database."""
         self.state = state
         is_environment = t.leases.c.environment == self.environment
         self._connection.execute(update(t.leases).where(is_environment).values(body=to_json(state)))
 
 
 def lock_lease(connection: Connection, environment: str) -> LockedLease:
-    """The line of an environment, locked."""
+    """Lock and return the lease row of an environment, creating it if needed."""
     query = select(t.leases.c.body).where(t.leases.c.environment == environment).with_for_update()
     body = connection.execute(query).scalar()
     if body is None:
@@ -62,7 +62,7 @@ def lock_lease(connection: Connection, environment: str) -> LockedLease:
 
 
 class LeaseStore:
-    """The part of the store that decides who writes."""
+    """The part of the store that begins runs and grants leases."""
 
     engine: Engine
     clock: Clock
@@ -70,12 +70,12 @@ class LeaseStore:
     _end_run: Callable[[Connection, Run, RunResult, str], Run]
 
     def begin_run(self, run: Run, actor: str, *, can_wait: bool = False, from_journal: bool = False) -> RunLeaseStatus:
-        """Write down that ``run`` begins, and ask for its environment's lease; the same again changes nothing.
+        """Begin a run and request the lease of its environment; repeating the call changes nothing.
 
-        Older runs of the same verb and branch that still wait are superseded by it.  ``past``: the run was made
-        without the service and takes no lease.
+        Supersedes older queued deploys of the same branch.  ``from_journal``: the run was made without the service and
+        needs no lease.
 
-        Raises HeldError when it gets no lease and does not wait; then it is not written down.
+        Raises LeaseHeldError if the lease is held and the run cannot wait; then the run is not recorded.
         """
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
@@ -94,9 +94,9 @@ class LeaseStore:
             return self._start_run(connection, run, actor, timestamp, can_wait=can_wait)
 
     def request_lease(self, run_id: str, actor: str, *, can_wait: bool = True) -> RunLeaseStatus:
-        """Ask for the lease again, or show a sign of life when it is held.
+        """Request the lease again, or renew it if the run holds it.
 
-        Raises UnknownRunError, and LostLeaseError when it was held and is another's now.
+        Raises UnknownRunError, and LostLeaseError if the run has lost the lease.
         """
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
@@ -104,18 +104,18 @@ class LeaseStore:
             return self._acquire_lease(connection, run, actor, current_time(connection, self.clock), can_wait=can_wait)
 
     def renew_lease(self, run_id: str, fence: int) -> RunLeaseStatus:
-        """A sign of life of the holder.
+        """Renew the lease of the holder.
 
-        Raises UnknownRunError, LostLeaseError.
+        Raises UnknownRunError, and LostLeaseError if ``fence`` is not that of the holder.
         """
         with write_transaction(self.engine) as connection:
             run = msgspec.json.decode(self._lock_run(connection, run_id).body, type=Run)
             lease = lock_lease(connection, run.environment)
-            lease.save(rules.renew(lease.state, fence, current_time(connection, self.clock)))
+            lease.save(leases.renew(lease.state, fence, current_time(connection, self.clock)))
             return _lease_status(run, lease.state)
 
     def revoke_lease(self, environment: str, actor: str) -> Lease:
-        """Take the lease from whoever holds it: its next write is refused."""
+        """Revoke the lease: the next write of its holder is refused, and its run is marked as lost."""
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             lease = lock_lease(connection, environment)
@@ -127,7 +127,7 @@ class LeaseStore:
             return Lease(environment, lease.state.fence, None, lease.state.waiting)
 
     def end_lost_runs(self, actor: str = "service") -> int:
-        """End runs whose lease ended long ago and of which nothing was heard since; how many."""
+        """Mark silent runs as lost LOST_RUN_GRACE_SECONDS after their leases expired; return their number."""
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             timestamp = current_time(connection, self.clock)
@@ -147,11 +147,11 @@ class LeaseStore:
         lease = lock_lease(connection, run.environment)
         previous_state = lease.state
         self._supersede_queued_runs(connection, lease, run, actor, timestamp)
-        new_state = rules.acquire(lease.state, _lease_request(run, can_wait=can_wait), timestamp)
+        new_state = leases.acquire(lease.state, _lease_request(run, can_wait=can_wait), timestamp)
         is_holder = new_state.holder is not None and new_state.holder.run == run.id
         lease.save(new_state)
         if not is_holder and not can_wait:
-            raise rules.LeaseHeldError(new_state.holder)
+            raise leases.LeaseHeldError(new_state.holder)
         run = replace(run, status="running" if is_holder else "queued")
         self._end_evicted_run(connection, previous_state, new_state, actor, timestamp)
         self._append_history(connection, actor, "run.begin", run.environment, run.id, run)
@@ -167,9 +167,9 @@ class LeaseStore:
             )
         is_holder = lease.state.holder is not None and lease.state.holder.run == run.id
         if run.status == "running" and not is_holder:
-            raise rules.LostLeaseError(lease.state.holder)
+            raise leases.LostLeaseError(lease.state.holder)
         previous_state = lease.state
-        lease.save(rules.acquire(lease.state, _lease_request(run, can_wait=can_wait), timestamp))
+        lease.save(leases.acquire(lease.state, _lease_request(run, can_wait=can_wait), timestamp))
         self._end_evicted_run(connection, previous_state, lease.state, actor, timestamp)
         if lease.state.holder is not None and lease.state.holder.run == run.id and run.status == "queued":
             run = replace(run, status="running")
@@ -193,7 +193,7 @@ class LeaseStore:
     def _end_evicted_run(
         self, connection: Connection, previous: LeaseState, current: LeaseState, actor: str, timestamp: float
     ) -> None:
-        """A holder that gave no sign of life has lost its run with its lease."""
+        """Mark the run of a replaced holder as lost."""
         if previous.holder and (current.holder is None or current.holder.run != previous.holder.run):
             self._mark_lost(connection, previous.holder.run, actor, timestamp)
 
@@ -201,7 +201,7 @@ class LeaseStore:
         body = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run_id)).scalar()
         run = msgspec.json.decode(body, type=Run) if body else None
         if run is not None and not run.is_over:
-            cause = "nothing was heard of it, and its lease ended"
+            cause = "the run stopped responding and its lock expired"
             self._end_run(
                 connection, run, RunResult("lost", format_timestamp(timestamp), cause, "orchestrator plan"), actor
             )
@@ -227,5 +227,5 @@ def _lease_status(run: Run, state: LeaseState) -> RunLeaseStatus:
         run,
         Lease(run.environment, state.fence, state.holder, state.waiting),
         fence,
-        rules.queue_position(state, run.id),
+        leases.queue_position(state, run.id),
     )

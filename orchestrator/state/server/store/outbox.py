@@ -1,4 +1,4 @@
-"""What others are told of: put into the outbox in the very transaction, sent later by ``state.notify``."""
+"""Queue notifications in the transaction that causes them; ``webhooks`` sends them later."""
 
 from __future__ import annotations
 
@@ -12,30 +12,34 @@ from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.projection import to_json
 
 TARGETS = ("webhook", "slack")
-NOTIFIED_STATUSES = frozenset({"failed", "returned", "lost"})
+FAILURE_PHRASES = {"failed": "failed", "returned": "failed and was rolled back", "lost": "was lost"}
 
 
 def enqueue_run_ended(connection: Connection, run: Run, due_at: float) -> None:
-    """Tell of a run that failed, and of every rollback that is done."""
-    if run.status in NOTIFIED_STATUSES:
+    """Queue a notification about a failed run or a completed rollback."""
+    if run.status in FAILURE_PHRASES:
         _enqueue(
             connection,
             due_at,
-            _run_notice("run.failed", run, f"{run.verb} of {run.environment} {run.status}: {run.cause}"),
+            _run_notice(
+                "run.failed",
+                run,
+                f"{run.verb.capitalize()} of {run.environment} {FAILURE_PHRASES[run.status]}: {run.cause}",
+            ),
         )
     elif run.verb == "rollback" and run.status == "succeeded":
         _enqueue(
             connection,
             due_at,
-            _run_notice("run.rollback", run, f"{run.environment} was rolled back by {run.by}: {run.reason}"),
+            _run_notice("run.rollback", run, f"{run.by} rolled back {run.environment}: {run.reason}"),
         )
 
 
 def enqueue_drift(connection: Connection, report: DriftReport, due_at: float) -> None:
-    """Tell of drift where there was none before."""
+    """Queue a notification about new drift."""
     first_address = next(drifted.address for drifted in report.resources if drifted.sync == "drifted")
     more = f" and {report.drifted - 1} more" if report.drifted > 1 else ""
-    message = f"{report.environment} has drifted: {first_address}{more}"
+    message = f"Drift in {report.environment}: {first_address}{more}"
     notice = {"event": "drift", "environment": report.environment, "text": message, "at": report.at, "id": report.id}
     _enqueue(connection, due_at, notice)
 

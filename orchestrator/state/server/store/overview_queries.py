@@ -1,4 +1,4 @@
-"""Environments at a glance: what belongs to each, asked for with one query for all of them."""
+"""Read environments with their current status in one query."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, and_, func, select
 
-from orchestrator.state.protocol import leases as rules
+from orchestrator.state.protocol import leases
 from orchestrator.state.protocol.records import DriftReport, Environment, Lease, ReleaseRecord, Run
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import Clock, current_time_column
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 
 def read_overviews(connection: Connection, clock: Clock, key: str = "") -> tuple[Environment, ...]:
-    """All environments by key, or the one of this ``key``, each with what belongs to it; leases as they are now."""
+    """Return all environments by key, or the one with ``key``, each with its current status."""
     query = _overview_query(connection, clock)
     if key:
         query = query.where(t.environments.c.key == key)
@@ -40,7 +40,7 @@ def read_overviews(connection: Connection, clock: Clock, key: str = "") -> tuple
 
 
 def read_leases(connection: Connection, clock: Clock, environment: str = "") -> dict[str, Lease]:
-    """By environment, of all or of one, who holds it and who waits now."""
+    """Return the current leases by environment, of all environments or of one."""
     query = select(t.leases, current_time_column(connection, clock).label("now"))
     if environment:
         query = query.where(t.leases.c.environment == environment)
@@ -83,6 +83,6 @@ def _decode(body: str | None, record_type: type[T]) -> T | None:
 
 
 def _decode_lease(environment: str, body: str, now: float) -> Lease:
-    state = rules.drop_expired(msgspec.json.decode(body, type=rules.LeaseState), now)
+    state = leases.drop_expired(msgspec.json.decode(body, type=leases.LeaseState), now)
     holder = state.holder if state.holder and state.holder.until > now else None
     return Lease(environment, state.fence, holder, state.waiting)

@@ -1,4 +1,4 @@
-"""From the history to the tables that are asked: what each deed means.  The same when it happens and when imported."""
+"""Apply history entries to the tables that are queried, when they are written and when they are imported."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ HEALTH_BY_SEVERITY = (Health.FAILED, Health.PROGRESSING)
 
 
 def project_entry(connection: Connection, entry: AuditEntry) -> None:
-    """Let the tables say what ``entry`` says; deeds that leave no trace but their entry are passed over."""
+    """Apply an entry to the tables; skips actions that change no table."""
     if entry.deed in PROJECTIONS:
         record_type, apply_entry = PROJECTIONS[entry.deed]
         apply_entry(connection, entry, msgspec.json.decode(entry.payload, type=record_type))
 
 
 def to_json(record: object) -> str:
-    """A record's canonical JSON, as it is stored."""
+    """Return the canonical JSON of a record, as it is stored."""
     return canonical_json.dump(record).decode()
 
 
 def upsert(connection: Connection, table: Any, key: dict[str, Any], values: dict[str, Any]) -> None:
-    """Write a row, or over the one that has this key."""
+    """Insert a row, or update the one with this key."""
     statement = dialect_insert(connection, table).values(**key, **values)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_=values))
 
 
 def upsert_environment(connection: Connection, key: str, **columns: Any) -> None:
-    """An environment is heard of; what is ``known`` of it now is kept."""
+    """Insert an environment if it is new, and update the given columns."""
     project_name, _, name = key.partition("/")
     connection.execute(
         dialect_insert(connection, t.environments)
@@ -61,9 +61,11 @@ def upsert_environment(connection: Connection, key: str, **columns: Any) -> None
 
 
 def plan_health(plan: Plan) -> EnvironmentHealth:
-    """How well AWS's things are, as a plan saw them."""
+    """Return the worst health of the resources of a plan."""
     healths = {change.health for change in plan.changes}
-    return next((worst.value for worst in HEALTH_BY_SEVERITY if worst in healths), "healthy" if healths else "unknown")
+    return next(
+        (health.value for health in HEALTH_BY_SEVERITY if health in healths), "healthy" if healths else "unknown"
+    )
 
 
 def _apply_run_begun(connection: Connection, _: AuditEntry, run: Run) -> None:
@@ -85,7 +87,7 @@ def _apply_run_begun(connection: Connection, _: AuditEntry, run: Run) -> None:
 
 
 def _apply_run_updated(connection: Connection, _: AuditEntry, run: Run) -> None:
-    """It has waited, and its turn has come; or its plan is made."""
+    """Apply a new status or plan of a run."""
     values = {"status": run.status, "body": to_json(run)}
     connection.execute(update(t.runs).where(t.runs.c.id == run.id).values(**values))
 
@@ -105,7 +107,7 @@ def _apply_run_ended(connection: Connection, entry: AuditEntry, result: RunResul
 
 
 def _health_after_run(result: RunResult) -> EnvironmentHealth | None:
-    """How the environment is after a run; None where the run says nothing of it."""
+    """Return the health of an environment after a run; None if the run does not change it."""
     has_changes = result.outcomes or result.release is not None
     if (result.status == "failed" and has_changes) or any(
         outcome.health is Health.FAILED for outcome in result.outcomes
@@ -127,7 +129,7 @@ def _apply_plan(connection: Connection, entry: AuditEntry, record: PlanRecord) -
 
 
 def _apply_release(connection: Connection, entry: AuditEntry, record: ReleaseRecord) -> None:
-    """A release that is not the newest whole one (it can come back no more, say) changes nothing but its own row."""
+    """Apply a release; updates the environment only if it is the newest complete release."""
     key = {"environment": record.environment, "number": record.release.number}
     upsert(connection, t.releases, key, {"body": entry.payload})
     current_number = select(t.environments.c.release).where(t.environments.c.key == record.environment)
@@ -140,7 +142,7 @@ def _apply_release(connection: Connection, entry: AuditEntry, record: ReleaseRec
 
 
 def _restore_current_models(connection: Connection, record: ReleaseRecord) -> None:
-    """Going back leads to earlier models, too, which nobody uploads again; what was uploaded since then stays."""
+    """Mark the models of a rollback as current; keeps models uploaded after the release."""
     versions, released_at = set(record.release.vector.models.values()), record.release.at
     rows = connection.execute(select(t.models.c.body).where(t.models.c.environment == record.environment))
     model_versions = [msgspec.json.decode(body, type=ModelVersion) for body in rows.scalars().all()]
@@ -175,10 +177,15 @@ def _apply_drift_decision(connection: Connection, entry: AuditEntry, decision: D
 def _apply_pull_request(connection: Connection, entry: AuditEntry, pull: PullRequestPlan) -> None:
     key = {"environment": pull.environment, "number": pull.number}
     upsert(connection, t.pull_requests, key, {"is_open": pull.is_open, "body": entry.payload})
-    is_same_pull_request = (t.touched.c.environment == pull.environment, t.touched.c.number == pull.number)
-    connection.execute(delete(t.touched).where(*is_same_pull_request))
+    is_same_pull_request = (
+        t.pull_request_fields.c.environment == pull.environment,
+        t.pull_request_fields.c.number == pull.number,
+    )
+    connection.execute(delete(t.pull_request_fields).where(*is_same_pull_request))
     if pull.is_open and pull.fields:
-        connection.execute(insert(t.touched), [{**key, "field": field} for field in sorted(set(pull.fields))])
+        connection.execute(
+            insert(t.pull_request_fields), [{**key, "field": field} for field in sorted(set(pull.fields))]
+        )
     upsert_environment(connection, pull.environment)
 
 

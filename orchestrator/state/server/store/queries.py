@@ -1,4 +1,4 @@
-"""What can be asked of the store.  Every answer costs the same however long the history is."""
+"""Query the store.  The cost of a query does not depend on the length of the history."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from orchestrator.state.server.store.overview_queries import read_leases, read_o
 T = TypeVar("T")
 DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE = 50, 500
 MAX_CACHED_ENVIRONMENTS = 100
-"""Environments whose delivery metrics are kept at hand."""
+"""Number of environments whose delivery metrics are cached."""
 
 
 class StoreQueries:
-    """The queries.  ``newest`` ended runs at most are looked at for the delivery metrics."""
+    """The queries of the store; delivery metrics use at most ``max_measured_runs`` ended runs."""
 
     max_measured_runs = 1000
 
@@ -49,26 +49,26 @@ class StoreQueries:
         self._delivery_cache: dict[str, tuple[int, tuple[DeliveryMetrics, ...]]] = {}
 
     def list_environment_keys(self) -> tuple[str, ...]:
-        """The environments' keys, sorted."""
+        """Return the keys of all environments, sorted."""
         with read_connection(self.engine) as connection:
             return tuple(connection.execute(select(t.environments.c.key).order_by(t.environments.c.key)).scalars())
 
     def list_environments(self) -> tuple[Environment, ...]:
-        """All of them, by key, each at a glance."""
+        """Return all environments by key, with their current status."""
         with read_connection(self.engine) as connection:
             return read_overviews(connection, self.clock)
 
     def get_environment(self, key: str) -> Environment | None:
-        """One at a glance, or None."""
+        """Return an environment with its current status, or None."""
         with read_connection(self.engine) as connection:
             return next(iter(read_overviews(connection, self.clock, key)), None)
 
     def list_runs(
         self, filters: RunFilter | None = None, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
     ) -> Page[Run]:
-        """The newest first.
+        """Return runs, newest first.
 
-        Raises Problems: the cursor is none of ours.
+        Raises Problems if the cursor is invalid.
         """
         query = _filter_runs(select(t.runs.c.body, t.runs.c.started_at, t.runs.c.id), filters or RunFilter())
         if cursor:
@@ -78,73 +78,78 @@ class StoreQueries:
         return self._read_page(query, Run, limit, ("started_at", "id"))
 
     def get_run(self, id_: str) -> Run | None:
-        """One run, or None."""
+        """Return a run, or None."""
         return self._read_one(select(t.runs.c.body).where(t.runs.c.id == id_), Run)
 
     def list_events(self, run: str, after_sequence: int = 0, limit: int = MAX_PAGE_SIZE) -> tuple[StepEvent, ...]:
-        """The events of a run that come after number ``after``, in order."""
+        """Return the events of a run after number ``after_sequence``, in order."""
         query = select(t.events.c.body).where(t.events.c.run == run, t.events.c.sequence > after_sequence)
         with read_connection(self.engine) as connection:
             bodies = connection.execute(query.order_by(t.events.c.sequence).limit(_clamp_limit(limit))).scalars().all()
         return tuple(msgspec.json.decode(body, type=StepEvent) for body in bodies)
 
     def get_plan(self, digest: str) -> PlanRecord | None:
-        """The plan with this digest, or None."""
+        """Return the plan with this digest, or None."""
         return self._read_one(select(t.plans.c.body).where(t.plans.c.digest == digest), PlanRecord)
 
     def list_releases(self, environment: str, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE) -> Page[ReleaseRecord]:
-        """The newest first."""
+        """Return releases, newest first.  Raises Problems if the cursor is invalid."""
         query = select(t.releases.c.body, t.releases.c.number).where(t.releases.c.environment == environment)
         if cursor:
             query = query.where(t.releases.c.number < pagination.decode_number(cursor))
         return self._read_page(query.order_by(t.releases.c.number.desc()), ReleaseRecord, limit, ("number",))
 
     def get_release(self, environment: str, number: int) -> ReleaseRecord | None:
-        """One release, or None."""
+        """Return a release, or None."""
         return self._read_one(
             select(t.releases.c.body).where(*_number_conditions(t.releases, environment, number)), ReleaseRecord
         )
 
     def get_release_content(self, environment: str, number: int) -> ReleaseContent | None:
-        """What a release is made of, where it was told."""
+        """Return the content of a release, or None if it was not reported."""
         query = select(t.releases.c.content).where(*_number_conditions(t.releases, environment, number))
         return self._read_one(query, ReleaseContent)
 
     def get_drift_report(self, environment: str) -> DriftReport | None:
-        """The newest report, or None."""
+        """Return the newest drift report, or None."""
         return next(iter(self.list_drift_reports(environment, limit=1).items), None)
 
     def list_drift_reports(
         self, environment: str, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
     ) -> Page[DriftReport]:
-        """The newest first."""
+        """Return drift reports, newest first.  Raises Problems if the cursor is invalid."""
         query = select(t.drifts.c.body, t.drifts.c.id).where(t.drifts.c.environment == environment)
         if cursor:
             query = query.where(t.drifts.c.id < pagination.decode_number(cursor))
         return self._read_page(query.order_by(t.drifts.c.id.desc()), DriftReport, limit, ("id",))
 
     def list_drift_decisions(self, environment: str) -> tuple[DriftDecision, ...]:
-        """The newest decision about each drifted resource."""
+        """Return the latest decision about each drifted resource."""
         query = select(t.decisions.c.body).where(t.decisions.c.environment == environment)
         return self._read_all(query.order_by(t.decisions.c.address).limit(MAX_PAGE_SIZE), DriftDecision)
 
     def list_pull_requests(self, environment: str) -> tuple[PullRequestPlan, ...]:
-        """The open ones, by number."""
+        """Return open pull requests by number."""
         pulls = t.pull_requests
         query = select(pulls.c.body).where(pulls.c.environment == environment, pulls.c.is_open)
         return self._read_all(query.order_by(pulls.c.number).limit(MAX_PAGE_SIZE), PullRequestPlan)
 
     def list_conflicts(self, environment: str, number: int) -> tuple[Conflict, ...]:
-        """The open pull requests whose plans touch a field that the plan of ``number`` touches too."""
-        own_fields = t.touched.alias("mine")
+        """Return the open pull requests whose plans change the same fields as the plan of ``number``."""
+        own_fields = t.pull_request_fields.alias("own")
         is_same_field = and_(
-            t.touched.c.environment == own_fields.c.environment, t.touched.c.field == own_fields.c.field
+            t.pull_request_fields.c.environment == own_fields.c.environment,
+            t.pull_request_fields.c.field == own_fields.c.field,
         )
         query = (
-            select(t.touched.c.number, t.touched.c.field)
-            .join_from(own_fields, t.touched, is_same_field)
-            .where(own_fields.c.environment == environment, own_fields.c.number == number, t.touched.c.number != number)
-            .order_by(t.touched.c.number, t.touched.c.field)
+            select(t.pull_request_fields.c.number, t.pull_request_fields.c.field)
+            .join_from(own_fields, t.pull_request_fields, is_same_field)
+            .where(
+                own_fields.c.environment == environment,
+                own_fields.c.number == number,
+                t.pull_request_fields.c.number != number,
+            )
+            .order_by(t.pull_request_fields.c.number, t.pull_request_fields.c.field)
         )
         with read_connection(self.engine) as connection:
             fields_by_number: dict[int, list[str]] = {}
@@ -158,20 +163,20 @@ class StoreQueries:
         )
 
     def list_model_versions(self, environment: str = "") -> tuple[ModelVersion, ...]:
-        """The newest versions first, of one environment or of all."""
+        """Return model versions, newest first, of one environment or of all."""
         query = select(t.models.c.body)
         if environment:
             query = query.where(t.models.c.environment == environment)
         return self._read_all(query.order_by(t.models.c.at.desc()).limit(MAX_PAGE_SIZE), ModelVersion)
 
     def list_leases(self) -> tuple[Lease, ...]:
-        """Who holds which environment and who waits, where anybody does."""
+        """Return all leases that are held or waited for, by environment."""
         with read_connection(self.engine) as connection:
             leases_by_environment = read_leases(connection, self.clock)
         return tuple(lease for _, lease in sorted(leases_by_environment.items()) if lease.holder or lease.waiting)
 
     def get_lease(self, environment: str) -> Lease:
-        """Who holds one environment and who waits."""
+        """Return the lease of an environment."""
         with read_connection(self.engine) as connection:
             leases_by_environment = read_leases(connection, self.clock, environment)
         return leases_by_environment.get(environment, Lease(environment, 0))
@@ -179,7 +184,7 @@ class StoreQueries:
     def list_history(
         self, filters: HistoryFilter | None = None, cursor: str = "", limit: int = DEFAULT_PAGE_SIZE
     ) -> Page[AuditEntry]:
-        """The newest first."""
+        """Return history entries, newest first.  Raises Problems if the cursor is invalid."""
         query = _filter_history(select(t.history), filters or HistoryFilter())
         if cursor:
             query = query.where(t.history.c.number < pagination.decode_number(cursor))
@@ -189,9 +194,9 @@ class StoreQueries:
         return Page(entries, pagination.encode_cursor(entries[-1].number) if len(rows) > _clamp_limit(limit) else "")
 
     def list_delivery_metrics(self, environment: str = "") -> tuple[DeliveryMetrics, ...]:
-        """The delivery metrics by week, oldest first, of one environment or of all.
+        """Return the delivery metrics by week, oldest first, of one environment or of all.
 
-        They are kept until the history grows: no run ends without a word of it there.
+        They are cached until the history grows, because every end of a run adds an entry.
         """
         with read_connection(self.engine) as connection:
             number = int(connection.execute(select(t.chain.c.number).where(t.chain.c.id == 1)).scalar_one())

@@ -1,4 +1,4 @@
-"""What the page of a run asks for: how far its events are, and all of them in batches."""
+"""Read the events of a run in batches."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from orchestrator.state.server.store.queries import MAX_PAGE_SIZE
 
 
 def last_event_sequence(store: Store, run: str) -> int:
-    """The number of the newest event that is kept; a running run's record does not say it."""
+    """Return the number of the newest stored event, which the record of an unfinished run does not contain."""
     with read_connection(store.engine) as connection:
         return int(connection.execute(select(t.runs.c.sequence).where(t.runs.c.id == run)).scalar() or 0)
 
 
 def iter_events(store: Store, run: str, after_sequence: int = 0) -> Iterator[StepEvent]:
-    """All events after number ``after``, in order, read in batches."""
+    """Yield all events after number ``after_sequence``, in order, read in batches."""
     while batch := store.list_events(run, after_sequence):
         yield from batch
         if len(batch) < MAX_PAGE_SIZE:

@@ -1,4 +1,4 @@
-"""The store: what is written, each write one transaction and one link of the history."""
+"""Write records; each write is one transaction that appends to the history."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ __all__ = ["EventGapError", "RunEndedError", "Store", "UnknownRunError"]
 
 INSERT_EVENTS = sql(
     "INSERT INTO events (run, sequence, body) "
-    "SELECT :run, :before + place, body FROM unnest(CAST(:bodies AS text[])) WITH ORDINALITY AS told(body, place)"
+    "SELECT :run, :before + ordinal, body FROM unnest(CAST(:bodies AS text[])) WITH ORDINALITY AS batch(body, ordinal)"
 )
 
 
 class EventGapError(Exception):
-    """Events came that do not follow those that are there; ``expected`` is the next number."""
+    """New events do not continue the stored ones; ``expected`` is the next number."""
 
     def __init__(self, expected: int) -> None:
         super().__init__(f"event {expected} is missing")
@@ -50,21 +50,21 @@ class EventGapError(Exception):
 
 
 class RunEndedError(Exception):
-    """The run has ended; ``run`` says how."""
+    """The run has already ended; ``run`` contains its result."""
 
     def __init__(self, run: Run) -> None:
-        super().__init__(f"run {run.id} has ended: {run.status}")
+        super().__init__(f"run {run.id} has already ended with status {run.status}")
         self.run = run
 
 
 class Store(LeaseStore, StoreQueries):
-    """All that the service knows.  Safe for threads, and on PostgreSQL for several processes."""
+    """All records of the service.  Thread-safe, and on PostgreSQL safe for several processes."""
 
     @classmethod
     def open(cls, url: str, clock: Clock = time.time) -> Store:
-        """The store at a database URL, its schema brought up to date.
+        """Open the store at a database URL and migrate its schema.
 
-        Raises Problems.
+        Raises Problems if the database cannot be used.
         """
         engine = database.create_database_engine(url)
         database.migrate(engine)
@@ -74,7 +74,7 @@ class Store(LeaseStore, StoreQueries):
         return cls(engine, clock)
 
     def record_plan(self, record: PlanRecord, actor: str) -> PlanRecord:
-        """Keep a plan; one that is there already is left as it is."""
+        """Store a plan unless it exists; return the stored one."""
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             body = connection.execute(select(t.plans.c.body).where(t.plans.c.digest == record.digest)).scalar()
@@ -84,7 +84,7 @@ class Store(LeaseStore, StoreQueries):
         return msgspec.json.decode(body, type=PlanRecord)
 
     def record_release(self, record: ReleaseRecord, content: ReleaseContent | None, actor: str) -> None:
-        """Keep a release, or what is known of it now; the same again leaves no new trace, and its run stays known."""
+        """Store or update a release; repeating the call changes nothing, and its run is kept."""
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             is_release = (t.releases.c.environment == record.environment, t.releases.c.number == record.release.number)
@@ -98,7 +98,7 @@ class Store(LeaseStore, StoreQueries):
                 self._append_history(connection, actor, "release.content", record.environment, subject, content)
 
     def record_drift_report(self, report: DriftReport, actor: str) -> DriftReport:
-        """Keep a report, once; what was drifted in the report before has been so since then."""
+        """Store a drift report once; keeps the start times of drift that the previous report contained."""
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             newest = select(t.drifts.c.body).where(t.drifts.c.environment == report.environment)
@@ -117,29 +117,29 @@ class Store(LeaseStore, StoreQueries):
         return report
 
     def record_drift_decision(self, decision: DriftDecision, actor: str) -> None:
-        """Keep what somebody decided about a drifted resource."""
+        """Store a decision about a drifted resource."""
         with write_transaction(self.engine) as connection:
             self._append_history(connection, actor, "drift.decide", decision.environment, decision.address, decision)
 
     def record_pull_request(self, pull: PullRequestPlan, actor: str) -> None:
-        """Keep what the plan of a pull request touches; a closed one touches nothing."""
+        """Store the fields that the plan of a pull request changes; a closed pull request changes none."""
         with write_transaction(self.engine) as connection:
             self._append_history(connection, actor, "pull", pull.environment, str(pull.number), pull)
 
     def record_model_version(self, model: ModelVersion, actor: str) -> None:
-        """Keep a version of a model; the current one makes all others of its name no longer so."""
+        """Store a model version; if it is current, all other versions of the model no longer are."""
         with write_transaction(self.engine) as connection:
             self._append_history(connection, actor, "model", model.environment, f"{model.name} {model.version}", model)
 
     def record_action(self, action: str, actor: str, subject: str, environment: str = "") -> None:
-        """Put a deed that changes no record into the history: a token made, somebody signed in."""
+        """Add an action that changes no record to the history, such as a sign-in or a new token."""
         with write_transaction(self.engine) as connection:
             self._append_history(connection, actor, action, environment, subject, {})
 
     def set_run_plan(self, run_id: str, fence: int | None, plan: str, actor: str) -> Run:
-        """Keep which plan a run carries out, by its digest.
+        """Set the plan that a run applies, by its digest.
 
-        Raises as ``append`` does.
+        Raises UnknownRunError, RunEndedError if the run has ended, LostLeaseError if it has lost its lease.
         """
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
@@ -155,10 +155,10 @@ class Store(LeaseStore, StoreQueries):
             return run
 
     def append_events(self, run_id: str, fence: int | None, new_events: tuple[StepEvent, ...]) -> int:
-        """Keep events of a run that are not there yet; the number of the last one.
+        """Store the new events of a run; return the number of the last one.
 
-        ``fence`` is None for what is handed in afterwards.  Raises UnknownRunError, RunOverError for new events of a
-        run that has ended, GapError when some are missing between, LostLeaseError when it may not write any more.
+        ``fence`` is None for events from a journal.  Raises UnknownRunError, RunEndedError if the run has ended,
+        EventGapError if earlier events are missing, LostLeaseError if the run has lost its lease.
         """
         with write_transaction(self.engine) as connection:
             row = self._lock_run(connection, run_id)
@@ -173,10 +173,10 @@ class Store(LeaseStore, StoreQueries):
             return insert_events(connection, run_id, row.sequence, row.events_hash, unsaved)
 
     def end_run(self, run_id: str, fence: int | None, result: RunResult, actor: str) -> Run:
-        """Keep how a run ended, once; its lease is free.
+        """End a run and release its lease.
 
-        Raises UnknownRunError, and LostLeaseError when another has its lease already; RunOverError when it has ended
-        otherwise before.
+        Raises UnknownRunError, LostLeaseError if another run holds its lease, RunEndedError if it has ended with a
+        different status.
         """
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
@@ -204,23 +204,23 @@ class Store(LeaseStore, StoreQueries):
     def _append_history(
         self, connection: Connection, actor: str, action: str, environment: str, subject: str, record: object
     ) -> None:
-        """One link of the history, and what it means for the tables."""
+        """Append an entry to the history and apply it to the tables."""
         timestamp = format_timestamp(current_time(connection, self.clock))
         draft = AuditEntry(0, timestamp, actor, action, environment, subject, to_json(record), "", "")
         project_entry(connection, history_chain.append_entry(connection, draft))
 
 
 def _can_import(run: Run, fence: int | None) -> bool:
-    """Whether a run that is over may add to its story: it was given up as lost, and hands in what it did."""
+    """Return whether an ended run accepts data from its journal: only if it was marked as lost."""
     return run.status == "lost" and fence is None
 
 
 def insert_events(
     connection: Connection, run: str, last_sequence: int, events_hash: str, new_events: list[StepEvent]
 ) -> int:
-    """Write events after number ``last``; each is woven into the run's hash.
+    """Insert events after number ``last_sequence`` and update the event hash; return the last number.
 
-    Raises GapError when they do not follow one another.
+    Raises EventGapError if their numbers are not consecutive.
     """
     first_sequence, bodies = last_sequence + 1, []
     for event in new_events:
@@ -229,7 +229,7 @@ def insert_events(
         body, last_sequence = to_json(event), event.sequence
         events_hash = extend_hash(events_hash, body)
         bodies.append(body)
-    if connection.dialect.name == "postgresql":  # one statement, however many there are
+    if connection.dialect.name == "postgresql":  # one statement for all events
         connection.execute(INSERT_EVENTS, {"run": run, "before": first_sequence - 1, "bodies": bodies})
     else:
         connection.execute(
@@ -241,7 +241,7 @@ def insert_events(
 
 
 def add_since_times(report: DriftReport, previous: DriftReport | None) -> DriftReport:
-    """``report`` with its number, and with the times since when its fields have been as they are."""
+    """Return the report with its number and with the times since when its fields have had their values."""
     drifted_before = {item.address: item for item in previous.resources if item.sync == "drifted"} if previous else {}
     resources = []
     for item in report.resources:

@@ -1,6 +1,6 @@
-"""The tables.  Every query of the service has an index here; ``tests/state`` shows that it is used.
+"""Define the tables.  Every query has an index; ``tests/state`` verifies that it is used.
 
-Bodies are the records' canonical JSON; columns beside them are what is searched and sorted by.
+``body`` columns hold the canonical JSON of records; the other columns are for filters and sorting.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ pull_requests = Table(
     PrimaryKeyConstraint("environment", "number"),
     Index("pull_requests_open", "environment", "is_open", "number"),
 )
-touched = Table(
+pull_request_fields = Table(
     "touched",
     metadata,
     Column("environment", String(200), nullable=False),
@@ -166,7 +166,7 @@ chain = Table(
     Column("number", BigSerial, nullable=False),
     Column("hash", String(64), nullable=False),
 )
-answers = Table(
+stored_responses = Table(
     "answers",
     metadata,
     Column("key", String(64), primary_key=True),
@@ -196,7 +196,7 @@ sessions = Table(
     Column("until", Float, nullable=False),
     Index("sessions_by_time", "until"),
 )
-seen = Table(
+used_tokens = Table(
     "seen",
     metadata,
     Column("jti", String(64), primary_key=True),

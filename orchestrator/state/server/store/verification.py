@@ -1,4 +1,4 @@
-"""Whether all is as it was written: the chain, its end, and the events of every run that is over."""
+"""Verify the history: its chain, its last entry, and the events of every ended run."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from orchestrator.state.server.store.event_hash import extend_hash
 
 
 class EventHashVerifier:
-    """What the entries that pass by say of runs' events; the newest end of a run counts."""
+    """Collects the results of runs from history entries, and verifies events against the newest result of a run."""
 
     def __init__(self) -> None:
         self.results: dict[str, RunResult] = {}
 
     def collect(self, entries: Iterable[AuditEntry]) -> Iterator[AuditEntry]:
-        """The entries as they come."""
+        """Yield the entries unchanged, collecting results of runs."""
         for entry in entries:
-            yield entry  # and back here once whoever reads has found it whole
+            yield entry  # resumes once the consumer has verified the entry
             if entry.deed == "run.end":
                 self.results[entry.subject] = msgspec.json.decode(entry.payload, type=RunResult)
 
     def verify_run(self, run: str, bodies: Iterable[str]) -> None:
-        """Raise Problems when the events of ``run`` are not those that it had at its end.
+        """Raise Problems if the events of a run differ from those at its end.
 
-        A run that was given up as lost may have told more after it.
+        A run marked as lost may have added events after its end.
         """
         result = self.results[run]
         events_hash, hashes = "", {""}
@@ -42,13 +42,13 @@ class EventHashVerifier:
             and events_hash != result.events_hash
             and not (result.status == "lost" and result.events_hash in hashes)
         ):
-            raise history_chain.tampering_problem(f"the events of run {run} are not as they were written")
+            raise history_chain.tampering_problem(f"the events of run {run} were changed after they were written")
 
 
 def verify_database(engine: Engine) -> tuple[int, str]:
-    """The number and hash of the history's last link.
+    """Verify the history of a database; return the number and hash of its last entry.
 
-    Raises Problems naming the first thing that is not as it was written.
+    Raises Problems that name the first entry or run that was changed or is missing.
     """
     with read_connection(engine) as connection:
         verifier = EventHashVerifier()
@@ -57,13 +57,15 @@ def verify_database(engine: Engine) -> tuple[int, str]:
         if head.number > number:
             raise history_chain.tampering_problem(f"entry {number + 1} of the history is missing")
         if (head.number, head.hash) != (number, last_hash):
-            raise history_chain.tampering_problem(f"entry {number} of the history is not the last that was written")
+            raise history_chain.tampering_problem(
+                f"entry {number} of the history is not the last entry that was written"
+            )
         for run in verifier.results:
             verifier.verify_run(run, iter_event_bodies(connection, run))
         return number, last_hash
 
 
 def iter_event_bodies(connection: Connection, run: str) -> Iterator[str]:
-    """The events of a run as they are kept, in order."""
+    """Yield the stored events of a run, in order."""
     query = select(t.events.c.body).where(t.events.c.run == run).order_by(t.events.c.sequence)
     yield from connection.execute(query).scalars()

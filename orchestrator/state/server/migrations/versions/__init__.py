@@ -1,1 +1,1 @@
-"""One module a step of the schema."""
+"""One module per migration."""

@@ -1,4 +1,4 @@
-"""What is asked of all environments at once has an index of its own."""
+"""Add indexes for queries over all environments."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add the indexes."""
+    """Create the indexes."""
     op.create_index("runs_by_any_status", "runs", ["status", "started_at", "id"], unique=False)
     op.create_index("runs_by_any_verb", "runs", ["verb", "started_at", "id"], unique=False)
     op.create_index("history_by_any_deed", "history", ["deed", "number"], unique=False)

@@ -1,10 +1,10 @@
 "use strict";
-/* What the pages do beyond being read: the theme, copying, clocks, the plan's search, live runs, charts. */
+/* Page behaviour: theme, copy buttons, clocks, plan search, live runs, charts. */
 
 const root = document.documentElement;
 const isDark = () => (root.dataset.theme || (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 
-/* Dark and light: a cookie, so that the server sends the page as it was chosen. */
+/* The theme is a cookie, so that the server renders the chosen theme and no page flashes. */
 const themeSwitch = document.querySelector("[data-theme-switch]");
 if (themeSwitch) {
   themeSwitch.form.addEventListener("submit", (event) => {
@@ -17,8 +17,8 @@ if (themeSwitch) {
   });
 }
 
-/* Commands can be copied where the browser lets us. */
-function wakeCopies() {
+/* Copy buttons are hidden where the browser offers no clipboard. */
+function showCopyButtons() {
   if (!navigator.clipboard) return;
   for (const button of document.querySelectorAll("[data-copy][hidden]")) button.hidden = false;
 }
@@ -30,23 +30,23 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.textContent = "Copy"; }, 1500);
 });
 
-/* Clocks of what is under way. */
-function lasting(seconds) {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
-  const whole = Math.floor(seconds);
-  if (whole < 60) return `${whole} s`;
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
-  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+/* Clocks that show how long a run or a resource has been in progress. */
+function formatDuration(seconds) {
+  const pad = (number) => String(Math.floor(number)).padStart(2, "0");
+  if (seconds < 59.95) return `${seconds.toFixed(1)}s`;
+  const whole = Math.round(seconds);
+  if (whole < 3600) return `${Math.floor(whole / 60)}m${pad(whole % 60)}s`;
+  return `${Math.floor(whole / 3600)}h${pad((whole % 3600) / 60)}m`;
 }
 function tick() {
   for (const clock of document.querySelectorAll("[data-since]")) {
     const seconds = (Date.now() - Date.parse(clock.dataset.since)) / 1000;
-    if (seconds >= 0) clock.textContent = lasting(seconds);
+    if (seconds >= 0) clock.textContent = formatDuration(seconds);
   }
 }
 setInterval(tick, 1000);
 
-/* A plan's search and folding. */
+/* Search and collapse in a plan. */
 const find = document.querySelector("[data-find]");
 if (find) {
   find.hidden = false;
@@ -72,18 +72,18 @@ if (find) {
   }
 }
 
-/* A run as it happens.  The parts come made by the server, escaped as the page itself. */
+/* Live updates of a run. The server sends rendered HTML, escaped like the page itself. */
 const live = document.querySelector("[data-live]");
 if (live) follow(live, document.getElementById("log"), document.getElementById("wire"));
 
 function follow(board, log, wire) {
   let after = Number(board.dataset.after);
   let pause = 1000;
-  const tell = (state, words) => { wire.hidden = false; wire.dataset.state = state; if (wire.textContent !== words) wire.textContent = words; };
+  const showStatus = (state, text) => { wire.hidden = false; wire.dataset.state = state; if (wire.textContent !== text) wire.textContent = text; };
   function open() {
     const source = new EventSource(`${board.dataset.live}?after=${after}`);
-    source.addEventListener("open", () => { pause = 1000; tell("live", "live"); });
-    source.addEventListener("board", (event) => { board.innerHTML = event.data; wakeCopies(); tick(); });
+    source.addEventListener("open", () => { pause = 1000; showStatus("live", "live"); });
+    source.addEventListener("board", (event) => { board.innerHTML = event.data; showCopyButtons(); tick(); });
     source.addEventListener("line", (event) => {
       const number = Number(event.lastEventId);
       if (number <= after) return;
@@ -94,9 +94,9 @@ function follow(board, log, wire) {
       document.querySelector("[data-no-lines]")?.remove();
       if (atEnd) log.scrollTop = log.scrollHeight;
     });
-    source.addEventListener("over", (event) => { source.close(); tell("over", `over: ${event.data}`); });
+    source.addEventListener("over", (event) => { source.close(); showStatus("over", "ended"); });
     source.addEventListener("error", () => {
-      tell("away", "the service does not answer; trying again");
+      showStatus("away", "connection lost; reconnecting");
       if (source.readyState !== EventSource.CLOSED) return;
       setTimeout(open, pause);
       pause = Math.min(pause * 2, 15000);
@@ -106,7 +106,7 @@ function follow(board, log, wire) {
   open();
 }
 
-/* The delivery metrics, plotted from the table that everybody can read. */
+/* Charts of the delivery metrics, drawn from the table on the page. */
 let plots = [];
 function drawCharts() {
   const place = document.getElementById("charts");
@@ -126,7 +126,7 @@ function drawCharts() {
     const figure = figures[index];
     const caption = figure.appendChild(document.createElement("figcaption"));
     const unit = head.dataset.unit;
-    caption.textContent = head.textContent + (unit === "h" ? " (hours)" : unit === "%" ? " (%)" : " a week");
+    caption.textContent = head.textContent + (unit === "h" ? " (hours)" : unit === "%" ? " (%)" : " per week");
     const values = rows.map((row) => { const value = row.cells[index + 1].dataset.value; return value === "" ? null : Number(value); });
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui" };
     const bars = index === 0 ? { paths: uPlot.paths.bars({ size: [0.6, 28] }), fill: colour("--accent"), width: 0 } : { width: 2, fill: colour("--accent-soft"), spanGaps: true };
@@ -141,11 +141,11 @@ function drawCharts() {
 let resizing;
 addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(drawCharts, 200); });
 addEventListener("load", drawCharts);
-document.addEventListener("htmx:afterSettle", () => { wakeCopies(); tick(); if (document.querySelector("#charts[hidden]")) drawCharts(); });
-wakeCopies();
+document.addEventListener("htmx:afterSettle", () => { showCopyButtons(); tick(); if (document.querySelector("#charts[hidden]")) drawCharts(); });
+showCopyButtons();
 tick();
 
-/* Nobody looks: nothing is asked for. */
+/* Do not poll while the page is hidden. */
 document.addEventListener("htmx:beforeRequest", (event) => {
   if (document.hidden && event.detail.requestConfig.triggeringEvent === undefined) event.preventDefault();
 });
