@@ -1,8 +1,10 @@
-"""The README tells the truth: its commands are run, and print what it says they print.
+"""Test that the README and the pages of docs/ are true: their commands run, and print what the pages show.
 
-In a ``console`` block a line that begins with ``$`` is a command and the lines below it are what it prints, both
-streams together; ``...`` stands for any lines, or for the rest of one.  Durations and digests are not compared.  In a
-``sh`` block are commands that need more than this machine: of these, the options of ``orchestrator`` are checked.
+In a ``console`` block a line that begins with ``$`` is a command, and the lines below it are its output, both streams
+together; ``...`` stands for any lines, or for the rest of one.  Durations, times and digests are not compared.  The
+commands of one page run in one folder, against one emulator.  A ``yaml`` block whose first line is ``# FILE.yaml`` is
+that file.  A ``sh`` block has commands that need more than this machine: of these, the names of commands and options
+are checked.
 """
 
 from __future__ import annotations
@@ -23,44 +25,87 @@ import pytest
 from orchestrator.cli.main import COMMANDS, cli
 from orchestrator.emulator import start
 from orchestrator.problems import ExitCode
+from orchestrator.state.server.settings import SETTING_NAMES
+from tests import reference_tables
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+INDEX = DOCS / "README.md"
+REFERENCE = DOCS / "reference"
+OTHER_PAGES = ("CONTRIBUTING.md", "SECURITY.md", "ml/README.md", "orchestrator/emulator/README.md")
+MAX_README_LINES = 120
 BLOCK = re.compile(r"^( *)```(\w+)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
+FILE_NAME = re.compile(r"# (\S+\.yaml)\n")
+COMMAND_LINE = re.compile(r"^ *(?:\$ )?(orchestrator [a-z].*)$|`(orchestrator [a-z][^`\n]*)`", re.MULTILINE)
+VARIABLE = re.compile(r"\bORCHESTRATOR_[A-Z_]+\b")
 MASKS = (
-    (re.compile(r"\b\d+(\.\d)? s\b"), "(time)"),
+    (re.compile(r"\b(\d+m\d\d|\d+(\.\d)? ?)s\b"), "(time)"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?"), "(moment)"),
     (re.compile(r"\b[0-9a-f]{64}\b"), "(digest)"),
     (re.compile(r"--allow [0-9a-f]{8}\b"), "--allow (token)"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:(port)"),
+    (re.compile(r"\b[a-z0-9]+\.cloudfront\.net"), "(domain).cloudfront.net"),
 )
 
 
 @dataclass(frozen=True)
 class Example:
-    """One command of the README and what it prints; the block of its ``section`` is on ``line``."""
+    """One command of a page and its output; its block is on ``line``."""
 
-    section: str
     line: int
     command: str
     output: str
 
 
-def blocks(language: str) -> Iterator[tuple[int, str]]:
-    """Every fenced block of a language: its place in the text, and what is in it without indentation."""
-    for found in BLOCK.finditer(README):
-        if found[2] == language:
-            yield found.start(), re.sub(rf"^{found[1]}", "", found[3], flags=re.MULTILINE)
+@dataclass(frozen=True)
+class Page:
+    """A Markdown file of the documentation."""
+
+    path: Path
+    text: str
+
+    @property
+    def name(self) -> str:
+        return str(self.path.relative_to(ROOT))
+
+    def blocks(self, language: str) -> Iterator[tuple[int, str]]:
+        """Yield every fenced block of a language: its position, and its text without indentation."""
+        for match in BLOCK.finditer(self.text):
+            if match[2] == language:
+                yield match.start(), re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE)
+
+    def examples(self) -> Iterator[Example]:
+        for position, text in self.blocks("console"):
+            for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+                command, _, output = part.partition("\n")
+                yield Example(self.text[:position].count("\n") + 1, command, output)
+
+    def command_lines(self) -> Iterator[str]:
+        """Yield every line and every inline code that calls the orchestrator."""
+        for match in COMMAND_LINE.finditer(self.text):
+            yield match[1] or match[2]
+
+    def anchors(self) -> set[str]:
+        titles = re.findall(r"^#+ (.*)$", self.text, re.MULTILINE)
+        return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+    def links(self) -> list[str]:
+        targets = re.findall(r"(?:\]\(|src=\")([^)\"\s]+)", re.sub(r"```.*?```", "", self.text, flags=re.DOTALL))
+        return [target for target in targets if not target.startswith(("https:", "http:", "mailto:"))]
 
 
-def examples() -> Iterator[Example]:
-    for place, text in blocks("console"):
-        section = re.findall(r"^## (.*)$", README[:place], re.MULTILINE)[-1]
-        for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
-            yield Example(section, README[:place].count("\n") + 1, command, output)
+def read_page(path: Path) -> Page:
+    return Page(path, path.read_text())
 
 
-EXAMPLES = list(examples())
+PAGES = [read_page(path) for path in (README, *sorted(DOCS.rglob("*.md")))]
+LINKED_PAGES = [*PAGES, *(read_page(ROOT / name) for name in OTHER_PAGES)]
+PAGES_WITH_EXAMPLES = [page for page in PAGES if any(page.examples())]
+
+
+def page_name(page: Page) -> str:
+    return page.name
 
 
 def masked(text: str) -> str:
@@ -70,109 +115,166 @@ def masked(text: str) -> str:
 
 
 def matches(expected: str, printed: str) -> bool:
-    """Whether ``printed`` is ``expected``, where ``...`` stands for any lines, or for the rest of one."""
-    pattern = "".join(map(_line, masked(expected).strip("\n").splitlines()))
+    """Return whether ``printed`` is ``expected``, where ``...`` stands for any lines, or for the rest of one."""
+    pattern = "".join(map(_line_pattern, masked(expected).strip("\n").splitlines()))
     shown = "".join(f"{line.rstrip()}\n" for line in masked(printed).strip("\n").splitlines())
     return re.fullmatch(pattern, shown) is not None
 
 
-def _line(line: str) -> str:
+def _line_pattern(line: str) -> str:
     if line.strip() == "...":
         return r"(?:.*\n)*?"
     return re.escape(line.removesuffix("...").rstrip()) + (r".*\n" if line.endswith("...") else r"\n")
 
 
 class Reader:
-    """Somebody who types the README's commands into one shell, with the token and digest that they are shown."""
+    """A reader who types a page's commands into one shell, with the token and digest that the shell shows."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder = folder
         self._environment = {**environment, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        self._code = 0
-        self._shown = ""
+        self._exit_code = 0
+        self._output = ""
 
-    def types(self, command: str) -> str:
-        """What the terminal shows."""
+    def type(self, command: str) -> str:
+        """Return what the terminal shows."""
+        if command.startswith("cd "):
+            self._folder /= command.removeprefix("cd ")
+            return ""
         for pattern in (r"--allow [0-9a-f]{8}", r"--expect [0-9a-f]{64}"):
-            if shown := re.findall(pattern, self._shown):
+            if shown := re.findall(pattern, self._output):
                 command = re.sub(pattern, shown[-1], command)
-        script = f"(exit {self._code}); {command.replace('make demo', 'orchestrator demo')}"
+        script = f"(exit {self._exit_code}); {command.replace('make demo', 'orchestrator demo')}"
         done = subprocess.run(
             ["bash", "-c", script], cwd=self._folder, env=self._environment, text=True, timeout=280, check=False,
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
-        self._code = done.returncode
-        self._shown = done.stdout or self._shown
+        self._exit_code = done.returncode
+        self._output = done.stdout or self._output
         return done.stdout
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(480)
-def test_every_command_prints_what_the_readme_says(tmp_path: Path) -> None:
-    """From the first line to the last, in one go, as a newcomer would; the real stack begins with an empty account."""
+@pytest.mark.parametrize("page", PAGES_WITH_EXAMPLES, ids=page_name)
+def test_every_command_prints_what_the_page_shows(page: Page, tmp_path: Path) -> None:
+    """From the first line to the last, in one go, as a newcomer would; the account is empty at first."""
     shutil.copytree(ROOT / "manifests", tmp_path / "manifests")
-    for _, text in blocks("yaml"):
-        file = tmp_path / text.partition("\n")[0].removeprefix("# ")
-        file.parent.mkdir(exist_ok=True)
-        file.write_text(text)
+    for _, text in page.blocks("yaml"):
+        if name := FILE_NAME.match(text):
+            file = tmp_path / name[1]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text)
     wrong: list[str] = []
     with start() as emulator:
         reader = Reader(tmp_path, {**emulator.environment, "HOME": str(tmp_path), "LANG": "C.UTF-8"})
-        for example in EXAMPLES:
+        for example in page.examples():
             if example.command == "orchestrator emulator":
                 continue
-            printed = reader.types(example.command)
+            printed = reader.type(example.command)
             if not matches(example.output, printed):
-                wrong.append(f"README.md:{example.line}: $ {example.command}\n{printed}")
+                wrong.append(f"{page.name}:{example.line}: $ {example.command}\n{printed}")
     assert not wrong, "\n\n".join(wrong)
 
 
-def test_the_emulator_prints_what_the_readme_says() -> None:
+def test_the_emulator_prints_what_the_pages_show() -> None:
     """The lines to paste are those that `orchestrator emulator` prints."""
-    (said,) = [example.output for example in EXAMPLES if example.command == "orchestrator emulator"]
+    shown = [
+        example.output for page in PAGES for example in page.examples() if example.command == "orchestrator emulator"
+    ]
     with start() as emulator:
         lines = [f"export {name}={shlex.quote(value)}" for name, value in emulator.environment.items()]
 
-    assert masked(said).splitlines()[1:] == masked("\n".join(lines)).splitlines()
+    assert shown
+    for output in shown:
+        assert masked(output).splitlines()[1:] == masked("\n".join(lines)).splitlines()
 
 
-@pytest.mark.parametrize("line", re.findall(r"^ *\$? ?(orchestrator [a-z].*)$", README, re.MULTILINE))
-def test_every_command_line_can_be_typed(line: str) -> None:
-    """No option or command of the README is one that there is not."""
-    words = shlex.split(re.split(r" [|>&#]", line)[0])[1:]
-    command = cli.get_command(click.Context(cli), words[0])
-
-    assert command is not None
-    command.make_context(words[0], words[1:], resilient_parsing=False)
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_command_line_can_be_typed(page: Page) -> None:
+    """No page names a command or an option that does not exist."""
+    for line in page.command_lines():
+        words = shlex.split(re.split(r" [|>&#]", line)[0])[1:]
+        command: click.Command | None = cli
+        context = click.Context(cli)
+        while isinstance(command, click.Group) and words and re.fullmatch(r"[a-z]+", words[0]):
+            command = command.get_command(context, words[0])
+            assert command is not None, line
+            context, words = click.Context(command, info_name=words[0]), words[1:]
+        assert command is not None
+        if words:
+            command.make_context(context.info_name, words, resilient_parsing=False)
 
 
 def test_every_command_is_documented() -> None:
-    """The table of commands has all of them."""
-    assert set(re.findall(r"^\| `orchestrator (\w+)", README, re.MULTILINE)) == set(COMMANDS)
+    """The reference has all commands, and the README names no other."""
+    commands = re.compile(r"^\| `orchestrator (\w+)", re.MULTILINE)
+
+    assert set(commands.findall((REFERENCE / "commands.md").read_text())) == set(COMMANDS)
+    assert set(commands.findall(README.read_text())) < set(COMMANDS)
 
 
 def test_every_exit_code_is_documented() -> None:
     """The table of exit codes has all of them, and no other."""
-    told = {int(code) for code in re.findall(r"^\| (\d+) \|", README.split("| exit code |")[1], re.MULTILINE)}
+    table = (REFERENCE / "commands.md").read_text().split("| exit code |")[1]
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
 
-    assert told == set(map(int, ExitCode))
+    assert codes == set(map(int, ExitCode))
 
 
-def test_every_make_target_that_is_named_exists() -> None:
+def test_every_setting_is_documented() -> None:
+    """The reference has every variable that the code reads, and no other, and every setting of the state service."""
+    page = (REFERENCE / "settings.md").read_text()
+    sources = [*(ROOT / "orchestrator").rglob("*.py"), *(ROOT / ".github" / "workflows").glob("*.yml")]
+    variables = {name for path in sources for name in VARIABLE.findall(path.read_text())}
+
+    assert set(VARIABLE.findall(page)) == variables
+    assert set(re.findall(r"`((?:State|GitHub):\w+)`", page)) == {name.replace("__", ":") for name in SETTING_NAMES}
+
+
+@pytest.mark.parametrize("marker", reference_tables.TABLES)
+def test_the_tables_of_the_reference_are_current(marker: str) -> None:
+    """`python -m tests.reference_tables` writes them."""
+    file, render = reference_tables.TABLES[marker]
+    page = (REFERENCE / file).read_text()
+
+    assert reference_tables.insert_table(page, marker, render()) == page
+    with pytest.raises(ValueError, match="has no"):
+        reference_tables.insert_table("a", marker, "new")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_every_make_target_that_is_named_exists(page: Page) -> None:
     """`make x` can be typed."""
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
-    named = re.findall(r"(?:`|^)make ([a-z]+)", README, re.MULTILINE)
+    named = re.findall(r"(?:`|^)make ([a-z]+)", page.text, re.MULTILINE)
 
     assert set(named) <= targets
 
 
-def test_every_link_leads_somewhere() -> None:
-    """Files that are linked are there, and so are headings."""
-    targets = re.findall(r"(?:\]\(|src=\")([^)\"]+)", README)
-    titles = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    headings = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
-    files = [target for target in targets if not target.startswith(("#", "https:"))]
+@pytest.mark.parametrize("page", LINKED_PAGES, ids=page_name)
+def test_every_link_leads_somewhere(page: Page) -> None:
+    """Files that are linked exist, and so do headings."""
+    broken = []
+    for target in page.links():
+        file, _, anchor = target.partition("#")
+        path = (page.path.parent / file).resolve() if file else page.path
+        if not path.exists() or (anchor and anchor not in read_page(path).anchors()):
+            broken.append(target)
 
-    assert [file for file in files if not (ROOT / file).exists()] == []
-    assert {target[1:] for target in targets if target.startswith("#")} <= headings
+    assert broken == []
+
+
+def test_the_index_lists_every_page_and_the_pictures_are_used() -> None:
+    """No page and no picture is left that nobody finds."""
+    linked = {(DOCS / target).resolve() for target in read_page(INDEX).links()}
+    used = {(page.path.parent / target).resolve() for page in PAGES for target in page.links()}
+
+    assert [page.name for page in PAGES if page.path not in {README, INDEX} and page.path not in linked] == []
+    assert [path.name for path in (DOCS / "pictures").iterdir() if path not in used] == []
+
+
+def test_the_readme_is_one_page() -> None:
+    """What is longer has a page of its own."""
+    assert len(README.read_text().splitlines()) <= MAX_README_LINES

@@ -174,7 +174,7 @@ def _describe_probe(probe_result: ProbeResult) -> str:
     success_text = (
         "serves the shipped content"
         if probe.sha256
-        else "serves the new build"
+        else "serves the expected build"
         if probe.header
         else "responds as expected"
     )

@@ -86,11 +86,11 @@ def test_it_is_shipped_it_breaks_and_it_comes_back(shop: Shop) -> None:
 
     code, shown = shop.deploy("3", healthy=False)
     assert code == ExitCode.ROLLED_BACK
-    assert "First cause: ecs_express_service.api" in shown
+    assert "Root cause: ecs_express_service.api" in shown
     assert '"GET /health HTTP/1.1" 500' in shown
     assert shop.ask() == (200, "2")
 
     code, shown = shop.type("rollback", "--to", "1", "--auto-approve")
-    assert (code, "Release 1 is back" in shown) == (ExitCode.OK, True)
+    assert (code, "Rolled back to release 1" in shown) == (ExitCode.OK, True)
     assert shop.ask() == (200, "1")
     assert "release 4" in shop.type("releases")[1].lower()
