@@ -64,7 +64,7 @@ def test_whoever_waits_comes_next(aws: Emulator, releases: LedgerStore, capsys: 
         turn.clients.call("s3", "list_buckets", {})
     ends.join()
 
-    waiting = "Waiting: prod is being changed by ben (rollback), by the lease in the release bucket."
+    waiting = "Waiting for the lock in the release bucket: prod is locked by ben (rollback)."
     assert capsys.readouterr().err.splitlines() == [waiting]
     assert releases.fetch(bucket_lease.lease_key(releases)) is None
 
@@ -89,6 +89,6 @@ def test_a_run_that_was_overtaken_makes_no_further_call(aws: Emulator, releases:
         now[0] += 1000
         with bucket_lease.acquire(releases, "bo", "deploy", clock=lambda: now[0]):
             aws.clear_calls()
-            with pytest.raises(Problems, match="another's now: this run stops"):
+            with pytest.raises(Problems, match="another run holds the lock in the release bucket now"):
                 turn.clients.call("s3", "list_buckets", {})
             assert "ListBuckets" not in {call.operation for call in aws.calls}

@@ -43,7 +43,7 @@ def test_an_apply_is_told_while_it_happens(aws: Emulator, run: Run, service: Run
 
     told = service.only_run()
     assert shown.code == 0, shown.err
-    assert f"Recorded as it happens: {service.address}/runs/{told.id}" in shown.err
+    assert f"Recording this run: {service.address}/runs/{told.id}" in shown.err
     assert (told.verb, told.status, told.environment) == ("apply", "succeeded", ENVIRONMENT_KEY)
     assert [one.actuation for one in told.outcomes] == ["succeeded"] * 3
     events = service.events(told.id)
@@ -84,7 +84,7 @@ def test_without_the_service_an_apply_stops_or_keeps_a_journal(
 
     assert stopped.code == 1
     assert "does not answer" in stopped.err
-    assert "nothing was done" in stopped.err
+    assert "nothing was changed" in stopped.err
     assert "--without-record" in stopped.err
     assert list_write_calls(aws) == []
     assert list_journals() == []
@@ -190,7 +190,7 @@ def test_a_zombie_makes_no_further_call(
 def test_whoever_does_not_agree_has_not_failed(aws: Emulator, run: Run, service: RunningService) -> None:
     """Nobody is asked without a terminal; the lease is free, and the environment is no worse for it."""
     assert run("apply").code == 1
-    assert (service.only_run().status, service.only_run().cause[:15]) == ("interrupted", "nobody approved")
+    assert (service.only_run().status, service.only_run().cause[:25]) == ("interrupted", "this plan is not approved")
     assert service.store.get_lease(ENVIRONMENT_KEY).holder is None
     environment = service.store.get_environment(ENVIRONMENT_KEY)
     assert environment is not None

@@ -103,13 +103,13 @@ def test_without_the_service_a_deploy_stops_and_a_rollback_does_not(
     monkeypatch.setenv("ORCHESTRATOR_STATE_URL", UNREACHABLE_URL)
     stopped = ship("deploy")
     assert (stopped.code, list_write_calls(aws), list_journals()) == (1, [], [])
-    assert "nothing was done" in stopped.err
+    assert "nothing was changed" in stopped.err
     assert "--without-record" in stopped.err
     for issuer in ("one", "two"):
         assert ship("deploy --without-record", issuer).code == 0
     back = ship("rollback", "two")
     assert back.code == 0, back
-    assert "Going on without it; this run keeps a journal in" in back.err
+    assert "Continuing without it; this run keeps a journal in" in back.err
 
     monkeypatch.setenv("ORCHESTRATOR_STATE_URL", service.address)
     assert len(list_journals()) == 3
@@ -167,7 +167,7 @@ def test_a_deploy_that_waits_gives_way_to_a_newer_one(
     overtaking.join(5)
 
     assert shown.code == 0, shown.err
-    assert "Run newer deploys a newer commit, and this one with it; nothing was done." in shown.out
+    assert "Superseded: run newer deploys a newer commit. Nothing was changed." in shown.out
     assert list_write_calls(aws) == []
     became = {one.id: (one.status, one.superseded_by) for one in service.store.list_runs().items}
     assert became.pop("newer") == ("queued", "")
