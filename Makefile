@@ -49,7 +49,7 @@ contracts: $(DEV_READY) ## who may import whom
 bench: $(DEV_READY) ## measure, and keep the tables; ARGS='--only plan' for a part, with --quick nothing is kept
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
-proofs: $(DEV_READY) ## prove the promises of the README, all of them, and write down the counts there
+proofs: $(DEV_READY) ## run the proofs, and write the counts into docs/explanation/safety.md
 	@$(BIN)/python -m tests.proofs $(ARGS)
 
 pictures: $(DEV_READY) ## take the pictures of docs/pictures anew; needs tmux, chromium and pngquant

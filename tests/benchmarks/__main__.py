@@ -1,4 +1,4 @@
-"""Run the benchmarks (`make bench`), print the table, and update docs/benchmarks.md and the README.
+"""Run the benchmarks (`make bench`), print the table, and update the pages that show it.
 
 `ARGS="--only plan"` measures one part and keeps the results of the others; `--quick` writes no files.
 """
@@ -20,7 +20,7 @@ from tests.benchmarks.sections import QUICK, MeasurementError, Rounds, print_pro
 from tests.benchmarks.table import Row, render_markdown
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-README = ROOT / "README.md"
+COMPARISON = ROOT / "docs" / "explanation" / "comparison.md"
 PARTS = tuple(report_parts.PART_TITLES)
 STACK_TARGETS = (0.08, 0.25, 0.5)
 MANY_TARGETS = (0.10, None, 0.5)
@@ -56,15 +56,15 @@ def main(argv: Sequence[str]) -> int:
 
 
 def save_results(results: Results) -> None:
-    """Replace the measured parts in docs/benchmarks.md and in the README."""
+    """Replace the measured parts on both pages."""
     new_parts = {
         name: report_parts.render_part(name, rows, note, describe_measurement())
         for name, (rows, note) in results.items()
     }
     parts = {**(report_parts.read_parts(PAGE.read_text()) if PAGE.exists() else {}), **new_parts}
     PAGE.write_text(render_page(report_parts.join_parts(parts)))
-    README.write_text(report_parts.insert_table(README.read_text(), parts))
-    print_progress(f"Updated {PAGE.relative_to(ROOT)} and {README.relative_to(ROOT)}")
+    COMPARISON.write_text(report_parts.insert_table(COMPARISON.read_text(), parts))
+    print_progress(f"Updated {PAGE.relative_to(ROOT)} and {COMPARISON.relative_to(ROOT)}")
 
 
 def measure_parts(parts: Sequence[str], rounds: Rounds) -> Results:

@@ -15,9 +15,9 @@ def render_page(report: str) -> str:
     """Render the page around ``report``, the measured parts."""
     return f"""# Benchmarks
 
-`make bench` measures everything and updates this page and the README. `make bench ARGS="--only plan"` measures one
-part and keeps the results of the others; `--quick` writes no files. Terraform must be on `PATH`, and
-`{MIRROR_VARIABLE}` must name a folder that contains its provider as a filesystem mirror.
+`make bench` measures everything and updates this page and [the comparison](explanation/comparison.md).
+`make bench ARGS="--only plan"` measures one part and keeps the results of the others; `--quick` writes no files.
+Terraform must be on `PATH`, and `{MIRROR_VARIABLE}` must name a folder with its provider as a filesystem mirror.
 
 {report}
 ## Method

@@ -38,17 +38,17 @@ def join_parts(parts: Mapping[str, str]) -> str:
     return "\n\n".join(f"<!-- part {name} -->\n{parts[name]}\n<!-- /part -->" for name in PART_TITLES if name in parts)
 
 
-def insert_table(readme: str, parts: Mapping[str, str]) -> str:
-    """Return ``readme`` with the rows of all parts as one table; raise ValueError if its markers are missing."""
-    head, begin, rest = readme.partition(_BEGIN_MARKER)
+def insert_table(page: str, parts: Mapping[str, str]) -> str:
+    """Return ``page`` with the rows of all parts as one table; raise ValueError if its markers are missing."""
+    head, begin, rest = page.partition(_BEGIN_MARKER)
     introduction, _, after = rest.partition("\n| measure |")
     _, end, tail = after.partition(_END_MARKER)
     if not (begin and end):
-        raise ValueError(f"the README has no {_BEGIN_MARKER} ... {_END_MARKER} around a table")
+        raise ValueError(f"the page has no {_BEGIN_MARKER} ... {_END_MARKER} around a table")
     heading, separator = render_markdown([]).splitlines()
     rows = [row for name in PART_TITLES if name in parts for row in _rows(parts[name])]
     table = "\n".join([heading, separator, *rows])
-    footer = "Dates, machines and method: [docs/benchmarks.md](docs/benchmarks.md). Run `make bench` to measure again."
+    footer = "Dates, machines and method: [benchmarks](../benchmarks.md). Run `make bench` to measure again."
     return f"{head}{begin}{introduction}\n{table}\n\n{footer}\n{end}{tail}"
 
 

@@ -158,7 +158,7 @@ def test_the_page_says_how_to_measure_again() -> None:
 
 
 def test_a_part_is_measured_again_and_the_others_stay() -> None:
-    """On the page with its own date, and in the README as rows of one table, whatever was there before."""
+    """On the page with its own date, and in the comparison as rows of one table, whatever was there before."""
     rows = {name: [Row(f"{name} row", "1 s", "2 s", 0.5, 1)] for name in ("start", "plan")}
     old = {name: report_parts.render_part(name, rows[name], "", "Measured on Monday.") for name in rows}
     new = {
@@ -174,6 +174,13 @@ def test_a_part_is_measured_again_and_the_others_stay() -> None:
     assert report_parts.insert_table(once, old) == once
     assert "plan row" not in report_parts.insert_table(once, new)
     assert (once[:6], once[-5:]) == ("before", "after")
+
+
+def test_both_pages_show_the_same_measurements() -> None:
+    """The table of the comparison has the rows of docs/benchmarks.md."""
+    comparison = bench.COMPARISON.read_text()
+
+    assert report_parts.insert_table(comparison, report_parts.read_parts(bench.PAGE.read_text())) == comparison
 
 
 def test_a_site_is_the_same_bytes_every_time(tmp_path: Path) -> None:

@@ -1,1 +1,1 @@
-"""Prove the guarantees in the README by running the whole product against the emulator."""
+"""Prove the guarantees in docs/explanation/safety.md by running the whole product against the emulator."""

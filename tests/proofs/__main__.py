@@ -1,4 +1,4 @@
-"""Run every proof and write the results to the README: ``python -m tests.proofs``.
+"""Run every proof and write the results to docs/explanation/safety.md: ``python -m tests.proofs``.
 
 ``--from FILE`` uses the JUnit XML of an earlier run instead (``pytest --junit-xml FILE``); repeat it for a run in
 parts.  If a proof failed or is missing, the table goes to standard output only, and the exit code is 1.
@@ -12,10 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.proofs import readme_table
+from tests.proofs import proof_table
 
 ROOT = Path(__file__).parents[2]
-README = ROOT / "README.md"
+PAGE = ROOT / "docs" / "explanation" / "safety.md"
 TEST_PATHS = ("tests/proofs", "tests/planning/test_apply.py")
 
 
@@ -29,7 +29,7 @@ def run_proofs(report_path: Path, pytest_options: list[str]) -> None:
 
 
 def main() -> int:
-    """Return 0 if every proof passed and the README was updated."""
+    """Return 0 if every proof passed and the page was updated."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--from",
@@ -43,13 +43,13 @@ def main() -> int:
         files = options.files or [Path(folder, "proofs.xml")]
         if not options.files:
             run_proofs(files[0], pytest_options)
-        report = readme_table.read_report(*files)
-    text = readme_table.render_tables(report)
+        report = proof_table.read_report(*files)
+    text = proof_table.render_tables(report)
     sys.stdout.write(text + "\n")
-    if issues := readme_table.find_problems(report):
-        sys.stderr.write("\n".join(["README not updated:", *issues]) + "\n")
+    if issues := proof_table.find_problems(report):
+        sys.stderr.write("\n".join([f"{PAGE.relative_to(ROOT)} not updated:", *issues]) + "\n")
         return 1
-    README.write_text(readme_table.insert_table(README.read_text(), text))
+    PAGE.write_text(proof_table.insert_table(PAGE.read_text(), text))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Render the README's table of proofs from the JUnit XML of a run; all numbers are counted from it."""
+"""Render the table of proofs from the JUnit XML of a run; all numbers are counted from it."""
 
 from __future__ import annotations
 
@@ -66,10 +66,10 @@ GUARANTEES = (
     Guarantee(
         "Independent changes run in parallel, dependent changes in order",
         "the real stack as AWS observes it, and random graphs",
-        ("proofs.test_parallel", "test_apply"),
+        ("proofs.test_parallel", "planning.test_apply"),
     ),
 )
-WITHOUT_AWS = frozenset({"test_apply"})
+WITHOUT_AWS = frozenset({"planning.test_apply"})
 
 
 @dataclass(frozen=True)
@@ -185,10 +185,10 @@ def _iter_crash_rows(report: Report) -> Iterable[str]:
     yield f"| **total** | {max(total) // 2} | {total[0]} | {total[1]} | |"
 
 
-def insert_table(readme: str, text: str) -> str:
-    """Return ``readme`` with ``text`` between the markers; raise ValueError if they are missing."""
-    head, _, rest = readme.partition(BEGIN_MARKER)
+def insert_table(page: str, text: str) -> str:
+    """Return ``page`` with ``text`` between the markers; raise ValueError if they are missing."""
+    head, _, rest = page.partition(BEGIN_MARKER)
     _, end, tail = rest.partition(END_MARKER)
     if not end:
-        raise ValueError(f"the README has no {BEGIN_MARKER} ... {END_MARKER}")
+        raise ValueError(f"the page has no {BEGIN_MARKER} ... {END_MARKER}")
     return f"{head}{BEGIN_MARKER}\n{text}\n{END_MARKER}{tail}"
