@@ -1,4 +1,4 @@
-"""Take the screenshots of the README: ``python -m tests.pictures``.
+"""Take the screenshots of the documentation: ``python -m tests.pictures``.
 
 Needs tmux (terminal capture), chromium (rendering) and pngquant (compression).  On Debian:
 ``apt-get install tmux chromium pngquant fonts-dejavu``.
