@@ -46,7 +46,7 @@ def test_nothing_is_lost(text: str) -> None:
     """Whatever the text, its parts put together again are the text, escapes apart."""
     together = "".join(part.text if isinstance(part, MalformedReference) else str(part) for part in parse_text(text))
 
-    # An escape loses a dollar outside of references and keeps it in a malformed one, so dollars before a brace count once.
+    # An escape loses a dollar outside references and keeps it in malformed ones: dollars before a brace count once.
     assert re.sub(r"\$+\{| ", "{", together).replace("{", "") == re.sub(r"\$+\{| ", "{", text).replace("{", "")
 
 
