@@ -25,7 +25,7 @@ COMMANDS = {
     "deploy": "Build, apply, ship and verify, and record the release.",
     "rollback": "Roll back to an earlier release, all of it or parts.",
     "releases": "List the releases, and which can be restored.",
-    "unpin": "Release what a rollback pinned.",
+    "unpin": "Let the next deploy ship what a rollback pinned.",
     "drift": "Show where AWS differs from the manifests.",
     "model": "Show the model in use, and whether to retrain it.",
     "destroy": "Delete everything of one environment.",
@@ -61,8 +61,8 @@ class LazyGroup(click.Group):
             import difflib
 
             close_matches = difflib.get_close_matches(args[0], COMMANDS, 1)
-            hint = f" Did you mean {close_matches[0]!r}?" if close_matches else ""
-            raise click.UsageError(f"Unknown command {args[0]!r}.{hint}", ctx) from error
+            suggestion = f"; did you mean {close_matches[0]!r}?" if close_matches else ""
+            raise click.UsageError(f"unknown command {args[0]!r}{suggestion}", ctx) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -115,8 +115,9 @@ def _run(arguments: Sequence[str] | None, command: click.Command) -> int:
 
 def _usage_problem(error: click.ClickException) -> Problem:
     context = getattr(error, "ctx", None)
-    hint = f"{context.command_path} --help" if context else None
-    return Problem(error.format_message(), hint=hint)
+    hint = f"see `{context.command_path} --help`" if context else None
+    message = error.format_message()
+    return Problem(message[:1].lower() + message[1:].removesuffix("."), hint=hint)
 
 
 def _print_problems(error: Problems, settings: Settings) -> None:

@@ -83,7 +83,7 @@ def apply_options(function: F) -> F:
 def run_options(function: F) -> F:
     """Add ``--wait`` and ``--without-record``; the command receives them as ``run_options``."""
 
-    @click.option("--wait", is_flag=True, help="Wait for the lock, in turn, instead of failing.")
+    @click.option("--wait", is_flag=True, help="Wait in the queue for the lock instead of failing.")
     @click.option(
         "--without-record", is_flag=True, help="Do not contact the state service; keep a journal to import later."
     )

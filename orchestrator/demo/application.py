@@ -156,7 +156,7 @@ class _SampleApplication(Struct, frozen=True):
         responses = [(path, *_http_get(host, path)) for host, path in requests]
         lines = [f"  {status}  {path}" for path, status, _ in responses]
         print_out = self.settings.terminal.print_out
-        print_out(f"Version {version}. The site's page is {self.emulator.browser_url(site_host)}{DEEP_LINK_PATH}:")
+        print_out(f"Version {version} is live: {self.emulator.browser_url(site_host)}{DEEP_LINK_PATH}")
         print_out("\n".join(lines))
         served_versions = {json.loads(responses[0][2])["version"], *re.findall(r"version (\d+)", page)}
         if served_versions != {version} or [status for _, status, _ in responses] != [200, 200, 200, 200, 200, 404]:

@@ -113,7 +113,7 @@ def _run_infrastructure_demo(settings: Settings, start_chapter: _ChapterHeadings
         description, make_change = manual_change
         start_chapter(f"Manual change: {description}")
         make_change(Clients(desired.scope.region))
-        settings.terminal.print_out("Done, as a colleague might do it in the console.")
+        settings.terminal.print_out("Changed by hand, as in the AWS console.")
         start_chapter("Drift: where AWS differs from the manifests")
         _expect_drift(settings, desired)
         start_chapter("Apply: revert the drift")

@@ -12,7 +12,7 @@ from orchestrator.planning.events import ChangeFinished, Event
 from orchestrator.problems import ExitCode
 from orchestrator.render import apply_report
 from orchestrator.runs import reporter
-from orchestrator.runs.approval import Approval, review_plan
+from orchestrator.runs.approval import Approval, format_count, review_plan
 from orchestrator.runs.display import create_display
 from orchestrator.runs.lock import WriteLock, write_lock
 from orchestrator.runs.reporter import RunOptions
@@ -57,7 +57,7 @@ def apply(settings: Settings, options: ApplyOptions) -> int:
     with write_lock(settings, manifest.scope, "apply", options.run, clients, store) as lock:
         desired = checkout.from_manifest(manifest, lock.clients).desired
         planned = pipeline.plan(desired, targets=options.targets, allow=options.allow, clients=lock.clients)
-        prompt = "Apply these {count} changes to {place}? Only 'yes' is accepted:", "yes"
+        prompt = "Apply {changes} to {place}? Only 'yes' is accepted:", "yes"
         return review_and_apply(planned, settings, lock, options, prompt, retry_command)
 
 
@@ -76,7 +76,7 @@ def destroy(settings: Settings, options: ApplyOptions) -> int:
     with write_lock(settings, manifest.scope, "destroy", options.run, clients, store) as lock:
         planned = pipeline.plan(desired, destroying=True, allow=options.allow, clients=lock.clients)
         name = manifest.environment
-        prompt = f"Delete {{count}} resources of {{place}}? Type {name!r} to confirm:", name
+        prompt = f"Delete {{resources}} of {{place}}? Type {name!r} to confirm:", name
         return review_and_apply(planned, settings, lock, options, prompt, settings.command_line("destroy"))
 
 
@@ -90,7 +90,7 @@ def review_and_apply(
 ) -> int:
     """Show ``planned``, ask for approval, apply it, and return the exit code.
 
-    ``prompt`` is the question, with ``{count}`` and ``{place}``, and the answer that approves.
+    ``prompt`` is the question, with ``{changes}`` or ``{resources}`` and ``{place}``, and the answer that approves.
 
     Raises Problems if the plan is not the reviewed one, or nobody approves it.
     """
@@ -100,11 +100,14 @@ def review_and_apply(
     if not plan.pending_changes:
         return report_no_changes(planned, settings)
     question, expected_answer = prompt
-    place = f"{plan.project}/{plan.environment} in account {plan.account}"
+    count = len(plan.pending_changes)
+    question = question.format(
+        changes=format_count(count, "change"),
+        resources=format_count(count, "resource"),
+        place=f"{plan.project}/{plan.environment} in account {plan.account}",
+    )
     with reporter.record_refusal(lock.record):
-        options.approval.confirm(
-            settings.terminal, question.format(count=len(plan.pending_changes), place=place), expected_answer
-        )
+        options.approval.confirm(settings.terminal, question, expected_answer)
     return apply_with_progress(planned, settings, options.parallelism, retry_command, lock)
 
 

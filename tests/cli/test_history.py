@@ -37,7 +37,7 @@ def test_a_history_goes_out_and_in_again(tmp_path: Path, capsys: pytest.CaptureF
     here, there = (f"sqlite:///{tmp_path}/{name}.db" for name in ("here", "there"))
     store = filled(here)
     assert main(["history", "verify", "--database", here]) == 0
-    assert "The history is whole: 2 entries" in capsys.readouterr().out
+    assert "The history is intact: 2 entries" in capsys.readouterr().out
     assert main(["history", "export", "--database", here]) == 0
     export = tmp_path / "all.jsonl"
     export.write_text(capsys.readouterr().out)

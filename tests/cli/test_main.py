@@ -92,13 +92,13 @@ def test_help_imports_next_to_nothing() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["pln"], "There is no command 'pln'. Did you mean 'plan'?"),
-        (["zzz"], "There is no command 'zzz'."),
-        (["plan", "--formt", "json"], "No such option '--formt'"),
+        (["pln"], "unknown command 'pln'; did you mean 'plan'?"),
+        (["zzz"], "unknown command 'zzz'"),
+        (["plan", "--formt", "json"], "no such option '--formt'"),
         (["plan", "--format", "yaml"], "'yaml' is not one of"),
         (["apply", "--parallelism", "0"], "0 is not in the range"),
         (["completion", "tcsh"], "'tcsh' is not one of"),
-        (["apply", "nowhere.json"], "the plan cannot be read from nowhere.json"),
+        (["apply", "nowhere.json"], "cannot read the plan from nowhere.json"),
     ],
 )
 def test_a_wrong_command_line_exits_1(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,7 @@ def test_training_is_needed_when_the_shop_has_moved_on(storage: S3FileStorage, r
     calm = run("model", "status", "--detailed-exitcode")
     assert (calm.code, calm.err) == (0, "")
     assert "Model v1; 2 products" in calm.out
-    assert "No training is needed: 0% of the products differ, 10% may." in calm.out
+    assert "No training is needed: 0% of the products differ, the threshold is 10%." in calm.out
 
     storage.put(f"{PHOTOS}pearl/0.jpg", b"new")
     storage.put(f"{PHOTOS}p0/0.jpg", b"again")
@@ -57,7 +57,7 @@ def test_training_is_needed_when_the_shop_has_moved_on(storage: S3FileStorage, r
     storage.delete(f"{PHOTOS}p1/1.jpg")
     due = run("model", "status", "--detailed-exitcode")
     assert due.code == 2
-    for line in ("1 added: pearl", "1 removed: p1", "1 photographed anew: p0", "1 added, 1 replaced, 2 removed"):
+    for line in ("1 added: pearl", "1 removed: p1", "1 with new photos: p0", "1 added, 1 replaced, 2 removed"):
         assert line in due.out
     assert "Next: python -m ml.download_photos" in due.out
     assert run("model", "status", "--threshold", "1", "--detailed-exitcode").code == 0
@@ -78,14 +78,14 @@ def test_a_mapping_is_remembered(storage: S3FileStorage, run: Run, tmp_path: Pat
     storage.put(f"{PHOTOS}c.jpg", b"nobody knows")
     storage.put(f"{PHOTOS}p1/2.jpg", b"in a folder of things that show no product")
     due = run("model", "status").out
-    assert "1 photographed anew: ring" in due
-    assert f"2 new files show no known product: {PHOTOS}c.jpg, {PHOTOS}p1/2.jpg" in due
+    assert "1 with new photos: ring" in due
+    assert f"2 new files belong to no known product: {PHOTOS}c.jpg, {PHOTOS}p1/2.jpg" in due
     assert "100% of the products differ" in due
 
 
 def test_versions_are_listed(storage: S3FileStorage, run: Run, tmp_path: Path) -> None:
     """The oldest first, the current one marked; none is said to be none."""
-    assert "No model was uploaded yet" in run("model", "list").out
+    assert "No model has been uploaded" in run("model", "list").out
     for name in ("v2", "v1", "v3"):
         publish(storage, tmp_path, name)
     lines = run("model", "list").out.splitlines()

@@ -43,10 +43,10 @@ def test_apply_asks_and_shows_a_table(aws: Emulator, manifests: Path) -> None:
     code, shown = on_a_terminal(["apply", "-f", str(manifests)], "yes\n", aws.environment)
 
     assert code == 0
-    assert re.search(r"Apply these 3 changes to shop/\w+ in account 123456789012\? Only 'yes' is accepted:", shown)
+    assert re.search(r"Apply 3 changes to shop/\w+ in account 123456789012\? Only 'yes' is accepted:", shown)
     assert "\x1b[?25l" in shown
     assert re.search(r"created.*s3_bucket\.files", shown)
-    assert "Applied: 3 done" in shown
+    assert re.search(r"Applied in \d+\.\ds: 3 done", shown)
 
 
 def test_anything_else_is_a_no(aws: Emulator, manifests: Path) -> None:
@@ -54,7 +54,7 @@ def test_anything_else_is_a_no(aws: Emulator, manifests: Path) -> None:
     code, shown = on_a_terminal(["apply", "-f", str(manifests)], "y\n", aws.environment)
 
     assert code == 1
-    assert "nothing was done" in shown
+    assert "nothing was changed" in shown
 
 
 def test_destroy_wants_the_name(aws: Emulator, manifests: Path) -> None:
@@ -65,7 +65,7 @@ def test_destroy_wants_the_name(aws: Emulator, manifests: Path) -> None:
     code, shown = on_a_terminal(["destroy", "-f", str(manifests)], "yes\n", aws.environment)
 
     assert code == 1
-    assert re.search(r"Delete 1 resources of shop/\w+ in account 123456789012\? Type '\w+' to do it:", shown)
+    assert re.search(r"Delete 1 resource of shop/\w+ in account 123456789012\? Type '\w+' to confirm:", shown)
 
 
 def test_an_interrupted_apply_goes_on_later(aws: Emulator, manifests: Path) -> None:
@@ -82,9 +82,9 @@ def test_an_interrupted_apply_goes_on_later(aws: Emulator, manifests: Path) -> N
         out, err = process.communicate(timeout=60)
     aws.faults = Faults()
 
-    assert '"started"' in first
+    assert '"change_started"' in first
     assert process.returncode == 130
-    assert "goes on from what AWS has" in out
+    assert "continues from the state of AWS" in out
     assert "Traceback" not in err
     assert main(["apply", "--auto-approve", "-f", str(manifests)]) == 0
     assert main(["plan", "--detailed-exitcode", "-f", str(manifests)]) == 0
@@ -107,7 +107,7 @@ def test_the_emulator_says_how_to_use_it() -> None:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
 
-    assert re.match(r"# An empty AWS listens on http://127\.0\.0\.1:\d+; Ctrl-C ends it\.", lines[0])
+    assert re.match(r"# An empty emulated AWS listens on http://127\.0\.0\.1:\d+\. Press Ctrl-C to stop it\.", lines[0])
     assert re.match(r"export AWS_ENDPOINT_URL=http://127\.0\.0\.1:\d+", lines[1])
     assert (process.returncode, err) == (0, "")
 
@@ -137,17 +137,17 @@ def test_the_demo_tells_its_story(manifests: Path) -> None:
     chapters = re.findall(r"^\d+\. (\w+)", done.stdout, re.MULTILINE)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    healed = ["Validate", "Plan", "Apply", "Plan", "By", "Drift", "Apply", "Plan"]
-    assert chapters == [*healed, "Ship", "Ship", "Ship", "Go"]
-    assert re.findall(r"What answers now is version (\d)", done.stdout) == ["1", "2", "2", "1"]
+    healed = ["Validate", "Plan", "Apply", "Plan", "Manual", "Drift", "Apply", "Plan"]
+    assert chapters == [*healed, "Deploy", "Deploy", "Deploy", "Roll"]
+    assert re.findall(r"^Version (\d) is live: http://", done.stdout, re.MULTILINE) == ["1", "2", "2", "1"]
     assert re.search(r"^Failed: .+\. Rolled back to release 2 \(recorded as release 4\)", done.stdout, re.MULTILINE)
     assert len(re.findall(r"^  404  /ml-models/no-such-model.json$", done.stdout, re.MULTILINE)) == 4
     assert "~ versioning: false in AWS, true in the manifests" in done.stdout
-    assert "What to try next" in done.stdout
+    assert "Next steps" in done.stdout
     assert "Traceback" not in done.stderr
-    runs = re.findall(r"^Recorded as it happens: http://127\.0\.0\.1:\d+/runs/\S+$", done.stderr, re.MULTILINE)
+    runs = re.findall(r"^Recording this run: http://127\.0\.0\.1:\d+/runs/\S+$", done.stderr, re.MULTILINE)
     assert len(runs) == 6  # two applies, three deploys, one rollback
-    assert "dashboard" not in done.stdout  # which has ended with the demo
+    assert "See the dashboard" not in done.stdout  # which has ended with the demo
 
 
 KEEP = """
@@ -166,12 +166,12 @@ def test_on_a_terminal_the_demos_dashboard_stays_until_ctrl_c() -> None:
     process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
     os.close(theirs)
     shown = b""
-    while b"Ctrl-C ends it" not in shown:
+    while b"press Ctrl-C to stop it" not in shown:
         shown += os.read(ours, 65_536)
     found = re.search(rb"the dashboard: (http://127\.0\.0\.1:\d+)", shown)
     assert found is not None
     with urllib.request.urlopen(found[1].decode(), timeout=10) as answer:
-        assert b"Nothing has been deployed yet" in answer.read()
+        assert b"No environments yet" in answer.read()
     process.send_signal(signal.SIGINT)
 
     assert process.wait(20) == 0

@@ -36,7 +36,7 @@ def test_a_token_lives_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[st
             return http.put(path, json={}, headers={"authorization": f"Bearer {word}"}).status_code
 
         assert [may(made), may(made, "qa"), may(made[:-1]), may("x")] == [422, 403, 401, 401]
-        assert token("revoke", "ci") == "The token ci opens nothing any more."
+        assert token("revoke", "ci") == "Revoked token ci."
         assert may(made) == 401
         again = token("create", "ci", "--scope", "write", "--days", "1")
         assert may(again) == 422

@@ -183,7 +183,7 @@ class TestApply:
         """Everything on standard error is one object a line."""
         records = [json.loads(line) for line in run("apply", "--auto-approve", "--log-format", "json").err.splitlines()]
 
-        assert {"started", "finished"} <= {record["event"] for record in records}
+        assert {"change_started", "change_finished"} <= {record["event"] for record in records}
         assert all(record["timestamp"].endswith("Z") for record in records)
 
 

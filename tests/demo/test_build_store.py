@@ -41,8 +41,8 @@ def test_a_builder_that_works_keeps_its_images_in_a_store_that_goes(machine: Pat
 @pytest.mark.parametrize(
     ("chosen", "script", "sentence"),
     [
-        ("", "", "neither buildah nor podman is on this machine"),
-        ("", FAILS, "buildah is there and cannot build (Error: no namespaces here)"),
+        ("", "", "neither buildah nor podman is installed"),
+        ("", FAILS, "buildah is installed but cannot build (Error: no namespaces here)"),
         ("docker", "exit 0", "ORCHESTRATOR_BUILDER is docker"),
     ],
     ids=["none", "one that may not", "another is wanted"],

@@ -24,9 +24,9 @@ def command(
 ) -> int:
     """Delete everything of one environment.
 
-    Touches only resources with this environment's ownership mark. Resources that hold data are vetoed until their
-    manifest says `deletionPolicy: delete`, that was applied, and --allow has the plan's token. Asks for the name of the
-    environment on a terminal. Exits as `apply` does.
+    Touches only resources with this environment's ownership mark. To delete resources that hold data, first set
+    `deletionPolicy: delete` in their manifests and apply that, then pass the token of the plan to --allow. Asks for the
+    name of the environment on a terminal. Exits as `apply` does.
     """
     from orchestrator.runs.apply import ApplyOptions, destroy
     from orchestrator.runs.approval import Approval

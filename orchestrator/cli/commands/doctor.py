@@ -21,13 +21,20 @@ if TYPE_CHECKING:
     "orchestrator doctor --format json | jq '.findings[] | select(.state != \"ok\")'",
     "orchestrator doctor --timeout 5",
 )
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the report.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(1, 600),
     default=30,
     show_default=True,
-    help="Seconds; what has not answered by then counts as not checked.",
+    help="Seconds to wait; what has not answered by then counts as not checked.",
 )
 @common_options
 def command(settings: Settings, output_format: Literal["text", "json"], timeout: float) -> int:
@@ -35,7 +42,7 @@ def command(settings: Settings, output_format: Literal["text", "json"], timeout:
 
     Checks the repository, the manifests, the workflows, the image builder, AWS (credentials, roles and their trust,
     what a plan reads, the release bucket), the repository on GitHub and the state service, on a laptop or a runner.
-    Exits 1 when something is missing, else 0: what cannot be checked is reported and is no failure.
+    Exits 1 when something is missing, else 0: what cannot be checked is reported, but is not a failure.
     """
     import json
     import os

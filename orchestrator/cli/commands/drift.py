@@ -24,7 +24,12 @@ if TYPE_CHECKING:
     "orchestrator drift --ignore s3_bucket.files:versioning --until 2027-01-31 --reason 'the import runs'",
 )
 @click.option(
-    "--format", "output_format", type=click.Choice(["text", "json", "markdown"]), default="text", show_default=True
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json", "markdown"]),
+    default="text",
+    show_default=True,
+    help="Format of the report.",
 )
 @click.option("--accept", multiple=True, metavar="TARGET", help="Edit the manifests to match AWS.")
 @click.option(

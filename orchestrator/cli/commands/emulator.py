@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     "orchestrator emulator",
     "orchestrator emulator --port 0 --latency 50 --faults faults.yaml",
 )
-@click.option("--port", type=click.IntRange(0, 65535), default=4566, show_default=True, help="0 picks a free port.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=4566,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
 @click.option("--latency", type=click.FloatRange(0), default=0.0, metavar="MS", help="Milliseconds added to each call.")
 @click.option(
     "--faults",
@@ -29,7 +35,13 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Faults to inject, as a YAML file.",
 )
-@click.option("--backend", type=click.Choice(["moto", "ministack"]), default="moto", show_default=True)
+@click.option(
+    "--backend",
+    type=click.Choice(["moto", "ministack"]),
+    default="moto",
+    show_default=True,
+    help="Emulator that answers the calls.",
+)
 @click.option("--run-services", is_flag=True, help="Run the images of container services as processes on this machine.")
 @common_options
 def command(

@@ -21,7 +21,7 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, path: str, recursive: bool) -> None:
     """Explain a manifest field.
 
-    PATH is a kind, and fields below it.
+    PATH is a kind and, after dots, its fields. Without PATH, lists the kinds.
     """
     from orchestrator.manifest.explain import explain
 

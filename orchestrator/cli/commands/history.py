@@ -21,7 +21,10 @@ EXISTING_FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 
 @click.group("history")
 def command() -> None:
-    """Verify, export and import the history of the state service (`orchestrator serve`)."""
+    """Verify, export and import the state service's history.
+
+    The state service is `orchestrator serve`.
+    """
 
 
 @command.command(
@@ -61,9 +64,10 @@ def export(settings: Settings, database: str) -> int:
 @DATABASE_OPTION
 @common_options
 def import_(settings: Settings, file: Path, database: str) -> int:
-    """Import the journal of a run made with --without-record, or rebuild an empty database from an export.
+    """Import the journal of a run, or an export into an empty database.
 
-    A journal goes to the service at ORCHESTRATOR_STATE_URL; importing it twice changes nothing.
+    A run with --without-record keeps a journal. It goes to the service at ORCHESTRATOR_STATE_URL; importing it twice
+    changes nothing.
     """
     from orchestrator.state.client import journal
     from orchestrator.state.server import export_import

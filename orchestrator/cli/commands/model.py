@@ -36,12 +36,19 @@ def command() -> None:
     help="Share of products that differ, 0 to 1.",
 )
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when training is needed.")
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the output.",
+)
 @common_options
 def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, output_format: str) -> int:
     """Compare the photos in the bucket with those of the current model.
 
-    Training is needed when more than the threshold's share of the products was added, removed or with new photos.
+    Training is needed when the share of products that were added, removed or got new photos exceeds --threshold.
     """
     from msgspec.structs import asdict
 
@@ -119,7 +126,7 @@ def format_comparison(comparison: CatalogueComparison) -> str:
         f"{comparison.photos_added} added, {comparison.photos_changed} replaced, {comparison.photos_removed} removed"
     )
     lines.append(f"  photos: {counts}")
-    share = f"{comparison.share:.0%} of the products differ, {comparison.threshold:.0%} may"
+    share = f"{comparison.share:.0%} of the products differ, the threshold is {comparison.threshold:.0%}"
     advice = "Training is needed" if comparison.is_retraining_due else "No training is needed"
     lines.append(
         f"{advice}: {share}." + (" Next: python -m ml.download_photos" if comparison.is_retraining_due else "")

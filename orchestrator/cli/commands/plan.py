@@ -28,6 +28,7 @@ from orchestrator.runs.settings import Settings
     type=click.Choice(["text", "json", "markdown", "html"]),
     default="text",
     show_default=True,
+    help="Format of the plan.",
 )
 @click.option("--steps", is_flag=True, help="Show every API call and the permissions it needs.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")

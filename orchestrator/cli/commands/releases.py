@@ -16,7 +16,14 @@ from orchestrator.runs.settings import Settings
     "orchestrator releases -e prod",
     "orchestrator releases --format json | jq '.[0].vector'",
 )
-@click.option("--format", "output_format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of the list.",
+)
 @common_options
 def command(settings: Settings, output_format: Literal["text", "json"]) -> int:
     """List the releases, and which can be restored.

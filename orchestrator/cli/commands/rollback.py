@@ -22,7 +22,7 @@ from orchestrator.runs.settings import Settings
 )
 @click.option("--only", default="", metavar="PARTS", help="Comma-separated: api, site, secrets, model, manifests.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
-@click.option("--reason", default="", help="Why; recorded, and shown wherever the bad release is held back.")
+@click.option("--reason", default="", help="Why; recorded, and shown wherever the bad release is pinned.")
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
 @apply_options
 @run_options

@@ -31,7 +31,9 @@ def command() -> None:
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, default=("read",), help="read, propose, write, operate; repeatable.")
 @click.option("--only", default="", metavar="ENVIRONMENT", help="Limit writing to this environment, e.g. prod.")
-@click.option("--days", type=click.IntRange(1, 3650), default=90, show_default=True)
+@click.option(
+    "--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="Days until the token expires."
+)
 @DATABASE_OPTION
 @common_options
 def create(settings: Settings, name: str, scopes: tuple[str, ...], only: str, days: int, database: str) -> int:

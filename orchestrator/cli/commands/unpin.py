@@ -17,9 +17,9 @@ from orchestrator.runs.settings import Settings
 @click.argument("parts", metavar="[PART]...", nargs=-1)
 @common_options
 def command(settings: Settings, parts: tuple[str, ...]) -> int:
-    """Release what a rollback pinned.
+    """Let the next deploy ship what a rollback pinned.
 
-    The next deploy ships it again: the PARTs that `releases` lists, or all.
+    Unpins the given PARTs, as `orchestrator releases` lists them, or all.
     """
     from msgspec.structs import replace
 

@@ -39,5 +39,5 @@ def command() -> None:
     Each command does what the command without `github` does, and reports to GitHub.
 
     Reads the environment of GitHub Actions (GITHUB_REPOSITORY, GITHUB_EVENT_PATH, GITHUB_TOKEN ...). The workflows in
-    .github/workflows call it; on a laptop use the commands without `github`.
+    .github/workflows call these commands; on a laptop use the commands without `github`.
     """
