@@ -29,6 +29,7 @@ from orchestrator.release import (
     live_versions,
     pins,
     rollback,
+    schema_versions,
 )
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_entry import Origin
@@ -89,7 +90,9 @@ class Deployment:
         current_release = candidate.ledger.current_release
         if not planned.plan.pending_changes and current_release is not None and current_release.is_complete:
             return self._confirm_unchanged(candidate, current_release)
-        started_release = self._record_start(planned, candidate, current_release.vector if current_release else None)
+        # A release that did not complete says what it intended, not what AWS holds.
+        previous_release = candidate.ledger.last_complete
+        started_release = self._record_start(planned, candidate, previous_release.vector if previous_release else None)
         ship_result = self._ship(planned, candidate)
         if not ship_result.cause:
             return self._record_release(started_release, ship_result, candidate)
@@ -177,7 +180,8 @@ class Deployment:
         reason: str = "",
     ) -> Release:
         """Record the release as started, unless the release bucket does not exist yet (before the first deploy)."""
-        vector = live_versions.intended_vector(candidate, previous_vector)
+        schemas = schema_versions.read_schema_versions(candidate.ledger, self._store)
+        vector = live_versions.intended_vector(candidate, previous_vector, schemas)
         origin, digest = self._origin, planned.plan.digest
         draft = Release(
             0,
@@ -255,7 +259,11 @@ class Deployment:
             f"rolled back to release {rollback_target.release.number}" if rollback_target else "the release is deployed"
         ):
             vector = live_versions.read_vector(
-                candidate, ship_result.verification.live, self._clients, started_release.vector
+                candidate,
+                ship_result.verification.live,
+                self._clients,
+                started_release.vector,
+                started_release.vector.schemas,
             )
             new_release = replace(started_release, vector=vector, result=result, changes=ship_result.applied_changes)
             live_versions.save_model_pointers(candidate, vector, self._clients, self._store)
@@ -286,7 +294,11 @@ class Deployment:
 
         with _explain_unrecorded(f"release {target_release.number} is restored ({cause})"):
             vector = live_versions.read_vector(
-                rollback_target.candidate, rollback_result.verification.live, self._clients, target_release.vector
+                rollback_target.candidate,
+                rollback_result.verification.live,
+                self._clients,
+                target_release.vector,
+                rollback_target.schemas,
             )
             draft = Release(
                 0,

@@ -106,6 +106,16 @@ class LedgerStore:
                 return None
             raise self._store_problem("read", key, error) from None
 
+    def has(self, key: str) -> bool:
+        """Return whether an object exists.  Raises Problems if AWS refuses."""
+        try:
+            self._caller.call("s3", "head_object", {"Bucket": self.bucket, "Key": key})
+        except AwsError as error:
+            if error.code in NOT_FOUND_CODES:
+                return False
+            raise self._store_problem("read", key, error) from None
+        return True
+
     def put(self, key: str, data: bytes, previous: StoredObject | None) -> bool:
         """Write an object over the ``previous`` version, or as a new one; return False on a conflict.
 

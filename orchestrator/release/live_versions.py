@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import AwsCaller
 from orchestrator.components import answers
-from orchestrator.release import ImageReference, Vector
+from orchestrator.release import ImageReference, Vector, schema_versions
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_store import NOT_FOUND_CODES, LedgerStore
 from orchestrator.release.manifest_documents import manifests_digest
@@ -20,9 +20,16 @@ POINTER_KEY = f"{MODELS_PREFIX}/current.json"
 
 
 def read_vector(
-    candidate: ReleaseCandidate, live: Mapping[str, LiveResource], caller: AwsCaller, previous: Vector | None = None
+    candidate: ReleaseCandidate,
+    live: Mapping[str, LiveResource],
+    caller: AwsCaller,
+    previous: Vector | None = None,
+    schemas: Mapping[str, int] | None = None,
 ) -> Vector:
-    """Return the vector of the ``live`` resources; sites that were not built are taken from ``previous``."""
+    """Return the vector of the ``live`` resources after a complete apply.
+
+    Sites that were not built are taken from ``previous``; ``schemas`` are the schema versions reached before.
+    """
     components = candidate.desired.components
     bucket_names = {item.component: item.physical for item in candidate.desired.resources if item.type == "s3_bucket"}
     return Vector(
@@ -33,12 +40,16 @@ def read_vector(
         models={
             item.handle: version for item in components if (version := read_model_version(item, bucket_names, caller))
         },
-        schemas=_schema_versions(components, previous),
+        schemas=schema_versions.add_declared_versions(schemas or {}, components),
     )
 
 
-def intended_vector(candidate: ReleaseCandidate, previous: Vector | None) -> Vector:
-    """Return the vector that a started release aims for.  An image that is not built yet has an empty digest."""
+def intended_vector(candidate: ReleaseCandidate, previous: Vector | None, schemas: Mapping[str, int]) -> Vector:
+    """Return the vector that a started release aims for.  An image that is not built yet has an empty digest.
+
+    What only the apply decides is not foretold: secrets and models are those of ``previous``, and ``schemas`` are the
+    schema versions that were reached before.
+    """
     components = candidate.desired.components
     return Vector(
         manifests=manifests_digest(candidate.documents.values()),
@@ -48,7 +59,7 @@ def intended_vector(candidate: ReleaseCandidate, previous: Vector | None) -> Vec
         sites={**_previous_site_digests(components, previous), **_site_digests(candidate)},
         secrets=dict(previous.secrets) if previous else {},
         models=dict(previous.models) if previous else {},
-        schemas=_schema_versions(components, previous),
+        schemas=schemas,
     )
 
 
@@ -125,15 +136,3 @@ def _live_secret_version(component: Component, live: Mapping[str, LiveResource])
     value = live.get(f"secretsmanager_value.{component.name}") if component.kind == "Secret" else None
     version = value.outputs.get("version") if value else None
     return None if version is None else str(version)
-
-
-def _schema_versions(components: tuple[Component, ...], previous: Vector | None) -> Mapping[str, int]:
-    """Return the schema versions, which only increase: a rollback ships older code, not an older schema."""
-    return {**(previous.schemas if previous else {}), **dict(_declared_schema_versions(components, previous))}
-
-
-def _declared_schema_versions(components: tuple[Component, ...], previous: Vector | None) -> Iterator[tuple[str, int]]:
-    for component in components:
-        if component.kind == "ContainerService" and (schema := component.spec.get("schema")):
-            previous_version = previous.schemas.get(component.handle, 0) if previous else 0
-            yield component.handle, max(previous_version, int(schema["version"]))

@@ -7,14 +7,22 @@ versions or the current ones: a failed rollback restores the current release.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.manifest import check, expand
 from orchestrator.problems import Problem, Problems
-from orchestrator.release import Ledger, ManifestDocument, Release, manifest_documents, pins, restorability
+from orchestrator.release import (
+    Ledger,
+    ManifestDocument,
+    Release,
+    manifest_documents,
+    pins,
+    restorability,
+    schema_versions,
+)
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.manifest_documents import document_handle
@@ -34,6 +42,7 @@ class RollbackTarget(Struct, frozen=True):
 
     ``current_release`` is the newest attempt, ignoring unfinished rollbacks.  ``is_full`` is true if every differing
     part is included.  ``fallback`` is restored on failure; None if ``current_release`` failed.
+    ``schemas`` are the schema versions that the databases have reached.
     """
 
     current_release: Release
@@ -42,6 +51,7 @@ class RollbackTarget(Struct, frozen=True):
     is_full: bool
     candidate: ReleaseCandidate
     fallback: ReleaseCandidate | None
+    schemas: Mapping[str, int] = field(default_factory=dict)
 
 
 def choose_release(ledger: Ledger, number: int | None) -> Release:
@@ -74,7 +84,7 @@ def choose_release(ledger: Ledger, number: int | None) -> Release:
         for release in reversed(ledger.releases)
         if release.number < current_release.number
         and release.is_complete
-        and release.vector != current_release.vector
+        and not (current_release.is_complete and release.vector == current_release.vector)
         and not {release.number, release.of} & pinned_numbers
     ]
     # A project without probes has no healthy release: use the last complete one.
@@ -104,7 +114,8 @@ def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: L
         raise Problems.from_message(
             f"release {target.number} does not differ from the current release{scope_phrase}; there is nothing to do"
         )
-    _check_schemas(current_release, target, ledger, chosen_parts)
+    schemas = schema_versions.read_schema_versions(ledger, store)
+    _check_schemas(schemas, target, ledger, chosen_parts)
     fallback = None if not current_release.is_complete else restorability.load_candidate(ledger, current_release, store)
     is_full = chosen_parts >= differing_parts
     if not is_full and fallback is None:
@@ -116,7 +127,7 @@ def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: L
         candidate = restorability.load_candidate(ledger, target, store)
     else:
         candidate = _merge_candidate(ledger, target, chosen_parts, fallback)
-    return RollbackTarget(current_release, target, chosen_parts, is_full, candidate, fallback)
+    return RollbackTarget(current_release, target, chosen_parts, is_full, candidate, fallback, schemas)
 
 
 def _release_to_leave(ledger: Ledger) -> Release:
@@ -189,12 +200,12 @@ def _part_words(part: str) -> set[str]:
     )
 
 
-def _check_schemas(current_release: Release, target: Release, ledger: Ledger, chosen_parts: frozenset[str]) -> None:
+def _check_schemas(schemas: Mapping[str, int], target: Release, ledger: Ledger, chosen_parts: frozenset[str]) -> None:
     """Raise Problems if the restored code cannot run on the current database schema."""
     problems = []
     for document in ledger.documents_of(target):
         name, schema = document_handle(document), document.value.get("spec", {}).get("schema")
-        database_version = current_release.vector.schemas.get(name)
+        database_version = schemas.get(name)
         if schema is None or database_version is None or not {f"image:{name}", f"manifest:{name}"} & chosen_parts:
             continue
         min_version, max_version = (
