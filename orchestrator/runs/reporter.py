@@ -10,7 +10,6 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from orchestrator.planning.plan import PreparedPlan
     from orchestrator.render.drift import DriftView
     from orchestrator.state.client.api_client import StateClient
+    from orchestrator.state.client.journal import Journal
     from orchestrator.state.client.run_reporter import RunReporter
     from orchestrator.state.client.service_reporter import ServiceReporter
     from orchestrator.state.protocol.records import Run, RunVerb
@@ -40,7 +40,9 @@ INTERRUPTED_TIMEOUT_SECONDS = 5.0
 class RunOptions(Struct, frozen=True):
     """How a run is recorded, and how long it waits for the lock.
 
-    ``without_service``: keep a journal instead.  ``is_service_required``: fail if the service does not answer.
+    ``without_service``: keep a journal instead.  ``is_service_required``: fail if the run can be recorded neither by
+    the service nor, with ``without_service``, in a journal; otherwise only another run, or a lack of permission, stops
+    it.
     ``pull_request`` is the number of the one that merged the commit.
     """
 
@@ -59,18 +61,14 @@ def record_run(settings: Settings, environment: str, verb: RunVerb, options: Run
     """
     from orchestrator.state.client.run_reporter import CLOSE_TIMEOUT_SECONDS, RunReporter
 
-    client = _find_client()
-    if client is None and not options.without_service:
-        yield RunReporter()
+    if not is_configured() and not options.without_service:
+        with interrupt_on_termination():
+            yield RunReporter()
         return
-    with client or nullcontext():
-        record = _start_recording(
-            settings,
-            context.new_run(settings, environment, verb, options.reason, options.pull_request),
-            client,
-            options,
-        )
-        previous_handler, timeout_seconds = _interrupt_on_sigterm(), CLOSE_TIMEOUT_SECONDS
+    new_run = context.new_run(settings, environment, verb, options.reason, options.pull_request)
+    with interrupt_on_termination(), _find_run_client(settings, options) or nullcontext() as client:
+        record = _start_recording(settings, new_run, client, options)
+        timeout_seconds = CLOSE_TIMEOUT_SECONDS
         try:
             yield record
         except BaseException as error:
@@ -82,7 +80,6 @@ def record_run(settings: Settings, environment: str, verb: RunVerb, options: Run
         finally:
             if unsent_message := record.close(timeout_seconds):
                 settings.terminal.print_err(unsent_message[:1].upper() + unsent_message[1:])
-            _restore_sigterm(previous_handler)
 
 
 @contextmanager
@@ -209,14 +206,14 @@ def _start_recording(
     settings: Settings, started_run: Run, client: StateClient | None, options: RunOptions
 ) -> ServiceReporter:
     from orchestrator.state.client import service_reporter
-    from orchestrator.state.client.api_client import UnreachableError
+    from orchestrator.state.client.api_client import RefusedError, UnreachableError
 
     terminal = settings.terminal
+    journal = _open_journal(started_run, settings, options)
+    journal_note = f"this run keeps {'no journal' if journal.failure else f'a journal in {journal.path}'}"
     if client is None or options.without_service:
-        terminal.print_err(
-            f"Not contacting the state service; this run keeps a journal in {_journal_path(started_run)}"
-        )
-        return service_reporter.start_offline(started_run)
+        terminal.print_err(f"Not contacting the state service; {journal_note}")
+        return service_reporter.start_offline(started_run, journal)
     printed_messages: list[str] = []
 
     def on_wait(queue_position: RunLeaseStatus) -> None:
@@ -236,15 +233,14 @@ def _start_recording(
             wait_timeout_seconds=options.wait_seconds,
             on_wait=on_wait,
             begin_timeout_seconds=begin_timeout,
+            journal=journal,
         )
-    except UnreachableError as error:
-        if options.is_service_required:
-            raise Problems.from_message(
-                f"{error}; nothing was changed",
-                hint="start the state service, or pass --without-record and import the journal of the run later",
-            ) from None
-        terminal.print_err(f"{error}. Continuing without it; this run keeps a journal in {_journal_path(started_run)}")
-        return service_reporter.start_offline(started_run)
+    except (UnreachableError, RefusedError) as error:
+        if options.is_service_required or (isinstance(error, RefusedError) and error.is_denial):
+            raise service_reporter.begin_problems(started_run, error) from None
+        reason = f"the state service cannot record this run: {error}" if isinstance(error, RefusedError) else str(error)
+        terminal.print_err(f"{reason[:1].upper()}{reason[1:]}. Continuing without it; {journal_note}")
+        return service_reporter.start_offline(started_run, _open_journal(started_run, settings, options))
     terminal.print_err(f"Recording this run: {client.url}/runs/{started_run.id}")
     return live_reporter
 
@@ -270,23 +266,50 @@ def _waiting_message(queue_position: RunLeaseStatus) -> str:
     return f"Waiting for {holder_name}{queue_phrase} ..."
 
 
-def _journal_path(started_run: Run) -> Path:
-    from orchestrator.state.client.journal import JOURNAL_DIR
-
-    return JOURNAL_DIR / f"{started_run.id}.jsonl"
-
-
-def _interrupt_on_sigterm() -> Any:
-    """Turn SIGTERM, which GitHub sends to cancelled jobs, into KeyboardInterrupt; return the previous handler."""
-    if threading.current_thread() is not threading.main_thread():
+def _find_run_client(settings: Settings, options: RunOptions) -> StateClient | None:
+    """Return the client of a run; None if its configuration is incomplete and the run does not need the service."""
+    try:
+        return _find_client()
+    except Problems as error:
+        if options.is_service_required:
+            raise
+        settings.terminal.print_err(f"Continuing without the state service: {error.problems[0].message}")
         return None
+
+
+def _open_journal(started_run: Run, settings: Settings, options: RunOptions) -> Journal:
+    """Return the journal of a run.  Raises Problems if it cannot be written and the run has to be recorded."""
+    from orchestrator.state.client.journal import JOURNAL_DIR, Journal
+
+    path = JOURNAL_DIR / f"{started_run.id}.jsonl"
+    if options.is_service_required:
+        return Journal(path)
+    journal = Journal.create_if_possible(path)
+    if journal.failure:
+        settings.terminal.print_err(f"Continuing without a journal: {journal.failure}")
+    return journal
+
+
+@contextmanager
+def interrupt_on_termination() -> Iterator[None]:
+    """Turn SIGTERM (a cancelled job) and SIGHUP (a closed terminal) into KeyboardInterrupt during a ``with`` block.
+
+    A signal that is ignored, as with ``nohup``, stays ignored.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    return signal.signal(signal.SIGTERM, stop)
-
-
-def _restore_sigterm(previous_handler: Any) -> None:
-    if previous_handler is not None:
-        signal.signal(signal.SIGTERM, previous_handler)
+    previous_handlers = {
+        number: signal.signal(number, stop)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
+    try:
+        yield
+    finally:
+        for number, handler in previous_handlers.items():
+            signal.signal(number, handler or signal.SIG_DFL)

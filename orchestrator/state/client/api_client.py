@@ -1,5 +1,8 @@
 """Send requests to the state service with retries; repeating a request changes nothing.
 
+What an answer means: *refused* (the service decided, so repeating does not help), *busy* (429: come back later) or
+*unreachable* (no answer, an error of the server, or an answer that is not from a state service).
+
 API: the service's ``/api/v1``; GitHub Actions' token endpoint, from ``ACTIONS_ID_TOKEN_REQUEST_URL``.
 """
 
@@ -21,12 +24,23 @@ T = TypeVar("T")
 TIMEOUT = httpx.Timeout(10, connect=3)
 RETRY_TIMEOUT_SECONDS = 20.0
 """Seconds for which a request is retried while the service does not answer."""
-RETRY_CODES = frozenset({429, 500, 502, 503, 504})
+BUSY_CODE = 429
+MAX_RETRY_DELAY_SECONDS = 3.0
+NOT_A_SERVICE = "gave an answer that is not from a state service"
 OIDC_AUDIENCE = "orchestrator-state"
 
 
 class UnreachableError(Exception):
     """The service did not answer; it may or may not have received the last request."""
+
+
+class _RetryableError(Exception):
+    """A request failed for a reason that may pass; ``retry_after_seconds`` is what a busy service asks to wait."""
+
+    def __init__(self, message: str, *, is_busy: bool = False, retry_after_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.is_busy = is_busy
+        self.retry_after_seconds = retry_after_seconds
 
 
 class RefusedError(Exception):
@@ -37,6 +51,15 @@ class RefusedError(Exception):
         self.status = status
         self.problem_type = problem_type
         self.detail = detail
+
+    @property
+    def is_denial(self) -> bool:
+        """Whether the service decided that this run may not write: it lacks the permission, or another run writes.
+
+        Anything else (an unknown or expired token, a request that the service does not understand) only means that the
+        service cannot record the run.
+        """
+        return self.status in {403, 409}
 
 
 class StateClient:
@@ -57,7 +80,13 @@ class StateClient:
         url = environ.get("ORCHESTRATOR_STATE_URL") or url
         if not url:
             raise Problems.from_message("no state service is configured", hint="set ORCHESTRATOR_STATE_URL")
-        parsed_url = httpx.URL(url)
+        try:
+            parsed_url = httpx.URL(url)
+        except httpx.InvalidURL:
+            raise Problems.from_message(
+                f"the state service URL {url[:200]!r} is not a URL",
+                hint="set ORCHESTRATOR_STATE_URL to an https:// URL",
+            ) from None
         if parsed_url.scheme != "https" and parsed_url.host not in {"127.0.0.1", "localhost", "::1"}:
             raise Problems.from_message(
                 f"the state service URL {url} is not HTTPS, so the token would be sent unencrypted",
@@ -83,31 +112,35 @@ class StateClient:
         return cls.from_environ(environ) if environ.get("ORCHESTRATOR_STATE_URL") else None
 
     def request(
-        self, method: str, path: str, body: object = None, *, timeout_seconds: float = RETRY_TIMEOUT_SECONDS
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        *,
+        timeout_seconds: float = RETRY_TIMEOUT_SECONDS,
+        busy_timeout_seconds: float = 0.0,
     ) -> bytes:
         """Return the body of the response, retrying for ``timeout_seconds`` while the service does not answer.
+
+        ``busy_timeout_seconds``: retry for this long, if that is longer, while the service is only busy.
 
         Raises UnreachableError if it never answers, RefusedError if it refuses the request.
         """
         data = None if body is None else canonical_json.dump(body)
-        deadline, delay_seconds = time.monotonic() + timeout_seconds, 0.1
+        started, delay_seconds = time.monotonic(), 0.1
         while True:
-            failure: str
             try:
-                if self._fetch_oidc_token is not None and not self._token:
-                    self._exchange_oidc_token()
-                headers = {"Content-Type": "application/json"}
-                headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
-                response = self._http.request(method, path, content=data, headers=headers)
-                if response.status_code not in RETRY_CODES:
-                    return _content_or_raise(response)
-                failure = f"returned status {response.status_code}"
+                return self._send(method, path, data)
             except httpx.HTTPError as error:
-                failure = f"does not answer ({type(error).__name__})"
-            if time.monotonic() + delay_seconds > deadline:
+                failure = _RetryableError(f"does not answer ({type(error).__name__})")
+            except _RetryableError as error:
+                failure = error
+            max_seconds = max(timeout_seconds, busy_timeout_seconds) if failure.is_busy else timeout_seconds
+            wait_seconds = max(delay_seconds, failure.retry_after_seconds)
+            if time.monotonic() + wait_seconds > started + max_seconds:
                 raise UnreachableError(f"the state service at {self.url} {failure}") from None
-            time.sleep(delay_seconds * (0.5 + random.random()))  # noqa: S311 - jitter
-            delay_seconds = min(delay_seconds * 2, 3.0)
+            time.sleep(wait_seconds * (0.5 + random.random()))  # noqa: S311 - jitter
+            delay_seconds = min(delay_seconds * 2, MAX_RETRY_DELAY_SECONDS)
 
     def request_json(
         self, method: str, path: str, body: object = None, *, timeout_seconds: float = RETRY_TIMEOUT_SECONDS
@@ -134,31 +167,64 @@ class StateClient:
         body: object = None,
         *,
         timeout_seconds: float = RETRY_TIMEOUT_SECONDS,
+        busy_timeout_seconds: float = 0.0,
     ) -> T:
         """Return the response as a record.  Raises UnreachableError, RefusedError."""
-        return msgspec.json.decode(self.request(method, path, body, timeout_seconds=timeout_seconds), type=record_type)
+        data = self.request(
+            method, path, body, timeout_seconds=timeout_seconds, busy_timeout_seconds=busy_timeout_seconds
+        )
+        try:
+            return msgspec.json.decode(data, type=record_type)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            raise UnreachableError(f"the state service at {self.url} {NOT_A_SERVICE}") from None
 
-    def _exchange_oidc_token(self) -> None:
-        assert self._fetch_oidc_token is not None
-        response = self._http.post("/token", headers={"Authorization": f"Bearer {self._fetch_oidc_token()}"})
-        self._token = mask(msgspec.json.decode(_content_or_raise(response), type=dict[str, Any])["token"])
+    def _send(self, method: str, path: str, data: bytes | None) -> bytes:
+        """Send a request once.  Raises _RetryableError, RefusedError, httpx.HTTPError."""
+        if self._fetch_oidc_token is not None and not self._token:
+            self._exchange_oidc_token(self._fetch_oidc_token)
+        headers = {"Content-Type": "application/json"}
+        headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        return _content_or_raise(self._http.request(method, path, content=data, headers=headers))
+
+    def _exchange_oidc_token(self, fetch_oidc_token: Callable[[], str]) -> None:
+        response = self._http.post("/token", headers={"Authorization": f"Bearer {fetch_oidc_token()}"})
+        try:
+            self._token = mask(msgspec.json.decode(_content_or_raise(response), type=dict[str, Any])["token"])
+        except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
+            raise _RetryableError(NOT_A_SERVICE) from None
 
 
 def _content_or_raise(response: httpx.Response) -> bytes:
+    """Return the body of a response.
+
+    Raises RefusedError if the service refused the request, _RetryableError if the answer is anything else.
+    """
     if response.is_success:
         return response.content
+    status = response.status_code
+    if status == BUSY_CODE:
+        retry_after = response.headers.get("retry-after", "")
+        seconds = min(float(retry_after), MAX_RETRY_DELAY_SECONDS) if retry_after.isdecimal() else 0.0
+        raise _RetryableError("is busy (status 429)", is_busy=True, retry_after_seconds=seconds)
+    if status >= 500:
+        raise _RetryableError(f"returned status {status}")
     try:
         details = response.json()
         problem_type, detail = str(details["type"]), str(details["detail"])
     except (ValueError, KeyError, TypeError):
-        problem_type, detail = "about:blank", f"status {response.status_code} without details"
-    raise RefusedError(response.status_code, problem_type, detail)
+        raise _RetryableError(f"{NOT_A_SERVICE} (status {status})") from None
+    raise RefusedError(status, problem_type, detail)
 
 
 def _fetch_workflow_token(environ: Mapping[str, str]) -> str:
-    """Return a new OIDC token of this workflow job."""
+    """Return a new OIDC token of this workflow job.  Raises _RetryableError."""
     headers = {"Authorization": f"Bearer {environ.get('ACTIONS_ID_TOKEN_REQUEST_TOKEN', '')}"}
     url = httpx.URL(environ["ACTIONS_ID_TOKEN_REQUEST_URL"]).copy_merge_params({"audience": OIDC_AUDIENCE})
-    response = httpx.get(url, headers=headers, timeout=TIMEOUT)
-    response.raise_for_status()
-    return mask(str(response.json()["value"]))
+    try:
+        response = httpx.get(url, headers=headers, timeout=TIMEOUT)
+        response.raise_for_status()
+        return mask(str(response.json()["value"]))
+    except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        raise _RetryableError(
+            f"cannot be asked, because GitHub issued no OIDC token ({type(error).__name__})"
+        ) from None

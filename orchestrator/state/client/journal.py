@@ -10,8 +10,9 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 from msgspec import Struct
@@ -38,37 +39,63 @@ class JournalEntry(Struct, frozen=True):
 
 
 class Journal:
-    """An append-only file; each line is on disk before ``append`` returns."""
+    """An append-only file; each line is on disk before ``append`` returns.
+
+    A disk that is full never stops a run: ``failure`` says why the journal is incomplete, "" while it is whole.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Create the file.  Raises Problems if it cannot be created."""
+        """Create the file, and its directory.  Raises Problems if it cannot be created."""
+        self.path = path
+        self.failure = ""
+        self._lock = threading.Lock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.parent == JOURNAL_DIR:
                 (JOURNAL_DIR.parent / ".gitignore").write_text("*\n")
-            self._file = path.open("ab")
+            self._file: FileIO | None = path.open("ab", buffering=0)
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         except OSError as error:
-            raise Problems.from_message(f"cannot write the journal {path}: {error.strerror}") from None
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-        self.path = path
-        self._lock = threading.Lock()
+            raise Problems.from_message(
+                f"cannot write the journal {path}: {error.strerror}; nothing was changed",
+                hint="free some disk space, or run the command in a directory that can be written",
+            ) from None
+
+    @classmethod
+    def create_if_possible(cls, path: Path) -> Self:
+        """Return a journal that discards its entries, and says why in ``failure``, if the file cannot be created."""
+        try:
+            return cls(path)
+        except Problems as problems:
+            discarding = cls.__new__(cls)
+            discarding.path, discarding._lock, discarding._file = path, threading.Lock(), None
+            discarding.failure = problems.problems[0].message.partition(";")[0]
+            return discarding
 
     def append(self, method: str, path: str, body: object) -> None:
-        """Append a request and sync it to disk."""
-        encoded = canonical_json.dump(JournalEntry(method, path, msgspec.to_builtins(body)))
+        """Append a request and sync it to disk; after a failed write discard all further ones."""
+        encoded = canonical_json.dump(JournalEntry(method, path, msgspec.to_builtins(body))) + b"\n"
         with self._lock:
-            self._file.write(encoded + b"\n")
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            if self._file is None or self.failure:
+                return
+            try:
+                remaining = memoryview(encoded)
+                while remaining:
+                    remaining = remaining[self._file.write(remaining) or 0 :]
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                self.failure = f"cannot write the journal {self.path}: {error.strerror}"
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def remove(self) -> None:
         """Delete the file, and its directory if no other journals remain."""
-        self.close()
-        self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # such as a file system that has become read-only
+            self.close()
+            self.path.unlink(missing_ok=True)
         if self.path.parent == JOURNAL_DIR:
             with suppress(OSError):  # other journals remain
                 JOURNAL_DIR.rmdir()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -24,6 +25,11 @@ REQUEST_TIMEOUT_SECONDS = 2.0
 """Seconds until a request times out; it is repeated until the sender is closed."""
 HEARTBEAT_INTERVAL_SECONDS = LEASE_TTL_SECONDS / 4
 LOST_LEASE_TYPES = frozenset({"lost-lease", "run-over"})
+
+
+def suspend_aware_time() -> float:
+    """Return seconds of a clock that also counts while the machine is suspended, unlike ``time.monotonic`` on Linux."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class QueuedRequest(Struct, frozen=True):
@@ -123,13 +129,15 @@ class LeaseHeartbeat:
         *,
         interval_seconds: float = HEARTBEAT_INTERVAL_SECONDS,
         ttl_seconds: float = LEASE_TTL_SECONDS,
+        clock: Callable[[], float] = suspend_aware_time,
     ) -> None:
         self.lost_reason = ""
         self._client = client
         self._path = f"/runs/{run}/lease"
         self._renewal = RenewLeaseRequest(fence)
         self._interval_seconds, self._ttl_seconds = interval_seconds, ttl_seconds
-        self._renewed_at = self._requested_at = time.monotonic()
+        self._clock = clock
+        self._renewed_at = self._requested_at = clock()
         self._renew_lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="lease-heartbeat", daemon=True)
@@ -140,17 +148,17 @@ class LeaseHeartbeat:
 
         This protects a process that was suspended: it renews here before it does anything else.
         """
-        if time.monotonic() - self._renewed_at < self._ttl_seconds:
+        if self._clock() - self._renewed_at < self._ttl_seconds:
             return not self.lost_reason
         with self._renew_lock:
-            now = time.monotonic()
+            now = self._clock()
             if now - self._renewed_at >= self._ttl_seconds and now - self._requested_at >= REQUEST_TIMEOUT_SECONDS:
                 self.renew(REQUEST_TIMEOUT_SECONDS)
-        return not self.lost_reason and time.monotonic() - self._renewed_at < self._ttl_seconds
+        return not self.lost_reason and self._clock() - self._renewed_at < self._ttl_seconds
 
     def renew(self, timeout_seconds: float) -> None:
         """Renew the lease once."""
-        started = self._requested_at = time.monotonic()
+        started = self._requested_at = self._clock()
         try:
             self._client.request("POST", self._path, self._renewal, timeout_seconds=timeout_seconds)
         except UnreachableError:

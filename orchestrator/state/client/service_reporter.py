@@ -11,15 +11,15 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from orchestrator.planning.events import Event
 from orchestrator.problems import Problems
-from orchestrator.state.client.api_client import RefusedError, StateClient
+from orchestrator.state.client.api_client import RefusedError, StateClient, UnreachableError
 from orchestrator.state.client.journal import JOURNAL_DIR, Journal
 from orchestrator.state.client.payloads import build_step_event, clean_text, current_timestamp
 from orchestrator.state.client.run_reporter import CLOSE_TIMEOUT_SECONDS, RunReporter, RunSuperseded
@@ -40,6 +40,8 @@ QUEUE_POLL_INTERVAL_SECONDS = 2.0
 """Seconds between two polls of a waiting run; the service drops it from the queue after 30 s without one."""
 BEGIN_TIMEOUT_SECONDS = 5.0
 """Seconds to wait for the service when a run begins: a restart of the service takes about one."""
+BUSY_TIMEOUT_SECONDS = 15.0
+"""Seconds to wait for the service when a run begins, while it answers that it is busy."""
 NEXT_POLL_INTERVAL_SECONDS = 0.4
 """Seconds between two polls of the first run in the queue; only one run per environment polls this often."""
 OnWait = Callable[[RunLeaseStatus], None]
@@ -145,6 +147,8 @@ class ServiceReporter(RunReporter):
             self._journal.close()
             refusal_note = f"the state service refused {sender.refused[0]}; " if sender and sender.refused else ""
             unsent_note = "the state service did not receive all of this run; " if unsent and not refusal_note else ""
+            if self._journal.failure:
+                return f"{refusal_note}{unsent_note}the record of this run is incomplete: {self._journal.failure}"
             return refusal_note + unsent_note + import_hint
         self._journal.remove()
         return ""
@@ -163,33 +167,36 @@ def start_live(
     wait_timeout_seconds: float,
     on_wait: OnWait,
     begin_timeout_seconds: float = BEGIN_TIMEOUT_SECONDS,
-    journal_dir: Path = JOURNAL_DIR,
+    journal: Journal | None = None,
 ) -> ServiceReporter:
     """Begin a run with the service once it holds the lease of its environment.
 
     ``can_wait``: wait for the lease, for at most ``wait_timeout_seconds``.  ``begin_timeout_seconds``: retry the first
-    request for this long.  Raises UnreachableError, RunSuperseded, and Problems if the environment is locked or the
-    service refuses the run.
+    request for this long.  Raises UnreachableError, RefusedError, RunSuperseded, and Problems if the environment is
+    locked or the journal cannot be written.
     """
-    journal = Journal(journal_dir / f"{run.id}.jsonl")
+    journal = journal or Journal(JOURNAL_DIR / f"{run.id}.jsonl")
     try:
         status = client.request_record(
-            RunLeaseStatus, "POST", "/runs", BeginRunRequest(run, can_wait), timeout_seconds=begin_timeout_seconds
+            RunLeaseStatus,
+            "POST",
+            "/runs",
+            BeginRunRequest(run, can_wait),
+            timeout_seconds=begin_timeout_seconds,
+            busy_timeout_seconds=BUSY_TIMEOUT_SECONDS,
         )
         if status.fence is None:
             status = _wait_for_turn(run, client, status, wait_timeout_seconds, on_wait)
         assert status.fence is not None
         return ServiceReporter(run, journal, client, status.fence)
-    except BaseException as error:
+    except BaseException:
         journal.remove()
-        if isinstance(error, RefusedError):
-            raise _refusal_problems(run, error) from None
         raise
 
 
-def start_offline(run: Run, journal_dir: Path = JOURNAL_DIR) -> ServiceReporter:
+def start_offline(run: Run, journal: Journal | None = None) -> ServiceReporter:
     """Begin a run with a journal only.  Raises Problems if the journal cannot be written."""
-    return ServiceReporter(run, Journal(journal_dir / f"{run.id}.jsonl"))
+    return ServiceReporter(run, journal or Journal(JOURNAL_DIR / f"{run.id}.jsonl"))
 
 
 def _wait_for_turn(
@@ -214,12 +221,19 @@ def _wait_for_turn(
         raise
     except BaseException:
         result = RunResult("interrupted", current_timestamp(), "the run was interrupted while waiting for the lock")
-        client.request("POST", f"/runs/{run.id}/end", EndRunRequest(result), timeout_seconds=2)
+        with suppress(UnreachableError, RefusedError):  # the service drops a run that stops polling
+            client.request("POST", f"/runs/{run.id}/end", EndRunRequest(result), timeout_seconds=2)
         raise
     return status
 
 
-def _refusal_problems(run: Run, error: RefusedError) -> Problems:
+def begin_problems(run: Run, error: UnreachableError | RefusedError) -> Problems:
+    """Return why a run that has to be recorded cannot begin."""
+    if isinstance(error, UnreachableError):
+        return Problems.from_message(
+            f"{error}; nothing was changed",
+            hint="start the state service, or pass --without-record and import the journal of the run later",
+        )
     if error.problem_type == "held":
         return Problems.from_message(
             f"{run.environment} is {error.detail}; nothing was changed",
