@@ -167,9 +167,44 @@ class Deployment:
         ship_result = verify(candidate, self._on_event, clients=self._clients, prober=self._prober)
         if ship_result.cause:
             return DeployResult("failed", ship_result, current_release.number, current_release, ship_result.cause)
+        if changed_parts := self._find_outside_changes(ship_result, candidate, current_release):
+            return self._record_outside_changes(ship_result, candidate, current_release, changed_parts)
         if candidate.pin_resolution.lifted:
             self._store.write(lambda ledger: replace(ledger, pins=_pins_without_lifted(ledger.pins, candidate)))
         return DeployResult("unchanged", ship_result, current_release.number, current_release)
+
+    def _find_outside_changes(
+        self, ship_result: ShipResult, candidate: ReleaseCandidate, current_release: Release
+    ) -> tuple[str, ...]:
+        """Return what AWS holds otherwise than the current release says: something else than a deploy changed it."""
+        assert ship_result.verification is not None
+        recorded = current_release.vector
+        vector = live_versions.read_vector(
+            candidate, ship_result.verification.live, self._clients, recorded, recorded.schemas
+        )
+        return live_versions.list_differences(recorded, vector)
+
+    def _record_outside_changes(
+        self,
+        ship_result: ShipResult,
+        candidate: ReleaseCandidate,
+        current_release: Release,
+        changed_parts: tuple[str, ...],
+    ) -> DeployResult:
+        """Record what AWS holds as a release of its own, so that a rollback starts from what is served."""
+        origin, reason = self._origin, f"changed outside of a deploy: {', '.join(changed_parts)}"
+        draft = Release(
+            0,
+            ledger_entry.utc_timestamp(),
+            origin.actor,
+            origin.commit,
+            current_release.vector,
+            "started",
+            reason=reason,
+        )
+        result = self._record_release(draft, ship_result, candidate)
+        warning = f"since release {current_release.number}, {', '.join(changed_parts)} changed outside of a deploy"
+        return replace(result, warnings=(warning, *result.warnings))
 
     def _record_start(
         self,

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
+
+from msgspec.structs import replace
 
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.reader import AwsCaller
 from orchestrator.components import answers
+from orchestrator.components.containerservice.checks import RELEASE_VARIABLE
 from orchestrator.release import ImageReference, Vector, schema_versions
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_store import NOT_FOUND_CODES, LedgerStore
@@ -17,6 +21,7 @@ from orchestrator.vocabulary import Component, LiveResource
 
 MODELS_PREFIX = "ml-models"
 POINTER_KEY = f"{MODELS_PREFIX}/current.json"
+SITE_DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
 
 
 def read_vector(
@@ -61,6 +66,44 @@ def intended_vector(candidate: ReleaseCandidate, previous: Vector | None, schema
         models=dict(previous.models) if previous else {},
         schemas=schemas,
     )
+
+
+def list_differences(recorded: Vector, observed: Vector) -> tuple[str, ...]:
+    """Return the parts that differ, such as ``image containerservice.api``; the schema versions are no part."""
+    fields = {
+        "image": (recorded.images, observed.images),
+        "site": (recorded.sites, observed.sites),
+        "secret": (recorded.secrets, observed.secrets),
+        "model": (recorded.models, observed.models),
+    }
+    parts = [
+        f"{kind} {handle}"
+        for kind, (old, new) in fields.items()
+        for handle in sorted({*old, *new})
+        if old.get(handle) != new.get(handle)
+    ]
+    return (*parts, *(("the manifests",) if recorded.manifests != observed.manifests else ()))
+
+
+def observe_artefacts(candidate: ReleaseCandidate, live: Mapping[str, LiveResource], recorded: Vector) -> Vector:
+    """Return ``recorded`` with the images and sites that are live, whoever shipped them.
+
+    The variable with its release names the tag of an image.  What cannot be told stays as recorded.
+    """
+    images, sites = dict(recorded.images), dict(recorded.sites)
+    for component in candidate.desired.components:
+        service = live.get(answers(component) or "") if component.kind == "ContainerService" else None
+        if service is not None and component.handle in images:
+            digest = str(service.spec["image"]).partition("@")[2]
+            if digest != images[component.handle].digest:
+                images[component.handle] = ImageReference(
+                    str(service.spec["environment"].get(RELEASE_VARIABLE, "")), digest
+                )
+        site = live.get(f"s3_site.{component.name}") if component.kind == "Bucket" else None
+        digest = str(site.outputs.get("digest", "")) if site is not None else ""
+        if component.handle in sites and SITE_DIGEST_PATTERN.fullmatch(digest):
+            sites[component.handle] = digest
+    return replace(recorded, images=images, sites=sites)
 
 
 def read_model_version(component: Component, bucket_names: Mapping[str, str], caller: AwsCaller) -> str | None:

@@ -13,11 +13,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from orchestrator.manifest import check, expand
+from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import Problem, Problems
 from orchestrator.release import (
     Ledger,
     ManifestDocument,
     Release,
+    live_versions,
     manifest_documents,
     pins,
     restorability,
@@ -35,6 +37,10 @@ PART_KINDS = {
     "model": "model",
     "models": "model",
 }
+
+
+class NoDifferenceError(Problems):
+    """The release to roll back to does not differ from the current one."""
 
 
 class RollbackTarget(Struct, frozen=True):
@@ -101,7 +107,8 @@ def choose_release(ledger: Ledger, number: int | None) -> Release:
 def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: LedgerStore) -> RollbackTarget:
     """Prepare a rollback to ``target``; ``part_words`` limit it to components or kinds of parts.
 
-    Raises Problems if a word is unknown, nothing differs, an artefact is missing or a database schema is incompatible.
+    Raises NoDifferenceError if nothing of ``part_words`` differs, and Problems if a word is unknown, an artefact is
+    missing or a database schema is incompatible.
     """
     assert ledger.current_release is not None  # choose_release checks this
     current_release = _release_to_leave(ledger)
@@ -109,11 +116,8 @@ def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: L
         _differing_models(current_release, target)
     )
     chosen_parts = _select_parts(frozenset(part_words), differing_parts, current_release, target)
-    if not chosen_parts and (part_words or ledger.current_release.is_complete):
-        scope_phrase = f" in {', '.join(sorted(part_words))}" if part_words else ""
-        raise Problems.from_message(
-            f"release {target.number} does not differ from the current release{scope_phrase}; there is nothing to do"
-        )
+    if not chosen_parts and part_words:
+        raise _no_difference(target, f" in {', '.join(sorted(part_words))}")
     schemas = schema_versions.read_schema_versions(ledger, store)
     _check_schemas(schemas, target, ledger, chosen_parts)
     fallback = None if not current_release.is_complete else restorability.load_candidate(ledger, current_release, store)
@@ -128,6 +132,32 @@ def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: L
     else:
         candidate = _merge_candidate(ledger, target, chosen_parts, fallback)
     return RollbackTarget(current_release, target, chosen_parts, is_full, candidate, fallback, schemas)
+
+
+def observe(rollback_target: RollbackTarget, planned: PreparedPlan) -> RollbackTarget:
+    """Return the rollback from what ``planned`` found live, which something else than a deploy may have changed.
+
+    Raises NoDifferenceError if AWS already holds the target.
+    """
+    current_release, target = rollback_target.current_release, rollback_target.release
+    if not current_release.is_complete or not rollback_target.is_full:
+        return rollback_target
+    if not rollback_target.parts and not planned.plan.pending_changes:
+        raise _no_difference(target)
+    vector = live_versions.observe_artefacts(rollback_target.candidate, planned.live, current_release.vector)
+    kinds = (("image", vector.images, target.vector.images), ("site", vector.sites, target.vector.sites))
+    parts = {
+        f"{kind}:{handle}" for kind, live, wanted in kinds for handle in live if live[handle] != wanted.get(handle)
+    }
+    return replace(
+        rollback_target, current_release=replace(current_release, vector=vector), parts=rollback_target.parts | parts
+    )
+
+
+def _no_difference(target: Release, scope_phrase: str = "") -> Problems:
+    return NoDifferenceError.from_message(
+        f"release {target.number} does not differ from the current release{scope_phrase}; there is nothing to do"
+    )
 
 
 def _release_to_leave(ledger: Ledger) -> Release:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from orchestrator.planning.events import ChangeFinished, Event
-from orchestrator.problems import ExitCode
+from orchestrator.problems import ExitCode, Problems
 from orchestrator.render import apply_report
 from orchestrator.runs import reporter
 from orchestrator.runs.approval import Approval, format_count, review_plan
@@ -21,6 +21,7 @@ from orchestrator.vocabulary import Health, Outcome
 
 if TYPE_CHECKING:
     from orchestrator.planning.plan import PreparedPlan
+    from orchestrator.release.checkout import ReleaseCandidate
 
 MAX_PARALLEL_CHANGES = 16
 
@@ -55,10 +56,40 @@ def apply(settings: Settings, options: ApplyOptions) -> int:
     target_arguments = [word for target in options.targets for word in ("--target", target)]
     retry_command = settings.command_line("apply", *target_arguments)
     with write_lock(settings, manifest.scope, "apply", options.run, clients, store) as lock:
-        desired = checkout.from_manifest(manifest, lock.clients).desired
-        planned = pipeline.plan(desired, targets=options.targets, allow=options.allow, clients=lock.clients)
+        planned = _plan_without_artefacts(checkout.from_manifest(manifest, lock.clients), options, settings)
         prompt = "Apply {changes} to {place}? Only 'yes' is accepted:", "yes"
         return review_and_apply(planned, settings, lock, options, prompt, retry_command)
+
+
+def _plan_without_artefacts(candidate: ReleaseCandidate, options: ApplyOptions, settings: Settings) -> PreparedPlan:
+    """Plan for the checkout; once there are releases, leave images, sites and models as they are live, and say so.
+
+    Raises Problems if the reviewed plan changes them: only a deploy does.
+    """
+    from orchestrator.planning import pipeline
+    from orchestrator.release import live_artefacts
+
+    planned = pipeline.plan(candidate.desired, targets=options.targets, allow=options.allow, clients=candidate.clients)
+    changed_artefacts = live_artefacts.list_changes(planned) if candidate.ledger.releases else ()
+    if not changed_artefacts:
+        return planned
+    artefacts = ", ".join(changed_artefacts)
+    if options.approval.is_for(planned.plan):
+        command = settings.command_line(
+            "deploy",
+            "--expect",
+            planned.plan.digest,
+            *(word for name in options.targets for word in ("--target", name)),
+        )
+        raise Problems.from_message(
+            f"the reviewed plan changes {artefacts}, which only a deploy may do", hint=f"run: {command}"
+        )
+    settings.terminal.print_out(
+        f"Unchanged by this command: {artefacts}. To release what the checkout has, run: "
+        f"{settings.command_line('deploy')}"
+    )
+    desired = live_artefacts.keep(candidate.desired, planned)
+    return pipeline.plan(desired, targets=options.targets, allow=options.allow, clients=candidate.clients)
 
 
 def destroy(settings: Settings, options: ApplyOptions) -> int:

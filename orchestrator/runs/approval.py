@@ -44,6 +44,10 @@ class Approval(Struct, frozen=True):
         """Return how much of the plan is printed before it is applied."""
         return self.shown_detail or ("head" if self.was_reviewed else "full" if verbose else "brief")
 
+    def is_for(self, plan: Plan) -> bool:
+        """Return whether exactly ``plan`` was reviewed."""
+        return plan.digest in {self.expected_digest, self.reviewed.digest if self.reviewed else ""}
+
     def refuse_stale(self, new_plan: Plan) -> None:
         """Raise Problems unless ``new_plan`` does what was reviewed."""
         plan_differences.raise_if_stale(new_plan, reviewed=self.reviewed, reviewed_digest=self.expected_digest)

@@ -282,9 +282,11 @@ def _plan_rollback(
     session: ReleaseSession, options: RollbackOptions, *, should_save_pointers: bool
 ) -> tuple[RollbackTarget, PreparedPlan]:
     from orchestrator.planning import pipeline
+    from orchestrator.release import rollback
 
     target = _find_rollback_target(session, options, should_save_pointers=should_save_pointers)
     planned = pipeline.plan(target.candidate.desired, allow=options.allow, clients=session.clients)
+    target = rollback.observe(target, planned)
     session.settings.terminal.print_out(describe_rollback(target))
     return target, planned
 

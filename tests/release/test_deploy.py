@@ -111,7 +111,8 @@ def test_a_model_comes_back_by_its_pointer(shop: ShopProject) -> None:
     assert stored["Body"].read() == b'{"version": "m1"}'
     assert shop.read_issuer() == "three"
     point(shop, "m3")
-    assert shop.deploy().status == "unchanged", "a deploy leaves the pointer alone"
+    assert shop.deploy().status == "released", "a deploy leaves the pointer alone, and records it"
+    assert shop.ledger.releases[-1].vector.models == {"bucket.files": "m3"}
 
 
 def test_what_was_rolled_back_stays_away_until_it_changes(shop: ShopProject) -> None:

@@ -69,6 +69,6 @@ def test_an_uploaded_model_goes_back(shop: ShopProject, tmp_path_factory: pytest
     assert in_use(shop) == "m1"
     upload(shop, folder, "m4")
     assert in_use(shop) == "m4"
-    assert shop.deploy().status == "unchanged", "a deploy leaves an uploaded model alone"
+    assert shop.deploy().status == "released", "a deploy leaves an uploaded model alone, and records it"
     code, told = back("--to 2")
     assert (code, in_use(shop), shop.read_issuer()) == (0, "m1", "two"), told
