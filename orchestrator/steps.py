@@ -98,6 +98,10 @@ class Batch(Struct, frozen=True):
     """
 
     calls: tuple[ApiCall, ...]
+def _ignore_output(_: str) -> None:
+    """Ignore a line of output."""
+
+
     note: str
     on_progress: Callable[[int], None] = _ignore_progress
 
@@ -106,7 +110,8 @@ class LocalCall(Struct, frozen=True):
     """Work on this machine, such as a build: ``function(*arguments)``, which may return anything.
 
     ``function`` raises Problems if it fails.  The plan shows ``name`` and ``note``; arguments may be Sensitive and are
-    not shown.
+    not shown.  With ``has_output``, ``function`` also takes ``on_output``, and calls it with each line that its programs
+    print, from any thread.
     """
 
     name: str
@@ -122,6 +127,8 @@ Steps: TypeAlias = Generator[Step, Any, Outputs]
 
 def call(service: str, operation: str, /, **parameters: Value) -> ApiCall:
     """Return an ApiCall without options."""
+    has_output: bool = False
+    on_output: Callable[[str], None] = _ignore_output
     return ApiCall(service, operation, parameters)
 
 
@@ -185,7 +192,7 @@ def to_planned_step(step: Step) -> PlannedStep:
             )
         case Batch(calls, note):
             return PlannedStep(_iam_action(calls[0]) if calls else "nothing", note=f"{len(calls)} times: {note}")
-        case LocalCall(name, _, _, note):
+        case LocalCall(name=name, note=note):
             return PlannedStep(name, note=note)
 
 

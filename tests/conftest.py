@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import tempfile
 from collections.abc import Generator, Iterator, Mapping
 from typing import Any
 
@@ -40,6 +41,7 @@ def pytest_configure() -> None:
     for name in foreign(os.environ):
         del os.environ[name]
     os.environ.update(AWAY)
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp(prefix="orchestrator-tests-")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what it puts into the background
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.artefacts import Artefacts, Image, Site
+from orchestrator.artefacts import Artefacts, Image, Site, repository_paths
 from orchestrator.vocabulary import Component
 
 if TYPE_CHECKING:
@@ -54,10 +53,12 @@ def _collect_images(components: list[Component]) -> tuple[dict[str, Image], list
 def _build_recipe(component: Component, build: Mapping[str, Any]) -> Recipe:
     from orchestrator.artefacts.images.build_inputs import Recipe
 
-    context = resolve_manifest_path(component, build["context"])
+    context = repository_paths.resolve(component, build["context"], "context")
+    dockerfile = (context / build["dockerfile"]).resolve()
+    repository_paths.check_inside(component, dockerfile, f"`dockerfile: {build['dockerfile']}`")
     return Recipe(
         context,
-        (context / build["dockerfile"]).resolve(),
+        dockerfile,
         build["args"],
         build.get("target"),
         build["platform"],
@@ -74,7 +75,7 @@ def _collect_sites(components: list[Component]) -> tuple[dict[str, Site], list[s
         spa = component.spec.get("spa")
         if not spa:
             continue
-        folder = resolve_manifest_path(component, spa["dir"])
+        folder = repository_paths.resolve(component, spa["dir"], "dir")
         if spa.get("build") and not folder.exists():
             notes.append(
                 f"{component.handle}: the site is not built ({spa['dir']} does not exist), so the plan leaves it "
@@ -85,8 +86,3 @@ def _collect_sites(components: list[Component]) -> tuple[dict[str, Site], list[s
 
             sites[component.handle] = scan(folder)
     return sites, notes
-
-
-def resolve_manifest_path(component: Component, path: str) -> Path:
-    """Return the absolute path of ``path``, written in the manifest of ``component``."""
-    return (Path(component.where.file).parent / path).resolve()

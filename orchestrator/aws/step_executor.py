@@ -73,7 +73,8 @@ class StepExecutor:
                 parallel.perform_all(calls, self.perform, on_progress)
                 return {}
             case LocalCall(_, function, arguments):
-                return function(*(reveal(argument) for argument in arguments))
+                options = {"on_output": step.on_output} if step.has_output else {}
+                return function(*(reveal(argument) for argument in arguments), **options)
 
     def _call(self, step: ApiCall) -> Any:
         for remaining in self._iter_attempts(step.timeout_seconds):

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator import shell
+from orchestrator.artefacts import build_process
 from orchestrator.artefacts.images import builder_commands
 from orchestrator.problems import Problems
 
@@ -70,7 +71,7 @@ def _check_builder(name: str, folder: Path, variables: dict[str, str]) -> str:
     dockerfile.write_text("FROM scratch\nCOPY Trial /\n")
     command = [name, "build", "--no-cache", "--quiet", "--file", str(dockerfile), str(folder)]
     try:
-        result = shell.run(command, environment=variables, timeout=builder_commands.PROBE_TIMEOUT_SECONDS)
+        result = build_process.probe(command, variables)
     except Problems as error:
         return error.problems[0].message
     last_line = (result.output.strip().splitlines() or [""])[-1]

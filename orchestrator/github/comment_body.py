@@ -144,12 +144,15 @@ def render_accepted_drift(edits: Iterable[str], unresolved: Iterable[str], run_u
 def _render_problem(problem: Problem) -> str:
     prefix = f"{code_span(sanitise(str(problem.where)))}: " if problem.where else ""
     hint = f"<br>{escape(shorten(sanitise(problem.hint), 400))}" if problem.hint else ""
-    return f"- {prefix}{escape(shorten(sanitise(problem.message), 600))}{hint}"
+    return f"- {prefix}{escape(shorten(sanitise(problem.message.partition(chr(10))[0]), 600))}{hint}"
 
 
 def _render_result(result_view: DeployView) -> Iterator[str]:
     if result_view.cause:
-        yield f"> [!CAUTION]\n> **Root cause:** {escape(result_view.cause)}"
+        sentence, *output = result_view.cause.split("\n")
+        yield f"> [!CAUTION]\n> **Root cause:** {escape(sentence)}"
+        if output:
+            yield code_block(output, "text")
     groups = (
         ("Failed", result_view.report.failed),
         ("Skipped", result_view.report.skipped),
@@ -157,7 +160,10 @@ def _render_result(result_view: DeployView) -> Iterator[str]:
     )
     for name, items in groups:
         if items:
-            lines = [f"- {code_span(item.address)}: {escape(item.text)}" for item in items[:MAX_LIST_ITEMS]]
+            lines = [
+                f"- {code_span(item.address)}: {escape(item.text.partition(chr(10))[0])}"
+                for item in items[:MAX_LIST_ITEMS]
+            ]
             lines += [f"- and {len(items) - MAX_LIST_ITEMS} more"] if len(items) > MAX_LIST_ITEMS else []
             yield _render_section(f"{name} ({len(items)})", "\n".join(lines), is_collapsed=name == "Applied")
     if result_view.proofs:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
-from orchestrator import resources
+from orchestrator import resources, shell
 from orchestrator.aws.step_executor import StepFailedError, WaitTimeoutError
 from orchestrator.planning import plan as planning
 from orchestrator.planning import waivers
@@ -24,12 +24,24 @@ from orchestrator.planning.events import (
     ChangeFinished,
     ChangeStarted,
     OnEvent,
+    OutputLine,
     StepCompleted,
     WaitStarted,
 )
 from orchestrator.planning.plan import PreparedPlan, Task
 from orchestrator.problems import ExitCode, Problems
-from orchestrator.steps import ApiCall, Batch, Outputs, Step, Steps, Wait, execute_steps, is_read, to_planned_step
+from orchestrator.steps import (
+    ApiCall,
+    Batch,
+    LocalCall,
+    Outputs,
+    Step,
+    Steps,
+    Wait,
+    execute_steps,
+    is_read,
+    to_planned_step,
+)
 from orchestrator.values import Ref, Value, resolve
 from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome
 
@@ -114,6 +126,7 @@ class _GraphWalk:
                         self._complete(futures.pop(future), future, graph)
         except KeyboardInterrupt:
             self._stop_requested.set()
+            shell.stop_streams()
             for future, address in futures.items():  # each ends before its next step
                 self._complete(address, future, None)
             raise
@@ -195,8 +208,9 @@ class _ChangeExecutor:
             return self._build_outcome(Actuation.SUCCEEDED, str(error), Health.PROGRESSING), {}
         except StepFailedError as error:
             return self._build_outcome(Actuation.FAILED, str(error), request_id=error.request_id), {}
-        except Problems as error:  # a response that no step can continue with
-            return self._build_outcome(Actuation.FAILED, str(error)), {}
+        except Problems as error:  # a response that no step can continue with, or a failed build
+            is_interrupted = error.exit_code is ExitCode.INTERRUPTED
+            return self._build_outcome(Actuation.SKIPPED if is_interrupted else Actuation.FAILED, str(error)), {}
         except _StoppedError:
             return self._build_outcome(Actuation.SKIPPED, "the run was stopped during this change; run it again"), {}
         except Exception as error:  # noqa: BLE001 - a bug in one resource must not take the other branches down
@@ -208,12 +222,22 @@ class _ChangeExecutor:
             raise _StoppedError
         if isinstance(step, Wait):
             self._on_event(WaitStarted(self._change.address, to_planned_step(step).note, self._elapsed_seconds()))
-        response = self._perform(self._with_progress(step) if isinstance(step, Batch) else step)
+        response = self._perform(self._with_progress(step))
         self._completed_steps += isinstance(step, ApiCall) and not is_read(step.operation)
         self._on_event(StepCompleted(self._change.address, to_planned_step(step), self._elapsed_seconds()))
         return response
 
-    def _with_progress(self, batch: Batch) -> Batch:
+    def _with_progress(self, step: Step) -> Step:
+        """Return the step with its own events, if it is one of many calls or runs programs that print."""
+        match step:
+            case Batch():
+                return self._with_batch_progress(step)
+            case LocalCall(has_output=True):
+                return replace(step, on_output=lambda line: self._on_event(OutputLine(self._change.address, line)))
+            case _:
+                return step
+
+    def _with_batch_progress(self, batch: Batch) -> Batch:
         """Return the batch with progress events; it ends between two calls when the run is stopping."""
         total, last_report = len(batch.calls), [0.0]
 

@@ -44,6 +44,13 @@ class BatchProgress(Struct, frozen=True):
     seconds: float
 
 
+class OutputLine(Struct, frozen=True):
+    """A line that a program on this machine printed for a change: a build, for example."""
+
+    address: str
+    line: str
+
+
 class ChangeFinished(Struct, frozen=True):
     """A change has finished, whatever the outcome."""
 
@@ -68,7 +75,14 @@ class ProbeFinished(Struct, frozen=True):
 
 
 Event: TypeAlias = (
-    ChangeStarted | StepCompleted | WaitStarted | BatchProgress | ChangeFinished | ProbeStarted | ProbeFinished
+    ChangeStarted
+    | StepCompleted
+    | WaitStarted
+    | BatchProgress
+    | OutputLine
+    | ChangeFinished
+    | ProbeStarted
+    | ProbeFinished
 )
 OnEvent: TypeAlias = Callable[[Event], None]
 

@@ -63,3 +63,8 @@ def _escape_char(char: str) -> str:
 def sanitise(text: str) -> str:
     """Return ``text`` redacted and escaped, safe to display."""
     return escape_unprintable(str(redact(text)))
+
+
+def sanitise_lines(text: str) -> str:
+    """Return a text of several lines, such as a program's output, redacted and with each line escaped by itself."""
+    return "\n".join(escape_unprintable(line.rstrip().expandtabs()) for line in str(redact(text)).splitlines())

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from orchestrator.render.plan_view import clean_name, clean_sentence
+from orchestrator.render.plan_view import clean_name, clean_paragraph, clean_sentence
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome
 
@@ -70,7 +70,7 @@ def build_view(outcomes: Sequence[Outcome], seconds: float, retry_command: str, 
             for outcome in succeeded
         ),
         skipped=tuple(
-            ReportItem(clean_name(outcome.address), f"{outcome.action} skipped: {clean_sentence(outcome.reason)}")
+            ReportItem(clean_name(outcome.address), f"{outcome.action} skipped: {clean_paragraph(outcome.reason)}")
             for outcome in skipped
         ),
         next_step=_next_step(failed, skipped, unhealthy),
@@ -120,7 +120,8 @@ def _describe_failure(outcome: Outcome) -> str:
     request_id = outcome.request_id
     request_note = f" (request {request_id})" if request_id and request_id not in outcome.reason else ""
     steps_note = f"; API calls completed before: {outcome.steps_done}" if outcome.steps_done else ""
-    return clean_sentence(f"{outcome.action} failed: {outcome.reason}{request_note}{steps_note}")
+    reason, line_end, output = outcome.reason.partition("\n")
+    return clean_paragraph(f"{outcome.action} failed: {reason}{request_note}{steps_note}{line_end}{output}")
 
 
 def _next_step(failed: Sequence[Outcome], skipped: Sequence[Outcome], unhealthy: Sequence[Outcome]) -> str:

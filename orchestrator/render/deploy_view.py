@@ -16,7 +16,7 @@ from orchestrator.release.ship import ShipResult
 from orchestrator.render import apply_report
 from orchestrator.render.apply_report import Report
 from orchestrator.render.field_values import shorten
-from orchestrator.render.plan_view import clean_name, clean_sentence
+from orchestrator.render.plan_view import clean_name, clean_paragraph, clean_sentence
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, Outcome
 
@@ -52,14 +52,14 @@ def build_view(result: DeployResult, seconds: float, *, retry_command: str, list
     return DeployView(
         headline=_format_headline(result, seconds),
         is_success=is_success,
-        cause=clean_sentence(result.cause),
+        cause=clean_paragraph(result.cause),
         is_rollback=result.rollback_result is not None,
         proofs=tuple(
             (probe_result.has_passed, _describe_probe(probe_result))
             for probe_result in (result.rollback_result or result.ship_result).probe_results
         ),
         report=_remove_repeated_cause(apply_report.build_view(outcomes, seconds, ""), outcomes, result.cause),
-        notes=tuple(clean_sentence(item) for item in _list_notes(result)),
+        notes=tuple(clean_paragraph(item) for item in _list_notes(result)),
         next_step=next_step,
         next_command=command,
     )
@@ -95,10 +95,11 @@ def _remove_repeated_cause(apply_report: Report, outcomes: Sequence[Outcome], ca
         for outcome in outcomes
         if cause == f"{outcome.address}: {outcome.reason}"
     }
-    items = (
-        replace(item, text=item.text.replace(f": {repeated_reasons.get(item.address)}", " (see the root cause)"))
-        for item in apply_report.failed
-    )
+    items = []
+    for item in apply_report.failed:
+        sentence, reason = item.text.partition("\n")[0], f": {repeated_reasons.get(item.address)}"
+        is_repeated = reason in sentence
+        items.append(replace(item, text=sentence.replace(reason, " (see the root cause)")) if is_repeated else item)
     return replace(apply_report, failed=tuple(items))
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from orchestrator.redaction.redact import redact, sanitise
+from orchestrator.redaction.redact import redact, sanitise, sanitise_lines
 from orchestrator.render.field_values import MAX_VALUE_CHARACTERS, FieldView, build_field_views, format_value, shorten
 from orchestrator.render.iam_actions import list_required_actions
 from orchestrator.render.resource_summary import summarize_resource
@@ -170,8 +170,13 @@ def format_headline(plan: Plan) -> str:
 
 
 def clean_sentence(text: str) -> str:
-    """Return a sentence, sanitised and shortened."""
-    return shorten(sanitise(text), _MAX_SENTENCE_CHARACTERS)
+    """Return a sentence, sanitised and shortened: the first line of a text of several lines."""
+    return shorten(sanitise(text.strip().partition("\n")[0].rstrip()), _MAX_SENTENCE_CHARACTERS)
+
+
+def clean_paragraph(text: str) -> str:
+    """Return a sentence that lines of a program's output may follow: sanitised, and each line shortened."""
+    return "\n".join(shorten(line, _MAX_SENTENCE_CHARACTERS) for line in sanitise_lines(text).splitlines())
 
 
 def clean_name(text: str) -> str:

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.problems import Problem
-from orchestrator.redaction.redact import sanitise
+from orchestrator.redaction.redact import sanitise, sanitise_lines
 from orchestrator.render import workflow_commands
 from orchestrator.render.style import Style
 
 
 def render_text(problems: Sequence[Problem], style: Style) -> str:
-    """Return ``file:line:column: message`` lines with their hints, and a count if there are several."""
+    """Return ``file:line:column: message`` lines with their hints, and a count if there are several.
+
+    The further lines of a message, such as a program's output, are indented.
+    """
     lines: list[str] = []
     for problem in problems:
         prefix = (
             style.paint(f"{sanitise(str(problem.where))}:", "bold") if problem.where else style.paint("error:", "alarm")
         )
-        lines.append(f"{prefix} {sanitise(problem.message)}")
+        lines.append(f"{prefix} {sanitise_lines(problem.message)}".replace("\n", "\n    "))
         if problem.hint:
             lines.append(f"    {style.paint('hint:', 'cyan')} {sanitise(problem.hint)}")
     if len(problems) > 1:
@@ -29,7 +32,8 @@ def render_annotations(problems: Sequence[Problem]) -> str:
     """Return one ``::error`` line per problem, with its position."""
     return "\n".join(
         workflow_commands.error(
-            sanitise(problem.message) + (f"\nhint: {sanitise(problem.hint)}" if problem.hint else ""), problem.where
+            sanitise_lines(problem.message) + (f"\nhint: {sanitise(problem.hint)}" if problem.hint else ""),
+            problem.where,
         )
         for problem in problems
     )
@@ -41,7 +45,7 @@ def to_log_entries(problems: Sequence[Problem]) -> list[dict[str, object]]:
         {
             "event": "problem",
             "level": "error",
-            "message": sanitise(problem.message),
+            "message": sanitise_lines(problem.message),
             "hint": sanitise(problem.hint) if problem.hint else None,
             "file": problem.where.file if problem.where else None,
             "line": problem.where.line if problem.where else None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from enum import Enum
 from types import TracebackType
 from typing import IO, Any, Protocol, Self
@@ -20,6 +20,7 @@ from orchestrator.planning.events import (
     ChangeFinished,
     ChangeStarted,
     Event,
+    OutputLine,
     ProbeFinished,
     ProbeStarted,
     StepCompleted,
@@ -110,6 +111,8 @@ class ProgressState:
                 row.detail = clean_sentence(description)
             case BatchProgress(_, description, done, total):
                 row.detail = sanitise(f"{done:,}/{total:,} {description}")
+            case OutputLine(_, line):
+                row.detail = sanitise(line.strip()) or row.detail
             case ChangeFinished(_, outcome):
                 row.state, row.duration_seconds, row.detail = (
                     to_row_state(outcome),
@@ -166,6 +169,7 @@ class LineDisplay:
         self._style = style
         self._in_actions = is_github_actions
         self._lock = threading.Lock()
+        self._output_address = ""
         self._stopped = threading.Event()
         self._heartbeat_thread = threading.Thread(target=self._write_heartbeats, name="progress", daemon=True)
 
@@ -184,10 +188,20 @@ class LineDisplay:
     def __call__(self, event: Event) -> None:
         with self._lock:
             row = self._progress.handle_event(event)
-            if isinstance(event, (ChangeFinished, ProbeStarted, ProbeFinished)):
+            if isinstance(event, OutputLine):
+                self._write_output(row.address, event)
+            elif isinstance(event, (ChangeFinished, ProbeStarted, ProbeFinished)):
+                self._output_address = ""
                 self._write_line(self._format_row(row))
                 if self._in_actions and row.state is RowState.FAILED and not row.is_probe:
                     self._write_line(workflow_commands.error(row.detail, title=f"{row.address} failed"))
+
+    def _write_output(self, heading: str, event: OutputLine) -> None:
+        """Write a line of a program under a heading that says whose output it is."""
+        if self._output_address != event.address:
+            self._write_line(f"Output of {heading}:")
+            self._output_address = event.address
+        self._write_line(self._style.replace_unencodable(f"    {sanitise(event.line)}"))
 
     def _format_row(self, row: ProgressRow) -> str:
         reason = f"  {row.detail}" if row.detail else ""
@@ -198,6 +212,7 @@ class LineDisplay:
     def _write_heartbeats(self) -> None:
         while not self._stopped.wait(HEARTBEAT_INTERVAL_SECONDS):
             with self._lock:
+                self._output_address = ""
                 for row in self._progress.list_running():
                     self._write_line(self._format_row(row))
 
@@ -223,6 +238,7 @@ class TableDisplay:
         self._console = Console(file=stream, no_color=not colour, highlight=False, width=width)
         self._lock = threading.Lock()
         self._is_finished = False
+        self._output_address = ""
         self._live = Live(
             console=self._console, get_renderable=self._render, refresh_per_second=8, redirect_stderr=False
         )
@@ -241,7 +257,19 @@ class TableDisplay:
 
     def __call__(self, event: Event) -> None:
         with self._lock:
-            self._progress.handle_event(event)
+            row = self._progress.handle_event(event)
+        if isinstance(event, OutputLine):
+            self._print_output(row.address, event)
+
+    def _print_output(self, heading: str, event: OutputLine) -> None:
+        """Print a line of a program above the table, where it scrolls away."""
+        from rich.text import Text
+
+        lines = [f"Output of {heading}:"] if self._output_address != event.address else []
+        self._output_address = event.address
+        for line in (*lines, f"    {sanitise(event.line)}"):
+            with suppress(OSError, ValueError):  # the output was closed: the run continues
+                self._console.print(Text(line), soft_wrap=True)
 
     def _render(self) -> Any:
         from rich.table import Table as Grid

@@ -35,8 +35,15 @@ class Style(Struct, frozen=True):
         return f"\x1b[{_ANSI_CODES[colour_name]}m{text}\x1b[0m" if self.colour and text else text
 
     def wrap(self, text: str, first_indent: str, next_indent: str | None = None) -> list[str]:
-        """Return ``text`` as wrapped lines.  ``next_indent`` defaults to spaces of the width of ``first_indent``."""
+        """Return ``text`` as wrapped lines.  ``next_indent`` defaults to spaces of the width of ``first_indent``.
+
+        Lines of ``text`` after its first are a program's output: they are indented and never wrapped.
+        """
         next_indent = " " * len(first_indent) if next_indent is None else next_indent
+        text, *output = text.split("\n")
+        return [*self._wrap_line(text, first_indent, next_indent), *(next_indent + line for line in output)]
+
+    def _wrap_line(self, text: str, first_indent: str, next_indent: str) -> list[str]:
         if not self.width or len(first_indent) + len(text) <= self.width:
             return [first_indent + text]
         width = max(self.width, 30 + len(next_indent), 30 + len(first_indent))

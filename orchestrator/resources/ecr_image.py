@@ -66,7 +66,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     cache_tag = yield Compute("newest image, for its layer cache", newest_tag, (images,))
     login = yield ApiCall("ecr", "get_authorization_token", {}, is_sensitive=True)
     note = f"build {spec['source']} and push"
-    digest = yield LocalCall(PUSH_ACTION, builder.build_and_push, (login, build, repository, tag, cache_tag), note)
+    arguments = (login, build, repository, tag, cache_tag)
+    digest = yield LocalCall(PUSH_ACTION, builder.build_and_push, arguments, note, has_output=True)
     return _build_outputs(scope, repository, digest)
 
 

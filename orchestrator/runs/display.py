@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.planning.events import (
     ChangeFinished,
     ChangeStarted,
     Event,
+    OutputLine,
     ProbeFinished,
     ProbeStarted,
     StepCompleted,
     WaitStarted,
 )
+from orchestrator.redaction.redact import sanitise
+from orchestrator.render import workflow_commands
 from orchestrator.render.progress import LineDisplay, ProgressDisplay, ProgressState, TableDisplay
 from orchestrator.runs.settings import Settings
 
@@ -29,6 +35,23 @@ def create_display(planned: PreparedPlan, settings: Settings) -> ProgressDisplay
     if terminal.is_live:
         return TableDisplay(progress, terminal.err, colour=terminal.has_colour)
     return LineDisplay(progress, terminal.print_err, terminal.style, is_github_actions=terminal.is_github_actions)
+
+
+@contextmanager
+def display_build(handle: str, command: Sequence[str], settings: Settings) -> Iterator[Callable[[str], None]]:
+    """Show the output of a build, line by line, under a heading; yield the function that shows a line."""
+    terminal = settings.terminal
+    if logger := settings.create_logger():
+        logger.info("build_started", component=handle, command=shlex.join(command))
+        yield lambda line: logger.info("build_output", component=handle, line=line)
+        return
+    heading = sanitise(f"Build {handle}: {shlex.join(command)}")
+    terminal.print_err(workflow_commands.group(heading) if terminal.is_github_actions else heading)
+    try:
+        yield lambda line: terminal.print_err(terminal.style.replace_unencodable(f"    {sanitise(line)}"))
+    finally:
+        if terminal.is_github_actions:
+            terminal.print_err(workflow_commands.END_GROUP)
 
 
 class LogDisplay:
@@ -51,6 +74,8 @@ class LogDisplay:
                 self._logger.debug("step_completed", address=address, step=step.action, note=step.note, seconds=seconds)
             case WaitStarted(address, description, seconds):
                 self._logger.info("wait_started", address=address, waiting_for=description, seconds=seconds)
+            case OutputLine(address, line):
+                self._logger.info("build_output", address=address, line=line)
             case ProbeStarted(address, description):
                 self._logger.info("probe_started", address=address, probe=description)
             case ProbeFinished(address, has_passed, failure, seconds):

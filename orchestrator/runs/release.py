@@ -17,7 +17,7 @@ from orchestrator.problems import ExitCode, Problem, Problems
 from orchestrator.runs import reporter
 from orchestrator.runs.apply import MAX_PARALLEL_CHANGES, print_report
 from orchestrator.runs.approval import Approval, review_plan
-from orchestrator.runs.display import create_display
+from orchestrator.runs.display import create_display, display_build
 from orchestrator.runs.lock import write_lock
 from orchestrator.runs.notifier import Notifier
 from orchestrator.runs.reporter import RunOptions
@@ -91,15 +91,21 @@ class ReleaseSession(Struct, frozen=True):
         with write_lock(self.settings, self.manifest.scope, verb, options, self.clients, self.store) as lock:
             yield replace(self, clients=lock.clients, store=self.store.with_caller(lock.clients), record=lock.record)
 
-    def build_sites(self) -> None:
-        """Run the build command of every site that has one.  Raises Problems if one fails."""
+    def build_sites(self, *, should_run: bool = True) -> None:
+        """Run the build command of every site that has one, or only check that the sites are built.
+
+        Raises Problems if a command fails, is interrupted, or has written no site.
+        """
+        from orchestrator.artefacts.build_process import BuildLog
         from orchestrator.artefacts.sites import build_command
         from orchestrator.manifest import expand
 
         for component in expand.build_stack(self.manifest).components.values():
-            if (component.spec.get("spa") or {}).get("build"):
-                self.settings.terminal.print_out(f"Building the site of {component.handle} ...")
-                build_command.build_site(component)
+            if not should_run:
+                build_command.check_built(component)
+            elif command := build_command.get_command(component):
+                with display_build(component.handle, command, self.settings) as on_output:
+                    build_command.build_site(component, BuildLog(component.handle, on_output))
 
     def confirm(self, planned: PreparedPlan, action: str) -> None:
         """Ask for approval of ``action``, unless it is approved or nothing changes.  Raises Problems if refused."""
@@ -203,8 +209,8 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
     notifier = notifier or Notifier()
     session = open_session(settings, options.approval, clients=options.clients)
     notifier.start_deployment(options.description)
-    if options.should_build_sites:
-        session.build_sites()
+    with reporter.interrupt_on_termination():
+        session.build_sites(should_run=options.should_build_sites)
     try:
         with session.acquire_lock("deploy", _with_pull_request(options.run, notifier)) as locked:
             if commit := notifier.commit_of_newer_run:
@@ -332,4 +338,5 @@ def _with_pull_request(options: RunOptions, notifier: Notifier) -> RunOptions:
 def _print_failure(settings: Settings, cause: str) -> None:
     """Print the first sentence of ``cause`` before the rollback starts, unless the progress table shows it."""
     if not settings.terminal.is_live:
-        settings.terminal.print_err(f"Failed: {cause.partition('. ')[0].rstrip('.')}.")
+        sentence = cause.partition("\n")[0].partition(". ")[0].rstrip(".")
+        settings.terminal.print_err(f"Failed: {sentence}.")

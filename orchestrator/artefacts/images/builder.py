@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import re
+import shlex
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +19,8 @@ from urllib.parse import urlsplit, urlunsplit
 from msgspec.structs import replace
 
 from orchestrator import shell
+from orchestrator.artefacts import build_process
+from orchestrator.artefacts.build_process import BuildLog, BuildResult, OnOutput, ignore_output, interruption
 from orchestrator.artefacts.images import (
     base_image,
     builder_commands,
@@ -35,21 +38,28 @@ from orchestrator.artefacts.images.builder_commands import BuildJob, BuildTool
 from orchestrator.artefacts.images.dockerfile import BaseImage
 from orchestrator.artefacts.images.package_inventory import PackageInventory
 from orchestrator.artefacts.images.registry_client import Descriptor, ImageReference
-from orchestrator.problems import Position, Problem, Problems
+from orchestrator.problems import ExitCode, Position, Problems
 
-MAX_OUTPUT_LINES = 30
-"""Lines of build output shown when a build fails."""
 LABEL_PREFIX = "org.opencontainers.image"
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_LINE_NUMBER = re.compile(r"(?:Dockerfile|[^\s:]+):(\d+)\s*\Z")
+_STEP = re.compile(r"STEP \d+/\d+\s*: (.+)", re.IGNORECASE)
 
 
 def build_and_push(
-    authorization: Mapping[str, Any], build: Mapping[str, Any], repository: str, tag: str, cache_tag: str | None = None
+    authorization: Mapping[str, Any],
+    build: Mapping[str, Any],
+    repository: str,
+    tag: str,
+    cache_tag: str | None = None,
+    *,
+    on_output: OnOutput = ignore_output,
 ) -> str:
     """Build the image, push it as ``repository:tag`` with its SBOM, and return its digest (``sha256:...``).
 
     ``authorization`` is the response of ECR GetAuthorizationToken, ``build`` the fields of a Recipe, ``cache_tag`` the
-    tag of an earlier image to use as layer cache. Raises Problems with the last lines of the builder's output.
+    tag of an earlier image to use as layer cache; ``on_output`` gets the builder's output line by line. Raises Problems
+    with the first error and the last lines of that output.
     """
     [data] = authorization["authorizationData"]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
@@ -58,10 +68,13 @@ def build_and_push(
     target = ImageReference(host, repository, tag)
     with registry_login.temporary_login(host, user, password) as folder:
         job = _prepare_job(recipe, target, folder, cache_tag)
-        tool = builder_commands.find_builder()
-        _build(tool, recipe, job)
-        inventory = _list_packages(tool, job) if recipe.sbom else None
-        descriptor, is_own_build = _push(tool, job, target, (user, password))
+        runner = _Builder(builder_commands.find_builder(), recipe, job, BuildLog(repository, on_output))
+        try:
+            runner.build()
+            inventory = runner.list_packages() if recipe.sbom else None
+            descriptor, is_own_build = runner.push(target, (user, password))
+        except Problems as error:
+            raise interruption(error, "the image build was interrupted; nothing was deployed") from None
         if is_own_build and inventory is not None:
             _push_sbom(
                 sbom.build_document(inventory, target, descriptor.digest, job.labels),
@@ -97,7 +110,7 @@ def provenance_labels(recipe: Recipe, text: str, tag: str) -> dict[str, str]:
 def _run_git(folder: Path, *arguments: str) -> str:
     if shell.which("git") is None:
         return ""
-    result = shell.run(["git", "-C", str(folder), *arguments], timeout=builder_commands.PROBE_TIMEOUT_SECONDS)
+    result = build_process.probe(["git", "-C", str(folder), *arguments])
     return "" if result.exit_code else result.output.strip()
 
 
@@ -140,42 +153,79 @@ def _prepare_job(recipe: Recipe, target: ImageReference, folder: Path, cache_tag
     )
 
 
-def _build(tool: BuildTool, recipe: Recipe, job: BuildJob) -> None:
-    result = shell.run(builder_commands.build_command(tool, recipe, job), environment=_build_environment(tool, job))
-    if (
-        result.exit_code and job.layer_repository and "cache" in _get_output_tail(result.output)
-    ):  # refused, or a podman without this option
-        result = shell.run(
-            builder_commands.build_command(tool, recipe, replace(job, layer_repository=None)),
-            environment=_build_environment(tool, job),
-        )
-    if result.exit_code:
-        message = (
-            f"the image build failed: {tool.name} exited with status "
-            f"{result.exit_code}\n{_get_output_tail(result.output)}"
-        )
-        where = Position(str(recipe.dockerfile), _find_failed_line(result.output, recipe))
-        hint = "fix the Dockerfile or the files it copies, then run again; nothing was pushed or deployed"
-        raise Problems([Problem(message, where, hint)])
+class _Builder:
+    """One builder program at work on one image."""
 
+    def __init__(self, tool: BuildTool, recipe: Recipe, job: BuildJob, log: BuildLog) -> None:
+        self._tool = tool
+        self._recipe = recipe
+        self._job = job
+        self._log = log
 
-def _list_packages(tool: BuildTool, job: BuildJob) -> PackageInventory:
-    """Return the packages of the built image, read before it is pushed. Raises Problems."""
-    failure_message = "the image was built but cannot be read for its SBOM; nothing was pushed"
-    try:
-        shell.run_checked(
-            builder_commands.export_command(tool, job),
-            failure_message=failure_message,
-            environment=_build_environment(tool, job),
-        )
-        return package_inventory.parse_packages(
-            image_archive.read_files(job.archive, package_inventory.is_package_file)
-        )
-    except Problems as error:
-        hint = "fix the cause, or set `sbom: false` under `image.build`"
-        raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
-    finally:
-        job.archive.unlink(missing_ok=True)
+    def build(self) -> None:
+        """Build the image into the local store. Raises Problems at the line of the failed instruction."""
+        recipe, job = self._recipe, self._job
+        result = self._run(builder_commands.build_command(self._tool, recipe, job))
+        is_cache_failure = job.layer_repository and any("cache" in line for line in result.tail)
+        if result.exit_code and is_cache_failure:  # refused, or a podman without this option
+            job = replace(job, layer_repository=None)
+            result = self._run(builder_commands.build_command(self._tool, recipe, job))
+        if result.exit_code:
+            raise self._log.failure(
+                result,
+                "the image build failed",
+                repeat=shlex.join(builder_commands.repeat_command(self._tool, recipe)),
+                hint="nothing was pushed or deployed",
+                where=Position(str(recipe.dockerfile), _find_failed_line(self._log.file, recipe)),
+            )
+
+    def list_packages(self) -> PackageInventory:
+        """Return the packages of the built image, read before it is pushed. Raises Problems."""
+        job = self._job
+        try:
+            result = self._run(builder_commands.export_command(self._tool, job))
+            if result.exit_code:
+                message = "the image was built but cannot be read for its SBOM; nothing was pushed"
+                raise self._log.failure(result, message)
+            return package_inventory.parse_packages(
+                image_archive.read_files(job.archive, package_inventory.is_package_file)
+            )
+        except Problems as error:
+            if error.exit_code is ExitCode.INTERRUPTED:
+                raise
+            hint = "fix the cause, or set `sbom: false` under `image.build`"
+            raise Problems([replace(problem, hint=hint) for problem in error.problems]) from None
+        finally:
+            job.archive.unlink(missing_ok=True)
+
+    def push(self, target: ImageReference, credentials: tuple[str, str]) -> tuple[Descriptor, bool]:
+        """Push the image; return the registry's descriptor for the tag and whether this run pushed it.
+
+        Raises Problems if the image is not in the registry afterwards.
+        """
+        job, tool = self._job, self._tool
+        result = self._run(builder_commands.push_command(tool, job))
+        try:
+            descriptor = registry_client.fetch_descriptor(target, credentials)
+        except Problems:
+            if result.exit_code == 0:
+                raise
+            descriptor = None
+        if descriptor is None:
+            raise self._log.failure(result, f"cannot push {job.name}", hint="run again; nothing was deployed")
+        reported = job.digest_file.read_text() if job.digest_file.exists() else "\n".join(result.tail)
+        digests = _DIGEST.findall(reported)
+        if result.exit_code == 0 and descriptor.digest not in digests:
+            message = (
+                f"{tool.name} pushed {', '.join(digests) or 'nothing'}, but {job.name} has digest {descriptor.digest}"
+            )
+            raise Problems.from_message(
+                message, hint="the tag was moved by another process; run again; nothing was deployed"
+            )
+        return descriptor, result.exit_code == 0
+
+    def _run(self, command: list[str]) -> BuildResult:
+        return self._log.run(command, environment=_build_variables(self._tool, self._job))
 
 
 def _push_sbom(bom: bytes, image: Descriptor, target: ImageReference, credentials: tuple[str, str]) -> None:
@@ -191,58 +241,24 @@ def _push_sbom(bom: bytes, image: Descriptor, target: ImageReference, credential
         raise Problems.from_message(message, hint=hint) from None
 
 
-def _push(
-    tool: BuildTool, job: BuildJob, target: ImageReference, credentials: tuple[str, str]
-) -> tuple[Descriptor, bool]:
-    """Push the image; return the registry's descriptor for the tag and whether this run pushed it.
-
-    Raises Problems if the image is not in the registry afterwards.
-    """
-    result = shell.run(builder_commands.push_command(tool, job), environment=_build_environment(tool, job))
-    try:
-        descriptor = registry_client.fetch_descriptor(target, credentials)
-    except Problems:
-        if result.exit_code == 0:
-            raise
-        descriptor = None
-    if descriptor is None:
-        message = (
-            f"cannot push {job.name}: {tool.name} exited with "
-            f"status {result.exit_code}\n{_get_output_tail(result.output)}"
-        )
-        raise Problems.from_message(message, hint="run again; nothing was deployed")
-    reported = job.digest_file.read_text() if job.digest_file.exists() else result.output
-    if result.exit_code == 0 and descriptor.digest not in _DIGEST.findall(reported):
-        message = (
-            f"{tool.name} pushed {', '.join(_DIGEST.findall(reported)) or 'nothing'}, "
-            f"but {job.name} has digest {descriptor.digest}"
-        )
-        raise Problems.from_message(
-            message, hint="the tag was moved by another process; run again; nothing was deployed"
-        )
-    return descriptor, result.exit_code == 0
-
-
-def _build_environment(tool: BuildTool, job: BuildJob) -> dict[str, str]:
+def _build_variables(tool: BuildTool, job: BuildJob) -> dict[str, str]:
     config = {"DOCKER_CONFIG": str(job.folder)} if tool.name == "docker" else {}
     return config if tool.has_buildx or tool.name != "docker" else {**config, "DOCKER_BUILDKIT": "0"}
 
 
-def _find_failed_line(output: str, recipe: Recipe) -> int:
+def _find_failed_line(output: Path, recipe: Recipe) -> int:
     """Return the Dockerfile line of the failed instruction, from its number or text in the output; 1 if unknown."""
-    numbered = re.findall(r"^(?:Dockerfile|[^\s:]+):(\d+)\s*$", output, re.MULTILINE)
-    if numbered:
-        return int(numbered[-1])
-    steps = re.findall(r"^(?:STEP|Step) (\d+)/(\d+)\s*: (.+)$", output, re.MULTILINE | re.IGNORECASE)
-    if not steps:
-        return 1
-    instruction = " ".join(steps[-1][2].split())
+    number, instruction = 0, ""
+    with output.open(encoding="utf-8", errors="replace") as lines:
+        for text_line in lines:
+            if match := _LINE_NUMBER.match(text_line):
+                number = int(match[1])
+            elif match := _STEP.match(text_line):
+                instruction = " ".join(match[1].split())
+    if number or not instruction:
+        return number or 1
     text = recipe.dockerfile.read_text(encoding="utf-8", errors="replace")
     for line, keyword, rest in dockerfile.parse_instructions(text):
         if " ".join(f"{keyword} {rest}".split())[: len(instruction)] == instruction:
             return line
     return 1
-
-
-def _get_output_tail(output: str) -> str:
-    return "\n".join(output.strip().splitlines()[-MAX_OUTPUT_LINES:])[-shell.MAX_OUTPUT_CHARS :]

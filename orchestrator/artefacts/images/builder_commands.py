@@ -14,6 +14,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from orchestrator import shell
+from orchestrator.artefacts import build_process
 from orchestrator.artefacts.images.build_inputs import Recipe
 from orchestrator.problems import Problems
 
@@ -21,8 +22,6 @@ SUPPORTED_BUILDERS = ("docker", "buildah", "podman")
 BUILDER_VARIABLE = "ORCHESTRATOR_BUILDER"
 LAYER_TAG_PATTERN = re.compile(r"[0-9a-f]{64}")
 """Tags under which buildah and podman cache layers; image tags are shorter."""
-PROBE_TIMEOUT_SECONDS = 30.0
-"""Seconds to wait when checking whether a program works."""
 
 
 class BuildTool(Struct, frozen=True):
@@ -88,7 +87,7 @@ def _is_usable(name: str) -> bool:
 
 def _command_succeeds(*command: str) -> bool:
     try:
-        return shell.run(command, timeout=PROBE_TIMEOUT_SECONDS).exit_code == 0
+        return build_process.probe(command).exit_code == 0
     except Problems:
         return False
 
@@ -104,6 +103,14 @@ def build_command(tool: BuildTool, recipe: Recipe, job: BuildJob) -> list[str]:
     command += ["--target", recipe.target] if recipe.target else []
     command += ["--pull"] if job.should_pull else []
     return [*command, str(recipe.context)]
+
+
+def repeat_command(tool: BuildTool, recipe: Recipe) -> list[str]:
+    """Return a command with which a person builds the same ``recipe``, with this machine's own registry logins."""
+    command = [tool.name, "build", "--file", str(recipe.dockerfile), "--platform", recipe.platform]
+    for key, value in sorted(recipe.args.items()):
+        command += ["--build-arg", f"{key}={value}"]
+    return [*command, *(["--target", recipe.target] if recipe.target else []), str(recipe.context)]
 
 
 def _docker_command(tool: BuildTool, job: BuildJob) -> list[str]:

@@ -1,35 +1,89 @@
-"""Run the build command of a site."""
+"""Run the build command of a site, and check that it wrote the site."""
 
 from __future__ import annotations
 
-import shlex
+import os
+import time
+from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
-from orchestrator import shell
+from orchestrator.artefacts import repository_paths
+from orchestrator.artefacts.build_process import BuildLog, format_repeat, interruption
+from orchestrator.artefacts.sites.folder import DEFAULT_INDEX
+from orchestrator.problems import Problem, Problems
 from orchestrator.vocabulary import Component
 
 TIMEOUT_SECONDS = 1800.0
 """Seconds until the command is stopped."""
+OUTPUT_PATTERNS = ("*", "*/*", "*/*/*")
+"""Where a build may have written its pages instead, relative to its folder (Angular: ``dist/NAME/browser``)."""
+IGNORED_FOLDERS = ("node_modules", "public", "src")
+MAX_SUGGESTIONS = 3
 
 
-def build_site(component: Component) -> None:
+def get_command(component: Component) -> list[str]:
+    """Return the build command of a component's site; empty if it has none."""
+    return [str(word) for word in _get_spa(component).get("build") or ()]
+
+
+def build_site(component: Component, log: BuildLog) -> None:
     """Run ``spa.build`` in the site's project folder; do nothing if the component has none.
 
-    Raises Problems with the end of the command's output if it fails.
+    Raises Problems with the first error and the end of the output if it fails, or if there is no site afterwards.
     """
-    spa = component.spec.get("spa") or {}
-    command = spa.get("build")
+    spa, command = _get_spa(component), get_command(component)
     if not command:
         return
-    arguments = [str(word) for word in command]
-    folder = (Path(component.where.file).parent / spa["folder"]).resolve()
-    hint = f"run it manually in {folder}: {shlex.join(arguments)}"
+    folder = repository_paths.resolve(component, spa["folder"], "folder")
     environment = {str(name): str(value) for name, value in (spa.get("env") or {}).items()}
-    shell.run_checked(
-        arguments,
-        failure_message=f"the build of {component.handle} failed",
-        hint=hint,
-        folder=folder,
-        environment=environment,
-        timeout=TIMEOUT_SECONDS,
-    )
+    started_at = time.time()
+    try:
+        result = log.run(command, folder=folder, environment=environment, timeout=TIMEOUT_SECONDS)
+    except Problems as error:
+        message = f"the build of {component.handle} was interrupted; nothing was changed"
+        raise interruption(error, message) from None
+    if result.exit_code:
+        raise log.failure(
+            result,
+            f"the build of {component.handle} failed",
+            repeat=format_repeat(folder, command),
+            hint="nothing was changed",
+        )
+    check_built(component, since=started_at)
+
+
+def check_built(component: Component, since: float = 0.0) -> None:
+    """Check that the site that a command builds is there.  ``since``: when the command was started.
+
+    Raises Problems if the folder or its front page is missing.
+    """
+    spa = _get_spa(component)
+    if not spa.get("build"):
+        return
+    folder = repository_paths.resolve(component, spa["dir"], "dir")
+    if (folder / DEFAULT_INDEX).is_file():
+        return
+    missing = f"contains no {DEFAULT_INDEX}" if folder.is_dir() else "does not exist"
+    ran = "the build ended without an error, but" if since else "the site is not built:"
+    message = f"{component.handle}: {ran} `dir: {spa['dir']}` {missing} ({folder})"
+    hint = "set `dir` to the folder that the build writes" if since else "run its build, or deploy without `--no-build`"
+    suggestions = list(islice(_find_pages(component, spa, since), MAX_SUGGESTIONS)) if since else []
+    if suggestions:
+        hint += f"; it wrote {DEFAULT_INDEX} to {', '.join(suggestions)}"
+    raise Problems([Problem(message, component.where, f"{hint}; nothing was changed")])
+
+
+def _find_pages(component: Component, spa: dict[str, Any], since: float) -> Iterator[str]:
+    """Yield the folders with an index page that the build wrote, relative to the manifest."""
+    manifest_folder = Path(component.where.file).parent.resolve()
+    project = repository_paths.resolve(component, spa["folder"], "folder")
+    for page in chain.from_iterable(project.glob(f"{pattern}/{DEFAULT_INDEX}") for pattern in OUTPUT_PATTERNS):
+        is_output = not any(part in IGNORED_FOLDERS for part in page.relative_to(project).parts)
+        if is_output and page.stat().st_mtime >= since - 1:
+            yield os.path.relpath(page.parent, manifest_folder)
+
+
+def _get_spa(component: Component) -> dict[str, Any]:
+    return component.spec.get("spa") or {}

@@ -16,11 +16,12 @@ from orchestrator.planning.events import (
     ChangeFinished,
     ChangeStarted,
     Event,
+    OutputLine,
     ProbeFinished,
     ProbeStarted,
     StepCompleted,
 )
-from orchestrator.redaction.redact import sanitise
+from orchestrator.redaction.redact import sanitise_lines
 from orchestrator.release.deploy import DeployResult
 from orchestrator.render.deploy_view import DeployView
 from orchestrator.render.drift import DriftView, SyncStatus
@@ -55,7 +56,7 @@ def current_timestamp() -> str:
 
 def clean_text(text: str) -> str:
     """Return text without secrets, shortened to MAX_TEXT_LENGTH characters."""
-    return shorten(sanitise(text), MAX_TEXT_LENGTH)
+    return shorten(sanitise_lines(text), MAX_TEXT_LENGTH)
 
 
 def build_step_event(sequence: int, timestamp: str, event: Event) -> StepEvent:
@@ -73,6 +74,8 @@ def build_step_event(sequence: int, timestamp: str, event: Event) -> StepEvent:
             return StepEvent(
                 sequence, timestamp, "progress", event.address, None, message, event.completed, event.total, seconds
             )
+        case OutputLine():
+            return StepEvent(sequence, timestamp, "progress", event.address, what=clean_text(event.line))
         case ChangeFinished():
             cleaned = clean_outcome(event.outcome)
             finished = StepEvent(sequence, timestamp, "finished", event.address, cleaned.action, cleaned.reason)

@@ -17,7 +17,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.planning.events import Event
+from orchestrator.planning.events import Event, OutputLine
 from orchestrator.problems import Problems
 from orchestrator.state.client.api_client import RefusedError, StateClient, UnreachableError
 from orchestrator.state.client.journal import JOURNAL_DIR, Journal
@@ -74,6 +74,8 @@ class ServiceReporter(RunReporter):
         self._send("POST", f"/runs/{self.run.id}/plan", SetPlanRequest(record.digest))
 
     def report_event(self, event: Event) -> None:
+        if isinstance(event, OutputLine):  # far too many for a record, and kept in a file
+            return
         with self._lock:
             self._sequence += 1
             step = build_step_event(self._sequence, current_timestamp(), event)
