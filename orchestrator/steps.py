@@ -15,11 +15,18 @@ from orchestrator.values import Sensitive, Unknown, Value, describe, to_plain
 from orchestrator.vocabulary import PlannedStep
 
 
+def _read_nothing(aws: Any, message: str) -> Any:
+    """Return None: nothing is known about an existing resource."""
+
+
 class ApiCall(Struct, frozen=True):
     """One API call, with boto3's names, e.g. ``("rds", "create_db_instance")``.
 
     ``ok_codes``: error codes that mean the work is already done (the response is then ``{}``); ``ok_message``: only if
     the error message contains it.
+    ``exists_codes``: error codes that mean that there already is such a resource, perhaps somebody else's (limited by
+    ``ok_message`` too).  ``read_existing(reader, message)`` then reads it, checks whose it is and returns the response
+    to continue with, None if reads do not show it yet, or raises Problems.  Never use ``ok_codes`` for that.
     ``retry_codes``: error codes to retry for up to ``timeout_seconds`` (IAM not propagated, resource busy);
     ``retry_message``: only if the error message contains it.  ``is_sensitive``: the response is a secret.
     ``region``: if not the project's region.  ``hints``: what to do about an error, by error code.
@@ -36,6 +43,8 @@ class ApiCall(Struct, frozen=True):
     is_sensitive: bool = False
     region: str | None = None
     hints: Mapping[str, str] = field(default_factory=dict)
+    exists_codes: tuple[str, ...] = ()
+    read_existing: Callable[[Any, str], Any] = _read_nothing
 
 
 class Wait(Struct, frozen=True):

@@ -13,7 +13,7 @@ import jmespath
 from orchestrator.aws import parallel
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.log_tail import read_log_tail
-from orchestrator.aws.reader import AwsCaller
+from orchestrator.aws.reader import AwsCaller, Reader
 from orchestrator.redaction.github_masks import mask
 from orchestrator.redaction.redact import sanitise
 from orchestrator.steps import ApiCall, Batch, Compute, GenerateSecret, LocalCall, Step, Sweep, Wait
@@ -22,6 +22,8 @@ from orchestrator.values import Sensitive, Value, reveal
 SECRET_ALPHABET = string.ascii_letters + string.digits
 MAX_MISSED_POLLS = 4
 """Consecutive polls of a wait that may fail, each after all its retries: AWS's work continues meanwhile."""
+EXISTING_VISIBLE_TIMEOUT_SECONDS = 120.0
+"""Seconds for which reads may not show a resource that already exists, according to the creating call."""
 
 
 class StepFailedError(Exception):
@@ -83,6 +85,8 @@ class StepExecutor:
             except AwsError as error:
                 if error.code in step.ok_codes and step.ok_message in error.message:
                     return {}
+                if error.code in step.exists_codes and step.ok_message in error.message:
+                    return self._read_existing(step, error)
                 is_retryable = error.code in step.retry_codes and step.retry_message in error.message
                 if not is_retryable or not remaining:
                     raise StepFailedError(_format_error(error, step), error.request_id) from None
@@ -94,6 +98,23 @@ class StepExecutor:
             return self._clients.call(step.service, step.operation, parameters, step.region)
         except OSError as error:  # from reading the file to upload
             raise StepFailedError(f"cannot read {error.filename}: {error.strerror}") from None
+
+    def _read_existing(self, step: ApiCall, error: AwsError) -> Any:
+        """Return the response for a resource that already exists, once reads show it.
+
+        Raises StepFailedError if they never do, Problems if it is not the resource that was to be created.
+        """
+        for _ in self._iter_attempts(EXISTING_VISIBLE_TIMEOUT_SECONDS):
+            try:
+                response = step.read_existing(Reader(self._clients), error.message)
+            except AwsError as read_error:
+                if not read_error.is_transient:
+                    raise StepFailedError(str(read_error), read_error.request_id) from None
+                continue
+            if response is not None:
+                return response
+        message = f"{str(error).rstrip('.')}. Reads do not show this resource yet. Run again in a few minutes."
+        raise StepFailedError(message, error.request_id)
 
     def _wait(self, step: Wait) -> Any:
         value: Any = None

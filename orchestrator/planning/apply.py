@@ -42,7 +42,7 @@ from orchestrator.steps import (
     is_read,
     to_planned_step,
 )
-from orchestrator.values import Ref, Value, resolve
+from orchestrator.values import Ref, Unknown, Value, resolve
 from orchestrator.vocabulary import Action, Actuation, Change, Health, Outcome
 
 Perform: TypeAlias = Callable[[Step], Any]
@@ -183,7 +183,12 @@ class _GraphWalk:
         return planning.build_steps(self._prepared.scope, task.resource, spec, task.live, change.action, fields)
 
     def _resolve_ref(self, ref: Ref) -> Value:
-        return self._outputs[ref.address][ref.output]
+        """Return an output. Raises Problems if AWS has not told it: nothing continues with a value that is unknown."""
+        value = self._outputs.get(ref.address, {}).get(ref.output)
+        if value is None or isinstance(value, Unknown):
+            message = f"the {ref.output} of {ref.address} is not known, and this change needs it"
+            raise Problems.from_message(message, hint=f"check {ref.address} in AWS, then run again")
+        return value
 
 
 class _ChangeExecutor:

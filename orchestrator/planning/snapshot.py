@@ -65,16 +65,51 @@ def take(aws: AwsReader, desired: DesiredState, *, workers: int | None = None) -
         }
         orphan_futures = {address: pool.submit(_read_orphan, aws, scope, item) for address, item in orphans.items()}
         orphan_live, orphan_unread = _collect_results(orphan_futures)
+    desired_live = _assign_once(desired.resources, live)
+    held_identities = {
+        _identity_of(resource.type, desired_live.get(resource.address)) for resource in desired.resources
+    }
     return Snapshot(
         account=identity["Account"],
-        live={address: live_resource for address, live_resource in live.items() if live_resource is not None},
+        live=desired_live,
         unread={**unread, **unread_searches, **orphan_unread},
         orphans={
             address: (orphans[address], live_resource)
             for address, live_resource in orphan_live.items()
-            if live_resource is not None and live_resource.owner == scope.owner
+            if live_resource is not None
+            and live_resource.owner == scope.owner
+            and _identity_of(orphans[address].type, live_resource) not in held_identities - {None}
         },
     )
+
+
+def _assign_once(desired: Iterable[Resource], live: Mapping[str, LiveResource | None]) -> dict[str, LiveResource]:
+    """Return the live resources by address, each at one address: at that of its component if several found it.
+
+    A type that finds a resource by more than its name may find one that another address holds.
+    """
+    assigned: dict[str, LiveResource] = {}
+    holders: dict[tuple[str, str], Resource] = {}
+    for resource in desired:
+        live_resource = live.get(resource.address)
+        if live_resource is None:
+            continue
+        identity = _identity_of(resource.type, live_resource)
+        holder = holders.get(identity) if identity else None
+        if holder is not None and holder.physical != resource.physical:
+            if live_resource.component != resource.component:
+                continue
+            del assigned[holder.address]
+        if identity:
+            holders[identity] = resource
+        assigned[resource.address] = live_resource
+    return assigned
+
+
+def _identity_of(resource_type: str, live: LiveResource | None) -> tuple[str, str] | None:
+    """Return what identifies a live resource in AWS, whichever name found it, or None if nothing does."""
+    identifier = live and (live.outputs.get("arn") or live.outputs.get("id"))
+    return (resource_type, identifier) if isinstance(identifier, str) else None
 
 
 def _read_resource(aws: AwsReader, scope: Scope, resource: Resource) -> LiveResource | None:

@@ -98,7 +98,7 @@ def _service_probes(component: Component, live: Mapping[str, LiveResource], arte
     live_service = live.get(answers(component) or "")
     if live_service is None or not component.spec.get("public", True):
         return
-    host, health = str(live_service.outputs["host"]), component.spec["health"]
+    host, health = str(live_service.outputs.get("host", "")), component.spec["health"]
     image = artefacts.images.get(component.handle)
     header = health.get("releaseHeader")
     expected_header = (str(header), image.tag) if header and image and image.tag else None

@@ -139,16 +139,17 @@ def read_ownership(aws: AwsReader, scope: Scope, arn: str, fetch_tags: Callable[
     return parse_ownership(read_tags(aws, scope, arn, owner_tags, fetch_tags))
 
 
-def list_tagged(aws: AwsReader, scope: Scope) -> list[Any]:
-    """Return the resources that the tagging API lists for this environment in its region. API: GetResources.
+def list_tagged(aws: AwsReader, scope: Scope, region: str | None = None) -> list[Any]:
+    """Return the resources that the tagging API lists for this environment in its region, or in ``region``.
 
-    Raises AwsError.
+    API: GetResources. Raises AwsError.
     """
     filters = [{"Key": TAG_PROJECT, "Values": [scope.project]}, {"Key": TAG_ENVIRONMENT, "Values": [scope.environment]}]
     return aws.all(
         "resourcegroupstaggingapi",
         "get_resources",
         "ResourceTagMappingList",
+        region=None if region == scope.region else region,  # one call for both if they are the same
         TagFilters=filters,
         ResourcesPerPage=100,
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import FieldChange, LiveResource, Scope
@@ -102,7 +103,13 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         ],
         "ResourceTags": to_aws_tags(spec["tags"]),
     }
-    yield ApiCall("budgets", "create_budget", request, ok_codes=("DuplicateRecordException",))
+    yield ApiCall(
+        "budgets",
+        "create_budget",
+        request,
+        exists_codes=("DuplicateRecordException",),
+        read_existing=confirm_existing(read, scope, name, spec, compared=True),
+    )
     return {"name": name, "arn": _budget_arn(scope, name)}
 
 

@@ -1,7 +1,8 @@
 """Manage CloudFront Functions. API: CloudFront CreateFunction, UpdateFunction, PublishFunction, GetFunction.
 
 A function is edited in one stage and runs in another; the running stage is what is compared. A function that was never
-published has no running code, so it shows as a difference. Names are unique; the comment names the owner.
+published has no running code, so it shows as a difference. Names are unique; the comment names the owner, or if
+somebody edited it, the distribution that uses the function does.
 """
 
 from __future__ import annotations
@@ -9,8 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import parse_ownership_comment
+from msgspec.structs import replace
+
 from orchestrator.resources import AwsReader
+from orchestrator.resources._cloudfront import may_own_part, read_part_ownership
+from orchestrator.resources._existing import check_owner, check_unchanged
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value
 from orchestrator.vocabulary import LiveResource, Scope
@@ -47,7 +51,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         live_spec["code"] = _read_code(
             aws.get("cloudfront", "get_function", Name=name, Stage="LIVE", missing=NOT_FOUND_CODES)
         )
-    ownership = parse_ownership_comment(live_spec["comment"])
+    ownership = read_part_ownership(aws, scope, config.get("Comment", ""), name, _build_outputs(scope, name)["arn"])
     return LiveResource(
         normalise(live_spec),
         _build_outputs(scope, name),
@@ -57,17 +61,20 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 
 
 def discover(aws: AwsReader, scope: Scope) -> list[str]:
-    """Return the names of the environment's functions in either stage; the tagging API does not list them."""
-    owned_names = [
-        (item["Name"], parse_ownership_comment(item["FunctionConfig"].get("Comment", "")))
-        for item in _list_functions(aws)
-    ]
-    return sorted({name for name, ownership in owned_names if ownership["owner"] == scope.owner})
+    """Return the names of functions in either stage that may be the environment's; the tagging API lists none."""
+    comments = [(item["Name"], item["FunctionConfig"].get("Comment", "")) for item in _list_functions(aws)]
+    return sorted({name for name, comment in comments if may_own_part(scope, name, comment)})
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Create and publish the function: a distribution can use only a published one."""
-    yield ApiCall("cloudfront", "create_function", _build_request(name, spec), ok_codes=("FunctionAlreadyExists",))
+    yield ApiCall(
+        "cloudfront",
+        "create_function",
+        _build_request(name, spec),
+        exists_codes=("FunctionAlreadyExists",),
+        read_existing=lambda aws, _: _read_existing(aws, scope, name, spec),
+    )
     development_version = yield ApiCall(
         "cloudfront", "describe_function", {"Name": name, "Stage": "DEVELOPMENT"}, retry_codes=NOT_FOUND_CODES
     )
@@ -95,6 +102,21 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     development_version = yield ApiCall("cloudfront", "describe_function", development_stage, ok_codes=NOT_FOUND_CODES)
     request = {"Name": name, "IfMatch": development_version.get("ETag", "gone")}
     yield ApiCall("cloudfront", "delete_function", request, ok_codes=NOT_FOUND_CODES, retry_codes=("FunctionInUse",))
+    return {}
+
+
+def _read_existing(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> Any:
+    """Return the response to a creation for a function that exists; None if it is not visible yet.
+
+    What will be published is its development stage, so that is compared. Raises Problems if it is another's or differs.
+    """
+    live = read(aws, scope, name, {})
+    response = aws.get("cloudfront", "get_function", Name=name, Stage="DEVELOPMENT", missing=NOT_FOUND_CODES)
+    if live is None or response is None:
+        return None
+    check_owner(scope, name, live)
+    unpublished_spec = normalise({**live.spec, "code": _read_code(response)})
+    check_unchanged(name, spec, replace(live, spec=unpublished_spec))
     return {}
 
 

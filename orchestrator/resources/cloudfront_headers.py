@@ -1,6 +1,7 @@
 """Manage custom response headers policies. API: CloudFront CreateResponseHeadersPolicy, UpdateResponseHeadersPolicy.
 
-Their names are unique in an account. They cannot be tagged, so the comment names the owner.
+Their names are unique in an account. They cannot be tagged, so the comment names the owner; if somebody edited it, the
+distribution that uses the policy does.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import parse_ownership_comment
 from orchestrator.resources import AwsReader
-from orchestrator.steps import ApiCall, Compute, Steps
+from orchestrator.resources._cloudfront import may_own_part, read_part_ownership
+from orchestrator.resources._existing import confirm_existing
+from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
 
@@ -34,31 +36,35 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     """Return the policy from the listing, which contains whole policies, or None."""
     for policy_id, config in _list_policies(aws):
         if config["Name"] == name:
-            return LiveResource(
-                normalise(_parse_config(config)),
-                {"id": policy_id},
-                {"id": policy_id},
-                **parse_ownership_comment(config.get("Comment", "")),
-            )
+            ownership = read_part_ownership(aws, scope, config.get("Comment", ""), name, policy_id)
+            return LiveResource(normalise(_parse_config(config)), {"id": policy_id}, {"id": policy_id}, **ownership)
     return None
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """Yield the names of the environment's policies by their comments; the tagging API does not list them."""
+    """Yield the names of policies that may be the environment's; the tagging API does not list them."""
     for _, config in _list_policies(aws):
-        if parse_ownership_comment(config.get("Comment", ""))["owner"] == scope.owner:
+        if may_own_part(scope, config["Name"], config.get("Comment", "")):
             yield config["Name"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Create the policy. If the name is taken, an earlier attempt created it: its id is then read from the listing."""
-    request = {"ResponseHeadersPolicyConfig": _build_config(name, spec)}
-    create_response = yield ApiCall(
-        "cloudfront", "create_response_headers_policy", request, ok_codes=("ResponseHeadersPolicyAlreadyExists",)
+    """Create the policy."""
+    response = yield ApiCall(
+        "cloudfront",
+        "create_response_headers_policy",
+        {"ResponseHeadersPolicyConfig": _build_config(name, spec)},
+        exists_codes=("ResponseHeadersPolicyAlreadyExists",),
+        read_existing=confirm_existing(
+            read,
+            scope,
+            name,
+            spec,
+            compared=True,
+            to_response=lambda live: {"ResponseHeadersPolicy": {"Id": live.outputs["id"]}},
+        ),
     )
-    policies = yield ApiCall("cloudfront", "list_response_headers_policies", {"Type": "custom"})
-    policy_id = yield Compute("policy ID", _find_policy_id, (create_response, policies, name))
-    return {"id": policy_id}
+    return {"id": response["ResponseHeadersPolicy"]["Id"]}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
@@ -141,13 +147,3 @@ def _parse_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _to_quantity_list(items: list[Any]) -> dict[str, Any]:
     return {"Quantity": len(items), **({"Items": items} if items else {})}
-
-
-def _find_policy_id(create_response: Mapping[str, Any], policies: Mapping[str, Any], name: str) -> str:
-    """Return the id from the creation's response, or else from the listing."""
-    if create_response:
-        return str(create_response["ResponseHeadersPolicy"]["Id"])
-    for item in policies.get("ResponseHeadersPolicyList", {}).get("Items", ()):
-        if item["ResponseHeadersPolicy"]["ResponseHeadersPolicyConfig"]["Name"] == name:
-            return str(item["ResponseHeadersPolicy"]["Id"])
-    return "not-listed-yet"

@@ -1,6 +1,7 @@
 """Manage CloudFront origin access controls. API: CloudFront CreateOriginAccessControl, UpdateOriginAccessControl.
 
-Their names are unique in an account. They cannot be tagged, so the description names the owner.
+Their names are unique in an account. They cannot be tagged, so the description names the owner; if somebody edited it,
+the distribution that uses the access control does.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import parse_ownership_comment
 from orchestrator.resources import AwsReader
-from orchestrator.steps import ApiCall, Compute, Steps
+from orchestrator.resources._cloudfront import may_own_part, read_part_ownership
+from orchestrator.resources._existing import confirm_existing
+from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value
 from orchestrator.vocabulary import LiveResource, Scope
 
@@ -38,30 +40,35 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     for item in _list_access_controls(aws):
         if item["Name"] == name:
             live_spec = {field: item.get(member, "") for field, member in CONFIG_MEMBERS.items()}
-            return LiveResource(
-                live_spec, {"id": item["Id"]}, {"id": item["Id"]}, **parse_ownership_comment(live_spec["description"])
-            )
+            ownership = read_part_ownership(aws, scope, live_spec["description"], name, item["Id"])
+            return LiveResource(live_spec, {"id": item["Id"]}, {"id": item["Id"]}, **ownership)
     return None
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """Yield the names of the environment's access controls by description; the tagging API does not list them."""
+    """Yield the names of access controls that may be the environment's; the tagging API does not list them."""
     for item in _list_access_controls(aws):
-        if parse_ownership_comment(item.get("Description", ""))["owner"] == scope.owner:
+        if may_own_part(scope, item["Name"], item.get("Description", "")):
             yield item["Name"]
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Create the access control. If the name is taken, an earlier attempt created it: the listing then has its id."""
-    request = {"OriginAccessControlConfig": _build_config(name, spec)}
-    create_response = yield ApiCall(
-        "cloudfront", "create_origin_access_control", request, ok_codes=("OriginAccessControlAlreadyExists",)
+    """Create the access control."""
+    response = yield ApiCall(
+        "cloudfront",
+        "create_origin_access_control",
+        {"OriginAccessControlConfig": _build_config(name, spec)},
+        exists_codes=("OriginAccessControlAlreadyExists",),
+        read_existing=confirm_existing(
+            read,
+            scope,
+            name,
+            spec,
+            compared=True,
+            to_response=lambda live: {"OriginAccessControl": {"Id": live.outputs["id"]}},
+        ),
     )
-    access_controls = yield ApiCall("cloudfront", "list_origin_access_controls", {})
-    access_control_id = yield Compute(
-        "origin access control ID", _find_access_control_id, (create_response, access_controls, name)
-    )
-    return {"id": access_control_id}
+    return {"id": response["OriginAccessControl"]["Id"]}
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
@@ -100,11 +107,3 @@ def _list_access_controls(aws: AwsReader) -> list[Any]:
 
 def _build_config(name: str, spec: Mapping[str, Value]) -> dict[str, Value]:
     return {"Name": name, **{member: spec[field] for field, member in CONFIG_MEMBERS.items()}}
-
-
-def _find_access_control_id(create_response: Mapping[str, Any], access_controls: Mapping[str, Any], name: str) -> str:
-    """Return the id from the creation's response, or else from the listing."""
-    if create_response:
-        return str(create_response["OriginAccessControl"]["Id"])
-    items = access_controls.get("OriginAccessControlList", {}).get("Items", ())
-    return next((str(item["Id"]) for item in items if item["Name"] == name), "not-listed-yet")

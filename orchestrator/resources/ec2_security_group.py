@@ -12,7 +12,8 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
-from orchestrator.steps import ApiCall, Steps, Sweep, Wait
+from orchestrator.resources._existing import confirm_existing
+from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Unknown, Value, is_known, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
 
@@ -79,19 +80,23 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "VpcId": spec["vpc"],
         "TagSpecifications": [{"ResourceType": "security-group", "Tags": tags}],
     }
-    yield ApiCall("ec2", "create_security_group", request, ok_codes=("InvalidGroup.Duplicate",))
-    filters = [{"Name": "group-name", "Values": [name]}, {"Name": "vpc-id", "Values": [spec["vpc"]]}]
-    listing = ApiCall("ec2", "describe_security_groups", {"Filters": filters})
-    response = yield Wait(
-        listing, "SecurityGroups[0].GroupName", target_values=(name,), timeout_seconds=60, description="the group name"
+    created_spec = {key: spec[key] for key in ("description", "vpc", "tags")}
+    response = yield ApiCall(
+        "ec2",
+        "create_security_group",
+        request,
+        exists_codes=("InvalidGroup.Duplicate",),
+        read_existing=confirm_existing(
+            read, scope, name, created_spec, compared=True, to_response=lambda live: {"GroupId": live.outputs["id"]}
+        ),
     )
-    group_id = response["SecurityGroups"][0]["GroupId"]
+    group_id = response["GroupId"]
     for direction in ("ingress", "egress"):
         for rule in spec.get(direction, []):
             yield _rule_call("authorize", direction, group_id, rule)
     if "egress" in spec:
         for rule in _subtract_rules([ALLOW_ALL_RULE], spec["egress"]):
-            yield _rule_call("revoke", "egress", group_id, rule)
+            yield _rule_call("revoke", "egress", group_id, rule, is_new_group=True)
     return {"id": group_id, "name": name}
 
 
@@ -182,7 +187,8 @@ def _build_permission(rule: Rule) -> dict[str, Value]:
     return {**permission, "IpRanges": [{"CidrIp": source}]}
 
 
-def _rule_call(action: str, direction: str, group_id: Value, rule: Rule) -> ApiCall:
+def _rule_call(action: str, direction: str, group_id: Value, rule: Rule, *, is_new_group: bool = False) -> ApiCall:
+    """Return the call that adds or removes a rule. A new group may not be visible yet, which is no deletion."""
     request = {"GroupId": group_id, "IpPermissions": [_build_permission(rule)]}
     operation = f"{action}_security_group_{direction}"
     if action == "authorize":
@@ -191,6 +197,15 @@ def _rule_call(action: str, direction: str, group_id: Value, rule: Rule) -> ApiC
             operation,
             request,
             ok_codes=("InvalidPermission.Duplicate",),
+            retry_codes=NOT_FOUND_CODES,
+            timeout_seconds=60,
+        )
+    if is_new_group:
+        return ApiCall(
+            "ec2",
+            operation,
+            request,
+            ok_codes=RULE_NOT_FOUND_CODES[:1],
             retry_codes=NOT_FOUND_CODES,
             timeout_seconds=60,
         )

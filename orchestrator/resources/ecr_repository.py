@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Value, to_json
 from orchestrator.vocabulary import LiveResource, Scope
@@ -81,7 +82,14 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "encryptionConfiguration": encryption,
         "tags": to_aws_tags(spec["tags"]),
     }
-    yield ApiCall("ecr", "create_repository", request, ok_codes=("RepositoryAlreadyExistsException",))
+    created_spec = {field: value for field, value in spec.items() if field != "lifecycle"}
+    yield ApiCall(
+        "ecr",
+        "create_repository",
+        request,
+        exists_codes=("RepositoryAlreadyExistsException",),
+        read_existing=confirm_existing(read, scope, name, created_spec, compared=True),
+    )
     if spec["lifecycle"] is not None:
         yield _put_lifecycle_call(name, spec["lifecycle"])
     registry_host = f"{scope.account}.dkr.ecr.{scope.region}.amazonaws.com"

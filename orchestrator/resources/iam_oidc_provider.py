@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from orchestrator.resources import AwsReader
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps, call
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
@@ -49,7 +50,13 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Create the provider without tags, because projects share it."""
     request: dict[str, Value] = {"Url": f"https://{name}", "ClientIDList": spec["audiences"]}
-    yield ApiCall("iam", "create_open_id_connect_provider", request, ok_codes=ALREADY_EXISTS_CODES)
+    yield ApiCall(
+        "iam",
+        "create_open_id_connect_provider",
+        request,
+        exists_codes=ALREADY_EXISTS_CODES,
+        read_existing=confirm_existing(read, scope, name, spec, compared=True),
+    )
     return {"arn": _provider_arn(scope, name)}
 
 

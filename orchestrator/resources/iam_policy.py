@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Value, sort_canonically, to_json
 from orchestrator.vocabulary import LiveResource, Scope
@@ -83,8 +84,9 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
             "PolicyDocument": to_json(spec["document"]),
             "Tags": to_aws_tags(spec["tags"]),
         },
-        ok_codes=("EntityAlreadyExists",),
         retry_codes=BUSY_CODES,
+        exists_codes=("EntityAlreadyExists",),
+        read_existing=confirm_existing(read, scope, name, spec, compared=True),
     )
     return {"arn": f"arn:aws:iam::{scope.account}:policy{spec['path']}{name}"}
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Value, sort_canonically, to_json
 from orchestrator.vocabulary import LiveResource, Scope
@@ -65,6 +66,7 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Create the role, then its policies. If a run is killed in between, the next plan shows the missing policy."""
+    created_spec = {key: spec[key] for key in ("path", "trust", "tags", "boundary") if key in spec}
     yield ApiCall(
         "iam",
         "create_role",
@@ -75,9 +77,10 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
             "Tags": to_aws_tags(spec["tags"]),
             **({"PermissionsBoundary": spec["boundary"]} if spec.get("boundary") else {}),
         },
-        ok_codes=("EntityAlreadyExists",),
         retry_codes=(*BUSY_CODES, *(NOT_FOUND_CODES if spec.get("boundary") else ())),
         timeout_seconds=60,
+        exists_codes=("EntityAlreadyExists",),
+        read_existing=confirm_existing(read, scope, name, created_spec, compared=True),
     )
     declared_fields = {key for key in ("policy", "attached") if spec.get(key)}
     yield from _update_policies(name, spec, frozenset(declared_fields), [])

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value
 from orchestrator.vocabulary import LiveResource, Scope
@@ -79,7 +80,14 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "Description": spec["description"],
         "Tags": to_aws_tags(spec["tags"]),
     }
-    yield ApiCall("rds", "create_db_parameter_group", request, ok_codes=("DBParameterGroupAlreadyExists",))
+    created_spec = {key: spec[key] for key in ("family", "description", "tags")}
+    yield ApiCall(
+        "rds",
+        "create_db_parameter_group",
+        request,
+        exists_codes=("DBParameterGroupAlreadyExists",),
+        read_existing=confirm_existing(read, scope, name, created_spec, compared=True),
+    )
     yield from _set_parameters(name, spec["parameters"])
     return {"name": name, "arn": _group_arn(scope, name)}
 

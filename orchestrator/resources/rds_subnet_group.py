@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
@@ -50,7 +51,13 @@ def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Create the group in one call."""
     request = {**_build_request(name, spec), "Tags": to_aws_tags(spec["tags"])}
-    yield ApiCall("rds", "create_db_subnet_group", request, ok_codes=("DBSubnetGroupAlreadyExists",))
+    yield ApiCall(
+        "rds",
+        "create_db_subnet_group",
+        request,
+        exists_codes=("DBSubnetGroupAlreadyExists",),
+        read_existing=confirm_existing(read, scope, name, spec, compared=True),
+    )
     return {"name": name, "arn": _group_arn(scope, name)}
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from orchestrator.aws.errors import AwsError
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader, read_tags
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Steps, Sweep
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import Health, LiveResource, Scope
@@ -70,7 +71,15 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     request = {"Bucket": name, "CreateBucketConfiguration": configuration, "ObjectOwnership": ownership}
     if spec.get("namespace") == "account-regional":
         request["BucketNamespace"] = "account-regional"
-    yield ApiCall("s3", "create_bucket", request, ok_codes=("BucketAlreadyOwnedByYou",), retry_codes=BUSY_CODES)
+    created_spec = {key: spec[key] for key in ("region", "namespace", "tags") if key in spec}
+    yield ApiCall(
+        "s3",
+        "create_bucket",
+        request,
+        retry_codes=BUSY_CODES,
+        exists_codes=("BucketAlreadyOwnedByYou",),
+        read_existing=confirm_existing(read, scope, name, created_spec, compared=True),
+    )
     for aspect in ASPECT_WRITERS:
         if spec.get(aspect):
             yield ASPECT_WRITERS[aspect](scope, name, spec, {})

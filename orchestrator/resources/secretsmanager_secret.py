@@ -16,6 +16,7 @@ from typing import Any
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership, to_aws_tags
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.steps import ApiCall, Compute, GenerateSecret, Step, Steps
 from orchestrator.values import Value, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
@@ -77,9 +78,10 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "secretsmanager",
         "create_secret",
         request,
-        ok_codes=("ResourceExistsException",),
         retry_codes=("InvalidRequestException",),
         retry_message=deletion_pending_text,
+        exists_codes=("ResourceExistsException",),
+        read_existing=confirm_existing(read, scope, name, spec, compared=True),
     )
     response = yield ApiCall(
         "secretsmanager", "describe_secret", {"SecretId": name}, retry_codes=NOT_FOUND_CODES, timeout_seconds=60

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
+from orchestrator.aws import AwsError, StepExecutor, StepFailedError, WaitTimeoutError
 from orchestrator.steps import ApiCall, Compute, GenerateSecret, Sweep, Wait, call
 from orchestrator.values import Sensitive
 from tests.aws.fake_clients import FakeClock, ScriptedCaller, make_aws_error
@@ -25,6 +25,27 @@ def test_a_call_whose_work_is_done_already_is_no_failure() -> None:
     act, _, _ = actuator(iter([make_aws_error("EntityAlreadyExists")]))
 
     assert act.perform(ApiCall("iam", "create_role", {}, ok_codes=("EntityAlreadyExists",))) == {}
+
+
+def test_what_exists_already_is_read_until_reads_show_it() -> None:
+    """Reads lag behind: the answer continues with what was read, and fails when nothing ever shows it."""
+    seen: list[Any] = [None, make_aws_error("RequestLimitExceeded"), {"Id": "E1"}]
+    messages: list[str] = []
+
+    def read_existing(_: Any, message: str) -> Any:
+        messages.append(message)
+        found = seen.pop(0) if seen else None
+        if isinstance(found, AwsError):
+            raise found
+        return found
+
+    step = ApiCall("cloudfront", "create_x", {}, exists_codes=("XExists",), read_existing=read_existing)
+    act, caller, _ = actuator(iter(lambda: make_aws_error("XExists", "Already exists: E1"), None))
+
+    assert act.perform(step) == {"Id": "E1"}
+    assert (len(caller.calls), set(messages)) == (1, {"Already exists: E1"})
+    with pytest.raises(StepFailedError, match=r"Already exists: E1 \(request req-9\)\. Reads do not show"):
+        act.perform(step)
 
 
 def test_a_call_is_tried_again_on_the_named_codes_and_texts_only() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws import StepExecutor, StepFailedError, WaitTimeoutError
@@ -21,7 +22,7 @@ from orchestrator.planning.plan import PreparedPlan, build
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import ExitCode, Position
 from orchestrator.steps import ApiCall, Batch, Step
-from orchestrator.values import WriteOnly
+from orchestrator.values import Ref, WriteOnly
 from orchestrator.vocabulary import Action, Actuation, DesiredState, Health, Outcome, Resource, Scope
 
 SCOPE = Scope("shop", "prod", "123456789012", "eu-west-1")
@@ -99,6 +100,17 @@ def test_a_failure_stops_what_needs_it_and_nothing_else(
     assert {name for name, outcome in by_name.items() if outcome.actuation is Actuation.SKIPPED} == doomed
     assert all(by_name[name].reason.startswith("depends on iam_role.") for name in doomed)
     assert {name for name, o in by_name.items() if o.actuation is Actuation.SUCCEEDED} == set(graph) - doomed - {broken}
+
+
+def test_a_change_that_needs_what_aws_has_not_told_fails_by_name() -> None:
+    """No guess continues: the message says which output of which resource is missing."""
+    needy = replace(role("b"), spec={**role("b").spec, "policy": {"Resource": Ref("iam_role.a", "key")}})
+    last = role("c", frozenset({"b"}))
+
+    outcomes = apply(plan_for([role("a"), needy, last]), lambda step: {}, ignore_event)
+
+    assert [outcome.actuation for outcome in outcomes] == [Actuation.SUCCEEDED, Actuation.FAILED, Actuation.SKIPPED]
+    assert "the key of iam_role.a is not known" in outcomes[1].reason
 
 
 def descendants(graph: Mapping[str, frozenset[str]], root: str) -> set[str]:

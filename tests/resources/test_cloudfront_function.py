@@ -30,7 +30,8 @@ def test_settings_that_were_never_published_do_not_count(aws: Aws) -> None:
     assert live.spec["runtime"] == "cloudfront-js-1.0"
 
 
-SUMMARY = {"Name": "spa", "FunctionConfig": {"Comment": "x", "Runtime": "cloudfront-js-2.0"}}
+CONFIG = {"Comment": "orchestrator shop/prod cdn.spa", "Runtime": "cloudfront-js-2.0"}
+SUMMARY = {"Name": "spa", "FunctionConfig": CONFIG}
 
 
 class OneStage:

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.aws import Reader
 from orchestrator.problems import Problems
 from orchestrator.resources import ecs_express_service
-from orchestrator.resources.ecs_express_service.api_shape import parse_host, parse_load_balancer
+from orchestrator.resources.ecs_express_service.api_shape import build_outputs, parse_host, parse_load_balancer
 from orchestrator.steps import trace_steps
 from orchestrator.vocabulary import Health, LiveResource
 from tests.aws.fake_clients import ScriptedCaller
@@ -155,9 +155,12 @@ def test_an_endpoint_is_a_host_however_it_is_written(endpoint: str) -> None:
     assert parse_host(service) == "x.ecs.eu-west-1.on.aws"
 
 
-def test_a_load_balancer_that_ecs_does_not_name_fails_no_deployment() -> None:
-    """The alarm then watches nothing, and is put right by the plan after ECS has named it."""
-    assert parse_load_balancer({"serviceRevisions": [{"ecsManagedResources": {}}]}) == "not-named-by-ecs"
+def test_what_ecs_has_not_named_is_no_output() -> None:
+    """An alarm on a made-up load balancer would watch nothing, and say nothing: it has to wait for the real one."""
+    unnamed = parse_load_balancer({"serviceRevisions": [{"ecsManagedResources": {}}]})
+
+    assert build_outputs("arn:x", "", unnamed) == {"arn": "arn:x"}
+    assert build_outputs("arn:x", "h", "app/x/1").keys() == {"arn", "host", "url", "load_balancer"}
 
 
 def test_a_network_with_too_few_subnets_is_said_while_planning() -> None:

@@ -11,6 +11,7 @@ from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
 from orchestrator.emulator.services.cloudfront.distribution_config import fill_defaults, list_behaviours, list_origins
+from orchestrator.emulator.services.cloudfront.distributions import caller_reference_in_use
 from orchestrator.emulator.services.cloudfront.entity import remove_empty_items
 
 
@@ -136,9 +137,7 @@ class CloudFront(Service):
         for summary in self._list_summaries():
             shape = self.state.call("cloudfront", "GetDistributionConfig", "us-east-1", Id=summary["Id"])
             if shape["DistributionConfig"]["CallerReference"] == config["CallerReference"]:
-                reference = config["CallerReference"]
-                message = f"The caller reference {reference} is associated with another distribution: {summary['Id']}."
-                raise AwsError("DistributionAlreadyExists", message, 409)
+                raise caller_reference_in_use(summary["Id"])
         self._check_references(config)
         return config
 

@@ -91,8 +91,17 @@ class Tagging(Service):
     def _list_s3(self, region: str) -> TaggedResources:
         for bucket in self._call("s3", "ListBuckets", region)["Buckets"]:
             name = bucket["Name"]
-            if self._call("s3", "HeadBucket", region, Bucket=name).get("BucketRegion") == region:
+            if self._locate_bucket(name, region) == region:
                 yield f"arn:aws:s3:::{name}", self._get_tags("s3", "GetBucketTagging", region, "TagSet", Bucket=name)
+
+    def _locate_bucket(self, name: str, region: str) -> str:
+        """Return the region of a bucket, or "": a backend redirects a request that reaches another region."""
+        try:
+            return str(self._call("s3", "HeadBucket", region, Bucket=name).get("BucketRegion"))
+        except AwsError as error:
+            if error.status not in (301, 404):
+                raise
+            return ""
 
     def _list_rds(self, region: str) -> TaggedResources:
         listings = (

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.steps import Outputs
-from orchestrator.values import Value, join_parts
+from orchestrator.values import Unknown, Value, join_parts
 
 DEFAULTS: Mapping[str, Value] = {
     "usable": True,
@@ -102,14 +102,15 @@ def build_request(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def build_outputs(service: Any) -> Outputs:
-    """Return the outputs of a service from a DescribeService response, which may still be unknown."""
-    host = service.get("ServiceUrl", "")
-    return {
-        "arn": service["ServiceArn"],
-        "id": service["ServiceId"],
-        "host": host,
-        "url": join_parts(["https://", host]),
-    }
+    """Return the outputs of a service from a DescribeService response, which may still be unknown.
+
+    A service that has no host name yet has neither ``host`` nor ``url``.
+    """
+    outputs: dict[str, Value] = {"arn": service["ServiceArn"], "id": service["ServiceId"]}
+    host = service.get("ServiceUrl")
+    if isinstance(host, Unknown) or host:
+        outputs |= {"host": host, "url": join_parts(["https://", host])}
+    return outputs
 
 
 def _build_source(spec: Mapping[str, Value]) -> dict[str, Value]:

@@ -1,12 +1,13 @@
-"""Manage CloudFront distributions. API: CloudFront CreateDistributionWithTags, GetDistributionConfig,
-UpdateDistribution.
+"""Manage CloudFront distributions. API: CloudFront CreateDistributionWithTags, GetDistribution, UpdateDistribution.
 
-The only unique attribute that a client can choose is the caller reference, which no listing returns: so the comment
-contains the ownership mark, and a distribution is found by it. An update reads, merges and writes the same version.
+A distribution is found by its tags. The listing of tags lags, so the comment, which anybody may edit, and an alias are
+hints whom to ask; the distribution's own tags decide, or the caller reference, which never changes, if it has none.
+An update reads, merges and writes the same version.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -18,11 +19,19 @@ from orchestrator.ownership_tags import (
     parse_ownership_comment,
     to_aws_tags,
 )
+from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
+from orchestrator.resources._cloudfront import (
+    DISTRIBUTION_NOT_FOUND_CODES,
+    component_of,
+    list_tagged_distributions,
+    read_distribution,
+)
+from orchestrator.resources._existing import check_owner, check_unchanged
 from orchestrator.resources.cloudfront_distribution.config import merge_config, normalise, parse_config
 from orchestrator.steps import ApiCall, Compute, Steps, Wait
 from orchestrator.values import Sensitive, Value, join_parts
-from orchestrator.vocabulary import Health, LiveResource, Scope
+from orchestrator.vocabulary import TAG_COMPONENT, Health, LiveResource, Scope
 
 __all__ = [
     "ARN",
@@ -52,73 +61,61 @@ USES = frozenset(
 )
 ARN = None
 
-NOT_FOUND_CODES = ("NoSuchDistribution", "NoSuchResource")
+NOT_VISIBLE_CODES = ("InvalidOriginAccessControl", "InvalidFunctionAssociation", "NoSuchResponseHeadersPolicy")
+"""Error codes for a part of the distribution that was created just before."""
 DEPLOYMENT_SLOW_HINT = "CloudFront is still deploying the change to its edge locations. Wait, then run again."
 DEPLOYMENT_TIMEOUT_SECONDS = 1800.0
+_DISTRIBUTION_ID = re.compile(r"\bE[0-9A-Z]{8,}\b")
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the distribution with its configuration and tags, or None.
 
-    It is found in the listing of all distributions.
+    Of several, return the component's own; else the one that serves a declared alias, whoever created it.
     """
-    summary = _find_summary(aws, scope, name, spec)
-    if summary is None:
-        return None
-    response = aws.get("cloudfront", "get_distribution_config", Id=summary["Id"], missing=NOT_FOUND_CODES)
-    if response is None:
-        return None
-    tag_response = (
-        aws.get("cloudfront", "list_tags_for_resource", Resource=summary["ARN"], missing=NOT_FOUND_CODES) or {}
-    )
-    tags = from_aws_tags(tag_response.get("Tags", {}).get("Items"))
-    config = response["DistributionConfig"]
-    live_spec = {**normalise(parse_config(config)), "tags": tags}
-    outputs = _build_outputs(summary["Id"], summary["ARN"], summary["DomainName"], live_spec["aliases"])
-    is_deployed = summary["Status"] == "Deployed"
-    return LiveResource(
-        live_spec,
-        outputs,
-        {"id": summary["Id"], "config": config, "etag": response["ETag"]},
-        health=Health.HEALTHY if is_deployed else Health.PROGRESSING,
-        status=summary["Status"],
-        **_read_ownership(tags, config["Comment"]),
-    )
+    listed_tags = list_tagged_distributions(aws, scope)
+    aliased_lives: list[LiveResource] = []
+    for distribution_id, is_aliased in _list_candidates(aws, scope, name, spec, listed_tags).items():
+        confirmed_tags = _confirm_tags(listed_tags.get(distribution_id, {}), spec)
+        live = _read_live(aws, scope, name, distribution_id, confirmed_tags)
+        if live is not None and live.owner == scope.owner and live.component == component_of(scope, name):
+            return live
+        if live is not None and is_aliased:
+            aliased_lives.append(live)
+    return next(iter(aliased_lives), None)
 
 
 def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
-    """Yield the environment's distributions by their comments; the tagging API lists only their ids."""
-    for summary in aws.all("cloudfront", "list_distributions", "DistributionList.Items"):
+    """Yield the environment's distributions by their tags, and by their comments, as the listing of tags lags."""
+    components = [tags.get(TAG_COMPONENT, "") for tags in list_tagged_distributions(aws, scope).values()]
+    for summary in _list_summaries(aws):
         ownership = parse_ownership_comment(summary.get("Comment", ""))
-        if ownership["owner"] == scope.owner and ownership["component"]:
-            yield f"{scope.name_prefix}-{ownership['component'].removeprefix('cdn.')}"
+        if ownership["owner"] == scope.owner:
+            components.append(ownership["component"] or "")
+    for component in dict.fromkeys(filter(None, components)):
+        yield f"{scope.name_prefix}-{component.removeprefix('cdn.')}"
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Create the distribution and wait until it is deployed.
 
-    If the caller reference is taken, an earlier attempt created it: its id is then read from the listing.
+    If the caller reference is taken, an earlier attempt created it: AWS's message then names the distribution.
     """
-    config = {**merge_config(spec, {}), "CallerReference": f"orchestrator/{scope.owner}/{name}"}
+    config = {**merge_config(spec, {}), "CallerReference": _caller_reference(scope, name)}
     config_with_tags = {"DistributionConfig": config, "Tags": {"Items": to_aws_tags(spec["tags"])}}
-    create_response = yield ApiCall(
+    response = yield ApiCall(
         "cloudfront",
         "create_distribution_with_tags",
         {"DistributionConfigWithTags": config_with_tags},
-        ok_codes=("DistributionAlreadyExists",),
-        retry_codes=(
-            "InvalidOriginAccessControl",
-            "InvalidFunctionAssociation",
-        ),  # created just before, not visible yet
+        retry_codes=NOT_VISIBLE_CODES,
         timeout_seconds=30.0,
+        exists_codes=("DistributionAlreadyExists",),
+        read_existing=lambda aws, message: _read_existing(aws, scope, name, spec, message),
     )
-    distributions = yield ApiCall("cloudfront", "list_distributions", {})
-    identity = yield Compute(
-        "distribution ID and host name", _extract_identity, (create_response, distributions, spec["comment"])
-    )
-    yield _wait_until_deployed(identity["id"])
-    arn = join_parts([f"arn:aws:cloudfront::{scope.account}:distribution/", identity["id"]])
-    return _build_outputs(identity["id"], arn, identity["host"], spec["aliases"])
+    distribution_id, host = response["Distribution"]["Id"], response["Distribution"]["DomainName"]
+    yield _wait_until_deployed(distribution_id)
+    arn = join_parts([f"arn:aws:cloudfront::{scope.account}:distribution/", distribution_id])
+    return _build_outputs(distribution_id, arn, host, spec["aliases"])
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
@@ -144,11 +141,15 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     if live.spec["enabled"]:
         config = Sensitive({**live.private["config"], "Enabled": False})  # origin headers may contain secrets
         request = {"Id": distribution_id, "IfMatch": live.private["etag"], "DistributionConfig": config}
-        yield ApiCall("cloudfront", "update_distribution", request, ok_codes=NOT_FOUND_CODES)
-    disabled = yield _wait_until_deployed(distribution_id)
+        yield ApiCall("cloudfront", "update_distribution", request, ok_codes=DISTRIBUTION_NOT_FOUND_CODES)
+    disabled = yield _wait_until_deployed(distribution_id, deleted_codes=DISTRIBUTION_NOT_FOUND_CODES)
     request = {"Id": distribution_id, "IfMatch": disabled.get("ETag", live.private["etag"])}
     yield ApiCall(
-        "cloudfront", "delete_distribution", request, ok_codes=NOT_FOUND_CODES, retry_codes=("DistributionNotDisabled",)
+        "cloudfront",
+        "delete_distribution",
+        request,
+        ok_codes=DISTRIBUTION_NOT_FOUND_CODES,
+        retry_codes=("DistributionNotDisabled",),
     )
     return {}
 
@@ -158,51 +159,106 @@ def stuck(live: LiveResource) -> str:
     return DEPLOYMENT_SLOW_HINT
 
 
-def _wait_until_deployed(distribution_id: Value) -> Wait:
-    describe_call = ApiCall("cloudfront", "get_distribution", {"Id": distribution_id})
+def _wait_until_deployed(distribution_id: Value, deleted_codes: tuple[str, ...] = ()) -> Wait:
+    not_visible_codes = () if deleted_codes else DISTRIBUTION_NOT_FOUND_CODES
+    describe_call = ApiCall("cloudfront", "get_distribution", {"Id": distribution_id}, retry_codes=not_visible_codes)
     return Wait(
         describe_call,
         "Distribution.Status",
         ("Deployed",),
-        deleted_codes=NOT_FOUND_CODES,
+        deleted_codes=deleted_codes,
         timeout_seconds=DEPLOYMENT_TIMEOUT_SECONDS,
         stuck_hint=DEPLOYMENT_SLOW_HINT,
         description="the distribution",
     )
 
 
-def _ownership_comment(scope: Scope, name: str) -> str:
-    return format_ownership_comment(scope, "cdn." + name.removeprefix(f"{scope.name_prefix}-"))
+def _caller_reference(scope: Scope, name: str) -> str:
+    return f"orchestrator/{scope.owner}/{name}"
 
 
-def _read_ownership(tags: Mapping[str, str], comment: str) -> Ownership:
-    """Return the owner from the tags, or from the comment if the tags were removed."""
-    ownership = parse_ownership(tags)
-    return ownership if ownership["owner"] else parse_ownership_comment(comment)
+def _list_summaries(aws: AwsReader) -> list[Any]:
+    return aws.all("cloudfront", "list_distributions", "DistributionList.Items")
 
 
-def _find_summary(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> dict[str, Any] | None:
-    """Return the distribution with the ownership mark, else one that serves a declared alias, whoever created it."""
-    summaries = aws.all("cloudfront", "list_distributions", "DistributionList.Items")
-    owned = [summary for summary in summaries if summary.get("Comment") == _ownership_comment(scope, name)]
+def _list_candidates(
+    aws: AwsReader,
+    scope: Scope,
+    name: str,
+    spec: Mapping[str, Value],
+    listed_tags: Mapping[str, Mapping[str, str]],
+) -> dict[str, bool]:
+    """Return the ids of distributions that may be the component's, tagged ones first, and whether an alias hints it."""
+    component = component_of(scope, name)
+    comment = format_ownership_comment(scope, component)
     aliases = {alias for alias in spec.get("aliases", ()) if isinstance(alias, str)}
-    aliased = [summary for summary in summaries if aliases.intersection(summary.get("Aliases", {}).get("Items", ()))]
-    return next(iter(owned or aliased), None)
+    tagged_ids = [key for key, tags in listed_tags.items() if tags.get(TAG_COMPONENT) == component]
+    candidates = dict.fromkeys(tagged_ids, False)
+    for summary in _list_summaries(aws):
+        if summary.get("Comment") == comment:
+            candidates.setdefault(summary["Id"], False)
+        if aliases.intersection(summary.get("Aliases", {}).get("Items", ())):
+            candidates[summary["Id"]] = True
+    return candidates
+
+
+def _read_live(
+    aws: AwsReader, scope: Scope, name: str, distribution_id: str, confirmed_tags: Mapping[str, str]
+) -> LiveResource | None:
+    """Return a distribution, whoever owns it, or None. ``confirmed_tags`` save the call that reads its tags."""
+    response = read_distribution(aws, distribution_id)
+    if response is None:
+        return None
+    distribution = response["Distribution"]
+    config = distribution["DistributionConfig"]
+    tags = confirmed_tags or _fetch_tags(aws, distribution["ARN"])
+    live_spec = {**normalise(parse_config(config)), "tags": tags}
+    is_deployed = distribution["Status"] == "Deployed"
+    return LiveResource(
+        live_spec,
+        _build_outputs(distribution_id, distribution["ARN"], distribution["DomainName"], live_spec["aliases"]),
+        {"id": distribution_id, "config": config, "etag": response["ETag"]},
+        health=Health.HEALTHY if is_deployed else Health.PROGRESSING,
+        status=distribution["Status"],
+        **_parse_ownership(scope, name, tags, config),
+    )
+
+
+def _confirm_tags(listed_tags: Mapping[str, str], spec: Mapping[str, Value]) -> Mapping[str, str]:
+    """Return the listed tags if they are as desired, else {}: the listing lags, so a difference is checked."""
+    desired_tags = spec.get("tags", {})
+    return listed_tags if desired_tags and desired_tags.items() <= listed_tags.items() else {}
+
+
+def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
+    response = aws.get("cloudfront", "list_tags_for_resource", Resource=arn, missing=DISTRIBUTION_NOT_FOUND_CODES)
+    return from_aws_tags((response or {}).get("Tags", {}).get("Items"))
+
+
+def _parse_ownership(scope: Scope, name: str, tags: Mapping[str, str], config: Mapping[str, Any]) -> Ownership:
+    """Return the owner from the tags; if they were removed, from the caller reference, which only creation sets."""
+    ownership = parse_ownership(tags)
+    if ownership["owner"] is None and config["CallerReference"] == _caller_reference(scope, name):
+        return Ownership(owner=scope.owner, component=component_of(scope, name), deletable=False)
+    return ownership
+
+
+def _read_existing(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value], message: str) -> Any:
+    """Return the distribution that uses the caller reference as a creation's response; None if it is not visible yet.
+
+    Raises Problems if it is not this component's own as the plan creates it.
+    """
+    match_ = _DISTRIBUTION_ID.search(message)
+    live = _read_live(aws, scope, name, match_[0], {}) if match_ else read(aws, scope, name, spec)
+    if live is None:
+        return None
+    if not scope.owns(live.spec["tags"]) or live.spec["tags"].get(TAG_COMPONENT) != component_of(scope, name):
+        problem = f"distribution {live.private['id']} was created for {name}, but its tags do not say so any more"
+        raise Problems.from_message(problem, hint="restore its tags or delete it, then plan again")
+    check_owner(scope, name, live)
+    check_unchanged(name, spec, live)
+    return {"Distribution": {"Id": live.private["id"], "DomainName": live.outputs["host"]}}
 
 
 def _build_outputs(distribution_id: Value, arn: Value, host: Value, aliases: list[Value]) -> dict[str, Value]:
     return {"id": distribution_id, "arn": arn, "host": host, "domain": aliases[0] if aliases else host}
-
-
-def _extract_identity(
-    create_response: Mapping[str, Any], distributions: Mapping[str, Any], comment: str
-) -> dict[str, str]:
-    """Return id and host name from the creation's response, or else from the listing."""
-    summaries = distributions.get("DistributionList", {}).get("Items", ())
-    candidates = (
-        [create_response["Distribution"]]
-        if create_response
-        else [summary for summary in summaries if summary.get("Comment") == comment]
-    )
-    distribution = next(iter(candidates), {"Id": "not-listed-yet", "DomainName": ""})
-    return {"id": distribution["Id"], "host": distribution["DomainName"]}

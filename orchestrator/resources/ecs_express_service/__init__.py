@@ -17,6 +17,7 @@ from typing import Any
 from orchestrator.ownership_tags import from_aws_tags, parse_ownership
 from orchestrator.problems import Problems
 from orchestrator.resources import AwsReader
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources.ecs_express_service.api_shape import (
     CLUSTER_NAME,
     build_outputs,
@@ -155,8 +156,9 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "ecs",
         "create_express_gateway_service",
         request,
-        ok_codes=ALREADY_EXISTS_CODES,
+        exists_codes=ALREADY_EXISTS_CODES,
         ok_message="not idempotent",
+        read_existing=confirm_existing(read, scope, name, {}),
         retry_codes=ROLE_NOT_READY_CODES,
         retry_message="assume",
     )
@@ -219,7 +221,7 @@ def effects(fields: tuple[FieldChange, ...], live: LiveResource) -> Iterator[str
 
 def losses(live: LiveResource) -> Iterator[str]:
     """Yield the effects of a deletion on users."""
-    if live.outputs["host"]:
+    if live.outputs.get("host"):
         yield f"{live.outputs['url']} stops responding."
 
 

@@ -7,10 +7,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.steps import Outputs
-from orchestrator.values import Value, join_parts, sort_canonically
+from orchestrator.values import Unknown, Value, join_parts, sort_canonically
 
 CLUSTER_NAME = "default"
-UNKNOWN_LOAD_BALANCER = "not-named-by-ecs"
 LOG_STREAM_PREFIX = "service"
 """Prefix of the log stream names."""
 DEFAULTS: Mapping[str, Value] = {
@@ -107,8 +106,13 @@ def build_request(spec: Mapping[str, Value]) -> dict[str, Value]:
 
 
 def build_outputs(arn: Value, host: Value, load_balancer: Value) -> Outputs:
-    """Return the outputs of a service; ``load_balancer`` is its name in CloudWatch."""
-    return {"arn": arn, "host": host, "url": join_parts(["https://", host]), "load_balancer": load_balancer}
+    """Return the outputs of a service, without those that AWS has not told; ``load_balancer``: its CloudWatch name."""
+    outputs: dict[str, Value] = {"arn": arn}
+    if isinstance(host, Unknown) or host:
+        outputs |= {"host": host, "url": join_parts(["https://", host])}
+    if isinstance(load_balancer, Unknown) or load_balancer:
+        outputs["load_balancer"] = load_balancer
+    return outputs
 
 
 def parse_host(service: Mapping[str, Any]) -> str:
@@ -119,11 +123,7 @@ def parse_host(service: Mapping[str, Any]) -> str:
 
 
 def parse_load_balancer(response: Mapping[str, Any]) -> str:
-    """Return ``app/NAME/ID`` of the load balancer from a DescribeServiceRevisions response, or UNKNOWN_LOAD_BALANCER.
-
-    It is needed for an alarm, and an alarm without data is better than a deployment that fails because of it.
-    """
+    """Return ``app/NAME/ID`` of the load balancer from a DescribeServiceRevisions response, or "" if it has none."""
     revisions = response.get("serviceRevisions") or [{}]
     paths = (revisions[0].get("ecsManagedResources") or {}).get("ingressPaths") or [{}]
-    load_balancer_name = str((paths[0].get("loadBalancer") or {}).get("arn", "")).rpartition(":loadbalancer/")[2]
-    return load_balancer_name or UNKNOWN_LOAD_BALANCER
+    return str((paths[0].get("loadBalancer") or {}).get("arn", "")).rpartition(":loadbalancer/")[2]

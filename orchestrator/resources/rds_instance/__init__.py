@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from orchestrator.ownership_tags import parse_ownership, to_aws_tags
 from orchestrator.resources import AwsReader
+from orchestrator.resources._existing import confirm_existing
 from orchestrator.resources.rds_instance import live_shape, modify, password
 from orchestrator.resources.rds_instance.api_members import BUSY_CODES, NOT_FOUND_CODES
 from orchestrator.resources.rds_instance.messages import effects, stuck
@@ -64,7 +65,13 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Create the instance and wait until it is available: it has no host name before that."""
     credentials = yield from password.password_parameters(spec["credentials"])
     request = {**modify.build_create_request(name, spec), **credentials, "Tags": to_aws_tags(modify.build_tags(spec))}
-    yield ApiCall("rds", "create_db_instance", request, ok_codes=("DBInstanceAlreadyExists",))
+    yield ApiCall(
+        "rds",
+        "create_db_instance",
+        request,
+        exists_codes=("DBInstanceAlreadyExists",),
+        read_existing=confirm_existing(read, scope, name, spec),
+    )
     response = yield modify.wait_until_available(name, timeout_seconds=CREATION_TIMEOUT_SECONDS)
     return {**live_shape.parse_outputs(response["DBInstances"][0]), "arn": modify.build_arn(scope, name)}
 

@@ -149,8 +149,7 @@ class Distributions(AccessControls, Functions, Policies):
         reference = distribution_config["CallerReference"]
         for existing in self._distributions.values():
             if existing.config["CallerReference"] == reference:
-                message = f"The caller reference {reference} is associated with another distribution: {existing.id}."
-                raise AwsError("DistributionAlreadyExists", message, 409)
+                raise caller_reference_in_use(existing.id)
         distribution = Distribution(generate_id(), self._build_distribution_config(distribution_config))
         distribution.arn = f"arn:aws:cloudfront::{self.state.account}:distribution/{distribution.id}"
         distribution.domain = f"d{''.join(secrets.choice(_HOST_CHARACTERS) for _ in range(13))}.cloudfront.net"
@@ -219,6 +218,15 @@ class Distributions(AccessControls, Functions, Policies):
 
 def _distribution_response(distribution: Distribution) -> Params:
     return {"Distribution": distribution.shape(), "ETag": distribution.etag}
+
+
+def caller_reference_in_use(distribution_id: str) -> AwsError:
+    """Return AWS's error for a caller reference in use; its message is the only place that names the distribution."""
+    message = (
+        "The caller reference that you are using to create a distribution is associated with another distribution."
+        f" Already exists: {distribution_id}"
+    )
+    return AwsError("DistributionAlreadyExists", message, 409)
 
 
 def parse_tags(tags: Params) -> dict[str, str]:
