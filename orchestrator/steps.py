@@ -98,6 +98,10 @@ def _ignore_progress(_: int) -> None:
     """Ignore the progress of a batch."""
 
 
+def _ignore_output(_: str) -> None:
+    """Ignore a line of output."""
+
+
 class Batch(Struct, frozen=True):
     """Many calls in any order, several in parallel; ``note`` says what they do, for the plan.
 
@@ -107,10 +111,6 @@ class Batch(Struct, frozen=True):
     """
 
     calls: tuple[ApiCall, ...]
-def _ignore_output(_: str) -> None:
-    """Ignore a line of output."""
-
-
     note: str
     on_progress: Callable[[int], None] = _ignore_progress
 
@@ -127,6 +127,8 @@ class LocalCall(Struct, frozen=True):
     function: Callable[..., Value]
     arguments: tuple[Value, ...]
     note: str = ""
+    has_output: bool = False
+    on_output: Callable[[str], None] = _ignore_output
 
 
 Step: TypeAlias = ApiCall | Wait | GenerateSecret | Compute | Sweep | Batch | LocalCall
@@ -136,8 +138,6 @@ Steps: TypeAlias = Generator[Step, Any, Outputs]
 
 def call(service: str, operation: str, /, **parameters: Value) -> ApiCall:
     """Return an ApiCall without options."""
-    has_output: bool = False
-    on_output: Callable[[str], None] = _ignore_output
     return ApiCall(service, operation, parameters)
 
 
