@@ -38,16 +38,13 @@ def report_overlaps(settings: Settings, notifier: GitHubNotifier, plan: Plan) ->
         others = client.request_record(
             list[Conflict], "PUT", path, pull_payload, timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS
         )
-        conflicts.extend(
-            conflict
-            for conflict in others
-            if _sync_is_open(notifier, client, pull_payload.environment, conflict.number)
-        )
+        # A job of a pull request may not record that others are closed; the next deploy does.
+        conflicts.extend(conflict for conflict in others if _is_open(notifier, conflict.number))
         for conflict in conflicts:
             _comment_overlaps(notifier, client, pull_payload.environment, conflict.number)
 
     with client:
-        reporter.try_recording(settings, "what other pull requests touch", sync_pull_request)
+        reporter.try_recording(settings, "the plan of this pull request", sync_pull_request)
     return comment_body.render_overlaps((conflict.number, conflict.title, conflict.fields) for conflict in conflicts)
 
 
@@ -66,20 +63,23 @@ def close_merged(settings: Settings, notifier: GitHubNotifier, environment: str)
             timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS,
         )
         for open_pull_request in open_pull_requests:
-            _sync_is_open(notifier, client, environment, open_pull_request.number)
+            if not _is_open(notifier, open_pull_request.number):
+                _record_closed(client, environment, open_pull_request.number)
 
     with client:
-        reporter.try_recording(settings, "which pull requests are open", close_pull_requests)
+        reporter.try_recording(settings, "which pull requests are closed", close_pull_requests)
 
 
-def _sync_is_open(notifier: GitHubNotifier, client: StateClient, environment: str, number: int) -> bool:
-    """Return whether a pull request is still open; if not, record that in the state service."""
+def _is_open(notifier: GitHubNotifier, number: int) -> bool:
+    assert notifier.github is not None
+    return bool(notifier.github.get(f"/pulls/{number}")["state"] == "open")
+
+
+def _record_closed(client: StateClient, environment: str, number: int) -> None:
+    """Record in the state service that a pull request is closed."""
     from orchestrator.state.client.payloads import current_timestamp
     from orchestrator.state.protocol.records import PullRequestPlan
 
-    assert notifier.github is not None
-    if notifier.github.get(f"/pulls/{number}")["state"] == "open":
-        return True
     closed_pull_request = PullRequestPlan(environment, number, "", "", current_timestamp(), is_open=False)
     client.request(
         "PUT",
@@ -87,7 +87,6 @@ def _sync_is_open(notifier: GitHubNotifier, client: StateClient, environment: st
         closed_pull_request,
         timeout_seconds=reporter.BEST_EFFORT_TIMEOUT_SECONDS,
     )
-    return False
 
 
 def _comment_overlaps(notifier: GitHubNotifier, client: StateClient, environment: str, number: int) -> None:

@@ -36,15 +36,18 @@ def select_environment(sources: Sources, name: str | None) -> tuple[str, Layer] 
         name = known_names[0] if len(known_names) == 1 else DEFAULT_NAME
         if known_names and name not in known_names:
             return Problem("no environment selected", hint=f"use `-e NAME` with one of: {', '.join(known_names)}")
-    if name not in known_names and (known_names or name != DEFAULT_NAME):
-        where = f"{file_discovery.display_path(sources.folder / ENVIRONMENTS / name)}.yaml"
-        hint = suggest.hint(name, known_names, list_prefix="available environments")
-        return Problem(f"unknown environment `{name}`", hint=hint or f"create {where}; it may be empty")
-    layer = sources.environments.get(name, Layer())
+    layer = sources.environments.get(name)
+    if layer is None and (hint := suggest.hint(name, known_names, list_prefix="available environments")):
+        return Problem(f"unknown environment `{name}`", hint=hint)
     if not NAME_PATTERN.match(name) or len(name) > MAX_NAME_LENGTH:
         rule = f"use lower-case letters, digits and single hyphens, at most {MAX_NAME_LENGTH} characters"
+        if layer is None:
+            return Problem(f"invalid environment name `{name}`", hint=rule)
         return Problem(f"invalid environment name `{name}`", Position(layer.file), f"{rule}; rename the file")
-    return name, layer
+    if layer is None and name != DEFAULT_NAME:
+        where = f"{file_discovery.display_path(sources.folder / ENVIRONMENTS / name)}.yaml"
+        return Problem(f"unknown environment `{name}`", hint=f"create {where}; it may be empty")
+    return name, layer or Layer()
 
 
 def merge(base: tuple[Document, ...], layer: Layer, problems: list[Problem]) -> tuple[Declaration, ...]:

@@ -99,7 +99,7 @@ def _report_missing_properties(violation: Violation) -> Iterator[Problem]:
 def _example_hint(key: str, property_schema: schema.Schema) -> str | None:
     examples = property_schema.get("examples")
     text = f"{key}: {format_inline(examples[0])}" if examples else ""
-    return text if 0 < len(text) <= MAX_HINT_LENGTH else None
+    return f"add it, e.g. `{text}`" if 0 < len(text) <= MAX_HINT_LENGTH else None
 
 
 def _report_wrong_type(violation: Violation) -> Iterator[Problem]:

@@ -135,7 +135,7 @@ def record_drift(settings: Settings, drift_view: DriftView, planned: PreparedPla
         path = f"/environments/{environment}/drift"
         try_recording(
             settings,
-            "the drift",
+            "the drift report",
             lambda: client.request("POST", path, report, timeout_seconds=BEST_EFFORT_TIMEOUT_SECONDS),
         )
 
@@ -147,7 +147,7 @@ def try_recording(settings: Settings, subject: str, send: Callable[[], object]) 
     try:
         send()
     except (UnreachableError, RefusedError, Problems) as error:
-        settings.terminal.print_err(f"Not recorded: {subject}. {str(error)[:300]}")
+        settings.terminal.print_err(f"Could not record {subject}: {str(error)[:300]}")
         return False
     return True
 

@@ -83,6 +83,6 @@ def test_without_a_service_nothing_is_said(
     """And one that is away is a sentence, no failure."""
     monkeypatch.setenv("ORCHESTRATOR_STATE_URL", "http://127.0.0.1:9")
     assert tell(1, "versioning") == ""
-    assert "Not recorded: what other pull requests touch" in capsys.readouterr().err
+    assert "Could not record the plan of this pull request" in capsys.readouterr().err
     monkeypatch.delenv("ORCHESTRATOR_STATE_URL")
     assert tell(1, "versioning") == ""

@@ -51,6 +51,8 @@ def test_which_is_meant(tmp_path: Path, layers: dict[str, str], said: str | None
         ({"staging": "", "test": ""}, None, "no environment selected\n.*one of: staging, test"),
         ({"prod": "", "staging": ""}, "stagin", "unknown environment `stagin`\n.*did you mean `staging`"),
         ({}, "staging", "unknown environment `staging`\n.*environments/staging.yaml; it may be empty"),
+        ({"prod": ""}, "Prod", "unknown environment `Prod`\n.*did you mean `prod`"),
+        ({}, "x!", "invalid environment name `x!`\n.*use lower-case letters, digits and single hyphens"),
     ],
 )
 def test_when_none_is_meant(tmp_path: Path, layers: dict[str, str], said: str | None, message: str) -> None:

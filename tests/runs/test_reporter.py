@@ -70,7 +70,7 @@ def test_nothing_is_planned_by_what_the_service_knows(
     monkeypatch.delenv("ORCHESTRATOR_STATE_URL")
 
     assert (alone.code, alone.out) == (0, told.out)
-    assert "Not recorded: the plan" in alone.err
+    assert "Could not record the plan" in alone.err
     assert run("plan", "--format", "json").out == told.out
     assert service.store.list_runs().items == ()
 

@@ -79,11 +79,11 @@ def import_(settings: Settings, file: Path, database: str) -> int:
 
         with StateClient.from_environ(os.environ) as client:
             count = journal.submit(file, client)
-        settings.terminal.print_out(f"Imported: {count} entries of {file}.")
+        settings.terminal.print_out(f"Imported {count} entries of {file}.")
         return 0
     with file.open("rb") as lines:
         count = export_import.import_history(_open_store(database), export_import.read_export(lines, str(file)))
-    settings.terminal.print_out(f"Imported: {count} entries.")
+    settings.terminal.print_out(f"Imported {count} entries.")
     return 0
 
 

@@ -42,6 +42,6 @@ def command(settings: Settings, parts: tuple[str, ...]) -> int:
         )
     )
     settings.terminal.print_out(
-        f"Unpinned {', '.join(sorted(parts_to_unpin))}. The next deploy ships it as the manifests say."
+        f"Unpinned {', '.join(sorted(parts_to_unpin))}. The next deploy ships what the manifests say."
     )
     return ExitCode.OK
