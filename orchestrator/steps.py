@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from msgspec import Struct, field
+from msgspec import Struct
 
 from orchestrator.values import Sensitive, Unknown, Value, describe, to_plain
 from orchestrator.vocabulary import PlannedStep
@@ -17,6 +17,10 @@ from orchestrator.vocabulary import PlannedStep
 
 def _read_nothing(aws: Any, message: str) -> Any:
     """Return None: nothing is known about an existing resource."""
+
+
+def _ignore_retry(_: str) -> None:
+    """Ignore what a retried call waits for."""
 
 
 class ApiCall(Struct, frozen=True):
@@ -29,7 +33,9 @@ class ApiCall(Struct, frozen=True):
     to continue with, None if reads do not show it yet, or raises Problems.  Never use ``ok_codes`` for that.
     ``retry_codes``: error codes to retry for up to ``timeout_seconds`` (IAM not propagated, resource busy);
     ``retry_message``: only if the error message contains it.  ``is_sensitive``: the response is a secret.
-    ``region``: if not the project's region.  ``hints``: what to do about an error, by error code.
+    ``region``: if not the project's region.  ``on_retry`` gets what the call waits for, once, if it takes seconds.
+    Messages are compared without case.  Errors that end by themselves for every such call are in
+    ``aws/known_errors.py``.
     """
 
     service: str
@@ -42,9 +48,9 @@ class ApiCall(Struct, frozen=True):
     timeout_seconds: float = 150.0
     is_sensitive: bool = False
     region: str | None = None
-    hints: Mapping[str, str] = field(default_factory=dict)
     exists_codes: tuple[str, ...] = ()
     read_existing: Callable[[Any, str], Any] = _read_nothing
+    on_retry: Callable[[str], None] = _ignore_retry
 
 
 class Wait(Struct, frozen=True):
@@ -54,6 +60,7 @@ class Wait(Struct, frozen=True):
     ``failed_values``: values that end the wait as a failure.  ``deleted_codes``: error codes that count as success
     (deletion).  After ``timeout_seconds`` the resource is unhealthy, and ``stuck_hint`` says what to check.
     ``log_group``: its last lines are added to a failure.  ``reason_path``: the path of AWS's reason in the response.
+    ``failure_call``: a second read at every poll; the wait fails early if ``failure_path`` finds a reason in it.
     """
 
     call: ApiCall
@@ -66,6 +73,8 @@ class Wait(Struct, frozen=True):
     description: str = ""
     log_group: Value = ""
     reason_path: str = ""
+    failure_call: ApiCall | None = None
+    failure_path: str = ""
 
 
 class GenerateSecret(Struct, frozen=True):

@@ -25,11 +25,12 @@ from botocore.credentials import ReadOnlyCredentials
 from botocore.exceptions import BotoCoreError, ClientError, ProfileNotFound
 from botocore.hooks import HierarchicalEmitter
 from botocore.httpsession import get_cert_path
+from botocore.parsers import ResponseParserError
 from botocore.utils import parse_timestamp
 
 from orchestrator import __version__
 from orchestrator.aws import endpoint_rules
-from orchestrator.aws.botocore_hooks import FastEventAliaser
+from orchestrator.aws.botocore_hooks import FastEventAliaser, refuse_web_page
 from orchestrator.aws.errors import AwsError, translate
 from orchestrator.aws.s3_listing import ListingParser
 from orchestrator.aws.service_models import ServiceModelLoader
@@ -82,7 +83,7 @@ class Clients:
             if isinstance(parameters.get("Body"), Path):
                 return self._uploader(region or self.region).put(parameters)
             return self._method(service, region or self.region, operation)(**parameters)
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
             raise translate(service, operation, error) from None
 
     def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
@@ -96,7 +97,7 @@ class Clients:
             if not client.can_paginate(operation):
                 return list(_iter_pages(getattr(client, operation), parameters))
             return list(client.get_paginator(operation).paginate(**parameters))
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
             raise translate(service, operation, error) from None
 
     def presign(self, service: str, operation: str, parameters: dict[str, Any], seconds: int) -> str:
@@ -114,7 +115,7 @@ class Clients:
                     self._signers[service] = signer
             url: str = signer.generate_presigned_url(operation, Params=parameters, ExpiresIn=seconds)
             return url
-        except (ClientError, BotoCoreError) as error:
+        except (ClientError, BotoCoreError, ResponseParserError) as error:
             raise translate(service, operation, error) from None
 
     def configured_region(self) -> str | None:
@@ -189,6 +190,7 @@ class Clients:
             session.register_component("event_emitter", FastEventAliaser(emitter))
             session.register_component("data_loader", ServiceModelLoader(session.get_config_variable("data_path")))
             session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_parse_time)
+            emitter.register("before-parse", refuse_web_page)
             # Registered first: botocore's error check of every S3 response then has little left to parse.
             emitter.register_first("before-parse.s3.ListObjectsV2", ListingParser(_parse_time).parse_response)
             self._session = session

@@ -6,6 +6,7 @@ import re
 
 from botocore import exceptions
 
+from orchestrator.aws.known_errors import canonical_code, find_advice
 from orchestrator.steps import to_operation_name
 
 _DENIED_CODES = frozenset(
@@ -22,19 +23,46 @@ _TRANSIENT_CODES = frozenset(
 )
 BODY_READ_ERRORS = (exceptions.BotoCoreError,)
 """Exceptions that reading the body of a response may raise."""
+_CREDENTIAL_ERRORS = (
+    exceptions.NoCredentialsError,
+    exceptions.PartialCredentialsError,
+    exceptions.ProfileNotFound,
+    exceptions.CredentialRetrievalError,
+    exceptions.TokenRetrievalError,
+    exceptions.UnknownCredentialError,
+    exceptions.MetadataRetrievalError,
+    exceptions.NoAuthTokenError,
+    exceptions.RefreshWithMFAUnsupportedError,
+    exceptions.SSOError,
+    *(getattr(exceptions, name) for name in ("LoginError",) if hasattr(exceptions, name)),  # botocore since 2025-11
+)
+_NETWORK_ERRORS = (
+    exceptions.ConnectionError,
+    exceptions.HTTPClientError,
+    exceptions.IncompleteReadError,
+    exceptions.CapacityNotAvailableError,
+)
 _ECHOED_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.MULTILINE)
+
+
+class UnexpectedPageError(exceptions.BotoCoreError):  # type: ignore[misc]
+    """Something between this machine and AWS responded with a web page, which botocore may read as an empty result."""
+
+    fmt = "{host} responded with a web page (HTTP {status_code}: {title}), not as AWS does"
 
 
 class AwsError(Exception):
     """One failed call: ``service:Operation``, AWS's error code, its message, its request id.
 
-    ``code`` is AWS's own, or ``Unreachable`` (no response), ``NoCredentials``, ``InvalidParameters`` (rejected before
-    it was sent).
+    ``code`` is AWS's own (that of a missing resource if the message says so; see ``known_errors.py``), or one of ours:
+    ``Unreachable`` (no response), ``NoCredentials``, ``MissingDependency``, ``UnexpectedResponse`` (not from AWS),
+    ``InvalidParameters`` and ``InvalidConfiguration`` (rejected before it was sent).
     """
 
     def __init__(self, service: str, operation: str, code: str, message: str, request_id: str = "") -> None:
         self.action = f"{service}:{to_operation_name(operation)}"
-        self.code = code
+        self.code = canonical_code(service, operation, code, message)
+        self.advice = find_advice(service, operation, code, message)
         self.message = message
         self.request_id = request_id
         request = f" (request {request_id})" if request_id else ""
@@ -42,8 +70,8 @@ class AwsError(Exception):
 
     @property
     def is_denied(self) -> bool:
-        """Whether the credentials lack the permission."""
-        return self.code in _DENIED_CODES
+        """Whether the credentials lack the permission: other denials have advice of their own."""
+        return self.code in _DENIED_CODES and not self.advice
 
     @property
     def is_transient(self) -> bool:
@@ -59,9 +87,25 @@ def translate(service: str, operation: str, error: Exception) -> AwsError:
             request_id = str(error.response.get("ResponseMetadata", {}).get("RequestId", ""))
             message = str(detail.get("Message") or detail.get("message") or "no message")
             return AwsError(service, operation, str(detail.get("Code", "Unknown")), message, request_id)
-        case exceptions.NoCredentialsError() | exceptions.PartialCredentialsError() | exceptions.ProfileNotFound():
-            return AwsError(service, operation, "NoCredentials", str(error))
-        case exceptions.ParamValidationError():
-            return AwsError(service, operation, "InvalidParameters", _ECHOED_VALUE.sub("value: ...", str(error)))
         case _:
-            return AwsError(service, operation, "Unreachable", f"{type(error).__name__}: {error}")
+            return AwsError(service, operation, *_describe_local_error(error))
+
+
+def _describe_local_error(error: Exception) -> tuple[str, str]:
+    """Return code and message of an error that botocore raised itself."""
+    description = f"{type(error).__name__}: {error}"
+    match error:
+        case exceptions.MissingDependencyException():
+            return "MissingDependency", str(error)
+        case exceptions.ParamValidationError():
+            return "InvalidParameters", _ECHOED_VALUE.sub("value: ...", str(error))
+        case UnexpectedPageError():
+            return "UnexpectedResponse", str(error)
+        case _ if isinstance(error, _CREDENTIAL_ERRORS):
+            return "NoCredentials", str(error).strip()
+        case _ if isinstance(error, _NETWORK_ERRORS):
+            return "Unreachable", description
+        case exceptions.BotoCoreError():
+            return "InvalidConfiguration", description
+        case _:  # botocore could not parse the response
+            return "UnexpectedResponse", description

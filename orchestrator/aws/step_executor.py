@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import jmespath
 
-from orchestrator.aws import parallel
+from orchestrator.aws import known_errors, parallel
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.log_tail import read_log_tail
 from orchestrator.aws.reader import AwsCaller, Reader
@@ -24,6 +24,10 @@ MAX_MISSED_POLLS = 4
 """Consecutive polls of a wait that may fail, each after all its retries: AWS's work continues meanwhile."""
 EXISTING_VISIBLE_TIMEOUT_SECONDS = 120.0
 """Seconds for which reads may not show a resource that already exists, according to the creating call."""
+MIN_FAILURE_SIGHTINGS = 3
+"""Consecutive polls that have to find the reason of a wait's early failure: AWS may try again by itself."""
+RETRY_REPORT_SECONDS = 5.0
+"""Seconds after which a call that is still retried reports what it waits for."""
 
 
 class StepFailedError(Exception):
@@ -79,17 +83,21 @@ class StepExecutor:
                 return function(*(reveal(argument) for argument in arguments), **options)
 
     def _call(self, step: ApiCall) -> Any:
+        report_at = self._clock.monotonic() + RETRY_REPORT_SECONDS
         for remaining in self._iter_attempts(step.timeout_seconds):
             try:
                 return self._send(step)
             except AwsError as error:
-                if error.code in step.ok_codes and step.ok_message in error.message:
+                if error.code in step.ok_codes and step.ok_message.lower() in error.message.lower():
                     return {}
-                if error.code in step.exists_codes and step.ok_message in error.message:
+                if error.code in step.exists_codes and step.ok_message.lower() in error.message.lower():
                     return self._read_existing(step, error)
-                is_retryable = error.code in step.retry_codes and step.retry_message in error.message
-                if not is_retryable or not remaining:
-                    raise StepFailedError(_format_error(error, step), error.request_id) from None
+                reason = _retry_reason(step, error)
+                if not reason or not remaining:
+                    raise StepFailedError(_format_error(error), error.request_id) from None
+                if self._clock.monotonic() >= report_at:
+                    report_at = float("inf")
+                    step.on_retry(f"retry {reason} ({sanitise(str(error))})")
         raise AssertionError  # _iter_attempts always ends with a final attempt
 
     def _send(self, step: ApiCall) -> Any:
@@ -118,7 +126,7 @@ class StepExecutor:
 
     def _wait(self, step: Wait) -> Any:
         value: Any = None
-        missed_polls = 0
+        missed_polls = failure_sightings = 0
         for _ in self._iter_attempts(step.timeout_seconds):
             try:
                 response = self._clients.call(
@@ -132,7 +140,7 @@ class StepExecutor:
                     error.code in step.call.retry_codes or 0 < missed_polls <= MAX_MISSED_POLLS
                 ):  # not visible yet, or a transient error
                     continue
-                raise StepFailedError(str(error), error.request_id) from None
+                raise StepFailedError(_format_error(error), error.request_id) from None
             missed_polls = 0
             value = jmespath.search(step.path, response)
             if value in step.target_values:
@@ -143,15 +151,32 @@ class StepExecutor:
                 raise StepFailedError(
                     self._describe_failure(f"{step.description or step.path} became {value}{reason_suffix}", step)
                 )
+            early_reason = self._find_early_failure(step)
+            failure_sightings = failure_sightings + 1 if early_reason else 0
+            if failure_sightings >= MIN_FAILURE_SIGHTINGS:
+                failure = f"{step.description or step.path} is {value} and cannot succeed ({early_reason.rstrip('.')})"
+                raise StepFailedError(self._describe_failure(failure, step))
         raise WaitTimeoutError(
             self._describe_failure(f"still {value} after {_format_timeout(step.timeout_seconds)}", step)
         )
+
+    def _find_early_failure(self, step: Wait) -> str:
+        """Return why a wait cannot succeed, or "" if nothing says so."""
+        call = step.failure_call
+        if call is None:
+            return ""
+        try:
+            response = self._clients.call(call.service, call.operation, dict(reveal(call.parameters)), call.region)
+        except AwsError:
+            return ""
+        return sanitise(str(jmespath.search(step.failure_path, response) or ""))
 
     def _describe_failure(self, failure: str, step: Wait) -> str:
         """Return the failure of a wait with the last log lines and the hint what to check."""
         log_tail = read_log_tail(self._clients, str(step.log_group)) if step.log_group else ""
         log_suffix = f"; last log lines: {log_tail.rstrip('.')}" if log_tail else ""
-        return f"{failure}{log_suffix}. {step.stuck_hint}".strip()
+        advice = known_errors.find_advice(step.call.service, step.call.operation, "", failure)
+        return " ".join(filter(None, (f"{failure}{log_suffix}.", advice, step.stuck_hint)))
 
     def _sweep(self, step: Sweep) -> Any:
         while removal := step.remove(self._call(step.listing)):
@@ -176,10 +201,17 @@ def _format_timeout(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds < 60 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"
 
 
-def _format_error(error: AwsError, step: ApiCall) -> str:
-    """Return AWS's error message, with a hint if the step has one for it."""
-    hint = step.hints.get(error.code, "")
-    return f"{str(error).rstrip('.')}. {hint}" if hint else str(error)
+def _retry_reason(step: ApiCall, error: AwsError) -> str:
+    """Return what a retry waits for, or "" if a retry cannot help."""
+    if error.code in step.retry_codes and step.retry_message.lower() in error.message.lower():
+        return f"while AWS answers {error.code}"
+    temporary = known_errors.find_temporary_error(step.service, step.operation, error.code, error.message)
+    return temporary.reason if temporary else ""
+
+
+def _format_error(error: AwsError) -> str:
+    """Return AWS's error message, with advice if its cause is a known one."""
+    return f"{str(error).rstrip('.')}. {error.advice}" if error.advice else str(error)
 
 
 def _check_delete_errors(step: ApiCall, response: Any) -> Any:

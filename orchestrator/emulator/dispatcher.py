@@ -90,6 +90,7 @@ class Dispatcher:
         with self._state.lock:
             self._services.clear()
             self._state.role_created_at.clear()
+            self._state.linked_role_created_at.clear()
             self._state.write_count += 1
             self._consistency.clear()
             self._edge.clear()
@@ -142,6 +143,8 @@ class Dispatcher:
             return _CallResult(
                 serialise_error(target, injected, _generate_request_id()), False, injected.code, "error answer"
             )
+        if isinstance(injected, Response):
+            return _CallResult(injected, False, "NotAws", "html")
         if isinstance(injected, DropConnection):
             if injected.executed:
                 self._execute(target, request)

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal
 
+from orchestrator.emulator.account_limits import refuse_call
 from orchestrator.emulator.call_log import classify_access
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.faults import Faults, Rule
+from orchestrator.emulator.http_messages import Response
 from orchestrator.emulator.server_protocol import Target
 
 CrashTiming = Literal["before", "after"]
@@ -50,7 +52,17 @@ _IAM_ACTIONS = {
     "s3:GetBucketCors": "s3:GetBucketCORS",
     "s3:PutBucketCors": "s3:PutBucketCORS",
     "s3:DeleteBucketCors": "s3:PutBucketCORS",
+    "cloudfront:CreateDistributionWithTags": "cloudfront:CreateDistribution",
 }
+_EXPIRED_TOKEN_ERRORS = {
+    "s3": ("ExpiredToken", "The provided token has expired.", 400),
+    "ec2": ("RequestExpired", "Request has expired.", 400),
+}
+_PROXY_PAGE = Response(
+    200,
+    (("Content-Type", "text/html"),),
+    b"<!DOCTYPE html><html><head><title>Sign in to the network</title></head><body>Please sign in.</body></html>",
+)
 _ACCESS_DENIED_ERRORS = {"s3": ("AccessDenied", 403), "ec2": ("UnauthorizedOperation", 403)}
 _XML_PROTOCOL_SERVICES = frozenset({"rds", "iam", "sns", "sts", "cloudfront", "elbv2", "cloudwatch"})
 
@@ -86,6 +98,7 @@ class Injector:
             self.faults = faults
             self._random = random.Random(faults.seed)  # noqa: S311 - repeatable faults, not secrets
             self._rule_use_counts: dict[int, int] = {}
+            self._faults_set_at = time.monotonic()
 
     def crash_at(self, write_number: int, when: CrashTiming) -> None:
         """Drop the n-th write from now (from 1), before or after it executes, and every call after it.
@@ -108,8 +121,8 @@ class Injector:
         """Return how many seconds to delay a call."""
         return (base_ms + self.faults.latency_ms) / 1000
 
-    def choose_fault(self, target: Target) -> DropConnection | AwsError | None:
-        """Return the fault for this call: a dropped connection, an error, or None."""
+    def choose_fault(self, target: Target) -> DropConnection | AwsError | Response | None:
+        """Return the fault for this call: a dropped connection, an error, a page that is not AWS's, or None."""
         access = classify_access(target.operation)
         with self._lock:
             crash = self._choose_crash(access)
@@ -118,7 +131,20 @@ class Injector:
             for index, rule in enumerate(self.faults.rules):
                 if self._should_apply(index, rule, target, access):
                     return _apply_rule(rule, target)
-        return self._deny_access(target, access)
+        if self._is_session_expired():
+            code, message, status = _EXPIRED_TOKEN_ERRORS.get(target.service) or (
+                "ExpiredToken" if target.service in _XML_PROTOCOL_SERVICES else "ExpiredTokenException",
+                "The security token included in the request is expired",
+                403 if target.service in _XML_PROTOCOL_SERVICES else 400,
+            )
+            return AwsError(code, message, status)
+        return self._deny_access(target, access) or refuse_call(
+            self.faults.account_limits, target.service, target.operation
+        )
+
+    def _is_session_expired(self) -> bool:
+        seconds = self.faults.session_expires_after_seconds
+        return seconds is not None and time.monotonic() - self._faults_set_at >= seconds
 
     def _choose_crash(self, access: str) -> DropConnection | None:
         if self.is_crashed:
@@ -157,13 +183,15 @@ class Injector:
         return AwsError(code, message, status)
 
 
-def _apply_rule(rule: Rule, target: Target) -> DropConnection | AwsError:
+def _apply_rule(rule: Rule, target: Target) -> DropConnection | AwsError | Response:
     if rule.kind == "throttle":
         code, status = _THROTTLING_ERRORS.get(target.service, ("ThrottlingException", 400))
         return AwsError(code, "Rate exceeded", status)
     if rule.kind == "error":
-        code = "ServiceUnavailable" if rule.status == 503 else "InternalFailure"
-        return AwsError(code, "We encountered an internal error. Please try again.", rule.status)
+        code = rule.code or ("ServiceUnavailable" if rule.status == 503 else "InternalFailure")
+        return AwsError(code, rule.message or "We encountered an internal error. Please try again.", rule.status)
+    if rule.kind == "html":
+        return _PROXY_PAGE
     return DropConnection(rule.kind == "reset_after", rule.kind)
 
 

@@ -11,15 +11,19 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-FaultKind = Literal["throttle", "error", "reset", "reset_after"]
+from orchestrator.emulator.account_limits import ACCOUNT_LIMITS
+
+FaultKind = Literal["throttle", "error", "html", "reset", "reset_after"]
+RoleError = Literal["cannot-assume", "not-authorized", "credentials"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """A fault for the calls that match ``service``, ``operation`` (globs) and ``access``.
 
-    ``kind``: throttle (the service's own throttling code), error (HTTP ``status``), reset (drop the connection without
-    executing the call), reset_after (execute the call, then drop its response).
+    ``kind``: throttle (the service's own throttling code), error (HTTP ``status``, with ``code`` and ``message`` if
+    given), html (a proxy's page instead of AWS's response), reset (drop the connection without executing the call),
+    reset_after (execute the call, then drop its response).
     ``probability`` is 0..1, drawn from a generator seeded by ``Faults.seed``; the rule ends after ``limit`` faults.
     """
 
@@ -30,6 +34,8 @@ class Rule:
     probability: float = 1.0
     limit: int | None = None
     status: int = 500
+    code: str = ""
+    message: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(FaultKind):
@@ -58,6 +64,11 @@ class Faults:
     ``settle_seconds``: per service, how long asynchronous operations take; overrides the emulator's own setting.
     ``failing_images``: globs of image identifiers whose App Runner or ECS deployment fails its health check.
     ``require_images``: fail the deployment of an image that was never pushed to the account's registry, as AWS does.
+    ``account_limits``: what AWS refuses to this account: ``app-runner-closed``, ``cloudfront-unverified``,
+    ``free-plan``, ``linked-account``, ``no-load-balancers``, ``rds-unused`` (no service-linked role yet).
+    ``role_error``: the words in which ECS refuses a role that it cannot assume: AWS uses all three.
+    ``missing_express_code``: the code for a missing Express service: AWS also answers InvalidParameterException.
+    ``session_expires_after_seconds``: refuse every call with an expired token that long after the faults were set.
     """
 
     seed: int = 0
@@ -70,6 +81,17 @@ class Faults:
     settle_seconds: Mapping[str, float] = field(default_factory=dict)
     failing_images: tuple[str, ...] = ()
     require_images: bool = False
+    account_limits: tuple[str, ...] = ()
+    role_error: RoleError = "cannot-assume"
+    missing_express_code: str = "ResourceNotFoundException"
+    session_expires_after_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        unknown_limits = sorted(set(self.account_limits) - {*ACCOUNT_LIMITS})
+        if unknown_limits:
+            raise ValueError(f"faults: unknown account limit: {', '.join(unknown_limits)}")
+        if self.role_error not in get_args(RoleError):
+            raise ValueError(f"faults: invalid role_error {self.role_error!r}: use {', '.join(get_args(RoleError))}")
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Faults:
@@ -82,7 +104,7 @@ class Faults:
             values["rules"] = tuple(Rule(**rule) for rule in values.get("rules", ()))
         except TypeError as error:
             raise ValueError(f"faults: {error}") from error
-        for name in ("denied", "failing_images"):
+        for name in ("denied", "failing_images", "account_limits"):
             values[name] = tuple(values.get(name, ()))
         return cls(**values)
 

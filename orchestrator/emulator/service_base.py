@@ -113,6 +113,8 @@ class EmulatorState:
     faults: Faults = field(default_factory=Faults)
     lock: threading.RLock = field(default_factory=threading.RLock)
     role_created_at: dict[str, float] = field(default_factory=dict)
+    linked_role_created_at: dict[str, float] = field(default_factory=dict)
+    """The service-linked roles that were created here, by service principal."""
     write_count: int = 0
     """Grows when a write begins and when it ends: a cached read is valid while the number is unchanged."""
     find_service: Callable[[str], Service | None] = lambda _: None
@@ -141,6 +143,17 @@ class EmulatorState:
         """Return the tags of a service's resources by ARN, or {} if the service is the backend's."""
         tag_source = self.find_service(service)
         return tag_source.tags_by_arn(region) if tag_source else {}
+
+    def has_linked_role(self, principal: str) -> bool:
+        """Return whether the account has the service-linked role of a service: an account that uses it has."""
+        is_unused = principal == "rds.amazonaws.com" and "rds-unused" in self.faults.account_limits
+        return not is_unused or principal in self.linked_role_created_at
+
+    def is_linked_role_usable(self, principal: str) -> bool:
+        """Return whether a service can already use its service-linked role, which takes a while after its creation."""
+        created_at = self.linked_role_created_at.get(principal, 0.0)
+        age = time.monotonic() - created_at
+        return self.has_linked_role(principal) and age >= self.faults.role_assumable_after_seconds
 
     def is_role_assumable(self, name: str) -> bool:
         """Return whether services can already assume a role, which takes a while after its creation."""

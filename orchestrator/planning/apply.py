@@ -233,14 +233,19 @@ class _ChangeExecutor:
         return response
 
     def _with_progress(self, step: Step) -> Step:
-        """Return the step with its own events, if it is one of many calls or runs programs that print."""
+        """Return the step with its own events, if it makes many calls, runs programs that print or may be retried."""
         match step:
             case Batch():
                 return self._with_batch_progress(step)
             case LocalCall(has_output=True):
                 return replace(step, on_output=lambda line: self._on_event(OutputLine(self._change.address, line)))
+            case ApiCall():
+                return replace(step, on_retry=self._report_retry)
             case _:
                 return step
+
+    def _report_retry(self, description: str) -> None:
+        self._on_event(WaitStarted(self._change.address, description, self._elapsed_seconds()))
 
     def _with_batch_progress(self, batch: Batch) -> Batch:
         """Return the batch with progress events; it ends between two calls when the run is stopping."""

@@ -20,11 +20,17 @@ WORKER_LIMITS = (16, 64)
 FATAL_ERROR_HINTS = {
     "NoCredentials": "set a profile (AWS_PROFILE), log in, or export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "Unreachable": "check the network, and AWS_ENDPOINT_URL if it is set",
+    "MissingDependency": "install the package that the profile needs",
+    "UnexpectedResponse": "check the network, HTTPS_PROXY and AWS_ENDPOINT_URL",
+    "InvalidConfiguration": "check ~/.aws/config and the AWS_ variables of the environment",
     "ExpiredToken": "log in again: the session has expired",
     "ExpiredTokenException": "log in again: the session has expired",
+    "RequestExpired": "log in again: the session has expired",
     "InvalidClientTokenId": "check the access key: AWS does not recognise it",
     "UnrecognizedClientException": "check the access key: AWS does not recognise it",
     "SignatureDoesNotMatch": "check the secret key: it does not match the access key",
+    "InvalidSignatureException": "check the secret key: it does not match the access key",
+    "RequestTimeTooSkewed": "set the clock of this machine",
 }
 """Errors that would fail every other read too, and what to do about them."""
 
@@ -165,7 +171,9 @@ def _collect_results(futures: Mapping[str, Future[T]]) -> tuple[dict[str, T], di
         except AwsError as error:
             if error.code in FATAL_ERROR_HINTS:
                 raise connection_problem(error) from None
-            unread[address] = Unread(address, f"{error.code}: {error.message}", error.action)
+            reason = f"{error.code}: {error.message}"
+            reason += f" {error.advice}" if error.advice else ""
+            unread[address] = Unread(address, reason, error.action)
     return results, unread
 
 
@@ -178,5 +186,6 @@ def _get_result(future: Future[T]) -> T:
 
 def connection_problem(error: AwsError) -> Problems:
     """Return the Problems for an error that prevents every call to AWS."""
-    hint = f"{FATAL_ERROR_HINTS.get(error.code, 'run it again')}; nothing was changed"
+    advice = error.advice.rstrip(".") or FATAL_ERROR_HINTS.get(error.code, "run it again")
+    hint = f"{advice}; nothing was changed"
     return Problems.from_message(f"cannot query AWS: {error}", hint=hint)

@@ -156,5 +156,6 @@ class LedgerStore:
 
     def _store_problem(self, operation: str, key: str, error: AwsError) -> Problems:
         return Problems.from_message(
-            f"cannot {operation} s3://{self.bucket}/{key}: {error}", hint=FATAL_ERROR_HINTS.get(error.code)
+            f"cannot {operation} s3://{self.bucket}/{key}: {error}",
+            hint=error.advice or FATAL_ERROR_HINTS.get(error.code),
         )

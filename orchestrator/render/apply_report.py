@@ -5,11 +5,14 @@ Pure.  Outcomes are in the order in which they finished.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
+from orchestrator.aws import known_errors
+from orchestrator.render.iam_actions import list_required_actions
 from orchestrator.render.plan_view import clean_name, clean_paragraph, clean_sentence
 from orchestrator.render.style import Style
 from orchestrator.vocabulary import Action, Actuation, Health, Outcome
@@ -22,8 +25,17 @@ COMPLETED_LABELS = {
     Action.NONE: "unchanged",
 }
 _ACCESS_DENIED_PATTERN = re.compile(
-    r"\b([a-z0-9-]+:[A-Z]\w+): (?:AccessDenied\w*|UnauthorizedOperation|AuthorizationError|Forbidden)"
+    r"\b([a-z0-9-]+:[A-Z]\w+): (?:AccessDenied\w*|UnauthorizedOperation|AuthorizationError|Forbidden|403)\b:?(.*)",
+    re.DOTALL,
 )
+_NOT_AUTHORIZED_PATTERN = re.compile(
+    r"not authorized to perform: (?P<action>[\w-]+:\w+)(?: on resource: (?P<resource>[^\s\"]+))?"
+)
+_BARE_DENIAL_PATTERN = re.compile(
+    r"not authorized|access denied|unauthorized|forbidden|no policy allows|^[ .]*(\(request|$)", re.IGNORECASE
+)
+"""Denials that name no action; any other text of a denied call gives another cause than a missing permission."""
+_NOTHING_TO_UNDO = "You need not undo anything."
 
 
 class ReportItem(Struct, frozen=True):
@@ -126,15 +138,31 @@ def _describe_failure(outcome: Outcome) -> str:
 
 def _next_step(failed: Sequence[Outcome], skipped: Sequence[Outcome], unhealthy: Sequence[Outcome]) -> str:
     for outcome in failed:
-        if denied_match := _ACCESS_DENIED_PATTERN.search(outcome.reason):
-            return f"Grant {denied_match[1]} to this run's credentials, then run it again:"
+        if known_errors.has_advice(outcome.reason):
+            return f"Follow the advice above. {_NOTHING_TO_UNDO} The next run continues from the state of AWS:"
+        if permission := _find_missing_permission(outcome.reason):
+            return f"{permission} Then run it again:"
     if failed:
-        return (
-            "You need not undo anything. Fix the cause, then run the command again; it continues from the state of AWS:"
-        )
+        return f"{_NOTHING_TO_UNDO} Fix the cause, then run the command again; it continues from the state of AWS:"
     if skipped:
-        return "You need not undo anything. Run the command again; it continues from the state of AWS:"
+        return f"{_NOTHING_TO_UNDO} Run the command again; it continues from the state of AWS:"
     return "Look at the unhealthy resources. To check them again, run:" if unhealthy else ""
+
+
+def _find_missing_permission(reason: str) -> str:
+    """Return which IAM actions to grant, with the statement for the policy; "" if the failure has another cause."""
+    denied = _ACCESS_DENIED_PATTERN.search(reason)
+    if denied is None:
+        return ""
+    api_call, message = denied[1], denied[2]
+    named = _NOT_AUTHORIZED_PATTERN.search(message)
+    if named is None and not _BARE_DENIAL_PATTERN.search(message):
+        return ""
+    required = list_required_actions([named["action"] if named else api_call])
+    actions = (named["action"],) if named and named["action"] in required else required
+    resource = (named["resource"] if named else None) or "*"
+    statement = json.dumps({"Effect": "Allow", "Action": list(actions), "Resource": resource.rstrip(".;,")})
+    return f"Grant {', '.join(actions)} to this run's credentials. Add to their policy: {statement}."
 
 
 def _render_failures(report: Report, style: Style) -> Iterator[str]:

@@ -25,7 +25,7 @@ ARN = None
 INLINE_POLICY_NAME = "orchestrator"
 NOT_FOUND_CODES = ("NoSuchEntity",)
 BUSY_CODES = ("ConcurrentModification",)
-NOT_PROPAGATED_CODES = (*BUSY_CODES, *NOT_FOUND_CODES)
+
 UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 
 
@@ -77,8 +77,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
             "Tags": to_aws_tags(spec["tags"]),
             **({"PermissionsBoundary": spec["boundary"]} if spec.get("boundary") else {}),
         },
-        retry_codes=(*BUSY_CODES, *(NOT_FOUND_CODES if spec.get("boundary") else ())),
-        timeout_seconds=60,
+        retry_codes=BUSY_CODES,
         exists_codes=("EntityAlreadyExists",),
         read_existing=confirm_existing(read, scope, name, created_spec, compared=True),
     )
@@ -128,9 +127,7 @@ def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
 def _update_boundary(name: str, spec: Mapping[str, Value]) -> Steps:
     if spec.get("boundary"):
         request = {"RoleName": name, "PermissionsBoundary": spec["boundary"]}
-        yield ApiCall(
-            "iam", "put_role_permissions_boundary", request, retry_codes=NOT_PROPAGATED_CODES, timeout_seconds=60
-        )
+        yield ApiCall("iam", "put_role_permissions_boundary", request, retry_codes=BUSY_CODES)
     else:
         yield ApiCall(
             "iam",
@@ -147,16 +144,14 @@ def _update_policies(name: str, spec: Mapping[str, Value], changed: frozenset[st
         inline = {"RoleName": name, "PolicyName": INLINE_POLICY_NAME}
         if spec.get("policy"):
             request = {**inline, "PolicyDocument": to_json(spec["policy"])}
-            yield ApiCall("iam", "put_role_policy", request, retry_codes=NOT_PROPAGATED_CODES, timeout_seconds=60)
+            yield ApiCall("iam", "put_role_policy", request, retry_codes=BUSY_CODES)
         else:
             yield ApiCall("iam", "delete_role_policy", inline, ok_codes=NOT_FOUND_CODES, retry_codes=BUSY_CODES)
     if "attached" in changed:
         for arn in spec["attached"]:
             if arn not in attached:
                 request = {"RoleName": name, "PolicyArn": arn}
-                yield ApiCall(
-                    "iam", "attach_role_policy", request, retry_codes=NOT_PROPAGATED_CODES, timeout_seconds=60
-                )
+                yield ApiCall("iam", "attach_role_policy", request, retry_codes=BUSY_CODES)
         for arn in attached:
             if arn not in spec["attached"]:
                 yield ApiCall(

@@ -1,4 +1,8 @@
-"""Manage subnet groups of databases. API: RDS CreateDBSubnetGroup, ModifyDBSubnetGroup, DeleteDBSubnetGroup."""
+"""Manage subnet groups of databases. API: RDS CreateDBSubnetGroup, ModifyDBSubnetGroup, DeleteDBSubnetGroup; IAM
+CreateServiceLinkedRole.
+
+In an account that never had RDS, CreateDBSubnetGroup needs RDS's service-linked role and does not create it.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,9 @@ ARN = re.compile(r"arn:aws:rds:[^:]+:\d+:subgrp:(?P<name>.+)")
 
 NOT_FOUND_CODES = ("DBSubnetGroupNotFoundFault", "DBSubnetGroupNotFound")
 IN_USE_CODES = ("InvalidDBSubnetGroupStateFault",)
+LINKED_ROLE_EXISTS_CODES = ("InvalidInput", "AccessDenied")
+"""Errors of CreateServiceLinkedRole after which the group is tried: the role exists, or nobody here may create it."""
+SERVICE_PRINCIPAL = "rds.amazonaws.com"
 
 
 def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
@@ -49,7 +56,16 @@ def _fetch_tags(aws: AwsReader, arn: str) -> dict[str, str]:
 
 
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Create the group in one call."""
+    """Create RDS's service-linked role if the account has none, and the group in one call.
+
+    The account's first database creates the role for good; credentials that may not create it need not.
+    """
+    yield ApiCall(
+        "iam",
+        "create_service_linked_role",
+        {"AWSServiceName": SERVICE_PRINCIPAL},
+        ok_codes=LINKED_ROLE_EXISTS_CODES,
+    )
     request = {**_build_request(name, spec), "Tags": to_aws_tags(spec["tags"])}
     yield ApiCall(
         "rds",

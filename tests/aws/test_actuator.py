@@ -172,15 +172,49 @@ def test_a_failed_wait_tells_awss_own_reason() -> None:
         act.perform(step)
 
 
-def test_a_refusal_comes_with_what_to_do_about_it() -> None:
-    """Where the code of the refusal is one that says so."""
-    step = ApiCall("iam", "create_role", {}, hints={"Closed": "Take the other road."})
-    act, _, _ = actuator(iter([make_aws_error("Closed"), make_aws_error("Other")]))
+def test_an_error_with_a_known_cause_comes_with_advice() -> None:
+    """The wording decides, in any case; an error of the same code with another text has no advice."""
+    step = ApiCall("iam", "create_role", {})
+    refused = make_aws_error("AccessDenied", "x with an Explicit Deny in a service control policy")
+    act, _, _ = actuator(iter([refused, make_aws_error("AccessDenied")]))
 
-    with pytest.raises(StepFailedError, match=r"no \(request req-9\)\. Take the other road\.$"):
+    with pytest.raises(StepFailedError, match=r"\(request req-9\)\. A policy of the organisation denies it"):
         act.perform(step)
     with pytest.raises(StepFailedError, match=r"no \(request req-9\)$"):
         act.perform(step)
+
+
+def test_a_call_that_is_retried_for_seconds_says_what_it_waits_for() -> None:
+    """Once, after five seconds: most retries end before."""
+    reports: list[str] = []
+    step = ApiCall("iam", "put_role_policy", {}, on_retry=reports.append)
+    act, caller, clock = actuator(iter([*[make_aws_error("NoSuchEntity")] * 12, {}]))
+
+    act.perform(step)
+
+    assert len(caller.calls) == 13
+    assert clock.now > 5
+    assert reports == [
+        "retry until IAM knows the new role or policy everywhere (iam:CreateRole: NoSuchEntity: no (request req-9))"
+    ]
+
+
+def test_a_wait_ends_when_something_else_says_that_it_cannot_succeed() -> None:
+    """Three times in a row: AWS may try again by itself; a read that fails says nothing."""
+    step = Wait(
+        call("ecs", "describe_x"),
+        "S",
+        ("good",),
+        stuck_hint="Look.",
+        failure_call=call("ecs", "describe_revision"),
+        failure_path="Why",
+    )
+    reasons: list[Any] = [{"Why": "no"}, make_aws_error("Busy"), {"Why": None}, *[{"Why": "not allowed."}] * 3]
+    act, caller, _ = actuator(iter([answer for reason in reasons for answer in ({"S": "busy"}, reason)]))
+
+    with pytest.raises(StepFailedError, match=r"S is busy and cannot succeed \(not allowed\)\. Look\."):
+        act.perform(step)
+    assert len(caller.calls) == 12
 
 
 def test_a_wait_that_runs_out_is_unsettled_not_failed() -> None:

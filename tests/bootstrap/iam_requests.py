@@ -173,6 +173,9 @@ def _s3_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list
 
 
 def _iam_arns(action: str, operation: str, parameters: Mapping[str, Any]) -> list[str]:
+    if operation == "CreateServiceLinkedRole":
+        principal = parameters["AWSServiceName"]
+        return [f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/{principal}/AWSServiceRoleForRDS"]
     path = parameters.get("Path", "/orchestrator/joiabagur/prod/")
     return [f"arn:aws:iam::{ACCOUNT}:role{path}{parameters['RoleName']}"]
 
@@ -300,6 +303,8 @@ def _condition_context(
         context["iam:PermissionsBoundary"] = parameters.get("PermissionsBoundary") or BOUNDARY_ARN
     if "PolicyArn" in parameters:
         context["iam:PolicyARN"] = parameters["PolicyArn"]
+    if "AWSServiceName" in parameters:
+        context["iam:AWSServiceName"] = parameters["AWSServiceName"]
     return context
 
 

@@ -26,7 +26,11 @@ CHANGES = tuple(
     Change(address, Action.CREATE, address, "bucket.files")
     for address in ("s3_bucket.files", "rds_instance.main", "s3_bucket_policy.files", "cloudfront_distribution.web")
 )
-DENIED = "rds:CreateDBInstance: AccessDenied: no, you may not (request 4f3c)"
+DENIED = (
+    "rds:CreateDBInstance: AccessDenied: User: arn:aws:sts::123456789012:assumed-role/deploy is not authorized to "
+    "perform: rds:CreateDBInstance on resource: arn:aws:rds:eu-west-1:123456789012:db:shop-prod-main because no "
+    "identity-based policy allows the rds:CreateDBInstance action (request 4f3c)"
+)
 OUTCOMES = (
     Outcome("rds_instance.main", Action.CREATE, Actuation.FAILED, reason=DENIED, seconds=0.4, request_id="4f3c"),
     Outcome("s3_bucket.files", Action.CREATE, Actuation.SUCCEEDED, seconds=1.234, steps_done=7),

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import time
+from datetime import UTC, datetime
 from functools import cache
 
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, Service
 
+_LINKED_ROLE_NAMES = {
+    "apprunner.amazonaws.com": "AWSServiceRoleForAppRunner",
+    "ecs.amazonaws.com": "AWSServiceRoleForECS",
+    "elasticloadbalancing.amazonaws.com": "AWSServiceRoleForElasticLoadBalancing",
+    "networking.apprunner.amazonaws.com": "AWSServiceRoleForAppRunnerNetworking",
+    "rds.amazonaws.com": "AWSServiceRoleForRDS",
+}
 _AWS_POLICY_PREFIX = "arn:aws:iam::aws:policy/"
 
 
@@ -21,6 +30,30 @@ class Iam(Service):
         """Create a role; refuse a malformed trust policy."""
         _check_policy_document(params["AssumeRolePolicyDocument"], needs_principal=True)
         return context.forward(params)
+
+    def create_service_linked_role(self, params: Params, context: CallContext) -> Params:
+        """Create the role of a service; refuse a second one."""
+        principal = params["AWSServiceName"]
+        name = _LINKED_ROLE_NAMES.get(principal)
+        if name is None or self.state.has_linked_role(principal):
+            message = (
+                f"Service role name {name} has been taken in this account, please try a different suffix."
+                if name
+                else f"{principal} is not a valid service principal."
+            )
+            raise AwsError("InvalidInput", message, 400)
+        self.state.linked_role_created_at[principal] = time.monotonic()
+        path = f"/aws-service-role/{principal}/"
+        trust = {"Effect": "Allow", "Action": ["sts:AssumeRole"], "Principal": {"Service": [principal]}}
+        role = {
+            "Path": path,
+            "RoleName": name,
+            "RoleId": "AROAEXAMPLELINKEDROLE",
+            "Arn": f"arn:aws:iam::{context.account}:role{path}{name}",
+            "CreateDate": datetime.now(UTC),
+            "AssumeRolePolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+        }
+        return {"Role": role}
 
     def update_assume_role_policy(self, params: Params, context: CallContext) -> Params:
         """Replace a trust policy; refuse a malformed one."""

@@ -66,12 +66,6 @@ FIELDS_WITHOUT_DEPLOYMENT = frozenset({"tags", "log_retention_days"})
 ROLLING_DEPLOYMENT_EFFECT = "Rolling deployment: old and new instances run side by side for a few minutes. No downtime."
 GENTLE = frozenset({ROLLING_DEPLOYMENT_EFFECT})
 """Effects that need no approval."""
-SERVICE_CLOSED_ADVICE = dict.fromkeys(
-    ("AccessDeniedException", "InvalidRequestException", "OptInRequired", "SubscriptionRequiredException"),
-    "AWS closed App Runner on 2026-04-30 to accounts that had not used it before. If this is the cause, set "
-    "`runtime: ecs-express` in the manifest. The rest stays the same, but it costs more: see `orchestrator plan`.",
-)
-"""Hint by error code with which AWS may refuse those accounts; AWS documents no code for it."""
 TAKES_OVER = frozenset({"ecs_express_service"})
 """Types that a service may replace: the old service is deleted only once this one responds."""
 LOG_KINDS = ("application", "service")
@@ -118,15 +112,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     request = {"ServiceName": name, **build_request(spec), "Tags": to_aws_tags(spec["tags"])}
     if spec["encryption_key"] is not None:
         request["EncryptionConfiguration"] = {"KmsKey": spec["encryption_key"]}
-    role_not_ready_codes = ("InvalidRequestException",)
-    response = yield ApiCall(
-        "apprunner",
-        "create_service",
-        request,
-        retry_codes=role_not_ready_codes,
-        retry_message="Error in assuming",
-        hints=SERVICE_CLOSED_ADVICE,
-    )
+    response = yield ApiCall("apprunner", "create_service", request)
     service = response["Service"]
     arn = service["ServiceArn"]
     hint = f"For the cause, see its events and the log groups /aws/apprunner/{name}/*/service and */application."

@@ -22,6 +22,7 @@ from orchestrator.resources.ecs_express_service.api_shape import (
     CLUSTER_NAME,
     build_outputs,
     build_request,
+    find_refusal,
     newest_configuration,
     normalise,
     parse_host,
@@ -79,7 +80,6 @@ TAKES_OVER = frozenset({"apprunner_service"})
 """Types that a service may replace: the old service is deleted only once this one responds."""
 ARN = None
 
-ROLE_NOT_READY_CODES = ("InvalidParameterException", "AccessDeniedException", "ClientException")
 ALREADY_EXISTS_CODES = ("InvalidParameterException",)
 """ECS's error code for a creation that was sent twice because the first response was lost."""
 UNRECOVERED_STATUSES = ("STOPPED", "ROLLBACK_FAILED")
@@ -112,11 +112,16 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     live_spec = {**parse_service(service, configuration, groups), "settled": status == "ACTIVE", "tags": tags}
     if "log_retention_days" in spec:
         live_spec["log_retention_days"] = _read_log_retention(aws, str(live_spec["log_group"]))
-    load_balancer = _read_load_balancer(aws, configuration) if spec else ""
-    private = {"arn": arn, "deployment": (last_deployment or {}).get("serviceDeploymentArn", "")}
+    revision = _read_revision(aws, configuration) if spec else {}
+    private = {
+        "arn": arn,
+        "deployment": (last_deployment or {}).get("serviceDeploymentArn", ""),
+        "revision": configuration.get("serviceRevisionArn"),
+        "refusal": find_refusal(revision),
+    }
     health = Health.HEALTHY if status == "ACTIVE" else Health.PROGRESSING
     health = Health.FAILED if status in UNRECOVERED_STATUSES else health
-    live_outputs = build_outputs(arn, parse_host(service), load_balancer)
+    live_outputs = build_outputs(arn, parse_host(service), parse_load_balancer(revision) if spec else "")
     return LiveResource(
         normalise(live_spec), live_outputs, private, health=health, status=status, **parse_ownership(tags)
     )
@@ -159,8 +164,6 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         exists_codes=ALREADY_EXISTS_CODES,
         ok_message="not idempotent",
         read_existing=confirm_existing(read, scope, name, {}),
-        retry_codes=ROLE_NOT_READY_CODES,
-        retry_message="assume",
     )
     arn = _service_arn(scope, name)
     response = yield ApiCall(
@@ -193,8 +196,9 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
         revision = response["service"]["targetConfiguration"]["serviceRevisionArn"]
         yield from wait_for_revision(arn, revision, spec["log_group"], ROLLBACK_HINT)
     elif "settled" in changed:
+        deployment, revision = live.private["deployment"], live.private.get("revision")
         yield wait_for_deployment(
-            live.private["deployment"], (SUCCESSFUL_STATUS,), FAILED_STATUSES, spec["log_group"], ROLLBACK_HINT
+            deployment, (SUCCESSFUL_STATUS,), FAILED_STATUSES, spec["log_group"], ROLLBACK_HINT, revision
         )
     return (yield from read_outputs(arn)) if "settled" in changed else {}
 
@@ -233,6 +237,8 @@ def stuck(live: LiveResource) -> str:
         "ROLLBACK_FAILED": "The last deployment failed and could not be rolled back. See the log group; the next "
         "apply deploys again.",
     }
+    if live.status != "ACTIVE" and live.private.get("refusal"):
+        return f"ECS cannot create what the service needs: {live.private['refusal']}"
     deploying_hint = "ECS is deploying the service, which takes 6 to 10 minutes. The next apply waits for it."
     return hints.get(live.status, "" if live.status == "ACTIVE" else deploying_hint)
 
@@ -284,10 +290,9 @@ def _list_own_security_groups(aws: AwsReader, configuration: Mapping[str, Any]) 
     return [item for item in group_ids if item not in managed_ids]
 
 
-def _read_load_balancer(aws: AwsReader, configuration: Mapping[str, Any]) -> str:
+def _read_revision(aws: AwsReader, configuration: Mapping[str, Any]) -> Any:
     revision = configuration.get("serviceRevisionArn")
-    response = aws.get("ecs", "describe_service_revisions", serviceRevisionArns=[revision]) if revision else {}
-    return parse_load_balancer(response)
+    return aws.get("ecs", "describe_service_revisions", serviceRevisionArns=[revision]) if revision else {}
 
 
 def _read_log_retention(aws: AwsReader, group: str) -> int | None:

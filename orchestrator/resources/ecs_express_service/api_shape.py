@@ -122,6 +122,14 @@ def parse_host(service: Mapping[str, Any]) -> str:
     return urlsplit(endpoint if "//" in endpoint else f"//{endpoint}").netloc
 
 
+def find_refusal(response: Mapping[str, Any]) -> str:
+    """Return AWS's reason why it cannot create the load balancer of a DescribeServiceRevisions response, or ""."""
+    revisions = response.get("serviceRevisions") or [{}]
+    paths = (revisions[0].get("ecsManagedResources") or {}).get("ingressPaths") or [{}]
+    load_balancer = paths[0].get("loadBalancer") or {}
+    return str(load_balancer.get("statusReason") or "FAILED") if load_balancer.get("status") == "FAILED" else ""
+
+
 def parse_load_balancer(response: Mapping[str, Any]) -> str:
     """Return ``app/NAME/ID`` of the load balancer from a DescribeServiceRevisions response, or "" if it has none."""
     revisions = response.get("serviceRevisions") or [{}]

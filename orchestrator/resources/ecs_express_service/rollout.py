@@ -22,6 +22,12 @@ NOT_FOUND_CODES = ("ResourceNotFoundException", "ServiceNotFoundException", "Clu
 DEPLOYMENT_TIMEOUT_SECONDS = 2400.0
 """Seconds a deployment may take. Most end in 6 to 10 minutes; one whose tasks stay unhealthy takes about 30."""
 SUCCESSFUL_STATUS = "SUCCESSFUL"
+REFUSED_RESOURCES_PATH = (
+    "serviceRevisions[0].ecsManagedResources.ingressPaths[]"
+    ".[loadBalancer, certificate, listener, rule, targetGroups][] | []"
+    " | [?status=='FAILED'].not_null(statusReason, 'a managed resource is FAILED') | [0]"
+)
+"""AWS's reason why ECS cannot create what routes requests to a revision: the deployment itself never says so."""
 FAILED_STATUSES = ("STOPPED", "ROLLBACK_SUCCESSFUL", "ROLLBACK_FAILED")
 ROLLBACK_HINT = "ROLLBACK_SUCCESSFUL means that ECS rolled back to the previous version, which is serving now."
 
@@ -53,7 +59,7 @@ def wait_for_revision(arn: Value, revision: Value, log_group: str, hint: str) ->
         description="the deployment",
     )
     deployment = yield Compute("deployment ARN", find_deployment_arn, (response, revision))
-    yield wait_for_deployment(deployment, (SUCCESSFUL_STATUS,), FAILED_STATUSES, log_group, hint)
+    yield wait_for_deployment(deployment, (SUCCESSFUL_STATUS,), FAILED_STATUSES, log_group, hint, revision)
     return {}
 
 
@@ -68,9 +74,18 @@ def find_deployment_arn(response: Any, revision: str) -> str:
 
 
 def wait_for_deployment(
-    deployment: Value, until: tuple[str, ...], failed: tuple[str, ...], log_group: str, hint: str
+    deployment: Value,
+    until: tuple[str, ...],
+    failed: tuple[str, ...],
+    log_group: str,
+    hint: str,
+    revision: Value = None,
 ) -> Wait:
-    """Wait until a deployment has one of the statuses ``until``; fail on one of ``failed``."""
+    """Wait until a deployment has one of the statuses ``until``; fail on one of ``failed``.
+
+    Also fail if ECS cannot create what ``revision`` needs, which the status does not show.
+    """
+    describe_revision = ApiCall("ecs", "describe_service_revisions", {"serviceRevisionArns": [revision]})
     return Wait(
         ApiCall("ecs", "describe_service_deployments", {"serviceDeploymentArns": [deployment]}),
         "serviceDeployments[0].status",
@@ -81,6 +96,8 @@ def wait_for_deployment(
         description="the deployment",
         log_group=log_group,
         reason_path="serviceDeployments[0].statusReason",
+        failure_call=None if revision is None else describe_revision,
+        failure_path=REFUSED_RESOURCES_PATH,
     )
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
+from orchestrator.emulator.account_limits import NO_CREDENTIALS_MESSAGE, NO_LINKED_ROLE_MESSAGE
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.overrides.rds.instance import Instance
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.service_base import CallContext, EmulatorState, Service
+
+_RDS_PRINCIPAL = "rds.amazonaws.com"
 
 
 class RdsBase(Service):
@@ -16,6 +21,23 @@ class RdsBase(Service):
     def __init__(self, state: EmulatorState) -> None:
         super().__init__(state)
         self._instances: dict[tuple[str, str], Instance] = {}
+
+    def _require_linked_role(self) -> None:
+        """Refuse while RDS cannot use its service-linked role.
+
+        Raises AwsError InvalidParameterValue.
+        """
+        if not self.state.is_linked_role_usable(_RDS_PRINCIPAL):
+            raise AwsError("InvalidParameterValue", NO_CREDENTIALS_MESSAGE, 400)
+
+    def _create_linked_role(self) -> None:
+        """Create RDS's service-linked role if it is missing, and refuse the call, as AWS does.
+
+        Raises AwsError InvalidParameterValue.
+        """
+        if not self.state.has_linked_role(_RDS_PRINCIPAL):
+            self.state.linked_role_created_at[_RDS_PRINCIPAL] = time.monotonic()
+            raise AwsError("InvalidParameterValue", NO_LINKED_ROLE_MESSAGE, 400)
 
     def _find_instance(self, name: str, context: CallContext) -> Instance | None:
         instance = self._instances.get((context.region, name.lower()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from orchestrator.emulator.account_limits import check_backup_days
 from orchestrator.emulator.errors import AwsError
 from orchestrator.emulator.overrides.rds import validation
 from orchestrator.emulator.overrides.rds.engine_versions import Catalogue
@@ -38,6 +39,9 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
             raise validation.invalid_value("The parameter MasterUserPassword must be provided and must not be blank.")
         validation.check_password(params.get("MasterUserPassword"))
         attributes = validation.build_attributes(params, self.state.account, context.region)
+        check_backup_days(self.state.faults.account_limits, attributes.get("BackupRetentionPeriod"))
+        self._create_linked_role()
+        self._require_linked_role()
         return {"DBInstance": self._create_instance(name, attributes, params, context)}
 
     def describe_db_instances(self, params: Params, context: CallContext) -> Params:
@@ -66,6 +70,7 @@ class Rds(Snapshots, SubnetAndParameterGroups, Catalogue):
         if "BackupRetentionPeriod" in pending:
             immediate.pop("BackupRetentionPeriod", None)
         validation.check_attributes({**instance.attributes, **immediate, **pending})
+        check_backup_days(self.state.faults.account_limits, params.get("BackupRetentionPeriod"))
         self._apply_groups_and_exports(params, instance, context)
         instance.attributes.update(immediate)
         validation.apply_insights_retention(instance.attributes)

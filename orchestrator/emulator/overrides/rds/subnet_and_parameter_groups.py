@@ -23,6 +23,7 @@ class SubnetAndParameterGroups(RdsBase):
 
     def create_db_subnet_group(self, params: Params, context: CallContext) -> Params:
         """Create a group; refuse subnets in fewer than two availability zones."""
+        self._require_linked_role()
         name = params["DBSubnetGroupName"].lower()
         if self._exists("DescribeDBSubnetGroups", "DBSubnetGroupName", name, context):
             raise AwsError("DBSubnetGroupAlreadyExists", "The DB subnet group already exists.", 400)

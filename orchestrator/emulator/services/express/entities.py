@@ -56,7 +56,8 @@ class Revision:
 class Deployment:
     """One service deployment. It rolls back to ``source``; ``expected_failure`` is why it is bound to fail.
 
-    ``status_reason`` is returned with the status; ``failure_reason`` is what was wrong with the tasks.
+    ``status_reason`` is returned with the status; ``failure_reason`` is what was wrong with the tasks. ``is_stuck``: it
+    never ends, because something that ECS manages for it cannot be created.
     """
 
     arn: str
@@ -75,6 +76,7 @@ class Deployment:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     rolled_back_at: datetime | None = None
+    is_stuck: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -119,6 +121,8 @@ class Deployment:
         return True
 
     def _advance_in_progress(self) -> bool:
+        if self.is_stuck:
+            return False
         if self.expected_failure:
             return self.has_elapsed(_FAILURE_FRACTION) and self._start_rollback(
                 self.expected_failure, _FAILURE_FRACTION

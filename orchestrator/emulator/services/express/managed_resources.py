@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from orchestrator.emulator.account_limits import NO_LOAD_BALANCERS_REASON
 from orchestrator.emulator.server_protocol import Params
 from orchestrator.emulator.services.express.entities import GatewayService, Revision
 
@@ -27,7 +28,7 @@ def managed_resources_shape(gateway: GatewayService, revision: Revision) -> Para
     }
     log_group = revision.settings["primaryContainer"]["awsLogsConfiguration"]["logGroup"]
     return {
-        "ingressPaths": [_ingress_shape(gateway)],
+        "ingressPaths": [_ingress_shape(gateway, _is_stuck(gateway, revision))],
         "autoScaling": {
             "scalableTarget": {**resource_state, **scalable},
             "applicationAutoScalingPolicies": [{**resource_state, **policy}],
@@ -37,9 +38,16 @@ def managed_resources_shape(gateway: GatewayService, revision: Revision) -> Para
     }
 
 
-def _ingress_shape(gateway: GatewayService) -> Params:
+def _is_stuck(gateway: GatewayService, revision: Revision) -> bool:
+    return any(deployment.is_stuck for deployment in gateway.deployments if deployment.target is revision)
+
+
+def _ingress_shape(gateway: GatewayService, is_refused: bool) -> Params:
     """Return the ManagedIngressPath shape: a load balancer shared in the VPC, a certificate per service."""
     balancer, resource_state = gateway.load_balancer, {"status": "ACTIVE", "updatedAt": gateway.created_at}
+    if is_refused:
+        refused = {"status": "FAILED", "statusReason": NO_LOAD_BALANCERS_REASON, "updatedAt": gateway.created_at}
+        return {"accessType": balancer.access, "loadBalancer": refused}
     return {
         "accessType": balancer.access,
         "endpoint": f"https://{gateway.host}",

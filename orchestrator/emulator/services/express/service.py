@@ -93,7 +93,7 @@ class Ecs(ExpressListing):
         """Return a service by ARN; a deleted one is INACTIVE."""
         gateway = self._find_gateway(params["serviceArn"])
         if gateway is None:
-            raise AwsError("ResourceNotFoundException", "The specified resource wasn't found.")
+            raise self._missing_service_error("ResourceNotFoundException", "The specified resource wasn't found.")
         tags = {"tags": to_tag_list(gateway.tags)} if "TAGS" in params.get("include", []) else {}
         return {"service": {**gateway_shape(gateway), **tags}}
 
@@ -117,7 +117,7 @@ class Ecs(ExpressListing):
     def _get_active_gateway(self, arn: str) -> GatewayService:
         gateway = self._find_gateway(arn)
         if gateway is None:
-            raise AwsError("ServiceNotFoundException", "Service not found.")
+            raise self._missing_service_error("ServiceNotFoundException", "Service not found.")
         if gateway.status == "INACTIVE":
             raise AwsError(
                 "ServiceNotActiveException", "Cannot perform this operation on a service in INACTIVE status."
@@ -126,12 +126,23 @@ class Ecs(ExpressListing):
             raise AwsError("ServiceNotActiveException", "Service is in DRAINING status.")
         return gateway
 
+    def _missing_service_error(self, code: str, message: str) -> AwsError:
+        """Return the documented error, or the one that AWS also gives, if the faults ask for it."""
+        other_code = self.state.faults.missing_express_code
+        return (
+            AwsError(code, message)
+            if other_code == "ResourceNotFoundException"
+            else AwsError(other_code, "Resource not found")
+        )
+
     def _start_deployment(self, gateway: GatewayService, settings: Params, network: Params) -> Revision:
         """Add a revision and deploy it, with ECS's own security group beside the given ones."""
         groups = [*network["securityGroups"], *({gateway.security_group} - {*network["securityGroups"]})]
         settings["networkConfiguration"] = {**network, "securityGroups": groups}
         target = gateway.add_revision(settings, self._register_task_definition(gateway, settings))
-        gateway.start_deployment(target, self._expected_failure(gateway, settings))
+        deployment = gateway.start_deployment(target, self._expected_failure(gateway, settings))
+        if "no-load-balancers" in self.state.faults.account_limits:
+            deployment.is_stuck = True
         return target
 
     def _settle_seconds(self) -> float:
@@ -182,12 +193,23 @@ class Ecs(ExpressListing):
         if infrastructure_role is not None and not can_assume_role(
             self.state, infrastructure_role, "ecs.amazonaws.com"
         ):
-            raise AwsError("AccessDeniedException", f"Cannot assume role {infrastructure_role}.")
+            raise self._role_error(f"Cannot assume role {infrastructure_role}.", infrastructure_role)
         for name in ("executionRoleArn", "taskRoleArn"):
             if name in settings and not can_assume_role(self.state, settings[name], _TASKS_PRINCIPAL):
-                raise client_error(
-                    f"Role is not valid: {name} {settings[name]} cannot be assumed by {_TASKS_PRINCIPAL}."
-                )
+                message = f"Role is not valid: {name} {settings[name]} cannot be assumed by {_TASKS_PRINCIPAL}."
+                raise self._role_error(message, settings[name])
+
+    def _role_error(self, message: str, role: str) -> AwsError:
+        """Return the refusal of a role that cannot be assumed, in one of the three wordings that AWS uses."""
+        match self.state.faults.role_error:
+            case "not-authorized":
+                principal = f"arn:aws:sts::{self.state.account}:assumed-role/ecs/express"
+                denial = f"User: {principal} is not authorized to perform: sts:AssumeRole on resource: {role}"
+                return AwsError("AccessDeniedException", denial)
+            case "credentials":
+                return client_error("AWS was not able to validate the provided access credentials")
+            case _:
+                return AwsError("AccessDeniedException", message) if "Cannot" in message else client_error(message)
 
     def _ensure_cluster(self, cluster: str, context: CallContext) -> None:
         """Create the cluster ``default`` if missing. Raises AwsError for any other missing cluster."""

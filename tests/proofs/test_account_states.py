@@ -1,0 +1,135 @@
+"""Accounts that AWS treats in another way: new, unverified, on the Free plan, members of an organisation.
+
+What an account lacks for a moment is waited for in the same run; what it may not do at all is reported with its own
+advice, and never as a missing IAM permission.  Wordings and their sources: ``aws/known_errors.py``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.emulator import Emulator, Faults
+from orchestrator.planning import pipeline
+from orchestrator.planning.events import ignore_event
+from orchestrator.render import apply_report
+from orchestrator.render.style import Style
+from orchestrator.vocabulary import DesiredState, Outcome
+from tests.proofs import real_stack
+from tests.proofs.scenarios import EXPRESS_SERVICE
+
+pytestmark = [pytest.mark.both_backends, pytest.mark.timeout(180)]
+
+EXPRESS = real_stack.replace_text("api.yaml", ("runtime: app-runner", "runtime: ecs-express"))
+
+
+def describe_result(outcomes: tuple[Outcome, ...]) -> str:
+    """Return the report of a run, in one line."""
+    report = apply_report.render_text(apply_report.build_view(outcomes, 1.0, "orchestrator apply"), Style())
+    return " ".join(report.split())
+
+
+@pytest.fixture
+def express_service(tmp_path: Path) -> DesiredState:
+    """Provide a service on ECS Express, with its roles and buckets."""
+    return real_stack.load_stack(tmp_path / "express", *EXPRESS_SERVICE)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> DesiredState:
+    """Provide the database and what the project needs."""
+    return real_stack.load_stack(tmp_path / "database", real_stack.remove_files("api.yaml", "budget.yaml"))
+
+
+@pytest.mark.parametrize("role_error", ["cannot-assume", "not-authorized", "credentials"])
+def test_a_new_role_is_waited_for_in_all_wordings(
+    emulator: Emulator, express_service: DesiredState, role_error: str
+) -> None:
+    """ECS says in three ways that it cannot assume a role yet (terraform-provider-aws, express_gateway_service.go)."""
+    emulator.faults = Faults(role_assumable_after_seconds=0.5, role_error=role_error)  # type: ignore[arg-type]
+
+    assert real_stack.list_failures(real_stack.apply(express_service)) == []
+
+
+def test_a_missing_express_service_is_recognised_in_both_wordings(
+    emulator: Emulator, express_service: DesiredState
+) -> None:
+    """AWS also answers InvalidParameterException, "Resource not found" (terraform-provider-aws, the same file)."""
+    emulator.faults = Faults(missing_express_code="InvalidParameterException")
+
+    assert real_stack.make_plan(express_service).unread == ()
+    assert real_stack.list_failures(real_stack.apply(express_service)) == []
+    assert real_stack.describe_changes(real_stack.make_plan(express_service)) == []
+
+
+def test_the_first_database_of_an_account_is_created_in_one_run(emulator: Emulator, database: DesiredState) -> None:
+    """RDS refuses until its service-linked role exists and is usable (terraform-provider-aws issue 10100)."""
+    emulator.faults = Faults(account_limits=("rds-unused",), role_assumable_after_seconds=0.5)
+
+    assert real_stack.list_failures(real_stack.apply(database)) == []
+
+
+def test_credentials_that_may_not_create_the_linked_role_do_not_need_it(
+    emulator: Emulator, database: DesiredState
+) -> None:
+    """An account that has used RDS has the role; the right to create it is not needed."""
+    emulator.faults = Faults(denied=("iam:CreateServiceLinkedRole",))
+
+    assert real_stack.list_failures(real_stack.apply(database)) == []
+
+
+@pytest.mark.parametrize(
+    ("limit", "advice"),
+    [
+        ("cloudfront-unverified", "Open a support case"),
+        ("app-runner-closed", "Set `runtime: ecs-express`"),
+        ("linked-account", "Ask the owner of the management account"),
+        ("free-plan", "Set `backups.retentionDays: 1`"),
+    ],
+)
+def test_what_an_account_may_not_do_has_its_own_advice(
+    emulator: Emulator, stack: DesiredState, limit: str, advice: str
+) -> None:
+    """The cause is the account, so no IAM action is named."""
+    emulator.faults = Faults(account_limits=(limit,))
+
+    report = describe_result(real_stack.apply(stack))
+
+    assert advice in report
+    assert "Follow the advice above" in report
+    assert "Grant" not in report
+
+
+def test_a_refused_load_balancer_ends_the_wait(emulator: Emulator, express_service: DesiredState) -> None:
+    """ECS never ends that deployment; the reason is in DescribeServiceRevisions only (botocore model of ECS)."""
+    emulator.faults = Faults(account_limits=("no-load-balancers",))
+
+    report = describe_result(real_stack.apply(express_service))
+    plan = real_stack.make_plan(express_service)
+
+    assert "currently does not support creating load balancers" in report
+    assert "ask for Elastic Load Balancing" in report
+    assert plan.pending_changes
+
+
+def test_a_denied_call_names_the_action_that_exists(emulator: Emulator, stack: DesiredState) -> None:
+    """CreateDistributionWithTags is no IAM action (service authorization reference of CloudFront)."""
+    emulator.faults = Faults(denied=("cloudfront:CreateDistribution",))
+
+    report = describe_result(real_stack.apply(stack))
+
+    assert "Grant cloudfront:CreateDistribution" in report
+    assert '"Action": ["cloudfront:CreateDistribution"' in report
+    assert "WithTags to" not in report
+
+
+def test_an_expired_session_is_reported_as_that(emulator: Emulator, stack: DesiredState) -> None:
+    """A run that outlives its credentials says so, and that the next run continues."""
+    prepared = real_stack.plan_with_token(stack)
+    emulator.faults = Faults(session_expires_after_seconds=0)
+
+    report = describe_result(pipeline.apply(prepared, ignore_event, clients=real_stack.clients()))
+
+    assert "The session has expired: log in again" in report
+    assert "Grant" not in report
