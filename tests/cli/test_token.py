@@ -22,7 +22,7 @@ def test_a_token_lives_and_ends(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert main(["token", *words, *database]) == 0
         return capsys.readouterr().out.strip()
 
-    made = token("create", "ci", "--scope", "write", "--only", "prod", "--days", "30")
+    made = token("create", "ci", "--scope", "write", "--only", "shop/prod", "--days", "30")
     assert made.encode() not in (tmp_path / "state.db").read_bytes()
     assert made not in token("list")
     assert main(["token", "create", "ci", *database]) == 1

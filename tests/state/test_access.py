@@ -47,7 +47,7 @@ POST   /api/v1/token                                              -    -      - 
 GET    /api/v1/environments                                       -    +      +       +    -       -     -       -    +
 GET    /api/v1/environments/{project}/{name}                      -    +      +       +    -       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/drift                -    +      +       +    -       -     -       -    +
-POST   /api/v1/environments/{project}/{name}/drift                -    -      -       -    +       -     -       +    +
+POST   /api/v1/environments/{project}/{name}/drift                -    -      -       -    +       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/drift/decisions      -    +      +       +    -       -     -       -    +
 POST   /api/v1/environments/{project}/{name}/drift/decisions      -    -      +       -    -       -     +       -    -
 GET    /api/v1/environments/{project}/{name}/lease                -    +      +       +    -       -     -       -    +
@@ -55,7 +55,7 @@ DELETE /api/v1/environments/{project}/{name}/lease                -    -      + 
 PUT    /api/v1/environments/{project}/{name}/models/{model}/{version} - -     -       -    -       +     -       -    +
 PUT    /api/v1/environments/{project}/{name}/plans/{digest}       -    -      -       -    +       -     -       +    +
 GET    /api/v1/environments/{project}/{name}/pulls                -    +      +       +    -       -     -       -    +
-PUT    /api/v1/environments/{project}/{name}/pulls/{number}       -    -      -       -    +       -     -       +    +
+PUT    /api/v1/environments/{project}/{name}/pulls/{number}       -    -      -       -    +       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/pulls/{number}/conflicts - +     +       +    +       -     -       +    +
 GET    /api/v1/environments/{project}/{name}/releases             -    +      +       +    -       -     -       -    +
 GET    /api/v1/environments/{project}/{name}/releases/{number}    -    +      +       +    -       -     -       -    +

@@ -57,8 +57,8 @@ def test_every_error_has_one_shape(house: ApiService) -> None:
         house.open_client(authorization="Bearer no"),
     )
     fence = ours.post("/api/v1/runs", **body(BeginRunRequest(run(1)))).json()["fence"]
-    ours.post("/api/v1/runs", **body(BeginRunRequest(run(2, "shop/qa"))))
-    ours.post("/api/v1/runs/r2/end", **body(EndRunRequest(RunResult("failed", AT))))
+    other = ours.post("/api/v1/runs", **body(BeginRunRequest(run(2, "shop/qa")))).json()["fence"]
+    ours.post("/api/v1/runs/r2/end", **body(EndRunRequest(RunResult("failed", AT), other)))
     event = StepEvent(7, AT, "step", "a.b")
     json = {"content-type": "application/json"}
 
@@ -178,14 +178,14 @@ def test_a_cursor_of_others_is_refused(store: Store) -> None:
 def test_what_did_not_change_is_not_sent_again(house: ApiService, store: Store) -> None:
     """An ETag is the content's own: it stands until the record changes, and no longer."""
     reads = house.open_client("read")
-    store.begin_run(run(1), "ana")
+    fence = store.begin_run(run(1), "ana").fence
     paths = ("/api/v1/runs", "/api/v1/runs/r1", "/api/v1/history", f"{BASE}", f"{BASE}/lease")
     tags = {path: reads.get(path).headers["etag"] for path in paths}
     for path, tag in tags.items():
         for held in (tag, f'"other", {tag}', f"W/{tag}", "*"):
             again = reads.get(path, headers={"if-none-match": held})
             assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
-    store.end_run("r1", None, RunResult("succeeded", AT), "ana")
+    store.end_run("r1", fence, RunResult("succeeded", AT), "ana")
 
     assert [reads.get(path, headers={"if-none-match": tag}).status_code for path, tag in tags.items()] == [200] * 5
 
@@ -227,11 +227,11 @@ def test_requests_at_one_moment_are_carried_out_once(house: ApiService, store: S
 def test_a_request_that_failed_may_be_made_again(house: ApiService) -> None:
     """A key is not used up by an error."""
     writes = house.open_client("write")
-    writes.post("/api/v1/runs", **body(BeginRunRequest(run(1))))
+    fence = writes.post("/api/v1/runs", **body(BeginRunRequest(run(1)))).json()["fence"]
     ask: dict[str, Any] = {"content": canonical_json.dump(BeginRunRequest(run(2))), "headers": {"idempotency-key": "k"}}
     ask["headers"]["content-type"] = "application/json"
     held = writes.post("/api/v1/runs", **ask)
-    writes.post("/api/v1/runs/r1/end", **body(EndRunRequest(RunResult("succeeded", AT))))
+    writes.post("/api/v1/runs/r1/end", **body(EndRunRequest(RunResult("succeeded", AT), fence)))
 
     assert is_problem(held, 409, "held")
     assert writes.post("/api/v1/runs", **ask).status_code == 201

@@ -192,7 +192,9 @@ def test_an_export_rebuilds_the_same_pages(cluster: postgres.Cluster, tmp_path: 
     for run in ("staging-live", "staging-next"):
         found = store.get_run(run)
         assert found is not None
-        store.end_run(run, None, RunResult("interrupted", format_timestamp(NOW)), found.by)
+        holder = store.get_lease(found.environment).holder
+        fence = holder.fence if holder is not None and holder.run == run else None
+        store.end_run(run, fence, RunResult("interrupted", format_timestamp(NOW)), found.by)
     first = list(export_import.export_history(store))
     there = Store.open(cluster.create_database(), clock)
     export_import.import_history(there, export_import.read_export(first))

@@ -72,7 +72,7 @@ def house(tmp_path_factory: pytest.TempPathFactory, issuer: FakeIssuer) -> Itera
 def test_a_deploy_job_may_write_to_its_environment(issuer: FakeIssuer, keys: oidc.JwksCache) -> None:
     claims = oidc.verify_token(TOLD, keys, issuer.sign_token())
 
-    assert oidc.grant_for_claims(TOLD, claims) == TokenGrant(("read", "propose", "write"), "prod")
+    assert oidc.grant_for_claims(TOLD, claims) == TokenGrant(("read", "propose", "write"), "*/prod", "ana")
 
 
 @pytest.mark.parametrize("forged", FORGED)

@@ -30,7 +30,7 @@ def command() -> None:
 @command.command("create", cls=CliCommand, examples=("orchestrator token create ci --scope write --days 30",))
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, default=("read",), help="read, propose, write, operate; repeatable.")
-@click.option("--only", default="", metavar="ENVIRONMENT", help="Limit writing to this environment, e.g. prod.")
+@click.option("--only", default="", metavar="PROJECT/ENVIRONMENT", help="Limit writing to it, e.g. shop/prod.")
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="Days until the token expires."
 )
@@ -38,8 +38,9 @@ def command() -> None:
 @common_options
 def create(settings: Settings, name: str, scopes: tuple[str, ...], only: str, days: int, database: str) -> int:
     """Create a token and print it once; only its hash is stored."""
-    from orchestrator.state.server.access import TokenGrant, create_token
+    from orchestrator.state.server.access import TokenGrant, check_environment_limit, create_token
 
+    check_environment_limit(only)
     token = create_token(
         _open_store(database), name, TokenGrant(tuple(scopes), only), days * DAY_SECONDS, getpass.getuser()
     )

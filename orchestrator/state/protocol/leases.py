@@ -16,7 +16,10 @@ WAITER_TTL_SECONDS = 30.0
 
 
 class Holder(Struct, frozen=True):
-    """The run that holds the lease; ``taken`` and ``until`` in Unix seconds."""
+    """The run that holds the lease; ``taken`` and ``until`` in Unix seconds.
+
+    ``identity`` is the client that began the run: only it may write to the run.
+    """
 
     run: str
     owner: str
@@ -25,6 +28,7 @@ class Holder(Struct, frozen=True):
     fence: int
     taken: float
     until: float
+    identity: str = ""
 
 
 class Waiter(Struct, frozen=True):
@@ -36,6 +40,7 @@ class Waiter(Struct, frozen=True):
     url: str
     since: float
     until: float
+    identity: str = ""
 
 
 class LeaseState(Struct, frozen=True):
@@ -54,6 +59,7 @@ class LeaseRequest(Struct, frozen=True):
     reason: str = ""
     url: str = ""
     can_wait: bool = False
+    identity: str = ""
 
 
 class LostLeaseError(Exception):
@@ -98,7 +104,9 @@ def acquire(state: LeaseState, request: LeaseRequest, now: float, ttl_seconds: f
     if is_free and queue_index == 0:
         waiting = tuple(waiter for waiter in state.waiting if waiter.run != request.run)
         fence = state.fence + 1
-        holder = Holder(request.run, request.owner, request.reason, request.url, fence, now, now + ttl_seconds)
+        holder = Holder(
+            request.run, request.owner, request.reason, request.url, fence, now, now + ttl_seconds, request.identity
+        )
         return LeaseState(fence, holder, waiting)
     return _enqueue(state, request, queue_index, now) if request.can_wait else state
 
@@ -139,6 +147,8 @@ def _extend(state: LeaseState, holder: Holder, now: float, ttl_seconds: float) -
 
 def _enqueue(state: LeaseState, request: LeaseRequest, index: int, now: float) -> LeaseState:
     since = state.waiting[index].since if index < len(state.waiting) else now
-    waiter = Waiter(request.run, request.owner, request.reason, request.url, since, now + WAITER_TTL_SECONDS)
+    waiter = Waiter(
+        request.run, request.owner, request.reason, request.url, since, now + WAITER_TTL_SECONDS, request.identity
+    )
     before, after = state.waiting[:index], state.waiting[index + 1 :]
     return replace(state, waiting=(*before, waiter, *after))

@@ -97,7 +97,10 @@ class StepEvent(Struct, frozen=True):
 
 
 class PlanRecord(Struct, frozen=True):
-    """A plan by its digest; ``monthly_usd`` is the estimated monthly cost after the plan is applied, if known."""
+    """A plan by its digest; ``monthly_usd`` is the estimated monthly cost after the plan is applied, if known.
+
+    ``is_proposed`` is set by the service: the plan comes from a job of code that is not merged.
+    """
 
     digest: str
     environment: str
@@ -107,6 +110,7 @@ class PlanRecord(Struct, frozen=True):
     plan: Plan
     monthly_usd: float | None = None
     monthly_change_usd: float | None = None
+    is_proposed: bool = False
 
 
 class ReleaseRecord(Struct, frozen=True):

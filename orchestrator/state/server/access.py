@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import time
 from collections.abc import Mapping
@@ -35,21 +36,30 @@ SCOPES = ("read", "propose", "write", "operate")
 SESSION_TTL_SECONDS = 12 * 3600.0
 SESSION_COOKIE = "orchestrator_session"
 PROXY_CLOCK_SKEW_SECONDS = 60.0
+_ENVIRONMENT_LIMIT_PATTERN = re.compile(r"(\*|[a-z0-9][a-z0-9-]{0,60})/[a-z0-9][a-z0-9-]{0,60}")
 
 
 class Identity(Struct, frozen=True):
-    """An authenticated client: ``environment`` limits writing to one name ("" is no limit); ``csrf`` for browsers."""
+    """An authenticated client; ``csrf`` for browsers, further fields as in TokenGrant."""
 
     name: str
     scopes: frozenset[str]
     environment: str = ""
     csrf: str = ""
+    person: str = ""
+    is_unmerged: bool = False
+    pull_request: int | None = None
+
+    @property
+    def actor(self) -> str:
+        """Whom records name as their author."""
+        return self.person or self.name
 
     def can(self, scope: str, environment: str = "") -> bool:
         """Return whether the identity has ``scope`` for ``environment``, a key ``project/environment``."""
         is_environment_limited = bool(self.environment and environment) and scope in {"write", "propose"}
         return scope in self.scopes and (
-            not is_environment_limited or environment.partition("/")[2] == self.environment
+            not is_environment_limited or is_environment_covered(self.environment, environment)
         )
 
     @property
@@ -87,7 +97,14 @@ class Authenticator:
         if row is None or row.revoked or row.until <= self._store.clock():
             return ANONYMOUS
         grant = msgspec.json.decode(row.scopes, type=TokenGrant)
-        return Identity(row.name, frozenset(grant.scopes), grant.environment)
+        return Identity(
+            row.name,
+            frozenset(grant.scopes),
+            grant.environment,
+            person=grant.person,
+            is_unmerged=grant.is_unmerged,
+            pull_request=grant.pull_request,
+        )
 
     def _authenticate_session(self, session: str) -> Identity:
         with read_connection(self._store.engine) as connection:
@@ -113,10 +130,18 @@ class Authenticator:
 
 
 class TokenGrant(Struct, frozen=True):
-    """The scopes of a token, and the environment they are limited to ("" is no limit)."""
+    """The scopes of a token, and what they are limited to.
+
+    ``environment`` is ``PROJECT/ENVIRONMENT``, or ``*/ENVIRONMENT`` in every project; "" is no limit.  ``person`` uses
+    the token, if that is not its name.  ``is_unmerged``: a job of code that is not on the main branch, of the open
+    ``pull_request`` if it has one.
+    """
 
     scopes: tuple[str, ...]
     environment: str = ""
+    person: str = ""
+    is_unmerged: bool = False
+    pull_request: int | None = None
 
 
 class TokenInfo(Struct, frozen=True):
@@ -127,6 +152,23 @@ class TokenInfo(Struct, frozen=True):
     environment: str
     until: float
     revoked: bool
+
+
+def is_environment_covered(limit: str, environment: str) -> bool:
+    """Return whether ``limit`` (``PROJECT/ENVIRONMENT`` or ``*/ENVIRONMENT``) covers an environment key."""
+    limit_project, _, limit_name = limit.partition("/")
+    project, _, name = environment.partition("/")
+    return limit_name == name and limit_project in {"*", project}
+
+
+def check_environment_limit(limit: str) -> None:
+    """Raise Problems if ``limit`` is neither "" nor ``PROJECT/ENVIRONMENT`` nor ``*/ENVIRONMENT``."""
+    if limit and not _ENVIRONMENT_LIMIT_PATTERN.fullmatch(limit):
+        name = limit.rpartition("/")[2] or "prod"
+        raise Problems.from_message(
+            f"invalid environment {limit!r}: use PROJECT/ENVIRONMENT",
+            hint=f"for example --only shop/{name}; `*/{name}` is the environment {name} of every project",
+        )
 
 
 def sign_proxy_request(secret: str, name: str, role: str, timestamp: str, method: str, path: str) -> str:

@@ -6,6 +6,7 @@ API: the issuer's ``/.well-known/jwks``.
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,9 @@ TOKEN_TTL_SECONDS = 6 * 3600.0
 """Lifetime of the issued token in seconds: the maximum duration of a job."""
 PROPOSE_EVENTS = frozenset({"pull_request", "schedule", "push", "workflow_dispatch"})
 WRITE_EVENTS = frozenset({"push", "workflow_dispatch", "schedule"})
+TEXT_CLAIMS = ("jti", "sub", "ref", "event_name", "environment", "actor")
+"""Claims that are text, or absent if they are not required."""
+_PULL_REQUEST_REF_PATTERN = re.compile(r"refs/pull/([1-9][0-9]{0,8})/(merge|head)")
 REQUIRED_CLAIMS = ["iss", "aud", "exp", "iat", "jti", "sub", "repository_id", "ref", "event_name"]
 
 
@@ -118,6 +122,8 @@ def verify_token(settings: Settings, keys: JwksCache, token: str) -> Mapping[str
         raise _rejected_token(f"its lifetime exceeds {MAX_TOKEN_AGE_SECONDS} seconds")
     if not settings.repository_id or str(claims["repository_id"]) != settings.repository_id:
         raise _rejected_token("its repository_id does not match GitHub__RepositoryId")
+    if wrong_claims := [name for name in TEXT_CLAIMS if not isinstance(claims.get(name, ""), str)]:
+        raise _rejected_token(f"its {wrong_claims[0]} is not text")
     if claims["event_name"] not in PROPOSE_EVENTS:
         raise _rejected_token(f"its event_name {str(claims['event_name'])[:40]!r} has no permissions")
     return claims
@@ -125,11 +131,15 @@ def verify_token(settings: Settings, keys: JwksCache, token: str) -> Mapping[str
 
 def grant_for_claims(settings: Settings, claims: Mapping[str, Any]) -> TokenGrant:
     """Return the scopes of a workflow: propose from any branch; write from the main branch to its environment."""
-    environment = str(claims.get("environment", ""))
+    name, person = claims.get("environment", ""), claims.get("actor", "")[:100]
+    environment = f"{settings.project or '*'}/{name}" if name else ""
     is_main_branch = claims["ref"] == f"refs/heads/{settings.branch}" and claims["event_name"] in WRITE_EVENTS
-    if is_main_branch and environment:
-        return TokenGrant(("read", "propose", "write"), environment)
-    return TokenGrant(("propose",), environment)
+    if is_main_branch:
+        return TokenGrant(("read", "propose", "write") if name else ("propose",), environment, person)
+    pull_request = _PULL_REQUEST_REF_PATTERN.fullmatch(claims["ref"])
+    is_pull_request = pull_request is not None and claims["event_name"] == "pull_request"
+    number = int(pull_request[1]) if pull_request is not None and is_pull_request else None
+    return TokenGrant(("propose",), environment, person, is_unmerged=True, pull_request=number)
 
 
 def _rejected_token(reason: str) -> Problems:

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import sanitise
 from orchestrator.state.protocol.leases import LeaseHeldError, LostLeaseError
+from orchestrator.state.server.store.lease_store import FenceRequiredError, NotRunOwnerError
 from orchestrator.state.server.store.store import EventGapError, RunEndedError, UnknownRunError
 
 MEDIA_TYPE = "application/problem+json"
@@ -117,6 +118,16 @@ def _handle_run_ended(request: Request, error: Exception) -> Response:
     )
 
 
+def _handle_missing_fence(request: Request, _: Exception) -> Response:
+    detail = "this run holds the lock: a write to it must contain its fence"
+    return problem_response(409, detail, "fence-required", request=_request_id(request))
+
+
+def _handle_not_owner(request: Request, _: Exception) -> Response:
+    detail = "another client began this run, and only that client may write to it"
+    return problem_response(403, detail, "not-owner", request=_request_id(request))
+
+
 def _handle_unknown_run(request: Request, _: Exception) -> Response:
     return problem_response(404, "no run with this ID", request=_request_id(request))
 
@@ -138,6 +149,8 @@ HANDLERS: dict[Any, Any] = {
     LostLeaseError: _handle_lost_lease,
     EventGapError: _handle_event_gap,
     RunEndedError: _handle_run_ended,
+    FenceRequiredError: _handle_missing_fence,
+    NotRunOwnerError: _handle_not_owner,
     UnknownRunError: _handle_unknown_run,
     DataError: _handle_invalid_data,
     IntegrityError: _handle_invalid_data,

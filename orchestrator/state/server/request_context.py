@@ -76,9 +76,27 @@ def check_csrf(identity: Identity, csrf_token: str) -> None:
         raise HTTPException(403, "the CSRF token of the page is missing or expired; reload the page")
 
 
+def require_drift_reporter(request: Request) -> Identity:
+    """Return the identity of a drift check; a job of code that nobody has merged may not call anything in sync."""
+    identity = require_scopes("propose")(request)
+    if identity.is_unmerged:
+        raise HTTPException(403, f"{identity.actor}: only jobs of the main branch may send drift reports")
+    return identity
+
+
+def require_pull_request_proposer(request: Request) -> Identity:
+    """Return the identity of a plan of the pull request in the path: a job of another one may not send it."""
+    identity = require_scopes("propose")(request)
+    if identity.is_unmerged and request.path_params["number"] != str(identity.pull_request):
+        raise HTTPException(403, f"{identity.actor}: only jobs of this pull request or of the main branch may send it")
+    return identity
+
+
 StoreDep = Annotated[Store, Depends(get_store)]
 CurrentReader = Annotated[Identity, Depends(require_scopes("read"))]
 CurrentProposer = Annotated[Identity, Depends(require_scopes("propose"))]
+CurrentDriftReporter = Annotated[Identity, Depends(require_drift_reporter)]
+CurrentPullRequestProposer = Annotated[Identity, Depends(require_pull_request_proposer)]
 CurrentReaderOrProposer = Annotated[Identity, Depends(require_scopes("read", "propose"))]
 CurrentWriter = Annotated[Identity, Depends(require_scopes("write"))]
 CurrentOperator = Annotated[Identity, Depends(require_scopes("operate"))]

@@ -24,7 +24,10 @@ def _setting(variable: str, default: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings; "" means not set.  ``host`` and ``port`` are the address to listen on."""
+    """The settings; "" means not set.  ``host`` and ``port`` are the address to listen on.
+
+    ``project`` is the only one that workflows write to; "" is every project of the repository.
+    """
 
     database: str = field(default=DEFAULT_DATABASE_URL, repr=False, metadata={"name": "State__Database"})
     public_url: str = _setting("State__PublicUrl")
@@ -35,6 +38,7 @@ class Settings:
     repository: str = _setting("GitHub__Repository")
     repository_id: str = _setting("GitHub__RepositoryId")
     branch: str = _setting("GitHub__Branch", "main")
+    project: str = _setting("GitHub__Project")
     audience: str = _setting("GitHub__Audience", "orchestrator-state")
     issuer: str = _setting("GitHub__Issuer", "https://token.actions.githubusercontent.com")
     client_id: str = _setting("GitHub__ClientId")

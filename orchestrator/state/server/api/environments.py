@@ -26,8 +26,10 @@ from orchestrator.state.server.api.operation_router import OperationRouter
 from orchestrator.state.server.filters import DeliveryMetrics
 from orchestrator.state.server.idempotency import respond_once
 from orchestrator.state.server.request_context import (
+    CurrentDriftReporter,
     CurrentOperator,
     CurrentProposer,
+    CurrentPullRequestProposer,
     CurrentReader,
     CurrentReaderOrProposer,
     CurrentWriter,
@@ -72,10 +74,18 @@ def put_plan(
     digest: Annotated[str, Path(pattern="^[0-9a-f]{64}$")],
     body: PlanRecord,
 ) -> Response:
-    """Store a plan. Repeating the request changes nothing."""
+    """Store a plan. Repeating the request changes nothing.
+
+    The digest must be that of the changes. A plan that a job of unmerged code sent is replaced by that of a run.
+    """
+    from orchestrator.planning.plan import compute_digest
+
     is_consistent = (body.environment, body.digest, body.plan.digest) == (f"{project}/{name}", digest, digest)
     _require_match(is_consistent and (body.plan.project, body.plan.environment) == (project, name))
-    return json_response(request, store.record_plan(validate_record(body), identity.name))
+    if compute_digest(body.plan) != digest:
+        raise HTTPException(422, "the digest of the plan is not that of its changes")
+    record = replace(validate_record(body), by=identity.actor, is_proposed=identity.is_unmerged)
+    return json_response(request, store.record_plan(record, identity.name))
 
 
 @operations.get("/plans/{digest}", response_model=PlanRecord)
@@ -145,11 +155,16 @@ def list_drift_reports(
 
 @operations.post(ENVIRONMENT_PATH + "/drift", status_code=201, response_model=DriftReport)
 def create_drift_report(
-    request: Request, store: StoreDep, identity: CurrentProposer, project: PathName, name: PathName, body: DriftReport
+    request: Request,
+    store: StoreDep,
+    identity: CurrentDriftReporter,
+    project: PathName,
+    name: PathName,
+    body: DriftReport,
 ) -> Response:
     """Store a drift report. Repeating the request changes nothing."""
     _require_match(body.environment == f"{project}/{name}")
-    report = validate_record(body)
+    report = replace(validate_record(body), by=identity.actor)
     return respond_once(request, identity, body, lambda: (201, store.record_drift_report(report, identity.name)))
 
 
@@ -169,7 +184,7 @@ def create_drift_decision(
     _require_match(body.environment == f"{project}/{name}")
 
     def record_decision() -> tuple[int, object]:
-        decision = validate_record(replace(body, by=identity.name, at=format_timestamp(store.clock())))
+        decision = validate_record(replace(body, by=identity.actor, at=format_timestamp(store.clock())))
         store.record_drift_decision(decision, identity.name)
         return 201, decision
 
@@ -196,7 +211,7 @@ def list_conflicts(
 def put_pull_request(
     request: Request,
     store: StoreDep,
-    identity: CurrentProposer,
+    identity: CurrentPullRequestProposer,
     project: PathName,
     name: PathName,
     number: PathNumber,
@@ -205,7 +220,7 @@ def put_pull_request(
     """Store the fields that the plan of a pull request changes; return the pull requests that it conflicts with."""
     key = f"{project}/{name}"
     _require_match((body.environment, body.number) == (key, number))
-    store.record_pull_request(validate_record(body), identity.name)
+    store.record_pull_request(replace(validate_record(body), by=identity.actor), identity.name)
     return json_response(request, store.list_conflicts(key, number))
 
 
@@ -228,8 +243,9 @@ def put_model_version(  # noqa: PLR0913 - path parameters
 ) -> Response:
     """Store a model version."""
     _require_match((body.environment, body.name, body.version) == (f"{project}/{name}", model, version))
-    store.record_model_version(validate_record(body), identity.name)
-    return json_response(request, body)
+    record = replace(validate_record(body), by=identity.actor)
+    store.record_model_version(record, identity.name)
+    return json_response(request, record)
 
 
 @operations.get("/deliveries", response_model=list[DeliveryMetrics])

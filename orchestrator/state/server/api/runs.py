@@ -55,7 +55,10 @@ def create_run(request: Request, store: StoreDep, identity: CurrentWriter, body:
             "invalid run: `id` must be 1 to 64 letters, digits, `.`, `_` or `-`; `environment` must be PROJECT/NAME",
         )
     check_permission(identity, "write", run.environment)
-    new_run = replace(run, status="running", sequence=0, ended_at="", outcomes=(), superseded_by="")
+    by = identity.actor
+    if body.past and run.by not in {"", by}:
+        by = f"{run.by[:80]}, imported by {by[:80]}"
+    new_run = replace(run, by=by, status="running", sequence=0, ended_at="", outcomes=(), superseded_by="")
 
     def begin_run() -> tuple[int, object]:
         return 201, store.begin_run(new_run, identity.name, can_wait=body.waits, from_journal=body.past)
@@ -113,11 +116,14 @@ def set_plan(request: Request, store: StoreDep, identity: CurrentWriter, run: Ru
 
 @operations.post("/runs/{run}/events", response_model=AppendEventsResponse)
 def append_events(request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: EventBatch) -> Response:
-    """Store events. Returns 409 `lost-lease` if the run must stop, 409 `gap` if earlier events are missing."""
+    """Store events. Returns 409 `lost-lease` if the run must stop, 409 `gap` if earlier events are missing.
+
+    A run that holds the lease needs its fence, here and in every write, and only the client that began it has it.
+    """
     if len(body.events) > MAX_EVENTS:
         raise HTTPException(413, f"too many events: {len(body.events)}; send at most {MAX_EVENTS} per request")
     _check_run_permission(store, identity, run)
-    last_sequence = store.append_events(run, body.fence, validate_record(body).events)
+    last_sequence = store.append_events(run, body.fence, validate_record(body).events, identity.name)
     request.app.state.metrics.events.inc(len(body.events))
     return json_response(request, AppendEventsResponse(last_sequence))
 
@@ -130,7 +136,7 @@ def renew_lease(
     _check_run_permission(store, identity, run)
     if body.fence is None:
         return json_response(request, store.request_lease(run, identity.name))
-    return json_response(request, store.renew_lease(run, body.fence))
+    return json_response(request, store.renew_lease(run, body.fence, identity.name))
 
 
 @operations.post("/runs/{run}/end", response_model=Run)

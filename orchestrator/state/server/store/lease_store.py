@@ -27,6 +27,14 @@ class UnknownRunError(LookupError):
     """There is no such run."""
 
 
+class FenceRequiredError(Exception):
+    """A write to a run that holds the lease does not contain its fence."""
+
+
+class NotRunOwnerError(Exception):
+    """A client writes to a run that another client began and that has not ended."""
+
+
 class LockedLease:
     """The lease row of one environment, locked until the transaction ends."""
 
@@ -35,9 +43,26 @@ class LockedLease:
         self.environment = environment
         self.state = state
 
-    def check_fence(self, fence: int, timestamp: float) -> None:
-        """Raise LostLeaseError if ``fence`` is not that of the holder; ``timestamp`` in Unix seconds."""
-        leases.require_holder(leases.drop_expired(self.state, timestamp), fence)
+    def check_writer(self, run: str, fence: int | None, actor: str | None, timestamp: float) -> None:
+        """Check that ``actor`` may write to ``run``; ``timestamp`` in Unix seconds.
+
+        Only the client that began a run may, and with its fence once the run holds the lease.  A run that neither holds
+        the lease nor waits for it comes from a journal.  ``actor`` None is this process.
+
+        Raises LostLeaseError if ``fence`` is not that of the holder, FenceRequiredError, NotRunOwnerError.
+        """
+        self.check_owner(run, actor)
+        if fence is not None:
+            leases.require_holder(leases.drop_expired(self.state, timestamp), fence)
+        elif self.state.holder is not None and self.state.holder.run == run:
+            raise FenceRequiredError(run)
+
+    def check_owner(self, run: str, actor: str | None) -> None:
+        """Raise NotRunOwnerError if another client than ``actor`` began ``run``."""
+        entries = (*((self.state.holder,) if self.state.holder else ()), *self.state.waiting)
+        owners = [entry.identity for entry in entries if entry.run == run and entry.identity]
+        if actor is not None and any(owner != actor for owner in owners):
+            raise NotRunOwnerError(run)
 
     def remove_run(self, run: str) -> None:
         """Remove a run, whether it holds or waits."""
@@ -76,6 +101,7 @@ class LeaseStore:
         needs no lease.
 
         Raises LeaseHeldError if the lease is held and the run cannot wait; then the run is not recorded.
+        NotRunOwnerError if another client, or another environment, has a run with this ID.
         """
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
@@ -83,6 +109,8 @@ class LeaseStore:
             row = connection.execute(select(t.runs.c.body).where(t.runs.c.id == run.id)).scalar()
             if row is not None:
                 existing = msgspec.json.decode(row, type=Run)
+                if existing.environment != run.environment:
+                    raise NotRunOwnerError(run.id)
                 if from_journal:
                     return RunLeaseStatus(existing, Lease(run.environment, 0))
                 return self._acquire_lease(connection, existing, actor, timestamp, can_wait=can_wait)
@@ -103,14 +131,15 @@ class LeaseStore:
             run = msgspec.json.decode(self._lock_run(connection, run_id).body, type=Run)
             return self._acquire_lease(connection, run, actor, current_time(connection, self.clock), can_wait=can_wait)
 
-    def renew_lease(self, run_id: str, fence: int) -> RunLeaseStatus:
+    def renew_lease(self, run_id: str, fence: int, actor: str | None = None) -> RunLeaseStatus:
         """Renew the lease of the holder.
 
-        Raises UnknownRunError, and LostLeaseError if ``fence`` is not that of the holder.
+        Raises UnknownRunError, LostLeaseError if ``fence`` is not that of the holder, NotRunOwnerError.
         """
         with write_transaction(self.engine) as connection:
             run = msgspec.json.decode(self._lock_run(connection, run_id).body, type=Run)
             lease = lock_lease(connection, run.environment)
+            lease.check_owner(run_id, actor)
             lease.save(leases.renew(lease.state, fence, current_time(connection, self.clock)))
             return _lease_status(run, lease.state)
 
@@ -147,7 +176,7 @@ class LeaseStore:
         lease = lock_lease(connection, run.environment)
         previous_state = lease.state
         self._supersede_queued_runs(connection, lease, run, actor, timestamp)
-        new_state = leases.acquire(lease.state, _lease_request(run, can_wait=can_wait), timestamp)
+        new_state = leases.acquire(lease.state, _lease_request(run, actor, can_wait=can_wait), timestamp)
         is_holder = new_state.holder is not None and new_state.holder.run == run.id
         lease.save(new_state)
         if not is_holder and not can_wait:
@@ -169,7 +198,8 @@ class LeaseStore:
         if run.status == "running" and not is_holder:
             raise leases.LostLeaseError(lease.state.holder)
         previous_state = lease.state
-        lease.save(leases.acquire(lease.state, _lease_request(run, can_wait=can_wait), timestamp))
+        lease.check_owner(run.id, actor)
+        lease.save(leases.acquire(lease.state, _lease_request(run, actor, can_wait=can_wait), timestamp))
         self._end_evicted_run(connection, previous_state, lease.state, actor, timestamp)
         if lease.state.holder is not None and lease.state.holder.run == run.id and run.status == "queued":
             run = replace(run, status="running")
@@ -215,9 +245,9 @@ class LeaseStore:
         return row
 
 
-def _lease_request(run: Run, *, can_wait: bool) -> LeaseRequest:
+def _lease_request(run: Run, actor: str, *, can_wait: bool) -> LeaseRequest:
     reason = f"{run.verb} {run.commit[:12]}".strip()
-    return LeaseRequest(run.id, run.by, run.reason or reason, run.url, can_wait)
+    return LeaseRequest(run.id, run.by, run.reason or reason, run.url, can_wait, actor)
 
 
 def _lease_status(run: Run, state: LeaseState) -> RunLeaseStatus:

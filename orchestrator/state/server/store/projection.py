@@ -121,6 +121,9 @@ def _health_after_run(result: RunResult) -> EnvironmentHealth | None:
 def _apply_plan(connection: Connection, entry: AuditEntry, record: PlanRecord) -> None:
     columns: dict[str, Any] = {"environment": record.environment, "at": record.at, "body": entry.payload}
     upsert(connection, t.plans, {"digest": record.digest}, columns)
+    if record.is_proposed:  # says nothing about the environment as it is
+        upsert_environment(connection, record.environment)
+        return
     plan = record.plan
     environment_columns: dict[str, Any] = {"account": plan.account, "region": plan.region, "health": plan_health(plan)}
     if record.monthly_usd is not None:

@@ -74,14 +74,15 @@ class Store(LeaseStore, StoreQueries):
         return cls(engine, clock)
 
     def record_plan(self, record: PlanRecord, actor: str) -> PlanRecord:
-        """Store a plan unless it exists; return the stored one."""
+        """Store a plan unless it exists; return the stored one.  A proposed plan is replaced by one that is not."""
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
             body = connection.execute(select(t.plans.c.body).where(t.plans.c.digest == record.digest)).scalar()
-            if body is None:
-                self._append_history(connection, actor, "plan", record.environment, record.digest, record)
-                return record
-        return msgspec.json.decode(body, type=PlanRecord)
+            stored = msgspec.json.decode(body, type=PlanRecord) if body is not None else None
+            if stored is not None and (record.is_proposed or not stored.is_proposed):
+                return stored
+            self._append_history(connection, actor, "plan", record.environment, record.digest, record)
+        return record
 
     def record_release(self, record: ReleaseRecord, content: ReleaseContent | None, actor: str) -> None:
         """Store or update a release; repeating the call changes nothing, and its run is kept."""
@@ -139,7 +140,8 @@ class Store(LeaseStore, StoreQueries):
     def set_run_plan(self, run_id: str, fence: int | None, plan: str, actor: str) -> Run:
         """Set the plan that a run applies, by its digest.
 
-        Raises UnknownRunError, RunEndedError if the run has ended, LostLeaseError if it has lost its lease.
+        Raises UnknownRunError, RunEndedError if the run has ended, LostLeaseError if it has lost its lease,
+        FenceRequiredError and NotRunOwnerError as ``LockedLease.check_writer`` does.
         """
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
@@ -148,17 +150,19 @@ class Store(LeaseStore, StoreQueries):
                 return run
             if run.is_over and not _can_import(run, fence):
                 raise RunEndedError(run)
-            if fence is not None:
-                lock_lease(connection, run.environment).check_fence(fence, current_time(connection, self.clock))
+            self._check_writer(connection, run, fence, actor)
             run = replace(run, plan=plan)
             self._append_history(connection, actor, "run.plan", run.environment, run.id, run)
             return run
 
-    def append_events(self, run_id: str, fence: int | None, new_events: tuple[StepEvent, ...]) -> int:
+    def append_events(
+        self, run_id: str, fence: int | None, new_events: tuple[StepEvent, ...], actor: str | None = None
+    ) -> int:
         """Store the new events of a run; return the number of the last one.
 
         ``fence`` is None for events from a journal.  Raises UnknownRunError, RunEndedError if the run has ended,
-        EventGapError if earlier events are missing, LostLeaseError if the run has lost its lease.
+        EventGapError if earlier events are missing, LostLeaseError if the run has lost its lease, FenceRequiredError
+        and NotRunOwnerError as ``LockedLease.check_writer`` does.
         """
         with write_transaction(self.engine) as connection:
             row = self._lock_run(connection, run_id)
@@ -168,15 +172,14 @@ class Store(LeaseStore, StoreQueries):
             run = msgspec.json.decode(row.body, type=Run)
             if run.is_over and not _can_import(run, fence):
                 raise RunEndedError(run)
-            if fence is not None:
-                lock_lease(connection, run.environment).check_fence(fence, current_time(connection, self.clock))
+            self._check_writer(connection, run, fence, actor)
             return insert_events(connection, run_id, row.sequence, row.events_hash, unsaved)
 
     def end_run(self, run_id: str, fence: int | None, result: RunResult, actor: str) -> Run:
         """End a run and release its lease.
 
         Raises UnknownRunError, LostLeaseError if another run holds its lease, RunEndedError if it has ended with a
-        different status.
+        different status, FenceRequiredError and NotRunOwnerError as ``LockedLease.check_writer`` does.
         """
         with write_transaction(self.engine) as connection:
             history_chain.lock_chain(connection)
@@ -187,10 +190,16 @@ class Store(LeaseStore, StoreQueries):
                     raise RunEndedError(run)
                 return run
             lease = lock_lease(connection, run.environment)
-            if fence is not None and run.status == "running":
-                lease.check_fence(fence, current_time(connection, self.clock))
+            if not run.is_over:
+                lease.check_writer(run_id, fence, actor, current_time(connection, self.clock))
             lease.remove_run(run_id)
             return self._end_run(connection, run, result, actor)
+
+    def _check_writer(self, connection: Connection, run: Run, fence: int | None, actor: str | None) -> None:
+        """Check the fence and the client of a write to a run that has not ended."""
+        if not run.is_over:
+            lease = lock_lease(connection, run.environment)
+            lease.check_writer(run.id, fence, actor, current_time(connection, self.clock))
 
     def _end_run(self, connection: Connection, run: Run, result: RunResult, actor: str) -> Run:
         query = select(t.runs.c.events_hash).where(t.runs.c.id == run.id)
