@@ -82,6 +82,9 @@ class DeployNotifier(Notifier):
         else:
             self._github.report_interrupted()
 
+    def report_already_current(self, release_number: int) -> None:
+        self._github.report_already_current(release_number)
+
     def report_superseded(self, superseding_run: str) -> None:
         self._github.report_superseded(superseding_run)
 

@@ -115,6 +115,12 @@ class GitHubNotifier:
         self.run.set_outputs(result="superseded")
         self._finish("inactive", text, f"### {self.environment}: {text}")
 
+    def report_already_current(self, release_number: int) -> None:
+        """Report that a rollback did nothing, because the environment already has that release."""
+        text = f"release {release_number} is already current; nothing was changed"
+        self.run.set_outputs(result="unchanged", release=release_number)
+        self._finish("success", text, f"### {self.environment}: {text}")
+
     def report_failure(self, problems: Sequence[Problem], command: str) -> None:
         """Report the problems that stopped the run."""
         self.run.set_outputs(result="failed")

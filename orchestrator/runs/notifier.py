@@ -34,5 +34,8 @@ class Notifier:
     def report_run(self, run: DeployRun) -> None:
         """Announce the result of a run that was carried out or interrupted."""
 
+    def report_already_current(self, release_number: int) -> None:
+        """Announce that a rollback did nothing, because the environment already has that release."""
+
     def report_superseded(self, superseding_run: str) -> None:
         """Announce that another run deploys a newer commit and this one did nothing."""

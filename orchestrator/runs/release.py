@@ -244,13 +244,22 @@ def rollback(settings: Settings, options: RollbackOptions, notifier: Notifier | 
 
     Raises Problems if there is no such release, it cannot be restored, nobody approves, or the environment is locked.
     """
+    from orchestrator.release.rollback import NoDifferenceError
+
     notifier = notifier or Notifier()
     session = open_session(settings, options.approval, clients=options.clients)
     notifier.start_deployment("rollback")
     # A rollback must work while the state service is down.
     run_options = replace(options.run, is_service_required=False, reason=options.reason)
     with session.acquire_lock("rollback", run_options) as locked:
-        target, planned = _plan_rollback(locked, options, should_save_pointers=True)
+        try:
+            target, planned = _plan_rollback(locked, options, should_save_pointers=True)
+        except NoDifferenceError:
+            if options.release_number is None:
+                raise
+            settings.terminal.print_out(f"Release {options.release_number} is already current. Nothing was changed.")
+            notifier.report_already_current(options.release_number)
+            return DeployRun(ExitCode.OK)
         if not review_plan(planned, settings, locked.record, locked.approval):
             return DeployRun(ExitCode.VETOED, planned.plan)
         locked.confirm(planned, f"Roll back to release {target.release.number}")

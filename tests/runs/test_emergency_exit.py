@@ -95,7 +95,11 @@ def test_a_rollback_goes_on_whatever_is_wrong_with_the_service(
     released: Run, answer: Answer, credential: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Docs of the state service: while it is unavailable, `rollback` works; the exchange of a token is part of it."""
-    with answering((200, "application/json", b'{"value": "oidc"}')) as issuer, answering(answer) as url:
+    with (
+        answering((200, "application/json", b'{"value": "oidc"}')) as issuer,
+        answering((404, "application/json", b'{"message": "Not Found"}')) as github,
+        answering(answer) as url,
+    ):
         monkeypatch.setenv("ORCHESTRATOR_STATE_URL", url)
         if credential == "token":
             monkeypatch.setenv("ORCHESTRATOR_STATE_TOKEN", "ost_expired")
@@ -103,8 +107,15 @@ def test_a_rollback_goes_on_whatever_is_wrong_with_the_service(
             monkeypatch.delenv("ORCHESTRATOR_STATE_TOKEN", raising=False)
             monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_URL", f"{issuer}/token?x=1")
             monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "job")
+            monkeypatch.setenv("GITHUB_REPOSITORY", "team/shop")
+            monkeypatch.setenv("GITHUB_SHA", "c0ffee")
+            monkeypatch.setenv("GITHUB_TOKEN", "job")
+            monkeypatch.setenv("GITHUB_API_URL", github)
         deployed = released("deploy", "--auto-approve")
-        rolled_back = released("rollback", "--auto-approve", "--to", "1")
+        in_workflow = credential == "workflow"
+        rolled_back = released(
+            *(("github", "rollback") if in_workflow else ("rollback", "--auto-approve")), "--to", "1"
+        )
 
     assert deployed.code == 1
     assert "nothing was changed" in deployed.err
@@ -267,3 +278,14 @@ def test_a_lease_is_not_believed_after_a_suspension() -> None:
 
     if hasattr(time, "CLOCK_BOOTTIME"):
         assert abs(sender.suspend_aware_time() - time.clock_gettime(time.CLOCK_BOOTTIME)) < 5.0
+
+
+def test_a_rollback_to_the_current_release_is_done(released: Run, aws: Emulator) -> None:
+    """Repeating a command that was carried out is no failure: `apply` and `deploy` exit 0 as well."""
+    first = released("rollback", "--auto-approve", "--to", "1")
+    aws.clear_calls()
+    again = released("rollback", "--auto-approve", "--to", "1")
+
+    assert (first.code, again.code) == (0, 0), again.err
+    assert "Release 1 is already current" in again.out
+    assert [name for name in list_write_calls(aws) if "Object" not in name] == []
