@@ -26,6 +26,7 @@ COMMANDS = {
     "rollback": "Roll back to an earlier release, all of it or parts.",
     "releases": "List the releases, and which can be restored.",
     "unpin": "Let the next deploy ship what a rollback pinned.",
+    "blame": "Say which component of a rolled back release was at fault.",
     "drift": "Show where AWS differs from the manifests.",
     "model": "Show the model in use, and whether to retrain it.",
     "destroy": "Delete everything of one environment.",

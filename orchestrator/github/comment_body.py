@@ -95,13 +95,16 @@ def render_not_approved(title: str, decision: ApprovalDecision, commit: str, run
         if len(decision.unreviewed_changes) > MAX_LIST_ITEMS
         else []
     )
+    rejections = "\n".join(f"- {escape(sentence)}" for sentence in decision.rejected_reviews)
     next_steps = (
         "To apply this plan, review it in the run, then start the workflow `deploy` by hand with its digest: "
         f"{code_span(digest)}. To change it, open a pull request."
     )
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed, no changes made"
-    parts = [header, f"{escape(decision.reason[:1].upper() + decision.reason[1:])}:", "\n".join(items), next_steps]
-    return "\n\n".join([*parts, _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")]) + "\n"
+    reason = f"{escape(decision.reason[:1].upper() + decision.reason[1:])}:"
+    run_line = _render_small(f"Commit {code_span(commit[:12])}, [run]({run_url}).")
+    parts = [header, reason, "\n".join(items), rejections, next_steps, run_line]
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def render_failure(title: str, problem_list: Iterable[Problem], commit: str, run_url: str, command: str) -> str:
@@ -148,6 +151,7 @@ def _render_problem(problem: Problem) -> str:
 
 
 def _render_result(result_view: DeployView) -> Iterator[str]:
+    yield from (f"**Held back:** {escape(sentence)}" for sentence in result_view.held)
     if result_view.cause:
         sentence, *output = result_view.cause.split("\n")
         yield f"> [!CAUTION]\n> **Root cause:** {escape(sentence)}"

@@ -66,7 +66,8 @@ class Pin(Struct, frozen=True):
 
     ``part`` is ``image:HANDLE``, ``site:HANDLE``, ``secret:HANDLE`` or ``manifest:HANDLE``.  ``refused`` identifies the
     bad content: a build tag, a site digest or a document digest, empty for a document that did not exist.  ``release``
-    is the release whose content is used instead, ``left`` the release that was rolled back.
+    is the release whose content is used instead, ``left`` the release that was rolled back.  ``at_fault``: its
+    component is known to be the cause; if none of a rollback is, any may be.
     """
 
     part: str
@@ -76,6 +77,7 @@ class Pin(Struct, frozen=True):
     at: str
     by: str
     reason: str = ""
+    at_fault: bool = False
 
 
 class ManifestDocument(Struct, frozen=True):

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from orchestrator.artefacts import Artefacts, Site
+from orchestrator.artefacts import Artefacts, Image, Site
 from orchestrator.artefacts.collect import collect_artefacts
-from orchestrator.components import Stack
 from orchestrator.manifest import check, expand
 from orchestrator.manifest.check import Manifest
 from orchestrator.planning import pipeline
 from orchestrator.problems import Problems
-from orchestrator.release import Ledger, ManifestDocument, manifest_documents, pins
+from orchestrator.release import Ledger, ManifestDocument, Release, manifest_documents, pins
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.pins import PinResolution
 from orchestrator.vocabulary import DesiredState
@@ -54,20 +53,16 @@ def from_manifest(manifest: Manifest, clients: Clients | None = None) -> Release
     store = find_store(manifest, clients)
     ledger = store.read() if store else Ledger()
     checkout_documents = manifest_documents.from_manifest(manifest)
-    replacements, document_pins = pins.resolve_documents(ledger, checkout_documents)
-    if replacements:
-        merged_sources = manifest_documents.replace_documents(manifest.sources, manifest.environment, replacements)
-        manifest = check.check(merged_sources, manifest.environment)
-    stack = expand.build_stack(manifest)
-    artefacts, pin_resolution = _apply_pins(
-        store, ledger, collect_artefacts(stack.components.values()), checkout_documents, stack
-    )
-    pin_resolution = document_pins + pin_resolution
-    artefacts = replace(artefacts, notes=(*artefacts.notes, *pin_resolution.notes))
+    artefacts = collect_artefacts(expand.build_stack(manifest).components.values())
+    base = ledger.last_complete
+    resolution = pins.resolve(ledger, checkout_documents, artefacts) if base else PinResolution()
+    if store is not None and base is not None and resolution.held:
+        manifest = _hold_manifest(ledger, base, resolution, checkout_documents, manifest)
+        artefacts = _hold_artefacts(base, resolution, manifest, store, artefacts)
+    desired = expand.expand(manifest, artefacts)
+    desired = replace(desired, notes=tuple(dict.fromkeys((*resolution.notes, *desired.notes))))
     final_documents = manifest_documents.from_manifest(manifest)
-    return ReleaseCandidate(
-        expand.expand(manifest, artefacts), artefacts, final_documents, store, ledger, pin_resolution, clients
-    )
+    return ReleaseCandidate(desired, artefacts, final_documents, store, ledger, resolution, clients)
 
 
 def find_store(manifest: Manifest, clients: Clients | None = None) -> LedgerStore | None:
@@ -118,22 +113,44 @@ def load_site(store: LedgerStore, bucket: str, digest: str) -> Site:
     return stored_site
 
 
-def _apply_pins(
-    store: LedgerStore | None,
+def _hold_manifest(
     ledger: Ledger,
-    artefacts: Artefacts,
+    base: Release,
+    resolution: PinResolution,
     checkout_documents: Mapping[str, ManifestDocument],
-    stack: Stack,
-) -> tuple[Artefacts, PinResolution]:
-    if store is None or not ledger.pins:
-        return artefacts, PinResolution()
-    artefacts, image_pins = pins.resolve_images(ledger, artefacts)
-    pinned_digests, site_pins = pins.resolve_sites(ledger, artefacts)
-    pinned_secrets, secret_pins = pins.resolve_secrets(ledger, checkout_documents)
-    earlier_sites = {
-        name: load_site(store, str(stack.get_export(name, "name")), digest) for name, digest in pinned_digests.items()
-    }
-    updated_artefacts = replace(
-        artefacts, sites={**artefacts.sites, **earlier_sites}, secrets={**artefacts.secrets, **pinned_secrets}
+    manifest: Manifest,
+) -> Manifest:
+    """Return ``manifest`` with what is served as in the ``base`` release; all of that release if they do not fit."""
+    replacements = pins.hold_documents(ledger, base, resolution.held, checkout_documents)
+    merged = manifest_documents.replace_documents(manifest.sources, manifest.environment, replacements)
+    try:
+        return check.check(merged, manifest.environment) if replacements else manifest
+    except Problems:
+        sources = manifest_documents.build_sources(ledger.documents_of(base), manifest.environment)
+        return check.check(sources, manifest.environment)
+
+
+def _hold_artefacts(
+    base: Release, resolution: PinResolution, manifest: Manifest, store: LedgerStore, artefacts: Artefacts
+) -> Artefacts:
+    """Return the images and sites of the ``base`` release, and its versions of pinned secrets."""
+    exports = expand.build_stack(manifest).exports_by_handle
+    pinned_secrets = {pin.part.partition(":")[2] for pin in resolution.held if pin.part.startswith("secret:")}
+    return Artefacts(
+        images={
+            handle: Image(image.tag, digest=image.digest)
+            for handle, image in base.vector.images.items()
+            if image.tag and handle in exports
+        },
+        sites={
+            handle: load_site(store, str(exports[handle]["name"]), digest)
+            for handle, digest in base.vector.sites.items()
+            if handle in exports
+        },
+        secrets={
+            handle: version
+            for handle, version in base.vector.secrets.items()
+            if handle in pinned_secrets and handle in exports
+        },
+        notes=artefacts.notes,
     )
-    return updated_artefacts, image_pins + site_pins + secret_pins

@@ -50,7 +50,7 @@ class DeployResult(Struct, frozen=True):
 
     ``current_release_number`` is None if AWS holds no complete release now.  ``cause`` says why it failed.
     ``rollback_result`` is the result of restoring the previous release.  ``warnings`` lists clean-up and recording
-    failures.
+    failures, ``held`` what pins of earlier rollbacks held back.
     """
 
     status: DeployStatus
@@ -60,6 +60,7 @@ class DeployResult(Struct, frozen=True):
     cause: str = ""
     rollback_result: ShipResult | None = None
     warnings: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
 
 
 class Deployment:
@@ -85,8 +86,13 @@ class Deployment:
     def deploy(self, planned: PreparedPlan, candidate: ReleaseCandidate, on_failure: OnFailure) -> DeployResult:
         """Apply the plan for ``candidate``; on failure roll back to the last healthy release if the project says so.
 
-        ``on_failure`` is called with the cause before the rollback.  Raises Problems or AwsError as the pipeline does.
+        ``on_failure`` is called with the cause before the rollback.  Raises Problems or AwsError as the pipeline does,
+        and Problems (exit code 6) if a person has to say which part of an earlier release was at fault.
         """
+        candidate.pin_resolution.raise_if_undecided()
+        return replace(self._deploy(planned, candidate, on_failure), held=candidate.pin_resolution.notes)
+
+    def _deploy(self, planned: PreparedPlan, candidate: ReleaseCandidate, on_failure: OnFailure) -> DeployResult:
         current_release = candidate.ledger.current_release
         if not planned.plan.pending_changes and current_release is not None and current_release.is_complete:
             return self._confirm_unchanged(candidate, current_release)
@@ -321,7 +327,7 @@ class Deployment:
 
         def add_release(current_ledger: Ledger) -> Ledger:
             updated_pins = (
-                _pins_after_rollback(rollback_target, current_ledger, restored_release)
+                _pins_after_rollback(rollback_target, current_ledger, restored_release, ship_result.faulty_components)
                 if ship_result.is_build_failure
                 else current_ledger.pins
             )
@@ -378,7 +384,9 @@ def _automatic_rollback_release(ledger: Ledger, candidate: ReleaseCandidate) -> 
         return None
 
 
-def _pins_after_rollback(rollback_target: RollbackTarget, ledger: Ledger, release: Release) -> tuple[Pin, ...]:
+def _pins_after_rollback(
+    rollback_target: RollbackTarget, ledger: Ledger, release: Release, at_fault: frozenset[str] = frozenset()
+) -> tuple[Pin, ...]:
     new_pins = pins.create_pins(
         rollback_target.current_release,
         rollback_target.release,
@@ -387,6 +395,7 @@ def _pins_after_rollback(rollback_target: RollbackTarget, ledger: Ledger, releas
         release.at,
         release.by,
         release.reason,
+        at_fault,
     )
     return pins.merge_pins(ledger, new_pins)
 

@@ -21,7 +21,7 @@ from orchestrator.vocabulary import Component, LiveResource
 
 MODELS_PREFIX = "ml-models"
 POINTER_KEY = f"{MODELS_PREFIX}/current.json"
-SITE_DIGEST_PATTERN = re.compile(r"[0-9a-f]{64}")
+SITE_DIGEST_PATTERN = re.compile(r"[0-9a-f]{16,64}")
 
 
 def read_vector(

@@ -24,6 +24,7 @@ from orchestrator.vocabulary import Action, Actuation, Health, Outcome
 if TYPE_CHECKING:
     from orchestrator.aws import Clients
 
+SERVICE_PREFIX = "containerservice."
 Prober = Callable[..., tuple[ProbeResult, ...]]
 
 
@@ -73,6 +74,17 @@ class ShipResult(Struct, frozen=True):
         """Whether the build is to blame: a probe failed, or the service did not accept it."""
         service_outcomes = (outcome for outcome in self.outcomes if outcome.address in self.service_addresses)
         return bool(self._probe_failure()) or any(outcome.actuation is Actuation.FAILED for outcome in service_outcomes)
+
+    @property
+    def faulty_components(self) -> frozenset[str]:
+        """Services that failed, or did not answer as they should; empty if something else did, such as a page."""
+        failed = {
+            f"{SERVICE_PREFIX}{outcome.address.partition('.')[2]}"
+            for outcome in self.outcomes
+            if outcome.actuation is Actuation.FAILED and outcome.address in self.service_addresses
+        }
+        failed |= {result.probe.component_handle for result in self.probe_results if not result.has_passed}
+        return frozenset(handle for handle in failed if handle.startswith(SERVICE_PREFIX))
 
     @property
     def applied_changes(self) -> tuple[str, ...]:

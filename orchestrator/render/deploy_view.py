@@ -27,7 +27,8 @@ class DeployView(Struct, frozen=True):
     """The result of a deploy or rollback for people.  ``report`` covers the changes.
 
     ``is_success`` is true if everything is as requested.  ``proofs`` are the probes' results.  ``is_rollback`` is true
-    if a failure was rolled back; the probes are then those of the restored release.
+    if a failure was rolled back; the probes are then those of the restored release.  ``held`` is what pins hold back: it
+    stands first.
     """
 
     headline: str
@@ -39,6 +40,7 @@ class DeployView(Struct, frozen=True):
     notes: tuple[str, ...]
     next_step: str
     next_command: str
+    held: tuple[str, ...] = ()
 
 
 def build_view(result: DeployResult, seconds: float, *, retry_command: str, list_command: str) -> DeployView:
@@ -62,12 +64,18 @@ def build_view(result: DeployResult, seconds: float, *, retry_command: str, list
         notes=tuple(clean_paragraph(item) for item in _list_notes(result)),
         next_step=next_step,
         next_command=command,
+        held=tuple(map(clean_sentence, result.held)),
     )
 
 
 def render_text(deploy_view: DeployView, style: Style) -> str:
     """Return the result as text that ends with a newline."""
     sections = [
+        [
+            line
+            for sentence in deploy_view.held
+            for line in style.wrap(f"{style.paint('Held back:', 'yellow')} {sentence}", "")
+        ],
         list(style.wrap(f"{style.paint('Root cause:', 'alarm')} {deploy_view.cause}", "", "    "))
         if deploy_view.cause
         else [],

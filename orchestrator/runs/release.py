@@ -216,6 +216,7 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
             if commit := notifier.commit_of_newer_run:
                 locked.record.report_superseded(commit)
             candidate = checkout.from_manifest(locked.manifest, locked.clients)
+            candidate.pin_resolution.raise_if_undecided()
             planned = pipeline.plan(
                 candidate.desired, targets=options.targets, allow=options.allow, clients=locked.clients
             )

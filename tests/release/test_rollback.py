@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.planning import pipeline
-from orchestrator.release import Vector, live_versions, restorability
+from orchestrator.problems import Problems
+from orchestrator.release import Vector, live_versions, pins, restorability
 from orchestrator.release.ledger_store import LedgerStore
 from tests.release.failing_clients import FailingClients
 from tests.release.site_checkout import V1, V2
@@ -34,7 +36,7 @@ def test_no_body_is_uploaded_again(shop: SiteProject) -> None:
 
     puts = [call for call in shop.emulator.calls if call.operation == "PutObject"]
     copies = [call for call in shop.emulator.calls if call.operation == "CopyObject"]
-    assert len(copies) == 2  # index.html and about.html
+    assert len(copies) == 2 + 1  # index.html and about.html; and the index of what is left, which ages from now
     assert len(puts) <= 5  # the mark, and the ledger with its lease
 
 
@@ -80,7 +82,11 @@ def test_what_cannot_come_back_says_why(shop: SiteProject) -> None:
 def test_a_bad_site_stays_away_until_it_changes(shop: SiteProject) -> None:
     shop.roll_back()
 
-    shop.deploy(versioning="true")  # the bad build is in the checkout still
+    with pytest.raises(Problems, match="it is not known which of its components is at fault") as refused:
+        shop.deploy(versioning="true")  # the bad build is in the checkout still
+    assert refused.value.exit_code == 6
+    shop.store.write(lambda ledger: replace(ledger, pins=pins.blame(ledger.pins, ["bucket.web"])))
+    shop.deploy(versioning="true")
     assert shop.web.read_pages()["index.html"] == V1["index.html"]
     shop.web.build(V2 | {"index.html": "fixed <script src=assets/app-5e6f7a8b.js>"})
     shop.deploy()

@@ -19,11 +19,12 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, parts: tuple[str, ...]) -> int:
     """Let the next deploy ship what a rollback pinned.
 
-    Unpins the given PARTs, as `orchestrator releases` lists them, or all.
+    Unpins the given PARTs, as `orchestrator releases` lists them, with all that their rollback pinned, or everything.
     """
     from msgspec.structs import replace
 
     from orchestrator.problems import ExitCode, Problem, Problems
+    from orchestrator.release import pins
     from orchestrator.runs import release
 
     ledger_store = release.open_session(settings).store
@@ -32,16 +33,16 @@ def command(settings: Settings, parts: tuple[str, ...]) -> int:
     if unknown_parts := sorted(set(parts) - pinned_parts):
         hint = f"pinned parts: {', '.join(sorted(pinned_parts)) or 'none'}"
         raise Problems([Problem(f"{part} is not pinned", hint=hint) for part in unknown_parts])
-    parts_to_unpin = set(parts) or pinned_parts
-    if not parts_to_unpin:
+    if not pinned_parts:
         settings.terminal.print_out("Nothing is pinned.")
         return ExitCode.OK
+    unpinned = pins.expand_parts(ledger.pins, set(parts) or pinned_parts)
     ledger_store.write(
         lambda current_ledger: replace(
-            current_ledger, pins=tuple(pin for pin in current_ledger.pins if pin.part not in parts_to_unpin)
+            current_ledger, pins=tuple(pin for pin in current_ledger.pins if pin not in unpinned)
         )
     )
     settings.terminal.print_out(
-        f"Unpinned {', '.join(sorted(parts_to_unpin))}. The next deploy ships what the manifests say."
+        f"Unpinned {', '.join(sorted({pin.part for pin in unpinned}))}. The next deploy ships what the manifests say."
     )
     return ExitCode.OK
