@@ -27,6 +27,8 @@ MAX_LABELS = 16
 """Version labels per secret: AWS allows 20 and uses up to three itself."""
 GRACE_PERIOD = timedelta(days=1)
 """Anything younger may belong to a deploy in progress."""
+SITE_GRACE_PERIOD = timedelta(days=7)
+"""How long after its supersession a site's files stay for tabs that are still open; its index is written again then."""
 CACHE_RETENTION = timedelta(days=14)
 """How long an unused layer is kept as a cache for the next build."""
 MAX_BATCH_SIZES = {"s3": 1000, "ecr": 100}
@@ -35,7 +37,7 @@ MAX_BATCH_SIZES = {"s3": 1000, "ecr": 100}
 class RetainedContent(Struct, frozen=True):
     """What a ledger's releases need, by handle: image digests, sites' file ``paths`` and ``indexes``, secret versions.
 
-    ``bodies`` are the SHA-256 hashes of the sites' entry files.
+    ``bodies`` are the SHA-256 hashes of the sites' files, of which entry files and overwritten assets are archived.
     """
 
     images: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -52,7 +54,7 @@ def compute_retained(ledger: Ledger, sites: Mapping[tuple[str, str], Site]) -> R
     bodies: set[str] = set()
     for (handle, _), site in sites.items():
         paths.setdefault(handle, set()).update(site.files)
-        bodies.update(file.sha256 for file in site.files.values() if file.entry)
+        bodies.update(file.sha256 for file in site.files.values())
     return RetainedContent(
         images=_group_by_handle(
             (name, image.digest)
@@ -140,7 +142,7 @@ class GarbageCollector:
         for handle, paths in retained.paths.items():
             bucket = self._bucket_name(handle)
             prefix = f"sites/{bucket}/"
-            for key in self._expired_keys(self._store.bucket, prefix) if bucket else ():
+            for key in self._expired_keys(self._store.bucket, prefix, SITE_GRACE_PERIOD) if bucket else ():
                 digest = key.removeprefix(prefix).removesuffix(".json")
                 site = None if digest in retained.indexes[handle] else self._store.load_site(str(bucket), digest)
                 if site is not None:
@@ -171,11 +173,12 @@ class GarbageCollector:
                 request = {"SecretId": secret, "VersionStage": f"{LABEL_PREFIX}{version[:8]}", direction: version}
                 self._caller.call("secretsmanager", "update_secret_version_stage", request)
 
-    def _expired_keys(self, bucket: str, prefix: str) -> list[str]:
-        """Return the keys that are too old to belong to a deploy in progress."""
+    def _expired_keys(self, bucket: str, prefix: str, grace_period: timedelta = GRACE_PERIOD) -> list[str]:
+        """Return the keys that are older than ``grace_period``."""
         pages = self._caller.pages("s3", "list_objects_v2", {"Bucket": bucket, "Prefix": prefix})
         items = [item for page in pages for item in page.get("Contents", ())]
-        return [item["Key"] for item in items if item["LastModified"] < self._cutoff]
+        cutoff = self._cutoff + GRACE_PERIOD - grace_period
+        return [item["Key"] for item in items if item["LastModified"] < cutoff]
 
     def _delete_objects(self, bucket: str, keys: list[str]) -> None:
         for batch in _batches([{"Key": key} for key in keys], MAX_BATCH_SIZES["s3"]):

@@ -11,7 +11,7 @@ from typing import TypeVar
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator.artefacts import Artefacts, Image, Site
+from orchestrator.artefacts import Artefacts, Image, Site, SiteFile
 from orchestrator.aws import Reader
 from orchestrator.aws.errors import AwsError
 from orchestrator.manifest import check, expand
@@ -21,6 +21,7 @@ from orchestrator.release import Ledger, Release, manifest_documents
 from orchestrator.release.checkout import ReleaseCandidate, load_site
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.release.live_versions import MODELS_PREFIX, is_model_bucket
+from orchestrator.resources.s3_site.live_site import ARCHIVE_PREFIX
 from orchestrator.vocabulary import DesiredState
 
 T = TypeVar("T")
@@ -101,6 +102,7 @@ def find_obstacles(ledger: Ledger, release: Release, store: LedgerStore, reader:
 
 def _find_missing(desired: DesiredState, artefacts: Artefacts, store: LedgerStore, reader: Reader) -> Iterator[str]:
     names = {resource.address: resource.physical for resource in desired.resources}
+    encryptions = {component.handle: component.spec.get("encryption") for component in desired.components}
     for handle, image in artefacts.images.items():
         repository = names[f"ecr_repository.{handle.partition('.')[2]}"]
         ids = [{"imageDigest": image.digest}]
@@ -110,7 +112,10 @@ def _find_missing(desired: DesiredState, artefacts: Artefacts, store: LedgerStor
         if not (response or {}).get("images"):
             yield f"image {str(image.digest)[:19]} is missing from repository {repository}"
     for handle, earlier_site in artefacts.sites.items():
-        yield from _find_missing_files(names[f"s3_bucket.{handle.partition('.')[2]}"], earlier_site, store, reader)
+        bucket = names[f"s3_bucket.{handle.partition('.')[2]}"]
+        yield from _find_missing_files(
+            bucket, earlier_site, store, reader, can_compare_etags=encryptions.get(handle) == "AES256"
+        )
     for handle, version in artefacts.secrets.items():
         secret = names[f"secretsmanager_secret.{handle.partition('.')[2]}"]
         versions = reader.all(
@@ -129,19 +134,32 @@ def _find_missing(desired: DesiredState, artefacts: Artefacts, store: LedgerStor
             yield from _find_missing_model(bucket, version, store, reader)
 
 
-def _find_missing_files(bucket: str, earlier_site: Site, store: LedgerStore, reader: Reader) -> Iterator[str]:
+def _find_missing_files(
+    bucket: str, earlier_site: Site, store: LedgerStore, reader: Reader, *, can_compare_etags: bool
+) -> Iterator[str]:
+    """Yield what is neither archived by its hash nor, for an asset, still in the bucket with its own bytes.
+
+    With KMS an ETag is no hash of the content; there the size decides, because overwriting an asset archives it first.
+    """
     bucket_objects = reader.all("s3", "list_objects_v2", "Contents", Bucket=bucket, missing=NOT_FOUND_CODES)
-    bucket_keys = {item["Key"] for item in bucket_objects}
-    assets = [path for path, file in earlier_site.files.items() if not file.entry and path not in bucket_keys]
-    if assets:
-        yield f"s3://{bucket} lacks {len(assets)} of the site's files, such as {assets[0]}"
-    body_objects = reader.all(
-        "s3", "list_objects_v2", "Contents", Bucket=store.bucket, Prefix="bodies/", missing=NOT_FOUND_CODES
+    objects_by_key = {item["Key"]: item for item in bucket_objects}
+    archived = reader.all(
+        "s3", "list_objects_v2", "Contents", Bucket=store.bucket, Prefix=ARCHIVE_PREFIX, missing=NOT_FOUND_CODES
     )
-    bodies = {item["Key"].removeprefix("bodies/") for item in body_objects}
-    lost_pages = [path for path, file in earlier_site.files.items() if file.entry and file.sha256 not in bodies]
-    if lost_pages:
-        yield f"s3://{store.bucket} lacks {len(lost_pages)} of the site's pages, such as {lost_pages[0]}"
+    archived_hashes = {item["Key"].removeprefix(ARCHIVE_PREFIX) for item in archived}
+
+    def is_lost(path: str, file: SiteFile) -> bool:
+        item = None if file.entry else objects_by_key.get(path)
+        is_in_place = item is not None and item["Size"] == file.size
+        if item is not None and can_compare_etags:
+            is_in_place = item["ETag"].strip('"') == file.md5
+        return not is_in_place and file.sha256 not in archived_hashes
+
+    lost_files = [path for path, file in earlier_site.files.items() if is_lost(path, file)]
+    if assets := [path for path in lost_files if not earlier_site.files[path].entry]:
+        yield f"s3://{bucket} lacks {len(assets)} of the site's files, such as {assets[0]}"
+    if pages := [path for path in lost_files if earlier_site.files[path].entry]:
+        yield f"s3://{store.bucket} lacks {len(pages)} of the site's pages, such as {pages[0]}"
 
 
 def _find_missing_model(bucket: str, version: str, store: LedgerStore, reader: Reader) -> Iterator[str]:

@@ -15,7 +15,7 @@ from orchestrator.artefacts import Site, SiteFile
 from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Position
 from orchestrator.release import ImageReference, Ledger, Pin, Release, ReleaseResult, Vector
-from orchestrator.release.garbage_collection import GRACE_PERIOD, GarbageCollector
+from orchestrator.release.garbage_collection import SITE_GRACE_PERIOD, GarbageCollector
 from orchestrator.release.ledger_entry import select_retained
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.vocabulary import DesiredState, Resource, Scope
@@ -23,7 +23,7 @@ from orchestrator.vocabulary import DesiredState, Resource, Scope
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 ROOM = 17
 """Labels of one secret that AWS leaves for us, less those it moves about itself."""
-OLD, YOUNG = NOW - GRACE_PERIOD - timedelta(hours=1), NOW - timedelta(hours=1)
+OLD, YOUNG = NOW - SITE_GRACE_PERIOD - timedelta(hours=1), NOW - timedelta(hours=1)
 DESIRED = DesiredState(
     Scope("shop", "prod", "123456789012", "eu-west-1"),
     tuple(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ class Cloud:
     def __init__(self, site: Site) -> None:
         page, index = site.files["index.html"].sha256, canonical_json.dump(replace(site, folder=None))
         self.objects: dict[str, bytes] = {
-            **dict.fromkeys((f"shop-web/{path}" for path in site.files), b""),
+            **{f"shop-web/{path}": Path(str(site.folder), path).read_bytes() for path in site.files},
             f"shop-releases/bodies/{page}": b"",
             f"shop-releases/sites/shop-web/{site.digest}.json": index,
             "shop-files/ml-models/m1/model.onnx": b"weights",
@@ -68,7 +69,12 @@ class Cloud:
             return [{"Versions": [{"VersionId": version} for version in self.versions]}]
         prefix, size = f"{parameters['Bucket']}/", len(parameters["Bucket"]) + 1
         wanted = prefix + parameters.get("Prefix", "")
-        return [{"Contents": [{"Key": key[size:]} for key in self.objects if key.startswith(wanted)]}]
+        contents = [
+            {"Key": key[size:], "Size": len(body), "ETag": f'"{hashlib.md5(body, usedforsecurity=False).hexdigest()}"'}
+            for key, body in self.objects.items()
+            if key.startswith(wanted)
+        ]
+        return [{"Contents": contents}]
 
     def _ask(self, service: str, operation: str) -> None:
         self.asked.append(operation)
@@ -143,6 +149,16 @@ def test_what_is_gone_is_told(ledger: Ledger, site: Site, gone: str, sentence: s
     cloud.objects = {key: body for key, body in cloud.objects.items() if not key.startswith(gone)}
 
     assert said(ledger, cloud) == (sentence.replace("SITE", site.digest[:12]),)
+
+
+def test_an_asset_with_other_bytes_is_gone_unless_it_was_archived(ledger: Ledger, site: Site) -> None:
+    """A file that only looks as if its name had a hash is edited in place: what counts is its bytes, not its key."""
+    cloud = Cloud(site)
+    cloud.objects["shop-web/assets/app-1a2b3c4d.js"] = b"2"
+
+    assert said(ledger, cloud) == ("s3://shop-web lacks 1 of the site's files, such as assets/app-1a2b3c4d.js",)
+    cloud.objects[f"shop-releases/bodies/{site.files['assets/app-1a2b3c4d.js'].sha256}"] = b"1"
+    assert said(ledger, cloud) == ()
 
 
 def test_everything_that_is_gone_is_told_at_once(ledger: Ledger, site: Site) -> None:

@@ -49,6 +49,13 @@ REVALIDATE_CACHE_CONTROL = "no-cache"
 
 MIN_UNAMBIGUOUS_HASH_LENGTH = 16
 """Characters from which letters followed by digits count as a hash rather than a word with a number."""
+BUNDLED_EXTENSIONS = frozenset({"js", "mjs", "css", "map", "wasm", "woff", "woff2"})
+"""Files that bundlers write and people rarely name: only theirs may have a short hash in the name."""
+IMMUTABLE_FOLDERS = ("_next/static/", "_app/immutable/", "_astro/", "_nuxt/")
+"""Folders whose files never change, by the documentation of Next.js, SvelteKit, Astro and Nuxt, whatever their name."""
+MUTABLE_FILES = ("_nuxt/builds/latest.json",)
+"""Files in such folders that do change: Nuxt's pointer to the newest build."""
+PAGE_EXTENSIONS = (".html", ".htm")
 _SEGMENT = re.compile(r"[.-]")
 _WORD_AND_NUMBER = re.compile(r"[A-Za-z]+[0-9]+\Z|[0-9]+[A-Za-z]+\Z")
 _HASH_PATTERNS = tuple(
@@ -74,16 +81,28 @@ def content_type(path: str) -> str:
 
 
 def is_entry(path: str) -> bool:
-    """Return whether a file keeps its name when its content changes, as index.html does.
+    """Return whether a file may keep its name when its content changes, as index.html does.
 
     Other files have a hash in their name, between a ``-`` or ``.`` and the extension, where bundlers write it
-    (``app-3f2a91bc.js``, ``main.3f2a91bc.chunk.js``, Vite's ``index-D4kBx9Zq.js``, esbuild's ``main-5XQ2KJ7A.js``). A
-    hash mixes digits with letters, or changes from lower to upper case three times; ``chapter1`` and ``2024a`` are
-    words with numbers. In doubt, a file is an entry file: that costs an occasional request and never serves an outdated
-    page.
+    (``app-3f2a91bc.js``, ``main.3f2a91bc.chunk.js``, Vite's ``index-D4kBx9Zq.js``, esbuild's ``main-5XQ2KJ7A.js``), or
+    are in a folder that a framework documents as immutable. A hash mixes digits with letters, or changes from lower to
+    upper case three times; ``chapter1`` and ``2024a`` are words with numbers, and a short hash counts only in files
+    that bundlers write, so ``menu-A4Format.pdf`` has none.
+
+    This is a guess, so nothing is deleted by it: in doubt a file is an entry file, which costs an occasional request.
     """
+    if path.endswith(PAGE_EXTENSIONS) or path in MUTABLE_FILES:
+        return True
+    if path.startswith(IMMUTABLE_FOLDERS):
+        return False
     segments = _SEGMENT.split(_file_name(path))
-    return path.endswith((".html", ".htm")) or not any(map(_is_hash, segments[1:-1]))
+    is_bundled = segments[-1].lower() in BUNDLED_EXTENSIONS
+    return not any(_is_hash(part) for part in segments[1:-1] if is_bundled or len(part) >= MIN_UNAMBIGUOUS_HASH_LENGTH)
+
+
+def is_page(path: str) -> bool:
+    """Return whether a file is a page, which a new release removes at once if it has it no more."""
+    return path.endswith(PAGE_EXTENSIONS)
 
 
 def cache_control(path: str) -> str:

@@ -2,9 +2,10 @@
 
 API: S3 ListObjectsV2, PutObject, CopyObject, DeleteObjects; CloudFront CreateInvalidation.
 
-The bucket's own listing is the source of truth (see ``live_site``). Files with a hash in their name are never deleted
-here, so that pages that are still open find their assets; ``release.garbage_collection`` deletes them once no release
-needs them. Entry files are also copied to the release bucket by their hash, from which a rollback restores them.
+The bucket's own listing is the source of truth (see ``live_site``). Only pages are deleted here: other files stay, so
+that pages that are still open find what they load; ``release.garbage_collection`` deletes them once no release needs
+them. Entry files, and assets before they are overwritten, are copied to the release bucket by their hash, from which a
+rollback restores them.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from typing import Any
 from orchestrator.artefacts import Site
 from orchestrator.resources import AwsReader
 from orchestrator.resources._bucket_child import read_bucket_setting
-from orchestrator.resources.s3_site.file_sources import NEW_BUCKET_CODES, NEW_BUCKET_TIMEOUT_SECONDS, create_source
+from orchestrator.resources.s3_site.file_sources import (
+    NEW_BUCKET_CODES,
+    NEW_BUCKET_TIMEOUT_SECONDS,
+    archive_overwritten,
+    create_source,
+)
 from orchestrator.resources.s3_site.invalidation import invalidate
 from orchestrator.resources.s3_site.live_site import COMPLETE_PREFIX, STARTED_PREFIX, LiveSite, read_live_site
 from orchestrator.steps import ApiCall, Batch, Steps, call
@@ -94,6 +100,9 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
                 retry_codes=NEW_BUCKET_CODES,
                 timeout_seconds=NEW_BUCKET_TIMEOUT_SECONDS,
             )
+        etags = {path: str(live_site.objects[path]["ETag"]) for path in live_site.overwritten_assets}
+        yield from archive_overwritten(name, shipping["store"], scope.account, live_site.overwritten_assets, etags)
+        yield from _touch_superseded_index(name, shipping["store"], scope.account, live_site)
         yield from _upload_files(site, name, shipping["store"], scope.account, live_site)
         yield call("s3", "put_object", **bucket_params, Key=f"{COMPLETE_PREFIX}{site.digest}")
         started_markers = [f"{STARTED_PREFIX}{site.digest}"]
@@ -125,7 +134,7 @@ def _summarize_differences(live_site: LiveSite) -> str:
 
 def _upload_files(site: Site, name: str, release_bucket: str, account: str, live_site: LiveSite) -> Steps:
     """Yield the steps that upload changed files: assets first, then the pages that refer to them."""
-    source_files = create_source(site, name, release_bucket, account)
+    source_files = create_source(site, name, release_bucket, account, live_site.archived_hashes)
     is_entry = {path: file.entry for path, file in site.files.items()}
     yield from source_files.put_assets([path for path in live_site.changed_paths if not is_entry[path]])
     yield from source_files.archive_entries(
@@ -147,6 +156,18 @@ def _group_entries(entry_paths: Iterable[str]) -> Iterator[tuple[str, list[str]]
     yield "files with stable names", [path for path in ordered_paths if not path.endswith(PAGE_SUFFIXES)]
     yield "pages", [path for path in ordered_paths if path.endswith(PAGE_SUFFIXES) and path != INDEX_PATH]
     yield "the index page", [path for path in ordered_paths if path == INDEX_PATH]
+
+
+def _touch_superseded_index(name: str, release_bucket: str, account: str, live_site: LiveSite) -> Steps:
+    """Copy the index of the superseded site onto itself: its age counts from now, when tabs begin to outlive it."""
+    digest = live_site.current_digest
+    if digest in live_site.other_sites:
+        key = f"sites/{name}/{digest}.json"
+        source = {"CopySource": f"{release_bucket}/{key}", "MetadataDirective": "REPLACE"}
+        owners = {"ExpectedBucketOwner": account, "ExpectedSourceBucketOwner": account}
+        request = {"Bucket": release_bucket, "Key": key, "ContentType": "application/json", **source, **owners}
+        yield call("s3", "copy_object", **request)
+    return {}
 
 
 def _delete_keys(bucket_params: Mapping[str, Any], keys: Iterable[str], title: str) -> Steps:

@@ -10,6 +10,7 @@ from typing import Protocol
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
 from orchestrator.problems import Problems
+from orchestrator.resources.s3_site.live_site import ARCHIVE_PREFIX
 from orchestrator.steps import ApiCall, Batch, Steps
 from orchestrator.values import Value
 
@@ -31,13 +32,41 @@ class FileSource(Protocol):
         """Put files under their public name, with their headers."""
 
 
-def create_source(site: Site, bucket: str, release_bucket: str, account: str) -> FileSource:
+def create_source(
+    site: Site, bucket: str, release_bucket: str, account: str, archived_hashes: frozenset[str]
+) -> FileSource:
     """Return a folder source for a site built here, an archived source for one of an earlier release."""
-    return (
-        FolderSource(site, bucket, release_bucket, account)
-        if site.folder
-        else ArchivedSource(site, bucket, release_bucket, account)
+    if site.folder:
+        return FolderSource(site, bucket, release_bucket, account)
+    return ArchivedSource(site, bucket, release_bucket, account, archived_hashes)
+
+
+def archive_overwritten(
+    bucket: str, release_bucket: str, account: str, hashes: Mapping[str, str], etags: Mapping[str, str]
+) -> Steps:
+    """Copy assets to the release bucket before they are overwritten; ``hashes`` and ``etags`` are by path.
+
+    A file that somebody changes meanwhile is not what its hash says, and is not copied (CopySourceIfMatch).
+    """
+    owners = {"ExpectedBucketOwner": account, "ExpectedSourceBucketOwner": account}
+    calls = tuple(
+        ApiCall(
+            "s3",
+            "copy_object",
+            {
+                "Bucket": release_bucket,
+                "Key": f"{ARCHIVE_PREFIX}{sha256}",
+                "CopySource": f"{bucket}/{path}",
+                "CopySourceIfMatch": etags[path],
+                **owners,
+            },
+            ok_codes=("PreconditionFailed",),
+        )
+        for path, sha256 in hashes.items()
     )
+    if calls:
+        yield Batch(calls, "overwritten assets, kept for a rollback")
+    return {}
 
 
 class FolderSource:
@@ -90,7 +119,7 @@ class FolderSource:
         conditions = {"ChecksumSHA256": _encode_sha256(self._site.files[path]), "IfNoneMatch": "*"}
         request = {
             "Bucket": self._release_bucket,
-            "Key": f"bodies/{sha256}",
+            "Key": f"{ARCHIVE_PREFIX}{sha256}",
             "Body": self._folder / path,
             **conditions,
             **self._owner_params,
@@ -108,20 +137,24 @@ class FolderSource:
 class ArchivedSource:
     """Files of an earlier release, copied within S3."""
 
-    def __init__(self, site: Site, bucket: str, release_bucket: str, account: str) -> None:
+    def __init__(
+        self, site: Site, bucket: str, release_bucket: str, account: str, archived_hashes: frozenset[str]
+    ) -> None:
         self._site, self._bucket, self._release_bucket, self._account = site, bucket, release_bucket, account
+        self._archived_hashes = archived_hashes
 
     def put_assets(self, paths: list[str]) -> Steps:
-        """Do nothing: the assets must still exist.
+        """Copy assets that were overwritten from the release bucket; the others must still exist.
 
         Raises Problems if ``paths`` names missing ones.
         """
+        missing = [path for path in paths if self._site.files[path].sha256 not in self._archived_hashes]
+        if missing:
+            message = f"{self._bucket} no longer has {len(missing)} file(s) of site {self._site.digest[:12]}"
+            hint = "list the releases you can roll back to: `orchestrator releases`"
+            raise Problems.from_message(f"{message}, such as {missing[0]}", hint=hint)
         if paths:
-            message = f"{self._bucket} no longer has {len(paths)} file(s) of site {self._site.digest[:12]}"
-            raise Problems.from_message(
-                f"{message}, such as {paths[0]}", hint="list the releases you can roll back to: `orchestrator releases`"
-            )
-        yield from ()
+            yield Batch(tuple(self._copy_call(path) for path in paths), "overwritten assets")
         return {}
 
     def archive_entries(self, paths: list[str]) -> Steps:
@@ -137,7 +170,9 @@ class ArchivedSource:
 
     def _copy_call(self, path: str) -> ApiCall:
         file = self._site.files[path]
-        copy_source = f"{self._release_bucket}/bodies/{file.sha256}" if file.entry else f"{self._bucket}/{path}"
+        is_archived = file.entry or file.sha256 in self._archived_hashes
+        archive_key = f"{self._release_bucket}/{ARCHIVE_PREFIX}{file.sha256}"
+        copy_source = archive_key if is_archived else f"{self._bucket}/{path}"
         owners = {"ExpectedBucketOwner": self._account, "ExpectedSourceBucketOwner": self._account}
         request = {"Bucket": self._bucket, "Key": path, "CopySource": copy_source, "MetadataDirective": "REPLACE"}
         return ApiCall("s3", "copy_object", {**request, **build_headers(file), **owners})

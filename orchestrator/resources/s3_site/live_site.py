@@ -8,18 +8,21 @@ newer than it were written by someone else or by a run that was killed.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from orchestrator import canonical_json
 from orchestrator.artefacts import Site, SiteFile
+from orchestrator.artefacts.sites.http_headers import is_page
 from orchestrator.resources import AwsReader
 from orchestrator.resources.s3_site import object_listing
 from orchestrator.vocabulary import Scope
 
 COMPLETE_PREFIX = ".orchestrator/site/"
 STARTED_PREFIX = ".orchestrator/ship/"
+ARCHIVE_PREFIX = "bodies/"
+"""Key prefix in the release bucket of content by its SHA-256."""
 NOT_FOUND_CODES = ("NoSuchKey", "NoSuchBucket", "404")
 
 
@@ -29,13 +32,15 @@ class LiveSite:
 
     ``objects`` is the listing by key. ``other_sites`` are the other sites that markers name, by digest, if their index
     exists. ``can_compare_etags``: whether an ETag is the MD5 of the content; if not (KMS), sizes and timestamps are
-    compared.
+    compared. ``archived_hashes`` are the SHA-256 of the content in the release bucket, read only for a site without a
+    folder.
     """
 
     site: Site
     objects: Mapping[str, Mapping[str, Any]]
     can_compare_etags: bool
     other_sites: Mapping[str, Site] = field(default_factory=dict)
+    archived_hashes: frozenset[str] = frozenset()
 
     @cached_property
     def current_digest(self) -> str | None:
@@ -87,8 +92,40 @@ class LiveSite:
 
     @cached_property
     def removed_paths(self) -> tuple[str, ...]:
-        """Entry files of the other sites that are not part of this one."""
+        """Pages of the other sites that are not part of this one.
+
+        Everything else stays for tabs that are still open: a page may load it lazily, whatever its name
+        (https://github.com/vitejs/vite/issues/11804).  ``release.garbage_collection`` deletes it.
+        """
         return tuple(sorted({path for other in self.other_sites.values() for path in self._list_leftovers(other)}))
+
+    @cached_property
+    def overwritten_assets(self) -> Mapping[str, str]:
+        """SHA-256 by path of the live site's assets that this site overwrites: only their own key has their bytes.
+
+        A bundler may give other bytes the same name (https://github.com/vitejs/vite/issues/23225), and a file may only
+        look as if its name had a hash.
+        """
+        live = self.other_sites.get(self.current_digest or "")
+        if live is None:
+            return {}
+        return {
+            path: live.files[path].sha256
+            for path in (*self.changed_paths, *self.stale_paths)
+            if path in live.files
+            and not live.files[path].entry
+            and live.files[path].sha256 != self.site.files[path].sha256
+            and self._has_same_bytes(path, live.files[path])
+        }
+
+    @cached_property
+    def lost_assets(self) -> tuple[str, ...]:
+        """Assets of the site whose key is missing or has other bytes."""
+        return tuple(
+            path
+            for path in dict.fromkeys((*self.changed_paths, *self.overwritten_assets))
+            if not self.site.files[path].entry
+        )
 
     @cached_property
     def paths_to_invalidate(self) -> tuple[str, ...]:
@@ -134,13 +171,13 @@ class LiveSite:
         if previous_site is None or modified > self.objects[f"{COMPLETE_PREFIX}{self.current_digest}"]["LastModified"]:
             return False
         previous_file = previous_site.files.get(path)
-        return (
-            served_content(previous_file) == served_content(file) if previous_file else not file.entry
-        )  # an asset of an earlier site
+        if previous_file is None:  # an asset of an earlier site: the right one only if its bytes can be compared
+            return not file.entry and self.can_compare_etags
+        return served_content(previous_file) == served_content(file)
 
     def _list_leftovers(self, other: Site) -> Iterator[str]:
-        for path, file in other.files.items():
-            if file.entry and path not in self.site.files and path in self.objects:
+        for path in other.files:
+            if is_page(path) and path not in self.site.files and path in self.objects:
                 yield path
 
 
@@ -152,7 +189,10 @@ def served_content(file: SiteFile) -> tuple[str, ...]:
 def read_live_site(
     aws: AwsReader, scope: Scope, bucket: str, site: Site, release_bucket: str, *, can_compare_etags: bool
 ) -> LiveSite:
-    """Return the live site of ``bucket``. API: S3 ListObjectsV2; GetObject once for each other site with a marker."""
+    """Return the live site of ``bucket``. API: S3 ListObjectsV2; GetObject once for each other site with a marker.
+
+    For a site without a folder whose assets are not all in place, ListObjectsV2 of the archived content as well.
+    """
     objects = object_listing.list_objects(aws, bucket, scope.account, tuple(site.files))
     marked_digests = {
         key.removeprefix(COMPLETE_PREFIX).removeprefix(STARTED_PREFIX)
@@ -162,7 +202,18 @@ def read_live_site(
     sites = {
         digest: _read_index(aws, release_bucket, bucket, digest) for digest in sorted(marked_digests - {site.digest})
     }
-    return LiveSite(site, objects, can_compare_etags, {digest: index for digest, index in sites.items() if index})
+    live_site = LiveSite(site, objects, can_compare_etags, {digest: index for digest, index in sites.items() if index})
+    if site.folder is not None or not live_site.lost_assets:
+        return live_site
+    return replace(live_site, archived_hashes=_list_archived_hashes(aws, release_bucket))
+
+
+def _list_archived_hashes(aws: AwsReader, release_bucket: str) -> frozenset[str]:
+    """Return the SHA-256 of each content in the release bucket."""
+    items = aws.all(
+        "s3", "list_objects_v2", "Contents", Bucket=release_bucket, Prefix=ARCHIVE_PREFIX, missing=NOT_FOUND_CODES
+    )
+    return frozenset(str(item["Key"]).removeprefix(ARCHIVE_PREFIX) for item in items)
 
 
 def _read_index(aws: AwsReader, release_bucket: str, bucket: str, digest: str) -> Site | None:
