@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, TypedDict
 
-from orchestrator.vocabulary import TAG_COMPONENT, TAG_DELETION_POLICY, TAG_ENVIRONMENT, TAG_PROJECT, Scope, parse_owner
+from orchestrator.vocabulary import (
+    TAG_COMPONENT,
+    TAG_DELETION_POLICY,
+    TAG_ENVIRONMENT,
+    TAG_PROJECT,
+    TAG_USED_BY_PREFIX,
+    Scope,
+    parse_owner,
+)
 
 
 class Ownership(TypedDict):
@@ -31,6 +39,17 @@ def parse_ownership(tags: Mapping[str, str]) -> Ownership:
     return Ownership(
         owner=parse_owner(tags), component=tags.get(TAG_COMPONENT), deletable=tags.get(TAG_DELETION_POLICY) == "delete"
     )
+
+
+def build_usage_tag(scope: Scope) -> str:
+    """Return the key of the tag that marks a shared resource as used by an environment that does not own it."""
+    return f"{TAG_USED_BY_PREFIX}{scope.owner}"
+
+
+def list_owners(tags: Mapping[str, str]) -> tuple[str, ...]:
+    """Return every environment that the tags of a shared resource name, sorted: its owner, and those that use it."""
+    users = {key.removeprefix(TAG_USED_BY_PREFIX) for key in tags if key.startswith(TAG_USED_BY_PREFIX)}
+    return tuple(sorted(users | {owner for owner in (parse_owner(tags),) if owner}))
 
 
 def format_ownership_comment(scope: Scope, component: str) -> str:

@@ -19,6 +19,10 @@ TAG_PROJECT = "orchestrator:project"
 TAG_ENVIRONMENT = "orchestrator:environment"
 TAG_COMPONENT = "orchestrator:component"
 TAG_DELETION_POLICY = "orchestrator:deletion-policy"
+TAG_SHARED = "orchestrator:shared"
+"""Tag of a resource that other environments may mark as used and keep; it outlives the one that created it."""
+TAG_USED_BY_PREFIX = "orchestrator:used-by:"
+"""Prefix of tag keys on shared resources; ``PROJECT/ENVIRONMENT`` follows."""
 
 
 class Scope(Struct, frozen=True):
@@ -118,13 +122,18 @@ class Waiver(Struct, frozen=True):
 
 
 class DesiredState(Struct, frozen=True):
-    """What the manifests of one environment define: resources in dependency order."""
+    """What the manifests of one environment define: resources in dependency order.
+
+    ``retained`` are addresses of undeclared resources that are not deleted; with ``retains_data``, no data is.
+    """
 
     scope: Scope
     resources: tuple[Resource, ...]
     notes: tuple[str, ...] = ()
     components: tuple[Component, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+    retained: frozenset[str] = frozenset()
+    retains_data: bool = False
 
 
 class Health(StrEnum):

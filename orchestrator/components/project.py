@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from orchestrator.components import Stack
 from orchestrator.ownership_tags import build_ownership_tags
 from orchestrator.values import Ref, Value
-from orchestrator.vocabulary import Component, Resource
+from orchestrator.vocabulary import TAG_SHARED, Component, Resource
 
 TOPIC_PUBLISHERS = ["budgets.amazonaws.com", "cloudwatch.amazonaws.com"]
 ALARM_PRICE_NOTE = "about 0.10 USD per month each"
@@ -72,7 +72,7 @@ def _build_s3_endpoint(component: Component, stack: Stack) -> Resource:
         "network": component.spec["network"]["vpc"],
         "vpc": Ref("ec2_vpc.network", "id"),
         "route_tables": Ref("ec2_vpc.network", "route_tables"),
-        "tags": build_ownership_tags(stack.scope, component.handle),
+        "tags": {**build_ownership_tags(stack.scope, component.handle), TAG_SHARED: "true"},
     }
     physical = f"{stack.scope.name_prefix}-s3"
     return Resource("ec2_vpc_endpoint", "s3", physical, spec, component.handle, component.where)

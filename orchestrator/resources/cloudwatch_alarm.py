@@ -1,7 +1,8 @@
 """Manage metric alarms. API: CloudWatch PutMetricAlarm, DescribeAlarms, DeleteAlarms, TagResource.
 
 One listing by the environment's prefix returns every alarm. Reading tags would cost one call per alarm, so the
-description also ends with the owner (``... [orchestrator shop/prod database.main]``), which is what is read.
+description also ends with the owner (``... [orchestrator shop/prod database.main]``), which is what is read; the tags
+only if somebody edited it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.ownership_tags import Ownership, parse_ownership_comment, to_aws_tags
-from orchestrator.resources import AwsReader
+from orchestrator.ownership_tags import Ownership, from_aws_tags, parse_ownership_comment, to_aws_tags
+from orchestrator.resources import AwsReader, read_ownership
 from orchestrator.steps import ApiCall, Steps
 from orchestrator.values import Value, WriteOnly, sort_canonically
 from orchestrator.vocabulary import LiveResource, Scope
@@ -70,7 +71,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         normalise(live_spec),
         {"arn": alarm["AlarmArn"], "name": name},
         status=f"in alarm: {alarm.get('StateReason', '')}" if alarm.get("StateValue") == "ALARM" else "",
-        **_read_ownership(alarm.get("AlarmDescription", "")),
+        **_read_ownership(aws, scope, alarm),
     )
 
 
@@ -107,6 +108,18 @@ def _alarm_arn(scope: Scope, name: str) -> str:
     return f"arn:aws:cloudwatch:{scope.region}:{scope.account}:alarm:{name}"
 
 
-def _read_ownership(description: str) -> Ownership:
-    phrase = description.rpartition("[")[2]
-    return parse_ownership_comment(phrase.rstrip("]"))
+def _read_ownership(aws: AwsReader, scope: Scope, alarm: Mapping[str, Any]) -> Ownership:
+    """Return the owner that the description names, or if somebody edited it, the one that the tags name."""
+    phrase = alarm.get("AlarmDescription", "").rpartition("[")[2]
+    ownership = parse_ownership_comment(phrase.rstrip("]"))
+    return ownership if ownership["owner"] else _read_tagged_ownership(aws, scope, alarm["AlarmArn"])
+
+
+def _read_tagged_ownership(aws: AwsReader, scope: Scope, arn: str) -> Ownership:
+    def fetch_tags() -> dict[str, str]:
+        response = aws.get(
+            "cloudwatch", "list_tags_for_resource", ResourceARN=arn, missing=("ResourceNotFoundException",)
+        )
+        return from_aws_tags((response or {}).get("Tags"))
+
+    return read_ownership(aws, scope, arn, fetch_tags)

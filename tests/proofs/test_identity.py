@@ -153,6 +153,23 @@ def edit_part(address: str) -> None:
             call("publish_function", Name="shop-prod-web", IfMatch=call("describe_function", **stage)["ETag"])
 
 
+def test_an_alarm_whose_description_was_edited_is_ours_by_its_tags(emulator: Emulator, tmp_path: Path) -> None:
+    """The description that names the owner is a field of CloudWatch's console."""
+    desired = shop_with_database(tmp_path / "shop", "shop", database="alarms: {connections: 60}, ")
+    apply_endpoint(desired, targets=["cloudwatch_alarm.main-connections"])
+    cloudwatch = real_stack.clients().call
+    (alarm,) = cloudwatch("cloudwatch", "describe_alarms", {"AlarmNamePrefix": "shop-"})["MetricAlarms"]
+    written = ("AlarmName", "MetricName", "Namespace", "Statistic", "Dimensions", "Period", "EvaluationPeriods")
+    kept = {key: alarm[key] for key in (*written, "Threshold", "ComparisonOperator", "TreatMissingData")}
+    cloudwatch("cloudwatch", "put_metric_alarm", {**kept, "AlarmDescription": "mine"})
+
+    changes = real_stack.make_plan(desired, targets=["cloudwatch_alarm.main-connections"]).pending_changes
+
+    assert [(change.address, change.action, change.vetoes) for change in changes] == [
+        ("cloudwatch_alarm.main-connections", Action.UPDATE, ())
+    ]
+
+
 CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/12345678-1234-1234-1234-123456789012"
 OF_A_DOMAIN = SITE["cdn.yaml"] + f"  aliases: [www.example.com]\n  certificate: {CERTIFICATE}\n"
 
@@ -173,6 +190,85 @@ def test_a_renamed_component_keeps_its_distribution(site: DesiredState, tmp_path
     assert [item["Id"] for item in list_distributions()] == [before["Id"]]
     assert before["Id"] in allowed_distributions()
     assert real_stack.describe_changes(real_stack.make_plan(renamed)) == []
+
+
+IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/api@sha256:" + "a" * 64
+
+
+def shop_with_database(folder: Path, project: str, database: str = "") -> DesiredState:
+    """A service with a database: it reaches S3 through the endpoint of its VPC."""
+    folder.mkdir(exist_ok=True)
+    texts = {
+        "project": SITE["project.yaml"].replace("name: shop}", f"name: {project}}}"),
+        "database": f"{API}\nkind: Database\nmetadata: {{name: main}}\n"
+        f"spec: {{{database}database: shop, username: shop, version: '16'}}\n",
+        "service": f"{API}\nkind: ContainerService\nmetadata: {{name: api}}\nspec:\n"
+        f"  image: {{repository: api, prebuilt: {IMAGE}}}\n  port: 80\n  access: [database.main]\n",
+    }
+    for name, text in texts.items():
+        (folder / f"{name}.yaml").write_text(text)
+    return pipeline.load_desired(folder, "prod")
+
+
+ENDPOINT = "ec2_vpc_endpoint.s3"
+
+
+def list_endpoint_tags() -> list[dict[str, str]]:
+    found = real_stack.clients().call("ec2", "describe_vpc_endpoints", {})["VpcEndpoints"]
+    return [
+        {tag["Key"]: tag["Value"] for tag in item.get("Tags", [])} for item in found if item["State"] == "available"
+    ]
+
+
+def apply_endpoint(desired: DesiredState, **options: Any) -> None:
+    outcomes = real_stack.apply(desired, **options)
+    assert [item.reason for item in outcomes if item.actuation is Actuation.FAILED] == []
+
+
+def test_a_shared_s3_endpoint_stays_until_the_last_environment_leaves(emulator: Emulator, tmp_path: Path) -> None:
+    """One gateway endpoint serves a VPC: a project that goes must not cut the others off from S3."""
+    first, second = (shop_with_database(tmp_path / name, name) for name in ("shop", "depot"))
+    apply_endpoint(first, targets=[ENDPOINT])
+
+    plan = real_stack.make_plan(second, targets=[ENDPOINT])
+    (change,) = plan.pending_changes
+    assert (change.address, change.action, [step.action for step in change.steps]) == (
+        ENDPOINT,
+        Action.UPDATE,
+        ["ec2:CreateTags"],
+    )
+    assert "another environment created" in change.effects[0]
+    apply_endpoint(second, targets=[ENDPOINT])
+    assert real_stack.make_plan(first, targets=[ENDPOINT]).pending_changes == ()
+    assert real_stack.make_plan(second, targets=[ENDPOINT]).pending_changes == ()
+
+    (deletion,) = real_stack.make_plan(first, destroying=True).pending_changes
+    assert [step.action for step in deletion.steps] == ["ec2:DeleteTags"]
+    assert "kept for depot/prod" in deletion.effects[0]
+    apply_endpoint(first, destroying=True)
+    (tags,) = list_endpoint_tags()
+    assert sorted(key for key in tags if key.startswith("orchestrator:")) == [
+        "orchestrator:shared",
+        "orchestrator:used-by:depot/prod",
+    ]
+    assert real_stack.make_plan(first, destroying=True).pending_changes == ()
+    assert real_stack.make_plan(second, targets=[ENDPOINT]).pending_changes == ()
+
+    apply_endpoint(second, destroying=True)
+    assert list_endpoint_tags() == []
+
+
+def test_an_endpoint_that_somebody_renamed_is_no_other_one(emulator: Emulator, tmp_path: Path) -> None:
+    """EC2's console edits the tag ``Name``: the endpoint is neither created again nor deleted."""
+    desired = shop_with_database(tmp_path / "shop", "shop")
+    apply_endpoint(desired, targets=[ENDPOINT])
+    (endpoint,) = real_stack.clients().call("ec2", "describe_vpc_endpoints", {})["VpcEndpoints"]
+    name = [{"Key": "Name", "Value": "S3 of the shop"}]
+    real_stack.clients().call("ec2", "create_tags", {"Resources": [endpoint["VpcEndpointId"]], "Tags": name})
+
+    plan = real_stack.make_plan(desired)
+
+    assert [change.action for change in plan.changes if change.address.startswith("ec2_vpc_endpoint.")] == [Action.NONE]
 
 
 class LosingClients(real_stack.SharedClients):

@@ -134,7 +134,7 @@ def test_an_endpoint_of_somebody_else_serves_as_well() -> None:
     live = ec2_vpc_endpoint.read(reader(Vpcs=[VPC], VpcEndpoints=[endpoint()]), SCOPE, "shop-prod-s3", SPEC)
 
     assert live is not None
-    assert live.spec == {"network": "default", "complete": True, "tags": {"a": "b"}}
+    assert live.spec == {"network": "default", "complete": True, "marked": True, "tags": {"a": "b"}}
     assert live.owner == "shop/prod"
     assert trace_steps("x", ec2_vpc_endpoint.delete(SCOPE, "shop-prod-s3", live)).steps == ()
 
