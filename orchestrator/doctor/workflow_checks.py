@@ -16,11 +16,12 @@ from orchestrator.problems import Position
 REQUIRED_PERMISSIONS: Final[Mapping[str, Mapping[str, str]]] = {
     "plan": {"contents": "read", "id-token": "write", "pull-requests": "write", "statuses": "write"},
     "deploy": {
+        "actions": "read",
         "contents": "read",
         "deployments": "write",
         "id-token": "write",
+        "issues": "read",
         "pull-requests": "write",
-        "statuses": "read",
     },
     "rollback": {"contents": "read", "deployments": "write", "id-token": "write", "pull-requests": "write"},
     "drift": {

@@ -17,11 +17,15 @@ ApprovalPolicy = Literal["strict", "safe", "none"]
 
 
 class ApprovalDecision(Struct, frozen=True):
-    """Whether the plan is approved, the ``reason``, and a sentence for each change that blocks it."""
+    """Whether the plan is approved, the ``reason``, and a sentence for each change that blocks it.
+
+    ``rejected_reviews`` says of each merged pull request whose plan does not count why not.
+    """
 
     is_approved: bool
     reason: str
     unreviewed_changes: tuple[str, ...] = ()
+    rejected_reviews: tuple[str, ...] = ()
 
 
 def decide(

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from orchestrator.github import approval_policy, plan_status
+from msgspec.structs import replace
+
+from orchestrator.github import approval_policy, plan_status, review_evidence
 from orchestrator.github.reviewed_plan import ReviewedPlan
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.release import manifest_documents
@@ -15,6 +18,7 @@ from orchestrator.runs.result import veto_problems
 if TYPE_CHECKING:
     from orchestrator.github.approval_policy import ApprovalPolicy
     from orchestrator.github.notifications import GitHubNotifier
+    from orchestrator.github.review_evidence import ReviewCheck
     from orchestrator.manifest.check import Manifest
     from orchestrator.release import Ledger
     from orchestrator.runs.result import DeployRun
@@ -67,10 +71,16 @@ class DeployNotifier(Notifier):
         if self._is_approved:
             return True
         policy = cast("ApprovalPolicy", manifest.project.spec["approval"])
-        reviewed = self._reviewed_plans(ledger, is_required=policy != "none" and bool(plan.pending_changes))
+        is_required = policy != "none" and bool(plan.pending_changes)
+        checks = self._check_reviews(ledger) if is_required else []
+        reviewed = [ReviewedPlan(self._approved_digest)] if self._approved_digest else []
+        reviewed += [check.plan for check in checks if check.plan is not None]
         decision = approval_policy.decide(plan, policy, reviewed, _released_handles(ledger))
+        if not decision.is_approved:
+            rejections = tuple(check.rejection for check in checks if check.rejection)
+            decision = replace(decision, rejected_reviews=rejections)
         settings.terminal.print_out(f"Approval: {decision.reason}.")
-        for sentence in decision.unreviewed_changes:
+        for sentence in (*decision.unreviewed_changes, *decision.rejected_reviews):
             settings.terminal.print_err(f"  {sentence}")
         if not decision.is_approved:
             self._github.report_not_approved(f"{plan.project}/{plan.environment}", decision, plan.digest)
@@ -88,24 +98,20 @@ class DeployNotifier(Notifier):
     def report_superseded(self, superseding_run: str) -> None:
         self._github.report_superseded(superseding_run)
 
-    def _reviewed_plans(self, ledger: Ledger, *, is_required: bool) -> list[ReviewedPlan]:
-        """Return the plans that pull requests since the last complete release were reviewed with."""
-        reviewed = [ReviewedPlan(self._approved_digest)] if self._approved_digest else []
+    def _check_reviews(self, ledger: Ledger) -> list[ReviewCheck]:
+        """Check the plans of the pull requests merged since the last complete release."""
         notifier = self._github
         github = notifier.github
-        if not is_required or github is None:
-            return reviewed
+        if github is None:
+            return []
         base_commit = ledger.last_complete.commit if ledger.last_complete else ""
-        for pull_request in plan_status.list_pull_requests_since(github, base_commit, notifier.commit):
-            plan = plan_status.read_reviewed_plan(
-                github,
-                int(pull_request["number"]),
-                str(pull_request["head"]["sha"]),
-                notifier.environment,
-                notifier.marker,
-            )
-            reviewed += [plan] if plan else []
-        return reviewed
+        source = review_evidence.PlanSource(
+            notifier.run.default_branch, review_evidence.find_plan_workflows(Path.cwd())
+        )
+        return [
+            review_evidence.check_review(github, pull_request, notifier.environment, notifier.marker, source)
+            for pull_request in plan_status.list_pull_requests_since(github, base_commit, notifier.commit)
+        ]
 
 
 def _released_handles(ledger: Ledger) -> set[str]:

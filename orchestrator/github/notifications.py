@@ -10,11 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from orchestrator.github import comment_body, plan_status, sticky_comment
+from orchestrator.github import comment_body, plan_status, review_evidence, sticky_comment
 from orchestrator.github.approval_policy import ApprovalDecision
 from orchestrator.github.client import GitHub
 from orchestrator.github.github_deployments import Deployment, DeploymentState
-from orchestrator.github.reviewed_plan import ReviewedPlan
 from orchestrator.github.workflow_run import WorkflowRun
 from orchestrator.manifest.overlay import DEFAULT_NAME
 from orchestrator.problems import Problem, Problems
@@ -67,13 +66,15 @@ class GitHubNotifier:
         self.warn_on_failure(look_up)
         return pull_request_numbers[0] if pull_request_numbers else None
 
-    def report_plan(self, text: str, reviewed_plan: ReviewedPlan, headline: str, *, is_vetoed: bool) -> None:
-        """Post the plan comment and the commit status, if the run has a pull request.  Raises Problems."""
+    def report_plan(self, text: str, digest: str, headline: str, *, is_vetoed: bool) -> None:
+        """Post the plan comment and the commit status, if the run has a pull request.  Raises Problems.
+
+        Sets the output ``artifact``: the name of the artefact that proves which run made the comment.
+        """
+        self.run.set_outputs(artifact=review_evidence.artifact_name(self.environment, self._comment_body(text)))
         state: plan_status.StatusState = "failure" if is_vetoed else "success"
         prefix = "vetoed: " if is_vetoed else ""
-        self._comment_on_pull_request(
-            text, state, f"{shorten(prefix + headline, 44)}; {plan_status.format_digests(reviewed_plan)}"
-        )
+        self._comment_on_pull_request(text, state, f"{shorten(prefix + headline, 68)}; plan {digest}")
 
     def report_no_plan(self, problems: Sequence[Problem]) -> None:
         """Report a failed plan to the summary and the pull request."""
@@ -160,13 +161,16 @@ class GitHubNotifier:
             if not is_success or sticky_comment.find(self.github, number, marker):
                 sticky_comment.upsert(self.github, number, marker, f"{marker}\n{text}")
 
+    def _comment_body(self, text: str) -> str:
+        return f"{self.marker}\n{text}"
+
     def _comment_on_pull_request(self, text: str, state: plan_status.StatusState, description: str) -> None:
         pull_request = self.run.pull_request
         if self.github is None or pull_request is None:
             return
         current = self.github.get(f"/pulls/{pull_request.number}")
         if current["head"]["sha"] == pull_request.head:  # otherwise the run of the newer commit comments
-            sticky_comment.upsert(self.github, pull_request.number, self.marker, f"{self.marker}\n{text}")
+            sticky_comment.upsert(self.github, pull_request.number, self.marker, self._comment_body(text))
         plan_status.set_status(self.github, pull_request.head, self.environment, state, description, self.run.url)
 
 

@@ -1,8 +1,7 @@
 """Record a reviewed plan in a hidden marker of the plan comment.  Pure.
 
 The marker maps the address of every pending change to a hash of all that it does, so that a later plan can be compared
-change by change.  A commit status holds the marker's checksum.  A status cannot be edited, so an edited comment is
-detected.
+change by change.  ``review_evidence`` checks that the comment was made by the plan workflow.
 """
 
 from __future__ import annotations
@@ -33,11 +32,6 @@ class ReviewedPlan(Struct, frozen=True):
     digest: str
     changes: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def checksum(self) -> str:
-        """The seal that the commit status holds."""
-        return canonical_json.digest(self)[:16]
-
     def has_reviewed(self, change: Change) -> bool:
         """Return whether exactly this change was reviewed."""
         return self.changes.get(change.address) == hash_change(change)
@@ -49,9 +43,11 @@ def from_plan(plan: Plan) -> ReviewedPlan:
 
 
 def hash_change(change: Change) -> str:
-    """Return a hash of a change with its fields and calls: 12 hexadecimal digits."""
-    content = (change.address, change.action, change.physical, change.fields, change.steps)
-    return canonical_json.digest(content)[:12]
+    """Return the SHA-256 of a change with its fields and calls, as 64 hexadecimal digits.
+
+    Never shortened: whoever can search for a second change with the same hash could have a harmless one reviewed.
+    """
+    return canonical_json.digest((change.address, change.action, change.physical, change.fields, change.steps))
 
 
 def create_marker(plan: Plan) -> tuple[str, ReviewedPlan]:

@@ -55,6 +55,11 @@ class WorkflowRun(Struct, frozen=True):
         payload = self.event.get("pull_request")
         return PullRequest(int(payload["number"]), str(payload["head"]["sha"])) if isinstance(payload, dict) else None
 
+    @property
+    def default_branch(self) -> str:
+        """The default branch of the repository; ``main`` if the event does not say."""
+        return str((self.event.get("repository") or {}).get("default_branch") or "main")
+
     def create_client(self) -> GitHub:
         """Return a client with this run's token.  Raises Problems if the step has no token."""
         token = self.environ.get("GITHUB_TOKEN", "")

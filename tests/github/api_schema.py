@@ -47,6 +47,11 @@ PATCH /git/refs/{ref}
 GET /git/commits/{commit_sha}
 POST /git/trees
 POST /git/commits
+GET /pulls/{pull_number}/files
+GET /issues/{issue_number}/events
+GET /actions/workflows/{workflow_id}/runs
+GET /actions/runs/{run_id}/artifacts
+GET /actions/oidc/customization/sub
 GET /actions/variables/{name}
 POST /actions/variables
 DELETE /actions/variables/{name}

@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -51,6 +52,10 @@ class FakeGitHub:
     unhandled_requests: list[str] = field(default_factory=list)
     schema_violations: list[str] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
+    workflow_runs: list[dict[str, Any]] = field(default_factory=list)
+    artifacts: list[dict[str, Any]] = field(default_factory=list)
+    events: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+    seconds: Iterator[int] = field(default_factory=itertools.count)
     issue_token: Callable[[str], str] = lambda audience: f"oidc.{audience}.token"
     inject_failure: Callable[[Request], Response | None] = lambda request: None
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
@@ -63,6 +68,37 @@ class FakeGitHub:
     def newest_status(self, sha: str) -> dict[str, Any]:
         """The newest status of a commit."""
         return next(status for status in reversed(self.statuses) if status["_sha"] == sha)
+
+    def now(self) -> str:
+        """The time; it is a second later each time."""
+        return f"{datetime(2026, 11, 24, 10, tzinfo=UTC) + timedelta(seconds=next(self.seconds)):%Y-%m-%dT%H:%M:%SZ}"
+
+    def start_run(self, workflow: str, event: str, sha: str, branch: str, repository: str = "shop/shop") -> int:
+        """Begin a run of a workflow; its id."""
+        run_id = next(self.ids)
+        run = {
+            "id": run_id,
+            "path": f".github/workflows/{workflow}",
+            "event": event,
+            "head_sha": sha,
+            "head_branch": branch,
+            "head_repository": {"full_name": repository},
+            "created_at": self.now(),
+            "pull_requests": [],  # empty once the pull request is merged or closed
+        }
+        self.workflow_runs.append(run)
+        return run_id
+
+    def upload_artifact(self, run: int, name: str) -> None:
+        """Keep an artefact, as a job of this run may, and no other."""
+        artifact = {"id": next(self.ids), "name": name, "created_at": self.now(), "expired": False}
+        self.artifacts.append({**artifact, "workflow_run": {"id": run}, "_run": run})
+
+    def change_base(self, number: int, branch: str) -> None:
+        """A person gives a pull request another base branch; no workflow runs for that by itself."""
+        self.pulls[number]["base"] = {"ref": branch}
+        event = {"id": next(self.ids), "event": "base_ref_changed", "created_at": self.now()}
+        self.events.setdefault(number, []).append(event)
 
     def deployment_states(self, number: int) -> list[str]:
         """What a deployment went through."""
@@ -109,7 +145,9 @@ def _strip_private(value: Any) -> Any:
     """Without what only the fake knows: members that begin with an underscore."""
     if isinstance(value, list):
         return [_strip_private(item) for item in value]
-    return {name: item for name, item in value.items() if name[0] != "_"} if isinstance(value, dict) else value
+    if isinstance(value, dict):
+        return {name: _strip_private(item) for name, item in value.items() if name[0] != "_"}
+    return value
 
 
 def _paginate(items: list[Any], request: Request) -> Response:
@@ -130,6 +168,7 @@ def _create_comment(hub: FakeGitHub, request: Request, number: str) -> Response:
         "body": request.body["body"],
         "user": BOT,
         "html_url": f"https://github.com/shop/shop/issues/{number}#issuecomment-1",
+        "updated_at": hub.now(),
     }
     hub.comments[comment["id"]] = comment
     return 201, comment
@@ -138,7 +177,7 @@ def _create_comment(hub: FakeGitHub, request: Request, number: str) -> Response:
 def _update_comment(hub: FakeGitHub, request: Request, number: str) -> Response:
     if int(number) not in hub.comments:
         return 404, {"message": "Not Found"}
-    hub.comments[int(number)]["body"] = request.body["body"]
+    hub.comments[int(number)] |= {"body": request.body["body"], "updated_at": hub.now()}
     return 200, hub.comments[int(number)]
 
 
@@ -162,6 +201,38 @@ def _get_pull(hub: FakeGitHub, request: Request, number: str) -> Response:
     return (200, hub.pulls[int(number)]) if int(number) in hub.pulls else (404, {"message": "Not Found"})
 
 
+def _list_pull_files(hub: FakeGitHub, request: Request, number: str) -> Response:
+    """What the head has that the base had not; of a merged one, the base before the merge."""
+    pull = hub.pulls[int(number)]
+    base = f"{pull['merge_commit_sha']}^1" if pull.get("merge_commit_sha") else pull["base"]["ref"]
+    names = hub.run_git("diff", "--name-only", "--no-renames", f"{base}...{pull['head']['sha']}").splitlines()
+    return _paginate([{"filename": name} for name in names], request)
+
+
+def _list_issue_events(hub: FakeGitHub, request: Request, number: str) -> Response:
+    return _paginate(hub.events.get(int(number), []), request)
+
+
+def _list_workflow_runs(hub: FakeGitHub, request: Request, workflow: str) -> Response:
+    found = [
+        run
+        for run in reversed(hub.workflow_runs)
+        if run["path"] == f".github/workflows/{workflow}"
+        and run["head_sha"] == request.query.get("head_sha", run["head_sha"])
+        and run["event"] == request.query.get("event", run["event"])
+    ]
+    return 200, {"total_count": len(found), "workflow_runs": _paginate(found, request)[1]}
+
+
+def _list_artifacts(hub: FakeGitHub, request: Request, run: str) -> Response:
+    found = [
+        artifact
+        for artifact in hub.artifacts
+        if artifact["_run"] == int(run) and artifact["name"] == request.query.get("name", artifact["name"])
+    ]
+    return 200, {"total_count": len(found), "artifacts": _paginate(found, request)[1]}
+
+
 def _list_pulls(hub: FakeGitHub, request: Request) -> Response:
     head, state = request.query.get("head", ""), request.query.get("state", "open")
     pulls = [pull for pull in hub.pulls.values() if not head or f"shop:{pull['head']['ref']}" == head]
@@ -176,7 +247,7 @@ def _create_pull(hub: FakeGitHub, request: Request) -> Response:
         "state": "open",
         "title": request.body["title"],
         "body": request.body["body"],
-        "head": {"ref": request.body["head"], "sha": sha},
+        "head": {"ref": request.body["head"], "sha": sha, "repo": {"full_name": "shop/shop"}},
         "base": {"ref": request.body["base"]},
         "merged_at": None,
         "html_url": f"https://github.com/shop/shop/pull/{number}",
@@ -311,6 +382,10 @@ ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
     ("GET", r"/commits/([^/]+)/statuses", _list_statuses),
     ("POST", r"/statuses/([^/]+)", _create_status),
     ("GET", r"/pulls/(\d+)", _get_pull),
+    ("GET", r"/pulls/(\d+)/files", _list_pull_files),
+    ("GET", r"/issues/(\d+)/events", _list_issue_events),
+    ("GET", r"/actions/workflows/([^/]+)/runs", _list_workflow_runs),
+    ("GET", r"/actions/runs/(\d+)/artifacts", _list_artifacts),
     ("GET", r"/pulls", _list_pulls),
     ("POST", r"/pulls", _create_pull),
     ("PATCH", r"/pulls/(\d+)", _update_pull),

@@ -64,6 +64,12 @@ def bucket_manifest(name: str, **spec: str) -> str:
     )
 
 
+def read_output(file: Path, name: str) -> str:
+    """An output that a step wrote to its file."""
+    lines = file.read_text().splitlines()
+    return lines[next(index for index, line in enumerate(lines) if line.startswith(f"{name}<<")) + 1]
+
+
 class ShopRepository:
     """One repository on a fake GitHub, and what its workflows do to an emulated AWS.
 
@@ -167,16 +173,28 @@ class ShopRepository:
         pull_request_data = pull_request or self.hub.pulls[number]
         payload = self._pull_request_payload(number, pull_request_data)
         sha = self.hub.run_git("rev-parse", f"refs/pull/{number}/merge")
-        return self._run("plan.yml", "pull_request", payload, sha, **more)
+        run_id = self._start_plan_run(pull_request_data)
+        result = self._run("plan.yml", "pull_request", payload, sha, **more)
+        for artifact in {path.name for path in self.runner.artifacts.iterdir()} & {result.outputs.get("artifact")}:
+            self.hub.upload_artifact(run_id, artifact)
+        return result
 
-    def review_pull_request(self, number: int) -> None:
-        """What `plan.yml` runs to tell a pull request, without a runner around it: for when there are many."""
-        checkout = self.folder.parent / f"review-{number}"
-        event = checkout.with_suffix(".json")
+    def _start_plan_run(self, pull_request: Mapping[str, Any]) -> int:
+        head = pull_request["head"]
+        return self.hub.start_run("plan.yml", "pull_request", head["sha"], head["ref"], head["repo"]["full_name"])
+
+    def review_pull_request(self, number: int, run_id: int = 0) -> int:
+        """What `plan.yml` runs to tell a pull request, without a runner around it; the run's id, for a re-run."""
+        run_id = run_id or self._start_plan_run(self.hub.pulls[number])
+        checkout = self.folder.parent / f"review-{number}-{len(self.hub.requests)}"
+        event, outputs = checkout.with_suffix(".json"), checkout.with_suffix(".outputs")
         event.write_text(json.dumps(self._pull_request_payload(number, self.hub.pulls[number])))
         self.git("fetch", "-q", str(self.bare_repository), f"refs/pull/{number}/merge")
         self.git("worktree", "add", "-q", "--detach", str(checkout), "FETCH_HEAD")
-        self.run_tool(checkout, "plan", "-e", "prod", GITHUB_EVENT_PATH=str(event)).check_returncode()
+        environ = {"GITHUB_EVENT_PATH": str(event), "GITHUB_OUTPUT": str(outputs), "GITHUB_RUN_ID": str(run_id)}
+        self.run_tool(checkout, "plan", "-e", "prod", **environ).check_returncode()
+        self.hub.upload_artifact(run_id, read_output(outputs, "artifact"))
+        return run_id
 
     def run_tool(self, checkout: Path, *words: str, **more: str) -> subprocess.CompletedProcess[str]:
         """``orchestrator github`` in a checkout, as a run may start it, without the runner."""

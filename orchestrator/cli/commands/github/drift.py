@@ -128,7 +128,7 @@ def _open_pull_request(notifier: GitHubNotifier, edits: ManifestEdits) -> str:
 
     github = notifier.github
     assert github is not None
-    base_branch = str((notifier.run.event.get("repository") or {}).get("default_branch") or "main")
+    base_branch = notifier.run.default_branch
     files = {os.path.relpath(file): text for file, text in edits.texts.items()}
     title = f"Accept the drift of {notifier.environment}"
     body = comment_body.render_accepted_drift(edits.applied, edits.unresolved, notifier.run.url)

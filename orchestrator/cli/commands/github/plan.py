@@ -31,7 +31,7 @@ MAX_SUMMARY_BYTES = 900_000
 def command(settings: Settings, out: Path | None, emulated: bool) -> int:
     """Plan, and keep one comment on the pull request up to date.
 
-    A commit status holds the digest of the plan; a deploy looks for it. --emulated uses no credentials and no token,
+    A commit status shows the digest of the plan. --emulated uses no credentials and no token,
     for pull requests from forks. Exits as `orchestrator plan` does.
     """
     from orchestrator.github.notifications import GitHubNotifier
@@ -83,7 +83,7 @@ def _publish_plan(
         (out / "plan.html").write_text(plan_html.render(html_view), encoding="utf-8")
     plan_output.print_plan(settings.terminal, planned, "full")
     view = plan_view.build_view(plan, cost=plan_output.cost_view(planned), include_steps=True, max_value_characters=400)
-    marker_comment, reviewed = reviewed_plan.create_marker(plan)
+    marker_comment, _ = reviewed_plan.create_marker(plan)
     summary_body = comment_body.render_plan(
         view,
         marker_comment="",
@@ -104,4 +104,4 @@ def _publish_plan(
     comment = comment_body.render_plan(
         view, marker_comment=marker_comment, commit=commit, run_url=run_url, approval=approval_mode, overlaps=overlaps
     )
-    notifier.report_plan(comment, reviewed, plan_view.format_headline(plan), is_vetoed=plan.is_vetoed)
+    notifier.report_plan(comment, plan.digest, plan_view.format_headline(plan), is_vetoed=plan.is_vetoed)
