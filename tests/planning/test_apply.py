@@ -137,20 +137,29 @@ def test_independent_resources_are_applied_at_the_same_time() -> None:
 
 
 def test_a_resource_that_does_not_settle_is_applied_but_unhealthy() -> None:
-    """Our calls worked, the thing is not well: exit code 4, and dependents wait."""
+    """Our calls worked, the resource is not healthy: exit code 4, and its dependents are not attempted."""
+    performed: list[str] = []
 
     def perform(step: Step) -> Any:
+        performed.append(created(step) or "")
         if created(step) == "shop-prod-slow":
             message = "still creating after 900 s. Look at the events."
             raise WaitTimeoutError(message)
         return {}
 
-    outcomes = apply(plan_for([role("slow")]), perform, ignore_event)
+    roles = [role("slow"), role("dependent", frozenset({"slow"})), role("other")]
+    outcomes = apply(plan_for(roles), perform, ignore_event)
 
+    assert set(performed) == {"shop-prod-slow", "shop-prod-other"}
+    assert {outcome.address: outcome.actuation for outcome in outcomes[1:]} == {
+        "iam_role.dependent": Actuation.SKIPPED,
+        "iam_role.other": Actuation.SUCCEEDED,
+    }
     assert outcomes[0].actuation is Actuation.SUCCEEDED
     assert outcomes[0].health is Health.PROGRESSING
     assert outcomes[0].reason == "still creating after 900 s. Look at the events."
-    assert exit_code(outcomes) is ExitCode.UNHEALTHY
+    assert exit_code(outcomes[:1]) is ExitCode.UNHEALTHY
+    assert exit_code(outcomes) is ExitCode.FAILED, "a change that was not attempted is not done"
 
 
 def test_ctrl_c_ends_the_calls_under_way_and_says_what_was_done() -> None:

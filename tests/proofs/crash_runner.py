@@ -91,16 +91,19 @@ class Scenario:
             "pending": real_stack.describe_changes(planned.plan),
             "state": dict(real_stack.read_state(planned)),
             "census": real_stack.count_resources(),
-            "password": is_password_consistent(self.target),
+            "password": is_password_consistent(self.target, is_expected=not self.is_destroy),
         }
 
 
-def is_password_consistent(desired: DesiredState) -> bool:
-    """Return whether the secret's connection string contains the generated password, not a placeholder."""
+def is_password_consistent(desired: DesiredState, *, is_expected: bool) -> bool:
+    """Return whether the secret's connection string contains the generated password, not a placeholder.
+
+    A secret that is not there is consistent only if none is expected.
+    """
     name = next((r.physical for r in desired.resources if r.type == "secretsmanager_secret"), None)
     secrets = real_stack.clients().call("secretsmanager", "list_secrets", {})["SecretList"]
     if name not in [secret["Name"] for secret in secrets]:
-        return True
+        return name is None or not is_expected
     document = json.loads(
         real_stack.clients().call("secretsmanager", "get_secret_value", {"SecretId": name})["SecretString"]
     )
@@ -132,7 +135,11 @@ def run_undisturbed(scenario: Scenario, planned: PreparedPlan) -> tuple[int, dic
     """Return the number of writes of a complete run, and the final state."""
     clients = CrashingClients()
     apply_serially(planned, clients)
-    return clients.write_count, scenario.observe()
+    observed = scenario.observe()
+    assert clients.write_count, "the scenario changes nothing, so there is no moment to crash at"
+    assert observed["pending"] == [], f"an undisturbed run leaves changes: {observed['pending']}"
+    assert observed["password"] is not False, "an undisturbed run leaves a placeholder in the connection string"
+    return clients.write_count, observed
 
 
 def check_recovery(

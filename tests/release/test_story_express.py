@@ -62,11 +62,11 @@ class Shop:
 @pytest.fixture
 def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shop]:
     if why := container_runtime.check_isolation():
-        pytest.skip(why)
+        pytest.skip(f"needs processes with files of their own: {why}")
     try:
         python_runtime.copy_python(tmp_path / "runtime")
     except Problems as error:
-        pytest.skip(str(error))
+        pytest.skip(f"needs a Python that can be copied: {error}")
     with start(settle_seconds=0, run_services=True) as emulator:
         for name, value in emulator.environment.items():
             monkeypatch.setenv(name, value)
