@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import canonical_json, resources
-from orchestrator.planning import guards, waivers
+from orchestrator.planning import guards, retention, waivers
 from orchestrator.planning.diff import diff
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Problem, Problems
@@ -49,12 +49,16 @@ class Task(Struct, frozen=True):
 
 
 class PreparedPlan(Struct, frozen=True):
-    """A plan with what apply needs; only the plan itself is shown, stored and compared."""
+    """A plan with what apply needs; only the plan itself is shown, stored and compared.
+
+    ``retained`` are the addresses of undeclared resources that are not deleted.
+    """
 
     plan: Plan
     scope: Scope
     tasks: Mapping[str, Task]
     live: Mapping[str, LiveResource]
+    retained: tuple[str, ...] = ()
 
 
 class UnreadableReferenceError(LookupError):
@@ -79,8 +83,10 @@ def build(
     builder = _PlanBuilder(desired.scope, snapshot, desired.waivers, today)
     for resource in desired.resources:
         builder.add_resource(resource)
+    retained = () if destroying else retention.select_retained(desired, snapshot.orphans)
     for address, (discovered, live) in snapshot.orphans.items():
-        builder.add_deletion(address, discovered, live)
+        if address not in retained:
+            builder.add_deletion(address, discovered, live)
     unread = {**snapshot.unread, **builder.unread}
     validate_targets(targets, builder.changes, unread)
     changes = tuple(_select_targets(_order_deletions(builder.changes), targets))
@@ -91,14 +97,18 @@ def build(
         region=desired.scope.region,
         changes=changes,
         unread=tuple(unread[address] for address in sorted(unread)),
-        notes=(*desired.notes, *waivers.describe_waivers(builder.waived, desired.waivers, today)),
+        notes=(
+            *retention.describe_retained(retained, snapshot.orphans),
+            *desired.notes,
+            *waivers.describe_waivers(builder.waived, desired.waivers, today),
+        ),
         waived=tuple(builder.waived),
     )
     plan = replace(plan, digest=compute_digest(plan))
     plan = replace(plan, token=compute_token(plan))
     context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region)
     plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
-    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live)
+    return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, retained)
 
 
 def compute_digest(plan: Plan) -> str:

@@ -91,7 +91,7 @@ class Ledger(Struct, frozen=True):
     """The releases of one environment, oldest first, with everything that restores them except the artefacts' bytes.
 
     ``manifests`` maps the ``vector.manifests`` digest of a release to document digests, ``documents`` maps those to the
-    documents.
+    documents.  ``retained`` are the addresses of resources with data that releases added which were rolled back.
     """
 
     releases: tuple[Release, ...] = ()
@@ -99,6 +99,7 @@ class Ledger(Struct, frozen=True):
     documents: Mapping[str, ManifestDocument] = field(default_factory=dict)
     pins: tuple[Pin, ...] = ()
     version: int = 1
+    retained: tuple[str, ...] = ()
 
     @property
     def last_complete(self) -> Release | None:

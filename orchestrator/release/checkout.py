@@ -60,7 +60,8 @@ def from_manifest(manifest: Manifest, clients: Clients | None = None) -> Release
         manifest = _hold_manifest(ledger, base, resolution, checkout_documents, manifest)
         artefacts = _hold_artefacts(base, resolution, manifest, store, artefacts)
     desired = expand.expand(manifest, artefacts)
-    desired = replace(desired, notes=tuple(dict.fromkeys((*resolution.notes, *desired.notes))))
+    notes = tuple(dict.fromkeys((*resolution.notes, *desired.notes)))
+    desired = replace(desired, notes=notes, retained=frozenset(ledger.retained))
     final_documents = manifest_documents.from_manifest(manifest)
     return ReleaseCandidate(desired, artefacts, final_documents, store, ledger, resolution, clients)
 

@@ -287,6 +287,7 @@ class Deployment:
         """Record the finished release with its pins, and clean up what no release needs."""
         assert ship_result.verification is not None
         result: ReleaseResult = "healthy" if ship_result.probe_results else "unproved"
+        retained = ship_result.verification.retained
 
         def add_release(current_ledger: Ledger) -> Ledger:
             updated_pins = (
@@ -294,7 +295,9 @@ class Deployment:
                 if rollback_target
                 else _pins_without_lifted(current_ledger.pins, candidate)
             )
-            return ledger_entry.add_release(current_ledger, new_release, candidate, updated_pins)
+            return replace(
+                ledger_entry.add_release(current_ledger, new_release, candidate, updated_pins), retained=retained
+            )
 
         with _explain_unrecorded(
             f"rolled back to release {rollback_target.release.number}" if rollback_target else "the release is deployed"
@@ -323,7 +326,7 @@ class Deployment:
         rollback_result = self._plan_and_ship(rollback_target.candidate)
         if rollback_result.cause or rollback_result.verification is None:
             return DeployResult("failed", ship_result, None, failed_release, ship_result.cause, rollback_result)
-        origin, cause = self._origin, ship_result.cause
+        origin, cause, retained = self._origin, ship_result.cause, rollback_result.verification.retained
 
         def add_release(current_ledger: Ledger) -> Ledger:
             updated_pins = (
@@ -331,7 +334,10 @@ class Deployment:
                 if ship_result.is_build_failure
                 else current_ledger.pins
             )
-            return ledger_entry.add_release(current_ledger, restored_release, rollback_target.candidate, updated_pins)
+            return replace(
+                ledger_entry.add_release(current_ledger, restored_release, rollback_target.candidate, updated_pins),
+                retained=retained,
+            )
 
         with _explain_unrecorded(f"release {target_release.number} is restored ({cause})"):
             vector = live_versions.read_vector(

@@ -82,7 +82,14 @@ def load_candidate(ledger: Ledger, release: Release, store: LedgerStore) -> Rele
     documents_by_handle = {
         manifest_documents.document_handle(document): document for document in ledger.documents_of(release)
     }
-    return ReleaseCandidate(expand.expand(manifest, artefacts), artefacts, documents_by_handle, store, ledger)
+    desired = expand_retaining(manifest, artefacts, ledger)
+    return ReleaseCandidate(desired, artefacts, documents_by_handle, store, ledger)
+
+
+def expand_retaining(manifest: Manifest, artefacts: Artefacts, ledger: Ledger) -> DesiredState:
+    """Expand an earlier release; what a newer one added and what holds data is retained."""
+    desired = expand.expand(manifest, artefacts)
+    return replace(desired, retained=frozenset(ledger.retained), retains_data=True)
 
 
 def find_obstacles(ledger: Ledger, release: Release, store: LedgerStore, reader: Reader) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from orchestrator.manifest import check, expand
+from orchestrator.manifest import check
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import Problem, Problems
 from orchestrator.release import (
@@ -185,7 +185,10 @@ def _merge_candidate(
     restored_artefacts = restorability.load_artefacts(target, manifest, store)
     artefacts = restorability.merge_parts(restored_artefacts, fallback.artefacts, parts)
     return replace(
-        fallback, desired=expand.expand(manifest, artefacts), artefacts=artefacts, documents=merged_documents
+        fallback,
+        desired=restorability.expand_retaining(manifest, artefacts, ledger),
+        artefacts=artefacts,
+        documents=merged_documents,
     )
 
 
