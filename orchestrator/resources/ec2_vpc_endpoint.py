@@ -27,6 +27,7 @@ from orchestrator.vocabulary import (
     Health,
     LiveResource,
     Scope,
+    parse_owner,
 )
 
 IMMUTABLE: frozenset[str] = frozenset()
@@ -73,6 +74,8 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     endpoint = min(in_vpc, key=lambda item: (scope.owner not in _list_users(item), not _list_users(item)))
     if not _list_users(endpoint):
         return _build_unmanaged_live(scope, endpoint, spec)
+    if parse_owner(from_aws_tags(endpoint.get("Tags"))) not in (None, scope.owner):
+        return _build_live(scope, endpoint, spec, is_complete=True)  # its creator looks after it
     route_tables = aws.all(
         "ec2", "describe_route_tables", "RouteTables", Filters=_build_filters({"vpc-id": endpoint["VpcId"]})
     )
