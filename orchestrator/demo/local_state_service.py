@@ -37,7 +37,9 @@ def run_state_service(environ: MutableMapping[str, str]) -> Iterator[str]:
             database=f"sqlite:///{Path(folder) / 'state.db'}", port=listener.getsockname()[1]
         )
         service: Any = app.create_app(service_settings)
-        config = uvicorn.Config(service, log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(
+            service, log_config=None, access_log=False, proxy_headers=False, timeout_graceful_shutdown=1
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="dashboard", daemon=True)
         thread.start()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from orchestrator.problems import Problems
-from orchestrator.state.server import middleware
+from orchestrator.state.server import middleware, rate_limits
 from orchestrator.state.server.access import sign_proxy_request
 from orchestrator.state.server.pages.rendering import mask_token
 from orchestrator.state.server.settings import build_settings, parse_secret
@@ -114,14 +114,14 @@ def test_a_body_may_not_be_endless(house: ApiService) -> None:
 
 def test_one_client_may_not_ask_endlessly(filled: Store) -> None:
     """The limit is a client's own, and a moment later it is served again."""
-    bucket = middleware.RateLimiter(10.0, 20.0)
+    bucket = rate_limits.RateLimiter(10.0, 20.0)
 
     assert sum(bucket.try_acquire("one", 100.0) for _ in range(50)) == 20
     assert bucket.try_acquire("other", 100.0)
     assert sum(bucket.try_acquire("one", 101.0) for _ in range(50)) == 10
     with run_api_service(filled, **SIGN_IN_SETTINGS) as made:
         client = made.open_client()
-        answers = [client.get("/auth/callback") for _ in range(int(middleware.MAX_BURST_SIGN_INS) + 3)]
+        answers = [client.get("/auth/callback") for _ in range(int(rate_limits.MAX_BURST_SIGN_INS) + 3)]
         assert made.open_client().get("/auth/callback").status_code == 400
     assert {answer.status_code for answer in answers[:20]} == {400}
     assert answers[-1].status_code == 429
@@ -130,7 +130,7 @@ def test_one_client_may_not_ask_endlessly(filled: Store) -> None:
 
 def test_a_bucket_forgets_the_oldest() -> None:
     """Nobody fills the memory by coming from many places."""
-    bucket = middleware.RateLimiter(1.0, 1.0)
+    bucket = rate_limits.RateLimiter(1.0, 1.0)
     for number in range(bucket.MAX_CLIENTS + 50):
         bucket.try_acquire(str(number), 0.0)
 

@@ -198,12 +198,15 @@ def test_a_key_that_was_rotated_in_is_found() -> None:
 
 def test_an_issuer_that_is_away_is_asked_again() -> None:
     """Keys that are known go on; an unknown one is neither refused nor forgotten."""
-    issuer = FakeIssuer()
-    keys = oidc.JwksCache(ISSUER_URL, issuer.fetch_keys)
+    issuer, clock = FakeIssuer(), [1000.0]
+    keys = oidc.JwksCache(ISSUER_URL, issuer.fetch_keys, lambda: clock[0])
     issuer.is_unavailable = True
-    with pytest.raises(oidc.JwksUnavailableError):
-        oidc.verify_token(TOLD, keys, issuer.sign_token())
+    for _ in range(5):
+        with pytest.raises(oidc.JwksUnavailableError):
+            oidc.verify_token(TOLD, keys, issuer.sign_token())
+    assert issuer.fetch_count == 1
     issuer.is_unavailable = False
+    clock[0] += oidc.JwksCache.RETRY_INTERVAL_SECONDS + 1
     assert oidc.verify_token(TOLD, keys, issuer.sign_token())["actor"] == "ana"
 
 

@@ -58,6 +58,7 @@ def command(settings: Settings, host: str, port: int | None, database: str) -> i
         "server_header": False,
         "loop": "asyncio",
         "ws": "none",
+        "proxy_headers": False,  # the service believes those of State__TrustedProxies itself
     }
     uvicorn.run(service, host=service_settings.host, port=service_settings.port, **uvicorn_options)
     return ExitCode.OK

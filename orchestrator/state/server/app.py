@@ -7,20 +7,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import FastAPI, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.responses import PlainTextResponse, Response
+from starlette.types import Scope
 
 import orchestrator
+from orchestrator.problems import Problems
 from orchestrator.state.server import api, model_stores, oidc, problem_details
-from orchestrator.state.server.access import Authenticator
+from orchestrator.state.server.access import ANONYMOUS, Authenticator
 from orchestrator.state.server.middleware import RequestMiddleware, ServiceMetrics
-from orchestrator.state.server.request_context import CurrentReader
+from orchestrator.state.server.rate_limits import RequestLimits
+from orchestrator.state.server.request_context import CurrentReader, get_identity
+from orchestrator.state.server.routing import THREADS_BY_GROUP, run_in_one_thread
 from orchestrator.state.server.settings import Settings
 from orchestrator.state.server.store import Store
-from orchestrator.state.server.store.database import MAX_POOL_OVERFLOW, POOL_SIZE, read_connection
+from orchestrator.state.server.store.database import DEFAULT_THREADS, read_connection
 from orchestrator.state.server.webhooks import WebhookWorker
 
 PAGES_MODULE = "orchestrator.state.server.pages"
@@ -39,9 +44,8 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        to_thread.current_default_thread_limiter().total_tokens = (
-            POOL_SIZE + MAX_POOL_OVERFLOW
-        )  # more threads would only wait for a connection
+        to_thread.current_default_thread_limiter().total_tokens = DEFAULT_THREADS
+        app.state.thread_limiters = {group: CapacityLimiter(size) for group, size in THREADS_BY_GROUP.items()}
         webhook_worker.start()
         yield
         webhook_worker.stop()
@@ -63,14 +67,23 @@ def create_app(
     api.install(app)
     _add_health_routes(app)
     _add_sign_in_and_pages(app, settings)
-    app.add_middleware(
-        RequestMiddleware,
-        metrics=app.state.metrics,
-        log=log,
-        is_https=settings.is_secure,
-        requires_loopback_host=settings.is_anonymous_allowed,
-    )
+    limits = RequestLimits(identify_client)
+    app.add_middleware(RequestMiddleware, metrics=app.state.metrics, log=log, limits=limits, settings=settings)
     return app
+
+
+def identify_client(scope: Scope) -> str:
+    """Return the name of the client of a request, "" if it does not prove its identity."""
+    request = Request(scope)
+    try:
+        if request.url.path == f"{api.API_PREFIX}/token":
+            settings, token = request.app.state.settings, request.headers.get("authorization", "").partition(" ")[2]
+            oidc.verify_token(settings, request.app.state.jwks, token, can_fetch=False)
+            return "a workflow"
+        identity = get_identity(request)
+    except (Problems, SQLAlchemyError, oidc.JwksUnavailableError):
+        return ""
+    return identity.name if identity.scopes and identity.name != ANONYMOUS.name else ""
 
 
 def _add_sign_in_and_pages(app: FastAPI, settings: Settings) -> None:
@@ -85,14 +98,15 @@ def _add_sign_in_and_pages(app: FastAPI, settings: Settings) -> None:
 
 def _add_health_routes(app: FastAPI) -> None:
     @app.get("/healthz", include_in_schema=False)
-    def get_liveness() -> Response:
+    async def get_liveness() -> Response:
         return PlainTextResponse("ok\n")
 
-    @app.get("/readyz", include_in_schema=False)
     def get_readiness(request: Request) -> Response:
         with read_connection(request.app.state.store.engine) as connection:
             connection.execute(text("SELECT 1"))
         return PlainTextResponse("ready\n")
+
+    app.add_api_route("/readyz", run_in_one_thread(get_readiness, "probes"), methods=["GET"], include_in_schema=False)
 
     @app.get("/metrics", include_in_schema=False)
     def get_metrics(request: Request, _: CurrentReader) -> Response:

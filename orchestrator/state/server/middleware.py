@@ -12,14 +12,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from orchestrator.state.server.client_address import find_client_address, parse_trusted_proxies
 from orchestrator.state.server.problem_details import problem_response
+from orchestrator.state.server.rate_limits import RequestLimits
+from orchestrator.state.server.settings import Settings
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_BODY_BYTES_BY_PATH = {"/models/upload": 65 * 1024 * 1024}
 """Paths with a larger limit: a trained model."""
-MAX_REQUESTS_PER_SECOND, MAX_BURST_REQUESTS = 200.0, 400.0
-"""Requests per second of one client, and the size of its burst."""
-MAX_SIGN_INS_PER_SECOND, MAX_BURST_SIGN_INS = 0.2, 20.0
+COUNTED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods that metrics and logs name; a client can invent any number of others."""
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "font-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -46,25 +48,6 @@ class ServiceMetrics:
         self.events = Counter("state_events", "Stored run events", registry=self.registry)
 
 
-class RateLimiter:
-    """A token bucket per client; drops the oldest client beyond MAX_CLIENTS."""
-
-    MAX_CLIENTS = 10_000
-
-    def __init__(self, rate_per_second: float, burst: float) -> None:
-        self._rate_per_second, self._burst = rate_per_second, burst
-        self._buckets: dict[str, tuple[float, float]] = {}
-
-    def try_acquire(self, client: str, now: float) -> bool:
-        """Return whether the client may make one more request at ``now`` (monotonic seconds)."""
-        available, updated_at = self._buckets.pop(client, (self._burst, now))
-        available = min(self._burst, available + (now - updated_at) * self._rate_per_second)
-        if len(self._buckets) >= self.MAX_CLIENTS:
-            self._buckets.pop(next(iter(self._buckets)))
-        self._buckets[client] = (available - 1 if available >= 1 else available, now)
-        return available >= 1
-
-
 class BodyTooLargeError(HTTPException):
     """A body over the limit; an HTTPException because FastAPI reports any other error as a malformed body."""
 
@@ -76,18 +59,23 @@ class RequestMiddleware:
     """ASGI middleware of the service; plain ASGI because it handles every event of a stream."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: ServiceMetrics, log: Any, is_https: bool, requires_loopback_host: bool = False
+        self,
+        app: ASGIApp,
+        *,
+        metrics: ServiceMetrics,
+        log: Any,
+        limits: RequestLimits,
+        settings: Settings,
     ) -> None:
-        """``requires_loopback_host``: reject other Host headers, against DNS rebinding."""
         self._app = app
+        self._limits = limits
+        self._trusted_proxies = parse_trusted_proxies(settings.trusted_proxies)
         self._metrics = metrics
         self._log = log
-        self._requires_loopback_host = requires_loopback_host
+        self._requires_loopback_host = settings.is_anonymous_allowed  # against DNS rebinding
         self._headers = dict(SECURITY_HEADERS)
-        if is_https:
+        if settings.is_secure:
             self._headers["Strict-Transport-Security"] = "max-age=31536000"
-        self._request_limiter = RateLimiter(MAX_REQUESTS_PER_SECOND, MAX_BURST_REQUESTS)
-        self._sign_in_limiter = RateLimiter(MAX_SIGN_INS_PER_SECOND, MAX_BURST_SIGN_INS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -113,8 +101,10 @@ class RequestMiddleware:
                 message["headers"] = [*message["headers"], *missing_headers]
             await send(message)
 
-        rejection = self._reject(scope, headers)
+        address = self._apply_forwarded_headers(scope, headers)
         try:
+            is_within_limits = await self._limits.try_acquire(scope, headers, address)
+            rejection = self._reject(scope, headers) if is_within_limits else _busy_response(request_id)
             if rejection is not None:
                 await rejection(scope, receive, send_with_headers)
             else:
@@ -124,19 +114,17 @@ class RequestMiddleware:
         finally:
             self._log_request(scope, request_id, status[0], time.perf_counter() - started)
 
+    def _apply_forwarded_headers(self, scope: Scope, headers: dict[str, str]) -> str:
+        """Return the address of the client; takes the scheme of the request from a trusted proxy."""
+        peer = str((scope.get("client") or ("", 0))[0])
+        address = find_client_address(peer, headers.get("x-forwarded-for", ""), self._trusted_proxies)
+        scheme = headers.get("x-forwarded-proto", "")
+        if address != peer and scheme in {"http", "https"}:
+            scope["scheme"] = scheme
+        return address
+
     def _reject(self, scope: Scope, headers: dict[str, str]) -> Response | None:
-        client = (scope.get("client") or ("", 0))[0]
-        now, path, request_id = time.monotonic(), scope["path"], scope["state"]["request_id"]
-        is_sign_in = path.startswith("/auth/") or path == "/api/v1/token"
-        if not self._request_limiter.try_acquire(client, now) or (
-            is_sign_in and not self._sign_in_limiter.try_acquire(client, now)
-        ):
-            return problem_response(
-                429,
-                "too many requests from this client; wait a moment",
-                request=request_id,
-                headers={"Retry-After": "1"},
-            )
+        path, request_id = scope["path"], scope["state"]["request_id"]
         length = headers.get("content-length", "0")
         if not length.isdigit() or int(length) > _max_body_bytes(scope):
             return problem_response(413, _body_too_large(_max_body_bytes(scope)), request=request_id)
@@ -148,12 +136,18 @@ class RequestMiddleware:
 
     def _log_request(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "") or "none"
-        self._metrics.requests.labels(scope["method"], route, str(status)).inc()
+        method = scope["method"] if scope["method"] in COUNTED_METHODS else "other"
+        self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.seconds.labels(route).observe(seconds)
         run = _RUN_PATH_PATTERN.search(scope["path"])
         if self._log is not None and route not in {"/healthz", "/readyz", "/metrics"}:
-            log_fields = {"method": scope["method"], "route": route, "status": status, "request": request_id}
+            log_fields = {"method": method, "route": route, "status": status, "request": request_id}
             self._log.info("request", **log_fields, run=run[1] if run else "", seconds=round(seconds, 4))
+
+
+def _busy_response(request_id: str) -> Response:
+    detail = "too many requests from this client; wait a moment"
+    return problem_response(429, detail, request=request_id, headers={"Retry-After": "1"})
 
 
 def _body_too_large(max_bytes: int) -> str:

@@ -38,29 +38,61 @@ FetchJson = Callable[[str], Mapping[str, Any]]
 
 
 class JwksCache:
-    """The issuer's public keys; an unknown key ID triggers a refresh, at most every REFRESH_INTERVAL_SECONDS."""
+    """The issuer's public keys; an unknown key ID triggers a refresh, at most every REFRESH_INTERVAL_SECONDS.
+
+    One thread fetches at a time, and nobody waits for it: whoever needs an unknown key meanwhile has to come again.
+    """
 
     REFRESH_INTERVAL_SECONDS = 30.0
+    RETRY_INTERVAL_SECONDS = 10.0
+    """Seconds for which a failed fetch is not repeated."""
 
     def __init__(self, issuer: str, fetch: FetchJson, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = f"{issuer}/.well-known/jwks"
         self._fetch = fetch
         self._clock = clock
         self._keys: dict[str, Any] = {}
-        self._fetched_at = -math.inf
+        self._next_fetch_at = -math.inf
+        self._failure = ""
+        self._is_fetching = False
         self._lock = threading.Lock()
 
-    def get(self, kid: str) -> Any:
-        """Return the key with this ID.
+    def get(self, kid: str, *, can_fetch: bool = True) -> Any:
+        """Return the key with this ID; ``can_fetch``: ask the issuer for a key that is unknown.
 
         Raises KeyError if there is none, JwksUnavailableError if the issuer does not answer.
         """
         with self._lock:
-            if kid not in self._keys and self._clock() - self._fetched_at > self.REFRESH_INTERVAL_SECONDS:
-                jwks = self._fetch(self._url)["keys"]
-                self._keys = {key["kid"]: key for key in jwks if key.get("kty") == "RSA" and "kid" in key}
-                self._fetched_at = self._clock()
-            return self._keys[kid]
+            if kid in self._keys or not can_fetch:
+                return self._keys[kid]
+            if self._is_fetching:
+                raise JwksUnavailableError("the issuer's keys are being fetched; try again")
+            if self._clock() <= self._next_fetch_at:
+                if self._failure:
+                    raise JwksUnavailableError(self._failure)
+                return self._keys[kid]
+            self._is_fetching = True
+        keys, failure = self._keys, "cannot fetch the issuer's keys"
+        try:
+            keys, failure = self._fetch_keys()
+        finally:
+            with self._lock:
+                interval = self.RETRY_INTERVAL_SECONDS if failure else self.REFRESH_INTERVAL_SECONDS
+                self._keys, self._failure, self._next_fetch_at = keys, failure, self._clock() + interval
+                self._is_fetching = False
+        if failure:
+            raise JwksUnavailableError(failure)
+        return keys[kid]
+
+    def _fetch_keys(self) -> tuple[dict[str, Any], str]:
+        """Return the keys of the issuer, or the present ones and why the fetch failed."""
+        try:
+            jwks = self._fetch(self._url)["keys"]
+            return {key["kid"]: key for key in jwks if key.get("kty") == "RSA" and "kid" in key}, ""
+        except JwksUnavailableError as error:
+            return self._keys, str(error)
+        except (KeyError, TypeError, AttributeError):
+            return self._keys, f"{self._url} is not a set of keys"
 
 
 def fetch_json(url: str) -> Mapping[str, Any]:
@@ -93,8 +125,8 @@ def exchange_token(store: Store, settings: Settings, keys: JwksCache, token: str
     )
 
 
-def verify_token(settings: Settings, keys: JwksCache, token: str) -> Mapping[str, Any]:
-    """Return the claims of a valid OIDC token.
+def verify_token(settings: Settings, keys: JwksCache, token: str, *, can_fetch: bool = True) -> Mapping[str, Any]:
+    """Return the claims of a valid OIDC token; ``can_fetch`` as in ``JwksCache.get``.
 
     Raises Problems if its signature or a claim is invalid.
     """
@@ -104,7 +136,7 @@ def verify_token(settings: Settings, keys: JwksCache, token: str) -> Mapping[str
         header = jwt.get_unverified_header(token)
         if header.get("alg") != "RS256":
             raise _rejected_token("it is not signed with RS256")
-        key = jwt.PyJWK(keys.get(str(header.get("kid", ""))), "RS256")
+        key = jwt.PyJWK(keys.get(str(header.get("kid", "")), can_fetch=can_fetch), "RS256")
         claims: Mapping[str, Any] = jwt.decode(
             token,
             key,

@@ -119,12 +119,12 @@ def _handle_run_ended(request: Request, error: Exception) -> Response:
 
 
 def _handle_missing_fence(request: Request, _: Exception) -> Response:
-    detail = "this run holds the lock: a write to it must contain its fence"
+    detail = "this run holds the lock: the request must contain its `fence`"
     return problem_response(409, detail, "fence-required", request=_request_id(request))
 
 
 def _handle_not_owner(request: Request, _: Exception) -> Response:
-    detail = "another client began this run, and only that client may write to it"
+    detail = "another client started this run, and only that client may write to it"
     return problem_response(403, detail, "not-owner", request=_request_id(request))
 
 

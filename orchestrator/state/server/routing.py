@@ -7,26 +7,41 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, Literal, get_type_hints
 
 import msgspec
+from anyio import to_thread
 from fastapi import Depends, HTTPException, Request, params
 from fastapi.routing import APIRoute
 
 from orchestrator.redaction.redact import sanitise
 
+ThreadGroup = Literal["", "leases", "probes", "external"]
+THREADS_BY_GROUP: Mapping[str, int] = {"leases": 4, "probes": 1, "external": 3}
+"""Threads that nothing else may occupy: for leases and their renewals, for probes, and for requests that wait for other
+services."""
+
 
 class SingleThreadRoute(APIRoute):
     """A FastAPI route that runs its endpoint with ``run_in_one_thread``."""
 
+    thread_group: ThreadGroup = ""
+
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        super().__init__(path, run_in_one_thread(endpoint), **options)
+        super().__init__(path, run_in_one_thread(endpoint, self.thread_group), **options)
 
 
-def run_in_one_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``endpoint`` as a function that resolves its own plain dependencies and parses its ``body``.
+class ExternalCallRoute(SingleThreadRoute):
+    """A route whose endpoint waits for another service."""
 
-    The dependencies are functions of the request.  Returns a coroutine function unchanged.
+    thread_group: ThreadGroup = "external"
+
+
+def run_in_one_thread(endpoint: Callable[..., Any], thread_group: ThreadGroup = "") -> Callable[..., Any]:
+    """Return ``endpoint`` as a coroutine that resolves its own plain dependencies and parses its ``body``.
+
+    It runs in one thread of ``thread_group``.  The dependencies are functions of the request.  Returns a coroutine
+    function unchanged.
     """
     if inspect.iscoroutinefunction(endpoint):
         return endpoint
@@ -34,12 +49,16 @@ def run_in_one_thread(endpoint: Callable[..., Any]) -> Callable[..., Any]:
     resolvers, body_type = _plain_dependencies(hints), hints.get("body")
     request_parameter = next((name for name, hint in hints.items() if hint is Request), "")
 
-    def call_endpoint(**arguments: Any) -> Any:
-        request = arguments[request_parameter] if request_parameter else arguments.pop("request")
+    def call(request: Request, arguments: dict[str, Any]) -> Any:
         resolved = {name: resolve(request) for name, resolve in resolvers.items()}
         if body_type is not None:
             resolved["body"] = parse_body(arguments["body"], body_type)
         return endpoint(**{**arguments, **resolved})
+
+    async def call_endpoint(**arguments: Any) -> Any:
+        request = arguments[request_parameter] if request_parameter else arguments.pop("request")
+        limiter = request.app.state.thread_limiters[thread_group] if thread_group else None
+        return await to_thread.run_sync(call, request, arguments, limiter=limiter)
 
     hints["body"] = Annotated[bytes, Depends(read_json_body)]
     parameters = inspect.signature(endpoint).parameters.values()

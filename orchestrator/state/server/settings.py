@@ -26,7 +26,8 @@ def _setting(variable: str, default: str = "") -> str:
 class Settings:
     """The settings; "" means not set.  ``host`` and ``port`` are the address to listen on.
 
-    ``project`` is the only one that workflows write to; "" is every project of the repository.
+    ``project`` is the only one that workflows write to; "" is every project of the repository.  ``trusted_proxies``
+    are those whose ``X-Forwarded-For`` is believed.
     """
 
     database: str = field(default=DEFAULT_DATABASE_URL, repr=False, metadata={"name": "State__Database"})
@@ -35,6 +36,7 @@ class Settings:
     webhook_secret: str = _setting("State__WebhookSecret")
     slack_url: str = field(default="", repr=False, metadata={"name": "State__SlackUrl"})
     proxy_secret: str = _setting("State__ProxySecret")
+    trusted_proxies: str = _setting("State__TrustedProxies")
     repository: str = _setting("GitHub__Repository")
     repository_id: str = _setting("GitHub__RepositoryId")
     branch: str = _setting("GitHub__Branch", "main")

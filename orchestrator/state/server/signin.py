@@ -24,9 +24,10 @@ from orchestrator.state.server.access import SESSION_COOKIE, SESSION_TTL_SECONDS
 from orchestrator.state.server.pages.rendering import check_form_csrf
 from orchestrator.state.server.pages.theme import safe_redirect_path
 from orchestrator.state.server.request_context import get_identity, get_store
+from orchestrator.state.server.routing import ExternalCallRoute
 from orchestrator.state.server.settings import Settings
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, route_class=ExternalCallRoute)
 STATE_COOKIE = "orchestrator_sign_in"
 
 

@@ -48,7 +48,14 @@ def serve(store: Store, settings: Settings, **more: Any) -> Iterator[str]:
     service = app.create_app(settings, store, **more)
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(
-        uvicorn.Config(service, log_config=None, access_log=False, timeout_graceful_shutdown=1, lifespan="on")
+        uvicorn.Config(
+            service,
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+            lifespan="on",
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -83,7 +83,7 @@ def put_plan(
     is_consistent = (body.environment, body.digest, body.plan.digest) == (f"{project}/{name}", digest, digest)
     _require_match(is_consistent and (body.plan.project, body.plan.environment) == (project, name))
     if compute_digest(body.plan) != digest:
-        raise HTTPException(422, "the digest of the plan is not that of its changes")
+        raise HTTPException(422, "the digest of the plan does not match its changes")
     record = replace(validate_record(body), by=identity.actor, is_proposed=identity.is_unmerged)
     return json_response(request, store.record_plan(record, identity.name))
 

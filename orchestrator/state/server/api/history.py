@@ -53,7 +53,7 @@ def export_history(store: StoreDep, _: CurrentReader) -> Response:
     return StreamingResponse(iter_lines(), media_type="application/x-ndjson")
 
 
-@operations.post("/token", response_model=TokenResponse)
+@operations.post("/token", response_model=TokenResponse, thread_group="external")
 def exchange_token(request: Request) -> Response:
     """Exchange a GitHub Actions OIDC token for a token of this service. Each OIDC token can be used once."""
     auth_scheme, _, oidc_token = request.headers.get("authorization", "").partition(" ")

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 
 from orchestrator.state.server.api.openapi_schemas import SchemaRegistry
 from orchestrator.state.server.problem_details import MEDIA_TYPE, ProblemDetails
-from orchestrator.state.server.routing import run_in_one_thread
+from orchestrator.state.server.routing import ThreadGroup, run_in_one_thread
 
 ERROR_STATUSES = (400, 401, 403, 404, 405, 409, 413, 422, 429, 503)
 """The error statuses of every operation."""
@@ -28,11 +28,11 @@ class OperationRouter:
         self._registrations: list[tuple[str, str, Any, dict[str, Any]]] = []
 
     def get(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a function for GET; ``options`` as for a FastAPI route."""
+        """Register a function for GET; ``options`` as for a FastAPI route, and ``thread_group``."""
         return self._register("GET", path, options)
 
     def post(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
-        """Register a function for POST; ``options`` as for a FastAPI route."""
+        """Register a function for POST; ``options`` as for a FastAPI route, and ``thread_group``."""
         return self._register("POST", path, options)
 
     def put(self, path: str, **options: Any) -> Callable[[Endpoint], Endpoint]:
@@ -47,7 +47,9 @@ class OperationRouter:
         """Add the operations to ``app`` for serving."""
         for method, path, endpoint, options in self._registrations:
             route_options = {**options, "response_model": None}
-            app.add_api_route(prefix + path, run_in_one_thread(endpoint), methods=[method], **route_options)
+            thread_group: ThreadGroup = route_options.pop("thread_group", "")
+            route_endpoint = run_in_one_thread(endpoint, thread_group)
+            app.add_api_route(prefix + path, route_endpoint, methods=[method], **route_options)
 
     def add_documented_routes(self, app: FastAPI, prefix: str, schemas: SchemaRegistry) -> None:
         """Add the operations to ``app`` for its OpenAPI document, with bodies, responses and errors."""
@@ -58,6 +60,7 @@ class OperationRouter:
             route_options = {
                 name: schemas.placeholder(option) if name == "response_model" else option
                 for name, option in options.items()
+                if name != "thread_group"
             }
             documented_endpoint = schemas.document_endpoint(endpoint)
             app.add_api_route(

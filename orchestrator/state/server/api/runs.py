@@ -40,7 +40,7 @@ ENVIRONMENT_KEY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,60}/[a-z0-9][a-z0-9-]{0,60}$"
 MAX_EVENTS = 2000
 
 
-@operations.post("/runs", status_code=201, response_model=RunLeaseStatus)
+@operations.post("/runs", status_code=201, response_model=RunLeaseStatus, thread_group="leases")
 def create_run(request: Request, store: StoreDep, identity: CurrentWriter, body: BeginRunRequest) -> Response:
     """Begin a run and request the lease of its environment. Repeating the request changes nothing.
 
@@ -128,7 +128,7 @@ def append_events(request: Request, store: StoreDep, identity: CurrentWriter, ru
     return json_response(request, AppendEventsResponse(last_sequence))
 
 
-@operations.post("/runs/{run}/lease", response_model=RunLeaseStatus)
+@operations.post("/runs/{run}/lease", response_model=RunLeaseStatus, thread_group="leases")
 def renew_lease(
     request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: RenewLeaseRequest
 ) -> Response:
@@ -139,7 +139,7 @@ def renew_lease(
     return json_response(request, store.renew_lease(run, body.fence, identity.name))
 
 
-@operations.post("/runs/{run}/end", response_model=Run)
+@operations.post("/runs/{run}/end", response_model=Run, thread_group="leases")
 def end_run(request: Request, store: StoreDep, identity: CurrentWriter, run: RunId, body: EndRunRequest) -> Response:
     """End a run and release its lease. Repeating the request changes nothing.
 
