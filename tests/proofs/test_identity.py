@@ -192,6 +192,25 @@ def test_a_renamed_component_keeps_its_distribution(site: DesiredState, tmp_path
     assert real_stack.describe_changes(real_stack.make_plan(renamed)) == []
 
 
+def test_a_domain_moves_from_one_component_to_a_new_one(site: DesiredState, tmp_path: Path) -> None:
+    """The old component keeps its distribution without the domain; the new one gets its own with it."""
+    assert real_stack.list_failures(real_stack.apply(load(tmp_path, cdn=OF_A_DOMAIN))) == []
+    (before,) = list_distributions()
+    load(tmp_path)
+    (tmp_path / "blog.yaml").write_text(OF_A_DOMAIN.replace("name: web", "name: blog"))
+    both = pipeline.load_desired(tmp_path, "prod")
+
+    changes = {change.address: change.action for change in real_stack.make_plan(both).pending_changes}
+    assert changes["cloudfront_distribution.web"] is Action.UPDATE
+    assert changes["cloudfront_distribution.blog"] is Action.CREATE
+    assert real_stack.list_failures(real_stack.apply(both)) == []
+
+    domains = {item["Id"]: item["Aliases"].get("Items", []) for item in list_distributions()}
+    assert domains.pop(before["Id"]) == []
+    assert list(domains.values()) == [["www.example.com"]]
+    assert real_stack.describe_changes(real_stack.make_plan(both)) == []
+
+
 IMAGE = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/api@sha256:" + "a" * 64
 
 

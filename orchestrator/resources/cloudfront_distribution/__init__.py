@@ -63,6 +63,8 @@ ARN = None
 
 NOT_VISIBLE_CODES = ("InvalidOriginAccessControl", "InvalidFunctionAssociation", "NoSuchResponseHeadersPolicy")
 """Error codes for a part of the distribution that was created just before."""
+ALIAS_IN_USE_CODE = "CNAMEAlreadyExists"
+"""Error code for an alias of another distribution, which may be about to give it up in the same run."""
 DEPLOYMENT_SLOW_HINT = "CloudFront is still deploying the change to its edge locations. Wait, then run again."
 DEPLOYMENT_TIMEOUT_SECONDS = 1800.0
 _DISTRIBUTION_ID = re.compile(r"\bE[0-9A-Z]{8,}\b")
@@ -107,7 +109,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "cloudfront",
         "create_distribution_with_tags",
         {"DistributionConfigWithTags": config_with_tags},
-        retry_codes=NOT_VISIBLE_CODES,
+        retry_codes=(*NOT_VISIBLE_CODES, ALIAS_IN_USE_CODE),
         timeout_seconds=30.0,
         exists_codes=("DistributionAlreadyExists",),
         read_existing=lambda aws, message: _read_existing(aws, scope, name, spec, message),
@@ -253,7 +255,7 @@ def _read_existing(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, V
     if live is None:
         return None
     if not scope.owns(live.spec["tags"]) or live.spec["tags"].get(TAG_COMPONENT) != component_of(scope, name):
-        problem = f"distribution {live.private['id']} was created for {name}, but its tags do not say so any more"
+        problem = f"distribution {live.private['id']} was created for {name}, but no longer has its tags"
         raise Problems.from_message(problem, hint="restore its tags or delete it, then plan again")
     check_owner(scope, name, live)
     check_unchanged(name, spec, live)
