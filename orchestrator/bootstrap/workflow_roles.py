@@ -23,17 +23,24 @@ PLAN_ROLE, DEPLOY_ROLE = "plan", "deploy"
 
 
 class Repository(Struct, frozen=True):
-    """A GitHub repository: ``OWNER/NAME``, the ids that survive a rename, and the main branch."""
+    """A GitHub repository: ``OWNER/NAME``, the ids that survive a rename, and the main branch.
+
+    ``has_environments`` is False if GitHub's plan has no environments for it, so its branch alone is trusted.
+    ``subject_prefix`` is how GitHub begins its OIDC subjects, if GitHub says so.
+    """
 
     name: str
     id: int
     owner_id: int
     branch: str = "main"
+    has_environments: bool = True
+    subject_prefix: str = ""
 
     def oidc_subjects(self, suffix: str) -> list[Value]:
         """Return the OIDC subjects of its runs: the classic form, and the form with ids of newer repositories."""
         owner, _, name = self.name.partition("/")
-        return [f"repo:{owner}/{name}:{suffix}", f"repo:{owner}@{self.owner_id}/{name}@{self.id}:{suffix}"]
+        prefixes = [f"repo:{owner}/{name}", f"repo:{owner}@{self.owner_id}/{name}@{self.id}", self.subject_prefix]
+        return [f"{prefix}:{suffix}" for prefix in dict.fromkeys(prefixes) if prefix]
 
 
 def role_arn(scope: Scope, role: str) -> str:
@@ -151,10 +158,13 @@ def _plan_trust_condition(repository: Repository) -> Mapping[str, Value]:
 
 
 def _deploy_trust_condition(repository: Repository, scope: Scope) -> Mapping[str, Value]:
-    """Trust the main branch, in a job that names the environment, so that its protection rules apply."""
-    return {
-        "repository_id": str(repository.id),
-        "environment": scope.environment,
-        "ref": f"refs/heads/{repository.branch}",
-        "sub": repository.oidc_subjects(f"environment:{scope.environment}"),
-    }
+    """Trust the main branch, in a job that names the environment, so that its protection rules apply.
+
+    Without environments, trust any job of the main branch.
+    """
+    ref = f"refs/heads/{repository.branch}"
+    condition: dict[str, Value] = {"repository_id": str(repository.id), "ref": ref}
+    subjects = repository.oidc_subjects(f"environment:{scope.environment}")
+    if not repository.has_environments:
+        return condition | {"sub": [*subjects, *repository.oidc_subjects(f"ref:{ref}")]}
+    return condition | {"environment": scope.environment, "sub": subjects}

@@ -35,7 +35,9 @@ def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCh
     except GitHubProblems as error:
         return RepositoryCheck(None, [_repository_error_finding(name, error)])
     try:
-        pending_settings = github_settings.list_pending_settings(api, manifest.scope, repository.branch)
+        repository = github_settings.add_identity(api, manifest.scope, repository)
+        pending_settings = github_settings.list_pending_settings(api, manifest.scope, repository)
+        subject_problems = github_settings.list_subject_problems(api, repository)
     except GitHubProblems as error:
         message = f"cannot read variables and environment of {repository.name}: {error.problems[0].message}"
         return RepositoryCheck(
@@ -44,7 +46,12 @@ def check_repository(context: DoctorContext, manifest: Manifest) -> RepositoryCh
         )
     fix = context.command_for("bootstrap", "github")
     findings = [Finding("github", "missing", f"not set: {item.description}", fix) for item in pending_settings]
+    findings += [Finding("github", "missing", item.message, item.hint or fix) for item in subject_problems]
     ok_message = f"{repository.name} has its variables and environment {manifest.scope.environment}"
+    if not repository.has_environments:
+        ok_message = (
+            f"{repository.name} has its variables; without an environment, every job of {repository.branch} can deploy"
+        )
     return RepositoryCheck(repository, findings or [Finding("github", "ok", ok_message)])
 
 

@@ -13,6 +13,10 @@ from typing import Any
 from tests.github import api_schema
 
 TOKEN = "ghp_not-to-be-seen"
+SUBJECT = "/actions/oidc/customization/sub"
+NO_ENVIRONMENTS = (
+    "Failed to create the environment protection rule. Please ensure the billing plan include protected branch gate."
+)
 
 
 @dataclass
@@ -22,6 +26,7 @@ class FakeGitHub:
     root: str
     url: str = ""
     objects: dict[str, Any] = field(default_factory=dict)
+    has_environments: bool = True
     writes: list[str] = field(default_factory=list)
     schema_violations: list[str] = field(default_factory=list)
 
@@ -40,6 +45,8 @@ class FakeGitHub:
         if method == "GET":
             return self._get(resource_path)
         self.writes.append(f"{method} {resource_path}")
+        if "/environments/" in resource_path and not self.has_environments:
+            return 422, {"message": NO_ENVIRONMENTS}
         if method == "DELETE":
             del self.objects[resource_path]
             return 204, None
@@ -55,6 +62,8 @@ class FakeGitHub:
         if resource_path == "":
             name = self.root.removeprefix("/repos/")
             return 200, {"full_name": name, "id": 456789, "owner": {"id": 123456}, "default_branch": "main"}
+        if resource_path == SUBJECT and resource_path not in self.objects:
+            return 200, {"use_default": True, "sub_claim_prefix": f"repo:{self.root.removeprefix('/repos/')}"}
         if resource_path.endswith("/deployment-branch-policies"):
             policies = [policy for key, policy in self.objects.items() if key.startswith(f"{resource_path}/")]
             return 200, {"total_count": len(policies), "branch_policies": policies}

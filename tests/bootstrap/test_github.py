@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.cli.main import main
 from orchestrator.problems import ExitCode
-from tests.bootstrap.fake_github import TOKEN, FakeGitHub, serve_github
+from tests.bootstrap.fake_github import SUBJECT, TOKEN, FakeGitHub, serve_github
 from tests.bootstrap.test_policy_documents import manifests
 from tests.proofs.real_stack import clients, emulated_aws
 
@@ -111,3 +111,63 @@ def test_a_project_without_a_boundary_is_refused(hub: FakeGitHub, capsys: pytest
     assert bootstrap("--auto-approve") == ExitCode.FAILED
     assert "permissionsBoundary: true" in capsys.readouterr().err
     assert hub.writes == []
+
+
+def test_a_free_plan_without_environments_is_told_before_aws_is_changed(
+    hub: FakeGitHub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """GitHub answers 422 (terraform-provider-github, issues 1262 and 1311); AWS is as before, and the way is named."""
+    hub.has_environments = False
+
+    assert bootstrap("--auto-approve") == ExitCode.FAILED
+
+    said = capsys.readouterr().err
+    assert "billing plan" in said
+    assert "nothing was changed in AWS" in said
+    assert "--without-environment" in said
+    assert clients().call("iam", "list_roles", {})["Roles"] == []
+
+
+def test_without_an_environment_the_branch_is_trusted(hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
+    """The deploy role's variable is the repository's; a second run knows it, and doctor's plan has no changes."""
+    hub.has_environments = False
+
+    assert bootstrap("--auto-approve", "--without-environment") == ExitCode.OK
+
+    issuer = "token.actions.githubusercontent.com"
+    condition = role("deploy")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"]
+    assert condition[f"{issuer}:ref"] == "refs/heads/main"
+    assert f"{issuer}:environment" not in condition
+    assert "repo:joiabagur/joiabagur-pv:ref:refs/heads/main" in condition[f"{issuer}:sub"]
+    assert "repo:joiabagur/joiabagur-pv:environment:prod" in condition[f"{issuer}:sub"]
+    assert hub.objects["/actions/variables/ORCHESTRATOR_DEPLOY_ROLE"]["value"].endswith("joiabagur-prod-deploy")
+    capsys.readouterr()
+    assert bootstrap("--auto-approve") == ExitCode.OK
+    assert "No changes" in capsys.readouterr().out
+    main(["doctor", "-e", "prod"])
+    assert "every job of main can deploy" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("keys", [["repo", "job_workflow_ref"], []], ids=["of the repository", "of the organisation"])
+def test_a_customised_subject_is_refused(keys: list[str], hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
+    """GitHub's REST API, "Set the customization template for an OIDC subject claim": the trust would never match."""
+    hub.objects[SUBJECT] = {"use_default": False, "include_claim_keys": keys}
+
+    assert bootstrap("--auto-approve") == ExitCode.FAILED
+
+    said = capsys.readouterr().err
+    assert "customised OIDC subject" in said
+    assert "gh api -X PUT repos/joiabagur/joiabagur-pv/actions/oidc/customization/sub -F use_default=true" in said
+    assert clients().call("iam", "list_roles", {})["Roles"] == []
+    main(["doctor", "-e", "prod"])
+    assert "customised OIDC subject" in capsys.readouterr().out
+
+
+def test_the_subject_that_github_names_is_trusted(hub: FakeGitHub) -> None:
+    """A repository that was renamed or is spelt otherwise: GitHub says how its subjects begin."""
+    hub.objects[SUBJECT] = {"use_default": True, "sub_claim_prefix": "repo:Joiabagur/joiabagur-PV"}
+    assert bootstrap("--auto-approve") == ExitCode.OK
+
+    issuer = "token.actions.githubusercontent.com"
+    condition = role("deploy")["AssumeRolePolicyDocument"]["Statement"][0]["Condition"]["StringEquals"]
+    assert "repo:Joiabagur/joiabagur-PV:environment:prod" in condition[f"{issuer}:sub"]

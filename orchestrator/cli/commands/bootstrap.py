@@ -12,7 +12,11 @@ from orchestrator.cli.options import common_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
+    from orchestrator.bootstrap.github_settings import Setting
+    from orchestrator.bootstrap.workflow_roles import Repository
     from orchestrator.github.client import GitHub
+    from orchestrator.runs.terminal import Terminal
+    from orchestrator.vocabulary import Scope
 
 
 @cli_command(
@@ -23,8 +27,13 @@ if TYPE_CHECKING:
 @click.argument("provider", type=click.Choice(["github"]))
 @click.option("--plan", "--print", "plan_only", is_flag=True, help="Show what would be created; change nothing.")
 @click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
+@click.option(
+    "--without-environment",
+    is_flag=True,
+    help="Let every job of the default branch deploy: for private repositories on GitHub's Free plan.",
+)
 @common_options
-def command(settings: Settings, provider: str, plan_only: bool, auto_approve: bool) -> int:
+def command(settings: Settings, provider: str, plan_only: bool, auto_approve: bool, without_environment: bool) -> int:
     """Set up AWS roles and GitHub settings for the workflows.
 
     Creates, with an administrator's credentials: the OIDC provider (or uses the existing one), a read-only role for
@@ -42,19 +51,13 @@ def command(settings: Settings, provider: str, plan_only: bool, auto_approve: bo
     project = next(component for component in desired.components if component.kind == "Project")
     workflow_roles.require_permissions_boundary(project, desired)
     github = github_client(str(project.spec["repository"]))
-    repository = github_settings.fetch_repository(github)
+    repository = _fetch_repository(github, desired.scope, without_environment=without_environment)
     planned = pipeline.plan(workflow_roles.expand(desired, repository))
-    setting_changes = github_settings.list_pending_settings(github, desired.scope, repository.branch)
+    setting_changes = github_settings.list_pending_settings(github, desired.scope, repository)
     terminal = settings.terminal
     plan_output.print_plan(terminal, planned, "full" if settings.verbose else "brief")
-    terminal.print_out(
-        "\n".join(
-            [
-                f"\nGitHub, {repository.name}:",
-                *(f"  set {setting_change.description}" for setting_change in setting_changes),
-            ]
-        )
-    )
+    descriptions = [f"  set {setting_change.description}" for setting_change in setting_changes]
+    terminal.print_out("\n".join([f"\nGitHub, {repository.name}:", *descriptions]))
     if planned.plan.is_vetoed:
         return ExitCode.VETOED
     if not setting_changes and not planned.plan.pending_changes:
@@ -64,15 +67,36 @@ def command(settings: Settings, provider: str, plan_only: bool, auto_approve: bo
         return ExitCode.OK
     question = f"Make these changes in account {planned.plan.account} and in {repository.name}? Only 'yes' is accepted:"
     Approval(is_automatic=auto_approve).confirm(terminal, question, "yes")
-    code = ExitCode.OK
+    # The environment first: GitHub may refuse it, and a role must not trust one that has no branch policy.
+    _apply_settings(terminal, github, [change for change in setting_changes if change.is_protection])
     if planned.plan.pending_changes:
         code = ExitCode(apply.apply_with_progress(planned, settings, 16, settings.command_line("bootstrap", provider)))
-    if code is not ExitCode.OK:
-        terminal.print_err("GitHub was not changed, because the changes in AWS are not complete.")
-        return code
-    for applied_setting in github_settings.apply(github, setting_changes):
-        terminal.print_out(f"Set {applied_setting}")
+        if code is not ExitCode.OK:
+            terminal.print_err("The variables on GitHub were not set, because the changes in AWS are not complete.")
+            return code
+    _apply_settings(terminal, github, [change for change in setting_changes if not change.is_protection])
     return ExitCode.OK
+
+
+def _fetch_repository(github: GitHub, scope: Scope, *, without_environment: bool) -> Repository:
+    """Return the repository.  Raises Problems, also if AWS would not recognise its workflows."""
+    from msgspec.structs import replace
+
+    from orchestrator.bootstrap import github_settings
+    from orchestrator.problems import Problems
+
+    repository = github_settings.add_identity(github, scope, github_settings.fetch_repository(github))
+    if problems := github_settings.list_subject_problems(github, repository):
+        raise Problems(problems)
+    return replace(repository, has_environments=repository.has_environments and not without_environment)
+
+
+def _apply_settings(terminal: Terminal, github: GitHub, settings: list[Setting]) -> None:
+    """Apply settings on GitHub, and print each.  Raises Problems."""
+    from orchestrator.bootstrap import github_settings
+
+    for applied_setting in github_settings.apply(github, settings):
+        terminal.print_out(f"Set {applied_setting}")
 
 
 def github_client(repository: str, attempts: int | None = None) -> GitHub:

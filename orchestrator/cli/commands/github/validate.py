@@ -50,5 +50,5 @@ def _require_role(environ: Mapping[str, str]) -> None:
             "no role to assume: the workflow has no `role` input, and its variable is not set",
             hint="run `orchestrator bootstrap github`: it creates the roles and sets "
             "ORCHESTRATOR_PLAN_ROLE (repository) and "
-            "ORCHESTRATOR_DEPLOY_ROLE (environment); nothing was changed",
+            "ORCHESTRATOR_DEPLOY_ROLE (environment, or repository without environments); nothing was changed",
         )
