@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.artefacts.images import dockerfile, dockerignore
+from orchestrator.artefacts.images import dockerfile, dockerfile_parser, dockerignore
 from orchestrator.cli.commands.init import TEMPLATES
 from orchestrator.cli.main import main
 from orchestrator.problems import ExitCode
@@ -31,7 +31,7 @@ class TestTemplate:
         """Stages, bases that name a version, no root, port 8080, and a health check on /health."""
         assert write(tmp_path / "app", template) == ExitCode.OK
         text = (tmp_path / "app" / "Dockerfile").read_text()
-        said = [(keyword, rest) for _, keyword, rest in dockerfile.parse_instructions(text)]
+        said = [(keyword, rest) for _, keyword, rest in dockerfile_parser.parse_instructions(text)]
         last = said[max(index for index, (keyword, _) in enumerate(said) if keyword == "FROM") :]
         final = dict(last)
 
@@ -56,7 +56,7 @@ class TestTemplate:
         write(tmp_path, template)
         said = [
             f"{keyword} {rest}"
-            for _, keyword, rest in dockerfile.parse_instructions((tmp_path / "Dockerfile").read_text())
+            for _, keyword, rest in dockerfile_parser.parse_instructions((tmp_path / "Dockerfile").read_text())
         ]
         install = next(index for index, line in enumerate(said) if re.search(r"restore|pip install|npm ci", line))
 
@@ -65,13 +65,12 @@ class TestTemplate:
     def test_no_secret_and_no_history_is_built_in(self, template: str, tmp_path: Path) -> None:
         """.git, .env files and what a build makes stay out of the context."""
         write(tmp_path, template)
-        known = dockerignore.read_patterns(tmp_path / ".dockerignore")
-        none = (False,) * len(known)
+        rules = dockerignore.read_patterns(tmp_path / ".dockerignore")
 
-        assert all(
-            dockerignore.match_path(path, known, none)[0] for path in (".git", ".env", "deep/.env.local", "Dockerfile")
-        )
-        assert not dockerignore.match_path("src", known, none)[0]
+        for reading in rules:
+            ignored = (".git", ".env", "deep/.env.local", "Dockerfile")
+            assert all(reading.match(path, reading.no_matches)[0] for path in ignored)
+            assert not reading.match("src", reading.no_matches)[0]
 
     def test_nothing_is_written_over_unasked(
         self, template: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -120,7 +119,7 @@ class TestTemplate:
 def words(folder: Path, keyword: str) -> list[str]:
     """The command of the Dockerfile's last such instruction, as an engine starts it."""
     text = (folder / "Dockerfile").read_text()
-    last = [rest for _, found, rest in dockerfile.parse_instructions(text) if found == keyword][-1]
+    last = [rest for _, found, rest in dockerfile_parser.parse_instructions(text) if found == keyword][-1]
     said = last.partition("CMD ")[2] or last
     found: list[str] = json.loads(said) if said.startswith("[") else ["sh", "-c", said]
     return found

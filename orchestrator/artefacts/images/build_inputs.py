@@ -1,7 +1,7 @@
 """Hash everything an image is built from into its tag.
 
-Files count by path, content and executable bit; symbolic links by their target. Timestamps, owners, listing order and
-files excluded by ``.dockerignore`` do not count.
+Files count by path, content and mode, folders by the mode with which files are copied out of them, symbolic links by
+their target. Timestamps, owners, listing order and files excluded by ``.dockerignore`` do not count.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +22,7 @@ from orchestrator.problems import Position, Problems
 
 TAG_LENGTH = 24
 """Hex digits (96 bits), so that two different inputs never collide in practice."""
-HASH_VERSION = 1
+HASH_VERSION = 2
 """Part of every hash. Increment it when the set of hashed inputs changes."""
 
 
@@ -77,7 +77,10 @@ def compute_tag(recipe: Recipe) -> str:
 
 
 def hash_files(recipe: Recipe) -> dict[str, list[str]]:
-    """Return the kind (``file``, ``program``, ``link``) and the hash or link target of each context file, by path.
+    """Return kind, mode, and hash or target, of each context file, and kind and mode of the folders that contain them.
+
+    All mode bits count, because builders copy them: a file that only its owner can read makes an image whose other
+    users cannot, and correcting that has to make another image.
 
     Raises Problems if the context is not a folder or a file cannot be read.
     """
@@ -87,7 +90,26 @@ def hash_files(recipe: Recipe) -> dict[str, list[str]]:
     entries = {
         _decode_path(path): _describe_entry(entry) for path, entry in dockerignore.walk(recipe.context, ignore_patterns)
     }
-    return {path: description for path, description in entries.items() if description}
+    files = {path: description for path, description in entries.items() if description}
+    folders = {parent for path in files for parent in _iter_parents(path)}
+    return files | {path: ["folder", _read_folder_mode(recipe.context / path)] for path in folders}
+
+
+def _iter_parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+def _read_folder_mode(folder: Path) -> str:
+    try:
+        return _format_mode(folder.stat())
+    except OSError:  # its name is not valid UTF-8; its files count
+        return ""
+
+
+def _format_mode(status: os.stat_result) -> str:
+    return f"{stat.S_IMODE(status.st_mode):04o}"
 
 
 def _read_dockerfile(recipe: Recipe) -> str:
@@ -106,7 +128,7 @@ def _validate_target(recipe: Recipe, text: str) -> None:
     if not stage_names:
         raise Problems.from_message("the Dockerfile has no FROM instruction", where=where)
     if recipe.target is not None and recipe.target.lower() not in (*stage_names, *map(str, range(len(stage_names)))):
-        stage_list = ", ".join(filter(None, stage_names)) or "none has a name"
+        stage_list = ", ".join(filter(None, stage_names)) or "none (no stage has a name)"
         raise Problems.from_message(
             f"the Dockerfile has no stage `{recipe.target}`", where=where, hint=f"available stages: {stage_list}"
         )
@@ -124,7 +146,7 @@ def _describe_entry(entry: os.DirEntry[str]) -> list[str]:
         status = entry.stat(follow_symlinks=False)
         if not stat.S_ISREG(status.st_mode):
             return []
-        return ["program" if status.st_mode & stat.S_IXUSR else "file", _hash_file(Path(entry.path))]
+        return ["file", _format_mode(status), _hash_file(Path(entry.path))]
     except OSError as error:
         raise Problems.from_message(f"cannot read the file: {error.strerror}", where=Position(entry.path)) from None
 

@@ -25,6 +25,7 @@ from orchestrator.artefacts.images import (
     base_image,
     builder_commands,
     dockerfile,
+    dockerfile_parser,
     dockerignore,
     image_archive,
     package_inventory,
@@ -219,9 +220,7 @@ class _Builder:
             message = (
                 f"{tool.name} pushed {', '.join(digests) or 'nothing'}, but {job.name} has digest {descriptor.digest}"
             )
-            raise Problems.from_message(
-                message, hint="the tag was moved by another process; run again; nothing was deployed"
-            )
+            raise Problems.from_message(message, hint="nothing was deployed: another process moved the tag; run again")
         return descriptor, result.exit_code == 0
 
     def _run(self, command: list[str]) -> BuildResult:
@@ -258,7 +257,7 @@ def _find_failed_line(output: Path, recipe: Recipe) -> int:
     if number or not instruction:
         return number or 1
     text = recipe.dockerfile.read_text(encoding="utf-8", errors="replace")
-    for line, keyword, rest in dockerfile.parse_instructions(text):
+    for line, keyword, rest in dockerfile_parser.parse_instructions(text):
         if " ".join(f"{keyword} {rest}".split())[: len(instruction)] == instruction:
             return line
     return 1

@@ -1,6 +1,6 @@
 """Find the images that a Dockerfile uses: FROM, ``COPY --from`` and ``RUN --mount=from=``. Pure.
 
-Source: Docker's Dockerfile reference (parser directives, line continuations, heredocs, ARG before FROM).
+Source: Docker's Dockerfile reference (ARG before FROM, stages, the automatic platform arguments).
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from collections.abc import Iterator, Mapping
 
 from msgspec import Struct
 
+from orchestrator.artefacts.images.dockerfile_parser import parse_instructions
+from orchestrator.artefacts.images.dockerfile_variables import substitute
+
 SCRATCH = "scratch"
-PREDEFINED_ARGS = ("BUILDPLATFORM", "TARGETPLATFORM")
-_DIRECTIVE = re.compile(r"#\s*(\w+)\s*=\s*(\S+)\s*\Z")
-_HEREDOC = re.compile(r"<<(-?)([\"']?)(\w+)\2")
-_VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)(?:(:?[-+])([^}]*))?\})")
 _PLATFORM = re.compile(r"--platform=(\S+)\s+")
 _COPY_FROM = re.compile(r"--from=(\S+)")
 _MOUNT_FROM = re.compile(r"--mount=\S*?\bfrom=([^,\s]+)")
@@ -65,14 +64,22 @@ def find_target_base(text: str, args: Mapping[str, str], platform: str, target: 
 
 def _collect_global_args(text: str, args: Mapping[str, str], platform: str) -> dict[str, str]:
     """Return the variables usable in FROM: predefined ones and each ARG before the first FROM."""
-    values: dict[str, str] = dict.fromkeys(PREDEFINED_ARGS, platform)
-    values |= {name: args[name] for name in PREDEFINED_ARGS if name in args}
+    values = _predefine_args(platform)
+    values |= {name: args[name] for name in values if name in args}
     for _, keyword, arguments in parse_instructions(text):
         if keyword == "FROM":
             break
         for name, default in _parse_args(arguments, values) if keyword == "ARG" else ():
             values[name] = args.get(name, default)
     return values
+
+
+def _predefine_args(platform: str) -> dict[str, str]:
+    """Return the automatic platform arguments, of a build on the platform that it is for."""
+    system, _, remainder = platform.partition("/")
+    architecture, _, variant = remainder.partition("/")
+    parts = {"PLATFORM": platform, "OS": system, "ARCH": architecture, "VARIANT": variant}
+    return {f"{side}{name}": value for side in ("BUILD", "TARGET") for name, value in parts.items()}
 
 
 def _iter_base_images(text: str, args: Mapping[str, str], platform: str) -> Iterator[BaseImage]:
@@ -101,69 +108,12 @@ def _parse_stage(arguments: str) -> tuple[str, str]:
 
 
 def _find_referenced_images(keyword: str, arguments: str) -> list[str]:
-    if keyword in ("COPY", "ADD"):
-        flags = re.match(r"(?:--\S+\s+)*", arguments)
-        return _COPY_FROM.findall(flags[0] if flags else "")
-    return _MOUNT_FROM.findall(arguments) if keyword == "RUN" else []
+    flags = re.match(r"(?:--\S+\s+)*", arguments)
+    pattern = {"COPY": _COPY_FROM, "ADD": _COPY_FROM, "RUN": _MOUNT_FROM}.get(keyword)
+    return pattern.findall(flags[0]) if pattern and flags else []
 
 
 def _parse_args(arguments: str, values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for word in re.findall(r"""(?:[^\s"']|"[^"]*"|'[^']*')+""", arguments):
         name, _, default = word.partition("=")
         yield name, substitute(re.sub(r"""["']""", "", default), values)
-
-
-def substitute(text: str, values: Mapping[str, str]) -> str:
-    """Expand ``$NAME``, ``${NAME}``, ``${NAME:-word}`` and ``${NAME:+word}``; an unknown name expands to nothing."""
-
-    def replace_variable(match: re.Match[str]) -> str:
-        variable = values.get(match[1] or match[2], "")
-        if match[3] in (":-", "-"):
-            return variable or match[4]
-        if match[3] in (":+", "+"):
-            return str(match[4]) if variable else ""
-        return variable
-
-    return _VARIABLE.sub(replace_variable, text)
-
-
-def parse_instructions(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yield (line, keyword in capitals, arguments) of each instruction, without comments and heredoc bodies."""
-    lines = text.splitlines()
-    escape = _find_escape_char(lines)
-    index = 0
-    while index < len(lines):
-        start_line, joined = index, ""
-        while index < len(lines):
-            line = lines[index].strip()
-            index += 1
-            if line.startswith("#") or (joined and not line):
-                continue
-            start_line = start_line if joined else index
-            joined += line.removesuffix(escape)
-            if not line.endswith(escape):
-                break
-        keyword, _, arguments = joined.strip().partition(" ")
-        keyword = keyword.upper()
-        if keyword in ("RUN", "COPY", "ADD"):
-            index = _skip_heredocs(lines, index, arguments)
-        if keyword:
-            yield start_line, keyword, arguments.strip()
-
-
-def _find_escape_char(lines: list[str]) -> str:
-    for line in lines:
-        directive = _DIRECTIVE.match(line.strip())
-        if directive is None:
-            break
-        if directive[1].lower() == "escape":
-            return directive[2]
-    return "\\"
-
-
-def _skip_heredocs(lines: list[str], index: int, arguments: str) -> int:
-    for strips_tabs, _, terminator in _HEREDOC.findall(arguments):
-        while index < len(lines) and (lines[index].lstrip("\t") if strips_tabs else lines[index]) != terminator:
-            index += 1
-        index += 1
-    return index

@@ -58,14 +58,17 @@ SAME: list[Callable[[Path], object]] = [
     touch,
     copy,
     lambda context: (context / "debug.log").write_text("x"),
-    lambda context: (context / "run").chmod(0o600),
     lambda context: (context / "empty").mkdir(),
     lambda context: os.mkfifo(context / "pipe"),
 ]
 OTHER: list[Callable[[Path], object]] = [
     lambda context: (context / "src" / "app.py").write_text("print(1)\n"),
     lambda context: (context / "src" / "app.py").rename(context / "src" / "main.py"),
-    lambda context: (context / "run").chmod(0o700),
+    *[
+        lambda context, mode=mode: (context / "run").chmod(mode)
+        for mode in (0o700, 0o600, 0o640, 0o666, 0o4755, 0o2755)
+    ],
+    lambda context: (context / "src").chmod(0o700),
     lambda context: (context / "new").touch(),
     lambda context: (context / "run").unlink(),
     lambda context: relinked(context).symlink_to("run"),
@@ -79,7 +82,7 @@ OTHER: list[Callable[[Path], object]] = [
 
 @pytest.mark.parametrize("change", SAME, ids=range(len(SAME)))
 def test_what_does_not_reach_the_image_does_not_count(recipe: Recipe, change: Callable[[Path], object]) -> None:
-    """Times, order, ignored files, empty folders, pipes, who may read."""
+    """Times, order, ignored files, empty folders, pipes."""
     before = compute_tag(recipe)
     change(recipe.context)
 
@@ -88,7 +91,11 @@ def test_what_does_not_reach_the_image_does_not_count(recipe: Recipe, change: Ca
 
 @pytest.mark.parametrize("change", OTHER, ids=range(len(OTHER)))
 def test_what_goes_in_counts(recipe: Recipe, change: Callable[[Path], object]) -> None:
-    """Bytes, names, who may execute, links and where they lead, patterns, the Dockerfile and its bases."""
+    """Bytes, names, modes, links and where they lead, patterns, the Dockerfile and its bases.
+
+    Builders copy all mode bits: a file that only its owner can read stays so in the image. Source:
+    testcontainers/testcontainers-dotnet#1171.
+    """
     before = compute_tag(recipe)
     change(recipe.context)
 

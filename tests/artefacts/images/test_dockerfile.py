@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
-from orchestrator.artefacts.images import dockerfile
+from orchestrator.artefacts.images import dockerfile, dockerfile_parser
 
 PLATFORM = "linux/amd64"
 CASES = [
@@ -58,3 +62,47 @@ def test_a_base_is_told_by_its_line_and_platform() -> None:
 def test_what_the_built_stage_stands_on(text: str, target: str | None, image: str | None) -> None:
     """Through stages of its own, to the image from outside."""
     assert dockerfile.find_target_base(text, {}, PLATFORM, target) == image
+
+
+ANSWERS = json.loads((Path(__file__).parent / "dockerfile_answers.json").read_text())
+"""What BuildKit's parser answered; its first field says which."""
+
+
+def test_instructions_are_those_of_buildkits_parser() -> None:
+    """Byte-order marks, tabs, escapes, ``<<`` that begins no heredoc: every instruction, at its line.
+
+    Source: BuildKit's parser; moby/moby#23221 (BOM), rcjsuen/dockerfile-ast#106, hadolint/language-docker#79.
+    """
+    wrong = []
+    for case in ANSWERS["cases"]:
+        found = [
+            [line, keyword, re.sub(r"^(?:--\S+\s+)*", "", arguments).split() if keyword == "FROM" else []]
+            for line, keyword, arguments in dockerfile_parser.parse_instructions(case["text"])
+        ]
+        wrong += [(case["text"], found)] if found != case["instructions"] else []
+
+    assert wrong == []
+    assert len(ANSWERS["cases"]) >= 200
+
+
+@pytest.mark.parametrize(
+    ("text", "images", "stages"),
+    [
+        ("\ufeffFROM x AS base\nFROM base", ["x"], ("base", "")),
+        ("FROM a AS one\nRUN echo $((1<<2)) && test x<<EOF\nFROM b AS two\nFROM two", ["a", "b"], ("one", "two", "")),
+        ('FROM a\nRUN ["sh", "-c", "cat <<EOF"]\nFROM b', ["a", "b"], ("", "")),
+        ("FROM\ta\nRUN echo x \\  \n FROM y\nFROM b", ["a", "b"], ("", "")),
+        ("FROM a\nRUN echo \\\\\nFROM b", ["a", "b"], ("", "")),
+        ("FROM a\nRUN echo --mount=from=x", ["a"], ("",)),
+        ("FROM a\nRUN --network=none --mount=from=x,target=/x true", ["a", "x"], ("",)),
+        ("FROM a\nONBUILD RUN cat <<EOF\nFROM b\nEOF", ["a"], ("",)),
+        ("ARG V=3.13-slim\nFROM python:${V%-*}", ["python:3.13"], ("",)),
+        ("ARG V=v1.2\nFROM a:${V#v}-${V/./_}-${V##*.}-${V%%.*}", ["a:1.2-v1_2-2-v1"], ("",)),
+        ("ARG B=x\nFROM ${A:-${B:-y}}:$TARGETARCH-$TARGETOS", ["x:amd64-linux"], ("",)),
+        ("ARG V=\nFROM a:x${V-y}${V:-z}", ["a:xz"], ("",)),
+    ],
+)
+def test_valid_forms_that_are_rare(text: str, images: list[str], stages: tuple[str, ...]) -> None:
+    """Visual Studio writes byte-order marks; a base that is misread does not count into the tag."""
+    assert [base.image for base in dockerfile.find_base_images(text, {}, PLATFORM)] == images
+    assert dockerfile.list_stage_names(text) == stages
