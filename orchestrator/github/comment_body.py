@@ -15,7 +15,7 @@ from orchestrator.github.approval_policy import ApprovalDecision
 from orchestrator.problems import Problem
 from orchestrator.redaction.redact import sanitise
 from orchestrator.render import drift as drifts
-from orchestrator.render import plan_markdown
+from orchestrator.render import plan_markdown, workflow_dispatch
 from orchestrator.render.deploy_view import DeployView
 from orchestrator.render.field_values import shorten
 from orchestrator.render.plan_markdown import MAX_COMMENT_BYTES, code_block, code_span, escape
@@ -96,9 +96,10 @@ def render_not_approved(title: str, decision: ApprovalDecision, commit: str, run
         else []
     )
     rejections = "\n".join(f"- {escape(sentence)}" for sentence in decision.rejected_reviews)
+    command = workflow_dispatch.format_command("deploy", title.rpartition("/")[2], digest=digest)
     next_steps = (
         "To apply this plan, review it in the run, then start the workflow `deploy` by hand with its digest: "
-        f"{code_span(digest)}. To change it, open a pull request."
+        f"{code_span(command)}. To change it, open a pull request."
     )
     header = f"{plan_markdown.marker(title, 'deploy')}\n### {code_span(title)}: not deployed, no changes made"
     reason = f"{escape(decision.reason[:1].upper() + decision.reason[1:])}:"

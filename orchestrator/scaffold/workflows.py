@@ -14,6 +14,7 @@ on:
   push: {branches: [main]}
   workflow_dispatch:
     inputs:
+      environment: {description: Environment to deploy, type: string, default: prod}
       digest: {description: Digest of a plan to approve, type: string}
       allow: {description: Token that lifts the vetoes of one plan, type: string}
 """,
@@ -21,6 +22,7 @@ on:
 on:
   workflow_dispatch:
     inputs:
+      environment: {description: Environment to roll back, type: string, default: prod}
       release: {description: Number of the release; the default is the last healthy one, type: string}
       parts: {description: "Roll back only these, comma-separated", type: string}
       reason: {description: Reason for the rollback, type: string}
@@ -51,7 +53,7 @@ jobs:
     permissions: {{{permissions}}}
     uses: {repository}/.github/workflows/{name}.yml@{commit}
     with:
-      environment: prod
+      environment: {environment}
 {passed}"""
 
 
@@ -70,9 +72,16 @@ def render_files(tool: str) -> dict[str, str]:
             permissions=permissions,
             repository=repository,
             commit=commit,
+            environment=_environment_expression(name),
             passed=inputs_section,
         )
     return texts_by_path
+
+
+def _environment_expression(name: str) -> str:
+    """Return the environment of a workflow; a run that a push started has no inputs."""
+    has_input = "environment: {" in _TRIGGERS[name]
+    return "${{ inputs.environment || 'prod' }}" if has_input else "prod"
 
 
 def _input_expression(name: str) -> str:

@@ -226,7 +226,7 @@ def test_a_forged_review_stops_the_deploy(shop: ShopRepository, github: GitHub) 
     first = shop.run_tool(shop.folder, "deploy", "-e", "prod")
     assert first.returncode == 6, first.stderr
     (comment,) = [item for item in shop.hub.list_comments(number) if "orchestrator:seen" in item["body"]]
-    (digest,) = re.findall(r"`([0-9a-f]{64})`", shop.hub.list_comments(number)[-1]["body"])
+    (digest,) = re.findall(r"digest=([0-9a-f]{64})", shop.hub.list_comments(number)[-1]["body"])
     marker, _ = reviewed_plan.create_marker(replace(FULL_PLAN, digest=digest, changes=()))
     forged = re.sub(r"<!-- orchestrator:seen .* -->", lambda _: marker, comment["body"])
     github.patch(f"/issues/comments/{comment['id']}", {"body": forged})

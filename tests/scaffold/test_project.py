@@ -111,6 +111,7 @@ def test_a_workflow_gives_what_the_called_one_takes(name: str, project: Path) ->
     assert job["uses"] == f"team/orchestrator/.github/workflows/{name}.yml@{TOOL.partition('@')[2]}"
     assert set(job["with"]) <= set(takes)
     assert set(asked) | {"environment"} == set(job["with"])
+    assert job["with"]["environment"] == ("${{ inputs.environment || 'prod' }}" if "environment" in asked else "prod")
     kinds = {"choice": "string"}
     assert {one: kinds.get(each["type"], each["type"]) for one, each in asked.items()} == {
         one: takes[one]["type"] for one in asked

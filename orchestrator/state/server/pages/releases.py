@@ -9,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Query, Request
 from msgspec import Struct
 from starlette.responses import Response
 
+from orchestrator.render import workflow_dispatch
 from orchestrator.render.release_list import RESULT_LABELS
 from orchestrator.state.protocol.records import ReleaseRecord
 from orchestrator.state.server.pages.environments import ENVIRONMENT_PATH, PathName, get_environment_or_404
@@ -53,9 +54,7 @@ def rollback_commands(name: str, number: int) -> tuple[Command, ...]:
     return (
         Command(f"orchestrator rollback -e {name} --to {number} --plan", "Preview the changes"),
         Command(f"orchestrator rollback -e {name} --to {number} --reason '...'", "Roll back from this machine"),
-        Command(
-            f"gh workflow run rollback.yml -f environment={name} -f release={number}", "Roll back with GitHub Actions"
-        ),
+        Command(workflow_dispatch.format_command("rollback", name, release=number), "Roll back with GitHub Actions"),
     )
 
 
