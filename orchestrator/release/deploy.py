@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
+from orchestrator.aws import Reader
 from orchestrator.aws.errors import AwsError
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import OnEvent
@@ -34,6 +35,7 @@ from orchestrator.release import (
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_entry import Origin
 from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.release.manifest_documents import prune_documents
 from orchestrator.release.probe import run_probes
 from orchestrator.release.rollback import RollbackTarget
 from orchestrator.release.ship import Prober, ShipResult, ship, verify
@@ -103,6 +105,8 @@ class Deployment:
         if not ship_result.cause:
             return self._record_release(started_release, ship_result, candidate)
         on_failure(ship_result.cause)
+        if ship_result.has_changed_nothing and (current_release is None or current_release.is_complete):
+            return self._discard_start(started_release, ship_result, current_release)
         failed_release, cleanup_warnings = self._record_failure(started_release, ship_result, candidate)
         failed_result = DeployResult(
             "failed", ship_result, None, failed_release, ship_result.cause, warnings=cleanup_warnings
@@ -111,7 +115,7 @@ class Deployment:
             return failed_result  # the state is unknown: roll back only from a known failure
         try:
             ledger = self._store.read()
-            target_release = _automatic_rollback_release(ledger, candidate)
+            target_release = self._choose_automatic_rollback(ledger, candidate)
             rollback_target = rollback.prepare(ledger, target_release, (), self._store) if target_release else None
         except Problems as error:
             return replace(failed_result, rollback_result=ShipResult((), None, error=_join_messages(error)))
@@ -260,6 +264,37 @@ class Deployment:
                 f"the failure could not be recorded: {problem.message}" for problem in error.problems
             )
 
+    def _discard_start(
+        self, started_release: Release, ship_result: ShipResult, current_release: Release | None
+    ) -> DeployResult:
+        """Remove the entry of a deploy that failed before it changed anything: there is nothing to roll back from."""
+        warnings: tuple[str, ...] = ()
+
+        def discard(ledger: Ledger) -> Ledger:
+            kept = tuple(release for release in ledger.releases if release.number != started_release.number)
+            return prune_documents(replace(ledger, releases=kept))
+
+        try:
+            if started_release.number:
+                self._store.write(discard)
+        except Problems as error:
+            warnings = (f"the ledger could not be updated: {_join_messages(error)}",)
+        number = current_release.number if current_release else None
+        return DeployResult("failed", ship_result, number, None, ship_result.cause, warnings=warnings)
+
+    def _choose_automatic_rollback(self, ledger: Ledger, candidate: ReleaseCandidate) -> Release | None:
+        """Return the release to restore; None if the project disables it or there is none.
+
+        Prefers one that is known to be complete still; if none is, trying is better than stopping.
+        """
+        project = next(component for component in candidate.desired.components if component.kind == "Project")
+        if project.spec["releases"]["onFailure"] == "stop" or not rollback.list_candidates(ledger):
+            return None
+        try:
+            return rollback.choose_restorable(ledger, self._store, Reader(self._clients))[0]
+        except Problems:
+            return rollback.choose_release(ledger, None)
+
     def _ship(self, planned: PreparedPlan, candidate: ReleaseCandidate) -> ShipResult:
         return ship(
             planned,
@@ -377,17 +412,6 @@ def _explain_unrecorded(summary: str) -> Iterator[None]:
 
 def _join_messages(error: Problems) -> str:
     return "; ".join(problem.message for problem in error.problems)
-
-
-def _automatic_rollback_release(ledger: Ledger, candidate: ReleaseCandidate) -> Release | None:
-    """Return the release to roll back to; None if the project disables it or no earlier release qualifies."""
-    project = next(component for component in candidate.desired.components if component.kind == "Project")
-    if project.spec["releases"]["onFailure"] == "stop":
-        return None
-    try:
-        return rollback.choose_release(ledger, None)
-    except Problems:
-        return None
 
 
 def _pins_after_rollback(

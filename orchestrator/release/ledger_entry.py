@@ -10,8 +10,8 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from orchestrator import shell
-from orchestrator.release import Ledger, Pin, Release
+from orchestrator import canonical_json, shell
+from orchestrator.release import Ledger, Pin, Release, Vector
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.manifest_documents import add_documents, prune_documents
 
@@ -54,14 +54,25 @@ def add_release(ledger: Ledger, release: Release, candidate: ReleaseCandidate, p
 
 
 def select_retained(ledger: Ledger, max_releases: int) -> tuple[Release, ...]:
-    """Return the newest complete and failed releases and those that pins refer to, oldest first."""
+    """Return the releases to keep, oldest first: those of the newest distinct vectors, failed ones, and pinned ones.
+
+    A rollback restores a vector that is there already: of each vector, its first release and its newest are kept.
+    """
     complete_releases = [release for release in ledger.releases if release.is_complete]
     failed_releases = [release for release in ledger.releases if not release.is_complete]
-    pinned_numbers = {pin.release for pin in ledger.pins} | {pin.left for pin in ledger.pins}
-    kept_numbers = {
-        release.number for release in (*complete_releases[-max_releases:], *failed_releases[-MAX_FAILED_RELEASES:])
-    } | pinned_numbers
+    numbers_by_vector: dict[bytes, list[int]] = {}
+    for release in reversed(complete_releases):
+        numbers_by_vector.setdefault(_identity(release.vector), []).append(release.number)
+    newest = [numbers for numbers, _ in zip(numbers_by_vector.values(), range(max_releases), strict=False)]
+    kept_numbers = {number for numbers in newest for number in (numbers[0], numbers[-1])}
+    kept_numbers |= {release.number for release in failed_releases[-MAX_FAILED_RELEASES:]}
+    kept_numbers |= {number for pin in ledger.pins for number in (pin.release, pin.left)}
     return tuple(release for release in ledger.releases if release.number in kept_numbers)
+
+
+def _identity(vector: Vector) -> bytes:
+    """Return what a release restores: not the schema version, which a rollback leaves."""
+    return canonical_json.dump(replace(vector, schemas={}))
 
 
 def _current_user() -> str:

@@ -49,26 +49,32 @@ def load_manifest(ledger: Ledger, release: Release, environment: str) -> Manifes
     return check.check(manifest_documents.build_sources(ledger.documents_of(release), environment), environment)
 
 
-def load_artefacts(release: Release, manifest: Manifest, store: LedgerStore) -> Artefacts:
-    """Load what an earlier release shipped, by digest: nothing is built again.
+def load_artefacts(
+    release: Release, manifest: Manifest, store: LedgerStore, parts: frozenset[str] | None = None
+) -> Artefacts:
+    """Load what an earlier release, or ``parts`` of it, shipped, by digest: nothing is built again.
 
     Raises Problems if the index of a site is missing.
     """
     exports = expand.build_stack(manifest).exports_by_handle
     vector = release.vector
+
+    def is_needed(kind: str, handle: str) -> bool:
+        return handle in exports and (parts is None or f"{kind}:{handle}" in parts)
+
     return Artefacts(
         images={
             handle: Image(image.tag, {}, image.digest)
             for handle, image in vector.images.items()
-            if image.tag and handle in exports
+            if image.tag and is_needed("image", handle)
         },
         sites={
             handle: load_site(store, str(exports[handle]["name"]), digest)
             for handle, digest in release.vector.sites.items()
-            if handle in exports
+            if is_needed("site", handle)
         },
-        secrets={handle: version for handle, version in vector.secrets.items() if handle in exports},
-        models={handle: version for handle, version in vector.models.items() if handle in exports},
+        secrets={handle: version for handle, version in vector.secrets.items() if is_needed("secret", handle)},
+        models={handle: version for handle, version in vector.models.items() if is_needed("model", handle)},
     )
 
 
@@ -92,19 +98,31 @@ def expand_retaining(manifest: Manifest, artefacts: Artefacts, ledger: Ledger) -
     return replace(desired, retained=frozenset(ledger.retained), retains_data=True)
 
 
-def find_obstacles(ledger: Ledger, release: Release, store: LedgerStore, reader: Reader) -> tuple[str, ...]:
-    """Return why a release cannot be restored, one sentence per reason; empty if it can."""
+def find_missing(
+    ledger: Ledger, release: Release, store: LedgerStore, reader: Reader, parts: frozenset[str] | None = None
+) -> tuple[str, ...]:
+    """Return what a release or its ``parts`` need and AWS no longer has, one sentence each; ``rollback`` asks more.
+
+    Only what a part needs is asked for: a site can come back without the image of its release.
+    """
     if not release.is_complete:
         return ("it failed or did not finish",)
     try:
         manifest = load_manifest(ledger, release, store.environment)
-        artefacts = load_artefacts(release, manifest, store)
+        artefacts = load_artefacts(release, manifest, store, parts)
+        desired = expand.expand(manifest, _with_images(release, artefacts))
     except Problems as load_error:
         return tuple(problem.message for problem in load_error.problems)
     try:
-        return tuple(_find_missing(expand.expand(manifest, artefacts), artefacts, store, reader))
+        return tuple(_find_missing(desired, artefacts, store, reader))
     except AwsError as error:
         return (f"it cannot be checked: {error}",)
+
+
+def _with_images(release: Release, artefacts: Artefacts) -> Artefacts:
+    """Return ``artefacts`` with every image: a service cannot be expanded without."""
+    images = {handle: Image(image.tag, {}, image.digest) for handle, image in release.vector.images.items()}
+    return replace(artefacts, images={**images, **artefacts.images})
 
 
 def _find_missing(desired: DesiredState, artefacts: Artefacts, store: LedgerStore, reader: Reader) -> Iterator[str]:

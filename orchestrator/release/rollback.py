@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from orchestrator.aws import Reader
 from orchestrator.manifest import check
 from orchestrator.planning.plan import PreparedPlan
 from orchestrator.problems import Problem, Problems
@@ -78,12 +79,27 @@ def choose_release(ledger: Ledger, number: int | None) -> Release:
                 f"release {number} does not exist", hint=f"choose one of {known_numbers}; see: orchestrator releases"
             )
         return requested_release
-    if (
-        not current_release.is_complete
-        and current_release.of is not None
-        and (interrupted_target := ledger.find(current_release.of)) is not None
-    ):
-        return interrupted_target  # continue the unfinished rollback
+    if candidates := list_candidates(ledger):
+        return candidates[0]
+    raise Problems.from_message(
+        "no release to roll back to: every earlier release is incomplete, was rolled back itself, or is identical "
+        f"to release {current_release.number}",
+        hint="choose one: orchestrator rollback --to NUMBER",
+    )
+
+
+def list_candidates(ledger: Ledger) -> tuple[Release, ...]:
+    """Return the releases that a rollback without a number may restore, the best first: newest healthy, then others.
+
+    A project without probes has no healthy release.
+    """
+    current_release = ledger.current_release
+    if current_release is None:
+        return ()
+    if not current_release.is_complete and current_release.of is not None:
+        interrupted_target = ledger.find(current_release.of)
+        if interrupted_target is not None:
+            return (interrupted_target,)  # continue the unfinished rollback
     pinned_numbers = {pin.left for pin in ledger.pins}
     earlier_releases = [
         release
@@ -93,15 +109,39 @@ def choose_release(ledger: Ledger, number: int | None) -> Release:
         and not (current_release.is_complete and release.vector == current_release.vector)
         and not {release.number, release.of} & pinned_numbers
     ]
-    # A project without probes has no healthy release: use the last complete one.
-    healthy_releases = [release for release in earlier_releases if release.result == "healthy"]
-    if healthy_releases or earlier_releases:
-        return (healthy_releases or earlier_releases)[0]
-    raise Problems.from_message(
-        f"no release to roll back to: no earlier complete release differs from release {current_release.number} "
-        "and has not been rolled back itself",
-        hint="choose one: orchestrator rollback --to NUMBER",
-    )
+    return tuple(sorted(earlier_releases, key=lambda release: release.result != "healthy"))
+
+
+def choose_restorable(
+    ledger: Ledger, store: LedgerStore, reader: Reader, part_words: Iterable[str] = ()
+) -> tuple[Release, tuple[str, ...]]:
+    """Return the release that a rollback without a number restores, and why better ones cannot be restored.
+
+    Raises Problems, with every reason, if there is none.
+    """
+    choose_release(ledger, None)  # raises Problems if there is none
+    reasons: list[str] = []
+    for release in list_candidates(ledger):
+        obstacles = find_obstacles(ledger, release, store, reader, part_words)
+        if not obstacles:
+            return release, tuple(reasons)
+        reasons += [f"release {release.number} cannot be restored: {problem.message}" for problem in obstacles]
+    raise Problems([Problem(reason, hint="list the releases: orchestrator releases") for reason in reasons])
+
+
+def find_obstacles(
+    ledger: Ledger, target: Release, store: LedgerStore, reader: Reader, part_words: Iterable[str] = ()
+) -> tuple[Problem, ...]:
+    """Return why a release or parts of it cannot be restored now; empty if they can.
+
+    `releases`, the releases page and `rollback` itself all ask this.  Raises Problems if a part is unknown.
+    """
+    current_release, words = _release_to_leave(ledger), frozenset(part_words)
+    differing_parts = _differing_parts(current_release, target, ledger)
+    parts = _select_parts(words, differing_parts, current_release, target)
+    missing = restorability.find_missing(ledger, target, store, reader, parts if words else None)
+    schemas = schema_versions.read_schema_versions(ledger, store)
+    return (*map(Problem, missing), *_schema_obstacles(schemas, target, ledger, parts))
 
 
 def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: LedgerStore) -> RollbackTarget:
@@ -112,15 +152,14 @@ def prepare(ledger: Ledger, target: Release, part_words: Iterable[str], store: L
     """
     assert ledger.current_release is not None  # choose_release checks this
     current_release = _release_to_leave(ledger)
-    differing_parts = {part for part, _ in pins.differing_parts(current_release, target, ledger)} | set(
-        _differing_models(current_release, target)
-    )
+    differing_parts = _differing_parts(current_release, target, ledger)
     chosen_parts = _select_parts(frozenset(part_words), differing_parts, current_release, target)
     if not chosen_parts and part_words:
         raise _no_difference(target, f" in {', '.join(sorted(part_words))}")
     schemas = schema_versions.read_schema_versions(ledger, store)
-    _check_schemas(schemas, target, ledger, chosen_parts)
-    fallback = None if not current_release.is_complete else restorability.load_candidate(ledger, current_release, store)
+    if problems := list(_schema_obstacles(schemas, target, ledger, chosen_parts)):
+        raise Problems(problems)
+    fallback = _load_fallback(ledger, current_release, store)
     is_full = chosen_parts >= differing_parts
     if not is_full and fallback is None:
         raise Problems.from_message(
@@ -182,7 +221,7 @@ def _merge_candidate(
     manifest = check.check(
         manifest_documents.build_sources(merged_documents.values(), store.environment), store.environment
     )
-    restored_artefacts = restorability.load_artefacts(target, manifest, store)
+    restored_artefacts = restorability.load_artefacts(target, manifest, store, parts)
     artefacts = restorability.merge_parts(restored_artefacts, fallback.artefacts, parts)
     return replace(
         fallback,
@@ -190,6 +229,21 @@ def _merge_candidate(
         artefacts=artefacts,
         documents=merged_documents,
     )
+
+
+def _load_fallback(ledger: Ledger, current_release: Release, store: LedgerStore) -> ReleaseCandidate | None:
+    """Return the current release; None if it failed, or its site cannot be restored: that is no reason to keep it."""
+    if not current_release.is_complete:
+        return None
+    try:
+        return restorability.load_candidate(ledger, current_release, store)
+    except Problems:
+        return None
+
+
+def _differing_parts(current_release: Release, target: Release, ledger: Ledger) -> set[str]:
+    parts = {part for part, _ in pins.differing_parts(current_release, target, ledger)}
+    return parts | set(_differing_models(current_release, target))
 
 
 def _differing_models(current_release: Release, target: Release) -> Iterator[str]:
@@ -218,7 +272,10 @@ def _select_parts(
             f"did you mean {close_matches[0]}?" if close_matches else f"choose from: {', '.join(sorted(known_words))}"
         )
         raise Problems([Problem(f"unknown part `{word}` to roll back", hint=hint) for word in unknown_words])
-    return frozenset(part for part in differing_parts if part_words & {*_part_names(part), *_part_words(part)})
+    chosen = {part for part in differing_parts if part_words & {*_part_names(part), *_part_words(part)}}
+    # The manifest of a secret says what its value is, and makes the services that use it start with it.
+    secrets = {part.partition(":")[2] for part in chosen if part.startswith("secret:")}
+    return frozenset(chosen | {f"manifest:{name}" for name in secrets} & differing_parts)
 
 
 def _part_names(part: str) -> tuple[str, str]:
@@ -233,27 +290,23 @@ def _part_words(part: str) -> set[str]:
     )
 
 
-def _check_schemas(schemas: Mapping[str, int], target: Release, ledger: Ledger, chosen_parts: frozenset[str]) -> None:
-    """Raise Problems if the restored code cannot run on the current database schema."""
-    problems = []
+def _schema_obstacles(
+    schemas: Mapping[str, int], target: Release, ledger: Ledger, chosen_parts: frozenset[str]
+) -> Iterator[Problem]:
+    """Yield each restored service that cannot run on the current schema of its database."""
     for document in ledger.documents_of(target):
         name, schema = document_handle(document), document.value.get("spec", {}).get("schema")
         database_version = schemas.get(name)
         if schema is None or database_version is None or not {f"image:{name}", f"manifest:{name}"} & chosen_parts:
             continue
-        min_version, max_version = (
-            int(schema.get("runsOn", {}).get("from", schema["version"])),
-            _max_schema_version(schema),
-        )
+        min_version = int((schema.get("runsOn") or {}).get("from", schema["version"]))
+        max_version = _max_schema_version(schema)
         if not min_version <= database_version <= max_version:
             message = (
                 f"{name} of release {target.number} supports database schema {min_version} to {max_version}, "
-                f"but the database is at {database_version}; nothing was changed"
+                f"but the database is at {database_version}"
             )
-            hint = _schema_hint(ledger, name, database_version)
-            problems.append(Problem(message, hint=hint))
-    if problems:
-        raise Problems(problems)
+            yield Problem(message, hint=_schema_hint(ledger, name, database_version))
 
 
 def _max_schema_version(schema: dict[str, object]) -> int:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.aws import Clients
 
 SERVICE_PREFIX = "containerservice."
+BUILD_PREFIX = "ecr_image."
 Prober = Callable[..., tuple[ProbeResult, ...]]
 
 
@@ -68,6 +69,17 @@ class ShipResult(Struct, frozen=True):
     def is_unverified(self) -> bool:
         """Whether everything was applied, but AWS could not be read afterwards."""
         return bool(self.error) and self.verification is None and not _first_failure(self.outcomes)
+
+    @property
+    def has_changed_nothing(self) -> bool:
+        """Whether it failed before anything was changed: an image that was pushed and is not used changes nothing."""
+        touched = [
+            outcome
+            for outcome in self.outcomes
+            if outcome.actuation in {Actuation.SUCCEEDED, Actuation.FAILED} or outcome.steps_done
+        ]
+        has_only_built = all(outcome.address.startswith(BUILD_PREFIX) for outcome in touched)
+        return self.verification is None and bool(_first_failure(self.outcomes)) and has_only_built
 
     @property
     def is_build_failure(self) -> bool:

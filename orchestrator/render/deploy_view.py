@@ -27,8 +27,8 @@ class DeployView(Struct, frozen=True):
     """The result of a deploy or rollback for people.  ``report`` covers the changes.
 
     ``is_success`` is true if everything is as requested.  ``proofs`` are the probes' results.  ``is_rollback`` is true
-    if a failure was rolled back; the probes are then those of the restored release.  ``held`` is what pins hold back: it
-    stands first.
+    if a failure was rolled back; the probes are then those of the restored release.  ``held`` is what pins hold back,
+    and comes first.
     """
 
     headline: str
@@ -132,25 +132,32 @@ def _format_headline(result: DeployResult, seconds: float) -> str:
                 else f"release {result.current_release_number}"
             )
             return f"Failed: {_summarize_cause(result.ship_result)}. Rolled back to {restored} in {duration}."
-        case _ if result.current_release_number is not None:
-            return (
-                f"Release {result.current_release_number} is unhealthy: {_summarize_cause(result.ship_result)}. "
-                "Nothing was changed."
-            )
-        case _ if result.ship_result.is_unverified:
-            return f"Applied in {duration}, but not verified: AWS could not be read afterwards."
-        case _ if result.release is not None and result.release.number == 1 and result.rollback_result is None:
-            return (
-                f"Deploy failed after {duration}: the first release is incomplete, "
-                "and there is no earlier release to roll back to."
-            )
         case _:
-            operation = "Rollback" if rollback_of else "Deploy"
-            rollback_note = ", and restoring the previous release failed too" if result.rollback_result else ""
-            return (
-                f"{operation} failed after {duration}{rollback_note}: "
-                "AWS holds neither the old nor the new release completely."
-            )
+            return _format_failure(result, duration, rollback_of)
+
+
+def _format_failure(result: DeployResult, duration: str, rollback_of: int | None) -> str:
+    if result.release is None and result.ship_result.has_changed_nothing:
+        current = f"release {result.current_release_number}" if result.current_release_number else "no release"
+        return (
+            f"Deploy failed after {duration}: {_summarize_cause(result.ship_result)}. "
+            f"Nothing was changed: {current} is current."
+        )
+    if result.current_release_number is not None:
+        return (
+            f"Release {result.current_release_number} is unhealthy: {_summarize_cause(result.ship_result)}. "
+            "Nothing was changed."
+        )
+    if result.ship_result.is_unverified:
+        return f"Applied in {duration}, but not verified: AWS could not be read afterwards."
+    if result.release is not None and result.release.number == 1 and result.rollback_result is None:
+        return (
+            f"Deploy failed after {duration}: the first release is incomplete, "
+            "and there is no earlier release to roll back to."
+        )
+    operation = "Rollback" if rollback_of else "Deploy"
+    rollback_note = ", and restoring the previous release failed too" if result.rollback_result else ""
+    return f"{operation} failed after {duration}{rollback_note}: AWS now has parts of both the old and the new release."
 
 
 def _environment_note(result: DeployResult) -> str:
@@ -198,7 +205,7 @@ def _next_step(result: DeployResult, retry_command: str, list_command: str) -> t
             "The failed build is pinned until it changes. Fix the cause and deploy again. To list the releases:",
             list_command,
         )
-    if result.status == "returned":
+    if result.status == "returned" or (result.status == "failed" and result.release is None):
         return "Fix the cause, then run the command again:", retry_command
     if result.current_release_number is not None:
         return "Look at the root cause. To roll back to the last healthy release:", list_command.replace(

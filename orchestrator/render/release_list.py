@@ -44,8 +44,14 @@ def build_rows(ledger: Ledger, obstacles: Mapping[int, tuple[str, ...]]) -> tupl
     return tuple(reversed(rows))
 
 
-def render_text(rows: tuple[ReleaseRow, ...], pins: tuple[Pin, ...], style: Style, rollback_command: str) -> str:
-    """Return the list as text that ends with a newline."""
+def render_text(
+    rows: tuple[ReleaseRow, ...],
+    pins: tuple[Pin, ...],
+    style: Style,
+    rollback_command: str,
+    rollback_target: int | None = None,
+) -> str:
+    """Return the list as text that ends with a newline; ``rollback_target`` is what the command would restore."""
     if not rows:
         return "No releases yet.\n"
     lines = [line for row in rows for line in _render_row(row, style)]
@@ -56,7 +62,6 @@ def render_text(rows: tuple[ReleaseRow, ...], pins: tuple[Pin, ...], style: Styl
         )
 
         lines += [line for pin_group in group_by_rollback(pins) for line in _render_pins(pin_group, style)]
-    rollback_target = next((row.number for row in rows[1:] if row.restorable), None)
     if rollback_target is not None:
         lines += ["", f"To roll back: {style.paint(f'{rollback_command} --to {rollback_target}', 'bold')}"]
     return style.replace_unencodable("\n".join(lines) + "\n")

@@ -319,20 +319,24 @@ def _find_rollback_target(
     """
     from orchestrator.aws import Reader
     from orchestrator.model_registry import model_rollback
-    from orchestrator.release import restorability, rollback
+    from orchestrator.release import rollback
 
+    reader = Reader(session.clients)
     number, parts = options.release_number, [part.strip() for part in options.parts.split(",") if part.strip()]
     ledger, pointers = session.store.read(), model_rollback.read_pointers(session.manifest, session.clients)
     updated_ledger = model_rollback.with_uploaded_models(ledger, pointers)
     if number is None and parts and model_rollback.is_models_only(parts) and ledger.current_release is not None:
         release = model_rollback.find_previous_release(ledger, pointers)
+    elif number is None:
+        release, skipped = rollback.choose_restorable(updated_ledger, session.store, reader, parts)
+        for reason in skipped:
+            session.settings.terminal.print_out(f"Skipped: {reason}.")
     else:
-        release = rollback.choose_release(ledger if number is not None else updated_ledger, number)
-    if obstacles := restorability.find_obstacles(ledger, release, session.store, Reader(session.clients)):
+        release = rollback.choose_release(ledger, number)
+    if obstacles := rollback.find_obstacles(updated_ledger, release, session.store, reader, parts):
         hint = f"list the releases that can: {session.settings.command_line('releases')}"
-        raise Problems(
-            [Problem(f"release {release.number} cannot be restored: {obstacle}", hint=hint) for obstacle in obstacles]
-        )
+        message = f"release {release.number} cannot be restored: "
+        raise Problems([Problem(message + item.message, hint=item.hint or hint) for item in obstacles])
     if should_save_pointers:
         model_rollback.save_pointers(pointers, session.store)
     return rollback.prepare(updated_ledger, release, parts, session.store)

@@ -18,7 +18,7 @@ from orchestrator.aws.errors import AwsError
 from orchestrator.planning import pipeline
 from orchestrator.release import ImageReference, Ledger, Release, Vector, manifest_documents
 from orchestrator.release.ledger_store import LedgerStore
-from orchestrator.release.restorability import find_obstacles
+from orchestrator.release.restorability import find_missing
 from tests.release.manifests import PROJECT, SECRET, WEB
 
 MORE = """
@@ -110,7 +110,7 @@ def ledger(tmp_path: Path, site: Site) -> Ledger:
 
 
 def said(ledger: Ledger, cloud: Cloud) -> tuple[str, ...]:
-    return find_obstacles(ledger, ledger.releases[0], LedgerStore(cloud, "shop-releases", "prod"), Reader(cloud))
+    return find_missing(ledger, ledger.releases[0], LedgerStore(cloud, "shop-releases", "prod"), Reader(cloud))
 
 
 def test_what_is_whole_can_come_back(ledger: Ledger, site: Site) -> None:

@@ -73,10 +73,10 @@ def test_a_fault_at_any_step_ends_in_the_old_or_the_new(shop: SiteProject) -> No
 def test_what_cannot_come_back_says_why(shop: SiteProject) -> None:
     shop.clients.call("s3", "delete_object", {"Bucket": "shop-web", "Key": "assets/app-1a2b3c4d.js"})
 
-    found = restorability.find_obstacles(shop.ledger, shop.ledger.releases[0], shop.store, reader(shop))
+    found = restorability.find_missing(shop.ledger, shop.ledger.releases[0], shop.store, reader(shop))
 
     assert found == ("s3://shop-web lacks 1 of the site's files, such as assets/app-1a2b3c4d.js",)
-    assert restorability.find_obstacles(shop.ledger, shop.ledger.releases[1], shop.store, reader(shop)) == ()
+    assert restorability.find_missing(shop.ledger, shop.ledger.releases[1], shop.store, reader(shop)) == ()
 
 
 def test_a_bad_site_stays_away_until_it_changes(shop: SiteProject) -> None:
@@ -129,5 +129,5 @@ def test_only_what_is_named_comes_back(shop: SiteProject, word: str, stands: tup
         kind: getattr(first, kind) for kind in ("sites", "secrets") if kind.startswith(word[:4])
     }
     assert (made.sites, made.secrets) == (kept["sites"], kept["secrets"])
-    kinds = {"site": {"site"}, "secrets": {"secret"}, "bucket.files": {"manifest"}}
+    kinds = {"site": {"site"}, "secrets": {"secret", "manifest"}, "bucket.files": {"manifest"}}
     assert {pin.part.partition(":")[0] for pin in shop.ledger.pins} == kinds[word]

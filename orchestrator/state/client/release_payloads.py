@@ -1,6 +1,6 @@
 """Build the release records of the state service from the ledger: contents, and which can be restored.
 
-Reads AWS to find what still exists, through ``release.restorability``.  The ledger remains the source of truth.
+Reads AWS to find what still exists, through ``release.rollback``.  The ledger remains the source of truth.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from orchestrator.aws import Reader
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import redact
-from orchestrator.release import Ledger, Release, restorability
+from orchestrator.release import Ledger, Release, restorability, rollback
 from orchestrator.release.ledger_store import LedgerStore
 from orchestrator.state.client.payloads import clean_text
 from orchestrator.state.protocol.records import ReleaseContent, ReleaseRecord
@@ -27,7 +27,8 @@ def build_release_payloads(
 ) -> Iterator[ReleasePayload]:
     """Yield the newest releases, oldest first; release ``number`` was made by ``run`` and includes its content."""
     for release in ledger.releases[-MAX_RELEASES:]:
-        obstacle = clean_text("; ".join(restorability.find_obstacles(ledger, release, store, reader)))
+        obstacles = rollback.find_obstacles(ledger, release, store, reader)
+        obstacle = clean_text("; ".join(problem.message for problem in obstacles))
         is_current_run = release.number == number
         cleaned = replace(release, reason=clean_text(release.reason))
         record = ReleaseRecord(environment, cleaned, run if is_current_run else "", not obstacle, obstacle)

@@ -1,0 +1,175 @@
+"""There is always a way back, and what is said about it is true: one answer for `releases` and `rollback`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from orchestrator.aws import Reader
+from orchestrator.cli.main import main
+from orchestrator.emulator import Emulator
+from orchestrator.planning import pipeline
+from orchestrator.release import rollback
+from orchestrator.render import deploy_view
+from tests.release.manifests import WEB
+from tests.release.service_project import API, ServiceProject
+from tests.release.shop_project import ShopProject
+from tests.release.test_deploy import back
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def service(tmp_path: Path, emulator: Emulator) -> ServiceProject:
+    """Three releases of a service and a site."""
+    project = ServiceProject(tmp_path, emulator)
+    project.extra = WEB
+    for number in ("1", "2", "3"):
+        build_site(project, f"site {number}")
+        project.deploy(version=number)
+    return project
+
+
+@pytest.fixture
+def run(service: ServiceProject, capsys: pytest.CaptureFixture[str]) -> Run:
+    def command(line: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = main([*shlex.split(line), "-f", str(service.folder), "-e", "prod"])
+        shown = capsys.readouterr()
+        return code, " ".join((shown.out + shown.err).split())
+
+    return command
+
+
+def build_site(shop: ServiceProject, text: str) -> None:
+    (shop.folder / "dist").mkdir(exist_ok=True)
+    (shop.folder / "dist" / "index.html").write_text(text)
+
+
+def read_page(shop: ServiceProject) -> str:
+    body: bytes = shop.clients.call("s3", "get_object", {"Bucket": "shop-web", "Key": "index.html"})["Body"].read()
+    return body.decode()
+
+
+def delete_image(shop: ServiceProject, number: int) -> None:
+    release = shop.ledger.find(number)
+    assert release is not None
+    ids = [{"imageDigest": release.vector.images[API].digest}]
+    shop.clients.call("ecr", "batch_delete_image", {"repositoryName": "shop-api", "imageIds": ids})
+
+
+def test_a_site_comes_back_without_the_image_of_its_release(service: ServiceProject, run: Run) -> None:
+    """The image of release 2 is gone; its site is whole."""
+    image = service.read_service()[0]
+    delete_image(service, 2)
+
+    assert run("rollback --to 2 --auto-approve")[0] == 1
+    code, shown = run("rollback --to 2 --only site --auto-approve")
+
+    assert code == 0, shown
+    assert (read_page(service), service.read_service()[0]) == ("site 2", image)
+
+
+def test_a_rollback_names_what_it_skips_and_takes_the_next(service: ServiceProject, run: Run) -> None:
+    delete_image(service, 2)
+
+    code, shown = run("rollback --auto-approve")
+
+    assert code == 0, shown
+    assert "Skipped: release 2 cannot be restored: image sha256:" in shown
+    assert read_page(service) == "site 1"
+
+
+def test_a_rollback_that_finds_none_names_every_reason(service: ServiceProject, run: Run) -> None:
+    delete_image(service, 1)
+    delete_image(service, 2)
+
+    code, shown = run("rollback --auto-approve")
+
+    assert (code, read_page(service)) == (1, "site 3")
+    assert "release 2 cannot be restored" in shown
+    assert "release 1 cannot be restored" in shown
+
+
+def test_the_list_and_the_command_agree(service: ServiceProject, run: Run) -> None:
+    """What `releases` calls restorable is restored, what it does not is refused, and its advice works when typed."""
+    service.set_schema(2, "{from: 2, to: 2}")
+    service.deploy(version="4")
+    service.service_options = ""
+    service.deploy(version="5")
+    delete_image(service, 2)
+    rows = {row["number"]: row for row in json.loads(run("releases --format json")[1])}
+    for number, row in rows.items():
+        release = service.ledger.find(number)
+        assert release is not None
+        refusals = rollback.find_obstacles(service.ledger, release, service.store, Reader(service.clients))
+        assert row["restorable"] == (refusals == ())
+        code, _ = run(f"rollback --to {number} --plan")
+        assert (code == 0) == row["restorable"] or row["is_standing"], number
+    assert not rows[2]["restorable"]
+
+    advice = re.search(r"To roll back: orchestrator (rollback .*? --to \d+)", run("releases")[1])
+    assert advice is not None
+    number = int(advice[1].rpartition(" ")[2])
+    code, shown = run(f"rollback --to {number} --auto-approve")
+    assert code == 0, shown
+
+
+def test_the_values_of_a_secret_come_back_to_the_process(service: ServiceProject, run: Run) -> None:
+    """Secrets Manager had the old value, the process the new one: its service has to start again to read it."""
+    service.service_options = "secrets: [secret.app]\n"
+    service.deploy(issuer="two")
+    fingerprint = read_fingerprint(service)
+    service.deploy(issuer="three")
+    assert read_fingerprint(service) != fingerprint
+
+    code, shown = run("rollback --only secrets --auto-approve")
+
+    assert code == 0, shown
+    assert (service.read_issuer(), read_fingerprint(service)) == ("two", fingerprint)
+    assert read_page(service) == "site 3"
+
+
+def read_fingerprint(shop: ServiceProject) -> str:
+    """Return the fingerprint of the secret that the process was started with."""
+    [summary] = shop.clients.call("apprunner", "list_services", {})["ServiceSummaryList"]
+    service = shop.clients.call("apprunner", "describe_service", {"ServiceArn": summary["ServiceArn"]})["Service"]
+    configuration = service["SourceConfiguration"]["ImageRepository"]["ImageConfiguration"]
+    return str(configuration["RuntimeEnvironmentVariables"]["ORCHESTRATOR_APP_FINGERPRINT"])
+
+
+def test_returns_do_not_push_releases_out_of_the_ledger(shop: ShopProject) -> None:
+    """`keep` counts what can be restored: two failed deploys pushed release 1 out, though nothing new was released."""
+    shop.deploy(issuer="one", keep=2)
+    shop.deploy(issuer="two")
+    for _ in range(3):
+        assert back(shop, 1).status == "released"
+        assert back(shop, 2).status == "released"
+
+    shop.store.write(lambda ledger: replace(ledger, pins=()))
+    for issuer in ("three", "four"):
+        shop.deploy(issuer=issuer)
+        assert len({release.vector.manifests for release in shop.ledger.releases}) == 2
+    assert {release.number for release in shop.ledger.releases} == {9, 10}
+
+
+def test_a_build_that_fails_is_no_release(service: ServiceProject) -> None:
+    """Nothing was changed: no entry, no rollback of the whole stack, and the report says so."""
+    before = service.ledger
+    (service.folder / "image" / "Dockerfile").write_text("FROM scratch\nCOPY nothing-there /\n")
+    candidate = service.read_checkout()
+    planned = pipeline.plan(candidate.desired, clients=service.clients)
+
+    ended = service.make_deployment().deploy(planned, candidate, lambda cause: None)
+
+    assert (ended.status, ended.current_release_number, ended.rollback_result) == ("failed", 3, None)
+    assert service.ledger == before
+    view = deploy_view.build_view(ended, 1.0, retry_command="orchestrator deploy", list_command="orchestrator releases")
+    assert view.headline.startswith("Deploy failed after 1.0s: ecr_image.api failed. Nothing was changed: release 3 is")
+    assert view.next_command == "orchestrator deploy"
