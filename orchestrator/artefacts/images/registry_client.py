@@ -1,7 +1,8 @@
 """Look up the digest of a tag in a registry: HEAD of the manifest, with the distribution API's token flow.
 
 Source: OCI distribution specification; "token authentication" of the Docker registry. Reads one manifest header, pulls
-nothing.
+nothing. A plan of a pull request asks whatever registry its Dockerfile names, so a registry can send it to no other
+host: redirects stay on the host, and tokens come from the registry's own domain.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
 DOCKER_HUB_HOST = "registry-1.docker.io"
+MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 10.0
 """Seconds per request."""
 MANIFEST_MEDIA_TYPES = (
@@ -92,11 +94,14 @@ def fetch_descriptor(
     url = f"{scheme_for(reference.registry)}://{reference.registry}/v2/{reference.repository}/manifests/{reference.tag}"
     headers = {"Accept": ", ".join(MANIFEST_MEDIA_TYPES)}
     try:
-        with httpx.Client(timeout=timeout, follow_redirects=True) as client:
-            response = client.head(url, headers=headers, auth=credentials or httpx.USE_CLIENT_DEFAULT)
+        with httpx.Client(timeout=timeout) as client:
+            request = client.build_request("HEAD", url, headers=headers)
+            response = _send(client, request, credentials)
             if response.status_code == httpx.codes.UNAUTHORIZED:
-                token = _fetch_token(client, response.headers.get("WWW-Authenticate", ""), credentials)
-                response = client.head(url, headers={**headers, "Authorization": f"Bearer {token}"})
+                challenge = response.headers.get("WWW-Authenticate", "")
+                token = _fetch_token(client, reference.registry, challenge, credentials)
+                authorized = {**headers, "Authorization": f"Bearer {token}"}
+                response = _send(client, client.build_request("HEAD", url, headers=authorized))
     except (httpx.HTTPError, ValueError) as error:
         message = f"cannot query {reference.registry} for {reference.repository}:{reference.tag}"
         raise Problems.from_message(f"{message} ({type(error).__name__})") from None
@@ -110,20 +115,52 @@ def fetch_descriptor(
     return Descriptor(response_headers["Docker-Content-Digest"], response_headers.get("Content-Type", ""), size)
 
 
-def _fetch_token(client: httpx.Client, challenge: str, credentials: tuple[str, str] | None) -> str:
-    """Return a token from the endpoint named in the challenge of a 401 response.
+def _send(client: httpx.Client, request: httpx.Request, credentials: tuple[str, str] | None = None) -> httpx.Response:
+    """Send a request, and follow redirects on the same host.
 
-    Raises ValueError if the challenge is not usable, httpx.HTTPError if the request fails.
+    Raises Problems for a redirect to another host, httpx.HTTPError if a request fails.
     """
     import httpx
 
+    origin = (request.url.scheme, request.url.netloc)
+    for _ in range(MAX_REDIRECTS):
+        response = client.send(request, auth=credentials or httpx.USE_CLIENT_DEFAULT)
+        if response.next_request is None:
+            return response
+        request = response.next_request
+        if (request.url.scheme, request.url.netloc) != origin:
+            message = (
+                f"{origin[1].decode()} redirects to {request.url.host}, and redirects to other hosts are not followed"
+            )
+            raise Problems.from_message(message)
+    raise httpx.TooManyRedirects("", request=request)
+
+
+def _is_same_domain(registry: str, host: str) -> bool:
+    """Return whether ``host`` may hand out tokens for ``registry``: both are equal, or names below one domain."""
+    if registry == host:
+        return True
+    names = [name.partition(":")[0].lower() for name in (registry, host)]
+    domains = [name.split(".")[-2:] for name in names]
+    return domains[0] == domains[1] and len(domains[0]) == 2 and domains[0][1].isalpha()
+
+
+def _fetch_token(client: httpx.Client, registry: str, challenge: str, credentials: tuple[str, str] | None) -> str:
+    """Return a token from the endpoint named in the challenge of a 401 response.
+
+    Raises ValueError if the challenge is not usable, Problems if it names another domain, httpx.HTTPError if the
+    request fails.
+    """
     parameters = dict(_CHALLENGE.findall(challenge))
     realm = parameters.pop("realm", "")
     realm_url = urlsplit(realm)
     if not challenge.lower().startswith("bearer") or realm_url.scheme != scheme_for(realm_url.netloc):
         message = "the registry requires an unsupported authentication scheme"
         raise ValueError(message)
-    response = client.get(realm, params=parameters, auth=credentials or httpx.USE_CLIENT_DEFAULT)
+    if not _is_same_domain(registry, realm_url.netloc):
+        message = f"{registry} wants a token of {realm_url.netloc}, which is of another domain, so it is not asked"
+        raise Problems.from_message(message)
+    response = _send(client, client.build_request("GET", realm, params=parameters), credentials)
     response.raise_for_status()
     body = response.json()
     return str(body.get("token") or body["access_token"]) if isinstance(body, dict) else ""

@@ -22,11 +22,15 @@ class Registry(BaseHTTPRequestHandler):
     """Knows ``team/base:1``; hands a token to anybody who asks for this very repository."""
 
     asked: list[str]
+    token_host: str = ""
+    redirect: str = ""
 
     def do_HEAD(self) -> None:
         self.asked.append(self.path)
-        if self.headers.get("Authorization") != "Bearer abc":
-            place = f"http://{self.headers['Host']}/token"
+        if self.redirect and self.path.endswith("/moved"):
+            self._answer(307, {"Location": self.redirect})
+        elif self.headers.get("Authorization") != "Bearer abc":
+            place = f"http://{self.token_host or self.headers['Host']}/token"
             challenge = f'Bearer realm="{place}",service="here",scope="repository:team/base:pull"'
             self._answer(401, {"WWW-Authenticate": challenge})
         elif self.path == "/v2/team/base/manifests/1":
@@ -52,7 +56,7 @@ class Registry(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def host() -> Iterator[str]:
-    Registry.asked = []
+    Registry.asked, Registry.token_host, Registry.redirect = [], "", ""
     with ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"127.0.0.1:{server.server_port}"
@@ -75,6 +79,59 @@ def test_a_base_that_is_not_there_is_told_at_its_line(host: str) -> None:
 
     assert [problem.where and problem.where.line for problem in found.value.problems] == [3, 5]
     assert "has no team/base:2" in found.value.problems[0].message
+
+
+@pytest.fixture
+def inner() -> Iterator[tuple[str, list[str]]]:
+    """A service that only this machine reaches, such as the metadata of an instance; what it was asked."""
+    asked: list[str] = []
+    handler = type("Inner", (Registry,), {"asked": asked})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def test_a_registry_sends_a_plan_to_no_other_host(host: str, inner: tuple[str, list[str]]) -> None:
+    """The Dockerfile of a pull request names a registry that redirects into the network of the runner."""
+    Registry.redirect = f"http://{inner[0]}/latest/meta-data/"
+    with pytest.raises(Problems, match="redirects to other hosts are not followed"):
+        base_image.resolve_digests([BaseImage(f"{host}/team/base:moved", 3)], FILE)
+
+    assert inner[1] == []
+
+
+def test_a_redirect_on_the_same_host_is_followed(host: str) -> None:
+    Registry.redirect = "/v2/team/base/manifests/1"
+    image = f"{host}/team/base:moved"
+
+    assert base_image.resolve_digests([BaseImage(image, 3)], FILE) == {image: DIGEST}
+
+
+def test_a_token_is_asked_of_the_registrys_own_domain(host: str, inner: tuple[str, list[str]]) -> None:
+    """OCI distribution, token authentication: the registry names the place, so it may not name any place."""
+    Registry.token_host = inner[0]
+    with pytest.raises(Problems, match="is of another domain, so it is not asked"):
+        base_image.resolve_digests([BaseImage(f"{host}/team/other:1", 3)], FILE)
+
+    assert inner[1] == []
+
+
+@pytest.mark.parametrize(
+    ("registry", "host", "is_same"),
+    [
+        ("registry-1.docker.io", "auth.docker.io", True),
+        ("registry.gitlab.com", "gitlab.com", True),
+        ("ghcr.io", "ghcr.io", True),
+        ("evil.example", "127.0.0.1:80", False),
+        ("10.0.0.1", "9.9.0.1", False),
+        ("localhost:5000", "localhost:80", False),
+        ("evil.example", "metadata.internal", False),
+    ],
+)
+def test_domains_are_told_apart(registry: str, host: str, *, is_same: bool) -> None:
+    """As the public registries name their places for tokens."""
+    assert registry_client._is_same_domain(registry, host) is is_same
 
 
 def test_a_registry_out_of_reach_is_told_with_the_ways_out() -> None:
