@@ -26,25 +26,22 @@ def _ignore_retry(_: str) -> None:
 class ApiCall(Struct, frozen=True):
     """One API call, with boto3's names, e.g. ``("rds", "create_db_instance")``.
 
-    ``ok_codes``: error codes that mean the work is already done (the response is then ``{}``); ``ok_message``: only if
-    the error message contains it.
-    ``exists_codes``: error codes that mean that there already is such a resource, perhaps somebody else's (limited by
-    ``ok_message`` too).  ``read_existing(reader, message)`` then reads it, checks whose it is and returns the response
-    to continue with, None if reads do not show it yet, or raises Problems.  Never use ``ok_codes`` for that.
-    ``retry_codes``: error codes to retry for up to ``timeout_seconds`` (IAM not propagated, resource busy);
-    ``retry_message``: only if the error message contains it.  ``is_sensitive``: the response is a secret.
-    ``region``: if not the project's region.  ``on_retry`` gets what the call waits for, once, if it takes seconds.
-    Messages are compared without case.  Errors that end by themselves for every such call are in
-    ``aws/known_errors.py``.
+    Errors are named by code, or ``Code: text`` if the message has to contain a text; case does not matter.
+    ``ok_codes``: errors that mean the work is already done (the response is then ``{}``).
+    ``exists_codes``: errors that mean that there already is such a resource, perhaps somebody else's.
+    ``read_existing(reader, message)`` then reads it, checks whose it is and returns the response to continue with, None
+    if reads do not show it yet, or raises Problems.  Never use ``ok_codes`` for that.
+    ``retry_codes``: errors to retry for up to ``timeout_seconds`` (resource busy).  What ends by itself for every such
+    call is in ``aws/known_errors.py``.
+    ``is_sensitive``: the response is a secret.  ``region``: if not the project's region.  ``on_retry`` gets what the
+    call waits for, once, if it takes seconds.
     """
 
     service: str
     operation: str
     parameters: Mapping[str, Value]
     ok_codes: tuple[str, ...] = ()
-    ok_message: str = ""
     retry_codes: tuple[str, ...] = ()
-    retry_message: str = ""
     timeout_seconds: float = 150.0
     is_sensitive: bool = False
     region: str | None = None
@@ -57,7 +54,7 @@ class Wait(Struct, frozen=True):
     """Repeat ``call`` until ``path`` (JMESPath on its response; may hold an earlier response) has a target value.
 
     ``description``: names the value for people, if the path does not read well.
-    ``failed_values``: values that end the wait as a failure.  ``deleted_codes``: error codes that count as success
+    ``failed_values``: values that end the wait as a failure.  ``deleted_codes``: errors that count as success
     (deletion).  After ``timeout_seconds`` the resource is unhealthy, and ``stuck_hint`` says what to check.
     ``log_group``: its last lines are added to a failure.  ``reason_path``: the path of AWS's reason in the response.
     ``failure_call``: a second read at every poll; the wait fails early if ``failure_path`` finds a reason in it.
@@ -128,8 +125,8 @@ class LocalCall(Struct, frozen=True):
     """Work on this machine, such as a build: ``function(*arguments)``, which may return anything.
 
     ``function`` raises Problems if it fails.  The plan shows ``name`` and ``note``; arguments may be Sensitive and are
-    not shown.  With ``has_output``, ``function`` also takes ``on_output``, and calls it with each line that its programs
-    print, from any thread.
+    not shown.  With ``has_output``, ``function`` also takes ``on_output``, and calls it with each line that its
+    programs print, from any thread.
     """
 
     name: str

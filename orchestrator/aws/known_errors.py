@@ -126,7 +126,7 @@ TEMPORARY_ERRORS: Final = (
     TemporaryError(
         ErrorPattern(
             "rds",
-            ("create_db_*", "modify_db_*"),
+            ("create_db_instance", "create_db_subnet_group"),
             (),
             ("permission to create service linked role", "wait and try again later", "missing necessary credentials"),
         ),
@@ -138,11 +138,9 @@ TEMPORARY_ERRORS: Final = (
             "cloudfront",
             ("create_distribution*", "update_distribution"),
             (
-                "NoSuchOriginAccessControl",
-                "NoSuchFunctionExists",
+                "InvalidOriginAccessControl",
+                "InvalidFunctionAssociation",
                 "NoSuchResponseHeadersPolicy",
-                "NoSuchCachePolicy",
-                "NoSuchOriginRequestPolicy",
             ),
             (),
         ),
@@ -160,7 +158,7 @@ TEMPORARY_ERRORS: Final = (
         "IAM user guide, troubleshooting: changes that I make are not always immediately visible",
     ),
     TemporaryError(
-        ErrorPattern("iam", ("create_role",), ("NoSuchEntity",), ("boundary", "policy")),
+        ErrorPattern("iam", ("create_role",), ("NoSuchEntity",), ("policy",)),
         "until IAM knows the new permissions boundary everywhere",
         "IAM user guide, troubleshooting: changes that I make are not always immediately visible",
     ),

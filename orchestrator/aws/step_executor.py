@@ -88,9 +88,9 @@ class StepExecutor:
             try:
                 return self._send(step)
             except AwsError as error:
-                if error.code in step.ok_codes and step.ok_message.lower() in error.message.lower():
+                if _is_named(error, step.ok_codes):
                     return {}
-                if error.code in step.exists_codes and step.ok_message.lower() in error.message.lower():
+                if _is_named(error, step.exists_codes):
                     return self._read_existing(step, error)
                 reason = _retry_reason(step, error)
                 if not reason or not remaining:
@@ -133,11 +133,11 @@ class StepExecutor:
                     step.call.service, step.call.operation, dict(step.call.parameters), step.call.region
                 )
             except AwsError as error:
-                if error.code in step.deleted_codes:
+                if _is_named(error, step.deleted_codes):
                     return {}
                 missed_polls = missed_polls + 1 if error.is_transient else 0
                 if (
-                    error.code in step.call.retry_codes or 0 < missed_polls <= MAX_MISSED_POLLS
+                    _is_named(error, step.call.retry_codes) or 0 < missed_polls <= MAX_MISSED_POLLS
                 ):  # not visible yet, or a transient error
                     continue
                 raise StepFailedError(_format_error(error), error.request_id) from None
@@ -201,10 +201,16 @@ def _format_timeout(seconds: float) -> str:
     return f"{seconds:.0f}s" if seconds < 60 else f"{seconds // 60:.0f}m{seconds % 60:02.0f}s"
 
 
+def _is_named(error: AwsError, names: tuple[str, ...]) -> bool:
+    """Return whether one of the names, ``Code`` or ``Code: text``, is the error's."""
+    pairs = (name.partition(": ") for name in names)
+    return any(code == error.code and text.lower() in error.message.lower() for code, _, text in pairs)
+
+
 def _retry_reason(step: ApiCall, error: AwsError) -> str:
     """Return what a retry waits for, or "" if a retry cannot help."""
-    if error.code in step.retry_codes and step.retry_message.lower() in error.message.lower():
-        return f"while AWS answers {error.code}"
+    if _is_named(error, step.retry_codes):
+        return f"while AWS returns {error.code}"
     temporary = known_errors.find_temporary_error(step.service, step.operation, error.code, error.message)
     return temporary.reason if temporary else ""
 

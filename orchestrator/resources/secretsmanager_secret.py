@@ -27,7 +27,9 @@ USES: frozenset[str] = frozenset()
 ARN = re.compile(r"arn:aws:secretsmanager:[^:]+:\d+:secret:(?P<name>.+)-[A-Za-z0-9]{6}")
 
 NOT_FOUND_CODES = ("ResourceNotFoundException",)
-ALREADY_DELETED_CODES = ("InvalidRequestException",)
+DELETED_CODES = tuple(
+    f"InvalidRequestException: {text}" for text in ("scheduled for deletion", "marked for deletion", "marked deleted")
+)
 TAG_GENERATED = "orchestrator:generated:"
 RECOVERY_WINDOW_DAYS = 30
 
@@ -73,13 +75,11 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "Tags": to_aws_tags({**spec["tags"], **_build_generated_tags(spec["generate"])}),
     }
     request |= {member: spec[key] for key, member in _SECRET_MEMBERS.items() if spec.get(key)}
-    deletion_pending_text = "scheduled for deletion"  # deleted without recovery: the name is free again shortly
     yield ApiCall(
         "secretsmanager",
         "create_secret",
         request,
-        retry_codes=("InvalidRequestException",),
-        retry_message=deletion_pending_text,
+        retry_codes=DELETED_CODES,  # deleted without recovery: the name is free again shortly
         exists_codes=("ResourceExistsException",),
         read_existing=confirm_existing(read, scope, name, spec, compared=True),
     )
@@ -117,7 +117,7 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:
     """Schedule the deletion: for 30 days, the same manifest restores the secret with its values and ARN."""
     request = {"SecretId": live.outputs["arn"], "RecoveryWindowInDays": RECOVERY_WINDOW_DAYS}
-    yield ApiCall("secretsmanager", "delete_secret", request, ok_codes=(*NOT_FOUND_CODES, *ALREADY_DELETED_CODES))
+    yield ApiCall("secretsmanager", "delete_secret", request, ok_codes=(*NOT_FOUND_CODES, *DELETED_CODES))
     return {}
 
 

@@ -54,8 +54,7 @@ def test_a_call_is_tried_again_on_the_named_codes_and_texts_only() -> None:
         "apprunner",
         "create_service",
         {},
-        retry_codes=("InvalidRequestException",),
-        retry_message="assuming",
+        retry_codes=("InvalidRequestException: Assuming",),
         timeout_seconds=60,
     )
     act, caller, clock = actuator(

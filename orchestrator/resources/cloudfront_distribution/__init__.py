@@ -61,8 +61,6 @@ USES = frozenset(
 )
 ARN = None
 
-NOT_VISIBLE_CODES = ("InvalidOriginAccessControl", "InvalidFunctionAssociation", "NoSuchResponseHeadersPolicy")
-"""Error codes for a part of the distribution that was created just before."""
 ALIAS_IN_USE_CODE = "CNAMEAlreadyExists"
 """Error code for an alias of another distribution, which may be about to give it up in the same run."""
 DEPLOYMENT_SLOW_HINT = "CloudFront is still deploying the change to its edge locations. Wait, then run again."
@@ -109,7 +107,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "cloudfront",
         "create_distribution_with_tags",
         {"DistributionConfigWithTags": config_with_tags},
-        retry_codes=(*NOT_VISIBLE_CODES, ALIAS_IN_USE_CODE),
+        retry_codes=(ALIAS_IN_USE_CODE,),
         timeout_seconds=30.0,
         exists_codes=("DistributionAlreadyExists",),
         read_existing=lambda aws, message: _read_existing(aws, scope, name, spec, message),

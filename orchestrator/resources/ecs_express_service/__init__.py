@@ -80,7 +80,7 @@ TAKES_OVER = frozenset({"apprunner_service"})
 """Types that a service may replace: the old service is deleted only once this one responds."""
 ARN = None
 
-ALREADY_EXISTS_CODES = ("InvalidParameterException",)
+ALREADY_EXISTS_CODES = ("InvalidParameterException: not idempotent",)
 """ECS's error code for a creation that was sent twice because the first response was lost."""
 UNRECOVERED_STATUSES = ("STOPPED", "ROLLBACK_FAILED")
 ECS_PRINCIPAL = "ecs.amazonaws.com"
@@ -162,7 +162,6 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
         "create_express_gateway_service",
         request,
         exists_codes=ALREADY_EXISTS_CODES,
-        ok_message="not idempotent",
         read_existing=confirm_existing(read, scope, name, {}),
     )
     arn = _service_arn(scope, name)
