@@ -99,7 +99,7 @@ def capture_apply(workspace: Workspace) -> None:
     workspace.emulator.faults = Faults(latency_ms=120)
     with terminal.open_screen(COLUMNS, 58, workspace.folder, workspace.environment) as screen:
         screen.type_line("orchestrator apply plan.json")
-        screen.wait_for("14 of 28", "15 of 28", "16 of 28", "17 of 28")
+        screen.wait_for(*(f"{count} of " for count in range(14, 20)))
         time.sleep(0.3)
         screen_text = screen.read_text(colours=True)
         screen.wait_for("Applied in", "Failed after")

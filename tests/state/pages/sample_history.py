@@ -140,7 +140,7 @@ def make_events(
 def final_outcomes(events: tuple[StepEvent, ...], plan: Plan) -> tuple[Outcome, ...]:
     """How it ended, by its events; what never began was skipped."""
     outcome_by_address = {event.address: event.outcome for event in events if event.outcome}
-    skip_reason = "what it needs has failed"
+    skip_reason = "depends on rds_instance.main, which failed"
     return tuple(
         outcome_by_address.get(change.address)
         or Outcome(change.address, change.action, Actuation.SKIPPED, reason=skip_reason)
