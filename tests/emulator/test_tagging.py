@@ -112,6 +112,13 @@ def test_what_is_deleted_is_not_found(stack: list[str], account: Account, aws: C
     assert set(stack) - left == {"ec2:vpc-endpoint", "secretsmanager:secret"}
 
 
+def test_another_region_lists_no_bucket(stack: list[str], aws: Clients) -> None:
+    """Buckets are listed in their own region; asking elsewhere is no error."""
+    arns = found(aws("resourcegroupstaggingapi", "us-east-1"), TagFilters=FILTER)
+
+    assert [arn for arn in arns if ":s3:" in arn] == []
+
+
 def test_distributions_are_in_us_east_1(aws: Clients) -> None:
     """And nowhere else; IAM is nowhere at all."""
     trust = {"Effect": "Allow", "Principal": {"Service": "tasks.apprunner.amazonaws.com"}, "Action": "sts:AssumeRole"}

@@ -277,6 +277,25 @@ def test_a_shared_s3_endpoint_stays_until_the_last_environment_leaves(emulator: 
     assert list_endpoint_tags() == []
 
 
+def test_an_endpoint_that_another_environment_created_meanwhile_is_not_shared_unseen(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    """Two first applies at once: the slower one fails, and shares the endpoint after a plan that says so."""
+    first, second = (shop_with_database(tmp_path / name, name) for name in ("shop", "depot"))
+    aws = real_stack.clients()
+    reviewed = pipeline.plan(second, targets=[ENDPOINT], clients=aws)
+    apply_endpoint(first, targets=[ENDPOINT])
+
+    outcome = by_address(pipeline.apply(reviewed, ignore_event, clients=aws))[ENDPOINT]
+
+    assert outcome.actuation is Actuation.FAILED
+    assert "differs from the plan in marked" in outcome.reason
+    assert "plan again" in outcome.reason
+    assert [change.action for change in real_stack.make_plan(second, targets=[ENDPOINT]).pending_changes] == [
+        Action.UPDATE
+    ]
+
+
 def test_an_endpoint_that_somebody_renamed_is_no_other_one(emulator: Emulator, tmp_path: Path) -> None:
     """EC2's console edits the tag ``Name``: the endpoint is neither created again nor deleted."""
     desired = shop_with_database(tmp_path / "shop", "shop")
