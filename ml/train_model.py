@@ -37,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--size", type=int, default=defaults.size, choices=(96, 128, 160, 192, 224),
                       help="input size in pixels (default: 224)")  # fmt: skip
     parser.add_argument("--fewest", type=_positive_int, default=defaults.fewest, metavar="N",
-                      help="photos a class needs; other products get a prototype (default: %(default)s)")  # fmt: skip
+                      help="minimum photos per class; others get a prototype (default: %(default)s)")  # fmt: skip
     parser.add_argument("--views", type=_positive_int, default=defaults.views, metavar="N",
                       help="images per photo: the original and augmented ones (default: %(default)s)")  # fmt: skip
     parser.add_argument("--epochs", type=_positive_int, default=defaults.epochs, metavar="N",

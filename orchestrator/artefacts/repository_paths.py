@@ -35,7 +35,7 @@ def check_inside(component: Component, resolved: Path, description: str) -> None
     root = find_repository(Path(component.where.file).parent.resolve())
     if root is None:
         return
-    hint = "use a path inside the repository, relative to the manifest; symbolic links count as what they point to"
+    hint = "use a path inside the repository, relative to the manifest; symbolic links must end there too"
     if not resolved.is_relative_to(root):
         message = f"{component.handle}: {description} is outside the repository {root}"
     elif GIT_FOLDER in resolved.relative_to(root).parts:

@@ -48,7 +48,7 @@ _ECHOED_VALUE = re.compile(r"value: .*?(?=, (?:type|valid)|$)", re.MULTILINE)
 class UnexpectedPageError(exceptions.BotoCoreError):  # type: ignore[misc]
     """Something between this machine and AWS responded with a web page, which botocore may read as an empty result."""
 
-    fmt = "{host} responded with a web page (HTTP {status_code}: {title}), not as AWS does"
+    fmt = "{host} returned a web page (HTTP {status_code}: {title}) instead of an AWS response"
 
 
 class AwsError(Exception):

@@ -233,7 +233,7 @@ ERROR_ADVICE: Final = (
             ("RequestTimeTooSkewed", "RequestInTheFuture"),
             (),
         ),
-        "The clock of this machine is wrong by minutes. Set it (`timedatectl set-ntp true`), then run again.",
+        "The clock of this machine is off by several minutes. Correct it (`timedatectl set-ntp true`), then run again.",
         "Amazon S3 API reference, error responses",
     ),
     ErrorAdvice(
@@ -243,7 +243,7 @@ ERROR_ADVICE: Final = (
             ("SignatureDoesNotMatch", "InvalidSignatureException"),
             ("signature expired", "signature not yet current", "is now earlier than", "is still later than"),
         ),
-        "The clock of this machine is wrong by minutes. Set it (`timedatectl set-ntp true`), then run again.",
+        "The clock of this machine is off by several minutes. Correct it (`timedatectl set-ntp true`), then run again.",
         "AWS general reference, troubleshooting Signature Version 4",
     ),
     ErrorAdvice(
@@ -277,12 +277,14 @@ ERROR_ADVICE: Final = (
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), (), ("explicit deny in a service control policy",)),
-        "A policy of the organisation denies it to the whole account. Ask the owner of the management account.",
+        "A service control policy of the organisation denies this action in the whole account. Ask the owner of the "
+        "management account to allow it.",
         "IAM user guide, access denied error messages",
     ),
     ErrorAdvice(
         ErrorPattern(ANY, (ANY,), (), ("no permissions boundary allows", "explicit deny in a permissions boundary")),
-        "The permissions boundary of these credentials denies it. Change the boundary: another policy does not help.",
+        "The permissions boundary of these credentials denies this action. Change the boundary: another "
+        "policy does not help.",
         "IAM user guide, access denied error messages",
     ),
 )

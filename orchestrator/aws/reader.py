@@ -75,7 +75,7 @@ class Reader:
 
     def _read_once(self, key: tuple[Any, ...], missing: tuple[str, ...], read: Callable[[], Any]) -> Any:
         if not is_read(key[1]):
-            message = f"{key[0]}:{key[1]} is not on the read list"
+            message = f"{key[0]}:{key[1]} is not a known read operation"
             raise PermissionError(message)
         try:
             return self._share_read(json.dumps(key, sort_keys=True), read)

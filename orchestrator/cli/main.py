@@ -23,10 +23,10 @@ COMMANDS = {
     "plan": "Show what would change in AWS. Changes nothing.",
     "apply": "Make AWS match the manifests.",
     "deploy": "Build, apply, ship and verify, and record the release.",
-    "rollback": "Roll back to an earlier release, all of it or parts.",
+    "rollback": "Roll back to an earlier release, completely or in parts.",
     "releases": "List the releases, and which can be restored.",
     "unpin": "Let the next deploy ship what a rollback pinned.",
-    "blame": "Say which component of a rolled back release was at fault.",
+    "blame": "Name the component at fault in a rolled-back release.",
     "drift": "Show where AWS differs from the manifests.",
     "model": "Show the model in use, and whether to retrain it.",
     "destroy": "Delete everything of one environment.",
@@ -35,7 +35,7 @@ COMMANDS = {
     "serve": "Run the state service, which records runs and releases.",
     "token": "Create, list and revoke tokens of the state service.",
     "history": "Verify, export and import the state service's history.",
-    "demo": "See everything at work on this machine.",
+    "demo": "Plan, deploy, break and roll back on an emulated AWS.",
     "completion": "Print the completion script for a shell.",
 }
 """The commands and their summaries in ``--help``, which imports none of their modules."""

@@ -46,8 +46,8 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
     alerts, forecast = component.spec["alerts"], component.spec["forecast"]
     if len(alerts) + len(forecast) > MAX_NOTIFICATIONS:
         message = (
-            f"{len(alerts)} alerts and {len(forecast)} forecasts are too many: "
-            f"AWS allows {MAX_NOTIFICATIONS} notifications per budget"
+            f"too many notifications: {len(alerts)} alerts and {len(forecast)} forecasts; "
+            f"AWS allows {MAX_NOTIFICATIONS} per budget"
         )
         yield ("alerts",), message, "remove some, or declare a second Budget"
     if not alerts and not forecast:

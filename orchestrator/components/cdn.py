@@ -120,7 +120,7 @@ def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[F
             hint = "remove one of the two: the first match applies"
             yield ("paths", index, "pattern"), f"duplicate path pattern `{pattern}`", hint
     if "geo" in spec and (spec["geo"]["rule"] == "none") == bool(spec["geo"]["countries"]):
-        yield ("geo", "countries"), "`allow` and `deny` require countries, `none` does not allow any", None
+        yield ("geo", "countries"), "`allow` and `deny` require `countries`; `none` must not have any", None
     strict_transport = isinstance(spec["securityHeaders"], Mapping) and spec["securityHeaders"]["strictTransport"]
     if (
         strict_transport

@@ -73,11 +73,11 @@ def check(component: Component, siblings: Siblings) -> Iterator[Finding]:
     if generated_count > MAX_GENERATED_VALUES:
         yield (
             ("spec", "data"),
-            f"{generated_count} generated values are too many; a Secret can have {MAX_GENERATED_VALUES}",
+            f"too many generated values: {generated_count}; a Secret can have at most {MAX_GENERATED_VALUES}",
             None,
         )
     if _ARN_SUFFIX_PATTERN.fullmatch(str(component.spec.get("name", ""))) and "${" not in component.spec["name"]:
-        message = "AWS confuses a name that ends with a hyphen and six characters with a suffix of the ARN"
+        message = "AWS mistakes the end of this name, a hyphen and six characters, for the suffix of an ARN"
         yield ("spec", "name"), message, "add or remove a character at the end"
     yield from _check_shared_passwords(component, siblings)
 

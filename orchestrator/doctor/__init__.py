@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 FindingState = Literal["ok", "missing", "not checked"]
 
 CHECKS: Final = {
-    "git": "The manifests are in a git repository, the one that the Project names.",
+    "git": "The manifests are in the git repository that the Project names.",
     "manifests": "The manifests are valid.",
     "workflows": "The workflows exist, are pinned, and have the permissions they need.",
     "builder": "The programs that build images and sites are installed.",
     "aws": "The credentials work and belong to the Project's account and region.",
     "github": "The repository exists, with its variables and its environment.",
     "roles": "OIDC provider, roles, trust and policies match what `bootstrap github` creates.",
-    "permissions": "Everything that a plan reads can be read.",
+    "permissions": "The credentials can read everything that a plan reads.",
     "releases": "The release bucket exists and can be read.",
     "state": "The state service answers, if one is configured.",
 }

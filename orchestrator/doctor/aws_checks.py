@@ -119,5 +119,5 @@ def _unread_findings(
         by_action.setdefault(unread_resource.action or unread_resource.reason, []).append(unread_resource)
     for action, resources in by_action.items():
         count = "1 resource" if len(resources) == 1 else f"{len(resources)} resources"
-        message = f"{action} fails for {count}, first {resources[0].address}: {resources[0].reason}"
+        message = f"{action} fails for {count}, e.g. {resources[0].address}: {resources[0].reason}"
         yield Finding(check, state, message, fix)

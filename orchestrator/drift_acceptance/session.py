@@ -27,7 +27,7 @@ from orchestrator.vocabulary import Action, Change, FieldChange, LiveResource
 _NO_EDIT_FOUND = (
     "no edit of {} was found that resolves it; edit the manifest by hand, or ignore the drift with `--ignore`"
 )
-_SECRET_REASON = "manifests contain no secrets; restore it with `orchestrator apply`"  # noqa: S105 - a sentence
+_SECRET_REASON = "a secret value cannot be written into a manifest; restore it with `orchestrator apply`"  # noqa: S105 - a sentence
 _MISSING_FROM_AWS = (
     "it is not in AWS, and {}; remove it from the manifests by hand, or recreate it with `orchestrator apply`"
 )
@@ -142,7 +142,7 @@ class AcceptanceSession:
         if not component_name or manifest_kind is None:
             return self._mark_orphan_unresolved(change, "its ownership mark names no component")
         if manifest_kind == "Secret":
-            return self._mark_orphan_unresolved(change, "manifests contain no secrets")
+            return self._mark_orphan_unresolved(change, "a secret value cannot be written into a manifest")
         declared = self._draft.manifest.declarations.get(change.component)
         initial_document = declared.value if declared else _initial_document(manifest_kind, component_name, orphans)
         try:

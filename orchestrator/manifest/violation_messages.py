@@ -205,7 +205,7 @@ def _report_missing_dependents(violation: Violation) -> Iterator[Problem]:
 def _report_no_matching_form(violation: Violation) -> Iterator[Problem]:
     """Yield the errors of the form that was probably meant (anyOf, oneOf)."""
     if not violation.error.context:
-        yield violation.problem(f"{violation.name} matches more than one of its forms", violation.example_hint)
+        yield violation.problem(f"{violation.name} matches more than one of the allowed forms", violation.example_hint)
         return
     errors_by_form: dict[Any, list[ValidationError]] = {}
     for form_error in violation.error.context:

@@ -35,7 +35,7 @@ _BARE_DENIAL_PATTERN = re.compile(
     r"not authorized|access denied|unauthorized|forbidden|no policy allows|^[ .]*(\(request|$)", re.IGNORECASE
 )
 """Denials that name no action; any other text of a denied call gives another cause than a missing permission."""
-_NOTHING_TO_UNDO = "You need not undo anything."
+_NOTHING_TO_UNDO = "There is nothing to undo."
 
 
 class ReportItem(Struct, frozen=True):

@@ -49,7 +49,7 @@ def test_training_is_needed_when_the_shop_has_moved_on(storage: S3FileStorage, r
     calm = run("model", "status", "--detailed-exitcode")
     assert (calm.code, calm.err) == (0, "")
     assert "Model v1; 2 products" in calm.out
-    assert "No training is needed: 0% of the products differ, the threshold is 10%." in calm.out
+    assert "No training is needed: 0% of the products differ (threshold 10%)." in calm.out
 
     storage.put(f"{PHOTOS}pearl/0.jpg", b"new")
     storage.put(f"{PHOTOS}p0/0.jpg", b"again")

@@ -28,7 +28,7 @@ def test_no_more_notifications_than_aws_allows(tmp_path: Path) -> None:
     spec = "{ limit: 60, alerts: [1, 2, 3], forecast: [4, 5, 6], email: [ops@shop.example] }"
 
     assert manifest_stacks.list_problems(tmp_path, make_document("Budget", "monthly", spec)) == [
-        "3 alerts and 3 forecasts are too many: AWS allows 5 notifications per budget"
+        "too many notifications: 3 alerts and 3 forecasts; AWS allows 5 per budget"
     ]
 
 

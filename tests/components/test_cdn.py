@@ -201,7 +201,7 @@ def test_a_deep_link_is_the_page_and_a_file_is_the_file(tmp_path: Path, path: st
         ("{ origin: bucket.web, priceClass: cheap }", "PriceClass_100"),
         ("{ origin: bucket.web, paths: [{ pattern: a/* }] }", "must begin with /"),
         ("{ origin: bucket.web, paths: [{ pattern: /a/* }, { pattern: /a/* }] }", "duplicate path pattern `/a/*`"),
-        ("{ origin: bucket.web, geo: { rule: allow } }", "`allow` and `deny` require countries"),
+        ("{ origin: bucket.web, geo: { rule: allow } }", "`allow` and `deny` require `countries`"),
         ("{ origin: bucket.web, geo: { rule: allow, countries: [Spain] } }", "two capital letters"),
         (
             "{ origin: bucket.web, securityHeaders: { strictTransport: { preload: true } } }",

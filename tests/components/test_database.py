@@ -191,7 +191,7 @@ def test_services_want_no_more_connections_than_there_are(tmp_path: Path) -> Non
     """Five instances with twenty each are more than a micro has."""
     found = manifest_stacks.list_problems(tmp_path, database("pool: { max: 20 }"), API)
 
-    assert found == ["5 instances with 20 connections each need 100 connections, db.t4g.micro allows about 84"]
+    assert found == ["5 instances with 20 connections each need 100 connections, but db.t4g.micro allows about 84"]
 
 
 def test_a_service_of_the_same_name_would_share_the_security_group(tmp_path: Path) -> None:

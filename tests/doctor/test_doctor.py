@@ -272,7 +272,7 @@ def test_a_right_that_a_plan_needs(office: Office) -> None:
     wrong = office.lacking()
 
     assert set(wrong) == {"permissions"}
-    assert "s3:GetBucketVersioning fails for 1 resource, first s3_bucket.releases" in wrong["permissions"]
+    assert "s3:GetBucketVersioning fails for 1 resource, e.g. s3_bucket.releases" in wrong["permissions"]
     _, found = office.doctor()
     (roles,) = {one["state"] for one in found if one["check"] == "roles"}
     assert roles == "not checked"  # a runner's role may not look at itself

@@ -114,7 +114,7 @@ def test_a_killed_run_is_handed_in_as_lost(aws: Emulator, run: Run, service: Run
 
     assert main(["history", "import", str(cut)]) == 0
     told = service.only_run()
-    assert (told.status, told.cause) == ("lost", "the run was killed: its journal has no end")
+    assert (told.status, told.cause) == ("lost", "the run was killed: its journal is incomplete")
     assert main(["history", "import", str(journal)]) == 0
     assert service.only_run().status == "succeeded"
 

@@ -87,7 +87,7 @@ def _find_rejection(folder: Path, path: str, entry: os.DirEntry[str]) -> str:
     except UnicodeEncodeError:
         return "has a name that is not valid UTF-8"
     if not path.isprintable() or size > MAX_KEY_BYTES:
-        return f"has a name with control characters or of more than {MAX_KEY_BYTES} bytes"
+        return f"has a name that contains control characters or exceeds {MAX_KEY_BYTES} bytes"
     if path.startswith(RESERVED_PREFIX):
         return f"is under {RESERVED_PREFIX}, which is reserved for the orchestrator"
     if entry.is_symlink():

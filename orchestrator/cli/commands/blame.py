@@ -1,4 +1,4 @@
-"""``orchestrator blame``: say which component of a rolled back release was at fault."""
+"""``orchestrator blame``: name the component at fault in a rolled-back release."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from orchestrator.runs.settings import Settings
 @click.argument("components", metavar="COMPONENT...", nargs=-1, required=True)
 @common_options
 def command(settings: Settings, components: tuple[str, ...]) -> int:
-    """Say which component of a rolled back release was at fault.
+    """Name the component at fault in a rolled-back release.
 
-    What a rollback pinned is held back until a COMPONENT changes; then all of its commit is released. A deploy that
-    cannot know it stops with exit code 6 and asks for this.
+    Deploys hold back everything that the rollback pinned until a COMPONENT changes, then they release the whole commit.
+    A deploy that cannot tell which component is at fault stops with exit code 6 and asks you to run this command.
     """
     from msgspec.structs import replace
 
@@ -31,7 +31,6 @@ def command(settings: Settings, components: tuple[str, ...]) -> int:
         raise Problems([Problem(f"{component} is not pinned", hint=hint) for component in unknown])
     ledger_store.write(lambda ledger: replace(ledger, pins=pins.blame(ledger.pins, components)))
     settings.terminal.print_out(
-        f"A change of {' and '.join(sorted(set(components)))} releases what was rolled back with it. "
-        "Until then, deploys hold it back."
+        f"Deploys hold back everything that was rolled back until {' or '.join(sorted(set(components)))} changes."
     )
     return ExitCode.OK

@@ -33,10 +33,10 @@ def command(  # noqa: PLR0913 - its options
 ) -> int:
     """Build, apply, ship and verify, and record the release.
 
-    Does what `apply` does, then requests the services and the CDN to verify that the new release answers. If it does
-    not, rolls back to the last verified release (or stops, if the Project sets `releases.onFailure: stop`). Exits 0
-    when the release is deployed, 1 when the deploy failed, 3 when the plan is vetoed, 5 when the deploy failed and the
-    previous release is restored.
+    Does what `apply` does, then sends requests to the services and the CDN to verify that the new release answers. If
+    it does not, rolls back to the last verified release (or stops, if the Project sets `releases.onFailure: stop`).
+    Exits 0 when the release is deployed, 1 when the deploy failed, 3 when the plan is vetoed, 5 when the deploy failed
+    and the previous release is restored.
     """
     from orchestrator.runs.approval import Approval
     from orchestrator.runs.release import DeployOptions, deploy

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(1, 600),
     default=30,
     show_default=True,
-    help="Seconds to wait; what has not answered by then counts as not checked.",
+    help="Seconds to wait; a check that takes longer is reported as not checked.",
 )
 @common_options
 def command(settings: Settings, output_format: Literal["text", "json"], timeout: float) -> int:

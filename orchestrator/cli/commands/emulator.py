@@ -56,8 +56,8 @@ def command(
 
     Listens on 127.0.0.1 until interrupted, keeps nothing, and prints the variables that point any AWS client to it.
     With --run-services (Linux only), App Runner and ECS Express Mode run the pushed images, each on the port in PORT,
-    check their health, and answer for their hosts: in a browser http://HOST.awsapprunner.com.localhost:PORT, or
-    http://HOST.ecs.REGION.on.aws.localhost:PORT.
+    check their health, and serve them at their host names: in a browser, open
+    http://HOST.awsapprunner.com.localhost:PORT or http://HOST.ecs.REGION.on.aws.localhost:PORT.
     """
     from orchestrator.problems import Problems
 

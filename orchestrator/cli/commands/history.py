@@ -34,7 +34,7 @@ def command() -> None:
 @DATABASE_OPTION
 @common_options
 def verify(settings: Settings, export: Path | None, database: str) -> int:
-    """Verify that no entry or event is changed or missing. Exits 1 and names the first that is."""
+    """Verify that no entry or event was changed or is missing. Otherwise names the first one and exits 1."""
     from orchestrator.state.server import export_import
     from orchestrator.state.server.store import verification
 
@@ -66,8 +66,8 @@ def export(settings: Settings, database: str) -> int:
 def import_(settings: Settings, file: Path, database: str) -> int:
     """Import the journal of a run, or an export into an empty database.
 
-    A run with --without-record keeps a journal. It goes to the service at ORCHESTRATOR_STATE_URL; importing it twice
-    changes nothing.
+    A run with --without-record keeps a journal, which is imported into the service at ORCHESTRATOR_STATE_URL.
+    Importing it again changes nothing.
     """
     from orchestrator.state.client import journal
     from orchestrator.state.server import export_import

@@ -15,14 +15,14 @@ from orchestrator.runs.settings import Settings
     "orchestrator rollback -e prod",
     "orchestrator rollback --to 12 --plan",
     "orchestrator rollback --only site --reason 'wrong prices on the home page'",
-    "orchestrator rollback --only model --reason 'takes rings for chains'",
+    "orchestrator rollback --only model --reason 'confuses rings with chains'",
 )
 @click.option(
     "--to", "number", type=click.IntRange(1), metavar="RELEASE", help="Number of the release to roll back to."
 )
 @click.option("--only", default="", metavar="PARTS", help="Comma-separated: api, site, secrets, model, manifests.")
 @click.option("--plan", "plan_only", is_flag=True, help="Show what would change; change nothing.")
-@click.option("--reason", default="", help="Why; recorded, and shown wherever the bad release is pinned.")
+@click.option("--reason", default="", help="Reason for the rollback; recorded, and shown with the pins.")
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
 @apply_options
 @run_options
@@ -39,7 +39,7 @@ def command(  # noqa: PLR0913 - its options
     parallelism: int,
     run_options: RunOptions,
 ) -> int:
-    """Roll back to an earlier release, all of it or parts.
+    """Roll back to an earlier release, completely or in parts.
 
     Restores image, site, secrets, model and manifests together. Without --to, restores the last release that was
     verified healthy. Builds and uploads nothing. The result is the old release or the current one, never a mix. What

@@ -30,7 +30,12 @@ def command() -> None:
 @command.command("create", cls=CliCommand, examples=("orchestrator token create ci --scope write --days 30",))
 @click.argument("name")
 @click.option("--scope", "scopes", multiple=True, default=("read",), help="read, propose, write, operate; repeatable.")
-@click.option("--only", default="", metavar="PROJECT/ENVIRONMENT", help="Limit writing to it, e.g. shop/prod.")
+@click.option(
+    "--only",
+    default="",
+    metavar="PROJECT/ENVIRONMENT",
+    help="The only environment that the token may write to, e.g. shop/prod.",
+)
 @click.option(
     "--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="Days until the token expires."
 )

@@ -19,7 +19,8 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings, parts: tuple[str, ...]) -> int:
     """Let the next deploy ship what a rollback pinned.
 
-    Unpins the given PARTs, as `orchestrator releases` lists them, with all that their rollback pinned, or everything.
+    Unpins the given PARTs (as `orchestrator releases` lists them) and everything else that the same rollback pinned.
+    Without a PART, unpins everything.
     """
     from msgspec.structs import replace
 

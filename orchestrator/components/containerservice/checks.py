@@ -34,7 +34,7 @@ def check_cpu_and_memory(
     allowed_memory = memory_by_cpu.get(cpu, ())
     if allowed_memory and memory not in allowed_memory:
         sizes = _format_choices(allowed_memory)
-        message = f"spec.memory {memory} does not match spec.cpu {cpu}: {runtime_name} offers {sizes} GB with it"
+        message = f"spec.memory {memory} does not fit spec.cpu {cpu}, for which {runtime_name} offers {sizes} GB"
         yield ("spec", "memory"), message, f"set `memory: {allowed_memory[0]:g}`"
 
 
@@ -57,7 +57,7 @@ def _check_image(component: Component) -> Iterator[Finding]:
         hint = "set `build: {context: ../api}` to build the image, or `prebuilt` to use an existing one"
         yield path, "spec.image has neither `build` nor `prebuilt`", hint
     elif "build" in image and "prebuilt" in image:
-        message = "spec.image has both `build` and `prebuilt`, but there is only one image"
+        message = "spec.image has both `build` and `prebuilt`, but a service runs only one image"
         yield (*path, "prebuilt"), message, "remove one of the two"
     if "build" in image and "repository" not in image:
         message = "spec.image.build requires spec.image.repository, to which the image is pushed"

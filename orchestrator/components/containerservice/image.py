@@ -48,7 +48,7 @@ def get_image_artefact(component: Component, stack: Stack) -> Image:
     """
     image = stack.artefacts.images.get(component.handle)
     if image is None:
-        message = f"unknown image of {component.handle}: the requested release was made without it"
+        message = f"the requested release has no image for {component.handle}"
         raise Problems.from_message(
             message, where=component.where, hint="choose another release: run `orchestrator releases`"
         )

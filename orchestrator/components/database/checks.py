@@ -119,7 +119,7 @@ def _check_pool(component: Component, siblings: Siblings) -> Iterator[Finding]:
     if limit is not None and total_connections > limit:
         message = (
             f"{instances} instances with {pool['max']} connections each need {total_connections} connections, "
-            f"{component.spec['instanceClass']} allows about {limit}"
+            f"but {component.spec['instanceClass']} allows about {limit}"
         )
         yield (
             ("spec", "pool", "max"),

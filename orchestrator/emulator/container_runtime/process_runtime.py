@@ -104,7 +104,7 @@ class ProcessRuntime:
                 can_retry = isinstance(error, ConnectionRefusedError) or request.method in _SAFE_METHODS
                 if not can_retry or self._find_running(host) in (None, running):
                     return _text_response(503, "upstream connect error or disconnect/reset before headers")
-        return _text_response(404, "no service runs at this host")
+        return _text_response(404, "no running service has this host name")
 
     def _find_running(self, host: str) -> tuple[ProcessStartAttempt, Instance] | None:
         with self._lock:

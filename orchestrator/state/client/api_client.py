@@ -26,7 +26,7 @@ RETRY_TIMEOUT_SECONDS = 20.0
 """Seconds for which a request is retried while the service does not answer."""
 BUSY_CODE = 429
 MAX_RETRY_DELAY_SECONDS = 3.0
-NOT_A_SERVICE = "gave an answer that is not from a state service"
+UNEXPECTED_RESPONSE = "sent an unexpected response; check its URL"
 OIDC_AUDIENCE = "orchestrator-state"
 
 
@@ -176,7 +176,7 @@ class StateClient:
         try:
             return msgspec.json.decode(data, type=record_type)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            raise UnreachableError(f"the state service at {self.url} {NOT_A_SERVICE}") from None
+            raise UnreachableError(f"the state service at {self.url} {UNEXPECTED_RESPONSE}") from None
 
     def _send(self, method: str, path: str, data: bytes | None) -> bytes:
         """Send a request once.  Raises _RetryableError, RefusedError, httpx.HTTPError."""
@@ -191,7 +191,7 @@ class StateClient:
         try:
             self._token = mask(msgspec.json.decode(_content_or_raise(response), type=dict[str, Any])["token"])
         except (msgspec.DecodeError, UnicodeDecodeError, KeyError):
-            raise _RetryableError(NOT_A_SERVICE) from None
+            raise _RetryableError(UNEXPECTED_RESPONSE) from None
 
 
 def _content_or_raise(response: httpx.Response) -> bytes:
@@ -212,7 +212,7 @@ def _content_or_raise(response: httpx.Response) -> bytes:
         details = response.json()
         problem_type, detail = str(details["type"]), str(details["detail"])
     except (ValueError, KeyError, TypeError):
-        raise _RetryableError(f"{NOT_A_SERVICE} (status {status})") from None
+        raise _RetryableError(f"sent an unexpected response (status {status}); check its URL") from None
     raise RefusedError(status, problem_type, detail)
 
 
@@ -225,6 +225,4 @@ def _fetch_workflow_token(environ: Mapping[str, str]) -> str:
         response.raise_for_status()
         return mask(str(response.json()["value"]))
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise _RetryableError(
-            f"cannot be asked, because GitHub issued no OIDC token ({type(error).__name__})"
-        ) from None
+        raise _RetryableError(f"cannot be used, because GitHub issued no OIDC token ({type(error).__name__})") from None

@@ -175,6 +175,6 @@ def _build_missing_end(journal_entries: list[JournalEntry]) -> list[JournalEntry
         return []
     events = [event for entry in journal_entries if entry.path.endswith("/events") for event in entry.body["events"]]
     ended_at = events[-1]["at"] if events else run["started_at"]
-    cause = "the run was killed: its journal has no end"
+    cause = "the run was killed: its journal is incomplete"
     result = {"status": "lost", "ended_at": ended_at, "cause": cause, "hint": "orchestrator plan"}
     return [JournalEntry("POST", f"/runs/{run['id']}/end", {"end": result})]

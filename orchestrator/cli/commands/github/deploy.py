@@ -23,7 +23,7 @@ MAX_LOCK_WAIT_SECONDS = 1800.0
     "--digest",
     default="",
     envvar="ORCHESTRATOR_DIGEST",
-    help="Digest of a plan that a person approves by starting this run.",
+    help="Digest of the plan to deploy; starting this run approves it.",
 )
 @click.option(
     "--allow",

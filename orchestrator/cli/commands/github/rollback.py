@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     "--to", "release_number", default="", envvar="ORCHESTRATOR_RELEASE", help="Number of the release to roll back to."
 )
 @click.option("--only", "parts", default="", envvar="ORCHESTRATOR_PARTS", help="Parts, comma-separated.")
-@click.option("--reason", default="", envvar="ORCHESTRATOR_REASON", help="Why; recorded with the release.")
+@click.option(
+    "--reason", default="", envvar="ORCHESTRATOR_REASON", help="Reason for the rollback; recorded with the release."
+)
 @click.option(
     "--allow",
     default="",

@@ -20,7 +20,7 @@ class Shop(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Answer ``/health`` and ``/version``, and 404 for everything else."""
         if self.path == "/health":
-            self._answer(200 if HEALTHY else 500, {"status": "ok" if HEALTHY else "the till is jammed"})
+            self._answer(200 if HEALTHY else 500, {"status": "ok" if HEALTHY else "the database is locked"})
         elif self.path == "/version":
             self._answer(200, {"version": VERSION, "hasKey": bool(os.environ.get("Key"))})  # noqa: SIM112 - the key of the secret
         else:
