@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, HTTPException, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
@@ -58,10 +59,12 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
+        redirect_slashes=False,  # such a redirect would go to whatever host the request names
     )
     app.state.store, app.state.settings = app_store, settings
     app.state.authenticator, app.state.metrics = Authenticator(app_store, settings), ServiceMetrics()
     app.state.model_stores = model_stores.parse_model_stores(settings.models)
+    app.state.disk_full_until, app.state.stream_count = 0.0, 0
     app.state.jwks = oidc.JwksCache(settings.issuer, fetch)
     problem_details.install_error_handlers(app)
     api.install(app)
@@ -104,6 +107,8 @@ def _add_health_routes(app: FastAPI) -> None:
     def get_readiness(request: Request) -> Response:
         with read_connection(request.app.state.store.engine) as connection:
             connection.execute(text("SELECT 1"))
+        if time.monotonic() < request.app.state.disk_full_until:
+            raise HTTPException(503, "the disk of the database is full")
         return PlainTextResponse("ready\n")
 
     app.add_api_route("/readyz", run_in_one_thread(get_readiness, "probes"), methods=["GET"], include_in_schema=False)

@@ -19,21 +19,33 @@ from orchestrator.state.server.store.projection import project_entry, to_json
 from orchestrator.state.server.store.store import insert_events
 from orchestrator.state.server.store.verification import EventHashVerifier, iter_event_bodies
 
-FORMAT = "orchestrator-history/1"
+FORMAT = "orchestrator-history/2"
+
+
+class ExportEnd(Struct, frozen=True):
+    """The number and hash of the last entry of an export."""
+
+    number: int
+    hash: str
 
 
 class ExportLine(Struct, frozen=True):
-    """One line: first the ``format``, then entries; the ``events`` of a ``run`` come before the entry of its end."""
+    """One line: first the ``format``, then entries, last the ``end``.
+
+    The ``events`` of a ``run`` come before the entry of its end.
+    """
 
     format: str = ""
     entry: AuditEntry | None = None
     run: str = ""
     events: tuple[StepEvent, ...] = ()
+    end: ExportEnd | None = None
 
 
 def export_history(store: Store) -> Iterator[bytes]:
     """Yield the lines of an export, each with a trailing newline."""
     yield _encode_line(ExportLine(FORMAT))
+    end = ExportEnd(0, history_chain.GENESIS_HASH)
     with read_connection(store.engine) as connection:
         exported_runs: set[str] = set()
         for entry in history_chain.iter_entries(connection):
@@ -41,22 +53,32 @@ def export_history(store: Store) -> Iterator[bytes]:
                 exported_runs.add(entry.subject)  # a lost run may have a second end
                 yield from _export_events(store, entry.subject)
             yield _encode_line(ExportLine(entry=entry))
+            end = ExportEnd(entry.number, entry.hash)
     for open_run in _list_open_runs(store):
         yield from _export_events(store, open_run)
+    yield _encode_line(ExportLine(end=end))
 
 
 def read_export(lines: Iterable[bytes], source: str = "the export") -> Iterator[ExportLine]:
     """Yield the parsed lines of an export.
 
-    Raises Problems if it is not an export or a line cannot be parsed.
+    Raises Problems if it is not an export, a line cannot be parsed, or its end is missing.
     """
+    last_entry, end = ExportEnd(0, history_chain.GENESIS_HASH), None
     for number, data in enumerate(lines, 1):
         line = canonical_json.load(data, ExportLine, f"{source}:{number}")
         if number == 1 and line.format != FORMAT:
             raise Problems.from_message(
                 f"{source} is not a history export", hint="create one with `orchestrator history export`"
             )
+        if line.entry is not None:
+            last_entry = ExportEnd(line.entry.number, line.entry.hash)
+        end = line.end
         yield line
+    if end != last_entry:
+        raise Problems.from_message(
+            f"{source} is incomplete: its end is missing", hint="create a new one with `orchestrator history export`"
+        )
 
 
 def verify_export(lines: Iterable[ExportLine]) -> tuple[int, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,10 +15,13 @@ from starlette.responses import JSONResponse, Response
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import sanitise
 from orchestrator.state.protocol.leases import LeaseHeldError, LostLeaseError
+from orchestrator.state.server.store.database import is_disk_full
 from orchestrator.state.server.store.lease_store import FenceRequiredError, NotRunOwnerError
 from orchestrator.state.server.store.store import EventGapError, RunEndedError, UnknownRunError
 
 MEDIA_TYPE = "application/problem+json"
+DISK_FULL_SECONDS = 30.0
+"""Seconds for which the service is not ready after a write failed because the disk of the database is full."""
 TITLES = {
     400: "Bad request",
     401: "Authentication required",
@@ -136,9 +140,12 @@ def _handle_invalid_data(request: Request, _: Exception) -> Response:
     return problem_response(422, "a value is too long or too large to store", request=_request_id(request))
 
 
-def _handle_database_error(request: Request, _: Exception) -> Response:
-    headers = {"Retry-After": "2"}
-    return problem_response(503, "the database is not available", request=_request_id(request), headers=headers)
+def _handle_database_error(request: Request, error: Exception) -> Response:
+    headers, detail = {"Retry-After": "2"}, "the database is not available"
+    if is_disk_full(error):
+        detail = "the disk of the database is full"
+        request.app.state.disk_full_until = time.monotonic() + DISK_FULL_SECONDS
+    return problem_response(503, detail, request=_request_id(request), headers=headers)
 
 
 HANDLERS: dict[Any, Any] = {

@@ -38,6 +38,8 @@ Limit = Annotated[int, Query(ge=1, le=500)]
 QueryText = Annotated[str, Query(max_length=200)]
 ENVIRONMENT_KEY_PATTERN = r"^[a-z0-9][a-z0-9-]{0,60}/[a-z0-9][a-z0-9-]{0,60}$"
 MAX_EVENTS = 2000
+MAX_RUN_EVENTS = 200_000
+"""Events of one run."""
 
 
 @operations.post("/runs", status_code=201, response_model=RunLeaseStatus, thread_group="leases")
@@ -122,6 +124,8 @@ def append_events(request: Request, store: StoreDep, identity: CurrentWriter, ru
     """
     if len(body.events) > MAX_EVENTS:
         raise HTTPException(413, f"too many events: {len(body.events)}; send at most {MAX_EVENTS} per request")
+    if any(event.sequence > MAX_RUN_EVENTS for event in body.events):
+        raise HTTPException(413, f"a run has at most {MAX_RUN_EVENTS} events")
     _check_run_permission(store, identity, run)
     last_sequence = store.append_events(run, body.fence, validate_record(body).events, identity.name)
     request.app.state.metrics.events.inc(len(body.events))

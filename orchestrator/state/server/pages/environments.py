@@ -72,7 +72,12 @@ def get_environment_or_404(store: StoreDep, project: str, name: str) -> Environm
 def create_router() -> APIRouter:
     """Return the routes of the start page and of the overview page."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
+    _add_start_page(routes)
+    _add_overview_page(routes)
+    return routes
 
+
+def _add_start_page(routes: APIRouter) -> None:
     @routes.get("/")
     def show_environments(request: Request, store: StoreDep, _: CurrentReader) -> Response:
         summaries = tuple(sorted(map(summarize_environment, store.list_environments()), key=_sort_key))
@@ -89,6 +94,8 @@ def create_router() -> APIRouter:
         }
         return render_page(request, "environments.html", values)
 
+
+def _add_overview_page(routes: APIRouter) -> None:
     @routes.get(ENVIRONMENT_PATH)
     def show_environment(
         request: Request, store: StoreDep, _: CurrentReader, project: PathName, name: PathName
@@ -113,5 +120,3 @@ def create_router() -> APIRouter:
             "tab": "",
         }
         return render_page(request, "environment.html", values)
-
-    return routes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -12,6 +13,11 @@ from orchestrator.redaction.redact import sanitise
 from orchestrator.render.field_values import shorten
 
 MAX_TEXT_LENGTH = 400
+_INVISIBLE_PATTERN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+    r"|[\U000e0000-\U000e007f]"
+)
+"""Control characters, direction marks and characters without width."""
 EMPTY_PLACEHOLDER = "\u2013"
 """A dash, shown for a missing value."""
 RELATIVE_TIME_UNITS = ((86400 * 365, "year"), (86400 * 30, "month"), (86400, "day"), (3600, "hour"), (60, "minute"))
@@ -115,6 +121,17 @@ def format_code_list(items: Iterable[str], max_items: int = 4) -> Markup:
     labels = [sanitize_text(item, 80) for item in items]
     codes = Markup(", ").join(Markup("<code>{}</code>").format(item) for item in labels[:max_items])
     return codes + escape(f" and {len(labels) - max_items} more") if len(labels) > max_items else codes
+
+
+def escape_invisible(value: object) -> object:
+    r"""Return text with control characters and direction marks escaped (``\u202e``); any other value unchanged.
+
+    They could reorder a page so that it reads differently.
+    """
+    if not isinstance(value, str) or not _INVISIBLE_PATTERN.search(value):
+        return value
+    visible = _INVISIBLE_PATTERN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), str(value))
+    return Markup(visible) if isinstance(value, Markup) else visible  # noqa: S704 - escapes are plain ASCII
 
 
 def insert_word_breaks(text: str) -> Markup:

@@ -122,7 +122,12 @@ def _next_day(day: str) -> str:
 def create_router() -> APIRouter:
     """Return the routes of the history page and of the audit log."""
     routes = APIRouter(include_in_schema=False, route_class=SingleThreadRoute)
+    _add_history_page(routes)
+    _add_audit_log_page(routes)
+    return routes
 
+
+def _add_history_page(routes: APIRouter) -> None:
     @routes.get("/history")
     def show_history(  # noqa: PLR0913 - its filters
         request: Request,
@@ -167,6 +172,8 @@ def create_router() -> APIRouter:
         older_url = f"/history?{urlencode({**active_filters, 'cursor': page.cursor})}" if page.cursor else ""
         return render_page(request, "history.html", {**values, **choices, "older_url": older_url})
 
+
+def _add_audit_log_page(routes: APIRouter) -> None:
     @routes.get("/history/log")
     def show_audit_log(
         request: Request,
@@ -189,5 +196,3 @@ def create_router() -> APIRouter:
             "older_url": older_url,
         }
         return render_page(request, "log.html", values)
-
-    return routes

@@ -36,6 +36,7 @@ def load_templates() -> Environment:
     environment = Environment(
         loader=loader,
         autoescape=True,
+        finalize=formatting.escape_invisible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

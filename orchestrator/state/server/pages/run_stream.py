@@ -6,14 +6,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, HTTPException, Query, Request
+from msgspec.structs import replace
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from orchestrator.state.protocol.records import PlanRecord, Run
+from orchestrator.state.protocol.records import PlanRecord, Run, StepEvent
 from orchestrator.state.server.pages.rendering import render_fragment
 from orchestrator.state.server.pages.resource_table import ResourceTable, build_resource_table, format_log_line
 from orchestrator.state.server.pages.runs import RunId, RunView, elapsed_seconds, load_run
@@ -28,6 +30,10 @@ POLLS_PER_KEEPALIVE = 20
 """Polls without an event after which a comment is sent, so that no proxy closes an idle stream."""
 MAX_POLLS = 600
 """Polls after which the stream ends and the browser reconnects, so that no abandoned stream lives forever."""
+MAX_LINES = 2000
+"""Log lines that are sent at once; a browser that comes late to a long run gets the last ones."""
+MAX_STREAMS = 50
+"""Streams of one process at once; a further browser gets 503 and comes again."""
 STREAM_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
@@ -43,13 +49,13 @@ class RunWatcher:
         """Return the new messages; the last is ``over`` if the run has ended."""
         self._run = self._store.get_run(self._run.id) or self._run
         if self._table is None:
-            events = list(iter_events(self._store, self._run.id))
-            self._table = build_resource_table(self._run, self._plan.plan if self._plan else None, events)
-            new_events = [event for event in events if event.sequence > self._last_sent]
-        else:
-            new_events = list(iter_events(self._store, self._run.id, self._table.last_sequence))
-            for event in new_events:
-                self._table.apply_event(event)
+            running = replace(self._run, status="running", outcomes=())
+            self._table = build_resource_table(running, self._plan.plan if self._plan else None, ())
+        new_events: deque[StepEvent] = deque(maxlen=MAX_LINES)
+        for event in iter_events(self._store, self._run.id, self._table.last_sequence):
+            self._table.apply_event(event)
+            if event.sequence > self._last_sent:
+                new_events.append(event)
         messages = [
             format_event("line", self._render_line(format_log_line(event)), event.sequence) for event in new_events
         ]
@@ -79,6 +85,16 @@ def format_event(event_name: str, data: str, event_id: int) -> str:
 
 async def stream_events(request: Request, watcher: RunWatcher) -> AsyncIterator[str]:
     """Yield messages until the run ends, the browser disconnects, or MAX_POLLS is reached."""
+    state = request.app.state
+    state.stream_count += 1
+    try:
+        async for message in _poll_events(request, watcher):
+            yield message
+    finally:
+        state.stream_count -= 1
+
+
+async def _poll_events(request: Request, watcher: RunWatcher) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
     idle_polls = 0
     for _ in range(MAX_POLLS):
@@ -108,6 +124,8 @@ def create_router() -> APIRouter:
         run: RunId,
         after: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
     ) -> Response:
+        if request.app.state.stream_count >= MAX_STREAMS:
+            raise HTTPException(503, "too many browsers watch runs; try again", {"Retry-After": "10"})
         watched_run, plan = load_run(store, run)
         last_event_id = request.headers.get("last-event-id", "")
         last_sent = max(after, int(last_event_id)) if last_event_id.isdecimal() and len(last_event_id) < 10 else after

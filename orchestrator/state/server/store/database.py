@@ -37,7 +37,7 @@ def create_database_engine(url: str) -> Engine:
     """
     try:
         parsed_url = make_url(url)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         raise Problems.from_message(
             "the database URL is malformed", hint="use a URL such as `--database sqlite:///state.db`"
         ) from None
@@ -168,6 +168,12 @@ def migrate(engine: Engine) -> None:
             f"cannot use the database: {first_line}",
             hint="check that the database is running and accepts the credentials",
         ) from None
+
+
+def is_disk_full(error: object) -> bool:
+    """Return whether a database error says that the disk of the database is full."""
+    cause = getattr(error, "orig", None)
+    return getattr(cause, "sqlstate", "") == "53100" or "disk is full" in str(cause)
 
 
 def _current_revision(engine: Engine) -> str:

@@ -1,4 +1,4 @@
-"""Verify the history: its chain, its last entry, and the events of every ended run."""
+"""Verify the history: its chain, its last entry, the events of every ended run, and the tables made from it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy import Connection, Engine, select
 
 from orchestrator.state.protocol.records import AuditEntry, RunResult
-from orchestrator.state.server.store import history_chain
+from orchestrator.state.server.store import history_chain, projection_check
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import read_connection
 from orchestrator.state.server.store.event_hash import extend_hash
@@ -46,9 +46,9 @@ class EventHashVerifier:
 
 
 def verify_database(engine: Engine) -> tuple[int, str]:
-    """Verify the history of a database; return the number and hash of its last entry.
+    """Verify a database; return the number and hash of the last entry of its history.
 
-    Raises Problems that name the first entry or run that was changed or is missing.
+    Raises Problems that name the first entry, run, or row of a table that was changed or is missing.
     """
     with read_connection(engine) as connection:
         verifier = EventHashVerifier()
@@ -62,7 +62,13 @@ def verify_database(engine: Engine) -> tuple[int, str]:
             )
         for run in verifier.results:
             verifier.verify_run(run, iter_event_bodies(connection, run))
+        verify_tables(connection)
         return number, last_hash
+
+
+def verify_tables(connection: Connection) -> None:
+    """Raise Problems that name the first row of a table that is not what the history says."""
+    projection_check.verify_projections(connection, history_chain.iter_entries(connection))
 
 
 def iter_event_bodies(connection: Connection, run: str) -> Iterator[str]:
