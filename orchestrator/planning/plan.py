@@ -18,6 +18,7 @@ from orchestrator.planning import guards, retention, waivers
 from orchestrator.planning.diff import diff
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Problem, Problems
+from orchestrator.redaction.redact import redact
 from orchestrator.steps import Outputs, Steps, StepTrace, to_planned_step, trace_steps
 from orchestrator.values import Ref, Unknown, Value, iter_references, resolve
 from orchestrator.vocabulary import (
@@ -96,7 +97,7 @@ def build(
         account=snapshot.account,
         region=desired.scope.region,
         changes=changes,
-        unread=tuple(unread[address] for address in sorted(unread)),
+        unread=tuple(_redact_reason(unread[address]) for address in sorted(unread)),
         notes=(
             *retention.describe_retained(retained, snapshot.orphans),
             *desired.notes,
@@ -109,6 +110,11 @@ def build(
     context = guards.GuardContext(desired, snapshot, builder.tasks, destroying, configured_region)
     plan = guards.check(plan, context, has_valid_token=bool(allow) and allow == plan.token)
     return PreparedPlan(plan, desired.scope, builder.tasks, snapshot.live, retained)
+
+
+def _redact_reason(item: Unread) -> Unread:
+    """Return ``item`` without secrets in the error of AWS: the plan is uploaded and recorded as it is."""
+    return replace(item, reason=str(redact(item.reason)))
 
 
 def compute_digest(plan: Plan) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import resources
+from orchestrator import canonical_json, resources
 from orchestrator.planning.plan import build
 from orchestrator.planning.snapshot import Snapshot
 from orchestrator.problems import Position
@@ -123,6 +123,19 @@ def test_what_refers_to_something_unread_is_not_guessed_at() -> None:
     assert plan.changes == ()
     assert [item.address for item in plan.unread] == ["iam_role.a", "iam_role.b"]
     assert [veto.name for veto in plan.vetoes] == ["NotRead"]
+
+
+def test_an_error_of_aws_brings_no_secret_into_the_plan() -> None:
+    """A plan is uploaded as an artefact and recorded: what AWS repeats of a request is redacted before."""
+    reason = "InvalidParameter: password=CANARYPW123; Server=db, token ghp_0123456789abcdefghijABCDEFGHIJ012345"
+    unread = {"iam_role.a": Unread("iam_role.a", reason, "iam:GetRole")}
+
+    plan = build(DesiredState(SCOPE, (role("a"),)), snapshot({}, unread=unread)).plan
+    data = canonical_json.dump(plan)
+
+    assert b"InvalidParameter" in data
+    assert b"CANARY" not in data
+    assert b"ghp_" not in data
 
 
 def test_targets_bring_what_they_need() -> None:
