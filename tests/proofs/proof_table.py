@@ -64,6 +64,11 @@ GUARANTEES = (
         ("proofs.test_guards",),
     ),
     Guarantee(
+        "A resource is found by what nobody edits",
+        "descriptions, names and tags edited by hand, lost responses while listings lag, renamed and shared resources",
+        ("proofs.test_identity",),
+    ),
+    Guarantee(
         "Independent changes run in parallel, dependent changes in order",
         "the real stack as AWS observes it, and random graphs",
         ("proofs.test_parallel", "planning.test_apply"),
