@@ -89,6 +89,8 @@ def expand(component: Component, stack: Stack) -> list[Resource]:
     name, handle = component.name, component.handle
     value_spec: dict[str, Value]
     secret_spec, value_spec = _secret_spec(component, stack), {"template": _build_template(component, stack)}
+    if component.spec["unknownKeys"] == "remove":
+        value_spec["remove_unknown_keys"] = True
     if (version := stack.artefacts.secrets.get(handle)) is not None:
         value_spec["version"] = version
     secret = Resource("secretsmanager_secret", name, physical, secret_spec, handle, where, adopt=adopt)

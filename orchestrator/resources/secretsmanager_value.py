@@ -5,7 +5,8 @@ API: Secrets Manager GetSecretValue, PutSecretValue, TagResource, UpdateSecretVe
 The document is built from a template in which ``{{generated KEY}}`` refers to a value that the secret already has. If
 ``version`` is set, that earlier version becomes current again and nothing is built. Planning compares two tags: a
 fingerprint of the template (which contains no secret) and the id of the version written from it. A manually changed
-value has another version, so it is detected without being read.
+value has another version, so it is detected without being read. Keys that the template does not name are kept, because
+somebody set them by hand, unless the spec has ``remove_unknown_keys``.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
     declared = spec["template"]
     template = declared.value if isinstance(declared, WriteOnly) else declared
     version_field = {"version": spec["version"]} if "version" in spec else {}
-    return {"template": WriteOnly(template), "fingerprint": compute_fingerprint(template), **version_field}
+    removal = {"remove_unknown_keys": WriteOnly(True)} if "remove_unknown_keys" in spec else {}
+    fingerprint = compute_fingerprint({**template, "": "exact"} if removal else template)
+    return {"template": WriteOnly(template), "fingerprint": fingerprint, **version_field, **removal}
 
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
@@ -67,7 +70,8 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     """Build the document, write it, and then tag it."""
     secret = {"SecretId": name}
     current = yield ApiCall("secretsmanager", "get_secret_value", secret, ok_codes=NOT_FOUND_CODES, is_sensitive=True)
-    document = yield Compute("secret document", build_document, (current, spec["template"]))
+    build = build_exact_document if "remove_unknown_keys" in spec else build_document
+    document = yield Compute("secret document", build, (current, spec["template"]))
     put_response = yield ApiCall("secretsmanager", "put_secret_value", {**secret, "SecretString": document})
     tags = [
         {"Key": TAG_FINGERPRINT, "Value": spec["fingerprint"]},
@@ -110,22 +114,41 @@ def compute_fingerprint(template: Mapping[str, Value]) -> Value:
 
 
 def build_document(current: Mapping[str, Any], template: Mapping[str, str]) -> str:
-    """Return the document as JSON text: the template with values of the ``current`` version.
+    """Return the document as JSON text: the template with values of the ``current`` version, and its other keys.
 
     A key with ``:`` is added under a name with ``__`` too, because Secrets Manager's ``arn:json-key:...`` references
-    cannot name it; .NET treats both as the same setting. Raises Problems if a value is missing.
+    cannot name it; .NET treats both as the same setting. Raises Problems if a value is missing, or if the current value
+    is no JSON object.
     """
     current_values = _parse_document(current)
+    return json.dumps({**current_values, **_fill_template(template, current_values)}, sort_keys=True)
+
+
+def build_exact_document(current: Mapping[str, Any], template: Mapping[str, str]) -> str:
+    """Return the document as ``build_document`` does, without the keys that the template does not name."""
+    return json.dumps(_fill_template(template, _parse_document(current)), sort_keys=True)
+
+
+def _fill_template(template: Mapping[str, str], current_values: Mapping[str, Any]) -> dict[str, str]:
     document = {key: _fill_placeholders(text, current_values) for key, text in template.items()}
-    return json.dumps({**document, **{key.replace(":", "__"): text for key, text in document.items()}}, sort_keys=True)
+    return {**document, **{key.replace(":", "__"): text for key, text in document.items()}}
 
 
 def _parse_document(current: Mapping[str, Any]) -> dict[str, Any]:
-    try:
-        document = json.loads(current.get("SecretString") or "{}")
-    except ValueError:
+    """Return the keys of the current value.  Raises Problems if it is no JSON object: writing would destroy it."""
+    text = current.get("SecretString")
+    if text is None and "SecretBinary" not in current:
         return {}
-    return document if isinstance(document, dict) else {}
+    try:
+        document = json.loads(text or "{}") if "SecretBinary" not in current else None
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        message = (
+            "the secret's current value is no JSON object, and writing its keys would destroy it; nothing was changed"
+        )
+        raise Problems.from_message(message, hint="store it under a key of a JSON object, or use another secret name")
+    return document
 
 
 def _fill_placeholders(text: str, current_values: Mapping[str, Any]) -> str:

@@ -124,6 +124,41 @@ def test_a_value_changed_by_hand_is_noticed_without_being_read(tmp_path: Path, a
     assert value(aws)["Dsn"].startswith("Host=")
 
 
+def put(aws: Aws, **secret: str | bytes) -> None:
+    aws.clients.call("secretsmanager", "put_secret_value", {"SecretId": "shop", **secret})
+
+
+def test_a_key_set_by_hand_is_kept_until_the_manifest_says_otherwise(tmp_path: Path, aws: Aws) -> None:
+    """A third party's key has no value in git: an apply that writes the document does not delete it."""
+    desired = manifest_stacks.load_desired(tmp_path, MAIN, APP)
+    apply_all(aws, desired)
+    put(aws, SecretString=json.dumps({**value(aws), "Stripe:Key": "sk", "Dsn": "mine"}))
+    apply_all(aws, desired)
+
+    assert value(aws)["Stripe:Key"] == "sk"
+    assert value(aws)["Dsn"].startswith("Host=")
+    exact = APP.replace("  name: shop\n", "  name: shop\n  unknownKeys: remove\n")
+    apply_all(aws, manifest_stacks.load_desired(tmp_path, MAIN, exact))
+    assert "Stripe:Key" not in value(aws)
+    assert value(aws)["Jwt__Key"] == value(aws)["Jwt:Key"]
+
+
+@pytest.mark.parametrize("foreign", [{"SecretString": "plain text"}, {"SecretString": "[1]"}, {"SecretBinary": b"pem"}])
+def test_a_value_that_is_no_json_object_is_not_written_over(
+    tmp_path: Path, aws: Aws, foreign: dict[str, str | bytes]
+) -> None:
+    """Somebody put a PEM or a single value there: an apply stops before it is lost."""
+    desired = manifest_stacks.load_desired(tmp_path, MAIN, APP)
+    apply_all(aws, desired)
+    put(aws, **foreign)
+    outcomes = apply.apply(planned(aws, desired), aws.actuator.perform, ignore_event, workers=1)
+
+    [failed] = [outcome for outcome in outcomes if outcome.actuation is Actuation.FAILED]
+    assert (failed.address, "no JSON object" in failed.reason) == ("secretsmanager_value.app", True)
+    answer = aws.clients.call("secretsmanager", "get_secret_value", {"SecretId": "shop"})
+    assert {key: answer[key] for key in foreign} == foreign
+
+
 def test_a_deleted_secret_comes_back_with_its_values(tmp_path: Path, aws: Aws) -> None:
     """Within the recovery window the same manifest restores it, ARN and all, and the password still fits."""
     desired = manifest_stacks.load_desired(tmp_path, MAIN, APP)
