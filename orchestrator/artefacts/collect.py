@@ -9,17 +9,18 @@ from orchestrator.artefacts import Artefacts, Image, Site, repository_paths
 from orchestrator.vocabulary import Component
 
 if TYPE_CHECKING:
+    from orchestrator.artefacts.images.base_image import FindDigest
     from orchestrator.artefacts.images.build_inputs import Recipe
 
 
-def collect_artefacts(components: Iterable[Component]) -> Artefacts:
+def collect_artefacts(components: Iterable[Component], find_digest: FindDigest | None = None) -> Artefacts:
     """Return the images and sites of resolved ``components``.
 
-    Paths in a manifest are relative to the file that contains them. Raises Problems if a folder or a Dockerfile is
-    missing or unreadable.
+    ``find_digest`` resolves base images that are not asked for at their registry. Paths in a manifest are relative to
+    the file that contains them. Raises Problems if a folder or a Dockerfile is missing or unreadable.
     """
     component_list = list(components)
-    images, image_notes = _collect_images(component_list)
+    images, image_notes = _collect_images(component_list, find_digest)
     sites, site_notes = _collect_sites(component_list)
     return Artefacts(images=images, sites=sites, notes=(*image_notes, *site_notes))
 
@@ -30,7 +31,7 @@ def placeholder_artefacts(components: Iterable[Component]) -> Artefacts:
     return Artefacts(images={handle: Image("none", digest="none") for handle in handles})
 
 
-def _collect_images(components: list[Component]) -> tuple[dict[str, Image], list[str]]:
+def _collect_images(components: list[Component], find_digest: FindDigest | None) -> tuple[dict[str, Image], list[str]]:
     """Return the images to build, by component handle, and a note for each whose hash changes with every commit."""
     images, notes = {}, []
     for component in components:
@@ -46,7 +47,7 @@ def _collect_images(components: list[Component]) -> tuple[dict[str, Image], list
                 f"{component.handle}: the build context {build['context']} contains .git, so every commit builds a new "
                 f"image. Add `.git` to {build['context']}/.dockerignore."
             )
-        images[component.handle] = Image(compute_tag(recipe), recipe.fields)
+        images[component.handle] = Image(compute_tag(recipe, find_digest), recipe.fields)
     return images, notes
 
 

@@ -21,6 +21,7 @@ from orchestrator.release.pins import PinResolution
 from orchestrator.vocabulary import DesiredState
 
 if TYPE_CHECKING:
+    from orchestrator.artefacts.images.base_image import FindDigest
     from orchestrator.aws import Clients
 
 
@@ -53,7 +54,7 @@ def from_manifest(manifest: Manifest, clients: Clients | None = None) -> Release
     store = find_store(manifest, clients)
     ledger = store.read() if store else Ledger()
     checkout_documents = manifest_documents.from_manifest(manifest)
-    artefacts = collect_artefacts(expand.build_stack(manifest).components.values())
+    artefacts = collect_artefacts(expand.build_stack(manifest).components.values(), _create_digest_finder(clients))
     base = ledger.last_complete
     resolution = pins.resolve(ledger, checkout_documents, artefacts) if base else PinResolution()
     if store is not None and base is not None and resolution.held:
@@ -83,6 +84,12 @@ def _create_clients(manifest: Manifest) -> Clients:
     from orchestrator.aws import Clients
 
     return Clients(manifest.scope.region)
+
+
+def _create_digest_finder(clients: Clients) -> FindDigest:
+    from orchestrator.aws.ecr_digests import create_digest_finder
+
+    return create_digest_finder(clients)
 
 
 def require_store(manifest: Manifest, clients: Clients | None = None) -> LedgerStore:

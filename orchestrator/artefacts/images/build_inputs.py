@@ -18,6 +18,7 @@ from msgspec import Struct, field
 from msgspec.structs import asdict
 
 from orchestrator.artefacts.images import base_image, dockerfile, dockerignore
+from orchestrator.artefacts.images.base_image import FindDigest
 from orchestrator.problems import Position, Problems
 
 TAG_LENGTH = 24
@@ -55,8 +56,8 @@ class Recipe(Struct, frozen=True):
         return cls(**{**fields, "context": Path(fields["context"]), "dockerfile": Path(fields["dockerfile"])})
 
 
-def compute_tag(recipe: Recipe) -> str:
-    """Return the hash of all build inputs.
+def compute_tag(recipe: Recipe, find_digest: FindDigest | None = None) -> str:
+    """Return the hash of all build inputs; ``find_digest`` resolves bases that are not asked for at their registry.
 
     Raises Problems if a file is missing or unreadable, the Dockerfile lacks the target, or a base cannot be resolved.
     """
@@ -69,7 +70,9 @@ def compute_tag(recipe: Recipe) -> str:
         "args": dict(recipe.args),
         "target": recipe.target,
         "platform": recipe.platform,
-        "bases": base_image.resolve_digests(bases, recipe.dockerfile, should_resolve=recipe.resolve),
+        "bases": base_image.resolve_digests(
+            bases, recipe.dockerfile, should_resolve=recipe.resolve, find_digest=find_digest
+        ),
         "files": hash_files(recipe),
     }
     canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))

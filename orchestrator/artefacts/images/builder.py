@@ -67,7 +67,7 @@ def build_and_push(
     host = urlsplit(data["proxyEndpoint"]).netloc
     recipe = Recipe.from_fields(build)
     target = ImageReference(host, repository, tag)
-    with registry_login.temporary_login(host, user, password) as folder:
+    with registry_login.temporary_login(host, user, password, _find_base_logins(recipe)) as folder:
         job = _prepare_job(recipe, target, folder, cache_tag)
         runner = _Builder(builder_commands.find_builder(), recipe, job, BuildLog(repository, on_output))
         try:
@@ -123,6 +123,17 @@ def _strip_credentials(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def _read_bases(recipe: Recipe) -> tuple[str, list[ImageReference]]:
+    """Return the text of the Dockerfile and the images that it starts or copies from."""
+    text = recipe.dockerfile.read_text(encoding="utf-8", errors="surrogateescape")
+    bases = dockerfile.find_base_images(text, recipe.args, recipe.platform)
+    return text, [registry_client.parse_reference(base.image) for base in bases]
+
+
+def _find_base_logins(recipe: Recipe) -> dict[str, tuple[str, str]]:
+    return registry_login.find_logins((base.registry, base.repository) for base in _read_bases(recipe)[1])
+
+
 def _prepare_job(recipe: Recipe, target: ImageReference, folder: Path, cache_tag: str | None) -> BuildJob:
     repository = f"{target.registry}/{target.repository}"
     ignore_file = dockerignore.find_ignore_file(recipe.context, recipe.dockerfile)
@@ -131,11 +142,7 @@ def _prepare_job(recipe: Recipe, target: ImageReference, folder: Path, cache_tag
         ignore_copy.touch()
     else:
         shutil.copyfile(ignore_file, ignore_copy)
-    text = recipe.dockerfile.read_text(encoding="utf-8", errors="surrogateescape")
-    bases = [
-        registry_client.parse_reference(base_image.image)
-        for base_image in dockerfile.find_base_images(text, recipe.args, recipe.platform)
-    ]
+    text, bases = _read_bases(recipe)
     is_insecure = registry_client.scheme_for(target.registry) == "http"
     is_build_insecure = (
         all(registry_client.scheme_for(base_image.registry) == "http" for base_image in bases) if bases else is_insecure

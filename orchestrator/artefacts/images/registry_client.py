@@ -28,6 +28,7 @@ MANIFEST_MEDIA_TYPES = (
     "application/vnd.oci.image.manifest.v1+json",
     "application/vnd.docker.distribution.manifest.v2+json",
 )
+REFUSED_STATUS_CODES = (401, 403)
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _CHALLENGE = re.compile(r'(\w+)="([^"]*)"')
 
@@ -97,14 +98,18 @@ def fetch_descriptor(
         with httpx.Client(timeout=timeout) as client:
             request = client.build_request("HEAD", url, headers=headers)
             response = _send(client, request, credentials)
-            if response.status_code == httpx.codes.UNAUTHORIZED:
+            if response.status_code == httpx.codes.UNAUTHORIZED and _is_token_challenge(response):
                 challenge = response.headers.get("WWW-Authenticate", "")
                 token = _fetch_token(client, reference.registry, challenge, credentials)
                 authorized = {**headers, "Authorization": f"Bearer {token}"}
                 response = _send(client, client.build_request("HEAD", url, headers=authorized))
-    except (httpx.HTTPError, ValueError) as error:
+    except (httpx.HTTPError, ValueError, KeyError) as error:
         message = f"cannot query {reference.registry} for {reference.repository}:{reference.tag}"
         raise Problems.from_message(f"{message} ({type(error).__name__})") from None
+    if response.status_code in REFUSED_STATUS_CODES:
+        reason = "refuses the login" if credentials else "requires a login"
+        message = f"{reference.registry} {reason} for {reference.repository}:{reference.tag}"
+        raise Problems.from_message(message, hint=f"run `docker login {reference.registry}`, or podman's")
     if response.status_code == httpx.codes.NOT_FOUND:
         return None
     response_headers = response.headers
@@ -145,6 +150,10 @@ def _is_same_domain(registry: str, host: str) -> bool:
     return domains[0] == domains[1] and len(domains[0]) == 2 and domains[0][1].isalpha()
 
 
+def _is_token_challenge(response: httpx.Response) -> bool:
+    return bool(response.headers.get("WWW-Authenticate", "").lower().startswith("bearer"))
+
+
 def _fetch_token(client: httpx.Client, registry: str, challenge: str, credentials: tuple[str, str] | None) -> str:
     """Return a token from the endpoint named in the challenge of a 401 response.
 
@@ -161,6 +170,8 @@ def _fetch_token(client: httpx.Client, registry: str, challenge: str, credential
         message = f"{registry} wants a token of {realm_url.netloc}, which is of another domain, so it is not asked"
         raise Problems.from_message(message)
     response = _send(client, client.build_request("GET", realm, params=parameters), credentials)
+    if response.status_code in REFUSED_STATUS_CODES:
+        return ""
     response.raise_for_status()
     body = response.json()
     return str(body.get("token") or body["access_token"]) if isinstance(body, dict) else ""

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator.artefacts.images import base_image, builder, registry_client
+from orchestrator.artefacts.images import base_image, builder, registry_client, registry_login
 from orchestrator.artefacts.images.build_inputs import Recipe
 from orchestrator.artefacts.images.dockerfile import BaseImage
+from orchestrator.aws.ecr_digests import create_digest_finder
+from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Problems
 
 DIGEST = "sha256:" + "d" * 64
@@ -198,3 +204,119 @@ def test_an_image_is_labelled_with_its_base(host: str, tmp_path: Path, is_pinned
     assert builder.provenance_labels(recipe, "FROM scratch\n", "3f2a91") == {
         "org.opencontainers.image.version": "3f2a91"
     }
+
+
+class PrivateRegistry(Registry):
+    """Knows ``team/base:1`` too, and wants a login as ECR does: HTTP Basic, no token."""
+
+    def do_HEAD(self) -> None:
+        self.asked.append(self.headers.get("Authorization", ""))
+        if self.headers.get("Authorization") == f"Basic {AUTH}":
+            self._answer(200, {"Docker-Content-Digest": DIGEST})
+        else:
+            self._answer(401, {"WWW-Authenticate": 'Basic realm="https://here/",service="ecr.amazonaws.com"'})
+
+
+AUTH = base64.b64encode(b"AWS:pull-token").decode()
+
+
+@pytest.fixture
+def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A registry, on a machine on which nobody is logged in to anything."""
+    for name in ("DOCKER_CONFIG", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR"):
+        monkeypatch.setenv(name, str(tmp_path / name))
+    monkeypatch.delenv("REGISTRY_AUTH_FILE", raising=False)
+    Registry.asked = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), PrivateRegistry) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def log_in(folder: Path, kind: str, host: str) -> None:
+    """Leave a login as docker, podman and their helpers do."""
+    files = {
+        "docker": folder / "DOCKER_CONFIG" / "config.json",
+        "podman": folder / "XDG_RUNTIME_DIR" / "containers" / "auth.json",
+        "podman's own": folder / "XDG_CONFIG_HOME" / "containers" / "auth.json",
+        "a part": folder / "DOCKER_CONFIG" / "config.json",
+        "helper": folder / "DOCKER_CONFIG" / "config.json",
+        "store": folder / "DOCKER_CONFIG" / "config.json",
+    }
+    content: dict[str, object] = {"auths": {f"{host}/team" if kind == "a part" else host: {"auth": AUTH}}}
+    if kind in {"helper", "store"}:
+        content = {"credHelpers": {host: "canned"}} if kind == "helper" else {"credsStore": "canned"}
+        program = folder / "bin" / "docker-credential-canned"
+        program.parent.mkdir()
+        answer = json.dumps({"Username": "AWS", "Secret": "pull-token"})
+        program.write_text(f"#!/bin/sh\nread name; test \"$name\" = {host} && echo '{answer}'\n")
+        program.chmod(0o755)
+    files[kind].parent.mkdir(parents=True)
+    files[kind].write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize("kind", ["docker", "podman", "podman's own", "a part", "helper", "store"])
+def test_a_private_base_is_resolved_with_the_login_of_this_machine(
+    private: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """As docker and podman resolve it; and a build, which cannot ask a helper, gets the login in its own file.
+
+    Source: aws-actions/amazon-ecr-login; containers-auth.json(5); docker/docker-credential-helpers.
+    """
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    log_in(tmp_path, kind, private)
+    found = base_image.resolve_digests([BaseImage(f"{private}/team/base:1", 1)], FILE)
+    logins = registry_login.find_logins([(private, "team/base")])
+    with registry_login.temporary_login("target", "AWS", "x", logins) as folder:
+        config = json.loads((folder / "config.json").read_text())
+
+    assert found == {f"{private}/team/base:1": DIGEST}
+    assert config["auths"][private] == {"auth": AUTH}
+    assert private not in config.get("credHelpers", {})
+
+
+def test_a_private_base_without_a_login_says_what_to_do(private: str, tmp_path: Path) -> None:
+    """In words, where `ValueError` was said once; a wrong login is told apart from none."""
+    messages = []
+    for kind in (None, "docker"):
+        if kind:
+            log_in(tmp_path, kind, private)
+            file = tmp_path / "DOCKER_CONFIG" / "config.json"
+            file.write_text(file.read_text().replace(AUTH, base64.b64encode(b"AWS:old").decode()))
+        with pytest.raises(Problems) as found:
+            base_image.resolve_digests([BaseImage(f"{private}/team/base:1", 1)], FILE)
+        [problem] = found.value.problems
+        messages.append(problem.message)
+        assert f"docker login {private}" in str(problem.hint)
+
+    assert f"{private} requires a login for team/base:1" in messages[0]
+    assert f"{private} refuses the login for team/base:1" in messages[1]
+
+
+class Ecr:
+    """Answers DescribeImages as recorded, and nothing else."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str | None, Any]] = []
+
+    def call(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> Any:
+        self.calls.append((operation, region, parameters["registryId"]))
+        if parameters["imageIds"] == [{"imageTag": "gone"}]:
+            raise AwsError(service, operation, "ImageNotFoundException", "no such image")
+        return {"imageDetails": [{"imageDigest": DIGEST}]}
+
+    def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
+        raise AssertionError
+
+
+def test_a_base_in_ecr_is_looked_up_through_aws() -> None:
+    """A plan reads no registry login, which is a secret: DescribeImages tells the digest, in the base's own region."""
+    aws, name = Ecr(), "123456789012.dkr.ecr.eu-central-1.amazonaws.com/team/base"
+    finder = create_digest_finder(aws)
+    found = base_image.resolve_digests([BaseImage(f"{name}:1", 1)], FILE, find_digest=finder)
+    with pytest.raises(Problems, match="has no team/base:gone"):
+        base_image.resolve_digests([BaseImage(f"{name}:gone", 1)], FILE, find_digest=finder)
+
+    assert found == {f"{name}:1": DIGEST}
+    assert aws.calls[0] == ("describe_images", "eu-central-1", "123456789012")
+    assert finder(registry_client.parse_reference("python:3.13")) is None
