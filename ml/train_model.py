@@ -17,8 +17,8 @@ from pathlib import Path
 from ml import command_runner
 from ml.data import dataset
 from ml.data.split import split_dataset
-from ml.training import cleanup, hardware, run_writer, trainer
-from ml.training.trainer import Settings, Trainer
+from ml.training import cleanup, hardware, run_writer, stages
+from ml.training.stages import Settings, Trainer
 from orchestrator.problems import Problems
 
 
@@ -70,7 +70,7 @@ def train(args: argparse.Namespace) -> run_writer.FinishedRun:
     """
     data = dataset.load(args.data)
     splits = split_dataset(data, args.fewest, args.seed)
-    trainer.verify_photos(data, args.data)
+    stages.verify_photos(data, args.data)
     hardware.require_memory()
     detected_hardware = hardware.detect(args.device, args.mixed_precision)
     training = Trainer(settings_from_args(args), data, splits, args.data, args.runs, detected_hardware)

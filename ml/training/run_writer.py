@@ -18,7 +18,7 @@ from ml.evaluation import report
 from ml.evaluation.prototype_metrics import Evaluation
 from ml.export import writer
 from ml.training import network
-from ml.training.trainer import Trainer, TrainingResult
+from ml.training.stages import Trainer, TrainingResult
 from ml.training.training_loop import EpochMetrics
 from ml.training_run import HeldOut, Split, TrainingRun
 from orchestrator import canonical_json, shell
