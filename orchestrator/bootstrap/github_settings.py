@@ -19,6 +19,7 @@ from orchestrator.problems import Problem
 from orchestrator.vocabulary import Scope
 
 DEPLOY_ROLE_VARIABLE: Final = "ORCHESTRATOR_DEPLOY_ROLE"
+SESSION_VARIABLE: Final = "ORCHESTRATOR_SESSION_SECONDS"
 DEFAULT_CLAIM_KEYS: Final = ["repo", "context"]
 """The claims that GitHub makes the OIDC subject from by default."""
 NAMED_BRANCHES_POLICY = {"protected_branches": False, "custom_branch_policies": True}
@@ -103,6 +104,7 @@ def repository_variables(scope: Scope, *, has_environments: bool = True) -> dict
     if not has_environments:
         deploy_role_arn = workflow_roles.role_arn(scope, workflow_roles.DEPLOY_ROLE)
         variables[variable_name(DEPLOY_ROLE_VARIABLE, scope)] = deploy_role_arn
+        variables[variable_name(SESSION_VARIABLE, scope)] = str(workflow_roles.SESSION_SECONDS)
     return variables
 
 
@@ -116,7 +118,9 @@ def list_pending_settings(api: GitHubApi, scope: Scope, repository: Repository) 
     if repository.has_environments:
         path = f"/environments/{quote(scope.environment, safe='')}/variables"
         role_arn = workflow_roles.role_arn(scope, workflow_roles.DEPLOY_ROLE)
-        pending += _variable_settings(api, path, DEPLOY_ROLE_VARIABLE, role_arn, f"environment {scope.environment}")
+        owner, seconds = f"environment {scope.environment}", str(workflow_roles.SESSION_SECONDS)
+        pending += _variable_settings(api, path, DEPLOY_ROLE_VARIABLE, role_arn, owner)
+        pending += _variable_settings(api, path, SESSION_VARIABLE, seconds, owner)
     return pending
 
 

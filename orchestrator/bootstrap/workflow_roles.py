@@ -20,6 +20,10 @@ from orchestrator.vocabulary import Component, DesiredState, Resource, Scope
 OIDC_ISSUER: Final = "token.actions.githubusercontent.com"
 OIDC_AUDIENCE: Final = "sts.amazonaws.com"
 PLAN_ROLE, DEPLOY_ROLE = "plan", "deploy"
+SESSION_SECONDS: Final = 5400
+"""Seconds that a deploy's session lasts: as long as its job may take."""
+MAX_SESSION_SECONDS: Final = 7200
+"""Longest session that the deploy role allows; AWS's default of an hour is shorter than a deploy may take."""
 
 
 class Repository(Struct, frozen=True):
@@ -128,6 +132,7 @@ def _build_role(
         "trust": _trust_policy(scope, condition),
         "policy": None,
         "boundary": Ref("iam_policy.ceiling", "arn"),
+        **({"max_session_seconds": MAX_SESSION_SECONDS} if role == DEPLOY_ROLE else {}),
         "attached": [Ref(attached_policy.address, "arn") for attached_policy in policies_attached],
         "tags": build_ownership_tags(scope.github_scope, project.handle),
     }

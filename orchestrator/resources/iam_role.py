@@ -1,6 +1,6 @@
 """Manage IAM roles with one inline policy.
 
-API: IAM CreateRole, PutRolePolicy, AttachRolePolicy, TagRole, PutRolePermissionsBoundary.
+API: IAM CreateRole, UpdateRole, PutRolePolicy, AttachRolePolicy, TagRole, PutRolePermissionsBoundary.
 
 Roles live under the environment's path, so that one listing finds all of the environment's roles.
 """
@@ -25,7 +25,7 @@ ARN = None
 INLINE_POLICY_NAME = "orchestrator"
 NOT_FOUND_CODES = ("NoSuchEntity",)
 BUSY_CODES = ("ConcurrentModification",)
-
+DEFAULT_SESSION_SECONDS = 3600
 UNORDERED_MEMBERS = ("Action", "NotAction", "Resource", "NotResource")
 
 
@@ -45,6 +45,8 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
     live_spec = {"path": role["Path"], "trust": role["AssumeRolePolicyDocument"], "tags": tags}
     if "boundary" in spec:
         live_spec["boundary"] = (role.get("PermissionsBoundary") or {}).get("PermissionsBoundaryArn")
+    if "max_session_seconds" in spec:
+        live_spec["max_session_seconds"] = role.get("MaxSessionDuration", DEFAULT_SESSION_SECONDS)
     if "policy" in spec:
         inline = aws.get(
             "iam", "get_role_policy", RoleName=name, PolicyName=INLINE_POLICY_NAME, missing=NOT_FOUND_CODES
@@ -76,6 +78,7 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
             "AssumeRolePolicyDocument": to_json(spec["trust"]),
             "Tags": to_aws_tags(spec["tags"]),
             **({"PermissionsBoundary": spec["boundary"]} if spec.get("boundary") else {}),
+            **({"MaxSessionDuration": spec["max_session_seconds"]} if "max_session_seconds" in spec else {}),
         },
         retry_codes=BUSY_CODES,
         exists_codes=("EntityAlreadyExists",),
@@ -97,6 +100,9 @@ def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResourc
             {"RoleName": name, "PolicyDocument": to_json(spec["trust"])},
             retry_codes=BUSY_CODES,
         )
+    if "max_session_seconds" in changed:
+        request = {"RoleName": name, "MaxSessionDuration": spec["max_session_seconds"]}
+        yield ApiCall("iam", "update_role", request, retry_codes=BUSY_CODES)
     if "tags" in changed:
         yield ApiCall("iam", "tag_role", {"RoleName": name, "Tags": to_aws_tags(spec["tags"])}, retry_codes=BUSY_CODES)
     yield from _update_policies(name, spec, changed, live.spec.get("attached", []))

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from orchestrator.cli.main import main
 from orchestrator.problems import ExitCode
 from tests.bootstrap.fake_github import SUBJECT, TOKEN, FakeGitHub, serve_github
 from tests.bootstrap.test_policy_documents import manifests
 from tests.proofs.real_stack import clients, emulated_aws
+
+WORKFLOWS = Path(__file__).parents[2] / ".github" / "workflows"
 
 ROLES = {"plan": "joiabagur-prod-plan", "deploy": "joiabagur-prod-deploy"}
 
@@ -44,7 +47,7 @@ def test_the_second_run_changes_nothing(hub: FakeGitHub, capsys: pytest.CaptureF
 
     assert bootstrap("--auto-approve") == ExitCode.OK
     said = capsys.readouterr()
-    assert len(first) == 6
+    assert len(first) == 7
     assert hub.writes == first
     assert "No changes" in said.out
     assert TOKEN not in said.out + said.err
@@ -80,6 +83,28 @@ def test_only_the_environment_of_the_main_branch_becomes_the_deploy_role(hub: Fa
     }
     assert "environment" not in json.dumps(role("plan")["AssumeRolePolicyDocument"])
     assert role("deploy")["PermissionsBoundary"]["PermissionsBoundaryArn"].endswith("joiabagur-prod-ceiling")
+
+
+@pytest.mark.parametrize("workflow", ["deploy", "drift", "rollback"])
+def test_a_session_lasts_as_long_as_its_job(hub: FakeGitHub, workflow: str) -> None:
+    """A deploy may take 90 minutes, AWS's default session one hour (IAM API reference, CreateRole).
+
+    The workflows ask for more only where ``bootstrap github`` has set the variable: other roles may not allow it.
+    """
+    bootstrap("--auto-approve")
+    seconds = int(hub.objects["/environments/prod/variables/ORCHESTRATOR_SESSION_SECONDS"]["value"])
+    jobs = yaml.safe_load((WORKFLOWS / f"{workflow}.yml").read_text())["jobs"].values()
+    sessions = [
+        (job["timeout-minutes"] * 60, str(step["with"]["role-duration-seconds"]))
+        for job in jobs
+        for step in job.get("steps", ())
+        if "role-duration-seconds" in step.get("with", {})
+    ]
+
+    assert role("deploy")["MaxSessionDuration"] >= seconds
+    assert [timeout for timeout, _ in sessions if timeout > seconds] == []
+    assert [text for _, text in sessions if "vars.ORCHESTRATOR_SESSION_SECONDS || 3600" not in text] == []
+    assert sessions
 
 
 def test_an_existing_provider_is_taken_with_its_audiences(hub: FakeGitHub) -> None:
