@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from orchestrator import canonical_json
 from orchestrator.problems import Problems
-from orchestrator.release.ledger_store import LedgerStore, StoredObject
+from orchestrator.release.ledger_store import PAUSES_SECONDS, LedgerStore, StoredObject
 
 LEASE_TTL_SECONDS = 120.0
 """Seconds after which a lease expires unless it is renewed."""
@@ -39,7 +39,8 @@ class Lease(Struct, frozen=True):
 
 
 class HeldLease:
-    """A lease of this run, renewed in the background.  ``lost_event`` is set when another run has taken it.
+    """A lease of this run, renewed in the background.  ``lost_event`` is set when another run has taken it,
+    or its time is over.
 
     ``allow_missing``: the run may delete the bucket and the lease with it, which does not count as losing it.
     """
@@ -71,7 +72,7 @@ class HeldLease:
         self._stop_event.set()
         self._thread.join()
         with suppress(Problems):
-            stored = self._store.fetch(lease_key(self._store))
+            stored = self._store.fetch_once(lease_key(self._store))
             if stored and _decode_lease(stored).token == self._lease.token:
                 self._store.delete(lease_key(self._store))
 
@@ -81,23 +82,22 @@ class HeldLease:
                 self._renew()
 
     def _renew(self) -> None:
+        """Renew the lease.  It is lost only to another token, or once its time is over; a 404 proves neither."""
         with self._renew_lock:
-            stored = self._store.fetch(lease_key(self._store))
-            is_held = stored is not None and _decode_lease(stored).token == self._lease.token
-            renewed_lease = replace(self._lease, until=self._clock() + LEASE_TTL_SECONDS)
-            if is_held and self._store.put(lease_key(self._store), canonical_json.dump(renewed_lease), previous=stored):
-                self._lease = renewed_lease
-            elif is_held or stored is None:
-                self._handle_missing(renewed_lease)
-            else:
+            stored = self._store.fetch_once(lease_key(self._store))
+            if stored is not None and _decode_lease(stored).token != self._lease.token:
                 self.lost_event.set()
-
-    def _handle_missing(self, renewed_lease: Lease) -> None:
-        """Handle a lease object that has been deleted, perhaps during the renewal."""
-        if self._allow_missing:
-            self._lease = renewed_lease
-        else:
-            self.lost_event.set()
+                return
+            renewed_lease = replace(self._lease, until=self._clock() + LEASE_TTL_SECONDS)
+            is_expired = self._clock() > self._lease.until
+            if stored is None and self._allow_missing:
+                self._lease = renewed_lease
+            elif stored is None and is_expired:
+                self.lost_event.set()
+            elif self._store.put(lease_key(self._store), canonical_json.dump(renewed_lease), previous=stored):
+                self._lease = renewed_lease
+            elif is_expired:
+                self.lost_event.set()
 
 
 def lease_key(store: LedgerStore) -> str:
@@ -114,17 +114,33 @@ def acquire(
     Raises LockHeldError if another run holds it.
     """
     lease = Lease(owner, reason, uuid.uuid4().hex, clock() + LEASE_TTL_SECONDS)
-    existing = store.fetch(lease_key(store))
-    if existing is not None and (holder := _decode_lease(existing)).until > clock():
-        raise _lock_held_error(store, holder)
-    if not store.put(lease_key(store), canonical_json.dump(lease), previous=existing):
-        winner = store.fetch(lease_key(store))
-        raise _lock_held_error(store, _decode_lease(winner) if winner else lease)
+    _write_lease(store, lease, clock)
     held_lease = HeldLease(store, lease, clock, allow_missing=allow_missing)
     try:
         yield held_lease
     finally:
         held_lease.release()
+
+
+def _write_lease(store: LedgerStore, lease: Lease, clock: Callable[[], float]) -> None:
+    """Write a new lease.  A lease that S3 does not show yet is waited for: it may have expired, or be ours.
+
+    Raises LockHeldError if another run holds the lock.
+    """
+    for pause_seconds in (*PAUSES_SECONDS, 0.0):
+        existing = store.fetch_once(lease_key(store))
+        holder = _decode_lease(existing) if existing is not None else None
+        if holder is not None and holder.token == lease.token:
+            return  # only the response to the write was lost
+        if holder is not None and holder.until > clock():
+            raise _lock_held_error(store, holder)
+        if store.put(lease_key(store), canonical_json.dump(lease), previous=existing):
+            return
+        store.pause(pause_seconds)
+    raise LockHeldError.from_message(
+        f"{store.environment} is locked, and S3 does not show by whom; nothing was changed",
+        hint="wait a few minutes, then run the command again",
+    )
 
 
 def _decode_lease(stored: StoredObject) -> Lease:

@@ -31,6 +31,7 @@ from orchestrator.release import (
     pins,
     rollback,
     schema_versions,
+    site_archive,
 )
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.ledger_entry import Origin
@@ -181,7 +182,8 @@ class Deployment:
             return self._record_outside_changes(ship_result, candidate, current_release, changed_parts)
         if candidate.pin_resolution.lifted:
             self._store.write(lambda ledger: replace(ledger, pins=_pins_without_lifted(ledger.pins, candidate)))
-        return DeployResult("unchanged", ship_result, current_release.number, current_release)
+        warnings = site_archive.restore_archives(candidate, self._clients, self._store)
+        return DeployResult("unchanged", ship_result, current_release.number, current_release, warnings=warnings)
 
     def _find_outside_changes(
         self, ship_result: ShipResult, candidate: ReleaseCandidate, current_release: Release
@@ -346,12 +348,14 @@ class Deployment:
             )
             new_release = replace(started_release, vector=vector, result=result, changes=ship_result.applied_changes)
             live_versions.save_model_pointers(candidate, vector, self._clients, self._store)
+            archive_warnings = site_archive.restore_archives(candidate, self._clients, self._store)
             ledger = self._store.write(add_release)
         new_release = ledger.find(new_release.number) or ledger.releases[-1]
         cleanup_warnings = garbage_collection.GarbageCollector(self._clients, self._store, candidate.desired).collect(
             ledger
         )
-        return DeployResult("released", ship_result, new_release.number, new_release, warnings=cleanup_warnings)
+        warnings = (*archive_warnings, *cleanup_warnings)
+        return DeployResult("released", ship_result, new_release.number, new_release, warnings=warnings)
 
     def _rollback_automatically(
         self, ship_result: ShipResult, failed_release: Release, rollback_target: RollbackTarget

@@ -2,12 +2,18 @@
 
 The ledger is one object.  A write succeeds only over the version that was read (S3 If-Match), so concurrent writers
 cannot overwrite each other.
+
+After versioning is enabled on a bucket for the first time, S3 may answer 404 for new objects for some minutes
+(PutBucketVersioning, "Note").  So a 404 proves nothing about an object that this run wrote, that a listing shows, or
+that a conditional write found: it is read again, with pauses.
 API: S3 GetObject, PutObject with If-Match and If-None-Match.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
@@ -23,7 +29,8 @@ from orchestrator.release import Ledger
 
 NOT_FOUND_CODES = frozenset({"NoSuchBucket", "NoSuchKey", "404"})
 CONFLICT_CODES = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "412", "409"})
-MAX_WRITE_ATTEMPTS = 5
+PAUSES_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Pauses between reads of an object that S3 does not show yet, and between conflicting writes."""
 
 
 class StoredObject(Struct, frozen=True):
@@ -36,14 +43,20 @@ class StoredObject(Struct, frozen=True):
 class LedgerStore:
     """The objects of one environment in the release bucket."""
 
-    def __init__(self, caller: AwsCaller, bucket: str, environment: str) -> None:
+    def __init__(
+        self, caller: AwsCaller, bucket: str, environment: str, pause: Callable[[float], None] = time.sleep
+    ) -> None:
         self.bucket = bucket
         self.environment = environment
+        self.pause = pause
         self._caller = caller
+        self._written_keys: set[str] = set()
 
     def with_caller(self, caller: AwsCaller) -> LedgerStore:
         """Return this store with another AWS caller."""
-        return LedgerStore(caller, self.bucket, self.environment)
+        store = LedgerStore(caller, self.bucket, self.environment, self.pause)
+        store._written_keys = self._written_keys
+        return store
 
     @property
     def ledger_key(self) -> str:
@@ -64,25 +77,51 @@ class LedgerStore:
 
         Raises Problems if AWS refuses, or the ledger cannot be decoded.
         """
-        return self._decode_ledger(self.fetch(self.ledger_key))
+        return self._decode_ledger(self._fetch_ledger())
 
     def write(self, update: Callable[[Ledger], Ledger]) -> Ledger:
         """Apply ``update`` to the newest ledger and store the result; on a conflict, repeat both.
 
-        Raises Problems if AWS refuses, or after ``MAX_WRITE_ATTEMPTS`` conflicts.
+        Raises Problems if AWS refuses, or the conflicts do not end.
         """
-        for _ in range(MAX_WRITE_ATTEMPTS):
-            before = self.fetch(self.ledger_key)
+        written = b""
+        for pause_seconds in (*PAUSES_SECONDS, 0.0):
+            before = self._fetch_ledger()
+            if before is not None and before.data == written:
+                return self._decode_ledger(before)  # only the response to the write was lost
             after = update(self._decode_ledger(before))
-            if self.put(self.ledger_key, canonical_json.dump(after), previous=before):
+            written = canonical_json.dump(after)
+            if self.put(self.ledger_key, written, previous=before):
                 return after
+            self.pause(pause_seconds)
         raise Problems.from_message(
             (
-                f"cannot write s3://{self.bucket}/{self.ledger_key}: "
-                f"other runs changed it during each of {MAX_WRITE_ATTEMPTS} attempts"
+                f"cannot write s3://{self.bucket}/{self.ledger_key}: other runs changed it during each of "
+                f"{len(PAUSES_SECONDS) + 1} attempts, or S3 does not show it yet"
             ),
-            hint="see who else is deploying: orchestrator releases",
+            hint="wait a few minutes, and see who else is deploying: orchestrator releases",
         )
+
+    def _fetch_ledger(self) -> StoredObject | None:
+        """Fetch the ledger, or None if there is none: a listing shows one that S3 does not return yet."""
+        return self.fetch(self.ledger_key) or (
+            self._fetch_existing(self.ledger_key) if self._is_listed(self.ledger_key) else None
+        )
+
+    def _fetch_existing(self, key: str) -> StoredObject | None:
+        """Fetch an object that is known to exist; None if S3 does not return it after all pauses."""
+        for pause_seconds in PAUSES_SECONDS:
+            self.pause(pause_seconds)
+            if (stored := self.fetch_once(key)) is not None:
+                return stored
+        return None
+
+    def _is_listed(self, key: str) -> bool:
+        request = {"Bucket": self.bucket, "Prefix": key}
+        with suppress(AwsError):  # no bucket, or no permission to list it
+            pages = self._caller.pages("s3", "list_objects_v2", request)
+            return any(item["Key"] == key for page in pages for item in page.get("Contents", ()))
+        return False
 
     def load_site(self, bucket: str, digest: str) -> Site | None:
         """Load the index of a site that was shipped to ``bucket``; return None if the index is missing.
@@ -98,6 +137,11 @@ class LedgerStore:
 
         Raises Problems if AWS refuses.
         """
+        stored = self.fetch_once(key)
+        return self._fetch_existing(key) if stored is None and key in self._written_keys else stored
+
+    def fetch_once(self, key: str) -> StoredObject | None:
+        """Read an object as ``fetch`` does, but without waiting for one that S3 does not show yet."""
         try:
             response = self._caller.call("s3", "get_object", {"Bucket": self.bucket, "Key": key})
             return StoredObject(response["Body"].read(), response["ETag"])
@@ -131,10 +175,12 @@ class LedgerStore:
             ):
                 return False
             raise self._store_problem("write", key, error) from None
+        self._written_keys.add(key)
         return True
 
     def delete(self, key: str) -> None:
         """Delete an object, if it exists.  Raises Problems if AWS refuses."""
+        self._written_keys.discard(key)
         try:
             self._caller.call("s3", "delete_object", {"Bucket": self.bucket, "Key": key})
         except AwsError as error:
