@@ -18,6 +18,7 @@ from orchestrator.github.client import GitHubProblems
 from orchestrator.problems import Problem
 from orchestrator.vocabulary import Scope
 
+PLAN_ROLE_VARIABLE: Final = "ORCHESTRATOR_PLAN_ROLE"
 DEPLOY_ROLE_VARIABLE: Final = "ORCHESTRATOR_DEPLOY_ROLE"
 SESSION_VARIABLE: Final = "ORCHESTRATOR_SESSION_SECONDS"
 DEFAULT_CLAIM_KEYS: Final = ["repo", "context"]
@@ -66,7 +67,8 @@ def add_identity(api: GitHubApi, scope: Scope, repository: Repository) -> Reposi
     subject = api.find("/actions/oidc/customization/sub") or {}
     return replace(
         repository,
-        has_environments=api.find(f"/actions/variables/{variable_name(DEPLOY_ROLE_VARIABLE, scope)}") is None,
+        has_environments=api.find(f"/actions/variables/{variable_name(DEPLOY_ROLE_VARIABLE, scope.environment)}")
+        is None,
         subject_prefix=str(subject.get("sub_claim_prefix") or ""),
     )
 
@@ -89,22 +91,22 @@ def list_subject_problems(api: GitHubApi, repository: Repository) -> list[Proble
     return [Problem(message, hint=hint)]
 
 
-def variable_name(name: str, scope: Scope) -> str:
+def variable_name(name: str, environment: str) -> str:
     """Return the name of a repository variable: that of an environment other than ``prod`` has a suffix."""
-    return name if scope.environment == "prod" else f"{name}_{scope.environment.upper().replace('-', '_')}"
+    return name if environment == "prod" else f"{name}_{environment.upper().replace('-', '_')}"
 
 
 def repository_variables(scope: Scope, *, has_environments: bool = True) -> dict[str, str]:
     """Return the repository's variables, which pull requests can read; each environment has its own roles."""
     variables = {
-        variable_name("ORCHESTRATOR_PLAN_ROLE", scope): workflow_roles.role_arn(scope, workflow_roles.PLAN_ROLE),
+        variable_name(PLAN_ROLE_VARIABLE, scope.environment): workflow_roles.role_arn(scope, workflow_roles.PLAN_ROLE),
         "ORCHESTRATOR_PROJECT": scope.project,
         "ORCHESTRATOR_REGION": scope.region,
     }
     if not has_environments:
         deploy_role_arn = workflow_roles.role_arn(scope, workflow_roles.DEPLOY_ROLE)
-        variables[variable_name(DEPLOY_ROLE_VARIABLE, scope)] = deploy_role_arn
-        variables[variable_name(SESSION_VARIABLE, scope)] = str(workflow_roles.SESSION_SECONDS)
+        variables[variable_name(DEPLOY_ROLE_VARIABLE, scope.environment)] = deploy_role_arn
+        variables[variable_name(SESSION_VARIABLE, scope.environment)] = str(workflow_roles.SESSION_SECONDS)
     return variables
 
 

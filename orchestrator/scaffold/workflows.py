@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
+from orchestrator.bootstrap.github_settings import DEPLOY_ROLE_VARIABLE, PLAN_ROLE_VARIABLE, variable_name
 from orchestrator.doctor.workflow_checks import REQUIRED_PERMISSIONS
+from orchestrator.manifest.overlay import DEFAULT_NAME
 
 _TRIGGERS: Final = {
     "plan": "on: pull_request\n",
@@ -39,14 +42,21 @@ on:
       allow: {description: "For revert: token that lifts the vetoes of one plan", type: string}
 """,
 }
+_ENVIRONMENT_INPUT: Final = re.compile(r"^ +environment: \{.*\n", re.MULTILINE)
 _INPUTS: Final[Mapping[str, tuple[str, ...]]] = {
     "plan": (),
     "deploy": ("digest", "allow"),
     "rollback": ("release", "parts", "reason", "allow", "plan-only"),
     "drift": ("answer", "targets", "allow"),
 }
+_ROLE_INPUTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "plan": {"role": PLAN_ROLE_VARIABLE},
+    "deploy": {"role": DEPLOY_ROLE_VARIABLE},
+    "drift": {"plan-role": PLAN_ROLE_VARIABLE, "deploy-role": DEPLOY_ROLE_VARIABLE},
+}
+"""The variable of each role that a workflow assumes; in an environment other than ``prod`` its name has a suffix."""
 _WORKFLOW_TEMPLATE: Final = """\
-name: {name}
+name: {title}
 {head}permissions: {{}}
 jobs:
   {name}:
@@ -57,31 +67,34 @@ jobs:
 {passed}"""
 
 
-def render_files(tool: str) -> dict[str, str]:
-    """Return the workflows by their path in the repository; ``tool`` is ``OWNER/NAME@COMMIT``."""
+def render_files(tool: str, environment: str = DEFAULT_NAME) -> dict[str, str]:
+    """Return the workflows by their path in the repository; ``tool`` is ``OWNER/NAME@COMMIT``.
+
+    An environment other than ``prod`` has files of its own, but for rollbacks: that workflow takes the environment.
+    """
+    names = REQUIRED_PERMISSIONS if environment == DEFAULT_NAME else _ROLE_INPUTS
+    suffix = "" if environment == DEFAULT_NAME else f"-{environment}"
+    return {f".github/workflows/{name}{suffix}.yml": _render_file(name, tool, environment, suffix) for name in names}
+
+
+def _render_file(name: str, tool: str, environment: str, suffix: str) -> str:
     repository, _, commit = tool.partition("@")
-    texts_by_path = {}
-    for name, required_permissions in REQUIRED_PERMISSIONS.items():
-        permissions = ", ".join(f"{scope}: {level}" for scope, level in required_permissions.items())
-        inputs_section = "".join(
-            f"      {input_name}: ${{{{ {_input_expression(input_name)} }}}}\n" for input_name in _INPUTS[name]
-        )
-        texts_by_path[f".github/workflows/{name}.yml"] = _WORKFLOW_TEMPLATE.format(
-            name=name,
-            head=_TRIGGERS[name],
-            permissions=permissions,
-            repository=repository,
-            commit=commit,
-            environment=_environment_expression(name),
-            passed=inputs_section,
-        )
-    return texts_by_path
-
-
-def _environment_expression(name: str) -> str:
-    """Return the environment of a workflow; a run that a push started has no inputs."""
-    has_input = "environment: {" in _TRIGGERS[name]
-    return "${{ inputs.environment || 'prod' }}" if has_input else "prod"
+    head, inputs = _TRIGGERS[name], {input_name: _input_expression(input_name) for input_name in _INPUTS[name]}
+    if suffix:
+        head = _ENVIRONMENT_INPUT.sub("", head)
+        variables = {key: variable_name(variable, environment) for key, variable in _ROLE_INPUTS[name].items()}
+        inputs |= {key: f"vars.{variable}" for key, variable in variables.items()}
+    permissions = ", ".join(f"{scope}: {level}" for scope, level in REQUIRED_PERMISSIONS[name].items())
+    return _WORKFLOW_TEMPLATE.format(
+        title=f"{name}{suffix}",
+        name=name,
+        head=head,
+        permissions=permissions,
+        repository=repository,
+        commit=commit,
+        environment="${{ inputs.environment || 'prod' }}" if _ENVIRONMENT_INPUT.search(head) else environment,
+        passed="".join(f"      {key}: ${{{{ {expression} }}}}\n" for key, expression in inputs.items()),
+    )
 
 
 def _input_expression(name: str) -> str:

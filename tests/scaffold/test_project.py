@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,11 +13,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from orchestrator.bootstrap import github_settings
 from orchestrator.cli.main import main
 from orchestrator.doctor.workflow_checks import REQUIRED_PERMISSIONS, check_workflow_files
 from orchestrator.emulator import Emulator
 from orchestrator.problems import ExitCode, Problems
 from orchestrator.scaffold import detection, questions
+from orchestrator.vocabulary import Scope
 from tests.proofs.real_stack import emulated_aws
 
 TOOL = "team/orchestrator@0123456789abcdef0123456789abcdef01234567"
@@ -218,3 +221,46 @@ def test_a_checkout_says_much_itself(tmp_path: Path) -> None:
         "site": "frontend/dist",
         "site-build": "npm run build",
     }
+
+
+def test_another_environment_has_workflows_of_its_own(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They read the variables that `bootstrap github -e staging-eu` sets; the files of prod stay as they are."""
+    monkeypatch.chdir(project)
+    before = {path.name: path.read_text() for path in (project / ".github/workflows").iterdir()}
+
+    assert main(["init", "-e", "staging-eu", "--tool", TOOL]) == ExitCode.OK
+
+    assert "only the workflows of staging-eu" in capsys.readouterr().out
+    after = {path.name: path.read_text() for path in (project / ".github/workflows").iterdir()}
+    new = {name: yaml.safe_load(text) for name, text in after.items() if name not in before}
+    assert {name: text for name, text in after.items() if name in before} == before
+    passed = {name: next(iter(made["jobs"].values()))["with"] for name, made in new.items()}
+    assert {name: given["environment"] for name, given in passed.items()} == {
+        "plan-staging-eu.yml": "staging-eu",
+        "deploy-staging-eu.yml": "staging-eu",
+        "drift-staging-eu.yml": "staging-eu",
+    }
+    scope = Scope("shop", "staging-eu", "123456789012", "eu-west-1")
+    variables = github_settings.repository_variables(scope, has_environments=False)
+    named = set(re.findall(r"vars\.(\w+)", str(passed)))
+    assert named == {"ORCHESTRATOR_PLAN_ROLE_STAGING_EU", "ORCHESTRATOR_DEPLOY_ROLE_STAGING_EU"} <= set(variables)
+    assert {each.state for each in check_workflow_files(project, "")} == {"ok"}
+    for name, given in passed.items():
+        takes = yaml.safe_load((REAL / f"{name.partition('-')[0]}.yml").read_text())[True]["workflow_call"]["inputs"]
+        assert set(given) <= set(takes)
+
+
+@pytest.mark.parametrize("name", ["../../x", "Staging", "a b"])
+def test_what_is_no_environment_writes_nothing(
+    name: str, project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its name becomes part of a path."""
+    monkeypatch.chdir(project)
+    before = sorted(project.rglob("*"))
+
+    assert main(["init", "-e", name, "--tool", TOOL]) == ExitCode.FAILED
+
+    assert "invalid environment name" in capsys.readouterr().err
+    assert sorted(project.rglob("*")) == before

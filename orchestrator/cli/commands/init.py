@@ -61,15 +61,15 @@ def command(settings: Settings, template: str | None, force: bool, folder: Path,
     """Write the first files of a project.
 
     Writes manifests, GitHub workflows (each calls the orchestrator's workflow of the same name) and a production
-    Dockerfile into FOLDER. Asks on a terminal for what no option sets. Keeps existing files, and names them. If FOLDER
-    has manifests, asks nothing and writes only the workflows. With --template, writes only a Dockerfile and its
-    .dockerignore: several stages, no root user, port 8080, a health check on /health.
+    Dockerfile into FOLDER. Asks on a terminal for what no option sets. Keeps existing files, and names them. If
+    FOLDER has manifests, asks nothing and writes only the workflows; with -e NAME, those of another environment.
+    With --template, writes only a Dockerfile and its .dockerignore: several stages, no root user, port 8080, a
+    health check on /health.
     """
     if template is not None:
         return _write_dockerfile(settings.terminal, template, folder, force=force)
-    return _write_project(
-        settings.terminal, folder, {name.replace("_", "-"): value for name, value in option_values.items()}, force=force
-    )
+    values = {name.replace("_", "-"): value for name, value in option_values.items()}
+    return _write_project(settings, folder, values, force=force)
 
 
 def _write_dockerfile(terminal: Terminal, template: str, folder: Path, *, force: bool) -> None:
@@ -79,16 +79,21 @@ def _write_dockerfile(terminal: Terminal, template: str, folder: Path, *, force:
     terminal.print_out(f"Written:\n{names}\n\nReview them, then set the folder in a ContainerService:\n  {build}")
 
 
-def _write_project(terminal: Terminal, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
+def _write_project(settings: Settings, folder: Path, option_values: Mapping[str, str | None], *, force: bool) -> None:
+    from orchestrator.manifest.overlay import DEFAULT_NAME, NAME_PATTERN
+    from orchestrator.problems import Problems
     from orchestrator.scaffold import detection, manifests, questions, workflows
 
+    terminal, environment = settings.terminal, settings.environment or DEFAULT_NAME
+    if not NAME_PATTERN.match(environment):
+        rule = "use lower-case letters, digits and single hyphens"
+        raise Problems.from_message(f"invalid environment name `{environment}`", hint=rule)
     guesses = detection.guess_answers(folder)
     manifests_folder = folder / manifests.FOLDER
-    if any(manifests_folder.glob("*.y*ml")) and not force:
-        file_texts = workflows.render_files(
-            questions.validate_answer("tool", option_values.get("tool") or guesses["tool"])
-        )
-        terminal.print_out(f"There are manifests in {manifests_folder}: only the workflows are written.")
+    if environment != DEFAULT_NAME or (any(manifests_folder.glob("*.y*ml")) and not force):
+        tool = questions.validate_answer("tool", option_values.get("tool") or guesses["tool"])
+        file_texts = workflows.render_files(tool, environment)
+        terminal.print_out(f"Writing only the workflows of {environment}; the manifests stay as they are.")
     else:
         prompt = terminal.prompt if terminal.is_interactive else None
         project_answers = questions.collect_answers(option_values, guesses, prompt, terminal.print_err)
