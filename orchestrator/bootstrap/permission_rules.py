@@ -17,7 +17,8 @@ class PermissionRule(Struct, frozen=True):
     """``actions`` of one AWS service on ``arns``.
 
     ``access_level``: ``read`` for planning and deploying, ``write`` for deploying, ``destroy`` for deploying when the
-    manifest has ``deletionPolicy: delete``.  ``condition``: a key of ``policy_documents._build_conditions``.
+    manifest has ``deletionPolicy: delete``, ``adopt-read`` and ``adopt`` likewise for planning and deploying when it
+    has ``adopt: true``.  ``condition``: a key of ``policy_conditions.build_conditions``.
     """
 
     access_level: str
@@ -39,4 +40,6 @@ def crud_actions(resource_name: str) -> str:
 
 
 ROLE_ARN: Final = "arn:aws:iam::{a}:role{path}*"
+PATHLESS_ROLE_ARN: Final = "arn:aws:iam::{a}:role/{p}-*"
+"""A role that does not exist yet: IAM knows no path for its name and may authorise GetRole on this ARN."""
 SERVICE_LINKED_ROLE_ARN: Final = "arn:aws:iam::{a}:role/aws-service-role/*"

@@ -12,25 +12,20 @@ from typing import Any, Final
 
 from msgspec import Struct, field
 
+from orchestrator.bootstrap import option_permissions
+from orchestrator.bootstrap.load_balancer_permissions import LOAD_BALANCER_ACTIONS, load_balancer_permissions
 from orchestrator.bootstrap.permission_rules import PermissionRule
-from orchestrator.bootstrap.resource_permissions import DISCOVERY_RULES, RELEASE_BUCKET_RULES, RULES_BY_TYPE
-from orchestrator.bootstrap.runtime_permissions import (
-    PASS_ROLE_PRINCIPALS,
-    SERVICE_LINKED_ROLE_PRINCIPALS,
-    load_balancer_permissions,
-    previous_runtime_rules,
+from orchestrator.bootstrap.policy_conditions import build_conditions
+from orchestrator.bootstrap.resource_permissions import (
+    DISCOVERY_RULES,
+    RELATED_TYPES,
+    RELEASE_BUCKET_RULES,
+    RULES_BY_TYPE,
 )
+from orchestrator.bootstrap.runtime_permissions import previous_runtime_rules
 from orchestrator.problems import Problems
 from orchestrator.values import Ref, resolve
-from orchestrator.vocabulary import (
-    TAG_DELETION_POLICY,
-    TAG_ENVIRONMENT,
-    TAG_PROJECT,
-    Component,
-    DesiredState,
-    Resource,
-    Scope,
-)
+from orchestrator.vocabulary import TAG_DELETION_POLICY, Component, DesiredState, Resource, Scope
 
 Statement = dict[str, Any]
 PolicyDocument = Mapping[str, Any]
@@ -44,7 +39,7 @@ _ALLOWED_SERVICES: Final = (
     "apprunner", "budgets", "cloudfront", "cloudwatch", "ec2", "ecr", "ecs", "kms", "logs", "rds", "s3",
     "secretsmanager", "sns", "tag",
 )  # fmt: skip
-_KMS_ACTIONS: Final = ("kms:CreateGrant", "kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey")
+_ARTEFACT_TYPES: Final = frozenset({"ecr_image", "migration", "s3_model", "s3_site"})
 _IMAGE_PULL_ACTIONS: Final = (
     "ecr:BatchCheckLayerAvailability",
     "ecr:BatchGetImage",
@@ -61,12 +56,16 @@ _XRAY_WRITE_ACTIONS: Final = (
 )
 
 
+_PLAN_LEVELS: Final = frozenset({"read", "adopt-read"})
+_DEPLOY_LEVELS: Final = _PLAN_LEVELS | {"write", "destroy", "adopt"}
+
+
 class RuleTarget(Struct, frozen=True):
-    """A resource to grant access to: the rules of its type, its name in AWS, and whether it may be destroyed."""
+    """A resource to grant access to: its rules, its name in AWS, and the access levels that its manifest excludes."""
 
     rules: tuple[PermissionRule, ...]
     name: str = ""
-    deletable: bool = False
+    excluded_levels: frozenset[str] = frozenset({"destroy", "adopt", "adopt-read"})
 
 
 class _MergedStatement(Struct):
@@ -79,7 +78,7 @@ def build_plan_policies(desired: DesiredState) -> list[PolicyDocument]:
 
     Raises Problems if they exceed the limits of a role.
     """
-    return pack_statements(_build_statements(desired, ("read",)), "plan")
+    return pack_statements(_build_statements(desired, _PLAN_LEVELS), "plan")
 
 
 def build_deploy_policies(desired: DesiredState) -> list[PolicyDocument]:
@@ -87,64 +86,78 @@ def build_deploy_policies(desired: DesiredState) -> list[PolicyDocument]:
 
     Raises Problems if they exceed the limits of a role.
     """
-    return pack_statements(_build_statements(desired, ("read", "write", "destroy")), "deploy")
+    return pack_statements(_build_statements(desired, _DEPLOY_LEVELS), "deploy")
 
 
 def build_permissions_boundary(desired: DesiredState) -> PolicyDocument:
     """Return the permissions boundary of service roles, which limits them whatever a deploy grants."""
-    scope, statements = desired.scope, []
     roles = [resource for resource in desired.resources if resource.type == "iam_role"]
-    for role in roles:
-        policy = resolve(role.spec.get("policy"), lambda ref: _secret_arn_pattern(ref, desired))
-        if isinstance(policy, Mapping):
-            statements += [dict(statement) for statement in policy["Statement"]]
-    repository_names = [resource.physical for resource in desired.resources if resource.type == "ecr_repository"]
-    if repository_names:
-        arns = [f"arn:aws:ecr:{scope.region}:{scope.account}:repository/{name}" for name in repository_names]
-        statements += [
-            _allow_statement(_IMAGE_PULL_ACTIONS, arns),
-            _allow_statement(("ecr:GetAuthorizationToken",), ["*"]),
-        ]
-    if any("XRay" in str(role.spec.get("attached")) for role in roles):
-        statements.append(_allow_statement(_XRAY_WRITE_ACTIONS, ["*"]))
-    if any("AmazonECSTaskExecutionRolePolicy" in str(role.spec.get("attached")) for role in roles):
-        statements.append(
-            _allow_statement(_LOG_WRITE_ACTIONS, [f"arn:aws:logs:{scope.region}:{scope.account}:log-group:/ecs/*"])
-        )
-    merged: dict[str, _MergedStatement] = {}
-    for statement in statements:
-        arns = [statement["Resource"]] if isinstance(statement["Resource"], str) else statement["Resource"]
-        group = merged.setdefault(json.dumps(sorted(statement["Action"])), _MergedStatement(set(statement["Action"])))
-        group.arns |= set(arns)
-    merged_statements = [_allow_statement(group.actions, group.arns) for group in merged.values()]
-    if any("ExpressGatewayServices" in str(role.spec.get("attached")) for role in roles):
-        merged_statements += [
-            _allow_statement(actions, ["*"], condition) for actions, condition in load_balancer_permissions(scope)
-        ]
+    merged: dict[str, Statement] = {}
+    for statement in [*_role_policy_statements(desired, roles), *_attached_policy_statements(desired.scope, roles)]:
+        rest = {key: value for key, value in statement.items() if key != "Resource"}
+        group = merged.setdefault(json.dumps(rest, sort_keys=True), {**rest, "Resource": []})
+        group["Resource"] = sorted({*group["Resource"], *_as_list(statement["Resource"])})
+    statements = list(merged.values())
     documents = pack_statements(
-        merged_statements or [_allow_statement(("sts:GetCallerIdentity",), ["*"])], "services", max_policies=1
+        statements or [_allow_statement(("sts:GetCallerIdentity",), ["*"])], "services", max_policies=1
     )
     return documents[0]
 
 
-def build_workflow_boundary(scope: Scope) -> PolicyDocument:
+def _role_policy_statements(desired: DesiredState, roles: Iterable[Resource]) -> Iterator[Statement]:
+    """Yield what the roles' own policies allow, and pulling the environment's images."""
+    scope = desired.scope
+    for role in roles:
+        policy = resolve(role.spec.get("policy"), lambda ref: _secret_arn_pattern(ref, desired))
+        if isinstance(policy, Mapping):
+            yield from (dict(statement) for statement in policy["Statement"])
+    repository_names = [resource.physical for resource in desired.resources if resource.type == "ecr_repository"]
+    if repository_names:
+        arns = [f"arn:aws:ecr:{scope.region}:{scope.account}:repository/{name}" for name in repository_names]
+        yield _allow_statement(_IMAGE_PULL_ACTIONS, arns)
+        yield _allow_statement(("ecr:GetAuthorizationToken",), ["*"])
+
+
+def _attached_policy_statements(scope: Scope, roles: Iterable[Resource]) -> Iterator[Statement]:
+    """Yield what AWS's attached policies allow: traces, logs, and the load balancer for the roles that manage it."""
+    attached = {role.physical: str(role.spec.get("attached")) for role in roles}
+    if any("XRay" in policies for policies in attached.values()):
+        yield _allow_statement(_XRAY_WRITE_ACTIONS, ["*"])
+    if any("AmazonECSTaskExecutionRolePolicy" in policies for policies in attached.values()):
+        yield _allow_statement(_LOG_WRITE_ACTIONS, [f"arn:aws:logs:{scope.region}:{scope.account}:log-group:/ecs/*"])
+    managers = [
+        f"arn:aws:iam::{scope.account}:role{scope.iam_path}{name}"
+        for name, policies in attached.items()
+        if "ExpressGatewayServices" in policies
+    ]
+    if managers:
+        for actions, arns, condition in load_balancer_permissions(scope):
+            yield _allow_statement(actions, arns, {"StringEquals": condition} if condition else {})
+        others = {"ArnNotEquals": {"aws:PrincipalArn": managers}}
+        yield {**_allow_statement(LOAD_BALANCER_ACTIONS, ["*"], others), "Effect": "Deny"}
+
+
+def build_workflow_boundary(desired: DesiredState) -> PolicyDocument:
     """Return the boundary of the plan and deploy roles: whatever they are granted, no users and no other roles."""
-    role_arn = f"arn:aws:iam::{scope.account}:role{scope.iam_path}*"
-    service_linked_role_arn = f"arn:aws:iam::{scope.account}:role/aws-service-role/*"
-    return _build_document(
-        [
-            _allow_statement([f"{service}:*" for service in _ALLOWED_SERVICES], ["*"]),
-            _allow_statement(
-                ("iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"), [role_arn]
-            ),
-            _allow_statement(("iam:ListRoles",), ["*"]),
-            _allow_statement(
-                ("iam:*Role", "iam:*RolePolicy", "iam:PutRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy"),
-                [role_arn],
-            ),
-            _allow_statement(("iam:CreateServiceLinkedRole",), [service_linked_role_arn]),
-        ]
-    )
+    scope = desired.scope
+    account_arn = f"arn:aws:iam::{scope.account}:role"
+    role_arn = f"{account_arn}{scope.iam_path}*"
+    statements = [
+        _allow_statement([f"{service}:*" for service in _ALLOWED_SERVICES], ["*"]),
+        _allow_statement(("iam:GetRole",), [role_arn, f"{account_arn}/{scope.name_prefix}-*"]),
+        _allow_statement(("iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"), [role_arn]),
+        _allow_statement(("iam:ListRoles",), ["*"]),
+        _allow_statement(
+            ("iam:*Role", "iam:*RolePolicy", "iam:PutRolePermissionsBoundary", "iam:UpdateAssumeRolePolicy"),
+            [role_arn],
+        ),
+        _allow_statement(("iam:CreateServiceLinkedRole",), [f"{account_arn}/aws-service-role/*"]),
+    ]
+    if roles := option_permissions.passed_roles(desired):
+        statements.append(_allow_statement(("iam:PassRole",), roles, build_conditions(desired)["monitored"]))
+    if firewalls := option_permissions.list_firewalls(desired):
+        statements.append(_allow_statement(("wafv2:GetWebACL",), firewalls))
+    return _build_document(statements)
 
 
 def pack_statements(
@@ -175,13 +188,13 @@ def policy_size(document: PolicyDocument) -> int:
     return len(json.dumps(document, separators=(",", ":")))
 
 
-def _build_statements(desired: DesiredState, access_levels: tuple[str, ...]) -> list[Statement]:
+def _build_statements(desired: DesiredState, access_levels: frozenset[str]) -> list[Statement]:
     merged: dict[tuple[str, tuple[str, ...], str], _MergedStatement] = {}
-    for target in _list_targets(desired):
+    for target in list_targets(desired):
         for rule in target.rules:
-            if rule.access_level not in access_levels or (rule.access_level == "destroy" and not target.deletable):
+            if rule.access_level not in access_levels - target.excluded_levels:
                 continue
-            arns = tuple(sorted(_fill_arn_template(arn, desired.scope, target.name) for arn in rule.arns))
+            arns = tuple(sorted(fill_arn_template(arn, desired.scope, target.name) for arn in rule.arns))
             service = rule.actions[0].partition(":")[0]
             merged.setdefault((service, arns, rule.condition), _MergedStatement()).actions.update(rule.actions)
     # Rules for one set of ARNs form one statement; sets of ARNs with equal actions are merged as well.
@@ -191,31 +204,27 @@ def _build_statements(desired: DesiredState, access_levels: tuple[str, ...]) -> 
             (tuple(sorted(merged_statement.actions)), condition), _MergedStatement(merged_statement.actions)
         )
         group.arns.update(arns)
-    conditions = _build_conditions(desired)
+    conditions = build_conditions(desired)
     return [
         _allow_statement(group.actions, group.arns, conditions[condition])
         for (_, condition), group in sorted(merged_by_actions.items())
     ]
 
 
-def _list_targets(desired: DesiredState) -> Iterator[RuleTarget]:
+def list_targets(desired: DesiredState) -> Iterator[RuleTarget]:
+    """Yield what access is granted to: each resource, what its component has with other options, and artefacts."""
     yield RuleTarget(DISCOVERY_RULES)
     for resource in desired.resources:
-        if resource.type not in {
-            "ecr_image",
-            "migration",
-            "s3_model",
-            "s3_site",
-        }:  # artefacts: below
-            yield RuleTarget(RULES_BY_TYPE[resource.type], resource.physical, _is_deletable(resource))
+        if resource.type not in _ARTEFACT_TYPES:
+            rules = (*RULES_BY_TYPE[resource.type], *option_permissions.option_rules(resource))
+            yield RuleTarget(rules, resource.physical, _excluded_levels(resource))
             yield RuleTarget(tuple(previous_runtime_rules(resource.type)), resource.physical)
+            for related_type, name in RELATED_TYPES.get(resource.type, ()):
+                yield RuleTarget(RULES_BY_TYPE[related_type], name.format(n=resource.physical))
     physical_names = {(resource.type, resource.component): resource.physical for resource in desired.resources}
     for component in desired.components:
         for resource_type, parent_type in _list_artefact_types(component):
             yield RuleTarget(RULES_BY_TYPE[resource_type], physical_names.get((parent_type, component.handle), ""))
-    kms_keys = sorted({key for resource in desired.resources for key in _find_kms_keys(resource.spec)})
-    if kms_keys:
-        yield RuleTarget((PermissionRule("write", _KMS_ACTIONS, tuple(kms_keys)),))
     release_settings = next(
         (project.spec["releases"] for project in desired.components if project.kind == "Project"), None
     )
@@ -238,56 +247,18 @@ def _list_artefact_types(component: Component) -> Iterator[tuple[str, str]]:
             yield "migration", "ecr_repository"
 
 
-def _is_deletable(resource: Resource) -> bool:
+def _excluded_levels(resource: Resource) -> frozenset[str]:
     tags = resource.spec.get("tags")
-    return isinstance(tags, Mapping) and tags.get(TAG_DELETION_POLICY) == "delete"
+    is_deletable = isinstance(tags, Mapping) and tags.get(TAG_DELETION_POLICY) == "delete"
+    return frozenset([*(() if is_deletable else ("destroy",)), *(() if resource.adopt else ("adopt", "adopt-read"))])
 
 
-def _find_kms_keys(value: Any) -> Iterator[str]:
-    match value:
-        case str() if value.startswith("arn:aws:kms:"):
-            yield value
-        case Mapping():
-            for item in value.values():
-                yield from _find_kms_keys(item)
-        case list() | tuple():
-            for item in value:
-                yield from _find_kms_keys(item)
+def _as_list(value: Any) -> list[Any]:
+    return [value] if isinstance(value, str) else list(value)
 
 
-def _build_conditions(desired: DesiredState) -> Mapping[str, Mapping[str, Any]]:
-    scope = desired.scope
-    ownership_tags = {TAG_PROJECT: scope.project, TAG_ENVIRONMENT: scope.environment}
-    request_tags = {f"aws:RequestTag/{key}": value for key, value in ownership_tags.items()}
-    resource_tags = {f"aws:ResourceTag/{key}": value for key, value in ownership_tags.items()}
-    boundary_condition = {"StringEquals": {"iam:PermissionsBoundary": scope.permissions_boundary_arn}}
-    attached_arns = sorted(
-        {arn for item in desired.resources if item.type == "iam_role" for arn in _attached_policy_arns(item)}
-    )
-    resource_types = {item.type for item in desired.resources}
-    linked_services = sorted(
-        name for item, names in SERVICE_LINKED_ROLE_PRINCIPALS.items() if item in resource_types for name in names
-    )
-    pass_role_services = sorted(
-        name for item, names in PASS_ROLE_PRINCIPALS.items() if item in resource_types for name in names
-    )
-    return {
-        "": {},
-        "made": {"StringEquals": request_tags, "StringEqualsIfExists": resource_tags},
-        "ours": {"StringEquals": resource_tags},
-        "bounded": boundary_condition,
-        "attached": {**boundary_condition, "ArnEquals": {"iam:PolicyARN": attached_arns}},
-        "linked": {"StringEquals": {"iam:AWSServiceName": linked_services}},
-        "passed": {"StringEquals": {"iam:PassedToService": pass_role_services}},
-    }
-
-
-def _attached_policy_arns(role: Resource) -> list[str]:
-    attached = role.spec.get("attached")
-    return [str(arn) for arn in attached] if isinstance(attached, list) else []
-
-
-def _fill_arn_template(template: str, scope: Scope, name: str) -> str:
+def fill_arn_template(template: str, scope: Scope, name: str) -> str:
+    """Return the ARN of a rule for one resource."""
     return template.format(a=scope.account, r=scope.region, n=name, p=scope.name_prefix, path=scope.iam_path)
 
 

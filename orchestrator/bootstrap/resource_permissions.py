@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from orchestrator.bootstrap.permission_rules import (
+    PATHLESS_ROLE_ARN,
     ROLE_ARN,
     SERVICE_LINKED_ROLE_ARN,
     PermissionRule,
     allow,
-    crud_actions,
 )
 from orchestrator.bootstrap.runtime_permissions import RUNTIME_RULES_BY_TYPE
 
@@ -20,12 +21,16 @@ BUCKET_ARN: Final = "arn:aws:s3:::{n}"
 OBJECTS_ARN: Final = "arn:aws:s3:::{n}/*"
 SECRET_ARNS: Final = ("arn:aws:secretsmanager:{r}:{a}:secret:{n}", "arn:aws:secretsmanager:{r}:{a}:secret:{n}-??????")
 _CLOUDFRONT_ARN_PREFIX = "arn:aws:cloudfront::{a}:"
+_DISTRIBUTION_ARN = f"{_CLOUDFRONT_ARN_PREFIX}distribution/*"
+_NEW_DISTRIBUTION_ARN = f"{_CLOUDFRONT_ARN_PREFIX}distribution/?"
+"""A distribution that is being created: CloudFront authorises it on `distribution/*`; real ids are longer."""
 _FUNCTION_ARN = f"{_CLOUDFRONT_ARN_PREFIX}function/{{n}}"
 _HEADERS_POLICY_ARN, _ORIGIN_ACCESS_CONTROL_ARN = (
     f"{_CLOUDFRONT_ARN_PREFIX}response-headers-policy/*",
     f"{_CLOUDFRONT_ARN_PREFIX}origin-access-control/*",
 )
 _EC2_ARN_PREFIX = "arn:aws:ec2:{r}:{a}:"
+_SECURITY_GROUP_ARN, _VPC_ENDPOINT_ARN = f"{_EC2_ARN_PREFIX}security-group/*", f"{_EC2_ARN_PREFIX}vpc-endpoint/*"
 _RDS_ARN_PREFIX = "arn:aws:rds:{r}:{a}:"
 _REPOSITORY_ARN = "arn:aws:ecr:{r}:{a}:repository/{n}"
 _ALARM_ARN = "arn:aws:cloudwatch:{r}:{a}:alarm:{n}"
@@ -55,45 +60,53 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "budgets", "ModifyBudget TagResource", _BUDGET_ARN),
     ),
     "cloudfront_distribution": (
-        allow("read", "cloudfront", "GetDistribution GetDistributionConfig", f"{_CLOUDFRONT_ARN_PREFIX}distribution/*"),
-        allow("read", "cloudfront", "ListTagsForResource", f"{_CLOUDFRONT_ARN_PREFIX}distribution/*"),
-        allow("write", "cloudfront", "CreateDistribution", f"{_CLOUDFRONT_ARN_PREFIX}distribution/*", condition="made"),
+        allow("read", "cloudfront", "GetDistribution GetDistributionConfig", _DISTRIBUTION_ARN, condition="ours"),
+        allow("read", "cloudfront", "ListTagsForResource", _DISTRIBUTION_ARN),
+        allow("write", "cloudfront", "CreateDistribution", condition="made"),
+        allow("write", "cloudfront", "TagResource", _NEW_DISTRIBUTION_ARN, condition="made"),
+        allow("write", "cloudfront", "TagResource", _DISTRIBUTION_ARN, condition="retagged"),
         allow(
             "write",
             "cloudfront",
             "UpdateDistribution DeleteDistribution CreateInvalidation",
-            f"{_CLOUDFRONT_ARN_PREFIX}distribution/*",
+            _DISTRIBUTION_ARN,
             condition="ours",
         ),
-        allow("write", "cloudfront", "TagResource", f"{_CLOUDFRONT_ARN_PREFIX}distribution/*", condition="made"),
+        allow("adopt-read", "cloudfront", "GetDistribution GetDistributionConfig", _DISTRIBUTION_ARN),
+        allow("adopt", "cloudfront", "TagResource", _DISTRIBUTION_ARN, condition="adopted"),
     ),
     "cloudfront_function": (
         allow("read", "cloudfront", "DescribeFunction GetFunction", _FUNCTION_ARN),
-        allow("write", "cloudfront", f"{crud_actions('Function')} PublishFunction", _FUNCTION_ARN),
+        allow("write", "cloudfront", "CreateFunction"),
+        allow("write", "cloudfront", "UpdateFunction DeleteFunction PublishFunction", _FUNCTION_ARN),
     ),
     "cloudfront_headers": (
         allow("read", "cloudfront", "GetResponseHeadersPolicy", _HEADERS_POLICY_ARN),
-        allow("write", "cloudfront", crud_actions("ResponseHeadersPolicy"), _HEADERS_POLICY_ARN),
+        allow("write", "cloudfront", "CreateResponseHeadersPolicy"),
+        allow("write", "cloudfront", "UpdateResponseHeadersPolicy DeleteResponseHeadersPolicy", _HEADERS_POLICY_ARN),
     ),
     "cloudfront_oac": (
         allow("read", "cloudfront", "GetOriginAccessControl", _ORIGIN_ACCESS_CONTROL_ARN),
-        allow("write", "cloudfront", crud_actions("OriginAccessControl"), _ORIGIN_ACCESS_CONTROL_ARN),
+        allow("write", "cloudfront", "CreateOriginAccessControl"),
+        allow("write", "cloudfront", "UpdateOriginAccessControl DeleteOriginAccessControl", _ORIGIN_ACCESS_CONTROL_ARN),
     ),
     "cloudwatch_alarm": (
         allow("read", "cloudwatch", "DescribeAlarms", "arn:aws:cloudwatch:{r}:{a}:alarm:*"),
-        allow("read", "cloudwatch", "ListTagsForResource", _ALARM_ARN),
         allow("write", "cloudwatch", "PutMetricAlarm DeleteAlarms TagResource", _ALARM_ARN),
     ),
     "ec2_security_group": (
-        allow("read", "ec2", "DescribeSecurityGroups DescribeSecurityGroupRules"),
+        allow("read", "ec2", "DescribeSecurityGroups"),
         allow("write", "ec2", "CreateSecurityGroup", f"{_EC2_ARN_PREFIX}vpc/*"),
-        allow("write", "ec2", "CreateSecurityGroup CreateTags", f"{_EC2_ARN_PREFIX}security-group/*", condition="made"),
+        allow("write", "ec2", "CreateSecurityGroup", _SECURITY_GROUP_ARN, condition="made"),
+        allow("write", "ec2", "CreateTags", _SECURITY_GROUP_ARN, condition="tagged at creation"),
+        allow("write", "ec2", "CreateTags", _SECURITY_GROUP_ARN, condition="retagged"),
+        allow("adopt", "ec2", "CreateTags", _SECURITY_GROUP_ARN, condition="adopted"),
         allow(
             "write",
             "ec2",
             "AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress RevokeSecurityGroupIngress"
             " RevokeSecurityGroupEgress DeleteSecurityGroup",
-            f"{_EC2_ARN_PREFIX}security-group/*",
+            _SECURITY_GROUP_ARN,
             condition="ours",
         ),
     ),
@@ -103,17 +116,17 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     ),
     "ec2_vpc_endpoint": (
         allow("read", "ec2", "DescribeVpcEndpoints"),
-        allow(
-            "write",
-            "ec2",
-            "CreateVpcEndpoint ModifyVpcEndpoint",
-            f"{_EC2_ARN_PREFIX}vpc/*",
-            f"{_EC2_ARN_PREFIX}route-table/*",
-        ),
-        allow("write", "ec2", "CreateVpcEndpoint CreateTags", f"{_EC2_ARN_PREFIX}vpc-endpoint/*", condition="made"),
-        allow(
-            "write", "ec2", "ModifyVpcEndpoint DeleteVpcEndpoints", f"{_EC2_ARN_PREFIX}vpc-endpoint/*", condition="ours"
-        ),
+        allow("write", "ec2", "CreateVpcEndpoint", f"{_EC2_ARN_PREFIX}vpc/*"),
+        allow("write", "ec2", "CreateVpcEndpoint ModifyVpcEndpoint", f"{_EC2_ARN_PREFIX}route-table/*"),
+        allow("write", "ec2", "CreateVpcEndpoint", _VPC_ENDPOINT_ARN, condition="made"),
+        allow("write", "ec2", "CreateTags", _VPC_ENDPOINT_ARN, condition="tagged at creation"),
+        allow("write", "ec2", "CreateTags", _VPC_ENDPOINT_ARN, condition="retagged"),
+        allow("write", "ec2", "ModifyVpcEndpoint DeleteVpcEndpoints", _VPC_ENDPOINT_ARN, condition="ours"),
+        allow("write", "ec2", "CreateTags", _VPC_ENDPOINT_ARN, condition="sharing"),
+        allow("write", "ec2", "CreateTags", _VPC_ENDPOINT_ARN, condition="sharing what its creator left"),
+        allow("write", "ec2", "DeleteTags", _VPC_ENDPOINT_ARN, condition="leaving"),
+        allow("write", "ec2", "DeleteTags", _VPC_ENDPOINT_ARN, condition="ours"),
+        allow("write", "ec2", "ModifyVpcEndpoint DeleteVpcEndpoints", _VPC_ENDPOINT_ARN, condition="shared"),
     ),
     "ecr_image": (
         allow("read", "ecr", "DescribeImages BatchGetImage", _REPOSITORY_ARN),
@@ -127,12 +140,8 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         ),
     ),
     "ecr_repository": (
-        allow(
-            "read",
-            "ecr",
-            "DescribeRepositories GetLifecyclePolicy ListTagsForResource DescribeImages BatchGetImage",
-            _REPOSITORY_ARN,
-        ),
+        allow("read", "ecr", "DescribeRepositories", "arn:aws:ecr:{r}:{a}:repository/*"),
+        allow("read", "ecr", "GetLifecyclePolicy ListTagsForResource DescribeImages BatchGetImage", _REPOSITORY_ARN),
         allow(
             "write",
             "ecr",
@@ -143,7 +152,8 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("destroy", "ecr", "DeleteRepository", _REPOSITORY_ARN),
     ),
     "iam_role": (
-        allow("read", "iam", "GetRole GetRolePolicy ListAttachedRolePolicies ListRolePolicies", ROLE_ARN),
+        allow("read", "iam", "GetRole", ROLE_ARN, PATHLESS_ROLE_ARN),
+        allow("read", "iam", "GetRolePolicy ListAttachedRolePolicies ListRolePolicies", ROLE_ARN),
         allow(
             "write",
             "iam",
@@ -156,25 +166,20 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     ),
     "migration": (
         allow("read", "rds", "DescribeDBSnapshots"),
-        allow(
-            "write",
-            "rds",
-            "CreateDBSnapshot AddTagsToResource",
-            f"{_RDS_ARN_PREFIX}db:{{p}}-*",
-            f"{_RDS_ARN_PREFIX}snapshot:{{p}}-*",
-        ),
+        allow("write", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}db:{{p}}-*", f"{_RDS_ARN_PREFIX}snapshot:{{p}}-*"),
+        allow("write", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}snapshot:{{p}}-*"),
     ),
     "rds_instance": (
         allow("read", "rds", "DescribeDBInstances", f"{_RDS_ARN_PREFIX}db:*"),
-        allow("read", "rds", "ListTagsForResource", f"{_RDS_ARN_PREFIX}db:{{n}}"),
+        allow("write", "rds", "CreateDBInstance", f"{_RDS_ARN_PREFIX}subgrp:{{p}}-*"),
         allow(
             "write",
             "rds",
-            "CreateDBInstance ModifyDBInstance AddTagsToResource",
+            "CreateDBInstance ModifyDBInstance",
             f"{_RDS_ARN_PREFIX}db:{{n}}",
-            f"{_RDS_ARN_PREFIX}subgrp:{{p}}-*",
             f"{_RDS_ARN_PREFIX}pg:{{p}}-*",
         ),
+        allow("write", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}db:{{n}}"),
         allow(
             "write",
             "rds",
@@ -184,13 +189,8 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         ),
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
         allow("destroy", "rds", "DeleteDBInstance", f"{_RDS_ARN_PREFIX}db:{{n}}"),
-        allow(
-            "destroy",
-            "rds",
-            "CreateDBSnapshot DeleteDBInstance",
-            f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*",
-            f"{_RDS_ARN_PREFIX}db:{{n}}",
-        ),
+        allow("destroy", "rds", "CreateDBSnapshot", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*", f"{_RDS_ARN_PREFIX}db:{{n}}"),
+        allow("destroy", "rds", "AddTagsToResource", f"{_RDS_ARN_PREFIX}snapshot:{{n}}-*"),
     ),
     "rds_parameter_group": (
         allow(
@@ -207,13 +207,15 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         ),
     ),
     "rds_subnet_group": (
-        allow("read", "rds", "DescribeDBSubnetGroups ListTagsForResource", f"{_RDS_ARN_PREFIX}subgrp:{{n}}"),
+        allow("read", "rds", "DescribeDBSubnetGroups", f"{_RDS_ARN_PREFIX}subgrp:*"),
+        allow("read", "rds", "ListTagsForResource", f"{_RDS_ARN_PREFIX}subgrp:{{n}}"),
         allow(
             "write",
             "rds",
             "CreateDBSubnetGroup ModifyDBSubnetGroup DeleteDBSubnetGroup AddTagsToResource",
             f"{_RDS_ARN_PREFIX}subgrp:{{n}}",
         ),
+        allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
     "s3_bucket": (
         allow(
@@ -247,8 +249,7 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "s3", "PutObject", f"{BUCKET_ARN}/ml-models/current.json"),
     ),
     "s3_site": (
-        allow("read", "s3", "ListBucket GetBucketTagging", BUCKET_ARN),
-        allow("read", "s3", "GetObject", OBJECTS_ARN),
+        allow("read", "s3", "ListBucket", BUCKET_ARN),
         allow("write", "s3", "PutObject DeleteObject", OBJECTS_ARN),
     ),
     "secretsmanager_secret": (
@@ -256,11 +257,11 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow(
             "write",
             "secretsmanager",
-            "CreateSecret TagResource UntagResource UpdateSecret RestoreSecret GetSecretValue PutSecretValue"
-            " ListSecretVersionIds UpdateSecretVersionStage",
+            "CreateSecret TagResource GetSecretValue PutSecretValue ListSecretVersionIds UpdateSecretVersionStage",
             *SECRET_ARNS,
         ),
-        allow("destroy", "secretsmanager", "DeleteSecret", *SECRET_ARNS),
+        allow("write", "secretsmanager", "UntagResource UpdateSecret RestoreSecret", SECRET_ARNS[1]),
+        allow("destroy", "secretsmanager", "DeleteSecret", SECRET_ARNS[1]),
     ),
     "secretsmanager_value": (),
     "sns_topic": (
@@ -270,6 +271,22 @@ RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
     ),
 }
 """Rules for every type that manifests can expand to; a missing type raises KeyError and fails a test."""
+
+RELATED_TYPES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
+    "apprunner_service": (
+        ("apprunner_connector", "{n}"),
+        ("apprunner_observability", "{n}"),
+        ("cloudwatch_alarm", "{n}-*"),
+        ("ec2_security_group", "{n}"),
+    ),
+    "cloudfront_distribution": (("cloudfront_function", "{n}"), ("cloudfront_headers", "{n}")),
+    "ecs_express_service": (("cloudwatch_alarm", "{n}-*"),),
+    "rds_instance": (("cloudwatch_alarm", "{n}-*"), ("rds_parameter_group", "{n}-*")),
+}
+"""By type: the types and names of what the component has with other options.
+
+A deploy creates and deletes them when an option changes, and a rollback when it changes back.
+"""
 
 RELEASE_BUCKET_RULES: Final = (
     allow("read", "s3", "ListBucket", BUCKET_ARN),

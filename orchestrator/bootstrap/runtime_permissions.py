@@ -5,8 +5,8 @@ Source: AWS service authorization reference; for ECS Express Mode, the permissio
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -17,23 +17,23 @@ from orchestrator.bootstrap.permission_rules import (
     allow,
     crud_actions,
 )
-from orchestrator.vocabulary import Scope
 
 _APP_RUNNER_ARN_PREFIX = "arn:aws:apprunner:{r}:{a}:"
 _SERVICE_ARN, _AUTOSCALING_ARN = (
     f"{_APP_RUNNER_ARN_PREFIX}service/{{n}}/*",
     f"{_APP_RUNNER_ARN_PREFIX}autoscalingconfiguration/{{n}}/*",
 )
-_VPC_CONNECTOR_ARN, _OBSERVABILITY_ARN = (
+_OBSERVABILITY_ARN = f"{_APP_RUNNER_ARN_PREFIX}observabilityconfiguration/{{n}}/*"
+_VPC_CONNECTOR_ARNS = (
     f"{_APP_RUNNER_ARN_PREFIX}vpcconnector/{{n}}/*",
-    f"{_APP_RUNNER_ARN_PREFIX}observabilityconfiguration/{{n}}/*",
+    f"{_APP_RUNNER_ARN_PREFIX}vpcconnector/{{n}}_*/*",
 )
+"""The first connector of a family, and the numbered ones that follow when its network changes."""
 _APP_RUNNER_LOG_GROUP_ARN = "arn:aws:logs:{r}:{a}:log-group:/aws/apprunner/{n}/*"
-_EXPRESS_SERVICE_ARNS = (
-    "arn:aws:ecs:{r}:{a}:service/default/{n}",
-    "arn:aws:ecs:{r}:{a}:service-deployment/default/{n}/*",
-    "arn:aws:ecs:{r}:{a}:service-revision/default/{n}/*",
-)
+_EXPRESS_SERVICE_ARN = "arn:aws:ecs:{r}:{a}:service/default/{n}"
+_EXPRESS_CLUSTER_ARN = "arn:aws:ecs:{r}:{a}:cluster/default"
+_EXPRESS_TASK_DEFINITION_ARN = "arn:aws:ecs:{r}:{a}:task-definition/*{n}*"
+"""ECS chooses the family; it holds the name of the service."""
 _EXPRESS_LOG_GROUP_ARNS = ("arn:aws:logs:{r}:{a}:log-group:/ecs/{n}", "arn:aws:logs:{r}:{a}:log-group:/ecs/{n}:*")
 
 RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
@@ -50,12 +50,12 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
         allow("write", "apprunner", "TagResource", _AUTOSCALING_ARN),
     ),
     "apprunner_connector": (
-        allow("read", "apprunner", "DescribeVpcConnector ListTagsForResource", _VPC_CONNECTOR_ARN),
-        allow("write", "apprunner", "CreateVpcConnector DeleteVpcConnector TagResource", _VPC_CONNECTOR_ARN),
+        allow("read", "apprunner", "ListTagsForResource", *_VPC_CONNECTOR_ARNS),
+        allow("write", "apprunner", "CreateVpcConnector DeleteVpcConnector TagResource", *_VPC_CONNECTOR_ARNS),
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
     "apprunner_observability": (
-        allow("read", "apprunner", "DescribeObservabilityConfiguration ListTagsForResource", _OBSERVABILITY_ARN),
+        allow("read", "apprunner", "ListTagsForResource", _OBSERVABILITY_ARN),
         allow("write", "apprunner", "TagResource CreateObservabilityConfiguration", _OBSERVABILITY_ARN),
         allow("write", "apprunner", "DeleteObservabilityConfiguration", _OBSERVABILITY_ARN),
     ),
@@ -69,10 +69,10 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
             "apprunner",
             "CreateService UpdateService",
             _AUTOSCALING_ARN,
-            _VPC_CONNECTOR_ARN,
+            *_VPC_CONNECTOR_ARNS,
             _OBSERVABILITY_ARN,
         ),
-        allow("write", "logs", "CreateLogGroup PutRetentionPolicy TagResource", _APP_RUNNER_LOG_GROUP_ARN),
+        allow("write", "logs", "CreateLogGroup PutRetentionPolicy", _APP_RUNNER_LOG_GROUP_ARN),
         allow("write", "logs", "DescribeLogStreams GetLogEvents", _APP_RUNNER_LOG_GROUP_ARN),
         allow("write", "iam", "PassRole", ROLE_ARN, condition="passed"),
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
@@ -82,15 +82,26 @@ RUNTIME_RULES_BY_TYPE: Final[dict[str, tuple[PermissionRule, ...]]] = {
             "read",
             "ecs",
             "DescribeExpressGatewayService ListServiceDeployments DescribeServiceDeployments DescribeServiceRevisions",
-            *_EXPRESS_SERVICE_ARNS,
+            _EXPRESS_SERVICE_ARN,
         ),
+        allow("read", "ecs", "DescribeServiceDeployments", "arn:aws:ecs:{r}:{a}:service-deployment/default/{n}/*"),
+        allow("read", "ecs", "DescribeServiceRevisions", "arn:aws:ecs:{r}:{a}:service-revision/default/{n}/*"),
         allow("read", "ec2", "DescribeSecurityGroups"),
         allow("read", "logs", "DescribeLogGroups"),
-        allow("write", "ecs", f"{crud_actions('ExpressGatewayService')} TagResource", *_EXPRESS_SERVICE_ARNS),
-        allow("write", "ecs", "CreateCluster", "arn:aws:ecs:{r}:{a}:cluster/default"),
+        allow("write", "ecs", crud_actions("ExpressGatewayService"), _EXPRESS_SERVICE_ARN),
+        allow("write", "ecs", "CreateCluster", _EXPRESS_CLUSTER_ARN),
+        allow(
+            "write",
+            "ecs",
+            "TagResource",
+            _EXPRESS_SERVICE_ARN,
+            _EXPRESS_CLUSTER_ARN,
+            _EXPRESS_TASK_DEFINITION_ARN,
+        ),
         allow("write", "ecs", "RegisterTaskDefinition"),
-        allow("write", "logs", "CreateLogGroup PutRetentionPolicy TagResource", *_EXPRESS_LOG_GROUP_ARNS),
-        allow("write", "logs", "DescribeLogStreams GetLogEvents", *_EXPRESS_LOG_GROUP_ARNS),
+        allow("write", "logs", "CreateLogGroup PutRetentionPolicy", *_EXPRESS_LOG_GROUP_ARNS),
+        allow("write", "logs", "DescribeLogStreams", *_EXPRESS_LOG_GROUP_ARNS),
+        allow("write", "logs", "GetLogEvents", _EXPRESS_LOG_GROUP_ARNS[1]),
         allow("write", "iam", "PassRole", ROLE_ARN, condition="passed"),
         allow("write", "iam", "CreateServiceLinkedRole", SERVICE_LINKED_ROLE_ARN, condition="linked"),
     ),
@@ -104,11 +115,12 @@ PREVIOUS_RUNTIME_TYPES: Final = {
 """By type of a service: the types of the other runtime, in which it may have run before under the same name."""
 
 PASS_ROLE_PRINCIPALS: Final = {
-    "apprunner_service": ("build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com"),
+    "apprunner_service": ("apprunner.amazonaws.com", "build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com"),
     "ecs_express_service": ("ecs-tasks.amazonaws.com", "ecs.amazonaws.com"),
 }
-"""The AWS services to which roles are passed."""
+"""The AWS services to which roles are passed: App Runner is documented and reported under all three names."""
 SERVICE_LINKED_ROLE_PRINCIPALS: Final = {
+    "apprunner_connector": ("networking.apprunner.amazonaws.com",),
     "apprunner_service": ("apprunner.amazonaws.com", "networking.apprunner.amazonaws.com"),
     "ecs_express_service": (
         "ecs.amazonaws.com",
@@ -116,93 +128,9 @@ SERVICE_LINKED_ROLE_PRINCIPALS: Final = {
         "elasticloadbalancing.amazonaws.com",
     ),
     "rds_instance": ("rds.amazonaws.com",),
+    "rds_subnet_group": ("rds.amazonaws.com",),
 }
 """The AWS services whose service-linked roles are created on first use."""
-
-_MANAGED_TAG: Final = "AmazonECSManaged"
-_TAGGED_CREATE_ACTIONS: Final = ["CreateListener", "CreateLoadBalancer", "CreateRule", "CreateTargetGroup"]
-
-
-def load_balancer_permissions(scope: Scope) -> Iterator[tuple[tuple[str, ...], Mapping[str, Any]]]:
-    """Yield actions and conditions of the ECS infrastructure role: only resources that ECS created and tagged.
-
-    Source: AWS's managed policy AmazonECSInfrastructureRoleforExpressGatewayServices, version 6.
-    """
-    region_condition = {"aws:RequestedRegion": scope.region}
-    yield (
-        _LOAD_BALANCER_CHANGE_ACTIONS,
-        {"StringEquals": {**region_condition, f"aws:ResourceTag/{_MANAGED_TAG}": "true"}},
-    )
-    yield (
-        _LOAD_BALANCER_CREATE_ACTIONS,
-        {"StringEquals": {**region_condition, f"aws:RequestTag/{_MANAGED_TAG}": "true"}},
-    )
-    yield (
-        ("elasticloadbalancing:AddTags",),
-        {"StringEquals": {**region_condition, "elasticloadbalancing:CreateAction": _TAGGED_CREATE_ACTIONS}},
-    )
-    yield _LOAD_BALANCER_OTHER_ACTIONS, {"StringEquals": region_condition}
-    service_principals = SERVICE_LINKED_ROLE_PRINCIPALS["ecs_express_service"]
-    yield ("iam:CreateServiceLinkedRole",), {"StringEquals": {"iam:AWSServiceName": list(service_principals)}}
-
-
-_LOAD_BALANCER_CHANGE_ACTIONS: Final = (
-    "acm:AddTagsToCertificate",
-    "acm:DeleteCertificate",
-    "acm:DescribeCertificate",
-    "acm:RequestCertificate",
-    "application-autoscaling:DeregisterScalableTarget",
-    "application-autoscaling:RegisterScalableTarget",
-    "application-autoscaling:TagResource",
-    "cloudwatch:DeleteAlarms",
-    "cloudwatch:DescribeAlarms",
-    "ec2:AuthorizeSecurityGroupEgress",
-    "ec2:AuthorizeSecurityGroupIngress",
-    "ec2:DeleteSecurityGroup",
-    "ec2:RevokeSecurityGroupEgress",
-    "ec2:RevokeSecurityGroupIngress",
-    "elasticloadbalancing:AddListenerCertificates",
-    "elasticloadbalancing:CreateListener",
-    "elasticloadbalancing:CreateLoadBalancer",
-    "elasticloadbalancing:CreateRule",
-    "elasticloadbalancing:CreateTargetGroup",
-    "elasticloadbalancing:DeleteListener",
-    "elasticloadbalancing:DeleteLoadBalancer",
-    "elasticloadbalancing:DeleteRule",
-    "elasticloadbalancing:DeleteTargetGroup",
-    "elasticloadbalancing:DeregisterTargets",
-    "elasticloadbalancing:ModifyListener",
-    "elasticloadbalancing:ModifyRule",
-    "elasticloadbalancing:RegisterTargets",
-    "elasticloadbalancing:RemoveListenerCertificates",
-)
-_LOAD_BALANCER_CREATE_ACTIONS: Final = (
-    "cloudwatch:PutMetricAlarm",
-    "cloudwatch:TagResource",
-    "ec2:AuthorizeSecurityGroupEgress",
-    "ec2:AuthorizeSecurityGroupIngress",
-    "logs:CreateLogGroup",
-    "logs:TagResource",
-)
-_LOAD_BALANCER_OTHER_ACTIONS: Final = (
-    "application-autoscaling:DeleteScalingPolicy",
-    "application-autoscaling:DescribeScalableTargets",
-    "application-autoscaling:DescribeScalingActivities",
-    "application-autoscaling:DescribeScalingPolicies",
-    "application-autoscaling:PutScalingPolicy",
-    "ec2:CreateSecurityGroup",
-    "ec2:CreateTags",
-    "ec2:DescribeRouteTables",
-    "ec2:DescribeSecurityGroups",
-    "ec2:DescribeSubnets",
-    "ec2:DescribeVpcs",
-    "elasticloadbalancing:DescribeListeners",
-    "elasticloadbalancing:DescribeLoadBalancers",
-    "elasticloadbalancing:DescribeRules",
-    "elasticloadbalancing:DescribeTargetGroups",
-    "elasticloadbalancing:DescribeTargetHealth",
-    "logs:DescribeLogGroups",
-)
 
 
 def previous_runtime_rules(resource_type: str) -> Iterator[PermissionRule]:

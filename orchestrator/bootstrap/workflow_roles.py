@@ -97,7 +97,7 @@ def _build_resources(desired: DesiredState, repository: Repository, project: Com
         project,
     )
     yield _build_policy(
-        scope, "ceiling", "What no workflow may exceed", policy_documents.build_workflow_boundary(scope), project
+        scope, "ceiling", "What no workflow may exceed", policy_documents.build_workflow_boundary(desired), project
     )
     for role, documents, condition in (
         (PLAN_ROLE, policy_documents.build_plan_policies(desired), _plan_trust_condition(repository)),

@@ -50,7 +50,7 @@ def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> 
         "tags": tags,
     }
     arns = [item["VpcConnectorArn"] for item in reversed(matching)]
-    is_idle = len(connectors) > 1 and arn not in _list_used_arns(aws)
+    is_idle = len(connectors) > 1 and arn not in _list_used_arns(aws, family)
     private = {"arns": arns, "number": _family_number(connector["VpcConnectorName"]), "is_idle": is_idle}
     return LiveResource(normalise(live_spec), {"arn": arn}, private, **parse_ownership(tags))
 
@@ -61,7 +61,7 @@ def discover(aws: AwsReader, scope: Scope) -> Iterator[str]:
         if not family.startswith(scope.name_prefix[:20]):  # saves a tag lookup for resources of others
             continue
         newest = connectors[-1]
-        used_arns = _list_used_arns(aws) if len(connectors) > 1 else frozenset()
+        used_arns = _list_used_arns(aws, family) if len(connectors) > 1 else frozenset()
         for item in connectors:
             if item is not newest and item["VpcConnectorArn"] in used_arns:
                 continue
@@ -129,11 +129,15 @@ def _list_connectors(aws: AwsReader) -> Mapping[str, list[Mapping[str, Any]]]:
     }
 
 
-def _list_used_arns(aws: AwsReader) -> frozenset[str]:
-    """Return the ARNs of the connectors that services use."""
+def _list_used_arns(aws: AwsReader, family: str) -> frozenset[str]:
+    """Return the ARNs of the connectors that the family's service uses; the two share a name.
+
+    No role may describe the services of others: their environment variables can hold secrets.
+    """
     services = [
         aws.get("apprunner", "describe_service", ServiceArn=item["ServiceArn"], missing=NOT_FOUND_CODES)
         for item in aws.all("apprunner", "list_services", "ServiceSummaryList")
+        if item["ServiceName"] == family
     ]
     egress = [
         response["Service"]["NetworkConfiguration"].get("EgressConfiguration", {}) for response in services if response

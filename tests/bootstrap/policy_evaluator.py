@@ -1,7 +1,7 @@
 """IAM's decision for identity policies with a permissions boundary, after "Policy evaluation logic".
 
-Only what the generated policies use: Allow and Deny, wildcards, StringEquals, StringEqualsIfExists, ArnEquals.  A
-statement that uses anything else is an error, not a guess.
+Only what the generated policies use: Allow and Deny, wildcards and a few condition operators.  A statement that uses
+anything else is an error, not a guess.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Request:
 
     action: str
     arn: str = "*"
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.action} on {self.arn}"
@@ -35,12 +35,12 @@ def _is_granted(documents: list[Mapping[str, Any]], request: Request) -> bool:
         statement["Effect"]
         for document in documents
         for statement in document["Statement"]
-        if _applies_to(statement, request)
+        if applies_to(statement, request)
     ]
     return "Allow" in effects and "Deny" not in effects
 
 
-def _applies_to(statement: Mapping[str, Any], request: Request) -> bool:
+def applies_to(statement: Mapping[str, Any], request: Request) -> bool:
     assert statement.keys() <= {"Effect", "Action", "Resource", "Condition"}, statement.keys()
     action_matches = any(
         _compile_pattern(pattern.lower()).fullmatch(request.action.lower()) for pattern in statement["Action"]
@@ -57,15 +57,23 @@ def _applies_to(statement: Mapping[str, Any], request: Request) -> bool:
 
 def _condition_matches(operator: str, keys: Mapping[str, Any], request: Request) -> bool:
     context = {key.lower(): value for key, value in request.context.items()}
-    for key, expected in keys.items():
-        value = context.get(key.lower())
-        allowed_values = [expected] if isinstance(expected, str) else expected
-        if operator == "StringEqualsIfExists" and value is None:
-            continue
-        assert operator in {"StringEquals", "StringEqualsIfExists", "ArnEquals"}, operator
-        if value not in allowed_values:
-            return False
-    return True
+    return all(_key_matches(operator, context.get(key.lower()), expected) for key, expected in keys.items())
+
+
+def _key_matches(operator: str, value: str | tuple[str, ...] | None, expected: Any) -> bool:
+    allowed_values = [expected] if isinstance(expected, str) else list(expected)
+    match operator:
+        case "Null":
+            return allowed_values == ["true" if value is None else "false"]
+        case "StringEqualsIfExists":
+            return value is None or value in allowed_values
+        case "ForAllValues:StringEquals":
+            return set(value or ()) <= set(allowed_values)
+        case "StringEquals" | "ArnEquals" | "Bool" | "ForAnyValue:StringEquals":
+            return value in allowed_values
+        case "ArnNotEquals":
+            return value not in allowed_values
+    raise AssertionError(operator)
 
 
 @cache

@@ -11,15 +11,16 @@ from orchestrator.bootstrap import policy_documents
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.vocabulary import Action
-from tests.bootstrap.iam_requests import RecordingClients
-from tests.bootstrap.policy_evaluator import Request, is_allowed
-from tests.bootstrap.test_policy_documents import OURS, ROLE, Roles, manifests
+from tests.bootstrap.iam_requests import Environment
+from tests.bootstrap.policy_evaluator import Request
+from tests.bootstrap.recording_clients import RecordingClients
+from tests.bootstrap.roles import Roles
+from tests.bootstrap.test_policy_documents import OURS, ROLE, manifests
 from tests.proofs import real_stack
 
 ECS = "arn:aws:ecs:eu-west-1:123456789012:"
 SERVICE = f"{ECS}service/default/joiabagur-prod-api"
 BALANCER = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:loadbalancer/app/theirs/1"
-HERE = {"aws:RequestedRegion": "eu-west-1"}
 
 
 def express(folder: Path) -> Path:
@@ -48,7 +49,7 @@ def recorded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         folder
     )
     later = pipeline.load_desired(folder, "prod")
-    tags = {"orchestrator:project": "joiabagur", "orchestrator:environment": "prod"}
+    environment = Environment()
     with real_stack.emulated_aws():
         assert real_stack.list_failures(real_stack.apply(before)) == []
         plan, deploy = RecordingClients(), RecordingClients()
@@ -59,7 +60,7 @@ def recorded(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             assert real_stack.list_failures(pipeline.apply(planned, ignore_event, clients=deploy)) == []
         gone = [change.address for change in planned.plan.changes if change.action is Action.DELETE]
         assert gone == []
-        yield {"plan": plan.list_requests(tags), "deploy": deploy.list_requests(tags)}
+        yield {role: list(environment.iter_requests(used.calls)) for role, used in (("plan", plan), ("deploy", deploy))}
 
 
 @pytest.mark.slow
@@ -91,22 +92,6 @@ def test_every_call_of_a_change_of_runtime_is_allowed(
 def test_what_it_does_not_take_is_denied(role: str, request_: Request, roles: Roles) -> None:
     """Others' services, other ways to run things, and load balancers: those are the infrastructure role's."""
     assert not roles.may(role, request_)
-
-
-def test_the_infrastructure_role_keeps_within_the_boundary_and_ecss_own_things(roles: Roles) -> None:
-    """The managed policy's actions, and of load balancers only those that ECS marked."""
-    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": ["*"], "Resource": ["*"]}]}
-    boundary = policy_documents.build_permissions_boundary(roles.desired)
-    managed = {**HERE, "aws:ResourceTag/AmazonECSManaged": "true"}
-
-    def may(action: str, context: Mapping[str, str]) -> bool:
-        return is_allowed([everything], boundary, Request(action, BALANCER, dict(context)))
-
-    assert may("elasticloadbalancing:CreateLoadBalancer", managed)
-    assert may("acm:RequestCertificate", managed)
-    assert may("elasticloadbalancing:DescribeLoadBalancers", HERE)
-    assert not may("elasticloadbalancing:DeleteLoadBalancer", HERE)
-    assert not may("iam:CreateUser", managed)
 
 
 def test_the_documents_fit_into_iam(roles: Roles) -> None:

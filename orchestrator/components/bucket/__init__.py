@@ -75,7 +75,17 @@ def access(component: Component, scope: Scope) -> Iterator[Mapping[str, Any]]:
     yield {"Effect": "Allow", "Action": ["s3:GetBucketLocation", "s3:ListBucket"], "Resource": [arn]}
     yield {"Effect": "Allow", "Action": OBJECT_ACTIONS, "Resource": keys}
     if "kmsKey" in component.spec:
-        yield {"Effect": "Allow", "Action": KMS_ACTIONS, "Resource": [component.spec["kmsKey"]]}
+        yield _key_statement(str(component.spec["kmsKey"]))
+
+
+def _key_statement(key: str) -> Mapping[str, Any]:
+    """Return the permission to use a key.  IAM knows keys by their id, so an alias needs a condition."""
+    statement = {"Effect": "Allow", "Action": KMS_ACTIONS}
+    arn, _, alias = key.partition(":alias/")
+    if not alias:
+        return {**statement, "Resource": [key]}
+    condition = {"ForAnyValue:StringEquals": {"kms:ResourceAliases": f"alias/{alias}"}}
+    return {**statement, "Resource": [f"{arn}:key/*"], "Condition": condition}
 
 
 def check(component: Component, siblings: Mapping[str, Component]) -> Iterator[Finding]:
