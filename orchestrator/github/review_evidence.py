@@ -92,7 +92,27 @@ def _find_doubt(github: GitHub, pull_request: Mapping[str, Any], source: PlanSou
     workflow_file = next((name for name in names if name.startswith(WORKFLOW_FOLDERS)), "")
     if workflow_file:
         return f"it changes {workflow_file}, and GitHub plans a pull request with its own workflow files"
-    return f"it changes {MAX_FILES} files or more, too many to check" if len(files) >= MAX_FILES else ""
+    if len(files) >= MAX_FILES:
+        return f"it changes {MAX_FILES} files or more, too many to check"
+    # Its commits may have come to the main branch by another pull request too, and then are no change of this one.
+    head, merged = (
+        _list_workflow_files(github, ref) for ref in (pull_request["head"]["sha"], _merge_commit(pull_request))
+    )
+    return (
+        ""
+        if head == merged
+        else f"its branch has other workflow files than {source.branch}: update it before the merge"
+    )
+
+
+def _merge_commit(pull_request: Mapping[str, Any]) -> str:
+    return str(pull_request.get("merge_commit_sha") or "")
+
+
+def _list_workflow_files(github: GitHub, ref: str) -> dict[str, str]:
+    """Return the hash of each workflow file, and of each folder with an action, at a commit."""
+    entries = (entry for folder in WORKFLOW_FOLDERS for entry in github.find(f"/contents/{folder[:-1]}", ref=ref) or ())
+    return {str(entry["path"]): str(entry["sha"]) for entry in entries}
 
 
 def _find_run_doubt(

@@ -49,6 +49,7 @@ POST /git/trees
 POST /git/commits
 GET /pulls/{pull_number}/files
 GET /issues/{issue_number}/events
+GET /contents/{path}
 GET /actions/workflows/{workflow_id}/runs
 GET /actions/runs/{run_id}/artifacts
 GET /actions/oidc/customization/sub
@@ -98,7 +99,7 @@ def _load_operations() -> list[tuple[str, re.Pattern[str], Any]]:
 
 def _compile_pattern(path: str) -> re.Pattern[str]:
     parts = re.split(r"(\{\w+\})", path)
-    wildcards = {"{basehead}": ".+", "{ref}": ".+"}
+    wildcards = {"{basehead}": ".+", "{ref}": ".+", "{path}": ".+"}
     return re.compile(
         "".join(wildcards.get(part, "[^/]+") if part.startswith("{") else re.escape(part) for part in parts)
     )

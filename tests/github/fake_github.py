@@ -209,6 +209,17 @@ def _list_pull_files(hub: FakeGitHub, request: Request, number: str) -> Response
     return _paginate([{"filename": name} for name in names], request)
 
 
+def _list_contents(hub: FakeGitHub, request: Request, path: str) -> Response:
+    """The entries of a folder at a commit; a folder among them has the hash of its tree."""
+    listed = hub.run_git("ls-tree", f"{request.query['ref']}:", f"{path}/").splitlines()
+    rows = [line.replace("\t", " ").split(" ", 3) for line in listed]
+    kinds = {"blob": "file", "tree": "dir"}
+    entries = [
+        {"name": name.rpartition("/")[2], "path": name, "sha": sha, "type": kinds[kind]} for _, kind, sha, name in rows
+    ]
+    return (200, entries) if entries else (404, {"message": "Not Found"})
+
+
 def _list_issue_events(hub: FakeGitHub, request: Request, number: str) -> Response:
     return _paginate(hub.events.get(int(number), []), request)
 
@@ -384,6 +395,7 @@ ROUTES: list[tuple[str, str, Callable[..., Response]]] = [
     ("GET", r"/pulls/(\d+)", _get_pull),
     ("GET", r"/pulls/(\d+)/files", _list_pull_files),
     ("GET", r"/issues/(\d+)/events", _list_issue_events),
+    ("GET", r"/contents/(.+)", _list_contents),
     ("GET", r"/actions/workflows/([^/]+)/runs", _list_workflow_runs),
     ("GET", r"/actions/runs/(\d+)/artifacts", _list_artifacts),
     ("GET", r"/pulls", _list_pulls),

@@ -161,6 +161,26 @@ def test_a_pull_request_that_changes_its_own_plan_workflow_is_not_believed(
     assert f"it changes {file}, and GitHub plans a pull request with its own" in review.check().rejection
 
 
+def test_a_workflow_file_of_a_commit_that_came_by_another_pull_request_is_not_believed(
+    shop: ShopRepository, github: GitHub
+) -> None:
+    """Another pull request brings the commit and takes its change back: no difference to see in either of them."""
+    evil = shop.open_pull_request({".github/workflows/plan.yml": "on: pull_request\n"})
+    review = Review(shop, github)
+    shop.git("checkout", "-q", review.head["ref"])
+    shop.git("reset", "-q", "--hard", shop.hub.pulls[evil]["head"]["ref"])
+    shop.write({"manifests/files.yaml": bucket_manifest("files")})
+    review.head["sha"] = shop.commit("Built on the evil commit", review.head["ref"])
+    run = review.hub.start_run("plan.yml", "pull_request", review.head["sha"], review.head["ref"])
+    review.hub.upload_artifact(run, review.artifact)
+    shop.git("checkout", "-q", shop.hub.pulls[evil]["head"]["ref"])
+    shop.git("revert", "--no-edit", "HEAD")
+    shop.hub.pulls[evil]["head"]["sha"] = shop.commit("Never mind", shop.hub.pulls[evil]["head"]["ref"])
+    shop.merge(evil)
+
+    assert "its branch has other workflow files than main" in review.check().rejection
+
+
 def test_a_pull_request_into_a_side_branch_is_not_believed(review: Review) -> None:
     """It came to the main branch with the side branch, and its plan was made by the side branch's workflow."""
     review.hub.pulls[review.number]["base"] = {"ref": "side"}
