@@ -17,7 +17,7 @@ from orchestrator.state.protocol.records import Run
 from orchestrator.state.protocol.requests import BeginRunRequest
 from orchestrator.state.server import app, client_address, oidc, rate_limits
 from orchestrator.state.server.access import TokenGrant, create_token
-from orchestrator.state.server.settings import Settings
+from orchestrator.state.server.settings import Settings, build_settings
 from orchestrator.state.server.store import Store
 from tests.state.api_service import SIGN_IN_SETTINGS, ApiService, run_api_service
 from tests.state.fake_issuer import ISSUER_URL, SETTINGS, FakeIssuer
@@ -70,6 +70,8 @@ def test_only_a_configured_proxy_says_who_asks(name: str) -> None:
 def test_a_proxy_that_is_none_is_refused() -> None:
     with pytest.raises(Problems, match="State__TrustedProxies: 'everybody'"):
         client_address.parse_trusted_proxies("10.0.0.0/8, everybody")
+    with pytest.raises(Problems, match="State__TrustedProxies"):
+        build_settings({"State__TrustedProxies": "everybody"})
     assert client_address.parse_trusted_proxies("app-runner")
 
 

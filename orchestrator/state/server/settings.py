@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields
 import msgspec
 
 from orchestrator.problems import Problems
+from orchestrator.state.server.client_address import parse_trusted_proxies
 
 DEFAULT_DATABASE_URL = "sqlite:///orchestrator-state.db"
 SECRET_ARN_VARIABLE = "STATE__SECRET"  # noqa: S105 - the name of a variable
@@ -87,7 +88,8 @@ def build_settings(
 ) -> Settings:
     """Build the settings; ``overrides`` take precedence over the environment, the environment over the secret.
 
-    Raises Problems if the service would be reachable from other machines without authentication.
+    Raises Problems if a setting is invalid, or the service would be reachable from other machines without
+    authentication.
     """
     variables = {name.replace(":", "__").upper(): value for name, value in (secret or {}).items()}
     variables |= {name.upper(): value for name, value in environ.items()}
@@ -98,6 +100,7 @@ def build_settings(
     if port := variables.get("STATE__PORT", variables.get("PORT", "")):
         values["port"] = _parse_port(port)
     settings = Settings(**{**values, **{name: value for name, value in overrides.items() if value}})  # type: ignore[arg-type]
+    parse_trusted_proxies(settings.trusted_proxies)
     if not settings.is_loopback and not settings.is_authentication_required:
         raise Problems.from_message(
             f"no authentication is configured, and {settings.host} is reachable from other machines",
