@@ -13,6 +13,8 @@ from botocore.utils import EVENT_ALIASES
 from orchestrator.aws.errors import UnexpectedPageError
 
 DOTTED_ALIASES = tuple(name for name in EVENT_ALIASES if "." in name)
+OBJECT_HEADERS = ("etag", "x-amz-request-id")
+"""Headers with which S3 sends an object: a web page without them is not S3's."""
 PLAIN_ALIASES = frozenset(EVENT_ALIASES) - frozenset(DOTTED_ALIASES)
 
 
@@ -29,17 +31,15 @@ class FastEventAliaser(EventAliaser):  # type: ignore[misc]
 def refuse_web_page(response_dict: dict[str, Any], operation_model: Any, **_: Any) -> None:
     """Raise UnexpectedPageError for a web page; a hook for botocore's ``before-parse``.
 
-    AWS never sends one, except as the content of an object (streamed), or from an overloaded front end (5xx).
+    AWS never sends one, except as an object of a bucket, or from an overloaded front end (5xx).
     """
-    content_type = str(response_dict["headers"].get("content-type", "")).lower()
-    if (
-        not content_type.startswith("text/html")
-        or response_dict["status_code"] >= 500
-        or operation_model.has_streaming_output
-        or operation_model.http.get("method") == "HEAD"
-    ):
+    headers = response_dict["headers"]
+    is_page = str(headers.get("content-type", "")).lower().startswith("text/html")
+    is_object = any(name in headers for name in OBJECT_HEADERS)
+    if not is_page or is_object or response_dict["status_code"] >= 500:
         return
-    body = bytes(response_dict["body"] or b"").decode("utf-8", "replace")
+    content = response_dict["body"]
+    body = content.decode("utf-8", "replace") if isinstance(content, bytes) else ""
     title = body.partition("<title>")[2].partition("</title>")[0].strip()[:80] or "no title"
     endpoint = operation_model.service_model.endpoint_prefix
     raise UnexpectedPageError(host=f"the endpoint of {endpoint}", status_code=response_dict["status_code"], title=title)

@@ -12,6 +12,8 @@ from tests.proofs import real_stack
 
 READS: tuple[tuple[str, str, dict[str, object]], ...] = (
     ("s3", "list_buckets", {}),
+    ("s3", "get_object", {"Bucket": "web", "Key": "index.html"}),
+    ("s3", "head_bucket", {"Bucket": "web"}),
     ("iam", "list_roles", {}),
     ("ec2", "describe_vpcs", {}),
     ("ecs", "list_services", {}),
@@ -35,7 +37,7 @@ def test_a_web_page_is_not_an_empty_result(
     """The sign-in page of a network has status 200; botocore reads it as a response without members (RFC 8952)."""
     account.faults = Faults(rules=(Rule("html"),))
 
-    with pytest.raises(AwsError, match="Sign in to the network") as caught:
+    with pytest.raises(AwsError, match="a web page") as caught:
         Clients("eu-west-1", attempts=1).call(service, operation, parameters)
 
     assert caught.value.code == "UnexpectedResponse"
