@@ -261,3 +261,45 @@ class TestSettings:
 
         with pytest.raises(ValueError, match=says):
             Faults.load(path)
+
+
+class TestAccounts:
+    def test_an_unknown_limit_is_refused(self) -> None:
+        """A typing error must not look like an account without limits."""
+        with pytest.raises(ValueError, match="unknown account limit: rds-unsued"):
+            Faults.from_dict({"account_limits": ["rds-unsued"]})
+        with pytest.raises(ValueError, match="invalid role_error"):
+            Faults.from_dict({"role_error": "never"})
+
+    def test_settings_survive_the_round_trip(self) -> None:
+        """A file, Python and the control API take the same settings."""
+        faults = Faults(account_limits=("free-plan",), role_error="credentials", session_expires_after_seconds=3)
+
+        assert Faults.from_dict(faults.to_dict()) == faults
+
+    def test_an_error_has_the_code_and_text_that_the_rule_names(self, emulator: Emulator, aws: Clients) -> None:
+        """So that any wording of AWS can be played back."""
+        emulator.faults = Faults(rules=(Rule("error", code="RequestTimeTooSkewed", message="too large", status=403),))
+
+        with pytest.raises(ClientError, match=r"RequestTimeTooSkewed.*too large"):
+            aws("sts").get_caller_identity()
+
+    def test_a_session_expires_in_each_services_words(self, emulator: Emulator, aws: Clients) -> None:
+        """S3 and EC2 have codes of their own (S3 error responses; EC2 API error codes)."""
+        emulator.faults = Faults(session_expires_after_seconds=0)
+
+        assert error_code(aws("s3").list_buckets) == "ExpiredToken"
+        assert error_code(aws("ec2").describe_vpcs) == "RequestExpired"
+        assert error_code(aws("ecs").list_services) == "ExpiredTokenException"
+
+    def test_a_service_linked_role_exists_once(self, emulator: Emulator, aws: Clients) -> None:
+        """An account that uses RDS has it; one that never did makes it once (IAM API, CreateServiceLinkedRole)."""
+        client = aws("iam")
+
+        def create_role() -> object:
+            return client.create_service_linked_role(AWSServiceName="rds.amazonaws.com")
+
+        assert error_code(create_role) == "InvalidInput"
+        emulator.faults = Faults(account_limits=("rds-unused",))
+        assert client.create_service_linked_role(AWSServiceName="rds.amazonaws.com")["Role"]["RoleName"]
+        assert error_code(create_role) == "InvalidInput"
