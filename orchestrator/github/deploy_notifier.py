@@ -40,6 +40,11 @@ class DeployNotifier(Notifier):
         self._approved_digest = approved_digest
         self._is_approved = is_approved
 
+    @property
+    def allows_uncommitted_changes(self) -> bool:
+        """A workflow deploys what was merged, and nothing else."""
+        return False
+
     def carry_out(self, settings: Settings, operation: Callable[[], DeployRun], command: str) -> DeployRun:
         """Run ``operation``, and report whatever stops it before raising it; ``command`` is what to run next.
 

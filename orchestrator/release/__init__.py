@@ -41,7 +41,8 @@ class Release(Struct, frozen=True):
     """One deploy or rollback that reached AWS.
 
     ``at`` is ISO 8601 in UTC.  ``of`` is the release that a rollback restored.  ``changes`` lists each action with its
-    address.  ``reason`` says why the release failed, or why it was rolled back.
+    address.  ``reason`` says why the release failed, or why it was rolled back.  ``uncommitted`` is a hash of what the
+    checkout had beyond its commit, or "".
     """
 
     number: int
@@ -54,6 +55,7 @@ class Release(Struct, frozen=True):
     of: int | None = None
     changes: tuple[str, ...] = ()
     reason: str = ""
+    uncommitted: str = ""
 
     @property
     def is_complete(self) -> bool:

@@ -240,6 +240,7 @@ class Deployment:
             digest,
             rollback_of,
             reason=reason,
+            uncommitted=origin.uncommitted,
         )
         return self._save_release(draft, candidate)
 

@@ -18,12 +18,16 @@ from orchestrator.release.manifest_documents import add_documents, prune_documen
 MAX_FAILED_RELEASES = 20
 """How many failed releases the ledger keeps; they cannot be restored."""
 
+OWN_FOLDER = ".orchestrator"
+"""Where the orchestrator itself writes in a checkout."""
+
 
 class Origin(Struct, frozen=True):
-    """Who started a release, and from which commit."""
+    """Who started a release, and from which commit; ``uncommitted`` is a hash of changes beyond it, or ""."""
 
     actor: str
     commit: str
+    uncommitted: str = ""
 
 
 def detect_origin(folder: Path) -> Origin:
@@ -31,6 +35,30 @@ def detect_origin(folder: Path) -> Origin:
     actor = os.environ.get("GITHUB_ACTOR") or _current_user()
     commit = _head_commit(folder) or os.environ.get("GITHUB_SHA", "")
     return Origin(actor, commit)
+
+
+class UncommittedChanges(Struct, frozen=True):
+    """What a checkout has beyond its commit: a ``digest`` of it, and the changed files that git tracks."""
+
+    digest: str = ""
+    tracked_paths: tuple[str, ...] = ()
+
+
+def find_uncommitted_changes(folder: Path) -> UncommittedChanges:
+    """Return what the checkout that contains ``folder`` has beyond its commit; ignored files do not count."""
+    if not _head_commit(folder):
+        return UncommittedChanges()
+    root = Path(shell.run(["git", "rev-parse", "--show-toplevel"], folder=folder, timeout=10).output.strip())
+    git = ["git", "-c", "core.quotepath=off"]
+    diff = [*git, "diff", "--no-ext-diff", "--no-textconv", "--binary"]
+    tracked = shell.run([*diff, "--name-only", "HEAD"], folder=root, timeout=60).output
+    listing = [*git, "ls-files", "--others", "--exclude-standard", "--", ".", f":(exclude,glob)**/{OWN_FOLDER}/**"]
+    untracked = shell.run(listing, folder=root, timeout=60).output
+    if not tracked and not untracked:
+        return UncommittedChanges()
+    hashes = shell.run(["git", "hash-object", "--stdin-paths"], folder=root, stdin=untracked, timeout=60).output
+    content = (shell.run([*diff, "HEAD"], folder=root, timeout=60).output, untracked, hashes)
+    return UncommittedChanges(canonical_json.digest(content), tuple(tracked.splitlines()))
 
 
 def utc_timestamp() -> str:

@@ -20,6 +20,11 @@ class Notifier:
         """The commit of this run, if the branch has a newer one that another run deploys; else ""."""
         return ""
 
+    @property
+    def allows_uncommitted_changes(self) -> bool:
+        """Whether a checkout may be deployed with changes that are in no commit."""
+        return True
+
     def find_merged_pull_request(self) -> int | None:
         """Return the number of the pull request that merged the commit, or None."""
         return None

@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from orchestrator.state.protocol.records import RunVerb
 
 
+MAX_LISTED_PATHS = 5
+
+
 class DeployOptions(Struct, frozen=True):
     """Options of ``deploy``.
 
@@ -72,7 +75,10 @@ class RollbackOptions(Struct, frozen=True):
 
 
 class ReleaseSession(Struct, frozen=True):
-    """State of a deploy or rollback; once the environment is locked, ``record`` receives its events."""
+    """State of a deploy or rollback; once the environment is locked, ``record`` receives its events.
+
+    ``uncommitted`` is a hash of what the checkout has beyond its commit, or "".
+    """
 
     settings: Settings
     manifest: Manifest
@@ -80,6 +86,7 @@ class ReleaseSession(Struct, frozen=True):
     store: LedgerStore
     approval: Approval
     record: RunReporter = field(default_factory=RunReporter)
+    uncommitted: str = ""
 
     @contextmanager
     def acquire_lock(self, verb: RunVerb, options: RunOptions) -> Iterator[ReleaseSession]:
@@ -136,7 +143,7 @@ class ReleaseSession(Struct, frozen=True):
                 self.record.report_event(event)
                 display(event)
 
-            origin = ledger_entry.detect_origin(settings.manifests)
+            origin = replace(ledger_entry.detect_origin(settings.manifests), uncommitted=self.uncommitted)
             deployment = Deployment(self.store, origin, self.clients, on_event, parallelism=parallelism)
             try:
                 result = operation(deployment, lambda cause: _print_failure(settings, cause))
@@ -207,7 +214,7 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
     from orchestrator.state.client.run_reporter import RunSuperseded
 
     notifier = notifier or Notifier()
-    session = open_session(settings, options.approval, clients=options.clients)
+    session = _check_committed(open_session(settings, options.approval, clients=options.clients), notifier)
     notifier.start_deployment(options.description)
     with reporter.interrupt_on_termination():
         session.build_sites(should_run=options.should_build_sites)
@@ -238,6 +245,27 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
         settings.terminal.print_out(f"Superseded: run {superseded.run_id} deploys a newer commit. Nothing was changed.")
         notifier.report_superseded(superseded.run_id)
         return DeployRun(ExitCode.OK)
+
+
+def _check_committed(session: ReleaseSession, notifier: Notifier) -> ReleaseSession:
+    """Return ``session`` with a hash of what the checkout has beyond its commit, and say that there is something.
+
+    Raises Problems if files that git tracks were changed and the notifier does not allow it.
+    """
+    from orchestrator.release import ledger_entry
+
+    changes = ledger_entry.find_uncommitted_changes(session.settings.manifests)
+    if changes.tracked_paths and not notifier.allows_uncommitted_changes:
+        shown_paths = ", ".join(changes.tracked_paths[:MAX_LISTED_PATHS])
+        raise Problems.from_message(
+            f"the checkout differs from its commit in {len(changes.tracked_paths)} files, such as {shown_paths}",
+            hint="a workflow deploys commits: commit the changes, or do not make them before the deploy",
+        )
+    if changes.digest:
+        session.settings.terminal.print_out(
+            f"The checkout has uncommitted changes. The release is marked with -dirty.{changes.digest[:8]}."
+        )
+    return replace(session, uncommitted=changes.digest)
 
 
 def rollback(settings: Settings, options: RollbackOptions, notifier: Notifier | None = None) -> DeployRun:
