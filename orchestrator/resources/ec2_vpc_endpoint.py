@@ -38,7 +38,7 @@ ARN = None
 NOT_FOUND_CODES = ("InvalidVpcEndpointId.NotFound",)
 INACTIVE_STATES = ("deleting", "deleted", "rejected", "expired")
 WRITE_ONLY_FIELDS = ("vpc", "route_tables")
-SHARED_EFFECT = "An S3 endpoint that another environment created is used. It is kept until the last one leaves."
+SHARED_EFFECT = "Uses the S3 endpoint of another environment. It is deleted with the last environment that uses it."
 GENTLE = frozenset({SHARED_EFFECT})
 """Effects that need no approval."""
 OWNERSHIP_KEYS = (TAG_PROJECT, TAG_ENVIRONMENT, TAG_COMPONENT, TAG_DELETION_POLICY)
