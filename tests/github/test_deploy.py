@@ -197,7 +197,7 @@ def test_a_failure_is_told_on_the_merged_pull_request(shop: ShopRepository) -> N
     run = shop.run_deploy()
 
     assert run.code == 1
-    assert run.outputs["result"] == "failed"  # what holds data is not removed to go back
+    assert run.outputs["result"] == "returned"  # what holds data is retained
     (comment,) = [one for one in shop.hub.list_comments(number) if "orchestrator:deploy" in one["body"]]
     assert "**Root cause:** s3\\_bucket.files" in comment["body"]
     assert "s3:PutBucketVersioning" in comment["body"]
