@@ -70,6 +70,14 @@ def expand(desired: DesiredState, repository: Repository) -> DesiredState:
     return DesiredState(desired.scope.github_scope, tuple(resources))
 
 
+def describe_access(access: DesiredState) -> dict[str, dict[str, Any]]:
+    """Return the whole policy documents and trust policies of expanded access, by name, in IAM's form."""
+    return {
+        "policies": {item.physical: item.spec["document"] for item in access.resources if item.type == "iam_policy"},
+        "roles": {item.physical: item.spec["trust"] for item in access.resources if item.type == "iam_role"},
+    }
+
+
 def require_permissions_boundary(project: Component, desired: DesiredState) -> None:
     """Raise Problems if services need roles but the Project has no permissions boundary.
 

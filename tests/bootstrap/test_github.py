@@ -63,6 +63,41 @@ def test_the_plan_shows_it_and_does_nothing(hub: FakeGitHub, capsys: pytest.Capt
     assert clients().call("iam", "list_roles", {})["Roles"] == []
 
 
+def test_json_holds_whole_policies_and_changes_nothing(hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
+    """Administrators can read every right before they grant it; the text of a plan shortens long values."""
+    assert bootstrap("--plan", "--format", "json") == ExitCode.OK
+
+    shown = json.loads(capsys.readouterr().out)
+    actions = [
+        action
+        for statement in shown["policies"]["joiabagur-prod-plan-1"]["Statement"]
+        for action in statement["Action"]
+    ]
+    assert "ecr:DescribeRepositories" in actions
+    assert shown["roles"].keys() == set(ROLES.values())
+    assert len(shown["settings"]) == len([item for item in shown["settings"] if item]) > 0
+    assert hub.writes == []
+
+
+def test_json_without_a_token_holds_the_policies(
+    hub: FakeGitHub, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The half about AWS needs no account on GitHub."""
+    monkeypatch.delenv("GITHUB_TOKEN")
+    monkeypatch.delenv("GH_TOKEN", raising=False)
+    monkeypatch.setenv("PATH", "")
+
+    assert bootstrap("--plan", "--format", "json") == ExitCode.OK
+    printed = capsys.readouterr()
+    assert json.loads(printed.out).keys() == {"policies"}
+    assert "no GitHub token found" in printed.err
+
+
+def test_json_is_a_form_of_the_plan_only(hub: FakeGitHub, capsys: pytest.CaptureFixture[str]) -> None:
+    assert bootstrap("--format", "json") != ExitCode.OK
+    assert "--plan" in capsys.readouterr().err
+
+
 def test_only_the_environment_of_the_main_branch_becomes_the_deploy_role(hub: FakeGitHub) -> None:
     """Trust names audience, repository id, branch, environment and both forms of the subject, without wildcards."""
     bootstrap("--auto-approve")

@@ -15,17 +15,27 @@ if TYPE_CHECKING:
     from orchestrator.bootstrap.github_settings import Setting
     from orchestrator.bootstrap.workflow_roles import Repository
     from orchestrator.github.client import GitHub
+    from orchestrator.planning.plan import PreparedPlan
     from orchestrator.runs.terminal import Terminal
-    from orchestrator.vocabulary import Scope
+    from orchestrator.vocabulary import DesiredState, Scope
 
 
 @cli_command(
     "bootstrap",
     "orchestrator bootstrap github --plan",
+    "orchestrator bootstrap github --plan --format json",
     "orchestrator bootstrap github -e prod",
 )
 @click.argument("provider", type=click.Choice(["github"]))
 @click.option("--plan", "--print", "plan_only", is_flag=True, help="Show what would be created; change nothing.")
+@click.option(
+    "--format",
+    "plan_format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Format of --plan; json holds the whole policies, and needs no token and no AWS credentials.",
+)
 @click.option("--auto-approve", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     "--without-environment",
@@ -33,7 +43,14 @@ if TYPE_CHECKING:
     help="Let every job of the default branch deploy: for private repositories on GitHub's Free plan.",
 )
 @common_options
-def command(settings: Settings, provider: str, plan_only: bool, auto_approve: bool, without_environment: bool) -> int:
+def command(
+    settings: Settings,
+    provider: str,
+    plan_only: bool,
+    plan_format: str,
+    auto_approve: bool,
+    without_environment: bool,
+) -> int:
     """Set up AWS roles and GitHub settings for the workflows.
 
     Creates, with an administrator's credentials: the OIDC provider (or uses the existing one), a read-only role for
@@ -44,12 +61,15 @@ def command(settings: Settings, provider: str, plan_only: bool, auto_approve: bo
     from orchestrator.bootstrap import github_settings, workflow_roles
     from orchestrator.planning import pipeline
     from orchestrator.problems import ExitCode
-    from orchestrator.runs import apply, plan_output
-    from orchestrator.runs.approval import Approval
+    from orchestrator.runs import plan_output
 
+    if plan_format == "json" and not plan_only:
+        raise click.UsageError("--format json requires --plan")
     desired = pipeline.load_desired(settings.manifests, settings.environment, include_artefacts=False)
     project = next(component for component in desired.components if component.kind == "Project")
     workflow_roles.require_permissions_boundary(project, desired)
+    if plan_format == "json":
+        return _print_access(settings, desired, str(project.spec["repository"]), without_environment)
     github = github_client(str(project.spec["repository"]))
     repository = _fetch_repository(github, desired.scope, without_environment=without_environment)
     planned = pipeline.plan(workflow_roles.expand(desired, repository))
@@ -65,16 +85,50 @@ def command(settings: Settings, provider: str, plan_only: bool, auto_approve: bo
         return ExitCode.OK
     if plan_only:
         return ExitCode.OK
-    question = f"Make these changes in account {planned.plan.account} and in {repository.name}? Only 'yes' is accepted:"
+    return _apply(settings, planned, github, setting_changes, auto_approve)
+
+
+def _apply(
+    settings: Settings, planned: PreparedPlan, github: GitHub, setting_changes: list[Setting], auto_approve: bool
+) -> int:
+    """Ask, then apply the changes in AWS and on GitHub.  Raises Problems."""
+    from orchestrator.problems import ExitCode
+    from orchestrator.runs import apply
+    from orchestrator.runs.approval import Approval
+
+    terminal, plan = settings.terminal, planned.plan
+    question = f"Make these changes in account {plan.account} and in {github.repository}? Only 'yes' is accepted:"
     Approval(is_automatic=auto_approve).confirm(terminal, question, "yes")
     # The environment first: GitHub may refuse it, and a role must not trust one that has no branch policy.
     _apply_settings(terminal, github, [change for change in setting_changes if change.is_protection])
-    if planned.plan.pending_changes:
-        code = ExitCode(apply.apply_with_progress(planned, settings, 16, settings.command_line("bootstrap", provider)))
+    if plan.pending_changes:
+        code = ExitCode(apply.apply_with_progress(planned, settings, 16, settings.command_line("bootstrap", "github")))
         if code is not ExitCode.OK:
             terminal.print_err("The variables on GitHub were not set, because the changes in AWS are not complete.")
             return code
     _apply_settings(terminal, github, [change for change in setting_changes if not change.is_protection])
+    return ExitCode.OK
+
+
+def _print_access(settings: Settings, desired: DesiredState, repository_name: str, without_environment: bool) -> int:
+    """Print policies as JSON, and with a token also the roles' trust and the pending settings.  Raises Problems."""
+    import json
+
+    from orchestrator.bootstrap import github_settings, workflow_roles
+    from orchestrator.bootstrap.workflow_roles import Repository
+    from orchestrator.problems import ExitCode
+
+    if find_github_token() is None:
+        access = workflow_roles.describe_access(workflow_roles.expand(desired, Repository(repository_name, 0, 0)))
+        document: dict[str, object] = {"policies": access["policies"]}
+        settings.terminal.print_err("Trust policies and GitHub settings are left out: no GitHub token found.")
+    else:
+        github = github_client(repository_name)
+        repository = _fetch_repository(github, desired.scope, without_environment=without_environment)
+        pending = github_settings.list_pending_settings(github, desired.scope, repository)
+        access = workflow_roles.describe_access(workflow_roles.expand(desired, repository))
+        document = {**access, "settings": [setting.description for setting in pending]}
+    settings.terminal.print_out(json.dumps(document, indent=2, sort_keys=True))
     return ExitCode.OK
 
 
@@ -111,12 +165,18 @@ def github_client(repository: str, attempts: int | None = None) -> GitHub:
 
 
 def github_token() -> str:
-    """Return the token from the environment, or from ``gh``.  It is never printed.
-
-    Raises Problems if there is none.
-    """
-    from orchestrator import shell
+    """Return the token.  Raises Problems if there is none."""
     from orchestrator.problems import Problems
+
+    if token := find_github_token():
+        return token
+    hint = "log in with `gh auth login`, or set GITHUB_TOKEN to a token with administration rights on the repository"
+    raise Problems.from_message("no GitHub token found; nothing was changed", hint=hint)
+
+
+def find_github_token() -> str | None:
+    """Return the token from the environment, or from ``gh``, or None.  It is never printed."""
+    from orchestrator import shell
 
     for name in ("GITHUB_TOKEN", "GH_TOKEN"):
         if variable_value := os.environ.get(name):
@@ -125,5 +185,4 @@ def github_token() -> str:
         result = shell.run(["gh", "auth", "token"], timeout=20)
         if result.exit_code == 0 and result.output.strip():
             return result.output.strip()
-    hint = "log in with `gh auth login`, or set GITHUB_TOKEN to a token with administration rights on the repository"
-    raise Problems.from_message("no GitHub token found; nothing was changed", hint=hint)
+    return None
