@@ -69,6 +69,11 @@ GUARANTEES = (
         ("proofs.test_identity",),
     ),
     Guarantee(
+        "A new account takes one run, and a limited one is told why",
+        "new roles in all wordings, no service-linked role, Free plan, unverified, a member, an expired session",
+        ("proofs.test_account_states",),
+    ),
+    Guarantee(
         "Independent changes run in parallel, dependent changes in order",
         "the real stack as AWS observes it, and random graphs",
         ("proofs.test_parallel", "planning.test_apply"),
