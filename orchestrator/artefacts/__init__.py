@@ -17,12 +17,14 @@ class Image(Struct, frozen=True):
     """The container image of one component.
 
     ``tag`` is the hash of all build inputs. ``digest`` (``sha256:...``) is set when the image already exists: it is
-    then used as it is and never built. ``build`` holds the builder's input, with absolute paths.
+    then used as it is and never built. ``build`` holds the builder's input, with absolute paths. ``rebuild`` names the
+    run that builds it although there is an image of these inputs; "" if none does.
     """
 
     tag: str
     build: Mapping[str, Any] = field(default_factory=dict)
     digest: str | None = None
+    rebuild: str = ""
 
 
 class SiteFile(Struct, frozen=True):

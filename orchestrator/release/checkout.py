@@ -48,13 +48,19 @@ def load(folder: Path, environment: str | None = None, clients: Clients | None =
     return from_manifest(pipeline.validate(folder, environment), clients)
 
 
-def from_manifest(manifest: Manifest, clients: Clients | None = None) -> ReleaseCandidate:
-    """Build the release candidate of manifests that have been checked already.  Raises Problems."""
+def from_manifest(manifest: Manifest, clients: Clients | None = None, rebuild: str = "") -> ReleaseCandidate:
+    """Build the release candidate of manifests that have been checked already.
+
+    ``rebuild`` names a run that builds every image again.  Raises Problems.
+    """
     clients = clients or _create_clients(manifest)
     store = find_store(manifest, clients)
     ledger = store.read() if store else Ledger()
     checkout_documents = manifest_documents.from_manifest(manifest)
     artefacts = collect_artefacts(expand.build_stack(manifest).components.values(), _create_digest_finder(clients))
+    if rebuild:
+        images = {handle: replace(image, rebuild=rebuild) for handle, image in artefacts.images.items()}
+        artefacts = replace(artefacts, images=images)
     base = ledger.last_complete
     resolution = pins.resolve(ledger, checkout_documents, artefacts) if base else PinResolution()
     if store is not None and base is not None and resolution.held:

@@ -183,7 +183,8 @@ def _is_changed(
 def _is_part_changed(pin: Pin, documents: Mapping[str, ManifestDocument], artefacts: Artefacts) -> bool:
     kind, _, name = pin.part.partition(":")
     if kind == "image":
-        return name not in artefacts.images or artefacts.images[name].tag != pin.refused
+        image = artefacts.images.get(name)
+        return image is None or bool(image.rebuild) or image.tag != pin.refused
     if kind == "site":
         # Only a site that was built can lift its pin.
         is_built = name in artefacts.sites

@@ -2,8 +2,9 @@
 the push.
 
 The tag is the hash of the build inputs, so an existing tag needs no build; deployments refer to the digest. Images are
-never changed or deleted here: retention deletes them once no release needs them. The builder is imported only when an
-image is built, because most plans build none.
+never changed or deleted here: retention deletes them once no release needs them. An image that is built again from the
+same inputs gets the tag ``TAG-RUN``, because tags are immutable; of several, the newest is used. The builder is
+imported only when an image is built, because most plans build none.
 """
 
 from __future__ import annotations
@@ -37,20 +38,42 @@ def normalise(spec: Mapping[str, Value]) -> Mapping[str, Value]:
 
 def read(aws: AwsReader, scope: Scope, name: str, spec: Mapping[str, Value]) -> LiveResource | None:
     """Return the image with the spec's digest or tag, or None."""
-    image_id = {"imageDigest": spec["digest"]} if "digest" in spec else {"imageTag": spec["tag"]}
     repository = spec["repository"]
-    response = aws.get(
-        "ecr", "describe_images", repositoryName=repository, imageIds=[image_id], missing=NOT_FOUND_CODES
-    )
-    if not response or not response.get("imageDetails"):
+    newest = _read_digest(aws, repository, spec["digest"]) if "digest" in spec else _read_newest(aws, spec)
+    if newest is None:
         return None
-    digest = response["imageDetails"][0]["imageDigest"]
+    digest, rebuild = newest
     live_spec = {key: spec[key] for key in ("repository", "tag", "digest", "source") if key in spec}
+    if "rebuild" in spec and rebuild:
+        live_spec["rebuild"] = rebuild
     return LiveResource(live_spec, _build_outputs(scope, repository, digest), owner=scope.owner)
 
 
+def _read_digest(aws: AwsReader, repository: str, digest: str) -> tuple[str, str] | None:
+    image_ids = [{"imageDigest": digest}]
+    response = aws.get("ecr", "describe_images", repositoryName=repository, imageIds=image_ids, missing=NOT_FOUND_CODES)
+    return (digest, "") if response and response.get("imageDetails") else None
+
+
+def _read_newest(aws: AwsReader, spec: Mapping[str, Value]) -> tuple[str, str] | None:
+    """Return the digest of the newest image of the tag, and the run that built it again, or None."""
+    repository, tag = spec["repository"], spec["tag"]
+    tagged: Any = {"tagStatus": "TAGGED"}
+    images = aws.all(
+        "ecr", "describe_images", "imageDetails", missing=NOT_FOUND_CODES, repositoryName=repository, filter=tagged
+    )
+    builds = [
+        (name.removeprefix(tag).removeprefix("-"), image["imageDigest"])
+        for image in images
+        for name in image.get("imageTags", ())
+        if name == tag or name.startswith(f"{tag}-")
+    ]
+    rebuild, digest = max(builds, default=("", ""))
+    return (digest, rebuild) if digest else None
+
+
 def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
-    """Log in, build and push the image.
+    """Log in, build and push the image, under a tag of its own if it is built again.
 
     Raises Problems during planning if an image of an earlier release no longer exists: it cannot be rebuilt
     identically.
@@ -66,15 +89,15 @@ def create(scope: Scope, name: str, spec: Mapping[str, Value]) -> Steps:
     cache_tag = yield Compute("newest image, for its layer cache", newest_tag, (images,))
     login = yield ApiCall("ecr", "get_authorization_token", {}, is_sensitive=True)
     note = f"build {spec['source']} and push"
-    arguments = (login, build, repository, tag, cache_tag)
+    pushed_tag = f"{tag}-{spec['rebuild']}" if "rebuild" in spec else tag
+    arguments = (login, build, repository, pushed_tag, cache_tag)
     digest = yield LocalCall(PUSH_ACTION, builder.build_and_push, arguments, note, has_output=True)
     return _build_outputs(scope, repository, digest)
 
 
 def update(scope: Scope, name: str, spec: Mapping[str, Value], live: LiveResource, changed: frozenset[str]) -> Steps:
-    """Do nothing: an image with other content is another image."""
-    yield from ()
-    return {}
+    """Build the image again; nothing else changes, because an image with other content is another image."""
+    return (yield from create(scope, name, spec)) if "rebuild" in changed else {}
 
 
 def delete(scope: Scope, name: str, live: LiveResource) -> Steps:

@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 MAX_LISTED_PATHS = 5
 
 
+REBUILD_FORMAT = "%Y%m%dT%H%M%SZ"
+"""Name of a run that builds images again: later runs have to sort after earlier ones."""
+
+
 class DeployOptions(Struct, frozen=True):
     """Options of ``deploy``.
 
@@ -52,6 +56,7 @@ class DeployOptions(Struct, frozen=True):
     allow: str = ""
     parallelism: int = MAX_PARALLEL_CHANGES
     should_build_sites: bool = True
+    should_rebuild_images: bool = False
     run: RunOptions = field(default_factory=RunOptions)
     description: str = "deploy"
     clients: Clients | None = None
@@ -222,7 +227,8 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
         with session.acquire_lock("deploy", _with_pull_request(options.run, notifier)) as locked:
             if commit := notifier.commit_of_newer_run:
                 locked.record.report_superseded(commit)
-            candidate = checkout.from_manifest(locked.manifest, locked.clients)
+            rebuild = time.strftime(REBUILD_FORMAT, time.gmtime()) if options.should_rebuild_images else ""
+            candidate = checkout.from_manifest(locked.manifest, locked.clients, rebuild)
             candidate.pin_resolution.raise_if_undecided()
             planned = pipeline.plan(
                 candidate.desired, targets=options.targets, allow=options.allow, clients=locked.clients
@@ -237,7 +243,7 @@ def deploy(settings: Settings, options: DeployOptions, notifier: Notifier | None
                 planned,
                 lambda deployment, on_failure: deployment.deploy(planned, candidate, on_failure),
                 options.parallelism,
-                settings.command_line("deploy"),
+                settings.command_line("deploy", *(["--rebuild"] if rebuild else [])),
             )
             notifier.report_run(run)
             return run

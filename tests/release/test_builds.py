@@ -154,3 +154,22 @@ def test_a_failed_image_build_is_told_in_lines(
     assert r"\n" not in shown.out + shown.err
     assert "characters)" not in shown.out, "nothing is cut out of the middle"
     assert os.environ["HOME"] in shown.out or "Complete output: /" in shown.out
+
+
+@pytest.mark.skipif(shell.which("buildah") is None, reason="needs buildah")
+@pytest.mark.xdist_group("registry")
+def test_a_deploy_can_build_again(
+    shop: SiteCheckout, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`deploy --rebuild` of an unchanged checkout builds; the next deploy keeps what it built."""
+    use_private_store(shop.folder / "store", monkeypatch)
+    shop.build({"index.html": "x"})
+    (shop.folder / "shop.yaml").write_text((shop.folder / "shop.yaml").read_text() + SERVICE)
+    (shop.folder / "api").mkdir()
+    (shop.folder / "api" / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    built = []
+    for arguments in ((), ("--rebuild",), ()):
+        deploy(shop, *arguments)
+        built.append("STEP 2/" in capsys.readouterr().err)
+
+    assert built == [True, True, False]

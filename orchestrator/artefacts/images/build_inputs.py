@@ -31,8 +31,8 @@ class Recipe(Struct, frozen=True):
     """One build: absolute paths of the context folder and the Dockerfile, and the build options.
 
     ``resolve``: whether bases count by their current digest. ``source``: the build as the manifest describes it, for
-    messages. Not part of the tag: ``sbom`` (whether packages are listed) and ``keep_layers`` (whether layers may be
-    cached in the image's repository).
+    messages. Not part of the tag: ``sbom`` (whether packages are listed), ``keep_layers`` (whether layers may be cached
+    in the image's repository) and ``without_cache`` (whether every instruction runs again).
     """
 
     context: Path
@@ -44,6 +44,7 @@ class Recipe(Struct, frozen=True):
     source: str = ""
     sbom: bool = True
     keep_layers: bool = False
+    without_cache: bool = False
 
     @property
     def fields(self) -> dict[str, Any]:

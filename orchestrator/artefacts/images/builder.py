@@ -147,17 +147,18 @@ def _prepare_job(recipe: Recipe, target: ImageReference, folder: Path, cache_tag
     is_build_insecure = (
         all(registry_client.scheme_for(base_image.registry) == "http" for base_image in bases) if bases else is_insecure
     )
+    keeps_layers = recipe.keep_layers and not recipe.without_cache
     return BuildJob(
         f"{repository}:{target.tag}",
         folder,
         ignore_copy,
         provenance_labels(recipe, text, target.tag),
-        cache_image=f"{repository}:{cache_tag}" if cache_tag else None,
+        cache_image=f"{repository}:{cache_tag}" if cache_tag and not recipe.without_cache else None,
         should_pull=recipe.resolve and any(base_image.digest is None for base_image in bases),
         is_insecure=is_insecure,
         is_build_insecure=is_build_insecure,
         # One option disables TLS for bases and layers alike, so it must not apply to a public registry.
-        layer_repository=repository if recipe.keep_layers and is_build_insecure == is_insecure else None,
+        layer_repository=repository if keeps_layers and is_build_insecure == is_insecure else None,
     )
 
 

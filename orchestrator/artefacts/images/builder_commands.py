@@ -95,6 +95,8 @@ def _command_succeeds(*command: str) -> bool:
 def build_command(tool: BuildTool, recipe: Recipe, job: BuildJob) -> list[str]:
     """Return the command that builds ``recipe`` into the local image store."""
     command = {"docker": _docker_command, "buildah": _buildah_command, "podman": _buildah_command}[tool.name](tool, job)
+    if recipe.without_cache and tool.name != "docker":
+        command.remove("--layers")  # the two exclude each other
     command += ["--file", str(recipe.dockerfile), "--platform", recipe.platform, "--tag", job.name]
     for key, value in sorted(recipe.args.items()):
         command += ["--build-arg", f"{key}={value}"]
@@ -102,6 +104,7 @@ def build_command(tool: BuildTool, recipe: Recipe, job: BuildJob) -> list[str]:
         command += ["--label", f"{key}={value}"]
     command += ["--target", recipe.target] if recipe.target else []
     command += ["--pull"] if job.should_pull else []
+    command += ["--no-cache"] if recipe.without_cache else []
     return [*command, str(recipe.context)]
 
 

@@ -17,6 +17,9 @@ from orchestrator.runs.settings import Settings
     "orchestrator deploy --auto-approve --no-build",
 )
 @click.option("--no-build", is_flag=True, help="Do not run the sites' build commands; ship the files that exist.")
+@click.option(
+    "--rebuild", is_flag=True, help="Build every image again, without caches, even if its inputs are unchanged."
+)
 @apply_options
 @plan_options
 @run_options
@@ -24,6 +27,7 @@ from orchestrator.runs.settings import Settings
 def command(  # noqa: PLR0913 - its options
     settings: Settings,
     no_build: bool,
+    rebuild: bool,
     expect: str,
     auto_approve: bool,
     parallelism: int,
@@ -42,5 +46,5 @@ def command(  # noqa: PLR0913 - its options
     from orchestrator.runs.release import DeployOptions, deploy
 
     approval = Approval(None, expect, auto_approve)
-    options = DeployOptions(approval, targets, allow, parallelism, not no_build, run_options)
+    options = DeployOptions(approval, targets, allow, parallelism, not no_build, rebuild, run_options)
     return deploy(settings, options).exit_code

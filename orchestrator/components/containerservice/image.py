@@ -82,6 +82,9 @@ def _build_image(component: Component, stack: Stack) -> Iterator[Resource]:
     else:
         # Where ECR keeps images by a count of tags, the tags of cached layers would expire images.
         build_spec = {**image.build, "keep_layers": stack.release_bucket is not None}
+        if image.rebuild:
+            spec["rebuild"] = image.rebuild
+            build_spec["without_cache"] = True
         spec |= {"source": image.build["source"], "build": WriteOnly(build_spec)}
     after = frozenset({f"ecr_repository.{component.name}"})
     physical, where = f"{repository}:{image.tag}", component.where

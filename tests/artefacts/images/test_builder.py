@@ -23,6 +23,7 @@ from orchestrator.emulator import Emulator, start
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
 from orchestrator.problems import Problems
+from orchestrator.release.checkout import from_manifest
 from orchestrator.vocabulary import Action, Actuation
 from tests.artefacts.images.builder_store import use_private_store
 
@@ -63,6 +64,11 @@ class Recording(Clients):
         if service == "ecr":
             self.operations.append(operation)
         return super().call(service, operation, parameters, region)
+
+    def pages(self, service: str, operation: str, parameters: dict[str, Any], region: str | None = None) -> list[Any]:
+        if service == "ecr":
+            self.operations.append(operation)
+        return super().pages(service, operation, parameters, region)
 
 
 def authorization(aws: Clients) -> dict[str, Any]:
@@ -210,6 +216,35 @@ def test_a_changed_file_is_a_new_image_and_the_old_one_stays(aws: Recording, che
     assert actions == {"ecr_image.api": Action.CREATE, "apprunner_service.api": Action.UPDATE}
     assert before.items() <= after.items()
     assert image_of(aws).endswith(after[new])
+
+
+def test_an_image_can_be_built_again(aws: Recording, checkout: Path, recorded: Path) -> None:
+    """An image that was bad for a passing reason: built without caches, deployed, and what later plans take.
+
+    The tag is immutable, so each build has its own; the earlier one stays for a rollback. Source: docker build
+    --no-cache; ECR, "Preventing image tags from being overwritten".
+    """
+    apply(aws, checkout)
+    [(tag, first)] = tags(aws).items()
+    manifest = pipeline.validate(checkout / "manifests")
+    recorded.unlink()
+    planned = pipeline.plan(from_manifest(manifest, aws, "20261130T143000Z").desired, clients=aws)
+    actions = {change.address: change.action for change in planned.plan.pending_changes}
+    pipeline.apply(planned, ignore_event, clients=aws)
+    after = tags(aws)
+    [build] = [line for line in recorded.read_text().splitlines() if line.startswith("build ")]
+    later = pipeline.plan(pipeline.load_desired(checkout / "manifests"), clients=aws)
+    same_run = pipeline.plan(from_manifest(manifest, aws, "20261130T143000Z").desired, clients=aws)
+    next_run = pipeline.plan(from_manifest(manifest, aws, "20261130T150000Z").desired, clients=aws)
+
+    assert actions == {"ecr_image.api": Action.UPDATE, "apprunner_service.api": Action.UPDATE}
+    assert after.keys() == {tag, f"{tag}-20261130T143000Z"}
+    assert after[tag] == first
+    assert " --no-cache" in build
+    assert "--cache-from" not in build
+    assert image_of(aws).endswith(after[f"{tag}-20261130T143000Z"])
+    assert [later.plan.pending_changes, same_run.plan.pending_changes] == [(), ()]
+    assert "ecr_image.api" in {change.address for change in next_run.plan.pending_changes}
 
 
 def test_the_token_is_on_no_command_line(aws: Recording, checkout: Path, recorded: Path) -> None:

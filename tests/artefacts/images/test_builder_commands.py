@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from orchestrator.artefacts.images import builder_commands
 from orchestrator.artefacts.images.build_inputs import Recipe
@@ -121,3 +122,13 @@ def test_the_first_that_works_is_taken(
     if len(others) == 1:
         monkeypatch.setenv(builder_commands.BUILDER_VARIABLE, others[0])
         assert builder_commands.find_builder() == BuildTool(others[0])
+
+
+@pytest.mark.parametrize("tool", [BUILDX, DOCKER, BUILDAH, PODMAN], ids=["buildx", "docker", "buildah", "podman"])
+def test_a_rebuild_runs_every_instruction_again(tool: BuildTool, tmp_path: Path) -> None:
+    """buildah and podman refuse ``--layers`` together with ``--no-cache``."""
+    job = replace(work(tmp_path), cache_image=None, layer_repository=None)
+    said = builder_commands.build_command(tool, replace(RECIPE, without_cache=True), job)
+
+    assert "--no-cache" in said
+    assert not {"--layers", "--cache-from"} & set(said)
