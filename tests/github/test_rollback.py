@@ -23,7 +23,7 @@ def test_a_bad_build_stays_away_from_an_unrelated_merge(shop: ShopRepository, se
     back = shop.run_dispatched("rollback.yml", {"reason": "wrong prices"}, vars=away)
 
     assert back.outputs["result"] == "released", back.log
-    assert "Going on without it" in back.log
+    assert "Continuing without it" in back.log
     assert "Plan for shop/prod: 1 to update" in back.log  # it is shown before it is carried out
     (journal,) = (shop.runner.artifacts / "journal-prod").glob("*.jsonl")  # for the service, when it is back
     assert "wrong prices" in journal.read_text()
