@@ -99,17 +99,25 @@ def expand_retaining(manifest: Manifest, artefacts: Artefacts, ledger: Ledger) -
 
 
 def find_missing(
-    ledger: Ledger, release: Release, store: LedgerStore, reader: Reader, parts: frozenset[str] | None = None
+    ledger: Ledger,
+    release: Release,
+    store: LedgerStore,
+    reader: Reader,
+    parts: frozenset[str] | None = None,
+    live_models: Mapping[str, str] | None = None,
 ) -> tuple[str, ...]:
     """Return what a release or its ``parts`` need and AWS no longer has, one sentence each; ``rollback`` asks more.
 
-    Only what a part needs is asked for: a site can come back without the image of its release.
+    Only what a part needs is asked for: a site can come back without the image of its release, and a model that is live
+    needs nothing (``live_models``, by handle).
     """
     if not release.is_complete:
         return ("it failed or did not finish",)
     try:
         manifest = load_manifest(ledger, release, store.environment)
         artefacts = load_artefacts(release, manifest, store, parts)
+        models = dict(artefacts.models.items() - (live_models or {}).items())
+        artefacts = replace(artefacts, models=models)
         desired = expand.expand(manifest, _with_images(release, artefacts))
     except Problems as load_error:
         return tuple(problem.message for problem in load_error.problems)

@@ -139,7 +139,8 @@ def find_obstacles(
     current_release, words = _release_to_leave(ledger), frozenset(part_words)
     differing_parts = _differing_parts(current_release, target, ledger)
     parts = _select_parts(words, differing_parts, current_release, target)
-    missing = restorability.find_missing(ledger, target, store, reader, parts if words else None)
+    live_models = current_release.vector.models
+    missing = restorability.find_missing(ledger, target, store, reader, parts if words else None, live_models)
     schemas = schema_versions.read_schema_versions(ledger, store)
     return (*map(Problem, missing), *_schema_obstacles(schemas, target, ledger, parts))
 

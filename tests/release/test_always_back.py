@@ -20,7 +20,7 @@ from orchestrator.render import deploy_view
 from tests.release.manifests import WEB
 from tests.release.service_project import API, ServiceProject
 from tests.release.shop_project import ShopProject
-from tests.release.test_deploy import back
+from tests.release.test_deploy import back, failing
 
 Run = Callable[..., tuple[int, str]]
 
@@ -173,3 +173,17 @@ def test_a_build_that_fails_is_no_release(service: ServiceProject) -> None:
     view = deploy_view.build_view(ended, 1.0, retry_command="orchestrator deploy", list_command="orchestrator releases")
     assert view.headline.startswith("Deploy failed after 1.0s: ecr_image.api failed. Nothing was changed: release 3 is")
     assert view.next_command == "orchestrator deploy"
+
+
+def test_a_model_that_stays_live_keeps_no_release_from_coming_back(shop: ShopProject) -> None:
+    """The release before went unseen for the one before that, because only the pointer of its model was there."""
+    shop.deploy(issuer="one")
+    pointer = {"Bucket": "shop-files", "Key": "ml-models/current.json", "Body": b'{"version": "7"}'}
+    shop.clients.call("s3", "put_object", pointer)
+    shop.deploy(issuer="two")
+    remaining = [failing()]
+    shop.prove = lambda *_: remaining.pop() if remaining else ()
+
+    assert shop.deploy(issuer="three").status == "returned"
+
+    assert (shop.ledger.releases[-1].of, shop.read_issuer()) == (2, "two")
