@@ -6,7 +6,7 @@ import re
 
 from botocore import exceptions
 
-from orchestrator.aws.known_errors import canonical_code, find_advice
+from orchestrator.aws.error_catalogue import canonical_code, find_advice
 from orchestrator.steps import to_operation_name
 
 _DENIED_CODES = frozenset(

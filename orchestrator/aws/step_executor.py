@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import jmespath
 
-from orchestrator.aws import known_errors, parallel
+from orchestrator.aws import error_catalogue, parallel
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.log_tail import read_log_tail
 from orchestrator.aws.reader import AwsCaller, Reader
@@ -175,7 +175,7 @@ class StepExecutor:
         """Return the failure of a wait with the last log lines and the hint what to check."""
         log_tail = read_log_tail(self._clients, str(step.log_group)) if step.log_group else ""
         log_suffix = f"; last log lines: {log_tail.rstrip('.')}" if log_tail else ""
-        advice = known_errors.find_advice(step.call.service, step.call.operation, "", failure)
+        advice = error_catalogue.find_advice(step.call.service, step.call.operation, "", failure)
         return " ".join(filter(None, (f"{failure}{log_suffix}.", advice, step.stuck_hint)))
 
     def _sweep(self, step: Sweep) -> Any:
@@ -211,7 +211,7 @@ def _retry_reason(step: ApiCall, error: AwsError) -> str:
     """Return what a retry waits for, or "" if a retry cannot help."""
     if _is_named(error, step.retry_codes):
         return f"while AWS returns {error.code}"
-    temporary = known_errors.find_temporary_error(step.service, step.operation, error.code, error.message)
+    temporary = error_catalogue.find_temporary_error(step.service, step.operation, error.code, error.message)
     return temporary.reason if temporary else ""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
 
-from orchestrator.aws import known_errors
+from orchestrator.aws import error_catalogue
 from orchestrator.render.iam_actions import list_required_actions
 from orchestrator.render.plan_view import clean_name, clean_paragraph, clean_sentence
 from orchestrator.render.style import Style
@@ -138,7 +138,7 @@ def _describe_failure(outcome: Outcome) -> str:
 
 def _next_step(failed: Sequence[Outcome], skipped: Sequence[Outcome], unhealthy: Sequence[Outcome]) -> str:
     for outcome in failed:
-        if known_errors.has_advice(outcome.reason):
+        if error_catalogue.has_advice(outcome.reason):
             return f"Follow the advice above. {_NOTHING_TO_UNDO} The next run continues from the state of AWS:"
         if permission := _find_missing_permission(outcome.reason):
             return f"{permission} Then run it again:"

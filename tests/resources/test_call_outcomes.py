@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from orchestrator import resources
-from orchestrator.aws.known_errors import MISSING_ERRORS, TEMPORARY_ERRORS
+from orchestrator.aws.error_catalogue import MISSING_ERRORS, TEMPORARY_ERRORS
 from orchestrator.steps import ApiCall, Wait, to_operation_name
 from tests.resources import call_outcomes
 from tests.resources.call_outcomes import Outcomes

@@ -22,7 +22,7 @@ from orchestrator.emulator import Emulator, Faults
 from orchestrator.state.client import sender
 from orchestrator.state.client.api_client import StateClient
 from orchestrator.state.client.journal import Journal
-from orchestrator.state.protocol.leases import LEASE_TTL_SECONDS
+from orchestrator.state.protocol.lease_queue import LEASE_TTL_SECONDS
 from tests.cli.conftest import MANIFESTS, Run
 from tests.cli.state_service import ENVIRONMENT_KEY, RunningService, list_journals, list_write_calls
 from tests.release.shop_project import MANIFESTS as RELEASED_MANIFESTS

@@ -16,7 +16,7 @@ import pytest
 from orchestrator.cli.main import main
 from orchestrator.emulator import Emulator, Faults
 from orchestrator.state.client.payloads import current_timestamp
-from orchestrator.state.protocol.leases import LEASE_TTL_SECONDS
+from orchestrator.state.protocol.lease_queue import LEASE_TTL_SECONDS
 from orchestrator.state.protocol.records import RunResult
 from tests.cli.conftest import MANIFESTS, Run
 from tests.cli.state_service import ENVIRONMENT_KEY, UNREACHABLE_URL, RunningService, list_journals, list_write_calls

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from orchestrator.problems import Problems
 from orchestrator.release import Release, Vector
 from orchestrator.state.protocol import timestamps
-from orchestrator.state.protocol.leases import LeaseHeldError
+from orchestrator.state.protocol.lease_queue import LeaseHeldError
 from orchestrator.state.protocol.records import (
     DriftReport,
     ModelVersion,

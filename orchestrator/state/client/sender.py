@@ -15,7 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator.state.client.api_client import RefusedError, StateClient, UnreachableError
-from orchestrator.state.protocol.leases import LEASE_TTL_SECONDS
+from orchestrator.state.protocol.lease_queue import LEASE_TTL_SECONDS
 from orchestrator.state.protocol.requests import EventBatch, RenewLeaseRequest
 
 MAX_EVENTS_PER_REQUEST = 500

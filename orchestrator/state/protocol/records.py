@@ -12,7 +12,7 @@ from typing import Generic, Literal, TypeVar
 from msgspec import Struct, field
 
 from orchestrator.release import ManifestDocument, Release
-from orchestrator.state.protocol.leases import Holder, Waiter
+from orchestrator.state.protocol.lease_queue import Holder, Waiter
 from orchestrator.vocabulary import Action, Outcome, Plan
 
 T = TypeVar("T")

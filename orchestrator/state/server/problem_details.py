@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from orchestrator.problems import Problems
 from orchestrator.redaction.redact import sanitise
-from orchestrator.state.protocol.leases import LeaseHeldError, LostLeaseError
+from orchestrator.state.protocol.lease_queue import LeaseHeldError, LostLeaseError
 from orchestrator.state.server.store.database import is_disk_full
 from orchestrator.state.server.store.lease_store import FenceRequiredError, NotRunOwnerError
 from orchestrator.state.server.store.store import EventGapError, RunEndedError, UnknownRunError

@@ -9,8 +9,8 @@ import msgspec
 from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, select, update
 
-from orchestrator.state.protocol import leases
-from orchestrator.state.protocol.leases import LeaseRequest, LeaseState
+from orchestrator.state.protocol import lease_queue
+from orchestrator.state.protocol.lease_queue import LeaseRequest, LeaseState
 from orchestrator.state.protocol.records import Lease, Run, RunResult
 from orchestrator.state.protocol.requests import RunLeaseStatus
 from orchestrator.state.protocol.timestamps import format_timestamp
@@ -53,7 +53,7 @@ class LockedLease:
         """
         self.check_owner(run, actor)
         if fence is not None:
-            leases.require_holder(leases.drop_expired(self.state, timestamp), fence)
+            lease_queue.require_holder(lease_queue.drop_expired(self.state, timestamp), fence)
         elif self.state.holder is not None and self.state.holder.run == run:
             raise FenceRequiredError(run)
 
@@ -66,7 +66,7 @@ class LockedLease:
 
     def remove_run(self, run: str) -> None:
         """Remove a run, whether it holds or waits."""
-        self.save(leases.remove_run(self.state, run))
+        self.save(lease_queue.remove_run(self.state, run))
 
     def save(self, state: LeaseState) -> None:
         """Write the state to the database."""
@@ -140,7 +140,7 @@ class LeaseStore:
             run = msgspec.json.decode(self._lock_run(connection, run_id).body, type=Run)
             lease = lock_lease(connection, run.environment)
             lease.check_owner(run_id, actor)
-            lease.save(leases.renew(lease.state, fence, current_time(connection, self.clock)))
+            lease.save(lease_queue.renew(lease.state, fence, current_time(connection, self.clock)))
             return _lease_status(run, lease.state)
 
     def revoke_lease(self, environment: str, actor: str) -> Lease:
@@ -176,11 +176,11 @@ class LeaseStore:
         lease = lock_lease(connection, run.environment)
         previous_state = lease.state
         self._supersede_queued_runs(connection, lease, run, actor, timestamp)
-        new_state = leases.acquire(lease.state, _lease_request(run, actor, can_wait=can_wait), timestamp)
+        new_state = lease_queue.acquire(lease.state, _lease_request(run, actor, can_wait=can_wait), timestamp)
         is_holder = new_state.holder is not None and new_state.holder.run == run.id
         lease.save(new_state)
         if not is_holder and not can_wait:
-            raise leases.LeaseHeldError(new_state.holder)
+            raise lease_queue.LeaseHeldError(new_state.holder)
         run = replace(run, status="running" if is_holder else "queued")
         self._end_evicted_run(connection, previous_state, new_state, actor, timestamp)
         self._append_history(connection, actor, "run.begin", run.environment, run.id, run)
@@ -196,10 +196,10 @@ class LeaseStore:
             )
         is_holder = lease.state.holder is not None and lease.state.holder.run == run.id
         if run.status == "running" and not is_holder:
-            raise leases.LostLeaseError(lease.state.holder)
+            raise lease_queue.LostLeaseError(lease.state.holder)
         previous_state = lease.state
         lease.check_owner(run.id, actor)
-        lease.save(leases.acquire(lease.state, _lease_request(run, actor, can_wait=can_wait), timestamp))
+        lease.save(lease_queue.acquire(lease.state, _lease_request(run, actor, can_wait=can_wait), timestamp))
         self._end_evicted_run(connection, previous_state, lease.state, actor, timestamp)
         if lease.state.holder is not None and lease.state.holder.run == run.id and run.status == "queued":
             run = replace(run, status="running")
@@ -257,5 +257,5 @@ def _lease_status(run: Run, state: LeaseState) -> RunLeaseStatus:
         run,
         Lease(run.environment, state.fence, state.holder, state.waiting),
         fence,
-        leases.queue_position(state, run.id),
+        lease_queue.queue_position(state, run.id),
     )

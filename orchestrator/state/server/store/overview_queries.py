@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import msgspec
 from sqlalchemy import Connection, Select, and_, func, select
 
-from orchestrator.state.protocol import leases
+from orchestrator.state.protocol import lease_queue
 from orchestrator.state.protocol.records import DriftReport, Environment, Lease, ReleaseRecord, Run
 from orchestrator.state.server.store import tables as t
 from orchestrator.state.server.store.database import Clock, current_time_column
@@ -83,6 +83,6 @@ def _decode(body: str | None, record_type: type[T]) -> T | None:
 
 
 def _decode_lease(environment: str, body: str, now: float) -> Lease:
-    state = leases.drop_expired(msgspec.json.decode(body, type=leases.LeaseState), now)
+    state = lease_queue.drop_expired(msgspec.json.decode(body, type=lease_queue.LeaseState), now)
     holder = state.holder if state.holder and state.holder.until > now else None
     return Lease(environment, state.fence, holder, state.waiting)

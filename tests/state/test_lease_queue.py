@@ -6,7 +6,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from orchestrator.state.protocol.leases import (
+from orchestrator.state.protocol.lease_queue import (
     LEASE_TTL_SECONDS,
     LeaseRequest,
     LeaseState,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.aws import AwsError, Reader, StepExecutor
-from orchestrator.aws.known_errors import (
+from orchestrator.aws.error_catalogue import (
     ERROR_ADVICE,
     MISSING_ERRORS,
     TEMPORARY_ERRORS,
