@@ -25,7 +25,7 @@ from ml.data import storage_location
 from ml.export import writer
 from ml.training_run import load
 from orchestrator import canonical_json
-from orchestrator.model_registry import bundle, registry
+from orchestrator.model_registry import bundle, publish_checks, registry
 from orchestrator.model_registry.registry import METADATA_FILE, ModelMetadata
 from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage
@@ -90,7 +90,7 @@ def upload(storage: FileStorage, run_folder: Path, force_reason: str = "") -> Up
     """
     folder, metadata = load_validated(run_folder)
     previous_pointer = registry.read_pointer(storage)
-    metadata = registry.check_publishable(
+    metadata = publish_checks.check_publishable(
         metadata, previous_pointer, force_reason, validate_command=_validate_command(run_folder)
     )
     pointer = registry.publish(storage, folder, metadata, previous_pointer)

@@ -11,12 +11,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from orchestrator import canonical_json, shell
-from orchestrator.release import Ledger, Pin, Release, Vector
+from orchestrator.release import Ledger, Pin, Release
 from orchestrator.release.checkout import ReleaseCandidate
 from orchestrator.release.manifest_documents import add_documents, prune_documents
-
-MAX_FAILED_RELEASES = 20
-"""How many failed releases the ledger keeps; they cannot be restored."""
+from orchestrator.release.release_retention import select_retained
 
 OWN_FOLDER = ".orchestrator"
 """Where the orchestrator itself writes in a checkout."""
@@ -79,28 +77,6 @@ def add_release(ledger: Ledger, release: Release, candidate: ReleaseCandidate, p
     project = next(item for item in candidate.desired.components if item.kind == "Project")
     updated = replace(updated, releases=releases, pins=pins)
     return prune_documents(replace(updated, releases=select_retained(updated, int(project.spec["releases"]["keep"]))))
-
-
-def select_retained(ledger: Ledger, max_releases: int) -> tuple[Release, ...]:
-    """Return the releases to keep, oldest first: those of the newest distinct vectors, failed ones, and pinned ones.
-
-    A rollback restores a vector that is there already: of each vector, its first release and its newest are kept.
-    """
-    complete_releases = [release for release in ledger.releases if release.is_complete]
-    failed_releases = [release for release in ledger.releases if not release.is_complete]
-    numbers_by_vector: dict[bytes, list[int]] = {}
-    for release in reversed(complete_releases):
-        numbers_by_vector.setdefault(_identity(release.vector), []).append(release.number)
-    newest = [numbers for numbers, _ in zip(numbers_by_vector.values(), range(max_releases), strict=False)]
-    kept_numbers = {number for numbers in newest for number in (numbers[0], numbers[-1])}
-    kept_numbers |= {release.number for release in failed_releases[-MAX_FAILED_RELEASES:]}
-    kept_numbers |= {number for pin in ledger.pins for number in (pin.release, pin.left)}
-    return tuple(release for release in ledger.releases if release.number in kept_numbers)
-
-
-def _identity(vector: Vector) -> bytes:
-    """Return what a release restores: not the schema version, which a rollback leaves."""
-    return canonical_json.dump(replace(vector, schemas={}))
 
 
 def _current_user() -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from orchestrator.model_registry import registry
+from orchestrator.model_registry import publish_checks, registry
 from orchestrator.model_registry.registry import Verdict
 from orchestrator.planning import pipeline
 from orchestrator.planning.events import ignore_event
@@ -141,7 +141,7 @@ def _publish_model(folder: Path, name: str) -> None:
     before = registry.read_pointer(storage)
     described = replace(version(folder / name, name), verdict=Verdict("same", before.version if before else ""))
     registry.publish(
-        storage, folder / name, registry.check_publishable(described, before, "", validate_command=""), before
+        storage, folder / name, publish_checks.check_publishable(described, before, "", validate_command=""), before
     )
 
 

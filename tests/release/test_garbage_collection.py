@@ -16,8 +16,8 @@ from orchestrator.aws.errors import AwsError
 from orchestrator.problems import Position
 from orchestrator.release import ImageReference, Ledger, Pin, Release, ReleaseResult, Vector
 from orchestrator.release.garbage_collection import SITE_GRACE_PERIOD, GarbageCollector
-from orchestrator.release.ledger_entry import select_retained
 from orchestrator.release.ledger_store import LedgerStore
+from orchestrator.release.release_retention import select_retained
 from orchestrator.vocabulary import DesiredState, Resource, Scope
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

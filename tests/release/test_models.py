@@ -10,7 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from orchestrator.cli.main import main
-from orchestrator.model_registry import registry
+from orchestrator.model_registry import publish_checks, registry
 from orchestrator.model_registry.registry import Verdict
 from orchestrator.storage.s3 import S3FileStorage
 from tests.release.shop_project import ShopProject
@@ -22,7 +22,9 @@ def upload(shop: ShopProject, folder: Path, name: str) -> None:
     storage = S3FileStorage(shop.clients, "shop-files")
     before = registry.read_pointer(storage)
     known = replace(version(folder / name, name), verdict=Verdict("same", before.version if before else ""))
-    registry.publish(storage, folder / name, registry.check_publishable(known, before, "", validate_command=""), before)
+    registry.publish(
+        storage, folder / name, publish_checks.check_publishable(known, before, "", validate_command=""), before
+    )
 
 
 def in_use(shop: ShopProject) -> str:

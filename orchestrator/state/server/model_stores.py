@@ -16,7 +16,7 @@ from typing import BinaryIO
 from msgspec import Struct, field
 
 from orchestrator import storage
-from orchestrator.model_registry import bundle, registry, staleness
+from orchestrator.model_registry import bundle, publish_checks, registry, staleness
 from orchestrator.model_registry.registry import ModelMetadata
 from orchestrator.problems import Problems
 from orchestrator.storage import FileStorage
@@ -71,7 +71,7 @@ class ModelStores(Struct):
         with tempfile.TemporaryDirectory() as folder:
             candidate = bundle.unpack(stream, Path(folder))
             previous = registry.read_pointer(store)
-            metadata = registry.check_publishable(
+            metadata = publish_checks.check_publishable(
                 candidate, previous, reason, validate_command="python -m ml.validate_model runs/VERSION"
             )
             registry.publish(store, Path(folder), metadata, previous)
