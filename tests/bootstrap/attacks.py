@@ -117,6 +117,8 @@ def _roles() -> Iterator[Request]:
             yield Request("iam:AttachRolePolicy", PLAIN_ROLE, {**context, "iam:PolicyARN": policy})
     yield Request("iam:AttachRolePolicy", PLAIN_ROLE, {**BOUNDED, "iam:PolicyARN": ADMIN_POLICY})
     yield Request("iam:DeleteRolePermissionsBoundary", PLAIN_ROLE, BOUNDED)
+    yield from _each("iam", "UpdateRole", f"{ROLE}{others[-1]}", BOUNDED)
+    yield from _each("iam", "UpdateRole", PLAIN_ROLE, BOUNDED)
     yield from _each("iam", "CreatePolicyVersion DeletePolicy", SHOP.boundary)
     yield from (
         Request(f"iam:{action}", "arn:aws:iam::123456789012:user/eve") for action in ("CreateUser", "CreateAccessKey")
