@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 POLL_INTERVAL_SECONDS = 1.0
 """Seconds between two attempts to acquire a lease that another run holds."""
-MIN_LEASE_WAIT_SECONDS = 150.0
-"""Seconds to wait for the lease of a run that died: longer than its time to live."""
+EXPIRY_MARGIN_SECONDS = 30.0
+"""Seconds to wait for the lease of a run that died, beyond its time to live."""
 
 
 class WriteLock(Struct, frozen=True):
@@ -60,7 +60,7 @@ def write_lock(
         record = stack.enter_context(
             reporter.record_run(settings, f"{scope.project}/{scope.environment}", verb, options)
         )
-        wait_seconds = max(options.wait_seconds, MIN_LEASE_WAIT_SECONDS if record.is_live else 0.0)
+        wait_seconds = max(options.wait_seconds, _expiry_seconds() if record.is_live else 0.0)
         with reporter.record_refusal(record):  # a lock held by another run does not make this run failed
             held_lease = stack.enter_context(_bucket_lease(settings, ledger_store, verb, wait_seconds, clock))
         record.has_bucket_lock = held_lease is not None
@@ -71,6 +71,13 @@ def write_lock(
                 raise Problems.from_message("another run holds the lock in the release bucket now; this run stops")
 
         yield WriteLock(record, clients.with_before_call(check_lock))
+
+
+def _expiry_seconds() -> float:
+    """Return the seconds after which the bucket's lease of a run that died has certainly expired."""
+    from orchestrator.release.bucket_lease import LEASE_TTL_SECONDS
+
+    return LEASE_TTL_SECONDS + EXPIRY_MARGIN_SECONDS
 
 
 @contextmanager
