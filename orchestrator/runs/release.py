@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from orchestrator.problems import ExitCode, Problem, Problems
 from orchestrator.runs import reporter
 from orchestrator.runs.apply import MAX_PARALLEL_CHANGES, print_report
-from orchestrator.runs.approval import Approval, review_plan
+from orchestrator.runs.approval import Approval, format_count, review_plan
 from orchestrator.runs.display import create_display, display_build
 from orchestrator.runs.lock import write_lock
 from orchestrator.runs.notifier import Notifier
@@ -124,7 +124,8 @@ class ReleaseSession(Struct, frozen=True):
         plan = planned.plan
         if plan.pending_changes:
             place = f"{plan.project}/{plan.environment} in account {plan.account}"
-            question = f"{action}: {len(plan.pending_changes)} changes to {place}? Only 'yes' is accepted:"
+            changes = format_count(len(plan.pending_changes), "change")
+            question = f"{action}: {changes} to {place}? Only 'yes' is accepted:"
             with reporter.record_refusal(self.record):
                 self.approval.confirm(self.settings.terminal, question, "yes")
 
