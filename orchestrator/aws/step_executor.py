@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import jmespath
 
-from orchestrator.aws import error_catalogue, parallel
+from orchestrator.aws import error_catalogue, parallel_calls
 from orchestrator.aws.errors import AwsError
 from orchestrator.aws.log_tail import read_log_tail
 from orchestrator.aws.reader import AwsCaller, Reader
@@ -76,7 +76,7 @@ class StepExecutor:
             case Sweep():
                 return self._sweep(step)
             case Batch(calls, _, on_progress):
-                parallel.perform_all(calls, self.perform, on_progress)
+                parallel_calls.perform_all(calls, self.perform, on_progress)
                 return {}
             case LocalCall(_, function, arguments):
                 options = {"on_output": step.on_output} if step.has_output else {}

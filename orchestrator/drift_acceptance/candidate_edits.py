@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from orchestrator.drift_acceptance import object_guess
+from orchestrator.drift_acceptance import value_guess
 from orchestrator.manifest import schema
 from orchestrator.manifest.document import Path
 from orchestrator.manifest.references import REFERENCE_START
@@ -61,7 +61,7 @@ def generate_removals(value: Mapping[str, Any], address: str) -> Iterator[tuple[
 
 def _path_similarity(name: str, path: Path) -> float:
     field_names = tuple(str(part) for part in path[1:] if not isinstance(part, int))
-    return object_guess.name_similarity(name, field_names)
+    return value_guess.name_similarity(name, field_names)
 
 
 def _list_field_slots(value: Mapping[str, Any], member_name: str) -> Iterator[FieldSlot]:
@@ -101,8 +101,8 @@ def _list_object_edits(
     kind = str(value["kind"]).lower()
     added_objects = [
         pair
-        for pair in object_guess.iterate_list_objects(difference.before)
-        if pair not in list(object_guess.iterate_list_objects(difference.after))
+        for pair in value_guess.iterate_list_objects(difference.before)
+        if pair not in list(value_guess.iterate_list_objects(difference.after))
     ]
     for path, part, current_value in slots:
         items = schema.resolve_ref(schema.load(kind), part.get("items"))
@@ -110,7 +110,7 @@ def _list_object_edits(
             continue
         current_items = current_value or []
         for position, aws_object in added_objects:
-            manifest_object = object_guess.guess_object(kind, items, aws_object)
+            manifest_object = value_guess.guess_object(kind, items, aws_object)
             for insert_position in dict.fromkeys((min(position, len(current_items)), len(current_items))):
                 yield (*path, insert_position), Insertion(manifest_object)
         yield from (((*path, position), REMOVE) for position in range(len(current_items)))
@@ -120,9 +120,9 @@ def _list_value_edits(value: Mapping[str, Any], slot: FieldSlot, aws_value: Any)
     """Yield edits that append a string or number to a list."""
     path, part, current_value = slot
     types = _schema_types(schema.resolve_ref(schema.load(str(value["kind"]).lower()), part.get("items")))
-    suggested_values = object_guess.iterate_leaves(aws_value, str) if "string" in types else iter(())
+    suggested_values = value_guess.iterate_leaves(aws_value, str) if "string" in types else iter(())
     if types & {"number", "integer"}:
-        suggested_values = object_guess.iterate_numbers(aws_value)
+        suggested_values = value_guess.iterate_numbers(aws_value)
     current_items = current_value or []
     yield from (
         ((*path, len(current_items)), Insertion(suggestion))
@@ -145,9 +145,9 @@ def _candidate_values(part: Mapping[str, Any], current_value: Any, aws_value: An
     if "boolean" in types:
         guesses += [guess for guess in (True, False) if guess is not current_value]
     if types & {"number", "integer"}:
-        guesses += [guess for guess in object_guess.iterate_numbers(aws_value) if guess != current_value]
+        guesses += [guess for guess in value_guess.iterate_numbers(aws_value) if guess != current_value]
     if "string" in types and "enum" not in part:
-        guesses += [guess for guess in object_guess.iterate_leaves(aws_value, str) if guess != current_value]
+        guesses += [guess for guess in value_guess.iterate_leaves(aws_value, str) if guess != current_value]
     if "array" in types:
         guesses += [list(guess) for guess in _scalar_lists(aws_value) if guess != current_value]
         guesses += (

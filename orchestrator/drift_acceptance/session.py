@@ -10,7 +10,7 @@ from msgspec import Struct, field
 
 from orchestrator.artefacts import Artefacts
 from orchestrator.aws.errors import AwsError
-from orchestrator.drift_acceptance import edit_search, manifest_texts, object_guess
+from orchestrator.drift_acceptance import edit_search, manifest_texts, value_guess
 from orchestrator.drift_acceptance.draft import Draft, ResourceKey, Trial
 from orchestrator.drift_acceptance.manifest_texts import Texts
 from orchestrator.manifest import schema
@@ -211,7 +211,7 @@ def _initial_document(manifest_kind: str, name: str, orphans: Mapping[ResourceKe
     for (_, physical), live in orphans.items():
         suggested_values |= {key: to_plain(value) for key, value in live.spec.items()} | {"name": physical}
     spec = schema.load(schema_name)["properties"]["spec"]
-    spec_value = object_guess.guess_object(schema_name, spec, suggested_values, is_required_only=True)
+    spec_value = value_guess.guess_object(schema_name, spec, suggested_values, is_required_only=True)
     return {"apiVersion": API_VERSION, "kind": manifest_kind, "metadata": {"name": name}, "spec": spec_value}
 
 

@@ -15,8 +15,8 @@ from msgspec import Struct, field
 
 from orchestrator.manifest import file_discovery, schema, suggest
 from orchestrator.manifest.document import Document, format_path, node_position
-from orchestrator.manifest.yaml_nodes import parse_nodes
-from orchestrator.manifest.yaml_values import NodeConverter
+from orchestrator.manifest.yaml_conversion import NodeConverter
+from orchestrator.manifest.yaml_syntax import parse_nodes
 from orchestrator.problems import Position, Problem, Problems
 
 API_VERSION = "orchestrator/v1"
