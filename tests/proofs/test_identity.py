@@ -256,7 +256,7 @@ def test_a_shared_s3_endpoint_stays_until_the_last_environment_leaves(emulator: 
         Action.UPDATE,
         ["ec2:CreateTags"],
     )
-    assert "another environment created" in change.effects[0]
+    assert "the S3 endpoint of another environment" in change.effects[0]
     apply_endpoint(second, targets=[ENDPOINT])
     assert real_stack.make_plan(first, targets=[ENDPOINT]).pending_changes == ()
     assert real_stack.make_plan(second, targets=[ENDPOINT]).pending_changes == ()

@@ -32,13 +32,13 @@ def test_a_site_is_served_as_it_was_built(web: SiteCheckout) -> None:
 
 
 def test_a_fresh_build_of_the_same_bytes_is_no_change(web: SiteCheckout) -> None:
-    """One listing finds that out."""
+    """One listing finds that out; another, that there is no ledger yet."""
     web.build(V1)
     web.emulator.clear_calls()
 
     assert web.plan().plan.pending_changes == ()
     asked = [call.operation for call in web.emulator.calls]
-    assert asked.count("ListObjectsV2") == 1
+    assert asked.count("ListObjectsV2") == 2
     assert "GetObject" not in asked[asked.index("ListObjectsV2") :]
 
 

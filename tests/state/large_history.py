@@ -150,25 +150,32 @@ class LargeHistory:
 
     def history_rows(self) -> Rows:
         previous = history_chain.GENESIS_HASH
-        for number in range(1, 2 * self.run_count + 1):
-            run, is_end = self.make_run((number - 1) // 2), number % 2 == 0
-            end = RunResult(run.status, run.ended_at, run.cause, release=run.release, outcomes=run.outcomes,
-                         events_hash=self.events_hash)  # fmt: skip
-            payload: Any = end if is_end else run
-            audit_action, at = ("run.end", run.ended_at) if is_end else ("run.begin", run.started_at)
-            entry = AuditEntry(
-                number, at, run.by, audit_action, run.environment, run.id, to_json(payload), previous, ""
-            )
+        for number, (at, actor, deed, environment, subject, payload) in enumerate(self._iter_deeds(), 1):
+            entry = AuditEntry(number, at, actor, deed, environment, subject, payload, previous, "")
             previous = history_chain.hash_entry(entry)
             yield {name: getattr(entry, name) for name in entry.__struct_fields__} | {"hash": previous}
+
+    def _iter_deeds(self) -> Iterator[tuple[str, str, str, str, str, str]]:
+        """Time, actor, deed, environment, subject and payload of everything that the other tables hold."""
+        for number, release, drift in zip(range(self.run_count), self.release_rows(), self.drift_rows(), strict=True):
+            run = self.make_run(number)
+            end = RunResult(run.status, run.ended_at, run.cause, release=run.release, outcomes=run.outcomes,
+                            events_hash=self.events_hash)  # fmt: skip
+            yield run.started_at, run.by, "run.begin", run.environment, run.id, to_json(run)
+            yield run.ended_at, run.by, "run.end", run.environment, run.id, to_json(end)
+            yield run.ended_at, run.by, "release", run.environment, str(release["number"]), release["body"]
+            yield drift["at"], "ci", "drift", run.environment, str(drift["id"]), drift["body"]
+        for model in self.model_rows():
+            subject = f"{model['name']} {model['version']}"
+            yield model["at"], "ana", "model", model["environment"], subject, model["body"]
 
     def environment_rows(self) -> Rows:
         last = self.run_count // 10
         for position, key in enumerate(ENVIRONMENTS):
             name = key.partition("/")[2]
             newest = self.run_id(self.run_count - 10 + position)
-            yield {"key": key, "project": "shop", "name": name, "account": "123456789012", "region": "eu-west-3",
-                   "health": "healthy", "monthly_usd": 31.4, "release": last, "run": newest, "drift": last}  # fmt: skip
+            yield {"key": key, "project": "shop", "name": name, "account": "", "region": "",
+                   "health": "healthy", "monthly_usd": None, "release": last, "run": newest, "drift": last}  # fmt: skip
 
     def model_rows(self) -> Rows:
         for number in range(60):
@@ -200,9 +207,9 @@ def fill_store(store: Store, history: LargeHistory) -> None:
         ):
             _insert_rows(connection, table, rows)
         _insert_events(connection, history)
-        newest = select(t.history.c.hash).order_by(t.history.c.number.desc()).limit(1)
-        last = connection.execute(newest).scalar_one()
-        connection.execute(update(t.chain).values(number=2 * history.run_count, hash=last))
+        newest = select(t.history.c.number, t.history.c.hash).order_by(t.history.c.number.desc()).limit(1)
+        last = connection.execute(newest).one()
+        connection.execute(update(t.chain).values(number=last.number, hash=last.hash))
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ANALYZE")
 
