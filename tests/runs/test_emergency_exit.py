@@ -254,7 +254,9 @@ def test_a_signal_without_a_state_service_ends_a_run_in_order(
     aws.faults = Faults(latency_ms=300)
     command = [sys.executable, "-m", "orchestrator", "apply", "--auto-approve", "-f", str(manifests)]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_STATE")}
+    inherited = signal.signal(number, signal.SIG_DFL)  # the tests themselves may run under nohup
     process = subprocess.Popen(command, env=environ, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    signal.signal(number, inherited)
     deadline = time.monotonic() + 30
     while not list_write_calls(aws) and time.monotonic() < deadline:
         time.sleep(0.02)
