@@ -53,6 +53,18 @@ def common_options(function: F) -> F:
     return wrapper  # type: ignore[return-value]
 
 
+def project_options(function: F) -> F:
+    """Add the common options to a command that needs an environment; on a terminal, ask which one of several."""
+
+    @common_options
+    @functools.wraps(function)
+    def wrapper(settings: Settings, *args: Any, **options: Any) -> Any:
+        settings.choose_environment()
+        return function(settings, *args, **options)
+
+    return wrapper  # type: ignore[return-value]
+
+
 def plan_options(function: F) -> F:
     """Add ``--target`` and ``--allow``, for commands that plan."""
     target = click.option(

@@ -13,6 +13,7 @@ from orchestrator.manifest.check import PROJECT_KIND, Manifest
 from orchestrator.manifest.document import Declaration, Document
 from orchestrator.manifest.document import Path as FieldPath
 from orchestrator.manifest.load import ENVIRONMENTS, Layer, Sources
+from orchestrator.manifest.overlay import environment_names
 from orchestrator.problems import Problems
 from orchestrator.values import Value
 
@@ -28,6 +29,7 @@ def edit_field(texts: Texts, manifest: Manifest, declared: Declaration, path: Fi
     document = _find_document(manifest, declared, path, value)
     if document is not None:
         text = _read_text(texts, document.file)
+        path = declared.path_in_layer(declared.layers.index(document), path)
         return {**texts, document.file: text_edits.edit_value(text, document.file, declared.handle, path, value)}
     file = _environment_file(manifest)
     text = _read_text(texts, file)
@@ -39,7 +41,7 @@ def edit_field(texts: Texts, manifest: Manifest, declared: Declaration, path: Fi
 def add_document(texts: Texts, manifest: Manifest, value: Mapping[str, Any]) -> Texts:
     """Add a document next to its kind, or to this environment's own file if there are several environments."""
     kind = value["kind"]
-    if len(manifest.sources.environments) > 1:
+    if len(environment_names(manifest.sources)) > 1:
         file = _environment_file(manifest)
     else:
         same_kind_documents = [document for document in manifest.sources.documents if document.kind == kind]
@@ -56,9 +58,9 @@ def remove_documents(texts: Texts, manifest: Manifest, declared: Declaration) ->
 
     Raises Problems if other environments declare it too.
     """
-    layers = manifest.sources.environments
-    if len(layers) > 1 and declared.layers[0].file != layers[manifest.environment].file:
-        others = ", ".join(sorted(set(layers) - {manifest.environment}))
+    environments = environment_names(manifest.sources)
+    if len(environments) > 1 and declared.layers[0].file != _environment_file(manifest):
+        others = ", ".join(name for name in environments if name != manifest.environment)
         raise Problems.from_message(f"{declared.handle} is also declared for {others}")
     for document in declared.layers:
         edited_text = text_edits.remove_document(_read_text(texts, document.file), document.file, declared.handle)
@@ -69,14 +71,18 @@ def remove_documents(texts: Texts, manifest: Manifest, declared: Declaration) ->
 def reload_sources(sources: Sources, texts: Texts) -> Sources:
     """Return ``sources`` with the documents of these files replaced.  Raises Problems if a text is invalid."""
     reloaded = {file: load.parse_documents(text, file) for file, text in texts.items()}
+    environments = {
+        **{Path(file).stem: Layer(file=file) for file in texts if Path(file).parent == sources.folder / ENVIRONMENTS},
+        **sources.environments,
+    }
     base_documents = _merge_documents(
-        sources.documents, reloaded, set(reloaded) - {layer.file for layer in sources.environments.values()}
+        sources.documents, reloaded, set(reloaded) - {layer.file for layer in environments.values()}
     )
     layers = {
         name: Layer(
             _merge_documents(layer.documents, reloaded, {layer.file} & set(reloaded)), layer.problems, layer.file
         )
-        for name, layer in sources.environments.items()
+        for name, layer in environments.items()
     }
     return replace(sources, documents=base_documents, environments=layers)
 
@@ -105,15 +111,17 @@ def _environment_file(manifest: Manifest) -> str:
 def _find_document(manifest: Manifest, declared: Declaration, path: FieldPath, value: Value) -> Document | None:
     """Return the document to edit; None if this environment has none yet and needs one.
 
-    The base layer applies to every environment, so with several environments the edit goes into this one's file.  A
-    list cannot be overridden in part, so an item is edited where the list is declared.
+    The base layer applies to every environment, so with several environments the edit goes into this one's file.  An
+    item of a list is edited where it is declared.
     """
     layer = declared.layer_index(path)
-    if layer > 0 or len(manifest.sources.environments) < 2 or value is text_edits.REMOVE:
+    if layer > 0 or len(environment_names(manifest.sources)) < 2 or value is text_edits.REMOVE:
         return declared.layers[max(layer, 0)]
     if any(isinstance(part, int) for part in path):
-        deepest = max(range(len(declared.layers)), key=lambda index: len(declared.layers[index].find_nodes(path)))
-        return declared.layers[deepest]
+        return max(
+            enumerate(declared.layers),
+            key=lambda layer: len(layer[1].find_nodes(declared.path_in_layer(layer[0], path))),
+        )[1]
     return declared.layers[1] if len(declared.layers) > 1 else None
 
 

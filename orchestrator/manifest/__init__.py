@@ -17,3 +17,10 @@ def render(manifest: Manifest) -> str:
     from orchestrator.manifest import dump
 
     return dump.render(manifest)
+
+
+def render_difference(first: Manifest, second: Manifest) -> str:
+    """Return the fields that differ between two environments, one line each; "" if there are none."""
+    from orchestrator.manifest import environment_difference
+
+    return environment_difference.render(first, second)

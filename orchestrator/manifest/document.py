@@ -7,16 +7,20 @@ This module knows YAML nodes and ``problems``; it reads no files and knows no sc
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeAlias
 
 import yaml
-from msgspec import Struct
+from msgspec import Struct, field
 
 from orchestrator.problems import Position
 
 Path: TypeAlias = tuple[str | int, ...]
+ListOrigins: TypeAlias = tuple[tuple[int | None, int | None], ...]
+"""Of each item of a merged list its index in the base and in the environment; None if that layer has no such item."""
 
+_PAST_THE_END = sys.maxsize
 _PLAIN_KEY_PATTERN = re.compile(r"[\w-]+\Z")
 
 
@@ -86,11 +90,13 @@ class Document(Struct, frozen=True, eq=False):
 class Declaration(Struct, frozen=True, eq=False):
     """One component as its layers declare it: the base document, then the environment's.
 
-    ``value`` is the merged value; ``layers`` tell where each value was written.
+    ``value`` is the merged value; ``layers`` tell where each value was written, and ``list_origins`` by the path of a
+    list that was merged by key which item is which.
     """
 
     value: Mapping[str, Any]
     layers: tuple[Document, ...]
+    list_origins: Mapping[Path, ListOrigins] = field(default_factory=dict)
 
     @property
     def kind(self) -> str:
@@ -122,8 +128,26 @@ class Declaration(Struct, frozen=True, eq=False):
         document, nodes = self._deepest_match(path)
         return self.layers.index(document) if len(nodes) == len(path) else -1
 
+    def path_in_layer(self, layer: int, path: Path) -> Path:
+        """Return ``path`` of the merged value as layer number ``layer`` writes it.
+
+        An item that the layer does not have gets an index past the end of its list.
+        """
+        layer_path: list[str | int] = []
+        for index, part in enumerate(path):
+            origins = self.list_origins.get(path[:index])
+            if origins is None or not isinstance(part, int):
+                layer_path.append(part)
+                continue
+            layer_index = origins[part][layer] if part < len(origins) else None
+            layer_path.append(_PAST_THE_END if layer_index is None else layer_index)
+        return tuple(layer_path)
+
     def _deepest_match(self, path: Path) -> tuple[Document, list[tuple[yaml.Node, yaml.Node]]]:
-        candidates = [(document, document.find_nodes(path)) for document in reversed(self.layers)]
+        candidates = [
+            (document, document.find_nodes(self.path_in_layer(index, path)))
+            for index, document in reversed(list(enumerate(self.layers)))
+        ]
         # A tie goes to the environment; if no layer has any part of the path, the base is the place to report.
         document, nodes = max(candidates, key=lambda candidate: len(candidate[1]))
         return (document, nodes) if nodes else (self.layers[0], nodes)

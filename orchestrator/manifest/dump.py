@@ -39,7 +39,7 @@ def _document_lines(component: Component, declaration: Declaration) -> Iterator[
 
 def _mapping_lines(value: Mapping[str, Any], path: Path, declaration: Declaration) -> Iterator[str]:
     for key, item in value.items():
-        yield from _entry_lines(f"{_format_scalar(key)}:", item, (*path, key), declaration)
+        yield from _entry_lines(f"{format_value(key)}:", item, (*path, key), declaration)
 
 
 def _entry_lines(prefix: str, item: Any, path: Path, declaration: Declaration) -> Iterator[str]:
@@ -55,7 +55,7 @@ def _entry_lines(prefix: str, item: Any, path: Path, declaration: Declaration) -
         )
         yield from (f"{INDENT}{line}" for line in lines)
     else:
-        yield f"{prefix} {_format_scalar(item)}{_origin_note(declaration, path)}"
+        yield f"{prefix} {format_value(item)}{_origin_note(declaration, path)}"
 
 
 def _list_lines(items: list[Any], path: Path, declaration: Declaration) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _list_lines(items: list[Any], path: Path, declaration: Declaration) -> Itera
             yield f"- {lines[0]}"
             yield from (f"{INDENT}{line}" for line in lines[1:])
         else:
-            yield f"- {_format_scalar(item)}"
+            yield f"- {format_value(item)}"
 
 
 def _origin_note(declaration: Declaration, path: Path) -> str:
@@ -84,6 +84,7 @@ def _origin_note(declaration: Declaration, path: Path) -> str:
     return f"  # {where.file}:{where.line}"
 
 
-def _format_scalar(value: Any) -> str:
+def format_value(value: Any) -> str:
+    """Return a value as YAML on one line."""
     text = yaml.dump(value, Dumper=yaml.CSafeDumper, default_flow_style=True, width=1 << 30, allow_unicode=True)
     return text.removesuffix("\n").removesuffix("\n...")

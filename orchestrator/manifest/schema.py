@@ -1,8 +1,8 @@
 """Load the JSON Schemas of the manifests and answer what they say about a value.
 
-The schemas use draft 2020-12.  Every ``$ref`` stays in its own file, so nothing is fetched.  Two keywords are our own:
-``x-reason`` is the text to print when a constraint is violated, and ``x-handle`` (true, or a list of kinds in lower
-case) marks a text that names a component.
+The schemas use draft 2020-12.  Every ``$ref`` stays in its own file, so nothing is fetched.  Three keywords are our own:
+``x-reason`` is the text to print when a constraint is violated, ``x-handle`` (true, or a list of kinds in lower case)
+marks a text that names a component, and ``x-list-key`` names the members by which overlays merge the items of a list.
 """
 
 from __future__ import annotations

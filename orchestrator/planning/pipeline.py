@@ -28,6 +28,30 @@ def validate(folder: Path, environment: str | None = None) -> Manifest:
     return check.check(load.load(folder), environment)
 
 
+def validate_all(folder: Path) -> dict[str, Manifest]:
+    """Load and check the manifests of every environment, offline; return them by environment.
+
+    Raises Problems with all errors that were found, also with the names in AWS that two environments share.
+    """
+    from orchestrator.manifest import check, environment_names, load, overlay
+    from orchestrator.problems import Problem, Problems
+
+    sources = load.load(folder)
+    manifests: dict[str, Manifest] = {}
+    problems: list[Problem] = []
+    for name in overlay.environment_names(sources):
+        try:
+            manifests[name] = check.check(sources, name)
+        except Problems as error:
+            problems += (problem for problem in error.problems if problem not in problems)
+    if problems:
+        raise Problems(problems)
+    states = [expand_manifest(manifest, include_artefacts=False) for manifest in manifests.values()]
+    if problems := list(environment_names.find_collisions(states)):
+        raise Problems(problems)
+    return manifests
+
+
 def load_desired(folder: Path, environment: str | None = None, *, include_artefacts: bool = True) -> DesiredState:
     """Load, check and expand the manifests, with the artefacts of the checkout unless ``include_artefacts`` is false.
 

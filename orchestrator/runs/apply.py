@@ -50,6 +50,7 @@ def apply(settings: Settings, options: ApplyOptions) -> int:
 
     if options.approval.reviewed and settings.environment is None:
         settings.environment = options.approval.reviewed.environment
+    settings.choose_environment()
     manifest = pipeline.validate(settings.manifests, settings.environment)
     clients = Clients(manifest.scope.region)
     store = checkout.find_store(manifest, clients)

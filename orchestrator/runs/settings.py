@@ -20,6 +20,22 @@ class Settings(Struct):
     log_format: Literal["text", "json"] = "text"
     terminal: Terminal = field(default_factory=Terminal.from_environment)
 
+    def choose_environment(self) -> None:
+        """Ask for the environment on a terminal, if there are several and none was given."""
+        if self.environment is not None or not self.terminal.is_interactive:
+            return
+        from orchestrator.manifest import overlay
+
+        names = overlay.list_names(self.manifests)
+        if len(names) < 2 or not self.manifests.is_dir():
+            return
+        for _ in range(3):
+            answer = self.terminal.prompt(f"Environment ({', '.join(names)}):")
+            if answer in names:
+                self.environment = answer
+            if answer in names or not answer:
+                return
+
     def command_line(self, verb: str, *arguments: str) -> str:
         """Return a command line for these manifests and this environment, quoted for a shell."""
         command_parts = ["orchestrator", verb, *arguments]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import project_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Let every job of the default branch deploy: for private repositories on GitHub's Free plan.",
 )
-@common_options
+@project_options
 def command(
     settings: Settings,
     provider: str,

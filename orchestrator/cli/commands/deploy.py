@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import apply_options, common_options, plan_options, run_options
+from orchestrator.cli.options import apply_options, plan_options, project_options, run_options
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
@@ -23,7 +23,7 @@ from orchestrator.runs.settings import Settings
 @apply_options
 @plan_options
 @run_options
-@common_options
+@project_options
 def command(  # noqa: PLR0913 - its options
     settings: Settings,
     no_build: bool,

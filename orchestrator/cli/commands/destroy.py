@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import apply_options, common_options, run_options
+from orchestrator.cli.options import apply_options, project_options, run_options
 from orchestrator.runs.reporter import RunOptions
 from orchestrator.runs.settings import Settings
 
@@ -18,7 +18,7 @@ from orchestrator.runs.settings import Settings
 @click.option("--allow", default="", metavar="TOKEN", help="Lift the vetoes of the plan that printed TOKEN.")
 @apply_options
 @run_options
-@common_options
+@project_options
 def command(
     settings: Settings, expect: str, auto_approve: bool, parallelism: int, allow: str, run_options: RunOptions
 ) -> int:

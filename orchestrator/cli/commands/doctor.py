@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import project_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Seconds to wait; a check that takes longer is reported as not checked.",
 )
-@common_options
+@project_options
 def command(settings: Settings, output_format: Literal["text", "json"], timeout: float) -> int:
     """Check the set-up, and print how to fix what is missing. Changes nothing.
 

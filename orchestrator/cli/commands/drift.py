@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import project_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--until", default="", metavar="DATE", help="Last day of the waiver, YYYY-MM-DD (with --ignore).")
 @click.option("--owner", default="", help="Who resolves the drift; you by default (with --ignore).")
 @click.option("--reason", default="", help="Why the drift is ignored (with --ignore).")
-@common_options
+@project_options
 def command(
     settings: Settings,
     output_format: Literal["text", "json", "markdown"],

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import project_options
 from orchestrator.runs.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def command() -> None:
     show_default=True,
     help="Format of the output.",
 )
-@common_options
+@project_options
 def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, output_format: str) -> int:
     """Compare the photos in the bucket with those of the current model.
 
@@ -67,7 +67,7 @@ def status(settings: Settings, threshold: float, *, detailed_exitcode: bool, out
 
 
 @cli_command("list", "orchestrator model list -e prod")
-@common_options
+@project_options
 def list_versions(settings: Settings) -> int:
     """List the uploaded versions, newest last."""
     from orchestrator.model_registry import registry

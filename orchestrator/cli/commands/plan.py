@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options, plan_options
+from orchestrator.cli.options import plan_options, project_options
 from orchestrator.runs.plan_output import PlanFormat
 from orchestrator.runs.settings import Settings
 
@@ -33,7 +33,7 @@ from orchestrator.runs.settings import Settings
 @click.option("--steps", is_flag=True, help="Show every API call and the permissions it needs.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit 2 when there are changes.")
 @plan_options
-@common_options
+@project_options
 def command(
     settings: Settings,
     out: Path | None,

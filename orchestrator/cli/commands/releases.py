@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import project_options
 from orchestrator.runs.settings import Settings
 
 
@@ -24,7 +24,7 @@ from orchestrator.runs.settings import Settings
     show_default=True,
     help="Format of the list.",
 )
-@common_options
+@project_options
 def command(settings: Settings, output_format: Literal["text", "json"]) -> int:
     """List the releases, and which can be restored.
 

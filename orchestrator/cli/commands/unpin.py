@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from orchestrator.cli.command import cli_command
-from orchestrator.cli.options import common_options
+from orchestrator.cli.options import project_options
 from orchestrator.runs.settings import Settings
 
 
@@ -15,7 +15,7 @@ from orchestrator.runs.settings import Settings
     "orchestrator unpin image:containerservice.api",
 )
 @click.argument("parts", metavar="[PART]...", nargs=-1)
-@common_options
+@project_options
 def command(settings: Settings, parts: tuple[str, ...]) -> int:
     """Let the next deploy ship what a rollback pinned.
 

@@ -16,9 +16,15 @@ from orchestrator.runs.settings import Settings
 def command(settings: Settings) -> None:
     """Check the manifests offline.
 
-    Needs no credentials and no network. Prints every problem with its file, line and column. Exits 1 when there is one.
+    Needs no credentials and no network. Checks every environment, or with -e one of them. Prints every problem with its
+    file, line and column. Exits 1 when there is one.
     """
     from orchestrator.planning import pipeline
 
-    pipeline.validate(settings.manifests, settings.environment)
-    settings.terminal.print_out("The manifests are valid.")
+    if settings.environment is not None:
+        pipeline.validate(settings.manifests, settings.environment)
+        settings.terminal.print_out("The manifests are valid.")
+        return
+    names = list(pipeline.validate_all(settings.manifests))
+    scope = f" in every environment ({', '.join(names)})" if len(names) > 1 else ""
+    settings.terminal.print_out(f"The manifests are valid{scope}.")
